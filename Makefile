@@ -1,0 +1,50 @@
+# Tutti: `make help` lists what this file can do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+DATA_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
+MODEL_ENV ?= $(DATA_HOME)/tutti/model-env
+TEST_ENV  := $(CURDIR)/.venv-test
+TOOLS     := $(CURDIR)/.tools
+SWIFT     ?= swift
+
+export PATH := $(TOOLS):$(PATH)
+
+.PHONY: help setup build demo test check format bench proto clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the C libraries, the local model and the test tools (once)
+	@Tools/setup.sh "$(MODEL_ENV)" "$(TEST_ENV)" "$(TOOLS)"
+
+build: setup ## Build every executable
+	@Tools/build.sh "$(SWIFT)" build
+
+demo: build ## Start the cluster, ask a real local model two questions, show who answered
+	@TUTTI_MODEL_ENV="$(MODEL_ENV)" Tools/demo.sh
+
+test: setup ## Build and run the whole test suite
+	@Tools/build.sh "$(SWIFT)" build --build-tests
+	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
+	  $(SWIFT) test --skip-build
+
+check: setup ## What a change must pass before it is pushed: format, imports, tests
+	$(SWIFT) format lint --strict --recursive --configuration .swift-format \
+	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources
+	@Tools/build.sh "$(SWIFT)" build --build-tests --explicit-target-dependency-import-check error
+	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
+	  $(SWIFT) test --skip-build
+
+format: ## Format the Swift sources in place
+	$(SWIFT) format --in-place --recursive --configuration .swift-format \
+	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources
+
+bench: setup ## Measure: bus per transport, fast path against the bare backend (release build)
+	@Benchmarks/run.sh "$(SWIFT)"
+
+proto: ## Regenerate the C code from Proto/ (then commit it)
+	@Tools/proto.sh Shared/ClusterProto
+
+clean: ## Remove build output; keeps the installed model and test tools
+	rm -rf .build Benchmarks/.build

@@ -1,0 +1,155 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of switches for product and tests alike: a warning is an error, raw memory is marked
+/// `unsafe`, imports stay internal.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+// MARK: - Dependencies, named once
+
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let asyncHTTPClient: Target.Dependency = .product(
+  name: "AsyncHTTPClient", package: "async-http-client")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(
+  name: "HummingbirdCore", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let unixSignals: Target.Dependency = .product(
+  name: "UnixSignals", package: "swift-service-lifecycle")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+// MARK: - Target shorthands
+
+/// A target that knows no clock, environment, socket or lock (docs/ARCHITECTURE.md, "Pure cores").
+func pure(_ name: String, path: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+/// A library that talks to the outside world.
+func shell(
+  _ name: String, path: String, _ dependencies: [Target.Dependency],
+  exclude: [String] = [], resources: [Resource]? = nil
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: path, exclude: exclude, resources: resources,
+    swiftSettings: strict)
+}
+
+/// A process of its own.
+func executable(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []
+) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "tutti",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
+    .library(name: "TuttiBus", targets: ["Bus", "BusCore", "Wire", "ClusterModel"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(
+      url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    // C libraries: a module map and a shim.h each.
+    .systemLibrary(
+      name: "CNanomsg", path: "Shared/CNanomsg", pkgConfig: "nanomsg",
+      providers: [.apt(["libnanomsg-dev"]), .brew(["nanomsg"])]),
+    .systemLibrary(
+      name: "CProtobufC", path: "Shared/CProtobufC", pkgConfig: "libprotobuf-c",
+      providers: [.apt(["libprotobuf-c-dev"]), .brew(["protobuf-c"])]),
+    .systemLibrary(
+      name: "CMongoC", path: "Shared/CMongoC", pkgConfig: "libmongoc-1.0",
+      providers: [.apt(["libmongoc-dev"]), .brew(["mongo-c-driver"])]),
+    .target(name: "ClusterProto", dependencies: ["CProtobufC"], path: "Shared/ClusterProto"),
+
+    // Pure libraries.
+    pure("ClusterModel", path: "Shared/ClusterModel"),
+    pure("Wire", path: "Shared/Wire", ["ClusterModel", "ClusterProto"]),
+    pure("Text", path: "Shared/Text"),
+    pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel", "Wire"]),
+    pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "Text"]),
+
+    // Shells.
+    shell(
+      "Bus", path: "Shared/Bus/Shell",
+      ["BusCore", "ClusterModel", "Wire", "CNanomsg", crypto, lifecycle, logging, metrics]),
+    shell(
+      "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
+    shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", grdb, logging]),
+    shell(
+      "Inference", path: "Shared/Inference/Shell",
+      [
+        "InferenceCore", "ClusterModel", "Text", asyncHTTPClient, nioCore, nioHTTP1, logging,
+        metrics,
+      ]),
+    shell(
+      "ServiceKit", path: "Shared/ServiceKit",
+      [
+        "Bus", "BusCore", "ClusterModel", "Telemetry", "Wire", hummingbird, hummingbirdCore, httpTypes,
+        lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, unixSignals, yams,
+      ]),
+    shell(
+      "ClusterTesting", path: "Shared/ClusterTesting/Kit",
+      ["ClusterModel", nioCore, nioHTTP1, nioPosix, logging]),
+    executable(
+      "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
+      ["ClusterTesting", argumentParser]),
+
+    // Tests.
+    tests("ModelTests", ["ClusterModel", "Text"]),
+    tests("WireTests", ["Wire", "ClusterModel", "ClusterTesting"], exclude: ["golden.py"]),
+    tests(
+      "BusTests",
+      ["Bus", "BusCore", "Wire", "ClusterModel", "ClusterTesting", lifecycle, logging]),
+    tests(
+      "InferenceTests", ["Inference", "InferenceCore", "ClusterModel", "ClusterTesting", logging]),
+    tests("StoreTests", ["Store", "ClusterModel", "ClusterTesting", logging]),
+    tests(
+      "ServiceKitTests",
+      [
+        "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "Wire", hummingbird,
+        httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded, nioHTTP1,
+        nioPosix,
+      ]),
+  ]
+)

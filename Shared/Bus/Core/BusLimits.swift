@@ -1,0 +1,34 @@
+/// Bounds of a process's bus. Each keeps one peer's behaviour from using up the memory of all.
+public struct BusLimits: Equatable, Sendable {
+  public static let standard = BusLimits()
+
+  /// Handlers at once; more are answered `overloaded`. Each may hold a whole prompt.
+  public var handlers = 1_024
+  /// Calls and streams of ours in flight: twice what a busy gateway admits.
+  public var outgoing = 4_096
+  /// Bytes that a stream's slow reader may leave lying here before the stream is cut.
+  public var streamBytes = 1 << 20
+  /// The same for all streams of the process together.
+  public var allStreamBytes = 64 << 20
+  /// A frame on the wire; a larger envelope travels as fragments.
+  public var frameBytes = 1 << 20
+  /// An envelope put together from fragments: the largest prompt the gateway admits, and some.
+  public var messageBytes = 16 << 20
+  /// All unfinished fragments together.
+  public var reassemblyBytes = 64 << 20
+  /// Messages from peers that are not in our table yet, kept until it comes.
+  public var heldMessages = 256
+  public var heldBytes = 16 << 20
+  /// How long they are kept.
+  public var heldFor: Duration = .seconds(2)
+  /// Message ids remembered for each sender, so that a duplicate does not run twice.
+  public var rememberedIDs = 4_096
+  /// Senders for whom they are remembered; above this, those that left the table are forgotten.
+  public var rememberedSenders = 1_024
+  /// A peer with work of ours is asked for a sign of life after this silence …
+  public var pingAfter: Duration = .seconds(1)
+  /// … and is lost after this one.
+  public var lostAfter: Duration = .seconds(3)
+
+  public init() {}
+}

@@ -1,0 +1,123 @@
+public import ClusterModel
+import Wire
+
+extension BusMachine {
+  /// After a hello that was not answered.
+  static let helloRetry: Duration = .milliseconds(200)
+  static let helloDeadline: Duration = .seconds(1)
+  static let firstHelloInterval: Duration = .milliseconds(50)
+
+  /// Time passed: deadlines, leases, signs of life.
+  public mutating func tick(now: Instant) -> [BusDirective] {
+    var directives = hello(now: now)
+    for (id, request) in outgoing {
+      guard let deadline = request.deadline, deadline <= now else { continue }
+      let failure = Failure(
+        .deadlineExceeded, "\(request.peer?.name ?? "the registry") did not answer in time")
+      switch request.kind {
+      case .hello:
+        outgoing[id] = nil
+        nextHello = now + Self.helloRetry
+      case .call: directives += [.resolve(id, .failure(failure))] + abandon(id)
+      case .stream: directives += [.ended(id, failure)] + abandon(id)
+      }
+    }
+    for (key, request) in incoming {
+      guard let deadline = request.deadline, deadline <= now else { continue }
+      let failure = Failure(.deadlineExceeded, "the caller's deadline passed")
+      directives += request.isStream ? finish(key, failure) : reply(key, .failure(failure))
+      directives.append(.cancelHandler(key, failure))
+    }
+    let tooOld = held.count { $0.since + limits.heldFor <= now }
+    if tooOld > 0 {
+      held.removeAll { $0.since + limits.heldFor <= now }
+      directives += Array(repeating: .dropped(reason: "unknown_peer"), count: tooOld)
+    }
+    for _ in 0..<reassembly.expire(now: now) {
+      directives.append(.dropped(reason: "unfinished_fragments"))
+    }
+    for peer in directory.expire(now: now) {
+      directives += lose(peer.id, why: "its lease ended", now: now) + [.disconnect(peer.mailbox)]
+    }
+    directives += heartbeat(now: now)
+    return directives
+  }
+
+  private mutating func hello(now: Instant) -> [BusDirective] {
+    guard !isRegistry, !isDraining, nextHello <= now,
+      !outgoing.values.contains(where: { $0.kind == .hello })
+    else { return [] }
+    let id = reserveID()
+    outgoing[id] = Outgoing(
+      kind: .hello, peer: nil, mailbox: registryMailbox, deadline: now + Self.helloDeadline)
+    nextHello = now + own.ttl / 3
+    let envelope = Envelope(
+      messageID: id, shape: .call, sender: own.id, remaining: Self.helloDeadline,
+      body: .hello(own))
+    return [.send(envelope, to: registryMailbox, .control)]
+  }
+
+  private mutating func heartbeat(now: Instant) -> [BusDirective] {
+    var directives: [BusDirective] = []
+    for (id, beat) in heartbeats {
+      let silence = beat.heard.duration(to: now)
+      if silence >= limits.lostAfter, beat.pinged != nil {
+        directives += lose(id, why: "it has been silent for \(limits.lostAfter)", now: now)
+      } else if silence >= limits.pingAfter,
+        beat.pinged.map({ $0.duration(to: now) >= limits.pingAfter }) ?? true,
+        let peer = directory[id]
+      {
+        heartbeats[id]?.pinged = now
+        let ping = Envelope(
+          messageID: reserveID(), shape: .ping, sender: own.id,
+          toIncarnation: id.incarnation, body: .ack)
+        directives.append(.send(ping, to: peer.mailbox, .control))
+      }
+    }
+    return directives
+  }
+
+  // MARK: - Leaving
+
+  /// From here on requests are refused and no lease is renewed.
+  public mutating func beginDraining() { isDraining = true }
+
+  /// The handlers that still run are over.
+  public mutating func cancelHandlers() -> [BusDirective] {
+    let failure = Failure(.shuttingDown, "\(own.id.name) is shutting down", retryAfter: .seconds(1))
+    var directives: [BusDirective] = []
+    for (key, request) in incoming {
+      directives += request.isStream ? finish(key, failure) : reply(key, .failure(failure))
+      directives.append(.cancelHandler(key, failure))
+    }
+    return directives
+  }
+
+  /// Who has to show that it got our last answers before we may close: closing drops what nanomsg
+  /// accepted and did not send yet.
+  public var answeredPeers: [PeerID] { answered.filter { directory.isLive($0) }.sorted() }
+
+  /// Resolved when everything that was sent to the peer before has arrived there.
+  public mutating func barrier(_ id: UInt64, to peer: PeerID, now: Instant) -> [BusDirective] {
+    guard let line = directory[peer] else {
+      return [.resolve(id, .failure(Failure(.peerLost, "\(peer.name) left")))]
+    }
+    outgoing[id] = Outgoing(
+      kind: .call, peer: peer, mailbox: line.mailbox, deadline: now + Self.helloDeadline)
+    begin(with: peer, now: now)
+    let ping = Envelope(
+      messageID: id, shape: .ping, sender: own.id, toIncarnation: peer.incarnation, body: .ack)
+    // In the lane of the answers, so that it does not overtake them.
+    return [.send(ping, to: line.mailbox, .data)]
+  }
+
+  /// Tells the registry that we leave; the answer says that it knows.
+  public mutating func goodbye(_ id: UInt64, now: Instant) -> [BusDirective] {
+    outgoing[id] = Outgoing(
+      kind: .call, peer: nil, mailbox: registryMailbox, deadline: now + Self.helloDeadline)
+    let envelope = Envelope(
+      messageID: id, shape: .call, sender: own.id, remaining: Self.helloDeadline,
+      body: .goodbye(own.id))
+    return [.send(envelope, to: registryMailbox, .control)]
+  }
+}

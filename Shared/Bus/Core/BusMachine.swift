@@ -1,0 +1,249 @@
+public import ClusterModel
+public import Wire
+
+/// Decides everything on the bus: who is asked, what an arriving message means, when something is
+/// over. Knows no socket, clock, task or lock; the shell gives it events and does what it directs.
+public struct BusMachine: Sendable {
+  /// A call or stream of ours.
+  struct Outgoing: Equatable, Sendable {
+    enum Kind: Equatable, Sendable { case call, stream, hello }
+    var kind: Kind
+    var peer: PeerID?
+    var mailbox: String
+    var deadline: Instant?
+    /// The next sequence number of a stream.
+    var expected: UInt32 = 0
+  }
+
+  /// A call or stream of somebody else's that a handler of ours works on.
+  struct Incoming: Equatable, Sendable {
+    var isStream: Bool
+    var mailbox: String
+    var deadline: Instant?
+    var sequence: UInt32 = 0
+    /// The sender takes its leave: it goes from the table, and still waits for this answer.
+    var isFarewell = false
+  }
+
+  struct Heartbeat: Equatable, Sendable {
+    var heard: Instant
+    var pinged: Instant?
+  }
+
+  public let own: Peer
+  public let registryMailbox: String
+  public let limits: BusLimits
+  public internal(set) var directory = PeerDirectory()
+  public internal(set) var isDraining = false
+
+  var nextID: UInt64 = 1
+  var publications: UInt32 = 0
+  var outgoing: [UInt64: Outgoing] = [:]
+  var incoming: [RequestKey: Incoming] = [:]
+  var inFlight: [PeerID: Int] = [:]
+  var heartbeats: [PeerID: Heartbeat] = [:]
+  var seen: [PeerID: RecentIDs] = [:]
+  /// Who got an answer of ours that may still be on its way.
+  var answered: Set<PeerID> = []
+  var held: [(envelope: Envelope, bytes: Int, since: Instant)] = []
+  var reassembly: Reassembly
+  var nextHello: Instant = .zero
+  /// To the hello after the next: short at first, while others join and our subscription to the
+  /// registry is not up yet, then a third of the lease.
+  var helloInterval: Duration = Self.firstHelloInterval
+  var isRegistry: Bool { own.service == .registry }
+  var turn = 0
+
+  public init(own: Peer, registryMailbox: String, limits: BusLimits = .standard) {
+    self.own = own
+    self.registryMailbox = registryMailbox
+    self.limits = limits
+    self.reassembly = Reassembly(limits: limits)
+    directory.introduce(own, until: nil)
+  }
+
+  public var handlersRunning: Int { incoming.count }
+
+  /// Whether a tick has anything to look at besides the lease.
+  public var isBusy: Bool { !outgoing.isEmpty || !incoming.isEmpty || !held.isEmpty }
+
+  // MARK: - Asking
+
+  /// An id for a call or stream that is about to be made.
+  public mutating func reserveID() -> UInt64 {
+    defer { nextID += 1 }
+    return nextID
+  }
+
+  /// Sends a call or opens a stream under a reserved id. A failure to send is its outcome.
+  public mutating func ask(
+    _ id: UInt64, _ body: Body, to destination: Destination, isStream: Bool,
+    deadline: Duration?, trace: TraceContext?, idempotencyKey: [UInt8], now: Instant
+  ) -> [BusDirective] {
+    func refuse(_ failure: Failure) -> [BusDirective] {
+      isStream ? [.ended(id, failure)] : [.resolve(id, .failure(failure))]
+    }
+    guard outgoing.count < limits.outgoing else {
+      return refuse(
+        Failure(
+          .overloaded, "\(limits.outgoing) requests are on their way already",
+          retryAfter: .seconds(1)))
+    }
+    guard let peer = choose(destination) else {
+      if case .peer(let id) = destination {
+        return refuse(Failure(.peerLost, "\(id) is not there any more"))
+      }
+      return refuse(
+        Failure(
+          .noPeer, "no live \(name(of: destination)); is it running?", retryAfter: .seconds(1)))
+    }
+    outgoing[id] = Outgoing(
+      kind: isStream ? .stream : .call, peer: peer.id, mailbox: peer.mailbox,
+      deadline: deadline.map { now + $0 })
+    begin(with: peer.id, now: now)
+    let envelope = Envelope(
+      messageID: id, shape: isStream ? .open : .call, sender: own.id,
+      toIncarnation: peer.id.incarnation, remaining: deadline, trace: trace,
+      idempotencyKey: idempotencyKey, body: body)
+    return [.send(envelope, to: peer.mailbox, .data)]
+  }
+
+  /// Whom a request went to.
+  public func peer(of id: UInt64) -> PeerID? { outgoing[id]?.peer }
+
+  /// The caller no longer wants it. Its outcome is the caller's business.
+  public mutating func abandon(_ id: UInt64) -> [BusDirective] {
+    guard let request = outgoing.removeValue(forKey: id) else { return [] }
+    end(with: request.peer)
+    let cancel = Envelope(
+      messageID: reserveID(), correlationID: id, shape: .cancel, sender: own.id,
+      toIncarnation: request.peer?.incarnation, body: .ack)
+    return [.send(cancel, to: request.mailbox, .control)]
+  }
+
+  public mutating func cast(_ body: Body, to destination: Destination, lane: Lane) -> [BusDirective]
+  {
+    guard let peer = choose(destination) else { return [.dropped(reason: "no_peer")] }
+    let envelope = Envelope(
+      messageID: reserveID(), shape: .cast, sender: own.id, toIncarnation: peer.id.incarnation,
+      body: body)
+    return [.send(envelope, to: peer.mailbox, lane)]
+  }
+
+  public mutating func publish(_ body: Body) -> [BusDirective] {
+    defer { publications &+= 1 }
+    return [
+      .publish(
+        Envelope(
+          messageID: reserveID(), shape: .publish, sender: own.id, sequence: publications,
+          body: body))
+    ]
+  }
+
+  private func name(of destination: Destination) -> String {
+    switch destination {
+    case .service(let service): "\(service)"
+    case .peer(let peer): "process \(peer)"
+    }
+  }
+
+  /// Least of our own work in flight; among equals they take turns.
+  private mutating func choose(_ destination: Destination) -> Peer? {
+    switch destination {
+    case .peer(let id): return directory.isLive(id) ? directory[id] : nil
+    case .service(let service):
+      let live = directory.live(service)
+      guard let least = live.map({ inFlight[$0.id] ?? 0 }).min() else { return nil }
+      let equals = live.filter { (inFlight[$0.id] ?? 0) == least }
+      turn &+= 1
+      return equals[Int(UInt(bitPattern: turn) % UInt(equals.count))]
+    }
+  }
+
+  // MARK: - Answering
+
+  /// The answer of a call's handler.
+  public mutating func reply(_ key: RequestKey, _ result: Result<Body, Failure>) -> [BusDirective] {
+    guard let request = incoming.removeValue(forKey: key) else { return [] }
+    end(with: key.sender)
+    answered.insert(key.sender)
+    let body: Body
+    switch result {
+    case .success(let value): body = value
+    case .failure(let failure): body = .failure(failure)
+    }
+    return [.send(answer(key, .reply, body), to: request.mailbox, .data)]
+  }
+
+  /// One item of a stream's handler.
+  /// - Throws: `cancelled` when nobody waits for it any more.
+  public mutating func item(
+    _ key: RequestKey, _ body: Body
+  ) throws(Failure) -> (envelope: Envelope, mailbox: String) {
+    guard let request = incoming[key] else {
+      throw Failure(.cancelled, "nobody reads this stream any more")
+    }
+    incoming[key]?.sequence += 1
+    return (answer(key, .item, body, sequence: request.sequence), request.mailbox)
+  }
+
+  /// A stream's handler is done; nil: it ended well. A broken end overtakes the items before it:
+  /// they are what could not be delivered.
+  public mutating func finish(_ key: RequestKey, _ failure: Failure?) -> [BusDirective] {
+    guard let request = incoming.removeValue(forKey: key) else { return [] }
+    end(with: key.sender)
+    answered.insert(key.sender)
+    let overtakes = failure?.code == .slowReader || failure?.code == .outboxFull
+    let body: Body = failure.map { .failure($0) } ?? .ack
+    return [
+      .send(
+        answer(key, .end, body, sequence: request.sequence), to: request.mailbox,
+        overtakes ? .control : .data)
+    ]
+  }
+
+  func answer(
+    _ key: RequestKey, _ shape: Envelope.Shape, _ body: Body, sequence: UInt32 = 0
+  ) -> Envelope {
+    Envelope(
+      messageID: key.messageID, correlationID: key.messageID, shape: shape, sender: own.id,
+      toIncarnation: key.sender.incarnation, sequence: sequence, body: body)
+  }
+
+  // MARK: - Bookkeeping of who has work in flight
+
+  mutating func begin(with peer: PeerID, now: Instant) {
+    inFlight[peer, default: 0] += 1
+    if heartbeats[peer] == nil { heartbeats[peer] = Heartbeat(heard: now) }
+  }
+
+  mutating func end(with peer: PeerID?) {
+    guard let peer, let count = inFlight[peer] else { return }
+    if count > 1 {
+      inFlight[peer] = count - 1
+    } else {
+      inFlight[peer] = nil
+      heartbeats[peer] = nil
+    }
+  }
+}
+
+/// The last so many message ids of one sender.
+struct RecentIDs: Sendable {
+  private var known: Set<UInt64> = []
+  private var order: [UInt64] = []
+  private var next = 0
+
+  /// - Returns: false when the id was here already.
+  mutating func insert(_ id: UInt64, limit: Int) -> Bool {
+    guard known.insert(id).inserted else { return false }
+    if order.count < limit {
+      order.append(id)
+    } else {
+      known.remove(order[next])
+      order[next] = id
+      next = (next + 1) % limit
+    }
+    return true
+  }
+}

@@ -1,0 +1,117 @@
+public import ClusterModel
+public import Wire
+
+/// Cuts packed envelopes that are larger than a frame, and puts them together again.
+public struct Reassembly: Sendable {
+  private struct Partial {
+    var pieces: [[UInt8]?]
+    var missing: Int
+    var bytes: Int
+    var began: Instant
+  }
+
+  /// What the pieces of one message have in common. Answers carry the id of what they answer, so the
+  /// shape and the sequence tell them apart.
+  public struct Key: Hashable, Sendable {
+    public let sender: PeerID
+    let messageID: UInt64
+    let sequence: UInt32
+    let shape: Envelope.Shape
+
+    public init(_ envelope: Envelope) {
+      sender = envelope.sender
+      messageID = envelope.messageID
+      sequence = envelope.sequence
+      shape = envelope.shape
+    }
+  }
+
+  private let limits: BusLimits
+  private var partials: [Key: Partial] = [:]
+  private var bytes = 0
+
+  /// Unfinished messages older than this are given up: their other pieces were lost.
+  static let patience: Duration = .seconds(30)
+  /// Unfinished messages at once. Each may announce some pieces that it never sends.
+  static let maximumPartials = 256
+
+  public init(limits: BusLimits) { self.limits = limits }
+
+  public enum Outcome: Equatable, Sendable {
+    case complete([UInt8])
+    case waiting
+    case refused(reason: String)
+  }
+
+  public mutating func add(
+    _ fragment: Body.Fragment, of message: Key, now: Instant
+  ) -> Outcome {
+    let count = Int(fragment.count)
+    let index = Int(fragment.index)
+    guard count >= 1, index < count, count <= maximumPieces else {
+      return .refused(reason: "bad_fragment")
+    }
+    guard partials[message] != nil || partials.count < Self.maximumPartials else {
+      return .refused(reason: "reassembly_full")
+    }
+    var partial =
+      partials.removeValue(forKey: message)
+      ?? Partial(
+        pieces: Array(repeating: nil, count: count), missing: count, bytes: 0, began: now)
+    bytes -= partial.bytes
+    guard partial.pieces.count == count else { return .refused(reason: "bad_fragment") }
+    if partial.pieces[index] == nil {
+      partial.pieces[index] = fragment.data
+      partial.missing -= 1
+      partial.bytes += fragment.data.count
+    }
+    guard partial.bytes <= limits.messageBytes else { return .refused(reason: "too_large") }
+    if partial.missing == 0 {
+      return .complete(partial.pieces.reduce(into: []) { $0 += $1 ?? [] })
+    }
+    guard bytes + partial.bytes <= limits.reassemblyBytes else {
+      return .refused(reason: "reassembly_full")
+    }
+    bytes += partial.bytes
+    partials[message] = partial
+    return .waiting
+  }
+
+  /// Pieces are nearly as large as a frame; four times as many is a sender with smaller frames.
+  private var maximumPieces: Int { 4 * (limits.messageBytes / limits.frameBytes + 1) }
+
+  /// Gives up what is too old, or came from a peer that is gone.
+  public mutating func expire(now: Instant, lost: PeerID? = nil) -> Int {
+    let stale = partials.filter { key, partial in
+      key.sender == lost || partial.began.duration(to: now) > Self.patience
+    }
+    for (key, partial) in stale {
+      partials[key] = nil
+      bytes -= partial.bytes
+    }
+    return stale.count
+  }
+
+  /// The envelopes that carry `packed`, which is `envelope` encoded.
+  /// - Throws: `messageTooLarge`.
+  public static func split(
+    _ packed: [UInt8], of envelope: Envelope, limits: BusLimits
+  ) throws(Failure) -> [Envelope] {
+    guard packed.count <= limits.messageBytes else {
+      throw Failure(
+        .messageTooLarge,
+        "a message of \(packed.count) bytes; at most \(limits.messageBytes) travel on the bus")
+    }
+    // Room for the addressing of each piece and for its seal.
+    let size = limits.frameBytes - 4_096
+    let count = (packed.count + size - 1) / size
+    return (0..<count).map { index in
+      var piece = envelope
+      piece.body = .fragment(
+        Body.Fragment(
+          index: UInt32(index), count: UInt32(count),
+          data: Array(packed[(index * size)..<min(packed.count, (index + 1) * size)])))
+      return piece
+    }
+  }
+}

@@ -1,0 +1,91 @@
+public import ClusterModel
+
+/// Who can be reached. The registry's table, less those that were found dead since, plus those that
+/// a restarted registry has not heard from yet: nobody vanishes because the registry died.
+public struct PeerDirectory: Equatable, Sendable {
+  public private(set) var table = PeerTable.empty
+  private var byID: [PeerID: Peer] = [:]
+  /// Found dead; until when we do not ask them, unless we hear from them first.
+  private var dead: [PeerID: Instant] = [:]
+  /// Said that they are shutting down; nothing more is asked of them.
+  private var leaving: Set<PeerID> = []
+  /// Known to the former registry, not yet to this one; until when they are kept.
+  private var carried: [PeerID: Instant] = [:]
+
+  public init() {}
+
+  public subscript(id: PeerID) -> Peer? { byID[id] }
+
+  public var all: [Peer] { byID.values.sorted { $0.id < $1.id } }
+
+  public func live(_ service: ServiceName) -> [Peer] {
+    all.filter { $0.service == service && isLive($0.id) }
+  }
+
+  /// Whether it could be asked something now.
+  public func isLive(_ id: PeerID) -> Bool {
+    byID[id] != nil && dead[id] == nil && !leaving.contains(id)
+  }
+
+  public func peer(at mailbox: String) -> Peer? {
+    byID.values.first { $0.mailbox == mailbox }
+  }
+
+  /// - Returns: peers that left with this table; nil if the table is older than ours.
+  public mutating func apply(_ new: PeerTable, now: Instant) -> [Peer]? {
+    guard (new.epoch, new.revision) > (table.epoch, table.revision) else { return nil }
+    let isNewRegistry = new.epoch != table.epoch && table.epoch != 0
+    let listed = Dictionary(new.peers.map { ($0.id, $0) }) { first, _ in first }
+    let listedNames = Set(new.peers.map(\.id.name))
+    var gone: [Peer] = []
+    for (id, peer) in byID where listed[id] == nil {
+      // A new incarnation of the same name replaces the old one at once.
+      let mayBeLate = isNewRegistry || carried[id] != nil
+      if mayBeLate, !listedNames.contains(id.name), peer.service != .registry {
+        carried[id] = carried[id] ?? now + peer.ttl
+      } else {
+        gone.append(peer)
+      }
+    }
+    for peer in gone { forget(peer.id) }
+    for (id, peer) in listed {
+      byID[id] = peer
+      carried[id] = nil
+    }
+    table = new
+    return gone.sorted { $0.id < $1.id }
+  }
+
+  /// Somebody that introduced itself, before the table says so.
+  /// - Parameter until: when it is forgotten again if no table lists it; nil: never.
+  public mutating func introduce(_ peer: Peer, until: Instant?) {
+    guard byID[peer.id] == nil else { return }
+    byID[peer.id] = peer
+    carried[peer.id] = until
+  }
+
+  public mutating func heard(from id: PeerID) { dead[id] = nil }
+
+  public mutating func leaves(_ id: PeerID) {
+    if byID[id] != nil { leaving.insert(id) }
+  }
+
+  public mutating func foundDead(_ id: PeerID, now: Instant) {
+    if let peer = byID[id] { dead[id] = now + peer.ttl }
+  }
+
+  /// - Returns: carried peers whose time is up.
+  public mutating func expire(now: Instant) -> [Peer] {
+    for (id, until) in dead where until <= now { dead[id] = nil }
+    let late = carried.filter { $0.value <= now }.keys.compactMap { byID[$0] }
+    for peer in late { forget(peer.id) }
+    return late
+  }
+
+  private mutating func forget(_ id: PeerID) {
+    byID[id] = nil
+    dead[id] = nil
+    carried[id] = nil
+    leaving.remove(id)
+  }
+}

@@ -1,0 +1,225 @@
+import BusCore
+public import ClusterModel
+import ServiceLifecycle
+import Synchronization
+import Wire
+
+/// Somebody who waits until services are there.
+struct PeerWaiter: Sendable {
+  let services: [ServiceName]
+  let deadline: Instant
+  let continuation: CheckedContinuation<Failure?, Never>
+}
+
+extension Bus {
+  /// How often deadlines and signs of life are looked at: how late an unanswered call may be noticed.
+  static let tickInterval: Duration = .milliseconds(20)
+  /// The same while nothing is in flight.
+  static let idleTickInterval: Duration = .milliseconds(100)
+  /// How long frames may still leave when everything else is done.
+  static let closingGrace: Duration = .milliseconds(500)
+
+  /// Binds the mailbox, keeps our lease at the registry, runs the handlers. On graceful shutdown:
+  /// accepts nothing more, lets handlers finish within `BusConfiguration.drainGrace`, says goodbye,
+  /// awaits the answer, closes. When its task is cancelled it closes at once.
+  public func run() async throws {
+    try transport.start { [self] event in heard(event) }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.tickUntilCancelled() }
+      group.addTask { await self.runHandlers() }
+      do {
+        try await gracefulShutdown()
+        await drain()
+      } catch {
+        // Cancelled: there is no time for goodbyes.
+      }
+      perform(state.withLock { $0.machine.cancelHandlers() })
+      failEverything()
+      jobQueue.finish()
+      group.cancelAll()
+    }
+    await transport.stop(grace: Self.closingGrace)
+  }
+
+  private func heard(_ event: TransportEvent) {
+    switch event {
+    case .frame(let bytes):
+      do {
+        let envelope = try Envelope(decoding: bytes)
+        perform(
+          state.withLock { $0.machine.received(envelope, bytes: bytes.count, now: now) })
+      } catch {
+        count(error.reason)
+      }
+    case .lost(let mailbox):
+      perform(state.withLock { $0.machine.connectionLost(to: mailbox, now: now) })
+    case .dropped(let reason): count(reason)
+    }
+  }
+
+  private func tickUntilCancelled() async {
+    while !Task.isCancelled {
+      let (directives, busy) = state.withLock { state in
+        (state.machine.tick(now: now), state.machine.isBusy)
+      }
+      perform(directives)
+      answerPeerWaiters()
+      try? await Task.sleep(for: busy ? Self.tickInterval : Self.idleTickInterval)
+    }
+  }
+
+  // MARK: - Handlers
+
+  private func runHandlers() async {
+    await withDiscardingTaskGroup { group in
+      for await job in jobs {
+        group.addTask { await self.handle(job) }
+      }
+    }
+  }
+
+  private func handle(_ job: Job) async {
+    switch job {
+    case .call(let key, let request, let signal):
+      let handler = state.withLock(\.handlers.call)
+      let result = await untilSignalled(signal) { () -> Result<Body, Failure> in
+        guard let handler else { return .failure(Self.unhandled(request)) }
+        do throws(Failure) {
+          return .success(try await handler(request))
+        } catch {
+          return .failure(error)
+        }
+      }
+      perform(
+        state.withLock { state in
+          state.running[key] = nil
+          return state.machine.reply(key, result)
+        })
+    case .stream(let key, let request, let signal):
+      let handler = state.withLock(\.handlers.stream)
+      let writer = StreamWriter(key: key, bus: self)
+      let failure = await untilSignalled(signal) { () -> Failure? in
+        guard let handler else { return Self.unhandled(request) }
+        do throws(Failure) {
+          try await handler(request, writer)
+          return nil
+        } catch {
+          return error
+        }
+      }
+      perform(
+        state.withLock { state in
+          state.running[key] = nil
+          return state.machine.finish(key, failure)
+        })
+    case .cast(let body, let sender):
+      if let handler = state.withLock(\.handlers.cast) {
+        await handler(body, sender)
+      } else {
+        count("unhandled")
+      }
+    }
+  }
+
+  private static func unhandled(_ request: BusRequest) -> Failure {
+    Failure(.unhandled, "this service does not answer such a message")
+  }
+
+  /// Runs the work in a task that is cancelled by the signal.
+  private func untilSignalled<R: Sendable>(
+    _ signal: CancelSignal, _ work: @escaping @Sendable () async -> R
+  ) async -> R {
+    await withTaskGroup(of: R?.self) { group in
+      group.addTask { await work() }
+      group.addTask {
+        await signal.wait()
+        return nil
+      }
+      var result: R?
+      while let outcome = await group.next() {
+        group.cancelAll()
+        if let outcome { result = outcome }
+      }
+      guard let result else { preconditionFailure("the work returned nothing") }
+      return result
+    }
+  }
+
+  // MARK: - Waiting for peers
+
+  /// Returns when every one of the services has a live process.
+  public func waitForPeers(
+    _ services: [ServiceName], deadline: Duration
+  ) async throws(Failure) {
+    let failure = await withCheckedContinuation { continuation in
+      state.withLock { state in
+        state.peerWaiters.append(
+          PeerWaiter(services: services, deadline: now + deadline, continuation: continuation))
+      }
+      answerPeerWaiters()
+    }
+    if let failure { throw failure }
+  }
+
+  func answerPeerWaiters() {
+    let answered = state.withLock { state -> [(PeerWaiter, Failure?)] in
+      guard !state.peerWaiters.isEmpty else { return [] }
+      let time = now
+      var answered: [(PeerWaiter, Failure?)] = []
+      state.peerWaiters.removeAll { waiter in
+        let missing = waiter.services.filter { state.machine.directory.live($0).isEmpty }
+        if missing.isEmpty {
+          answered.append((waiter, nil))
+        } else if waiter.deadline <= time {
+          let names = missing.map(\.description).joined(separator: ", ")
+          answered.append((waiter, Failure(.noPeer, "not running yet: \(names)")))
+        } else {
+          return false
+        }
+        return true
+      }
+      return answered
+    }
+    for (waiter, failure) in answered { waiter.continuation.resume(returning: failure) }
+  }
+
+  // MARK: - Leaving
+
+  private func drain() async {
+    state.withLock { $0.machine.beginDraining() }
+    let end = now + configuration.drainGrace
+    while state.withLock({ $0.machine.handlersRunning }) > 0, now < end {
+      try? await Task.sleep(for: Self.tickInterval)
+    }
+    perform(state.withLock { $0.machine.cancelHandlers() })
+    await withDiscardingTaskGroup { group in
+      for peer in state.withLock(\.machine.answeredPeers) {
+        group.addTask {
+          let id = self.state.withLock { $0.machine.reserveID() }
+          _ = try? await self.outcome(of: id) { machine, now in
+            machine.barrier(id, to: peer, now: now)
+          }
+        }
+      }
+    }
+    guard configuration.service != .registry else { return }
+    let id = state.withLock { $0.machine.reserveID() }
+    _ = try? await outcome(of: id) { machine, now in machine.goodbye(id, now: now) }
+  }
+
+  /// Whoever still waits for something hears that it will not come.
+  private func failEverything() {
+    let failure = Failure(.shuttingDown, "\(peer.id.name) has shut down")
+    let (calls, streams, waiters) = state.withLock { state in
+      defer {
+        state.calls = [:]
+        state.streams = [:]
+        state.peerWaiters = []
+      }
+      return (state.calls, state.streams, state.peerWaiters)
+    }
+    for call in calls.values { call.resume(returning: .failure(failure)) }
+    for stream in streams.values { stream.end(failure) }
+    for waiter in waiters { waiter.continuation.resume(returning: failure) }
+  }
+}

@@ -1,0 +1,372 @@
+@_exported public import BusCore
+public import ClusterModel
+public import Logging
+import Metrics
+public import ServiceLifecycle
+import Synchronization
+public import Wire
+
+/// A process's place on the bus: its mailbox, and the ways to reach the others.
+///
+/// Messages are delivered at most once. Every call has a deadline; what was asked of a peer that
+/// dies fails at once with `Failure.Code.peerLost`.
+///
+/// `BusMachine` decides; this shell gives it what arrives and does what it directs.
+public final class Bus: Service, Sendable {
+  public typealias CallHandler = @Sendable (BusRequest) async throws(Failure) -> Body
+  public typealias StreamHandler =
+    @Sendable (BusRequest, StreamWriter) async throws(Failure) -> Void
+  public typealias CastHandler = @Sendable (Body, PeerID) async -> Void
+
+  struct Handlers: Sendable {
+    var call: CallHandler?
+    var stream: StreamHandler?
+    var cast: CastHandler?
+    var publication: (@Sendable (Body) -> Void)?
+    var peerLost: (@Sendable (PeerID) -> Void)?
+  }
+
+  struct State: Sendable {
+    var machine: BusMachine
+    var calls: [UInt64: CheckedContinuation<Result<Body, Failure>, Never>] = [:]
+    /// Calls whose task was cancelled before they were made.
+    var cancelledEarly: Set<UInt64> = []
+    var streams: [UInt64: StreamBuffer] = [:]
+    var running: [RequestKey: CancelSignal] = [:]
+    var handlers = Handlers()
+    var peerWaiters: [PeerWaiter] = []
+  }
+
+  enum Job: Sendable {
+    case call(RequestKey, BusRequest, CancelSignal)
+    case stream(RequestKey, BusRequest, CancelSignal)
+    case cast(Body, PeerID)
+  }
+
+  let configuration: BusConfiguration
+  let transport: any Transport
+  let logger: Logger
+  let state: Mutex<State>
+  let jobs: AsyncStream<Job>
+  let jobQueue: AsyncStream<Job>.Continuation
+  private let streamBytes: StreamBytes
+  /// Reasons are constants, so these are a few dozen entries at most.
+  private let drops = Mutex<[String: Int]>([:])
+  private let began = ContinuousClock.now
+
+  /// Our own line of the table.
+  public let peer: Peer
+
+  public init(configuration: BusConfiguration, transport: any Transport, logger: Logger) {
+    self.configuration = configuration
+    self.transport = transport
+    self.logger = logger
+    peer = Peer(
+      id: PeerID(name: configuration.name, incarnation: configuration.incarnation),
+      service: configuration.service, mailbox: transport.mailbox, publisher: transport.publisher,
+      ttl: configuration.ttl)
+    state = Mutex(
+      State(
+        machine: BusMachine(
+          own: peer, registryMailbox: configuration.registryMailbox,
+          limits: configuration.limits)))
+    streamBytes = StreamBytes(limit: configuration.limits.allStreamBytes)
+    // The machine admits so many handlers; casts beyond twice that are dropped and counted.
+    (jobs, jobQueue) = AsyncStream.makeStream(
+      bufferingPolicy: .bufferingOldest(configuration.limits.handlers * 2))
+  }
+
+  var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+
+  /// The table as it stands here, without those that were found dead.
+  public var peers: PeerTable {
+    state.withLock { state in
+      var table = state.machine.directory.table
+      table.peers = state.machine.directory.all
+      return table
+    }
+  }
+
+  /// The processes of a service that a message could go to now, sorted by name.
+  public func live(_ service: ServiceName) -> [Peer] {
+    state.withLock { $0.machine.directory.live(service) }
+  }
+
+  // MARK: - The caller's side
+
+  /// Asks for one answer.
+  public func call(
+    _ body: Body, to destination: Destination, deadline: Duration, trace: TraceContext? = nil,
+    idempotencyKey: [UInt8] = []
+  ) async throws(Failure) -> Body {
+    let id = state.withLock { $0.machine.reserveID() }
+    return try await outcome(of: id) { machine, now in
+      machine.ask(
+        id, body, to: destination, isStream: false, deadline: deadline, trace: trace,
+        idempotencyKey: idempotencyKey, now: now)
+    }
+  }
+
+  /// Makes the call and waits for what becomes of it.
+  func outcome(
+    of id: UInt64, _ make: (inout BusMachine, Instant) -> [BusDirective]
+  ) async throws(Failure) -> Body {
+    // A cancellation that comes with the outcome finds no call and leaves its mark.
+    defer { state.withLock { _ = $0.cancelledEarly.remove(id) } }
+    let result: Result<Body, Failure> = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let directives = state.withLock { state -> [BusDirective]? in
+          if state.cancelledEarly.contains(id) { return nil }
+          state.calls[id] = continuation
+          return make(&state.machine, now)
+        }
+        if let directives {
+          perform(directives)
+        } else {
+          continuation.resume(returning: .failure(Self.cancelled))
+        }
+      }
+    } onCancel: {
+      cancelCall(id)
+    }
+    return try result.get()
+  }
+
+  private static let cancelled = Failure(.cancelled, "the caller was cancelled")
+
+  private func cancelCall(_ id: UInt64) {
+    let (waiting, directives) = state.withLock {
+      state -> (CheckedContinuation<Result<Body, Failure>, Never>?, [BusDirective]) in
+      guard let waiting = state.calls.removeValue(forKey: id) else {
+        state.cancelledEarly.insert(id)
+        return (nil, [])
+      }
+      return (waiting, state.machine.abandon(id))
+    }
+    waiting?.resume(returning: .failure(Self.cancelled))
+    perform(directives)
+  }
+
+  /// Asks for a stream of answers; it is under way when this returns. A failure to send shows when
+  /// the stream is read.
+  /// - Parameter deadline: for the whole stream; nil: none.
+  public func stream(
+    _ body: Body, to destination: Destination, deadline: Duration?, trace: TraceContext? = nil,
+    idempotencyKey: [UInt8] = []
+  ) -> BusStream {
+    let buffer = StreamBuffer(limit: configuration.limits.streamBytes, total: streamBytes)
+    let (id, peer, directives) = state.withLock { state in
+      let id = state.machine.reserveID()
+      state.streams[id] = buffer
+      let directives = state.machine.ask(
+        id, body, to: destination, isStream: true, deadline: deadline, trace: trace,
+        idempotencyKey: idempotencyKey, now: now)
+      return (id, state.machine.peer(of: id), directives)
+    }
+    let stream = BusStream(peer: peer, lease: StreamLease(id: id, buffer: buffer, bus: self))
+    perform(directives)
+    return stream
+  }
+
+  func abandonStream(_ id: UInt64) {
+    let directives = state.withLock { state -> [BusDirective] in
+      guard state.streams.removeValue(forKey: id) != nil else { return [] }
+      return state.machine.abandon(id)
+    }
+    perform(directives)
+  }
+
+  /// Sends without an answer. What cannot be sent is dropped and counted.
+  public func cast(_ body: Body, to destination: Destination, lane: Lane = .data) {
+    perform(state.withLock { $0.machine.cast(body, to: destination, lane: lane) })
+  }
+
+  /// Sends to every subscriber of ours; needs `BusConfiguration.publishes`.
+  public func publish(_ body: Body) {
+    perform(state.withLock { $0.machine.publish(body) })
+  }
+
+  /// For the registry, which computes the table instead of being told it.
+  public func adopt(_ table: PeerTable) {
+    perform(state.withLock { $0.machine.apply(table, now: now) })
+  }
+
+  func sendItem(_ key: RequestKey, _ body: Body) throws(Failure) {
+    let result = state.withLock { state -> Result<(envelope: Envelope, mailbox: String), Failure> in
+      Result { () throws(Failure) in try state.machine.item(key, body) }
+    }
+    let (envelope, mailbox) = try result.get()
+    if try !transmit(envelope, to: mailbox, lane: .data) {
+      let failure = Failure(
+        .slowReader, "\(key.sender.name) reads too slowly; the stream to it was cut")
+      perform(state.withLock { $0.machine.finish(key, failure) })
+      throw failure
+    }
+  }
+
+  // MARK: - Handlers, set before `run()`
+
+  /// The handler's task is cancelled when the caller cancels, dies, or its deadline passes.
+  public func onCall(_ handler: @escaping CallHandler) {
+    state.withLock { $0.handlers.call = handler }
+  }
+
+  /// Returning ends the stream; throwing ends it with the failure. Cancelled like a call's.
+  public func onStream(_ handler: @escaping StreamHandler) {
+    state.withLock { $0.handlers.stream = handler }
+  }
+
+  public func onCast(_ handler: @escaping CastHandler) {
+    state.withLock { $0.handlers.cast = handler }
+  }
+
+  /// Called on the bus's own thread, in order, for everything published but peer tables, which the
+  /// bus applies itself. Must not block.
+  public func onPublish(_ handler: @escaping @Sendable (Body) -> Void) {
+    state.withLock { $0.handlers.publication = handler }
+  }
+
+  /// Called on the bus's own thread when a process is found dead or left. Must not block.
+  public func onPeerLost(_ handler: @escaping @Sendable (PeerID) -> Void) {
+    state.withLock { $0.handlers.peerLost = handler }
+  }
+
+  // MARK: - Doing what the machine directs
+
+  /// In order, outside the lock.
+  func perform(_ directives: [BusDirective]) {
+    for directive in directives { perform(directive) }
+  }
+
+  private func perform(_ directive: BusDirective) {
+    switch directive {
+    case .send(let envelope, let mailbox, let lane):
+      do {
+        if try !transmit(envelope, to: mailbox, lane: lane) { undelivered(envelope, lane) }
+      } catch {
+        undelivered(envelope, lane, error)
+      }
+    case .publish(let envelope):
+      if let frame = try? envelope.encoded() { transport.publish(frame) }
+    case .connect(let mailbox): transport.connect(to: mailbox)
+    case .disconnect(let mailbox): transport.disconnect(from: mailbox)
+    case .subscribe(let publisher): transport.subscribe(to: publisher)
+    case .resolve(let id, let result):
+      state.withLock { $0.calls.removeValue(forKey: id) }?.resume(returning: result)
+    case .item(let id, let body, let bytes):
+      guard let buffer = state.withLock({ $0.streams[id] }) else { return }
+      if !buffer.add(body, bytes: bytes) {
+        buffer.end(Failure(.slowReader, "the stream was read too slowly and was cut"))
+        count("slow_reader")
+        abandonStream(id)
+      }
+    case .ended(let id, let failure):
+      state.withLock { $0.streams.removeValue(forKey: id) }?.end(failure)
+    case .startCall(let key, let request):
+      start(key) { .call(key, request, $0) }
+    case .startStream(let key, let request):
+      start(key) { .stream(key, request, $0) }
+    case .cancelHandler(let key, _):
+      state.withLock { $0.running.removeValue(forKey: key) }?.signal()
+    case .deliverCast(let body, let sender):
+      if case .dropped = jobQueue.yield(.cast(body, sender)) { count("cast_overflow") }
+    case .deliverPublication(let body):
+      state.withLock(\.handlers.publication)?(body)
+    case .peersChanged: answerPeerWaiters()
+    case .peerLost(let peer):
+      logger.debug("peer lost", metadata: ["peer": "\(peer)"])
+      state.withLock(\.handlers.peerLost)?(peer)
+    case .dropped(let reason): count(reason)
+    }
+  }
+
+  private func start(_ key: RequestKey, _ job: (CancelSignal) -> Job) {
+    let signal = CancelSignal()
+    state.withLock { $0.running[key] = signal }
+    if case .dropped = jobQueue.yield(job(signal)) {
+      let full = Failure(.overloaded, "\(peer.id.name) has no room", retryAfter: .seconds(1))
+      perform(
+        state.withLock { state in
+          state.running[key] = nil
+          return state.machine.reply(key, .failure(full))
+        })
+    }
+  }
+
+  /// - Returns: false when the lane to that mailbox is full.
+  private func transmit(
+    _ envelope: Envelope, to mailbox: String, lane: Lane
+  ) throws(Failure) -> Bool {
+    let packed: [UInt8]
+    do {
+      packed = try envelope.encoded()
+    } catch {
+      throw Failure(.internalError, "a message could not be packed: \(error)")
+    }
+    // Sealing adds to a frame, so the border lies a little below it.
+    if packed.count <= configuration.limits.frameBytes - 1_024 {
+      return transport.send(packed, to: mailbox, lane: lane)
+    }
+    for piece in try Reassembly.split(packed, of: envelope, limits: configuration.limits) {
+      guard let frame = try? piece.encoded(), transport.send(frame, to: mailbox, lane: lane) else {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// What could not be sent ends what waits for it here; the other side has its deadline.
+  private func undelivered(_ envelope: Envelope, _ lane: Lane, _ reason: Failure? = nil) {
+    count(lane == .telemetry ? "telemetry_outbox_full" : "outbox_full")
+    let failure =
+      reason ?? Failure(.outboxFull, "the outbox is full: the peer reads too slowly")
+    let id = envelope.messageID
+    switch envelope.shape {
+    case .call:
+      perform([.resolve(id, .failure(failure))] + state.withLock { $0.machine.abandon(id) })
+    case .open: perform([.ended(id, failure)] + state.withLock { $0.machine.abandon(id) })
+    case .reply, .item, .end, .cancel, .cast, .publish, .ping, .pong: break
+    }
+  }
+
+  /// What was dropped since the start, by reason: the values of `tutti_bus_dropped_total`.
+  public var dropped: [String: Int] { drops.withLock { $0 } }
+
+  func count(_ reason: String) {
+    drops.withLock { $0[reason, default: 0] += 1 }
+    Counter(label: "tutti_bus_dropped_total", dimensions: [("reason", reason)]).increment()
+  }
+}
+
+/// Tells a handler's task that nobody waits for it any more.
+final class CancelSignal: Sendable {
+  private struct State {
+    var isSet = false
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  func signal() {
+    state.withLock { state in
+      state.isSet = true
+      defer { state.waiter = nil }
+      return state.waiter
+    }?.resume()
+  }
+
+  /// Returns when it is signalled or the task is cancelled.
+  func wait() async {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isSet = state.withLock { state -> Bool in
+          if !state.isSet { state.waiter = continuation }
+          return state.isSet
+        }
+        if isSet { continuation.resume() }
+      }
+    } onCancel: {
+      signal()
+    }
+  }
+}

@@ -1,0 +1,269 @@
+import BusCore
+import ClusterModel
+import Dispatch
+import Foundation
+import Synchronization
+
+/// A network inside one process that loses, delays, duplicates and reorders by seed. One thread
+/// delivers for all its mailboxes.
+public final class LoopbackNetwork: Sendable {
+  /// How bad the network is.
+  public struct Faults: Sendable {
+    /// Of 1,000 frames, how many are lost.
+    public var lossPerMille = 0
+    /// Of 1,000 frames, how many come twice.
+    public var duplicatePerMille = 0
+    /// Each frame is late by up to this much; different delays reorder frames.
+    public var maximumDelay: Duration = .zero
+
+    public static let none = Faults()
+    public init() {}
+  }
+
+  /// Frames under way to one mailbox: what a nanomsg outbox would hold.
+  static let mailboxLimit = 24 << 20
+  /// Above this, telemetry is dropped.
+  static let telemetryLimit = 8 << 20
+  /// Like a frame over nanomsg.
+  static let frameLimit = 1 << 20
+
+  fileprivate struct Endpoint {
+    var deliver: @Sendable (TransportEvent) -> Void
+    /// Those whose death is told here.
+    var connected: Set<String> = []
+  }
+
+  fileprivate struct Parcel {
+    var due: ContinuousClock.Instant
+    var order: UInt64
+    var mailbox: String
+    var event: TransportEvent
+    var bytes: Int
+
+    static func < (left: Parcel, right: Parcel) -> Bool {
+      (left.due, left.order) < (right.due, right.order)
+    }
+  }
+
+  fileprivate struct State {
+    var faults: Faults
+    var chance: UInt64
+    var endpoints: [String: Endpoint] = [:]
+    var subscribers: [String: Set<String>] = [:]
+    /// Frames for mailboxes that nobody has opened yet, as nanomsg keeps them until it connects.
+    var unopened: [String: [[UInt8]]] = [:]
+    var queue: [Parcel] = []
+    var underWay: [String: Int] = [:]
+    var order: UInt64 = 0
+    var isRunning = false
+
+    /// SplitMix64.
+    mutating func random() -> UInt64 {
+      chance &+= 0x9e37_79b9_7f4a_7c15
+      var value = chance
+      value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+      value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
+      return value ^ (value >> 31)
+    }
+
+    mutating func happens(_ perMille: Int) -> Bool {
+      perMille > 0 && random() % 1_000 < UInt64(perMille)
+    }
+  }
+
+  private let state: Mutex<State>
+  private let wake = DispatchSemaphore(value: 0)
+
+  public init(seed: UInt64 = 1, faults: Faults = .none) {
+    state = Mutex(State(faults: faults, chance: seed))
+  }
+
+  /// Changes how bad the network is from now on.
+  public func set(_ faults: Faults) { state.withLock { $0.faults = faults } }
+
+  /// Takes a mailbox away without a word, as `kill -9` takes a process.
+  public func kill(_ mailbox: String) { close(mailbox) }
+
+  /// A process's way into this network.
+  func endpoint(mailbox: String, publisher: String?) -> LoopbackTransport {
+    LoopbackTransport(network: self, mailbox: mailbox, publisher: publisher)
+  }
+
+  // MARK: - From the transports
+
+  func open(
+    _ mailbox: String, _ deliver: @escaping @Sendable (TransportEvent) -> Void
+  ) throws(Failure) {
+    let (taken, starts, early) = state.withLock { state -> (Bool, Bool, [[UInt8]]) in
+      guard state.endpoints[mailbox] == nil else { return (true, false, []) }
+      state.endpoints[mailbox] = Endpoint(deliver: deliver)
+      defer { state.isRunning = true }
+      return (false, !state.isRunning, state.unopened.removeValue(forKey: mailbox) ?? [])
+    }
+    guard !taken else {
+      throw Failure(.internalError, "cannot bind \(mailbox): another process is using it")
+    }
+    if starts {
+      let thread = Thread { [self] in deliverAll() }
+      thread.name = "loopback"
+      thread.start()
+    }
+    for frame in early { _ = post(.frame(frame), frame.count, to: mailbox, faulty: true) }
+  }
+
+  func close(_ mailbox: String) {
+    let mourners = state.withLock { state -> [String] in
+      guard state.endpoints.removeValue(forKey: mailbox) != nil else { return [] }
+      for publisher in state.subscribers.keys { state.subscribers[publisher]?.remove(mailbox) }
+      return state.endpoints.filter { $0.value.connected.contains(mailbox) }.keys.sorted()
+    }
+    for other in mourners { _ = post(.lost(mailbox: mailbox), 0, to: other, faulty: false) }
+    wake.signal()
+  }
+
+  func connect(_ own: String, to mailbox: String) {
+    state.withLock { state in
+      guard state.endpoints[mailbox] != nil else { return }
+      _ = state.endpoints[own]?.connected.insert(mailbox)
+    }
+  }
+
+  func disconnect(_ own: String, from mailbox: String) {
+    state.withLock { _ = $0.endpoints[own]?.connected.remove(mailbox) }
+  }
+
+  func subscribe(_ own: String, to publisher: String) {
+    state.withLock { _ = $0.subscribers[publisher, default: []].insert(own) }
+  }
+
+  func send(_ frame: [UInt8], from own: String, to mailbox: String, lane: Lane) -> Bool {
+    guard frame.count <= Self.frameLimit else {
+      return post(.dropped(reason: "too_large"), 0, to: mailbox, faulty: false)
+    }
+    let room = state.withLock { state -> Bool? in
+      guard state.endpoints[own] != nil else { return false }
+      guard state.endpoints[mailbox] != nil else {
+        // A few: hellos to a registry that is about to start.
+        if state.unopened[mailbox, default: []].count < 16 {
+          state.unopened[mailbox, default: []].append(frame)
+        }
+        return nil
+      }
+      _ = state.endpoints[own]?.connected.insert(mailbox)
+      let limit = lane == .telemetry ? Self.telemetryLimit : Self.mailboxLimit
+      return state.underWay[mailbox, default: 0] + frame.count <= limit
+    }
+    switch room {
+    case nil: return true
+    case false: return false
+    default: return post(.frame(frame), frame.count, to: mailbox, faulty: true)
+    }
+  }
+
+  func publish(_ frame: [UInt8], from publisher: String) {
+    let readers = state.withLock { $0.subscribers[publisher, default: []].sorted() }
+    for reader in readers { _ = post(.frame(frame), frame.count, to: reader, faulty: true) }
+  }
+
+  // MARK: - Delivery
+
+  private func post(
+    _ event: TransportEvent, _ bytes: Int, to mailbox: String, faulty: Bool
+  ) -> Bool {
+    state.withLock { state in
+      let faults = faulty ? state.faults : .none
+      guard !state.happens(faults.lossPerMille) else { return }
+      for _ in 0..<(state.happens(faults.duplicatePerMille) ? 2 : 1) {
+        var due = ContinuousClock.now
+        if faults.maximumDelay > .zero {
+          due += faults.maximumDelay * (Double(state.random() % 1_000) / 1_000)
+        }
+        state.order += 1
+        state.underWay[mailbox, default: 0] += bytes
+        state.insert(
+          Parcel(due: due, order: state.order, mailbox: mailbox, event: event, bytes: bytes))
+      }
+    }
+    wake.signal()
+    return true
+  }
+
+  /// The network's thread: ends with the last mailbox.
+  private func deliverAll() {
+    while true {
+      let (ready, next, isOver) = state.withLock { state in
+        var ready: [(@Sendable (TransportEvent) -> Void, TransportEvent)] = []
+        let now = ContinuousClock.now
+        let count = state.queue.firstIndex { $0.due > now } ?? state.queue.count
+        for parcel in state.queue[..<count] {
+          state.underWay[parcel.mailbox, default: 0] -= parcel.bytes
+          if let endpoint = state.endpoints[parcel.mailbox] {
+            ready.append((endpoint.deliver, parcel.event))
+          }
+        }
+        state.queue.removeFirst(count)
+        let isOver = state.endpoints.isEmpty && ready.isEmpty
+        if isOver {
+          state.isRunning = false
+          state.queue = []
+          state.underWay = [:]
+        }
+        return (ready, state.queue.first?.due, isOver)
+      }
+      for (deliver, event) in ready { deliver(event) }
+      if isOver { return }
+      guard ready.isEmpty else { continue }
+      if let next {
+        let wait = max(.zero, ContinuousClock.now.duration(to: next))
+        _ = wake.wait(timeout: .now() + wait.inSeconds)
+      } else {
+        wake.wait()
+      }
+    }
+  }
+}
+
+extension LoopbackNetwork.State {
+  /// Keeps the queue in the order of delivery; most parcels belong at its end.
+  fileprivate mutating func insert(_ parcel: LoopbackNetwork.Parcel) {
+    var low = 0
+    var high = queue.count
+    if let last = queue.last, last < parcel { low = high }
+    while low < high {
+      let middle = (low + high) / 2
+      if queue[middle] < parcel { low = middle + 1 } else { high = middle }
+    }
+    queue.insert(parcel, at: low)
+  }
+}
+
+/// One process's mailbox in a `LoopbackNetwork`.
+final class LoopbackTransport: Transport {
+  let mailbox: String
+  let publisher: String?
+  private let network: LoopbackNetwork
+
+  init(network: LoopbackNetwork, mailbox: String, publisher: String?) {
+    self.network = network
+    self.mailbox = mailbox
+    self.publisher = publisher
+  }
+
+  func start(_ deliver: @escaping @Sendable (TransportEvent) -> Void) throws(Failure) {
+    try network.open(mailbox, deliver)
+  }
+
+  func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool {
+    network.send(frame, from: self.mailbox, to: mailbox, lane: lane)
+  }
+
+  func connect(to mailbox: String) { network.connect(self.mailbox, to: mailbox) }
+  func disconnect(from mailbox: String) { network.disconnect(self.mailbox, from: mailbox) }
+  func subscribe(to publisher: String) { network.subscribe(mailbox, to: publisher) }
+
+  func publish(_ frame: [UInt8]) {
+    if let publisher { network.publish(frame, from: publisher) }
+  }
+
+  func stop(grace: Duration) async { network.close(mailbox) }
+}

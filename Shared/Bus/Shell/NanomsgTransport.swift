@@ -1,0 +1,471 @@
+public import BusCore
+import CNanomsg
+public import ClusterModel
+import Foundation
+import Synchronization
+
+/// Mailboxes over nanomsg. One thread, the reactor, touches every socket; everybody else only puts
+/// frames into outboxes and wakes it. A blocking receive on one of Swift's cooperative threads would
+/// stop half of a two-core process.
+public final class NanomsgTransport: Transport {
+  public struct Configuration: Sendable {
+    /// What to bind; for tcp `tcp://HOST:PORT`.
+    public var listen: String
+    /// What the others connect to; the same as `listen` except for tcp.
+    public var mailbox: String
+    /// What to bind for publishing, and how the others know it.
+    public var publisherListen: String?
+    public var publisher: String?
+    /// Frames leave and arrive sealed; nil only where the file system guards the sockets.
+    public var seal: FrameSeal?
+
+    public init(
+      listen: String, mailbox: String, publisherListen: String? = nil, publisher: String? = nil,
+      seal: FrameSeal? = nil
+    ) {
+      self.listen = listen
+      self.mailbox = mailbox
+      self.publisherListen = publisherListen
+      self.publisher = publisher
+      self.seal = seal
+    }
+  }
+
+  /// A frame of 1 MiB and what sealing adds to it.
+  static let frameLimit = (1 << 20) + 256
+  /// Where only we can connect, a frame that is too large is received, counted and dropped, and its
+  /// sender stays connected.
+  static let localReceiveLimit = 17 << 20
+  /// nanomsg allows 512 sockets in a process; the rest is for subscriptions and tests.
+  static let maximumConnections = 400
+  /// Per mailbox and lane: the largest message in fragments, and some.
+  static let laneLimit = 24 << 20
+  /// Publications that the reactor has not taken yet.
+  static let publishingLimit = 16 << 20
+  /// All outboxes of the process together; telemetry gets a quarter of it.
+  static let outboxLimit = 64 << 20
+  /// A connection that is down and was not used for so long is closed; one that is up shows us that
+  /// its peer lives.
+  static let idleLimit: Duration = .seconds(30)
+  /// What nanomsg may hold per socket, beyond our outbox.
+  static let socketBuffer = 1 << 20
+  /// How soon a dead connection is noticed.
+  static let pollMilliseconds: Int32 = 20
+  /// Attempts to connect, 10 ms and more apart, after which nobody is there. A peer binds its mailbox
+  /// before it says hello, so a listed one that refuses is dead.
+  static let refusals: UInt64 = 3
+
+  private enum Command {
+    case connect(String)
+    case disconnect(String)
+    case subscribe(String)
+    case publish([UInt8])
+  }
+
+  private struct Shared {
+    var outboxes: [String: Outbox] = [:]
+    /// Bytes in all of them.
+    var bytes = 0
+    /// Mailboxes whose outbox got its first frame since the reactor last looked.
+    var fresh: [String] = []
+    var commands: [Command] = []
+    /// Bytes of the publications among them.
+    var publishing = 0
+    var awake = false
+    var stopAt: ContinuousClock.Instant?
+    var stopped = false
+    var waiters: [CheckedContinuation<Void, Never>] = []
+  }
+
+  private let configuration: Configuration
+  private let shared = Mutex(Shared())
+  /// Written once by `start`, before the reactor begins; closed by the reactor at its end.
+  private let wake: WakePipe
+
+  private var receiveLimit: Int {
+    configuration.seal == nil ? Self.localReceiveLimit : Self.frameLimit
+  }
+
+  public var mailbox: String { configuration.mailbox }
+  public var publisher: String? { configuration.publisher }
+
+  public init(_ configuration: Configuration) throws(Failure) {
+    self.configuration = configuration
+    self.wake = try WakePipe()
+  }
+
+  // MARK: - From any thread
+
+  public func start(
+    _ deliver: @escaping @Sendable (TransportEvent) -> Void
+  ) throws(Failure) {
+    let pull = try Self.open(CNN_PULL, receiving: receiveLimit, bind: configuration.listen)
+    var pub: Int32?
+    if let address = configuration.publisherListen {
+      do { pub = try Self.open(CNN_PUB, receiving: receiveLimit, bind: address) } catch {
+        _ = cnn_close(pull)
+        throw error
+      }
+    }
+    let publishing = pub
+    let thread = Thread { [self] in
+      var reactor = Reactor(transport: self, pull: pull, pub: publishing, deliver: deliver)
+      reactor.run()
+    }
+    thread.name = "tutti-bus"
+    thread.start()
+  }
+
+  public func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool {
+    let (queued, needsWake) = shared.withLock { shared -> (Bool, Bool) in
+      guard !shared.stopped else { return (false, false) }
+      let wasEmpty = shared.outboxes[mailbox]?.isEmpty ?? true
+      let limit = lane == .telemetry ? Self.outboxLimit / 4 : Self.outboxLimit
+      guard lane == .control || shared.bytes + frame.count <= limit,
+        shared.outboxes[mailbox, default: Outbox(laneBytes: Self.laneLimit)].push(frame, lane)
+      else { return (false, false) }
+      shared.bytes += frame.count
+      guard wasEmpty else { return (true, false) }
+      shared.fresh.append(mailbox)
+      defer { shared.awake = true }
+      return (true, !shared.awake)
+    }
+    if needsWake { wake.signal() }
+    return queued
+  }
+
+  public func connect(to mailbox: String) { enqueue(.connect(mailbox)) }
+
+  /// What is sent afterwards goes over a new connection.
+  public func disconnect(from mailbox: String) {
+    forget(mailbox)
+    enqueue(.disconnect(mailbox))
+  }
+
+  public func subscribe(to publisher: String) { enqueue(.subscribe(publisher)) }
+
+  /// Dropped when publications are queued faster than the reactor sends them; whoever missed a table
+  /// gets the next one.
+  public func publish(_ frame: [UInt8]) {
+    let fits = shared.withLock { shared -> Bool in
+      guard shared.publishing + frame.count <= Self.publishingLimit else { return false }
+      shared.publishing += frame.count
+      return true
+    }
+    if fits { enqueue(.publish(frame)) }
+  }
+
+  public func stop(grace: Duration) async {
+    await withCheckedContinuation { continuation in
+      let already = shared.withLock { shared -> Bool in
+        if shared.stopped { return true }
+        shared.stopAt = ContinuousClock.now + grace
+        shared.waiters.append(continuation)
+        return false
+      }
+      if already { continuation.resume() } else { wake.signal() }
+    }
+  }
+
+  /// Drops what waits for a mailbox.
+  private func forget(_ mailbox: String) {
+    shared.withLock { shared in
+      shared.bytes -= shared.outboxes.removeValue(forKey: mailbox)?.bytes ?? 0
+    }
+  }
+
+  private func enqueue(_ command: Command) {
+    let needsWake = shared.withLock { shared -> Bool in
+      guard !shared.stopped else { return false }
+      shared.commands.append(command)
+      defer { shared.awake = true }
+      return !shared.awake
+    }
+    if needsWake { wake.signal() }
+  }
+
+  // MARK: - Opening
+
+  private static func open(
+    _ kind: Int32, receiving limit: Int, bind address: String
+  ) throws(Failure) -> Int32 {
+    let socket = try open(kind, receiving: limit)
+    let result = unsafe address.withCString { unsafe cnn_bind(socket, $0) }
+    if result < 0 {
+      _ = cnn_close(socket)
+      let reason = unsafe String(cString: cnn_message(-result))
+      throw Failure(
+        .internalError,
+        "cannot bind \(address): \(reason); is another process using it? Choose another address.")
+    }
+    return socket
+  }
+
+  private static func open(_ kind: Int32, receiving limit: Int) throws(Failure) -> Int32 {
+    let socket = cnn_socket(kind)
+    guard socket >= 0 else {
+      let reason = unsafe String(cString: cnn_message(-socket))
+      throw Failure(.internalError, "cannot open a nanomsg socket: \(reason)")
+    }
+    _ = cnn_set_no_delay(socket)
+    if kind == CNN_PULL || kind == CNN_SUB {
+      _ = cnn_set_receive_limit(socket, Int32(limit))
+    }
+    _ = cnn_set_reconnect(socket, 10, 500)
+    return socket
+  }
+
+  // MARK: - The reactor
+
+  /// Lives on its own thread and is never seen by another.
+  private struct Reactor {
+    let transport: NanomsgTransport
+    let pull: Int32
+    let pub: Int32?
+    let deliver: @Sendable (TransportEvent) -> Void
+
+    struct Connection {
+      var socket: Int32
+      var established: UInt64 = 0
+      var connected = false
+      /// Told as lost because nobody is there; once is enough.
+      var isRefused = false
+      var pending = false
+      /// Popped but not yet accepted by nanomsg.
+      var held: [UInt8]?
+      var lastUse: ContinuousClock.Instant
+    }
+
+    var connections: [String: Connection] = [:]
+    var subscriptions: [String: Int32] = [:]
+
+    init(
+      transport: NanomsgTransport, pull: Int32, pub: Int32?,
+      deliver: @escaping @Sendable (TransportEvent) -> Void
+    ) {
+      self.transport = transport
+      self.pull = pull
+      self.pub = pub
+      self.deliver = deliver
+    }
+
+    mutating func run() {
+      while true {
+        wait()
+        receiveAll()
+        let (commands, fresh, stopAt) = transport.shared.withLock { shared in
+          defer {
+            shared.commands = []
+            shared.publishing = 0
+            shared.fresh = []
+            shared.awake = false
+          }
+          return (shared.commands, shared.fresh, shared.stopAt)
+        }
+        for command in commands { perform(command) }
+        for mailbox in fresh { open(mailbox) }
+        flush()
+        notice()
+        if let stopAt {
+          let idle = !connections.values.contains { $0.pending && $0.connected }
+          if idle || ContinuousClock.now >= stopAt { break }
+        }
+      }
+      close()
+    }
+
+    private func wait() {
+      var descriptors = [pollfd(fd: transport.wake.readEnd, events: Int16(POLLIN), revents: 0)]
+      for socket in [pull] + subscriptions.values {
+        let descriptor = cnn_receive_descriptor(socket)
+        if descriptor >= 0 {
+          descriptors.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+        }
+      }
+      for connection in connections.values where connection.pending {
+        let descriptor = cnn_send_descriptor(connection.socket)
+        if descriptor >= 0 {
+          descriptors.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+        }
+      }
+      let count = nfds_t(descriptors.count)
+      _ = unsafe poll(&descriptors, count, NanomsgTransport.pollMilliseconds)
+      if descriptors[0].revents != 0 { transport.wake.drain() }
+    }
+
+    private mutating func receiveAll() {
+      // Bounded, so that a flood on one socket does not keep the outboxes waiting.
+      for socket in [pull] + subscriptions.values {
+        var budget = 256
+        while budget > 0, let frame = Self.receive(socket) {
+          budget -= 1
+          guard frame.count <= NanomsgTransport.frameLimit else {
+            deliver(.dropped(reason: "too_large"))
+            continue
+          }
+          if let seal = transport.configuration.seal {
+            switch seal.open(frame, recipient: recipient(of: socket)) {
+            case .opened(let bytes): deliver(.frame(bytes))
+            case .refused(let reason): deliver(.dropped(reason: reason))
+            }
+          } else {
+            deliver(.frame(frame))
+          }
+        }
+      }
+    }
+
+    private func recipient(of socket: Int32) -> String {
+      if socket == pull { return transport.configuration.mailbox }
+      return subscriptions.first { $0.value == socket }?.key ?? ""
+    }
+
+    private static func receive(_ socket: Int32) -> [UInt8]? {
+      var message: UnsafeMutableRawPointer?
+      let length = unsafe cnn_receive(socket, &message)
+      guard length >= 0, let message = unsafe message else { return nil }
+      defer { unsafe nn_freemsg(message) }
+      return unsafe [UInt8](UnsafeRawBufferPointer(start: message, count: Int(length)))
+    }
+
+    private mutating func perform(_ command: Command) {
+      switch command {
+      case .connect(let mailbox): open(mailbox)
+      case .disconnect(let mailbox):
+        if let connection = connections.removeValue(forKey: mailbox) {
+          _ = cnn_close(connection.socket)
+        }
+      case .subscribe(let publisher):
+        guard subscriptions[publisher] == nil,
+          let socket = try? NanomsgTransport.open(
+            CNN_SUB, receiving: transport.receiveLimit)
+        else { return }
+        _ = cnn_subscribe_all(socket)
+        if unsafe publisher.withCString({ unsafe cnn_connect(socket, $0) }) < 0 {
+          _ = cnn_close(socket)
+        } else {
+          subscriptions[publisher] = socket
+        }
+      case .publish(let frame):
+        guard let pub, let name = transport.configuration.publisher else { return }
+        let sealed = transport.configuration.seal?.close(frame, recipient: name) ?? frame
+        _ = unsafe sealed.withUnsafeBytes { unsafe cnn_send(pub, $0.baseAddress, $0.count) }
+      }
+    }
+
+    private mutating func open(_ mailbox: String) {
+      if connections[mailbox] == nil {
+        if connections.count >= NanomsgTransport.maximumConnections { closeIdlest() }
+        guard connections.count < NanomsgTransport.maximumConnections,
+          let socket = try? NanomsgTransport.open(CNN_PUSH, receiving: transport.receiveLimit)
+        else {
+          transport.forget(mailbox)
+          deliver(.dropped(reason: "too_many_connections"))
+          deliver(.lost(mailbox: mailbox))
+          return
+        }
+        _ = cnn_set_buffers(socket, Int32(NanomsgTransport.socketBuffer), 128 << 10)
+        if unsafe mailbox.withCString({ unsafe cnn_connect(socket, $0) }) < 0 {
+          _ = cnn_close(socket)
+          transport.forget(mailbox)
+          deliver(.lost(mailbox: mailbox))
+          return
+        }
+        connections[mailbox] = Connection(socket: socket, lastUse: .now)
+      }
+      connections[mailbox]?.pending = true
+    }
+
+    private mutating func closeIdlest() {
+      let idlest = connections.filter { !$0.value.pending }.min {
+        $0.value.lastUse < $1.value.lastUse
+      }
+      guard let idlest else { return }
+      _ = cnn_close(idlest.value.socket)
+      connections[idlest.key] = nil
+    }
+
+    /// Hands frames to nanomsg until it takes no more.
+    private mutating func flush() {
+      for mailbox in connections.keys {
+        guard var connection = connections[mailbox], connection.pending else { continue }
+        var budget = 512
+        while budget > 0 {
+          budget -= 1
+          guard let frame = connection.held ?? next(mailbox) else {
+            connection.pending = false
+            break
+          }
+          let sent = unsafe frame.withUnsafeBytes { bytes in
+            unsafe cnn_send(connection.socket, bytes.baseAddress, bytes.count)
+          }
+          guard sent >= 0 else {
+            connection.held = frame
+            break
+          }
+          connection.held = nil
+          connection.lastUse = .now
+        }
+        connections[mailbox] = connection
+      }
+    }
+
+    /// The next frame for a mailbox, sealed if frames are.
+    private func next(_ mailbox: String) -> [UInt8]? {
+      let frame = transport.shared.withLock { shared -> [UInt8]? in
+        guard let frame = shared.outboxes[mailbox]?.pop() else {
+          shared.outboxes[mailbox] = nil
+          return nil
+        }
+        shared.bytes -= frame.count
+        return frame
+      }
+      guard let frame, let seal = transport.configuration.seal else { return frame }
+      return seal.close(frame, recipient: mailbox)
+    }
+
+    /// Finds connections that came up or went down since the last look. A peer that is killed drops
+    /// its connection at once; one that refuses every attempt was dead before.
+    private mutating func notice() {
+      for mailbox in connections.keys {
+        guard var connection = connections[mailbox] else { continue }
+        let now = cnn_connections(connection.socket) > 0
+        let established = cnn_established(connection.socket)
+        // Established again since the last look: it went down in between.
+        let bounced = connection.established > 0 && established > connection.established
+        if (connection.connected && !now) || bounced { deliver(.lost(mailbox: mailbox)) }
+        if established == 0, !connection.isRefused,
+          cnn_connect_errors(connection.socket) >= NanomsgTransport.refusals
+        {
+          connection.isRefused = true
+          deliver(.lost(mailbox: mailbox))
+        }
+        connection.connected = now
+        connection.established = established
+        connections[mailbox] = connection
+        if !now, !connection.pending,
+          connection.lastUse.duration(to: .now) > NanomsgTransport.idleLimit
+        {
+          _ = cnn_close(connection.socket)
+          connections[mailbox] = nil
+        }
+      }
+    }
+
+    private func close() {
+      // Deregistered by not polling any more; only then are the sockets closed.
+      for connection in connections.values { _ = cnn_close(connection.socket) }
+      for socket in subscriptions.values { _ = cnn_close(socket) }
+      _ = cnn_close(pull)
+      if let pub { _ = cnn_close(pub) }
+      let waiters = transport.shared.withLock { shared in
+        shared.stopped = true
+        shared.outboxes = [:]
+        shared.bytes = 0
+        defer { shared.waiters = [] }
+        return shared.waiters
+      }
+      for waiter in waiters { waiter.resume() }
+    }
+  }
+}

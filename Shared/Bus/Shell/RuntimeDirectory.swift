@@ -1,0 +1,75 @@
+public import ClusterModel
+import Foundation
+
+/// The directory that holds a cluster's `ipc://` sockets.
+///
+/// A bad frame-type byte on a raw connection aborts a nanomsg process, and a socket path longer than
+/// the system's limit is an assertion failure in it. So the directory is short, ours alone, and
+/// checked before nanomsg sees it.
+public enum RuntimeDirectory {
+  /// `sun_path` holds 108 bytes with its NUL on Linux, 104 on macOS; the rest is for socket names.
+  static let maximumLength = 50
+
+  /// A short path for a data directory of any length: `$XDG_RUNTIME_DIR/tutti-HASH`, else
+  /// `/tmp/tutti-UID-HASH`. It is created with mode 0700; one that belongs to somebody else, or
+  /// that others may enter, is refused.
+  public static func path(forDataDirectory dataDirectory: String) throws(Failure) -> String {
+    try path(
+      forDataDirectory: dataDirectory,
+      runtime: ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"])
+  }
+
+  static func path(
+    forDataDirectory dataDirectory: String, runtime: String?
+  ) throws(Failure) -> String {
+    let absolute = URL(filePath: dataDirectory).standardizedFileURL.resolvingSymlinksInPath().path
+    let hash = fingerprint(absolute)
+    if let runtime, !runtime.isEmpty {
+      let path = "\(runtime)/tutti-\(hash)"
+      if path.utf8.count <= maximumLength, FileManager.default.isWritableFile(atPath: runtime) {
+        try makePrivate(path)
+        return path
+      }
+    }
+    let path = "/tmp/tutti-\(getuid())-\(hash)"
+    try makePrivate(path)
+    return path
+  }
+
+  /// Removes the sockets that a killed process of this name left behind.
+  static func removeSockets(of name: String, in directory: String) {
+    for file in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    where file.hasPrefix("\(name)-") {
+      let rest = file.dropFirst(name.count + 1)
+      let incarnation = rest.hasSuffix(".pub") ? rest.dropLast(4) : rest
+      if UInt64(incarnation, radix: 36) != nil {
+        try? FileManager.default.removeItem(atPath: "\(directory)/\(file)")
+      }
+    }
+  }
+
+  /// FNV-1a, 64 bits: the same directory gives the same sockets in every process and release.
+  private static func fingerprint(_ text: String) -> String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return String(hash, radix: 36)
+  }
+
+  private static func makePrivate(_ path: String) throws(Failure) {
+    let made = unsafe path.withCString { unsafe mkdir($0, 0o700) }
+    guard made == 0 || errno == EEXIST else {
+      throw Failure(
+        .internalError,
+        "cannot create \(path) for the bus's sockets: \(unsafe String(cString: strerror(errno)))")
+    }
+    var status = stat()
+    let read = unsafe path.withCString { unsafe lstat($0, &status) }
+    guard read == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == getuid(),
+      status.st_mode & 0o077 == 0
+    else {
+      throw Failure(
+        .internalError,
+        "\(path) is not a directory of ours alone (mode 0700): remove it and start again")
+    }
+  }
+}

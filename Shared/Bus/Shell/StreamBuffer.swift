@@ -1,0 +1,194 @@
+import BusCore
+public import ClusterModel
+import Synchronization
+public import Wire
+
+/// What a stream of ours has received and nobody has read yet.
+final class StreamBuffer: Sendable {
+  private struct State {
+    var items: [(body: Body, bytes: Int)] = []
+    var head = 0
+    var bytes = 0
+    var end: Result<Void, Failure>?
+    var reader: CheckedContinuation<Result<Body?, Failure>, Never>?
+  }
+
+  private let state = Mutex(State())
+  private let limit: Int
+  private let total: StreamBytes
+
+  init(limit: Int, total: StreamBytes) {
+    self.limit = limit
+    self.total = total
+  }
+
+  deinit {
+    total.remove(state.withLock(\.bytes))
+  }
+
+  /// - Returns: false when the reader is too slow and the stream has to be cut.
+  func add(_ body: Body, bytes: Int) -> Bool {
+    let (reader, fits) = state.withLock {
+      state -> (CheckedContinuation<Result<Body?, Failure>, Never>?, Bool) in
+      guard state.end == nil else { return (nil, true) }
+      if let reader = state.reader {
+        state.reader = nil
+        return (reader, true)
+      }
+      guard state.bytes + bytes <= limit, total.add(bytes) else { return (nil, false) }
+      state.items.append((body, bytes))
+      state.bytes += bytes
+      return (nil, true)
+    }
+    reader?.resume(returning: .success(body))
+    return fits
+  }
+
+  func end(_ failure: Failure?) {
+    let result: Result<Void, Failure> = failure.map { .failure($0) } ?? .success(())
+    let reader = state.withLock { state -> CheckedContinuation<Result<Body?, Failure>, Never>? in
+      guard state.end == nil else { return nil }
+      state.end = result
+      defer { state.reader = nil }
+      return state.reader
+    }
+    reader?.resume(returning: result.map { nil })
+  }
+
+  /// The next item; nil: the stream ended well. What came before the end is read before it.
+  func next() async -> Result<Body?, Failure> {
+    await withCheckedContinuation { continuation in
+      let now = state.withLock { state -> Result<Body?, Failure>? in
+        if state.head < state.items.count {
+          let (body, bytes) = state.items[state.head]
+          // What was read is not kept until the buffer happens to be empty.
+          state.items[state.head] = (.ack, 0)
+          state.head += 1
+          state.bytes -= bytes
+          total.remove(bytes)
+          if state.head == state.items.count {
+            state.items.removeAll(keepingCapacity: true)
+            state.head = 0
+          } else if state.head >= 256, state.head * 2 >= state.items.count {
+            state.items.removeFirst(state.head)
+            state.head = 0
+          }
+          return .success(body)
+        }
+        if let end = state.end { return end.map { nil } }
+        precondition(state.reader == nil, "a stream has one reader")
+        state.reader = continuation
+        return nil
+      }
+      if let now { continuation.resume(returning: now) }
+    }
+  }
+}
+
+/// Bytes that lie unread in all streams of the process.
+final class StreamBytes: Sendable {
+  private let bytes = Mutex(0)
+  private let limit: Int
+
+  init(limit: Int) { self.limit = limit }
+
+  func add(_ count: Int) -> Bool {
+    bytes.withLock { bytes in
+      guard bytes + count <= limit else { return false }
+      bytes += count
+      return true
+    }
+  }
+
+  func remove(_ count: Int) { bytes.withLock { $0 -= count } }
+}
+
+/// The answers to `Bus.stream`. Can be read once. Ends when the peer ended it; leaving the loop, or
+/// cancelling the task that reads, tells the peer to stop.
+public struct BusStream: AsyncSequence, Sendable {
+  public typealias Element = Body
+  public typealias Failure = ClusterModel.Failure
+
+  /// Whom it went to; nil if it went nowhere.
+  public let peer: PeerID?
+  let lease: StreamLease
+
+  public func makeAsyncIterator() -> AsyncIterator {
+    AsyncIterator(lease: lease, reader: Reader(lease))
+  }
+
+  /// Its end is the end of the loop, also where the stream itself is still held.
+  final class Reader: Sendable {
+    private let lease: StreamLease
+    init(_ lease: StreamLease) { self.lease = lease }
+    deinit { lease.cancel() }
+  }
+
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    let lease: StreamLease
+    let reader: Reader
+
+    public mutating func next() async throws(ClusterModel.Failure) -> Body? {
+      try await next(isolation: nil)
+    }
+
+    public mutating func next(
+      isolation actor: isolated (any Actor)?
+    ) async throws(ClusterModel.Failure) -> Body? {
+      let lease = lease
+      let result = await withTaskCancellationHandler {
+        await lease.buffer.next()
+      } onCancel: {
+        lease.cancel()
+      }
+      return try result.get()
+    }
+  }
+}
+
+/// Keeps a stream open as long as somebody could still read it.
+final class StreamLease: Sendable {
+  let id: UInt64
+  let buffer: StreamBuffer
+  private let bus: Bus
+
+  init(id: UInt64, buffer: StreamBuffer, bus: Bus) {
+    self.id = id
+    self.buffer = buffer
+    self.bus = bus
+  }
+
+  func cancel() {
+    buffer.end(Failure(.cancelled, "the reader was cancelled"))
+    bus.abandonStream(id)
+  }
+
+  deinit { bus.abandonStream(id) }
+}
+
+/// Where a stream's handler puts its items.
+public struct StreamWriter: Sendable {
+  let key: RequestKey
+  let bus: Bus
+  private let order = Order()
+
+  init(key: RequestKey, bus: Bus) {
+    self.key = key
+    self.bus = bus
+  }
+
+  /// Items leave in the order of their numbers, also when several tasks write them.
+  private final class Order: Sendable {
+    let lock = Mutex(())
+  }
+
+  /// Queues one item. Never blocks.
+  /// - Throws: `cancelled`: nobody reads any more, for whatever reason. `slowReader`: the outbox to
+  ///   the reader is full; the stream is cut.
+  public func send(_ body: Body) throws(Failure) {
+    let result = order.lock.withLock { _ in
+      Result { () throws(Failure) in try bus.sendItem(key, body) }
+    }
+    try result.get()
+  }
+}

@@ -1,0 +1,115 @@
+#pragma once
+// libnanomsg. Expression macros and errno do not reach Swift; they are wrapped here.
+// A socket (`int`) belongs to whoever opened it, who closes it with `cnn_close`. A message returned
+// by `cnn_receive` belongs to the caller, who frees it with `nn_freemsg`.
+#include <errno.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/ipc.h>
+#include <nanomsg/tcp.h>
+
+static const int CNN_PULL = NN_PULL;
+static const int CNN_PUSH = NN_PUSH;
+static const int CNN_PUB = NN_PUB;
+static const int CNN_SUB = NN_SUB;
+
+/// A new socket of the given kind, or -errno.
+static inline int cnn_socket(int protocol) {
+  int socket = nn_socket(AF_SP, protocol);
+  return socket < 0 ? -nn_errno() : socket;
+}
+
+/// 0, or -errno. Retries what a signal interrupted: nn_close must be called again then.
+static inline int cnn_close(int socket) {
+  int result;
+  do {
+    result = nn_close(socket);
+  } while (result < 0 && nn_errno() == EINTR);
+  return result < 0 ? -nn_errno() : 0;
+}
+
+/// An endpoint, or -errno.
+static inline int cnn_bind(int socket, const char *address) {
+  int endpoint = nn_bind(socket, address);
+  return endpoint < 0 ? -nn_errno() : endpoint;
+}
+
+/// An endpoint, or -errno.
+static inline int cnn_connect(int socket, const char *address) {
+  int endpoint = nn_connect(socket, address);
+  return endpoint < 0 ? -nn_errno() : endpoint;
+}
+
+/// The length of the message that `*message` now points to, or -errno. Never blocks.
+static inline int cnn_receive(int socket, void **message) {
+  int length = nn_recv(socket, message, NN_MSG, NN_DONTWAIT);
+  return length < 0 ? -nn_errno() : length;
+}
+
+/// Bytes accepted, or -errno. Copies them, never blocks.
+static inline int cnn_send(int socket, const void *bytes, size_t count) {
+  int sent = nn_send(socket, bytes, count, NN_DONTWAIT);
+  return sent < 0 ? -nn_errno() : sent;
+}
+
+static inline int cnn_set(int socket, int level, int option, int value) {
+  return nn_setsockopt(socket, level, option, &value, sizeof value) < 0 ? -nn_errno() : 0;
+}
+
+/// 0, or -errno. Largest message that is received; a larger one closes its connection.
+static inline int cnn_set_receive_limit(int socket, int bytes) {
+  return cnn_set(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, bytes);
+}
+
+/// 0, or -errno. How long to wait before connecting again, and at most, in milliseconds.
+static inline int cnn_set_reconnect(int socket, int milliseconds, int most) {
+  int result = cnn_set(socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, milliseconds);
+  return result < 0 ? result : cnn_set(socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, most);
+}
+
+static inline int cnn_set_buffers(int socket, int send, int receive) {
+  int result = cnn_set(socket, NN_SOL_SOCKET, NN_SNDBUF, send);
+  return result < 0 ? result : cnn_set(socket, NN_SOL_SOCKET, NN_RCVBUF, receive);
+}
+
+/// 0, or -errno. Small frames leave at once.
+static inline int cnn_set_no_delay(int socket) {
+  return cnn_set(socket, NN_TCP, NN_TCP_NODELAY, 1);
+}
+
+/// 0, or -errno. Everything that is published.
+static inline int cnn_subscribe_all(int socket) {
+  return nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0) < 0 ? -nn_errno() : 0;
+}
+
+static inline int cnn_descriptor(int socket, int option) {
+  int descriptor = -1;
+  size_t size = sizeof descriptor;
+  return nn_getsockopt(socket, NN_SOL_SOCKET, option, &descriptor, &size) < 0 ? -nn_errno()
+                                                                              : descriptor;
+}
+
+/// nanomsg's own descriptor, to be polled only: readable while a message waits.
+static inline int cnn_receive_descriptor(int socket) { return cnn_descriptor(socket, NN_RCVFD); }
+
+/// nanomsg's own descriptor, to be polled only: readable while a message can be sent.
+static inline int cnn_send_descriptor(int socket) { return cnn_descriptor(socket, NN_SNDFD); }
+
+static inline unsigned long long cnn_connections(int socket) {
+  return nn_get_statistic(socket, NN_STAT_CURRENT_CONNECTIONS);
+}
+
+static inline unsigned long long cnn_established(int socket) {
+  return nn_get_statistic(socket, NN_STAT_ESTABLISHED_CONNECTIONS);
+}
+
+static inline unsigned long long cnn_broken(int socket) {
+  return nn_get_statistic(socket, NN_STAT_BROKEN_CONNECTIONS);
+}
+
+static inline unsigned long long cnn_connect_errors(int socket) {
+  return nn_get_statistic(socket, NN_STAT_CONNECT_ERRORS);
+}
+
+static inline const char *cnn_message(int error) { return nn_strerror(error); }

@@ -1,0 +1,115 @@
+/// How a backend is spoken to.
+public enum HostDialect: String, Codable, CaseIterable, Sendable {
+  case openai
+}
+
+/// Whose machine it is: `fallback` hosts are the operator's own, used when nobody else can.
+public enum HostTier: String, Codable, CaseIterable, Sendable {
+  case community, fallback
+}
+
+/// Which requests may go to a host: one at least as demanding as the request's `data_policy`.
+/// `local` hosts run on the operator's machines, `trusted` ones belong to somebody they trust.
+public enum DataPolicy: String, Codable, CaseIterable, Comparable, Sendable {
+  case any, trusted, local
+
+  private var strictness: Int {
+    switch self {
+    case .any: 0
+    case .trusted: 1
+    case .local: 2
+    }
+  }
+
+  public static func < (left: DataPolicy, right: DataPolicy) -> Bool {
+    left.strictness < right.strictness
+  }
+}
+
+public enum HostState: String, Codable, CaseIterable, Sendable {
+  /// Just added. Can become `ready` or `unreachable` at its first probe, `suspended` by an admin.
+  case unknown
+  /// Its last probe was answered. Can become `unreachable` or `suspended`.
+  case ready
+  /// Its last probes failed. Can become `ready` or `suspended`.
+  case unreachable
+  /// An admin took it out of service. Becomes `unknown` when resumed.
+  case suspended
+}
+
+/// A model that a host says it serves.
+public struct ModelOffer: Hashable, Codable, Sendable {
+  public var id: ModelID
+  /// Longest prompt plus completion in tokens; nil if the host does not tell.
+  public var contextTokens: Int?
+
+  public init(id: ModelID, contextTokens: Int? = nil) {
+    self.id = id
+    self.contextTokens = contextTokens
+  }
+}
+
+/// One line of the host table.
+public struct Host: Hashable, Codable, Sendable {
+  public var id: HostID
+  /// Base URL without `/v1`, for example `http://127.0.0.1:11434`.
+  public var url: String
+  public var dialect: HostDialect
+  public var tier: HostTier
+  public var trust: DataPolicy
+  public var state: HostState
+  /// Why it is not ready, for an operator; empty when it is.
+  public var reason: String
+  public var models: [ModelOffer]
+  /// How many requests it answers at once; nil if it does not tell.
+  public var slots: Int?
+  /// Version of its server software; nil if it does not tell.
+  public var version: String?
+  /// Round trip of the last answered probe.
+  public var probeMilliseconds: Int?
+  /// Credits for a million tokens; 0 is free.
+  public var pricePerMillion: Int
+
+  public init(
+    id: HostID, url: String, dialect: HostDialect = .openai, tier: HostTier = .community,
+    trust: DataPolicy = .any, state: HostState = .unknown, reason: String = "",
+    models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
+    probeMilliseconds: Int? = nil, pricePerMillion: Int = 0
+  ) {
+    self.id = id
+    self.url = url
+    self.dialect = dialect
+    self.tier = tier
+    self.trust = trust
+    self.state = state
+    self.reason = reason
+    self.models = models
+    self.slots = slots
+    self.version = version
+    self.probeMilliseconds = probeMilliseconds
+    self.pricePerMillion = pricePerMillion
+  }
+
+  public func offers(_ model: ModelID) -> Bool { models.contains { $0.id == model } }
+}
+
+/// Every host the registry knows, as it last published them.
+public struct HostTable: Equatable, Sendable {
+  /// The registry's incarnation: a new registry counts revisions from zero again.
+  public var epoch: UInt64
+  public var revision: UInt64
+  public var hosts: [Host]
+
+  public static let empty = HostTable(epoch: 0, revision: 0, hosts: [])
+
+  public init(epoch: UInt64, revision: UInt64, hosts: [Host]) {
+    self.epoch = epoch
+    self.revision = revision
+    self.hosts = hosts
+  }
+
+  /// Models that some ready host offers, each once, sorted.
+  public var readyModels: [ModelID] {
+    Set(hosts.lazy.filter { $0.state == .ready }.flatMap(\.models).map(\.id)).sorted()
+  }
+}

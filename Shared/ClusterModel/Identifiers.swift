@@ -1,0 +1,132 @@
+/// A name that is only ever compared, stored and printed. Each kind has a type of its own, so that
+/// a host cannot be passed where a model is meant.
+public protocol Identifier: Hashable, Comparable, Codable, Sendable, CustomStringConvertible,
+  ExpressibleByStringLiteral
+{
+  var name: String { get }
+  init(_ name: String)
+}
+
+extension Identifier {
+  public init(stringLiteral value: String) { self.init(value) }
+  public var description: String { name }
+  public static func < (left: Self, right: Self) -> Bool { left.name < right.name }
+
+  public init(from decoder: any Decoder) throws {
+    self.init(try decoder.singleValueContainer().decode(String.self))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(name)
+  }
+}
+
+/// A backend that answers inference requests.
+public struct HostID: Identifier {
+  public let name: String
+  public init(_ name: String) { self.name = name }
+}
+
+/// A model as its host names it, for example `SmolLM2-135M-Instruct`.
+public struct ModelID: Identifier {
+  public let name: String
+  public init(_ name: String) { self.name = name }
+}
+
+/// A task within its plan.
+public struct TaskID: Identifier {
+  public let name: String
+  public init(_ name: String) { self.name = name }
+}
+
+/// A plan within the cluster.
+public struct PlanID: Identifier {
+  public let name: String
+  public init(_ name: String) { self.name = name }
+}
+
+/// One process on the bus. A restarted process keeps its name and gets a new incarnation: it is a
+/// new peer, and mail for the old one is not for it.
+public struct PeerID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let name: String
+  public let incarnation: UInt64
+
+  public init(name: String, incarnation: UInt64) {
+    self.name = name
+    self.incarnation = incarnation
+  }
+
+  public var description: String { "\(name)#\(String(incarnation, radix: 16))" }
+
+  public static func < (left: PeerID, right: PeerID) -> Bool {
+    (left.name, left.incarnation) < (right.name, right.incarnation)
+  }
+}
+
+/// The 16 bytes that tie together everything done for one request (W3C Trace Context).
+public struct TraceID: Hashable, Sendable, CustomStringConvertible {
+  public let high: UInt64
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  public static func random(using rng: inout some RandomNumberGenerator) -> TraceID {
+    // All zeroes means "no trace" in W3C Trace Context.
+    TraceID(high: rng.next(), low: rng.next() | 1)
+  }
+
+  /// - Parameter text: 32 hexadecimal digits; nil if it is anything else.
+  public init?(_ text: some StringProtocol) {
+    guard text.utf8.count == 32, text.utf8.allSatisfy(\.isHexadecimal),
+      let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+    else { return nil }
+    self.init(high: high, low: low)
+  }
+
+  /// 32 lower-case hexadecimal digits.
+  public var description: String { high.hexadecimal + low.hexadecimal }
+}
+
+/// A span within a trace; 0 is "none".
+public struct SpanID: Hashable, Sendable, CustomStringConvertible {
+  public let value: UInt64
+  public static let none = SpanID(0)
+
+  public init(_ value: UInt64) { self.value = value }
+
+  public static func random(using rng: inout some RandomNumberGenerator) -> SpanID {
+    SpanID(rng.next() | 1)
+  }
+
+  /// 16 lower-case hexadecimal digits.
+  public var description: String { value.hexadecimal }
+}
+
+/// What travels with every message: whose request this is part of, and which span asked.
+public struct TraceContext: Hashable, Sendable {
+  public var trace: TraceID
+  public var span: SpanID
+
+  public init(trace: TraceID, span: SpanID) {
+    self.trace = trace
+    self.span = span
+  }
+}
+
+extension UInt64 {
+  /// 16 lower-case hexadecimal digits.
+  var hexadecimal: String {
+    let digits = String(self, radix: 16)
+    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+  }
+}
+
+extension UInt8 {
+  var isHexadecimal: Bool {
+    (48...57).contains(self) || (65...70).contains(self) || (97...102).contains(self)
+  }
+}

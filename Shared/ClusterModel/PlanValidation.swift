@@ -1,0 +1,196 @@
+/// The rules that every plan keeps, whoever made it. The planner checks what it made and the
+/// dispatcher checks what it was given, with this one function, in time linear in the plan's size.
+public enum PlanValidation {
+  /// 16 members and their 16 critics for two rounds still fit; a dispatcher's work per event stays
+  /// in microseconds.
+  public static let maximumTasks = 64
+  /// As many as an ensemble may have members.
+  public static let maximumInputs = 16
+  /// Tasks on the longest path. Each waits for a whole answer, so 16 already means minutes.
+  public static let maximumDepth = 16
+  /// As long as the query that a planner is given; a plan of 64 such tasks is 4 MiB.
+  public static let maximumInstructionBytes = 64 * 1024
+  /// Task ids and input names go into every event, span and prompt label.
+  public static let maximumNameBytes = 128
+  /// Shorter is no time at all on the wire, longer outlives every client's patience.
+  public static let deadlines: ClosedRange<Duration> = .milliseconds(1)...Duration.seconds(3600)
+  /// What OpenAI's interface allows, in thousandths.
+  public static let temperatures = 0...2000
+
+  /// - Throws: the first rule that the plan breaks, naming the task where there is one.
+  public static func validate(_ plan: Plan) throws(InvalidPlan) {
+    guard !plan.tasks.isEmpty else { throw InvalidPlan(.noTasks, "a plan needs a task") }
+    guard plan.tasks.count <= maximumTasks else {
+      throw InvalidPlan(
+        .tooManyTasks, "it has \(plan.tasks.count) tasks; at most \(maximumTasks) are allowed")
+    }
+    guard deadlines.contains(plan.deadline) else {
+      throw InvalidPlan(.deadlineOutOfRange, "its deadline must be from 1 ms to 1 h")
+    }
+    var indices: [TaskID: Int] = [:]
+    for (index, task) in plan.tasks.enumerated() {
+      try checkFields(of: task)
+      guard indices.updateValue(index, forKey: task.id) == nil else {
+        throw InvalidPlan(.duplicateTask, task: task.id, "two tasks have this id")
+      }
+    }
+    guard let sink = indices[plan.sink] else {
+      throw InvalidPlan(.unknownSink, task: plan.sink, "the sink is not a task of the plan")
+    }
+    guard plan.tasks[sink].onFailure == .fail else {
+      throw InvalidPlan(
+        .sinkMayNotBeSkipped, task: plan.sink, "nothing could go on without the sink")
+    }
+    let readers = try resolveInputs(of: plan, indices: indices)
+    if let reader = readers[sink].first {
+      throw InvalidPlan(
+        .sinkIsRead, task: plan.tasks[reader].id, "it reads the sink, which ends the plan")
+    }
+    try checkDepth(of: plan, readers: readers)
+    try checkReach(of: plan, sink: sink, indices: indices)
+  }
+
+  private static func checkFields(of task: PlanTask) throws(InvalidPlan) {
+    let id = task.id
+    guard !id.name.isEmpty else {
+      throw InvalidPlan(.emptyTaskID, task: id, "a task's id may not be empty")
+    }
+    guard id.name.utf8.count <= maximumNameBytes else {
+      throw InvalidPlan(
+        .nameTooLong, "a task's id has at most \(maximumNameBytes) bytes")
+    }
+    guard task.instruction.utf8.count <= maximumInstructionBytes else {
+      throw InvalidPlan(
+        .instructionTooLong, task: id,
+        "its instruction has \(task.instruction.utf8.count) bytes; "
+          + "at most \(maximumInstructionBytes) are allowed")
+    }
+    guard task.inputs.count <= maximumInputs else {
+      throw InvalidPlan(
+        .tooManyInputs, task: id,
+        "it reads \(task.inputs.count) inputs; at most \(maximumInputs) are allowed")
+    }
+    if let quorum = task.quorum, quorum < 1 || quorum > task.inputs.count {
+      throw InvalidPlan(
+        .quorumOutOfRange, task: id,
+        "its quorum is \(quorum), but it has \(task.inputs.count) inputs")
+    }
+    guard task.inputs.isEmpty == (task.merge == .none) else {
+      throw InvalidPlan(
+        .mergeWithoutInputs, task: id,
+        task.inputs.isEmpty
+          ? "it has nothing to merge" : "it has inputs but no rule that merges them")
+    }
+    if let deadline = task.deadline, !deadlines.contains(deadline) {
+      throw InvalidPlan(.deadlineOutOfRange, task: id, "its deadline must be from 1 ms to 1 h")
+    }
+    if let tokens = task.maxTokens, tokens < 1 {
+      throw InvalidPlan(.tokensOutOfRange, task: id, "it must be allowed at least one token")
+    }
+    if let temperature = task.temperatureMilli, !temperatures.contains(temperature) {
+      throw InvalidPlan(.temperatureOutOfRange, task: id, "its temperature must be from 0 to 2")
+    }
+  }
+
+  /// - Returns: for each task, by index, the tasks that read it.
+  private static func resolveInputs(
+    of plan: Plan, indices: [TaskID: Int]
+  ) throws(InvalidPlan) -> [[Int]] {
+    var readers = [[Int]](repeating: [], count: plan.tasks.count)
+    for (index, task) in plan.tasks.enumerated() {
+      var names: Set<String> = []
+      for edge in task.inputs {
+        guard let source = indices[edge.from] else {
+          throw InvalidPlan(
+            .unknownInput, task: task.id, "it reads \"\(edge.from)\", which is not a task")
+        }
+        guard !edge.name.isEmpty, edge.name.utf8.count <= maximumNameBytes else {
+          throw InvalidPlan(
+            .inputName, task: task.id, "an input's name has 1 to \(maximumNameBytes) bytes")
+        }
+        guard names.insert(edge.name).inserted else {
+          throw InvalidPlan(
+            .duplicateInput, task: task.id, "two of its inputs are named \"\(edge.name)\"")
+        }
+        readers[source].append(index)
+      }
+    }
+    return readers
+  }
+
+  /// Kahn's order: a task is taken once all it reads have been; what is left over is on a cycle,
+  /// or behind one.
+  private static func checkDepth(of plan: Plan, readers: [[Int]]) throws(InvalidPlan) {
+    var missing = plan.tasks.map(\.inputs.count)
+    var depth = [Int](repeating: 1, count: plan.tasks.count)
+    var ready = missing.indices.filter { missing[$0] == 0 }
+    var taken = 0
+    while let index = ready.popLast() {
+      taken += 1
+      guard depth[index] <= maximumDepth else {
+        throw InvalidPlan(
+          .tooDeep, task: plan.tasks[index].id,
+          "it waits for a chain of \(depth[index] - 1) tasks; "
+            + "at most \(maximumDepth - 1) are allowed")
+      }
+      for reader in readers[index] {
+        depth[reader] = max(depth[reader], depth[index] + 1)
+        missing[reader] -= 1
+        if missing[reader] == 0 { ready.append(reader) }
+      }
+    }
+    guard taken == plan.tasks.count else {
+      let stuck = missing.firstIndex { $0 > 0 }.map { plan.tasks[$0].id }
+      throw InvalidPlan(.cycle, task: stuck, "it waits for itself, directly or through others")
+    }
+  }
+
+  private static func checkReach(
+    of plan: Plan, sink: Int, indices: [TaskID: Int]
+  ) throws(InvalidPlan) {
+    var reaches = [Bool](repeating: false, count: plan.tasks.count)
+    reaches[sink] = true
+    var open = [sink]
+    while let index = open.popLast() {
+      for edge in plan.tasks[index].inputs {
+        guard let source = indices[edge.from], !reaches[source] else { continue }
+        reaches[source] = true
+        open.append(source)
+      }
+    }
+    if let idle = reaches.firstIndex(of: false) {
+      throw InvalidPlan(
+        .unusedTask, task: plan.tasks[idle].id, "its output does not reach the sink")
+    }
+  }
+}
+
+/// Why a plan may not run.
+public struct InvalidPlan: Error, Hashable, Sendable, CustomStringConvertible {
+  public var rule: Rule
+  /// The task that breaks the rule; nil: the plan as a whole.
+  public var task: TaskID?
+  public var message: String
+
+  public init(_ rule: Rule, task: TaskID? = nil, _ message: String) {
+    self.rule = rule
+    self.task = task
+    self.message = message
+  }
+
+  public enum Rule: String, CaseIterable, Sendable {
+    case noTasks, tooManyTasks, emptyTaskID, nameTooLong, duplicateTask
+    case unknownInput, unknownOutput, inputName, duplicateInput, tooManyInputs, mergeWithoutInputs
+    case quorumOutOfRange, unknownSink, sinkIsRead, sinkMayNotBeSkipped, unusedTask
+    case cycle, tooDeep
+    case instructionTooLong, deadlineOutOfRange, tokensOutOfRange, temperatureOutOfRange
+  }
+
+  public var description: String {
+    guard let task else { return "The plan is invalid: \(message)." }
+    return "The plan is invalid: task \"\(task)\": \(message)."
+  }
+
+  /// As it goes over the bus.
+  public var failure: Failure { Failure(.invalidPlan, description) }
+}

@@ -1,0 +1,194 @@
+/// A key and a value that a record carries besides its fixed fields.
+public struct Attribute: Hashable, Codable, Sendable {
+  public var key: String
+  public var value: String
+
+  public init(_ key: String, _ value: String) {
+    self.key = key
+    self.value = value
+  }
+}
+
+/// One line of a service's log.
+public struct LogRecord: Hashable, Codable, Sendable {
+  /// Microseconds since 1970, UTC.
+  public var timeUnixMicroseconds: UInt64
+  /// A swift-log level: `trace` … `critical`.
+  public var level: String
+  public var service: String
+  public var message: String
+  public var trace: TraceID?
+  public var attributes: [Attribute]
+
+  public init(
+    timeUnixMicroseconds: UInt64, level: String, service: String, message: String,
+    trace: TraceID? = nil, attributes: [Attribute] = []
+  ) {
+    self.timeUnixMicroseconds = timeUnixMicroseconds
+    self.level = level
+    self.service = service
+    self.message = message
+    self.trace = trace
+    self.attributes = attributes
+  }
+}
+
+/// A stretch of work within a trace.
+public struct SpanRecord: Hashable, Codable, Sendable {
+  public var trace: TraceID
+  public var span: SpanID
+  /// The span that asked for it; `.none` for a root.
+  public var parent: SpanID
+  public var service: String
+  public var name: String
+  public var startUnixMicroseconds: UInt64
+  public var durationMicroseconds: UInt64
+  public var failed: Bool
+  public var attributes: [Attribute]
+
+  public init(
+    trace: TraceID, span: SpanID, parent: SpanID, service: String, name: String,
+    startUnixMicroseconds: UInt64, durationMicroseconds: UInt64, failed: Bool = false,
+    attributes: [Attribute] = []
+  ) {
+    self.trace = trace
+    self.span = span
+    self.parent = parent
+    self.service = service
+    self.name = name
+    self.startUnixMicroseconds = startUnixMicroseconds
+    self.durationMicroseconds = durationMicroseconds
+    self.failed = failed
+    self.attributes = attributes
+  }
+}
+
+/// One client request, written when it is over.
+public struct RequestRecord: Hashable, Codable, Sendable {
+  public var trace: TraceID
+  public var timeUnixMicroseconds: UInt64
+  /// Path of the endpoint, for example `/v1/chat/completions`.
+  public var endpoint: String
+  /// As the client named it.
+  public var model: String
+  /// `direct`, or the pattern's name.
+  public var pattern: String
+  public var stream: Bool
+  /// HTTP status; 499 when the client left first.
+  public var status: Int
+  /// The error's `code`; empty when it went well.
+  public var errorCode: String
+  /// Who answered; empty if nobody did.
+  public var host: String
+  public var usage: Usage
+  /// 0 when no token came.
+  public var firstTokenMilliseconds: Int
+  public var totalMilliseconds: Int
+
+  public init(
+    trace: TraceID, timeUnixMicroseconds: UInt64, endpoint: String, model: String,
+    pattern: String, stream: Bool, status: Int, errorCode: String = "", host: String = "",
+    usage: Usage = .zero, firstTokenMilliseconds: Int = 0, totalMilliseconds: Int
+  ) {
+    self.trace = trace
+    self.timeUnixMicroseconds = timeUnixMicroseconds
+    self.endpoint = endpoint
+    self.model = model
+    self.pattern = pattern
+    self.stream = stream
+    self.status = status
+    self.errorCode = errorCode
+    self.host = host
+    self.usage = usage
+    self.firstTokenMilliseconds = firstTokenMilliseconds
+    self.totalMilliseconds = totalMilliseconds
+  }
+}
+
+public enum MetricKind: String, Codable, Sendable {
+  case counter, gauge, histogram
+}
+
+/// A metric with all its label sets, as it stands now.
+public struct MetricFamily: Hashable, Codable, Sendable {
+  public var name: String
+  public var help: String
+  public var kind: MetricKind
+  public var samples: [Sample]
+
+  public init(name: String, help: String, kind: MetricKind, samples: [Sample]) {
+    self.name = name
+    self.help = help
+    self.kind = kind
+    self.samples = samples
+  }
+
+  public struct Sample: Hashable, Codable, Sendable {
+    /// Empty, `_bucket`, `_sum` or `_count`.
+    public var suffix: String
+    public var labels: [Attribute]
+    public var value: Double
+
+    public init(suffix: String = "", labels: [Attribute] = [], value: Double) {
+      self.suffix = suffix
+      self.labels = labels
+      self.value = value
+    }
+  }
+}
+
+/// What a process tells the monitor in one message.
+public struct TelemetryBatch: Equatable, Sendable {
+  public var service: String
+  /// Peer name of the sender.
+  public var instance: String
+  public var logs: [LogRecord]
+  public var spans: [SpanRecord]
+  public var requests: [RequestRecord]
+  /// A whole snapshot, or nothing.
+  public var metrics: [MetricFamily]
+
+  public init(
+    service: String, instance: String, logs: [LogRecord] = [], spans: [SpanRecord] = [],
+    requests: [RequestRecord] = [], metrics: [MetricFamily] = []
+  ) {
+    self.service = service
+    self.instance = instance
+    self.logs = logs
+    self.spans = spans
+    self.requests = requests
+    self.metrics = metrics
+  }
+}
+
+extension TraceID: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let id = TraceID(try container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "a trace id is 32 hexadecimal digits")
+    }
+    self = id
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
+extension SpanID: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let value = UInt64(try container.decode(String.self), radix: 16) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "a span id is 16 hexadecimal digits")
+    }
+    self.init(value)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}

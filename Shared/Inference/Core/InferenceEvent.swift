@@ -1,0 +1,136 @@
+public import ClusterModel
+
+/// One element of an answer. Ends with `finished`, or the sequence throws.
+public enum InferenceEvent: Hashable, Sendable {
+  /// Streamed: one chunk.
+  case chunk(InferenceChunk)
+  /// Not streamed: the host's whole body, byte for byte.
+  case body([UInt8])
+  case finished(InferenceSummary)
+}
+
+/// One event of a host's stream: its bytes, and what they say.
+public struct InferenceChunk: Hashable, Sendable {
+  /// What stood after `data: `, byte for byte.
+  public var data: [UInt8]
+  public var facts: ChunkFacts
+
+  public init(data: [UInt8], facts: ChunkFacts) {
+    self.data = data
+    self.facts = facts
+  }
+}
+
+/// How an answer began.
+public struct InferenceOpening: Hashable, Sendable {
+  public var host: HostID
+  public var model: ModelID
+  /// HTTP status of the host's answer.
+  public var status: Int
+  /// From the request to the first valid token, or to the whole body, over all hosts tried.
+  public var firstToken: Duration
+  public var attempt: Int
+
+  public init(
+    host: HostID, model: ModelID, status: Int, firstToken: Duration, attempt: Int
+  ) {
+    self.host = host
+    self.model = model
+    self.status = status
+    self.firstToken = firstToken
+    self.attempt = attempt
+  }
+}
+
+/// What one inference was, told at its end.
+public struct InferenceSummary: Hashable, Sendable {
+  public var host: HostID
+  public var model: ModelID
+  /// Estimated when the host did not report it: one token a chunk, four bytes a prompt token.
+  public var usage: Usage
+  /// Empty when there is none: embeddings.
+  public var finishReason: String
+  public var firstToken: Duration
+  public var total: Duration
+  /// Every host that was asked, in order; the last one answered.
+  public var attempts: [AttemptRecord]
+
+  public init(
+    host: HostID, model: ModelID, usage: Usage, finishReason: String, firstToken: Duration,
+    total: Duration, attempts: [AttemptRecord]
+  ) {
+    self.host = host
+    self.model = model
+    self.usage = usage
+    self.finishReason = finishReason
+    self.firstToken = firstToken
+    self.total = total
+    self.attempts = attempts
+  }
+}
+
+/// One host that was asked, and how it went.
+public struct AttemptRecord: Hashable, Sendable {
+  public var host: HostID
+  public var model: ModelID
+  /// From the request to the attempt's start, and to its end.
+  public var started: Duration
+  public var ended: Duration
+  /// nil: it answered.
+  public var failure: AttemptFailure?
+
+  public init(
+    host: HostID, model: ModelID, started: Duration, ended: Duration,
+    failure: AttemptFailure? = nil
+  ) {
+    self.host = host
+    self.model = model
+    self.started = started
+    self.ended = ended
+    self.failure = failure
+  }
+}
+
+/// Why a host did not answer, or not to the end.
+public struct AttemptFailure: Error, Hashable, Sendable {
+  public enum Kind: String, CaseIterable, Sendable {
+    /// No connection.
+    case connect
+    /// The connection went before the answer's head: it may have been an idle one closed just then.
+    case lostBeforeHead = "lost_before_head"
+    /// The connection went in mid-answer.
+    case lost
+    /// 429 or 503: it has too much to do.
+    case busy
+    /// Any other status that another host may not give.
+    case status
+    /// It finds fault with the request: every host would.
+    case rejected
+    case firstTokenDeadline = "first_token_deadline"
+    case stall
+    case totalDeadline = "total_deadline"
+    /// The stream ended without `finish_reason`.
+    case cut
+    /// Its bytes are not what the dialect says.
+    case garbage
+    /// It sent an error in place of a chunk.
+    case errorEvent = "error_event"
+    /// Larger than the limits allow.
+    case tooLarge = "too_large"
+    /// Whoever asked has left.
+    case consumerLeft = "consumer_left"
+  }
+
+  public var kind: Kind
+  /// What happened, with the host's own words where it said any.
+  public var message: String
+  public var status: Int?
+  public var retryAfter: Duration?
+
+  public init(_ kind: Kind, _ message: String, status: Int? = nil, retryAfter: Duration? = nil) {
+    self.kind = kind
+    self.message = message
+    self.status = status
+    self.retryAfter = retryAfter
+  }
+}

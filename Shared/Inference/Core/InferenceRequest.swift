@@ -1,0 +1,66 @@
+public import ClusterModel
+
+/// What is asked of a host.
+public enum InferenceEndpoint: String, CaseIterable, Sendable {
+  case chatCompletions = "/v1/chat/completions"
+  case completions = "/v1/completions"
+  case embeddings = "/v1/embeddings"
+}
+
+/// One question for one model, wherever it is answered.
+public struct InferenceRequest: Hashable, Sendable {
+  public var endpoint: InferenceEndpoint
+  /// nil: any chat model.
+  public var model: ModelID?
+  /// The client's JSON object. On the way to a host `model` is rewritten and `tutti` removed; every
+  /// other byte stays.
+  public var body: [UInt8]
+  /// Whether the body asks for a stream; it must say so itself too.
+  public var stream: Bool
+  public var trace: TraceContext
+  /// Ids of the gateways it came through, oldest first: a host may be a gateway itself.
+  public var hops: [String]
+
+  public init(
+    endpoint: InferenceEndpoint, model: ModelID?, body: [UInt8], stream: Bool,
+    trace: TraceContext, hops: [String] = []
+  ) {
+    self.endpoint = endpoint
+    self.model = model
+    self.body = body
+    self.stream = stream
+    self.trace = trace
+    self.hops = hops
+  }
+}
+
+/// How it may be answered.
+public struct InferenceConstraints: Hashable, Sendable {
+  /// nil: the host's price decides. One host works at a time whatever it says; a race is run by a
+  /// strategy beside `single`.
+  public var race: RaceMode?
+  public var deadlines: Deadlines
+  public var dataPolicy: DataPolicy
+  /// Hosts to leave alone as long as there is another.
+  public var avoid: [HostID]
+  /// Only this host.
+  public var require: HostID?
+  /// Equal keys prefer equal hosts when load does not decide: the host that knows the conversation
+  /// has its prefix cached.
+  public var affinity: [UInt8]?
+  /// The same seed, request and host table give the same choice.
+  public var seed: UInt64
+
+  public init(
+    race: RaceMode? = nil, deadlines: Deadlines = .standard, dataPolicy: DataPolicy = .any,
+    avoid: [HostID] = [], require: HostID? = nil, affinity: [UInt8]? = nil, seed: UInt64
+  ) {
+    self.race = race
+    self.deadlines = deadlines
+    self.dataPolicy = dataPolicy
+    self.avoid = avoid
+    self.require = require
+    self.affinity = affinity
+    self.seed = seed
+  }
+}

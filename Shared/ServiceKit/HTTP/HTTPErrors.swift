@@ -1,0 +1,147 @@
+public import ClusterModel
+public import HTTPTypes
+public import Hummingbird
+import NIOCore
+import Telemetry
+
+/// The OpenAI error shape: `{"error":{"message","type","param","code"}}`.
+public struct ErrorBody: Hashable, Sendable {
+  public var message: String
+  /// For example `invalid_request_error`.
+  public var type: String
+  /// The request's member that is wrong; `null` if it is none.
+  public var param: String?
+  public var code: String?
+
+  public init(message: String, type: String, param: String? = nil, code: String?) {
+    self.message = message
+    self.type = type
+    self.param = param
+    self.code = code
+  }
+
+  public init(_ failure: Failure, param: String? = nil) {
+    let line = ErrorLine.of(failure.code)
+    self.init(message: failure.message, type: line.type, param: param, code: line.code)
+  }
+
+  /// `{"error":{…}}` without a line break: also what goes into a stream's `data:` line.
+  public var json: [UInt8] {
+    func member(_ text: String?) -> String { text.map(JSONText.quoted) ?? "null" }
+    return Array(
+      ("{\"error\":{\"message\":\(member(message)),\"type\":\(member(type)),"
+        + "\"param\":\(member(param)),\"code\":\(member(code))}}").utf8)
+  }
+}
+
+/// One line of the error table: what a code looks like from outside.
+struct ErrorLine {
+  var status: HTTPResponse.Status
+  var type: String
+  /// What the client reads; several inner codes can look the same from outside.
+  var code: String
+  /// Given when the failure does not say.
+  var retryAfterSeconds: Int?
+
+  init(_ status: Int, _ type: String, _ code: String, retryAfterSeconds: Int? = nil) {
+    self.status = HTTPResponse.Status(code: status)
+    self.type = type
+    self.code = code
+    self.retryAfterSeconds = retryAfterSeconds
+  }
+
+  /// The whole table. The official client chooses its error class by the status.
+  static let table: [Failure.Code: ErrorLine] = [
+    .invalidRequest: ErrorLine(400, "invalid_request_error", "invalid_request_error"),
+    .invalidAPIKey: ErrorLine(401, "authentication_error", "invalid_api_key"),
+    Failure.Code(rawValue: "insufficient_balance"):
+      ErrorLine(402, "insufficient_balance", "insufficient_balance"),
+    .permissionDenied: ErrorLine(403, "permission_error", "permission_denied"),
+    .modelNotFound: ErrorLine(404, "invalid_request_error", "model_not_found"),
+    .requestTooLarge: ErrorLine(413, "invalid_request_error", "request_too_large"),
+    .messageTooLarge: ErrorLine(413, "invalid_request_error", "request_too_large"),
+    .rateLimited: ErrorLine(429, "rate_limit_error", "rate_limited", retryAfterSeconds: 1),
+    .cancelled: ErrorLine(499, "invalid_request_error", "cancelled"),
+    .internalError: internalError,
+    .invalidPlan: internalError,
+    .unhandled: internalError,
+    .upstreamFailed: ErrorLine(502, "server_error", "upstream_failed"),
+    .streamGap: ErrorLine(502, "server_error", "upstream_failed"),
+    .noEligibleHost: ErrorLine(503, "server_error", "no_eligible_host"),
+    .overloaded: overloaded,
+    .peerLost: overloaded,
+    .noPeer: overloaded,
+    .outboxFull: overloaded,
+    .slowReader: overloaded,
+    .shuttingDown: overloaded,
+    .deadlineExceeded: ErrorLine(504, "server_error", "deadline_exceeded"),
+    Failure.Code(rawValue: "hop_loop"): ErrorLine(508, "invalid_request_error", "hop_loop"),
+
+    // Of HTTP itself.
+    .unknownPath: ErrorLine(404, "invalid_request_error", "unknown_path"),
+    .methodNotAllowed: ErrorLine(405, "invalid_request_error", "method_not_allowed"),
+    .requestTimeout: ErrorLine(408, "invalid_request_error", "request_timeout"),
+    .headersTooLarge: ErrorLine(431, "invalid_request_error", "headers_too_large"),
+  ]
+
+  private static let internalError = ErrorLine(500, "server_error", "internal_error")
+  private static let overloaded = ErrorLine(
+    503, "server_error", "overloaded", retryAfterSeconds: 1)
+
+  /// A code that is not in the table is a bug of ours, not of the client.
+  static func of(_ code: Failure.Code) -> ErrorLine { table[code] ?? internalError }
+}
+
+extension Failure.Code {
+  static let unknownPath = Failure.Code(rawValue: "unknown_path")
+  static let methodNotAllowed = Failure.Code(rawValue: "method_not_allowed")
+  static let requestTimeout = Failure.Code(rawValue: "request_timeout")
+  static let headersTooLarge = Failure.Code(rawValue: "headers_too_large")
+}
+
+/// The HTTP status of a failure.
+public func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLine.of(code).status }
+
+/// What goes with a failure's status: the type of its body, and `Retry-After` where that helps.
+public func errorHeaders(for failure: Failure) -> HTTPFields {
+  var headers: HTTPFields = [.contentType: "application/json"]
+  let asked = failure.retryAfter.map { Int($0.inSeconds.rounded(.up)) }
+  if let seconds = asked ?? ErrorLine.of(failure.code).retryAfterSeconds {
+    headers[.retryAfter] = String(max(1, seconds))
+  }
+  return headers
+}
+
+/// A whole answer for a failure.
+public func jsonError(_ failure: Failure, param: String? = nil) -> Response {
+  Response(
+    status: httpStatus(for: failure.code), headers: errorHeaders(for: failure),
+    body: ResponseBody(byteBuffer: ByteBuffer(bytes: ErrorBody(failure, param: param).json)))
+}
+
+/// A failure of a request that names the request's member that is wrong. Thrown by handlers.
+public struct RequestFailure: Error, Hashable, Sendable {
+  public var failure: Failure
+  public var param: String?
+
+  public init(_ failure: Failure, param: String? = nil) {
+    self.failure = failure
+    self.param = param
+  }
+}
+
+extension Failure: HTTPResponseError {
+  public var status: HTTPResponse.Status { httpStatus(for: code) }
+
+  public func response(
+    from request: Request, context: some RequestContext
+  ) throws -> Response { jsonError(self) }
+}
+
+extension RequestFailure: HTTPResponseError {
+  public var status: HTTPResponse.Status { httpStatus(for: failure.code) }
+
+  public func response(
+    from request: Request, context: some RequestContext
+  ) throws -> Response { jsonError(failure, param: param) }
+}

@@ -1,0 +1,175 @@
+import ClusterModel
+public import Hummingbird
+import HummingbirdCore
+public import Logging
+import Metrics
+import NIOCore
+import NIOHTTP1
+public import ServiceLifecycle
+import Telemetry
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Limits of an HTTP server. Each has a value that no honest client meets.
+public struct HTTPServerOptions: Sendable {
+  public var address: HostAndPort
+  /// From a request's first byte to the end of its head.
+  public var headDeadline: Duration = .seconds(10)
+  /// From a request's head to the end of its body, plus `bodyDeadlinePerMiB` for each MiB.
+  public var bodyDeadline: Duration = .seconds(30)
+  public var bodyDeadlinePerMiB: Duration = .seconds(1)
+  /// Between requests on one connection.
+  public var idleDeadline: Duration = .seconds(75)
+  /// All of a request's headers together; more is 431.
+  public var maxHeaderBytes = 32 * 1024
+  public var maxHeaderCount = 100
+  /// A larger body is 413.
+  public var maxBodyBytes = 10 * 1024 * 1024
+  /// Further clients wait. 512 connections with 64 KiB of buffers each are 32 MiB.
+  public var maxConnections = 512
+  /// How the port was set, for the sentence that says it is taken: `--port`, `--http` …
+  public var setting = "the address"
+
+  public init(address: HostAndPort) { self.address = address }
+}
+
+/// The server for a router made by `makeRouter`. When the client hangs up, the task that answers it
+/// is cancelled, in a handler as in the closure that writes a streamed body.
+///
+/// `run()` throws a `ServiceFailure` with one sentence when the port is taken, and returns after a
+/// graceful shutdown when the requests in flight are answered.
+/// - Parameter onListening: told the port it listens on, once.
+public func makeHTTPServer(
+  router: Router<BasicRequestContext>, options: HTTPServerOptions, logger: Logger,
+  onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+) -> any Service {
+  HTTPServer(
+    responder: ServiceResponder(router), options: options, logger: logger,
+    onListening: onListening)
+}
+
+struct HTTPServer: Service {
+  let responder: ServiceResponder
+  let options: HTTPServerOptions
+  let logger: Logger
+  let onListening: @Sendable (Int) async -> Void
+
+  func run() async throws {
+    // What Hummingbird says at `info` about its own life is nobody's news.
+    var quiet = logger
+    quiet.logLevel = max(logger.logLevel, .notice)
+    let options = options
+    let onListening = onListening
+    let logger = logger
+    let application = Application(
+      responder: responder,
+      server: HTTPServerBuilder { handler in GuardedHTTP1Channel(options, handler) },
+      configuration: ApplicationConfiguration(
+        address: .hostname(options.address.host, port: options.address.port),
+        availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),
+      onServerRunning: { channel in
+        let port = channel.localAddress?.port ?? options.address.port
+        logger.info(
+          "listening for HTTP",
+          metadata: [
+            LogKey.address: "\(HostAndPort(host: options.address.host, port: port))"
+          ])
+        await onListening(port)
+      },
+      logger: quiet)
+    do {
+      try await application.run()
+    } catch let error as IOError {
+      throw Self.failure(errorNumber: error.errnoCode, error.description, options)
+    }
+  }
+
+  static func failure(
+    errorNumber: CInt, _ description: String, _ options: HTTPServerOptions
+  ) -> ServiceFailure {
+    let address = options.address
+    switch errorNumber {
+    case EADDRINUSE:
+      return ServiceFailure(
+        .unavailable,
+        "Port \(address.port) on \(address.host) is taken: stop what listens there, or choose "
+          + "another port with \(options.setting).")
+    case EACCES:
+      return ServiceFailure(
+        .unavailable,
+        "Port \(address.port) may not be used by this user: choose one above 1023 with "
+          + "\(options.setting).")
+    case EADDRNOTAVAIL:
+      return ServiceFailure(
+        .unavailable,
+        "\(address.host) is no address of this machine: choose another with \(options.setting).")
+    default:
+      return ServiceFailure(
+        .unavailable,
+        "Cannot listen on \(address): \(description). Choose another with "
+          + "\(options.setting).")
+    }
+  }
+}
+
+/// A connection, and how its end becomes known.
+struct GuardedConnection: ServerChildChannelValue {
+  let http: HTTP1Channel.Value
+  let clientGone: AsyncStream<Void>
+
+  var channel: any Channel { http.channel }
+}
+
+/// Hummingbird's HTTP/1.1 with our guard in its pipeline.
+struct GuardedHTTP1Channel: ServerChildChannel {
+  private let base: HTTP1Channel
+  private let limits: RequestLimits
+
+  init(_ options: HTTPServerOptions, _ handler: @escaping HTTPChannelHandler.Responder) {
+    base = HTTP1Channel(
+      responder: handler,
+      configuration: HTTP1Channel.Configuration(
+        httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
+          maxHeaderFieldSize: options.maxHeaderBytes, maxHeaderListSize: options.maxHeaderBytes,
+          maxHeaderFieldCount: options.maxHeaderCount)))
+    limits = RequestLimits(
+      head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
+      bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
+      maxBodyBytes: options.maxBodyBytes)
+  }
+
+  func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
+    base.setup(channel: channel, logger: logger).flatMapThrowing { http in
+      let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+      let requestGuard = RequestGuard(
+        limits: limits,
+        rejected: { code in
+          logger.debug("refused a request", metadata: [LogKey.code: "\(code)"])
+          Counter(label: "tutti_http_rejected_total", dimensions: [("reason", code.rawValue)])
+            .increment()
+        },
+        clientGone: { signal.finish() })
+      let pipeline = channel.pipeline.syncOperations
+      let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+      try pipeline.addHandler(requestGuard, position: .after(decoder))
+      try pipeline.addHandler(FirstByteTap(requestGuard), position: .first)
+      return GuardedConnection(http: http, clientGone: clientGone)
+    }
+  }
+
+  @concurrent
+  func handle(value: GuardedConnection, logger: Logger) async {
+    let base = base
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await base.handle(value: value.http, logger: logger) }
+      group.addTask { for await _ in value.clientGone {} }
+      // Whichever ends first: the connection is over, or there is nobody left to answer.
+      await group.next()
+      group.cancelAll()
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import ClusterModel
+import HTTPTypes
+public import Hummingbird
+import NIOCore
+import Synchronization
+public import Telemetry
+
+/// Whether this process lives and whether it can do its work now.
+public final class Health: Sendable {
+  private struct State: Sendable {
+    var checks: [(name: String, check: @Sendable () async -> String?)] = []
+    var isDraining = false
+  }
+
+  private let service: String
+  private let state = Mutex(State())
+
+  public init(service: String = "") { self.service = service }
+
+  /// - Parameter check: returns nil when ready, or one sentence that says why not. Asked at every
+  ///   `GET /ready`: it must be quick.
+  public func addCheck(_ name: String, _ check: @escaping @Sendable () async -> String?) {
+    state.withLock { $0.checks.append((name, check)) }
+  }
+
+  /// Why it is not ready, by check; empty when it is.
+  public func reasons() async -> [String: String] {
+    let (checks, isDraining) = state.withLock { ($0.checks, $0.isDraining) }
+    var reasons: [String: String] = [:]
+    if isDraining { reasons["process"] = "It was told to stop and takes no new work." }
+    for (name, check) in checks {
+      if let reason = await check() { reasons[name] = reason }
+    }
+    return reasons
+  }
+
+  /// From now on it is not ready, so that whoever spreads load looks elsewhere.
+  public func beginDrain() { state.withLock { $0.isDraining = true } }
+
+  public var isDraining: Bool { state.withLock { $0.isDraining } }
+
+  /// `GET /health` (200 while the process lives) and `GET /ready` (503 with reasons).
+  public func addRoutes(to router: Router<BasicRequestContext>) {
+    router.get("/health") { _, _ in self.healthAnswer }
+    router.get("/ready") { _, _ in await self.readyAnswer() }
+  }
+
+  private var healthAnswer: Response {
+    json(
+      .ok,
+      "{\"status\":\"ok\",\"service\":\(JSONText.quoted(service)),"
+        + "\"version\":\(JSONText.quoted(Version.current))}")
+  }
+
+  private func readyAnswer() async -> Response {
+    let reasons = await reasons().sorted { $0.key < $1.key }
+    guard !reasons.isEmpty else { return json(.ok, "{\"status\":\"ready\"}") }
+    let sentence = reasons.map { "\($0.key): \($0.value)" }.joined(separator: " ")
+    let error = ErrorBody(
+      message: "Not ready. \(sentence)", type: "server_error", code: "not_ready")
+    let members = reasons.map { "\(JSONText.quoted($0.key)):\(JSONText.quoted($0.value))" }
+    var response = json(
+      .serviceUnavailable,
+      String(decoding: error.json.dropLast(), as: UTF8.self)
+        + ",\"status\":\"not ready\",\"reasons\":{\(members.joined(separator: ","))}}")
+    response.headers[.retryAfter] = "1"
+    return response
+  }
+
+  private func json(_ status: HTTPResponse.Status, _ text: String) -> Response {
+    Response(
+      status: status, headers: [.contentType: "application/json"],
+      body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+  }
+}
+
+/// `GET /metrics` of this process.
+public func addMetricsRoute(
+  to router: Router<BasicRequestContext>, _ metrics: PrometheusRegistry
+) {
+  router.get("/metrics") { _, _ in
+    Response(
+      status: .ok, headers: [.contentType: PrometheusText.contentType],
+      body: ResponseBody(
+        byteBuffer: ByteBuffer(string: PrometheusText.render(metrics.snapshot()))))
+  }
+}

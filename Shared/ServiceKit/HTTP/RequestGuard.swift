@@ -1,0 +1,331 @@
+import ClusterModel
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+
+/// How long a client may take, and how much it may send.
+struct RequestLimits: Sendable {
+  /// From a request's first byte (for a new connection: from its beginning) to the end of the head.
+  var head: TimeAmount
+  /// From the end of the head to the end of the body, plus `bodyPerMiB` for each MiB of it.
+  var body: TimeAmount
+  var bodyPerMiB: TimeAmount
+  /// Between two requests on one connection.
+  var idle: TimeAmount
+  var maxBodyBytes: Int
+  /// How long we go on reading, and throwing away, what a client sends after it was refused.
+  /// Closing at once would reset the connection, and the client would never see why.
+  var linger: TimeAmount = .seconds(2)
+  /// How long a client may leave our bytes unread. Its network may be slow; this long it is gone.
+  var stall: TimeAmount = .seconds(60)
+}
+
+/// Watches one connection for requests that arrive too slowly, are too large, or cannot be parsed,
+/// and answers those itself: the application never sees them.
+///
+/// Stands right behind the HTTP decoder. All times come from the event loop's own timers, so that a
+/// test's loop decides how late it is.
+final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private enum Reading {
+    /// No byte of the next request is there.
+    case nothing
+    /// Some bytes of a head are there.
+    case head
+    case body(since: NIODeadline, received: Int, declared: Int)
+    /// The request was answered with an error by us; whatever still comes is thrown away.
+    case refused
+  }
+
+  private let limits: RequestLimits
+  private let rejected: (Failure.Code) -> Void
+  private let clientGone: () -> Void
+  private var reading = Reading.nothing
+  /// Requests handed to the application whose answer is not complete.
+  private var pending = 0
+  /// Some of the answer to the oldest of them is out.
+  private var answerBegan = false
+  private var timer: Scheduled<Void>?
+  private var stallTimer: Scheduled<Void>?
+  private var context: ChannelHandlerContext?
+  private var partsInThisRead = false
+  private var heldClosings: [EventLoopPromise<Void>] = []
+
+  /// - Parameters:
+  ///   - rejected: a request was refused here, with this code.
+  ///   - clientGone: nobody waits for answers on this connection any more.
+  init(
+    limits: RequestLimits, rejected: @escaping (Failure.Code) -> Void,
+    clientGone: @escaping () -> Void
+  ) {
+    self.limits = limits
+    self.rejected = rejected
+    self.clientGone = clientGone
+  }
+
+  // MARK: - The connection
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    self.context = context
+    if context.channel.isActive { arm(limits.head, context) }
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    arm(limits.head, context)
+    context.fireChannelActive()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    disarm()
+    stallTimer?.cancel()
+    clientGone()
+    release()
+    context.fireChannelInactive()
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    disarm()
+    stallTimer?.cancel()
+    release()
+    self.context = nil
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    stallTimer?.cancel()
+    stallTimer = nil
+    if !context.channel.isWritable {
+      stallTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.stall) { [self] in
+        rejected(.slowReader)
+        clientGone()
+        end(context)
+      }
+    }
+    context.fireChannelWritabilityChanged()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case .some(.inputClosed) = event as? ChannelEvent {
+      // A client that ends its side has hung up: a half-closed connection and a closed one look
+      // the same from here until something is written.
+      if case .refused = reading {
+        end(context)
+      } else {
+        if pending == 0 { arm(limits.linger, context) }
+        clientGone()
+      }
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard let parserError = error as? HTTPParserError else {
+      clientGone()
+      context.fireErrorCaught(error)
+      return
+    }
+    if case .refused = reading { return }
+    if parserError == .headerOverflow {
+      refuse(Failure(.headersTooLarge, "The request's headers are too large."), context)
+    } else {
+      refuse(Failure(.invalidRequest, "This is not an HTTP request that can be read."), context)
+    }
+  }
+
+  // MARK: - Requests
+
+  /// Called by `FirstByteTap` around each read.
+  func bytesWillArrive() { partsInThisRead = false }
+
+  func bytesDidArrive() {
+    guard let context, case .nothing = reading, !partsInThisRead else { return }
+    reading = .head
+    arm(limits.head, context)
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    partsInThisRead = true
+    switch unwrapInboundIn(data) {
+    case .head(let head):
+      if case .refused = reading { return }
+      let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
+      pending += 1
+      reading = .body(since: context.eventLoop.now, received: 0, declared: declared)
+      guard declared <= limits.maxBodyBytes else {
+        refuseBody(context)
+        return
+      }
+      arm(bodyTime(received: 0, declared: declared), context)
+      if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+        let go = HTTPResponseHead(version: head.version, status: .continue)
+        context.writeAndFlush(wrapOutboundOut(.head(go)), promise: nil)
+      }
+    case .body(let bytes):
+      guard case .body(let since, let received, let declared) = reading else { return }
+      let total = received + bytes.readableBytes
+      guard total <= limits.maxBodyBytes else {
+        refuseBody(context)
+        return
+      }
+      reading = .body(since: since, received: total, declared: declared)
+    case .end:
+      guard case .body = reading else { return }
+      reading = .nothing
+      disarm()
+      if pending == 0 { arm(limits.idle, context) }
+    }
+    context.fireChannelRead(data)
+  }
+
+  // MARK: - Answers
+
+  func write(
+    context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
+  ) {
+    if case .refused = reading {
+      promise?.fail(ChannelError.ioOnClosedChannel)
+      return
+    }
+    switch unwrapOutboundIn(data) {
+    case .head(let head):
+      if head.status.code >= 200 { answerBegan = true }
+    case .body: break
+    case .end:
+      answerBegan = false
+      pending = max(0, pending - 1)
+      if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
+    }
+    context.write(data, promise: promise)
+  }
+
+  func close(
+    context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?
+  ) {
+    if case .refused = reading {
+      // The application gave up on the connection, but the client still has our answer to read.
+      if let promise { heldClosings.append(promise) }
+      return
+    }
+    // A client that does not close its side either must not keep the connection for ever.
+    if mode == .output { arm(limits.linger, context) }
+    context.close(mode: mode, promise: promise)
+  }
+
+  // MARK: - Time
+
+  private func arm(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+    timer?.cancel()
+    timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) { [self] in
+      timer = nil
+      timeIsUp(context)
+    }
+  }
+
+  private func disarm() {
+    timer?.cancel()
+    timer = nil
+  }
+
+  private func timeIsUp(_ context: ChannelHandlerContext) {
+    switch reading {
+    case .nothing, .refused:
+      end(context)
+    case .head:
+      refuse(
+        Failure(.requestTimeout, "The request's head took longer than \(seconds(limits.head))."),
+        context)
+    case .body(let since, let received, let declared):
+      // Of a body without a declared length one knows only what came.
+      let due = since + bodyTime(received: received, declared: declared)
+      guard context.eventLoop.now >= due else {
+        arm(due - context.eventLoop.now, context)
+        return
+      }
+      refuse(Failure(.requestTimeout, "The request's body took too long."), context)
+    }
+  }
+
+  private func bodyTime(received: Int, declared: Int) -> TimeAmount {
+    let bytes = Int64(max(received, declared))
+    let extra = bytes * (limits.bodyPerMiB.nanoseconds / 1_024) / 1_024
+    return limits.body + .nanoseconds(extra)
+  }
+
+  private func seconds(_ time: TimeAmount) -> String { "\(time.nanoseconds / 1_000_000_000) s" }
+
+  // MARK: - Refusing
+
+  private func refuseBody(_ context: ChannelHandlerContext) {
+    let mebibytes = Double(limits.maxBodyBytes) / 1_048_576
+    let limit = mebibytes >= 1 ? "\(Int(mebibytes)) MiB" : "\(limits.maxBodyBytes) bytes"
+    refuse(
+      Failure(.requestTooLarge, "The request's body is too large: the limit is \(limit)."), context)
+  }
+
+  private func refuse(_ failure: Failure, _ context: ChannelHandlerContext) {
+    // In the middle of an answer, or behind one that is still to come, an error would be read as
+    // something else.
+    let mayAnswer: Bool
+    if case .body = reading {
+      mayAnswer = pending == 1 && !answerBegan
+    } else {
+      mayAnswer = pending == 0
+    }
+    reading = .refused
+    rejected(failure.code)
+    guard mayAnswer else {
+      clientGone()
+      end(context)
+      return
+    }
+    let body = ByteBuffer(bytes: ErrorBody(failure).json)
+    let status = httpStatus(for: failure.code)
+    var headers: HTTPHeaders = [
+      "content-length": String(body.readableBytes), "connection": "close",
+    ]
+    for field in errorHeaders(for: failure) {
+      headers.add(name: field.name.canonicalName, value: field.value)
+    }
+    let head = HTTPResponseHead(
+      version: .http1_1, status: HTTPResponseStatus(statusCode: status.code), headers: headers)
+    context.write(wrapOutboundOut(.head(head)), promise: nil)
+    context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    context.close(mode: .output, promise: nil)
+    arm(limits.linger, context)
+    clientGone()
+  }
+
+  private func end(_ context: ChannelHandlerContext) {
+    disarm()
+    let promise = context.eventLoop.makePromise(of: Void.self)
+    promise.futureResult.assumeIsolated().whenComplete { [self] _ in release() }
+    context.close(mode: .all, promise: promise)
+  }
+
+  private func release() {
+    let held = heldClosings
+    heldClosings = []
+    for promise in held { promise.succeed(()) }
+  }
+}
+
+/// Stands before the HTTP decoder and tells the guard that bytes came, which the decoder keeps to
+/// itself until a head is complete.
+final class FirstByteTap: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = ByteBuffer
+  typealias InboundOut = ByteBuffer
+
+  private let requestGuard: RequestGuard
+
+  init(_ requestGuard: RequestGuard) { self.requestGuard = requestGuard }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    requestGuard.bytesWillArrive()
+    context.fireChannelRead(data)
+    requestGuard.bytesDidArrive()
+  }
+}

@@ -1,0 +1,192 @@
+import ClusterModel
+public import Hummingbird
+import HTTPTypes
+import Logging
+import Metrics
+import NIOCore
+import NIOHTTP1
+import Telemetry
+
+/// A router whose every error has the OpenAI shape: unknown paths, wrong methods, thrown `Failure`s,
+/// bodies that are too large or do not decode, and bugs. Also counts requests by route and status.
+///
+/// `makeHTTPServer` adds to a wrong path's answer which routes there are.
+public func makeRouter() -> Router<BasicRequestContext> {
+  let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
+  router.add(middleware: ErrorShape())
+  return router
+}
+
+/// One path and method that a server answers.
+struct KnownRoute: Hashable, Sendable {
+  var method: String
+  var path: String
+}
+
+extension Router {
+  /// Sorted by path, without the HEAD that every GET brings with it.
+  var knownRoutes: [KnownRoute] {
+    routes.filter { $0.method != .head }
+      .map { KnownRoute(method: $0.method.rawValue, path: $0.path.description) }
+      .sorted { ($0.path, $0.method) < ($1.path, $1.method) }
+  }
+}
+
+/// What to say about a request that no route takes.
+enum RouteMiss {
+  case unknownPath(Failure)
+  case wrongMethod(Failure, allow: String)
+
+  init(method: String, path: String, routes: [KnownRoute]) {
+    // A path can be of any length and is somebody else's text.
+    let shown = path.count > 200 ? path.prefix(200) + "…" : path[...]
+    let here = routes.filter { Self.matches($0.path, path) }.map(\.method)
+    if here.isEmpty {
+      let known = routes.map { "\($0.method) \($0.path)" }.uniqued.joined(separator: ", ")
+      self = .unknownPath(
+        Failure(.unknownPath, "There is no \(shown) here. There is: \(known)."))
+    } else {
+      let allow = (here + (here.contains("GET") ? ["HEAD"] : [])).uniqued.joined(separator: ", ")
+      self = .wrongMethod(
+        Failure(.methodNotAllowed, "\(shown) does not take \(method), only \(allow)."),
+        allow: allow)
+    }
+  }
+
+  /// Whether a path fits a pattern such as `/v1/models/{id}` or `/v1/models/:id`, `*` or `**`.
+  static func matches(_ pattern: String, _ path: String) -> Bool {
+    var rest = path.split(separator: "/")[...]
+    for part in pattern.split(separator: "/") {
+      if part == "**" || part.hasPrefix("{**") || part.hasPrefix(":**") { return true }
+      guard let segment = rest.popFirst() else { return false }
+      let isWild = part.hasPrefix("{") || part.hasPrefix(":") || part == "*"
+      guard isWild || part == segment else { return false }
+    }
+    return rest.isEmpty
+  }
+}
+
+/// Turns whatever a handler throws into the OpenAI error shape.
+struct ErrorShape: RouterMiddleware {
+  typealias Context = BasicRequestContext
+
+  @concurrent
+  func handle(
+    _ request: Request, context: BasicRequestContext,
+    next: @concurrent (Request, BasicRequestContext) async throws -> Response
+  ) async throws -> Response {
+    let start = ContinuousClock.now
+    let response: Response
+    do {
+      response = try await next(request, context)
+    } catch let error as HTTPParserError {
+      // The connection is broken; the server closes it.
+      throw error
+    } catch {
+      response = answer(to: error, request, context)
+    }
+    // Only paths that exist become labels: anything else would let a client make up series.
+    let path = context.endpointPath ?? "none"
+    let labels = [("route", path), ("status", String(response.status.code))]
+    Counter(label: "tutti_http_requests_total", dimensions: labels).increment()
+    Metrics.Timer(label: "tutti_http_request_seconds", dimensions: [("route", path)])
+      .recordNanoseconds(start.duration(to: .now).nanoseconds)
+    return response
+  }
+
+  private func answer(
+    to error: any Error, _ request: Request, _ context: BasicRequestContext
+  ) -> Response {
+    switch error {
+    case let failure as Failure: return jsonError(failure)
+    case let failure as RequestFailure: return jsonError(failure.failure, param: failure.param)
+    case let error as HTTPError: return answer(to: error, request, context)
+    case is NIOTooManyBytesError:
+      return jsonError(Failure(.requestTooLarge, "The request's body is too large."))
+    case is CancellationError:
+      return jsonError(Failure(.cancelled, "The request was given up before it was answered."))
+    case let error as DecodingError:
+      return jsonError(Failure(.invalidRequest, Self.sentence(error)))
+    default:
+      context.logger.error(
+        "request failed for a reason nobody expected",
+        metadata: [
+          LogKey.method: "\(request.method)", LogKey.path: "\(request.uri.path)",
+          LogKey.error: "\(error)",
+        ])
+      return jsonError(
+        Failure(.internalError, "The request failed for a reason that is in this service's log."))
+    }
+  }
+
+  private func answer(
+    to error: HTTPError, _ request: Request, _ context: BasicRequestContext
+  ) -> Response {
+    let body: ErrorBody
+    let message = error.body ?? "\(error.status.reasonPhrase)."
+    switch error.status.code {
+    case 413: body = ErrorBody(Failure(.requestTooLarge, error.body ?? "The body is too large."))
+    case 400..<500:
+      body = ErrorBody(
+        message: message, type: "invalid_request_error", code: "invalid_request_error")
+    default: body = ErrorBody(message: message, type: "server_error", code: "internal_error")
+    }
+    var headers = error.headers
+    headers[.contentType] = "application/json"
+    return Response(
+      status: error.status, headers: headers,
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: body.json)))
+  }
+
+  private static func sentence(_ error: DecodingError) -> String {
+    func at(_ context: DecodingError.Context) -> String {
+      let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }
+      return path.isEmpty ? "" : " at \(path.joined(separator: "."))"
+    }
+    switch error {
+    case .keyNotFound(let key, let context):
+      return "The body has no \"\(key.stringValue)\"\(at(context))."
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      return "The body has the wrong type of value\(at(context))."
+    case .dataCorrupted(let context):
+      return context.codingPath.isEmpty
+        ? "The body is not valid JSON." : "The body has a value\(at(context)) that is not allowed."
+    @unknown default: return "The body is not what was expected."
+    }
+  }
+}
+
+/// A router's answers, with the routes that do exist named where none fits.
+struct ServiceResponder: HTTPResponder {
+  typealias Context = BasicRequestContext
+
+  private let base: RouterResponder<BasicRequestContext>
+  private let routes: [KnownRoute]
+
+  init(_ router: Router<BasicRequestContext>) {
+    routes = router.knownRoutes
+    base = router.buildResponder()
+  }
+
+  @concurrent
+  func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    let response = try await base.respond(to: request, context: context)
+    // Hummingbird's own name for "no route took it"; a handler's 404 has its route's path.
+    guard response.status == .notFound, context.endpointPath == "NotFound" else { return response }
+    let miss = RouteMiss(
+      method: request.method.rawValue, path: request.uri.path, routes: routes)
+    switch miss {
+    case .unknownPath(let failure): return jsonError(failure)
+    case .wrongMethod(let failure, let allow):
+      var response = jsonError(failure)
+      response.headers[.allow] = allow
+      return response
+    }
+  }
+}
+
+extension Duration {
+  var nanoseconds: Int64 {
+    components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
+  }
+}

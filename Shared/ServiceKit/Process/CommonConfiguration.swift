@@ -1,0 +1,145 @@
+public import ClusterModel
+public import Logging
+
+/// What every service of the cluster can be told.
+public struct CommonConfiguration: Sendable {
+  public var service: ServiceName
+  /// This process's name on the bus; two replicas need two names.
+  public var name: String
+  public var dataDirectory: String
+  /// Where health and metrics are served; nil: nowhere.
+  public var http: HostAndPort?
+  public var logLevel: Logger.Level
+  public var bus: BusChoice
+  /// How long a drain may take before the process ends all the same.
+  public var drain: Duration
+
+  /// How the processes find each other, before any directory or socket is touched.
+  public enum BusChoice: Sendable {
+    /// One machine; the sockets' directory follows from the data directory.
+    case ipc
+    case tcp(listen: HostAndPort, advertise: HostAndPort, registry: HostAndPort, key: [UInt8])
+  }
+
+  /// Sections that the file of a cluster may have: `cluster`, one for each service, and those that
+  /// several services share.
+  public static let sections: [String] =
+    ["cluster"] + ServiceName.all.map { section(of: $0) } + ["agents", "inference", "node", "up"]
+
+  /// The section of the file that belongs to a service: `gateway`, `agent_research` …
+  public static func section(of service: ServiceName) -> String {
+    service.description.replacing("-", with: "_")
+  }
+
+  enum BusKind: String, CaseIterable { case ipc, tcp }
+
+  /// The key from which frames are sealed must not be guessable: 16 bytes are 128 bits if random.
+  static let minimumClusterKeyBytes = 16
+
+  /// - Parameters:
+  ///   - environment: for the default data directory, which is below the home directory.
+  ///   - hostName: tells apart the replicas of a service on several machines.
+  public static func settings(
+    for service: ServiceName, environment: [String: String], hostName: String
+  ) -> [Setting] {
+    let own = section(of: service)
+    let process = "This process"
+    let cluster = "The cluster (the same for all of its processes)"
+    let bus = "Bus between several machines"
+    return [
+      Setting(
+        "\(own).name", .name, default: service.description,
+        help: "Name on the bus. Two replicas of a service need two names.",
+        group: process, variable: "TUTTI_NAME"),
+      Setting(
+        "\(own).http", .address,
+        help: "Serves /health, /ready and /metrics there; without it nowhere.",
+        group: process, variable: "TUTTI_HTTP"),
+      Setting(
+        "cluster.data_dir", .path, default: defaultDataDirectory(environment),
+        help: "Where the cluster keeps what must outlive it. Created if absent.", group: cluster),
+      Setting(
+        "cluster.log_level", .choice(Logger.Level.allCases.map(\.rawValue)), default: "info",
+        help: "Least important log line that is written: trace, debug, info, notice, warning, "
+          + "error or critical.", group: cluster),
+      Setting(
+        "cluster.drain_seconds", .duration(unit: .seconds, .zero ... .seconds(3_600)),
+        default: "10",
+        help: "How long requests in flight may go on once the process was told to stop.",
+        group: cluster),
+      Setting(
+        "cluster.bus", .choice(BusKind.allCases.map(\.rawValue)), default: "ipc",
+        help: "ipc joins the processes of one machine that share a data directory; tcp joins "
+          + "machines and needs the settings below.", group: cluster),
+      Setting(
+        "cluster.bus_registry", .address,
+        help: "Where the registry's bus is reached, for --bus tcp.", group: bus),
+      Setting(
+        "\(own).bus_listen", .address,
+        help: "Where this process's bus listens, for --bus tcp.", group: bus,
+        variable: "TUTTI_BUS_LISTEN"),
+      Setting(
+        "\(own).bus_advertise", .address,
+        help: "How the others reach --bus-listen; by default this machine's name and that port.",
+        group: bus, variable: "TUTTI_BUS_ADVERTISE"),
+      Setting(
+        "cluster.cluster_key", .text,
+        help: "Secret of the cluster, at least \(minimumClusterKeyBytes) bytes: seals every "
+          + "message of --bus tcp. `openssl rand -hex 32` makes a good one.",
+        group: bus, secret: true),
+    ]
+  }
+
+  init(_ values: inout SettingValues, service: ServiceName, hostName: String) {
+    let own = Self.section(of: service)
+    self.service = service
+    name = values.text("\(own).name")
+    http = values.optionalAddress("\(own).http")
+    dataDirectory = values.text("cluster.data_dir")
+    logLevel = Logger.Level(rawValue: values.text("cluster.log_level")) ?? .info
+    drain = values.duration("cluster.drain_seconds")
+    bus = .ipc
+    guard values.choice("cluster.bus", as: BusKind.self) == .tcp else { return }
+
+    let forTCP = "is needed with --bus tcp"
+    for key in ["cluster.bus_registry", "\(own).bus_listen", "cluster.cluster_key"]
+    where values.source(of: key) == .unset { values.reject(key, forTCP) }
+    let key = Array((values.optionalText("cluster.cluster_key") ?? "").utf8)
+    if !key.isEmpty, key.count < Self.minimumClusterKeyBytes {
+      values.reject(
+        "cluster.cluster_key",
+        "has \(key.count) bytes; at least \(Self.minimumClusterKeyBytes) are needed "
+          + "(`openssl rand -hex 32` makes a good one)")
+    }
+    let listen = values.optionalAddress("\(own).bus_listen") ?? HostAndPort(port: 0)
+    // Everything on a machine listens on all of its addresses or on one; only the latter can be
+    // told to others as it is.
+    let everywhere = ["0.0.0.0", "::", "*"].contains(listen.host)
+    let advertise =
+      values.optionalAddress("\(own).bus_advertise")
+      ?? HostAndPort(host: everywhere ? hostName : listen.host, port: listen.port)
+    if values.source(of: "\(own).name") == .defaultValue, service != .registry {
+      name = "\(service)-\(hostName)".nameOnly
+    }
+    bus = .tcp(
+      listen: listen, advertise: advertise,
+      registry: values.optionalAddress("cluster.bus_registry") ?? HostAndPort(port: 0), key: key)
+  }
+
+  /// `$XDG_DATA_HOME/tutti`, else `~/.local/share/tutti`.
+  public static func defaultDataDirectory(_ environment: [String: String]) -> String {
+    if let base = environment["XDG_DATA_HOME"], base.hasPrefix("/") { return base + "/tutti" }
+    // Without a home, as in a bare container, the system's place for a service's state.
+    guard let home = environment["HOME"], home.hasPrefix("/") else { return "/var/lib/tutti" }
+    return (home == "/" ? "" : home) + "/.local/share/tutti"
+  }
+}
+
+extension String {
+  /// Whatever a name on the bus may not have becomes a dash; at most 64 characters.
+  fileprivate var nameOnly: String {
+    String(
+      map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
+        .prefix(64))
+  }
+}

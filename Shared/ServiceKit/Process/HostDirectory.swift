@@ -1,0 +1,82 @@
+public import ClusterModel
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+import Telemetry
+public import Wire
+
+/// This process's copy of the host table. It stays when the registry goes: nobody becomes
+/// ineligible because the registry died.
+public final class HostDirectory: Service {
+  private let feed = Mutex(HostTableFeed())
+  private let ask: @Sendable () async throws(Failure) -> HostTable
+  private let pause: @Sendable (Duration) async throws -> Void
+  private let logger: Logger
+  private let questions: AsyncStream<Void>
+  private let question: AsyncStream<Void>.Continuation
+
+  /// Between two questions that were not answered; doubles up to the second.
+  static let firstPause = Duration.milliseconds(250)
+  static let longestPause = Duration.seconds(5)
+
+  /// - Parameters:
+  ///   - ask: asks the registry for its table.
+  ///   - pause: waits, or throws when it is cancelled.
+  public init(
+    ask: @escaping @Sendable () async throws(Failure) -> HostTable,
+    pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+    logger: Logger
+  ) {
+    self.ask = ask
+    self.pause = pause
+    self.logger = logger
+    // One question answers all that are waiting.
+    (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  public var table: HostTable { feed.withLock { $0.table } }
+
+  /// False until the registry was heard once.
+  public var hasTable: Bool { feed.withLock { $0.hasTable } }
+
+  /// Takes a published table. Returns true if `body` was one.
+  @discardableResult
+  public func apply(_ body: Body) -> Bool {
+    guard case .hostTable(let table) = body else { return false }
+    switch feed.withLock({ $0.published(table) }) {
+    case .none: break
+    case .ask: question.yield()
+    }
+    return true
+  }
+
+  /// Asks the registry at the start and whenever publications show that something was missed.
+  public func run() async throws {
+    question.yield()
+    try? await cancelWhenGracefulShutdown {
+      for await _ in self.questions { try await self.askUntilAnswered() }
+    }
+  }
+
+  private func askUntilAnswered() async throws {
+    var wait = Self.firstPause
+    while true {
+      do {
+        let table = try await ask()
+        feed.withLock { $0.answered(table) }
+        logger.debug(
+          "got the host table",
+          metadata: [
+            LogKey.epoch: "\(table.epoch)", LogKey.revision: "\(table.revision)",
+            LogKey.count: "\(table.hosts.count)",
+          ])
+        return
+      } catch {
+        logger.debug(
+          "the registry did not give its host table", metadata: [LogKey.error: "\(error)"])
+      }
+      try await pause(wait)
+      wait = min(wait * 2, Self.longestPause)
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import ClusterModel
+import Foundation
+import Telemetry
+
+/// What the system says about this process.
+enum ProcessMetrics {
+  @Sendable static func collect() -> [MetricFamily] {
+    var values: [(String, Double)] = []
+    if let stat = read("/proc/self/stat"), let end = stat.lastIndex(of: ")") {
+      // Fields after the command name, which may hold anything; "state" is the third of proc(5).
+      let fields = stat[stat.index(after: end)...].split(separator: " ")
+      let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
+      if fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]),
+        let pages = Double(fields[21])
+      {
+        values.append(("process_cpu_seconds_total", (user + system) / ticks))
+        values.append(
+          ("process_resident_memory_bytes", pages * Double(sysconf(Int32(_SC_PAGESIZE)))))
+      }
+    }
+    if let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
+      values.append(("process_open_fds", Double(descriptors.count)))
+    }
+    values.append(("process_start_time_seconds", start))
+    var families = values.compactMap { name, value in family(name, [], value) }
+    if let info = family("tutti_build_info", [Attribute("version", Version.current)], 1) {
+      families.append(info)
+    }
+    return families
+  }
+
+  /// When this was first asked for, which `ServiceMain` does at once.
+  static let start = Date().timeIntervalSince1970
+
+  private static func family(
+    _ name: String, _ labels: [Attribute], _ value: Double
+  ) -> MetricFamily? {
+    MetricCatalogue.tutti[name].map {
+      MetricFamily(
+        name: name, help: $0.help, kind: $0.kind,
+        samples: [MetricFamily.Sample(labels: labels, value: value)])
+    }
+  }
+
+  private static func read(_ path: String) -> String? {
+    // Not `contentsOfFile`: files of /proc claim to be empty.
+    guard let file = FileHandle(forReadingAtPath: path) else { return nil }
+    defer { try? file.close() }
+    return (try? file.read(upToCount: 4_096)).map { String(decoding: $0, as: UTF8.self) }
+  }
+}

@@ -1,0 +1,178 @@
+import Bus
+import BusCore
+import ClusterModel
+import Logging
+import Metrics
+import ServiceLifecycle
+import Telemetry
+import Wire
+
+/// One service process between the end of its configuration and its end.
+struct ServiceProcess: Sendable {
+  let context: ServiceContext
+  private let lifeline: Int32?
+
+  /// How long the registry may take to give its host table before it is asked again.
+  private static let askDeadline = Duration.seconds(2)
+  /// What is left after the drain for cancelled work to let go.
+  private static let afterDrain = Duration.seconds(1)
+
+  /// Sets up logging, metrics, the data directory and the bus. Starts nothing yet.
+  init(_ configuration: CommonConfiguration, lifeline: String?) throws(ServiceFailure) {
+    var common = configuration
+    common.dataDirectory = try DataDirectory.prepare(common.dataDirectory)
+    if let lifeline {
+      guard let descriptor = Int32(lifeline), descriptor > 2 else {
+        throw ServiceFailure(
+          .configuration, "TUTTI_LIFELINE_FD: \"\(lifeline)\" is not a file descriptor above 2")
+      }
+      self.lifeline = descriptor
+    } else {
+      self.lifeline = nil
+    }
+
+    _ = ProcessMetrics.start
+    let metrics = PrometheusRegistry()
+    metrics.addCollector(ProcessMetrics.collect)
+    MetricsSystem.bootstrap(metrics)
+    let service = common.service.description
+    let recorder = TelemetryRecorder(
+      service: service, instance: common.name, registry: metrics)
+    let sink = LogSink(
+      service: service, format: StandardError.preferredFormat, recorder: recorder)
+    let level = common.logLevel
+    LoggingSystem.bootstrap { _ in TelemetryLogHandler(sink: sink, level: level) }
+    let logger = Logger(label: service)
+
+    let bus = try Self.makeBus(common, logger)
+    let hosts = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in
+        let answer = try await bus.call(
+          .hostTableRequest, to: .service(.registry), deadline: Self.askDeadline)
+        guard case .hostTable(let table) = answer else {
+          throw Failure(.unhandled, "The registry answered something that is no host table.")
+        }
+        return table
+      }, logger: logger)
+    bus.onPublish { hosts.apply($0) }
+    context = ServiceContext(
+      common: common, bus: bus, logger: logger, recorder: recorder, metrics: metrics,
+      health: Health(service: service), hosts: hosts)
+  }
+
+  private static func makeBus(
+    _ common: CommonConfiguration, _ logger: Logger
+  ) throws(ServiceFailure) -> Bus {
+    do {
+      let addresses: BusAddresses
+      switch common.bus {
+      case .ipc:
+        addresses = .ipc(
+          directory: try RuntimeDirectory.path(forDataDirectory: common.dataDirectory))
+      case .tcp(let listen, let advertise, let registry, let key):
+        addresses = .tcp(
+          listen: "\(listen)", advertise: "\(advertise)", registry: "\(registry)",
+          clusterKey: key)
+      }
+      let configuration = BusConfiguration(
+        service: common.service, name: common.name, addresses: addresses,
+        drainGrace: common.drain)
+      return Bus(
+        configuration: configuration, transport: try configuration.makeTransport(),
+        logger: logger)
+    } catch {
+      throw ServiceFailure(.unavailable, error.message)
+    }
+  }
+
+  /// Runs until all is over. The bus starts first and stops last, so that everybody else's last
+  /// words still get out.
+  func run(_ own: [any Service]) async throws -> ExitCode {
+    var services: [any Service] = [
+      context.bus, TelemetryFlush(recorder: context.recorder, bus: context.bus),
+    ]
+    if context.common.service != .registry { services.append(context.hosts) }
+    if let address = context.common.http { services.append(healthServer(at: address)) }
+    services += own
+    let group = serviceGroup(services)
+
+    context.logger.info(
+      "starting",
+      metadata: [
+        LogKey.peer: "\(context.bus.peer.id)", "version": "\(Version.current)",
+        "data_dir": "\(context.common.dataDirectory)",
+      ])
+    let stops = StopRequests()
+    if let lifeline { stops.watchLifeline(lifeline) }
+    // Whichever of these ends first is the service group: the other two wait for ever.
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      tasks.addTask { await stops.watchSignals() }
+      tasks.addTask { await drain(group, when: stops) }
+      tasks.addTask {
+        try await group.run()
+        throw Finished()
+      }
+      do {
+        while try await tasks.next() != nil {}
+      } catch is Finished {
+        tasks.cancelAll()
+      }
+    }
+    guard context.health.isDraining else {
+      throw ServiceFailure(.failed, "A part of the service ended without being told to.")
+    }
+    context.logger.info("stopped")
+    return .done
+  }
+
+  private struct Finished: Error {}
+
+  private func drain(_ group: ServiceGroup, when stops: StopRequests) async {
+    var isDraining = false
+    for await request in stops.requests {
+      switch request {
+      case .signal(let name) where isDraining:
+        LastResort.end("\(name) again: ending now.")
+      case .lifeline where isDraining: break
+      case .signal, .lifeline:
+        isDraining = true
+        context.health.beginDrain()
+        context.logger.notice("draining", metadata: [LogKey.reason: "\(request)"])
+        LastResort.arm(after: context.common.drain + Self.afterDrain)
+        await group.triggerGracefulShutdown()
+      }
+    }
+  }
+
+  private func healthServer(at address: HostAndPort) -> any Service {
+    let router = makeRouter()
+    context.health.addRoutes(to: router)
+    addMetricsRoute(to: router, context.metrics)
+    var options = HTTPServerOptions(address: address)
+    options.setting = "--http"
+    // Only questions come here, from a few who ask now and then.
+    options.maxBodyBytes = 64 * 1024
+    options.maxConnections = 64
+    return makeHTTPServer(router: router, options: options, logger: context.logger)
+  }
+
+  private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
+    var configuration = ServiceGroupConfiguration(
+      services: services.map {
+        // One that ends on its own takes the process down in good order; whoever started it
+        // decides about a restart.
+        ServiceGroupConfiguration.ServiceConfiguration(
+          service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+          failureTerminationBehavior: .gracefullyShutdownGroup)
+      }, logger: quietLogger)
+    configuration.maximumGracefulShutdownDuration = context.common.drain
+    return ServiceGroup(configuration: configuration)
+  }
+
+  /// The group's own steps are for who debugs it.
+  private var quietLogger: Logger {
+    var logger = context.logger
+    logger.logLevel = max(logger.logLevel, .warning)
+    return logger
+  }
+}

@@ -1,0 +1,78 @@
+import Foundation
+
+/// Everything a process finds around it when it starts. Tests make their own.
+struct Surroundings: Sendable {
+  /// Without the program's name.
+  var arguments: [String]
+  var program: String
+  var environment: [String: String]
+  var hostName: String
+
+  static func real() -> Surroundings {
+    let all = CommandLine.arguments
+    return Surroundings(
+      arguments: Array(all.dropFirst()),
+      program: all.first.map { String($0.split(separator: "/").last ?? "tutti") } ?? "tutti",
+      environment: ProcessInfo.processInfo.environment,
+      hostName: ProcessInfo.processInfo.hostName)
+  }
+
+  /// A configuration file or a secret. Larger than this it is neither.
+  static let maxFileBytes = 1 << 20
+
+  @Sendable static func readFile(_ path: String) throws(ServiceFailure) -> String {
+    var isDirectory: ObjCBool = false
+    guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw ServiceFailure(.configuration, "does not exist")
+    }
+    guard !isDirectory.boolValue else {
+      throw ServiceFailure(.configuration, "is a directory, a file is wanted")
+    }
+    guard let file = FileHandle(forReadingAtPath: path) else {
+      throw ServiceFailure(.configuration, "may not be read by this user")
+    }
+    defer { try? file.close() }
+    let data: Data
+    do { data = try file.read(upToCount: maxFileBytes + 1) ?? Data() } catch {
+      throw ServiceFailure(.configuration, "cannot be read: \(error.localizedDescription)")
+    }
+    guard data.count <= maxFileBytes else {
+      throw ServiceFailure(.configuration, "is larger than 1 MiB")
+    }
+    guard let text = String(bytes: data, encoding: .utf8) else {
+      throw ServiceFailure(.configuration, "is not UTF-8 text")
+    }
+    return text
+  }
+}
+
+/// The directory that holds what must outlive the processes.
+public enum DataDirectory {
+  /// Makes sure that it is there, and ours alone when it is new.
+  /// - Returns: its absolute path.
+  public static func prepare(_ path: String) throws(ServiceFailure) -> String {
+    let absolute =
+      path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    do {
+      try FileManager.default.createDirectory(
+        atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw ServiceFailure(
+        .unavailable,
+        "The data directory \(absolute) cannot be created (\(reason(error))): choose another with "
+          + "--data-dir.")
+    }
+    guard FileManager.default.isWritableFile(atPath: absolute) else {
+      throw ServiceFailure(
+        .unavailable,
+        "The data directory \(absolute) may not be written by this user: choose another with "
+          + "--data-dir.")
+    }
+    return absolute
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+    return (underlying ?? error).localizedDescription
+  }
+}

@@ -1,0 +1,104 @@
+/// Splits a command line into settings and requests. Knows which flags exist and which of them take
+/// a value, not what the values mean.
+struct ArgumentReader {
+  struct Given: Hashable {
+    var setting: Setting
+    /// As it was written, for messages.
+    var flag: String
+    var value: String
+    /// The value names a file that holds the secret.
+    var isFile: Bool
+  }
+
+  private(set) var given: [Given] = []
+  private(set) var mistakes: [String] = []
+  private(set) var configPath: String?
+  private(set) var wantsHelp = false
+  private(set) var wantsVersion = false
+  private(set) var wantsCheck = false
+
+  /// Flags of every command that settings are not.
+  static let requests = ["--help", "-h", "--version", "--check-config", "--config"]
+
+  private let byFlag: [String: Setting]
+  private let secretFileFlags: [String: Setting]
+  private let negated: [String: Setting]
+
+  init(_ arguments: [String], settings: [Setting]) {
+    byFlag = Dictionary(settings.map { ($0.flag, $0) }) { first, _ in first }
+    secretFileFlags = Dictionary(
+      settings.filter(\.secret).map { ($0.flag + "-file", $0) }
+    ) { first, _ in first }
+    negated = Dictionary(
+      settings.filter { $0.kind == .toggle }.map { ("--no-" + $0.flag.dropFirst(2), $0) }
+    ) { first, _ in first }
+    read(arguments)
+  }
+
+  private mutating func read(_ arguments: [String]) {
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      guard argument.hasPrefix("-"), argument != "-" else {
+        mistakes.append("\"\(argument)\" is not expected: values follow their flag")
+        continue
+      }
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let flag = String(parts[0])
+      let attached = parts.count == 2 ? String(parts[1]) : nil
+      switch flag {
+      case "--help", "-h": wantsHelp = true
+      case "--version": wantsVersion = true
+      case "--check-config": wantsCheck = true
+      case "--config":
+        if let path = value(of: flag, attached, &rest) { configPath = path }
+      default: read(flag, attached, &rest)
+      }
+    }
+  }
+
+  private mutating func read(
+    _ flag: String, _ attached: String?, _ rest: inout ArraySlice<String>
+  ) {
+    if let setting = byFlag[flag] {
+      if setting.kind == .toggle {
+        add(Given(setting: setting, flag: flag, value: attached ?? "true", isFile: false))
+      } else if let value = value(of: flag, attached, &rest) {
+        add(Given(setting: setting, flag: flag, value: value, isFile: false))
+      }
+    } else if let setting = secretFileFlags[flag] {
+      if let value = value(of: flag, attached, &rest) {
+        add(Given(setting: setting, flag: flag, value: value, isFile: true))
+      }
+    } else if let setting = negated[flag], attached == nil {
+      add(Given(setting: setting, flag: flag, value: "false", isFile: false))
+    } else {
+      let known = Self.requests + byFlag.keys.sorted() + secretFileFlags.keys.sorted()
+      let near = nearest(to: flag, in: known).map { "; did you mean \($0)?" } ?? ""
+      mistakes.append("\(flag): there is no such flag\(near)")
+      // What follows is most likely its value, not a mistake of its own.
+      if attached == nil, let next = rest.first, !next.hasPrefix("-") { rest.removeFirst() }
+    }
+  }
+
+  private mutating func value(
+    of flag: String, _ attached: String?, _ rest: inout ArraySlice<String>
+  ) -> String? {
+    if let attached { return attached }
+    // A value may begin with one dash (a negative number), not with two.
+    if let next = rest.first, !next.hasPrefix("--") { return rest.removeFirst() }
+    mistakes.append("\(flag): a value must follow")
+    return nil
+  }
+
+  private mutating func add(_ new: Given) {
+    if case .list = new.setting.kind {
+      given.append(new)
+    } else if let earlier = given.first(where: { $0.setting == new.setting }) {
+      mistakes.append(
+        earlier.flag == new.flag
+          ? "\(new.flag): is given twice" : "\(new.flag): contradicts \(earlier.flag)")
+    } else {
+      given.append(new)
+    }
+  }
+}

@@ -1,0 +1,165 @@
+public import ClusterModel
+
+/// Where a value came from.
+public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
+  case flag(String)
+  case variable(String)
+  case file(path: String, line: Int, key: String)
+  case defaultValue
+  /// Nobody set it and it has no default.
+  case unset
+
+  public var description: String {
+    switch self {
+    case .flag(let flag): flag
+    case .variable(let variable): variable
+    case .file(let path, let line, let key): "\(path):\(line): \(key)"
+    case .defaultValue: "default"
+    case .unset: "not set"
+    }
+  }
+}
+
+/// The values a configuration is made from. Reading never fails: what was wrong is already a
+/// mistake, all of which are reported at once, and the reader gets a harmless stand-in.
+///
+/// Reading a key that no setting declares is a bug in the service and stops it.
+public struct SettingValues: Sendable {
+  struct Resolved: Sendable {
+    var setting: Setting
+    /// nil: not set, or what was set is a mistake.
+    var value: SettingValue?
+    /// As it was written.
+    var text: String?
+    var source: SettingSource
+    var isWrong = false
+  }
+
+  var resolved: [String: Resolved]
+  /// In the order in which they were found.
+  var mistakes: [String] = []
+
+  /// Empty when not set, which is a mistake.
+  public mutating func text(_ key: String) -> String {
+    guard case .text(let text) = needed(key) else { return "" }
+    return text
+  }
+
+  public mutating func optionalText(_ key: String) -> String? {
+    guard case .text(let text) = find(key).value else { return nil }
+    return text
+  }
+
+  public mutating func integer(_ key: String) -> Int {
+    guard case .integer(let number) = needed(key) else { return 0 }
+    return number
+  }
+
+  public mutating func optionalInteger(_ key: String) -> Int? {
+    guard case .integer(let number) = find(key).value else { return nil }
+    return number
+  }
+
+  public mutating func real(_ key: String) -> Double {
+    guard case .real(let number) = needed(key) else { return 0 }
+    return number
+  }
+
+  public mutating func duration(_ key: String) -> Duration {
+    guard case .duration(let duration) = needed(key) else { return .zero }
+    return duration
+  }
+
+  public mutating func optionalDuration(_ key: String) -> Duration? {
+    guard case .duration(let duration) = find(key).value else { return nil }
+    return duration
+  }
+
+  /// A size.
+  public mutating func bytes(_ key: String) -> Int { integer(key) }
+
+  /// False when not set.
+  public mutating func toggle(_ key: String) -> Bool {
+    guard case .toggle(let isOn) = find(key).value else { return false }
+    return isOn
+  }
+
+  /// The stand-in is the first case.
+  public mutating func choice<T: RawRepresentable & CaseIterable>(
+    _ key: String, as: T.Type
+  ) -> T where T.RawValue == String {
+    if case .text(let text) = needed(key) {
+      if let value = T(rawValue: text) { return value }
+      preconditionFailure("setting \(key) allows \(text), which \(T.self) does not have")
+    }
+    guard let first = T.allCases.first else { preconditionFailure("\(T.self) has no cases") }
+    return first
+  }
+
+  public mutating func address(_ key: String) -> HostAndPort {
+    guard case .address(let address) = needed(key) else { return HostAndPort(port: 0) }
+    return address
+  }
+
+  public mutating func optionalAddress(_ key: String) -> HostAndPort? {
+    guard case .address(let address) = find(key).value else { return nil }
+    return address
+  }
+
+  public mutating func port(_ key: String) -> Int { integer(key) }
+
+  public mutating func optionalPort(_ key: String) -> Int? { optionalInteger(key) }
+
+  /// Empty when not set.
+  public mutating func list(_ key: String) -> [String] {
+    guard case .list(let members) = find(key).value else { return [] }
+    return members
+  }
+
+  public func source(of key: String) -> SettingSource { find(key).source }
+
+  /// Records a mistake that only the service can see, for example two settings that contradict.
+  /// - Parameter why: reads on after the setting's name.
+  public mutating func reject(_ key: String, _ why: String) {
+    let entry = find(key)
+    // Whatever depends on a value that is a mistake already would only confuse.
+    guard !entry.isWrong else { return }
+    switch entry.source {
+    case .defaultValue, .unset:
+      mistakes.append("\(entry.setting.names): \(why)")
+    case .flag, .variable, .file:
+      mistakes.append("\(entry.source): \(why)")
+    }
+  }
+
+  private mutating func needed(_ key: String) -> SettingValue? {
+    let entry = find(key)
+    if entry.value == nil, !entry.isWrong {
+      resolved[key]?.isWrong = true
+      mistakes.append("\(entry.setting.names): is needed and was not set")
+    }
+    return entry.value
+  }
+
+  private func find(_ key: String) -> Resolved {
+    guard let entry = resolved[key] else {
+      preconditionFailure("no setting is called \(key)")
+    }
+    return entry
+  }
+}
+
+extension Setting {
+  /// All the ways to set it, for messages.
+  var names: String { "\(flag), \(variable) or \(key) in the file" }
+}
+
+/// A service's own part of the configuration.
+public protocol ServiceConfiguration: Sendable {
+  static var service: ServiceName { get }
+  /// One sentence for the top of `--help`.
+  static var summary: String { get }
+  static var settings: [Setting] { get }
+  /// Records mistakes with `values.reject`, never throws: all are reported at once.
+  init(_ values: inout SettingValues)
+}

@@ -1,0 +1,91 @@
+/// All settings of one process, and the rules by which their values are found:
+/// flag > variable > file > default.
+///
+/// Knows no environment, file or command line: they are passed in, so that every rule is a line in a
+/// table of tests.
+public struct SettingsTable: Sendable {
+  /// What the command line asked for.
+  public enum Request: Hashable, Sendable {
+    case run, help, version, checkConfig
+  }
+
+  public struct Resolution: Sendable {
+    public var request: Request
+    public var values: SettingValues
+    /// Worth saying, but no reason not to start.
+    public var warnings: [String]
+    /// Every mistake found, in the order flags, variables, file, defaults.
+    public var mistakes: [String] { values.mistakes }
+  }
+
+  public let settings: [Setting]
+  /// Sections of the file whose members are ours to check.
+  private let ownSections: Set<String>
+  private let knownSections: [String]
+
+  /// - Parameter sections: every section that a cluster's file may have; those of other services
+  ///   are not looked into.
+  public init(_ settings: [Setting], sections: [String]) {
+    var flags: Set<String> = []
+    for setting in settings {
+      precondition(flags.insert(setting.flag).inserted, "two settings are \(setting.flag)")
+    }
+    self.settings = settings
+    ownSections = Set(settings.map { $0.section })
+    knownSections = (sections + ownSections.sorted()).uniqued
+  }
+
+  /// - Parameters:
+  ///   - arguments: without the program's name.
+  ///   - readFile: reads a file as text; its error says why it could not, after the path.
+  public func resolve(
+    arguments: [String], environment: [String: String],
+    readFile: @escaping (String) throws(ServiceFailure) -> String
+  ) -> Resolution {
+    let command = ArgumentReader(arguments, settings: settings)
+    var search = SettingSearch(settings: settings, readFile: readFile)
+    search.mistakes = command.mistakes
+    search.take(command.given)
+    search.take(environment)
+
+    // An empty variable is an unset one everywhere: compose files write `${NAME:-}`.
+    let configVariable = environment["TUTTI_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+    if let path = command.configPath ?? configVariable {
+      do {
+        search.take(
+          ConfigurationFile(text: try readFile(path), path: path), ownSections: ownSections,
+          knownSections: knownSections)
+      } catch {
+        let name = command.configPath == nil ? "TUTTI_CONFIG" : "--config"
+        search.mistakes.append("\(name): \(path) \(error.message)")
+      }
+    }
+
+    let strays = UnknownVariables(
+      settings: settings, otherSections: knownSections.filter { !ownSections.contains($0) }
+    ).find(in: environment)
+    if command.wantsCheck {
+      search.mistakes += strays
+    } else {
+      search.warnings += strays
+    }
+
+    let request: Request =
+      command.wantsHelp
+      ? .help : command.wantsVersion ? .version : command.wantsCheck ? .checkConfig : .run
+    return Resolution(request: request, values: search.finish(), warnings: search.warnings)
+  }
+}
+
+extension Setting {
+  var section: String { String(key.prefix { $0 != "." }) }
+  var member: String { String(key.drop { $0 != "." }.dropFirst()) }
+}
+
+extension Array<String> {
+  /// Each once, in order.
+  var uniqued: [String] {
+    var seen: Set<String> = []
+    return filter { seen.insert($0).inserted }
+  }
+}

@@ -1,0 +1,93 @@
+internal import CMongoC
+
+/// A document that we make. Owns its `bson_t`.
+@safe final class BSONDocument {
+  let handle: OpaquePointer
+
+  init() { unsafe handle = bson_new() }
+
+  deinit { unsafe bson_destroy(handle) }
+
+  // `bson_append_…` fails only when a document passes 2 GiB; ours come from 1 MiB frames.
+
+  @discardableResult
+  func set(_ key: String, _ value: Int64) -> Self {
+    unsafe bson_append_int64(handle, key, -1, value)
+    return self
+  }
+
+  @discardableResult
+  func set(_ key: String, _ value: Int) -> Self { set(key, Int64(value)) }
+
+  @discardableResult
+  func set(_ key: String, _ value: Bool) -> Self {
+    unsafe bson_append_bool(handle, key, -1, value)
+    return self
+  }
+
+  /// - Parameter value: any UTF-8; its length is passed, so a NUL does not cut it.
+  @discardableResult
+  func set(_ key: String, _ value: String) -> Self {
+    var value = value
+    value.withUTF8 { bytes in
+      // An empty string may have no address, and NULL would be BSON's null.
+      if let base = bytes.baseAddress, !bytes.isEmpty {
+        unsafe base.withMemoryRebound(to: CChar.self, capacity: bytes.count) { text in
+          _ = unsafe bson_append_utf8(handle, key, -1, text, Int32(bytes.count))
+        }
+      } else {
+        unsafe bson_append_utf8(handle, key, -1, "", 0)
+      }
+    }
+    return self
+  }
+
+  @discardableResult
+  func set(_ key: String, _ value: BSONDocument) -> Self {
+    unsafe bson_append_document(handle, key, -1, value.handle)
+    return self
+  }
+
+  @discardableResult
+  func set(_ key: String, _ values: [BSONDocument]) -> Self {
+    let array = BSONDocument()
+    for (index, value) in values.enumerated() { array.set("\(index)", value) }
+    unsafe bson_append_array(handle, key, -1, array.handle)
+    return self
+  }
+
+  @discardableResult
+  func set(_ key: String, _ values: [String]) -> Self {
+    let array = BSONDocument()
+    for (index, value) in values.enumerated() { array.set("\(index)", value) }
+    unsafe bson_append_array(handle, key, -1, array.handle)
+    return self
+  }
+
+  /// - Parameter milliseconds: since 1970, UTC.
+  @discardableResult
+  func set(_ key: String, date milliseconds: Int64) -> Self {
+    unsafe bson_append_date_time(handle, key, -1, milliseconds)
+    return self
+  }
+}
+
+/// A document that a cursor lends: valid until the cursor moves, never kept.
+@safe struct BSONView {
+  private let handle: OpaquePointer
+
+  init(borrowing handle: OpaquePointer) { unsafe self.handle = handle }
+
+  /// - Parameter path: dotted, for example `attributes.0.key`.
+  func text(_ path: String) -> String? {
+    var length: UInt32 = 0
+    guard let start = unsafe cmongo_utf8(handle, path, &length) else { return nil }
+    let bytes = unsafe UnsafeRawBufferPointer(start: start, count: Int(length))
+    return unsafe String(decoding: bytes, as: UTF8.self)
+  }
+
+  func number(_ path: String) -> Int64? {
+    var value: Int64 = 0
+    return unsafe cmongo_int64(handle, path, &value) ? value : nil
+  }
+}

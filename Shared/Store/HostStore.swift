@@ -1,0 +1,108 @@
+public import ClusterModel
+internal import GRDB
+
+/// The registry's hosts, so that they survive its restart. Only what an admin said is kept: models,
+/// version and round trip are asked again.
+public final class HostStore: Sendable {
+  private let path: String
+  private let queue: DatabaseQueue
+
+  /// - Parameter path: of the database file; created if absent. A damaged one, or one from a newer
+  ///   version, is a failure and stays as it is.
+  public init(path: String) throws(Failure) {
+    self.path = path
+    queue = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: true) {
+      path, configuration in try DatabaseQueue(path: path, configuration: configuration)
+    }
+  }
+
+  /// In the order in which they were added, each `suspended` or `unknown`.
+  public func hosts() async throws(Failure) -> [Host] {
+    do {
+      return try await queue.read { database in
+        try Row.fetchAll(database, sql: "SELECT * FROM hosts ORDER BY position").map(Self.host)
+      }
+    } catch {
+      throw SQLiteFile.failure(error, path: path)
+    }
+  }
+
+  /// Adds or replaces. Durable when it returns.
+  /// - Parameter host: with `slots` as an admin gave them, not as the host reported them.
+  public func save(_ host: Host) async throws(Failure) {
+    do {
+      try await queue.write { database in
+        try database.execute(
+          sql: """
+            INSERT INTO hosts (id, url, dialect, tier, trust, suspended, slots, price)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET url = excluded.url, dialect = excluded.dialect,
+              tier = excluded.tier, trust = excluded.trust, suspended = excluded.suspended,
+              slots = excluded.slots, price = excluded.price
+            """,
+          arguments: [
+            host.id.name.storable, host.url.storable, host.dialect.rawValue, host.tier.rawValue,
+            host.trust.rawValue, host.state == .suspended, host.slots, host.pricePerMillion,
+          ])
+      }
+    } catch {
+      throw SQLiteFile.failure(error, path: path)
+    }
+  }
+
+  /// Durable when it returns. Removing what is not there is fine.
+  public func remove(_ host: HostID) async throws(Failure) {
+    do {
+      try await queue.write { database in
+        try database.execute(
+          sql: "DELETE FROM hosts WHERE id = ?", arguments: [host.name.storable])
+      }
+    } catch {
+      throw SQLiteFile.failure(error, path: path)
+    }
+  }
+
+  /// Lets go of the file. Nothing may follow.
+  public func close() async {
+    // Fails only while a statement runs, and then the file closes when it ends.
+    try? queue.close()
+  }
+
+  private static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1: hosts") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE hosts (
+            position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+            url TEXT NOT NULL, dialect TEXT NOT NULL, tier TEXT NOT NULL, trust TEXT NOT NULL,
+            suspended INTEGER NOT NULL, slots INTEGER, price INTEGER NOT NULL);
+          """)
+    }
+    return migrator
+  }
+
+  private static func host(_ row: Row) throws -> Host {
+    let id: String = row["id"]
+    let dialect: String = row["dialect"]
+    let tier: String = row["tier"]
+    let trust: String = row["trust"]
+    let suspended: Bool = row["suspended"]
+    guard let dialect = HostDialect(rawValue: dialect), let tier = HostTier(rawValue: tier),
+      let trust = DataPolicy(rawValue: trust)
+    else {
+      // Guessing a trust or a tier would send prompts where they must not go.
+      throw Failure(
+        .storeDamaged, "Host \(id) has an unknown dialect, tier or trust; correct its row.")
+    }
+    return Host(
+      id: HostID(id), url: row["url"], dialect: dialect, tier: tier, trust: trust,
+      state: suspended ? .suspended : .unknown,
+      reason: suspended ? Host.suspendedReason : "", slots: row["slots"],
+      pricePerMillion: row["price"])
+  }
+}
+
+extension Host {
+  fileprivate static let suspendedReason = "suspended by an admin"
+}

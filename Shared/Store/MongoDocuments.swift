@@ -1,0 +1,98 @@
+internal import ClusterModel
+
+// A record as a document, and back. `at` is its time as a date, for the index that expires it and
+// for people who look; `time` (or `start`) is exact.
+
+func document(_ log: LogRecord) -> BSONDocument {
+  let document = BSONDocument()
+    .set("time", Int64(clamping: log.timeUnixMicroseconds))
+    .set("at", date: Int64(clamping: log.timeUnixMicroseconds / 1_000))
+    .set("level", log.level.storable)
+    .set("service", log.service.storable)
+    .set("message", log.message.storable)
+    .set("attributes", log.attributes.map(attributeDocument))
+  if let trace = log.trace { document.set("trace", trace.description) }
+  return document
+}
+
+func logRecord(_ view: BSONView) -> LogRecord? {
+  guard let time = view.number("time"), let message = view.text("message") else { return nil }
+  return LogRecord(
+    timeUnixMicroseconds: UInt64(clamping: time), level: view.text("level") ?? "info",
+    service: view.text("service") ?? "", message: message,
+    trace: view.text("trace").flatMap { TraceID($0) }, attributes: attributes(view))
+}
+
+func document(_ span: SpanRecord) -> BSONDocument {
+  BSONDocument()
+    .set("trace", span.trace.description)
+    .set("span", span.span.description)
+    .set("parent", span.parent.description)
+    .set("service", span.service.storable)
+    .set("name", span.name.storable)
+    .set("start", Int64(clamping: span.startUnixMicroseconds))
+    .set("at", date: Int64(clamping: span.startUnixMicroseconds / 1_000))
+    .set("duration", Int64(clamping: span.durationMicroseconds))
+    .set("failed", span.failed)
+    .set("attributes", span.attributes.map(attributeDocument))
+}
+
+func spanRecord(_ view: BSONView) -> SpanRecord? {
+  guard let trace = view.text("trace").flatMap({ TraceID($0) }),
+    let span = view.text("span").flatMap({ UInt64($0, radix: 16) }),
+    let parent = view.text("parent").flatMap({ UInt64($0, radix: 16) }),
+    let start = view.number("start")
+  else { return nil }
+  return SpanRecord(
+    trace: trace, span: SpanID(span), parent: SpanID(parent), service: view.text("service") ?? "",
+    name: view.text("name") ?? "", startUnixMicroseconds: UInt64(clamping: start),
+    durationMicroseconds: UInt64(clamping: view.number("duration") ?? 0),
+    failed: view.number("failed") == 1, attributes: attributes(view))
+}
+
+func document(_ request: RequestRecord) -> BSONDocument {
+  BSONDocument()
+    .set("trace", request.trace.description)
+    .set("time", Int64(clamping: request.timeUnixMicroseconds))
+    .set("at", date: Int64(clamping: request.timeUnixMicroseconds / 1_000))
+    .set("endpoint", request.endpoint.storable)
+    .set("model", request.model.storable)
+    .set("pattern", request.pattern.storable)
+    .set("stream", request.stream)
+    .set("status", request.status)
+    .set("error_code", request.errorCode.storable)
+    .set("host", request.host.storable)
+    .set("prompt_tokens", request.usage.promptTokens)
+    .set("completion_tokens", request.usage.completionTokens)
+    .set("tokens_estimated", request.usage.estimated)
+    .set("first_token_ms", request.firstTokenMilliseconds)
+    .set("total_ms", request.totalMilliseconds)
+}
+
+func requestRecord(_ view: BSONView) -> RequestRecord? {
+  guard let trace = view.text("trace").flatMap({ TraceID($0) }), let time = view.number("time")
+  else { return nil }
+  func count(_ key: String) -> Int { Int(clamping: view.number(key) ?? 0) }
+  return RequestRecord(
+    trace: trace, timeUnixMicroseconds: UInt64(clamping: time),
+    endpoint: view.text("endpoint") ?? "", model: view.text("model") ?? "",
+    pattern: view.text("pattern") ?? "", stream: view.number("stream") == 1,
+    status: count("status"), errorCode: view.text("error_code") ?? "",
+    host: view.text("host") ?? "",
+    usage: Usage(
+      promptTokens: count("prompt_tokens"), completionTokens: count("completion_tokens"),
+      estimated: view.number("tokens_estimated") == 1),
+    firstTokenMilliseconds: count("first_token_ms"), totalMilliseconds: count("total_ms"))
+}
+
+private func attributeDocument(_ attribute: Attribute) -> BSONDocument {
+  BSONDocument().set("key", attribute.key.storable).set("value", attribute.value.storable)
+}
+
+private func attributes(_ view: BSONView) -> [Attribute] {
+  var attributes: [Attribute] = []
+  while let key = view.text("attributes.\(attributes.count).key") {
+    attributes.append(Attribute(key, view.text("attributes.\(attributes.count).value") ?? ""))
+  }
+  return attributes
+}

@@ -1,0 +1,198 @@
+internal import CMongoC
+internal import ClusterModel
+
+// One owner for each handle of libmongoc. No handle leaves its owner's file except inside a call;
+// all of them are used on `MongoLogStore`'s queue only.
+
+/// `mongoc_init` once a process. There is no `mongoc_cleanup`: it may not be followed by another
+/// `mongoc_init`, and the process gives everything back when it ends.
+private let initialised: Void = {
+  mongoc_init()
+  // It writes to standard error by itself; whatever matters comes back as a `Failure`.
+  mongoc_log_set_handler(nil, nil)
+}()
+
+/// The address of a server or replica set. Owns its `mongoc_uri_t`.
+///
+/// @unchecked: the handle is set once in `init` and never changed after it.
+@safe final class MongoAddress: @unchecked Sendable {
+  fileprivate let handle: OpaquePointer
+  let database: String
+  /// Hosts as the address names them, without credentials, for messages.
+  let hosts: String
+
+  /// - Parameters:
+  ///   - text: `mongodb://…` or `mongodb+srv://…`; the database defaults to `tutti`.
+  ///   - patience: how long to look for a server, unless the address says it.
+  init(_ text: String, patience: Duration) throws(Failure) {
+    _ = initialised
+    var error = bson_error_t()
+    guard let handle = unsafe mongoc_uri_new_with_error(text, &error) else {
+      // libmongoc's sentence may quote the address, which holds a password.
+      throw Failure(
+        .storeMisconfigured,
+        "The MongoDB address is not valid; write it as mongodb://HOST:PORT/DATABASE.")
+    }
+    unsafe self.handle = handle
+    database = unsafe mongoc_uri_get_database(handle).map { unsafe String(cString: $0) } ?? "tutti"
+    hosts = Self.withoutCredentials(text)
+    let milliseconds = Int32(clamping: patience.wholeMilliseconds)
+    if unsafe !mongoc_uri_has_option(handle, CMONGO_SERVER_SELECTION_TIMEOUT) {
+      unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_SERVER_SELECTION_TIMEOUT, milliseconds)
+    }
+    if unsafe !mongoc_uri_has_option(handle, CMONGO_CONNECT_TIMEOUT) {
+      unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_CONNECT_TIMEOUT, milliseconds)
+    }
+    // A server that stops answering must not hold the queue for libmongoc's five minutes.
+    if unsafe !mongoc_uri_has_option(handle, CMONGO_SOCKET_TIMEOUT) {
+      unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_SOCKET_TIMEOUT, 10_000)
+    }
+  }
+
+  deinit { unsafe mongoc_uri_destroy(handle) }
+
+  private static func withoutCredentials(_ text: String) -> String {
+    let rest = text.firstRange(of: "://").map { text[$0.upperBound...] } ?? text[...]
+    let authority = rest.prefix { $0 != "/" && $0 != "?" }
+    return String(authority.split(separator: "@").last ?? authority)
+  }
+}
+
+/// The connections to the server. Owns its `mongoc_client_pool_t`, whose background threads watch
+/// the server so that a failed one is found again.
+///
+/// @unchecked: libmongoc's pool may be used from any thread.
+@safe final class MongoPool: @unchecked Sendable {
+  private let handle: OpaquePointer
+  let address: MongoAddress
+
+  init(_ address: MongoAddress) throws(Failure) {
+    var error = bson_error_t()
+    guard let handle = unsafe mongoc_client_pool_new_with_error(address.handle, &error) else {
+      throw mongoFailure(&error, doing: "connecting", to: address)
+    }
+    unsafe self.handle = handle
+    self.address = address
+    unsafe mongoc_client_pool_set_error_api(handle, 2)
+    unsafe mongoc_client_pool_set_appname(handle, "tutti")
+    // One operation at a time (MongoLogStore's queue is serial) needs one connection.
+    unsafe mongoc_client_pool_max_size(handle, 1)
+  }
+
+  deinit { unsafe mongoc_client_pool_destroy(handle) }
+
+  /// Borrows a client for the time of `body`.
+  func withClient<Value>(_ body: (MongoClient) throws(Failure) -> Value) throws(Failure) -> Value {
+    let client = unsafe mongoc_client_pool_pop(handle)
+    defer { unsafe mongoc_client_pool_push(handle, client) }
+    return try unsafe body(MongoClient(borrowing: client!, address: address))
+  }
+}
+
+/// A client that the pool lent.
+@safe struct MongoClient {
+  private let handle: OpaquePointer
+  let address: MongoAddress
+
+  fileprivate init(borrowing handle: OpaquePointer, address: MongoAddress) {
+    unsafe self.handle = handle
+    self.address = address
+  }
+
+  func ping() throws(Failure) {
+    let command = BSONDocument().set("ping", 1)
+    var error = bson_error_t()
+    guard
+      unsafe mongoc_client_command_simple(
+        handle, address.database, command.handle, nil, nil, &error)
+    else { throw mongoFailure(&error, doing: "ping", to: address) }
+  }
+
+  func collection(_ name: String) -> MongoCollection {
+    unsafe MongoCollection(
+      adopting: mongoc_client_get_collection(handle, address.database, name), name: name,
+      address: address)
+  }
+}
+
+/// Owns its `mongoc_collection_t`. Must not outlive the client it came from.
+@safe final class MongoCollection {
+  private let handle: OpaquePointer
+  private let name: String
+  private let address: MongoAddress
+
+  fileprivate init(adopting handle: OpaquePointer, name: String, address: MongoAddress) {
+    unsafe self.handle = handle
+    self.name = name
+    self.address = address
+  }
+
+  deinit { unsafe mongoc_collection_destroy(handle) }
+
+  /// Runs a command on the collection's database.
+  func run(_ command: BSONDocument, _ what: String) throws(Failure) {
+    var error = bson_error_t()
+    guard
+      unsafe mongoc_collection_write_command_with_opts(
+        handle, command.handle, nil, nil, &error)
+    else { throw mongoFailure(&error, doing: "\(what) \(name)", to: address) }
+  }
+
+  /// In one bulk; one refused document does not hold up the others.
+  func insert(_ documents: [BSONDocument]) throws(Failure) {
+    if documents.isEmpty { return }
+    let options = BSONDocument().set("ordered", false)
+    var error = bson_error_t()
+    var handles: [OpaquePointer?] = unsafe documents.map { unsafe $0.handle }
+    let done = withExtendedLifetime(documents) {
+      unsafe handles.withUnsafeMutableBufferPointer { buffer in
+        unsafe mongoc_collection_insert_many(
+          handle, buffer.baseAddress, buffer.count, options.handle, nil, &error)
+      }
+    }
+    guard done else { throw mongoFailure(&error, doing: "insert into \(name)", to: address) }
+  }
+
+  func delete(_ filter: BSONDocument) throws(Failure) {
+    var error = bson_error_t()
+    guard unsafe mongoc_collection_delete_many(handle, filter.handle, nil, nil, &error) else {
+      throw mongoFailure(&error, doing: "delete from \(name)", to: address)
+    }
+  }
+
+  /// - Parameters:
+  ///   - options: `sort`, `limit`, `skip`.
+  ///   - read: gets each document, which is valid only during the call; nil drops it.
+  func find<Value>(
+    _ filter: BSONDocument, options: BSONDocument, _ read: (BSONView) -> Value?
+  ) throws(Failure) -> [Value] {
+    let cursor = unsafe mongoc_collection_find_with_opts(
+      handle, filter.handle, options.handle, nil)
+    defer { unsafe mongoc_cursor_destroy(cursor) }
+    var values: [Value] = []
+    var document: OpaquePointer?
+    while unsafe mongoc_cursor_next(cursor, &document) {
+      if let document = unsafe document, let value = unsafe read(BSONView(borrowing: document)) {
+        values.append(value)
+      }
+    }
+    var error = bson_error_t()
+    if unsafe mongoc_cursor_error(cursor, &error) {
+      throw mongoFailure(&error, doing: "find in \(name)", to: address)
+    }
+    return values
+  }
+}
+
+private func mongoFailure(
+  _ error: inout bson_error_t, doing what: String, to address: MongoAddress
+) -> Failure {
+  let message = unsafe String(cString: cmongo_message(&error))
+  if unsafe cmongo_is_unreachable(&error) {
+    return Failure(
+      .storeUnreachable,
+      "MongoDB at \(address.hosts) cannot be reached (\(message)); start it, or unset "
+        + "TUTTI_MONGODB_URI to keep the logs in SQLite.")
+  }
+  return Failure(.storeFailed, "MongoDB at \(address.hosts) refused (\(what)): \(message)")
+}

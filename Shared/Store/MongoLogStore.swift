@@ -1,0 +1,159 @@
+public import ClusterModel
+internal import Dispatch
+internal import Synchronization
+
+/// Logs in MongoDB, for clusters of more than one machine. libmongoc blocks, so everything runs on
+/// one queue of its own: a slow server holds up the store, never Swift's cooperative threads.
+public final class MongoLogStore: LogStore {
+  private let pool: MongoPool
+  private let retention: Retention
+  private let queue = DispatchQueue(label: "tutti.store.mongodb")
+  private let waiting = Mutex(0)
+
+  /// The writer, the sweeper and an operator's handful of queries; more than 64 in line behind a
+  /// server that is slow would only time out.
+  private static let maximumWaiting = 64
+
+  /// Reads the address; the server is first asked by `prepare()`.
+  /// - Parameters:
+  ///   - uri: `mongodb://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`.
+  ///   - patience: how long a call looks for a server before it fails.
+  public init(
+    uri: String, retention: Retention = .standard, patience: Duration = .seconds(2)
+  ) throws(Failure) {
+    pool = try MongoPool(try MongoAddress(uri, patience: patience))
+    self.retention = retention
+  }
+
+  public func prepare() async throws(Failure) {
+    let seconds = retention.maximumAge.components.seconds
+    try await perform { client throws(Failure) in
+      try client.ping()
+      for kind in Kind.allCases {
+        let indexes = [
+          // The server itself drops what is too old, also when no monitor runs.
+          BSONDocument().set("key", BSONDocument().set("at", 1)).set("name", "retention")
+            .set("expireAfterSeconds", seconds),
+          BSONDocument().set("key", BSONDocument().set(kind.time, -1)).set("name", "time"),
+          BSONDocument().set("key", BSONDocument().set("trace", 1)).set("name", "trace"),
+        ]
+        try client.collection(kind.rawValue).run(
+          BSONDocument().set("createIndexes", kind.rawValue).set("indexes", indexes),
+          "create indexes of")
+      }
+    }
+  }
+
+  public func append(_ batches: [TelemetryBatch]) async throws(Failure) {
+    try await perform { client throws(Failure) in
+      try client.collection(Kind.logs.rawValue).insert(batches.flatMap(\.logs).map(document))
+      try client.collection(Kind.spans.rawValue).insert(batches.flatMap(\.spans).map(document))
+      try client.collection(Kind.requests.rawValue)
+        .insert(batches.flatMap(\.requests).map(document))
+    }
+  }
+
+  public func logs(_ query: LogQuery) async throws(Failure) -> [LogRecord] {
+    try await perform { client throws(Failure) in
+      let filter = BSONDocument()
+      if let trace = query.trace { filter.set("trace", trace.description) }
+      if let service = query.service { filter.set("service", service.storable) }
+      if let level = query.level {
+        filter.set("level", BSONDocument().set("$in", level.andWorse))
+      }
+      if let since = query.sinceUnixMicroseconds { filter.set("time", atLeast(since)) }
+      return try client.collection(Kind.logs.rawValue)
+        .find(filter, options: newest(of: .logs, limit: query.limit), logRecord)
+    }
+  }
+
+  public func requests(_ query: RequestQuery) async throws(Failure) -> [RequestRecord] {
+    try await perform { client throws(Failure) in
+      let filter = BSONDocument()
+      if let trace = query.trace { filter.set("trace", trace.description) }
+      if let since = query.sinceUnixMicroseconds { filter.set("time", atLeast(since)) }
+      return try client.collection(Kind.requests.rawValue)
+        .find(filter, options: newest(of: .requests, limit: query.limit), requestRecord)
+    }
+  }
+
+  public func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord] {
+    try await perform { client throws(Failure) in
+      let options = BSONDocument().set("sort", BSONDocument().set("start", 1))
+        .set("limit", Retention.spansPerTrace)
+      return try client.collection(Kind.spans.rawValue)
+        .find(BSONDocument().set("trace", trace.description), options: options, spanRecord)
+    }
+  }
+
+  public func applyRetention(nowUnixMicroseconds now: UInt64) async throws(Failure) {
+    let cutoff = retention.cutoff(nowUnixMicroseconds: now)
+    let keep = retention.maximumRecords
+    try await perform { client throws(Failure) in
+      for kind in Kind.allCases {
+        let collection = client.collection(kind.rawValue)
+        let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
+        try collection.delete(BSONDocument().set(kind.time, before))
+        // Whatever shares the first time that is too many goes with it.
+        let options = newest(of: kind, limit: 1).set("skip", keep)
+        let surplus = try collection.find(BSONDocument(), options: options) {
+          $0.number(kind.time)
+        }
+        if let last = surplus.first {
+          let upTo = BSONDocument().set("$lte", last)
+          try collection.delete(BSONDocument().set(kind.time, upTo))
+        }
+      }
+    }
+  }
+
+  /// The connections close with the last reference to the store.
+  public func close() async {}
+
+  // MARK: - Plumbing
+
+  private func perform<Value: Sendable>(
+    _ work: @escaping @Sendable (MongoClient) throws(Failure) -> Value
+  ) async throws(Failure) -> Value {
+    let admitted = waiting.withLock { count in
+      guard count < Self.maximumWaiting else { return false }
+      count += 1
+      return true
+    }
+    guard admitted else {
+      throw Failure(
+        .overloaded, "\(Self.maximumWaiting) operations wait for MongoDB; try again later.",
+        retryAfter: .seconds(2))
+    }
+    let outcome: Result<Value, Failure> = await withCheckedContinuation { continuation in
+      queue.async { [self] in
+        let outcome: Result<Value, Failure>
+        do throws(Failure) {
+          outcome = .success(try pool.withClient(work))
+        } catch {
+          outcome = .failure(error)
+        }
+        waiting.withLock { $0 -= 1 }
+        continuation.resume(returning: outcome)
+      }
+    }
+    return try outcome.get()
+  }
+}
+
+/// The three collections.
+enum Kind: String, CaseIterable, Sendable {
+  case logs, spans, requests
+
+  /// The member that orders its documents: microseconds since 1970.
+  var time: String { self == .spans ? "start" : "time" }
+}
+
+private func atLeast(_ microseconds: UInt64) -> BSONDocument {
+  BSONDocument().set("$gte", Int64(clamping: microseconds))
+}
+
+private func newest(of kind: Kind, limit: Int) -> BSONDocument {
+  // `_id` grows with insertion: it orders what shares a microsecond.
+  BSONDocument().set("sort", BSONDocument().set(kind.time, -1).set("_id", -1)).set("limit", limit)
+}

@@ -1,0 +1,79 @@
+internal import ClusterModel
+internal import Foundation
+internal import GRDB
+
+/// Opens database files, and turns SQLite's errors into sentences.
+enum SQLiteFile {
+  /// - Parameters:
+  ///   - path: created with mode 0600 if absent; its directory must exist.
+  ///   - open: makes the connection.
+  static func open<Connection: DatabaseWriter>(
+    path: String, migrator: DatabaseMigrator, verify: Bool,
+    _ open: (String, Configuration) throws -> Connection
+  ) throws(Failure) -> Connection {
+    if !FileManager.default.fileExists(atPath: path) {
+      let made = FileManager.default.createFile(
+        atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
+      guard made else {
+        throw Failure(
+          .storeUnreachable,
+          "Cannot create \(path); check that its directory exists and can be written.")
+      }
+    }
+    var configuration = Configuration()
+    // Another process (an operator's sqlite3) may hold the write lock for a moment.
+    configuration.busyMode = .timeout(5)
+    do {
+      let connection = try open(path, configuration)
+      try connection.read { database in
+        // A file with more migrations than we know is not ours to touch.
+        if try migrator.hasBeenSuperseded(database) {
+          throw Failure(
+            .storeTooNew,
+            "\(path) was written by a newer version than \(Version.current); upgrade, or move the "
+              + "file away to start with an empty one.")
+        }
+        // Reads every page, so only small files are verified.
+        if verify, let fault = try String.fetchOne(database, sql: "PRAGMA quick_check(1)"),
+          fault != "ok"
+        {
+          throw damaged(path, fault)
+        }
+      }
+      try migrator.migrate(connection)
+      return connection
+    } catch {
+      throw failure(error, path: path)
+    }
+  }
+
+  static func failure(_ error: any Error, path: String) -> Failure {
+    switch error {
+    case let failure as Failure:
+      return failure
+    case let error as DatabaseError
+    where [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode.primaryResultCode):
+      return damaged(path, error.message ?? "\(error.resultCode)")
+    case let error as DatabaseError
+    where [.SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_READONLY].contains(
+      error.resultCode.primaryResultCode):
+      return Failure(
+        .storeUnreachable,
+        "Cannot open \(path) (\(error.message ?? "\(error.resultCode)")); check its permissions.")
+    case let error as DatabaseError where error.resultCode.primaryResultCode == .SQLITE_FULL:
+      return Failure(.storeFailed, "The disk that holds \(path) is full; make room on it.")
+    case let error as DatabaseError:
+      return Failure(
+        .storeFailed, "SQLite refused (\(path)): \(error.message ?? "\(error.resultCode)").")
+    default:
+      return Failure(.storeFailed, "\(path): \(error)")
+    }
+  }
+
+  private static func damaged(_ path: String, _ fault: String) -> Failure {
+    Failure(
+      .storeDamaged,
+      "\(path) is damaged or not a database (\(fault)); it is left as it is: move it away to start "
+        + "with an empty one.")
+  }
+}

@@ -1,0 +1,30 @@
+/// The metadata keys of our log lines, declared once so that a reader can filter by them.
+public enum LogKey {
+  /// 32 hexadecimal digits; the recorder files the line under this trace.
+  public static let trace = "trace_id"
+  public static let span = "span_id"
+  public static let service = "service"
+  public static let peer = "peer"
+  public static let host = "host"
+  public static let model = "model"
+  public static let plan = "plan"
+  public static let task = "task"
+  public static let role = "role"
+  public static let method = "method"
+  public static let path = "path"
+  public static let status = "status"
+  public static let address = "address"
+  public static let port = "port"
+  public static let url = "url"
+  public static let file = "file"
+  public static let setting = "setting"
+  public static let signal = "signal"
+  public static let count = "count"
+  public static let revision = "revision"
+  public static let epoch = "epoch"
+  public static let milliseconds = "ms"
+  /// A failure's code.
+  public static let code = "code"
+  public static let reason = "reason"
+  public static let error = "error"
+}

@@ -1,0 +1,145 @@
+public import ClusterModel
+
+/// What a metric means and how it is counted.
+public struct MetricDescription: Hashable, Sendable {
+  public var name: String
+  public var help: String
+  public var kind: MetricKind
+  /// Upper bounds of a histogram's buckets, ascending, without infinity; in the metric's own unit.
+  public var buckets: [Double]
+
+  public init(_ name: String, _ kind: MetricKind, _ help: String, buckets: [Double] = []) {
+    self.name = name
+    self.help = help
+    self.kind = kind
+    self.buckets = buckets
+  }
+}
+
+/// Every metric's help text and buckets, in one place. A metric that is not in here works too, with
+/// a help text that says so; a test of the house can compare the code with this list.
+public struct MetricCatalogue: Sendable {
+  public private(set) var descriptions: [String: MetricDescription]
+
+  public init(_ descriptions: [MetricDescription]) {
+    self.descriptions = [:]
+    for description in descriptions { self.descriptions[description.name] = description }
+  }
+
+  public subscript(name: String) -> MetricDescription? { descriptions[name] }
+
+  /// From a fast local call to a long generation: 5 ms … 2 min.
+  public static let requestSeconds: [Double] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
+  ]
+  /// One hop over the bus: 50 µs … 1 s.
+  public static let hopSeconds: [Double] = [
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1,
+  ]
+  /// 256 B … 16 MiB.
+  public static let bytes: [Double] = [
+    256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
+  ]
+  /// Small numbers of things: tokens, tasks, members.
+  public static let counts: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096]
+
+  public static let tutti = MetricCatalogue([
+    // Every process.
+    MetricDescription(
+      "tutti_build_info", .gauge, "Always 1; the labels say which version this process runs."),
+    MetricDescription(
+      "process_cpu_seconds_total", .counter, "User and system CPU time of this process."),
+    MetricDescription(
+      "process_resident_memory_bytes", .gauge, "Memory of this process that is in RAM."),
+    MetricDescription(
+      "process_start_time_seconds", .gauge, "When this process started, in seconds since 1970."),
+    MetricDescription("process_open_fds", .gauge, "File descriptors that this process has open."),
+    MetricDescription(
+      "tutti_telemetry_dropped_total", .counter,
+      "Telemetry records that were dropped because a buffer was full."),
+    MetricDescription(
+      "tutti_metrics_overflow_total", .counter,
+      "Times a metric was asked for with more label sets than are kept; they share one series."),
+
+    // Bus.
+    MetricDescription(
+      "tutti_bus_dropped_total", .counter, "Messages that were dropped, by reason."),
+    MetricDescription("tutti_bus_sent_total", .counter, "Messages sent over the bus, by shape."),
+    MetricDescription(
+      "tutti_bus_received_total", .counter, "Messages received over the bus, by shape."),
+    MetricDescription(
+      "tutti_bus_call_seconds", .histogram, "Time from a call over the bus to its answer.",
+      buckets: hopSeconds),
+    MetricDescription("tutti_bus_peers", .gauge, "Peers in this process's peer table."),
+
+    // HTTP.
+    MetricDescription(
+      "tutti_http_requests_total", .counter, "HTTP requests answered, by route and status."),
+    MetricDescription(
+      "tutti_http_request_seconds", .histogram,
+      "Time from an HTTP request's head to the start of its answer, by route.",
+      buckets: requestSeconds),
+    MetricDescription(
+      "tutti_http_rejected_total", .counter,
+      "Connections that were cut or refused before a handler saw a request, by reason."),
+
+    // Gateway.
+    MetricDescription(
+      "tutti_gateway_requests_total", .counter,
+      "Client requests that are over, by pattern and status."),
+    MetricDescription(
+      "tutti_gateway_request_seconds", .histogram, "Time a client request took in all.",
+      buckets: requestSeconds),
+    MetricDescription(
+      "tutti_gateway_first_token_seconds", .histogram,
+      "Time from a client request to its first token.", buckets: requestSeconds),
+    MetricDescription("tutti_gateway_in_flight", .gauge, "Client requests being answered now."),
+
+    // Inference.
+    MetricDescription(
+      "tutti_inference_requests_total", .counter, "Inferences that ended, by host and outcome."),
+    MetricDescription(
+      "tutti_inference_first_token_seconds", .histogram,
+      "Time from asking a host to its first token.", buckets: requestSeconds),
+    MetricDescription(
+      "tutti_inference_seconds", .histogram, "Time one inference took in all.",
+      buckets: requestSeconds),
+    MetricDescription(
+      "tutti_inference_tokens_total", .counter, "Tokens by host and kind (prompt, completion)."),
+
+    // Registry.
+    MetricDescription("tutti_registry_hosts", .gauge, "Hosts by state."),
+    MetricDescription("tutti_registry_peers", .gauge, "Processes in the peer table, by service."),
+    MetricDescription("tutti_registry_probes_total", .counter, "Probes of hosts, by outcome."),
+    MetricDescription(
+      "tutti_registry_probe_seconds", .histogram, "Round trip of an answered probe.",
+      buckets: requestSeconds),
+
+    // Planner, dispatcher, agents.
+    MetricDescription("tutti_planner_plans_total", .counter, "Plans made, by pattern."),
+    MetricDescription(
+      "tutti_planner_plan_seconds", .histogram, "Time it took to make a plan.",
+      buckets: hopSeconds),
+    MetricDescription(
+      "tutti_dispatcher_plans_total", .counter, "Plans run, by pattern and outcome."),
+    MetricDescription(
+      "tutti_dispatcher_tasks_total", .counter, "Tasks that ended, by role and status."),
+    MetricDescription("tutti_dispatcher_running_plans", .gauge, "Plans being run now."),
+    MetricDescription(
+      "tutti_dispatcher_plan_seconds", .histogram, "Time one plan took.",
+      buckets: requestSeconds),
+    MetricDescription("tutti_agent_tasks_total", .counter, "Tasks worked on, by role and outcome."),
+    MetricDescription(
+      "tutti_agent_task_seconds", .histogram, "Time one task took.", buckets: requestSeconds),
+    MetricDescription("tutti_agent_running_tasks", .gauge, "Tasks being worked on now."),
+
+    // Monitor.
+    MetricDescription(
+      "tutti_monitor_records_total", .counter, "Telemetry records received, by kind."),
+    MetricDescription(
+      "tutti_monitor_store_failures_total", .counter,
+      "Telemetry records that could not be written to the log store."),
+    MetricDescription(
+      "tutti_monitor_instances", .gauge, "Processes whose metrics are in this answer."),
+  ])
+}

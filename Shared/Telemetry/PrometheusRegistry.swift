@@ -1,0 +1,176 @@
+public import ClusterModel
+public import CoreMetrics
+import Synchronization
+
+/// The swift-metrics backend of a process: keeps every series in memory until somebody asks.
+///
+/// Two handlers for one name and one label set are the same series, so code may make its `Counter`
+/// wherever it needs it.
+public final class PrometheusRegistry: MetricsFactory {
+  /// Beyond this, a metric's label sets share one series labelled `overflow="true"`: a label that
+  /// somebody outside controls must not fill the memory.
+  public static let standardSeriesLimit = 1_000
+  /// Names come from the code, not from outside; more than this is a bug that must not cost memory.
+  static let familyLimit = 500
+  /// For a histogram without buckets in the catalogue.
+  static let fallbackBuckets = MetricCatalogue.requestSeconds
+
+  private enum Series: Sendable {
+    case number(NumberSeries)
+    case histogram(HistogramSeries)
+  }
+
+  private struct Family: Sendable {
+    let description: MetricDescription
+    var series: [LabelSet: Series] = [:]
+    var overflows: UInt64 = 0
+  }
+
+  private struct State: Sendable {
+    var families: [String: Family] = [:]
+    var collectors: [@Sendable () -> [MetricFamily]] = []
+  }
+
+  private let catalogue: MetricCatalogue
+  private let seriesLimit: Int
+  private let state = Mutex(State())
+
+  public init(
+    catalogue: MetricCatalogue = .tutti, seriesLimit: Int = PrometheusRegistry.standardSeriesLimit
+  ) {
+    self.catalogue = catalogue
+    self.seriesLimit = seriesLimit
+  }
+
+  /// Every family as it stands now, sorted by name, with its samples sorted by labels.
+  public func snapshot() -> [MetricFamily] {
+    let (families, collectors) = state.withLock { ($0.families, $0.collectors) }
+    var result: [MetricFamily] = []
+    result.reserveCapacity(families.count + 1)
+    var overflows: [MetricFamily.Sample] = []
+    for (name, family) in families {
+      var samples: [MetricFamily.Sample] = []
+      for (labels, series) in family.series.sorted(by: { $0.key < $1.key }) {
+        switch series {
+        case .number(let number):
+          samples.append(MetricFamily.Sample(labels: labels.labels, value: number.current))
+        case .histogram(let histogram):
+          samples += histogram.samples(labels: labels.labels)
+        }
+      }
+      result.append(
+        MetricFamily(
+          name: name, help: family.description.help, kind: family.description.kind,
+          samples: samples))
+      if family.overflows > 0 {
+        overflows.append(
+          MetricFamily.Sample(
+            labels: [Attribute("metric", name)], value: Double(family.overflows)))
+      }
+    }
+    if !overflows.isEmpty {
+      let name = "tutti_metrics_overflow_total"
+      result.append(
+        MetricFamily(
+          name: name, help: describe(name, .counter).help, kind: .counter,
+          samples: overflows.sorted { $0.labels[0].value < $1.labels[0].value }))
+    }
+    for collect in collectors { result += collect() }
+    return result.sorted { $0.name < $1.name }
+  }
+
+  /// Adds families that are read when somebody asks, for example the process's memory. Their names
+  /// must not be used by a counter, recorder or timer.
+  public func addCollector(_ collect: @escaping @Sendable () -> [MetricFamily]) {
+    state.withLock { $0.collectors.append(collect) }
+  }
+
+  // MARK: - MetricsFactory
+
+  public func makeCounter(
+    label: String, dimensions: [(String, String)]
+  ) -> any CounterHandler { number(label, dimensions, .counter) }
+
+  public func makeFloatingPointCounter(
+    label: String, dimensions: [(String, String)]
+  ) -> any FloatingPointCounterHandler { number(label, dimensions, .counter) }
+
+  public func makeMeter(
+    label: String, dimensions: [(String, String)]
+  ) -> any MeterHandler { number(label, dimensions, .gauge) }
+
+  public func makeRecorder(
+    label: String, dimensions: [(String, String)], aggregate: Bool
+  ) -> any RecorderHandler {
+    aggregate
+      ? histogram(label, dimensions, isTimer: false) : number(label, dimensions, .gauge)
+  }
+
+  public func makeTimer(
+    label: String, dimensions: [(String, String)]
+  ) -> any TimerHandler { histogram(label, dimensions, isTimer: true) }
+
+  // A series stays when its handle goes: counters must not start again from zero.
+  public func destroyCounter(_ handler: any CounterHandler) {}
+  public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
+  public func destroyMeter(_ handler: any MeterHandler) {}
+  public func destroyRecorder(_ handler: any RecorderHandler) {}
+  public func destroyTimer(_ handler: any TimerHandler) {}
+
+  // MARK: - Series
+
+  private func number(
+    _ label: String, _ dimensions: [(String, String)], _ kind: MetricKind
+  ) -> NumberSeries {
+    let name = MetricName.make(label, kind)
+    let found = series(name, dimensions, kind) { _ in .number(NumberSeries()) }
+    if case .number(let series) = found { return series }
+    return NumberSeries()
+  }
+
+  private func histogram(
+    _ label: String, _ dimensions: [(String, String)], isTimer: Bool
+  ) -> HistogramSeries {
+    let name = MetricName.make(label, .histogram, isTimer: isTimer)
+    let found = series(name, dimensions, .histogram) {
+      .histogram(HistogramSeries(bounds: $0.buckets))
+    }
+    if case .histogram(let series) = found { return series }
+    return HistogramSeries(bounds: Self.fallbackBuckets)
+  }
+
+  /// nil when the name is already used for another kind, or there are too many names: the caller
+  /// then gets a series that nobody sees, because a metric must never break the work it counts.
+  private func series(
+    _ name: String, _ dimensions: [(String, String)], _ kind: MetricKind,
+    make: (MetricDescription) -> Series
+  ) -> Series? {
+    let labels = LabelSet(dimensions)
+    return state.withLock { state in
+      if state.families[name] == nil {
+        guard state.families.count < Self.familyLimit else { return nil }
+        state.families[name] = Family(description: describe(name, kind))
+      }
+      guard let family = state.families[name], family.description.kind == kind else { return nil }
+      if let series = family.series[labels] { return series }
+      guard family.series.count < seriesLimit else {
+        state.families[name]?.overflows += 1
+        if let series = family.series[.overflow] { return series }
+        let series = make(family.description)
+        state.families[name]?.series[.overflow] = series
+        return series
+      }
+      let series = make(family.description)
+      state.families[name]?.series[labels] = series
+      return series
+    }
+  }
+
+  private func describe(_ name: String, _ kind: MetricKind) -> MetricDescription {
+    var description =
+      catalogue[name] ?? MetricDescription(name, kind, "Not in the catalogue of metrics.")
+    description.kind = kind
+    if description.buckets.isEmpty { description.buckets = Self.fallbackBuckets }
+    return description
+  }
+}

@@ -1,0 +1,115 @@
+import ClusterModel
+public import Logging
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Where this process's log lines go: to `write`, and to the recorder from level `info` up.
+public final class LogSink: Sendable {
+  let service: String
+  let format: LogFormat
+  let recorder: TelemetryRecorder?
+  private let write: @Sendable (String) -> Void
+  private let clock: @Sendable () -> UInt64
+
+  public init(
+    service: String, format: LogFormat, recorder: TelemetryRecorder?,
+    clock: @escaping @Sendable () -> UInt64 = UnixTime.microseconds,
+    write: @escaping @Sendable (String) -> Void = StandardError.write
+  ) {
+    self.service = service
+    self.format = format
+    self.recorder = recorder
+    self.clock = clock
+    self.write = write
+  }
+
+  func log(_ level: Logger.Level, _ message: String, _ attributes: [Attribute], trace: TraceID?) {
+    let record = LogRecord(
+      timeUnixMicroseconds: clock(), level: level.rawValue, service: service,
+      message: message.cut(toUTF8: Self.maxValueBytes), trace: trace, attributes: attributes)
+    write(LogLine.render(record, as: format))
+    if level >= .info { recorder?.record(record) }
+  }
+
+  /// One value of a line; somebody's 10 MB header must not become our log.
+  static let maxValueBytes = 8 * 1_024
+}
+
+/// The swift-log backend: a line on stderr, and a record for the monitor.
+public struct TelemetryLogHandler: LogHandler {
+  public var logLevel: Logger.Level
+  public var metadata: Logger.Metadata = [:]
+  public var metadataProvider: Logger.MetadataProvider?
+
+  private let sink: LogSink
+
+  public init(sink: LogSink, level: Logger.Level) {
+    self.sink = sink
+    logLevel = level
+  }
+
+  public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  public func log(event: LogEvent) {
+    var facts = metadata
+    if let provided = metadataProvider?.get() { facts.merge(provided) { _, new in new } }
+    if let own = event.metadata { facts.merge(own) { _, new in new } }
+    if let error = event.error { facts[LogKey.error] = "\(error)" }
+    var trace: TraceID?
+    var attributes: [Attribute] = []
+    for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
+      let text = "\(value)".cut(toUTF8: LogSink.maxValueBytes)
+      if key == LogKey.trace, let id = TraceID(text) {
+        trace = id
+      } else {
+        attributes.append(Attribute(key, text))
+      }
+    }
+    sink.log(event.level, "\(event.message)", attributes, trace: trace)
+  }
+}
+
+/// The process's stderr, written a whole line at a time.
+public enum StandardError {
+  /// Lines of threads do not mix: each goes out in one `write`. What cannot be written is lost; a
+  /// log that has nowhere to go must not stop the service.
+  @Sendable public static func write(_ line: String) {
+    writeAll(line, to: STDERR_FILENO)
+  }
+
+  /// JSON for a machine, text when a person looks at it.
+  public static var preferredFormat: LogFormat { isatty(STDERR_FILENO) == 1 ? .text : .json }
+}
+
+/// The process's stdout, for what a command was asked to print.
+public enum StandardOutput {
+  @Sendable public static func write(_ text: String) {
+    writeAll(text, to: STDOUT_FILENO)
+  }
+}
+
+private func writeAll(_ text: String, to descriptor: Int32) {
+  var text = text
+  text.withUTF8 { bytes in
+    var rest = UnsafeRawBufferPointer(bytes)
+    while unsafe !rest.isEmpty {
+      #if canImport(Glibc)
+        let written = unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
+      #else
+        let written = unsafe Darwin.write(descriptor, rest.baseAddress, rest.count)
+      #endif
+      if written > 0 {
+        unsafe rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+      } else if errno != EINTR {
+        return
+      }
+    }
+  }
+}

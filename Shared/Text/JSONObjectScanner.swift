@@ -1,0 +1,100 @@
+/// The top level of one JSON object: where its members lie, and edits that leave every other byte
+/// as it was.
+public struct JSONObjectScanner: Sendable {
+  /// Requests have some 30 members; a body of nothing but members must not cost memory per member.
+  public static let standardMembers = 1_024
+
+  public let document: JSONDocument
+  public let members: [JSONMember]
+  /// Names that occur more than once, in the order in which the second one was met.
+  public let duplicates: [String]
+
+  /// - Throws: `JSONError` when it is not valid JSON, not an object, nests deeper than
+  ///   `maximumDepth` levels or has more than `maximumMembers` members.
+  public init(
+    _ bytes: [UInt8], maximumDepth: Int = JSONDocument.standardDepth,
+    maximumMembers: Int = JSONObjectScanner.standardMembers
+  ) throws(JSONError) {
+    document = try JSONDocument(validating: bytes, maximumDepth: maximumDepth)
+    guard document.root.kind == .object else {
+      throw JSONError(
+        offset: document.root.range.lowerBound,
+        reason: "expected an object, found \(document.root.kind.rawValue)")
+    }
+    var members: [JSONMember] = []
+    var seen: Set<String> = []
+    var duplicates: [String] = []
+    var tooMany: JSONError?
+    document.forEachMember(of: document.root) { member in
+      guard members.count < maximumMembers else {
+        tooMany = JSONError(
+          offset: member.nameRange.lowerBound, reason: "more than \(maximumMembers) members")
+        return false
+      }
+      if !seen.insert(member.name).inserted, !duplicates.contains(member.name) {
+        duplicates.append(member.name)
+      }
+      members.append(member)
+      return true
+    }
+    if let tooMany { throw tooMany }
+    self.members = members
+    self.duplicates = duplicates
+  }
+
+  public var bytes: [UInt8] { document.bytes }
+
+  /// The first member of that name.
+  public subscript(_ name: String) -> JSONValue? {
+    members.first { $0.name == name }?.value
+  }
+
+  /// The object with members replaced or removed and every other byte unchanged.
+  ///
+  /// - Parameters:
+  ///   - replacements: member name and the JSON it shall have. One that is not there is added as
+  ///     the first member.
+  ///   - removals: names of members to leave out, with one of their commas.
+  public func edited(
+    replacing replacements: [(name: String, json: [UInt8])], removing removals: Set<String> = []
+  ) -> [UInt8] {
+    let kept = members.filter { !removals.contains($0.name) }
+    let added = replacements.filter { new in !kept.contains { $0.name == new.name } }
+    var result: [UInt8] = []
+    result.reserveCapacity(bytes.count + replacements.reduce(0) { $0 + $1.json.count + 16 })
+
+    let body = document.root.range.lowerBound + 1
+    result += bytes[..<body]
+    for (index, new) in added.enumerated() {
+      JSON.appendString(new.name, to: &result)
+      result.append(UInt8(ascii: ":"))
+      result += new.json
+      if index + 1 < added.count || !kept.isEmpty { result.append(UInt8(ascii: ",")) }
+    }
+
+    // Each member owns the bytes from the end of the one before it, the comma with its white space,
+    // up to its own end. The first that stays gives up a comma that it no longer needs.
+    var previousEnd = body
+    var needsComma = false
+    for member in members {
+      defer { previousEnd = member.value.range.upperBound }
+      guard !removals.contains(member.name) else { continue }
+      let lead = bytes[previousEnd..<member.nameRange.lowerBound]
+      let hasComma = lead.contains(UInt8(ascii: ","))
+      if hasComma, !needsComma {
+        result += lead.drop { $0 != UInt8(ascii: ",") }.dropFirst()
+      } else {
+        result += lead
+      }
+      needsComma = true
+      result += bytes[member.nameRange.lowerBound..<member.value.range.lowerBound]
+      if let new = replacements.first(where: { $0.name == member.name }) {
+        result += new.json
+      } else {
+        result += document.slice(member.value)
+      }
+    }
+    result += bytes[previousEnd...]
+    return result
+  }
+}

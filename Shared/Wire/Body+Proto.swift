@@ -1,0 +1,162 @@
+import CProtobufC
+import ClusterModel
+import ClusterProto
+
+extension Arena {
+  func fill(_ message: UnsafeMutablePointer<Tutti__V1__Envelope>, _ body: Body) {
+    switch body {
+    case .failure(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_FAILURE
+      unsafe message.pointee.failure = failure(value)
+    case .ack:
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_ACK
+      unsafe message.pointee.ack = make(tutti__v1__ack__init)
+    case .fragment(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_FRAGMENT
+      unsafe message.pointee.fragment = fragment(value)
+    case .hello(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_HELLO
+      unsafe message.pointee.hello = hello(value)
+    case .goodbye(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_GOODBYE
+      unsafe message.pointee.goodbye = goodbye(value)
+    case .peerTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PEER_TABLE
+      unsafe message.pointee.peer_table = peerTable(value)
+    case .hostTableRequest:
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_HOST_TABLE_REQUEST
+      unsafe message.pointee.host_table_request = make(tutti__v1__host_table_request__init)
+    case .hostTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_HOST_TABLE
+      unsafe message.pointee.host_table = hostTable(value)
+    case .planRequest(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST
+      unsafe message.pointee.plan_request = planRequest(value)
+    case .plan(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN
+      unsafe message.pointee.plan = plan(value)
+    case .runPlan(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_RUN_PLAN
+      unsafe message.pointee.run_plan = runPlan(value)
+    case .planEvent(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN_EVENT
+      unsafe message.pointee.plan_event = planEvent(value)
+    case .runTask(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_RUN_TASK
+      unsafe message.pointee.run_task = runTask(value)
+    case .taskEvent(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_TASK_EVENT
+      unsafe message.pointee.task_event = taskEvent(value)
+    case .telemetry(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_TELEMETRY
+      unsafe message.pointee.telemetry = telemetry(value)
+    }
+  }
+
+  private func failure(_ failure: Failure) -> UnsafeMutablePointer<Tutti__V1__Failure> {
+    let message = unsafe make(tutti__v1__failure__init)
+    unsafe message.pointee.code = text(failure.code.rawValue)
+    unsafe message.pointee.message = text(failure.message)
+    unsafe message.pointee.retry_after_ms = failure.retryAfter?.wireMilliseconds ?? 0
+    return unsafe message
+  }
+
+  private func fragment(_ fragment: Body.Fragment) -> UnsafeMutablePointer<Tutti__V1__Fragment> {
+    let message = unsafe make(tutti__v1__fragment__init)
+    unsafe message.pointee.index = fragment.index
+    unsafe message.pointee.count = fragment.count
+    unsafe message.pointee.data = bytes(fragment.data)
+    return unsafe message
+  }
+}
+
+extension Failure {
+  init(wire message: Tutti__V1__Failure) throws(WireError) {
+    let retry = unsafe message.retry_after_ms
+    self.init(
+      Code(rawValue: try unsafe String(wire: message.code, "Failure.code")),
+      try unsafe String(wire: message.message, "Failure.message"),
+      retryAfter: retry == 0 ? nil : .milliseconds(retry))
+  }
+}
+
+extension Body {
+  init(wire message: Tutti__V1__Envelope) throws(WireError) {
+    switch unsafe message.body_case {
+    case TUTTI__V1__ENVELOPE__BODY_FAILURE:
+      self = .failure(
+        try unsafe required(message.failure, "Envelope.failure") { value throws(WireError) in
+          try unsafe Failure(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_ACK: self = .ack
+    case TUTTI__V1__ENVELOPE__BODY_FRAGMENT:
+      self = try unsafe required(message.fragment, "Envelope.fragment") { value throws(WireError) in
+        .fragment(
+          Fragment(
+            index: unsafe value.index, count: unsafe value.count,
+            data: unsafe [UInt8](wire: value.data)))
+      }
+    case TUTTI__V1__ENVELOPE__BODY_HELLO:
+      self = try unsafe required(message.hello, "Envelope.hello") { hello throws(WireError) in
+        .hello(
+          try unsafe required(hello.peer, "Hello.peer") { peer throws(WireError) in
+            try unsafe Peer(wire: peer)
+          })
+      }
+    case TUTTI__V1__ENVELOPE__BODY_GOODBYE:
+      self = try unsafe required(message.goodbye, "Envelope.goodbye") { value throws(WireError) in
+        .goodbye(
+          PeerID(
+            name: try unsafe String(wire: value.name, "Goodbye.name"),
+            incarnation: unsafe value.incarnation))
+      }
+    case TUTTI__V1__ENVELOPE__BODY_PEER_TABLE:
+      self = .peerTable(
+        try unsafe required(message.peer_table, "Envelope.peer_table") { value throws(WireError) in
+          try unsafe PeerTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_HOST_TABLE_REQUEST: self = .hostTableRequest
+    case TUTTI__V1__ENVELOPE__BODY_HOST_TABLE:
+      self = .hostTable(
+        try unsafe required(message.host_table, "Envelope.host_table") { value throws(WireError) in
+          try unsafe HostTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST:
+      self = .planRequest(
+        try unsafe required(message.plan_request, "Envelope.plan_request") {
+          value throws(WireError) in try unsafe PlanRequest(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_PLAN:
+      self = .plan(
+        try unsafe required(message.plan, "Envelope.plan") { value throws(WireError) in
+          try unsafe Plan(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_RUN_PLAN:
+      self = .runPlan(
+        try unsafe required(message.run_plan, "Envelope.run_plan") { value throws(WireError) in
+          try unsafe PlanOrder(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_PLAN_EVENT:
+      self = .planEvent(
+        try unsafe required(message.plan_event, "Envelope.plan_event") { value throws(WireError) in
+          try unsafe PlanEvent(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_RUN_TASK:
+      self = .runTask(
+        try unsafe required(message.run_task, "Envelope.run_task") { value throws(WireError) in
+          try unsafe TaskOrder(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_TASK_EVENT:
+      self = .taskEvent(
+        try unsafe required(message.task_event, "Envelope.task_event") { value throws(WireError) in
+          try unsafe TaskEvent(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_TELEMETRY:
+      self = .telemetry(
+        try unsafe required(message.telemetry, "Envelope.telemetry") { value throws(WireError) in
+          try unsafe TelemetryBatch(wire: value)
+        })
+    default: throw .unknownValue(field: "Envelope.body")
+    }
+  }
+}

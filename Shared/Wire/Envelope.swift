@@ -1,0 +1,80 @@
+public import ClusterModel
+
+/// One message of the bus, as the services see it: no C, no protobuf. `Proto/tutti/v1/envelope.proto`
+/// says what each field means.
+public struct Envelope: Equatable, Sendable {
+  /// The schema version that this code speaks.
+  public static let version: UInt32 = 1
+
+  public var messageID: UInt64
+  /// The `messageID` of the call or stream that this belongs to; 0: none.
+  public var correlationID: UInt64
+  public var shape: Shape
+  public var sender: PeerID
+  /// The incarnation that the sender means; nil: whoever is there.
+  public var toIncarnation: UInt64?
+  /// Time left when it was sent; nil: no deadline.
+  public var remaining: Duration?
+  public var sequence: UInt32
+  public var trace: TraceContext?
+  public var idempotencyKey: [UInt8]
+  public var body: Body
+
+  public init(
+    messageID: UInt64, correlationID: UInt64 = 0, shape: Shape, sender: PeerID,
+    toIncarnation: UInt64? = nil, remaining: Duration? = nil, sequence: UInt32 = 0,
+    trace: TraceContext? = nil, idempotencyKey: [UInt8] = [], body: Body
+  ) {
+    self.messageID = messageID
+    self.correlationID = correlationID
+    self.shape = shape
+    self.sender = sender
+    self.toIncarnation = toIncarnation
+    self.remaining = remaining
+    self.sequence = sequence
+    self.trace = trace
+    self.idempotencyKey = idempotencyKey
+    self.body = body
+  }
+
+  public enum Shape: UInt32, Sendable, CaseIterable {
+    case call = 1, reply, open, item, end, cancel, cast, publish, ping, pong
+  }
+}
+
+/// What a message says.
+public enum Body: Equatable, Sendable {
+  case failure(Failure)
+  case ack
+  case fragment(Fragment)
+
+  case hello(Peer)
+  case goodbye(PeerID)
+  case peerTable(PeerTable)
+  case hostTableRequest
+  case hostTable(HostTable)
+
+  case planRequest(PlanRequest)
+  case plan(Plan)
+
+  case runPlan(PlanOrder)
+  case planEvent(PlanEvent)
+
+  case runTask(TaskOrder)
+  case taskEvent(TaskEvent)
+
+  case telemetry(TelemetryBatch)
+
+  /// A piece of a packed envelope that is larger than one frame.
+  public struct Fragment: Equatable, Sendable {
+    public var index: UInt32
+    public var count: UInt32
+    public var data: [UInt8]
+
+    public init(index: UInt32, count: UInt32, data: [UInt8]) {
+      self.index = index
+      self.count = count
+      self.data = data
+    }
+  }
+}

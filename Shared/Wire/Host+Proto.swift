@@ -1,0 +1,89 @@
+import CProtobufC
+import ClusterModel
+import ClusterProto
+
+extension Arena {
+  private func offer(_ offer: ModelOffer) -> UnsafeMutablePointer<Tutti__V1__ModelOffer> {
+    let message = unsafe make(tutti__v1__model_offer__init)
+    unsafe message.pointee.id = text(offer.id.name)
+    unsafe message.pointee.context_tokens = UInt32(wire: offer.contextTokens)
+    return unsafe message
+  }
+
+  private func host(_ host: Host) -> UnsafeMutablePointer<Tutti__V1__Host> {
+    let message = unsafe make(tutti__v1__host__init)
+    unsafe message.pointee.id = text(host.id.name)
+    unsafe message.pointee.url = text(host.url)
+    unsafe message.pointee.dialect = text(host.dialect.rawValue)
+    unsafe message.pointee.tier = text(host.tier.rawValue)
+    unsafe message.pointee.trust = text(host.trust.rawValue)
+    unsafe message.pointee.state =
+      switch host.state {
+      case .unknown: TUTTI__V1__HOST_STATE__HOST_STATE_UNKNOWN
+      case .ready: TUTTI__V1__HOST_STATE__HOST_STATE_READY
+      case .unreachable: TUTTI__V1__HOST_STATE__HOST_STATE_UNREACHABLE
+      case .suspended: TUTTI__V1__HOST_STATE__HOST_STATE_SUSPENDED
+      }
+    unsafe message.pointee.reason = text(host.reason)
+    unsafe message.pointee.n_models = host.models.count
+    unsafe message.pointee.models = array(host.models) { unsafe offer($0) }
+    unsafe message.pointee.slots = UInt32(wire: host.slots)
+    unsafe message.pointee.version = text(host.version ?? "")
+    unsafe message.pointee.probe_ms = UInt32(wire: host.probeMilliseconds)
+    unsafe message.pointee.price_per_million = UInt64(clamping: host.pricePerMillion)
+    return unsafe message
+  }
+
+  func hostTable(_ table: HostTable) -> UnsafeMutablePointer<Tutti__V1__HostTable> {
+    let message = unsafe make(tutti__v1__host_table__init)
+    unsafe message.pointee.epoch = table.epoch
+    unsafe message.pointee.revision = table.revision
+    unsafe message.pointee.n_hosts = table.hosts.count
+    unsafe message.pointee.hosts = array(table.hosts) { unsafe host($0) }
+    return unsafe message
+  }
+}
+
+extension HostState {
+  init(wire state: Tutti__V1__HostState) throws(WireError) {
+    switch state {
+    case TUTTI__V1__HOST_STATE__HOST_STATE_UNKNOWN: self = .unknown
+    case TUTTI__V1__HOST_STATE__HOST_STATE_READY: self = .ready
+    case TUTTI__V1__HOST_STATE__HOST_STATE_UNREACHABLE: self = .unreachable
+    case TUTTI__V1__HOST_STATE__HOST_STATE_SUSPENDED: self = .suspended
+    default: throw .unknownValue(field: "Host.state")
+    }
+  }
+}
+
+extension Host {
+  init(wire message: Tutti__V1__Host) throws(WireError) {
+    let version = try unsafe String(wire: message.version, "Host.version")
+    self.init(
+      id: HostID(try unsafe String(wire: message.id, "Host.id")),
+      url: try unsafe String(wire: message.url, "Host.url"),
+      dialect: try unsafe HostDialect(wire: message.dialect, "Host.dialect"),
+      tier: try unsafe HostTier(wire: message.tier, "Host.tier"),
+      trust: try unsafe DataPolicy(wire: message.trust, "Host.trust"),
+      state: try unsafe HostState(wire: message.state),
+      reason: try unsafe String(wire: message.reason, "Host.reason"),
+      models: try unsafe elements(message.n_models, message.models) { offer throws(WireError) in
+        ModelOffer(
+          id: ModelID(try unsafe String(wire: offer.id, "ModelOffer.id")),
+          contextTokens: Int?(wire: unsafe offer.context_tokens))
+      },
+      slots: Int?(wire: unsafe message.slots), version: version.isEmpty ? nil : version,
+      probeMilliseconds: Int?(wire: unsafe message.probe_ms),
+      pricePerMillion: Int(clamping: unsafe message.price_per_million))
+  }
+}
+
+extension HostTable {
+  init(wire message: Tutti__V1__HostTable) throws(WireError) {
+    self.init(
+      epoch: unsafe message.epoch, revision: unsafe message.revision,
+      hosts: try unsafe elements(message.n_hosts, message.hosts) { host throws(WireError) in
+        try unsafe Host(wire: host)
+      })
+  }
+}

@@ -1,0 +1,60 @@
+/// Why bytes are not a message, or a message cannot become bytes.
+public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Longer than `WireLimits.frameBytes`.
+  case tooLarge(bytes: Int, limit: Int)
+  /// More elements of repeated fields than `WireLimits.elements`, or too many unknown fields.
+  case tooManyElements(limit: Int)
+  /// Not protobuf, or not this message.
+  case malformed(String)
+  /// Written by another version of the schema.
+  case unsupportedVersion(UInt32)
+  /// A value that this version has no meaning for.
+  case unknownValue(field: String)
+  /// What must be there is not.
+  case missing(field: String)
+  /// Text that is not UTF-8.
+  case invalidText(field: String)
+
+  /// A constant for each kind, for the label of a counter.
+  public var reason: String {
+    switch self {
+    case .tooLarge: "too_large"
+    case .tooManyElements: "too_many_elements"
+    case .malformed: "malformed"
+    case .unsupportedVersion: "unsupported_version"
+    case .unknownValue: "unknown_value"
+    case .missing: "missing_field"
+    case .invalidText: "invalid_text"
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .tooLarge(let bytes, let limit): "\(bytes) bytes, at most \(limit) are allowed"
+    case .tooManyElements(let limit): "more than \(limit) elements"
+    case .malformed(let what): "malformed: \(what)"
+    case .unsupportedVersion(let version): "schema version \(version) is not spoken here"
+    case .unknownValue(let field): "\(field) has a value that is not known here"
+    case .missing(let field): "\(field) is missing"
+    case .invalidText(let field): "\(field) is not UTF-8"
+    }
+  }
+}
+
+/// What is checked before a frame is unpacked: unpacking allocates.
+public struct WireLimits: Hashable, Sendable {
+  /// Frames as they travel.
+  public static let standard = WireLimits(frameBytes: 1 << 20, elements: 1 << 16)
+  /// A message put together from fragments.
+  public static let reassembled = WireLimits(frameBytes: 16 << 20, elements: 1 << 17)
+
+  public var frameBytes: Int
+  /// Elements of all repeated fields together. An empty one takes 2 bytes of the frame and about
+  /// 50 of memory, so 65,536 keep a hostile frame near 3 MiB.
+  public var elements: Int
+
+  public init(frameBytes: Int, elements: Int) {
+    self.frameBytes = frameBytes
+    self.elements = elements
+  }
+}

@@ -1,0 +1,178 @@
+import Bus
+import BusCore
+import ClusterModel
+import Synchronization
+import Testing
+import Wire
+
+@Suite("Processes talk over every transport", .serialized, .timeLimit(.minutes(1)))
+struct ConversationTests {
+  @Test("a call is answered", arguments: TestCluster.Kind.allCases)
+  func call(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let planner = try cluster.join(.planner, "planner-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    planner.onCall { request throws(Failure) in
+      guard case .planRequest(let wanted) = request.body else {
+        throw Failure(.unhandled, "no plan request")
+      }
+      #expect(request.sender.name == "gateway-1")
+      return .plan(
+        Plan(
+          id: "p", pattern: wanted.pattern, tasks: [], sink: "s", seed: wanted.seed,
+          deadline: .seconds(1)))
+    }
+    try await cluster.run([planner, gateway]) {
+      try await gateway.waitForPeers([.planner], deadline: .seconds(20))
+      for seed in 1...50 as ClosedRange<UInt64> {
+        let answer = try await gateway.call(
+          .planRequest(PlanRequest(pattern: "x", query: "q", seed: seed, available: [])),
+          to: .service(.planner), deadline: .seconds(20))
+        guard case .plan(let plan) = answer else {
+          Issue.record("not a plan: \(answer)")
+          return
+        }
+        #expect(plan.seed == seed)
+      }
+    }
+  }
+
+  @Test("a handler's failure reaches the caller", arguments: TestCluster.Kind.allCases)
+  func failure(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let planner = try cluster.join(.planner, "planner-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    let refusal = Failure(.modelNotFound, "no such thing", retryAfter: .seconds(3))
+    planner.onCall { _ throws(Failure) in throw refusal }
+    try await cluster.run([planner, gateway]) {
+      try await gateway.waitForPeers([.planner], deadline: .seconds(20))
+      let thrown = await #expect(throws: Failure.self) {
+        try await gateway.call(
+          .hostTableRequest, to: .service(.planner), deadline: .seconds(20))
+      }
+      #expect(thrown == refusal)
+    }
+  }
+
+  @Test("a stream arrives whole and in order", arguments: TestCluster.Kind.allCases)
+  func stream(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let agent = try cluster.join(.agent(.code), "agent-code-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    agent.onStream { _, writer throws(Failure) in
+      for index in 0..<2_000 {
+        try writer.send(.taskEvent(.delta(TaskDelta(text: "\(index)"))))
+      }
+    }
+    try await cluster.run([agent, gateway]) {
+      try await gateway.waitForPeers([.agent(.code)], deadline: .seconds(20))
+      var next = 0
+      for try await body in gateway.stream(
+        .hostTableRequest, to: .service(.agent(.code)), deadline: .seconds(30))
+      {
+        #expect(body == .taskEvent(.delta(TaskDelta(text: "\(next)"))))
+        next += 1
+      }
+      #expect(next == 2_000)
+    }
+  }
+
+  @Test("a message of three megabytes travels in pieces", arguments: TestCluster.Kind.allCases)
+  func large(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let monitor = try cluster.join(.monitor, "monitor-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    monitor.onCall { request throws(Failure) in request.body }
+    let order = Body.runPlan(
+      PlanOrder(
+        plan: Plan(
+          id: "p", pattern: "x", tasks: [], sink: "s", seed: 1, deadline: .seconds(1)),
+        conversation: Conversation(
+          messagesJSON: (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) })))
+    try await cluster.run([monitor, gateway]) {
+      try await gateway.waitForPeers([.monitor], deadline: .seconds(20))
+      let answer = try await gateway.call(order, to: .service(.monitor), deadline: .seconds(30))
+      #expect(answer == order)
+    }
+  }
+
+  @Test("leaving a stream cancels its handler", arguments: TestCluster.Kind.allCases)
+  func cancel(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let agent = try cluster.join(.agent(.code), "agent-code-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    let (cancelled, sawCancel) = AsyncStream.makeStream(of: Void.self)
+    agent.onStream { _, writer throws(Failure) in
+      try writer.send(.ack)
+      let (forever, _) = AsyncStream.makeStream(of: Void.self)
+      for await _ in forever {}
+      if Task.isCancelled { sawCancel.finish() }
+    }
+    try await cluster.run([agent, gateway]) {
+      try await gateway.waitForPeers([.agent(.code)], deadline: .seconds(20))
+      for try await _ in gateway.stream(
+        .hostTableRequest, to: .service(.agent(.code)), deadline: nil)
+      { break }
+      for await _ in cancelled {}
+    }
+  }
+
+  @Test(
+    "what is in flight with a peer that dies fails at once", arguments: TestCluster.Kind.allCases)
+  func death(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let planner = try cluster.join(.planner, "planner-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    let (asked, sawCall) = AsyncStream.makeStream(of: Void.self)
+    planner.onCall { _ throws(Failure) in
+      sawCall.finish()
+      let (forever, _) = AsyncStream.makeStream(of: Void.self)
+      for await _ in forever {}
+      // Dies without a word: the answer of a cancelled handler never leaves.
+      throw Failure(.peerLost, "died")
+    }
+    try await cluster.run([gateway]) {
+      await withTaskGroup(of: Void.self) { callers in
+        await withTaskGroup(of: Void.self) { dying in
+          dying.addTask { try? await planner.run() }
+          try? await gateway.waitForPeers([.planner], deadline: .seconds(20))
+          callers.addTask {
+            let failure = await #expect(throws: Failure.self) {
+              try await gateway.call(
+                .hostTableRequest, to: .service(.planner), deadline: .seconds(3_600))
+            }
+            #expect(failure?.code == .peerLost || failure?.code == .shuttingDown)
+          }
+          for await _ in asked {}
+          dying.cancelAll()
+        }
+        await callers.waitForAll()
+      }
+    }
+  }
+
+  @Test("a publication reaches every subscriber", arguments: TestCluster.Kind.allCases)
+  func publication(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let planner = try cluster.join(.planner, "planner-1")
+    let (tables, got) = AsyncStream.makeStream(of: HostTable.self)
+    planner.onPublish { body in if case .hostTable(let table) = body { got.yield(table) } }
+    try await cluster.run([planner]) {
+      // A subscriber may connect after the first ones went out; tables are published repeatedly.
+      let published = HostTable(epoch: 1, revision: 9, hosts: [Host(id: "h", url: "http://h")])
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask {
+          while !Task.isCancelled {
+            cluster.registry.publish(.hostTable(published))
+            await Task.yield()
+          }
+        }
+        for await table in tables {
+          #expect(table == published)
+          break
+        }
+        group.cancelAll()
+      }
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import ClusterModel
+import Foundation
+import Synchronization
+
+/// Ports for `tcp://`, which cannot be told port 0: a mailbox's address is known before it is bound.
+enum FreePorts {
+  /// Below the range from which the system takes the ports of outgoing connections, and from another
+  /// start in every process, so that two test runs on one machine keep out of each other's way.
+  private static let range = 20_000..<32_000
+  private static let next = Mutex(Int.random(in: range))
+
+  /// A port that can be bound now, together with the one above it; given out once.
+  static func take() throws -> Int {
+    for _ in 0..<1_000 {
+      let port = next.withLock { next in
+        next = next + 2 < range.upperBound ? next + 2 : range.lowerBound
+        return next
+      }
+      if isFree(port), isFree(port + 1) { return port }
+    }
+    throw Failure(.internalError, "no free ports in \(range)")
+  }
+
+  private static func isFree(_ port: Int) -> Bool {
+    #if canImport(Darwin)
+      let descriptor = socket(AF_INET, SOCK_STREAM, 0)
+    #else
+      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    #endif
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(port).bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    return unsafe withUnsafePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe bind(descriptor, $0, size) == 0
+      }
+    }
+  }
+}

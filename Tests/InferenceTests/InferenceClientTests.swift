@@ -1,0 +1,313 @@
+import ClusterModel
+import ClusterTesting
+import Inference
+import InferenceCore
+import Logging
+import Testing
+
+private let answer = "The quick brown fox jumps over the lazy dog."
+
+/// Some hosts and a client that knows them, ended together.
+private func withHosts(
+  _ configurations: [FaultyHostConfiguration],
+  _ body: (InferenceClient, [FaultyHost]) async throws -> Void
+) async throws {
+  var hosts: [FaultyHost] = []
+  for configuration in configurations { hosts.append(try await .started(configuration)) }
+  let lines = hosts.enumerated().map { $1.host(HostID("h\($0)")) }
+  let client = InferenceClient(
+    hosts: { HostTable(epoch: 1, revision: 1, hosts: lines) }, logger: Logger(label: "test"))
+  do {
+    try await body(client, hosts)
+  } catch {
+    try await client.shutdown()
+    throw error
+  }
+  // The reader may have its last event a moment before the books are closed.
+  for _ in 0..<100_000 where !client.inFlight.isEmpty { await Task.yield() }
+  #expect(client.inFlight.isEmpty)
+  try await client.shutdown()
+  for host in hosts { try await host.stop() }
+}
+
+private func request(
+  stream: Bool = true, _ endpoint: InferenceEndpoint = .chatCompletions, extra: String = ""
+) -> InferenceRequest {
+  InferenceRequest(
+    endpoint: endpoint, model: "faulty-model",
+    body: Array(#"{"model":"x","stream":\#(stream)\#(extra),"tutti":{}}"#.utf8), stream: stream,
+    trace: TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(3)))
+}
+
+private func constraints(
+  _ deadlines: Deadlines = .standard, seed: UInt64 = 1, require: HostID? = nil
+) -> InferenceConstraints {
+  InferenceConstraints(deadlines: deadlines, require: require, seed: seed)
+}
+
+private func text(_ inference: Inference) async throws -> (String, InferenceSummary?) {
+  var text = ""
+  var summary: InferenceSummary?
+  for try await event in inference {
+    switch event {
+    case .chunk(let chunk): text += chunk.facts.text
+    case .body(let body): text += try ChunkFacts(parsing: body).text
+    case .finished(let told): summary = told
+    }
+  }
+  return (text, summary)
+}
+
+/// The seed with which `h0` of two idle hosts is asked first.
+private let firstHostSeed: UInt64 = (0..<100).first { seed in
+  var rng = SplitMix64(seed: seed)
+  let two = ["h0", "h1"].map { id in
+    Candidate(host: Host(id: HostID(id), url: "http://x"), model: "m")
+  }
+  return HostChoice.choose(
+    from: two, avoid: [], affinity: nil, inFlight: [:], using: &rng)?.host.id == "h0"
+}!
+
+@Suite("Inference over real sockets", .timeLimit(.minutes(1)))
+struct InferenceClientTests {
+  @Test("an answer comes whole, streamed and not", arguments: [true, false])
+  func answers(_ stream: Bool) async throws {
+    try await withHosts([.init(answer: .text(answer))]) { client, hosts in
+      let inference = try await client.infer(request(stream: stream), constraints: constraints())
+      #expect(inference.host == "h0" && inference.model == "faulty-model")
+      #expect(inference.status == 200)
+      let (got, summary) = try await text(inference)
+      #expect(got == answer)
+      #expect(summary?.finishReason == "stop")
+      #expect(summary?.usage.completionTokens == 9)
+      #expect(summary?.usage.estimated == stream)
+      let sent = try #require(hosts[0].requests.last)
+      #expect(
+        String(decoding: sent.body, as: UTF8.self)
+          == #"{"model":"faulty-model","stream":\#(stream)}"#)
+      #expect(sent.headers["traceparent"]?.contains(TraceID(high: 1, low: 2).description) == true)
+    }
+  }
+
+  @Test("completions and embeddings go the same way")
+  func otherEndpoints() async throws {
+    try await withHosts([.init(answer: .text(answer))]) { client, hosts in
+      let (got, _) = try await text(
+        try await client.infer(request(.completions), constraints: constraints()))
+      #expect(got == answer)
+      let embeddings = try await client.infer(
+        request(stream: false, .embeddings), constraints: constraints())
+      let (_, summary) = try await text(embeddings)
+      #expect(summary?.usage == Usage(promptTokens: 7, completionTokens: 0))
+      #expect(hosts[0].counts.requests["/v1/embeddings"] == 1)
+    }
+  }
+
+  @Test("connections are used again")
+  func reusesConnections() async throws {
+    try await withHosts([.init(answer: .text(answer))]) { client, hosts in
+      for _ in 0..<20 {
+        _ = try await text(try await client.infer(request(), constraints: constraints()))
+      }
+      let counts = await hosts[0].wait { $0.completed == 20 }
+      #expect(counts.cancels.isEmpty)
+      // A request may start before the response before it has ended; never does each make its own.
+      #expect(counts.connections < 20)
+    }
+  }
+
+  @Test(
+    "before the first token any failure goes to the next host and nobody notices",
+    arguments: [
+      FaultyHostFaults(status: 500), FaultyHostFaults(status: 503, retryAfter: 1),
+      FaultyHostFaults(status: 404), FaultyHostFaults(dropAtByte: 0),
+      FaultyHostFaults(dropAtByte: 30), FaultyHostFaults(stallAtToken: 0),
+      FaultyHostFaults(endAtToken: 0), FaultyHostFaults(errorAtToken: 0),
+      FaultyHostFaults(garbage: true), FaultyHostFaults(halfCharacterAtToken: 0),
+      FaultyHostFaults(hugeBodyBytes: 3 << 20), FaultyHostFaults(refuse: true),
+    ], [true, false])
+  func nextHost(_ faults: FaultyHostFaults, _ stream: Bool) async throws {
+    // Faults that only a stream has; silence is one, an answer that is not streamed has only the
+    // total deadline.
+    if !stream {
+      guard faults.endAtToken == nil, faults.errorAtToken == nil, faults.stallAtToken == nil else {
+        return
+      }
+    }
+    try await withHosts([.init(answer: .text("no"), faults: faults), .init(answer: .text(answer))])
+    { client, hosts in
+      // Only the silent host's deadline is waited for; the other must make it on a busy machine.
+      let short = Deadlines(
+        firstToken: faults.stallAtToken == nil ? .seconds(50) : .seconds(3),
+        interToken: .seconds(50), total: .seconds(55))
+      let inference = try await client.infer(
+        request(stream: stream), constraints: constraints(short, seed: firstHostSeed))
+      #expect(inference.host == "h1")
+      #expect(inference.opening.attempt == 2)
+      let (got, summary) = try await text(inference)
+      #expect(got == answer)
+      #expect(summary?.attempts.first?.failure != nil)
+      #expect(hosts[0].counts.inferences == 1)
+    }
+  }
+
+  @Test("a host that is not there is passed over")
+  func deadHost() async throws {
+    try await withHosts([.init(), .init(answer: .text(answer))]) { client, hosts in
+      try await hosts[0].stop()
+      let inference = try await client.infer(
+        request(), constraints: constraints(seed: firstHostSeed))
+      #expect(try await text(inference).0 == answer)
+    }
+  }
+
+  @Test("a request the host rejects comes back with the host's own words, at once")
+  func rejected() async throws {
+    let faults = FaultyHostFaults(status: 400, statusBody: #"{"error":{"message":"no such tool"}}"#)
+    try await withHosts([.init(faults: faults), .init()]) { client, hosts in
+      await #expect {
+        try await client.infer(request(), constraints: constraints(seed: firstHostSeed))
+      } throws: { error in
+        let failure = error as? Failure
+        return failure?.code == .invalidRequest
+          && failure?.message.contains("no such tool") == true
+      }
+      #expect(hosts[1].counts.inferences == 0)
+    }
+  }
+
+  @Test("all hosts busy is an overload with a time to wait")
+  func busy() async throws {
+    try await withHosts([.init(faults: FaultyHostFaults(status: 429, retryAfter: 7))]) {
+      client, _ in
+      await #expect {
+        try await client.infer(request(), constraints: constraints())
+      } throws: { error in
+        (error as? Failure)?.code == .overloaded && (error as? Failure)?.retryAfter == .seconds(7)
+      }
+    }
+  }
+
+  @Test(
+    "after the first token a failure is an error, never a shorter answer",
+    arguments: [
+      FaultyHostFaults(dropAtByte: 700), FaultyHostFaults(stallAtToken: 3),
+      FaultyHostFaults(endAtToken: 3), FaultyHostFaults(errorAtToken: 3),
+      FaultyHostFaults(halfCharacterAtToken: 3),
+    ])
+  func brokenOff(_ faults: FaultyHostFaults) async throws {
+    try await withHosts([.init(answer: .text(answer), faults: faults)]) { client, _ in
+      let short = Deadlines(
+        firstToken: .seconds(20), interToken: .milliseconds(300), total: .seconds(50))
+      let inference = try await client.infer(request(), constraints: constraints(short))
+      var got = ""
+      await #expect(throws: Failure.self) {
+        for try await event in inference {
+          if case .chunk(let chunk) = event { got += chunk.facts.text }
+          if case .finished = event { Issue.record("a cut answer was called finished") }
+        }
+      }
+      #expect(!got.isEmpty && answer.hasPrefix(got))
+    }
+  }
+
+  @Test("nobody eligible: the reason of each host is told, and no host is asked")
+  func nobody() async throws {
+    try await withHosts([.init()]) { client, hosts in
+      var other = request()
+      other.model = "another"
+      await #expect {
+        try await client.infer(other, constraints: constraints())
+      } throws: { error in
+        (error as? Failure)?.code == .noEligibleHost
+          && (error as? Failure)?.message.contains("h0 does not offer it") == true
+      }
+      #expect(hosts[0].counts.inferences == 0)
+    }
+  }
+
+  @Test("leaving before the first token is seen by the host", arguments: [true, false])
+  func cancelBeforeFirstToken(_ stream: Bool) async throws {
+    try await withHosts([.init()]) { client, hosts in
+      let gate = hosts[0].hold(.beforeFirstToken)
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask {
+          await #expect(throws: Failure.self) {
+            try await client.infer(request(stream: stream), constraints: constraints())
+          }
+        }
+        await gate.reached()
+        group.cancelAll()
+      }
+      let cancels = await hosts[0].waitForCancels(1)
+      #expect(cancels.map(\.phase) == [stream ? .beforeFirstToken : .nonStreaming])
+    }
+  }
+
+  @Test("leaving in mid-stream is seen by the host: by dropping the answer")
+  func dropMidStream() async throws {
+    try await withHosts([.init()]) { client, hosts in
+      let gate = hosts[0].hold(.afterToken(2))
+      do {
+        let inference = try await client.infer(request(), constraints: constraints())
+        for try await _ in inference { break }
+        await gate.reached()
+      }
+      let cancels = await hosts[0].waitForCancels(1)
+      #expect(cancels.map(\.phase) == [.midStream])
+    }
+  }
+
+  @Test("leaving in mid-stream is seen by the host: by cancelling the reader")
+  func cancelMidStream() async throws {
+    try await withHosts([.init()]) { client, hosts in
+      let gate = hosts[0].hold(.afterToken(2))
+      let inference = try await client.infer(request(), constraints: constraints())
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask {
+          await #expect(throws: Failure.self) { for try await _ in inference {} }
+        }
+        await gate.reached()
+        group.cancelAll()
+      }
+      let cancels = await hosts[0].waitForCancels(1)
+      #expect(cancels.map(\.phase) == [.midStream])
+    }
+  }
+
+  @Test("a reader that reads nothing is cut, not buffered without end")
+  func slowReader() async throws {
+    let long = String(repeating: "x", count: 3 << 20)
+    try await withHosts([.init(answer: .text(long), tokens: .characters(64 << 10))]) {
+      client, hosts in
+      // Almost 2 MiB; the buffers of the sockets could swallow an answer that ends.
+      _ = hosts[0].hold(.afterToken(30))
+      let inference = try await client.infer(request(), constraints: constraints())
+      await hosts[0].waitForCancels(1)
+      await #expect {
+        for try await _ in inference {}
+      } throws: { error in (error as? Failure)?.code == .slowReader }
+    }
+  }
+
+  @Test(
+    "half of all requests meet a fault: with a spare host every answer comes, and none is wrong")
+  func manyFaults() async throws {
+    let faults = FaultyHostFaults(status: 500, probability: 0.5)
+    try await withHosts([
+      .init(answer: .text(answer), seed: 1, faults: faults), .init(answer: .text(answer)),
+    ]) { client, hosts in
+      try await withThrowingTaskGroup(of: String.self) { group in
+        for seed in 0..<200 as Range<UInt64> {
+          group.addTask {
+            try await text(
+              try await client.infer(request(), constraints: constraints(seed: seed))
+            ).0
+          }
+        }
+        for try await got in group { #expect(got == answer) }
+      }
+      #expect(hosts[0].counts.inferences > 0)
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import ClusterModel
+import InferenceCore
+import Testing
+
+private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+@Suite("What a host's bytes say")
+struct UpstreamReaderTests {
+  private func facts(_ json: String) throws(AttemptFailure) -> ChunkFacts {
+    try ChunkFacts(parsing: bytes(json))
+  }
+
+  @Test("text, reasoning, tool calls, finish reason and usage are told apart")
+  func chunkFacts() throws {
+    let role = try facts(#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#)
+    #expect(!role.isValidToken)
+    let blank = try facts(#"{"choices":[{"delta":{"content":"\n "}}]}"#)
+    #expect(!blank.isValidToken)
+    let text = try facts(#"{"choices":[{"delta":{"content":"hé"},"finish_reason":null}]}"#)
+    #expect(text.text == "hé" && text.isValidToken && !text.hasOther)
+    let tool = try facts(#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#)
+    #expect(tool.hasOther && tool.isValidToken)
+    #expect(tool.deltaJSON == bytes(#"{"tool_calls":[{"index":0}]}"#))
+    let reasoning = try facts(#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#)
+    #expect(reasoning.hasOther)
+    let last = try facts(#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#)
+    #expect(last.finishReason == "length" && last.isValidToken)
+    let usage = try facts(#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#)
+    #expect(usage.usage == Usage(promptTokens: 3, completionTokens: 4))
+    let legacy = try facts(#"{"choices":[{"text":"x","finish_reason":"stop"}]}"#)
+    #expect(legacy.text == "x" && legacy.finishReason == "stop")
+  }
+
+  @Test("an error in place of a chunk is told in the host's words")
+  func errorEvent() {
+    #expect(throws: AttemptFailure(.errorEvent, "out of memory")) {
+      try facts(#"{"error":{"message":"out of memory","code":500}}"#)
+    }
+    #expect(throws: AttemptFailure(.errorEvent, "oops")) { try facts(#"{"error":"oops"}"#) }
+  }
+
+  @Test("chunks come out the same wherever the network cut the stream")
+  func everyCut() {
+    let stream = bytes(
+      "data: {\"choices\":[{\"delta\":{\"content\":\"é😀\"}}]}\r\n\r\n: hello\n\n"
+        + "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+    func read(_ pieces: [ArraySlice<UInt8>]) -> [UpstreamItem] {
+      var reader = UpstreamReader(endpoint: .chatCompletions, streams: true, status: 200)
+      return pieces.flatMap { reader.append($0) } + reader.end()
+    }
+    let whole = read([stream[...]])
+    #expect(whole.count == 4)
+    for cut in 0...stream.count {
+      #expect(read([stream[..<cut], stream[cut...]]) == whole, "cut at \(cut)")
+    }
+  }
+
+  @Test(
+    "an error status keeps the host's body as the cause",
+    arguments: [
+      (500, AttemptFailure.Kind.status), (429, .busy), (503, .busy), (400, .rejected),
+      (422, .rejected), (404, .status), (401, .status),
+    ])
+  func errorStatus(_ status: Int, _ kind: AttemptFailure.Kind) {
+    var reader = UpstreamReader(
+      endpoint: .chatCompletions, streams: true, status: status, retryAfter: .seconds(3))
+    #expect(reader.append(bytes(#"{"error":{"mess"#)).isEmpty)
+    #expect(reader.append(bytes(#"age":"because"}}"#)).isEmpty)
+    let expected = AttemptFailure(
+      kind, "it answered \(status): because", status: status, retryAfter: .seconds(3))
+    #expect(reader.end() == [.broken(expected)])
+  }
+
+  @Test("events, bodies and error bodies larger than their limits are refused, not stored")
+  func limits() {
+    var limits = UpstreamLimits()
+    limits.eventBytes = 100
+    limits.bodyBytes = 100
+    limits.errorBytes = 100
+    func breaks(streams: Bool, status: Int) -> AttemptFailure.Kind? {
+      var reader = UpstreamReader(
+        endpoint: .chatCompletions, streams: streams, status: status, limits: limits)
+      for _ in 0..<20 {
+        for case .broken(let failure) in reader.append(bytes("xxxxxxxxxx")) {
+          #expect(reader.append([1]).isEmpty)
+          return failure.kind
+        }
+      }
+      return nil
+    }
+    #expect(breaks(streams: true, status: 200) == .tooLarge)
+    #expect(breaks(streams: false, status: 200) == .tooLarge)
+    #expect(breaks(streams: false, status: 500) == .status)
+  }
+
+  @Test(
+    "a body that is not an answer is refused",
+    arguments: [
+      "", "<html>", "[]", "{}", #"{"choices":[]}"#, #"{"error":{"message":"x"}}"#,
+    ])
+  func badBody(_ body: String) {
+    var reader = UpstreamReader(endpoint: .chatCompletions, streams: false, status: 200)
+    _ = reader.append(bytes(body))
+    let items = reader.end()
+    guard items.count == 1, case .broken = items[0] else {
+      Issue.record("accepted \(body)")
+      return
+    }
+  }
+
+  @Test("on the way to a host only model and tutti change")
+  func requestBody() throws {
+    let body = bytes(#"{ "model" : "tutti/fast","x":[1, 2.50],"tutti":{"seed":1} }"#)
+    let sent = try RequestBody.forHost(body, model: "real")
+    #expect(String(decoding: sent, as: UTF8.self) == #"{ "model" : "real","x":[1, 2.50] }"#)
+    let same = bytes(#"{"model":"real" , "x":1}"#)
+    #expect(try RequestBody.forHost(same, model: "real") == same)
+  }
+}

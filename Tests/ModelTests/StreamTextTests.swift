@@ -1,0 +1,103 @@
+import ClusterModel
+import Testing
+import Text
+
+@Suite("Event streams and UTF-8 that arrive in pieces")
+struct StreamTextTests {
+  private static let stream =
+    "\u{FEFF}data: one\n\n: comment\nevent: error\ndata:two\n\ndata: a\ndata: b\r\n\r\n"
+    + "id: 7\n\ndata\r\rdata: é😀\n\n"
+
+  private static let events = [
+    SSEEvent(data: Array("one".utf8)), SSEEvent(name: "error", data: Array("two".utf8)),
+    SSEEvent(data: Array("a\nb".utf8)), SSEEvent(data: []), SSEEvent(data: Array("é😀".utf8)),
+  ]
+
+  @Test("events come out the same wherever the stream is cut")
+  func everyCut() throws {
+    let bytes = Array(Self.stream.utf8)
+    for cut in 0...bytes.count {
+      var splitter = SSESplitter()
+      let events = try splitter.append(bytes[..<cut]) + splitter.append(bytes[cut...])
+      #expect(events == Self.events, "cut at \(cut)")
+      #expect(!splitter.hasUnfinishedEvent)
+    }
+    var splitter = SSESplitter()
+    var events: [SSEEvent] = []
+    for byte in bytes { events += try splitter.append([byte]) }
+    #expect(events == Self.events)
+  }
+
+  @Test("every kind of line end gives the same events")
+  func lineEnds() throws {
+    for end in ["\n", "\r\n", "\r"] {
+      var splitter = SSESplitter()
+      let text = ["data: x", "", "data: y", "", ": c", "data: z", "", ""].joined(separator: end)
+      let events = try splitter.append(Array((text + "\n").utf8))
+      #expect(events.map { String(decoding: $0.data, as: UTF8.self) } == ["x", "y", "z"])
+    }
+  }
+
+  @Test("an event without its end stays unfinished")
+  func unfinished() throws {
+    var splitter = SSESplitter()
+    #expect(try splitter.append(Array("data: x\n".utf8)).isEmpty)
+    #expect(splitter.hasUnfinishedEvent)
+  }
+
+  @Test("an event larger than the limit is an error, in one line or in many")
+  func tooLarge() {
+    #expect(throws: SSESplitter.TooLarge.self) {
+      var splitter = SSESplitter(maximumEventBytes: 100)
+      for _ in 0..<20 { _ = try splitter.append(Array("xxxxxxxxxx".utf8)) }
+    }
+    #expect(throws: SSESplitter.TooLarge.self) {
+      var splitter = SSESplitter(maximumEventBytes: 100)
+      for _ in 0..<20 { _ = try splitter.append(Array("data: xxxxxxxx\n".utf8)) }
+    }
+  }
+
+  @Test("random bytes never crash the splitter")
+  func fuzz() {
+    for seed in 0..<500 as Range<UInt64> {
+      var rng = SplitMix64(seed: seed)
+      var splitter = SSESplitter(maximumEventBytes: 256)
+      let alphabet = Array("data: \n\n\r\r\u{0}x:é".utf8)
+      for _ in 0..<50 {
+        let piece = (0..<Int.random(in: 0..<40, using: &rng)).map { _ in
+          alphabet.randomElement(using: &rng)!
+        }
+        guard let events = try? splitter.append(piece) else { break }
+        #expect(events.allSatisfy { $0.data.count <= 256 }, "seed \(seed)")
+      }
+    }
+  }
+
+  @Test("a tail is incomplete exactly when more bytes can complete it")
+  func incompleteTail() {
+    let text = Array("aé日😀z".utf8)
+    for cut in 0...text.count {
+      let head = text[..<cut]
+      let tail = UTF8Bytes.incompleteTailLength(of: head)
+      #expect(UTF8Bytes.isValid(head.dropLast(tail)), "cut at \(cut)")
+      #expect((tail > 0) == !UTF8Bytes.isValid(head), "cut at \(cut)")
+    }
+    for wrong: [UInt8] in [[0x80], [0x80, 0x80, 0x80, 0x80], [0xED, 0xA0], [0xC0], [0xF8, 0x80]] {
+      #expect(UTF8Bytes.incompleteTailLength(of: wrong) == 0)
+    }
+  }
+
+  @Test("validity agrees with the standard library on random bytes")
+  func validity() {
+    for seed in 0..<5_000 as Range<UInt64> {
+      var rng = SplitMix64(seed: seed)
+      let leads: [UInt8] = [0x41, 0xC2, 0xE0, 0xED, 0xEF, 0xF0, 0xF4, 0x80, 0x8F, 0x90, 0x9F, 0xA0]
+      let bytes = (0..<Int.random(in: 0..<6, using: &rng)).map { _ in
+        leads.randomElement(using: &rng)!
+      }
+      #expect(
+        UTF8Bytes.isValid(bytes) == (String(validating: bytes, as: UTF8.self) != nil),
+        "seed \(seed): \(bytes)")
+    }
+  }
+}

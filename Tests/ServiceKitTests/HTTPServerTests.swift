@@ -1,0 +1,280 @@
+import ClusterModel
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+import Testing
+
+@testable import ServiceKit
+
+/// A client that writes bytes and reads bytes, to see exactly what goes over the wire.
+private struct RawClient {
+  let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+
+  static func connect(_ port: Int) async throws -> RawClient {
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: "127.0.0.1", port: port) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+        }
+      }
+    return RawClient(channel: channel)
+  }
+
+  /// Sends `text` and reads until `enough`, or until the server closes.
+  func exchange(
+    _ text: String, until enough: @escaping @Sendable (String) -> Bool = { _ in false }
+  ) async throws -> String {
+    try await channel.executeThenClose { inbound, outbound in
+      try await outbound.write(ByteBuffer(string: text))
+      var answer = ""
+      for try await bytes in inbound {
+        answer += String(buffer: bytes)
+        if enough(answer) { break }
+      }
+      return answer
+    }
+  }
+}
+
+/// Runs `body` against a server with these routes; the server ends with it.
+private func withServer(
+  routes: (Router<BasicRequestContext>) -> Void,
+  change: (inout HTTPServerOptions) -> Void = { _ in },
+  _ body: @escaping @Sendable (Int) async throws -> Void
+) async throws {
+  let router = makeRouter()
+  routes(router)
+  var options = HTTPServerOptions(address: HostAndPort(port: 0))
+  change(&options)
+  let (ports, port) = AsyncStream<Int>.makeStream()
+  var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+  logger.logLevel = .critical
+  let server = makeHTTPServer(
+    router: router, options: options, logger: logger, onListening: { port.yield($0) })
+  try await withThrowingTaskGroup(of: Void.self) { group in
+    group.addTask { try await server.run() }
+    var iterator = ports.makeAsyncIterator()
+    let number = try #require(await iterator.next())
+    try await body(number)
+    group.cancelAll()
+  }
+}
+
+private func get(_ path: String, method: String = "GET") -> String {
+  "\(method) \(path) HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n"
+}
+
+@Suite("HTTP server", .timeLimit(.minutes(1)))
+struct HTTPServerTests {
+  @Test("errors of every origin have the OpenAI shape")
+  func errorShapes() async throws {
+    try await withServer { router in
+      router.get("/ok") { _, _ in "fine" }
+      router.get("/failure") { _, _ -> String in throw Failure(.overloaded, "Too much.") }
+      router.get("/param") { _, _ -> String in
+        throw RequestFailure(Failure(.invalidRequest, "No."), param: "messages")
+      }
+      router.get("/bug") { _, _ -> String in throw Bug() }
+      router.get("/hb") { _, _ -> String in throw HTTPError(.badRequest, message: "Bad.") }
+      router.post("/body") { request, _ in
+        String(buffer: try await request.body.collect(upTo: 4))
+      }
+    } _: { port in
+      func answer(_ request: String) async throws -> String {
+        try await RawClient.connect(port).exchange(request)
+      }
+      #expect(try await answer(get("/ok")).hasPrefix("HTTP/1.1 200 "))
+      let unknown = try await answer(get("/nowhere"))
+      #expect(unknown.hasPrefix("HTTP/1.1 404 "))
+      #expect(unknown.contains("There is no /nowhere here. There is: POST /body, GET /bug, "))
+      let method = try await answer(get("/ok", method: "DELETE"))
+      #expect(method.hasPrefix("HTTP/1.1 405 "))
+      #expect(method.lowercased().contains("allow: get, head"))
+      let failure = try await answer(get("/failure"))
+      #expect(failure.hasPrefix("HTTP/1.1 503 "))
+      #expect(failure.lowercased().contains("retry-after: 1"))
+      #expect(failure.contains("\"code\":\"overloaded\""))
+      #expect(try await answer(get("/param")).contains("\"param\":\"messages\""))
+      let bug = try await answer(get("/bug"))
+      #expect(bug.hasPrefix("HTTP/1.1 500 "))
+      #expect(!bug.contains("Bug"))
+      let hb = try await answer(get("/hb"))
+      #expect(hb.hasPrefix("HTTP/1.1 400 "))
+      #expect(hb.contains("{\"error\":{\"message\":\"Bad.\",\"type\":\"invalid_request_error\""))
+      let body = try await answer(
+        "POST /body HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: 5\r\n\r\nabcde")
+      #expect(body.hasPrefix("HTTP/1.1 413 "))
+      #expect(body.contains("\"code\":\"request_too_large\""))
+    }
+  }
+
+  private struct Bug: Error {}
+
+  @Test("what is refused before a handler sees it is answered, and others go on")
+  func refusals() async throws {
+    try await withServer(
+      routes: { $0.get("/ok") { _, _ in "fine" } }, change: { $0.maxBodyBytes = 1_000 }
+    ) { port in
+      let large = try await RawClient.connect(port).exchange(
+        "POST /ok HTTP/1.1\r\nhost: t\r\ncontent-length: 10000000\r\n\r\n")
+      #expect(large.hasPrefix("HTTP/1.1 413 "))
+      let flood = try await RawClient.connect(port).exchange(
+        "GET /ok HTTP/1.1\r\n" + String(repeating: "x: y\r\n", count: 5_000) + "\r\n")
+      #expect(flood.hasPrefix("HTTP/1.1 431 "))
+      #expect(flood.contains("\"code\":\"headers_too_large\""))
+      let garbage = try await RawClient.connect(port).exchange("\u{1}\u{2}\u{3}\r\n\r\n")
+      #expect(garbage.hasPrefix("HTTP/1.1 400 "))
+      #expect(try await RawClient.connect(port).exchange(get("/ok")).hasSuffix("fine"))
+    }
+  }
+
+  @Test("one connection serves many requests")
+  func keepAlive() async throws {
+    try await withServer(routes: { $0.get("/ok") { _, _ in "fine" } }) { port in
+      let request = "GET /ok HTTP/1.1\r\nhost: t\r\n\r\n"
+      let answer = try await RawClient.connect(port).exchange(
+        request + request + request, until: { $0.ranges(of: "fine").count == 3 })
+      #expect(answer.ranges(of: "HTTP/1.1 200 ").count == 3)
+    }
+  }
+
+  @Test("a client that leaves cancels the handler that works for it")
+  func disconnectCancelsHandler() async throws {
+    let (events, event) = AsyncStream<String>.makeStream()
+    try await withServer { router in
+      router.get("/slow") { _, _ in
+        event.yield("began")
+        await untilCancelled()
+        event.yield("cancelled")
+        return "late"
+      }
+    } _: { port in
+      var seen = events.makeAsyncIterator()
+      let client = try await RawClient.connect(port)
+      try await client.channel.executeThenClose { _, outbound in
+        try await outbound.write(ByteBuffer(string: get("/slow")))
+        #expect(await seen.next() == "began")
+      }
+      #expect(await seen.next() == "cancelled")
+    }
+  }
+
+  @Test("a client that leaves a stream cancels the closure that writes it")
+  func disconnectCancelsStream() async throws {
+    let (events, event) = AsyncStream<String>.makeStream()
+    try await withServer { router in
+      router.post("/stream") { request, _ in
+        _ = try await request.body.collect(upTo: 100)
+        return Response(
+          status: .ok,
+          body: ResponseBody { writer in
+            try await writer.write(ByteBuffer(string: "data: 1\n\n"))
+            event.yield("began")
+            await untilCancelled()
+            event.yield("cancelled")
+            try await writer.finish(nil)
+          })
+      }
+    } _: { port in
+      var seen = events.makeAsyncIterator()
+      let request = "POST /stream HTTP/1.1\r\nhost: t\r\ncontent-length: 2\r\n\r\n{}"
+      let answer = try await RawClient.connect(port).exchange(
+        request, until: { $0.contains("data: 1") })
+      #expect(answer.hasPrefix("HTTP/1.1 200 "))
+      #expect(await seen.next() == "began")
+      #expect(await seen.next() == "cancelled")
+    }
+  }
+
+  @Test("a taken port is one sentence and exit code 69")
+  func takenPort() async throws {
+    try await withServer(routes: { $0.get("/ok") { _, _ in "fine" } }) { port in
+      var options = HTTPServerOptions(address: HostAndPort(port: port))
+      options.setting = "--port"
+      let second = makeHTTPServer(
+        router: makeRouter(), options: options,
+        logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
+      await #expect(
+        throws: ServiceFailure(
+          .unavailable,
+          "Port \(port) on 127.0.0.1 is taken: stop what listens there, or choose another port "
+            + "with --port.")
+      ) { try await second.run() }
+    }
+  }
+
+  @Test("health, readiness and metrics answer; draining is not ready")
+  func health() async throws {
+    let health = Health(service: "gateway")
+    let ready = Mutex(false)
+    health.addCheck("hosts") { ready.withLock { $0 } ? nil : "No host is there." }
+    let registry = PrometheusRegistry()
+    try await withServer { router in
+      health.addRoutes(to: router)
+      addMetricsRoute(to: router, registry)
+    } _: { port in
+      func answer(_ path: String) async throws -> String {
+        try await RawClient.connect(port).exchange(get(path))
+      }
+      #expect(try await answer("/health").contains("{\"status\":\"ok\",\"service\":\"gateway\""))
+      let notReady = try await answer("/ready")
+      #expect(notReady.hasPrefix("HTTP/1.1 503 "))
+      #expect(notReady.contains("\"reasons\":{\"hosts\":\"No host is there.\"}"))
+      #expect(notReady.contains("\"code\":\"not_ready\""))
+      ready.withLock { $0 = true }
+      #expect(try await answer("/ready").hasPrefix("HTTP/1.1 200 "))
+      let metrics = try await answer("/metrics").lowercased()
+      #expect(metrics.contains("content-type: text/plain; version=0.0.4"))
+      health.beginDrain()
+      #expect(try await answer("/ready").hasPrefix("HTTP/1.1 503 "))
+      #expect(try await answer("/health").hasPrefix("HTTP/1.1 200 "))
+    }
+  }
+
+  @Test("a graceful shutdown lets the request in flight finish")
+  func drains() async throws {
+    let (events, event) = AsyncStream<String>.makeStream()
+    let (gate, open) = AsyncStream<Void>.makeStream()
+    let (ports, port) = AsyncStream<Int>.makeStream()
+    let router = makeRouter()
+    router.get("/slow") { _, _ in
+      event.yield("began")
+      for await _ in gate {}
+      return "fine"
+    }
+    let logger = Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
+    let server = makeHTTPServer(
+      router: router, options: HTTPServerOptions(address: HostAndPort(port: 0)), logger: logger,
+      onListening: { port.yield($0) })
+    let group = ServiceGroup(services: [server], logger: logger)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      tasks.addTask { try await group.run() }
+      var portIterator = ports.makeAsyncIterator()
+      let number = try #require(await portIterator.next())
+      tasks.addTask {
+        let answer = try await RawClient.connect(number).exchange(
+          "GET /slow HTTP/1.1\r\nhost: t\r\n\r\n")
+        #expect(answer.hasSuffix("fine"))
+        event.yield("answered")
+      }
+      var seen = events.makeAsyncIterator()
+      #expect(await seen.next() == "began")
+      await group.triggerGracefulShutdown()
+      open.finish()
+      #expect(await seen.next() == "answered")
+      try await tasks.waitForAll()
+    }
+  }
+}
+
+/// Returns when the task is cancelled, and not before.
+private func untilCancelled() async {
+  let (never, _keep) = AsyncStream<Void>.makeStream()
+  for await _ in never {}
+  _ = _keep
+}

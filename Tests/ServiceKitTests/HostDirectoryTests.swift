@@ -1,0 +1,141 @@
+import ClusterModel
+import Logging
+import Synchronization
+import Testing
+import Wire
+
+@testable import ServiceKit
+
+private func table(_ epoch: UInt64, _ revision: UInt64) -> HostTable {
+  HostTable(
+    epoch: epoch, revision: revision, hosts: [Host(id: HostID("h\(revision)"), url: "http://h")])
+}
+
+@Suite("Host table feed")
+struct HostTableFeedTests {
+  @Test("the first table and each next one are taken without a question")
+  func inOrder() {
+    var feed = HostTableFeed()
+    #expect(!feed.hasTable)
+    #expect(feed.published(table(1, 5)) == .none)
+    #expect(feed.published(table(1, 6)) == .none)
+    #expect(feed.table == table(1, 6))
+    #expect(feed.hasTable)
+  }
+
+  @Test("a hole is taken and asked about")
+  func gap() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(1, 5))
+    #expect(feed.published(table(1, 8)) == .ask)
+    #expect(feed.table == table(1, 8))
+  }
+
+  @Test("late mail is ignored")
+  func late() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(1, 5))
+    #expect(feed.published(table(1, 5)) == .none)
+    #expect(feed.published(table(1, 4)) == .none)
+    #expect(feed.table == table(1, 5))
+  }
+
+  @Test("a new registry's table is taken although its revisions begin again")
+  func newEpoch() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(1, 50))
+    #expect(feed.published(table(2, 0)) == .ask)
+    #expect(feed.table == table(2, 0))
+  }
+
+  @Test("the last words of an old registry do not replace a new one's table, but raise a question")
+  func oldEpoch() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(2, 3))
+    #expect(feed.published(table(1, 99)) == .ask)
+    #expect(feed.table == table(2, 3))
+  }
+
+  @Test("an answer counts, also from a registry whose clock went back, unless it was overtaken")
+  func answers() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(2, 3))
+    feed.answered(table(1, 0))
+    #expect(feed.table == table(1, 0))
+    _ = feed.published(table(1, 1))
+    feed.answered(table(1, 0))
+    #expect(feed.table == table(1, 1))
+  }
+}
+
+@Suite("Host directory")
+struct HostDirectoryTests {
+  /// A registry that answers only after some failures, and tells when it was asked.
+  private final class Registry: Sendable {
+    let (asked, wasAsked) = AsyncStream<Int>.makeStream()
+    private let state: Mutex<(count: Int, failures: Int, revision: UInt64)>
+
+    init(failures: Int) { state = Mutex((0, failures, 1)) }
+
+    @Sendable func ask() throws(Failure) -> HostTable {
+      let (fails, count, revision) = state.withLock { state in
+        state.count += 1
+        state.failures -= 1
+        return (state.failures >= 0, state.count, state.revision)
+      }
+      defer { wasAsked.yield(count) }
+      if fails { throw Failure(.noPeer, "No registry is there.") }
+      return table(1, revision)
+    }
+  }
+
+  @Test("it asks until it is answered, waiting longer each time", .timeLimit(.minutes(1)))
+  func asksUntilAnswered() async {
+    let registry = Registry(failures: 3)
+    let pauses = Mutex<[Duration]>([])
+    let directory = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in try registry.ask() },
+      pause: { duration in pauses.withLock { $0.append(duration) } }, logger: Logger(label: "t"))
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { try? await directory.run() }
+      for await count in registry.asked where count == 4 { break }
+      group.cancelAll()
+    }
+    #expect(directory.table == table(1, 1))
+    #expect(
+      pauses.withLock { $0 } == [.milliseconds(250), .milliseconds(500), .milliseconds(1_000)])
+  }
+
+  @Test("a hole in the publications makes it ask again", .timeLimit(.minutes(1)))
+  func asksAgain() async {
+    let registry = Registry(failures: 0)
+    let directory = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in try registry.ask() },
+      logger: Logger(label: "t"))
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { try? await directory.run() }
+      for await count in registry.asked {
+        if count == 1 {
+          // Either this or the answer comes first; both leave a table, and 9 is no neighbour of it.
+          directory.apply(.hostTable(table(1, 2)))
+          directory.apply(.hostTable(table(1, 9)))
+        } else {
+          break
+        }
+      }
+      group.cancelAll()
+    }
+    #expect(directory.table == table(1, 9))
+  }
+
+  @Test("it keeps its table while the registry is gone, and takes only host tables")
+  func keeps() {
+    let directory = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in throw Failure(.noPeer, "gone") },
+      logger: Logger(label: "t"))
+    #expect(directory.table == .empty)
+    #expect(!directory.apply(.ack))
+    #expect(directory.apply(.hostTable(table(1, 1))))
+    #expect(directory.table == table(1, 1))
+  }
+}

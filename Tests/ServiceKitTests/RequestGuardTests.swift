@@ -1,0 +1,299 @@
+import ClusterModel
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import Testing
+
+@testable import ServiceKit
+
+/// Half-closes the way a socket does; an embedded channel by itself would close altogether.
+private final class HalfClosing: ChannelOutboundHandler {
+  typealias OutboundIn = ByteBuffer
+  private(set) var outputIsClosed = false
+
+  func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    if mode == .output {
+      outputIsClosed = true
+      promise?.succeed(())
+    } else {
+      context.close(mode: mode, promise: promise)
+    }
+  }
+}
+
+/// One connection on a loop whose time the test moves.
+private final class Connection {
+  let channel = EmbeddedChannel()
+  private(set) var rejections: [Failure.Code] = []
+  private(set) var clientGone = 0
+  private let socket = HalfClosing()
+
+  var outputIsClosed: Bool { socket.outputIsClosed }
+
+  init(maxBody: Int = 100, maxHeaderBytes: Int = 1_024) throws {
+    var decoderLimits = NIOHTTPDecoderLimitConfiguration()
+    decoderLimits.maxHeaderFieldSize = maxHeaderBytes
+    decoderLimits.maxHeaderListSize = maxHeaderBytes
+    decoderLimits.maxHeaderFieldCount = 10
+    let limits = RequestLimits(
+      head: .seconds(10), body: .seconds(30), bodyPerMiB: .seconds(1), idle: .seconds(75),
+      maxBodyBytes: maxBody)
+    let requestGuard = RequestGuard(
+      limits: limits, rejected: { [self] in rejections.append($0) },
+      clientGone: { [self] in clientGone += 1 })
+    let pipeline = channel.pipeline.syncOperations
+    try pipeline.addHandler(socket)
+    try pipeline.addHandler(FirstByteTap(requestGuard))
+    try pipeline.addHandler(HTTPResponseEncoder())
+    try pipeline.addHandler(
+      ByteToMessageHandler(
+        HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: decoderLimits)))
+    try pipeline.addHandler(requestGuard)
+    channel.connect(to: try SocketAddress(unixDomainSocketPath: "/t"), promise: nil)
+  }
+
+  func receive(_ text: String) { _ = try? channel.writeInbound(ByteBuffer(string: text)) }
+
+  func wait(_ seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
+
+  /// What the application would see.
+  var parts: [HTTPServerRequestPart] {
+    var parts: [HTTPServerRequestPart] = []
+    while let part = try? channel.readInbound(as: HTTPServerRequestPart.self) {
+      parts.append(part)
+    }
+    return parts
+  }
+
+  /// What the client would see.
+  var answer: String {
+    var text = ""
+    while let bytes = try? channel.readOutbound(as: ByteBuffer.self) {
+      text += String(buffer: bytes)
+    }
+    return text
+  }
+
+  func respond() {
+    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"])
+    channel.write(HTTPServerResponsePart.head(head), promise: nil)
+    channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+  }
+}
+
+@Suite("Request guard")
+struct RequestGuardTests {
+  @Test("a head sent at one byte a second is refused after ten seconds, with 408")
+  func slowHead() throws {
+    let connection = try Connection()
+    for character in "GET /v1/models HTTP/1.1" {
+      connection.receive(String(character))
+      connection.wait(1)
+      if !connection.rejections.isEmpty { break }
+    }
+    #expect(connection.rejections == [.requestTimeout])
+    let answer = connection.answer
+    #expect(answer.hasPrefix("HTTP/1.1 408 "))
+    #expect(answer.contains("connection: close"))
+    #expect(answer.contains("\"code\":\"request_timeout\""))
+    #expect(connection.parts.isEmpty)
+    #expect(connection.outputIsClosed)
+    #expect(connection.channel.isActive)
+    connection.wait(2)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test("a head that is complete in time is passed on and the deadline is gone")
+  func headInTime() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\n")
+    connection.wait(9)
+    connection.receive("host: x\r\n\r\n")
+    #expect(connection.parts.count == 2)
+    connection.wait(1_000)
+    #expect(connection.channel.isActive)
+    #expect(connection.rejections.isEmpty)
+  }
+
+  @Test("a connection that never says anything is closed without a word")
+  func silent() throws {
+    let connection = try Connection()
+    connection.wait(9)
+    #expect(connection.channel.isActive)
+    connection.wait(1)
+    #expect(!connection.channel.isActive)
+    #expect(connection.answer.isEmpty)
+    #expect(connection.rejections.isEmpty)
+  }
+
+  @Test("an idle connection is closed after its time, counted from the last answer")
+  func idle() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    connection.wait(60)
+    connection.respond()
+    connection.wait(74)
+    #expect(connection.channel.isActive)
+    connection.wait(1)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test("the second request of a connection has the same deadline for its head")
+  func secondHead() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    connection.respond()
+    _ = connection.answer
+    connection.wait(50)
+    connection.receive("G")
+    connection.wait(9)
+    #expect(connection.rejections.isEmpty)
+    connection.wait(1)
+    #expect(connection.rejections == [.requestTimeout])
+    #expect(connection.answer.hasPrefix("HTTP/1.1 408 "))
+  }
+
+  @Test("a body that trickles is refused after its time, however often bytes come")
+  func slowBody() throws {
+    let connection = try Connection()
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
+    for _ in 0..<29 {
+      connection.receive("x")
+      connection.wait(1)
+    }
+    #expect(connection.rejections.isEmpty)
+    connection.wait(2)
+    #expect(connection.rejections == [.requestTimeout])
+    #expect(connection.answer.hasPrefix("HTTP/1.1 408 "))
+    #expect(connection.clientGone > 0)
+  }
+
+  @Test("a large body has longer: a second for each MiB")
+  func largeBodyHasLonger() throws {
+    let connection = try Connection(maxBody: 20 << 20)
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: \(10 << 20)\r\n\r\n")
+    connection.wait(39)
+    #expect(connection.rejections.isEmpty)
+    connection.wait(1)
+    #expect(connection.rejections == [.requestTimeout])
+  }
+
+  @Test("a chunked body earns its time by what has come")
+  func chunkedBodyTime() throws {
+    let connection = try Connection(maxBody: 20 << 20)
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    let mebibyte = String(repeating: "x", count: 1 << 20)
+    connection.receive("100000\r\n\(mebibyte)\r\n100000\r\n\(mebibyte)\r\n")
+    connection.wait(31)
+    #expect(connection.rejections.isEmpty)
+    connection.wait(1)
+    #expect(connection.rejections == [.requestTimeout])
+  }
+
+  @Test("a declared body that is too large is refused before it is sent")
+  func declaredTooLarge() throws {
+    let connection = try Connection(maxBody: 100)
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 101\r\n\r\n")
+    #expect(connection.rejections == [.requestTooLarge])
+    #expect(connection.answer.hasPrefix("HTTP/1.1 413 "))
+    #expect(connection.parts.isEmpty)
+  }
+
+  @Test("a chunked body is refused at the byte that is too many, and the rest thrown away")
+  func chunkedTooLarge() throws {
+    let connection = try Connection(maxBody: 4)
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    connection.receive("4\r\nabcd\r\n")
+    #expect(connection.rejections.isEmpty)
+    connection.receive("1\r\ne\r\n")
+    #expect(connection.rejections == [.requestTooLarge])
+    let seen = connection.parts.count
+    connection.receive("1\r\ne\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+    #expect(connection.parts.isEmpty)
+    #expect(seen == 2)
+    #expect(connection.answer.ranges(of: "HTTP/1.1").count == 1)
+  }
+
+  @Test("headers that are too large or too many are 431")
+  func headersTooLarge() throws {
+    let large = try Connection()
+    large.receive("GET / HTTP/1.1\r\nx: \(String(repeating: "x", count: 2_000))\r\n\r\n")
+    #expect(large.rejections == [.headersTooLarge])
+    #expect(large.answer.hasPrefix("HTTP/1.1 431 "))
+    let many = try Connection()
+    many.receive(
+      "GET / HTTP/1.1\r\n" + (0..<20).map { "x\($0): y\r\n" }.joined() + "\r\n")
+    #expect(many.rejections == [.headersTooLarge])
+  }
+
+  @Test("what is not HTTP is 400 in the OpenAI shape, and the connection ends")
+  func notHTTP() throws {
+    let connection = try Connection()
+    connection.receive("\u{16}\u{3}\u{1} hello\r\n\r\n")
+    #expect(connection.rejections == [.invalidRequest])
+    let answer = connection.answer
+    #expect(answer.hasPrefix("HTTP/1.1 400 "))
+    #expect(answer.contains("\"type\":\"invalid_request_error\""))
+    connection.wait(2)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test("in the middle of an answer nothing is written into it: the connection is cut")
+  func noAnswerInAnAnswer() throws {
+    let connection = try Connection()
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
+    let head = HTTPResponseHead(version: .http1_1, status: .ok)
+    connection.channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
+    _ = connection.answer
+    connection.wait(31)
+    #expect(connection.answer.isEmpty)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test("what the application writes after a refusal goes nowhere")
+  func writesAfterRefusal() throws {
+    let connection = try Connection()
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n")
+    connection.wait(31)
+    _ = connection.answer
+    connection.respond()
+    #expect(connection.answer.isEmpty)
+    // Its closing waits until the client had time to read.
+    connection.channel.close(promise: nil)
+    #expect(connection.channel.isActive)
+    connection.wait(2)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test("a client that hangs up in mid-request is reported")
+  func hangsUp() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    #expect(connection.clientGone == 0)
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    #expect(connection.clientGone == 1)
+  }
+
+  @Test("a client that asks first is told to go on")
+  func expectContinue() throws {
+    let connection = try Connection()
+    connection.receive(
+      "POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+    #expect(connection.answer.hasPrefix("HTTP/1.1 100 "))
+    connection.receive("x")
+    connection.respond()
+    #expect(connection.answer.hasPrefix("HTTP/1.1 200 "))
+  }
+
+  @Test("after our half of the connection is closed the client cannot keep it open")
+  func linger() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    connection.respond()
+    connection.channel.close(mode: .output, promise: nil)
+    connection.wait(1)
+    #expect(connection.channel.isActive)
+    connection.wait(1)
+    #expect(!connection.channel.isActive)
+  }
+}

@@ -1,0 +1,234 @@
+import ClusterModel
+import ClusterTesting
+import Store
+import Testing
+
+/// Both stores keep the same promises.
+@Suite("A log store", .mongoServer, .timeLimit(.minutes(2)))
+struct LogStoreTests {
+  enum Backend: String, CaseIterable, CustomTestStringConvertible {
+    case sqlite, mongodb
+    var testDescription: String { rawValue }
+  }
+
+  /// Hands `body` an empty store.
+  private func withStore(
+    _ backend: Backend, retention: Retention = .standard,
+    _ body: (any LogStore) async throws -> Void
+  ) async throws {
+    let scratch = try Scratch()
+    let store: any LogStore =
+      switch backend {
+      case .sqlite: try SQLiteLogStore(path: scratch.path("log.sqlite"), retention: retention)
+      case .mongodb:
+        try MongoLogStore(
+          uri: try MongoServer.freshDatabase(), retention: retention, patience: .seconds(20))
+      }
+    try await store.prepare()
+    try await body(store)
+    await store.close()
+    withExtendedLifetime(scratch) {}
+  }
+
+  /// The year 2096: a MongoDB server drops by itself what is too old, and must find nothing.
+  private static let base: UInt64 = 4_000_000_000_000_000
+
+  private static let trace = TraceID(high: 0xFEDC_BA98_7654_3210, low: 1)
+  private static let otherTrace = TraceID(high: 0, low: UInt64.max)
+
+  @Test("gives back every member of a record as it was", arguments: Backend.allCases)
+  func roundTrip(_ backend: Backend) async throws {
+    let log = LogRecord(
+      timeUnixMicroseconds: Self.base + 123_456, level: "warning", service: "gateway",
+      message: "naïve 🎼 {\"quoted\"} 'n' \u{FFFD} $where", trace: Self.trace,
+      attributes: [
+        Attribute("k", "1"), Attribute("k", "2"), Attribute("", ""), Attribute("a.b", "$"),
+      ])
+    let bare = LogRecord(
+      timeUnixMicroseconds: Self.base, level: "info", service: "", message: "")
+    let span = SpanRecord(
+      trace: Self.trace, span: SpanID(.max), parent: SpanID(1 << 63), service: "planner",
+      name: "plan", startUnixMicroseconds: Self.base + 1, durationMicroseconds: 7,
+      failed: true, attributes: [Attribute("host", "h:1")])
+    let request = RequestRecord(
+      trace: Self.trace, timeUnixMicroseconds: Self.base + 3,
+      endpoint: "/v1/chat/completions", model: "tutti/ensemble", pattern: "tutti/ensemble",
+      stream: true, status: 502, errorCode: "upstream_failed", host: "127.0.0.1:1",
+      usage: Usage(promptTokens: 5_000_000_000, completionTokens: 2, estimated: true),
+      firstTokenMilliseconds: 12, totalMilliseconds: 99)
+    try await withStore(backend) { store in
+      try await store.append([
+        TelemetryBatch(
+          service: "x", instance: "x-1", logs: [log, bare], spans: [span], requests: [request])
+      ])
+      #expect(try await store.logs(LogQuery()) == [log, bare])
+      #expect(try await store.spans(of: Self.trace) == [span])
+      #expect(try await store.requests(RequestQuery()) == [request])
+      #expect(try await store.spans(of: Self.otherTrace) == [])
+    }
+  }
+
+  @Test("shows a NUL as ␀ instead of ending the text there", arguments: Backend.allCases)
+  func nul(_ backend: Backend) async throws {
+    try await withStore(backend) { store in
+      let log = LogRecord(
+        timeUnixMicroseconds: Self.base, level: "info", service: "s", message: "a\0b",
+        attributes: [Attribute("k\0", "\0v")])
+      try await store.append([TelemetryBatch(service: "s", instance: "s-1", logs: [log])])
+      let kept = try await store.logs(LogQuery())
+      #expect(kept.map(\.message) == ["a␀b"])
+      #expect(kept.first?.attributes == [Attribute("k␀", "␀v")])
+    }
+  }
+
+  @Test("answers every combination of filters like a plain search", arguments: Backend.allCases)
+  func filters(_ backend: Backend) async throws {
+    var rng = SeededGenerator(seed: 11)
+    let traces: [TraceID?] = [nil, Self.trace, Self.otherTrace]
+    let services = ["gateway", "planner"]
+    let levels = LogSeverity.allCases
+    // Distinct times, shuffled, so that "newest first" has one answer.
+    let times = (1...120).map { Self.base + UInt64($0) * 1_000 }.shuffled(using: &rng)
+    let logs = times.map { time in
+      LogRecord(
+        timeUnixMicroseconds: time, level: levels.randomElement(using: &rng)!.rawValue,
+        service: services.randomElement(using: &rng)!, message: "at \(time)",
+        trace: traces.randomElement(using: &rng)!)
+    }
+    try await withStore(backend) { store in
+      try await store.append([
+        TelemetryBatch(service: "a", instance: "a-1", logs: Array(logs[..<50])),
+        TelemetryBatch(service: "b", instance: "b-1"),
+        TelemetryBatch(service: "b", instance: "b-1", logs: Array(logs[50...])),
+      ])
+      for trial in 0..<40 {
+        let query = LogQuery(
+          trace: traces.randomElement(using: &rng)!,
+          service: Bool.random(using: &rng) ? services.randomElement(using: &rng) : nil,
+          level: Bool.random(using: &rng) ? levels.randomElement(using: &rng) : nil,
+          sinceUnixMicroseconds: Bool.random(using: &rng) ? times.randomElement(using: &rng) : nil,
+          limit: Int.random(in: 1...130, using: &rng))
+        let expected = logs.filter { log in
+          (query.trace == nil || log.trace == query.trace)
+            && (query.service == nil || log.service == query.service)
+            && (query.level == nil || LogSeverity(rawValue: log.level)! >= query.level!)
+            && log.timeUnixMicroseconds >= query.sinceUnixMicroseconds ?? 0
+        }.sorted { $0.timeUnixMicroseconds > $1.timeUnixMicroseconds }.prefix(query.limit)
+        #expect(try await store.logs(query) == Array(expected), "trial \(trial): \(query)")
+      }
+    }
+  }
+
+  private static func request(_ trace: TraceID, at time: UInt64) -> RequestRecord {
+    RequestRecord(
+      trace: trace, timeUnixMicroseconds: time, endpoint: "/v1/completions", model: "m",
+      pattern: "direct", stream: false, status: 200, totalMilliseconds: 1)
+  }
+
+  private static func span(_ id: UInt64, at start: UInt64) -> SpanRecord {
+    SpanRecord(
+      trace: trace, span: SpanID(id), parent: .none, service: "s", name: "n",
+      startUnixMicroseconds: start, durationMicroseconds: 1)
+  }
+
+  @Test("lists requests newest first, by trace and since a time", arguments: Backend.allCases)
+  func requests(_ backend: Backend) async throws {
+    try await withStore(backend) { store in
+      let old = Self.request(Self.trace, at: Self.base + 10)
+      let new = Self.request(Self.otherTrace, at: Self.base + 20)
+      try await store.append([TelemetryBatch(service: "g", instance: "g", requests: [old, new])])
+      #expect(try await store.requests(RequestQuery()) == [new, old])
+      #expect(try await store.requests(RequestQuery(limit: 1)) == [new])
+      #expect(try await store.requests(RequestQuery(trace: Self.trace)) == [old])
+      #expect(
+        try await store.requests(RequestQuery(sinceUnixMicroseconds: Self.base + 11)) == [new])
+      #expect(try await store.requests(RequestQuery(sinceUnixMicroseconds: Self.base + 21)) == [])
+    }
+  }
+
+  @Test("lists the spans of a trace by their start", arguments: Backend.allCases)
+  func spans(_ backend: Backend) async throws {
+    try await withStore(backend) { store in
+      let spans = [
+        Self.span(1, at: Self.base + 30), Self.span(2, at: Self.base + 10),
+        Self.span(3, at: Self.base + 20),
+      ]
+      try await store.append([TelemetryBatch(service: "g", instance: "g", spans: spans)])
+      #expect(try await store.spans(of: Self.trace).map(\.span.value) == [2, 3, 1])
+    }
+  }
+
+  @Test("drops what is older than its age", arguments: Backend.allCases)
+  func age(_ backend: Backend) async throws {
+    let retention = Retention(maximumRecords: 1_000, maximumAge: .seconds(10))
+    let now = Self.base
+    let stale = now - 10_000_001
+    let fresh = now - 10_000_000
+    try await withStore(backend, retention: retention) { store in
+      try await store.append([
+        TelemetryBatch(
+          service: "g", instance: "g",
+          logs: [stale, fresh].map {
+            LogRecord(timeUnixMicroseconds: $0, level: "info", service: "g", message: "")
+          },
+          spans: [Self.span(1, at: stale), Self.span(2, at: fresh)],
+          requests: [Self.request(Self.trace, at: stale), Self.request(Self.trace, at: fresh)])
+      ])
+      try await store.applyRetention(nowUnixMicroseconds: now)
+      #expect(try await store.logs(LogQuery()).map(\.timeUnixMicroseconds) == [fresh])
+      #expect(try await store.spans(of: Self.trace).map(\.span.value) == [2])
+      #expect(try await store.requests(RequestQuery()).map(\.timeUnixMicroseconds) == [fresh])
+    }
+  }
+
+  @Test("keeps the newest of too many", arguments: Backend.allCases)
+  func count(_ backend: Backend) async throws {
+    let retention = Retention(maximumRecords: 3, maximumAge: .seconds(1_000_000))
+    let base = Self.base
+    try await withStore(backend, retention: retention) { store in
+      let times = (0..<10).map { base + UInt64($0) }
+      try await store.append([
+        TelemetryBatch(
+          service: "g", instance: "g", spans: times.map { Self.span($0, at: $0) },
+          requests: times.map { Self.request(Self.trace, at: $0) })
+      ])
+      try await store.applyRetention(nowUnixMicroseconds: base + 10)
+      let newest = Array(times.suffix(3))
+      #expect(
+        try await store.requests(RequestQuery()).map(\.timeUnixMicroseconds) == newest.reversed())
+      #expect(try await store.spans(of: Self.trace).map(\.startUnixMicroseconds) == newest)
+      try await store.applyRetention(nowUnixMicroseconds: base + 10)
+      #expect(try await store.requests(RequestQuery()).count == 3)
+    }
+  }
+
+  @Test("loses nothing to writers and readers at once", arguments: Backend.allCases)
+  func concurrent(_ backend: Backend) async throws {
+    try await withStore(backend) { store in
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for writer in 0..<8 {
+          group.addTask {
+            let logs = (0..<25).map {
+              LogRecord(
+                timeUnixMicroseconds: Self.base + UInt64(writer * 25 + $0), level: "info",
+                service: "w", message: "\(writer * 25 + $0)")
+            }
+            try await store.append([TelemetryBatch(service: "w", instance: "w", logs: logs)])
+          }
+          group.addTask { _ = try await store.logs(LogQuery(service: "w", limit: 10)) }
+        }
+        try await group.waitForAll()
+      }
+      let kept = try await store.logs(LogQuery(limit: 1_000))
+      #expect(kept.map(\.message) == (0..<200).reversed().map { "\($0)" })
+    }
+  }
+
+  @Test(
+    "a limit is never less than one or more than a thousand",
+    arguments: [-1, 0, 1, 5, 1_000, Int.max])
+  func limits(_ limit: Int) {
+    #expect(LogQuery.limits.contains(LogQuery(limit: limit).limit))
+    #expect(RequestQuery(limit: limit).limit == LogQuery(limit: limit).limit)
+  }
+}

@@ -1,0 +1,152 @@
+import ClusterModel
+import Foundation
+import Store
+import Testing
+
+@Suite("A store that cannot work says why")
+struct StoreFaultTests {
+  private func failure(_ body: () async throws -> Void) async -> Failure? {
+    do {
+      try await body()
+      return nil
+    } catch {
+      return error as? Failure
+    }
+  }
+
+  @Test(
+    "MongoDB that is not there is named, with what to do, and without the password",
+    .timeLimit(.minutes(1)))
+  func unreachable() async throws {
+    // Nothing listens on port 1.
+    let store = try MongoLogStore(
+      uri: "mongodb://me:hunter2@127.0.0.1:1/logs", patience: .milliseconds(200))
+    let failure = try #require(await failure { try await store.prepare() })
+    #expect(failure.code == .storeUnreachable)
+    #expect(failure.message.contains("127.0.0.1:1"))
+    #expect(failure.message.contains("TUTTI_MONGODB_URI"))
+    #expect(!failure.message.contains("hunter2"))
+    let log = LogRecord(timeUnixMicroseconds: 1, level: "info", service: "s", message: "m")
+    let append = await self.failure {
+      try await store.append([TelemetryBatch(service: "s", instance: "s", logs: [log])])
+    }
+    #expect(append?.code == .storeUnreachable)
+  }
+
+  @Test("an address that is none is refused without being quoted")
+  func address() async throws {
+    let failure = try #require(
+      await failure { _ = try MongoLogStore(uri: "mango://me:hunter2@host") })
+    #expect(failure.code == .storeMisconfigured)
+    #expect(!failure.message.contains("hunter2"))
+  }
+
+  @Test("a damaged file is refused and left as it is", arguments: ["logs", "hosts"])
+  func damaged(_ kind: String) async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("damaged.sqlite")
+    let bytes = Data((0..<8_192).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+    try bytes.write(to: URL(fileURLWithPath: path))
+    let failure = try #require(await failure { try open(kind, path) })
+    #expect(failure.code == .storeDamaged)
+    #expect(failure.message.contains(path))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == bytes)
+  }
+
+  @Test("a hosts file damaged in the middle is found at the start")
+  func damagedInside() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("hosts.sqlite")
+    let store = try HostStore(path: path)
+    for index in 0..<400 {
+      try await store.save(Host(id: HostID("host-\(index)"), url: "http://10.0.0.1:\(index + 1)"))
+    }
+    await store.close()
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    #expect(bytes.count > 16_384)
+    bytes.replaceSubrange(8_192..<12_288, with: Data(repeating: 0xA5, count: 4_096))
+    try bytes.write(to: URL(fileURLWithPath: path))
+    let failure = try #require(await failure { _ = try HostStore(path: path) })
+    #expect(failure.code == .storeDamaged)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == bytes)
+  }
+
+  private func open(_ kind: String, _ path: String) throws {
+    if kind == "logs" { _ = try SQLiteLogStore(path: path) } else { _ = try HostStore(path: path) }
+  }
+
+  @Test("a file with migrations of a newer version is refused and keeps its rows")
+  func tooNew() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("registry.sqlite")
+    let hosts = try HostStore(path: path)
+    try await hosts.save(Host(id: "a", url: "http://a"))
+    await hosts.close()
+    // The log store knows none of the host store's migrations: to it, this file is from the future.
+    let failure = try #require(await failure { _ = try SQLiteLogStore(path: path) })
+    #expect(failure.code == .storeTooNew)
+    #expect(failure.message.contains(path))
+    #expect(try await HostStore(path: path).hosts().map(\.id) == ["a"])
+  }
+
+  @Test("a directory that is missing is named")
+  func missingDirectory() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("not/there.sqlite")
+    let failure = try #require(await failure { _ = try SQLiteLogStore(path: path) })
+    #expect(failure.code == .storeUnreachable)
+    #expect(failure.message.contains(path))
+  }
+
+  @Test("a path of 200 characters works, and the file is for its owner only")
+  func longPath() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path(String(repeating: "x", count: 200))
+    _ = try SQLiteLogStore(path: path)
+    let attributes = try FileManager.default.attributesOfItem(atPath: path)
+    #expect(attributes[.posixPermissions] as? Int == 0o600)
+  }
+}
+
+@Suite("The registry's hosts on disk")
+struct HostStoreTests {
+  @Test("come back in their order, as an admin set them, without what was only reported")
+  func survive() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("registry.sqlite")
+    let first = Host(
+      id: "b", url: "http://127.0.0.1:1", tier: .fallback, trust: .local, state: .ready,
+      reason: "", models: [ModelOffer(id: "m")], slots: 4, version: "9", probeMilliseconds: 3,
+      pricePerMillion: 250)
+    let second = Host(id: "a", url: "https://x.example/api", state: .suspended)
+    let store = try HostStore(path: path)
+    try await store.save(first)
+    try await store.save(second)
+    try await store.save(Host(id: "c", url: "http://c"))
+    try await store.remove("c")
+    try await store.remove("never there")
+    await store.close()
+
+    let hosts = try await HostStore(path: path).hosts()
+    #expect(hosts.map(\.id) == ["b", "a"])
+    #expect(
+      hosts.first
+        == Host(
+          id: "b", url: "http://127.0.0.1:1", tier: .fallback, trust: .local, slots: 4,
+          pricePerMillion: 250))
+    #expect(hosts.last?.state == .suspended)
+  }
+
+  @Test("a later save replaces the earlier one in its place")
+  func replace() async throws {
+    let scratch = try Scratch()
+    let store = try HostStore(path: scratch.path("registry.sqlite"))
+    try await store.save(Host(id: "a", url: "http://a"))
+    try await store.save(Host(id: "b", url: "http://b"))
+    try await store.save(Host(id: "a", url: "http://a", trust: .trusted, state: .suspended))
+    let hosts = try await store.hosts()
+    #expect(hosts.map(\.id) == ["a", "b"])
+    #expect(hosts[0].trust == .trusted)
+    #expect(hosts[0].state == .suspended)
+  }
+}

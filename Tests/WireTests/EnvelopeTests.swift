@@ -1,0 +1,128 @@
+import ClusterModel
+import Testing
+import Wire
+
+@Suite("Envelope")
+struct EnvelopeTests {
+  @Test("every kind of message is the same after a round trip", arguments: Samples.all.map(\.name))
+  func roundTrip(name: String) throws {
+    let envelope = try #require(Samples.all.first { $0.name == name }).envelope
+    #expect(try Envelope(decoding: envelope.encoded()) == envelope)
+  }
+
+  @Test("every shape is the same after a round trip", arguments: Envelope.Shape.allCases)
+  func shapes(shape: Envelope.Shape) throws {
+    var envelope = Samples.everything
+    envelope.shape = shape
+    #expect(try Envelope(decoding: envelope.encoded()).shape == shape)
+  }
+
+  @Test("a deadline of less than a millisecond is still a deadline")
+  func shortDeadline() throws {
+    var envelope = Samples.everything
+    envelope.remaining = .microseconds(3)
+    #expect(try Envelope(decoding: envelope.encoded()).remaining == .milliseconds(1))
+    envelope.remaining = nil
+    #expect(try Envelope(decoding: envelope.encoded()).remaining == nil)
+  }
+
+  @Test("text with NULs survives, text that is not UTF-8 is refused")
+  func text() throws {
+    var envelope = Samples.everything
+    envelope.body = .failure(Failure(.overloaded, "\u{0}\u{0}x\u{0}"))
+    let bytes = try envelope.encoded()
+    #expect(try Envelope(decoding: bytes).body == envelope.body)
+
+    let x = try #require(bytes.lastIndex(of: UInt8(ascii: "x")))
+    var broken = bytes
+    broken[x] = 0xC3
+    #expect(throws: WireError.invalidText(field: "Failure.message")) {
+      try Envelope(decoding: broken)
+    }
+  }
+
+  @Test("a frame over the limit is refused before it is read")
+  func size() throws {
+    let limits = WireLimits(frameBytes: 100, elements: 10)
+    #expect(throws: WireError.tooLarge(bytes: 101, limit: 100)) {
+      try Envelope(decoding: [UInt8](repeating: 0, count: 101), limits: limits)
+    }
+    #expect(throws: WireError.tooLarge(bytes: 10 << 20, limit: 1 << 20)) {
+      try Envelope(decoding: [UInt8](repeating: 0, count: 10 << 20))
+    }
+    #expect(throws: WireError.malformed("empty")) { try Envelope(decoding: []) }
+  }
+
+  @Test("elements are counted before anything is allocated for them")
+  func elementCount() throws {
+    func table(_ count: Int) throws -> [UInt8] {
+      try Envelope(
+        messageID: 1, shape: .publish, sender: PeerID(name: "r", incarnation: 1),
+        body: .peerTable(PeerTable(epoch: 1, revision: 1, peers: []))
+      ).encoded() + Fields.message(32, Array(repeating: [0x1A, 0x00], count: count).flatMap { $0 })
+    }
+    // The sample's own, empty table comes first, so this is the field twice.
+    #expect(throws: WireError.malformed("a field twice")) { try Envelope(decoding: table(1)) }
+
+    let many =
+      Fields.header
+      + Fields.message(32, Array(repeating: [0x1A, 0x00], count: 200_000).flatMap { $0 })
+    #expect(throws: WireError.tooManyElements(limit: 1 << 16)) { try Envelope(decoding: many) }
+    let few = Fields.header + Fields.message(32, [0x1A, 0x00])
+    #expect(throws: WireError.missing(field: "Peer.name")) { try Envelope(decoding: few) }
+  }
+
+  @Test("a few unknown fields are a newer sender, many are garbage")
+  func unknownFields() throws {
+    let known = try Samples.everything.encoded()
+    let unknown = Fields.varint(1_000 << 3 | 0) + Fields.varint(5)
+    #expect(try Envelope(decoding: known + unknown) == Samples.everything)
+    let many = known + Array(repeating: unknown, count: 1_000).flatMap { $0 }
+    #expect(throws: WireError.tooManyElements(limit: 64)) { try Envelope(decoding: many) }
+  }
+
+  @Test("what has no meaning here is refused by name")
+  func unknownValues() throws {
+    let version = Fields.varint(1 << 3) + Fields.varint(2)
+    #expect(throws: WireError.unsupportedVersion(2)) { try Envelope(decoding: version) }
+    let shape =
+      Fields.varint(1 << 3) + [1] + Fields.varint(4 << 3) + [99] + Fields.message(5, [65])
+    #expect(throws: WireError.unknownValue(field: "Envelope.shape")) {
+      try Envelope(decoding: shape)
+    }
+    #expect(throws: WireError.unknownValue(field: "Envelope.body")) {
+      try Envelope(decoding: Fields.header)
+    }
+    let nobody = Fields.varint(1 << 3) + [1] + Fields.varint(4 << 3) + [1] + Fields.message(21, [])
+    #expect(throws: WireError.missing(field: "Envelope.sender")) { try Envelope(decoding: nobody) }
+  }
+
+  @Test("a sealed frame is the same after a round trip")
+  func sealed() throws {
+    let frame = SealedFrame(
+      sender: PeerID(name: "a\u{0}é", incarnation: 5), counter: .max, ciphertext: [1, 0, 255])
+    #expect(try SealedFrame(decoding: frame.encoded()) == frame)
+    #expect(throws: WireError.self) { try SealedFrame(decoding: Samples.everything.encoded()) }
+    #expect(throws: WireError.malformed("empty")) { try SealedFrame(decoding: []) }
+  }
+}
+
+/// Pieces of protobuf's wire format.
+enum Fields {
+  /// Version, shape and sender of an envelope without a body.
+  static let header = varint(1 << 3) + [1] + varint(4 << 3) + [1] + message(5, [65])
+
+  static func varint(_ value: UInt64) -> [UInt8] {
+    var value = value
+    var bytes: [UInt8] = []
+    while value > 127 {
+      bytes.append(UInt8(value & 127) | 128)
+      value >>= 7
+    }
+    return bytes + [UInt8(value)]
+  }
+
+  static func message(_ number: UInt64, _ content: [UInt8]) -> [UInt8] {
+    varint(number << 3 | 2) + varint(UInt64(content.count)) + content
+  }
+}

@@ -1,0 +1,171 @@
+import ClusterModel
+import Wire
+
+/// One envelope for everything that the bus carries. `golden.py` says the same in protobuf's text
+/// format, so that an independent implementation reads and writes them too.
+enum Samples {
+  static let all: [(name: String, envelope: Envelope)] =
+    bodies.map { name, body in
+      (
+        name,
+        Envelope(
+          messageID: 7, shape: .call, sender: PeerID(name: "gateway-1", incarnation: 11), body: body
+        )
+      )
+    } + [("everything", everything)]
+
+  /// Every field of the envelope itself.
+  static let everything = Envelope(
+    messageID: .max, correlationID: 1 << 63, shape: .item,
+    sender: PeerID(name: "agent-é", incarnation: .max), toIncarnation: 1,
+    remaining: .milliseconds(59_999), sequence: .max,
+    trace: TraceContext(
+      trace: TraceID(high: 0x0011_2233_4455_6677, low: 0x8899_aabb_ccdd_eeff), span: SpanID(0xabcd)),
+    idempotencyKey: [0, 255, 1], body: .ack)
+
+  /// Text with a NUL in the middle, several bytes to a character, and a line end.
+  static let text = "a\u{0}b é 漢 🎻\n"
+
+  private static let host = Host(
+    id: "h1", url: "http://127.0.0.1:11434", tier: .fallback, trust: .local, state: .ready,
+    reason: "", models: [ModelOffer(id: "m1", contextTokens: 8_192), ModelOffer(id: "m2")],
+    slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40)
+
+  private static let peer = Peer(
+    id: PeerID(name: "planner-1", incarnation: 12), service: .planner, mailbox: "ipc:///run/p",
+    publisher: "ipc:///run/p.pub", version: "0.1.0", ttl: .seconds(5))
+
+  private static let plan = Plan(
+    id: "plan-1", pattern: "tutti/ensemble",
+    tasks: [
+      PlanTask(id: "p1", role: .research, model: "m1", maxTokens: 64, temperatureMilli: 0, seed: 3),
+      PlanTask(
+        id: "sink", role: .coordinator, instruction: text,
+        inputs: [Edge(from: "p1", name: "Answer 1")], merge: .synthesise, onFailure: .skip,
+        quorum: 1, deadline: .milliseconds(1_500)),
+    ], sink: "sink", seed: 5, deadline: .seconds(60))
+
+  private static let conversation = Conversation(
+    messagesJSON: Array(#"[{"role":"user","content":"é"}]"#.utf8),
+    parameters: [Conversation.Parameter(name: "stop", json: Array(#"["\n"]"#.utf8))])
+
+  private static let report = TaskReport(
+    host: "h1", model: "m1", usage: Usage(promptTokens: 10, completionTokens: 20, estimated: true),
+    firstTokenMilliseconds: 30, totalMilliseconds: 400, finishReason: "stop", output: text)
+
+  private static let began = TaskBegan(host: "h1", model: "m1", firstTokenMilliseconds: 30)
+
+  private static let trace = TraceID(high: 1, low: 2)
+
+  private static let bodies: [(String, Body)] = [
+    ("failure", .failure(Failure(.overloaded, text, retryAfter: .milliseconds(250)))),
+    ("ack", .ack),
+    ("fragment", .fragment(Body.Fragment(index: 1, count: 2, data: [0, 1, 255]))),
+    ("hello", .hello(peer)),
+    ("goodbye", .goodbye(PeerID(name: "planner-1", incarnation: 12))),
+    (
+      "peer_table",
+      .peerTable(
+        PeerTable(
+          epoch: 9, revision: 4,
+          peers: [
+            peer,
+            Peer(
+              id: PeerID(name: "x", incarnation: 1), service: .other("later"),
+              mailbox: "tcp://10.0.0.1:7400", version: "9", ttl: .milliseconds(1)),
+          ]))
+    ),
+    ("host_table_request", .hostTableRequest),
+    ("host_table", .hostTable(HostTable(epoch: 9, revision: 5, hosts: [host]))),
+    (
+      "plan_request",
+      .planRequest(
+        PlanRequest(
+          pattern: "tutti/ensemble", query: text, models: ["m1"], members: 3, rounds: 2, quorum: 2,
+          seed: .max, maxTokens: 100, available: ["m1", "m2"], budgetTokens: 1 << 40,
+          dataPolicy: .trusted))
+    ),
+    ("plan", .plan(plan)),
+    (
+      "run_plan",
+      .runPlan(
+        PlanOrder(
+          plan: plan, conversation: conversation, finished: ["p1": report], dataPolicy: .local))
+    ),
+    (
+      "plan_event_started",
+      .planEvent(.started(task: "p1", role: .critic, agent: "agent-critic-1", attempt: 2))
+    ),
+    ("plan_event_first_token", .planEvent(.firstToken(task: "p1", began))),
+    (
+      "plan_event_ended",
+      .planEvent(
+        .ended(
+          TaskEnded(
+            task: "p1", role: .code, agent: "agent-code-1", status: .degraded, reason: "one input",
+            report: report)))
+    ),
+    (
+      "plan_event_failed",
+      .planEvent(.ended(TaskEnded(task: "p1", role: .creative, agent: "", status: .failed)))
+    ),
+    ("plan_event_delta", .planEvent(.delta(TaskDelta(text: text)))),
+    (
+      "plan_event_finished",
+      .planEvent(
+        .finished(
+          PlanFinished(
+            finishReason: "length", usage: Usage(promptTokens: 1, completionTokens: 2),
+            sinkUsage: .zero)))
+    ),
+    (
+      "run_task",
+      .runTask(
+        TaskOrder(
+          plan: "plan-1", task: plan.tasks[1], conversation: conversation,
+          inputs: [TaskOrder.NamedInput(name: "Answer 1", text: text)], isSink: true,
+          dataPolicy: .any, avoidHosts: ["h2", "h3"]))
+    ),
+    ("task_event_began", .taskEvent(.began(began))),
+    (
+      "task_event_delta",
+      .taskEvent(.delta(TaskDelta(text: "", deltaJSON: Array(#"{"tool_calls":[]}"#.utf8))))
+    ),
+    ("task_event_finished", .taskEvent(.finished(report))),
+    (
+      "telemetry",
+      .telemetry(
+        TelemetryBatch(
+          service: "gateway", instance: "gateway-1",
+          logs: [
+            LogRecord(
+              timeUnixMicroseconds: 1_700_000_000_000_000, level: "info", service: "gateway",
+              message: text, trace: trace, attributes: [Attribute("k", "v")]),
+            LogRecord(timeUnixMicroseconds: 1, level: "error", service: "gateway", message: ""),
+          ],
+          spans: [
+            SpanRecord(
+              trace: trace, span: SpanID(3), parent: SpanID(4), service: "gateway", name: "infer",
+              startUnixMicroseconds: 5, durationMicroseconds: 6, failed: true,
+              attributes: [Attribute("host", "h1")])
+          ],
+          requests: [
+            RequestRecord(
+              trace: trace, timeUnixMicroseconds: 7, endpoint: "/v1/chat/completions",
+              model: "tutti/fast", pattern: "direct", stream: true, status: 499,
+              errorCode: "cancelled", host: "h1",
+              usage: Usage(promptTokens: 8, completionTokens: 9, estimated: true),
+              firstTokenMilliseconds: 10, totalMilliseconds: 11)
+          ],
+          metrics: [
+            MetricFamily(
+              name: "tutti_requests_total", help: "Requests.", kind: .histogram,
+              samples: [
+                MetricFamily.Sample(
+                  suffix: "_bucket", labels: [Attribute("le", "+Inf")], value: 1.5),
+                MetricFamily.Sample(value: -0.25),
+              ])
+          ]))
+    ),
+  ]
+}

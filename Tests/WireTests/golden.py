@@ -1,0 +1,149 @@
+"""Golden frames: what the bus carries, as an independent protobuf implementation has it.
+
+    golden.py PROTO_DIR write OUT_DIR    writes NAME.bin for every sample
+    golden.py PROTO_DIR check IN_DIR     reads NAME.bin of every sample and compares
+
+Needs the `protobuf` package and `protoc` (both come with `make setup`).
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+TEXT = r'"a\000b é 漢 🎻\n"'
+TRACE = '"00000000000000010000000000000002"'
+
+PEER = r'''
+name: "planner-1" incarnation: 12 service: "planner" mailbox: "ipc:///run/p"
+publisher: "ipc:///run/p.pub" version: "0.1.0" ttl_ms: 5000
+'''
+
+PROPOSER = r'''
+id: "p1" role: "research" merge: "none" on_failure: "fail" model: "m1" max_tokens: 64
+temperature_milli: 0 seed: 3
+'''
+
+SINK = rf'''
+id: "sink" role: "coordinator" instruction: {TEXT} inputs {{ from: "p1" name: "Answer 1" }}
+merge: "synthesise" on_failure: "skip" quorum: 1 deadline_ms: 1500 temperature_milli: -1
+'''
+
+PLAN = f'''
+id: "plan-1" pattern: "tutti/ensemble" tasks {{ {PROPOSER} }} tasks {{ {SINK} }} sink: "sink"
+seed: 5 deadline_ms: 60000
+'''
+
+CONVERSATION = r'''
+messages_json: '[{"role":"user","content":"é"}]' parameters { name: "stop" json: '["\\n"]' }
+'''
+
+REPORT = f'''
+host: "h1" model: "m1" usage {{ prompt_tokens: 10 completion_tokens: 20 estimated: true }}
+first_token_ms: 30 total_ms: 400 finish_reason: "stop" output: {TEXT}
+'''
+
+BEGAN = 'host: "h1" model: "m1" first_token_ms: 30'
+
+BODIES = {
+    "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 }}',
+    "ack": "ack {}",
+    "fragment": r'fragment { index: 1 count: 2 data: "\000\001\377" }',
+    "hello": f"hello {{ peer {{ {PEER} }} }}",
+    "goodbye": 'goodbye { name: "planner-1" incarnation: 12 }',
+    "peer_table": f'''peer_table {{ epoch: 9 revision: 4 peers {{ {PEER} }} peers {{
+        name: "x" incarnation: 1 service: "later" mailbox: "tcp://10.0.0.1:7400" version: "9"
+        ttl_ms: 1 }} }}''',
+    "host_table_request": "host_table_request {}",
+    "host_table": '''host_table { epoch: 9 revision: 5 hosts {
+        id: "h1" url: "http://127.0.0.1:11434" dialect: "openai" tier: "fallback" trust: "local"
+        state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
+        slots: 2 version: "b1" probe_ms: 3 price_per_million: 40 } }''',
+    "plan_request": f'''plan_request {{ pattern: "tutti/ensemble" query: {TEXT} models: "m1"
+        members: 3 rounds: 2 quorum: 2 seed: 18446744073709551615 max_tokens: 100
+        available: "m1" available: "m2" budget_tokens: 1099511627776 data_policy: "trusted" }}''',
+    "plan": f"plan {{ {PLAN} }}",
+    "run_plan": f'''run_plan {{ plan {{ {PLAN} }} conversation {{ {CONVERSATION} }}
+        finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local" }}''',
+    "plan_event_started": '''plan_event { started {
+        task: "p1" role: "critic" agent: "agent-critic-1" attempt: 2 } }''',
+    "plan_event_first_token": f'''plan_event {{ first_token {{
+        task: "p1" began {{ {BEGAN} }} }} }}''',
+    "plan_event_ended": f'''plan_event {{ ended {{ task: "p1" role: "code" agent: "agent-code-1"
+        status: TASK_STATUS_DEGRADED reason: "one input" report {{ {REPORT} }} }} }}''',
+    "plan_event_failed": '''plan_event { ended {
+        task: "p1" role: "creative" status: TASK_STATUS_FAILED } }''',
+    "plan_event_delta": f"plan_event {{ delta {{ text: {TEXT} }} }}",
+    "plan_event_finished": '''plan_event { finished { finish_reason: "length"
+        usage { prompt_tokens: 1 completion_tokens: 2 } sink_usage {} } }''',
+    "run_task": f'''run_task {{ plan_id: "plan-1" task {{ {SINK} }}
+        conversation {{ {CONVERSATION} }} inputs {{ name: "Answer 1" text: {TEXT} }} is_sink: true
+        data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3" }}''',
+    "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
+    "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
+    "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",
+    "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
+        logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}
+          trace_id: {TRACE} attributes {{ key: "k" value: "v" }} }}
+        logs {{ time_unix_us: 1 level: "error" service: "gateway" }}
+        spans {{ trace_id: {TRACE} span_id: 3 parent_id: 4 service: "gateway" name: "infer"
+          start_unix_us: 5 duration_us: 6 failed: true attributes {{ key: "host" value: "h1" }} }}
+        requests {{ trace_id: {TRACE} time_unix_us: 7 endpoint: "/v1/chat/completions"
+          model: "tutti/fast" pattern: "direct" stream: true status: 499 error_code: "cancelled"
+          host: "h1" prompt_tokens: 8 completion_tokens: 9 tokens_estimated: true
+          first_token_ms: 10 total_ms: 11 }}
+        metrics {{ name: "tutti_requests_total" help: "Requests." kind: METRIC_KIND_HISTOGRAM
+          samples {{ suffix: "_bucket" labels {{ key: "le" value: "+Inf" }} value: 1.5 }}
+          samples {{ value: -0.25 }} }} }}''',
+}
+
+SAMPLES = {
+    name: 'version: 1 message_id: 7 shape: SHAPE_CALL sender: "gateway-1" '
+    f"sender_incarnation: 11 {body}"
+    for name, body in BODIES.items()
+}
+SAMPLES["everything"] = r'''
+version: 1 message_id: 18446744073709551615 correlation_id: 9223372036854775808
+shape: SHAPE_ITEM sender: "agent-é" sender_incarnation: 18446744073709551615 to_incarnation: 1
+remaining_ms: 59999 sequence: 4294967295
+trace {
+  trace_id: "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff" span_id: 43981
+}
+idempotency_key: "\000\377\001" ack {}
+'''
+
+
+def load_messages(proto_dir):
+    with tempfile.TemporaryDirectory() as generated:
+        files = sorted(str(path) for path in pathlib.Path(proto_dir).glob("tutti/v1/*.proto"))
+        subprocess.run(
+            ["protoc", f"--proto_path={proto_dir}", f"--python_out={generated}", *files], check=True)
+        sys.path.insert(0, generated)
+        from tutti.v1 import envelope_pb2
+        return envelope_pb2
+
+
+def main():
+    proto_dir, verb, folder = sys.argv[1:]
+    messages = load_messages(proto_dir)
+    from google.protobuf import text_format
+    failures = []
+    for name, text in SAMPLES.items():
+        expected = text_format.Parse(text, messages.Envelope())
+        path = pathlib.Path(folder) / f"{name}.bin"
+        if verb == "write":
+            path.write_bytes(expected.SerializeToString())
+        elif not path.exists():
+            failures.append(f"{name}: was not written")
+        else:
+            found = messages.Envelope.FromString(path.read_bytes())
+            if found != expected:
+                failures.append(f"{name}: expected\n{expected}\nfound\n{found}")
+    if verb == "check":
+        for path in pathlib.Path(folder).glob("*.bin"):
+            if path.stem not in SAMPLES:
+                failures.append(f"{path.stem}: is not in golden.py")
+    print("\n".join(failures) or f"{len(SAMPLES)} samples")
+    return 1 if failures else 0
+
+
+sys.exit(main())
