@@ -68,13 +68,24 @@ func tests(
     swiftSettings: strict)
 }
 
+let roles = ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"]
+
 let package = Package(
   name: "tutti",
   platforms: [.macOS(.v15)],
   products: [
+    .executable(name: "tutti", targets: ["CommandLineMain"]),
+    .executable(name: "tutti-gateway", targets: ["GatewayMain"]),
+    .executable(name: "tutti-registry", targets: ["RegistryMain"]),
+    .executable(name: "tutti-planner", targets: ["PlannerMain"]),
+    .executable(name: "tutti-dispatcher", targets: ["DispatcherMain"]),
+    .executable(name: "tutti-monitor", targets: ["MonitorMain"]),
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "Wire", "ClusterModel"]),
-  ],
+  ]
+    + roles.map {
+      .executable(name: "tutti-agent-\($0.lowercased())", targets: ["Agent\($0)Main"])
+    },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -135,7 +146,65 @@ let package = Package(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
       ["ClusterTesting", argumentParser]),
 
+    // Services: a pure Core and a Main each.
+    pure("GatewayCore", path: "Services/Gateway/Core", ["ClusterModel", "Text"]),
+    executable(
+      "GatewayMain", path: "Services/Gateway/Main",
+      [
+        "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
+        "Telemetry", "Text", "Wire", hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
+      ]),
+    pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel"]),
+    executable(
+      "RegistryMain", path: "Services/Registry/Main",
+      [
+        "RegistryCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire",
+        asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging, metrics, nioCore, nioHTTP1,
+        nioPosix,
+      ]),
+    pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel"]),
+    executable(
+      "PlannerMain", path: "Services/Planner/Main",
+      [
+        "PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire",
+        lifecycle, logging, metrics,
+      ]),
+    pure("DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel"]),
+    executable(
+      "DispatcherMain", path: "Services/Dispatcher/Main",
+      [
+        "DispatcherCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire",
+        lifecycle,
+        logging, metrics,
+      ]),
+    pure("AgentCore", path: "Services/Agents/Core", ["ClusterModel", "Text"]),
+    shell(
+      "AgentKit", path: "Services/Agents/Kit",
+      [
+        "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
+        "Telemetry", "Text", "Wire",
+        lifecycle, logging, metrics,
+      ]),
+    pure("MonitorCore", path: "Services/Monitor/Core", ["ClusterModel"]),
+    executable(
+      "MonitorMain", path: "Services/Monitor/Main",
+      [
+        "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire",
+        hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
+      ]),
+    pure("CommandLineCore", path: "Services/CommandLine/Core", ["ClusterModel"]),
+    shell(
+      "EmbeddedModel", path: "Services/CommandLine/EmbeddedModel", [],
+      exclude: ["requirements.txt"], resources: [.embedInCode("embedded_host.py")]),
+    executable(
+      "CommandLineMain", path: "Services/CommandLine/Main",
+      [
+        "CommandLineCore", "EmbeddedModel", "ClusterModel", "ServiceKit", argumentParser,
+        asyncHTTPClient, logging, nioCore, nioHTTP1,
+      ]),
+
     // Tests.
+    tests("HouseTests", [yams]),
     tests("ModelTests", ["ClusterModel", "Text"]),
     tests("WireTests", ["Wire", "ClusterModel", "ClusterTesting"], exclude: ["golden.py"]),
     tests(
@@ -151,5 +220,18 @@ let package = Package(
         httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded, nioHTTP1,
         nioPosix,
       ]),
+    tests(
+      "ServiceCoreTests",
+      [
+        "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
+        "CommandLineCore", "ClusterModel", "ClusterTesting", "Text",
+      ]),
+    tests(
+      "ClusterTests",
+      ["ClusterTesting", "ClusterModel", asyncHTTPClient, nioCore, nioHTTP1, logging],
+      exclude: ["openai_client.py", "bad_input.py"]),
   ]
+    + roles.map {
+      executable("Agent\($0)Main", path: "Services/Agents/\($0)", ["AgentCore", "AgentKit", "ClusterModel"])
+    }
 )

@@ -1,0 +1,36 @@
+# Two images from one file:
+#   --target tutti        every Tutti executable; docker-compose.yml gives each service its command
+#   --target model-host   a llama.cpp server with SmolLM2-135M-Instruct
+FROM swift:6.3-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends \
+      libnanomsg-dev libprotobuf-c-dev libmongoc-dev libsqlite3-dev pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Package.swift ./
+COPY Shared ./Shared
+COPY Services ./Services
+COPY Tests ./Tests
+RUN swift build -c release --static-swift-stdlib \
+    && mkdir /out \
+    && find .build/release/ -maxdepth 1 -type f -executable -name 'tutti*' \
+         ! -name 'tutti-faulty-host' -exec cp {} /out/ \;
+
+FROM debian:bookworm-slim AS tutti
+RUN apt-get update && apt-get install -y --no-install-recommends \
+      libnanomsg5 libprotobuf-c1 libmongoc-1.0-0 libsqlite3-0 ca-certificates curl \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --create-home --home-dir /var/lib/tutti tutti \
+    && chmod 0700 /var/lib/tutti
+COPY --from=build /out/ /usr/local/bin/
+USER tutti
+ENV TUTTI_DATA_DIR=/var/lib/tutti
+VOLUME /var/lib/tutti
+CMD ["tutti", "--help"]
+
+FROM python:3.11-slim-bookworm AS model-host
+COPY Services/CommandLine/EmbeddedModel/requirements.txt /tmp/requirements.txt
+RUN pip install --no-cache-dir --no-deps -r /tmp/requirements.txt \
+    && useradd --system --uid 10001 --create-home tutti
+COPY Services/CommandLine/EmbeddedModel/embedded_host.py /usr/local/bin/embedded_host.py
+USER tutti
+CMD ["python3", "/usr/local/bin/embedded_host.py", "--listen", "0.0.0.0", "--port", "8000"]

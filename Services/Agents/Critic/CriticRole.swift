@@ -1,0 +1,13 @@
+import AgentCore
+import ClusterModel
+
+extension CriticAgent {
+  /// Finds what is wrong with an answer. Cool, so that the same answer gets the same verdict.
+  static let role = Role(
+    name: .critic,
+    systemPrompt: """
+      You are a fair and exacting reviewer. Name what is wrong, what is missing and what is good, \
+      most important first, each with the reason and a correction. Be brief.
+      """,
+    profile: ParameterProfile(temperatureMilli: 200, topPMilli: 900, maxTokens: 512))
+}

@@ -1,0 +1,25 @@
+import AgentCore
+import Bus
+import ClusterModel
+import Inference
+import ServiceKit
+import ServiceLifecycle
+
+/// Joins an agent's parts. The bus, the health endpoint and the host table are `ServiceMain`'s.
+func buildAgent<Room: AgentRoom>(
+  _ configuration: AgentConfiguration<Room>, _ context: ServiceContext
+) async throws -> [any Service] {
+  let directory = context.hosts
+  let inference = InferenceClient(hosts: { directory.table }, logger: context.logger)
+  let shell = AgentShell(
+    role: configuration.role, maxTasks: configuration.maxTasks, inference: inference,
+    context: context)
+  context.bus.onStream { request, writer throws(Failure) in
+    try await shell.perform(request, writer)
+  }
+  context.health.addCheck("hosts") {
+    directory.table.readyModels.contains(where: \.looksLikeChat)
+      ? nil : "no ready host offers a chat model"
+  }
+  return []
+}

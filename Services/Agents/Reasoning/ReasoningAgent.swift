@@ -1,0 +1,8 @@
+import AgentKit
+
+@main
+enum ReasoningAgent: AgentRoom {
+  static func main() async {
+    await AgentProcess.run(ReasoningAgent.self)
+  }
+}

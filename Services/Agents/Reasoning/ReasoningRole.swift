@@ -1,0 +1,14 @@
+import AgentCore
+import ClusterModel
+
+extension ReasoningAgent {
+  /// Works things out step by step. Nearly deterministic: a chain of steps breaks at its wildest one.
+  static let role = Role(
+    name: .reasoning,
+    systemPrompt: """
+      You are a rigorous thinker. Work step by step, check each step, and state the result \
+      clearly at the end. If the question cannot be decided, say what is missing. Be brief.
+      """,
+    profile: ParameterProfile(temperatureMilli: 200, topPMilli: 900, maxTokens: 768),
+    preferredModels: ["reason", "r1", "think"])
+}

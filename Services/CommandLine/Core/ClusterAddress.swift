@@ -1,0 +1,67 @@
+/// Where a cluster answers. `tutti up` writes it to `cluster.json` in the data directory, and the
+/// other commands read it there.
+public struct ClusterAddress: Codable, Hashable, Sendable {
+  /// Base URLs, without a path.
+  public var gateway: String
+  public var registry: String
+  public var monitor: String
+  /// Of `tutti up`; nil when the address came from `--url`.
+  public var pid: Int32?
+  /// Where the token of the registry's admin API is.
+  public var adminTokenFile: String?
+
+  public init(
+    gateway: String, registry: String, monitor: String, pid: Int32? = nil,
+    adminTokenFile: String? = nil
+  ) {
+    self.gateway = gateway
+    self.registry = registry
+    self.monitor = monitor
+    self.pid = pid
+    self.adminTokenFile = adminTokenFile
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case gateway, registry, monitor, pid
+    case adminTokenFile = "admin_token_file"
+  }
+
+  /// Of a gateway's URL; the registry and the monitor are on the next two ports.
+  /// - Parameter url: `http://HOST:PORT`, with or without `/v1` at its end.
+  public init(gatewayURL url: String) throws(CommandFailure) {
+    var base = Substring(url)
+    while base.last == "/" { base.removeLast() }
+    if base.hasSuffix("/v1") { base.removeLast(3) }
+    while base.last == "/" { base.removeLast() }
+    let scheme = base.hasPrefix("https://") ? "https://" : "http://"
+    guard base.hasPrefix(scheme) else {
+      throw CommandFailure(
+        .usage, "“\(url)” is not the address of a gateway; it should be like http://127.0.0.1:8080")
+    }
+    let authority = base.dropFirst(scheme.count)
+    // What follows the last colon, unless that colon is inside the brackets of an IPv6 address.
+    let colon = authority.lastIndex(of: ":")
+    let host: Substring
+    let port: Int
+    if let colon, !authority[colon...].contains("]") {
+      host = authority[..<colon]
+      guard let number = Int(authority[authority.index(after: colon)...]),
+        (1...65_533).contains(number)
+      else {
+        throw CommandFailure(
+          .usage, "“\(url)” has no usable port; it should be like http://127.0.0.1:8080")
+      }
+      port = number
+    } else {
+      host = authority
+      port = scheme == "https://" ? 443 : 80
+    }
+    guard !host.isEmpty, !host.contains(where: { "/?#@".contains($0) }) else {
+      throw CommandFailure(
+        .usage, "“\(url)” is not the address of a gateway; it should be like http://127.0.0.1:8080")
+    }
+    self.init(
+      gateway: "\(scheme)\(host):\(port)", registry: "\(scheme)\(host):\(port + 1)",
+      monitor: "\(scheme)\(host):\(port + 2)")
+  }
+}

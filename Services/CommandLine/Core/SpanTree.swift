@@ -1,0 +1,43 @@
+public import ClusterModel
+
+/// The spans of a trace as an indented tree, children under the span that asked for them.
+public struct SpanTree: Sendable {
+  public struct Line: Equatable, Sendable {
+    /// 0 for a root.
+    public var depth: Int
+    public var span: SpanRecord
+    /// Since the first span of the trace began.
+    public var offsetMicroseconds: UInt64
+  }
+
+  /// Depth first; siblings by their start. A span whose parent is not among the spans is a root:
+  /// its record may have been lost.
+  public let lines: [Line]
+
+  public init(_ spans: [SpanRecord]) {
+    let known = Set(spans.map(\.span))
+    let start = spans.map(\.startUnixMicroseconds).min() ?? 0
+    var children: [SpanID: [SpanRecord]] = [:]
+    for span in spans.sorted(by: Self.isBefore) {
+      let isRoot = span.parent == .none || !known.contains(span.parent) || span.parent == span.span
+      children[isRoot ? .none : span.parent, default: []].append(span)
+    }
+    var lines: [Line] = []
+    var seen: Set<SpanID> = []
+    var open = (children[.none] ?? []).reversed().map { (depth: 0, span: $0) }
+    while let (depth, span) = open.popLast() {
+      // Records come from other processes: a cycle or a repeated id must not repeat lines.
+      guard seen.insert(span.span).inserted else { continue }
+      lines.append(
+        Line(depth: depth, span: span, offsetMicroseconds: span.startUnixMicroseconds - start))
+      for child in (children[span.span] ?? []).reversed() {
+        open.append((depth: depth + 1, span: child))
+      }
+    }
+    self.lines = lines
+  }
+
+  private static func isBefore(_ left: SpanRecord, _ right: SpanRecord) -> Bool {
+    (left.startUnixMicroseconds, left.span.value) < (right.startUnixMicroseconds, right.span.value)
+  }
+}

@@ -1,0 +1,261 @@
+public import ClusterModel
+
+/// Keeps the processes of a cluster running: starts them stage by stage, starts again what ended,
+/// and drains them in the opposite order. Knows no process, signal or clock: it is told what
+/// happened and answers with what to do.
+public struct Supervisor: Sendable {
+  public enum Directive: Equatable, Sendable {
+    /// Answered by `spawned` or by `exited` with `.notStarted`.
+    case spawn(String)
+    /// Ask it to drain (SIGTERM).
+    case terminate(String, pid: Int32)
+    /// It had its grace (SIGKILL).
+    case kill(String, pid: Int32)
+    /// For the operator.
+    case report(Report)
+    /// Nothing runs any more.
+    case finished(ExitStatus)
+  }
+
+  public enum Report: Equatable, Sendable {
+    /// Every child has been ready once.
+    case allReady
+    case restarting(String, ChildExit, after: Duration)
+    /// It ends again and again; it is still tried, slowly. Said once per loop.
+    case crashLoop(String, ChildExit, retryAfter: Duration)
+    /// Its configuration is wrong, so the cluster cannot start.
+    case misconfigured(String)
+    /// It did not drain within its grace.
+    case overdue(String)
+  }
+
+  private enum Phase: Equatable {
+    /// Not every child has been ready yet. Can become `running` or `draining`.
+    case starting
+    /// Can become `draining`.
+    case running
+    /// Going down, the highest stage first. Can become `finished`.
+    case draining
+    case finished
+  }
+
+  private enum State: Equatable {
+    /// An earlier stage is not ready. Can become `spawning` or `ended`.
+    case waiting
+    /// The shell was told. Can become `running` or `backingOff`, or `ending` when a drain began.
+    case spawning
+    /// Can become `backingOff` or `ending`.
+    case running(pid: Int32)
+    /// It ended by itself. Can become `spawning`, or `ended` when a drain begins.
+    case backingOff(until: Instant)
+    /// It was asked to go; `killAt` is nil once it was killed. Can become `ended`.
+    case ending(pid: Int32, killAt: Instant?)
+    case ended
+  }
+
+  private struct Entry {
+    let child: Child
+    var state = State.waiting
+    /// Since the cluster's start; a restarted child does not hold anything up.
+    var wasReady = false
+    /// Newest last; at most `loopCrashes` are kept, more decide nothing.
+    var crashes: [Instant] = []
+    var isLooping = false
+  }
+
+  private var entries: [Entry]
+  private let policy: RestartPolicy
+  private var phase = Phase.starting
+  private var status = ExitStatus.done
+
+  /// - Parameter children: with names that differ.
+  public init(_ children: [Child], policy: RestartPolicy = .standard) {
+    self.entries = children.sorted { $0.stage < $1.stage }.map { Entry(child: $0) }
+    self.policy = policy
+  }
+
+  // MARK: - What the shell asks
+
+  /// The next time at which `tick` has something to do; nil: nothing is due.
+  public var nextDeadline: Instant? {
+    entries.compactMap { entry -> Instant? in
+      switch entry.state {
+      case .backingOff(let until): until
+      case .ending(_, let killAt): killAt
+      case .waiting, .spawning, .running, .ended: nil
+      }
+    }.min()
+  }
+
+  /// Children that have not been ready yet, in the order of their start.
+  public var notReadyYet: [String] {
+    entries.filter { !$0.wasReady }.map(\.child.name)
+  }
+
+  // MARK: - Events
+
+  public mutating func start() -> [Directive] {
+    startStages()
+  }
+
+  public mutating func spawned(_ name: String, pid: Int32, now: Instant) -> [Directive] {
+    guard let index = index(of: name) else { return [] }
+    precondition(entries[index].state == .spawning, "spawned \(name): \(entries[index].state)")
+    guard phase == .draining else {
+      entries[index].state = .running(pid: pid)
+      return []
+    }
+    // The drain began while it was being started.
+    return terminate(index, pid: pid, now: now)
+  }
+
+  /// It answers. Late news of a process that has ended since is normal and changes nothing.
+  public mutating func becameReady(_ name: String, pid: Int32) -> [Directive] {
+    guard let index = index(of: name), entries[index].state == .running(pid: pid) else { return [] }
+    entries[index].wasReady = true
+    var directives = startStages()
+    if phase == .starting, entries.allSatisfy(\.wasReady) {
+      phase = .running
+      directives.append(.report(.allReady))
+    }
+    return directives
+  }
+
+  /// - Parameter random: uniform, for the jitter of its restart.
+  public mutating func exited(
+    _ name: String, _ exit: ChildExit, now: Instant, random: UInt64
+  ) -> [Directive] {
+    guard let index = index(of: name) else { return [] }
+    switch entries[index].state {
+    case .ending:
+      entries[index].state = .ended
+      return drainStages(now: now)
+    case .spawning, .running:
+      guard phase != .draining else {
+        entries[index].state = .ended
+        return drainStages(now: now)
+      }
+      if exit == .exited(ExitStatus.usage.rawValue), !entries[index].wasReady {
+        entries[index].state = .ended
+        return [.report(.misconfigured(name))] + drain(now: now, status: .usage)
+      }
+      return restart(index, after: exit, now: now, random: random)
+    case .waiting, .backingOff, .ended:
+      preconditionFailure("\(name) ended without running; state: \(entries[index].state)")
+    }
+  }
+
+  public mutating func tick(now: Instant) -> [Directive] {
+    var directives: [Directive] = []
+    for index in entries.indices {
+      switch entries[index].state {
+      case .backingOff(let until) where until <= now:
+        entries[index].state = .spawning
+        directives.append(.spawn(entries[index].child.name))
+      case .ending(let pid, let killAt?) where killAt <= now:
+        entries[index].state = .ending(pid: pid, killAt: nil)
+        directives.append(.report(.overdue(entries[index].child.name)))
+        directives.append(.kill(entries[index].child.name, pid: pid))
+      case .waiting, .spawning, .running, .backingOff, .ending, .ended: break
+      }
+    }
+    return directives
+  }
+
+  /// Take everything down in order.
+  /// - Parameter status: what `tutti up` ends with.
+  public mutating func drain(now: Instant, status: ExitStatus = .done) -> [Directive] {
+    guard phase == .starting || phase == .running else { return [] }
+    phase = .draining
+    self.status = status
+    for index in entries.indices {
+      switch entries[index].state {
+      case .waiting, .backingOff: entries[index].state = .ended
+      case .spawning, .running, .ending, .ended: break
+      }
+    }
+    return drainStages(now: now)
+  }
+
+  /// Take everything down now.
+  public mutating func killAll(now: Instant) -> [Directive] {
+    var directives = drain(now: now)
+    // A directive to drain and one to kill the same process would be one too many.
+    directives.removeAll { if case .terminate = $0 { true } else { false } }
+    for index in entries.indices {
+      switch entries[index].state {
+      case .running(let pid), .ending(let pid, _):
+        entries[index].state = .ending(pid: pid, killAt: nil)
+        directives.append(.kill(entries[index].child.name, pid: pid))
+      case .waiting, .spawning, .backingOff, .ended: break
+      }
+    }
+    return directives
+  }
+
+  // MARK: - Decisions
+
+  private func index(of name: String) -> Int? {
+    entries.firstIndex { $0.child.name == name }
+  }
+
+  /// Starts every waiting child whose earlier stages have been ready.
+  private mutating func startStages() -> [Directive] {
+    guard phase == .starting else { return [] }
+    let held = entries.filter { $0.child.isAwaited && !$0.wasReady }.map(\.child.stage).min()
+    var directives: [Directive] = []
+    for index in entries.indices where entries[index].state == .waiting {
+      if let held, entries[index].child.stage > held { continue }
+      entries[index].state = .spawning
+      directives.append(.spawn(entries[index].child.name))
+    }
+    return directives
+  }
+
+  private mutating func restart(
+    _ index: Int, after exit: ChildExit, now: Instant, random: UInt64
+  ) -> [Directive] {
+    let name = entries[index].child.name
+    let last = entries[index].crashes.last
+    entries[index].crashes.removeAll { $0.duration(to: now) > policy.window }
+    if let last, last.duration(to: now) > policy.window + policy.slow {
+      entries[index].isLooping = false
+    }
+    entries[index].crashes.append(now)
+    if entries[index].crashes.count > policy.loopCrashes {
+      entries[index].crashes.removeFirst()
+    }
+    let crashes = entries[index].crashes.count
+    let beginsLoop = !entries[index].isLooping && crashes >= policy.loopCrashes
+    if beginsLoop { entries[index].isLooping = true }
+    let delay = policy.delay(
+      crashes: crashes, isLooping: entries[index].isLooping, random: random)
+    entries[index].state = .backingOff(until: now.advanced(by: delay))
+    let report: Report =
+      beginsLoop
+      ? .crashLoop(name, exit, retryAfter: delay) : .restarting(name, exit, after: delay)
+    return [.report(report)]
+  }
+
+  private mutating func terminate(_ index: Int, pid: Int32, now: Instant) -> [Directive] {
+    let child = entries[index].child
+    entries[index].state = .ending(pid: pid, killAt: now.advanced(by: child.grace))
+    return [.terminate(child.name, pid: pid)]
+  }
+
+  /// Asks the highest stage that still runs to go, or says that all are gone.
+  private mutating func drainStages(now: Instant) -> [Directive] {
+    guard phase == .draining else { return [] }
+    guard let stage = entries.filter({ $0.state != .ended }).map(\.child.stage).max() else {
+      phase = .finished
+      return [.finished(status)]
+    }
+    var directives: [Directive] = []
+    for index in entries.indices where entries[index].child.stage == stage {
+      if case .running(let pid) = entries[index].state {
+        directives += terminate(index, pid: pid, now: now)
+      }
+    }
+    return directives
+  }
+}

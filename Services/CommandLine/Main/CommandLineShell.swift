@@ -1,0 +1,262 @@
+import ClusterModel
+import CommandLineCore
+import Foundation
+import Synchronization
+
+/// Runs the processes of a cluster as its `Supervisor` decides, until nothing runs any more.
+final class ClusterShell: Sendable {
+  private enum Event: Sendable {
+    case signal
+    case lifelineEnded
+    case childEnded
+    case ready(String, pid: pid_t)
+    case answering(Bool)
+    case startIsOverdue
+    case tick
+  }
+
+  /// All children must have been ready by then: model servers load within seconds, but a loaded
+  /// machine with a cold disk is far slower.
+  static let startLimit = Duration.seconds(180)
+  /// For a host that was named on the command line; a cluster without one is still of use.
+  static let hostLimit = Duration.seconds(60)
+
+  private let layout: ClusterLayout
+  private let hostURLs: [String]
+  private let lock: DataDirectoryLock
+  private let readiness: ClusterReadiness
+  private let clock = ContinuousClock()
+  private let epoch: ContinuousClock.Instant
+  /// Processes that run, for those who wait until they are ready.
+  private let live = Mutex<Set<pid_t>>([])
+
+  /// - Parameter hostURLs: hosts that are not our children.
+  init(_ layout: ClusterLayout, hostURLs: [String], lock: DataDirectoryLock) {
+    self.layout = layout
+    self.hostURLs = hostURLs
+    self.lock = lock
+    self.readiness = ClusterReadiness(
+      layout: layout, adminTokenFile: layout.dataDirectory + "/admin-token")
+    self.epoch = clock.now
+  }
+
+  private var now: Instant { Instant(sinceStart: epoch.duration(to: clock.now)) }
+  private var clusterFile: String { layout.dataDirectory + "/cluster.json" }
+
+  /// - Parameter lifeline: descriptor of our own lifeline; nil: none.
+  func run(lifeline: Int32?) async throws -> ExitStatus {
+    // Not bounded by a number: every event stands for a signal, the end of a child or an answer
+    // that was waited for, and there are only so many children.
+    let (events, inbox) = AsyncStream.makeStream(of: Event.self)
+    let pipe = try Lifeline()
+    let processEvents = ProcessEvents(
+      lifeline: lifeline, onSignal: { inbox.yield(.signal) },
+      onChild: { inbox.yield(.childEnded) }, onLifelineEnd: { inbox.yield(.lifelineEnded) })
+    defer {
+      withExtendedLifetime((pipe, processEvents)) {}
+      try? FileManager.default.removeItem(atPath: clusterFile)
+    }
+    try FileManager.default.createDirectory(
+      atPath: layout.dataDirectory + "/logs", withIntermediateDirectories: true,
+      attributes: [.posixPermissions: 0o700])
+    return await withDiscardingTaskGroup { group in
+      let status = await supervise(events, inbox, pipe, &group)
+      group.cancelAll()
+      return status
+    }
+  }
+
+  private func supervise(
+    _ events: AsyncStream<Event>, _ inbox: AsyncStream<Event>.Continuation, _ pipe: Lifeline,
+    _ group: inout DiscardingTaskGroup
+  ) async -> ExitStatus {
+    let children = Dictionary(uniqueKeysWithValues: layout.children.map { ($0.name, $0) })
+    var supervisor = Supervisor(layout.children)
+    var pids: [pid_t: String] = [:]
+    var isDraining = false
+    var armed: Instant?
+    var directives = supervisor.start()
+    group.addTask {
+      try? await Task.sleep(for: Self.startLimit)
+      if !Task.isCancelled { inbox.yield(.startIsOverdue) }
+    }
+    group.addTask { [self] in await introduceHosts() }
+
+    var iterator = events.makeAsyncIterator()
+    while true {
+      while !directives.isEmpty {
+        switch directives.removeFirst() {
+        case .spawn(let name):
+          guard let child = children[name] else { continue }
+          do {
+            let pid = try start(child, pipe)
+            pids[pid] = name
+            directives += supervisor.spawned(name, pid: pid, now: now)
+            group.addTask { [self] in
+              let ready = try? await readiness.await(child) { live.withLock { $0.contains(pid) } }
+              if ready == true { inbox.yield(.ready(name, pid: pid)) }
+            }
+          } catch {
+            directives += supervisor.exited(
+              name, .notStarted(error.message), now: now, random: .random(in: 0 ... .max))
+          }
+        case .terminate(_, let pid): ChildProcess.signal(SIGTERM, pid)
+        case .kill(_, let pid): ChildProcess.signal(SIGKILL, pid)
+        case .report(.allReady):
+          group.addTask { [self] in inbox.yield(.answering(await answersWithinLimit())) }
+        case .report(let report): tell(report)
+        case .finished(let status): return status
+        }
+      }
+      if let deadline = supervisor.nextDeadline, deadline != armed {
+        armed = deadline
+        let wait = now.duration(to: deadline)
+        group.addTask {
+          try? await Task.sleep(for: wait)
+          inbox.yield(.tick)
+        }
+      }
+      guard let event = await iterator.next() else { return .failed }
+      switch event {
+      case .signal where isDraining:
+        Terminal.progress("killing every process")
+        directives += supervisor.killAll(now: now)
+      case .signal, .lifelineEnded:
+        if !isDraining { Terminal.progress("draining; once more to kill") }
+        isDraining = true
+        directives += supervisor.drain(now: now)
+      case .childEnded:
+        for (pid, name) in pids {
+          guard let exit = ChildProcess.reap(pid) else { continue }
+          pids[pid] = nil
+          _ = live.withLock { $0.remove(pid) }
+          directives += supervisor.exited(
+            name, exit, now: now, random: .random(in: 0 ... .max))
+        }
+      case .ready(let name, let pid):
+        directives += supervisor.becameReady(name, pid: pid)
+      case .answering(let answers): announce(answering: answers)
+      case .startIsOverdue:
+        let missing = supervisor.notReadyYet
+        guard !missing.isEmpty, !isDraining else { continue }
+        isDraining = true
+        for name in missing { explain(name, "is not ready after \(Self.startLimit)") }
+        directives += supervisor.drain(now: now, status: .unavailable)
+      case .tick:
+        directives += supervisor.tick(now: now)
+      }
+    }
+  }
+
+  private func start(_ child: Child, _ pipe: Lifeline) throws(CommandFailure) -> pid_t {
+    let log = try ChildLog.open(child.name, in: layout.dataDirectory)
+    defer { close(log) }
+    let pid = try ChildProcess.spawn(
+      child, log: log, inheritance: .init(lifeline: pipe.readEnd, lock: lock.descriptor))
+    _ = live.withLock { $0.insert(pid) }
+    Terminal.progress("\(child.name) started (pid \(pid))")
+    return pid
+  }
+
+  // MARK: - Hosts
+
+  /// Tells the registry about hosts that are not our children, once it answers.
+  private func introduceHosts() async {
+    await ask { await self.readiness.forgetFormerHosts() }
+    for url in hostURLs { await ask { await self.readiness.isRegistered(url) } }
+  }
+
+  /// Until it is true, or nobody waits any more.
+  private func ask(_ isDone: () async -> Bool) async {
+    while !Task.isCancelled {
+      if await isDone() { return }
+      try? await Task.sleep(for: ClusterReadiness.interval)
+    }
+  }
+
+  private func answersWithinLimit() async -> Bool {
+    // Without any host there is nothing to wait for.
+    guard !hostURLs.isEmpty || !layout.modelHosts.isEmpty else { return false }
+    let deadline = clock.now.advanced(by: Self.hostLimit)
+    while clock.now < deadline, !Task.isCancelled {
+      if await readiness.canAnswer() { return true }
+      try? await Task.sleep(for: ClusterReadiness.interval)
+    }
+    return false
+  }
+
+  // MARK: - What the operator sees
+
+  private func announce(answering: Bool) {
+    let address = ClusterAddress(
+      gateway: layout.gatewayURL, registry: layout.registryURL, monitor: layout.monitorURL,
+      pid: getpid(), adminTokenFile: layout.dataDirectory + "/admin-token")
+    do {
+      try JSONEncoder().encode(address)
+        .write(to: URL(fileURLWithPath: clusterFile), options: .atomic)
+    } catch {
+      Terminal.progress("\(clusterFile) cannot be written; other commands need --url")
+    }
+    if !answering {
+      Terminal.progress(
+        hostURLs.isEmpty && layout.modelHosts.isEmpty
+          ? "there is no host yet; add one with `tutti hosts add URL`"
+          : "no host can answer yet; `tutti hosts list` says why")
+    }
+    var table = TextTable([("ready", .left), ("in \(now.sinceStart.wholeMilliseconds) ms", .left)])
+    table.append(["gateway", layout.gatewayURL + "/v1"])
+    table.append(["registry", layout.registryURL + "/admin/v1"])
+    table.append(["monitor", layout.monitorURL + "/metrics"])
+    for host in layout.modelHosts { table.append(["host \(host.id)", host.url]) }
+    for url in hostURLs { table.append(["host", url]) }
+    table.append(["data", layout.dataDirectory])
+    table.append(["access", "open to this machine, no API key is asked for"])
+    for line in table.lines { Terminal.line(line) }
+  }
+
+  private func tell(_ report: Supervisor.Report) {
+    switch report {
+    case .allReady: break
+    case .restarting(let name, let exit, let delay):
+      Terminal.progress("\(name) \(exit); it starts again in \(delay.wholeMilliseconds) ms")
+    case .crashLoop(let name, let exit, let delay):
+      explain(
+        name,
+        "\(exit) again and again; it is tried again in \(delay.wholeMilliseconds / 1_000) s")
+    case .misconfigured(let name):
+      explain(name, "says that its configuration is wrong")
+    case .overdue(let name):
+      Terminal.progress("\(name) did not drain in time and is killed")
+    }
+  }
+
+  private func explain(_ name: String, _ what: String) {
+    Terminal.progress(
+      "\(name) \(what); see \(ChildLog.path(of: name, in: layout.dataDirectory))")
+    for line in ChildLog.tail(name, in: layout.dataDirectory) { Terminal.note("  " + line) }
+  }
+}
+
+/// A pipe that nothing is ever written to. Only we hold its write end, so that its end-of-file
+/// reaches every child when we are gone, however we went.
+final class Lifeline: Sendable {
+  let readEnd: Int32
+  private let writeEnd: Int32
+
+  init() throws(CommandFailure) {
+    var ends: [Int32] = [0, 0]
+    let result = unsafe pipe(&ends)
+    // No child is started before this, so none can get them in between.
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    guard result == 0 else {
+      throw CommandFailure(.failed, "no pipe can be made (\(ChildProcess.errorText(errno)))")
+    }
+    readEnd = ends[0]
+    writeEnd = ends[1]
+  }
+
+  deinit {
+    close(readEnd)
+    close(writeEnd)
+  }
+}

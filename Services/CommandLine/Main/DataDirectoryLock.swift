@@ -1,0 +1,80 @@
+import CommandLineCore
+import Foundation
+
+/// Holds the data directory for one cluster. The children inherit the descriptor, so that after a
+/// kill -9 of `tutti up` the directory is free exactly when the last of them is gone.
+final class DataDirectoryLock: Sendable {
+  let descriptor: Int32
+
+  /// - Parameters:
+  ///   - directory: created with mode 0700 if it is not there.
+  ///   - patience: how long to wait for the children of a `tutti up` that is gone.
+  ///   - notice: called once before waiting.
+  init(
+    _ directory: String, patience: Duration, notice: (String) -> Void
+  ) async throws {
+    do {
+      try FileManager.default.createDirectory(
+        atPath: directory, withIntermediateDirectories: true,
+        attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw CommandFailure(
+        .unavailable,
+        "the data directory \(directory) cannot be created (\(error.localizedDescription)); "
+          + "name another with --data-dir")
+    }
+    let path = directory + "/lock"
+    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw CommandFailure(
+        .unavailable,
+        "\(path) cannot be opened (\(ChildProcess.errorText(errno))); "
+          + "make it writable, or name another directory with --data-dir")
+    }
+    let clock = ContinuousClock()
+    let deadline = clock.now.advanced(by: patience)
+    var noticed = false
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      let holder = Int32(Self.text(descriptor)) ?? 0
+      let holderLives = holder > 0 && kill(holder, 0) == 0
+      guard !holderLives, clock.now < deadline else {
+        close(descriptor)
+        throw CommandFailure(
+          .tryLater,
+          holderLives
+            ? "the data directory \(directory) is in use by `tutti up` (pid \(holder)); "
+              + "stop it, or name another with --data-dir"
+            : "the data directory \(directory) is in use by services of a `tutti up` that is "
+              + "gone (pid \(holder)); end them and try again")
+      }
+      if !noticed {
+        notice("waiting for the services of a `tutti up` that is gone (pid \(holder))")
+        noticed = true
+      }
+      do {
+        try await Task.sleep(for: .milliseconds(50))
+      } catch {
+        close(descriptor)
+        throw error
+      }
+    }
+    self.descriptor = descriptor
+    let pid = Array("\(getpid())\n".utf8)
+    _ = ftruncate(descriptor, 0)
+    _ = unsafe pid.withUnsafeBytes { bytes in
+      unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, 0)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  private static func text(_ descriptor: Int32) -> String {
+    // A process id and a line end.
+    var bytes = [UInt8](repeating: 0, count: 32)
+    let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+      unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0)
+    }
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import ClusterModel
+import CommandLineCore
+import Foundation
+import NIOHTTP1
+
+struct LogsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "logs",
+    abstract: "Show the logs of all services, the oldest first.",
+    discussion: """
+        tutti logs
+        tutti logs --level warning
+        tutti logs --trace 4bf92f3577b34da6a3ce929d0e0e4736
+        tutti logs --follow
+      """)
+
+  @OptionGroup var cluster: ClusterOptions
+  @Flag(help: "Go on with new lines as they come, until interrupted.")
+  var follow = false
+  @Option(help: "Only of this request.") var trace: String?
+  @Option(help: "Only of this level or above: trace, debug, info, notice, warning, error.")
+  var level: String?
+  @Option(help: "How many lines, counted from the newest.") var limit = 100
+  @Flag(help: "Print one JSON object a line.") var json = false
+
+  private static let levels = [
+    "trace", "debug", "info", "notice", "warning", "error", "critical",
+  ]
+
+  func validate() throws {
+    if let level, !Self.levels.contains(level) {
+      throw ValidationError(
+        "--level: “\(level)” is not one of \(Self.levels.joined(separator: ", "))")
+    }
+    if let trace, TraceID(trace) == nil {
+      throw ValidationError("--trace: “\(trace)” is not 32 hexadecimal digits")
+    }
+    guard (1...1_000).contains(limit) else {
+      throw ValidationError("--limit: \(limit) is not in 1–1000")
+    }
+  }
+
+  func run() async throws {
+    let client = try cluster.client()
+    /// What was printed: lines of the same microsecond are told apart by their content.
+    var seen: Set<LogRecord> = []
+    var since: UInt64 = 0
+    while true {
+      let records = try await page(client, since: since)
+      for record in records where !seen.contains(record) { show(record) }
+      guard follow else { return }
+      if let last = records.last?.timeUnixMicroseconds, last >= since {
+        since = last
+        // Only lines of that very time can come again.
+        seen = Set(records.filter { $0.timeUnixMicroseconds == last })
+      }
+      // Services send their logs once in a second; asking more often shows nothing sooner.
+      try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private func page(_ client: ClusterClient, since: UInt64) async throws -> [LogRecord] {
+    var query = ["limit=\(limit)"]
+    if let trace { query.append("trace=\(trace)") }
+    if let level { query.append("level=\(level)") }
+    if since > 0 { query.append("since=\(since)") }
+    let url = client.address.monitor + "/logs?" + query.joined(separator: "&")
+    let page = try await client.success(.GET, url)
+      .decoded(as: ClusterClient.Page<LogRecord>.self, from: url)
+    return page.data.sorted { $0.timeUnixMicroseconds < $1.timeUnixMicroseconds }
+  }
+
+  private func show(_ record: LogRecord) {
+    if json {
+      if let line = try? JSONEncoder().encode(record) {
+        Terminal.line(String(decoding: line, as: UTF8.self))
+      }
+      return
+    }
+    let time = Date(timeIntervalSince1970: Double(record.timeUnixMicroseconds) / 1e6)
+      .formatted(.iso8601.time(includingFractionalSeconds: true).dateSeparator(.dash))
+    var line = "\(time) \(record.level) \(record.service): \(record.message)"
+    for attribute in record.attributes { line += " \(attribute.key)=\(attribute.value)" }
+    if let trace = record.trace { line += " trace=\(trace)" }
+    Terminal.line(TextTable.printable(line))
+  }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import CommandLineCore
+import Foundation
+import NIOHTTP1
+
+struct StatusCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status",
+    abstract: "Show whether the cluster can answer, its services, hosts and models.",
+    discussion: """
+        tutti status
+        tutti status --json | python3 -m json.tool
+
+      Exit status 69 if it cannot answer now.
+      """)
+
+  @OptionGroup var cluster: ClusterOptions
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  struct Report: Encodable {
+    struct Service: Encodable { let name: String, service: String }
+    struct Host: Encodable {
+      let id: String, url: String, state: String, reason: String, models: [String]
+    }
+    let gateway: String
+    let registry: String
+    let monitor: String
+    let ready: Bool
+    let models: [String]
+    let services: [Service]
+    let hosts: [Host]
+  }
+
+  func run() async throws {
+    let client = try cluster.client()
+    let report = try await report(client)
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      Terminal.line(String(decoding: try encoder.encode(report), as: UTF8.self))
+    } else {
+      show(report)
+    }
+    if !report.ready { Foundation.exit(ExitStatus.unavailable.rawValue) }
+  }
+
+  private func report(_ client: ClusterClient) async throws -> Report {
+    struct Model: Decodable { let id: String }
+    let ready = try await client.request(.GET, client.address.gateway + "/ready").status == 200
+    let modelsURL = client.address.gateway + "/v1/models"
+    let models = try await client.success(.GET, modelsURL, token: client.apiKey)
+      .decoded(as: ClusterClient.Page<Model>.self, from: modelsURL).data
+    let services = try await client.services()
+    let hosts = try await client.hosts()
+    return Report(
+      gateway: client.address.gateway, registry: client.address.registry,
+      monitor: client.address.monitor, ready: ready, models: models.map(\.id),
+      services: services.map { .init(name: $0.name, service: $0.service) },
+      hosts: hosts.map { host in
+        .init(
+          id: host.id, url: host.url, state: host.state, reason: host.reason ?? "",
+          models: host.models?.map(\.id) ?? [])
+      })
+  }
+
+  private func show(_ report: Report) {
+    Terminal.line("gateway  \(report.gateway)/v1  \(report.ready ? "ready" : "not ready")")
+    var services = TextTable([("service", .left), ("peer", .left)])
+    for service in report.services { services.append([service.service, service.name]) }
+    Terminal.line("")
+    for line in services.lines { Terminal.line(line) }
+    Terminal.line("")
+    for line in HostsCommand.table(report.hosts).lines { Terminal.line(line) }
+    Terminal.line("")
+    Terminal.line("models")
+    for model in report.models { Terminal.line("  " + TextTable.printable(model)) }
+  }
+}

@@ -1,0 +1,35 @@
+import CommandLineCore
+import Foundation
+
+/// Answers go to standard output, everything else to standard error.
+enum Terminal {
+  static func progress(_ text: String) {
+    write("tutti: \(TextTable.printable(text))\n", to: 2)
+  }
+
+  static func line(_ text: String) {
+    write(text + "\n", to: 1)
+  }
+
+  static func note(_ text: String) {
+    write(text + "\n", to: 2)
+  }
+
+  /// At once and whole: an answer is shown while it is written.
+  static func write(_ text: String, to descriptor: Int32) {
+    write(Array(text.utf8), to: descriptor)
+  }
+
+  static func write(_ bytes: [UInt8], to descriptor: Int32) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { buffer in
+        unsafe Foundation.write(descriptor, buffer.baseAddress, buffer.count)
+      }
+      if count < 0, errno == EINTR || errno == EAGAIN { continue }
+      // The reader is gone; there is nobody to tell.
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import CommandLineCore
+import Foundation
+
+struct UpCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "up",
+    abstract: "Start every service on this machine, each as a process of its own.",
+    discussion: """
+      Starts the registry, the monitor, the planner, the dispatcher, six agents and the gateway,
+      and local model servers if no host is named. Prints the addresses when it can answer.
+      Ctrl-C drains: requests in flight are finished. Ctrl-C once more kills.
+
+        tutti up
+        tutti up --port 9000 --data-dir /tmp/try
+        tutti up --host http://127.0.0.1:11434 --host http://10.0.0.7:8000
+
+      A process that ends is started again. The output of each is in logs/ in the data directory.
+      """)
+
+  @OptionGroup var flags: UpFlags
+
+  func run() async throws {
+    let environment = ProcessInfo.processInfo.environment
+    let configuration = try UpConfiguration(flags, environment: environment)
+    if flags.checkConfig {
+      Terminal.write(configuration.effective, to: 1)
+      return
+    }
+    let cluster = try await buildCluster(configuration, environment: environment)
+    let status = try await cluster.run(
+      lifeline: environment["TUTTI_LIFELINE_FD"].flatMap { Int32($0) })
+    if status != .done { Foundation.exit(status.rawValue) }
+  }
+}

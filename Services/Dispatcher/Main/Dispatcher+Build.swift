@@ -1,0 +1,20 @@
+import Bus
+import ClusterModel
+import ServiceKit
+import ServiceLifecycle
+
+/// Joins the dispatcher's parts. Everything else is `ServiceMain`'s.
+func buildDispatcher(
+  _ configuration: DispatcherConfiguration, _ context: ServiceContext
+) async throws -> [any Service] {
+  let shell = DispatcherShell(maxPlans: configuration.maxPlans, context: context)
+  context.bus.onStream { request, writer throws(Failure) in
+    try await shell.perform(request, writer)
+  }
+  let bus = context.bus
+  context.health.addCheck("agents") {
+    let missing = AgentRole.allCases.filter { bus.live(.agent($0)).isEmpty }.map(\.rawValue)
+    return missing.isEmpty ? nil : "no live agent for \(missing.joined(separator: ", "))"
+  }
+  return []
+}

@@ -1,0 +1,94 @@
+import Bus
+import ClusterModel
+import DispatcherCore
+import Metrics
+import ServiceKit
+import Synchronization
+import Telemetry
+import Wire
+
+/// Takes plans, runs each with a `PlanRunner`, and knows how much each agent has to do for us.
+final class DispatcherShell: Sendable {
+  private struct State {
+    var plans = 0
+    var load: [PeerID: Int] = [:]
+    var turn = 0
+  }
+
+  let context: ServiceContext
+  private let maxPlans: Int
+  private let state = Mutex(State())
+
+  init(maxPlans: Int, context: ServiceContext) {
+    self.maxPlans = maxPlans
+    self.context = context
+  }
+
+  func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {
+    guard case .runPlan(let order) = request.body else {
+      throw Failure(.unhandled, "the dispatcher runs plans, nothing else")
+    }
+    try admit()
+    defer { leave() }
+    let run: PlanRun
+    do throws(InvalidPlan) {
+      run = try PlanRun(order: order)
+    } catch {
+      throw Failure(.invalidPlan, "\(error)")
+    }
+    let span = context.recorder.span("dispatcher.plan", in: request.trace)
+    span.set("pattern", order.plan.pattern)
+    span.set("tasks", "\(order.plan.tasks.count)")
+    let started = ContinuousClock.now
+    let failure = await PlanRunner(run, shell: self, trace: span.context, writer).run()
+    span.end(failed: failure != nil)
+    Counter(
+      label: "tutti_dispatcher_plans_total",
+      dimensions: [("pattern", order.plan.pattern), ("outcome", failure?.code.rawValue ?? "done")]
+    ).increment()
+    Timer(label: "tutti_dispatcher_plan_seconds")
+      .recordNanoseconds(Int64(started.duration(to: .now).inSeconds * 1e9))
+    if let failure { throw failure }
+  }
+
+  private func admit() throws(Failure) {
+    let plans = state.withLock { state -> Int? in
+      guard state.plans < maxPlans else { return nil }
+      state.plans += 1
+      return state.plans
+    }
+    guard let plans else {
+      throw Failure(
+        .overloaded, "\(context.common.name) runs \(maxPlans) plans already",
+        retryAfter: .seconds(1))
+    }
+    Gauge(label: "tutti_dispatcher_running_plans").record(plans)
+  }
+
+  private func leave() {
+    let plans = state.withLock { state -> Int in
+      state.plans -= 1
+      return state.plans
+    }
+    Gauge(label: "tutti_dispatcher_running_plans").record(plans)
+  }
+
+  /// The agent for a task, which counts as busy with it until `release`.
+  func reserve(_ start: TaskStart) -> PeerID? {
+    let live = context.bus.live(.agent(start.role)).map(\.id)
+    return state.withLock { state in
+      state.turn &+= 1
+      let agent = AgentChoice.pick(
+        from: live, avoiding: start.avoiding, load: { state.load[$0] ?? 0 }, turn: state.turn)
+      if let agent { state.load[agent, default: 0] += 1 }
+      return agent
+    }
+  }
+
+  func release(_ agent: PeerID) {
+    state.withLock { state in
+      let left = (state.load[agent] ?? 1) - 1
+      state.load[agent] = left > 0 ? left : nil
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import Bus
+import ClusterModel
+import DispatcherCore
+import Metrics
+import ServiceKit
+import Synchronization
+import Telemetry
+import Wire
+
+/// One plan's shell: tells its `PlanRun` what happens and does what it directs. Everything is decided
+/// and carried out under one lock, none of it waits, so events reach the gateway in the order in
+/// which they were decided.
+final class PlanRunner: Sendable {
+  /// Work that takes time and so needs a task of its own.
+  private enum Work: Sendable {
+    case attempt(TaskStart, ended: AsyncStream<Never>)
+    case timer(PlanTimer, at: Instant, generation: Int)
+  }
+
+  private struct State {
+    var run: PlanRun
+    var attempts: [Attempt: AsyncStream<Never>.Continuation] = [:]
+    var timers: [PlanTimer: Int] = [:]
+    var generation = 0
+    var outcome: Result<Void, Failure>?
+  }
+
+  private let shell: DispatcherShell
+  private let trace: TraceContext
+  private let writer: StreamWriter
+  private let state: Mutex<State>
+  private let began = ContinuousClock.now
+  /// A plan has at most 64 tasks with 3 attempts and a few timers each.
+  private let work: AsyncStream<Work>
+  private let queue: AsyncStream<Work>.Continuation
+
+  init(_ run: PlanRun, shell: DispatcherShell, trace: TraceContext, _ writer: StreamWriter) {
+    self.shell = shell
+    self.trace = trace
+    self.writer = writer
+    state = Mutex(State(run: run))
+    (work, queue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4_096))
+  }
+
+  private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+
+  /// - Returns: why the plan failed; nil: it is done.
+  func run() async -> Failure? {
+    await withTaskCancellationHandler {
+      await withDiscardingTaskGroup { group in
+        handle(.start)
+        for await item in work {
+          group.addTask { await self.perform(item) }
+        }
+        group.cancelAll()
+      }
+    } onCancel: {
+      handle(.cancelled)
+      queue.finish()
+    }
+    switch state.withLock(\.outcome) {
+    case .success: return nil
+    case .failure(let failure): return failure
+    case nil: return Failure(.cancelled, "the plan was cancelled")
+    }
+  }
+
+  private func handle(_ event: PlanRunEvent) {
+    state.withLock { state in
+      for directive in state.run.handle(event, now: now) { perform(directive, &state) }
+    }
+  }
+
+  private func perform(_ directive: PlanRunDirective, _ state: inout State) {
+    switch directive {
+    case .start(let start):
+      let (ended, end) = AsyncStream.makeStream(of: Never.self)
+      state.attempts[start.attempt] = end
+      queue.yield(.attempt(start, ended: ended))
+    case .cancel(let attempt):
+      state.attempts.removeValue(forKey: attempt)?.finish()
+    case .emit(let event):
+      if case .ended(let ended) = event {
+        Counter(
+          label: "tutti_dispatcher_tasks_total",
+          dimensions: [("role", ended.role.rawValue), ("status", ended.status.rawValue)]
+        ).increment()
+      }
+      guard state.outcome == nil else { return }
+      do throws(Failure) {
+        try writer.send(.planEvent(event))
+      } catch {
+        // Nobody reads any more: what still runs is stopped with the group.
+        conclude(.failure(error), &state)
+      }
+    case .arm(let timer, let instant):
+      state.generation += 1
+      state.timers[timer] = state.generation
+      queue.yield(.timer(timer, at: instant, generation: state.generation))
+    case .disarm(let timer): state.timers[timer] = nil
+    case .finish(let finished):
+      guard state.outcome == nil else { return }
+      do throws(Failure) {
+        try writer.send(.planEvent(.finished(finished)))
+        conclude(.success(()), &state)
+      } catch {
+        conclude(.failure(error), &state)
+      }
+    case .fail(let failure):
+      if state.outcome == nil { conclude(.failure(failure), &state) }
+    }
+  }
+
+  private func conclude(_ outcome: Result<Void, Failure>, _ state: inout State) {
+    state.outcome = outcome
+    queue.finish()
+  }
+
+  private func perform(_ work: Work) async {
+    switch work {
+    case .timer(let timer, let instant, let generation):
+      try? await Task.sleep(for: max(.zero, now.duration(to: instant)))
+      let isCurrent = state.withLock { state -> Bool in
+        guard state.timers[timer] == generation else { return false }
+        state.timers[timer] = nil
+        return true
+      }
+      if isCurrent, !Task.isCancelled { handle(.fired(timer)) }
+    case .attempt(let start, let ended):
+      // Whichever comes first ends the other: the agent's last word, or the order to stop.
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await self.follow(start) }
+        group.addTask { for await _ in ended {} }
+        await group.next()
+        group.cancelAll()
+      }
+    }
+  }
+
+  /// Gives the task to an agent and passes on what it says.
+  private func follow(_ start: TaskStart) async {
+    guard let agent = shell.reserve(start) else {
+      handle(.noAgent(start.attempt))
+      return
+    }
+    defer { shell.release(agent) }
+    handle(.assigned(start.attempt, agent: agent))
+    let span = shell.context.recorder.span("dispatcher.task", in: trace)
+    span.set("task", start.attempt.task.name)
+    span.set("role", start.role.rawValue)
+    span.set("agent", agent.name)
+    span.set("attempt", "\(start.attempt.number)")
+    do throws(Failure) {
+      let stream = shell.context.bus.stream(
+        .runTask(start.order), to: .peer(agent), deadline: start.remaining, trace: span.context)
+      for try await body in stream {
+        guard case .taskEvent(let event) = body else {
+          throw Failure(.internalError, "\(agent.name) sent what is no task event")
+        }
+        switch event {
+        case .began(let began): handle(.began(start.attempt, began))
+        case .delta(let delta): handle(.delta(start.attempt, delta))
+        case .finished(let report):
+          span.set("host", report.host.name)
+          span.set("first_token_ms", "\(report.firstTokenMilliseconds)")
+          span.set("completion_tokens", "\(report.usage.completionTokens)")
+          span.end()
+          handle(.finished(start.attempt, report))
+          return
+        }
+      }
+      throw Failure(.upstreamFailed, "\(agent.name) stopped without an answer")
+    } catch {
+      span.set("error", error.code.rawValue)
+      span.end(failed: true)
+      if !Task.isCancelled { handle(.failed(start.attempt, error)) }
+    }
+  }
+}

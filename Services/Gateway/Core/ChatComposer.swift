@@ -1,0 +1,181 @@
+public import ClusterModel
+public import Text
+
+/// Server-sent events as bytes.
+public enum SSE {
+  public static func data(_ json: [UInt8]) -> [UInt8] {
+    var event = Array("data: ".utf8)
+    event.reserveCapacity(json.count + 8)
+    event += json
+    event += [0x0A, 0x0A]
+    return event
+  }
+
+  /// Every client ignores it. The text must be one line.
+  public static func comment(_ text: [UInt8]) -> [UInt8] {
+    Array(": ".utf8) + text + [0x0A, 0x0A]
+  }
+
+  public static let done = Array("data: [DONE]\n\n".utf8)
+  public static let keepAlive = Array(": keep-alive\n\n".utf8)
+}
+
+/// The chunks and the body of one chat answer, all with one id, one model name and one date.
+public struct ChatComposer: Hashable, Sendable {
+  public let id: String
+  public let model: String
+  /// Seconds since 1970.
+  public let created: Int
+
+  public init(id: String, model: String, created: Int) {
+    self.id = id
+    self.model = model
+    self.created = created
+  }
+
+  /// Takes over what a host's chunk says, so that what is added belongs to it.
+  public init?(following chunk: [UInt8]) {
+    guard let scanner = try? JSONObjectScanner(chunk),
+      let id = scanner["id"].flatMap(scanner.document.string)
+    else { return nil }
+    self.init(
+      id: id, model: scanner["model"].flatMap(scanner.document.string) ?? "",
+      created: scanner["created"].flatMap(scanner.document.integer) ?? 0)
+  }
+
+  public func opening() -> [UInt8] {
+    chunk(choice(delta: ["role": "assistant", "content": ""], finish: nil))
+  }
+
+  public func delta(_ delta: TaskDelta) -> [UInt8] {
+    chunk(
+      choice(
+        delta: delta.deltaJSON.map { .raw($0) } ?? ["content": .string(delta.text)], finish: nil))
+  }
+
+  public func closing(finish: String, adding more: [(String, JSON)] = []) -> [UInt8] {
+    chunk(choice(delta: [:], finish: finish), more)
+  }
+
+  /// A chunk without a choice, as the one with the usage is.
+  public func extra(_ more: [(String, JSON)]) -> [UInt8] { chunk([], more) }
+
+  public func body(
+    message: JSON, finish: String, usage: Usage, adding more: [(String, JSON)] = []
+  ) -> [UInt8] {
+    let choice: JSON = [
+      "index": 0, "message": message, "logprobs": nil, "finish_reason": .string(finish),
+    ]
+    return JSON.object(
+      head("chat.completion") + [("choices", [choice]), ("usage", Self.usage(usage))] + more
+    ).encoded
+  }
+
+  public static func usage(_ usage: Usage) -> JSON {
+    [
+      "prompt_tokens": .integer(usage.promptTokens),
+      "completion_tokens": .integer(usage.completionTokens),
+      "total_tokens": .integer(usage.totalTokens),
+    ]
+  }
+
+  private func choice(delta: JSON, finish: String?) -> JSON {
+    [["index": 0, "delta": delta, "finish_reason": finish.map { .string($0) } ?? nil]]
+  }
+
+  private func chunk(_ choices: JSON, _ more: [(String, JSON)] = []) -> [UInt8] {
+    JSON.object(head("chat.completion.chunk") + [("choices", choices)] + more).encoded
+  }
+
+  private func head(_ object: String) -> [(String, JSON)] {
+    [
+      ("id", .string(id)), ("object", .string(object)), ("created", .integer(created)),
+      ("model", .string(model)),
+    ]
+  }
+}
+
+/// Puts the deltas of one answer together to the message that a client without a stream gets.
+public struct MessageAssembler: Sendable {
+  private struct Call {
+    var fields: [(String, JSON)] = []
+    var name = ""
+    var arguments = ""
+  }
+
+  public private(set) var text = ""
+  private var others: [(name: String, text: String)] = []
+  private var calls: [Int: Call] = [:]
+
+  public init() {}
+
+  public mutating func add(_ delta: TaskDelta) {
+    text += delta.text
+    guard let json = delta.deltaJSON, let scanner = try? JSONObjectScanner(json) else { return }
+    for member in scanner.members {
+      switch member.name {
+      case "role", "content": break
+      case "tool_calls":
+        scanner.document.forEachElement(of: member.value) {
+          add(call: $0, scanner.document)
+          return true
+        }
+      default:
+        guard let gained = scanner.document.string(member.value) else { continue }
+        if let index = others.firstIndex(where: { $0.name == member.name }) {
+          others[index].text += gained
+        } else {
+          others.append((member.name, gained))
+        }
+      }
+    }
+  }
+
+  private mutating func add(call value: JSONValue, _ document: JSONDocument) {
+    let index = document.value("index", in: value).flatMap(document.integer) ?? calls.count
+    // More parallel calls than any model makes; a wild index must not cost memory.
+    guard (0..<1_024).contains(index) else { return }
+    var call = calls[index] ?? Call()
+    document.forEachMember(of: value) { member in
+      switch member.name {
+      case "index": break
+      case "function":
+        call.name += document.value("name", in: member.value).flatMap(document.string) ?? ""
+        call.arguments +=
+          document.value("arguments", in: member.value).flatMap(document.string) ?? ""
+      default:
+        if !call.fields.contains(where: { $0.0 == member.name }) {
+          call.fields.append((member.name, .raw(Array(document.slice(member.value)))))
+        }
+      }
+      return true
+    }
+    calls[index] = call
+  }
+
+  public var message: JSON {
+    var members: [(String, JSON)] = [
+      ("role", "assistant"),
+      ("content", text.isEmpty && !calls.isEmpty ? nil : .string(text)),
+    ]
+    members += others.map { ($0.name, .string($0.text)) }
+    if !calls.isEmpty {
+      members.append(
+        (
+          "tool_calls",
+          .array(
+            calls.sorted { $0.key < $1.key }.map { entry in
+              let call = entry.value
+              return .object(
+                call.fields + [
+                  (
+                    "function",
+                    ["name": .string(call.name), "arguments": .string(call.arguments)]
+                  )
+                ])
+            })
+        ))
+    }
+    return .object(members)
+  }
+}

@@ -1,0 +1,243 @@
+public import ClusterModel
+import Text
+
+/// Where a client's request came in.
+public enum GatewayEndpoint: String, CaseIterable, Sendable {
+  case chatCompletions = "/v1/chat/completions"
+  case completions = "/v1/completions"
+  case embeddings = "/v1/embeddings"
+}
+
+/// What no request may exceed.
+public struct RequestLimits: Hashable, Sendable {
+  /// 12 MiB: 10 MB of documents, a long conversation, and room for their JSON.
+  public static let bodyBytes = 12 << 20
+  /// 4 MiB of conversation is a million tokens: more than any model reads.
+  public static let messagesBytes = 4 << 20
+  public static let messages = 10_000
+  /// Beyond it a name is a mistake, and would only fill logs and labels.
+  public static let modelBytes = 256
+  /// How much of the last message a planner sees.
+  public static let queryBytes = 64 << 10
+}
+
+/// A client's request, checked as far as the cluster must understand it. What it does not
+/// understand is the backend's to judge and is passed on unread.
+public struct ClientRequest: Sendable {
+  public let endpoint: GatewayEndpoint
+  /// The body, byte for byte.
+  public let body: [UInt8]
+  public let model: ModelID
+  public let stream: Bool
+  /// The client wants a chunk with the usage at the end of its stream.
+  public let includeUsage: Bool
+  public let choices: Int
+  public let maxTokens: Int?
+  /// Text of the last user message, cut to `RequestLimits.queryBytes`; empty if there is none.
+  public let query: String
+  /// The conversation as tasks get it; empty for other endpoints.
+  public let conversation: Conversation
+  public let options: TuttiOptions
+
+  /// - Throws: `RequestProblem` that names the member that is wrong.
+  public init(parsing body: [UInt8], endpoint: GatewayEndpoint) throws(RequestProblem) {
+    self.endpoint = endpoint
+    self.body = body
+    var reader = try RequestReader(body)
+
+    model = try reader.model()
+    switch endpoint {
+    case .chatCompletions: try reader.checkMessages()
+    case .completions: try reader.require("prompt", [.string, .array])
+    case .embeddings: try reader.require("input", [.string, .array])
+    }
+    stream = reader.boolean("stream") ?? false
+    choices = reader.integer("n", in: 1...128) ?? 1
+    let limit = reader.integer("max_tokens", in: 0...Int(Int32.max))
+    maxTokens = reader.integer("max_completion_tokens", in: 0...Int(Int32.max)) ?? limit
+    includeUsage = reader.includeUsage()
+    reader.check("temperature", [.number])
+    reader.check("top_p", [.number])
+    reader.check("stop", [.string, .array])
+    reader.check("seed", [.number])
+    reader.check("tools", [.array])
+    reader.check("response_format", [.object])
+    options = TuttiOptions(
+      parsing: reader.scanner["tutti"], in: reader.scanner.document, problems: &reader.problems)
+    if endpoint == .embeddings, stream {
+      reader.problems.append(.invalid("stream", "cannot be true: embeddings are not streamed"))
+    }
+    if let problem = RequestProblem.all(reader.problems) { throw problem }
+    query = reader.query
+    conversation = reader.conversation(endpoint)
+  }
+}
+
+/// Reads the members of a request and collects what is wrong with them.
+private struct RequestReader {
+  let scanner: JSONObjectScanner
+  var problems: [RequestProblem] = []
+  private(set) var query = ""
+
+  private var document: JSONDocument { scanner.document }
+
+  init(_ body: [UInt8]) throws(RequestProblem) {
+    guard !body.isEmpty else {
+      throw RequestProblem(.invalidRequest, "the body is empty; send a JSON object")
+    }
+    do {
+      scanner = try JSONObjectScanner(body)
+    } catch {
+      throw RequestProblem(.invalidRequest, "the body is not a valid JSON object: \(error)")
+    }
+    if let twice = scanner.duplicates.first {
+      throw .invalid(twice, "is given more than once")
+    }
+  }
+
+  /// Absent and null are the same.
+  private func value(_ name: String) -> JSONValue? {
+    scanner[name].flatMap { $0.kind == .null ? nil : $0 }
+  }
+
+  func model() throws(RequestProblem) -> ModelID {
+    guard let value = value("model") else { throw .invalid("model", "is missing") }
+    guard let name = document.string(value) else {
+      throw .invalid("model", "must be a string, not \(value.kind.rawValue)")
+    }
+    guard !name.isEmpty, name.utf8.count <= RequestLimits.modelBytes else {
+      throw .invalid("model", "must have 1 to \(RequestLimits.modelBytes) bytes")
+    }
+    return ModelID(name)
+  }
+
+  func require(_ name: String, _ kinds: [JSONKind]) throws(RequestProblem) {
+    guard let value = value(name) else { throw .invalid(name, "is missing") }
+    guard kinds.contains(value.kind) else { throw Self.wrongKind(name, value, kinds) }
+  }
+
+  mutating func check(_ name: String, _ kinds: [JSONKind]) {
+    guard let value = value(name), !kinds.contains(value.kind) else { return }
+    problems.append(Self.wrongKind(name, value, kinds))
+  }
+
+  mutating func boolean(_ name: String) -> Bool? {
+    check(name, [.boolean])
+    return value(name).flatMap(document.boolean)
+  }
+
+  mutating func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
+    guard let value = value(name) else { return nil }
+    guard let number = document.integer(value), range.contains(number) else {
+      problems.append(
+        .invalid(
+          name, "must be an integer from \(range.lowerBound) to \(range.upperBound)"))
+      return nil
+    }
+    return number
+  }
+
+  mutating func includeUsage() -> Bool {
+    check("stream_options", [.object])
+    guard let options = value("stream_options"),
+      let include = document.value("include_usage", in: options)
+    else { return false }
+    return document.boolean(include) ?? false
+  }
+
+  // MARK: - Messages
+
+  mutating func checkMessages() throws(RequestProblem) {
+    try require("messages", [.array])
+    guard let messages = value("messages") else { return }
+    guard messages.range.count <= RequestLimits.messagesBytes else {
+      throw RequestProblem(
+        .requestTooLarge,
+        "`messages` has \(messages.range.count) bytes; at most \(RequestLimits.messagesBytes) "
+          + "are read", param: "messages")
+    }
+    var count = 0
+    var problem: RequestProblem?
+    var lastUser: JSONValue?
+    document.forEachElement(of: messages) { message in
+      count += 1
+      guard count <= RequestLimits.messages else {
+        problem = .invalid("messages", "has more than \(RequestLimits.messages) elements")
+        return false
+      }
+      problem = check(message, "messages[\(count - 1)]", &lastUser)
+      return problem == nil
+    }
+    if let problem { throw problem }
+    guard count > 0 else { throw .invalid("messages", "is empty; send at least one message") }
+    if let lastUser { query = Self.cut(text(ofContent: lastUser), RequestLimits.queryBytes) }
+  }
+
+  private func check(
+    _ message: JSONValue, _ param: String, _ lastUser: inout JSONValue?
+  ) -> RequestProblem? {
+    guard message.kind == .object else {
+      return .invalid(param, "must be an object, not \(message.kind.rawValue)")
+    }
+    var role: String?
+    var content: JSONValue?
+    document.forEachMember(of: message) {
+      if $0.name == "role" { role = document.string($0.value) ?? "" }
+      if $0.name == "content" { content = $0.value }
+      return true
+    }
+    guard let role, !role.isEmpty else {
+      return .invalid("\(param).role", "must be a string such as \"user\"")
+    }
+    if let content {
+      guard [.string, .array, .null].contains(content.kind) else {
+        return .invalid(
+          "\(param).content", "must be a string or an array, not \(content.kind.rawValue)")
+      }
+      if role == "user" { lastUser = content }
+    }
+    return nil
+  }
+
+  private func text(ofContent content: JSONValue) -> String {
+    if let text = document.string(content) { return text }
+    var parts: [String] = []
+    document.forEachElement(of: content) { part in
+      if let text = document.value("text", in: part).flatMap(document.string) {
+        parts.append(text)
+      }
+      return true
+    }
+    return parts.joined(separator: "\n")
+  }
+
+  private static func cut(_ text: String, _ limit: Int) -> String {
+    guard text.utf8.count > limit else { return text }
+    let head = Array(text.utf8.prefix(limit))
+    return String(
+      decoding: head.dropLast(UTF8Bytes.incompleteTailLength(of: head)), as: UTF8.self)
+  }
+
+  /// Members that the gateway answers for itself; the tasks of a plan set their own.
+  private static let notInherited: Set<String> = [
+    "model", "messages", "stream", "stream_options", "n", "tutti",
+  ]
+
+  func conversation(_ endpoint: GatewayEndpoint) -> Conversation {
+    guard endpoint == .chatCompletions, let messages = value("messages") else {
+      return Conversation(messagesJSON: [])
+    }
+    return Conversation(
+      messagesJSON: Array(document.slice(messages)),
+      parameters: scanner.members.filter { !Self.notInherited.contains($0.name) }.map {
+        Conversation.Parameter(name: $0.name, json: Array(document.slice($0.value)))
+      })
+  }
+
+  private static func wrongKind(
+    _ name: String, _ value: JSONValue, _ kinds: [JSONKind]
+  ) -> RequestProblem {
+    let wanted = kinds.map(\.rawValue).joined(separator: " or ")
+    return .invalid(name, "must be \(wanted), not \(value.kind.rawValue)")
+  }
+}

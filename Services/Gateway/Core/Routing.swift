@@ -1,0 +1,111 @@
+public import ClusterModel
+
+/// How a request is answered.
+public enum GatewayRoute: Hashable, Sendable {
+  /// By one model, straight from here. nil: any chat model.
+  case direct(ModelID?)
+  /// By a plan of this pattern.
+  case plan(String)
+}
+
+/// Which way a request goes.
+public enum GatewayRouting {
+  public static let fast = "tutti/fast"
+  /// Patterns that the planner knows.
+  public static let patterns = ["tutti/ensemble"]
+  /// Names beside the real models in the list of models.
+  public static let ownModels = [fast] + patterns
+
+  /// - Throws: `RequestProblem`: an unknown model with near names, or a request that does not fit
+  ///   the way it would have to go.
+  public static func route(
+    _ request: ClientRequest, table: HostTable
+  ) throws(RequestProblem) -> GatewayRoute {
+    let name = request.model.name
+    if patterns.contains(name) {
+      guard request.endpoint == .chatCompletions else {
+        throw .invalid("model", "\(name) answers \(GatewayEndpoint.chatCompletions.rawValue) only")
+      }
+      guard request.choices == 1 else {
+        throw .invalid("n", "must be 1 with \(name): a plan gives one answer")
+      }
+      guard request.options.documents.isEmpty else {
+        throw .invalid("tutti.documents", "is not read by \(name)")
+      }
+      for (index, member) in request.options.models.enumerated()
+      where !table.hosts.contains(where: { $0.offers(member) }) {
+        throw RequestProblem(
+          .modelNotFound, unknown(member.name, table), param: "tutti.members[\(index)]")
+      }
+      return .plan(name)
+    }
+    if name == fast {
+      guard request.endpoint != .embeddings else {
+        throw .invalid(
+          "model", "must name an embedding model: vectors of two models do not compare")
+      }
+      return .direct(nil)
+    }
+    guard table.hosts.contains(where: { $0.offers(request.model) }) else {
+      throw RequestProblem(.modelNotFound, unknown(name, table), param: "model")
+    }
+    return .direct(request.model)
+  }
+
+  /// Chat models that some ready host offers and that the policy allows: what a plan can use.
+  public static func available(_ table: HostTable, policy: DataPolicy) -> [ModelID] {
+    Set(
+      table.hosts.lazy.filter { $0.state == .ready && $0.trust >= policy }
+        .flatMap(\.models).map(\.id).filter(\.looksLikeChat)
+    ).sorted()
+  }
+
+  private static func unknown(_ name: String, _ table: HostTable) -> String {
+    let known = Set(table.hosts.flatMap(\.models).map(\.id.name)).union(ownModels)
+    let near = NearNames.near(name, among: known)
+    let shown = String(name.prefix(100))
+    if !near.isEmpty {
+      let names = near.map { "`\($0)`" }.joined(separator: ", ")
+      return "no host offers the model `\(shown)`; near it: \(names)"
+    }
+    return "no host offers the model `\(shown)`; GET /v1/models lists those that are there"
+  }
+}
+
+/// Names that somebody may have meant.
+public enum NearNames {
+  /// At most three, the nearest first.
+  public static func near(_ name: String, among known: some Sequence<String>) -> [String] {
+    let wanted = Array(name.lowercased().utf8.prefix(RequestLimits.modelBytes))
+    return known.compactMap { candidate -> (Int, String)? in
+      let other = Array(candidate.lowercased().utf8.prefix(RequestLimits.modelBytes))
+      if wanted.count >= 3, contains(other, wanted) || (other.count >= 3 && contains(wanted, other))
+      {
+        return (0, candidate)
+      }
+      let distance = distance(wanted, other)
+      // A third of the letters may differ: a typing error or two, not another word.
+      return distance <= max(1, max(wanted.count, other.count) / 3) ? (distance, candidate) : nil
+    }
+    .sorted { ($0.0, $0.1) < ($1.0, $1.1) }.prefix(3).map(\.1)
+  }
+
+  private static func contains(_ text: [UInt8], _ part: [UInt8]) -> Bool {
+    text.count >= part.count && !text.ranges(of: part).isEmpty
+  }
+
+  /// Levenshtein's.
+  static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    var row = Array(0...b.count)
+    for (i, left) in a.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, right) in b.enumerated() {
+        let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (left == right ? 0 : 1))
+        diagonal = row[j + 1]
+        row[j + 1] = next
+      }
+    }
+    return row[b.count]
+  }
+}

@@ -1,0 +1,215 @@
+public import ClusterModel
+public import Text
+
+/// The member `tutti` of a request: how the cluster shall answer it.
+public struct TuttiOptions: Hashable, Sendable {
+  /// Who takes part: a number, or models by name.
+  public var members: Int?
+  public var models: [ModelID] = []
+  public var rounds: Int?
+  public var quorum: Int?
+  public var budgetTokens: Int?
+  public var budgetCredits: Int?
+  public var dataPolicy = DataPolicy.any
+  public var race: RaceMode?
+  public var firstToken: Duration?
+  public var interToken: Duration?
+  public var total: Duration?
+  public var documents: [Document] = []
+  public var seed: UInt64?
+  public var trace = false
+
+  public struct Document: Hashable, Sendable {
+    public var name: String
+    public var text: String
+  }
+
+  public static let maximumMembers = 16
+  /// Members of a pattern that the client does not count.
+  public static let defaultMembers = 3
+  public static let maximumDocuments = 100
+  public static let maximumDocumentBytes = 10_000_000
+
+  public init() {}
+
+  /// What the client asked for, over what the gateway's configuration says.
+  public func deadlines(over standard: Deadlines) -> Deadlines {
+    Deadlines(
+      firstToken: firstToken ?? standard.firstToken, interToken: interToken ?? standard.interToken,
+      total: total ?? standard.total)
+  }
+
+  /// - Parameter problems: gains every mistake; what is wrong keeps its default.
+  public init(
+    parsing value: JSONValue?, in document: JSONDocument, problems: inout [RequestProblem]
+  ) {
+    guard let value, value.kind != .null else { return }
+    guard value.kind == .object else {
+      problems.append(.invalid("tutti", "must be an object, not \(value.kind.rawValue)"))
+      return
+    }
+    let found = ProblemList()
+    defer { problems += found.all }
+    var seen: Set<String> = []
+    document.forEachMember(of: value) { member in
+      let reader = OptionReader(document: document, param: "tutti.\(member.name)", problems: found)
+      if !seen.insert(member.name).inserted {
+        reader.reject("is given more than once")
+      } else if Self.names.contains(member.name) {
+        if member.value.kind != .null { read(member.name, member.value, reader) }
+      } else {
+        reader.reject("is not an option; known are \(Self.names.joined(separator: ", "))")
+      }
+      // A mistake in each of a thousand unknown options need not be told.
+      return seen.count <= 64
+    }
+    let most =
+      models.isEmpty ? members ?? Self.defaultMembers : models.count
+    if let quorum, quorum > most {
+      found.all.append(
+        .invalid("tutti.quorum", "must be an integer from 1 to \(most), the members"))
+    }
+  }
+
+  public static let names = [
+    "members", "rounds", "quorum", "budget", "data_policy", "race", "deadlines_ms", "documents",
+    "seed", "trace",
+  ]
+
+  private mutating func read(_ name: String, _ value: JSONValue, _ reader: OptionReader) {
+    switch name {
+    case "members": readMembers(value, reader)
+    case "rounds": rounds = reader.integer(value, in: 1...8)
+    case "quorum": quorum = reader.integer(value, in: 1...Self.maximumMembers)
+    case "budget":
+      reader.object(value, names: ["tokens", "credits"]) { name, value, reader in
+        let amount = reader.integer(value, in: 1...1_000_000_000_000)
+        if name == "tokens" { budgetTokens = amount } else { budgetCredits = amount }
+      }
+    case "data_policy": dataPolicy = reader.choice(value, of: DataPolicy.self) ?? .any
+    case "race": race = reader.choice(value, of: RaceMode.self)
+    case "deadlines_ms":
+      reader.object(value, names: ["first_token", "inter_token", "total"]) {
+        name, value, reader in
+        let deadline = reader.integer(value, in: 1...3_600_000).map {
+          Duration.milliseconds($0)
+        }
+        switch name {
+        case "first_token": firstToken = deadline
+        case "inter_token": interToken = deadline
+        default: total = deadline
+        }
+      }
+    case "documents": readDocuments(value, reader)
+    case "seed":
+      // Any 64-bit pattern is a seed, also a negative one.
+      if let number = reader.document.integer(value) {
+        seed = UInt64(bitPattern: Int64(number))
+      } else {
+        reader.reject("must be an integer")
+      }
+    default:
+      if let flag = reader.document.boolean(value) {
+        trace = flag
+      } else {
+        reader.reject("must be true or false")
+      }
+    }
+  }
+
+  private mutating func readMembers(_ value: JSONValue, _ reader: OptionReader) {
+    let wanted = "must be an integer from 1 to \(Self.maximumMembers) or an array of as many models"
+    guard value.kind == .array else {
+      guard let count = reader.document.integer(value), (1...Self.maximumMembers).contains(count)
+      else { return reader.reject(wanted) }
+      members = count
+      return
+    }
+    var names: [ModelID] = []
+    var isGood = true
+    reader.document.forEachElement(of: value) { element in
+      guard let name = reader.document.string(element), !name.isEmpty,
+        name.utf8.count <= RequestLimits.modelBytes, names.count < Self.maximumMembers
+      else {
+        isGood = false
+        return false
+      }
+      names.append(ModelID(name))
+      return true
+    }
+    guard isGood, !names.isEmpty else { return reader.reject(wanted) }
+    models = names
+  }
+
+  private mutating func readDocuments(_ value: JSONValue, _ reader: OptionReader) {
+    guard value.kind == .array else { return reader.reject("must be an array") }
+    var bytes = 0
+    var read: [Document] = []
+    reader.document.forEachElement(of: value) { element in
+      let text = reader.document.value("text", in: element).flatMap(reader.document.string)
+      let name = reader.document.value("name", in: element).flatMap(reader.document.string)
+      guard let text, let name else {
+        reader.reject("[\(read.count)] must be an object with the strings `name` and `text`")
+        return false
+      }
+      bytes += text.utf8.count + name.utf8.count
+      guard read.count < Self.maximumDocuments, bytes <= Self.maximumDocumentBytes else {
+        reader.reject(
+          "may have \(Self.maximumDocuments) elements and \(Self.maximumDocumentBytes) bytes in all"
+        )
+        return false
+      }
+      read.append(Document(name: name, text: text))
+      return true
+    }
+    documents = read
+  }
+}
+
+/// What the readers of all options write to.
+private final class ProblemList {
+  var all: [RequestProblem] = []
+}
+
+/// Reads one option.
+private struct OptionReader {
+  let document: JSONDocument
+  let param: String
+  let problems: ProblemList
+
+  func reject(_ message: String) { problems.all.append(.invalid(param, message)) }
+
+  func integer(_ value: JSONValue, in range: ClosedRange<Int>) -> Int? {
+    if let number = document.integer(value), range.contains(number) { return number }
+    reject("must be an integer from \(range.lowerBound) to \(range.upperBound)")
+    return nil
+  }
+
+  func choice<T: RawRepresentable & CaseIterable>(_ value: JSONValue, of: T.Type) -> T?
+  where T.RawValue == String {
+    if let chosen = document.string(value).flatMap({ T(rawValue: $0) }) { return chosen }
+    let names = T.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    reject("must be one of \(names)")
+    return nil
+  }
+
+  func object(
+    _ value: JSONValue, names: [String], _ body: (String, JSONValue, OptionReader) -> Void
+  ) {
+    guard value.kind == .object else {
+      return reject("must be an object with some of \(names.joined(separator: ", "))")
+    }
+    var count = 0
+    document.forEachMember(of: value) { member in
+      let inner = OptionReader(
+        document: document, param: "\(param).\(member.name)", problems: problems)
+      if names.contains(member.name) {
+        if member.value.kind != .null { body(member.name, member.value, inner) }
+      } else {
+        inner.reject("is not an option; known are \(names.joined(separator: ", "))")
+      }
+      count += 1
+      return count <= 16
+    }
+  }
+}

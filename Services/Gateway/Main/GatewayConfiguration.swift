@@ -1,0 +1,59 @@
+import ClusterModel
+import ServiceKit
+
+struct GatewayConfiguration: ServiceConfiguration {
+  static let service = ServiceName.gateway
+  static let summary = "The cluster's one OpenAI-compatible endpoint."
+
+  private static let deadline = Setting.Kind.duration(
+    unit: .seconds, .milliseconds(1) ... .seconds(3_600))
+
+  static let settings = [
+    Setting(
+      "gateway.port", .address, default: "8080",
+      help: "Where clients are served: PORT or HOST:PORT."),
+    Setting(
+      "gateway.max_requests", .integer(1...100_000), default: "512",
+      help: "Requests answered at once; more get 503 with Retry-After."),
+    Setting(
+      "gateway.keep_alive", .duration(unit: .seconds, .milliseconds(10) ... .seconds(300)),
+      default: "15s",
+      help: "A stream gets a comment line this often until its first token comes."),
+    Setting(
+      "gateway.head_deadline", deadline, default: "10s",
+      help: "A client that has not sent the head of its request by then is cut off."),
+    Setting(
+      "gateway.body_deadline", deadline, default: "30s",
+      help: "A client that has not sent its request by then, and one second more for each MiB, is "
+        + "cut off."),
+    Setting(
+      "gateway.first_token_deadline", deadline, default: "60s",
+      help: "A host that has sent no token by then is given up. Requests can set their own."),
+    Setting(
+      "gateway.inter_token_deadline", deadline, default: "30s",
+      help: "A host that sends nothing for so long in mid-answer is given up."),
+    Setting(
+      "gateway.total_deadline", deadline, default: "10m",
+      help: "The longest that an answer may take in all."),
+  ]
+
+  var address: HostAndPort
+  var maximumRequests: Int
+  var keepAlive: Duration
+  /// For clients that send slowly.
+  var headDeadline: Duration
+  var bodyDeadline: Duration
+  var deadlines: Deadlines
+
+  init(_ values: inout SettingValues) {
+    address = values.address("gateway.port")
+    maximumRequests = values.integer("gateway.max_requests")
+    keepAlive = values.duration("gateway.keep_alive")
+    headDeadline = values.duration("gateway.head_deadline")
+    bodyDeadline = values.duration("gateway.body_deadline")
+    deadlines = Deadlines(
+      firstToken: values.duration("gateway.first_token_deadline"),
+      interToken: values.duration("gateway.inter_token_deadline"),
+      total: values.duration("gateway.total_deadline"))
+  }
+}

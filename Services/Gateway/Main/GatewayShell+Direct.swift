@@ -1,0 +1,144 @@
+import ClusterModel
+import GatewayCore
+import Hummingbird
+import Inference
+import InferenceCore
+import NIOCore
+import ServiceKit
+import Text
+
+extension GatewayShell {
+  /// The fast path: one host answers, its bytes are passed on as they are, nothing goes over the
+  /// bus.
+  func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
+    let request = exchange.request
+    let pending = inference.start(
+      InferenceRequest(
+        endpoint: request.endpoint.upstream, model: model, body: request.body,
+        stream: request.stream, trace: exchange.trace, hops: exchange.hops),
+      constraints: InferenceConstraints(
+        race: request.options.race,
+        deadlines: request.options.deadlines(over: configuration.deadlines),
+        dataPolicy: request.options.dataPolicy, affinity: Self.affinity(request),
+        seed: exchange.seed))
+    guard request.stream else { return try await answerWhole(exchange, pending) }
+
+    // Within this time a failure can still be a status; after it the client must hear something.
+    let first = try await pending.inference(within: configuration.keepAlive)
+    return stream(exchange.trace) { writer in
+      do throws(Failure) {
+        try await self.relay(exchange, pending, first, &writer)
+      } catch {
+        try await self.cut(error, exchange.journal, &writer)
+      }
+    }
+  }
+
+  /// The same conversation has the same beginning.
+  private static func affinity(_ request: ClientRequest) -> [UInt8]? {
+    let messages = request.conversation.messagesJSON
+    return messages.isEmpty ? nil : Array(messages.prefix(1_024))
+  }
+
+  // MARK: - Not streamed
+
+  private func answerWhole(
+    _ exchange: Exchange, _ pending: PendingInference
+  ) async throws -> Response {
+    guard let inference = try await pending.inference() else {
+      throw Failure(.internalError, "an inference was neither answered nor failed")
+    }
+    var body: [UInt8] = []
+    for try await event in inference {
+      switch event {
+      case .chunk: break
+      case .body(let bytes): body = bytes
+      case .finished(let summary):
+        exchange.journal.sentFirstToken()
+        exchange.journal.answered(by: summary.host.name, usage: summary.usage)
+        if exchange.request.options.trace {
+          let told = trace(exchange, summary).encoded
+          // It was checked when it came in; were it no object, it would go out as it is.
+          body =
+            (try? JSONObjectScanner(body).edited(replacing: [(name: "tutti", json: told)])) ?? body
+        }
+      }
+    }
+    exchange.journal.end(status: 200)
+    return json(body, exchange.trace)
+  }
+
+  // MARK: - Streamed
+
+  @concurrent
+  private func relay(
+    _ exchange: Exchange, _ pending: PendingInference, _ first: Inference?,
+    _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    var inference = first
+    while inference == nil {
+      try await send(SSE.keepAlive, &writer)
+      inference = try await pending.inference(within: configuration.keepAlive)
+    }
+    guard let inference else { return }
+    var firstChunk: [UInt8]?
+    for try await event in inference {
+      switch event {
+      case .body: break
+      case .chunk(let chunk):
+        try await send(SSE.data(chunk.data), &writer)
+        exchange.journal.sentFirstToken()
+        if firstChunk == nil { firstChunk = chunk.data }
+      case .finished(let summary):
+        exchange.journal.answered(by: summary.host.name, usage: summary.usage)
+        if exchange.request.options.trace {
+          let composer =
+            firstChunk.flatMap(ChatComposer.init(following:))
+            ?? ChatComposer(id: "\(exchange.trace.trace)", model: summary.model.name, created: 0)
+          try await send(
+            SSE.data(composer.extra([("tutti", trace(exchange, summary))])), &writer)
+        }
+        try await send(SSE.done, &writer)
+      }
+    }
+    try await finish(&writer)
+    exchange.journal.end(status: 200)
+  }
+
+  private func trace(_ exchange: Exchange, _ summary: InferenceSummary) -> JSON {
+    TraceExtension.direct(
+      trace: exchange.trace.trace, seed: exchange.seed, host: summary.host, model: summary.model,
+      usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
+      asked: summary.attempts.map(\.host))
+  }
+
+  // MARK: - Writing to the client
+
+  @concurrent
+  func send(_ bytes: [UInt8], _ writer: inout any ResponseBodyWriter) async throws(Failure) {
+    do {
+      try await writer.write(ByteBuffer(bytes: bytes))
+    } catch {
+      throw Failure(.cancelled, "the client has left")
+    }
+  }
+
+  @concurrent
+  func finish(_ writer: inout any ResponseBodyWriter) async throws(Failure) {
+    do {
+      try await writer.finish(nil)
+    } catch {
+      throw Failure(.cancelled, "the client has left")
+    }
+  }
+}
+
+extension GatewayEndpoint {
+  var upstream: InferenceEndpoint {
+    switch self {
+    case .chatCompletions: .chatCompletions
+    case .completions: .completions
+    case .embeddings: .embeddings
+    }
+  }
+}

@@ -1,0 +1,194 @@
+import Bus
+import ClusterModel
+import Foundation
+import GatewayCore
+import HTTPTypes
+import Hummingbird
+import Inference
+import InferenceCore
+import Logging
+import NIOCore
+import ServiceKit
+import ServiceLifecycle
+import Telemetry
+import Text
+
+/// The I/O around GatewayCore: takes requests in, has them answered by a host or a plan, and
+/// streams what comes.
+final class GatewayShell: Service {
+  let configuration: GatewayConfiguration
+  let context: ServiceContext
+  let inference: InferenceClient
+  private let admission: Admission
+
+  init(
+    _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient
+  ) {
+    self.configuration = configuration
+    self.context = context
+    self.inference = inference
+    admission = Admission(limit: configuration.maximumRequests)
+  }
+
+  /// Nothing runs here between requests; at the end the connections to hosts are closed.
+  func run() async throws {
+    try? await gracefulShutdown()
+    try await inference.shutdown()
+  }
+
+  // MARK: - Routes
+
+  func addRoutes(to router: Router<BasicRequestContext>) {
+    for endpoint in GatewayEndpoint.allCases {
+      router.post(RouterPath(endpoint.rawValue)) { request, _ in
+        try await self.answer(request, endpoint)
+      }
+    }
+    router.get("/v1/models") { _, _ in
+      self.json(ModelList.list(self.context.hosts.table).encoded, .fresh())
+    }
+    // A model's id may have slashes: `tutti/fast`, `org/model`.
+    router.get("/v1/models/**") { request, _ in
+      let trace = TraceContext.fresh()
+      let path = request.uri.path.removingPercentEncoding ?? request.uri.path
+      let name = String(path.dropFirst("/v1/models/".count))
+      do throws(RequestProblem) {
+        return self.json(try ModelList.model(name, self.context.hosts.table).encoded, trace)
+      } catch {
+        return self.refusal(error.failure, param: error.param, trace)
+      }
+    }
+  }
+
+  /// What one request carries on its way.
+  struct Exchange: Sendable {
+    let request: ClientRequest
+    let journal: RequestJournal
+    /// Held until the answer is out.
+    let seat: Seat
+    let hops: [String]
+    let seed: UInt64
+
+    var trace: TraceContext { journal.trace }
+  }
+
+  private func answer(
+    _ request: Request, _ endpoint: GatewayEndpoint
+  ) async throws -> Response {
+    let journal = RequestJournal(endpoint, recorder: context.recorder)
+    do {
+      let seat = try admission.enter()
+      let hops = try hops(of: request)
+      let body = try await request.body.collect(upTo: RequestLimits.bodyBytes)
+      let parsed = try ClientRequest(parsing: Array(body.readableBytesView), endpoint: endpoint)
+      journal.describe(parsed)
+      let exchange = Exchange(
+        request: parsed, journal: journal, seat: seat, hops: hops,
+        seed: parsed.options.seed ?? .random(in: .min ... .max))
+      switch try GatewayRouting.route(parsed, table: context.hosts.table) {
+      case .direct(let model): return try await answerDirectly(exchange, model)
+      case .plan(let pattern):
+        journal.follows(pattern: pattern)
+        return try await answerByPlan(exchange, pattern)
+      }
+    } catch let problem as RequestProblem {
+      return refusal(problem.failure, param: problem.param, journal)
+    } catch let failure as Failure {
+      return refusal(failure, param: nil, journal)
+    } catch is NIOTooManyBytesError {
+      let failure = Failure(
+        .requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
+      return refusal(failure, param: nil, journal)
+    } catch {
+      // The connection broke while the body came, or a bug: the server's own table knows.
+      journal.end(status: 500, code: Failure.Code.internalError.rawValue)
+      throw error
+    }
+  }
+
+  // MARK: - Hops
+
+  /// Who we are for a request that comes back to us.
+  private var ownHop: String { context.bus.peer.id.description }
+
+  /// The gateways it came through, we last.
+  private func hops(of request: Request) throws(Failure) -> [String] {
+    let header = HTTPField.Name(HopHeader.name)!
+    let hops = request.headers[values: header].flatMap(HopHeader.parse)
+    guard !hops.contains(ownHop) else {
+      throw Failure(
+        .hopLoop, "this gateway sent the request itself: one of its hosts leads back to it")
+    }
+    guard hops.count < HopHeader.maximumHops else {
+      throw Failure(
+        .hopLoop,
+        "the request came through \(hops.count) gateways; at most "
+          + "\(HopHeader.maximumHops) are followed")
+    }
+    return hops + [ownHop]
+  }
+
+  // MARK: - Responses
+
+  static let traceHeader = HTTPField.Name("x-tutti-trace")!
+
+  func json(_ body: [UInt8], _ trace: TraceContext) -> Response {
+    Response(
+      status: .ok,
+      headers: [.contentType: "application/json", Self.traceHeader: "\(trace.trace)"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  func stream(
+    _ trace: TraceContext,
+    _ write: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void
+  ) -> Response {
+    Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-cache",
+        // Proxies that collect a response before they pass it on would defeat the stream.
+        HTTPField.Name("x-accel-buffering")!: "no", Self.traceHeader: "\(trace.trace)",
+      ],
+      body: ResponseBody(write))
+  }
+
+  private func refusal(
+    _ failure: Failure, param: String?, _ journal: RequestJournal
+  ) -> Response {
+    let response = refusal(failure, param: param, journal.trace)
+    journal.end(status: response.status.code, code: failure.code.rawValue)
+    return response
+  }
+
+  private func refusal(_ failure: Failure, param: String?, _ trace: TraceContext) -> Response {
+    context.logger.debug(
+      "refused a request",
+      metadata: [
+        LogKey.trace: "\(trace.trace)", LogKey.code: "\(failure.code)",
+        LogKey.reason: "\(failure.message)",
+      ])
+    var response = jsonError(failure, param: param)
+    response.headers[Self.traceHeader] = "\(trace.trace)"
+    return response
+  }
+
+  /// The end of a stream that cannot be finished: one error event, then the connection is closed
+  /// without `[DONE]`. What is thrown makes the server close it.
+  @concurrent
+  func cut(
+    _ failure: Failure, _ journal: RequestJournal, _ writer: inout any ResponseBodyWriter
+  ) async throws -> Never {
+    if failure.code == .cancelled {
+      journal.end(status: RequestJournal.clientLeft, code: failure.code.rawValue)
+    } else {
+      journal.end(status: httpStatus(for: failure.code).code, code: failure.code.rawValue)
+      try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
+    }
+    throw failure
+  }
+}
+
+extension Failure.Code {
+  static let hopLoop = Failure.Code(rawValue: "hop_loop")
+}

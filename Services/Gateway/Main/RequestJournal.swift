@@ -1,0 +1,139 @@
+import ClusterModel
+import GatewayCore
+import Metrics
+import Synchronization
+import Telemetry
+
+/// What is written down of one client request, once, when it is over.
+///
+/// A response that nobody reads is dropped without a word; then this is too, and a client that left
+/// is what it was.
+final class RequestJournal: Sendable {
+  /// As nginx says it: the client closed the request.
+  static let clientLeft = 499
+
+  private struct State {
+    var model = ""
+    var pattern = "direct"
+    var stream = false
+    var host = ""
+    var usage = Usage.zero
+    var firstToken: Duration?
+    var isOver = false
+  }
+
+  let endpoint: GatewayEndpoint
+  private let recorder: TelemetryRecorder
+  private let span: OpenSpan
+  private let started = ContinuousClock.now
+  private let startedUnix = UnixTime.microseconds()
+  private let state = Mutex(State())
+
+  init(_ endpoint: GatewayEndpoint, recorder: TelemetryRecorder) {
+    self.endpoint = endpoint
+    self.recorder = recorder
+    span = recorder.span("gateway \(endpoint.rawValue)", in: nil)
+  }
+
+  deinit { end(status: Self.clientLeft, code: Failure.Code.cancelled.rawValue) }
+
+  var trace: TraceContext { span.context }
+  var elapsed: Duration { started.duration(to: .now) }
+
+  func describe(_ request: ClientRequest) {
+    state.withLock {
+      $0.model = request.model.name
+      $0.stream = request.stream
+    }
+  }
+
+  func follows(pattern: String) { state.withLock { $0.pattern = pattern } }
+
+  /// The first piece of an answer goes out to the client.
+  func sentFirstToken() {
+    let elapsed = elapsed
+    state.withLock { state in
+      if state.firstToken == nil { state.firstToken = elapsed }
+    }
+  }
+
+  func answered(by host: String, usage: Usage) {
+    state.withLock {
+      $0.host = host
+      $0.usage = usage
+    }
+  }
+
+  /// Only the first call counts.
+  func end(status: Int, code: String = "") {
+    let elapsed = elapsed
+    let state = state.withLock { state -> State? in
+      guard !state.isOver else { return nil }
+      state.isOver = true
+      return state
+    }
+    guard let state else { return }
+    recorder.record(
+      RequestRecord(
+        trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint.rawValue,
+        model: state.model, pattern: state.pattern, stream: state.stream, status: status,
+        errorCode: code, host: state.host, usage: state.usage,
+        firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
+        totalMilliseconds: Int(elapsed.wholeMilliseconds)))
+    span.set("status", String(status))
+    span.set("pattern", state.pattern)
+    if !state.host.isEmpty { span.set("host", state.host) }
+    span.end(failed: status >= 400)
+
+    let labels = [("endpoint", endpoint.rawValue), ("pattern", state.pattern)]
+    Counter(
+      label: "tutti_gateway_requests_total",
+      dimensions: labels + [("status", "\(status / 100)xx")]
+    ).increment()
+    Timer(label: "tutti_gateway_request_seconds", dimensions: labels).record(duration: elapsed)
+    if let firstToken = state.firstToken {
+      Timer(label: "tutti_gateway_first_token_seconds", dimensions: labels)
+        .record(duration: firstToken)
+    }
+  }
+}
+
+/// A request's place among those answered at once; given back when the last who holds it lets go.
+final class Seat: Sendable {
+  private let admission: Admission
+
+  fileprivate init(_ admission: Admission) { self.admission = admission }
+
+  deinit { admission.leave() }
+}
+
+/// How many requests are answered at once.
+final class Admission: Sendable {
+  private let limit: Int
+  private let taken = Mutex(0)
+
+  init(limit: Int) { self.limit = limit }
+
+  func enter() throws(Failure) -> Seat {
+    let now = taken.withLock { taken -> Int? in
+      guard taken < limit else { return nil }
+      taken += 1
+      return taken
+    }
+    guard let now else {
+      throw Failure(
+        .overloaded, "the gateway answers \(limit) requests already; try again in a moment",
+        retryAfter: .seconds(1))
+    }
+    Gauge(label: "tutti_gateway_in_flight").record(now)
+    return Seat(self)
+  }
+
+  fileprivate func leave() {
+    let now = taken.withLock { taken in
+      taken -= 1
+      return taken
+    }
+    Gauge(label: "tutti_gateway_in_flight").record(now)
+  }
+}

@@ -1,0 +1,187 @@
+public import ClusterModel
+
+/// The metrics of every process as one set of families: each sample gets the labels `service` and
+/// `instance`, families of one name are joined, and who falls silent is dropped.
+///
+/// What would make the joined text invalid is left out and counted: names that Prometheus does not
+/// accept, a family whose kind differs from the one first seen, a series that is there twice.
+public struct MetricRollup: Sendable {
+  public struct Limits: Equatable, Sendable {
+    /// As many as can be on the bus.
+    public var instances = 512
+    /// A process has some hundred series; 20,000 of 100 bytes are 2 MB of text.
+    public var samplesPerInstance = 20_000
+    /// For all together: 20 MB of text is what a scrape can take.
+    public var samples = 200_000
+    /// Processes report every few seconds: who was silent for half a minute is gone or stuck, and
+    /// its last numbers would look alive.
+    public var silence: Duration = .seconds(30)
+
+    public init() {}
+  }
+
+  private struct Snapshot: Sendable {
+    var service: String
+    var families: [MetricFamily]
+    var samples: Int
+    var heard: Instant
+  }
+
+  public let limits: Limits
+  private var snapshots: [String: Snapshot] = [:]
+  private var kinds: [String: MetricKind] = [:]
+  /// Samples left out so far, by reason.
+  public private(set) var leftOut: [Reason: Int] = [:]
+
+  public enum Reason: String, CaseIterable, Sendable {
+    /// A name or label that Prometheus does not accept.
+    case badName = "bad_name"
+    /// Another process says that the family is of another kind.
+    case kindConflict = "kind_conflict"
+    /// The same labels twice in one family of one process.
+    case duplicate
+    /// More than the limits allow.
+    case tooMany = "too_many"
+  }
+
+  public init(limits: Limits = Limits()) { self.limits = limits }
+
+  public var instances: [String] { snapshots.keys.sorted() }
+
+  /// Takes a process's whole snapshot in place of its last one. An empty one says nothing.
+  /// - Parameter instance: its peer name.
+  public mutating func received(
+    service: String, instance: String, families: [MetricFamily], now: Instant
+  ) {
+    expire(now: now)
+    if families.isEmpty { return }
+    if snapshots[instance] == nil, snapshots.count >= limits.instances {
+      count(.tooMany, families)
+      return
+    }
+    var room = min(
+      limits.samplesPerInstance,
+      limits.samples - snapshots.reduce(0) { $1.key == instance ? $0 : $0 + $1.value.samples })
+    var kept: [MetricFamily] = []
+    var names: Set<String> = []
+    for family in families {
+      guard Self.isName(family.name, colons: true) else {
+        count(.badName, [family])
+        continue
+      }
+      guard names.insert(family.name).inserted else {
+        count(.duplicate, [family])
+        continue
+      }
+      guard kinds[family.name] ?? family.kind == family.kind else {
+        count(.kindConflict, [family])
+        continue
+      }
+      guard family.samples.count <= room else {
+        // A part of a histogram would be invalid: all of the family or nothing.
+        count(.tooMany, [family])
+        continue
+      }
+      kinds[family.name] = family.kind
+      var family = family
+      family.samples = checked(family)
+      room -= family.samples.count
+      kept.append(family)
+    }
+    snapshots[instance] = Snapshot(
+      service: service, families: kept, samples: kept.reduce(0) { $0 + $1.samples.count },
+      heard: now)
+  }
+
+  /// Drops the processes that fell silent, and what only they said.
+  public mutating func expire(now: Instant) {
+    let silent = snapshots.filter { $0.value.heard.duration(to: now) >= limits.silence }.map(\.key)
+    if silent.isEmpty { return }
+    for instance in silent { snapshots[instance] = nil }
+    let named = Set(snapshots.values.flatMap { $0.families.map(\.name) })
+    kinds = kinds.filter { named.contains($0.key) }
+  }
+
+  /// All families by name; within one, by instance, each instance's samples in their own order.
+  public mutating func families(now: Instant) -> [MetricFamily] {
+    expire(now: now)
+    var joined: [String: MetricFamily] = [:]
+    for (instance, snapshot) in snapshots.sorted(by: { $0.key < $1.key }) {
+      let own = [Attribute("service", snapshot.service), Attribute("instance", instance)]
+      for family in snapshot.families {
+        let samples = family.samples.map { sample in
+          MetricFamily.Sample(
+            suffix: sample.suffix, labels: own + sample.labels.map(Self.moved), value: sample.value)
+        }
+        joined[
+          family.name,
+          default: MetricFamily(
+            name: family.name, help: family.help, kind: family.kind, samples: [])
+        ].samples += samples
+      }
+    }
+    return joined.values.filter { !$0.samples.isEmpty }.sorted { $0.name < $1.name } + [ownFamily]
+  }
+
+  /// How much was left out, so that it does not pass unnoticed.
+  private var ownFamily: MetricFamily {
+    MetricFamily(
+      name: "tutti_monitor_left_out_samples_total",
+      help: "Samples of other processes that the monitor left out, by reason.", kind: .counter,
+      samples: Reason.allCases.map {
+        MetricFamily.Sample(
+          labels: [Attribute("reason", $0.rawValue)], value: Double(leftOut[$0] ?? 0))
+      })
+  }
+
+  // MARK: - What Prometheus accepts
+
+  private mutating func checked(_ family: MetricFamily) -> [MetricFamily.Sample] {
+    struct Series: Hashable {
+      var suffix: String
+      var labels: Set<Attribute>
+    }
+    let suffixes: Set<String> = family.kind == .histogram ? ["_bucket", "_sum", "_count"] : [""]
+    var seen: Set<Series> = []
+    var kept: [MetricFamily.Sample] = []
+    for sample in family.samples {
+      let names = sample.labels.map(\.key)
+      let isBucket = sample.suffix == "_bucket"
+      guard suffixes.contains(sample.suffix), Set(names).count == names.count,
+        names.allSatisfy({ Self.isName($0, colons: false) }), names.contains("le") == isBucket
+      else {
+        leftOut[.badName, default: 0] += 1
+        continue
+      }
+      guard seen.insert(Series(suffix: sample.suffix, labels: Set(sample.labels))).inserted else {
+        leftOut[.duplicate, default: 0] += 1
+        continue
+      }
+      kept.append(sample)
+    }
+    return kept
+  }
+
+  private mutating func count(_ reason: Reason, _ families: [MetricFamily]) {
+    leftOut[reason, default: 0] += families.reduce(0) { $0 + $1.samples.count }
+  }
+
+  /// A process's own `service` label keeps its value under the name Prometheus gives such labels.
+  private static func moved(_ label: Attribute) -> Attribute {
+    label.key == "service" || label.key == "instance"
+      ? Attribute("exported_\(label.key)", label.value) : label
+  }
+
+  private static func isName(_ name: String, colons: Bool) -> Bool {
+    guard (1...200).contains(name.utf8.count), !(0x30...0x39).contains(name.utf8.first!) else {
+      return false
+    }
+    return name.utf8.allSatisfy { byte in
+      switch byte {
+      case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x5F: true
+      case 0x3A: colons
+      default: false
+      }
+    }
+  }
+}

@@ -1,0 +1,52 @@
+public import ClusterModel
+
+/// The spans of one trace in the order in which one reads them: every span after its parent, siblings
+/// by their start.
+public struct TraceTree: Equatable, Sendable {
+  public struct Node: Equatable, Sendable {
+    public var span: SpanRecord
+    /// 0 for a root.
+    public var depth: Int
+    /// Its parent was never reported (lost, or still running), so it stands as a root.
+    public var orphan: Bool
+
+    public init(span: SpanRecord, depth: Int, orphan: Bool = false) {
+      self.span = span
+      self.depth = depth
+      self.orphan = orphan
+    }
+  }
+
+  public let nodes: [Node]
+
+  /// - Parameter spans: of one trace, in any order. A span reported twice counts once; spans that
+  ///   are each other's ancestors are cut apart at the earliest.
+  public init(_ spans: [SpanRecord]) {
+    var unique: [SpanID: SpanRecord] = [:]
+    for span in spans { unique[span.span] = unique[span.span] ?? span }
+    func earlier(_ left: SpanRecord, _ right: SpanRecord) -> Bool {
+      (left.startUnixMicroseconds, left.span.value)
+        < (right.startUnixMicroseconds, right.span.value)
+    }
+    let ordered = unique.values.sorted(by: earlier)
+    let children = Dictionary(grouping: ordered, by: \.parent)
+
+    var nodes: [Node] = []
+    var placed: Set<SpanID> = []
+    // A stack instead of recursion: a chain may be as deep as there are spans.
+    func place(_ root: SpanRecord, orphan: Bool) {
+      var stack = [Node(span: root, depth: 0, orphan: orphan)]
+      while let node = stack.popLast() {
+        guard placed.insert(node.span.span).inserted else { continue }
+        nodes.append(node)
+        for child in (children[node.span.span] ?? []).reversed() {
+          stack.append(Node(span: child, depth: node.depth + 1))
+        }
+      }
+    }
+    let roots = ordered.filter { $0.parent == .none || unique[$0.parent] == nil }
+    for root in roots { place(root, orphan: root.parent != .none) }
+    for span in ordered where !placed.contains(span.span) { place(span, orphan: true) }
+    self.nodes = nodes
+  }
+}

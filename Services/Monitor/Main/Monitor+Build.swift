@@ -1,0 +1,32 @@
+import ClusterModel
+import ServiceKit
+import ServiceLifecycle
+import Store
+
+func buildMonitor(
+  _ configuration: MonitorConfiguration, _ context: ServiceContext
+) async throws -> [any Service] {
+  let store: any LogStore
+  do throws(Failure) {
+    if let uri = configuration.mongoDB {
+      store = try MongoLogStore(uri: uri)
+    } else {
+      store = try SQLiteLogStore(path: context.common.dataDirectory + "/monitor.sqlite")
+    }
+  } catch {
+    throw ServiceFailure(
+      error.code == .storeMisconfigured ? .configuration : .unavailable, error.message)
+  }
+  let shell = MonitorShell(context: context, store: store)
+  shell.answerBus()
+  context.health.addCheck("log store") { shell.storeProblem }
+
+  let router = makeRouter()
+  context.health.addRoutes(to: router)
+  MonitorAPI(shell: shell, store: store).addRoutes(to: router)
+  var options = HTTPServerOptions(address: configuration.address)
+  // Nothing is sent here.
+  options.maxBodyBytes = 16 * 1024
+  let server = makeHTTPServer(router: router, options: options, logger: context.logger)
+  return [shell, server]
+}

@@ -1,0 +1,210 @@
+import Bus
+import BusCore
+import ClusterModel
+import Foundation
+import Logging
+import Metrics
+import MonitorCore
+import ServiceKit
+import ServiceLifecycle
+import Store
+import Synchronization
+import Telemetry
+import Wire
+
+/// Takes telemetry from the bus, writes it to the log store in batches, and keeps every process's
+/// last metrics.
+final class MonitorShell: Service {
+  private struct State {
+    var rollup = MetricRollup()
+    var pending = PendingTelemetry()
+    /// Why nothing can be written now.
+    var problem: String?
+    /// The writer is gone: who brings records writes them himself.
+    var drained = false
+  }
+
+  /// In one transaction: large enough to be cheap, small enough to leave room for readers.
+  private static let maximumWrite = 2_000
+  /// Retries while the store is away.
+  private static let backOff: ClosedRange<Duration> = .milliseconds(500)...(.seconds(30))
+  /// A batch that a store which answers has refused so often will never be taken.
+  private static let maximumRefusals = 3
+  private static let retentionInterval: Duration = .seconds(600)
+
+  private let context: ServiceContext
+  private let store: any LogStore
+  private let start = ContinuousClock.now
+  private let state: Mutex<State>
+  /// Wakes the writer; one signal is as good as many.
+  private let arrivals = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  private let received: [String: Counter]
+  private let lost = Counter(label: "tutti_monitor_store_failures_total")
+  private let instances = Gauge(label: "tutti_monitor_instances")
+
+  init(context: ServiceContext, store: any LogStore) {
+    self.context = context
+    self.store = store
+    state = Mutex(State(problem: "the log store has not answered yet"))
+    received = Dictionary(
+      uniqueKeysWithValues: ["log", "span", "request"].map {
+        ($0, Counter(label: "tutti_monitor_records_total", dimensions: [("kind", $0)]))
+      })
+  }
+
+  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+
+  /// One sentence; nil: the store works.
+  var storeProblem: String? { state.withLock { $0.problem } }
+
+  /// Sets the handler; before the bus runs.
+  func answerBus() {
+    context.bus.onCast { [self] body, _ in
+      guard case .telemetry(let batch) = body else { return }
+      await take(batch)
+    }
+  }
+
+  private func take(_ batch: TelemetryBatch) async {
+    received["log"]?.increment(by: batch.logs.count)
+    received["span"]?.increment(by: batch.spans.count)
+    received["request"]?.increment(by: batch.requests.count)
+    let (writeHere, dropped) = state.withLock { state -> (Bool, Int) in
+      state.rollup.received(
+        service: batch.service, instance: batch.instance, families: batch.metrics, now: now)
+      return state.drained ? (batch.records > 0, 0) : (false, state.pending.append(batch))
+    }
+    if dropped > 0 { lost.increment(by: dropped) }
+    if writeHere {
+      do throws(Failure) { try await store.append([batch]) } catch { lose([batch], error) }
+    } else {
+      arrivals.continuation.yield()
+    }
+  }
+
+  private func lose(_ batches: [TelemetryBatch], _ failure: Failure) {
+    let records = batches.reduce(0) { $0 + $1.records }
+    lost.increment(by: records)
+    context.logger.error(
+      "telemetry lost",
+      metadata: [LogKey.count: "\(records)", LogKey.reason: "\(failure.message)"])
+  }
+
+  /// The metrics of every process, our own as they are at this moment.
+  func families() -> [MetricFamily] {
+    instances.record(state.withLock { $0.rollup.instances.count })
+    let own = context.metrics.snapshot()
+    return state.withLock { state in
+      state.rollup.received(
+        service: context.common.service.description, instance: context.bus.peer.id.name,
+        families: own, now: now)
+      return state.rollup.families(now: now)
+    }
+  }
+
+  // MARK: - Loops
+
+  func run() async throws {
+    // The writer goes on until everything is written; the sweeper just stops.
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.sweep() }
+      await withGracefulShutdownHandler {
+        await write()
+      } onGracefulShutdown: { [arrivals] in
+        arrivals.continuation.finish()
+      }
+      group.cancelAll()
+    }
+  }
+
+  private func write() async {
+    await connect()
+    for await _ in arrivals.stream { await writePending() }
+    // Draining. From now on who brings records writes them himself.
+    state.withLock { $0.drained = true }
+    await writePending()
+  }
+
+  /// Tries until the store answers or the process drains.
+  private func connect() async {
+    var pause = Self.backOff.lowerBound
+    while !Task.isShuttingDownGracefully, !Task.isCancelled {
+      do throws(Failure) {
+        try await store.prepare()
+        report(nil)
+        return
+      } catch {
+        report(error)
+        await rest(pause)
+        pause = min(pause * 2, Self.backOff.upperBound)
+      }
+    }
+  }
+
+  /// Writes until nothing is pending. While the store is away it tries again and again; once the
+  /// process drains, once.
+  private func writePending() async {
+    var pause = Self.backOff.lowerBound
+    var refusals = 0
+    while true {
+      let batches = state.withLock { $0.pending.take(atMost: Self.maximumWrite) }
+      if batches.isEmpty { return }
+      let draining = Task.isShuttingDownGracefully || Task.isCancelled
+      do throws(Failure) {
+        try await store.append(batches)
+        report(nil)
+        pause = Self.backOff.lowerBound
+        refusals = 0
+        continue
+      } catch {
+        report(error)
+        refusals = error.code == .storeFailed ? refusals + 1 : 0
+        if draining || refusals >= Self.maximumRefusals {
+          lose(batches, error)
+          refusals = 0
+          continue
+        }
+      }
+      let dropped = state.withLock { $0.pending.putBack(batches) }
+      if dropped > 0 { lost.increment(by: dropped) }
+      await rest(pause)
+      pause = min(pause * 2, Self.backOff.upperBound)
+    }
+  }
+
+  /// Ends early when the process drains.
+  private func rest(_ pause: Duration) async {
+    await cancelWhenGracefulShutdown { try? await Task.sleep(for: pause) }
+  }
+
+  private func sweep() async {
+    await cancelWhenGracefulShutdown { [self] in
+      while !Task.isCancelled {
+        try? await Task.sleep(for: Self.retentionInterval)
+        guard !Task.isCancelled, storeProblem == nil else { continue }
+        do throws(Failure) {
+          try await store.applyRetention(nowUnixMicroseconds: Self.unixMicroseconds)
+        } catch {
+          context.logger.warning(
+            "retention not applied", metadata: [LogKey.reason: "\(error.message)"])
+        }
+      }
+    }
+  }
+
+  private static var unixMicroseconds: UInt64 { UInt64(Date().timeIntervalSince1970 * 1e6) }
+
+  private func report(_ failure: Failure?) {
+    let before = state.withLock { state in
+      defer { state.problem = failure?.message }
+      return state.problem
+    }
+    // Once each way: a store that is away for an hour is one line.
+    if let failure, before != failure.message {
+      context.logger.warning(
+        "log store does not work", metadata: [LogKey.reason: "\(failure.message)"])
+    } else if failure == nil, before != nil {
+      context.logger.info("log store works")
+    }
+  }
+}

@@ -1,0 +1,140 @@
+public import ClusterModel
+
+/// One question to one host.
+public struct ProbeOrder: Hashable, Sendable {
+  public var id: UInt64
+  public var host: HostID
+  public var url: String
+
+  public init(id: UInt64, host: HostID, url: String) {
+    self.id = id
+    self.host = host
+    self.url = url
+  }
+}
+
+/// What a host answered.
+public struct ProbeReport: Equatable, Sendable {
+  public var models: [ModelOffer]
+  public var slots: Int?
+  public var version: String?
+  public var roundTrip: Duration
+
+  public init(
+    models: [ModelOffer], slots: Int? = nil, version: String? = nil, roundTrip: Duration
+  ) {
+    self.models = models
+    self.slots = slots
+    self.version = version
+    self.roundTrip = roundTrip
+  }
+}
+
+public enum ProbeResult: Equatable, Sendable {
+  case answered(ProbeReport)
+  /// - Parameters:
+  ///   - absent: nothing listens there, which is certain at the first try.
+  ///   - reason: for an operator.
+  case failed(absent: Bool, reason: String)
+}
+
+extension HostRegistry {
+  /// Probes whose time has come, the most overdue first, as many as may be under way.
+  public mutating func tick(now: Instant) -> [Directive] {
+    let room = limits.probesAtOnce - probesUnderWay
+    guard room > 0 else { return [] }
+    let due = entries.values.filter { $0.due.map { $0 <= now } ?? false }
+      .sorted { ($0.due!, $0.added) < ($1.due!, $1.added) }
+    return due.prefix(room).map { entry in
+      let order = ProbeOrder(id: nextProbe(), host: entry.host.id, url: entry.host.url)
+      entries[order.host]?.due = nil
+      entries[order.host]?.probe = order.id
+      probesUnderWay += 1
+      return .probe(order)
+    }
+  }
+
+  /// A probe is over. Late answers, of hosts that were removed or suspended meanwhile, say nothing.
+  public mutating func probed(
+    _ order: ProbeOrder, _ result: ProbeResult, now: Instant,
+    using rng: inout some RandomNumberGenerator
+  ) -> [Directive] {
+    guard var entry = entries[order.host], entry.probe == order.id else { return tick(now: now) }
+    endProbe(&entry)
+    let before = entry.host
+    switch result {
+    case .answered(let report) where report.models.isEmpty:
+      failed(&entry, absent: false, reason: "it answers but lists no model", now, &rng)
+    case .answered(let report):
+      answered(&entry, report, now, &rng)
+    case .failed(let absent, let reason):
+      failed(&entry, absent: absent, reason: reason, now, &rng)
+    }
+    entries[order.host] = entry
+    var directives: [Directive] = []
+    // Every probe takes another few milliseconds; that alone is no news.
+    var after = entry.host
+    after.probeMilliseconds = before.probeMilliseconds
+    if after != before {
+      revision += 1
+      directives.append(.publish(table))
+    }
+    directives.append(.settled(order.host))
+    return directives + tick(now: now)
+  }
+
+  private mutating func answered(
+    _ entry: inout Entry, _ report: ProbeReport, _ now: Instant,
+    _ rng: inout some RandomNumberGenerator
+  ) {
+    entry.failures = 0
+    entry.backOff = Self.firstBackOff
+    entry.due = now.advanced(by: Self.jittered(Self.readyInterval, by: 0.1, &rng))
+    entry.host.state = .ready
+    entry.host.reason = ""
+    entry.host.slots = entry.configuredSlots ?? report.slots.map { min(max($0, 1), 65_536) }
+    entry.host.version = report.version.map { String($0.prefix(100)) }
+    entry.host.probeMilliseconds = Int(clamping: report.roundTrip.wholeMilliseconds)
+
+    // What does not fit is left out rather than making the whole table too large to send.
+    let room = limits.offerBytes - (offerBytes - entry.offerBytes)
+    var seen: Set<ModelID> = []
+    var bytes = 0
+    var offers: [ModelOffer] = []
+    for offer in report.models where offers.count < limits.modelsPerHost {
+      let size = offer.id.name.utf8.count + 16
+      guard (1...256).contains(offer.id.name.utf8.count), bytes + size <= room,
+        seen.insert(offer.id).inserted
+      else { continue }
+      bytes += size
+      offers.append(offer)
+    }
+    entry.host.models = offers
+    offerBytes += bytes - entry.offerBytes
+    entry.offerBytes = bytes
+  }
+
+  private func failed(
+    _ entry: inout Entry, absent: Bool, reason: String, _ now: Instant,
+    _ rng: inout some RandomNumberGenerator
+  ) {
+    entry.failures += 1
+    let reason = String(reason.prefix(300))
+    if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
+      // Still ready: the next probe comes sooner, to know.
+      entry.due = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
+      return
+    }
+    entry.host.state = .unreachable
+    entry.host.reason = reason
+    entry.due = now.advanced(by: Self.jittered(entry.backOff, by: 0.2, &rng))
+    entry.backOff = min(entry.backOff * 2, Self.longestBackOff)
+  }
+
+  /// Spreads what would otherwise happen at the same moment.
+  private static func jittered(
+    _ duration: Duration, by share: Double, _ rng: inout some RandomNumberGenerator
+  ) -> Duration {
+    duration * Double.random(in: (1 - share)...(1 + share), using: &rng)
+  }
+}

@@ -1,0 +1,284 @@
+public import ClusterModel
+
+/// Which hosts there are and how they do. Decides when each is probed and what a probe's answer
+/// means; asks nobody itself.
+public struct HostRegistry: Sendable {
+  public struct Limits: Equatable, Sendable {
+    /// 1,000 hosts × 300 bytes is a third of a frame, and 500 probes a second are what a core does.
+    public var hosts = 1_000
+    public var modelsPerHost = 1_000
+    /// A table travels in one message; 700 KB of models leave room for 1,000 hosts in 1 MiB.
+    public var offerBytes = 700_000
+    /// Probes that may be under way: each holds a connection for at most its 2 s deadline.
+    public var probesAtOnce = 64
+
+    public init() {}
+  }
+
+  public enum Directive: Equatable, Sendable {
+    /// Ask the host, then say `probed` with the same order.
+    case probe(ProbeOrder)
+    /// Something that matters to a sender has changed.
+    case publish(HostTable)
+    /// Keep what an admin said about the host.
+    case persist(Host)
+    case forget(HostID)
+    /// A probe of this host has been answered or has failed: whoever waits for it may look.
+    case settled(HostID)
+  }
+
+  struct Entry: Sendable {
+    /// As it is published.
+    var host: Host
+    /// What an admin said; the host's own report counts where this is nil.
+    var configuredSlots: Int?
+    let identity: String
+    /// When it is probed next; nil while suspended or while a probe is under way.
+    var due: Instant?
+    /// The probe under way.
+    var probe: UInt64?
+    /// Failed probes since the last good one.
+    var failures = 0
+    var backOff: Duration = HostRegistry.firstBackOff
+    var offerBytes = 0
+    var added: Int
+  }
+
+  /// Between probes of a host that is ready.
+  public static let readyInterval: Duration = .seconds(2)
+  /// Between probes of one that is not: doubles from the first to the longest.
+  public static let firstBackOff: Duration = .seconds(1)
+  public static let longestBackOff: Duration = .seconds(30)
+  /// A busy host is not a dead one: only so many failures in a row take a ready host out, unless
+  /// nothing listens there.
+  public static let failuresBeforeUnreachable = 3
+  static let suspendedReason = "suspended by an admin"
+
+  public let limits: Limits
+  private let epoch: UInt64
+  var revision: UInt64 = 1
+  var entries: [HostID: Entry] = [:]
+  var probesUnderWay = 0
+  var offerBytes = 0
+  private var lastProbe: UInt64 = 0
+  private var nextPosition = 0
+
+  /// - Parameters:
+  ///   - epoch: the registry's incarnation.
+  ///   - restored: hosts as they were persisted, in their order; due at once.
+  public init(epoch: UInt64, restored: [Host] = [], limits: Limits = Limits(), now: Instant) {
+    self.epoch = epoch
+    self.limits = limits
+    for host in restored.prefix(limits.hosts) {
+      guard let address = try? HostAddress(host.url), entries[host.id] == nil else { continue }
+      var host = host
+      host.models = []
+      let suspended = host.state == .suspended
+      host.state = suspended ? .suspended : .unknown
+      host.reason = suspended ? Self.suspendedReason : ""
+      insert(host, identity: address.identity, due: suspended ? nil : now)
+    }
+  }
+
+  /// In the order in which the hosts were added.
+  public var table: HostTable {
+    HostTable(
+      epoch: epoch, revision: revision,
+      hosts: entries.values.sorted { $0.added < $1.added }.map(\.host))
+  }
+
+  public func host(_ id: HostID) -> Host? { entries[id]?.host }
+
+  /// How many hosts are in each state, zero included.
+  public var countByState: [HostState: Int] {
+    var counts = Dictionary(uniqueKeysWithValues: HostState.allCases.map { ($0, 0) })
+    for entry in entries.values { counts[entry.host.state, default: 0] += 1 }
+    return counts
+  }
+
+  /// When `tick` has something to do next, unless something else happens first.
+  public var nextDue: Instant? {
+    probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.due).min() : nil
+  }
+
+  // MARK: - What an admin does
+
+  /// - Throws: `invalidRequest`, `hostExists`, `overloaded`.
+  public mutating func add(
+    _ draft: HostDraft, now: Instant
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    let address = try HostAddress(draft.url)
+    let id = draft.id ?? address.defaultID
+    try HostAddress.check(id: id.name)
+    try Self.check(slots: draft.slots, price: draft.pricePerMillion)
+    if let twin = entries.values.first(where: { $0.identity == address.identity }) {
+      throw Failure(.hostExists, "\(address.url) is already there as host \(twin.host.id).")
+    }
+    if let twin = entries[id] {
+      throw Failure(
+        .hostExists, "Host \(id) is already there at \(twin.host.url); choose another id.")
+    }
+    guard entries.count < limits.hosts else {
+      throw Failure(.overloaded, "There are \(limits.hosts) hosts already; remove one first.")
+    }
+    let host = Host(
+      id: id, url: address.url, tier: draft.tier, trust: draft.trust, slots: draft.slots,
+      pricePerMillion: draft.pricePerMillion)
+    insert(host, identity: address.identity, due: now)
+    revision += 1
+    return (host, [.persist(host), .publish(table)] + tick(now: now))
+  }
+
+  /// - Throws: `hostNotFound`, `invalidRequest`.
+  public mutating func patch(
+    _ id: HostID, _ patch: HostPatch
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    var entry = try entry(id)
+    try Self.check(slots: patch.slots, price: patch.pricePerMillion ?? 0)
+    let before = entry.host
+    if let tier = patch.tier { entry.host.tier = tier }
+    if let trust = patch.trust { entry.host.trust = trust }
+    if let price = patch.pricePerMillion { entry.host.pricePerMillion = price }
+    if let slots = patch.slots {
+      entry.configuredSlots = slots
+      entry.host.slots = slots
+    }
+    entries[id] = entry
+    guard entry.host != before else { return (before, []) }
+    revision += 1
+    return (entry.host, [.persist(persisted(entry)), .publish(table)])
+  }
+
+  /// No request goes there until it is resumed. Suspending twice is fine.
+  public mutating func suspend(
+    _ id: HostID
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    var entry = try entry(id)
+    guard entry.host.state != .suspended else { return (entry.host, []) }
+    entry.host.state = .suspended
+    entry.host.reason = Self.suspendedReason
+    entry.due = nil
+    endProbe(&entry)
+    entries[id] = entry
+    revision += 1
+    return (entry.host, [.persist(persisted(entry)), .publish(table), .settled(id)])
+  }
+
+  /// Probed at once. Resuming one that is not suspended changes nothing.
+  public mutating func resume(
+    _ id: HostID, now: Instant
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    var entry = try entry(id)
+    guard entry.host.state == .suspended else { return (entry.host, []) }
+    entry.host.state = .unknown
+    entry.host.reason = ""
+    entry.due = now
+    entry.failures = 0
+    entry.backOff = Self.firstBackOff
+    entries[id] = entry
+    revision += 1
+    return (
+      entry.host, [.persist(persisted(entry)), .publish(table)] + tick(now: now)
+    )
+  }
+
+  public mutating func remove(_ id: HostID) throws(Failure) -> [Directive] {
+    var entry = try entry(id)
+    endProbe(&entry)
+    offerBytes -= entry.offerBytes
+    entries[id] = nil
+    revision += 1
+    return [.forget(id), .publish(table), .settled(id)]
+  }
+
+  // MARK: - Plumbing
+
+  private mutating func insert(_ host: Host, identity: String, due: Instant?) {
+    entries[host.id] = Entry(
+      host: host, configuredSlots: host.slots, identity: identity, due: due, added: nextPosition)
+    nextPosition += 1
+  }
+
+  private func entry(_ id: HostID) throws(Failure) -> Entry {
+    guard let entry = entries[id] else {
+      throw Failure(.hostNotFound, "There is no host \(id); GET /admin/v1/hosts lists them.")
+    }
+    return entry
+  }
+
+  mutating func nextProbe() -> UInt64 {
+    lastProbe += 1
+    return lastProbe
+  }
+
+  /// A probe that is under way for this entry no longer counts; its answer will be late.
+  mutating func endProbe(_ entry: inout Entry) {
+    if entry.probe != nil {
+      entry.probe = nil
+      probesUnderWay -= 1
+    }
+  }
+
+  private func persisted(_ entry: Entry) -> Host {
+    var host = entry.host
+    host.slots = entry.configuredSlots
+    return host
+  }
+
+  private static func check(slots: Int?, price: Int) throws(Failure) {
+    guard slots.map({ (1...65_536).contains($0) }) ?? true else {
+      throw Failure(.invalidRequest, "slots is a whole number from 1 to 65,536.")
+    }
+    guard (0...1_000_000_000).contains(price) else {
+      throw Failure(
+        .invalidRequest, "price_per_million is a whole number from 0 to 1,000,000,000.")
+    }
+  }
+}
+
+/// What an admin says about a new host.
+public struct HostDraft: Equatable, Sendable {
+  public var url: String
+  /// Nil: made from the host and port of the URL.
+  public var id: HostID?
+  public var tier: HostTier
+  public var trust: DataPolicy
+  /// Nil: as the host reports.
+  public var slots: Int?
+  /// Credits for a million tokens; 0 is free.
+  public var pricePerMillion: Int
+
+  public init(
+    url: String, id: HostID? = nil, tier: HostTier = .community, trust: DataPolicy = .any,
+    slots: Int? = nil, pricePerMillion: Int = 0
+  ) {
+    self.url = url
+    self.id = id
+    self.tier = tier
+    self.trust = trust
+    self.slots = slots
+    self.pricePerMillion = pricePerMillion
+  }
+}
+
+/// What an admin changes; nil leaves it.
+public struct HostPatch: Equatable, Sendable {
+  public var tier: HostTier?
+  public var trust: DataPolicy?
+  public var slots: Int?
+  public var pricePerMillion: Int?
+
+  public init(
+    tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Int? = nil, pricePerMillion: Int? = nil
+  ) {
+    self.tier = tier
+    self.trust = trust
+    self.slots = slots
+    self.pricePerMillion = pricePerMillion
+  }
+}
+
+extension Failure.Code {
+  public static let hostExists = Failure.Code(rawValue: "host_exists")
+  public static let hostNotFound = Failure.Code(rawValue: "host_not_found")
+}

@@ -1,0 +1,124 @@
+public import ClusterModel
+
+/// Who is on the bus: every process says hello with a lease and renews it; who does not leaves.
+///
+/// A name belongs to one incarnation. A restarted process takes its name over, and the one it
+/// replaced is refused from then on, so that two processes of one name cannot take turns.
+public struct PeerLeases: Sendable {
+  /// nanomsg allows 512 sockets in a process, and everybody holds one for each peer.
+  public static let capacity = 512
+  /// A shorter lease would end between two hellos, a longer one keep the dead for a whole shift.
+  public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
+  /// Of replaced incarnations of one name: more means that processes fight over it, and the oldest
+  /// of them have long been told.
+  static let rememberedIncarnations = 16
+
+  public enum Directive: Equatable, Sendable {
+    case publish(PeerTable)
+  }
+
+  private struct Lease: Sendable {
+    var peer: Peer
+    /// Nil for the registry's own line, which ends with the registry.
+    var ends: Instant?
+    var replaced: [UInt64] = []
+
+    func isOver(at now: Instant) -> Bool { ends.map { $0 <= now } ?? false }
+  }
+
+  private let epoch: UInt64
+  private let own: PeerID
+  private var revision: UInt64 = 1
+  private var leases: [String: Lease] = [:]
+
+  /// - Parameters:
+  ///   - epoch: the registry's incarnation.
+  ///   - own: the registry's own line, always in the table.
+  public init(epoch: UInt64, own: Peer) {
+    self.epoch = epoch
+    self.own = own.id
+    leases[own.id.name] = Lease(peer: own, ends: nil)
+  }
+
+  /// By name.
+  public var table: PeerTable {
+    PeerTable(
+      epoch: epoch, revision: revision,
+      peers: leases.values.map(\.peer).sorted { $0.id < $1.id })
+  }
+
+  public var count: Int { leases.count }
+
+  /// When the next lease ends, unless it is renewed.
+  public var nextExpiry: Instant? { leases.values.compactMap(\.ends).min() }
+
+  /// A process says that it is there, for the first time or again.
+  public mutating func hello(_ peer: Peer, now: Instant) throws(Failure) -> [Directive] {
+    try Self.check(peer)
+    let name = peer.id.name
+    guard name != own.name else {
+      throw Failure(
+        .invalidRequest,
+        "\(name) is the registry's own name; start the process with another --name.")
+    }
+    // Nothing changes before the last guard: a refusal carries no directives.
+    var lease = Lease(peer: peer, ends: now.advanced(by: peer.ttl))
+    let present = leases[name].flatMap { $0.isOver(at: now) ? nil : $0 }
+    if let present {
+      lease.replaced = present.replaced
+      if present.peer.id != peer.id {
+        guard !present.replaced.contains(peer.id.incarnation) else {
+          throw Failure(
+            .peerLost,
+            "\(name) now belongs to another process; give this one a --name of its own.")
+        }
+        lease.replaced = Array(
+          (present.replaced + [present.peer.id.incarnation]).suffix(Self.rememberedIncarnations))
+      }
+    } else if leases.values.count(where: { !$0.isOver(at: now) }) >= Self.capacity {
+      throw Failure(
+        .overloaded, "The cluster is full: \(Self.capacity) processes are on the bus.",
+        retryAfter: .seconds(10))
+    }
+    var directives = expire(now: now)
+    leases[name] = lease
+    if present?.peer != peer {
+      revision += 1
+      directives = [.publish(table)]
+    }
+    return directives
+  }
+
+  /// A process leaves. Late mail from a replaced incarnation changes nothing.
+  public mutating func goodbye(_ peer: PeerID, now: Instant) -> [Directive] {
+    var directives = expire(now: now)
+    if peer != own, leases[peer.name]?.peer.id == peer {
+      leases[peer.name] = nil
+      revision += 1
+      directives = [.publish(table)]
+    }
+    return directives
+  }
+
+  /// Ends the leases that are over. A lease of two seconds from t is over at t + 2 s.
+  public mutating func expire(now: Instant) -> [Directive] {
+    let over = leases.values.filter { $0.isOver(at: now) }.map(\.peer.id.name)
+    if over.isEmpty { return [] }
+    for name in over { leases[name] = nil }
+    revision += 1
+    return [.publish(table)]
+  }
+
+  private static func check(_ peer: Peer) throws(Failure) {
+    guard (1...128).contains(peer.id.name.utf8.count) else {
+      throw Failure(.invalidRequest, "A peer's name has 1 to 128 bytes.")
+    }
+    guard leases.contains(peer.ttl) else {
+      throw Failure(.invalidRequest, "A lease lasts from 0.5 to 300 seconds, not \(peer.ttl).")
+    }
+    guard (1...1_024).contains(peer.mailbox.utf8.count), peer.publisher?.utf8.count ?? 0 <= 1_024
+    else {
+      throw Failure(.invalidRequest, "A peer's mailbox and publisher have at most 1,024 bytes.")
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import ClusterModel
+import Foundation
+import Hummingbird
+import NIOCore
+import RegistryCore
+
+// What the admin API says and is told.
+
+struct HostJSON: Encodable {
+  struct Model: Encodable {
+    var id: String
+    var contextTokens: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case id
+      case contextTokens = "context_tokens"
+    }
+  }
+
+  private let host: ClusterModel.Host
+
+  init(_ host: ClusterModel.Host) { self.host = host }
+
+  enum CodingKeys: String, CodingKey {
+    case object, id, url, dialect, tier, trust, state, reason, models, slots, version
+    case probeMilliseconds = "probe_ms"
+    case pricePerMillion = "price_per_million"
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var members = encoder.container(keyedBy: CodingKeys.self)
+    try members.encode("host", forKey: .object)
+    try members.encode(host.id, forKey: .id)
+    try members.encode(host.url, forKey: .url)
+    try members.encode(host.dialect, forKey: .dialect)
+    try members.encode(host.tier, forKey: .tier)
+    try members.encode(host.trust, forKey: .trust)
+    try members.encode(host.state, forKey: .state)
+    try members.encode(host.reason, forKey: .reason)
+    try members.encode(
+      host.models.map { Model(id: $0.id.name, contextTokens: $0.contextTokens) }, forKey: .models)
+    // `null`, not absent: the host does not tell.
+    try members.encode(host.slots, forKey: .slots)
+    try members.encode(host.version, forKey: .version)
+    try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)
+    try members.encode(host.pricePerMillion, forKey: .pricePerMillion)
+  }
+}
+
+struct PeerJSON: Encodable {
+  var name: String
+  var incarnation: String
+  var service: String
+  var version: String
+  var mailbox: String
+  var ttlMilliseconds: Int64
+
+  init(_ peer: Peer) {
+    name = peer.id.name
+    incarnation = String(peer.id.incarnation, radix: 16)
+    service = peer.service.description
+    version = peer.version
+    mailbox = peer.mailbox
+    ttlMilliseconds = peer.ttl.wholeMilliseconds
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case name, incarnation, service, version, mailbox
+    case ttlMilliseconds = "ttl_ms"
+  }
+}
+
+struct Page<Item: Encodable>: Encodable {
+  var object = "list"
+  var data: [Item]
+  var hasMore: Bool
+
+  init(data: [Item], hasMore: Bool) {
+    self.data = data
+    self.hasMore = hasMore
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case object, data
+    case hasMore = "has_more"
+  }
+}
+
+struct Removed: Encodable {
+  var object = "host"
+  var id: String
+  var deleted = true
+
+  init(id: String) { self.id = id }
+}
+
+/// The body of a POST or PATCH: an object whose members are all known and of their type.
+struct HostFields {
+  private var members: [String: JSONScalar]
+
+  init(_ request: Request) async throws {
+    // The server has cut a larger body already.
+    let buffer = try await request.body.collect(upTo: 64 * 1024)
+    do {
+      members = try JSONDecoder().decode(
+        [String: JSONScalar].self, from: Data(buffer.readableBytesView))
+    } catch {
+      throw AdminFailure(Failure(.invalidRequest, "The body must be a JSON object."))
+    }
+  }
+
+  func draft() throws -> HostDraft {
+    try allow(["url", "id", "tier", "trust", "slots", "price_per_million"])
+    guard let url = try text("url") else {
+      throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
+    }
+    return HostDraft(
+      url: url, id: try text("id").map { HostID($0) },
+      tier: try choice("tier") ?? .community, trust: try choice("trust") ?? .any,
+      slots: try integer("slots", in: 1...65_536),
+      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000) ?? 0)
+  }
+
+  func patch() throws -> HostPatch {
+    try allow(["tier", "trust", "slots", "price_per_million"])
+    return HostPatch(
+      tier: try choice("tier"), trust: try choice("trust"),
+      slots: try integer("slots", in: 1...65_536),
+      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000))
+  }
+
+  private func allow(_ names: Set<String>) throws {
+    guard let unknown = members.keys.sorted().first(where: { !names.contains($0) }) else { return }
+    throw AdminFailure(
+      Failure(
+        .invalidRequest,
+        "\(unknown.prefix(64)) is not a member here; known: "
+          + names.sorted().joined(separator: ", ") + "."),
+      param: String(unknown.prefix(64)))
+  }
+
+  private func wrong(_ name: String, _ what: String) -> AdminFailure {
+    AdminFailure(Failure(.invalidRequest, "\(name) must be \(what)."), param: name)
+  }
+
+  private func text(_ name: String) throws -> String? {
+    switch members[name] {
+    case nil, .null: nil
+    case .text(let text): text
+    default: throw wrong(name, "a string")
+    }
+  }
+
+  private func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+    switch members[name] {
+    case nil, .null: nil
+    case .integer(let number) where range.contains(number): number
+    default:
+      throw wrong(name, "a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
+  }
+
+  private func choice<Choice: RawRepresentable & CaseIterable>(
+    _ name: String
+  ) throws -> Choice? where Choice.RawValue == String {
+    switch members[name] {
+    case nil, .null: return nil
+    case .text(let text):
+      if let choice = Choice(rawValue: text) { return choice }
+    default: break
+    }
+    throw wrong(name, "one of " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
+  }
+}
+
+/// A JSON value without parts; `other` stands for everything else.
+enum JSONScalar: Decodable {
+  case null
+  case text(String)
+  case integer(Int)
+  case other
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let text = try? container.decode(String.self) {
+      self = .text(text)
+    } else if let number = try? container.decode(Int.self) {
+      self = .integer(number)
+    } else {
+      self = .other
+    }
+  }
+}

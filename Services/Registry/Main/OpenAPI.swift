@@ -1,0 +1,207 @@
+/// The admin API's description, served as it stands here.
+let adminOpenAPI = #"""
+  {
+    "openapi": "3.1.0",
+    "info": {
+      "title": "Tutti registry admin API",
+      "version": "1",
+      "description": "Which hosts answer requests, and which processes make up the cluster."
+    },
+    "security": [{"bearer": []}],
+    "paths": {
+      "/admin/v1/hosts": {
+        "get": {
+          "summary": "List hosts by id",
+          "parameters": [
+            {"name": "limit", "in": "query",
+             "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
+            {"name": "after", "in": "query", "description": "The last id of the page before",
+             "schema": {"type": "string"}}
+          ],
+          "responses": {
+            "200": {"description": "A page", "content": {"application/json": {"schema": {
+              "type": "object", "required": ["object", "data", "has_more"],
+              "properties": {
+                "object": {"const": "list"},
+                "data": {"type": "array", "items": {"$ref": "#/components/schemas/Host"}},
+                "has_more": {"type": "boolean"}}}}}},
+            "400": {"$ref": "#/components/responses/Error"},
+            "401": {"$ref": "#/components/responses/Error"}
+          }
+        },
+        "post": {
+          "summary": "Add a host; it is probed at once",
+          "parameters": [{"$ref": "#/components/parameters/WaitMs"}],
+          "requestBody": {"required": true, "content": {"application/json": {"schema": {
+            "type": "object", "required": ["url"], "additionalProperties": false,
+            "properties": {
+              "url": {"type": "string",
+                "description": "http(s)://HOST[:PORT][/PATH]; a trailing /v1 is dropped"},
+              "id": {"type": "string", "pattern": "^[A-Za-z0-9.:_-]{1,128}$",
+                "description": "Default: made from the URL's host and port"},
+              "tier": {"$ref": "#/components/schemas/Tier"},
+              "trust": {"$ref": "#/components/schemas/Trust"},
+              "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
+              "price_per_million": {"type": ["integer", "null"], "minimum": 0,
+                "maximum": 1000000000}}}}}},
+          "responses": {
+            "201": {"$ref": "#/components/responses/Host"},
+            "400": {"$ref": "#/components/responses/Error"},
+            "401": {"$ref": "#/components/responses/Error"},
+            "409": {"$ref": "#/components/responses/Error"},
+            "413": {"$ref": "#/components/responses/Error"},
+            "503": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
+      "/admin/v1/hosts/{id}": {
+        "parameters": [{"$ref": "#/components/parameters/HostID"}],
+        "get": {
+          "summary": "One host",
+          "responses": {
+            "200": {"$ref": "#/components/responses/Host"},
+            "401": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"}
+          }
+        },
+        "patch": {
+          "summary": "Change what an admin decides about a host",
+          "requestBody": {"required": true, "content": {"application/json": {"schema": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+              "tier": {"$ref": "#/components/schemas/Tier"},
+              "trust": {"$ref": "#/components/schemas/Trust"},
+              "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
+              "price_per_million": {"type": ["integer", "null"], "minimum": 0,
+                "maximum": 1000000000}}}}}},
+          "responses": {
+            "200": {"$ref": "#/components/responses/Host"},
+            "400": {"$ref": "#/components/responses/Error"},
+            "401": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"}
+          }
+        },
+        "delete": {
+          "summary": "Forget a host",
+          "responses": {
+            "200": {"description": "It is gone", "content": {"application/json": {"schema": {
+              "type": "object", "required": ["object", "id", "deleted"],
+              "properties": {"object": {"const": "host"}, "id": {"type": "string"},
+                "deleted": {"const": true}}}}}},
+            "401": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
+      "/admin/v1/hosts/{id}/suspend": {
+        "parameters": [{"$ref": "#/components/parameters/HostID"}],
+        "post": {
+          "summary": "Send it no more requests",
+          "responses": {
+            "200": {"$ref": "#/components/responses/Host"},
+            "401": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
+      "/admin/v1/hosts/{id}/resume": {
+        "parameters": [
+          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
+        "post": {
+          "summary": "Take it back into service; it is probed at once",
+          "responses": {
+            "200": {"$ref": "#/components/responses/Host"},
+            "400": {"$ref": "#/components/responses/Error"},
+            "401": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
+      "/admin/v1/services": {
+        "get": {
+          "summary": "The processes on the bus, by name",
+          "responses": {
+            "200": {"description": "All of them", "content": {"application/json": {"schema": {
+              "type": "object", "required": ["object", "data", "has_more"],
+              "properties": {
+                "object": {"const": "list"},
+                "data": {"type": "array", "items": {"$ref": "#/components/schemas/Peer"}},
+                "has_more": {"const": false}}}}}},
+            "401": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
+      "/admin/v1/openapi.json": {
+        "get": {
+          "summary": "This document",
+          "responses": {
+            "200": {"description": "OpenAPI 3.1",
+              "content": {"application/json": {"schema": {"type": "object"}}}},
+            "401": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      }
+    },
+    "components": {
+      "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer",
+        "description": "TUTTI_ADMIN_TOKEN, or the contents of DATA_DIR/admin-token"}},
+      "parameters": {
+        "HostID": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+        "WaitMs": {"name": "wait_ms", "in": "query",
+          "description": "How long to wait for the host's next probe before answering",
+          "schema": {"type": "integer", "minimum": 0, "maximum": 30000, "default": 0}}
+      },
+      "responses": {
+        "Host": {"description": "The host as it stands now", "content": {"application/json": {
+          "schema": {"$ref": "#/components/schemas/Host"}}}},
+        "Error": {"description": "What is wrong and what to do", "content": {"application/json": {
+          "schema": {"$ref": "#/components/schemas/Error"}}}}
+      },
+      "schemas": {
+        "Tier": {"type": ["string", "null"], "enum": ["community", "fallback", null]},
+        "Trust": {"type": ["string", "null"], "enum": ["any", "trusted", "local", null]},
+        "Host": {
+          "type": "object",
+          "required": ["object", "id", "url", "dialect", "tier", "trust", "state", "reason",
+            "models", "slots", "version", "probe_ms", "price_per_million"],
+          "properties": {
+            "object": {"const": "host"},
+            "id": {"type": "string"},
+            "url": {"type": "string"},
+            "dialect": {"enum": ["openai"]},
+            "tier": {"enum": ["community", "fallback"]},
+            "trust": {"enum": ["any", "trusted", "local"]},
+            "state": {"enum": ["unknown", "ready", "unreachable", "suspended"]},
+            "reason": {"type": "string", "description": "Why it is not ready; else empty"},
+            "models": {"type": "array", "items": {
+              "type": "object", "required": ["id"],
+              "properties": {"id": {"type": "string"}, "context_tokens": {"type": "integer"}}}},
+            "slots": {"type": ["integer", "null"]},
+            "version": {"type": ["string", "null"]},
+            "probe_ms": {"type": ["integer", "null"]},
+            "price_per_million": {"type": "integer"}}
+        },
+        "Peer": {
+          "type": "object",
+          "required": ["name", "incarnation", "service", "version", "mailbox", "ttl_ms"],
+          "properties": {
+            "name": {"type": "string"},
+            "incarnation": {"type": "string", "description": "Hexadecimal"},
+            "service": {"type": "string"},
+            "version": {"type": "string"},
+            "mailbox": {"type": "string"},
+            "ttl_ms": {"type": "integer"}}
+        },
+        "Error": {
+          "type": "object", "required": ["error"],
+          "properties": {"error": {
+            "type": "object", "required": ["message", "type", "param", "code"],
+            "properties": {
+              "message": {"type": "string"}, "type": {"type": "string"},
+              "param": {"type": ["string", "null"]}, "code": {"type": ["string", "null"]}}}}
+        }
+      }
+    }
+  }
+
+  """#

@@ -1,0 +1,35 @@
+import AsyncHTTPClient
+import ClusterModel
+import RegistryCore
+import ServiceKit
+import ServiceLifecycle
+import Store
+
+func buildRegistry(
+  _ configuration: RegistryConfiguration, _ context: ServiceContext
+) async throws -> [any Service] {
+  let token = try AdminToken(
+    configured: configuration.adminToken, dataDirectory: context.common.dataDirectory)
+  let store: HostStore
+  let restored: [Host]
+  do throws(Failure) {
+    store = try HostStore(path: context.common.dataDirectory + "/registry.sqlite")
+    restored = try await store.hosts()
+  } catch {
+    throw ServiceFailure(.unavailable, error.message)
+  }
+  let shell = RegistryShell(
+    context: context, store: store, restored: restored,
+    prober: HostProber(client: HTTPClient(configuration: HostProber.clientConfiguration)))
+  try await shell.addConfigured(configuration.hosts)
+  shell.answerBus()
+
+  let router = makeRouter()
+  context.health.addRoutes(to: router)
+  AdminAPI(shell: shell, token: token).addRoutes(to: router)
+  var options = HTTPServerOptions(address: configuration.admin)
+  // A host's description is some hundred bytes.
+  options.maxBodyBytes = 64 * 1024
+  let server = makeHTTPServer(router: router, options: options, logger: context.logger)
+  return [shell, server]
+}

@@ -1,0 +1,38 @@
+import ClusterModel
+import ServiceKit
+
+struct RegistryConfiguration: ServiceConfiguration {
+  static let service = ServiceName.registry
+  static let summary = "Knows which processes and hosts there are, and serves the admin API."
+
+  static let settings = [
+    Setting(
+      "registry.port", .address, default: "8081",
+      help: "Where the admin API is served: PORT or HOST:PORT."),
+    Setting(
+      "registry.hosts", .list(of: .url, atMost: 1_000),
+      help: "URLs of OpenAI-compatible hosts to add at the start, when they are not known yet."),
+    Setting(
+      "registry.admin_token", .text,
+      help: "Bearer token of the admin API. Without it, the one in "
+        + "DATA_DIR/admin-token, which is made when it is absent.",
+      variable: "TUTTI_ADMIN_TOKEN", secret: true),
+  ]
+
+  /// Where the admin API is served.
+  var admin: HostAndPort
+  /// URLs added at the start.
+  var hosts: [String]
+  /// Nil: the one in the data directory.
+  var adminToken: String?
+
+  init(_ values: inout SettingValues) {
+    admin = values.address("registry.port")
+    hosts = values.list("registry.hosts")
+    adminToken = values.optionalText("registry.admin_token")
+    if let adminToken, adminToken.utf8.count < AdminToken.minimumBytes {
+      values.reject(
+        "registry.admin_token", "is shorter than \(AdminToken.minimumBytes) bytes")
+    }
+  }
+}

@@ -1,0 +1,327 @@
+import Bus
+import BusCore
+import ClusterModel
+import Logging
+import Metrics
+import RegistryCore
+import ServiceKit
+import ServiceLifecycle
+import Store
+import Synchronization
+import Telemetry
+import Wire
+
+/// Runs the two machines of RegistryCore: feeds them hellos, admin's wishes, probes' answers and
+/// the time, and does what they say.
+final class RegistryShell: Service {
+  private struct State {
+    var leases: PeerLeases
+    var hosts: HostRegistry
+    var rng = SystemRandomNumberGenerator()
+    /// Who waits for a host's next probe.
+    var waiters: [HostID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
+    var lastWaiter: UInt64 = 0
+  }
+
+  /// One change of what is on disk; `done` hears when it is durable, or why it is not.
+  private struct Write: Sendable {
+    enum Change: Sendable {
+      case save(Host)
+      case remove(HostID)
+    }
+    var change: Change
+    var done: AsyncStream<Failure?>.Continuation
+  }
+
+  /// Leases and probes are due to the tenth of a second; ten looks a second cost nothing.
+  private static let tick: Duration = .milliseconds(100)
+  /// A subscriber that missed a publication catches up within this time.
+  private static let refresh: Duration = .seconds(2)
+
+  private let context: ServiceContext
+  private let store: HostStore
+  private let prober: HostProber
+  private let start = ContinuousClock.now
+  private let state: Mutex<State>
+  /// Bounded by `HostRegistry.Limits.probesAtOnce`.
+  private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
+  /// Bounded by the admin API's connections: each waits for its own write.
+  private let writes = AsyncStream.makeStream(of: Write.self)
+  private let instruments = RegistryInstruments()
+
+  init(context: ServiceContext, store: HostStore, restored: [Host], prober: HostProber) {
+    self.context = context
+    self.store = store
+    self.prober = prober
+    let own = context.bus.peer
+    let epoch = own.id.incarnation
+    state = Mutex(
+      State(
+        leases: PeerLeases(epoch: epoch, own: own),
+        hosts: HostRegistry(epoch: epoch, restored: restored, now: .zero)))
+  }
+
+  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+
+  // MARK: - The bus
+
+  /// Sets the handlers; before the bus runs.
+  func answerBus() {
+    context.bus.onCall { [self] request async throws(Failure) -> Body in
+      switch request.body {
+      case .hello(let peer):
+        return .peerTable(try hello(peer))
+      case .goodbye(let peer):
+        return .peerTable(goodbye(peer))
+      case .hostTableRequest:
+        return .hostTable(hostTable)
+      default:
+        throw Failure(.unhandled, "The registry answers hello, goodbye and host table requests.")
+      }
+    }
+    // What the bus finds dead leaves the table at once instead of when its lease ends.
+    context.bus.onPeerLost { [self] peer in _ = goodbye(peer) }
+  }
+
+  private func hello(_ peer: Peer) throws(Failure) -> PeerTable {
+    let outcome = state.withLock { state -> Result<([PeerLeases.Directive], PeerTable), Failure> in
+      Result { () throws(Failure) in
+        (try state.leases.hello(peer, now: now), state.leases.table)
+      }
+    }
+    let (directives, table) = try outcome.get()
+    perform(directives)
+    return table
+  }
+
+  private func goodbye(_ peer: PeerID) -> PeerTable {
+    let (directives, table) = state.withLock { state in
+      (state.leases.goodbye(peer, now: now), state.leases.table)
+    }
+    perform(directives)
+    return table
+  }
+
+  private func perform(_ directives: [PeerLeases.Directive]) {
+    for case .publish(let table) in directives { publish(table) }
+  }
+
+  private func publish(_ table: PeerTable) {
+    context.bus.adopt(table)
+    context.bus.publish(.peerTable(table))
+    instruments.peers.record(table.peers.count)
+  }
+
+  private func publish(_ table: HostTable) {
+    context.hosts.apply(.hostTable(table))
+    context.bus.publish(.hostTable(table))
+    instruments.record(state.withLock { $0.hosts.countByState })
+  }
+
+  // MARK: - What the admin API asks
+
+  var peerTable: PeerTable { state.withLock { $0.leases.table } }
+  var hostTable: HostTable { state.withLock { $0.hosts.table } }
+  func host(_ id: HostID) -> Host? { state.withLock { $0.hosts.host(id) } }
+
+  typealias Change = (inout HostRegistry, Instant) throws(Failure) -> (
+    Host, [HostRegistry.Directive]
+  )
+
+  /// Returns when the change is durable.
+  /// - Parameter wait: how long to wait for the first probe that ends after the change; the host
+  ///   that is returned is as it stands then.
+  func change(waiting wait: Duration = .zero, _ change: Change) async throws(Failure) -> Host {
+    let outcome = state.withLock { state -> Result<Changed, Failure> in
+      Result { () throws(Failure) in
+        let (host, directives) = try change(&state.hosts, now)
+        let written = enqueue(directives)
+        var settled: AsyncStream<Void>?
+        if wait > .zero, host.state == .unknown { settled = waiter(for: host.id, &state) }
+        return Changed(host: host, directives: directives, written: written, settled: settled)
+      }
+    }
+    let changed = try outcome.get()
+    perform(changed.directives)
+    try await durable(changed.written)
+    guard let settled = changed.settled else { return changed.host }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { for await _ in settled {} }
+      group.addTask { try? await Task.sleep(for: wait) }
+      await group.next()
+      group.cancelAll()
+    }
+    return host(changed.host.id) ?? changed.host
+  }
+
+  func remove(_ id: HostID) async throws(Failure) {
+    let outcome = state.withLock {
+      state -> Result<([HostRegistry.Directive], [AsyncStream<Failure?>]), Failure> in
+      Result { () throws(Failure) in
+        let directives = try state.hosts.remove(id)
+        return (directives, enqueue(directives))
+      }
+    }
+    let (directives, written) = try outcome.get()
+    perform(directives)
+    try await durable(written)
+  }
+
+  /// Adds the hosts of the configuration that are not there yet, at the start.
+  func addConfigured(_ urls: [String]) async throws {
+    for url in urls {
+      let outcome = state.withLock { state -> Result<[HostRegistry.Directive], Failure> in
+        Result { () throws(Failure) in
+          try state.hosts.add(HostDraft(url: url), now: now).directives
+        }
+      }
+      do throws(Failure) {
+        let directives = try outcome.get()
+        for case .persist(let host) in directives { try await store.save(host) }
+        // Nobody listens yet: the tables go out when `run` begins.
+        for case .probe(let order) in directives { probes.continuation.yield(order) }
+      } catch {
+        if error.code == .hostExists { continue }
+        throw ServiceFailure(.configuration, "--hosts \(url): \(error.message)")
+      }
+    }
+  }
+
+  private struct Changed: Sendable {
+    var host: Host
+    var directives: [HostRegistry.Directive]
+    var written: [AsyncStream<Failure?>]
+    var settled: AsyncStream<Void>?
+  }
+
+  // MARK: - What the machine says
+
+  private func perform(_ directives: [HostRegistry.Directive]) {
+    for directive in directives {
+      switch directive {
+      case .probe(let order): probes.continuation.yield(order)
+      case .publish(let table): publish(table)
+      case .settled(let id): settled(id)
+      case .persist, .forget: break  // `enqueue` has put them in line, in the order of the changes
+      }
+    }
+  }
+
+  /// Puts what must be durable in line. Called under the lock, so that the line has the order of
+  /// the changes.
+  private func enqueue(_ directives: [HostRegistry.Directive]) -> [AsyncStream<Failure?>] {
+    directives.compactMap { directive in
+      let change: Write.Change
+      switch directive {
+      case .persist(let host): change = .save(host)
+      case .forget(let id): change = .remove(id)
+      case .probe, .publish, .settled: return nil
+      }
+      let (answer, done) = AsyncStream.makeStream(of: Failure?.self)
+      writes.continuation.yield(Write(change: change, done: done))
+      return answer
+    }
+  }
+
+  private func durable(_ written: [AsyncStream<Failure?>]) async throws(Failure) {
+    for answer in written {
+      var answered = false
+      for await failure in answer {
+        answered = true
+        if let failure { throw failure }
+      }
+      if !answered {
+        throw Failure(.shuttingDown, "The registry is shutting down; the change may not be kept.")
+      }
+    }
+  }
+
+  private func waiter(for id: HostID, _ state: inout State) -> AsyncStream<Void> {
+    state.lastWaiter += 1
+    let key = state.lastWaiter
+    let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+    state.waiters[id, default: [:]][key] = continuation
+    continuation.onTermination = { [self] _ in
+      self.state.withLock { state in
+        state.waiters[id]?[key] = nil
+        if state.waiters[id]?.isEmpty == true { state.waiters[id] = nil }
+      }
+    }
+    return stream
+  }
+
+  private func settled(_ id: HostID) {
+    let waiters = state.withLock { $0.waiters.removeValue(forKey: id) }
+    for continuation in (waiters ?? [:]).values { continuation.finish() }
+  }
+
+  // MARK: - Loops
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { [self] in
+      await withDiscardingTaskGroup { group in
+        group.addTask { await self.tickAndRefresh() }
+        group.addTask { await self.write() }
+        // The machine lets no more than `probesAtOnce` be under way.
+        for await order in probes.stream {
+          group.addTask { await self.carryOut(order) }
+        }
+        group.cancelAll()
+      }
+    }
+    await prober.shutdown()
+    await store.close()
+  }
+
+  private func tickAndRefresh() async {
+    publish(peerTable)
+    publish(hostTable)
+    var refreshed = now
+    while !Task.isCancelled {
+      try? await Task.sleep(for: Self.tick)
+      let (peers, hosts) = state.withLock { state in
+        (state.leases.expire(now: now), state.hosts.tick(now: now))
+      }
+      perform(peers)
+      perform(hosts)
+      if refreshed.duration(to: now) >= Self.refresh {
+        refreshed = now
+        publish(peerTable)
+        publish(hostTable)
+      }
+    }
+  }
+
+  private func carryOut(_ order: ProbeOrder) async {
+    let result = await prober.probe(order)
+    instruments.record(result)
+    let directives = state.withLock { state in
+      state.hosts.probed(order, result, now: now, using: &state.rng)
+    }
+    perform(directives)
+    if case .publish = directives.first, let host = host(order.host) {
+      context.logger.info(
+        "host changed",
+        metadata: [
+          LogKey.host: "\(host.id)", "state": "\(host.state.rawValue)",
+          LogKey.reason: "\(host.reason)",
+        ])
+    }
+  }
+
+  private func write() async {
+    for await write in writes.stream {
+      do throws(Failure) {
+        switch write.change {
+        case .save(let host): try await store.save(host)
+        case .remove(let id): try await store.remove(id)
+        }
+        write.done.yield(nil)
+      } catch {
+        context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
+        write.done.yield(error)
+      }
+      write.done.finish()
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import ClusterModel
+import Foundation
+import Testing
+
+extension ProcessTests {
+  /// One cluster for all of them, with the two embedded model servers.
+  @Suite(
+    "A cluster with the local model", .serialized,
+    .cluster { try await RunningCluster.start(.embedded) })
+  struct LocalModelTests {
+    static let model = "SmolLM2-135M-Instruct"
+
+    @Test(
+      "the official openai package gets what it expects",
+      arguments: ["chat", "stream", "models", "errors"], ["SmolLM2-135M-Instruct", "tutti/fast"])
+    func openai(check: String, model: String) async throws {
+      // Near names and the list are about real models.
+      guard model == Self.model || ["chat", "stream"].contains(check) else { return }
+      let cluster = try RunningCluster.current()
+      let outcome = try await Programs.script(
+        "openai_client.py", [check, cluster.gateway, model], in: cluster.directory)
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+
+    @Test("the same call to the model server and through Tutti gives the same text")
+    func sameText() async throws {
+      let cluster = try RunningCluster.current()
+      for port in try await modelPorts(cluster) {
+        let outcome = try await Programs.script(
+          "openai_client.py",
+          ["same_text", cluster.gateway, Self.model, "http://127.0.0.1:\(port)"],
+          in: cluster.directory)
+        #expect(outcome.status == 0, "\(outcome)")
+      }
+    }
+
+    @Test("an ensemble is answered by proposers on both hosts and an aggregator")
+    func ensemble() async throws {
+      let cluster = try RunningCluster.current()
+      let outcome = try await Programs.script(
+        "openai_client.py", ["ensemble", cluster.gateway, Self.model], in: cluster.directory)
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+
+    @Test(
+      "`tutti ask --trace` streams the answer and says who made it",
+      arguments: [
+        "tutti/fast", "tutti/ensemble",
+      ])
+    func ask(model: String) async throws {
+      let cluster = try RunningCluster.current()
+      let outcome = try await cluster.tutti(
+        "ask", "-m", model, "--trace", "--max-tokens", "24", "Name a colour.")
+      #expect(outcome.status == 0, "\(outcome)")
+      #expect(outcome.hasText, "\(outcome)")
+      for title in ["task", "agent role", "host", "first-token ms", "tokens", "ms", "trace "] {
+        #expect(outcome.errors.contains(title), "\(outcome)")
+      }
+      #expect(outcome.errors.contains("embedded-"), "\(outcome)")
+      if model == "tutti/ensemble" {
+        #expect(outcome.errors.contains("embedded-1"), "\(outcome)")
+        #expect(outcome.errors.contains("embedded-2"), "\(outcome)")
+      }
+    }
+
+    @Test("the log and the spans of a request are found by its trace")
+    func trace() async throws {
+      let cluster = try RunningCluster.current()
+      let answer = try await cluster.tutti(
+        "ask", "-m", "tutti/ensemble", "--trace", "--max-tokens", "8", "Name a colour.")
+      let id = try #require(
+        answer.errors.split(separator: " ").compactMap {
+          TraceID($0.trimmingCharacters(in: .whitespacesAndNewlines))
+        }.last)
+      // Telemetry is sent in batches: it arrives a little after the answer.
+      let tree = try await eventually("the trace \(id) is complete") { () -> Outcome? in
+        let outcome = try await cluster.tutti("trace", "\(id)")
+        return outcome.status == 0 && outcome.output.contains("gateway")
+          && outcome.output.contains("dispatcher") && outcome.output.contains("agent-")
+          ? outcome : nil
+      }
+      #expect(tree.output.contains("span"), "\(tree)")
+      let found = try await eventually("the request \(id) is in the log") { () -> String? in
+        let (status, body) = try await cluster.get(cluster.monitor + "/requests?trace=\(id)")
+        return status == 200 && body.contains("\(id)") ? body : nil
+      }
+      #expect(found.contains("tutti/ensemble"))
+      let json = try await cluster.tutti("trace", "\(id)", "--json")
+      #expect(json.status == 0)
+      #expect(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) is [String: Any])
+    }
+
+    @Test("status names every service, host and model")
+    func status() async throws {
+      let cluster = try RunningCluster.current()
+      let outcome = try await cluster.tutti("status")
+      #expect(outcome.status == 0, "\(outcome)")
+      for service in ServiceName.all {
+        #expect(outcome.output.contains("\(service)"), "\(outcome)")
+      }
+      for name in ["embedded-1", "embedded-2", Self.model, "tutti/ensemble"] {
+        #expect(outcome.output.contains(name), "\(outcome)")
+      }
+      let json = try await cluster.tutti("status", "--json")
+      let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
+      #expect((object as? [String: Any])?["ready"] as? Bool == true)
+    }
+
+    @Test("logs can be read, all of them and by level")
+    func logs() async throws {
+      let cluster = try RunningCluster.current()
+      let lines = try await eventually("some service has logged") { () -> String? in
+        let outcome = try await cluster.tutti("logs", "--limit", "1000")
+        #expect(outcome.status == 0, "\(outcome)")
+        return outcome.output.isEmpty ? nil : outcome.output
+      }
+      #expect(lines.contains(" info ") || lines.contains(" notice "), "\(lines)")
+      let grave = try await cluster.tutti("logs", "--level", "critical")
+      #expect(grave.status == 0, "\(grave)")
+      #expect(!grave.output.contains(" info "), "\(grave)")
+    }
+
+    @Test("hosts are added, suspended, resumed and removed")
+    func hosts() async throws {
+      let cluster = try RunningCluster.current()
+      let added = try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "nobody")
+      #expect(added.status == 0 && added.output == "nobody\n", "\(added)")
+      let twice = try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "nobody")
+      #expect(twice.status != 0 && twice.errors.contains("already"), "\(twice)")
+      #expect(try await cluster.tutti("hosts", "suspend", "nobody").status == 0)
+      let list = try await cluster.tutti("hosts", "list")
+      let line = list.output.split(separator: "\n").first { $0.hasPrefix("nobody ") }
+      #expect(line?.contains("suspended") == true, "\(list)")
+      #expect(try await cluster.tutti("hosts", "resume", "nobody").status == 0)
+      #expect(try await cluster.tutti("hosts", "remove", "nobody").status == 0)
+      let gone = try await cluster.tutti("hosts", "list", "--json")
+      #expect(!gone.output.contains("nobody"), "\(gone)")
+      #expect(try await cluster.tutti("hosts", "remove", "nobody").status == 1)
+    }
+
+    @Test("promtool finds nothing wrong with the metrics of the cluster and of a service")
+    func metrics() async throws {
+      let cluster = try RunningCluster.current()
+      for url in [cluster.monitor, cluster.planner] {
+        let text = try await eventually("\(url) has metrics") { () -> String? in
+          let (status, body) = try await cluster.get(url + "/metrics")
+          return status == 200 && body.contains("tutti_") ? body : nil
+        }
+        let file = cluster.directory.path + "/metrics.txt"
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let outcome = try await Programs.run(
+          "/bin/sh", ["-c", "promtool check metrics < \(file)"], in: cluster.directory)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.output.isEmpty && outcome.errors.isEmpty, "\(outcome)")
+      }
+      let (_, all) = try await cluster.get(cluster.monitor + "/metrics")
+      for service in ServiceName.all { #expect(all.contains("service=\"\(service)\"")) }
+    }
+
+    @Test("every service is a process of its own")
+    func separateProcesses() async throws {
+      let cluster = try RunningCluster.current()
+      let children = try await cluster.children()
+      for service in ServiceName.all { #expect(children["tutti-\(service)"] != nil, "\(children)") }
+      #expect(children.count == ServiceName.all.count + 2, "\(children)")
+      #expect(Set(children.values).count == children.count)
+    }
+
+    private func modelPorts(_ cluster: RunningCluster) async throws -> [Int] {
+      let ports = try await cluster.children().keys.compactMap { name in
+        name.hasPrefix("embedded_host:") ? Int(name.dropFirst("embedded_host:".count)) : nil
+      }
+      #expect(ports.count == 2)
+      return ports
+    }
+  }
+}

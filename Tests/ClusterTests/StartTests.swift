@@ -1,0 +1,149 @@
+import ClusterModel
+import ClusterTesting
+import Foundation
+import Testing
+
+extension ProcessTests {
+  @Suite("The start of a cluster", .serialized)
+  struct StartTests {
+    static let services = ServiceName.all.map { "tutti-\($0)" }
+
+    @Test("a data directory of 200 characters works, and one in use is named with its owner")
+    func dataDirectory() async throws {
+      let directory = try TemporaryDirectory()
+      let padding = 200 - directory.path.utf8.count - 2
+      let long =
+        directory.path + "/" + String(repeating: "d", count: padding / 2) + "/"
+        + String(repeating: "e", count: padding - padding / 2)
+      #expect(long.utf8.count == 200)
+      let cluster = try await RunningCluster.start(
+        .faulty(FaultyHosts.two()), dataDirectory: long)
+      let answer = try await cluster.tutti("ask", "-m", "tutti/ensemble", "Hello")
+      #expect(answer.status == 0 && answer.output.contains("quick brown fox"), "\(answer)")
+
+      let second = try await Programs.run(
+        Programs.path("tutti"),
+        ["up", "--data-dir", long, "--port", "1999", "--host", "http://127.0.0.1:9"],
+        in: directory)
+      #expect(second.status == 75, "\(second)")
+      #expect(second.errors.contains("pid \(cluster.process.pid)"), "\(second)")
+
+      let third = try await Programs.run(
+        Programs.path("tutti"),
+        [
+          "up", "--data-dir", directory.path + "/other", "--port", "\(cluster.port)", "--host",
+          "http://127.0.0.1:9",
+        ], in: directory)
+      #expect(third.status == 69, "\(third)")
+      #expect(third.errors.contains("\(cluster.port)"), "\(third)")
+      #expect(third.errors.contains("--port"), "\(third)")
+      try await cluster.stop()
+      #expect(!FileManager.default.fileExists(atPath: long + "/cluster.json"))
+    }
+
+    @Test("hosts are known after a restart, and an admin's decision with them")
+    func restart() async throws {
+      let hosts = try await FaultyHosts.two()
+      let cluster = try await RunningCluster.start(.faulty(hosts))
+      #expect(
+        try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "kept").status == 0)
+      #expect(try await cluster.tutti("hosts", "suspend", "kept").status == 0)
+      try await cluster.stop()
+      let again = try await RunningCluster.start(
+        .faulty(hosts), dataDirectory: cluster.dataDirectory)
+      let list = try await again.tutti("hosts", "list")
+      let line = list.output.split(separator: "\n").first { $0.hasPrefix("kept ") }
+      #expect(line?.contains("suspended") == true, "\(list)")
+      try await again.stop()
+    }
+
+    @Test(
+      "requests are logged in MongoDB when its address is set",
+      .enabled(if: ProcessInfo.processInfo.environment["TUTTI_MONGODB_URI"] != nil))
+    func mongoDB() async throws {
+      let uri = try #require(ProcessInfo.processInfo.environment["TUTTI_MONGODB_URI"])
+      let cluster = try await RunningCluster.start(
+        .faulty(FaultyHosts.two()), environment: ["TUTTI_MONGODB_URI": uri])
+      let answer = try await cluster.tutti("ask", "--trace", "-m", "tutti/fast", "Hello")
+      let id = try #require(
+        answer.errors.split(separator: " ").compactMap {
+          TraceID($0.trimmingCharacters(in: .whitespacesAndNewlines))
+        }.last, "\(answer)")
+      _ = try await eventually("the request \(id) is in the log") { () -> Bool? in
+        let (status, body) = try await cluster.get(cluster.monitor + "/requests?trace=\(id)")
+        return status == 200 && body.contains("\(id)") ? true : nil
+      }
+      // Nowhere else: the embedded store was not opened.
+      let files = try FileManager.default.contentsOfDirectory(atPath: cluster.dataDirectory)
+      #expect(!files.contains { $0.contains("monitor") && $0.contains("sqlite") }, "\(files)")
+      try await cluster.stop()
+    }
+
+    @Test("every executable explains itself", arguments: services + ["tutti", "tutti-faulty-host"])
+    func help(program: String) async throws {
+      let directory = try TemporaryDirectory()
+      let outcome = try await Programs.run(Programs.path(program), ["--help"], in: directory)
+      #expect(outcome.status == 0, "\(outcome)")
+      #expect(outcome.output.contains(program), "\(outcome)")
+      #expect(outcome.output.contains("--"), "\(outcome)")
+      let version = try await Programs.run(Programs.path(program), ["--version"], in: directory)
+      if program != "tutti-faulty-host" {
+        #expect(version.output.contains(Version.current), "\(version)")
+      }
+    }
+
+    @Test("--check-config accepts what is right and names every mistake", arguments: services)
+    func checkConfig(program: String) async throws {
+      let directory = try TemporaryDirectory()
+      let right = try await Programs.run(
+        Programs.path(program), ["--check-config", "--data-dir", directory.path], in: directory)
+      #expect(right.status == 0, "\(right)")
+      let wrong = try await Programs.run(
+        Programs.path(program),
+        ["--check-config", "--log-level", "loud", "--http", "nowhere:x", "--no-such-flag"],
+        in: directory)
+      #expect(wrong.status == 64, "\(wrong)")
+      for mistake in ["--log-level", "--http", "--no-such-flag"] {
+        #expect(wrong.errors.contains(mistake), "\(wrong)")
+      }
+    }
+
+    @Test("`tutti up` names every mistake in its configuration and starts nothing")
+    func mistakes() async throws {
+      let directory = try TemporaryDirectory()
+      let outcome = try await Programs.run(
+        Programs.path("tutti"),
+        [
+          "up", "--port", "80a", "--embedded-hosts", "99", "--host", "nowhere", "--data-dir",
+          directory.path + "/data",
+        ], in: directory)
+      #expect(outcome.status == 64, "\(outcome)")
+      for mistake in ["--port", "--embedded-hosts", "--host"] {
+        #expect(outcome.errors.contains(mistake), "\(outcome)")
+      }
+      #expect(!FileManager.default.fileExists(atPath: directory.path + "/data"))
+      let right = try await Programs.run(
+        Programs.path("tutti"), ["up", "--check-config", "--port", "9000"], in: directory)
+      #expect(right.status == 0 && right.output.contains("9000"), "\(right)")
+    }
+
+    @Test("without the local model, and without a cluster, one sentence says what to do")
+    func sentences() async throws {
+      let directory = try TemporaryDirectory()
+      let up = try await Programs.run(
+        Programs.path("tutti"), ["up", "--data-dir", directory.path + "/data"],
+        environment: ["TUTTI_MODEL_ENV": directory.path + "/nothing"], in: directory)
+      #expect(up.status == 69, "\(up)")
+      #expect(up.errors.contains("make setup") && up.errors.contains("--host"), "\(up)")
+      for arguments in [["ask", "Hello"], ["status"], ["logs"], ["hosts", "list"]] {
+        let outcome = try await Programs.run(
+          Programs.path("tutti"), arguments, environment: ["TUTTI_DATA_DIR": directory.path],
+          in: directory)
+        #expect(outcome.status == 69, "\(outcome)")
+        #expect(outcome.errors.contains("tutti up"), "\(outcome)")
+      }
+      let usage = try await Programs.run(Programs.path("tutti"), ["ask"], in: directory)
+      #expect(usage.status == 64, "\(usage)")
+    }
+  }
+}

@@ -1,0 +1,131 @@
+"""What the official `openai` package makes of Tutti. Run by ClientTests.swift:
+
+    python openai_client.py CHECK GATEWAY_URL [MODEL [HOST_URL]]
+
+Exit status 0 if the check holds; else the failed assertion is on standard error.
+"""
+
+import sys
+
+import openai
+
+QUESTION = [{"role": "user", "content": "Name three colours of the rainbow."}]
+
+
+def client(url):
+    # No retries: what is checked is the first answer.
+    return openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=120)
+
+
+def ask(url, model, stream=False, messages=None, **more):
+    return client(url).chat.completions.create(
+        model=model, messages=messages or QUESTION, stream=stream, **more
+    )
+
+
+def text_of(chunks):
+    return "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+
+
+def chat(url, model):
+    answer = ask(url, model, max_tokens=16)
+    assert answer.object == "chat.completion", answer
+    assert answer.choices[0].message.role == "assistant", answer
+    assert answer.choices[0].message.content.strip(), answer
+    assert answer.choices[0].finish_reason in ("stop", "length"), answer
+    assert 1 <= answer.usage.completion_tokens <= 17, answer.usage
+    assert answer.usage.total_tokens > answer.usage.completion_tokens, answer.usage
+    raw = client(url).chat.completions.with_raw_response.create(
+        model=model, messages=QUESTION, max_tokens=4
+    )
+    assert len(raw.headers["x-tutti-trace"]) == 32, raw.headers
+
+
+def stream(url, model):
+    chunks = list(
+        ask(url, model, stream=True, max_tokens=16, stream_options={"include_usage": True})
+    )
+    assert text_of(chunks).strip(), chunks
+    assert {c.object for c in chunks} == {"chat.completion.chunk"}, chunks
+    assert len({c.id for c in chunks}) == 1, chunks
+    assert len({c.model for c in chunks}) == 1, chunks
+    reasons = [c.choices[0].finish_reason for c in chunks if c.choices]
+    assert [r for r in reasons if r] in (["stop"], ["length"]), reasons
+    assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
+
+
+def models(url, model):
+    names = [m.id for m in client(url).models.list()]
+    for wanted in (model, "tutti/fast", "tutti/ensemble"):
+        assert wanted in names, names
+    assert client(url).models.retrieve(model).id == model
+
+
+def errors(url, model):
+    try:
+        ask(url, model + "-of-nobody")
+        raise AssertionError("an unknown model was answered")
+    except openai.NotFoundError as error:
+        assert error.status_code == 404 and error.code == "model_not_found", error
+        assert model in error.message, error.message  # the near name
+    try:
+        client(url).chat.completions.create(model=model, messages=[])
+        raise AssertionError("no messages were answered")
+    except openai.BadRequestError as error:
+        assert error.status_code == 400 and error.type == "invalid_request_error", error
+    try:
+        ask(url, model, extra_body={"tutti": {"no_such_option": 1}})
+        raise AssertionError("an unknown option was taken")
+    except openai.BadRequestError as error:
+        assert "no_such_option" in error.message, error.message
+    try:
+        client(url).models.retrieve(model + "-of-nobody")
+        raise AssertionError("an unknown model was found")
+    except openai.NotFoundError:
+        pass
+
+
+def broken_stream(url, model):
+    """The host drops the connection in mid-answer, so the stream must raise, not just end."""
+    got = []
+    try:
+        for chunk in ask(url, model, stream=True):
+            got.append(chunk)
+    except openai.APIError as error:
+        assert text_of(got), "nothing came before it broke"
+        assert error.message, error
+        return
+    raise AssertionError(f"a broken stream ended like a whole one: {text_of(got)!r}")
+
+
+def same_text(url, model, host):
+    """The same call to the model server and through Tutti gives the same text."""
+    long = [
+        {"role": "system", "content": "You are terse."},
+        {"role": "user", "content": "What is the capital of France, and on which river is it?"},
+    ]
+    for messages in (QUESTION, long):
+        texts = {}
+        for place, address in (("direct", host), ("tutti", url)):
+            fixed = dict(temperature=0, max_tokens=32, seed=7, messages=messages)
+            whole = ask(address, model, **fixed).choices[0].message.content
+            texts[place, "whole"] = whole
+            texts[place, "stream"] = text_of(ask(address, model, stream=True, **fixed))
+        assert len(set(texts.values())) == 1 and "".join(texts.values()).strip(), texts
+
+
+def ensemble(url, model):
+    answer = ask(url, "tutti/ensemble", max_tokens=24, extra_body={"tutti": {"trace": True}})
+    assert answer.choices[0].message.content.strip(), answer
+    facts = answer.model_extra["tutti"]
+    assert facts["pattern"].endswith("ensemble"), facts
+    done = [task for task in facts["tasks"] if task["status"] == "done"]
+    assert len(done) >= 3, facts
+    assert len(facts["hosts"]) >= 2, facts
+    assert answer.usage.completion_tokens > facts["sink_usage"]["completion_tokens"], facts
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    checks = [chat, stream, models, errors, broken_stream, same_text, ensemble]
+    {check.__name__: check for check in checks}[name](*arguments)

@@ -1,0 +1,96 @@
+import Testing
+
+/// Imports go one way (docs/ARCHITECTURE.md): each room may use the rooms listed for it, and nobody
+/// else touches the C libraries.
+@Suite("Import arrows")
+struct ImportArrowTests {
+  /// Our modules, by folder, with the modules of ours that each may import.
+  static let allowed: [(folder: String, modules: Set<String>)] =
+    [
+      ("Shared/ClusterModel", []),
+      ("Shared/Wire", ["ClusterModel", "ClusterProto", "CProtobufC"]),
+      ("Shared/Text", []),
+      ("Shared/Bus/Core", ["ClusterModel", "Wire"]),
+      ("Shared/Bus/Shell", ["BusCore", "ClusterModel", "Wire", "CNanomsg"]),
+      ("Shared/Telemetry", ["ClusterModel"]),
+      ("Shared/Store", ["ClusterModel", "CMongoC"]),
+      ("Shared/Inference/Core", ["ClusterModel", "Text"]),
+      ("Shared/Inference/Shell", ["InferenceCore", "ClusterModel", "Text"]),
+      ("Shared/ServiceKit", ["Bus", "BusCore", "ClusterModel", "Telemetry", "Wire"]),
+      ("Shared/ClusterTesting", ["ClusterModel", "ClusterTesting"]),
+      ("Services/Gateway/Core", ["ClusterModel", "Text"]),
+      ("Services/Registry/Core", ["ClusterModel"]),
+      ("Services/Planner/Core", ["ClusterModel"]),
+      ("Services/Dispatcher/Core", ["ClusterModel"]),
+      ("Services/Agents/Core", ["ClusterModel", "Text"]),
+      ("Services/Monitor/Core", ["ClusterModel"]),
+      ("Services/CommandLine/Core", ["ClusterModel"]),
+      (
+        "Services/Gateway/Main",
+        [
+          "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
+          "Telemetry", "Text", "Wire",
+        ]
+      ),
+      (
+        "Services/Registry/Main",
+        ["RegistryCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire"]
+      ),
+      (
+        "Services/Planner/Main",
+        ["PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire"]
+      ),
+      (
+        "Services/Dispatcher/Main",
+        ["DispatcherCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire"]
+      ),
+      (
+        "Services/Agents/Kit",
+        [
+          "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
+          "Telemetry", "Text", "Wire",
+        ]
+      ),
+      (
+        "Services/Monitor/Main",
+        ["MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire"]
+      ),
+      (
+        "Services/CommandLine/Main",
+        ["CommandLineCore", "EmbeddedModel", "ClusterModel", "ServiceKit", "Bus", "Telemetry"]
+      ),
+    ]
+    + ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"].map {
+      ("Services/Agents/\($0)", ["AgentKit", "AgentCore", "ClusterModel"])
+    }
+
+  static let ours: Set<String> = [
+    "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
+    "CMongoC", "Telemetry", "Store", "InferenceCore", "Inference", "ServiceKit", "ClusterTesting",
+    "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
+    "MonitorCore", "CommandLineCore", "EmbeddedModel",
+  ]
+
+  @Test("no room imports what it may not", arguments: allowed.map(\.folder))
+  func arrows(folder: String) throws {
+    let modules = try #require(Self.allowed.first { $0.folder == folder }).modules
+    let files = try SourceTree.swiftFiles(under: folder)
+    #expect(!files.isEmpty, "\(folder) holds no Swift file: mend the table in this test")
+    for file in files {
+      for module in file.imports where Self.ours.contains(module) {
+        #expect(modules.contains(module), "\(file.path) imports \(module)")
+      }
+    }
+  }
+
+  @Test("every folder of sources has its line in the table")
+  func tableIsComplete() throws {
+    let folders = Self.allowed.map(\.folder) + ["Services/CommandLine/EmbeddedModel"]
+    for file in try SourceTree.swiftFiles(under: "Shared")
+      + SourceTree.swiftFiles(under: "Services")
+    {
+      #expect(
+        folders.contains { file.path.hasPrefix($0 + "/") }, "\(file.path) is in no listed folder")
+    }
+  }
+}

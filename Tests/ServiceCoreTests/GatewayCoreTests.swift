@@ -1,0 +1,400 @@
+import ClusterModel
+import GatewayCore
+import Testing
+import Text
+
+private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+private func text(_ bytes: some Sequence<UInt8>) -> String {
+  String(decoding: Array(bytes), as: UTF8.self)
+}
+
+private let hello = #""messages":[{"role":"user","content":"hi"}]"#
+
+private func parse(
+  _ json: String, _ endpoint: GatewayEndpoint = .chatCompletions
+) throws(RequestProblem) -> ClientRequest {
+  try ClientRequest(parsing: bytes(json), endpoint: endpoint)
+}
+
+private func refused(
+  _ json: String, _ endpoint: GatewayEndpoint = .chatCompletions
+) -> RequestProblem? {
+  do throws(RequestProblem) {
+    _ = try parse(json, endpoint)
+    return nil
+  } catch {
+    return error
+  }
+}
+
+private func host(_ id: String, _ models: [String], _ state: HostState = .ready) -> Host {
+  Host(
+    id: HostID(id), url: "http://\(id)", state: state,
+    models: models.map { ModelOffer(id: ModelID($0)) })
+}
+
+private let table = HostTable(
+  epoch: 1, revision: 1,
+  hosts: [
+    host("a", ["llama-3.1-8b", "nomic-embed-text"]), host("b", ["llama-3.1-8b"]),
+    host("c", ["qwen2.5-7b"], .unreachable),
+  ])
+
+@Suite("What the gateway makes of a request")
+struct GatewayRequestTests {
+  @Test(
+    "bad requests are refused, naming the member",
+    arguments: [
+      ("", nil), ("{", nil), ("[]", nil), ("nonsense", nil), ("\"x\"", nil),
+      ("{}", "model"), (#"{"model":1,\#(hello)}"#, "model"),
+      (#"{"model":"",\#(hello)}"#, "model"), (#"{"model":null,\#(hello)}"#, "model"),
+      (#"{"model":"m","model":"n",\#(hello)}"#, "model"),
+      (#"{"model":"m"}"#, "messages"), (#"{"model":"m","messages":[]}"#, "messages"),
+      (#"{"model":"m","messages":"hi"}"#, "messages"),
+      (#"{"model":"m","messages":{}}"#, "messages"),
+      (#"{"model":"m","messages":["hi"]}"#, "messages[0]"),
+      (#"{"model":"m","messages":[{}]}"#, "messages[0].role"),
+      (#"{"model":"m","messages":[{"role":7}]}"#, "messages[0].role"),
+      (
+        #"{"model":"m","messages":[{"role":"user"},{"role":"user","content":1}]}"#,
+        "messages[1].content"
+      ),
+      (#"{"model":"m",\#(hello),"stream":"yes"}"#, "stream"),
+      (#"{"model":"m",\#(hello),"n":0}"#, "n"), (#"{"model":"m",\#(hello),"n":"1"}"#, "n"),
+      (#"{"model":"m",\#(hello),"max_tokens":-1}"#, "max_tokens"),
+      (#"{"model":"m",\#(hello),"max_tokens":1.5}"#, "max_tokens"),
+      (#"{"model":"m",\#(hello),"temperature":"hot"}"#, "temperature"),
+      (#"{"model":"m",\#(hello),"stop":1}"#, "stop"),
+      (#"{"model":"m",\#(hello),"tools":{}}"#, "tools"),
+      (#"{"model":"m",\#(hello),"response_format":"json"}"#, "response_format"),
+      (#"{"model":"m",\#(hello),"stream_options":true}"#, "stream_options"),
+      (#"{"model":"m",\#(hello),"tutti":[]}"#, "tutti"),
+    ] as [(String, String?)])
+  func badRequests(_ json: String, _ param: String?) throws {
+    let problem = try #require(refused(json))
+    #expect(problem.failure.code == .invalidRequest)
+    #expect(problem.param == param)
+    #expect(!problem.failure.message.isEmpty)
+  }
+
+  @Test("other endpoints need their own member")
+  func otherEndpoints() throws {
+    #expect(refused(#"{"model":"m"}"#, .completions)?.param == "prompt")
+    #expect(refused(#"{"model":"m","prompt":{}}"#, .completions)?.param == "prompt")
+    #expect(refused(#"{"model":"m"}"#, .embeddings)?.param == "input")
+    #expect(refused(#"{"model":"m","input":"x","stream":true}"#, .embeddings)?.param == "stream")
+    _ = try parse(#"{"model":"m","prompt":["a","b"]}"#, .completions)
+    _ = try parse(#"{"model":"m","input":[[1,2]]}"#, .embeddings)
+  }
+
+  @Test("too many messages are 400, too many bytes of them 413")
+  func messageLimits() {
+    let many = Array(repeating: #"{"role":"user","content":"x"}"#, count: 10_001)
+      .joined(separator: ",")
+    #expect(refused(#"{"model":"m","messages":[\#(many)]}"#)?.failure.code == .invalidRequest)
+    let long = String(repeating: "x", count: RequestLimits.messagesBytes)
+    let problem = refused(#"{"model":"m","messages":[{"role":"user","content":"\#(long)"}]}"#)
+    #expect(problem?.failure.code == .requestTooLarge)
+    #expect(problem?.param == "messages")
+  }
+
+  @Test("what a request says is read, and what the tasks inherit is kept byte for byte")
+  func reads() throws {
+    let request = try parse(
+      #"{"model":"tutti/ensemble","stream":true,"stream_options":{"include_usage":true},"#
+        + #""messages": [{"role":"user","content":"one"},{"role":"assistant","content":null},"#
+        + #"{"role":"user","content":[{"type":"text","text":"two\u0000"},{"type":"image_url"}]}],"#
+        + #""max_tokens":9,"max_completion_tokens":7,"stop": [ "a" ],"n":1,"new":{"x" :1},"#
+        + #""tutti":{"trace":true}}"#)
+    #expect(request.stream && request.includeUsage && request.options.trace)
+    #expect(request.query == "two\0")
+    #expect(request.maxTokens == 7)
+    #expect(text(request.conversation.messagesJSON).hasPrefix(#"[{"role":"user""#))
+    #expect(
+      request.conversation.parameters.map { $0.name + text($0.json) } == [
+        "max_tokens9", "max_completion_tokens7", #"stop[ "a" ]"#, #"new{"x" :1}"#,
+      ])
+  }
+
+  @Test("a long question is cut at a character")
+  func cutsQuery() throws {
+    let long = String(repeating: "é", count: RequestLimits.queryBytes)
+    let request = try parse(#"{"model":"m","messages":[{"role":"user","content":"x\#(long)"}]}"#)
+    #expect(request.query.utf8.count == RequestLimits.queryBytes - 1)
+    #expect(!request.query.contains("\u{FFFD}"))
+  }
+
+  @Test("options within their ranges are taken")
+  func goodOptions() throws {
+    let request = try parse(
+      #"{"model":"m",\#(hello),"tutti":{"members":["a","b"],"rounds":8,"quorum":2,"#
+        + #""budget":{"tokens":5,"credits":6},"data_policy":"local","race":"hedged","#
+        + #""deadlines_ms":{"first_token":1,"inter_token":2,"total":3600000},"#
+        + #""documents":[{"name":"n","text":"t"}],"seed":-1,"trace":true}}"#)
+    let options = request.options
+    #expect(options.models == ["a", "b"] && options.rounds == 8 && options.quorum == 2)
+    #expect(options.budgetTokens == 5 && options.budgetCredits == 6)
+    #expect(options.dataPolicy == .local && options.race == .hedged)
+    #expect(options.seed == .max && options.trace && options.documents.count == 1)
+    #expect(
+      options.deadlines(over: .standard)
+        == Deadlines(
+          firstToken: .milliseconds(1), interToken: .milliseconds(2), total: .seconds(3_600)))
+    #expect(try parse(#"{"model":"m",\#(hello),"tutti":null}"#).options == TuttiOptions())
+    #expect(
+      try parse(#"{"model":"m",\#(hello),"tutti":{"rounds":null}}"#).options == TuttiOptions())
+  }
+
+  @Test(
+    "options that are unknown or out of range are refused, naming the option",
+    arguments: [
+      (#""unknown":1"#, "unknown"), (#""members":0"#, "members"), (#""members":17"#, "members"),
+      (#""members":[]"#, "members"), (#""members":["a",1]"#, "members"),
+      (#""members":"a""#, "members"), (#""rounds":0"#, "rounds"), (#""rounds":9"#, "rounds"),
+      (#""rounds":"2""#, "rounds"), (#""quorum":0"#, "quorum"), (#""quorum":4"#, "quorum"),
+      (#""members":2,"quorum":3"#, "quorum"), (#""budget":5"#, "budget"),
+      (#""budget":{"tokens":0}"#, "budget.tokens"), (#""budget":{"euros":1}"#, "budget.euros"),
+      (#""data_policy":"public""#, "data_policy"), (#""race":"triple""#, "race"),
+      (#""deadlines_ms":{"total":0}"#, "deadlines_ms.total"),
+      (#""deadlines_ms":{"total":3600001}"#, "deadlines_ms.total"),
+      (#""deadlines_ms":{"first":1}"#, "deadlines_ms.first"), (#""documents":{}"#, "documents"),
+      (#""documents":[{"name":"x"}]"#, "documents"), (#""seed":"1""#, "seed"),
+      (#""seed":1.5"#, "seed"), (#""trace":1"#, "trace"), (#""trace":true,"trace":true"#, "trace"),
+    ])
+  func badOptions(_ options: String, _ name: String) throws {
+    let problem = try #require(refused(#"{"model":"m",\#(hello),"tutti":{\#(options)}}"#))
+    #expect(problem.failure.code == .invalidRequest)
+    #expect(problem.param == "tutti.\(name)")
+  }
+
+  @Test("every mistake is told at once")
+  func allAtOnce() throws {
+    let problem = try #require(
+      refused(#"{"model":"m",\#(hello),"n":0,"tutti":{"rounds":0,"sed":1,"race":2}}"#))
+    for name in ["`n`", "`tutti.rounds`", "`tutti.sed`", "`tutti.race`"] {
+      #expect(problem.failure.message.contains(name))
+    }
+  }
+
+  @Test("documents are bounded in number and size")
+  func documents() throws {
+    let one = #"{"name":"n","text":"t"}"#
+    let many = Array(repeating: one, count: 101).joined(separator: ",")
+    #expect(
+      refused(#"{"model":"m",\#(hello),"tutti":{"documents":[\#(many)]}}"#)?.param
+        == "tutti.documents")
+    let large = String(repeating: "x", count: 10_000_001)
+    #expect(
+      refused(
+        #"{"model":"m",\#(hello),"tutti":{"documents":[{"name":"n","text":"\#(large)"}]}}"#)?.param
+        == "tutti.documents")
+  }
+
+  @Test("random damage to a request never crashes the parser")
+  func fuzz() {
+    let whole = bytes(
+      #"{"model":"m","stream":true,\#(hello),"tutti":{"members":["a"],"budget":{"tokens":1}}}"#)
+    for seed in 0..<3_000 as Range<UInt64> {
+      var rng = SplitMix64(seed: seed)
+      var damaged = whole
+      for _ in 0..<Int.random(in: 1..<4, using: &rng) {
+        let at = Int.random(in: 0..<damaged.count, using: &rng)
+        if Bool.random(using: &rng) {
+          damaged[at] = UInt8.random(in: 0...255, using: &rng)
+        } else {
+          damaged.remove(at: at)
+        }
+      }
+      if let request = try? ClientRequest(parsing: damaged, endpoint: .chatCompletions) {
+        #expect(!request.model.name.isEmpty, "seed \(seed)")
+      }
+    }
+  }
+}
+
+@Suite("Which way a request goes")
+struct GatewayRoutingTests {
+  private func route(_ json: String, _ endpoint: GatewayEndpoint = .chatCompletions)
+    throws -> GatewayRoute
+  {
+    try GatewayRouting.route(try parse(json, endpoint), table: table)
+  }
+
+  private func refusal(_ json: String, _ endpoint: GatewayEndpoint = .chatCompletions)
+    -> RequestProblem?
+  {
+    do {
+      _ = try route(json, endpoint)
+      return nil
+    } catch { return error as? RequestProblem }
+  }
+
+  @Test("real models and tutti/fast are answered directly, patterns by a plan")
+  func routes() throws {
+    #expect(try route(#"{"model":"llama-3.1-8b",\#(hello)}"#) == .direct("llama-3.1-8b"))
+    #expect(try route(#"{"model":"tutti/fast",\#(hello)}"#) == .direct(nil))
+    #expect(try route(#"{"model":"tutti/ensemble",\#(hello)}"#) == .plan("tutti/ensemble"))
+    // A model of a host that is away is known: why it cannot answer is told by its host.
+    #expect(try route(#"{"model":"qwen2.5-7b",\#(hello)}"#) == .direct("qwen2.5-7b"))
+  }
+
+  @Test("an unknown model is 404 with near names")
+  func unknown() throws {
+    let near = try #require(refusal(#"{"model":"Llama-3.1-8B-Instruct",\#(hello)}"#))
+    #expect(near.failure.code == .modelNotFound && near.param == "model")
+    #expect(near.failure.message.contains("`llama-3.1-8b`"))
+    #expect(
+      refusal(#"{"model":"tutti/ensembl",\#(hello)}"#)?.failure.message.contains("tutti/ensemble")
+        == true)
+    #expect(refusal(#"{"model":"zzz",\#(hello)}"#)?.failure.message.contains("/v1/models") == true)
+    let member = refusal(
+      #"{"model":"tutti/ensemble",\#(hello),"tutti":{"members":["llama-3.1-8b","gpt"]}}"#)
+    #expect(member?.failure.code == .modelNotFound && member?.param == "tutti.members[1]")
+  }
+
+  @Test("what a plan or an endpoint cannot do is 400")
+  func misfits() {
+    #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),"n":2}"#)?.param == "n")
+    #expect(refusal(#"{"model":"tutti/ensemble","prompt":"x"}"#, .completions)?.param == "model")
+    #expect(refusal(#"{"model":"tutti/fast","input":"x"}"#, .embeddings)?.param == "model")
+    #expect(
+      refusal(
+        #"{"model":"tutti/ensemble",\#(hello),"tutti":{"documents":[{"name":"n","text":"t"}]}}"#)?
+        .param == "tutti.documents")
+  }
+
+  @Test("the list of models has those of ready hosts and our own")
+  func models() throws {
+    let list = text(ModelList.list(table).encoded)
+    #expect(list.contains(#""id":"llama-3.1-8b","object":"model","created":0,"owned_by":"a""#))
+    #expect(list.contains("tutti/ensemble") && list.contains("tutti/fast"))
+    #expect(!list.contains("qwen"))
+    #expect(text(try ModelList.model("tutti/fast", table).encoded).contains("tutti/fast"))
+    #expect(throws: RequestProblem.self) { try ModelList.model("qwen2.5-7b", table) }
+    #expect(GatewayRouting.available(table, policy: .any) == ["llama-3.1-8b"])
+    #expect(GatewayRouting.available(table, policy: .local).isEmpty)
+  }
+
+  @Test("near names are found by typing errors and by parts, not by chance")
+  func nearNames() {
+    #expect(NearNames.near("lama", among: ["llama", "qwen", "phi"]) == ["llama"])
+    #expect(NearNames.near("llama", among: ["llama-3", "x"]) == ["llama-3"])
+    #expect(NearNames.near("abc", among: ["xyz"]).isEmpty)
+    #expect(NearNames.near("m1", among: (0..<9).map { "m\($0)" }).count == 3)
+  }
+}
+
+@Suite("What the gateway sends")
+struct GatewayAnswerTests {
+  private let composer = ChatComposer(id: "chatcmpl-1", model: "tutti/ensemble", created: 5)
+  private let head =
+    #""id":"chatcmpl-1","object":"chat.completion.chunk","created":5,"#
+    + #""model":"tutti/ensemble","choices":"#
+
+  @Test("chunks of one answer share id, model and date")
+  func chunks() {
+    #expect(
+      text(composer.opening())
+        == "{\(head)"
+        + #"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#)
+    #expect(
+      text(composer.delta(TaskDelta(text: "a\"b")))
+        == "{\(head)" + #"[{"index":0,"delta":{"content":"a\"b"},"finish_reason":null}]}"#)
+    #expect(
+      text(composer.delta(TaskDelta(text: "", deltaJSON: bytes(#"{"tool_calls":[ ]}"#))))
+        == "{\(head)" + #"[{"index":0,"delta":{"tool_calls":[ ]},"finish_reason":null}]}"#)
+    #expect(
+      text(composer.closing(finish: "stop", adding: [("tutti", [:])]))
+        == "{\(head)" + #"[{"index":0,"delta":{},"finish_reason":"stop"}],"tutti":{}}"#)
+    #expect(
+      ChatComposer(following: composer.opening()) == composer,
+      "an added chunk belongs to its stream")
+    #expect(text(SSE.data(bytes("{}"))) == "data: {}\n\n")
+  }
+
+  @Test("deltas become the message a client without a stream gets, tool calls put together")
+  func message() {
+    var assembler = MessageAssembler()
+    assembler.add(TaskDelta(text: "Hel"))
+    assembler.add(TaskDelta(text: "lo"))
+    #expect(text(assembler.message.encoded) == #"{"role":"assistant","content":"Hello"}"#)
+
+    var calls = MessageAssembler()
+    for delta in [
+      #"{"tool_calls":[{"index":1,"id":"c2","type":"function","function":{"name":"g"}}]}"#,
+      #"{"tool_calls":[{"index":0,"id":"c1","type":"function","#
+        + #""function":{"name":"f","arguments":""}}]}"#,
+      #"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}"#,
+      #"{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}"#,
+    ] { calls.add(TaskDelta(text: "", deltaJSON: bytes(delta))) }
+    #expect(
+      text(calls.message.encoded)
+        == #"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","#
+        + #""function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","#
+        + #""function":{"name":"g","arguments":""}}]}"#)
+  }
+
+  @Test("the trace tells every task, host and sum, and what a second dispatcher need not do again")
+  func planTrace() throws {
+    func report(_ host: String, _ tokens: Int) -> TaskReport {
+      TaskReport(
+        host: HostID(host), model: "m", usage: Usage(promptTokens: 10, completionTokens: tokens),
+        firstTokenMilliseconds: 3, totalMilliseconds: 9, finishReason: "stop", output: "x")
+    }
+    var trace = PlanTrace()
+    trace.record(.started(task: "p1", role: .research, agent: "agent-research", attempt: 1))
+    trace.record(.started(task: "p2", role: .creative, agent: "agent-creative", attempt: 1))
+    trace.record(
+      .firstToken(
+        task: "p1", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)))
+    trace.record(
+      .ended(
+        TaskEnded(
+          task: "p1", role: .research, agent: "agent-research", status: .done,
+          report: report("a", 5))))
+    trace.record(
+      .ended(
+        TaskEnded(
+          task: "p2", role: .creative, agent: "agent-creative", status: .skipped, reason: "lost")))
+    #expect(trace.finished.keys.map(\.name) == ["p1"])
+    #expect(!trace.hasBegun)
+    trace.record(.started(task: "s", role: .coordinator, agent: "agent-coordinator", attempt: 1))
+    trace.record(.delta(TaskDelta(text: "x")))
+    trace.record(
+      .ended(
+        TaskEnded(
+          task: "s", role: .coordinator, agent: "agent-coordinator", status: .degraded,
+          reason: "one input", report: report("b", 7))))
+    trace.record(
+      .finished(
+        PlanFinished(
+          finishReason: "stop", usage: Usage(promptTokens: 10, completionTokens: 7),
+          sinkUsage: Usage(promptTokens: 10, completionTokens: 7))))
+    #expect(trace.hasBegun)
+    #expect(trace.usage == Usage(promptTokens: 20, completionTokens: 12))
+    #expect(trace.hosts == ["a", "b"])
+    let json = text(
+      trace.json(trace: TraceID(high: 0, low: 1), pattern: "tutti/ensemble", seed: 7).encoded)
+    for part in [
+      #""trace_id":"00000000000000000000000000000001""#, #""pattern":"tutti/ensemble""#,
+      #""id":"p1","role":"research","agent":"agent-research","host":"a","model":"m","#
+        + #""status":"done","first_token_ms":3,"total_ms":9,"tokens":5"#,
+      #""status":"skipped""#, #""reason":"lost""#, #""hosts":["a","b"]"#,
+      #""usage_by_host":{"a":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+      #""sink_usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17}"#,
+      #""seed":"7""#,
+    ] {
+      #expect(json.contains(part), "\(part) in \(json)")
+    }
+  }
+
+  @Test("progress lines are one line of JSON for steps, and nothing for text")
+  func progress() {
+    let started = PlanTrace.progress(
+      .started(task: "p1", role: .research, agent: "x\ny", attempt: 2))
+    #expect(
+      started.map { text($0.encoded) }
+        == #"{"event":"task_started","task":"p1","role":"research","agent":"x\ny","attempt":2}"#)
+    #expect(PlanTrace.progress(.delta(TaskDelta(text: "x"))) == nil)
+  }
+}

@@ -1,0 +1,469 @@
+import ClusterModel
+import ClusterTesting
+import RegistryCore
+import Testing
+
+private func at(_ milliseconds: Int) -> Instant {
+  Instant(sinceStart: .milliseconds(milliseconds))
+}
+
+@Suite("Peer leases")
+struct PeerLeasesTests {
+  private static let registry = peer("registry", 1, service: .registry)
+
+  private static func peer(
+    _ name: String, _ incarnation: UInt64, service: ServiceName = .gateway,
+    ttl: Duration = .seconds(2)
+  ) -> Peer {
+    Peer(
+      id: PeerID(name: name, incarnation: incarnation), service: service,
+      mailbox: "ipc:///x/\(name)-\(incarnation)", version: "1", ttl: ttl)
+  }
+
+  private func leases() -> PeerLeases { PeerLeases(epoch: 7, own: Self.registry) }
+
+  private func code(_ body: () throws(Failure) -> Void) -> Failure.Code? {
+    do throws(Failure) {
+      try body()
+      return nil
+    } catch {
+      return error.code
+    }
+  }
+
+  @Test("a hello is published once, a renewal not again")
+  func renewal() throws {
+    var leases = leases()
+    let a = Self.peer("a", 1)
+    let first = try leases.hello(a, now: at(0))
+    #expect(first == [.publish(PeerTable(epoch: 7, revision: 2, peers: [a, Self.registry]))])
+    #expect(try leases.hello(a, now: at(1_000)) == [])
+    #expect(leases.nextExpiry == at(3_000))
+    #expect(leases.expire(now: at(2_999)) == [])
+    #expect(
+      leases.expire(now: at(3_000))
+        == [.publish(PeerTable(epoch: 7, revision: 3, peers: [Self.registry]))])
+    #expect(leases.expire(now: at(9_000)) == [])
+  }
+
+  @Test("the registry's own line stays for ever, and nobody else gets its name")
+  func own() throws {
+    var leases = leases()
+    #expect(leases.goodbye(Self.registry.id, now: at(0)) == [])
+    #expect(leases.expire(now: at(1_000_000)) == [])
+    #expect(leases.table.peers == [Self.registry])
+    #expect(
+      code { () throws(Failure) in
+        _ = try leases.hello(Self.peer("registry", 2), now: at(0))
+      } == .invalidRequest)
+  }
+
+  @Test("a restarted process replaces its predecessor, whose late mail changes nothing")
+  func restart() throws {
+    var leases = leases()
+    _ = try leases.hello(Self.peer("a", 9), now: at(0))
+    _ = try leases.hello(Self.peer("a", 4), now: at(100))
+    #expect(leases.table.peers.map(\.id.incarnation).first == 4)
+    let before = leases.table
+    #expect(leases.goodbye(PeerID(name: "a", incarnation: 9), now: at(200)) == [])
+    #expect(
+      code { () throws(Failure) in
+        _ = try leases.hello(Self.peer("a", 9), now: at(200))
+      } == .peerLost)
+    #expect(leases.table == before)
+    #expect(leases.goodbye(PeerID(name: "a", incarnation: 4), now: at(300)).count == 1)
+    #expect(leases.table.peers == [Self.registry])
+  }
+
+  @Test("the 513th process is refused, and let in when another's lease is over")
+  func capacity() throws {
+    var leases = leases()
+    for index in 1..<PeerLeases.capacity {
+      _ = try leases.hello(Self.peer("p\(index)", 1), now: at(index))
+    }
+    #expect(leases.count == PeerLeases.capacity)
+    #expect(
+      code { () throws(Failure) in
+        _ = try leases.hello(Self.peer("late", 1), now: at(600))
+      } == .overloaded)
+    _ = try leases.hello(Self.peer("p9", 1), now: at(600))
+    // p1's lease is over, though nobody has swept it away.
+    _ = try leases.hello(Self.peer("late", 1), now: at(2_001))
+    #expect(leases.table.peers.contains { $0.id.name == "late" })
+    #expect(!leases.table.peers.contains { $0.id.name == "p1" })
+  }
+
+  @Test("a lease of no length, an empty name and an endless mailbox are refused")
+  func nonsense() {
+    var leases = leases()
+    var long = Self.peer("x", 1)
+    long.mailbox = String(repeating: "m", count: 1_025)
+    let wrong = [
+      Self.peer("a", 1, ttl: .zero), Self.peer("a", 1, ttl: .seconds(301)), Self.peer("", 1),
+      Self.peer(String(repeating: "n", count: 129), 1), long,
+    ]
+    for peer in wrong {
+      #expect(
+        code { () throws(Failure) in _ = try leases.hello(peer, now: at(0)) } == .invalidRequest)
+    }
+    #expect(leases.table.peers == [Self.registry])
+  }
+
+  @Test(
+    "a peer is in the table if and only if its last hello is younger than its lease",
+    arguments: 1...30)
+  func invariant(_ seed: UInt64) throws {
+    struct Known {
+      var id: PeerID
+      var heard: Instant
+      var ttl: Duration
+      var replaced: Set<UInt64> = []
+    }
+    var rng = SeededGenerator(seed: seed)
+    var leases = leases()
+    var model: [String: Known] = [:]
+    var now = 0
+    var published = leases.table
+    for step in 0..<400 {
+      now += Int.random(in: 0...400, using: &rng)
+      let time = at(now)
+      model = model.filter { $0.value.heard.duration(to: time) < $0.value.ttl }
+      let id = PeerID(
+        name: "p\(Int.random(in: 0..<6, using: &rng))",
+        incarnation: UInt64.random(in: 1...3, using: &rng))
+      var directives: [PeerLeases.Directive] = []
+      switch Int.random(in: 0..<10, using: &rng) {
+      case 0..<6:
+        let ttl = Duration.milliseconds(Int.random(in: 500...2_000, using: &rng))
+        let refused = model[id.name]?.replaced.contains(id.incarnation) ?? false
+        do throws(Failure) {
+          directives = try leases.hello(Self.peer(id.name, id.incarnation, ttl: ttl), now: time)
+          #expect(!refused, "seed \(seed) step \(step)")
+          var known = Known(id: id, heard: time, ttl: ttl, replaced: model[id.name]?.replaced ?? [])
+          if let old = model[id.name]?.id, old != id { known.replaced.insert(old.incarnation) }
+          model[id.name] = known
+        } catch {
+          #expect(refused, "seed \(seed) step \(step): \(error)")
+        }
+      case 6..<8:
+        directives = leases.goodbye(id, now: time)
+        if model[id.name]?.id == id { model[id.name] = nil }
+      default:
+        break
+      }
+      if directives.isEmpty { directives = leases.expire(now: time) }
+      let ids = Set(leases.table.peers.map(\.id))
+      let expected = Set(model.values.map(\.id)).union([Self.registry.id])
+      try #require(ids == expected, "seed \(seed) step \(step)")
+      // What was published last is what is there, and revisions only grow.
+      if case .publish(let table)? = directives.last {
+        #expect(table.revision > published.revision)
+        published = table
+      }
+      try #require(published == leases.table, "seed \(seed) step \(step)")
+    }
+  }
+}
+
+@Suite("The host registry")
+struct HostRegistryTests {
+  private var rng = SeededGenerator(seed: 5)
+  private var hosts = HostRegistry(epoch: 3, now: .zero)
+
+  private static let report = ProbeReport(
+    models: [ModelOffer(id: "m", contextTokens: 2_048)], slots: 2, version: "llama.cpp b1",
+    roundTrip: .milliseconds(4))
+  private static let refusal = ProbeResult.failed(absent: true, reason: "connection refused")
+  private static let timeout = ProbeResult.failed(absent: false, reason: "no answer within 2 s")
+
+  /// Adds a host; its first probe is under way.
+  private mutating func add(_ url: String = "http://h:1", now: Instant = .zero) throws -> ProbeOrder
+  {
+    let (_, directives) = try hosts.add(HostDraft(url: url), now: now)
+    return try #require(orders(directives).first)
+  }
+
+  /// The next probe, at the time when it is due.
+  private mutating func nextOrder() throws -> ProbeOrder {
+    let due = try #require(hosts.nextDue)
+    return try #require(orders(hosts.tick(now: due)).first)
+  }
+
+  private func orders(_ directives: [HostRegistry.Directive]) -> [ProbeOrder] {
+    directives.compactMap { if case .probe(let order) = $0 { order } else { nil } }
+  }
+
+  private func published(_ directives: [HostRegistry.Directive]) -> HostTable? {
+    directives.compactMap { if case .publish(let table) = $0 { table } else { nil } }.last
+  }
+
+  private func code(_ body: () throws(Failure) -> Void) -> Failure.Code? {
+    do throws(Failure) {
+      try body()
+      return nil
+    } catch {
+      return error.code
+    }
+  }
+
+  @Test("keeps, publishes and probes a new host at once")
+  mutating func added() throws {
+    let (host, directives) = try hosts.add(
+      HostDraft(url: "http://127.0.0.1:8080/v1", trust: .local, slots: 3), now: at(10))
+    #expect(host.id == "127.0.0.1:8080")
+    #expect(host.state == .unknown)
+    let order = ProbeOrder(id: 1, host: host.id, url: "http://127.0.0.1:8080")
+    #expect(directives == [.persist(host), .publish(hosts.table), .probe(order)])
+    #expect(hosts.table.revision == 2)
+    // What the admin said about slots stands against what the host reports.
+    let answer = hosts.probed(order, .answered(Self.report), now: at(20), using: &rng)
+    let ready = try #require(hosts.host(host.id))
+    #expect(answer == [.publish(hosts.table), .settled(host.id)])
+    #expect(ready.state == .ready)
+    #expect(ready.slots == 3)
+    #expect(ready.models == Self.report.models)
+    #expect(ready.version == "llama.cpp b1")
+    #expect(ready.probeMilliseconds == 4)
+  }
+
+  @Test("refuses a second spelling of the same host, and a second host of one id")
+  mutating func duplicates() throws {
+    _ = try hosts.add(HostDraft(url: "http://127.0.0.1:1", id: "a"), now: .zero)
+    let before = hosts.table
+    for draft in [
+      HostDraft(url: "http://127.0.0.1:1/v1/"), HostDraft(url: "http://LOCALHOST:1"),
+      HostDraft(url: "http://other", id: "a"),
+    ] {
+      #expect(code { () throws(Failure) in _ = try hosts.add(draft, now: .zero) } == .hostExists)
+    }
+    for draft in [
+      HostDraft(url: "nonsense"), HostDraft(url: "http://x", id: "a/b"),
+      HostDraft(url: "http://x", id: ".."), HostDraft(url: "http://x", slots: 0),
+      HostDraft(url: "http://x", pricePerMillion: -1),
+    ] {
+      #expect(
+        code { () throws(Failure) in _ = try hosts.add(draft, now: .zero) } == .invalidRequest)
+    }
+    #expect(hosts.table == before)
+  }
+
+  @Test("asks a ready host again after about two seconds, and says nothing when nothing changed")
+  mutating func steady() throws {
+    var order = try add()
+    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
+    var now = at(0)
+    for _ in 0..<20 {
+      let due = try #require(hosts.nextDue)
+      #expect((.milliseconds(1_800)...(.milliseconds(2_200))).contains(now.duration(to: due)))
+      #expect(hosts.tick(now: Instant(sinceStart: due.sinceStart - .milliseconds(1))) == [])
+      now = due
+      order = try #require(orders(hosts.tick(now: now)).first)
+      // Under way: not asked twice.
+      #expect(hosts.tick(now: now.advanced(by: .seconds(60))) == [])
+      var slower = Self.report
+      slower.roundTrip = .milliseconds(9)
+      #expect(
+        hosts.probed(order, .answered(slower), now: now, using: &rng) == [.settled(order.host)])
+    }
+  }
+
+  @Test("takes a ready host out after three silent probes, or one refused connection")
+  mutating func hysteresis() throws {
+    var order = try add()
+    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
+    for failure in 1...3 {
+      order = try nextOrder()
+      let directives = hosts.probed(order, Self.timeout, now: at(10_000 * failure), using: &rng)
+      #expect(hosts.host("h:1")?.state == (failure < 3 ? .ready : .unreachable))
+      #expect((published(directives) != nil) == (failure == 3))
+    }
+    #expect(hosts.host("h:1")?.reason == "no answer within 2 s")
+    // What it offered stays in the table: the state says that it cannot be used.
+    order = try nextOrder()
+    _ = hosts.probed(order, .answered(Self.report), now: at(60_000), using: &rng)
+    #expect(hosts.host("h:1")?.state == .ready)
+    #expect(hosts.host("h:1")?.reason == "")
+    order = try nextOrder()
+    _ = hosts.probed(order, Self.refusal, now: at(70_000), using: &rng)
+    #expect(hosts.host("h:1")?.state == .unreachable)
+  }
+
+  @Test("asks an unreachable host less and less often, up to half a minute")
+  mutating func backOff() throws {
+    var order = try add()
+    var now = at(0)
+    var pauses: [Double] = []
+    for _ in 0..<9 {
+      _ = hosts.probed(order, Self.refusal, now: now, using: &rng)
+      let due = try #require(hosts.nextDue)
+      pauses.append(now.duration(to: due).inSeconds)
+      now = due
+      order = try #require(orders(hosts.tick(now: now)).first)
+    }
+    for (pause, nominal) in zip(pauses, [1, 2, 4, 8, 16, 30, 30, 30, 30]) {
+      #expect(abs(pause / Double(nominal) - 1) <= 0.2001, "\(pauses)")
+    }
+    _ = hosts.probed(order, .answered(Self.report), now: now, using: &rng)
+    order = try #require(orders(hosts.tick(now: now.advanced(by: .seconds(3)))).first)
+    now = now.advanced(by: .seconds(3))
+    _ = hosts.probed(order, Self.refusal, now: now, using: &rng)
+    #expect(now.duration(to: try #require(hosts.nextDue)) < .milliseconds(1_201))
+  }
+
+  @Test("a host that lists no model is not ready")
+  mutating func empty() throws {
+    let order = try add()
+    _ = hosts.probed(
+      order, .answered(ProbeReport(models: [], roundTrip: .zero)), now: at(1), using: &rng)
+    #expect(hosts.host("h:1")?.state == .unreachable)
+    #expect(hosts.host("h:1")?.reason.contains("no model") == true)
+  }
+
+  @Test("a suspended host is not asked, and the answer that was under way says nothing")
+  mutating func suspended() throws {
+    let order = try add()
+    let (host, directives) = try hosts.suspend("h:1")
+    #expect(host.state == .suspended)
+    #expect(directives == [.persist(host), .publish(hosts.table), .settled("h:1")])
+    #expect(try hosts.suspend("h:1").directives == [])
+    let before = hosts.table
+    #expect(hosts.probed(order, .answered(Self.report), now: at(9), using: &rng) == [])
+    #expect(hosts.table == before)
+    #expect(hosts.nextDue == nil)
+    let resumed = try hosts.resume("h:1", now: at(50))
+    #expect(resumed.host.state == .unknown)
+    #expect(orders(resumed.directives).map(\.host) == ["h:1"])
+    #expect(orders(resumed.directives).first != order)
+    #expect(try hosts.resume("h:1", now: at(50)).directives == [])
+  }
+
+  @Test("a removed host is forgotten, and its id and place are free again")
+  mutating func removed() throws {
+    let order = try add()
+    #expect(try hosts.remove("h:1") == [.forget("h:1"), .publish(hosts.table), .settled("h:1")])
+    #expect(hosts.table.hosts == [])
+    #expect(hosts.probed(order, .answered(Self.report), now: at(1), using: &rng) == [])
+    #expect(code { () throws(Failure) in _ = try hosts.remove("h:1") } == .hostNotFound)
+    #expect(try add().host == "h:1")
+  }
+
+  @Test("a patch changes what it names, and only that")
+  mutating func patched() throws {
+    let order = try add()
+    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
+    let (host, directives) = try hosts.patch("h:1", HostPatch(tier: .fallback, pricePerMillion: 9))
+    #expect(host.tier == .fallback)
+    #expect(host.trust == .any)
+    #expect(host.pricePerMillion == 9)
+    var kept = host
+    // The host reported its slots; the admin never set them.
+    kept.slots = nil
+    #expect(directives == [.persist(kept), .publish(hosts.table)])
+    #expect(try hosts.patch("h:1", HostPatch(tier: .fallback)).directives == [])
+    #expect(
+      code { () throws(Failure) in
+        _ = try hosts.patch("h:1", HostPatch(slots: 70_000))
+      } == .invalidRequest)
+    #expect(code { () throws(Failure) in _ = try hosts.patch("x", HostPatch()) } == .hostNotFound)
+  }
+
+  @Test("restored hosts are unknown until they are asked, suspended ones stay so")
+  func restored() {
+    var hosts = HostRegistry(
+      epoch: 1,
+      restored: [
+        Host(id: "b", url: "http://b:1", state: .ready, models: [ModelOffer(id: "m")], slots: 4),
+        Host(id: "a", url: "http://a:1", state: .suspended),
+      ], now: at(5))
+    #expect(hosts.table.hosts.map(\.state) == [.unknown, .suspended])
+    #expect(hosts.table.hosts.map(\.models) == [[], []])
+    #expect(orders(hosts.tick(now: at(5))).map(\.host) == ["b"])
+    #expect(hosts.countByState == [.unknown: 1, .suspended: 1, .ready: 0, .unreachable: 0])
+  }
+
+  @Test("has limits: hosts, probes at once, models of a host, bytes of the table")
+  mutating func limits() throws {
+    var limits = HostRegistry.Limits()
+    limits.hosts = 5
+    limits.probesAtOnce = 2
+    limits.modelsPerHost = 3
+    limits.offerBytes = 100
+    hosts = HostRegistry(epoch: 1, limits: limits, now: .zero)
+    var underWay: [ProbeOrder] = []
+    for port in 1...5 {
+      underWay += orders(
+        try hosts.add(HostDraft(url: "http://h:\(port)"), now: at(port)).directives)
+    }
+    #expect(underWay.map(\.host) == ["h:1", "h:2"])
+    #expect(
+      code { () throws(Failure) in
+        _ = try hosts.add(HostDraft(url: "http://h:6"), now: .zero)
+      } == .overloaded)
+    // Each id has 10 bytes and counts 26: three fit in 100, then one host's worth is used up.
+    let many = (0..<9).map { ModelOffer(id: ModelID("model-\($0)-xx".prefix(10).description)) }
+    let report = ProbeReport(models: many + many, roundTrip: .zero)
+    underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(9), using: &rng))
+    #expect(hosts.host("h:1")?.models.count == 3)
+    #expect(underWay.map(\.host) == ["h:1", "h:2", "h:3"])
+    _ = hosts.probed(underWay[1], .answered(report), now: at(9), using: &rng)
+    #expect(hosts.host("h:2")?.models.count == 0)
+    _ = try hosts.remove("h:1")
+    let order = underWay[2]
+    _ = hosts.probed(order, .answered(report), now: at(10_000), using: &rng)
+    #expect(hosts.host(order.host)?.models.count == 3)
+  }
+
+  @Test("never has more probes under way than allowed, nor forgets a host", arguments: 1...20)
+  func invariant(_ seed: UInt64) throws {
+    var rng = SeededGenerator(seed: seed)
+    var limits = HostRegistry.Limits()
+    limits.probesAtOnce = 3
+    var hosts = HostRegistry(epoch: 1, limits: limits, now: .zero)
+    var underWay: [ProbeOrder] = []
+    var published = hosts.table
+    var now = 0
+    for step in 0..<500 {
+      now += Int.random(in: 0...700, using: &rng)
+      let id = HostID("h:\(Int.random(in: 1...8, using: &rng))")
+      var directives: [HostRegistry.Directive] = []
+      switch Int.random(in: 0..<12, using: &rng) {
+      case 0, 1:
+        directives = (try? hosts.add(HostDraft(url: "http://\(id)"), now: at(now)).directives) ?? []
+      case 2: directives = (try? hosts.suspend(id).directives) ?? []
+      case 3: directives = (try? hosts.resume(id, now: at(now)).directives) ?? []
+      case 4: directives = (try? hosts.remove(id)) ?? []
+      case 5..<10 where !underWay.isEmpty:
+        let order = underWay.remove(at: Int.random(in: 0..<underWay.count, using: &rng))
+        let result: ProbeResult =
+          switch Int.random(in: 0..<4, using: &rng) {
+          case 0: Self.refusal
+          case 1: Self.timeout
+          default: .answered(Self.report)
+          }
+        directives = hosts.probed(order, result, now: at(now), using: &rng)
+      default: directives = hosts.tick(now: at(now))
+      }
+      underWay += orders(directives)
+      if let table = self.published(directives) { published = table }
+      try #require(underWay.count <= 3 + 8, "seed \(seed) step \(step)")
+      // Of what is under way, at most three still count; the others' hosts were taken out.
+      var plain = hosts.table
+      for index in plain.hosts.indices { plain.hosts[index].probeMilliseconds = nil }
+      for index in published.hosts.indices { published.hosts[index].probeMilliseconds = nil }
+      try #require(published == plain, "seed \(seed) step \(step)")
+    }
+    // When every answer comes, every host that is not suspended is asked again.
+    for round in 0..<20 {
+      now += 40_000
+      underWay += orders(hosts.tick(now: at(now)))
+      for order in underWay {
+        underWay = orders(hosts.probed(order, .answered(Self.report), now: at(now), using: &rng))
+        while let next = underWay.popLast() {
+          underWay += orders(hosts.probed(next, .answered(Self.report), now: at(now), using: &rng))
+        }
+      }
+      if hosts.table.hosts.allSatisfy({ $0.state == .ready || $0.state == .suspended }) { return }
+      try #require(round < 19, "seed \(seed): \(hosts.table.hosts)")
+    }
+  }
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# The main job, from nothing: start the cluster with two local model servers, ask one question
+# through the fast path and one through an ensemble, show who answered, stop. Exits with 0 only if
+# both answers came from the model.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin=$(swift build --package-path "$root" --show-bin-path)
+data=$(mktemp -d)
+port=$(python3 - <<'PORT'
+import socket
+def free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try: s.bind(("127.0.0.1", port)); return True
+        except OSError: return False
+print(next(p for p in range(8080, 9080, 3) if all(free(p + i) for i in range(3))))
+PORT
+)
+up=
+stop() {
+  if [ -n "$up" ] && kill -0 "$up" 2> /dev/null; then
+    kill -TERM "$up"
+    wait "$up" || true
+  fi
+  rm -rf "$data"
+}
+trap stop EXIT
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+say "\$ tutti up --port $port"
+"$bin/tutti" up --port "$port" --data-dir "$data" &
+up=$!
+for _ in $(seq 1 600); do
+  [ -f "$data/cluster.json" ] && break
+  kill -0 "$up" 2> /dev/null || { wait "$up"; exit 1; }
+  sleep 0.5
+done
+[ -f "$data/cluster.json" ] || { echo "demo: the cluster did not become ready" >&2; exit 1; }
+
+say "The processes"
+ps -o pid=,args= --ppid "$up" | sed "s|$bin/||; s|$data|DATA|g" | cut -c 1-100
+
+export TUTTI_URL="http://127.0.0.1:$port"
+ask() {
+  local model=$1 question=$2 answer
+  say "\$ tutti ask -m $model --trace \"$question\""
+  "$bin/tutti" ask -m "$model" --trace --data-dir "$data" "$question" | tee "$data/answer"
+  [ -n "$(tr -d '[:space:]' < "$data/answer")" ] || { echo "demo: $model answered nothing" >&2; exit 1; }
+}
+ask tutti/fast "Why is the sky blue? Answer in two sentences."
+ask tutti/ensemble "Name one advantage of a wooden house. Answer in two sentences."
+
+# The monitor's log has to agree: both requests went well, on a real host, with tokens.
+python3 - "$((port + 2))" <<'CHECK'
+import json, sys, time, urllib.request
+for _ in range(40):
+    with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/requests?limit=10", timeout=5) as reply:
+        body = json.load(reply)
+    done = {r["model"]: r for r in body["data"] if r["status"] == 200 and r["usage"]["completionTokens"] > 0}
+    if {"tutti/fast", "tutti/ensemble"} <= set(done): break
+    time.sleep(0.5)
+else:
+    sys.exit(f"demo: the request log does not show both answers: {json.dumps(body)[:2000]}")
+CHECK
+
+say "Stopping"
+kill -TERM "$up"
+wait "$up" && code=0 || code=$?
+up=
+[ "$code" = 0 ] || { echo "demo: tutti up ended with $code" >&2; exit 1; }
+echo "Done: both answers came from the local model."
