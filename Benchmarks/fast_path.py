@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""The fast path against the bare backend, in one run on one machine.
+
+An nginx that returns a fixed completion is the instant backend. wrk asks it directly, then through
+`tutti up --host`, at 1 and at 32 connections. Processor time is the gateway's, from /proc.
+Needs wrk and nginx (Debian packages wrk and nginx-light).
+
+    python3 Benchmarks/fast_path.py BIN_DIR [SECONDS]
+"""
+import json, os, re, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+
+BIN, SECONDS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
+COMPLETION = json.dumps({
+    "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "instant",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."},
+                 "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
+REQUEST = json.dumps({"model": "instant", "messages": [{"role": "user", "content": "Hi"}]})
+
+
+def free_port(span=1):
+    while True:
+        sockets = []
+        try:
+            first = socket.socket(); first.bind(("127.0.0.1", 0)); sockets.append(first)
+            port = first.getsockname()[1]
+            for offset in range(1, span):
+                s = socket.socket(); s.bind(("127.0.0.1", port + offset)); sockets.append(s)
+            return port
+        except OSError:
+            continue
+        finally:
+            for s in sockets: s.close()
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wrk(url, connections, script):
+    out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", script, url],
+                         capture_output=True, text=True, check=True).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+    count = int(re.search(r"(\d+) requests in", out)[1])
+    p50, p99 = (to_us(re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out)) for p in (50, 99))
+    errors = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    return {"rate": rate, "count": count, "p50": p50, "p99": p99, "errors": int(errors[1]) if errors else 0}
+
+
+def to_us(match):
+    return float(match[1]) * {"us": 1, "ms": 1e3, "s": 1e6}[match[2]]
+
+
+def main():
+    for tool in ("wrk", "nginx"):
+        if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin"):
+            print(f"fast path: {tool} is missing (apt-get install wrk nginx-light); not measured")
+            return
+    directory = tempfile.mkdtemp()
+    backend, port = free_port(), free_port(3)
+    conf, script = f"{directory}/nginx.conf", f"{directory}/post.lua"
+    models = json.dumps({"object": "list", "data": [{"id": "instant", "object": "model"}]})
+    open(conf, "w").write(f"""
+daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
+events {{ worker_connections 1024; }}
+http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {directory}/p;
+  fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+  keepalive_requests 100000000;
+  server {{ listen 127.0.0.1:{backend};
+    location = /v1/models {{ default_type application/json; return 200 '{models}'; }}
+    location = /v1/chat/completions {{ default_type application/json; return 200 '{COMPLETION}'; }} }} }}""")
+    open(script, "w").write("wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
+                            f"wrk.body = [[{REQUEST}]]\n")
+    nginx = subprocess.Popen([shutil.which("nginx", path="/usr/sbin:" + os.environ["PATH"]), "-c", conf, "-p", directory])
+    cluster = subprocess.Popen([f"{BIN}/tutti", "up", "--port", str(port), "--data-dir", f"{directory}/data",
+                                "--host", f"http://127.0.0.1:{backend}"], stdout=subprocess.DEVNULL,
+                               stderr=open(f"{directory}/up.log", "w"))
+    try:
+        for _ in range(120):
+            if os.path.exists(f"{directory}/data/cluster.json"): break
+            if cluster.poll() is not None: sys.exit(open(f"{directory}/up.log").read())
+            time.sleep(0.5)
+        gateway = next(int(p) for p in os.listdir("/proc") if p.isdigit() and is_gateway(p, cluster.pid))
+        bare, through = f"http://127.0.0.1:{backend}/v1/chat/completions", f"http://127.0.0.1:{port}/v1/chat/completions"
+        wrk(through, 8, script)  # warm
+        print(f"\nFast path, instant backend, non-streaming, {SECONDS} s each")
+        print(f"{'':10}{'conns':>6}{'p50 us':>9}{'p99 us':>9}{'req/s':>10}{'CPU us/req':>12}{'errors':>8}")
+        ratios = []
+        for connections in (1, 32):
+            direct = wrk(bare, connections, script)
+            before = cpu_seconds(gateway)
+            via = wrk(through, connections, script)
+            cpu = (cpu_seconds(gateway) - before) / max(1, via["count"]) * 1e6
+            row("bare", connections, direct, None)
+            row("tutti", connections, via, cpu)
+            ratios.append(f"{connections} conns: p50 x{via['p50'] / direct['p50']:.1f}, req/s /{direct['rate'] / via['rate']:.1f}")
+        print("ratio to the bare backend: " + "; ".join(ratios))
+    finally:
+        cluster.terminate(); cluster.wait(60)
+        nginx.terminate(); nginx.wait(10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def is_gateway(pid, parent):
+    try:
+        stat = open(f"/proc/{pid}/stat").read()
+        return "tutti-gateway" in stat and int(stat.rsplit(")", 1)[1].split()[1]) == parent
+    except OSError:
+        return False
+
+
+def row(name, connections, r, cpu):
+    print(f"{name:10}{connections:>6}{r['p50']:>9.0f}{r['p99']:>9.0f}{r['rate']:>10.0f}"
+          f"{'-' if cpu is None else f'{cpu:.0f}':>12}{r['errors']:>8}")
+
+
+main()

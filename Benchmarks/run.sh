@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Release build, then every measurement. Results go to stdout; nothing is asserted.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+swift=$1
+echo "Release build (the first one compiles the dependencies again: several minutes)" >&2
+build() { "$here/../Tools/build.sh" "$swift" build -c release --package-path "$here" "$@" >&2; }
+build --product BusBenchmark
+for service in gateway registry planner dispatcher monitor faulty-host \
+  agent-research agent-reasoning agent-creative agent-code agent-critic agent-coordinator; do
+  build --product "tutti-$service"
+done
+build --product tutti
+bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
+"$bin/BusBenchmark"
+python3 "$here/fast_path.py" "$bin"
