@@ -18,7 +18,7 @@ enum BusBenchmark {
       forDataDirectory: NSTemporaryDirectory() + "tutti-bus-benchmark-\(getpid())")
     let port = 21_000 + Int(getpid() % 20_000)
     let key = [UInt8](repeating: 7, count: 32)
-    let cases: [(String, (Bool) -> BusAddresses)] = [
+    let cases: [(String, @Sendable (Bool) -> BusAddresses)] = [
       ("ipc", { _ in .ipc(directory: directory) }),
       (
         "tcp, sealed",
@@ -32,7 +32,7 @@ enum BusBenchmark {
     for (name, addresses) in cases { try await measure(name, addresses) }
   }
 
-  static func measure(_ name: String, _ addresses: (Bool) -> BusAddresses) async throws {
+  static func measure(_ name: String, _ addresses: @Sendable (Bool) -> BusAddresses) async throws {
     var logger = Logger(label: "benchmark")
     logger.logLevel = .error
     let serverConfiguration = BusConfiguration(
