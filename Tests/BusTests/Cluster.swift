@@ -10,8 +10,6 @@ import Wire
 /// A small cluster in this process: a registry and whoever joins it, over any transport.
 final class TestCluster: Sendable {
   enum Kind: String, CaseIterable, Sendable, CustomStringConvertible {
-    // Not inproc: closing one side while the other connects trips an assertion in nanomsg 1.1.5
-    // (sinproc.c) and aborts the whole process. No service uses it.
     case loopback, ipc, sealedTCP
     var description: String { rawValue }
   }

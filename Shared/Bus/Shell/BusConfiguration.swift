@@ -40,7 +40,6 @@ public struct BusConfiguration: Sendable {
     switch addresses {
     case .ipc(let directory): "ipc://\(directory)/registry"
     case .tcp(_, _, let registry, _): Self.url(registry)
-    case .inproc(let prefix): "inproc://\(prefix)/registry"
     case .loopback: "loopback://registry"
     }
   }
@@ -54,9 +53,18 @@ public struct BusConfiguration: Sendable {
     switch addresses {
     case .ipc(let directory):
       if service != .registry { RuntimeDirectory.removeSockets(of: name, in: directory) }
-      return try local("ipc://\(directory)/", own)
-    case .inproc(let prefix):
-      return try local("inproc://\(prefix)/", own)
+      // Everyone knows the registry's address beforehand; all others carry their incarnation.
+      let mailbox = service == .registry ? registryMailbox : "ipc://\(directory)/\(own)"
+      let publisher = publishes ? mailbox + ".pub" : nil
+      // nanomsg aborts on a longer path.
+      for url in [mailbox, publisher ?? ""] where url.utf8.count > 105 {
+        throw Failure(
+          .invalidRequest,
+          "the socket address \(url) is too long: use a shorter --name or runtime directory")
+      }
+      return try NanomsgTransport(
+        NanomsgTransport.Configuration(
+          listen: mailbox, mailbox: mailbox, publisherListen: publisher, publisher: publisher))
     case .tcp(let listen, let advertise, let registry, let clusterKey):
       for (what, address) in [("advertised", advertise), ("registry's", registry)] {
         let (host, _) = try Self.parse(address, what)
@@ -82,21 +90,6 @@ public struct BusConfiguration: Sendable {
         mailbox: service == .registry ? registryMailbox : "loopback://\(own)",
         publisher: publishes ? "loopback://\(own).pub" : nil)
     }
-  }
-
-  private func local(_ prefix: String, _ own: String) throws(Failure) -> NanomsgTransport {
-    // Everyone knows the registry's address beforehand; all others carry their incarnation.
-    let mailbox = service == .registry ? registryMailbox : prefix + own
-    let publisher = publishes ? mailbox + ".pub" : nil
-    // nanomsg aborts on a longer ipc path, and keeps 127 bytes of any address.
-    for url in [mailbox, publisher ?? ""] where url.utf8.count > 105 {
-      throw Failure(
-        .invalidRequest,
-        "the socket address \(url) is too long: use a shorter --name or runtime directory")
-    }
-    return try NanomsgTransport(
-      NanomsgTransport.Configuration(
-        listen: mailbox, mailbox: mailbox, publisherListen: publisher, publisher: publisher))
   }
 
   /// The name is part of a path, and of metrics' labels.
@@ -148,8 +141,6 @@ public enum BusAddresses: Sendable {
   /// - `advertise`: `HOST:PORT` at which the others reach us.
   /// - `registry`: `HOST:PORT` at which everyone, itself included, knows the registry.
   case tcp(listen: String, advertise: String, registry: String, clusterKey: [UInt8])
-  /// One process, nanomsg's own: for tests. Clusters differ by `prefix`.
-  case inproc(prefix: String)
   /// One process, without nanomsg, with the network's faults: for tests.
   case loopback(LoopbackNetwork)
 }
