@@ -1,9 +1,10 @@
-import Bus
 import BusCore
 import ClusterModel
 import Synchronization
 import Testing
 import Wire
+
+@testable import Bus
 
 @Suite("Processes talk over every transport", .serialized, .timeLimit(.minutes(1)))
 struct ConversationTests {
@@ -151,6 +152,31 @@ struct ConversationTests {
     }
   }
 
+  @Test("waiting for a service ends when the waiter is cancelled, before or while it waits")
+  func cancelledWaiter() async throws {
+    let cluster = try TestCluster(.loopback)
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    try await cluster.run([gateway]) {
+      for early in [true, false] {
+        await withTaskGroup(of: Failure?.self) { group in
+          if early { group.cancelAll() }
+          group.addTask {
+            do throws(Failure) {
+              try await gateway.waitForPeers([.planner], deadline: .seconds(3_600))
+              return nil
+            } catch {
+              return error
+            }
+          }
+          while !early, gateway.waiters == 0 { await Task.yield() }
+          group.cancelAll()
+          #expect(await group.next()??.code == .cancelled)
+        }
+        #expect(gateway.waiters == 0)
+      }
+    }
+  }
+
   @Test("a publication reaches every subscriber", arguments: TestCluster.Kind.allCases)
   func publication(kind: TestCluster.Kind) async throws {
     let cluster = try TestCluster(kind)
@@ -177,4 +203,9 @@ struct ConversationTests {
       }
     }
   }
+}
+
+extension Bus {
+  /// How many wait for services.
+  fileprivate var waiters: Int { state.withLock { $0.peerWaiters.count } }
 }

@@ -6,6 +6,7 @@ import Wire
 
 /// Somebody who waits until services are there.
 struct PeerWaiter: Sendable {
+  let id: UInt64
   let services: [ServiceName]
   let deadline: Instant
   let continuation: CheckedContinuation<Failure?, Never>
@@ -148,17 +149,34 @@ extension Bus {
   // MARK: - Waiting for peers
 
   /// Returns when every one of the services has a live process.
+  /// - Throws: `noPeer` at the deadline, `cancelled` when the task is.
   public func waitForPeers(
     _ services: [ServiceName], deadline: Duration
   ) async throws(Failure) {
-    let failure = await withCheckedContinuation { continuation in
-      state.withLock { state in
-        state.peerWaiters.append(
-          PeerWaiter(services: services, deadline: now + deadline, continuation: continuation))
+    let id = state.withLock { $0.machine.reserveID() }
+    let failure = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        state.withLock { state in
+          state.peerWaiters.append(
+            PeerWaiter(
+              id: id, services: services, deadline: now + deadline, continuation: continuation))
+        }
+        // A cancellation that came before found nobody waiting.
+        if Task.isCancelled { cancelPeerWaiter(id) }
+        answerPeerWaiters()
       }
-      answerPeerWaiters()
+    } onCancel: {
+      cancelPeerWaiter(id)
     }
     if let failure { throw failure }
+  }
+
+  private func cancelPeerWaiter(_ id: UInt64) {
+    let waiter = state.withLock { state -> PeerWaiter? in
+      guard let index = state.peerWaiters.firstIndex(where: { $0.id == id }) else { return nil }
+      return state.peerWaiters.remove(at: index)
+    }
+    waiter?.continuation.resume(returning: Self.cancelled)
   }
 
   func answerPeerWaiters() {

@@ -132,7 +132,7 @@ public final class Bus: Service, Sendable {
     return try result.get()
   }
 
-  private static let cancelled = Failure(.cancelled, "the caller was cancelled")
+  static let cancelled = Failure(.cancelled, "the caller was cancelled")
 
   private func cancelCall(_ id: UInt64) {
     let (waiting, directives) = state.withLock {
