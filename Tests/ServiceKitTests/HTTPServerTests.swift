@@ -1,5 +1,6 @@
 import ClusterModel
 import Foundation
+import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
@@ -71,6 +72,44 @@ private func get(_ path: String, method: String = "GET") -> String {
 
 @Suite("HTTP server", .timeLimit(.minutes(1)))
 struct HTTPServerTests {
+  @Test(
+    "a server that promises a trace in every answer has one also where no handler was asked",
+    arguments: [
+      (get("/nowhere"), 404), (get("/ok", method: "DELETE"), 405), (get("/ok"), 200),
+      ("nonsense\r\n\r\n", 400),
+      ("POST /body HTTP/1.1\r\nhost: t\r\ncontent-length: 9999\r\n\r\n", 413),
+      ("GET /ok HTTP/1.1\r\nx: \(String(repeating: "y", count: 40_000))\r\n\r\n", 431),
+    ])
+  func traces(request: String, status: Int) async throws {
+    try await withServer { router in
+      router.get("/ok") { _, _ in "fine" }
+      router.post("/body") { _, _ in "fine" }
+    } change: { options in
+      options.traceHeader = .traced
+      options.maxBodyBytes = 100
+    } _: { port in
+      let answer = try await RawClient.connect(port).exchange(request)
+      #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(answer)")
+      let traces = answer.split(separator: "\r\n").filter {
+        $0.lowercased().hasPrefix("x-tutti-trace: ")
+      }
+      #expect(traces.count == 1, "\(answer)")
+      #expect(traces.first.flatMap { TraceID(String($0.dropFirst(15))) } != nil, "\(answer)")
+    }
+  }
+
+  @Test("a handler's own trace is kept")
+  func ownTrace() async throws {
+    try await withServer { router in
+      router.get("/ok") { _, _ in Response(status: .ok, headers: [.traced: "mine"]) }
+    } change: { options in
+      options.traceHeader = .traced
+    } _: { port in
+      let answer = try await RawClient.connect(port).exchange(get("/ok"))
+      #expect(answer.contains("x-tutti-trace: mine\r\n"), "\(answer)")
+    }
+  }
+
   @Test("errors of every origin have the OpenAI shape")
   func errorShapes() async throws {
     try await withServer { router in
@@ -277,4 +316,8 @@ private func untilCancelled() async {
   let (never, _keep) = AsyncStream<Void>.makeStream()
   for await _ in never {}
   _ = _keep
+}
+
+extension HTTPField.Name {
+  fileprivate static let traced = Self("x-tutti-trace")!
 }

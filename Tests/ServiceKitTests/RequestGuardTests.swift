@@ -39,7 +39,8 @@ private final class Connection {
       head: .seconds(10), body: .seconds(30), bodyPerMiB: .seconds(1), idle: .seconds(75),
       maxBodyBytes: maxBody)
     let requestGuard = RequestGuard(
-      limits: limits, rejected: { [self] in rejections.append($0) },
+      limits: limits, traceHeader: "x-tutti-trace",
+      rejected: { [self] code, _ in rejections.append(code) },
       clientGone: { [self] in clientGone += 1 })
     let pipeline = channel.pipeline.syncOperations
     try pipeline.addHandler(socket)

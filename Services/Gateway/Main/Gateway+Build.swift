@@ -27,6 +27,7 @@ func buildGateway(
   // Health checks, and the 503 for what is too much, must still get through.
   options.maxConnections = configuration.maximumRequests + 64
   options.setting = "--port"
+  options.traceHeader = GatewayShell.traceHeader
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Ended in the opposite order: first no more requests, then no more connections to hosts.
   return [shell, server]

@@ -1,4 +1,5 @@
 import ClusterModel
+public import HTTPTypes
 public import Hummingbird
 import HummingbirdCore
 public import Logging
@@ -31,6 +32,9 @@ public struct HTTPServerOptions: Sendable {
   public var maxBodyBytes = 10 * 1024 * 1024
   /// Further clients wait. 512 connections with 64 KiB of buffers each are 32 MiB.
   public var maxConnections = 512
+  /// Every answer carries a trace id in this header, also those that no handler sees (an unknown
+  /// path, a body that is too large); a handler's own is kept. nil: none is added.
+  public var traceHeader: HTTPField.Name?
   /// How the port was set, for the sentence that says it is taken: `--port`, `--http` …
   public var setting = "the address"
 
@@ -48,7 +52,8 @@ public func makeHTTPServer(
   onListening: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> any Service {
   HTTPServer(
-    responder: ServiceResponder(router), options: options, logger: logger,
+    responder: ServiceResponder(router, traceHeader: options.traceHeader), options: options,
+    logger: logger,
     onListening: onListening)
 }
 
@@ -128,6 +133,7 @@ struct GuardedConnection: ServerChildChannelValue {
 struct GuardedHTTP1Channel: ServerChildChannel {
   private let base: HTTP1Channel
   private let limits: RequestLimits
+  private let traceHeader: String?
 
   init(_ options: HTTPServerOptions, _ handler: @escaping HTTPChannelHandler.Responder) {
     base = HTTP1Channel(
@@ -140,15 +146,18 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
       maxBodyBytes: options.maxBodyBytes)
+    traceHeader = options.traceHeader?.canonicalName
   }
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
     base.setup(channel: channel, logger: logger).flatMapThrowing { http in
       let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
       let requestGuard = RequestGuard(
-        limits: limits,
-        rejected: { code in
-          logger.debug("refused a request", metadata: [LogKey.code: "\(code)"])
+        limits: limits, traceHeader: traceHeader,
+        rejected: { code, trace in
+          logger.debug(
+            "refused a request",
+            metadata: [LogKey.code: "\(code)", LogKey.trace: "\(trace?.description ?? "-")"])
           Counter(label: "tutti_http_rejected_total", dimensions: [("reason", code.rawValue)])
             .increment()
         },

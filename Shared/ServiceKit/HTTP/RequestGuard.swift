@@ -2,6 +2,7 @@ import ClusterModel
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import Telemetry
 
 /// How long a client may take, and how much it may send.
 struct RequestLimits: Sendable {
@@ -42,7 +43,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private let limits: RequestLimits
-  private let rejected: (Failure.Code) -> Void
+  private let traceHeader: String?
+  private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
   private var reading = Reading.nothing
   /// Requests handed to the application whose answer is not complete.
@@ -56,13 +58,16 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var heldClosings: [EventLoopPromise<Void>] = []
 
   /// - Parameters:
-  ///   - rejected: a request was refused here, with this code.
+  ///   - traceHeader: gets a trace id in each answer from here; nil: there is none.
+  ///   - rejected: a request was refused here, with this code and trace.
   ///   - clientGone: nobody waits for answers on this connection any more.
   init(
-    limits: RequestLimits, rejected: @escaping (Failure.Code) -> Void,
+    limits: RequestLimits, traceHeader: String? = nil,
+    rejected: @escaping (Failure.Code, TraceID?) -> Void,
     clientGone: @escaping () -> Void
   ) {
     self.limits = limits
+    self.traceHeader = traceHeader
     self.rejected = rejected
     self.clientGone = clientGone
   }
@@ -99,7 +104,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     stallTimer = nil
     if !context.channel.isWritable {
       stallTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.stall) { [self] in
-        rejected(.slowReader)
+        rejected(.slowReader, nil)
         clientGone()
         end(context)
       }
@@ -275,7 +280,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       mayAnswer = pending == 0
     }
     reading = .refused
-    rejected(failure.code)
+    let trace = traceHeader == nil ? nil : TraceContext.fresh().trace
+    rejected(failure.code, trace)
     guard mayAnswer else {
       clientGone()
       end(context)
@@ -289,6 +295,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     for field in errorHeaders(for: failure) {
       headers.add(name: field.name.canonicalName, value: field.value)
     }
+    if let traceHeader, let trace { headers.add(name: traceHeader, value: trace.description) }
     let head = HTTPResponseHead(
       version: .http1_1, status: HTTPResponseStatus(statusCode: status.code), headers: headers)
     context.write(wrapOutboundOut(.head(head)), promise: nil)

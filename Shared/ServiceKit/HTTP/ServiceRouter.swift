@@ -162,14 +162,27 @@ struct ServiceResponder: HTTPResponder {
 
   private let base: RouterResponder<BasicRequestContext>
   private let routes: [KnownRoute]
+  private let traceHeader: HTTPField.Name?
 
-  init(_ router: Router<BasicRequestContext>) {
+  init(_ router: Router<BasicRequestContext>, traceHeader: HTTPField.Name? = nil) {
     routes = router.knownRoutes
     base = router.buildResponder()
+    self.traceHeader = traceHeader
   }
 
   @concurrent
   func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    var response = try await answer(to: request, context)
+    if let traceHeader, response.headers[traceHeader] == nil {
+      response.headers[traceHeader] = TraceContext.fresh().trace.description
+    }
+    return response
+  }
+
+  @concurrent
+  private func answer(
+    to request: Request, _ context: BasicRequestContext
+  ) async throws -> Response {
     let response = try await base.respond(to: request, context: context)
     // Hummingbird's own name for "no route took it"; a handler's 404 has its route's path.
     guard response.status == .notFound, context.endpointPath == "NotFound" else { return response }
