@@ -40,3 +40,36 @@ static inline bool cmongo_int64 (const bson_t *document, const char *path, int64
   *value = bson_iter_as_int64 (&found);
   return true;
 }
+
+/// Whether all that was refused are documents that were there already, by their `_id`.
+static inline bool cmongo_only_duplicates (const bson_t *reply, const bson_error_t *error) {
+  const int64_t duplicate_key = 11000;
+  bson_iter_t found, each, code;
+  // A failure of the connection has its own code, whatever was refused before it.
+  if (error->code != duplicate_key || !bson_iter_init_find (&found, reply, "writeErrors") ||
+      !BSON_ITER_HOLDS_ARRAY (&found) || !bson_iter_recurse (&found, &each)) {
+    return false;
+  }
+  while (bson_iter_next (&each)) {
+    if (!BSON_ITER_HOLDS_DOCUMENT (&each) || !bson_iter_recurse (&each, &code) ||
+        !bson_iter_find (&code, "code") || bson_iter_as_int64 (&code) != duplicate_key) {
+      return false;
+    }
+  }
+  return !bson_iter_init_find (&found, reply, "writeConcernErrors") ||
+         !BSON_ITER_HOLDS_ARRAY (&found) || !bson_iter_recurse (&found, &each) ||
+         !bson_iter_next (&each);
+}
+
+/// Inserts documents; those that are there already, by their `_id`, stay as they are.
+static inline bool cmongo_insert_absent (mongoc_collection_t *collection, const bson_t **documents,
+                                         size_t count, const bson_t *options, bson_error_t *error) {
+  bson_t reply;
+  bool done =
+      mongoc_collection_insert_many (collection, documents, count, options, &reply, error);
+  if (!done) {
+    done = cmongo_only_duplicates (&reply, error);
+  }
+  bson_destroy (&reply);
+  return done;
+}

@@ -8,6 +8,21 @@ internal import CMongoC
 
   deinit { unsafe bson_destroy(handle) }
 
+  /// A fingerprint of its bytes (FNV-1a, 64 bits): the same in every process and release.
+  func fingerprint(seed text: String) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    for byte in text.utf8 { mix(byte) }
+    mix(0)
+    // A document begins with its own length, 32 bits, little-endian.
+    if let start = unsafe bson_get_data(handle) {
+      let length = unsafe UnsafeRawPointer(start).loadUnaligned(as: Int32.self)
+      let bytes = unsafe UnsafeBufferPointer(start: start, count: Int(Int32(littleEndian: length)))
+      unsafe bytes.forEach(mix)
+    }
+    return hash
+  }
+
   // `bson_append_…` fails only when a document passes 2 GiB; ours come from 1 MiB frames.
 
   @discardableResult

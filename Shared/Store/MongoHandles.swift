@@ -138,7 +138,8 @@ private let initialised: Void = {
     else { throw mongoFailure(&error, doing: "\(what) \(name)", to: address) }
   }
 
-  /// In one bulk; one refused document does not hold up the others.
+  /// In one bulk; one refused document does not hold up the others, and one whose `_id` is there
+  /// already is left as it is, so that an insertion that failed half-way can be repeated.
   func insert(_ documents: [BSONDocument]) throws(Failure) {
     if documents.isEmpty { return }
     let options = BSONDocument().set("ordered", false)
@@ -146,8 +147,8 @@ private let initialised: Void = {
     var handles: [OpaquePointer?] = unsafe documents.map { unsafe $0.handle }
     let done = withExtendedLifetime(documents) {
       unsafe handles.withUnsafeMutableBufferPointer { buffer in
-        unsafe mongoc_collection_insert_many(
-          handle, buffer.baseAddress, buffer.count, options.handle, nil, &error)
+        unsafe cmongo_insert_absent(
+          handle, buffer.baseAddress, buffer.count, options.handle, &error)
       }
     }
     guard done else { throw mongoFailure(&error, doing: "insert into \(name)", to: address) }

@@ -34,7 +34,8 @@ public final class MongoLogStore: LogStore {
           // The server itself drops what is too old, also when no monitor runs.
           BSONDocument().set("key", BSONDocument().set("at", 1)).set("name", "retention")
             .set("expireAfterSeconds", seconds),
-          BSONDocument().set("key", BSONDocument().set(kind.time, -1)).set("name", "time"),
+          BSONDocument().set("key", BSONDocument().set(kind.time, -1).set("order", -1))
+            .set("name", "order"),
           BSONDocument().set("key", BSONDocument().set("trace", 1)).set("name", "trace"),
         ]
         try client.collection(kind.rawValue).run(
@@ -46,10 +47,22 @@ public final class MongoLogStore: LogStore {
 
   public func append(_ batches: [TelemetryBatch]) async throws(Failure) {
     try await perform { client throws(Failure) in
-      try client.collection(Kind.logs.rawValue).insert(batches.flatMap(\.logs).map(document))
-      try client.collection(Kind.spans.rawValue).insert(batches.flatMap(\.spans).map(document))
-      try client.collection(Kind.requests.rawValue)
-        .insert(batches.flatMap(\.requests).map(document))
+      // A batch that failed half-way is given again: what is there already must not come twice.
+      var logs = DocumentIdentities(), spans = logs, requests = logs
+      for batch in batches {
+        for log in batch.logs {
+          logs.add(document(log), time: log.timeUnixMicroseconds, of: batch.instance)
+        }
+        for span in batch.spans {
+          spans.add(document(span), time: span.startUnixMicroseconds, of: batch.instance)
+        }
+        for request in batch.requests {
+          requests.add(document(request), time: request.timeUnixMicroseconds, of: batch.instance)
+        }
+      }
+      for (kind, made) in [(Kind.logs, logs), (.spans, spans), (.requests, requests)] {
+        try client.collection(kind.rawValue).insert(made.documents)
+      }
     }
   }
 
@@ -154,6 +167,28 @@ private func atLeast(_ microseconds: UInt64) -> BSONDocument {
 }
 
 private func newest(of kind: Kind, limit: Int) -> BSONDocument {
-  // `_id` grows with insertion: it orders what shares a microsecond.
-  BSONDocument().set("sort", BSONDocument().set(kind.time, -1).set("_id", -1)).set("limit", limit)
+  BSONDocument().set("sort", BSONDocument().set(kind.time, -1).set("order", -1))
+    .set("limit", limit)
+}
+
+/// Gives each document an `_id` that follows from what it says, who said it, and which of several
+/// equal ones it is; and `order`, which tells apart what shares a microsecond.
+private struct DocumentIdentities {
+  private(set) var documents: [BSONDocument] = []
+  private var counts: [String: Int] = [:]
+
+  mutating func add(_ document: BSONDocument, time: UInt64, of instance: String) {
+    let fingerprint = document.fingerprint(seed: instance)
+    // The time first: neighbours in time are neighbours in the index.
+    let content = Self.hex(time) + Self.hex(fingerprint)
+    let copy = counts[content, default: 0]
+    counts[content] = copy + 1
+    documents.append(
+      document.set("order", documents.count).set("_id", copy == 0 ? content : "\(content)-\(copy)"))
+  }
+
+  private static func hex(_ number: UInt64) -> String {
+    let digits = String(number, radix: 16)
+    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+  }
 }

@@ -202,6 +202,37 @@ struct LogStoreTests {
     }
   }
 
+  @Test("MongoDB keeps each record once when a batch is given again after a failure half-way")
+  func again() async throws {
+    let line = LogRecord(
+      timeUnixMicroseconds: Self.base, level: "info", service: "g", message: "twice in one batch")
+    let first = LogRecord(
+      timeUnixMicroseconds: Self.base + 1, level: "info", service: "g", message: "first")
+    let second = LogRecord(
+      timeUnixMicroseconds: Self.base + 2, level: "info", service: "g", message: "second")
+    let span = Self.span(1, at: Self.base)
+    let request = Self.request(Self.trace, at: Self.base)
+    try await withStore(.mongodb) { store in
+      // What got there before the connection broke …
+      try await store.append([
+        TelemetryBatch(
+          service: "g", instance: "g-1", logs: [line, line, first], spans: [span])
+      ])
+      // … and the whole of it again.
+      let whole = TelemetryBatch(
+        service: "g", instance: "g-1", logs: [line, line, first, second], spans: [span],
+        requests: [request])
+      try await store.append([whole])
+      try await store.append([whole])
+      #expect(try await store.logs(LogQuery()) == [second, first, line, line])
+      #expect(try await store.spans(of: Self.trace) == [span])
+      #expect(try await store.requests(RequestQuery()) == [request])
+      // Another process that says the same is heard, too.
+      try await store.append([TelemetryBatch(service: "g", instance: "g-2", logs: [first])])
+      #expect(try await store.logs(LogQuery()) == [second, first, first, line, line])
+    }
+  }
+
   @Test("loses nothing to writers and readers at once", arguments: Backend.allCases)
   func concurrent(_ backend: Backend) async throws {
     try await withStore(backend) { store in
