@@ -11,6 +11,8 @@ import Wire
 struct ServiceProcess: Sendable {
   let context: ServiceContext
   private let lifeline: Int32?
+  /// Held as long as the process runs.
+  private let nameLock: NameLock
 
   /// How long the registry may take to give its host table before it is asked again.
   private static let askDeadline = Duration.seconds(2)
@@ -21,6 +23,7 @@ struct ServiceProcess: Sendable {
   init(_ configuration: CommonConfiguration, lifeline: String?) throws(ServiceFailure) {
     var common = configuration
     common.dataDirectory = try DataDirectory.prepare(common.dataDirectory)
+    nameLock = try NameLock(common.name, in: common.dataDirectory)
     if let lifeline {
       guard let descriptor = Int32(lifeline), descriptor > 2 else {
         throw ServiceFailure(

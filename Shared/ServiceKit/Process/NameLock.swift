@@ -1,0 +1,32 @@
+import Foundation
+
+/// Holds a process's name within its data directory. A second registry or monitor there would write
+/// the same files, and a second process of one name would take the first one's mail.
+///
+/// The kernel lets go of it when the process ends, however it ends.
+final class NameLock: Sendable {
+  private let descriptor: Int32
+
+  /// - Parameter dataDirectory: exists.
+  init(_ name: String, in dataDirectory: String) throws(ServiceFailure) {
+    let directory = dataDirectory + "/locks"
+    let path = "\(directory)/\(name)"
+    try? FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw ServiceFailure(
+        .unavailable,
+        "\(path) cannot be opened (\(unsafe String(cString: strerror(errno)))): make it writable, "
+          + "or choose another directory with --data-dir.")
+    }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      throw ServiceFailure(
+        .tryLater,
+        "A process named \(name) already runs with the data directory \(dataDirectory): stop it, or "
+          + "choose another --name or --data-dir.")
+    }
+  }
+
+  deinit { close(descriptor) }
+}
