@@ -52,6 +52,15 @@ struct AgentCoreTests {
     #expect(said[0]["content"] as? String == "Be kind.\n\nReview.")
   }
 
+  @Test("a client's developer message takes the role's prompt in and stays the developer's")
+  func developerJoined() throws {
+    let said = try messages(
+      order(#"[{"role":"developer","content":"Be kind."},{"role":"user","content":"hi"}]"#))
+    #expect(said.count == 2)
+    #expect(said[0]["role"] as? String == "developer")
+    #expect(said[0]["content"] as? String == "Be kind.\n\nReview.")
+  }
+
   @Test("instruction and inputs join the user's last message, labelled, without the task's id")
   func closing() throws {
     let said = try messages(

@@ -66,8 +66,8 @@ public enum RequestComposition {
   /// The client's messages with the role's prompt before them and the task's instruction after.
   ///
   /// Many chat templates take one system message, at the start, and insist that user and assistant
-  /// take turns. So the prompt joins the client's system message, and the instruction joins the last
-  /// message if that is the user's.
+  /// take turns. So the prompt joins the client's system message (or developer message, as newer
+  /// clients call it), and the instruction joins the last message if that is the user's.
   static func messages(for order: TaskOrder, role: Role) throws(Failure) -> [UInt8] {
     let document: JSONDocument
     do {
@@ -80,14 +80,16 @@ public enum RequestComposition {
     }
     var messages = document.elements(of: document.root).map { Array(document.slice($0)) }
     guard !messages.isEmpty else { throw Failure(.invalidRequest, "messages is empty") }
-    if let first = messages.first, let joined = joining(first, role.systemPrompt, as: "system") {
+    if let first = messages.first,
+      let joined = joining(first, role.systemPrompt, as: ["system", "developer"])
+    {
       messages[0] = joined
     } else {
       messages.insert(message("system", role.systemPrompt), at: 0)
     }
     let closing = closingText(order)
     if !closing.isEmpty {
-      if let joined = joining(messages[messages.count - 1], closing, as: "user") {
+      if let joined = joining(messages[messages.count - 1], closing, as: ["user"]) {
         messages[messages.count - 1] = joined
       } else {
         messages.append(message("user", closing))
@@ -110,9 +112,12 @@ public enum RequestComposition {
   }
 
   /// The message with text added to its content; nil if it is another role's or cannot take text.
-  private static func joining(_ message: [UInt8], _ text: String, as role: String) -> [UInt8]? {
+  private static func joining(
+    _ message: [UInt8], _ text: String, as roles: [String]
+  ) -> [UInt8]? {
     guard let scanner = try? JSONObjectScanner(message), let given = scanner["role"],
-      scanner.document.string(given) == role, let content = scanner["content"]
+      let role = scanner.document.string(given), roles.contains(role),
+      let content = scanner["content"]
     else { return nil }
     switch content.kind {
     case .string:
