@@ -404,6 +404,8 @@ struct HostRegistryTests {
     let report = ProbeReport(models: many + many, roundTrip: .zero)
     underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(9), using: &rng))
     #expect(hosts.host("h:1")?.models.count == 3)
+    #expect(hosts.host("h:1")?.state == .ready)
+    #expect(hosts.host("h:1")?.reason.hasPrefix("6 of its models are left out") == true)
     #expect(underWay.map(\.host) == ["h:1", "h:2", "h:3"])
     _ = hosts.probed(underWay[1], .answered(report), now: at(9), using: &rng)
     #expect(hosts.host("h:2")?.models.count == 0)

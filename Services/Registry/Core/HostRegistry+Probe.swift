@@ -112,6 +112,12 @@ extension HostRegistry {
     entry.host.models = offers
     offerBytes += bytes - entry.offerBytes
     entry.offerBytes = bytes
+    let unused = Set(report.models.map(\.id)).count - offers.count
+    if unused > 0 {
+      entry.host.reason =
+        "\(unused) of its models are left out: a host may offer \(limits.modelsPerHost), with names "
+        + "of at most 256 bytes, and all hosts together \(limits.offerBytes >> 10) KiB of names"
+    }
   }
 
   private func failed(

@@ -172,7 +172,7 @@ let adminOpenAPI = #"""
             "tier": {"enum": ["community", "fallback"]},
             "trust": {"enum": ["any", "trusted", "local"]},
             "state": {"enum": ["unknown", "ready", "unreachable", "suspended"]},
-            "reason": {"type": "string", "description": "Why it is not ready; else empty"},
+            "reason": {"type": "string", "description": "Why it is not ready, or which models are left out; else empty"},
             "models": {"type": "array", "items": {
               "type": "object", "required": ["id"],
               "properties": {"id": {"type": "string"}, "context_tokens": {"type": "integer"}}}},
