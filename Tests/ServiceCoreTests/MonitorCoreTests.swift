@@ -313,3 +313,56 @@ struct PendingTelemetryTests {
     }
   }
 }
+
+@Suite("The monitor's first page")
+struct OverviewPageTests {
+  private func page(hosts: [Host] = [], requests: [RequestRecord] = [], problem: String? = nil)
+    -> String
+  {
+    OverviewPage(
+      version: "9",
+      peers: [
+        Peer(
+          id: PeerID(name: "gateway<1>", incarnation: 1), service: .other("<b>"), mailbox: "m",
+          ttl: .seconds(1))
+      ], hosts: hosts, requests: requests, problem: problem, nowUnixMicroseconds: 90_000_000
+    ).html
+  }
+
+  @Test("somebody else's text is shown as text, wherever it stands")
+  func escaped() {
+    let evil = "<script>alert('\"&')</script>"
+    let host = Host(
+      id: HostID(evil), url: evil, state: .ready, reason: evil,
+      models: [ModelOffer(id: ModelID(evil))])
+    let request = RequestRecord(
+      trace: TraceID(high: 1, low: 2), timeUnixMicroseconds: 1, endpoint: evil, model: evil,
+      pattern: evil, stream: false, status: 500, errorCode: evil, host: evil, totalMilliseconds: 7)
+    let html = page(hosts: [host], requests: [request], problem: evil)
+    #expect(!html.contains("<script"))
+    #expect(!html.contains("<b>"))
+    #expect(!html.contains("gateway<1>"))
+    #expect(
+      html.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"), "\(html)")
+  }
+
+  @Test("it says what is there, how old it is, and leads on")
+  func content() {
+    let models = (1...12).map { ModelOffer(id: ModelID("m\($0)")) }
+    let hosts = (1...120).map { number in
+      Host(
+        id: HostID("h\(number)"), url: "http://h", state: number == 1 ? .unreachable : .ready,
+        models: models)
+    }
+    let request = RequestRecord(
+      trace: TraceID(high: 1, low: 2), timeUnixMicroseconds: 50_000_000, endpoint: "/v1",
+      model: "tutti/fast", pattern: "direct", stream: true, status: 200, host: "h1",
+      totalMilliseconds: 7)
+    let html = page(hosts: hosts, requests: [request])
+    for part in [
+      "href=\"/metrics\"", "href=\"/logs", "href=\"/requests\"", "unreachable", "and 4 more",
+      "And 20 more.", "40 s ago", "href=\"/traces/\(request.trace)\"", "tutti/fast",
+    ] { #expect(html.contains(part), "\(part)") }
+    #expect(page().contains("tutti hosts add"))
+  }
+}

@@ -27,6 +27,7 @@ func buildMonitor(
   var options = HTTPServerOptions(address: configuration.address)
   // Nothing is sent here.
   options.maxBodyBytes = 16 * 1024
+  options.setting = "--port"
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

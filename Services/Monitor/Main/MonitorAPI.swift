@@ -36,7 +36,29 @@ struct MonitorAPI: Sendable {
       return json(List(data: try await store.requests(query)))
     }
     route(router, "/traces/:id") { _, id in try await trace(id) }
-    route(router, "/") { _, _ in json(Overview()) }
+    route(router, "/") { request, _ in
+      guard request.headers[values: .accept].contains(where: { $0.contains("text/html") }) else {
+        return json(Overview())
+      }
+      return await page()
+    }
+  }
+
+  /// For whoever opens the address in a browser.
+  private func page() async -> Response {
+    let page = OverviewPage(
+      version: Version.current, peers: shell.peers, hosts: shell.hosts,
+      requests: (try? await store.requests(RequestQuery(limit: OverviewPage.requestLimit))) ?? [],
+      problem: shell.storeProblem,
+      nowUnixMicroseconds: UInt64(max(0, Date().timeIntervalSince1970) * 1e6))
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
+        .contentSecurityPolicy: OverviewPage.contentSecurityPolicy,
+        .xContentTypeOptions: "nosniff",
+      ],
+      body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
   }
 
   private func trace(_ text: String) async throws -> Response {
@@ -159,7 +181,7 @@ private struct TraceJSON: Encodable {
   }
 }
 
-/// What is here, for whoever opens the address in a browser.
+/// What is here, for a program; a browser gets `OverviewPage`.
 private struct Overview: Encodable {
   var name = "tutti-monitor"
   var version = Version.current

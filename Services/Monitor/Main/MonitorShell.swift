@@ -54,6 +54,9 @@ final class MonitorShell: Service {
 
   private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
 
+  var peers: [Peer] { context.bus.peers.peers }
+  var hosts: [ClusterModel.Host] { context.hosts.table.hosts }
+
   /// One sentence; nil: the store works.
   var storeProblem: String? { state.withLock { $0.problem } }
 
