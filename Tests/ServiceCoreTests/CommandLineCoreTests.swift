@@ -173,6 +173,25 @@ struct SupervisorTests {
       ])
   }
 
+  @Test("a library that is missing at the start takes everything down with status 69, once")
+  func unloadable() {
+    var supervisor = Supervisor([registry, gateway])
+    _ = supervisor.start()
+    _ = supervisor.spawned("registry", pid: 1, now: .zero)
+    #expect(
+      supervisor.exited("registry", .exited(127), now: at(1), random: 0) == [
+        .report(.unloadable("registry")), .finished(.unavailable),
+      ])
+    // One that has worked before has its libraries.
+    var later = running()
+    let directives = later.exited("gateway", .exited(127), now: at(1), random: 0)
+    #expect(directives.count == 1)
+    guard case .report(.restarting("gateway", .exited(127), _)) = directives.first else {
+      Issue.record("\(directives)")
+      return
+    }
+  }
+
   @Test("draining goes from the highest stage to the lowest, each after the one before is gone")
   func drainOrder() {
     var supervisor = running()

@@ -25,6 +25,8 @@ public struct Supervisor: Sendable {
     case crashLoop(String, ChildExit, retryAfter: Duration)
     /// Its configuration is wrong, so the cluster cannot start.
     case misconfigured(String)
+    /// The system's loader does not find a library that it needs, so the cluster cannot start.
+    case unloadable(String)
     /// It did not drain within its grace.
     case overdue(String)
   }
@@ -67,6 +69,9 @@ public struct Supervisor: Sendable {
   private let policy: RestartPolicy
   private var phase = Phase.starting
   private var status = ExitStatus.done
+
+  /// What a program ends with when the loader could not put it together; none of ours does.
+  static let loaderStatus: Int32 = 127
 
   /// - Parameter children: with names that differ.
   public init(_ children: [Child], policy: RestartPolicy = .standard) {
@@ -138,6 +143,10 @@ public struct Supervisor: Sendable {
       if exit == .exited(ExitStatus.usage.rawValue), !entries[index].wasReady {
         entries[index].state = .ended
         return [.report(.misconfigured(name))] + drain(now: now, status: .usage)
+      }
+      if exit == .exited(Self.loaderStatus), !entries[index].wasReady {
+        entries[index].state = .ended
+        return [.report(.unloadable(name))] + drain(now: now, status: .unavailable)
       }
       return restart(index, after: exit, now: now, random: random)
     case .waiting, .backingOff, .ended:

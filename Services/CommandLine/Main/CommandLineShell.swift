@@ -225,6 +225,8 @@ final class ClusterShell: Sendable {
         "\(exit) again and again; it is tried again in \(delay.wholeMilliseconds / 1_000) s")
     case .misconfigured(let name):
       explain(name, "says that its configuration is wrong")
+    case .unloadable(let name):
+      explain(name, "cannot be loaded, a library is missing: run `make setup`, which installs it")
     case .overdue(let name):
       Terminal.progress("\(name) did not drain in time and is killed")
     }
