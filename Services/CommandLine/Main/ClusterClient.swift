@@ -17,6 +17,15 @@ struct ClusterClient: Sendable {
   /// A page of logs or a host table; larger is not an answer of ours.
   static let longestAnswer = 32 << 20
 
+  /// Lives as long as the command.
+  private static let http: HTTPClient = {
+    var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5)))
+    // A refused connection is an answer: nobody is there. Trying again until the deadline would
+    // leave whoever typed the command without a word for minutes.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    return HTTPClient(configuration: configuration)
+  }()
+
   struct Answer: Sendable {
     let status: Int
     let body: Data
@@ -59,7 +68,7 @@ struct ClusterClient: Sendable {
       request.body = .bytes(ByteBuffer(bytes: json))
     }
     do {
-      return try await HTTPClient.shared.execute(request, timeout: timeout)
+      return try await Self.http.execute(request, timeout: timeout)
     } catch let error as CancellationError {
       throw error
     } catch let error as HTTPClientError where error == .deadlineExceeded {

@@ -11,6 +11,7 @@ struct UpFlags: ParsableArguments {
   var config: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Port of the gateway; the registry gets the next one, the monitor the one after.",
       discussion: "Default: TUTTI_PORT, else 8080."))
@@ -28,7 +29,9 @@ struct UpFlags: ParsableArguments {
       discussion: "With a host named, no local model is started.", valueName: "url"))
   var host: [String] = []
 
-  @Option(help: "How many local model servers to start when no host is named (default: 2).")
+  @Option(
+    parsing: .unconditional,
+    help: "How many local model servers to start when no host is named (default: 2).")
   var embeddedHosts: String?
 
   @Option(
@@ -38,11 +41,23 @@ struct UpFlags: ParsableArguments {
       valueName: "directory"))
   var modelEnv: String?
 
-  @Option(help: "How long requests in flight may go on at the end (default: 10 seconds).")
+  @Option(
+    parsing: .unconditional,
+    help: "How long requests in flight may go on at the end (default: 10 seconds).")
   var drainSeconds: String?
 
   @Flag(help: "Check flags, variables and file, print what they come to, and start nothing.")
   var checkConfig = false
+
+  /// Reported with all other mistakes, not instead of them.
+  @Argument(parsing: .allUnrecognized, help: .hidden)
+  var unknown: [String] = []
+
+  /// What `arguments` makes of the flags above.
+  static let known: Set<String> = [
+    "--config", "--port", "--data-dir", "--embedded-hosts", "--model-env", "--drain-seconds",
+    "--host",
+  ]
 
   var arguments: [String] {
     var arguments: [String] = []
@@ -55,7 +70,7 @@ struct UpFlags: ParsableArguments {
       if let value { arguments += [flag, value] }
     }
     for url in host { arguments += ["--host", url] }
-    return arguments + (checkConfig ? ["--check-config"] : [])
+    return arguments + (checkConfig ? ["--check-config"] : []) + unknown
   }
 }
 
@@ -129,6 +144,12 @@ struct UpConfiguration: Sendable {
     if Set([gatewayPort, registryPort, monitorPort]).count < 3 {
       values.reject("up.port", "gateway, registry and monitor need three different ports")
     }
+    for setting in table.settings where !UpFlags.known.contains(setting.flag) {
+      guard case .flag = values.source(of: setting.key) else { continue }
+      values.reject(
+        setting.key,
+        "is no flag of `tutti up`; every service reads the variable and the file")
+    }
     effective = table.effective(values)
     resolution.values = values
     guard resolution.mistakes.isEmpty else {
@@ -139,6 +160,9 @@ struct UpConfiguration: Sendable {
   @Sendable private static func readFile(_ path: String) throws(ServiceFailure) -> String {
     // A configuration is some kilobytes; a mistaken path may be a disk.
     let limit = 1 << 20
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw ServiceFailure(.configuration, "does not exist")
+    }
     guard let file = FileHandle(forReadingAtPath: path) else {
       throw ServiceFailure(.configuration, "cannot be read")
     }

@@ -81,6 +81,9 @@ struct HostsCommand: AsyncParsableCommand {
           models: host.models?.map(\.id) ?? [])
       }
       for line in HostsCommand.table(hosts).lines { Terminal.line(line) }
+      if hosts.isEmpty {
+        Terminal.progress("no host is known; add one with `tutti hosts add URL`")
+      }
     }
   }
 

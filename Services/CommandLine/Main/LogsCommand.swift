@@ -19,7 +19,7 @@ struct LogsCommand: AsyncParsableCommand {
   @Flag(help: "Go on with new lines as they come, until interrupted.")
   var follow = false
   @Option(help: "Only of this request.") var trace: String?
-  @Option(help: "Only of this level or above: trace, debug, info, notice, warning, error.")
+  @Option(help: "Only of this level or above: \(levels.joined(separator: ", ")).")
   var level: String?
   @Option(help: "How many lines, counted from the newest.") var limit = 100
   @Flag(help: "Print one JSON object a line.") var json = false
@@ -49,7 +49,10 @@ struct LogsCommand: AsyncParsableCommand {
     while true {
       let records = try await page(client, since: since)
       for record in records where !seen.contains(record) { show(record) }
-      guard follow else { return }
+      guard follow else {
+        if records.isEmpty { Terminal.progress(nothingFound) }
+        return
+      }
       if let last = records.last?.timeUnixMicroseconds, last >= since {
         since = last
         // Only lines of that very time can come again.
@@ -57,6 +60,17 @@ struct LogsCommand: AsyncParsableCommand {
       }
       // Services send their logs once in a second; asking more often shows nothing sooner.
       try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  /// So that an empty answer is not taken for a broken command.
+  private var nothingFound: String {
+    switch (trace, level) {
+    case (let trace?, _):
+      "no log line has trace \(trace); `tutti trace \(trace)` shows what was done for it"
+    case (nil, let level?):
+      "nothing is logged at \(level) or above; services send their lines once in a second"
+    case (nil, nil): "nothing is logged yet; services send their lines once in a second"
     }
   }
 

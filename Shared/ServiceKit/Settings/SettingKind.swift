@@ -107,7 +107,9 @@ extension Setting.Kind {
     case .address: "an address (HOST:PORT, port 0–65535)"
     case .port: "a port (0–65535)"
     case .url: "a URL (http://… or https://…)"
-    case .list(let kind, let atMost): "a list of at most \(atMost), each \(kind.description)"
+    case .list(let kind, let atMost):
+      "a list of at most \(atMost), separated by commas or given by repeating the flag, each "
+        + kind.description
     }
   }
 
