@@ -109,7 +109,7 @@ public struct MetricCatalogue: Sendable {
 
     // Registry.
     MetricDescription("tutti_registry_hosts", .gauge, "Hosts by state."),
-    MetricDescription("tutti_registry_peers", .gauge, "Processes in the peer table, by service."),
+    MetricDescription("tutti_registry_peers", .gauge, "Processes in the peer table."),
     MetricDescription("tutti_registry_probes_total", .counter, "Probes of hosts, by outcome."),
     MetricDescription(
       "tutti_registry_probe_seconds", .histogram, "Round trip of an answered probe.",

@@ -137,7 +137,9 @@ struct AdminFailure: Error {
 
   init(notFound id: HostID) {
     self.init(
-      Failure(.hostNotFound, "There is no host \(id); GET /admin/v1/hosts lists them."))
+      Failure(
+        .hostNotFound,
+        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts shows those there are."))
   }
 
   var response: Response {

@@ -26,10 +26,12 @@ func buildRegistry(
 
   let router = makeRouter()
   context.health.addRoutes(to: router)
+  addMetricsRoute(to: router, context.metrics)
   AdminAPI(shell: shell, token: token).addRoutes(to: router)
   var options = HTTPServerOptions(address: configuration.admin)
   // A host's description is some hundred bytes.
   options.maxBodyBytes = 64 * 1024
+  options.setting = "--port"
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }
