@@ -99,6 +99,40 @@ extension ProcessTests {
       }
     }
 
+    @Test("noise in every mailbox is counted and dropped, and nobody falls")
+    func noise() async throws {
+      let cluster = try RunningCluster.current()
+      let before = try await cluster.children()
+      let token = try String(
+        contentsOfFile: cluster.dataDirectory + "/admin-token", encoding: .utf8
+      ).trimmingCharacters(in: .whitespacesAndNewlines)
+      struct Services: Decodable {
+        struct Line: Decodable { let service: String, mailbox: String }
+        let data: [Line]
+      }
+      let (_, list) = try await cluster.get(
+        cluster.registry + "/admin/v1/services", token: token)
+      let services = try JSONDecoder().decode(Services.self, from: Data(list.utf8)).data
+      #expect(services.count == before.count)
+      let outcome = try await Programs.script(
+        "mailbox_noise.py", ["4711"] + services.map(\.mailbox), in: cluster.directory)
+      #expect(outcome.status == 0, "\(outcome)")
+      _ = try await eventually("everybody has counted it") { () -> Bool? in
+        let (_, metrics) = try await cluster.get(cluster.monitor + "/metrics")
+        let counting = metrics.split(separator: "\n").filter {
+          $0.hasPrefix("tutti_bus_dropped_total{")
+        }
+        return services.allSatisfy { service in
+          counting.contains { $0.contains("service=\"\(service.service)\"") }
+        } ? true : nil
+      }
+      for model in ["tutti/fast", "tutti/ensemble"] {
+        let answer = try await cluster.tutti("ask", "-m", model, "Hello")
+        #expect(answer.status == 0, "\(answer)")
+      }
+      #expect(try await cluster.children() == before, "a process was lost")
+    }
+
     private func arguments(_ name: String, _ cluster: RunningCluster) -> [String] {
       [
         Programs.here.appending(path: "bad_input.py").path, name, "\(cluster.port)",

@@ -96,6 +96,65 @@ extension ProcessTests {
       #expect(await cluster.process.exit() == 0, "\(cluster.process.errors)")
     }
 
+    @Test("a request that never ends holds up the drain until its deadline, and no longer")
+    func overdue() async throws {
+      let hosts = try await FaultyHosts.two()
+      let gates = hosts.map { $0.hold(.afterToken(2)) }
+      defer { for gate in gates { gate.open() } }
+      let cluster = try await RunningCluster.start(
+        .faulty(hosts), settings: "cluster:\n  drain_seconds: 1\n")
+      let children = Set(try await cluster.children().values)
+      let ask = try RunningProcess(
+        Programs.path("tutti"), ["ask", "-m", FaultyHosts.model, "Hello"],
+        environment: ["TUTTI_DATA_DIR": cluster.dataDirectory], in: cluster.directory)
+      _ = try await eventually("the answer has begun") { () -> Bool? in
+        ask.output.isEmpty ? nil : true
+      }
+      cluster.process.signal(SIGTERM)
+      #expect(await ask.exit() != 0, "\(ask.errors)")
+      #expect(!ask.errors.isEmpty)
+      // The gateway ended by itself: nothing had to be killed.
+      #expect(await cluster.process.exit() == 0, "\(cluster.process.errors)")
+      #expect(
+        !cluster.process.errors.contains("did not drain in time"), "\(cluster.process.errors)")
+      let left = try await cluster.processes().filter { children.contains($0.pid) }
+      #expect(left.isEmpty, "\(left)")
+    }
+
+    @Test("a service that cannot finish its drain is gone at the deadline, with 1 and a sentence")
+    func lastResort() async throws {
+      let cluster = try await RunningCluster.start(
+        .faulty(FaultyHosts.two()), settings: "cluster:\n  drain_seconds: 1\n")
+      // Nobody can write to the log now; the monitor waits in SQLite, where no cancellation gets.
+      let holder = try RunningProcess(
+        Programs.python,
+        [
+          "-c",
+          """
+          import sqlite3, sys
+          log = sqlite3.connect(sys.argv[1], isolation_level=None)
+          log.execute("BEGIN IMMEDIATE")
+          print("held", flush=True)
+          sys.stdin.read()
+          """, cluster.dataDirectory + "/monitor.sqlite",
+        ], in: cluster.directory, hasLifeline: true)
+      defer { holder.cutLifeline() }
+      _ = try await eventually("the log is held") { () -> Bool? in
+        holder.output.contains("held") ? true : nil
+      }
+      #expect(try await cluster.tutti("ask", "Hello").status == 0)
+      let monitor = try #require(try await cluster.children()["tutti-monitor"])
+      #expect(kill(monitor, SIGTERM) == 0)
+      _ = try await eventually("it ended by itself") { () -> Bool? in
+        cluster.process.errors.contains("monitor exited with 1;") ? true : nil
+      }
+      let said = try String(
+        contentsOfFile: cluster.dataDirectory + "/logs/monitor.log", encoding: .utf8)
+      #expect(said.contains("The drain took longer than allowed"), "\(said)")
+      holder.cutLifeline()
+      try await cluster.stop()
+    }
+
     @Test("a second SIGTERM ends everything at once")
     func secondSignal() async throws {
       let hosts = try await FaultyHosts.two()

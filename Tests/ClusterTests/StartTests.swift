@@ -37,6 +37,20 @@ extension ProcessTests {
       #expect(third.status == 69, "\(third)")
       #expect(third.errors.contains("\(cluster.port)"), "\(third)")
       #expect(third.errors.contains("--port"), "\(third)")
+
+      // Started by hand, a service does not get into the files and the mail of its like.
+      for service in ["registry", "monitor"] {
+        let fourth = try await Programs.run(
+          Programs.path("tutti-\(service)"), ["--data-dir", long, "--port", "127.0.0.1:0"],
+          in: directory)
+        #expect(fourth.status == 75, "\(fourth)")
+        #expect(fourth.errors.contains("named \(service) already runs"), "\(fourth)")
+        #expect(fourth.errors.contains("--data-dir"), "\(fourth)")
+        let fifth = try await Programs.run(
+          Programs.path("tutti-\(service)"),
+          ["--data-dir", directory.path + "/alone", "--port", "\(cluster.port)"], in: directory)
+        #expect(fifth.status == 69 && fifth.errors.contains("with --port"), "\(fifth)")
+      }
       try await cluster.stop()
       #expect(!FileManager.default.fileExists(atPath: long + "/cluster.json"))
     }
@@ -57,11 +71,32 @@ extension ProcessTests {
       try await again.stop()
     }
 
-    @Test(
-      "requests are logged in MongoDB when its address is set",
-      .enabled(if: ProcessInfo.processInfo.environment["TUTTI_MONGODB_URI"] != nil))
+    /// MongoDB's wire protocol over SQLite files; ends with its standard input.
+    private static let mongoServer = """
+      import os, sys, threading
+      from nx_27017.nx_27017 import main
+      def lifeline():
+          sys.stdin.buffer.read()
+          os._exit(0)
+      threading.Thread(target=lifeline, daemon=True).start()
+      main()
+      """
+
+    @Test("requests are logged in MongoDB when its address is set")
     func mongoDB() async throws {
-      let uri = try #require(ProcessInfo.processInfo.environment["TUTTI_MONGODB_URI"])
+      let directory = try TemporaryDirectory()
+      let server = try RunningProcess(
+        Programs.python,
+        [
+          "-c", Self.mongoServer, "--host", "127.0.0.1", "--port", "0", "--data-dir",
+          directory.path + "/mongo", "--log-file", directory.path + "/log", "--pid-file",
+          directory.path + "/pid",
+        ], in: directory, hasLifeline: true)
+      defer { server.cutLifeline() }
+      let port = try await eventually("the MongoDB server listens") { () -> Substring? in
+        server.errors.firstMatch(of: /Listening on 127\.0\.0\.1:([0-9]+)\n/)?.1
+      }
+      let uri = "mongodb://127.0.0.1:\(port)/tutti"
       let cluster = try await RunningCluster.start(
         .faulty(FaultyHosts.two()), environment: ["TUTTI_MONGODB_URI": uri])
       let answer = try await cluster.tutti("ask", "--trace", "-m", "tutti/fast", "Hello")
@@ -115,10 +150,13 @@ extension ProcessTests {
         Programs.path("tutti"),
         [
           "up", "--port", "80a", "--embedded-hosts", "99", "--host", "nowhere", "--data-dir",
-          directory.path + "/data",
+          directory.path + "/data", "--drain-seconds", "-3", "--no-such-flag", "--log-level",
+          "debug",
         ], in: directory)
       #expect(outcome.status == 64, "\(outcome)")
-      for mistake in ["--port", "--embedded-hosts", "--host"] {
+      for mistake in [
+        "--port", "--embedded-hosts", "--host", "--drain-seconds", "--no-such-flag", "--log-level",
+      ] {
         #expect(outcome.errors.contains(mistake), "\(outcome)")
       }
       #expect(!FileManager.default.fileExists(atPath: directory.path + "/data"))

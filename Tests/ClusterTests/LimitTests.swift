@@ -1,0 +1,185 @@
+import AsyncHTTPClient
+import ClusterTesting
+import Foundation
+import NIOCore
+import NIOHTTP1
+import Testing
+
+extension ProcessTests {
+  @Suite(
+    "A gateway at its limits", .serialized,
+    .cluster {
+      try await RunningCluster.start(
+        .faulty(FaultyHosts.two()), settings: "gateway:\n  max_requests: 1\n")
+    })
+  struct LimitTests {
+    private struct Problem: Decodable {
+      struct Content: Decodable {
+        let message: String
+        let code: String
+      }
+      let error: Content
+    }
+
+    private func adminToken(_ cluster: RunningCluster) throws -> String {
+      try String(contentsOfFile: cluster.dataDirectory + "/admin-token", encoding: .utf8)
+        .trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    private func chat(
+      _ cluster: RunningCluster, hop: String? = nil
+    ) async throws -> (response: HTTPClientResponse, body: Data) {
+      var request = HTTPClientRequest(url: cluster.gateway + "/v1/chat/completions")
+      request.method = .POST
+      if let hop { request.headers.add(name: "x-tutti-hops", value: hop) }
+      request.body = .bytes(
+        ByteBuffer(
+          string:
+            #"{"model":"\#(FaultyHosts.model)","messages":[{"role":"user","content":"Hello"}]}"#))
+      let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+      return (response, Data(try await response.body.collect(upTo: 1 << 20).readableBytesView))
+    }
+
+    @Test("one request too many is told when to come again, and is served when there is room")
+    func admission() async throws {
+      let cluster = try RunningCluster.current()
+      guard case .faulty(let hosts) = cluster.hosts else { return }
+      let gates = hosts.map { $0.hold(.afterToken(2)) }
+      let first = try RunningProcess(
+        Programs.path("tutti"), ["ask", "-m", FaultyHosts.model, "Hello"],
+        environment: ["TUTTI_DATA_DIR": cluster.dataDirectory], in: cluster.directory)
+      _ = try await eventually("the first is being answered") { () -> Bool? in
+        first.output.isEmpty ? nil : true
+      }
+      let (refusal, body) = try await chat(cluster)
+      #expect(refusal.status.code == 503)
+      #expect(refusal.headers.first(name: "retry-after").flatMap { Int($0) } ?? 0 > 0)
+      #expect(refusal.headers.first(name: "x-tutti-trace")?.count == 32)
+      #expect(try JSONDecoder().decode(Problem.self, from: body).error.code == "overloaded")
+      // What tells an operator so still gets through.
+      #expect(try await cluster.get(cluster.gateway + "/health").status == 200)
+      let ask = try await cluster.tutti("ask", "-m", FaultyHosts.model, "Hello")
+      #expect(ask.status == 75, "\(ask)")
+      for gate in gates { gate.open() }
+      #expect(await first.exit() == 0, "\(first.errors)")
+      let after = try await eventually("there is room again") { () -> Int? in
+        let status = try await Int(chat(cluster).response.status.code)
+        return status == 503 ? nil : status
+      }
+      #expect(after == 200)
+    }
+
+    @Test("a request that comes back to its gateway is refused with 508, and the client reads why")
+    func loop() async throws {
+      let cluster = try await RunningCluster.start(.faulty(FaultyHosts.two()))
+      let token = try adminToken(cluster)
+      // A host of the gateway that is the gateway.
+      let added = try await cluster.tutti("hosts", "add", cluster.gateway, "--id", "itself")
+      #expect(added.status == 0, "\(added)")
+      struct Hosts: Decodable {
+        struct Line: Decodable { let id: String, state: String }
+        let data: [Line]
+      }
+      let hosts = try await eventually("it is a host of its own") { () -> [Hosts.Line]? in
+        let list = try await cluster.tutti("hosts", "list", "--json")
+        let hosts = try JSONDecoder().decode(Hosts.self, from: Data(list.output.utf8)).data
+        return hosts.contains { $0.id == "itself" && $0.state == "ready" } ? hosts : nil
+      }
+      for host in hosts where host.id != "itself" {
+        #expect(try await cluster.tutti("hosts", "suspend", host.id).status == 0)
+      }
+      let message = try await eventually("nobody else is asked") { () -> String? in
+        let (response, body) = try await chat(cluster)
+        guard response.status.code == 502 else { return nil }
+        return try JSONDecoder().decode(Problem.self, from: body).error.message
+      }
+      #expect(message.contains("508"), "\(message)")
+      #expect(message.contains("leads back to it"), "\(message)")
+
+      // What that host answered, seen as it is.
+      struct Services: Decodable {
+        struct Line: Decodable { let name: String, incarnation: String, service: String }
+        let data: [Line]
+      }
+      let (_, services) = try await cluster.get(
+        cluster.registry + "/admin/v1/services", token: token)
+      let gateway = try #require(
+        try JSONDecoder().decode(Services.self, from: Data(services.utf8)).data
+          .first { $0.service == "gateway" })
+      let (looped, body) = try await chat(cluster, hop: "\(gateway.name)#\(gateway.incarnation)")
+      #expect(looped.status.code == 508)
+      #expect(try JSONDecoder().decode(Problem.self, from: body).error.code == "hop_loop")
+      try await cluster.stop()
+    }
+
+    @Test("an unknown path and a wrong method are traced like every other answer")
+    func traced() async throws {
+      let cluster = try RunningCluster.current()
+      for (path, status) in [("/nowhere", 404), ("/v1/chat/completions", 405), ("/health", 200)] {
+        let request = HTTPClientRequest(url: cluster.gateway + path)
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        #expect(Int(response.status.code) == status, "\(path)")
+        #expect(response.headers["x-tutti-trace"].map(\.count) == [32], "\(path)")
+      }
+    }
+
+    @Test("the admin API's document and its routes are the same")
+    func openAPI() async throws {
+      let cluster = try RunningCluster.current()
+      let token = try adminToken(cluster)
+      let (_, document) = try await cluster.get(
+        cluster.registry + "/admin/v1/openapi.json", token: token)
+      struct Document: Decodable { let paths: [String: [String: Ignored]] }
+      struct Ignored: Decodable { init(from decoder: any Decoder) {} }
+      var described: Set<String> = []
+      for (path, item) in try JSONDecoder().decode(Document.self, from: Data(document.utf8)).paths {
+        for method in item.keys where method != "parameters" {
+          described.insert("\(method.uppercased()) \(path)")
+        }
+      }
+      // The answer to an unknown path names every route that there is.
+      let (_, unknown) = try await cluster.get(cluster.registry + "/nowhere", token: token)
+      let message = try JSONDecoder().decode(Problem.self, from: Data(unknown.utf8)).error.message
+      let list = try #require(message.firstMatch(of: /There is: (.+)\./)).1
+      let routed = Set(
+        list.split(separator: ", ").map(String.init).filter { $0.contains(" /admin/") })
+      #expect(routed.count > 5)
+      #expect(described == routed)
+    }
+
+    @Test("the monitor's first page is for people when a browser asks, and a list otherwise")
+    func overview() async throws {
+      let cluster = try RunningCluster.current()
+      var request = HTTPClientRequest(url: cluster.monitor + "/")
+      request.headers.add(name: "accept", value: "text/html,application/xhtml+xml,*/*;q=0.8")
+      let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+      let page = String(buffer: try await response.body.collect(upTo: 1 << 20))
+      #expect(response.headers.first(name: "content-type")?.hasPrefix("text/html") == true)
+      #expect(response.headers.first(name: "content-security-policy")?.contains("'none'") == true)
+      #expect(page.contains("tutti") || page.contains("Tutti"))
+      #expect(page.contains(FaultyHosts.model) && page.contains("dispatcher"), "\(page)")
+      #expect(try await cluster.get(cluster.monitor + "/").body.hasPrefix("{"))
+    }
+
+    @Test("a gateway that is not there is said at once, and a known cluster's filters say so too")
+    func sentences() async throws {
+      let cluster = try RunningCluster.current()
+      for arguments in [["ask", "Hello"], ["status"], ["logs"], ["hosts", "list"]] {
+        let began = ContinuousClock.now
+        let outcome = try await Programs.run(
+          Programs.path("tutti"), arguments + ["--url", "http://127.0.0.1:1"],
+          environment: ["TUTTI_ADMIN_TOKEN": "a token of 16 bytes"], in: cluster.directory)
+        #expect(outcome.status == 69, "\(outcome)")
+        #expect(outcome.errors.contains("nobody answers at http://127.0.0.1"), "\(outcome)")
+        #expect(began.duration(to: .now) < .seconds(10), "\(arguments)")
+      }
+      let model = try await cluster.tutti("ask", "-m", "fault-model", "Hello")
+      #expect(model.status == 64 && model.errors.contains("`faulty-model`"), "\(model)")
+      let logs = try await cluster.tutti("logs", "--trace", String(repeating: "a", count: 32))
+      #expect(logs.status == 0 && logs.output.isEmpty, "\(logs)")
+      #expect(logs.errors.contains("no log line has trace aaaa"), "\(logs)")
+      let host = try await cluster.tutti("hosts", "suspend", "nobody")
+      #expect(host.status == 1 && host.errors.contains("tutti hosts list"), "\(host)")
+    }
+  }
+}
