@@ -39,7 +39,10 @@ done
 [ -f "$data/cluster.json" ] || { echo "demo: the cluster did not become ready" >&2; exit 1; }
 
 say "The processes"
-ps -o pid=,args= --ppid "$up" | sed "s|$bin/||; s|$data|DATA|g" | cut -c 1-100
+# In the words of every ps, also macOS's, which knows no --ppid.
+ps -axo pid=,ppid=,args= | awk -v up="$up" \
+  '$2 == up { pid = $1; $1 = $2 = ""; sub(/^ +/, ""); print "  " pid " " $0 }' \
+  | sed "s|$bin/||; s|$data|DATA|g" | cut -c 1-100
 
 export TUTTI_URL="http://127.0.0.1:$port"
 ask() {
