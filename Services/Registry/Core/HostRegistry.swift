@@ -201,7 +201,9 @@ public struct HostRegistry: Sendable {
 
   private func entry(_ id: HostID) throws(Failure) -> Entry {
     guard let entry = entries[id] else {
-      throw Failure(.hostNotFound, "There is no host \(id); GET /admin/v1/hosts lists them.")
+      throw Failure(
+        .hostNotFound,
+        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts shows those there are.")
     }
     return entry
   }
