@@ -1,0 +1,316 @@
+/// Makes what a model wrote fit to be read or to be put into another model's prompt: control tokens
+/// and reasoning out, white space in order. For the outputs of tasks and the answers of `tutti/*`;
+/// the answer of a real model stays byte for byte as it came.
+///
+/// Code is left alone: fenced blocks wholly, except for CRLF, and tokens that stand between backticks
+/// on one line, because there they are what the text is about.
+///
+/// It works byte by byte and holds back what may still turn out to be a token, so a stream comes out
+/// as the whole text does, wherever it was cut. Doing it twice changes nothing.
+public struct Normaliser: Sendable {
+  /// A quotation longer than that on one line is not waited for: 4 KiB of held back text are a
+  /// second or more of silence.
+  static let maximumQuoteBytes = 4_096
+
+  private enum Mode {
+    case text
+    /// After a header token: perhaps a role's name.
+    case role([UInt8])
+    /// A token within what may be quoted: `waiting` waits for a closing run of backticks.
+    case quoted(length: Int, run: Int)
+    /// Within reasoning that ends with these bytes; `waiting` has the last ones.
+    case reasoning(end: [UInt8])
+  }
+
+  private let table: ControlTokens.Table
+  private var mode = Mode.text
+  private var out: [UInt8] = []
+  /// Bytes that may become a token.
+  private var held: [UInt8] = []
+  private var waiting: [UInt8] = []
+  private var lastWasCR = false
+
+  // What was written.
+  private var line = NormalisedLine()
+  private var openFence: NormalisedLine.Fence?
+  private var hasContent = false
+  private var newlines = 0
+  private var spaces: [UInt8] = []
+  /// The end of what was written, back to the last white space: a token taken out must not let its
+  /// neighbours make another.
+  private var word: [UInt8] = []
+  private var swallowsSpaces = false
+  private var hasJustRemoved = false
+  private var openTags: [[UInt8]: Int] = [:]
+
+  /// - Parameters:
+  ///   - keepsReasoning: the client asked for it; its blocks are passed on like any text.
+  ///   - startsInReasoning: the host's template opens `<think>` itself, so the answer starts inside.
+  public init(keepsReasoning: Bool = false, startsInReasoning: Bool = false) {
+    table = keepsReasoning ? ControlTokens.withoutReasoning : ControlTokens.withReasoning
+    if startsInReasoning, !keepsReasoning {
+      mode = .reasoning(end: Array("</think>".utf8))
+    }
+  }
+
+  public static func normalised(_ text: String, keepsReasoning: Bool = false) -> String {
+    String(
+      decoding: normalised(Array(text.utf8), keepsReasoning: keepsReasoning), as: UTF8.self)
+  }
+
+  public static func normalised(_ bytes: [UInt8], keepsReasoning: Bool = false) -> [UInt8] {
+    var normaliser = Normaliser(keepsReasoning: keepsReasoning)
+    normaliser.out.reserveCapacity(bytes.count)
+    return normaliser.append(bytes) + normaliser.finish()
+  }
+
+  /// What can be said after these bytes have come too.
+  public mutating func append(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    for byte in bytes {
+      if byte == 0x0A, lastWasCR {
+        lastWasCR = false
+        continue
+      }
+      lastWasCR = byte == 0x0D
+      lex(lastWasCR ? 0x0A : byte)
+    }
+    return taken()
+  }
+
+  public mutating func append(_ text: String) -> String {
+    String(decoding: append(text.utf8), as: UTF8.self)
+  }
+
+  /// What is left to be said when the text has ended.
+  public mutating func finish() -> [UInt8] {
+    endMode()
+    while !held.isEmpty {
+      release()
+      endMode()
+    }
+    if let openFence, !line.closes(openFence) { flushSpaces() }
+    return taken()
+  }
+
+  private mutating func taken() -> [UInt8] {
+    defer { out.removeAll(keepingCapacity: true) }
+    return out
+  }
+
+  // MARK: - Finding tokens
+
+  private mutating func lex(_ byte: UInt8) {
+    switch mode {
+    case .text: lexText(byte)
+    case .role(let word): lexRole(word, byte)
+    case .quoted(let length, let run): lexQuoted(length, run, byte)
+    case .reasoning(let end):
+      // Only the last bytes matter, so that reasoning of any length costs nothing.
+      waiting.append(byte)
+      if waiting.count > end.count { waiting.removeFirst() }
+      guard waiting == end else { return }
+      waiting = []
+      mode = .text
+      removed()
+    }
+  }
+
+  private mutating func lexText(_ byte: UInt8) {
+    if held.isEmpty, !table.canStart(byte) || !looksForTokens {
+      write(byte)
+      return
+    }
+    held.append(byte)
+    while !held.isEmpty, !table.match(held).mayGrow {
+      release()
+      guard case .text = mode else { return }
+    }
+  }
+
+  /// Takes the token, or the byte, at the front of what is held, and looks at the rest again.
+  private mutating func release() {
+    let bytes = held
+    held = []
+    let count: Int
+    if table.canStart(bytes[0]), looksForTokens, let token = table.match(bytes).token {
+      count = token.bytes.count
+      found(token)
+    } else {
+      count = 1
+      write(bytes[0])
+    }
+    for byte in bytes[count...] { lex(byte) }
+  }
+
+  /// In a fenced block only a line that closes it so far: models end right after it.
+  private var looksForTokens: Bool { openFence.map { line.closes($0) } ?? true }
+
+  private mutating func lexRole(_ word: [UInt8], _ byte: UInt8) {
+    let isLetter = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+    if isLetter, word.count < ControlTokens.maximumRoleBytes {
+      mode = .role(word + [byte])
+      return
+    }
+    mode = .text
+    let endsThere = byte == 0x0A || byte == UInt8(ascii: "<")
+    if !endsThere || !ControlTokens.roles.contains(word) {
+      for letter in word { write(letter) }
+    }
+    lex(byte)
+  }
+
+  private mutating func lexQuoted(_ length: Int, _ run: Int, _ byte: UInt8) {
+    if byte == UInt8(ascii: "`") {
+      waiting.append(byte)
+      mode = .quoted(length: length, run: run + 1)
+    } else if run == length {
+      endQuote(isCode: true)
+      lex(byte)
+    } else if byte == 0x0A || waiting.count >= Self.maximumQuoteBytes {
+      endQuote(isCode: false)
+      lex(byte)
+    } else {
+      waiting.append(byte)
+      if run > 0 { mode = .quoted(length: length, run: 0) }
+    }
+  }
+
+  private mutating func endQuote(isCode: Bool) {
+    let bytes = waiting
+    waiting = []
+    mode = .text
+    line.hasNoQuotes = line.hasNoQuotes || !isCode
+    for byte in bytes {
+      if isCode { write(byte) } else { lex(byte) }
+    }
+  }
+
+  private mutating func endMode() {
+    switch mode {
+    case .text: break
+    case .role(let word):
+      mode = .text
+      if !ControlTokens.roles.contains(word) {
+        for letter in word { write(letter) }
+      }
+    case .quoted(let length, let run):
+      endQuote(isCode: run == length)
+      endMode()
+    case .reasoning: mode = .text
+    }
+  }
+
+  private mutating func found(_ token: ControlTokens.Token) {
+    line.endRun()
+    if openFence == nil, let length = line.quoteLength {
+      waiting = token.bytes
+      mode = .quoted(length: length, run: 0)
+      return
+    }
+    switch token.kind {
+    case .control: remove()
+    case .header:
+      remove()
+      mode = .role([])
+    case .sequenceStart:
+      if !hasContent || hasJustRemoved { remove() } else { keep(token, opening: "</s>") }
+    case .sequenceEnd, .reasoningEnd:
+      guard let open = openTags[token.bytes], open > 0 else {
+        remove()
+        return
+      }
+      openTags[token.bytes] = open - 1
+      for byte in token.bytes { write(byte) }
+    case .reasoningStart(let end, let anywhere):
+      if anywhere || !line.hasContent {
+        if !line.hasContent { spaces = [] }
+        remove()
+        mode = .reasoning(end: end.bytes)
+      } else {
+        keep(token, opening: String(decoding: end.bytes, as: UTF8.self))
+      }
+    }
+  }
+
+  /// A tag that is part of the text, and so is the one that closes it.
+  private mutating func keep(_ token: ControlTokens.Token, opening end: String) {
+    openTags[Array(end.utf8), default: 0] += 1
+    for byte in token.bytes { write(byte) }
+  }
+
+  private mutating func remove() {
+    if spaces.isEmpty, line.hasContent, joinsBadly { spaces = [0x20] }
+    removed()
+  }
+
+  /// White space on both sides of what was taken out would be twice as much.
+  private mutating func removed() {
+    hasJustRemoved = true
+    swallowsSpaces = !spaces.isEmpty || !line.hasContent
+  }
+
+  /// Whether what comes next could make a token or a run of backticks with what was written last.
+  private var joinsBadly: Bool {
+    guard let last = word.last else { return false }
+    return last == UInt8(ascii: "`") || last == UInt8(ascii: "~") || table.endsInside(word)
+  }
+
+  // MARK: - Writing
+
+  private mutating func write(_ byte: UInt8) {
+    switch byte {
+    case 0x0A: writeNewline()
+    case 0x20, 0x09:
+      if !swallowsSpaces { spaces.append(byte) }
+    default:
+      swallowsSpaces = false
+      hasJustRemoved = false
+      flushNewlines()
+      flushSpaces()
+      out.append(byte)
+      line.write(byte)
+      word.append(byte)
+      if word.count > 4 * table.longest { word.removeFirst(3 * table.longest) }
+    }
+  }
+
+  private mutating func flushNewlines() {
+    if hasContent {
+      for _ in 0..<min(newlines, 2) { out.append(0x0A) }
+    } else if spaces == [0x20] {
+      // Many tokenisers begin every text with a space.
+      spaces = []
+    }
+    hasContent = true
+    newlines = 0
+  }
+
+  private mutating func flushSpaces() {
+    guard !spaces.isEmpty else { return }
+    out += spaces
+    spaces = []
+    word = []
+    line.writeSpace()
+  }
+
+  private mutating func writeNewline() {
+    swallowsSpaces = false
+    if let open = openFence {
+      if line.closes(open) {
+        spaces = []
+        openFence = nil
+        newlines = 1
+      } else {
+        flushSpaces()
+        out.append(0x0A)
+      }
+    } else {
+      spaces = []
+      openFence = line.opening
+      // Within the fence every line counts, and the first begins here.
+      if openFence != nil { out.append(0x0A) } else { newlines += 1 }
+    }
+    line = NormalisedLine()
+    word = []
+  }
+}
