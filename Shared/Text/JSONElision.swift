@@ -1,0 +1,208 @@
+/// JSON made smaller and still JSON: keys stay, long strings lose their middle, long arrays theirs.
+struct JSONElision: Sendable {
+  /// Elision goes down by its own calls, so what nests deeper counts as text.
+  static let maximumDepth = 256
+
+  private indirect enum Node: Sendable {
+    case object([(name: [UInt8], value: Node)], size: Int)
+    case array([Node], size: Int)
+    case string([UInt8])
+    /// A number, `true`, `false` or `null`.
+    case plain([UInt8])
+
+    /// Bytes without white space.
+    var size: Int {
+      switch self {
+      case .object(_, let size), .array(_, let size): size
+      case .string(let bytes), .plain(let bytes): bytes.count
+      }
+    }
+  }
+
+  private let root: Node
+
+  /// Nil for what is no JSON, or nests too deep.
+  init?(validating bytes: [UInt8]) {
+    guard
+      let document = try? JSONDocument(validating: bytes, maximumDepth: Self.maximumDepth)
+    else { return nil }
+    root = Self.node(document.root, in: document)
+  }
+
+  /// - Parameter bytes: JSON that was checked.
+  init(_ bytes: [UInt8]) {
+    self.init(validating: bytes)!
+  }
+
+  private static func node(_ value: JSONValue, in document: JSONDocument) -> Node {
+    switch value.kind {
+    case .object:
+      var size = 2
+      let members = document.members(of: value).map { member in
+        let value = node(member.value, in: document)
+        size += member.nameRange.count + 2 + value.size
+        return (name: Array(document.bytes[member.nameRange]), value: value)
+      }
+      return .object(members, size: members.isEmpty ? 2 : size - 1)
+    case .array:
+      let elements = document.elements(of: value).map { node($0, in: document) }
+      let size = elements.reduce(2) { $0 + $1.size + 1 }
+      return .array(elements, size: elements.isEmpty ? 2 : size - 1)
+    case .string: return .string(Array(document.slice(value)))
+    case .number, .boolean, .null: return .plain(Array(document.slice(value)))
+    }
+  }
+
+  /// At most that many bytes; more only where nothing smaller is JSON of that kind.
+  func rendered(within room: Int) -> [UInt8] {
+    var bytes: [UInt8] = []
+    Self.render(root, room, &bytes)
+    return bytes
+  }
+
+  /// For a budget of one token of four bytes.
+  var smallest: [UInt8] { rendered(within: 0) }
+
+  private static let marker = JSON.quoted(Compression.marker)
+
+  private static func render(_ node: Node, _ room: Int, _ out: inout [UInt8]) {
+    switch node {
+    case .object(let members, let size): render(members, size, room, &out)
+    case .array(let elements, let size): render(elements, size, room, &out)
+    case .string(let bytes): out += bytes.count <= room ? bytes : cut(bytes, room)
+    case .plain(let bytes): out += bytes.count <= max(room, 4) ? bytes : Array("null".utf8)
+    }
+  }
+
+  // MARK: - Objects
+
+  /// Every key stays if it can, and the values share what the keys leave.
+  private static func render(
+    _ members: [(name: [UInt8], value: Node)], _ size: Int, _ room: Int, _ out: inout [UInt8]
+  ) {
+    let keys = members.reduce(2) { $0 + $1.name.count + 2 }
+    // Under four bytes a value says nothing.
+    let hasRoom = size <= room || keys + 4 * members.count <= room
+    let kept = hasRoom ? members.indices.map { $0 } : keptMembers(members, room)
+    let ownKeys = kept.reduce(2) { $0 + members[$1].name.count + 2 }
+    let isCut = kept.count < members.count
+    let markerSize = 2 * marker.count + 2
+    let share = fairShare(
+      kept.map { members[$0].value.size }, max(room - ownKeys - (isCut ? markerSize : 0), 0))
+    guard !isCut || !kept.isEmpty || room >= markerSize + 2 else {
+      out += [UInt8(ascii: "{"), UInt8(ascii: "}")]
+      return
+    }
+    out.append(UInt8(ascii: "{"))
+    var isFirst = true
+    var expected = 0
+    func separate() {
+      if !isFirst { out.append(UInt8(ascii: ",")) }
+      isFirst = false
+    }
+    func mark() {
+      separate()
+      out += marker + [UInt8(ascii: ":")] + marker
+    }
+    for index in kept {
+      if index > expected { mark() }
+      expected = index + 1
+      separate()
+      out += members[index].name + [UInt8(ascii: ":")]
+      render(members[index].value, min(members[index].value.size, share), &out)
+    }
+    if expected < members.count { mark() }
+    out.append(UInt8(ascii: "}"))
+  }
+
+  /// The first and the last members whose keys fit with a few bytes for each value.
+  private static func keptMembers(_ members: [(name: [UInt8], value: Node)], _ room: Int) -> [Int] {
+    kept(
+      members.map { $0.name.count + 2 + min($0.value.size, 8) },
+      room - 2 * marker.count - 4)
+  }
+
+  // MARK: - Arrays
+
+  private static func render(
+    _ elements: [Node], _ size: Int, _ room: Int, _ out: inout [UInt8]
+  ) {
+    guard size > room else {
+      out.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        render(element, element.size, &out)
+      }
+      out.append(UInt8(ascii: "]"))
+      return
+    }
+    let inner = room - marker.count - 3
+    guard inner >= 0 else {
+      out += [UInt8(ascii: "["), UInt8(ascii: "]")]
+      return
+    }
+    // An element larger than a third of the room is cut itself.
+    let largest = max(inner / 3, 1)
+    let kept = kept(elements.map { min($0.size, largest) + 1 }, inner)
+    out.append(UInt8(ascii: "["))
+    var expected = 0
+    for index in kept {
+      if index > expected { out += marker + [UInt8(ascii: ",")] }
+      expected = index + 1
+      render(elements[index], min(elements[index].size, largest), &out)
+      if expected < elements.count { out.append(UInt8(ascii: ",")) }
+    }
+    if expected < elements.count { out += marker }
+    out.append(UInt8(ascii: "]"))
+  }
+
+  /// Indices from the beginning for 60 % of the room, from the end for 40 %.
+  private static func kept(_ sizes: [Int], _ room: Int) -> [Int] {
+    var first = 0
+    var left = room * 6 / 10
+    while first < sizes.count, sizes[first] <= left {
+      left -= sizes[first]
+      first += 1
+    }
+    var last = sizes.count
+    left = room * 4 / 10
+    while last > first, sizes[last - 1] <= left {
+      left -= sizes[last - 1]
+      last -= 1
+    }
+    return Array(0..<first) + Array(last..<sizes.count)
+  }
+
+  /// The most that each may take when what the small ones leave goes to the large ones.
+  private static func fairShare(_ sizes: [Int], _ room: Int) -> Int {
+    var left = room
+    for (index, size) in sizes.sorted().enumerated() {
+      let share = left / (sizes.count - index)
+      if size > share { return share }
+      left -= size
+    }
+    return sizes.max() ?? 0
+  }
+
+  // MARK: - Strings
+
+  /// The string with its middle left out, quotes included; escapes stay whole.
+  private static func cut(_ quoted: [UInt8], _ room: Int) -> [UInt8] {
+    guard room >= marker.count else {
+      return [UInt8(ascii: "\""), UInt8(ascii: "\"")]
+    }
+    let text = Array(JSONCursor.unescaped(quoted[...]).utf8)
+    // Escapes take more bytes than what they stand for: less and less, until it fits.
+    var inner = room - marker.count - 2
+    while inner > 0 {
+      let start = TextCut.beginning(of: text, within: inner * 6 / 10)
+      let end = TextCut.end(of: text, within: inner * 4 / 10)
+      let pieces = [start, Array(Compression.marker.utf8), end].filter { !$0.isEmpty }
+      let cut = JSON.quoted(
+        String(decoding: Array(pieces.joined(separator: [0x20])), as: UTF8.self))
+      if cut.count <= room { return cut }
+      inner -= max(cut.count - room, 1)
+    }
+    return marker
+  }
+}
