@@ -40,7 +40,7 @@ format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --configuration .swift-format \
 	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources
 
-bench: setup ## Measure: bus per transport, fast path against the bare backend (release build)
+bench: setup ## Measure: bus per transport, decisions, fast path against the bare backend (release build)
 	@Benchmarks/run.sh "$(SWIFT)"
 
 proto: ## Regenerate the C code from Proto/ (then commit it)

@@ -82,6 +82,12 @@ let package = Package(
     .executable(name: "tutti-monitor", targets: ["MonitorMain"]),
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "Wire", "ClusterModel"]),
+    .library(
+      name: "TuttiInference",
+      targets: [
+        "Inference", "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel",
+        "ClusterTesting", "Text",
+      ]),
   ]
     + roles.map {
       .executable(name: "tutti-agent-\($0.lowercased())", targets: ["Agent\($0)Main"])
@@ -119,6 +125,9 @@ let package = Package(
     pure("Text", path: "Shared/Text"),
     pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel", "Wire"]),
     pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "Text"]),
+    // Needs Foundation's logarithms, and nothing else of it.
+    shell(
+      "InferenceSimulation", path: "Shared/Inference/Simulation", ["ClusterModel", "InferenceCore"]),
 
     // Shells.
     shell(
@@ -136,13 +145,17 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "ClusterModel", "Telemetry", "Wire", hummingbird, hummingbirdCore,
-        httpTypes,
-        lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, unixSignals, yams,
+        "Bus", "BusCore", "ClusterModel", "InferenceCore", "Telemetry", "Wire", hummingbird,
+        hummingbirdCore, httpTypes, lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix,
+        unixSignals, yams,
       ]),
     shell(
       "ClusterTesting", path: "Shared/ClusterTesting/Kit",
       ["ClusterModel", nioCore, nioHTTP1, nioPosix, logging]),
+    // Answers cut everywhere: of tests and benchmarks alike, without a socket.
+    shell(
+      "AnswerTesting", path: "Shared/ClusterTesting/Answers",
+      ["ClusterModel", "InferenceCore"]),
     executable(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
       ["ClusterTesting", argumentParser]),
@@ -159,9 +172,9 @@ let package = Package(
     executable(
       "RegistryMain", path: "Services/Registry/Main",
       [
-        "RegistryCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry",
-        "Wire",
-        asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging, metrics, nioCore, nioHTTP1,
+        "RegistryCore", "Bus", "BusCore", "ClusterModel", "Inference", "ServiceKit", "Store",
+        "Telemetry", "Wire", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging, metrics,
+        nioCore, nioHTTP1,
         nioPosix,
       ]),
     pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel"]),
@@ -171,7 +184,7 @@ let package = Package(
         "PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire",
         lifecycle, logging, metrics,
       ]),
-    pure("DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel"]),
+    pure("DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel", "Text"]),
     executable(
       "DispatcherMain", path: "Services/Dispatcher/Main",
       [
@@ -201,7 +214,8 @@ let package = Package(
     executable(
       "CommandLineMain", path: "Services/CommandLine/Main",
       [
-        "CommandLineCore", "EmbeddedModel", "ClusterModel", "ServiceKit", argumentParser,
+        "CommandLineCore", "EmbeddedModel", "ClusterModel", "InferenceSimulation", "ServiceKit",
+        argumentParser,
         asyncHTTPClient, logging, nioCore, nioHTTP1,
       ]),
 
@@ -213,20 +227,25 @@ let package = Package(
       "BusTests",
       ["Bus", "BusCore", "Wire", "ClusterModel", "ClusterTesting", lifecycle, logging]),
     tests(
-      "InferenceTests", ["Inference", "InferenceCore", "ClusterModel", "ClusterTesting", logging]),
-    tests("StoreTests", ["Store", "ClusterModel", "ClusterTesting", logging]),
+      "InferenceTests",
+      [
+        "Inference", "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel",
+        "ClusterTesting", "Text", logging,
+      ], exclude: ["Recordings"]),
+    tests("StoreTests", ["Store", "ClusterModel", "ClusterTesting", grdb, logging]),
     tests(
       "ServiceKitTests",
       [
-        "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "Wire", hummingbird,
-        httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded, nioHTTP1,
+        "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "InferenceCore", "Wire",
+        hummingbird, httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded,
+        nioHTTP1,
         nioPosix,
       ]),
     tests(
       "ServiceCoreTests",
       [
         "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
-        "CommandLineCore", "ClusterModel", "ClusterTesting", "Text",
+        "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "Text",
       ]),
     tests(
       "ClusterTests",

@@ -16,6 +16,20 @@ let package = Package(
         .product(name: "TuttiBus", package: "tutti"),
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: [.swiftLanguageMode(.v6)])
+      swiftSettings: [.swiftLanguageMode(.v6)]),
+    .executableTarget(
+      name: "InferenceBenchmark",
+      dependencies: [
+        .product(name: "TuttiInference", package: "tutti"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: [.swiftLanguageMode(.v6)]),
+    .target(name: "AllocationCount"),
+    .executableTarget(
+      name: "DecisionBenchmark",
+      dependencies: ["AllocationCount", .product(name: "TuttiInference", package: "tutti")],
+      swiftSettings: [.swiftLanguageMode(.v6)],
+      // Pure modules alone import nothing that would bring it.
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
   ]
 )

@@ -6,6 +6,8 @@ swift=$1
 echo "Release build (the first one compiles the dependencies again: several minutes)" >&2
 build() { "$here/../Tools/build.sh" "$swift" build -c release --package-path "$here" "$@" >&2; }
 build --product BusBenchmark
+build --product DecisionBenchmark
+build --product InferenceBenchmark
 for service in gateway registry planner dispatcher monitor faulty-host \
   agent-research agent-reasoning agent-creative agent-code agent-critic agent-coordinator; do
   build --product "tutti-$service"
@@ -13,4 +15,6 @@ done
 build --product tutti
 bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 "$bin/BusBenchmark"
+"$bin/DecisionBenchmark"
+"$bin/InferenceBenchmark"
 python3 "$here/fast_path.py" "$bin"

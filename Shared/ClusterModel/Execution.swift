@@ -57,10 +57,12 @@ public struct TaskOrder: Equatable, Sendable {
   public var dataPolicy: DataPolicy
   /// Hosts that other tasks of the plan are using, to be avoided where there is a choice.
   public var avoidHosts: [HostID]
+  public var terms: InferenceTerms
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
-    isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = []
+    isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
+    terms: InferenceTerms = InferenceTerms()
   ) {
     self.plan = plan
     self.task = task
@@ -69,6 +71,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.isSink = isSink
     self.dataPolicy = dataPolicy
     self.avoidHosts = avoidHosts
+    self.terms = terms
   }
 
   public struct NamedInput: Equatable, Sendable {
@@ -145,15 +148,18 @@ public struct PlanOrder: Equatable, Sendable {
   /// Outputs that an earlier dispatcher already got; those tasks are not run again.
   public var finished: [TaskID: TaskReport]
   public var dataPolicy: DataPolicy
+  /// For the inferences of all its tasks.
+  public var terms: InferenceTerms
 
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
-    dataPolicy: DataPolicy = .any
+    dataPolicy: DataPolicy = .any, terms: InferenceTerms = InferenceTerms()
   ) {
     self.plan = plan
     self.conversation = conversation
     self.finished = finished
     self.dataPolicy = dataPolicy
+    self.terms = terms
   }
 }
 

@@ -1,6 +1,21 @@
 /// How a backend is spoken to.
 public enum HostDialect: String, Codable, CaseIterable, Sendable {
+  /// `/v1/chat/completions` and its family: llama.cpp, vLLM, LM Studio, LlamaFarm, most clouds.
   case openai
+  /// `/v1/messages`.
+  case anthropic
+  /// `/api/chat`, in lines of JSON.
+  case ollama
+}
+
+/// How a host is asked to go on with an answer that another began.
+public enum ResumeWay: String, Codable, CaseIterable, Sendable {
+  /// vLLM: the answer so far is the last message, and a member of the request says to go on with it.
+  case continueFinalMessage = "continue_final_message"
+  /// llama.cpp, Ollama, some of Anthropic's models: a trailing assistant message is a prefix.
+  case trailingAssistant = "trailing_assistant"
+  /// Any model that follows instructions: it is told to go on, with the tail as an anchor.
+  case instruct
 }
 
 /// Whose machine it is: `fallback` hosts are the operator's own, used when nobody else can.
@@ -55,6 +70,10 @@ public struct Host: Hashable, Codable, Sendable {
   /// Base URL without `/v1`, for example `http://127.0.0.1:11434`.
   public var url: String
   public var dialect: HostDialect
+  public var resume: ResumeWay
+  /// Where the secret lies that this host asks for, never the secret: `env:NAME` or `file:/path`,
+  /// looked up by the process that asks the host. nil: it asks for none.
+  public var credential: String?
   public var tier: HostTier
   public var trust: DataPolicy
   public var state: HostState
@@ -71,14 +90,17 @@ public struct Host: Hashable, Codable, Sendable {
   public var pricePerMillion: Int
 
   public init(
-    id: HostID, url: String, dialect: HostDialect = .openai, tier: HostTier = .community,
-    trust: DataPolicy = .any, state: HostState = .unknown, reason: String = "",
-    models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
+    id: HostID, url: String, dialect: HostDialect = .openai, resume: ResumeWay = .instruct,
+    credential: String? = nil, tier: HostTier = .community, trust: DataPolicy = .any,
+    state: HostState = .unknown,
+    reason: String = "", models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
     probeMilliseconds: Int? = nil, pricePerMillion: Int = 0
   ) {
     self.id = id
     self.url = url
     self.dialect = dialect
+    self.resume = resume
+    self.credential = credential
     self.tier = tier
     self.trust = trust
     self.state = state
@@ -91,6 +113,21 @@ public struct Host: Hashable, Codable, Sendable {
   }
 
   public func offers(_ model: ModelID) -> Bool { models.contains { $0.id == model } }
+}
+
+/// A host as an admin described it. What is nil is learned from the host's own answers.
+public struct HostRecord: Hashable, Sendable {
+  /// With `slots` as the admin gave them; its dialect and resume way count only where they are said
+  /// below.
+  public var host: Host
+  public var dialect: HostDialect?
+  public var resume: ResumeWay?
+
+  public init(_ host: Host, dialect: HostDialect? = nil, resume: ResumeWay? = nil) {
+    self.host = host
+    self.dialect = dialect
+    self.resume = resume
+  }
 }
 
 /// Every host the registry knows, as it last published them.

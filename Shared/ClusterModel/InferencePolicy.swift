@@ -8,29 +8,60 @@ public enum RaceMode: String, Codable, CaseIterable, Sendable {
   case single
 }
 
-/// How long an answer may take. A host that misses one of them is abandoned.
+/// How long an answer may take. A host that misses one of them is abandoned, and another goes on.
 public struct Deadlines: Hashable, Sendable {
-  /// From sending the request to one host to its first valid token. For an answer that is not
-  /// streamed only `total` counts: nothing is seen before its end.
-  public var firstToken: Duration
-  /// Between two chunks.
-  public var interToken: Duration
+  /// From sending the request to one host to its first valid token; nil: what the host's own history
+  /// makes likely.
+  public var firstToken: Duration?
+  /// Between two chunks; nil: from the host's own history.
+  public var interToken: Duration?
   /// From the client's request to the end of the answer, over all hosts that were tried.
   public var total: Duration
+  /// Tokens a second below which a host crawls; nil: from the host's own history.
+  public var minimumRate: Double?
 
-  /// Long enough for 4,000 prompt tokens on a laptop's processor (some 100 tokens a second), short
-  /// enough that a person is still there.
-  public static let standard = Deadlines(
-    firstToken: .seconds(60), interToken: .seconds(30), total: .seconds(600))
+  public static let standard = Deadlines()
 
-  public init(firstToken: Duration, interToken: Duration, total: Duration) {
+  public init(
+    firstToken: Duration? = nil, interToken: Duration? = nil, total: Duration = .seconds(600),
+    minimumRate: Double? = nil
+  ) {
     self.firstToken = firstToken
     self.interToken = interToken
     self.total = total
+    self.minimumRate = minimumRate
+  }
+}
+
+/// What a request says of every inference that is made for it, by the gateway or by an agent. What it
+/// does not say follows from the host's price and history.
+public struct InferenceTerms: Hashable, Sendable {
+  public var race: RaceMode?
+  public var firstToken: Duration?
+  public var interToken: Duration?
+  /// Tokens a second.
+  public var minimumRate: Double?
+
+  public init(
+    race: RaceMode? = nil, firstToken: Duration? = nil, interToken: Duration? = nil,
+    minimumRate: Double? = nil
+  ) {
+    self.race = race
+    self.firstToken = firstToken
+    self.interToken = interToken
+    self.minimumRate = minimumRate
+  }
+
+  public func deadlines(total: Duration) -> Deadlines {
+    Deadlines(
+      firstToken: firstToken, interToken: interToken, total: total, minimumRate: minimumRate)
   }
 }
 
 extension ModelID {
+  /// What the names of a gateway's own begin with: `tutti/fast`, and one for each pattern.
+  public static let ownPrefix = "tutti/"
+
   /// Whether it can be asked to chat, as far as its name tells: the OpenAI model list says nothing
   /// about what a model can do, and embedding models stand in it beside chat models.
   public var looksLikeChat: Bool {

@@ -17,10 +17,10 @@ public final class HostStore: Sendable {
   }
 
   /// In the order in which they were added, each `suspended` or `unknown`.
-  public func hosts() async throws(Failure) -> [Host] {
+  public func hosts() async throws(Failure) -> [HostRecord] {
     do {
       return try await queue.read { database in
-        try Row.fetchAll(database, sql: "SELECT * FROM hosts ORDER BY position").map(Self.host)
+        try Row.fetchAll(database, sql: "SELECT * FROM hosts ORDER BY position").map(Self.record)
       }
     } catch {
       throw SQLiteFile.failure(error, path: path)
@@ -28,21 +28,25 @@ public final class HostStore: Sendable {
   }
 
   /// Adds or replaces. Durable when it returns.
-  /// - Parameter host: with `slots` as an admin gave them, not as the host reported them.
-  public func save(_ host: Host) async throws(Failure) {
+  public func save(_ record: HostRecord) async throws(Failure) {
+    let host = record.host
     do {
       try await queue.write { database in
         try database.execute(
           sql: """
-            INSERT INTO hosts (id, url, dialect, tier, trust, suspended, slots, price)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO hosts
+              (id, url, dialect, resume, credential, tier, trust, suspended, slots, price)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET url = excluded.url, dialect = excluded.dialect,
-              tier = excluded.tier, trust = excluded.trust, suspended = excluded.suspended,
-              slots = excluded.slots, price = excluded.price
+              resume = excluded.resume, credential = excluded.credential, tier = excluded.tier,
+              trust = excluded.trust, suspended = excluded.suspended, slots = excluded.slots,
+              price = excluded.price
             """,
           arguments: [
-            host.id.name.storable, host.url.storable, host.dialect.rawValue, host.tier.rawValue,
-            host.trust.rawValue, host.state == .suspended, host.slots, host.pricePerMillion,
+            host.id.name.storable, host.url.storable, record.dialect?.rawValue ?? Self.learned,
+            record.resume?.rawValue ?? Self.learned, host.credential?.storable,
+            host.tier.rawValue, host.trust.rawValue, host.state == .suspended, host.slots,
+            host.pricePerMillion,
           ])
       }
     } catch {
@@ -79,27 +83,45 @@ public final class HostStore: Sendable {
             suspended INTEGER NOT NULL, slots INTEGER, price INTEGER NOT NULL);
           """)
     }
+    migrator.registerMigration("2: dialects") { database in
+      // Until now there was one dialect and nobody chose it: it is learned from now on.
+      try database.execute(
+        sql: """
+          ALTER TABLE hosts ADD COLUMN resume TEXT NOT NULL DEFAULT 'auto';
+          ALTER TABLE hosts ADD COLUMN credential TEXT;
+          UPDATE hosts SET dialect = 'auto';
+          """)
+    }
     return migrator
   }
 
-  private static func host(_ row: Row) throws -> Host {
+  /// What stands for a dialect or a way of resuming that no admin chose.
+  private static let learned = "auto"
+
+  private static func record(_ row: Row) throws -> HostRecord {
     let id: String = row["id"]
     let dialect: String = row["dialect"]
+    let resume: String = row["resume"]
     let tier: String = row["tier"]
     let trust: String = row["trust"]
     let suspended: Bool = row["suspended"]
-    guard let dialect = HostDialect(rawValue: dialect), let tier = HostTier(rawValue: tier),
-      let trust = DataPolicy(rawValue: trust)
+    let chosenDialect = HostDialect(rawValue: dialect)
+    let chosenResume = ResumeWay(rawValue: resume)
+    guard chosenDialect != nil || dialect == learned, chosenResume != nil || resume == learned,
+      let tier = HostTier(rawValue: tier), let trust = DataPolicy(rawValue: trust)
     else {
       // Guessing a trust or a tier would send prompts where they must not go.
       throw Failure(
-        .storeDamaged, "Host \(id) has an unknown dialect, tier or trust; correct its row.")
+        .storeDamaged,
+        "Host \(id) has an unknown dialect, resume way, tier or trust; correct its row.")
     }
-    return Host(
-      id: HostID(id), url: row["url"], dialect: dialect, tier: tier, trust: trust,
+    let host = Host(
+      id: HostID(id), url: row["url"], dialect: chosenDialect ?? .openai,
+      resume: chosenResume ?? .instruct, credential: row["credential"], tier: tier, trust: trust,
       state: suspended ? .suspended : .unknown,
       reason: suspended ? Host.suspendedReason : "", slots: row["slots"],
       pricePerMillion: row["price"])
+    return HostRecord(host, dialect: chosenDialect, resume: chosenResume)
   }
 }
 

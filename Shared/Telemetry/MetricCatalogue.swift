@@ -107,6 +107,18 @@ public struct MetricCatalogue: Sendable {
     MetricDescription(
       "tutti_inference_tokens_total", .counter, "Tokens by host and kind (prompt, completion)."),
 
+    MetricDescription(
+      "tutti_host_in_flight", .gauge, "Requests that this process has under way, by host."),
+    MetricDescription(
+      "tutti_host_first_token_p95_seconds", .gauge,
+      "Time to a host's first token that 95 of 100 recent requests of the cluster did not exceed."),
+    MetricDescription(
+      "tutti_host_breaker_open", .gauge,
+      "1 while this process keeps requests away from a host that failed several in a row."),
+    MetricDescription(
+      "tutti_host_breaker_trips_total", .counter,
+      "Times this process began to keep requests away from a host."),
+
     // Registry.
     MetricDescription("tutti_registry_hosts", .gauge, "Hosts by state."),
     MetricDescription("tutti_registry_peers", .gauge, "Processes in the peer table."),

@@ -29,6 +29,12 @@ extension Arena {
     case .hostTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_HOST_TABLE
       unsafe message.pointee.host_table = hostTable(value)
+    case .loadReport(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LOAD_REPORT
+      unsafe message.pointee.load_report = loadReport(value)
+    case .loadTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LOAD_TABLE
+      unsafe message.pointee.load_table = loadTable(value)
     case .planRequest(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST
       unsafe message.pointee.plan_request = planRequest(value)
@@ -120,6 +126,16 @@ extension Body {
       self = .hostTable(
         try unsafe required(message.host_table, "Envelope.host_table") { value throws(WireError) in
           try unsafe HostTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_LOAD_REPORT:
+      self = .loadReport(
+        try unsafe required(message.load_report, "Envelope.load_report") {
+          value throws(WireError) in try unsafe LoadReport(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_LOAD_TABLE:
+      self = .loadTable(
+        try unsafe required(message.load_table, "Envelope.load_table") { value throws(WireError) in
+          try unsafe LoadTable(wire: value)
         })
     case TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST:
       self = .planRequest(

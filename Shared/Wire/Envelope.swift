@@ -53,6 +53,8 @@ public enum Body: Equatable, Sendable {
   case peerTable(PeerTable)
   case hostTableRequest
   case hostTable(HostTable)
+  case loadReport(LoadReport)
+  case loadTable(LoadTable)
 
   case planRequest(PlanRequest)
   case plan(Plan)

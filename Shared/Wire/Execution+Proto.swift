@@ -26,6 +26,18 @@ extension Arena {
     return unsafe message
   }
 
+  private func terms(
+    _ terms: InferenceTerms
+  ) -> UnsafeMutablePointer<Tutti__V1__InferenceTerms> {
+    let message = unsafe make(tutti__v1__inference_terms__init)
+    unsafe message.pointee.race = text(terms.race?.rawValue ?? "")
+    unsafe message.pointee.first_token_ms = terms.firstToken?.wireMilliseconds ?? 0
+    unsafe message.pointee.inter_token_ms = terms.interToken?.wireMilliseconds ?? 0
+    unsafe message.pointee.minimum_rate_milli =
+      terms.minimumRate.map { Int32(min(max($0, 0), 1_000_000) * 1_000) } ?? -1
+    return unsafe message
+  }
+
   func runTask(_ order: TaskOrder) -> UnsafeMutablePointer<Tutti__V1__RunTask> {
     let message = unsafe make(tutti__v1__run_task__init)
     unsafe message.pointee.plan_id = text(order.plan.name)
@@ -42,6 +54,7 @@ extension Arena {
     unsafe message.pointee.data_policy = text(order.dataPolicy.rawValue)
     unsafe message.pointee.n_avoid_hosts = order.avoidHosts.count
     unsafe message.pointee.avoid_hosts = array(order.avoidHosts) { unsafe text($0.name) }
+    unsafe message.pointee.terms = terms(order.terms)
     return unsafe message
   }
 
@@ -101,6 +114,7 @@ extension Arena {
       return unsafe output
     }
     unsafe message.pointee.data_policy = text(order.dataPolicy.rawValue)
+    unsafe message.pointee.terms = terms(order.terms)
     return unsafe message
   }
 
@@ -178,6 +192,26 @@ extension Usage {
   }
 }
 
+extension InferenceTerms {
+  /// What was not sent says nothing.
+  init(wire pointer: UnsafeMutablePointer<Tutti__V1__InferenceTerms>?) throws(WireError) {
+    self.init()
+    guard let message = unsafe pointer?.pointee else { return }
+    if unsafe message.race.len > 0 {
+      race = try unsafe RaceMode(wire: message.race, "InferenceTerms.race")
+    }
+    if unsafe message.first_token_ms > 0 {
+      firstToken = .milliseconds(unsafe message.first_token_ms)
+    }
+    if unsafe message.inter_token_ms > 0 {
+      interToken = .milliseconds(unsafe message.inter_token_ms)
+    }
+    if unsafe message.minimum_rate_milli >= 0 {
+      minimumRate = Double(unsafe message.minimum_rate_milli) / 1_000
+    }
+  }
+}
+
 extension TaskOrder {
   init(wire message: Tutti__V1__RunTask) throws(WireError) {
     self.init(
@@ -197,7 +231,8 @@ extension TaskOrder {
       dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunTask.data_policy"),
       avoidHosts: try unsafe texts(
         message.n_avoid_hosts, message.avoid_hosts, "RunTask.avoid_hosts"
-      ).map { HostID($0) })
+      ).map { HostID($0) },
+      terms: try unsafe InferenceTerms(wire: message.terms))
   }
 }
 
@@ -276,7 +311,8 @@ extension PlanOrder {
         conversation throws(WireError) in try unsafe Conversation(wire: conversation)
       },
       finished: Dictionary(outputs) { first, _ in first },
-      dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunPlan.data_policy"))
+      dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunPlan.data_policy"),
+      terms: try unsafe InferenceTerms(wire: message.terms))
   }
 }
 

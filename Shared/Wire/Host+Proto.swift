@@ -15,6 +15,8 @@ extension Arena {
     unsafe message.pointee.id = text(host.id.name)
     unsafe message.pointee.url = text(host.url)
     unsafe message.pointee.dialect = text(host.dialect.rawValue)
+    unsafe message.pointee.resume = text(host.resume.rawValue)
+    unsafe message.pointee.credential = text(host.credential ?? "")
     unsafe message.pointee.tier = text(host.tier.rawValue)
     unsafe message.pointee.trust = text(host.trust.rawValue)
     unsafe message.pointee.state =
@@ -59,10 +61,13 @@ extension HostState {
 extension Host {
   init(wire message: Tutti__V1__Host) throws(WireError) {
     let version = try unsafe String(wire: message.version, "Host.version")
+    let credential = try unsafe String(wire: message.credential, "Host.credential")
     self.init(
       id: HostID(try unsafe String(wire: message.id, "Host.id")),
       url: try unsafe String(wire: message.url, "Host.url"),
       dialect: try unsafe HostDialect(wire: message.dialect, "Host.dialect"),
+      resume: try unsafe ResumeWay(wire: message.resume, "Host.resume"),
+      credential: credential.isEmpty ? nil : credential,
       tier: try unsafe HostTier(wire: message.tier, "Host.tier"),
       trust: try unsafe DataPolicy(wire: message.trust, "Host.trust"),
       state: try unsafe HostState(wire: message.state),

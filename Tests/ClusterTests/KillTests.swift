@@ -187,7 +187,8 @@ enum FaultyHosts {
   static let answer = "The quick brown fox jumps over the lazy dog."
 
   @Sendable static func two() async throws -> [FaultyHost] {
-    let configuration = FaultyHostConfiguration(models: [model], answer: .text(answer))
+    let configuration = FaultyHostConfiguration(
+      models: [model], answer: .text(answer), dialect: .openai)
     return [try await .started(configuration), try await .started(configuration)]
   }
 }

@@ -1,10 +1,11 @@
 """What the official `openai` package makes of Tutti. Run by ClientTests.swift:
 
-    python openai_client.py CHECK GATEWAY_URL [MODEL [HOST_URL]]
+    python openai_client.py CHECK GATEWAY_URL [MODEL [HOST_URL or TEXT]]
 
 Exit status 0 if the check holds; else the failed assertion is on standard error.
 """
 
+import json
 import sys
 
 import openai
@@ -114,6 +115,79 @@ def same_text(url, model, host):
         assert len(set(texts.values())) == 1 and "".join(texts.values()).strip(), texts
 
 
+TOLD = [
+    {"role": "system", "content": "You are terse."},
+    {"role": "user", "content": "Hello."},
+    {"role": "assistant", "content": "Hi."},
+    {"role": "user", "content": "Tell me."},
+]
+
+
+def streams(url, model, text):
+    """The stream is one whole answer with that text."""
+    chunks = list(
+        ask(url, model, stream=True, messages=TOLD, stream_options={"include_usage": True})
+    )
+    assert text_of(chunks) == text, (text_of(chunks), text)
+    assert len({c.id for c in chunks}) == 1, chunks
+    assert {c.model for c in chunks} == {model}, chunks
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop", chunks
+    assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
+
+
+def says(url, model, text):
+    """Streamed or not, the answer is that text."""
+    answer = ask(url, model, messages=TOLD, max_tokens=500)
+    assert answer.choices[0].message.content == text, (answer, text)
+    assert answer.choices[0].finish_reason == "stop", answer
+    assert answer.model == model and answer.usage.completion_tokens > 0, answer
+    short = ask(url, model, messages=TOLD, max_tokens=3)
+    assert short.choices[0].finish_reason == "length", short
+    assert text.startswith(short.choices[0].message.content), short
+    streams(url, model, text)
+
+
+def tools(url, model):
+    """Two calls, streamed or not, and the turn that tells their results."""
+    weather = {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather in a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    }
+    question = [{"role": "user", "content": "<weather>"}]
+    wanted = [("weather", {"city": "Paris"}), ("weather", {"city": "Köln \"am Rhein\""})]
+    whole = ask(url, model, messages=question, tools=[weather]).choices[0]
+    assert whole.finish_reason == "tool_calls", whole
+    calls = whole.message.tool_calls
+    assert [(c.function.name, json.loads(c.function.arguments)) for c in calls] == wanted, whole
+    assert len({c.id for c in calls}) == 2 and all(c.id for c in calls), whole
+
+    heard, reasons = {}, []
+    for chunk in ask(url, model, stream=True, messages=question, tools=[weather]):
+        for choice in chunk.choices:
+            reasons.append(choice.finish_reason)
+            for call in choice.delta.tool_calls or []:
+                name, arguments = heard.setdefault(call.index, ["", ""])
+                heard[call.index] = [
+                    name + (call.function.name or ""),
+                    arguments + (call.function.arguments or ""),
+                ]
+    assert [(n, json.loads(a)) for _, (n, a) in sorted(heard.items())] == wanted, heard
+    assert reasons[-1] == "tool_calls", reasons
+
+    results = [
+        {"role": "tool", "tool_call_id": c.id, "content": "sunny in " + c.function.arguments}
+        for c in calls
+    ]
+    thanks = [{"role": "user", "content": "<thanks>"}]
+    turn = question + [whole.message.model_dump(exclude_none=True)] + results + thanks
+    last = ask(url, model, messages=turn, tools=[weather]).choices[0]
+    assert last.message.content == "It is sunny in both.", last
+
+
 def ensemble(url, model):
     answer = ask(url, "tutti/ensemble", max_tokens=24, extra_body={"tutti": {"trace": True}})
     assert answer.choices[0].message.content.strip(), answer
@@ -127,5 +201,5 @@ def ensemble(url, model):
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    checks = [chat, stream, models, errors, broken_stream, same_text, ensemble]
+    checks = [chat, stream, models, errors, broken_stream, same_text, ensemble, streams, says, tools]
     {check.__name__: check for check in checks}[name](*arguments)

@@ -7,7 +7,8 @@ import Yams
 @Suite("docker-compose.yml")
 struct ComposeTests {
   static let secrets = [
-    "TUTTI_CLUSTER_KEY": "00112233445566778899aabbccddeeff", "TUTTI_ADMIN_TOKEN": "0123456789abcdef0123456789abcdef",
+    "TUTTI_CLUSTER_KEY": "00112233445566778899aabbccddeeff",
+    "TUTTI_ADMIN_TOKEN": "0123456789abcdef0123456789abcdef",
   ]
 
   /// The services of the normalised file that run one of our executables.

@@ -15,26 +15,36 @@ struct ImportArrowTests {
       ("Shared/Telemetry", ["ClusterModel"]),
       ("Shared/Store", ["ClusterModel", "CMongoC"]),
       ("Shared/Inference/Core", ["ClusterModel", "Text"]),
+      ("Shared/Inference/Simulation", ["InferenceCore", "ClusterModel"]),
       ("Shared/Inference/Shell", ["InferenceCore", "ClusterModel", "Text"]),
-      ("Shared/ServiceKit", ["Bus", "BusCore", "ClusterModel", "Telemetry", "Wire"]),
-      ("Shared/ClusterTesting", ["ClusterModel", "ClusterTesting"]),
+      (
+        "Shared/ServiceKit",
+        ["Bus", "BusCore", "ClusterModel", "InferenceCore", "Telemetry", "Wire"]
+      ),
+      ("Shared/ClusterTesting/Kit", ["ClusterModel"]),
+      ("Shared/ClusterTesting/FaultyHostMain", ["ClusterTesting"]),
+      ("Shared/ClusterTesting/Answers", ["ClusterModel", "InferenceCore"]),
       ("Services/Gateway/Core", ["ClusterModel", "Text"]),
       ("Services/Registry/Core", ["ClusterModel"]),
       ("Services/Planner/Core", ["ClusterModel"]),
-      ("Services/Dispatcher/Core", ["ClusterModel"]),
+      ("Services/Dispatcher/Core", ["ClusterModel", "Text"]),
       ("Services/Agents/Core", ["ClusterModel", "Text"]),
       ("Services/Monitor/Core", ["ClusterModel"]),
       ("Services/CommandLine/Core", ["ClusterModel"]),
       (
         "Services/Gateway/Main",
         [
-          "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
+          "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore",
+          "ServiceKit",
           "Telemetry", "Text", "Wire",
         ]
       ),
       (
         "Services/Registry/Main",
-        ["RegistryCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire"]
+        [
+          "RegistryCore", "Bus", "BusCore", "ClusterModel", "Inference", "ServiceKit", "Store",
+          "Telemetry", "Wire",
+        ]
       ),
       (
         "Services/Planner/Main",
@@ -53,11 +63,18 @@ struct ImportArrowTests {
       ),
       (
         "Services/Monitor/Main",
-        ["MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire"]
+        [
+          "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry",
+          "Wire",
+        ]
       ),
       (
         "Services/CommandLine/Main",
-        ["CommandLineCore", "EmbeddedModel", "ClusterModel", "ServiceKit", "Bus", "Telemetry"]
+        [
+          "CommandLineCore", "EmbeddedModel", "ClusterModel", "InferenceSimulation", "ServiceKit",
+          "Bus",
+          "Telemetry",
+        ]
       ),
     ]
     + ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"].map {
@@ -67,6 +84,7 @@ struct ImportArrowTests {
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
     "CMongoC", "Telemetry", "Store", "InferenceCore", "Inference", "ServiceKit", "ClusterTesting",
+    "AnswerTesting",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
     "MonitorCore", "CommandLineCore", "EmbeddedModel",
   ]

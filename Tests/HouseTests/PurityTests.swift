@@ -28,7 +28,8 @@ struct PurityTests {
   func words(folder: String) throws {
     let forbidden = [
       #/\bDate\(/#, #/ContinuousClock/#, #/SuspendingClock/#, #/\.now\b(?!:)/#,
-      #/SystemRandomNumberGenerator/#, #/\.random\(in:(?!.*using:)/#, #/\bTask\s*\{/#, #/\basync\b/#,
+      #/SystemRandomNumberGenerator/#, #/\.random\(in:(?!.*using:)/#, #/\bTask\s*\{/#,
+      #/\basync\b/#,
       #/\bawait\b/#, #/\bMutex</#, #/\bactor\b /#, #/ProcessInfo/#, #/getenv/#,
     ]
     for file in try SourceTree.swiftFiles(under: folder) {

@@ -107,13 +107,49 @@ struct UpstreamReaderTests {
       return
     }
   }
+}
 
-  @Test("on the way to a host only model and tutti change")
-  func requestBody() throws {
-    let body = bytes(#"{ "model" : "tutti/fast","x":[1, 2.50],"tutti":{"seed":1} }"#)
-    let sent = try RequestBody.forHost(body, model: "real")
-    #expect(String(decoding: sent, as: UTF8.self) == #"{ "model" : "real","x":[1, 2.50] }"#)
-    let same = bytes(#"{"model":"real" , "x":1}"#)
-    #expect(try RequestBody.forHost(same, model: "real") == same)
+@Suite("Answers to a request that always streams")
+struct AlwaysStreamedTests {
+  private static let usage =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n"
+
+  @Test("usage that only we asked for is marked", arguments: [true, false])
+  func unasked(_ wanted: Bool) {
+    var reader = UpstreamReader(
+      UpstreamReading(endpoint: .chatCompletions, streams: true, wantsUsage: wanted), status: 200)
+    guard case .chunk(let chunk)? = reader.append(bytes(Self.usage)).first else {
+      Issue.record("no chunk")
+      return
+    }
+    #expect(chunk.facts.isUnasked == !wanted)
+    #expect(chunk.facts.usage == Usage(promptTokens: 1, completionTokens: 2))
+  }
+
+  @Test("a host that knows no streams gives one chunk, without the echo of what was said")
+  func wholeAnswer() throws {
+    let reading = UpstreamReading(
+      endpoint: .chatCompletions, streams: true, prefix: bytes("Once"))
+    let items = read(
+      #"{"id":"a","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Once \"upon","tool_calls":[{"id":"t","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+      reading)
+    guard case .chunk(let chunk)? = items?.first else {
+      Issue.record("\(told(items))")
+      return
+    }
+    #expect(
+      String(decoding: chunk.data, as: UTF8.self)
+        == #"{"id":"a","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":" \"upon","tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#
+    )
+    #expect(items?.suffix(2) == [.done, .end])
+    #expect(told(read("{\"error\":{\"message\":\"x\"}}", reading)) == ["error_event: x"])
+  }
+
+  @Test("of several choices the one numbered 0 is the first, and ends are counted")
+  func severalChoices() throws {
+    let other = try ChunkFacts(
+      parsing: bytes(#"{"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":"stop"}]}"#))
+    #expect(other.text.isEmpty && other.hasOther)
+    #expect(other.finishReason == nil && other.finishedChoices == 1 && other.isValidToken)
   }
 }

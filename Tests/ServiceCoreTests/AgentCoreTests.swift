@@ -157,4 +157,40 @@ struct AgentCoreTests {
     #expect(role.model(for: order("[]").task, among: ready) == "Qwen-Coder-7B")
     #expect(role.model(for: order("[]").task, among: ["llama-8b"]) == nil)
   }
+
+  // MARK: - What it passes on
+
+  @Test("an output is passed on normalised, and what is held back comes at the end")
+  func normalisedOutput() {
+    var output = TaskOutput(for: order("[]", isSink: true))
+    #expect(output.take("<think>Hm.") == nil)
+    #expect(output.take("</think>\n\nYes,") == TaskDelta(text: "Yes,"))
+    #expect(output.take(" a <|im_") == TaskDelta(text: " a"))
+    #expect(output.finish() == TaskDelta(text: " <|im_"))
+    #expect(output.finish() == nil)
+    #expect(output.text == "Yes, a <|im_")
+  }
+
+  @Test("tool calls pass, with the text beside them normalised")
+  func normalisedDelta() {
+    var output = TaskOutput(for: order("[]", isSink: true))
+    let delta = #"{"tool_calls":[{"index":0}], "content":"Hi</s>"}"#
+    #expect(
+      output.take("Hi</s>", deltaJSON: Array(delta.utf8))
+        == TaskDelta(
+          text: "Hi", deltaJSON: Array(#"{"tool_calls":[{"index":0}], "content":"Hi"}"#.utf8)))
+    let plain = Array(#"{"reasoning_content":"Hm."}"#.utf8)
+    #expect(output.take("", deltaJSON: plain) == TaskDelta(text: "", deltaJSON: plain))
+  }
+
+  @Test("reasoning stays where the client asked for it, and only in the answer")
+  func reasoningAskedFor() {
+    for isSink in [true, false] {
+      var output = TaskOutput(
+        for: order("[]", isSink: isSink, parameters: [("include_reasoning", "true")]))
+      _ = output.take("<think>Hm.</think>Yes.")
+      _ = output.finish()
+      #expect(output.text == (isSink ? "<think>Hm.</think>Yes." : "Yes."))
+    }
+  }
 }

@@ -323,6 +323,22 @@ struct CommandLineTextTests {
     #expect(tree.lines.map(\.offsetMicroseconds) == [0, 20, 25, 30, 40, 50])
   }
 
+  @Test("the attempts of a span are told apart from its other facts")
+  func attempts() throws {
+    let tree = SpanTree([
+      SpanRecord(
+        trace: TraceID(high: 1, low: 2), span: SpanID(1), parent: .none, service: "gateway",
+        name: "gateway", startUnixMicroseconds: 1, durationMicroseconds: 1,
+        attributes: [
+          Attribute("host", "h1"), Attribute("attempt 1", "h2 first beaten"),
+          Attribute("attempt", "1"),
+        ])
+    ])
+    let line = try #require(tree.lines.first)
+    #expect(line.attempts == [Attribute("attempt 1", "h2 first beaten")])
+    #expect(line.facts == [Attribute("host", "h1"), Attribute("attempt", "1")])
+  }
+
   @Test(
     "a gateway's address gives those of the registry and the monitor",
     arguments: [

@@ -11,12 +11,12 @@ struct Rehearsal {
 
   init(
     _ plan: Plan, finished: [TaskID: TaskReport] = [:],
-    limits: PlanRunLimits = .standard
+    terms: InferenceTerms = InferenceTerms(), limits: PlanRunLimits = .standard
   ) throws {
     run = try PlanRun(
       order: PlanOrder(
         plan: plan, conversation: Conversation(messagesJSON: Array("[]".utf8)),
-        finished: finished), limits: limits)
+        finished: finished, terms: terms), limits: limits)
   }
 
   @discardableResult
@@ -86,6 +86,16 @@ struct PlanRunTests {
     #expect(last.finished?.finishReason == "stop")
     #expect(plan.run.isOver)
     #expect(plan.log.ended.map(\.status) == [.done, .done, .done, .done])
+  }
+
+  @Test("every task is told how its inferences shall be done")
+  func terms() throws {
+    let terms = InferenceTerms(race: .single, interToken: .milliseconds(500))
+    var plan = try Rehearsal(.fan(2), terms: terms)
+    plan(.start)
+    plan.finish("t0")
+    plan.finish("t1")
+    #expect(plan.log.starts.map(\.order.terms) == [terms, terms, terms])
   }
 
   @Test("only the sink's deltas go out, in their order, and before its end")
@@ -282,15 +292,27 @@ struct PlanRunTests {
     }
   }
 
-  @Test("an input is cut on a whole character")
+  @Test("an input loses its middle, on whole characters")
   func inputBound() throws {
     var plan = try Rehearsal(.fan(1))
     plan(.start)
     let text = "x" + String(repeating: "é", count: 40_000)
     let input = try #require(
       plan.finish("t0", output: text).starts.first?.order.inputs.first?.text)
-    #expect(input.utf8.count == 65_535)
-    #expect(text.hasPrefix(input))
+    #expect((60_000...65_536).contains(input.utf8.count))
+    let parts = input.split(separator: " […] ")
+    #expect(parts.count == 2)
+    #expect(text.hasPrefix(parts.first ?? "?") && text.hasSuffix(parts.last ?? "?"))
+  }
+
+  @Test("an input reaches its reader without control tokens, reasoning and repetitions")
+  func inputCompressed() throws {
+    var plan = try Rehearsal(.fan(1))
+    plan(.start)
+    let output = "<think>Hm.</think>\n- One thing to say.\n- One thing to say.\n- Two.<|im_end|>"
+    let input = try #require(
+      plan.finish("t0", output: output).starts.first?.order.inputs.first?.text)
+    #expect(input == "- One thing to say.\n- Two.")
   }
 
   @Test("cancelling before the start or in the middle ends everything once")

@@ -213,7 +213,7 @@ struct HostRegistryTests {
     #expect(host.id == "127.0.0.1:8080")
     #expect(host.state == .unknown)
     let order = ProbeOrder(id: 1, host: host.id, url: "http://127.0.0.1:8080")
-    #expect(directives == [.persist(host), .publish(hosts.table), .probe(order)])
+    #expect(directives == [.persist(HostRecord(host)), .publish(hosts.table), .probe(order)])
     #expect(hosts.table.revision == 2)
     // What the admin said about slots stands against what the host reports.
     let answer = hosts.probed(order, .answered(Self.report), now: at(20), using: &rng)
@@ -319,12 +319,29 @@ struct HostRegistryTests {
     #expect(hosts.host("h:1")?.reason.contains("no model") == true)
   }
 
+  @Test("a host that is a gateway offers its models, and none of its patterns")
+  mutating func gateway() throws {
+    let order = try add()
+    let names = ["m", "tutti/fast", "tutti/ensemble"].map { ModelOffer(id: ModelID($0)) }
+    _ = hosts.probed(
+      order, .answered(ProbeReport(models: names, roundTrip: .zero)), now: at(1), using: &rng)
+    let host = try #require(hosts.host(order.host))
+    #expect(host.models.map(\.id) == ["m"] && host.state == .ready)
+    #expect(host.reason.contains("a gateway itself"), "\(host.reason)")
+    // With nothing but patterns it can answer for no model.
+    hosts = HostRegistry(epoch: 4, now: .zero)
+    let patterns = ProbeReport(models: Array(names.dropFirst()), roundTrip: .zero)
+    _ = hosts.probed(try add(), .answered(patterns), now: at(1), using: &rng)
+    #expect(hosts.host("h:1")?.state == .unreachable)
+    #expect(hosts.host("h:1")?.reason.contains("no model") == true)
+  }
+
   @Test("a suspended host is not asked, and the answer that was under way says nothing")
   mutating func suspended() throws {
     let order = try add()
     let (host, directives) = try hosts.suspend("h:1")
     #expect(host.state == .suspended)
-    #expect(directives == [.persist(host), .publish(hosts.table), .settled("h:1")])
+    #expect(directives == [.persist(HostRecord(host)), .publish(hosts.table), .settled("h:1")])
     #expect(try hosts.suspend("h:1").directives == [])
     let before = hosts.table
     #expect(hosts.probed(order, .answered(Self.report), now: at(9), using: &rng) == [])
@@ -358,7 +375,7 @@ struct HostRegistryTests {
     var kept = host
     // The host reported its slots; the admin never set them.
     kept.slots = nil
-    #expect(directives == [.persist(kept), .publish(hosts.table)])
+    #expect(directives == [.persist(HostRecord(kept)), .publish(hosts.table)])
     #expect(try hosts.patch("h:1", HostPatch(tier: .fallback)).directives == [])
     #expect(
       code { () throws(Failure) in
@@ -367,13 +384,64 @@ struct HostRegistryTests {
     #expect(code { () throws(Failure) in _ = try hosts.patch("x", HostPatch()) } == .hostNotFound)
   }
 
+  @Test("the dialect and the way of resuming are learned, unless an admin said them")
+  mutating func traits() throws {
+    var order = try add()
+    #expect(order.dialect == nil)
+    var report = Self.report
+    report.dialect = .ollama
+    report.resume = .trailingAssistant
+    _ = hosts.probed(order, .answered(report), now: at(0), using: &rng)
+    #expect(hosts.host("h:1")?.dialect == .ollama)
+    #expect(hosts.host("h:1")?.resume == .trailingAssistant)
+
+    let patch = HostPatch(
+      dialect: .value(.openai), resume: .value(.instruct), credential: .value("env:KEY"))
+    let (host, directives) = try hosts.patch("h:1", patch)
+    #expect(host.dialect == .openai && host.resume == .instruct && host.credential == "env:KEY")
+    var kept = host
+    kept.slots = nil
+    #expect(
+      directives.first == .persist(HostRecord(kept, dialect: .openai, resume: .instruct)))
+    order = try nextOrder()
+    #expect(order.dialect == .openai && order.credential == "env:KEY")
+    _ = hosts.probed(order, .answered(report), now: at(5_000), using: &rng)
+    #expect(hosts.host("h:1")?.dialect == .openai)
+
+    let back = HostPatch(dialect: .learned, resume: .learned, credential: .learned)
+    #expect(try hosts.patch("h:1", back).host.credential == nil)
+    order = try nextOrder()
+    _ = hosts.probed(order, .answered(report), now: at(9_000), using: &rng)
+    #expect(hosts.host("h:1")?.dialect == .ollama)
+  }
+
+  @Test("a credential is a reference, and what is none is not repeated")
+  mutating func credentials() throws {
+    for good in ["env:OPENAI_API_KEY", "env:_x1", "file:/run/secrets/key"] {
+      #expect(try CredentialReference(good).description == good)
+    }
+    for bad in [
+      "sk-secret", "env:", "env:1A", "env:A-B", "file:relative", "file:/", "env:A\nB", "",
+    ] {
+      do throws(Failure) {
+        _ = try hosts.add(HostDraft(url: "http://x", credential: bad), now: .zero)
+        Issue.record("accepted \(bad)")
+      } catch {
+        #expect(error.code == .invalidRequest)
+        #expect(!error.message.contains("sk-secret"))
+      }
+    }
+  }
+
   @Test("restored hosts are unknown until they are asked, suspended ones stay so")
   func restored() {
     var hosts = HostRegistry(
       epoch: 1,
       restored: [
-        Host(id: "b", url: "http://b:1", state: .ready, models: [ModelOffer(id: "m")], slots: 4),
-        Host(id: "a", url: "http://a:1", state: .suspended),
+        HostRecord(
+          Host(
+            id: "b", url: "http://b:1", state: .ready, models: [ModelOffer(id: "m")], slots: 4)),
+        HostRecord(Host(id: "a", url: "http://a:1", state: .suspended)),
       ], now: at(5))
     #expect(hosts.table.hosts.map(\.state) == [.unknown, .suspended])
     #expect(hosts.table.hosts.map(\.models) == [[], []])

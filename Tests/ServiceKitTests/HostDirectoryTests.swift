@@ -138,4 +138,23 @@ struct HostDirectoryTests {
     #expect(directory.apply(.hostTable(table(1, 1))))
     #expect(directory.table == table(1, 1))
   }
+
+  @Test("it keeps the newest merged load and knows how old it is")
+  func load() throws {
+    let directory = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in throw Failure(.noPeer, "gone") },
+      logger: Logger(label: "t"))
+    #expect(directory.load == nil)
+    func table(_ epoch: UInt64, _ revision: UInt64) -> LoadTable {
+      LoadTable(epoch: epoch, revision: revision, hosts: [], merged: [])
+    }
+    #expect(directory.apply(.loadTable(table(1, 5))))
+    directory.apply(.loadTable(table(1, 4)))
+    #expect(directory.load?.table == table(1, 5))
+    directory.apply(.loadTable(table(2, 1)))
+    directory.apply(.loadTable(table(1, 6)))
+    #expect(directory.load?.table == table(2, 1))
+    #expect(try #require(directory.load?.age) >= .zero)
+    #expect(directory.table == .empty)
+  }
 }

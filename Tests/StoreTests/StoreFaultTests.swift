@@ -1,5 +1,6 @@
 import ClusterModel
 import Foundation
+import GRDB
 import Store
 import Testing
 
@@ -59,7 +60,8 @@ struct StoreFaultTests {
     let path = scratch.path("hosts.sqlite")
     let store = try HostStore(path: path)
     for index in 0..<400 {
-      try await store.save(Host(id: HostID("host-\(index)"), url: "http://10.0.0.1:\(index + 1)"))
+      try await store.save(
+        HostRecord(Host(id: HostID("host-\(index)"), url: "http://10.0.0.1:\(index + 1)")))
     }
     await store.close()
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -80,13 +82,13 @@ struct StoreFaultTests {
     let scratch = try Scratch()
     let path = scratch.path("registry.sqlite")
     let hosts = try HostStore(path: path)
-    try await hosts.save(Host(id: "a", url: "http://a"))
+    try await hosts.save(HostRecord(Host(id: "a", url: "http://a")))
     await hosts.close()
     // The log store knows none of the host store's migrations: to it, this file is from the future.
     let failure = try #require(await failure { _ = try SQLiteLogStore(path: path) })
     #expect(failure.code == .storeTooNew)
     #expect(failure.message.contains(path))
-    #expect(try await HostStore(path: path).hosts().map(\.id) == ["a"])
+    #expect(try await HostStore(path: path).hosts().map(\.host.id) == ["a"])
   }
 
   @Test("a directory that is missing is named")
@@ -115,38 +117,63 @@ struct HostStoreTests {
     let scratch = try Scratch()
     let path = scratch.path("registry.sqlite")
     let first = Host(
-      id: "b", url: "http://127.0.0.1:1", tier: .fallback, trust: .local, state: .ready,
-      reason: "", models: [ModelOffer(id: "m")], slots: 4, version: "9", probeMilliseconds: 3,
+      id: "b", url: "http://127.0.0.1:1", dialect: .ollama, credential: "file:/run/key",
+      tier: .fallback, trust: .local, state: .ready, reason: "", models: [ModelOffer(id: "m")],
+      slots: 4, version: "9", probeMilliseconds: 3,
       pricePerMillion: 250)
     let second = Host(id: "a", url: "https://x.example/api", state: .suspended)
     let store = try HostStore(path: path)
-    try await store.save(first)
-    try await store.save(second)
-    try await store.save(Host(id: "c", url: "http://c"))
+    try await store.save(HostRecord(first, dialect: .ollama, resume: .instruct))
+    try await store.save(HostRecord(second))
+    try await store.save(HostRecord(Host(id: "c", url: "http://c")))
     try await store.remove("c")
     try await store.remove("never there")
     await store.close()
 
     let hosts = try await HostStore(path: path).hosts()
-    #expect(hosts.map(\.id) == ["b", "a"])
-    #expect(
-      hosts.first
-        == Host(
-          id: "b", url: "http://127.0.0.1:1", tier: .fallback, trust: .local, slots: 4,
-          pricePerMillion: 250))
-    #expect(hosts.last?.state == .suspended)
+    #expect(hosts.map(\.host.id) == ["b", "a"])
+    let kept = Host(
+      id: "b", url: "http://127.0.0.1:1", dialect: .ollama, credential: "file:/run/key",
+      tier: .fallback, trust: .local, slots: 4, pricePerMillion: 250)
+    #expect(hosts.first == HostRecord(kept, dialect: .ollama, resume: .instruct))
+    #expect(hosts.last?.host.state == .suspended)
+    #expect(hosts.last?.dialect == nil && hosts.last?.resume == nil)
+  }
+
+  @Test("hosts that an older version kept are still there, their dialect to be learned")
+  func olderVersion() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("registry.sqlite")
+    let store = try HostStore(path: path)
+    try await store.save(HostRecord(Host(id: "a", url: "http://a", trust: .local, slots: 3)))
+    await store.close()
+    // As the version before dialects left it.
+    let file = try DatabaseQueue(path: path)
+    try await file.write { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE hosts DROP COLUMN resume;
+          ALTER TABLE hosts DROP COLUMN credential;
+          UPDATE hosts SET dialect = 'openai';
+          DELETE FROM grdb_migrations WHERE identifier = '2: dialects';
+          """)
+    }
+    try file.close()
+    let hosts = try await HostStore(path: path).hosts()
+    #expect(hosts == [HostRecord(Host(id: "a", url: "http://a", trust: .local, slots: 3))])
   }
 
   @Test("a later save replaces the earlier one in its place")
   func replace() async throws {
     let scratch = try Scratch()
     let store = try HostStore(path: scratch.path("registry.sqlite"))
-    try await store.save(Host(id: "a", url: "http://a"))
-    try await store.save(Host(id: "b", url: "http://b"))
-    try await store.save(Host(id: "a", url: "http://a", trust: .trusted, state: .suspended))
+    try await store.save(HostRecord(Host(id: "a", url: "http://a")))
+    try await store.save(HostRecord(Host(id: "b", url: "http://b")))
+    try await store.save(
+      HostRecord(Host(id: "a", url: "http://a", trust: .trusted, state: .suspended)))
     let hosts = try await store.hosts()
-    #expect(hosts.map(\.id) == ["a", "b"])
-    #expect(hosts[0].trust == .trusted)
-    #expect(hosts[0].state == .suspended)
+    #expect(hosts.map(\.host.id) == ["a", "b"])
+    #expect(hosts[0].host.trust == .trusted)
+    #expect(hosts[0].host.state == .suspended)
   }
 }

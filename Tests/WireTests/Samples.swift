@@ -27,7 +27,8 @@ enum Samples {
   static let text = "a\u{0}b é 漢 🎻\n"
 
   private static let host = Host(
-    id: "h1", url: "http://127.0.0.1:11434", tier: .fallback, trust: .local, state: .ready,
+    id: "h1", url: "http://127.0.0.1:11434", dialect: .ollama, resume: .trailingAssistant,
+    credential: "env:KEY", tier: .fallback, trust: .local, state: .ready,
     reason: "", models: [ModelOffer(id: "m1", contextTokens: 8_192), ModelOffer(id: "m2")],
     slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40)
 
@@ -78,6 +79,33 @@ enum Samples {
     ("host_table_request", .hostTableRequest),
     ("host_table", .hostTable(HostTable(epoch: 9, revision: 5, hosts: [host]))),
     (
+      "load_report",
+      .loadReport(
+        LoadReport(
+          sequence: 7,
+          hosts: [
+            HostLoadReport(
+              host: "h1", inFlight: 3,
+              firstTokens: [.init(bucket: 40, count: 2), .init(bucket: 0, count: 1)], answered: 4,
+              failed: 1, tokens: 900, flow: .milliseconds(1_500), trips: 1, isOpen: true),
+            HostLoadReport(host: "h2"),
+          ]))
+    ),
+    (
+      "load_table",
+      .loadTable(
+        LoadTable(
+          epoch: 9, revision: 5,
+          hosts: [
+            HostLoad(
+              host: "h1", inFlight: 30, firstTokenP50: .milliseconds(100),
+              firstTokenP95: .milliseconds(400), samples: 2.5, errorRate: 0.125,
+              tokensPerSecond: 20.5, openBreakers: 2, heard: .zero),
+            HostLoad(host: "h2"),
+          ],
+          merged: [.init(peer: PeerID(name: "gateway", incarnation: 12), sequence: 7)]))
+    ),
+    (
       "plan_request",
       .planRequest(
         PlanRequest(
@@ -124,7 +152,10 @@ enum Samples {
         TaskOrder(
           plan: "plan-1", task: plan.tasks[1], conversation: conversation,
           inputs: [TaskOrder.NamedInput(name: "Answer 1", text: text)], isSink: true,
-          dataPolicy: .any, avoidHosts: ["h2", "h3"]))
+          dataPolicy: .any, avoidHosts: ["h2", "h3"],
+          terms: InferenceTerms(
+            race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
+            minimumRate: 1.5)))
     ),
     ("task_event_began", .taskEvent(.began(began))),
     (

@@ -55,15 +55,24 @@ BODIES = {
         ttl_ms: 1 }} }}''',
     "host_table_request": "host_table_request {}",
     "host_table": '''host_table { epoch: 9 revision: 5 hosts {
-        id: "h1" url: "http://127.0.0.1:11434" dialect: "openai" tier: "fallback" trust: "local"
+        id: "h1" url: "http://127.0.0.1:11434" dialect: "ollama" tier: "fallback" trust: "local"
+        resume: "trailing_assistant" credential: "env:KEY"
         state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
         slots: 2 version: "b1" probe_ms: 3 price_per_million: 40 } }''',
+    "load_report": '''load_report { sequence: 7 hosts {
+        host: "h1" in_flight: 3 first_tokens { bucket: 40 count: 2 } first_tokens { bucket: 0 count: 1 }
+        answered: 4 failed: 1 tokens: 900 flow_ms: 1500 trips: 1 is_open: true } hosts { host: "h2" } }''',
+    "load_table": '''load_table { epoch: 9 revision: 5 hosts {
+        host: "h1" in_flight: 30 first_token_p50_ms: 100 first_token_p95_ms: 400
+        samples_milli: 2500 error_rate_milli: 125 tokens_per_second_milli: 20500 open_breakers: 2
+        heard_ms: 1 } hosts { host: "h2" } merged { name: "gateway" incarnation: 12 sequence: 7 } }''',
     "plan_request": f'''plan_request {{ pattern: "tutti/ensemble" query: {TEXT} models: "m1"
         members: 3 rounds: 2 quorum: 2 seed: 18446744073709551615 max_tokens: 100
         available: "m1" available: "m2" budget_tokens: 1099511627776 data_policy: "trusted" }}''',
     "plan": f"plan {{ {PLAN} }}",
     "run_plan": f'''run_plan {{ plan {{ {PLAN} }} conversation {{ {CONVERSATION} }}
-        finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local" }}''',
+        finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local"
+        terms {{ minimum_rate_milli: -1 }} }}''',
     "plan_event_started": '''plan_event { started {
         task: "p1" role: "critic" agent: "agent-critic-1" attempt: 2 } }''',
     "plan_event_first_token": f'''plan_event {{ first_token {{
@@ -77,7 +86,9 @@ BODIES = {
         usage { prompt_tokens: 1 completion_tokens: 2 } sink_usage {} } }''',
     "run_task": f'''run_task {{ plan_id: "plan-1" task {{ {SINK} }}
         conversation {{ {CONVERSATION} }} inputs {{ name: "Answer 1" text: {TEXT} }} is_sink: true
-        data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3" }}''',
+        data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
+        terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
+          minimum_rate_milli: 1500 }} }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",

@@ -2,6 +2,7 @@ import AgentCore
 import Bus
 import ClusterModel
 import Inference
+import InferenceCore
 import ServiceKit
 import ServiceLifecycle
 
@@ -10,7 +11,11 @@ func buildAgent<Room: AgentRoom>(
   _ configuration: AgentConfiguration<Room>, _ context: ServiceContext
 ) async throws -> [any Service] {
   let directory = context.hosts
-  let inference = InferenceClient(hosts: { directory.table }, logger: context.logger)
+  let inference = InferenceClient(
+    hosts: { directory.table }, load: { directory.load },
+    statistics: configuration.inference.statistics(
+      own: context.bus.peer.id, seed: .random(in: .min ... .max)),
+    inferenceLimits: configuration.inference.limits, logger: context.logger)
   let shell = AgentShell(
     role: configuration.role, maxTasks: configuration.maxTasks, inference: inference,
     context: context)
@@ -21,5 +26,5 @@ func buildAgent<Room: AgentRoom>(
     directory.table.readyModels.contains(where: \.looksLikeChat)
       ? nil : "no ready host offers a chat model"
   }
-  return []
+  return [LoadReporter(bus: context.bus) { inference.loadReport() }]
 }

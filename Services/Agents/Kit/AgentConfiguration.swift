@@ -18,16 +18,18 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
         "agents.models", .list(of: .text, atMost: 16),
         help: "Parts of model names, best first, that this agent should prefer. Replaces the "
           + "role's own preference."),
-    ]
+    ] + InferenceConfiguration.settings
   }
 
   var role: Role
   var maxTasks: Int
+  var inference: InferenceConfiguration
 
   init(_ values: inout SettingValues) {
     role = Room.role
     maxTasks = values.integer("agents.max_tasks")
     let models = values.list("agents.models")
     if !models.isEmpty { role.preferredModels = models }
+    inference = InferenceConfiguration(&values)
   }
 }

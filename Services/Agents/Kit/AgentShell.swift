@@ -39,7 +39,7 @@ final class AgentShell: Sendable {
     }
     guard admitted else {
       throw Failure(
-        .overloaded, "\(context.common.name) does \(maxTasks) tasks already",
+        .overloaded, "\(context.common.name) does \(counted(maxTasks, "task")) already",
         retryAfter: .seconds(1))
     }
     gauge()
@@ -52,14 +52,18 @@ final class AgentShell: Sendable {
     span.set("role", role.name.rawValue)
     let started = ContinuousClock.now
     do throws(Failure) {
-      let report = try await work(on: order, within: request.remaining, span, writer)
+      let (report, attempts) = try await work(on: order, within: request.remaining, span, writer)
       span.set("host", report.host.name)
       span.set("model", report.model.name)
       span.set("completion_tokens", "\(report.usage.completionTokens)")
+      for (index, attempt) in attempts.enumerated() {
+        span.set("attempt \(index + 1)", attempt.description)
+      }
       span.end()
       count("done", since: started)
     } catch {
       span.set("error", error.code.rawValue)
+      if !error.message.isEmpty { span.set("reason", error.message) }
       span.end(failed: true)
       count(error.code == .cancelled ? "cancelled" : "failed", since: started)
       throw error
@@ -68,7 +72,7 @@ final class AgentShell: Sendable {
 
   private func work(
     on order: TaskOrder, within remaining: Duration?, _ span: OpenSpan, _ writer: StreamWriter
-  ) async throws(Failure) -> TaskReport {
+  ) async throws(Failure) -> (TaskReport, [AttemptRecord]) {
     let hosts = context.hosts.table
     let model = role.model(
       for: order.task, among: hosts.readyModels.filter(\.looksLikeChat))
@@ -76,12 +80,12 @@ final class AgentShell: Sendable {
       endpoint: .chatCompletions, model: model,
       body: try RequestComposition.body(for: order, role: role), stream: true,
       trace: span.context)
-    var deadlines = Deadlines.standard
-    if let remaining { deadlines.total = min(deadlines.total, remaining) }
+    let total = Deadlines.standard.total
+    let deadlines = order.terms.deadlines(total: remaining.map { min(total, $0) } ?? total)
     let answer = try await inference.infer(
       request,
       constraints: InferenceConstraints(
-        deadlines: deadlines, dataPolicy: order.dataPolicy,
+        race: order.terms.race, deadlines: deadlines, dataPolicy: order.dataPolicy,
         avoid: HostTurn.avoided(by: order, model: model, hosts: hosts),
         seed: order.task.seed))
     let firstToken = Int(answer.firstToken.wholeMilliseconds)
@@ -90,29 +94,29 @@ final class AgentShell: Sendable {
         .began(
           TaskBegan(
             host: answer.host, model: answer.model, firstTokenMilliseconds: firstToken))))
-    var output = ""
+    var output = TaskOutput(for: order)
     for try await event in answer {
       switch event {
       case .chunk(let chunk):
         let facts = chunk.facts
         guard !facts.text.isEmpty || facts.deltaJSON != nil else { continue }
-        output += facts.text
-        guard output.utf8.count <= Self.outputBytes else {
+        let delta = output.take(facts.text, deltaJSON: facts.deltaJSON)
+        guard output.text.utf8.count <= Self.outputBytes else {
           throw Failure(
             .upstreamFailed,
             "\(answer.host) wrote more than \(Self.outputBytes) bytes for one task")
         }
-        try writer.send(
-          .taskEvent(.delta(TaskDelta(text: facts.text, deltaJSON: facts.deltaJSON))))
+        if let delta { try writer.send(.taskEvent(.delta(delta))) }
       case .body: break
       case .finished(let summary):
+        if let delta = output.finish() { try writer.send(.taskEvent(.delta(delta))) }
         let report = TaskReport(
           host: summary.host, model: summary.model, usage: summary.usage,
           firstTokenMilliseconds: Int(summary.firstToken.wholeMilliseconds),
           totalMilliseconds: Int(summary.total.wholeMilliseconds),
-          finishReason: summary.finishReason, output: output)
+          finishReason: summary.finishReason, output: output.text)
         try writer.send(.taskEvent(.finished(report)))
-        return report
+        return (report, summary.attempts)
       }
     }
     throw Failure(.upstreamFailed, "\(answer.host) ended its answer without an end")

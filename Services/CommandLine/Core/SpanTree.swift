@@ -8,6 +8,16 @@ public struct SpanTree: Sendable {
     public var span: SpanRecord
     /// Since the first span of the trace began.
     public var offsetMicroseconds: UInt64
+
+    /// The hosts that were asked, which get lines of their own: "attempt 1", and how it went.
+    public var attempts: [Attribute] { span.attributes.filter(Self.isAttempt) }
+
+    /// All else that is known of it.
+    public var facts: [Attribute] { span.attributes.filter { !Self.isAttempt($0) } }
+
+    private static func isAttempt(_ attribute: Attribute) -> Bool {
+      attribute.key.hasPrefix("attempt ")
+    }
   }
 
   /// Depth first; siblings by their start. A span whose parent is not among the spans is a root:

@@ -95,7 +95,9 @@ struct AskTranscript {
     guard text.starts(with: prefix),
       let step = try? JSONDecoder().decode(Step.self, from: Data(text.dropFirst(prefix.count)))
     else { return }
-    // In a terminal both streams are one: progress does not go into the middle of a line.
+    // In a terminal both streams are one: progress does not go into the middle of a line. A pipe
+    // may bring the line's end later than standard error brings this (`tutti ask … | tee answer`).
+    if lineIsOpen, !Terminal.outputsAreOne { Terminal.note("") }
     endLine()
     let facts = [step.task, step.role.map { "by \($0)" }, step.host.map { "on \($0)" }]
     var line = ([step.event.replacing("_", with: " ")] + facts.compactMap(\.self))

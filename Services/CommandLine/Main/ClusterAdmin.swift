@@ -46,8 +46,16 @@ extension ClusterClient {
   }
 
   /// - Parameter id: nil: the registry makes one from the URL.
-  func addHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws -> HostLine {
-    let answer = try await postHost(url: url, id: id, trust: trust)
+  func addHost(
+    url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
+    dialect: HostDialect? = nil, resume: ResumeWay? = nil, credential: CredentialReference? = nil
+  ) async throws -> HostLine {
+    var more: [String: String] = [:]
+    more["tier"] = tier?.rawValue
+    more["dialect"] = dialect?.rawValue
+    more["resume"] = resume?.rawValue
+    more["credential"] = credential?.description
+    let answer = try await postHost(url: url, id: id, trust: trust, more: more)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
@@ -61,8 +69,11 @@ extension ClusterClient {
     return (200..<300).contains(status) || status == 409
   }
 
-  private func postHost(url: String, id: HostID?, trust: DataPolicy?) async throws -> Answer {
-    var members = ["url": url]
+  private func postHost(
+    url: String, id: HostID?, trust: DataPolicy?, more: [String: String] = [:]
+  ) async throws -> Answer {
+    var members = more
+    members["url"] = url
     members["id"] = id?.name
     members["trust"] = trust?.rawValue
     return try await request(
@@ -95,8 +106,23 @@ struct HostLine: Decodable {
   let id: String
   let url: String
   let state: String
+  let dialect: String?
   let reason: String?
   let models: [Model]?
   let slots: Int?
   let version: String?
+  let load: Load?
+
+  /// What the processes reported of their traffic.
+  struct Load: Codable {
+    let inFlight: Int
+    let firstTokenP95: Int?
+    let openBreakers: Int
+
+    enum CodingKeys: String, CodingKey {
+      case inFlight = "in_flight"
+      case firstTokenP95 = "first_token_p95_ms"
+      case openBreakers = "open_breakers"
+    }
+  }
 }

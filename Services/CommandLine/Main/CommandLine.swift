@@ -27,7 +27,7 @@ struct Tutti: AsyncParsableCommand {
     version: Version.current,
     subcommands: [
       UpCommand.self, AskCommand.self, StatusCommand.self, HostsCommand.self, LogsCommand.self,
-      TraceCommand.self,
+      TraceCommand.self, SimulateCommand.self,
     ])
 
   static func main() async {

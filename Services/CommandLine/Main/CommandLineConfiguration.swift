@@ -121,7 +121,8 @@ struct UpConfiguration: Sendable {
 
   init(_ flags: UpFlags, environment: [String: String]) throws(CommandFailure) {
     let table = SettingsTable(
-      Self.settings(environment: environment), sections: CommonConfiguration.sections)
+      Self.settings(environment: environment), sections: CommonConfiguration.sections,
+      suggesting: UpFlags.known)
     var resolution = table.resolve(
       arguments: flags.arguments, environment: environment, readFile: Self.readFile)
     var values = resolution.values

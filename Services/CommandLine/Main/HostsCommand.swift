@@ -18,11 +18,18 @@ struct HostsCommand: AsyncParsableCommand {
 
   static func table(_ hosts: [StatusCommand.Report.Host]) -> TextTable {
     var table = TextTable([
-      ("host", .left), ("url", .left), ("state", .left), ("models", .left), ("reason", .left),
+      ("host", .left), ("url", .left), ("dialect", .left), ("state", .left),
+      ("breaker", .left), ("in flight", .right), ("first-token p95 ms", .right),
+      ("models", .left), ("reason", .left),
     ])
     for host in hosts {
+      let open = host.load.map(\.openBreakers) ?? 0
       table.append([
-        host.id, host.url, host.state, host.models.joined(separator: ", "), host.reason,
+        host.id, host.url, host.dialect, host.state,
+        // Each process keeps its own.
+        open == 0 ? "closed" : "open at \(open)", host.load.map { "\($0.inFlight)" } ?? "-",
+        host.load?.firstTokenP95.map { "\($0)" } ?? "-", host.models.joined(separator: ", "),
+        host.reason,
       ])
     }
     return table
@@ -35,6 +42,16 @@ struct HostsCommand: AsyncParsableCommand {
       discussion: """
           tutti hosts add http://127.0.0.1:11434
           tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted
+          tutti hosts add https://api.openai.com --credential env:OPENAI_API_KEY
+          tutti hosts add https://api.anthropic.com --credential file:/run/secrets/anthropic
+
+        The dialect (openai, anthropic or ollama) and the way in which the host goes on with an
+        answer that another began are learned from what it answers; --dialect and --resume are for
+        hosts that hide what they are, a proxy for example.
+
+        A credential is named, never given: env:NAME is a variable in the environment of the
+        processes that ask the host (those that `tutti up` starts have its environment), file:/path
+        a file that they can read, which is read again when it changes.
         """)
 
     @OptionGroup var cluster: ClusterOptions
@@ -42,7 +59,18 @@ struct HostsCommand: AsyncParsableCommand {
     var id: String?
     @Option(help: "Which requests may go there: any, trusted or local ones.")
     var trust: String?
-    @Argument(help: "Base URL of an OpenAI-compatible server, without /v1.")
+    @Option(help: "community (default), or fallback: asked only when no other answers in time.")
+    var tier: String?
+    @Option(help: "How it is spoken to: auto (default), openai, anthropic or ollama.")
+    var dialect: String?
+    @Option(help: "Where its secret lies: env:NAME or file:/path. Default: it asks for none.")
+    var credential: String?
+    @Option(
+      help: ArgumentHelp(
+        "How it goes on with an answer: auto (default), continue_final_message (vLLM), "
+          + "trailing_assistant (llama.cpp, Ollama) or instruct (any).", valueName: "way"))
+    var resume: String?
+    @Argument(help: "Base URL of the server, without /v1.")
     var url: String
 
     func validate() throws {
@@ -52,11 +80,33 @@ struct HostsCommand: AsyncParsableCommand {
       if let trust, DataPolicy(rawValue: trust) == nil {
         throw ValidationError("--trust: “\(trust)” is not any, trusted or local")
       }
+      if let tier, HostTier(rawValue: tier) == nil {
+        throw ValidationError("--tier: “\(tier)” is not community or fallback")
+      }
+      if let dialect, dialect != "auto", HostDialect(rawValue: dialect) == nil {
+        throw ValidationError("--dialect: “\(dialect)” is not auto, openai, anthropic or ollama")
+      }
+      if let resume, resume != "auto", ResumeWay(rawValue: resume) == nil {
+        throw ValidationError(
+          "--resume: “\(resume)” is not auto, continue_final_message, trailing_assistant or "
+            + "instruct")
+      }
+      if let credential {
+        do throws(Failure) {
+          _ = try CredentialReference(credential)
+        } catch {
+          throw ValidationError("--\(error.message)")
+        }
+      }
     }
 
     func run() async throws {
       let host = try await cluster.client().addHost(
-        url: url, id: id.map { HostID($0) }, trust: trust.flatMap(DataPolicy.init(rawValue:)))
+        url: url, id: id.map { HostID($0) }, trust: trust.flatMap(DataPolicy.init(rawValue:)),
+        tier: tier.flatMap(HostTier.init(rawValue:)),
+        dialect: dialect.flatMap(HostDialect.init(rawValue:)),
+        resume: resume.flatMap(ResumeWay.init(rawValue:)),
+        credential: try credential.map { try CredentialReference($0) })
       Terminal.line(TextTable.printable(host.id))
     }
   }
@@ -75,11 +125,7 @@ struct HostsCommand: AsyncParsableCommand {
         Terminal.line(String(decoding: try await client.hostsJSON(), as: UTF8.self))
         return
       }
-      let hosts = try await client.hosts().map { host in
-        StatusCommand.Report.Host(
-          id: host.id, url: host.url, state: host.state, reason: host.reason ?? "",
-          models: host.models?.map(\.id) ?? [])
-      }
+      let hosts = try await client.hosts().map(StatusCommand.Report.Host.init)
       for line in HostsCommand.table(hosts).lines { Terminal.line(line) }
       if hosts.isEmpty {
         Terminal.progress("no host is known; add one with `tutti hosts add URL`")

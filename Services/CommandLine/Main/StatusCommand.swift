@@ -22,7 +22,18 @@ struct StatusCommand: AsyncParsableCommand {
   struct Report: Encodable {
     struct Service: Encodable { let name: String, service: String }
     struct Host: Encodable {
-      let id: String, url: String, state: String, reason: String, models: [String]
+      let id: String, url: String, dialect: String, state: String, reason: String, models: [String]
+      let load: HostLine.Load?
+
+      init(_ host: HostLine) {
+        id = host.id
+        url = host.url
+        dialect = host.dialect ?? ""
+        state = host.state
+        reason = host.reason ?? ""
+        models = host.models?.map(\.id) ?? []
+        load = host.load
+      }
     }
     let gateway: String
     let registry: String
@@ -58,11 +69,7 @@ struct StatusCommand: AsyncParsableCommand {
       gateway: client.address.gateway, registry: client.address.registry,
       monitor: client.address.monitor, ready: ready, models: models.map(\.id),
       services: services.map { .init(name: $0.name, service: $0.service) },
-      hosts: hosts.map { host in
-        .init(
-          id: host.id, url: host.url, state: host.state, reason: host.reason ?? "",
-          models: host.models?.map(\.id) ?? [])
-      })
+      hosts: hosts.map(Report.Host.init))
   }
 
   private func show(_ report: Report) {

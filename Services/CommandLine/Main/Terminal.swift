@@ -15,6 +15,13 @@ enum Terminal {
     write(text + "\n", to: 2)
   }
 
+  /// Whether standard output and standard error go to the same place, so that they keep their order.
+  static let outputsAreOne: Bool = {
+    var (out, err) = (stat(), stat())
+    guard unsafe fstat(1, &out) == 0, unsafe fstat(2, &err) == 0 else { return false }
+    return out.st_dev == err.st_dev && out.st_ino == err.st_ino
+  }()
+
   /// At once and whole: an answer is shown while it is written.
   static func write(_ text: String, to descriptor: Int32) {
     write(Array(text.utf8), to: descriptor)

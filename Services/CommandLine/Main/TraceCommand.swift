@@ -42,12 +42,17 @@ struct TraceCommand: AsyncParsableCommand {
       ("span", .left), ("service", .left), ("at ms", .right), ("ms", .right), ("", .left),
     ])
     for line in tree.lines {
-      let facts = line.span.attributes.map { "\($0.key)=\($0.value)" }
+      let facts = line.facts.map { "\($0.key)=\($0.value)" }
       table.append([
         String(repeating: "  ", count: line.depth) + line.span.name, line.span.service,
         milliseconds(line.offsetMicroseconds), milliseconds(line.span.durationMicroseconds),
         ((line.span.failed ? ["failed"] : []) + facts).joined(separator: " "),
       ])
+      for attempt in line.attempts {
+        table.append([
+          String(repeating: "  ", count: line.depth + 1) + attempt.key, "", "", "", attempt.value,
+        ])
+      }
     }
     for line in table.lines { Terminal.line(line) }
   }

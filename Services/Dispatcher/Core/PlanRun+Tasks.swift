@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 extension PlanRun {
   // MARK: - Starting
@@ -40,7 +41,9 @@ extension PlanRun {
     var inputs: [TaskOrder.NamedInput] = []
     for edge in task.inputs {
       guard let text = output(of: edge) else { continue }
-      inputs.append(.init(name: edge.name, text: text.cut(toBytes: limits.inputBytes)))
+      inputs.append(
+        .init(
+          name: edge.name, text: Compression.compressed(text, toTokens: limits.inputTokens)))
     }
     var hosts: Set<HostID> = []
     for state in tasks {
@@ -53,7 +56,8 @@ extension PlanRun {
           attempt: Attempt(task.id, tasks[index].attempt), role: task.role,
           order: TaskOrder(
             plan: order.plan.id, task: task, conversation: order.conversation, inputs: inputs,
-            isSink: index == sink, dataPolicy: order.dataPolicy, avoidHosts: hosts.sorted()),
+            isSink: index == sink, dataPolicy: order.dataPolicy, avoidHosts: hosts.sorted(),
+            terms: order.terms),
           avoiding: tasks[index].avoiding,
           remaining: now.duration(to: tasks[index].deadline ?? planDeadline))))
   }

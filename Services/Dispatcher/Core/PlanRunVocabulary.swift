@@ -93,9 +93,10 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var overloadDelay = Duration.milliseconds(250)
   /// The longest wait that an overloaded agent can impose.
   public var longestDelay = Duration.seconds(2)
-  /// Of each input that a task reads. 16 of them are 1 MiB of prompt, beyond any context we know;
-  /// one agent's endless output must not become sixteen readers' memory.
-  public var inputBytes = 64 * 1024
+  /// Of each input that a task reads, as estimated from its bytes: 64 KiB. 16 of them are 1 MiB of
+  /// prompt, beyond any context we know; one agent's endless output must not become sixteen
+  /// readers' memory.
+  public var inputTokens = 16 * 1024
   /// Of a reason that goes into events.
   public var reasonBytes = 1024
 

@@ -59,7 +59,7 @@ final class DispatcherShell: Sendable {
     }
     guard let plans else {
       throw Failure(
-        .overloaded, "\(context.common.name) runs \(maxPlans) plans already",
+        .overloaded, "\(context.common.name) runs \(counted(maxPlans, "plan")) already",
         retryAfter: .seconds(1))
     }
     Gauge(label: "tutti_dispatcher_running_plans").record(plans)

@@ -14,13 +14,7 @@ public enum ModelList {
   public static func model(_ name: String, _ table: HostTable) throws(RequestProblem) -> JSON {
     if GatewayRouting.ownModels.contains(name) { return entry(name, owner: "tutti") }
     guard table.readyModels.contains(ModelID(name)) else {
-      let near = NearNames.near(
-        name, among: table.readyModels.map(\.name) + GatewayRouting.ownModels)
-      let hint =
-        near.isEmpty ? "" : "; near it: " + near.map { "`\($0)`" }.joined(separator: ", ")
-      throw RequestProblem(
-        .modelNotFound, "no ready host offers the model `\(name.prefix(100))`\(hint)",
-        param: "model")
+      throw GatewayRouting.notFound(name, among: table.readyModels, param: "model")
     }
     return entry(name, owner: owner(ModelID(name), table))
   }

@@ -132,7 +132,7 @@ public struct PlanTrace: Sendable {
 public enum TraceExtension {
   public static func json(
     trace: TraceID, pattern: String, seed: UInt64, tasks: [PlanTrace.TaskLine], hosts: [HostID],
-    sinkUsage: Usage
+    sinkUsage: Usage, attempts: [Attempt]? = nil
   ) -> JSON {
     var byHost: [(HostID, Usage)] = []
     for task in tasks {
@@ -143,20 +143,22 @@ public enum TraceExtension {
         byHost.append((host, task.usage))
       }
     }
-    return [
-      "trace_id": .string(trace.description), "pattern": .string(pattern),
+    var members: [(String, JSON)] = [
+      ("trace_id", .string(trace.description)), ("pattern", .string(pattern)),
       // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
-      "seed": .string(String(Int64(bitPattern: seed))),
-      "tasks": .array(tasks.map(line)), "hosts": .array(hosts.map { .string($0.name) }),
-      "usage_by_host": .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) }),
-      "sink_usage": ChatComposer.usage(sinkUsage),
+      ("seed", .string(String(Int64(bitPattern: seed)))),
+      ("tasks", .array(tasks.map(line))), ("hosts", .array(hosts.map { .string($0.name) })),
+      ("usage_by_host", .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) })),
+      ("sink_usage", ChatComposer.usage(sinkUsage)),
     ]
+    if let attempts { members.append(("attempts", .array(attempts.map(\.json)))) }
+    return .object(members)
   }
 
   /// One host answered, without a plan.
   public static func direct(
     trace: TraceID, seed: UInt64, host: HostID, model: ModelID, usage: Usage,
-    firstToken: Duration, total: Duration, asked: [HostID]
+    firstToken: Duration, total: Duration, attempts: [Attempt]
   ) -> JSON {
     var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
     line.host = host
@@ -166,9 +168,42 @@ public enum TraceExtension {
     line.firstTokenMilliseconds = Int(firstToken.wholeMilliseconds)
     line.totalMilliseconds = Int(total.wholeMilliseconds)
     var hosts: [HostID] = []
-    for host in asked where !hosts.contains(host) { hosts.append(host) }
+    for host in attempts.map(\.host) where !hosts.contains(host) { hosts.append(host) }
     return json(
-      trace: trace, pattern: "direct", seed: seed, tasks: [line], hosts: hosts, sinkUsage: usage)
+      trace: trace, pattern: "direct", seed: seed, tasks: [line], hosts: hosts, sinkUsage: usage,
+      attempts: attempts)
+  }
+
+  /// One host that was asked.
+  public struct Attempt: Hashable, Sendable {
+    var host: HostID
+    var role: String
+    var outcome: String
+    var tokens: Int
+    var started: Duration
+    var ended: Duration
+
+    /// - Parameters:
+    ///   - role: why it was asked.
+    ///   - started: since the request, as `ended` is.
+    public init(
+      host: HostID, role: String, outcome: String, tokens: Int, started: Duration, ended: Duration
+    ) {
+      self.host = host
+      self.role = role
+      self.outcome = outcome
+      self.tokens = tokens
+      self.started = started
+      self.ended = ended
+    }
+
+    var json: JSON {
+      [
+        "host": .string(host.name), "role": .string(role), "outcome": .string(outcome),
+        "tokens": .integer(tokens), "started_ms": .integer(Int(started.wholeMilliseconds)),
+        "ended_ms": .integer(Int(ended.wholeMilliseconds)),
+      ]
+    }
   }
 
   private static func line(_ task: PlanTrace.TaskLine) -> JSON {

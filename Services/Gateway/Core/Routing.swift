@@ -34,8 +34,9 @@ public enum GatewayRouting {
       }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
-        throw RequestProblem(
-          .modelNotFound, unknown(member.name, table), param: "tutti.members[\(index)]")
+        throw notFound(
+          member.name, among: table.hosts.flatMap(\.models).map(\.id),
+          param: "tutti.members[\(index)]")
       }
       return .plan(name)
     }
@@ -47,7 +48,7 @@ public enum GatewayRouting {
       return .direct(nil)
     }
     guard table.hosts.contains(where: { $0.offers(request.model) }) else {
-      throw RequestProblem(.modelNotFound, unknown(name, table), param: "model")
+      throw notFound(name, among: table.hosts.flatMap(\.models).map(\.id), param: "model")
     }
     return .direct(request.model)
   }
@@ -60,15 +61,24 @@ public enum GatewayRouting {
     ).sorted()
   }
 
-  private static func unknown(_ name: String, _ table: HostTable) -> String {
-    let known = Set(table.hosts.flatMap(\.models).map(\.id.name)).union(ownModels)
-    let near = NearNames.near(name, among: known)
+  /// For a name that nobody offers: what was probably meant, or what there is.
+  static func notFound(
+    _ name: String, among models: [ModelID], param: String
+  ) -> RequestProblem {
     let shown = String(name.prefix(100))
-    if !near.isEmpty {
-      let names = near.map { "`\($0)`" }.joined(separator: ", ")
-      return "no host offers the model `\(shown)`; near it: \(names)"
+    if name.hasPrefix(ModelID.ownPrefix) {
+      let there = ownModels.map { "`\($0)`" }.joined(separator: ", ")
+      return RequestProblem(
+        .modelNotFound, "`\(shown)` is not available in this version; there is \(there)",
+        param: param)
     }
-    return "no host offers the model `\(shown)`; GET /v1/models lists those that are there"
+    let near = NearNames.near(name, among: Set(models.map(\.name)).union(ownModels))
+    let hint =
+      near.isEmpty
+      ? "GET /v1/models lists those that are there"
+      : "near it: " + near.map { "`\($0)`" }.joined(separator: ", ")
+    return RequestProblem(
+      .modelNotFound, "no host offers the model `\(shown)`; \(hint)", param: param)
   }
 }
 

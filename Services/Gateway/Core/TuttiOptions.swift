@@ -36,7 +36,15 @@ public struct TuttiOptions: Hashable, Sendable {
   public func deadlines(over standard: Deadlines) -> Deadlines {
     Deadlines(
       firstToken: firstToken ?? standard.firstToken, interToken: interToken ?? standard.interToken,
-      total: total ?? standard.total)
+      total: total ?? standard.total, minimumRate: standard.minimumRate)
+  }
+
+  /// The same for the tasks of a plan.
+  public func terms(over standard: Deadlines) -> InferenceTerms {
+    let deadlines = deadlines(over: standard)
+    return InferenceTerms(
+      race: race, firstToken: deadlines.firstToken, interToken: deadlines.interToken,
+      minimumRate: deadlines.minimumRate)
   }
 
   /// - Parameter problems: gains every mistake; what is wrong keeps its default.

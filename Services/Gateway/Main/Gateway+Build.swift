@@ -1,6 +1,8 @@
+import Bus
 import ClusterModel
 import GatewayCore
 import Inference
+import InferenceCore
 import ServiceKit
 import ServiceLifecycle
 
@@ -8,7 +10,11 @@ func buildGateway(
   _ configuration: GatewayConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {
   let hosts = context.hosts
-  let inference = InferenceClient(hosts: { hosts.table }, logger: context.logger)
+  let inference = InferenceClient(
+    hosts: { hosts.table }, load: { hosts.load },
+    statistics: configuration.inference.statistics(
+      own: context.bus.peer.id, seed: .random(in: .min ... .max)),
+    inferenceLimits: configuration.inference.limits, logger: context.logger)
   let shell = GatewayShell(configuration, context, inference: inference)
 
   context.health.addCheck("hosts") {
@@ -30,5 +36,5 @@ func buildGateway(
   options.traceHeader = GatewayShell.traceHeader
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Ended in the opposite order: first no more requests, then no more connections to hosts.
-  return [shell, server]
+  return [LoadReporter(bus: context.bus) { inference.loadReport() }, shell, server]
 }

@@ -8,7 +8,9 @@ struct GatewayConfiguration: ServiceConfiguration {
   private static let deadline = Setting.Kind.duration(
     unit: .seconds, .milliseconds(1) ... .seconds(3_600))
 
-  static let settings = [
+  static let settings = own + InferenceConfiguration.settings
+
+  private static let own = [
     Setting(
       "gateway.port", .address, default: "8080",
       help: "Where clients are served: PORT or HOST:PORT."),
@@ -27,11 +29,18 @@ struct GatewayConfiguration: ServiceConfiguration {
       help: "A client that has not sent its request by then, and one second more for each MiB, is "
         + "cut off."),
     Setting(
-      "gateway.first_token_deadline", deadline, default: "60s",
-      help: "A host that has sent no token by then is given up. Requests can set their own."),
+      "gateway.first_token_deadline", deadline,
+      help: "A host that has sent no token by then is given up. Default: from each host's own "
+        + "history, 60s for a new one. Requests can set their own. Like the next three it holds for "
+        + "the tasks of plans too."),
     Setting(
-      "gateway.inter_token_deadline", deadline, default: "30s",
-      help: "A host that sends nothing for so long in mid-answer is given up."),
+      "gateway.inter_token_deadline", deadline,
+      help: "A host that sends nothing for so long in mid-answer is given up, and another goes on. "
+        + "Default: from each host's own history, 30s for a new one."),
+    Setting(
+      "gateway.minimum_rate", .real(0...10_000),
+      help: "A host that makes fewer tokens a second is given up when another could do better. "
+        + "Default: a tenth of what the host usually makes."),
     Setting(
       "gateway.total_deadline", deadline, default: "10m",
       help: "The longest that an answer may take in all."),
@@ -43,7 +52,9 @@ struct GatewayConfiguration: ServiceConfiguration {
   /// For clients that send slowly.
   var headDeadline: Duration
   var bodyDeadline: Duration
+  /// Of plans too: they travel with the tasks.
   var deadlines: Deadlines
+  var inference: InferenceConfiguration
 
   init(_ values: inout SettingValues) {
     address = values.address("gateway.port")
@@ -52,8 +63,10 @@ struct GatewayConfiguration: ServiceConfiguration {
     headDeadline = values.duration("gateway.head_deadline")
     bodyDeadline = values.duration("gateway.body_deadline")
     deadlines = Deadlines(
-      firstToken: values.duration("gateway.first_token_deadline"),
-      interToken: values.duration("gateway.inter_token_deadline"),
-      total: values.duration("gateway.total_deadline"))
+      firstToken: values.optionalDuration("gateway.first_token_deadline"),
+      interToken: values.optionalDuration("gateway.inter_token_deadline"),
+      total: values.duration("gateway.total_deadline"),
+      minimumRate: values.optionalReal("gateway.minimum_rate"))
+    inference = InferenceConfiguration(&values)
   }
 }

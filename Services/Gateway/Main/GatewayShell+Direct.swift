@@ -21,11 +21,16 @@ extension GatewayShell {
         deadlines: request.options.deadlines(over: configuration.deadlines),
         dataPolicy: request.options.dataPolicy, affinity: Self.affinity(request),
         seed: exchange.seed))
-    guard request.stream else { return try await answerWhole(exchange, pending) }
+    let place = answers.enter { pending.cancel() }
+    guard request.stream else {
+      defer { place.leave() }
+      return try await answerWhole(exchange, pending)
+    }
 
     // Within this time a failure can still be a status; after it the client must hear something.
     let first = try await pending.inference(within: configuration.keepAlive)
     return stream(exchange.trace) { writer in
+      defer { place.leave() }
       do throws(Failure) {
         try await self.relay(exchange, pending, first, &writer)
       } catch {
@@ -55,7 +60,7 @@ extension GatewayShell {
       case .body(let bytes): body = bytes
       case .finished(let summary):
         exchange.journal.sentFirstToken()
-        exchange.journal.answered(by: summary.host.name, usage: summary.usage)
+        note(summary, exchange)
         if exchange.request.options.trace {
           let told = trace(exchange, summary).encoded
           // It was checked when it came in; were it no object, it would go out as it is.
@@ -90,7 +95,7 @@ extension GatewayShell {
         exchange.journal.sentFirstToken()
         if firstChunk == nil { firstChunk = chunk.data }
       case .finished(let summary):
-        exchange.journal.answered(by: summary.host.name, usage: summary.usage)
+        note(summary, exchange)
         if exchange.request.options.trace {
           let composer =
             firstChunk.flatMap(ChatComposer.init(following:))
@@ -105,11 +110,20 @@ extension GatewayShell {
     exchange.journal.end(status: 200)
   }
 
+  private func note(_ summary: InferenceSummary, _ exchange: Exchange) {
+    exchange.journal.answered(by: summary.host.name, usage: summary.usage)
+    exchange.journal.tried(summary.attempts.map(\.description))
+  }
+
   private func trace(_ exchange: Exchange, _ summary: InferenceSummary) -> JSON {
     TraceExtension.direct(
       trace: exchange.trace.trace, seed: exchange.seed, host: summary.host, model: summary.model,
       usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
-      asked: summary.attempts.map(\.host))
+      attempts: summary.attempts.map { attempt in
+        TraceExtension.Attempt(
+          host: attempt.host, role: attempt.role.rawValue, outcome: attempt.outcome.name,
+          tokens: attempt.tokens, started: attempt.started, ended: attempt.ended)
+      })
   }
 
   // MARK: - Writing to the client

@@ -23,12 +23,16 @@ extension GatewayShell {
 
   /// The plan path: the planner is asked once, then one dispatcher runs the plan and streams.
   func answerByPlan(_ exchange: Exchange, _ pattern: String) async throws -> Response {
-    let plan = try await makePlan(exchange, pattern)
+    let plan = try await answers.whileOpen { () throws(Failure) in
+      try await self.makePlan(exchange, pattern)
+    }
     let composer = ChatComposer(
       id: "chatcmpl-\(exchange.trace.trace)", model: exchange.request.model.name,
       created: Int(UnixTime.microseconds() / 1_000_000))
     guard exchange.request.stream else {
-      return try await answerWhole(exchange, plan, composer)
+      return try await answers.whileOpen { () throws(Failure) in
+        try await self.answerWhole(exchange, plan, composer)
+      }
     }
     return stream(exchange.trace) { writer in
       do throws(Failure) {
@@ -66,7 +70,8 @@ extension GatewayShell {
     guard case .plan(var plan) = body else {
       throw Failure(.internalError, "the planner answered something that is no plan")
     }
-    if let total = request.options.total { plan.deadline = min(plan.deadline, total) }
+    plan.deadline = min(
+      plan.deadline, request.options.deadlines(over: configuration.deadlines).total)
     return plan
   }
 
@@ -90,7 +95,8 @@ extension GatewayShell {
     for dispatch in 1...Self.maximumDispatches {
       let order = PlanOrder(
         plan: plan, conversation: exchange.request.conversation, finished: told.finished,
-        dataPolicy: exchange.request.options.dataPolicy)
+        dataPolicy: exchange.request.options.dataPolicy,
+        terms: exchange.request.options.terms(over: configuration.deadlines))
       do throws(Failure) {
         let events = context.bus.stream(
           .runPlan(order), to: .service(.dispatcher), deadline: clock.now.duration(to: end),
@@ -178,6 +184,8 @@ extension GatewayShell {
   ) async throws(Failure) {
     let (signals, source) = AsyncStream<Signal>.makeStream(
       bufferingPolicy: .bufferingOldest(Self.maximumWaitingEvents))
+    let place = answers.enter { source.yield(.over(.failure(OpenAnswers.ended))) }
+    defer { place.leave() }
     let keepAlive = configuration.keepAlive
     let result = await withTaskGroup(of: Void.self) { group in
       group.addTask {

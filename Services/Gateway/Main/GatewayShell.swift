@@ -19,6 +19,7 @@ final class GatewayShell: Service {
   let configuration: GatewayConfiguration
   let context: ServiceContext
   let inference: InferenceClient
+  let answers = OpenAnswers()
   private let admission: Admission
 
   init(
@@ -30,10 +31,23 @@ final class GatewayShell: Service {
     admission = Admission(limit: configuration.maximumRequests)
   }
 
-  /// Nothing runs here between requests; at the end the connections to hosts are closed.
+  /// Between requests nothing is done here. What is open when the drain is nearly over is ended with
+  /// a word; at the end the connections to hosts are closed.
   func run() async throws {
-    try? await gracefulShutdown()
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.endAnswersInTime() }
+      // The server goes first: it is gone when this returns.
+      try? await gracefulShutdown()
+      group.cancelAll()
+    }
     try await inference.shutdown()
+  }
+
+  private func endAnswersInTime() async {
+    await context.health.drainBegins()
+    let drain = context.common.drain
+    try? await Task.sleep(for: drain - OpenAnswers.margin(of: drain))
+    if context.health.isDraining { answers.endAll() }
   }
 
   // MARK: - Routes
@@ -94,14 +108,14 @@ final class GatewayShell: Service {
     } catch let problem as RequestProblem {
       return refusal(problem.failure, param: problem.param, journal)
     } catch let failure as Failure {
-      return refusal(failure, param: nil, journal)
+      return refusal(answers.explained(failure), param: nil, journal)
     } catch is NIOTooManyBytesError {
       let failure = Failure(
         .requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
       return refusal(failure, param: nil, journal)
     } catch {
       // The connection broke while the body came, or a bug: the server's own table knows.
-      journal.end(status: 500, code: Failure.Code.internalError.rawValue)
+      journal.end(status: 500, Failure(.internalError, ""))
       throw error
     }
   }
@@ -157,7 +171,7 @@ final class GatewayShell: Service {
     _ failure: Failure, param: String?, _ journal: RequestJournal
   ) -> Response {
     let response = refusal(failure, param: param, journal.trace)
-    journal.end(status: response.status.code, code: failure.code.rawValue)
+    journal.end(status: response.status.code, failure)
     return response
   }
 
@@ -179,10 +193,11 @@ final class GatewayShell: Service {
   func cut(
     _ failure: Failure, _ journal: RequestJournal, _ writer: inout any ResponseBodyWriter
   ) async throws -> Never {
+    let failure = answers.explained(failure)
     if failure.code == .cancelled {
-      journal.end(status: RequestJournal.clientLeft, code: failure.code.rawValue)
+      journal.end(status: RequestJournal.clientLeft, failure)
     } else {
-      journal.end(status: httpStatus(for: failure.code).code, code: failure.code.rawValue)
+      journal.end(status: httpStatus(for: failure.code).code, failure)
       try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
     }
     throw failure

@@ -19,6 +19,7 @@ final class RequestJournal: Sendable {
     var host = ""
     var usage = Usage.zero
     var firstToken: Duration?
+    var attempts: [String] = []
     var isOver = false
   }
 
@@ -35,7 +36,7 @@ final class RequestJournal: Sendable {
     span = recorder.span("gateway \(endpoint.rawValue)", in: nil)
   }
 
-  deinit { end(status: Self.clientLeft, code: Failure.Code.cancelled.rawValue) }
+  deinit { end(status: Self.clientLeft, Failure(.cancelled, "nobody waited for the answer")) }
 
   var trace: TraceContext { span.context }
   var elapsed: Duration { started.duration(to: .now) }
@@ -64,8 +65,12 @@ final class RequestJournal: Sendable {
     }
   }
 
+  /// The hosts that were asked, and how each did.
+  func tried(_ attempts: [String]) { state.withLock { $0.attempts = attempts } }
+
   /// Only the first call counts.
-  func end(status: Int, code: String = "") {
+  /// - Parameter failure: why there is no answer, or no whole one.
+  func end(status: Int, _ failure: Failure? = nil) {
     let elapsed = elapsed
     let state = state.withLock { state -> State? in
       guard !state.isOver else { return nil }
@@ -77,12 +82,21 @@ final class RequestJournal: Sendable {
       RequestRecord(
         trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint.rawValue,
         model: state.model, pattern: state.pattern, stream: state.stream, status: status,
-        errorCode: code, host: state.host, usage: state.usage,
+        errorCode: failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
         firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
         totalMilliseconds: Int(elapsed.wholeMilliseconds)))
     span.set("status", String(status))
     span.set("pattern", state.pattern)
     if !state.host.isEmpty { span.set("host", state.host) }
+    if let failure {
+      // Names every host that failed, in its own words.
+      span.set("error", failure.code.rawValue)
+      if !failure.message.isEmpty { span.set("reason", failure.message) }
+    }
+    // Last: a span holds only so many facts.
+    for (index, attempt) in state.attempts.enumerated() {
+      span.set("attempt \(index + 1)", attempt)
+    }
     span.end(failed: status >= 400)
 
     let labels = [("endpoint", endpoint.rawValue), ("pattern", state.pattern)]
@@ -122,7 +136,8 @@ final class Admission: Sendable {
     }
     guard let now else {
       throw Failure(
-        .overloaded, "the gateway answers \(limit) requests already; try again in a moment",
+        .overloaded,
+        "the gateway answers \(counted(limit, "request")) already; try again in a moment",
         retryAfter: .seconds(1))
     }
     Gauge(label: "tutti_gateway_in_flight").record(now)

@@ -5,11 +5,19 @@ public struct ProbeOrder: Hashable, Sendable {
   public var id: UInt64
   public var host: HostID
   public var url: String
+  /// Nil: to be found out.
+  public var dialect: HostDialect?
+  /// Where the host's secret lies.
+  public var credential: String?
 
-  public init(id: UInt64, host: HostID, url: String) {
+  public init(
+    id: UInt64, host: HostID, url: String, dialect: HostDialect? = nil, credential: String? = nil
+  ) {
     self.id = id
     self.host = host
     self.url = url
+    self.dialect = dialect
+    self.credential = credential
   }
 }
 
@@ -18,11 +26,16 @@ public struct ProbeReport: Equatable, Sendable {
   public var models: [ModelOffer]
   public var slots: Int?
   public var version: String?
+  public var dialect: HostDialect
+  public var resume: ResumeWay
   public var roundTrip: Duration
 
   public init(
-    models: [ModelOffer], slots: Int? = nil, version: String? = nil, roundTrip: Duration
+    models: [ModelOffer], slots: Int? = nil, version: String? = nil,
+    dialect: HostDialect = .openai, resume: ResumeWay = .instruct, roundTrip: Duration
   ) {
+    self.dialect = dialect
+    self.resume = resume
     self.models = models
     self.slots = slots
     self.version = version
@@ -38,6 +51,10 @@ public enum ProbeResult: Equatable, Sendable {
   case failed(absent: Bool, reason: String)
 }
 
+extension ModelID {
+  fileprivate var isGatewaysOwn: Bool { name.hasPrefix(Self.ownPrefix) }
+}
+
 extension HostRegistry {
   /// Probes whose time has come, the most overdue first, as many as may be under way.
   public mutating func tick(now: Instant) -> [Directive] {
@@ -46,7 +63,9 @@ extension HostRegistry {
     let due = entries.values.filter { $0.due.map { $0 <= now } ?? false }
       .sorted { ($0.due!, $0.added) < ($1.due!, $1.added) }
     return due.prefix(room).map { entry in
-      let order = ProbeOrder(id: nextProbe(), host: entry.host.id, url: entry.host.url)
+      let order = ProbeOrder(
+        id: nextProbe(), host: entry.host.id, url: entry.host.url,
+        dialect: entry.configuredDialect, credential: entry.host.credential)
       entries[order.host]?.due = nil
       entries[order.host]?.probe = order.id
       probesUnderWay += 1
@@ -63,8 +82,9 @@ extension HostRegistry {
     endProbe(&entry)
     let before = entry.host
     switch result {
-    case .answered(let report) where report.models.isEmpty:
-      failed(&entry, absent: false, reason: "it answers but lists no model", now, &rng)
+    case .answered(let report) where report.models.allSatisfy(\.id.isGatewaysOwn):
+      let only = report.models.isEmpty ? "no model" : "only a gateway's own names, and no model"
+      failed(&entry, absent: false, reason: "it answers but lists \(only)", now, &rng)
     case .answered(let report):
       answered(&entry, report, now, &rng)
     case .failed(let absent, let reason):
@@ -88,10 +108,13 @@ extension HostRegistry {
     _ rng: inout some RandomNumberGenerator
   ) {
     entry.failures = 0
+    entry.heard = now
     entry.backOff = Self.firstBackOff
     entry.due = now.advanced(by: Self.jittered(Self.readyInterval, by: 0.1, &rng))
     entry.host.state = .ready
     entry.host.reason = ""
+    entry.host.dialect = entry.configuredDialect ?? report.dialect
+    entry.host.resume = entry.configuredResume ?? report.resume
     entry.host.slots = entry.configuredSlots ?? report.slots.map { min(max($0, 1), 65_536) }
     entry.host.version = report.version.map { String($0.prefix(100)) }
     entry.host.probeMilliseconds = Int(clamping: report.roundTrip.wholeMilliseconds)
@@ -101,7 +124,10 @@ extension HostRegistry {
     var seen: Set<ModelID> = []
     var bytes = 0
     var offers: [ModelOffer] = []
-    for offer in report.models where offers.count < limits.modelsPerHost {
+    // A host that is a gateway lists its patterns too. They are not models: a plan's task would
+    // become a plan there, and our own list would have them twice.
+    let models = report.models.filter { !$0.id.isGatewaysOwn }
+    for offer in models where offers.count < limits.modelsPerHost {
       let size = offer.id.name.utf8.count + 16
       guard (1...256).contains(offer.id.name.utf8.count), bytes + size <= room,
         seen.insert(offer.id).inserted
@@ -112,11 +138,14 @@ extension HostRegistry {
     entry.host.models = offers
     offerBytes += bytes - entry.offerBytes
     entry.offerBytes = bytes
-    let unused = Set(report.models.map(\.id)).count - offers.count
+    let unused = Set(models.map(\.id)).count - offers.count
     if unused > 0 {
       entry.host.reason =
         "\(unused) of its models are left out: a host may offer \(limits.modelsPerHost), with names "
         + "of at most 256 bytes, and all hosts together \(limits.offerBytes >> 10) KiB of names"
+    } else if models.count < report.models.count {
+      entry.host.reason =
+        "it is a gateway itself: its own names (\(ModelID.ownPrefix)…) are left out"
     }
   }
 

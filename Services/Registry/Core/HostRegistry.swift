@@ -21,7 +21,7 @@ public struct HostRegistry: Sendable {
     /// Something that matters to a sender has changed.
     case publish(HostTable)
     /// Keep what an admin said about the host.
-    case persist(Host)
+    case persist(HostRecord)
     case forget(HostID)
     /// A probe of this host has been answered or has failed: whoever waits for it may look.
     case settled(HostID)
@@ -32,6 +32,8 @@ public struct HostRegistry: Sendable {
     var host: Host
     /// What an admin said; the host's own report counts where this is nil.
     var configuredSlots: Int?
+    var configuredDialect: HostDialect?
+    var configuredResume: ResumeWay?
     let identity: String
     /// When it is probed next; nil while suspended or while a probe is under way.
     var due: Instant?
@@ -39,6 +41,8 @@ public struct HostRegistry: Sendable {
     var probe: UInt64?
     /// Failed probes since the last good one.
     var failures = 0
+    /// Its last answered probe.
+    var heard: Instant?
     var backOff: Duration = HostRegistry.firstBackOff
     var offerBytes = 0
     var added: Int
@@ -66,17 +70,19 @@ public struct HostRegistry: Sendable {
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
   ///   - restored: hosts as they were persisted, in their order; due at once.
-  public init(epoch: UInt64, restored: [Host] = [], limits: Limits = Limits(), now: Instant) {
+  public init(epoch: UInt64, restored: [HostRecord] = [], limits: Limits = Limits(), now: Instant) {
     self.epoch = epoch
     self.limits = limits
-    for host in restored.prefix(limits.hosts) {
+    for record in restored.prefix(limits.hosts) {
+      var host = record.host
       guard let address = try? HostAddress(host.url), entries[host.id] == nil else { continue }
-      var host = host
       host.models = []
       let suspended = host.state == .suspended
       host.state = suspended ? .suspended : .unknown
       host.reason = suspended ? Self.suspendedReason : ""
-      insert(host, identity: address.identity, due: suspended ? nil : now)
+      insert(
+        HostRecord(host, dialect: record.dialect, resume: record.resume),
+        identity: address.identity, due: suspended ? nil : now)
     }
   }
 
@@ -88,6 +94,11 @@ public struct HostRegistry: Sendable {
   }
 
   public func host(_ id: HostID) -> Host? { entries[id]?.host }
+
+  /// Every host, with the time since its last answered probe.
+  public func heard(now: Instant) -> [(host: HostID, age: Duration?)] {
+    entries.values.map { ($0.host.id, $0.heard?.duration(to: now)) }
+  }
 
   /// How many hosts are in each state, zero included.
   public var countByState: [HostState: Int] {
@@ -111,6 +122,7 @@ public struct HostRegistry: Sendable {
     let id = draft.id ?? address.defaultID
     try HostAddress.check(id: id.name)
     try Self.check(slots: draft.slots, price: draft.pricePerMillion)
+    if let credential = draft.credential { _ = try CredentialReference(credential) }
     if let twin = entries.values.first(where: { $0.identity == address.identity }) {
       throw Failure(.hostExists, "\(address.url) is already there as host \(twin.host.id).")
     }
@@ -122,11 +134,13 @@ public struct HostRegistry: Sendable {
       throw Failure(.overloaded, "There are \(limits.hosts) hosts already; remove one first.")
     }
     let host = Host(
-      id: id, url: address.url, tier: draft.tier, trust: draft.trust, slots: draft.slots,
-      pricePerMillion: draft.pricePerMillion)
-    insert(host, identity: address.identity, due: now)
+      id: id, url: address.url, dialect: draft.dialect ?? .openai,
+      resume: draft.resume ?? .instruct, credential: draft.credential, tier: draft.tier,
+      trust: draft.trust, slots: draft.slots, pricePerMillion: draft.pricePerMillion)
+    let record = HostRecord(host, dialect: draft.dialect, resume: draft.resume)
+    insert(record, identity: address.identity, due: now)
     revision += 1
-    return (host, [.persist(host), .publish(table)] + tick(now: now))
+    return (host, [.persist(record), .publish(table)] + tick(now: now))
   }
 
   /// - Throws: `hostNotFound`, `invalidRequest`.
@@ -135,7 +149,28 @@ public struct HostRegistry: Sendable {
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     var entry = try entry(id)
     try Self.check(slots: patch.slots, price: patch.pricePerMillion ?? 0)
-    let before = entry.host
+    if case .value(let credential) = patch.credential { _ = try CredentialReference(credential) }
+    let before = record(of: entry)
+    let shown = entry.host
+    switch patch.dialect {
+    case .unchanged: break
+    case .learned: entry.configuredDialect = nil
+    case .value(let dialect):
+      entry.configuredDialect = dialect
+      entry.host.dialect = dialect
+    }
+    switch patch.resume {
+    case .unchanged: break
+    case .learned: entry.configuredResume = nil
+    case .value(let way):
+      entry.configuredResume = way
+      entry.host.resume = way
+    }
+    switch patch.credential {
+    case .unchanged: break
+    case .learned: entry.host.credential = nil
+    case .value(let credential): entry.host.credential = credential
+    }
     if let tier = patch.tier { entry.host.tier = tier }
     if let trust = patch.trust { entry.host.trust = trust }
     if let price = patch.pricePerMillion { entry.host.pricePerMillion = price }
@@ -144,9 +179,11 @@ public struct HostRegistry: Sendable {
       entry.host.slots = slots
     }
     entries[id] = entry
-    guard entry.host != before else { return (before, []) }
+    let after = record(of: entry)
+    guard after != before else { return (shown, []) }
+    guard entry.host != shown else { return (shown, [.persist(after)]) }
     revision += 1
-    return (entry.host, [.persist(persisted(entry)), .publish(table)])
+    return (entry.host, [.persist(after), .publish(table)])
   }
 
   /// No request goes there until it is resumed. Suspending twice is fine.
@@ -161,7 +198,7 @@ public struct HostRegistry: Sendable {
     endProbe(&entry)
     entries[id] = entry
     revision += 1
-    return (entry.host, [.persist(persisted(entry)), .publish(table), .settled(id)])
+    return (entry.host, [.persist(record(of: entry)), .publish(table), .settled(id)])
   }
 
   /// Probed at once. Resuming one that is not suspended changes nothing.
@@ -178,7 +215,7 @@ public struct HostRegistry: Sendable {
     entries[id] = entry
     revision += 1
     return (
-      entry.host, [.persist(persisted(entry)), .publish(table)] + tick(now: now)
+      entry.host, [.persist(record(of: entry)), .publish(table)] + tick(now: now)
     )
   }
 
@@ -193,9 +230,10 @@ public struct HostRegistry: Sendable {
 
   // MARK: - Plumbing
 
-  private mutating func insert(_ host: Host, identity: String, due: Instant?) {
-    entries[host.id] = Entry(
-      host: host, configuredSlots: host.slots, identity: identity, due: due, added: nextPosition)
+  private mutating func insert(_ record: HostRecord, identity: String, due: Instant?) {
+    entries[record.host.id] = Entry(
+      host: record.host, configuredSlots: record.host.slots, configuredDialect: record.dialect,
+      configuredResume: record.resume, identity: identity, due: due, added: nextPosition)
     nextPosition += 1
   }
 
@@ -221,10 +259,10 @@ public struct HostRegistry: Sendable {
     }
   }
 
-  private func persisted(_ entry: Entry) -> Host {
+  private func record(of entry: Entry) -> HostRecord {
     var host = entry.host
     host.slots = entry.configuredSlots
-    return host
+    return HostRecord(host, dialect: entry.configuredDialect, resume: entry.configuredResume)
   }
 
   private static func check(slots: Int?, price: Int) throws(Failure) {
@@ -235,48 +273,6 @@ public struct HostRegistry: Sendable {
       throw Failure(
         .invalidRequest, "price_per_million is a whole number from 0 to 1,000,000,000.")
     }
-  }
-}
-
-/// What an admin says about a new host.
-public struct HostDraft: Equatable, Sendable {
-  public var url: String
-  /// Nil: made from the host and port of the URL.
-  public var id: HostID?
-  public var tier: HostTier
-  public var trust: DataPolicy
-  /// Nil: as the host reports.
-  public var slots: Int?
-  /// Credits for a million tokens; 0 is free.
-  public var pricePerMillion: Int
-
-  public init(
-    url: String, id: HostID? = nil, tier: HostTier = .community, trust: DataPolicy = .any,
-    slots: Int? = nil, pricePerMillion: Int = 0
-  ) {
-    self.url = url
-    self.id = id
-    self.tier = tier
-    self.trust = trust
-    self.slots = slots
-    self.pricePerMillion = pricePerMillion
-  }
-}
-
-/// What an admin changes; nil leaves it.
-public struct HostPatch: Equatable, Sendable {
-  public var tier: HostTier?
-  public var trust: DataPolicy?
-  public var slots: Int?
-  public var pricePerMillion: Int?
-
-  public init(
-    tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Int? = nil, pricePerMillion: Int? = nil
-  ) {
-    self.tier = tier
-    self.trust = trust
-    self.slots = slots
-    self.pricePerMillion = pricePerMillion
   }
 }
 

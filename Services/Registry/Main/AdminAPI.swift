@@ -20,21 +20,21 @@ struct AdminAPI: Sendable {
     route(router, .post, "/admin/v1/hosts") { request, _ in try await addHost(request) }
     route(router, .get, "/admin/v1/hosts/:id") { _, id in
       guard let host = shell.host(id) else { throw AdminFailure(notFound: id) }
-      return json(HostJSON(host))
+      return json(described(host))
     }
     route(router, .patch, "/admin/v1/hosts/:id") { request, id in
       let patch = try await HostFields(request).patch()
       return json(
-        HostJSON(
+        described(
           try await shell.change { hosts, _ throws(Failure) in try hosts.patch(id, patch) }))
     }
     route(router, .post, "/admin/v1/hosts/:id/suspend") { _, id in
-      json(HostJSON(try await shell.change { hosts, _ throws(Failure) in try hosts.suspend(id) }))
+      json(described(try await shell.change { hosts, _ throws(Failure) in try hosts.suspend(id) }))
     }
     route(router, .post, "/admin/v1/hosts/:id/resume") { request, id in
       let wait = try wait(request)
       return json(
-        HostJSON(
+        described(
           try await shell.change(waiting: wait) { hosts, now throws(Failure) in
             try hosts.resume(id, now: now)
           }))
@@ -53,13 +53,17 @@ struct AdminAPI: Sendable {
 
   // MARK: - Handlers
 
+  private func described(_ host: ClusterModel.Host) -> HostJSON {
+    HostJSON(host, load: shell.load(of: host.id))
+  }
+
   private func listHosts(_ request: Request) throws -> Response {
     let limit = try number(request, "limit", in: Self.pages, or: 100)
     let after = request.uri.queryParameters["after"].map(String.init)
     let hosts = shell.hostTable.hosts.sorted { $0.id < $1.id }
       .filter { host in after.map { host.id.name > $0 } ?? true }
     return json(
-      Page(data: hosts.prefix(limit).map { HostJSON($0) }, hasMore: hosts.count > limit))
+      Page(data: hosts.prefix(limit).map(described), hasMore: hosts.count > limit))
   }
 
   private func addHost(_ request: Request) async throws -> Response {
@@ -69,7 +73,7 @@ struct AdminAPI: Sendable {
       let host = try await shell.change(waiting: wait) { hosts, now throws(Failure) in
         try hosts.add(draft, now: now)
       }
-      return json(HostJSON(host), .created)
+      return json(described(host), .created)
     } catch {
       // Everything else in the draft has been checked already.
       throw AdminFailure(error, param: error.code == .invalidRequest ? draft.faulty : nil)

@@ -17,12 +17,47 @@ struct HostJSON: Encodable {
     }
   }
 
-  private let host: ClusterModel.Host
+  /// What the processes reported of their traffic.
+  struct Load: Encodable {
+    var inFlight: Int
+    var firstTokenP50: Int64?
+    var firstTokenP95: Int64?
+    var tokensPerSecond: Double?
+    var errorRate: Double
+    /// Of one process each: it lets nobody through.
+    var openBreakers: Int
 
-  init(_ host: ClusterModel.Host) { self.host = host }
+    init(_ load: HostLoad) {
+      inFlight = load.inFlight
+      firstTokenP50 = load.firstTokenP50?.wholeMilliseconds
+      firstTokenP95 = load.firstTokenP95?.wholeMilliseconds
+      tokensPerSecond = load.tokensPerSecond.map { ($0 * 10).rounded() / 10 }
+      errorRate = (load.errorRate * 1_000).rounded() / 1_000
+      openBreakers = load.openBreakers
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case inFlight = "in_flight"
+      case firstTokenP50 = "first_token_p50_ms"
+      case firstTokenP95 = "first_token_p95_ms"
+      case tokensPerSecond = "tokens_per_second"
+      case errorRate = "error_rate"
+      case openBreakers = "open_breakers"
+    }
+  }
+
+  private let host: ClusterModel.Host
+  private let load: Load?
+
+  /// - Parameter load: nil: nobody has reported any yet.
+  init(_ host: ClusterModel.Host, load: HostLoad?) {
+    self.host = host
+    self.load = load.map { Load($0) }
+  }
 
   enum CodingKeys: String, CodingKey {
-    case object, id, url, dialect, tier, trust, state, reason, models, slots, version
+    case object, id, url, dialect, resume, credential, tier, trust, state, reason, models, slots,
+      version, load
     case probeMilliseconds = "probe_ms"
     case pricePerMillion = "price_per_million"
   }
@@ -33,6 +68,9 @@ struct HostJSON: Encodable {
     try members.encode(host.id, forKey: .id)
     try members.encode(host.url, forKey: .url)
     try members.encode(host.dialect, forKey: .dialect)
+    try members.encode(host.resume, forKey: .resume)
+    // Where the secret lies, never the secret.
+    try members.encode(host.credential, forKey: .credential)
     try members.encode(host.tier, forKey: .tier)
     try members.encode(host.trust, forKey: .trust)
     try members.encode(host.state, forKey: .state)
@@ -44,6 +82,7 @@ struct HostJSON: Encodable {
     try members.encode(host.version, forKey: .version)
     try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)
     try members.encode(host.pricePerMillion, forKey: .pricePerMillion)
+    try members.encode(load, forKey: .load)
   }
 }
 
@@ -110,20 +149,25 @@ struct HostFields {
   }
 
   func draft() throws -> HostDraft {
-    try allow(["url", "id", "tier", "trust", "slots", "price_per_million"])
+    try allow([
+      "url", "id", "dialect", "resume", "credential", "tier", "trust", "slots",
+      "price_per_million",
+    ])
     guard let url = try text("url") else {
       throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
     }
     return HostDraft(
-      url: url, id: try text("id").map { HostID($0) },
+      url: url, id: try text("id").map { HostID($0) }, dialect: try chosen("dialect").said,
+      resume: try chosen("resume").said, credential: try credential().said,
       tier: try choice("tier") ?? .community, trust: try choice("trust") ?? .any,
       slots: try integer("slots", in: 1...65_536),
       pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000) ?? 0)
   }
 
   func patch() throws -> HostPatch {
-    try allow(["tier", "trust", "slots", "price_per_million"])
+    try allow(["dialect", "resume", "credential", "tier", "trust", "slots", "price_per_million"])
     return HostPatch(
+      dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
       tier: try choice("tier"), trust: try choice("trust"),
       slots: try integer("slots", in: 1...65_536),
       pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000))
@@ -160,6 +204,36 @@ struct HostFields {
     }
   }
 
+  /// One of the choices, or `auto`, which leaves it to the host's own answers.
+  private func chosen<Choice: RawRepresentable & CaseIterable & Equatable & Sendable>(
+    _ name: String
+  ) throws -> HostPatch.Change<Choice> where Choice.RawValue == String {
+    switch members[name] {
+    case nil, .null: return .unchanged
+    case .text("auto"): return .learned
+    case .text(let text):
+      if let choice = Choice(rawValue: text) { return .value(choice) }
+    default: break
+    }
+    throw wrong(
+      name, "one of auto, " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
+  }
+
+  /// Unlike elsewhere, `null` says something: no credential.
+  private func credential() throws -> HostPatch.Change<String> {
+    switch members["credential"] {
+    case nil: return .unchanged
+    case .null: return .learned
+    case .text(let text):
+      do throws(Failure) {
+        return .value(try CredentialReference(text).description)
+      } catch {
+        throw AdminFailure(error, param: "credential")
+      }
+    default: throw wrong("credential", "a string like env:NAME or file:/path, or null")
+    }
+  }
+
   private func choice<Choice: RawRepresentable & CaseIterable>(
     _ name: String
   ) throws -> Choice? where Choice.RawValue == String {
@@ -170,6 +244,12 @@ struct HostFields {
     default: break
     }
     throw wrong(name, "one of " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
+  }
+}
+
+extension HostPatch.Change {
+  fileprivate var said: Value? {
+    if case .value(let value) = self { value } else { nil }
   }
 }
 

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import ClusterModel
 import Foundation
+import Inference
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -20,6 +21,8 @@ final class HostProber: Sendable {
   private static let maximumDetails = 1_000
 
   private struct Details {
+    var dialect: HostDialect?
+    var backend: Backend
     var slots: Int?
     var version: String?
     var contextTokens: Int?
@@ -27,9 +30,13 @@ final class HostProber: Sendable {
   }
 
   private let client: HTTPClient
+  private let credentials: Credentials
   private let details = Mutex<[HostID: Details]>([:])
 
-  init(client: HTTPClient) { self.client = client }
+  init(client: HTTPClient, credentials: Credentials = Credentials()) {
+    self.client = client
+    self.credentials = credentials
+  }
 
   static var clientConfiguration: HTTPClient.Configuration {
     var configuration = HTTPClient.Configuration(
@@ -46,43 +53,99 @@ final class HostProber: Sendable {
   func shutdown() async { try? await client.shutdown() }
 
   func probe(_ order: ProbeOrder) async -> ProbeResult {
+    let secret: String?
+    do throws(Failure) {
+      secret = try credentials.secret(
+        for: ClusterModel.Host(id: order.host, url: order.url, credential: order.credential))
+    } catch {
+      return .failed(absent: true, reason: error.message)
+    }
     let began = ContinuousClock.now
     do {
-      let listing = try await get(order.url + "/v1/models", as: ModelListing.self)
+      let listing = try await listing(of: order, secret)
       let roundTrip = began.duration(to: .now)
-      let facts = await facts(of: order, family: listing.family)
+      let facts = await facts(of: order, listing, secret)
       return .answered(
         ProbeReport(
-          models: listing.entries.map { $0.offer(contextTokens: facts.contextTokens) },
-          slots: facts.slots, version: facts.version, roundTrip: roundTrip))
+          models: listing.models.offers(contextTokens: facts.contextTokens),
+          slots: facts.slots, version: facts.version, dialect: facts.backend.dialect,
+          resume: facts.backend.resume, roundTrip: roundTrip))
     } catch {
       details.withLock { $0[order.host] = nil }
-      return Self.judged(error)
+      return Self.judged(error, path: order.dialect == .ollama ? "/api/tags" : "/v1/models")
     }
   }
 
-  // MARK: - Slots and version, where the server tells
+  /// What a host offers, and what its answer gave away about the server.
+  private struct Listing {
+    var models: ModelListing
+    var backend: Backend
+  }
 
-  private func facts(of order: ProbeOrder, family: ModelListing.Family) async -> Details {
+  private func listing(of order: ProbeOrder, _ secret: String?) async throws -> Listing {
+    switch order.dialect {
+    case .ollama:
+      let (tags, _) = try await get(order.url + "/api/tags", secret, as: OllamaTags.self)
+      return Listing(models: tags.listing, backend: .ollama)
+    case .anthropic: return try await anthropicListing(of: order, secret)
+    case .openai, nil:
+      do {
+        let (models, server) = try await get(
+          order.url + "/v1/models", secret, as: ModelListing.self)
+        return Listing(models: models, backend: models.backend(server: server))
+      } catch let error as NotOK where order.dialect == nil && error.isAnthropic {
+        return try await anthropicListing(of: order, secret)
+      }
+    }
+  }
+
+  private func anthropicListing(
+    of order: ProbeOrder, _ secret: String?
+  ) async throws -> Listing {
+    let (models, _) = try await get(
+      order.url + "/v1/models?limit=1000", secret, anthropic: true, as: ModelListing.self)
+    return Listing(models: models, backend: .anthropic)
+  }
+
+  // MARK: - Slots, version and way of going on, where the server tells
+
+  private func facts(
+    of order: ProbeOrder, _ listing: Listing, _ secret: String?
+  ) async -> Details {
     if let known = details.withLock({ $0[order.host] }),
-      known.asked.duration(to: .now) < Self.detailsLast
+      known.asked.duration(to: .now) < Self.detailsLast, known.dialect == order.dialect
     {
       return known
     }
-    var facts = Details(asked: .now)
-    switch family {
+    var facts = Details(dialect: order.dialect, backend: listing.backend, asked: .now)
+    // Only Ollama names its version there; its models do not always say whose they are.
+    if facts.backend == .ollama || facts.backend == .other,
+      let (answer, _) = try? await get(
+        order.url + "/api/version", secret, as: ServerVersion.self),
+      let version = answer.version
+    {
+      if facts.backend == .other, order.dialect == nil,
+        (try? await get(order.url + "/api/tags", secret, as: OllamaTags.self)) != nil
+      {
+        facts.backend = .ollama
+      }
+      if facts.backend == .ollama { facts.version = "Ollama \(version)" }
+    }
+    switch facts.backend {
     case .llamaCpp:
-      if let props = try? await get(order.url + "/props", as: LlamaProps.self) {
+      if let (props, _) = try? await get(order.url + "/props", secret, as: LlamaProps.self) {
         facts.slots = props.totalSlots
         facts.version = props.buildInfo.map { "llama.cpp \($0)" }
         facts.contextTokens = props.contextTokens
       }
     case .vLLM:
-      if let answer = try? await get(order.url + "/version", as: ServerVersion.self) {
+      if let (answer, _) = try? await get(
+        order.url + "/version", secret, as: ServerVersion.self)
+      {
         facts.version = answer.version.map { "vLLM \($0)" }
       }
-    case .other:
-      break
+    case .lmStudio, .llamaFarm, .anthropic: facts.version = facts.backend.name
+    case .ollama, .other: break
     }
     details.withLock { known in
       if known.count >= Self.maximumDetails { known.removeAll() }
@@ -95,40 +158,61 @@ final class HostProber: Sendable {
 
   private struct NotOK: Error {
     let status: UInt
+    /// The error is of the shape that only Anthropic's API gives.
+    var isAnthropic = false
   }
 
   private struct NotModels: Error {}
 
-  private func get<Answer: Decodable>(_ url: String, as: Answer.Type) async throws -> Answer {
+  /// - Returns: the answer, and what the server calls itself.
+  private func get<Answer: Decodable>(
+    _ url: String, _ secret: String?, anthropic: Bool = false, as: Answer.Type
+  ) async throws -> (Answer, server: String) {
     var request = HTTPClientRequest(url: url)
     request.headers.add(name: "accept", value: "application/json")
     request.headers.add(name: "user-agent", value: "tutti-registry/\(Version.current)")
+    if anthropic { request.headers.add(name: "anthropic-version", value: "2023-06-01") }
+    if let secret {
+      request.headers.add(
+        name: anthropic ? "x-api-key" : "authorization",
+        value: anthropic ? secret : "Bearer \(secret)")
+    }
     let nanoseconds = Self.deadline.wholeMilliseconds * 1_000_000
     let response = try await client.execute(
       request, deadline: .now() + .nanoseconds(nanoseconds))
     // Reading also an error's body leaves the connection usable.
     let body = try await response.body.collect(upTo: Self.maximumBytes)
-    guard response.status == .ok else { throw NotOK(status: response.status.code) }
+    let data = Data(body.readableBytesView)
+    guard response.status == .ok else {
+      let error = try? JSONDecoder().decode(AnthropicError.self, from: data)
+      throw NotOK(status: response.status.code, isAnthropic: error?.type == "error")
+    }
     do {
-      return try JSONDecoder().decode(Answer.self, from: Data(body.readableBytesView))
+      return (
+        try JSONDecoder().decode(Answer.self, from: data),
+        response.headers.first(name: "server") ?? ""
+      )
     } catch {
       throw NotModels()
     }
   }
 
-  private static func judged(_ error: any Error) -> ProbeResult {
+  private static func judged(_ error: any Error, path: String) -> ProbeResult {
     switch error {
     case let error as NotOK where error.status == 503:
-      .failed(absent: false, reason: "GET /v1/models gives 503: it is loading or overloaded")
+      .failed(absent: false, reason: "GET \(path) gives 503: it is loading or overloaded")
     case let error as NotOK where error.status == 401 || error.status == 403:
-      .failed(absent: true, reason: "GET /v1/models gives \(error.status): it wants credentials")
+      .failed(
+        absent: true,
+        reason: "GET \(path) gives \(error.status): it wants another credential; name one with "
+          + "`tutti hosts add --credential`")
     case let error as NotOK:
       .failed(
-        absent: true, reason: "GET /v1/models gives \(error.status): is it OpenAI-compatible?")
+        absent: true, reason: "GET \(path) gives \(error.status): is it a model server?")
     case is NotModels:
-      .failed(absent: true, reason: "GET /v1/models gives no list of models")
+      .failed(absent: true, reason: "GET \(path) gives no list of models")
     case is NIOTooManyBytesError:
-      .failed(absent: true, reason: "GET /v1/models gives more than \(maximumBytes) bytes")
+      .failed(absent: true, reason: "GET \(path) gives more than \(maximumBytes) bytes")
     case let error as HTTPClientError where [.deadlineExceeded, .readTimeout].contains(error):
       .failed(absent: false, reason: "no answer within \(deadline.components.seconds) s")
     case let error as HTTPClientError where error == .connectTimeout:
@@ -145,62 +229,4 @@ final class HostProber: Sendable {
         reason: "the connection failed (\(String(describing: error).prefix(120)))")
     }
   }
-}
-
-/// `GET /v1/models`, and what it gives away about the server.
-struct ModelListing: Decodable {
-  enum Family { case llamaCpp, vLLM, other }
-
-  struct Entry: Decodable {
-    var id: String
-    var ownedBy: String?
-    /// vLLM.
-    var maxModelLen: Int?
-
-    enum CodingKeys: String, CodingKey {
-      case id
-      case ownedBy = "owned_by"
-      case maxModelLen = "max_model_len"
-    }
-
-    func offer(contextTokens: Int?) -> ModelOffer {
-      let tokens = maxModelLen ?? contextTokens
-      return ModelOffer(id: ModelID(id), contextTokens: tokens.flatMap { $0 > 0 ? $0 : nil })
-    }
-  }
-
-  var entries: [Entry]
-
-  enum CodingKeys: String, CodingKey { case entries = "data" }
-
-  var family: Family {
-    switch entries.first?.ownedBy {
-    case "llamacpp": .llamaCpp
-    case "vllm": .vLLM
-    default: .other
-    }
-  }
-}
-
-/// llama.cpp's `GET /props`.
-struct LlamaProps: Decodable {
-  struct Generation: Decodable {
-    var contextTokens: Int?
-    enum CodingKeys: String, CodingKey { case contextTokens = "n_ctx" }
-  }
-
-  var totalSlots: Int?
-  var buildInfo: String?
-  var generation: Generation?
-  var contextTokens: Int? { generation?.contextTokens }
-
-  enum CodingKeys: String, CodingKey {
-    case totalSlots = "total_slots"
-    case buildInfo = "build_info"
-    case generation = "default_generation_settings"
-  }
-}
-
-struct ServerVersion: Decodable {
-  var version: String?
 }

@@ -39,6 +39,9 @@ let adminOpenAPI = #"""
                 "description": "http(s)://HOST[:PORT][/PATH]; a trailing /v1 is dropped"},
               "id": {"type": "string", "pattern": "^[A-Za-z0-9.:_-]{1,128}$",
                 "description": "Default: made from the URL's host and port"},
+              "dialect": {"$ref": "#/components/schemas/Dialect"},
+              "resume": {"$ref": "#/components/schemas/Resume"},
+              "credential": {"$ref": "#/components/schemas/Credential"},
               "tier": {"$ref": "#/components/schemas/Tier"},
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
@@ -69,6 +72,9 @@ let adminOpenAPI = #"""
           "requestBody": {"required": true, "content": {"application/json": {"schema": {
             "type": "object", "additionalProperties": false,
             "properties": {
+              "dialect": {"$ref": "#/components/schemas/Dialect"},
+              "resume": {"$ref": "#/components/schemas/Resume"},
+              "credential": {"$ref": "#/components/schemas/Credential"},
               "tier": {"$ref": "#/components/schemas/Tier"},
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
@@ -158,17 +164,30 @@ let adminOpenAPI = #"""
           "schema": {"$ref": "#/components/schemas/Error"}}}}
       },
       "schemas": {
+        "Dialect": {"type": ["string", "null"],
+          "enum": ["auto", "openai", "anthropic", "ollama", null], "default": "auto",
+          "description": "How the host is spoken to; auto: learned from its answers"},
+        "Resume": {"type": ["string", "null"],
+          "enum": ["auto", "continue_final_message", "trailing_assistant", "instruct", null],
+          "default": "auto",
+          "description": "How it is asked to go on with an answer that another host began"},
+        "Credential": {"type": ["string", "null"], "maxLength": 1024,
+          "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$",
+          "description": "Where the host's secret lies, for every process that asks it; null: none"},
         "Tier": {"type": ["string", "null"], "enum": ["community", "fallback", null]},
         "Trust": {"type": ["string", "null"], "enum": ["any", "trusted", "local", null]},
         "Host": {
           "type": "object",
-          "required": ["object", "id", "url", "dialect", "tier", "trust", "state", "reason",
-            "models", "slots", "version", "probe_ms", "price_per_million"],
+          "required": ["object", "id", "url", "dialect", "resume", "credential", "tier", "trust",
+            "state", "reason", "models", "slots", "version", "probe_ms", "price_per_million",
+            "load"],
           "properties": {
             "object": {"const": "host"},
             "id": {"type": "string"},
             "url": {"type": "string"},
-            "dialect": {"enum": ["openai"]},
+            "dialect": {"enum": ["openai", "anthropic", "ollama"]},
+            "resume": {"enum": ["continue_final_message", "trailing_assistant", "instruct"]},
+            "credential": {"type": ["string", "null"]},
             "tier": {"enum": ["community", "fallback"]},
             "trust": {"enum": ["any", "trusted", "local"]},
             "state": {"enum": ["unknown", "ready", "unreachable", "suspended"]},
@@ -179,7 +198,19 @@ let adminOpenAPI = #"""
             "slots": {"type": ["integer", "null"]},
             "version": {"type": ["string", "null"]},
             "probe_ms": {"type": ["integer", "null"]},
-            "price_per_million": {"type": "integer"}}
+            "price_per_million": {"type": "integer"},
+            "load": {
+              "type": ["object", "null"],
+              "description": "The traffic of all processes as they report it; null: none has yet",
+              "required": ["in_flight", "error_rate", "open_breakers"],
+              "properties": {
+                "in_flight": {"type": "integer"},
+                "first_token_p50_ms": {"type": "integer"},
+                "first_token_p95_ms": {"type": "integer"},
+                "tokens_per_second": {"type": "number"},
+                "error_rate": {"type": "number", "description": "0 to 1, fading"},
+                "open_breakers": {"type": "integer",
+                  "description": "Processes that let no request through to it for a while"}}}}
         },
         "Peer": {
           "type": "object",

@@ -11,7 +11,7 @@ func buildRegistry(
   let token = try AdminToken(
     configured: configuration.adminToken, dataDirectory: context.common.dataDirectory)
   let store: HostStore
-  let restored: [Host]
+  let restored: [HostRecord]
   do throws(Failure) {
     store = try HostStore(path: context.common.dataDirectory + "/registry.sqlite")
     restored = try await store.hosts()

@@ -11,7 +11,7 @@ struct RegistryConfiguration: ServiceConfiguration {
       help: "Where the admin API is served: PORT or HOST:PORT."),
     Setting(
       "registry.hosts", .list(of: .url, atMost: 1_000),
-      help: "URLs of OpenAI-compatible hosts to add at the start, when they are not known yet."),
+      help: "URLs of hosts to add at the start, when they are not known yet."),
     Setting(
       "registry.admin_token", .text,
       help: "Bearer token of the admin API. Without it, the one in "

@@ -11,12 +11,13 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// Runs the two machines of RegistryCore: feeds them hellos, admin's wishes, probes' answers and
-/// the time, and does what they say.
+/// Runs the machines of RegistryCore: feeds them hellos, load reports, admin's wishes, probes' answers
+/// and the time, and does what they say.
 final class RegistryShell: Service {
   private struct State {
     var leases: PeerLeases
     var hosts: HostRegistry
+    var loads: LoadBook
     var rng = SystemRandomNumberGenerator()
     /// Who waits for a host's next probe.
     var waiters: [HostID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
@@ -26,7 +27,7 @@ final class RegistryShell: Service {
   /// One change of what is on disk; `done` hears when it is durable, or why it is not.
   private struct Write: Sendable {
     enum Change: Sendable {
-      case save(Host)
+      case save(HostRecord)
       case remove(HostID)
     }
     var change: Change
@@ -35,6 +36,8 @@ final class RegistryShell: Service {
 
   /// Leases and probes are due to the tenth of a second; ten looks a second cost nothing.
   private static let tick: Duration = .milliseconds(100)
+  /// A report is in the merged table within this time and the table's own interval.
+  private static let mergeTick: Duration = .milliseconds(50)
   /// A subscriber that missed a publication catches up within this time.
   private static let refresh: Duration = .seconds(2)
 
@@ -49,7 +52,7 @@ final class RegistryShell: Service {
   private let writes = AsyncStream.makeStream(of: Write.self)
   private let instruments = RegistryInstruments()
 
-  init(context: ServiceContext, store: HostStore, restored: [Host], prober: HostProber) {
+  init(context: ServiceContext, store: HostStore, restored: [HostRecord], prober: HostProber) {
     self.context = context
     self.store = store
     self.prober = prober
@@ -58,7 +61,8 @@ final class RegistryShell: Service {
     state = Mutex(
       State(
         leases: PeerLeases(epoch: epoch, own: own),
-        hosts: HostRegistry(epoch: epoch, restored: restored, now: .zero)))
+        hosts: HostRegistry(epoch: epoch, restored: restored, now: .zero),
+        loads: LoadBook(epoch: epoch)))
   }
 
   private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
@@ -78,6 +82,10 @@ final class RegistryShell: Service {
       default:
         throw Failure(.unhandled, "The registry answers hello, goodbye and host table requests.")
       }
+    }
+    context.bus.onCast { [self] body, peer in
+      guard case .loadReport(let report) = body else { return }
+      state.withLock { $0.loads.report(report, from: peer, now: now) }
     }
     // What the bus finds dead leaves the table at once instead of when its lease ends.
     context.bus.onPeerLost { [self] peer in _ = goodbye(peer) }
@@ -107,6 +115,7 @@ final class RegistryShell: Service {
   }
 
   private func publish(_ table: PeerTable) {
+    state.withLock { $0.loads.keep(table.peers) }
     context.bus.adopt(table)
     context.bus.publish(.peerTable(table))
     instruments.peers.record(table.peers.count)
@@ -122,6 +131,10 @@ final class RegistryShell: Service {
 
   var peerTable: PeerTable { state.withLock { $0.leases.table } }
   var hostTable: HostTable { state.withLock { $0.hosts.table } }
+  /// As it was last merged; nil: not yet.
+  func load(of id: HostID) -> HostLoad? {
+    context.hosts.load?.table.hosts.first { $0.host == id }
+  }
   func host(_ id: HostID) -> Host? { state.withLock { $0.hosts.host(id) } }
 
   typealias Change = (inout HostRegistry, Instant) throws(Failure) -> (
@@ -177,7 +190,7 @@ final class RegistryShell: Service {
       }
       do throws(Failure) {
         let directives = try outcome.get()
-        for case .persist(let host) in directives { try await store.save(host) }
+        for case .persist(let record) in directives { try await store.save(record) }
         // Nobody listens yet: the tables go out when `run` begins.
         for case .probe(let order) in directives { probes.continuation.yield(order) }
       } catch {
@@ -213,7 +226,7 @@ final class RegistryShell: Service {
     directives.compactMap { directive in
       let change: Write.Change
       switch directive {
-      case .persist(let host): change = .save(host)
+      case .persist(let record): change = .save(record)
       case .forget(let id): change = .remove(id)
       case .probe, .publish, .settled: return nil
       }
@@ -261,6 +274,7 @@ final class RegistryShell: Service {
     await cancelWhenGracefulShutdown { [self] in
       await withDiscardingTaskGroup { group in
         group.addTask { await self.tickAndRefresh() }
+        group.addTask { await self.mergeLoads() }
         group.addTask { await self.write() }
         // The machine lets no more than `probesAtOnce` be under way.
         for await order in probes.stream {
@@ -292,6 +306,18 @@ final class RegistryShell: Service {
     }
   }
 
+  private func mergeLoads() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: Self.mergeTick)
+      let table = state.withLock { state in
+        state.loads.due(heard: state.hosts.heard(now: now), now: now)
+      }
+      guard let table else { continue }
+      context.hosts.apply(.loadTable(table))
+      context.bus.publish(.loadTable(table))
+    }
+  }
+
   private func carryOut(_ order: ProbeOrder) async {
     let result = await prober.probe(order)
     instruments.record(result)
@@ -313,7 +339,7 @@ final class RegistryShell: Service {
     for await write in writes.stream {
       do throws(Failure) {
         switch write.change {
-        case .save(let host): try await store.save(host)
+        case .save(let record): try await store.save(record)
         case .remove(let id): try await store.remove(id)
         }
         write.done.yield(nil)

@@ -6,16 +6,22 @@ import Foundation
 struct FaultyHostProcess: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tutti-faulty-host",
-    abstract: "An OpenAI-compatible backend that answers the same every time and fails on demand.",
+    abstract: "A backend that answers the same every time and fails on demand.",
     discussion: """
+      It speaks the APIs of OpenAI (/v1/chat/completions), Anthropic (/v1/messages) and Ollama
+      (/api/chat), and goes on after a trailing assistant message where that API does.
+
       It listens on 127.0.0.1 and prints its URL as the first line. Delays are milliseconds, or a
       distribution: lognormal:MEDIAN:SIGMA, pareto:MINIMUM:ALPHA.
 
       Faults can be switched while it runs:
         curl -X PUT http://127.0.0.1:PORT/faults -d '{"stall_at_token":3}'
         curl -X PUT http://127.0.0.1:PORT/faults -d '{}'            (works again)
+        curl -X PUT http://127.0.0.1:PORT/faults \\
+          -d '{"random":["drop","stall","busy"],"probability":0.2}'
       and what it saw is told by:
         curl http://127.0.0.1:PORT/counts
+        curl http://127.0.0.1:PORT/records                          (request by request)
 
       Faults: \(FaultyHostFaults.names.sorted().joined(separator: ", "))
       """)
@@ -29,11 +35,21 @@ struct FaultyHostProcess: AsyncParsableCommand {
   @Option(help: "The text it answers with.")
   var answer = "The quick brown fox jumps over the lazy dog."
 
+  @Option(
+    help: "A JSON file of answers: {\"MARKER OR MODEL\": \"text\", …}. Instead of --answer.")
+  var corpus: String?
+
+  @Option(help: "What it makes of a trailing assistant message: trailing, flag or none.")
+  var prefill = FaultyHostPrefill.trailing.rawValue
+
   @Flag(help: "Answer with the body of the request instead.")
   var echo = false
 
   @Option(help: "Cut the answer into pieces of that many characters instead of words.")
   var tokenCharacters: Int?
+
+  @Option(help: "Cut the answer by seed into pieces of one to that many code points.")
+  var tokenLongest: Int?
 
   @Option(help: "Delay before the first token, in milliseconds or as a distribution.")
   var firstTokenMs = Delay(.none)
@@ -51,6 +67,9 @@ struct FaultyHostProcess: AsyncParsableCommand {
     guard (0...65_535).contains(port) else {
       throw ValidationError("--port \(port) is not a port (0–65535)")
     }
+    guard FaultyHostPrefill(rawValue: prefill) != nil else {
+      throw ValidationError("--prefill \(prefill) is none of trailing, flag and none")
+    }
     _ = try parsedFaults()
   }
 
@@ -64,11 +83,22 @@ struct FaultyHostProcess: AsyncParsableCommand {
     }
   }
 
+  private func chosenAnswer() throws -> FaultyHostConfiguration.Answer {
+    guard let corpus else { return echo ? .echo : .text(answer) }
+    let data = try Data(contentsOf: URL(fileURLWithPath: corpus))
+    guard let texts = try? JSONDecoder().decode([String: String].self, from: data) else {
+      throw ValidationError("--corpus \(corpus) is not a JSON object of texts")
+    }
+    return .corpus(FaultyHostCorpus(texts.mapValues { FaultyHostReply($0) }))
+  }
+
   func run() async throws {
     let host = FaultyHost(
       FaultyHostConfiguration(
-        models: model.isEmpty ? ["faulty-model"] : model, answer: echo ? .echo : .text(answer),
-        tokens: tokenCharacters.map { .characters($0) } ?? .words,
+        models: model.isEmpty ? ["faulty-model"] : model, answer: try chosenAnswer(),
+        tokens: tokenLongest.map { .seeded(seed, longest: $0) }
+          ?? tokenCharacters.map { .characters($0) } ?? .words,
+        prefill: FaultyHostPrefill(rawValue: prefill) ?? .trailing,
         firstToken: firstTokenMs.distribution, interToken: interTokenMs.distribution, seed: seed,
         faults: try parsedFaults(), port: port))
     try await host.start()

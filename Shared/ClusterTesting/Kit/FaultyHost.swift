@@ -6,16 +6,26 @@ import NIOPosix
 import Synchronization
 
 public struct FaultyHostConfiguration: Sendable {
-  public enum Answer: Hashable, Sendable {
+  public enum Answer: Sendable {
     case text(String)
     /// The text of the answer is the body of the request, so that a test can compare its bytes.
     case echo
+    /// Answers by heart, taken up where another host broke off.
+    case corpus(FaultyHostCorpus)
+    /// Whatever the test says.
+    case writer(@Sendable (FaultyHostQuestion) -> FaultyHostReply)
   }
 
   /// Model ids that it offers; it answers requests for any other as well.
   public var models: [String]
   public var answer: Answer
   public var tokens: FaultyHostTokens
+  /// The only API it has; nil: all of them, which no real server does.
+  public var dialect: FaultyHostDialect?
+  /// Whoever does not send it is refused with 401; nil: everybody is served.
+  public var secret: String?
+  /// What it makes of a trailing assistant message in the OpenAI dialect.
+  public var prefill: FaultyHostPrefill
   public var firstToken: DelayDistribution
   public var interToken: DelayDistribution
   public var seed: UInt64
@@ -26,13 +36,18 @@ public struct FaultyHostConfiguration: Sendable {
   public init(
     models: [String] = ["faulty-model"],
     answer: Answer = .text("The quick brown fox jumps over the lazy dog."),
-    tokens: FaultyHostTokens = .words, firstToken: DelayDistribution = .none,
-    interToken: DelayDistribution = .none, seed: UInt64 = 1, faults: FaultyHostFaults = .none,
+    tokens: FaultyHostTokens = .words, dialect: FaultyHostDialect? = nil, secret: String? = nil,
+    prefill: FaultyHostPrefill = .trailing,
+    firstToken: DelayDistribution = .none, interToken: DelayDistribution = .none, seed: UInt64 = 1,
+    faults: FaultyHostFaults = .none,
     port: Int = 0
   ) {
     self.models = models
     self.answer = answer
     self.tokens = tokens
+    self.dialect = dialect
+    self.secret = secret
+    self.prefill = prefill
     self.firstToken = firstToken
     self.interToken = interToken
     self.seed = seed
@@ -41,13 +56,17 @@ public struct FaultyHostConfiguration: Sendable {
   }
 }
 
-/// An OpenAI-compatible backend that answers the same every time and fails on demand. Its faults can
-/// be switched while it runs, and requests held at a gate instead of a sleep.
+/// A backend that answers the same every time and fails on demand, in the dialects of OpenAI,
+/// Anthropic and Ollama. Its faults can be switched while it runs, and requests held at a gate
+/// instead of a sleep.
 ///
-/// `GET /counts` tells what it saw, `GET` and `PUT /faults` read and switch its faults.
+/// `GET /counts` and `GET /records` tell what it saw, `GET` and `PUT /faults` read and switch its
+/// faults.
 public final class FaultyHost: Sendable {
   /// What is remembered of requests, for a test to look at: enough for any test, bounded for a soak.
   static let rememberedRequests = 256
+  /// Of each only how it went: enough for a soak of 20,000.
+  static let rememberedRecords = 32_768
 
   struct State {
     var faults: FaultyHostFaults
@@ -55,6 +74,7 @@ public final class FaultyHost: Sendable {
     var number = 0
     var counts = FaultyHostCounts()
     var requests: [FaultyHostRequest] = []
+    var records: [FaultyHostRecord] = []
     var gates: [FaultyHostPoint: FaultyHostGate] = [:]
     var watchers:
       [(
@@ -156,6 +176,9 @@ public final class FaultyHost: Sendable {
   /// The last requests, oldest first.
   public var requests: [FaultyHostRequest] { state.withLock(\.requests) }
 
+  /// How the last requests went, in the order in which they ended.
+  public var records: [FaultyHostRecord] { state.withLock(\.records) }
+
   /// Returns as soon as the counts meet the condition.
   @discardableResult
   public func wait(
@@ -197,6 +220,16 @@ public final class FaultyHost: Sendable {
       return (counts, ready)
     }
     for continuation in ready { continuation.resume(returning: counts) }
+  }
+
+  func record(_ record: FaultyHostRecord) {
+    state.withLock { state in
+      // A quarter at once: one by one would move all of them each time.
+      if state.records.count == Self.rememberedRecords {
+        state.records.removeFirst(Self.rememberedRecords / 4)
+      }
+      state.records.append(record)
+    }
   }
 
   func connected(_ channel: any Channel) {

@@ -14,9 +14,12 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
 
   public init() {}
 
-  /// All requests to /v1.
+  /// Paths that tell about the host and ask it nothing.
+  static let tellingPaths: Set<String> = ["/v1/models", "/api/tags", "/api/version"]
+
+  /// All requests that want something of a model.
   public var inferences: Int {
-    requests.reduce(0) { $0 + ($1.key.hasSuffix("/models") ? 0 : $1.value) }
+    requests.reduce(0) { $0 + (Self.tellingPaths.contains($1.key) ? 0 : $1.value) }
   }
 
   public struct Cancel: Codable, Hashable, Sendable {
@@ -32,10 +35,15 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
     public var tokens: Int
     /// Since the request had come whole.
     public var afterMilliseconds: Double
+    /// Which request it was, counted from one.
+    public var number: Int
+    /// When it was seen, in nanoseconds of the machine's monotonic clock.
+    public var at: UInt64
 
     enum CodingKeys: String, CodingKey {
-      case phase, path, tokens
+      case phase, path, tokens, number
       case afterMilliseconds = "after_ms"
+      case at = "at_ns"
     }
   }
 
@@ -45,13 +53,41 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   }
 }
 
-/// A request as a faulty host received it.
-public struct FaultyHostRequest: Hashable, Sendable {
-  public var method: String
+/// How one request went.
+public struct FaultyHostRecord: Codable, Hashable, Sendable {
+  public enum Outcome: String, Codable, Sendable {
+    /// The answer, or the status, went out whole.
+    case completed
+    /// The client left before.
+    case cancelled
+    /// A fault ended it.
+    case broken
+  }
+
+  /// Counted from one, in the order in which the requests came.
+  public var number: Int
   public var path: String
-  /// Names in lower case; the last of equal names.
-  public var headers: [String: String]
-  public var body: [UInt8]
+  public var model: String
+  public var streams: Bool
+  /// Bytes of the prefix after which it was asked to go on; nil: the answer began anew.
+  public var prefixBytes: Int?
+  public var fault: FaultyHostFaults.Kind?
+  /// Tokens sent.
+  public var tokens = 0
+  public var outcome = Outcome.completed
+  public var cancelPhase: FaultyHostCounts.Cancel.Phase?
+  /// When the request had come whole, and when it was over: nanoseconds of the machine's monotonic
+  /// clock, which other processes of the machine read too.
+  public var began: UInt64
+  public var ended: UInt64 = 0
+
+  enum CodingKeys: String, CodingKey {
+    case number, path, model, streams, fault, tokens, outcome
+    case prefixBytes = "prefix_bytes"
+    case cancelPhase = "cancel_phase"
+    case began = "began_ns"
+    case ended = "ended_ns"
+  }
 }
 
 /// Where a request can be held.

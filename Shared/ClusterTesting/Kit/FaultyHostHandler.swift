@@ -14,25 +14,10 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
   private static let maximumBody = 64 << 20
 
   private let host: FaultyHost
+  private let writer = FaultyHostWriter()
   private var head: HTTPRequestHead?
   private var body: [UInt8] = []
-  private var exchange: Exchange?
-
-  /// One request being answered.
-  private final class Exchange {
-    let path: String
-    let streams: Bool
-    let faults: FaultyHostFaults
-    let start = NIODeadline.now()
-    var tokens = 0
-    var sentBytes = 0
-
-    init(path: String, streams: Bool, faults: FaultyHostFaults) {
-      self.path = path
-      self.streams = streams
-      self.faults = faults
-    }
-  }
+  private var exchange: FaultyHostExchange?
 
   init(host: FaultyHost) { self.host = host }
 
@@ -72,18 +57,17 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
 
   private func answer(_ head: HTTPRequestHead, path: String, channel: any Channel) {
     switch (head.method, path) {
-    case (.GET, "/counts"):
-      writeJSON(host.counts, to: channel)
-    case (.GET, "/faults"):
-      writeJSON(host.faults, to: channel)
-    case (.PUT, "/faults"):
-      replaceFaults(channel)
+    case (.GET, "/counts"): writer.writeJSON(host.counts, to: channel)
+    case (.GET, "/records"): writer.writeJSON(host.records, to: channel)
+    case (.GET, "/faults"): writer.writeJSON(host.faults, to: channel)
+    case (.PUT, "/faults"): replaceFaults(channel)
     case (.GET, "/v1/models"), (.POST, "/v1/chat/completions"), (.POST, "/v1/completions"),
-      (.POST, "/v1/embeddings"):
+      (.POST, "/v1/embeddings"), (.POST, "/v1/messages"), (.GET, "/api/tags"),
+      (.GET, "/api/version"), (.POST, "/api/chat"), (.POST, "/api/embed"):
       answerAPI(head, path: path, channel: channel)
     default:
-      write(
-        status: 404, FaultyHostAnswer.error("unknown path \(path)", status: 404), to: channel)
+      writer.write(
+        status: 404, FaultyHostOpenAI.error("unknown path \(path)", status: 404), to: channel)
     }
   }
 
@@ -96,109 +80,107 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     else {
       let names = FaultyHostFaults.names.sorted().joined(separator: ", ")
       let message = "send a JSON object with some of: \(names)"
-      write(status: 400, FaultyHostAnswer.error(message, status: 400), to: channel)
+      writer.write(status: 400, FaultyHostOpenAI.error(message, status: 400), to: channel)
       return
     }
     host.faults = faults
-    writeJSON(faults, to: channel)
+    writer.writeJSON(faults, to: channel)
   }
 
   private func answerAPI(_ head: HTTPRequestHead, path: String, channel: any Channel) {
     var headers: [String: String] = [:]
     for (name, value) in head.headers { headers[name.lowercased()] = value }
-    let asked = (try? JSONDecoder().decode(AskedOptions.self, from: Data(body))) ?? AskedOptions()
-    let (number, faults) = host.received(
-      FaultyHostRequest(
-        method: head.method.rawValue, path: path, headers: headers, body: body))
-    let exchange = Exchange(
-      path: path, streams: asked.stream == true && path != "/v1/embeddings", faults: faults)
+    let request = FaultyHostRequest(
+      method: head.method.rawValue, path: path, headers: headers, body: body)
+    let dialect: FaultyHostDialect =
+      path.hasPrefix("/api/")
+      ? .ollama
+      : path == "/v1/messages" || headers["anthropic-version"] != nil ? .anthropic : .openai
+    if let (status, body) = host.refusal(of: request, dialect) {
+      writer.write(status: status, body, to: channel)
+      return
+    }
+    let question = FaultyHostQuestion(
+      request, dialect: dialect, prefill: host.configuration.prefill)
+    let (number, met) = host.received(request)
+    let exchange = host.exchange(question, number: number, faults: met)
     self.exchange = exchange
 
-    if faults.refuse == true {
+    if exchange.faults.refuse == true {
       fail(exchange, channel)
       return
     }
-    if let status = faults.status {
+    if let status = exchange.faults.status {
       let body =
-        faults.statusBody.map { Array($0.utf8) }
-        ?? FaultyHostAnswer.error("fault: status \(status)", status: status)
+        exchange.faults.statusBody.map { Array($0.utf8) }
+        ?? dialect.error("fault: status \(status)", status: status)
       var extra = HTTPHeaders()
-      if let seconds = faults.retryAfter { extra.add(name: "retry-after", value: "\(seconds)") }
-      finish(exchange)
-      write(status: status, body, headers: extra, to: channel)
-      return
-    }
-    if path == "/v1/models" {
-      finish(exchange)
-      let models = host.configuration.models.map {
-        #"{"id":\#(FaultyHostAnswer.quoted($0)),"object":"model","created":1,"owned_by":"faulty"}"#
+      if let seconds = exchange.faults.retryAfter {
+        extra.add(name: "retry-after", value: "\(seconds)")
       }
-      write(
-        status: 200,
-        Array(#"{"object":"list","data":[\#(models.joined(separator: ","))]}"#.utf8), to: channel)
+      finish(exchange)
+      writer.write(status: status, body, headers: extra, to: channel)
       return
     }
-
-    let answer = makeAnswer(asked, path: path, number: number)
+    if let (status, body) = host.answerAtOnce(question) {
+      finish(exchange)
+      writer.write(status: status, body, to: channel)
+      return
+    }
     after(host.sample(host.configuration.firstToken), exchange, channel) { [self] in
-      if faults.stallAtToken == 0 { return }
+      if exchange.faults.stallAtToken == 0 { return }
       pass(.beforeFirstToken, exchange, channel) { [self] in
-        if exchange.streams {
-          begin(exchange, answer, channel)
-        } else {
-          writeWhole(exchange, answer, channel)
-        }
+        if exchange.streams { begin(exchange, channel) } else { writeWhole(exchange, channel) }
       }
     }
-  }
-
-  private func makeAnswer(_ asked: AskedOptions, path: String, number: Int) -> FaultyHostAnswer {
-    let text =
-      switch host.configuration.answer {
-      case .text(let text): text
-      case .echo: String(decoding: body, as: UTF8.self)
-      }
-    let tokens = host.configuration.tokens.split(text)
-    let limit = asked.maxCompletionTokens ?? asked.maxTokens ?? tokens.count
-    return FaultyHostAnswer(
-      isChat: path == "/v1/chat/completions",
-      model: asked.model ?? host.configuration.models.first ?? "", number: number,
-      tokens: Array(tokens.prefix(max(limit, 0))),
-      finishReason: tokens.count > limit ? "length" : "stop",
-      includeUsage: asked.streamOptions?.includeUsage == true)
   }
 
   // MARK: - Not streamed
 
-  private func writeWhole(
-    _ exchange: Exchange, _ answer: FaultyHostAnswer, _ channel: any Channel
-  ) {
+  private func writeWhole(_ exchange: FaultyHostExchange, _ channel: any Channel) {
     var delay = TimeAmount.zero
-    let inter = exchange.faults.crawlMilliseconds.map { DelayDistribution.constant($0) }
-    for _ in answer.tokens { delay = delay + host.sample(inter ?? host.configuration.interToken) }
+    while exchange.tokens < exchange.pieces.count {
+      delay = delay + host.sample(pace(exchange))
+      exchange.record.tokens += 1
+    }
+    exchange.record.tokens = 0
     after(delay, exchange, channel) { [self] in
-      var bytes = exchange.path == "/v1/embeddings" ? answer.embeddings : answer.body
-      if exchange.faults.garbage == true { bytes = Array("<html>garbage\u{1}".utf8) }
-      if exchange.faults.halfCharacterAtToken != nil { bytes.insert(0xF0, at: bytes.count - 4) }
-      if let huge = exchange.faults.hugeBodyBytes {
+      let faults = exchange.faults
+      var bytes = exchange.wholeBody ?? exchange.voice.body
+      if faults.garbage == true || faults.kind == .garbage {
+        bytes = Array("<html>garbage\u{1}".utf8)
+      }
+      if faults.halfCharacterAtToken != nil || faults.kind == .halfCharacter {
+        bytes.insert(0xF0, at: bytes.count - 4)
+      }
+      if let huge = faults.hugeBodyBytes {
         bytes = [UInt8](repeating: UInt8(ascii: " "), count: huge)
       }
-      if exchange.faults.stallAtToken != nil { return }
-      if let drop = exchange.faults.dropAtByte, drop < bytes.count {
-        writeHead(channel, length: bytes.count)
+      if faults.stallAtToken != nil || faults.kind == .stall { return }
+      if faults.kind == .error {
+        let error = Array(exchange.voice.errorEvent("fault: error").drop { $0 != 0x7B })
+        finish(exchange)
+        writer.write(status: 500, error, to: channel)
+        return
+      }
+      let breaks = faults.kind == .drop || faults.kind == .end ? faults.atByte ?? 0 : nil
+      if let drop = faults.dropAtByte ?? breaks, drop < bytes.count {
+        writer.writeHead(channel, type: "application/json", length: bytes.count)
         self.drop(exchange, after: Array(bytes[..<drop]), channel)
         return
       }
-      write(status: 200, bytes, ending: exchange, to: channel)
+      exchange.record.tokens = exchange.pieces.count
+      writer.write(status: 200, bytes, isLast: false, to: channel)
+      end(exchange, channel)
     }
   }
 
   // MARK: - Streamed
 
-  private func begin(_ exchange: Exchange, _ answer: FaultyHostAnswer, _ channel: any Channel) {
-    writeHead(channel, length: nil)
+  private func begin(_ exchange: FaultyHostExchange, _ channel: any Channel) {
+    writer.writeHead(channel, type: exchange.voice.streamType, length: nil)
     if exchange.faults.garbage == true {
-      send(Array("data: <html>garbage\n\n".utf8), exchange, channel)
+      send(exchange.voice.garbage, exchange, channel)
       end(exchange, channel)
       return
     }
@@ -208,11 +190,11 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       end(exchange, channel)
       return
     }
-    guard send(answer.opening, exchange, channel) else { return }
-    next(exchange, answer, channel)
+    guard send(exchange.voice.opening(), exchange, channel) else { return }
+    next(exchange, channel)
   }
 
-  private func next(_ exchange: Exchange, _ answer: FaultyHostAnswer, _ channel: any Channel) {
+  private func next(_ exchange: FaultyHostExchange, _ channel: any Channel) {
     let faults = exchange.faults
     if let stall = faults.stallAtToken, exchange.tokens >= stall { return }
     if let at = faults.endAtToken, exchange.tokens >= at {
@@ -220,43 +202,73 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       return
     }
     if let at = faults.errorAtToken, exchange.tokens >= at {
-      let error = FaultyHostAnswer.error("fault: error event", status: 500)
-      send(Array("data: ".utf8) + error + [0x0A, 0x0A], exchange, channel)
+      send(exchange.voice.errorEvent("fault: error event"), exchange, channel)
       end(exchange, channel)
       return
     }
-    guard exchange.tokens < answer.tokens.count else {
-      guard send(answer.closing + answer.done, exchange, channel) else { return }
+    if exchange.breaksHere, breaks(exchange, channel) { return }
+    guard exchange.tokens < exchange.pieces.count else {
+      guard send(exchange.voice.closing(), exchange, channel) else { return }
       end(exchange, channel)
       return
     }
-    let bytes = answer.token(
-      exchange.tokens, halfCharacter: faults.halfCharacterAtToken == exchange.tokens)
+    let isHalf =
+      faults.halfCharacterAtToken == exchange.tokens
+      || faults.kind == .halfCharacter && exchange.breaksHere
+    let bytes =
+      isHalf
+      ? exchange.eventWithHalfCharacter : exchange.voice.say(exchange.pieces[exchange.tokens])
     guard send(bytes, exchange, channel) else { return }
-    exchange.tokens += 1
+    exchange.record.tokens += 1
     pass(.afterToken(exchange.tokens), exchange, channel) { [self] in
-      let inter = faults.crawlMilliseconds.map { DelayDistribution.constant($0) }
-      after(host.sample(inter ?? host.configuration.interToken), exchange, channel) { [self] in
-        next(exchange, answer, channel)
+      after(host.sample(pace(exchange)), exchange, channel) { [self] in
+        next(exchange, channel)
       }
     }
   }
 
+  private func pace(_ exchange: FaultyHostExchange) -> DelayDistribution {
+    exchange.crawls.map { .constant($0) } ?? host.configuration.interToken
+  }
+
+  /// At the fault's byte: whether the answer ends here.
+  private func breaks(_ exchange: FaultyHostExchange, _ channel: any Channel) -> Bool {
+    switch exchange.faults.kind {
+    case .drop: drop(exchange, after: exchange.unfinishedEvent, channel)
+    case .stall: send(exchange.unfinishedEvent, exchange, channel)
+    case .garbage:
+      send(exchange.voice.garbage, exchange, channel)
+      end(exchange, channel, as: .broken)
+    case .error:
+      send(exchange.voice.errorEvent("fault: error event"), exchange, channel)
+      end(exchange, channel, as: .broken)
+    case .end: end(exchange, channel, as: .broken)
+    case .crawl, .halfCharacter, .status, .busy, .refuse, nil: return false
+    }
+    return true
+  }
+
   /// False when the connection was dropped at its byte.
   @discardableResult
-  private func send(_ bytes: [UInt8], _ exchange: Exchange, _ channel: any Channel) -> Bool {
+  private func send(_ bytes: [UInt8], _ exchange: FaultyHostExchange, _ channel: any Channel)
+    -> Bool
+  {
     if let drop = exchange.faults.dropAtByte, exchange.sentBytes + bytes.count > drop {
       self.drop(exchange, after: Array(bytes.prefix(drop - exchange.sentBytes)), channel)
       return false
     }
+    guard !bytes.isEmpty else { return true }
     exchange.sentBytes += bytes.count
-    writeBody(bytes, channel)
+    writer.writeBody(bytes, channel)
     return true
   }
 
   /// The answer is whole when its last byte went out; a client that leaves before cancels it.
-  private func end(_ exchange: Exchange, _ channel: any Channel) {
-    let step = Step(exchange: exchange) { [self] in finish(exchange) }
+  private func end(
+    _ exchange: FaultyHostExchange, _ channel: any Channel,
+    as outcome: FaultyHostRecord.Outcome = .completed
+  ) {
+    let step = Step(exchange: exchange) { [self] in finish(exchange, as: outcome) }
     channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenSuccess { [self] in go(step) }
   }
 
@@ -264,7 +276,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
 
   /// Goes on later, unless the client has left by then.
   private func after(
-    _ delay: TimeAmount, _ exchange: Exchange, _ channel: any Channel,
+    _ delay: TimeAmount, _ exchange: FaultyHostExchange, _ channel: any Channel,
     _ resume: @escaping () -> Void
   ) {
     let step = Step(exchange: exchange, resume: resume)
@@ -278,7 +290,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
   }
 
   private func pass(
-    _ point: FaultyHostPoint, _ exchange: Exchange, _ channel: any Channel,
+    _ point: FaultyHostPoint, _ exchange: FaultyHostExchange, _ channel: any Channel,
     _ resume: @escaping () -> Void
   ) {
     guard let gate = host.gate(at: point) else {
@@ -295,97 +307,64 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
 
   /// @unchecked: made and run on the channel's event loop only.
   private final class Step: @unchecked Sendable {
-    let exchange: Exchange
+    let exchange: FaultyHostExchange
     let resume: () -> Void
 
-    init(exchange: Exchange, resume: @escaping () -> Void) {
+    init(exchange: FaultyHostExchange, resume: @escaping () -> Void) {
       self.exchange = exchange
       self.resume = resume
     }
   }
 
-  private func finish(_ exchange: Exchange) {
+  private func finish(
+    _ exchange: FaultyHostExchange, as outcome: FaultyHostRecord.Outcome = .completed
+  ) {
+    over(exchange, outcome) { $0.completed += 1 }
+  }
+
+  private func over(
+    _ exchange: FaultyHostExchange, _ outcome: FaultyHostRecord.Outcome,
+    _ change: (inout FaultyHostCounts) -> Void = { _ in }
+  ) {
     self.exchange = nil
+    exchange.record.outcome = outcome
+    exchange.record.ended = NIODeadline.now().uptimeNanoseconds
+    host.record(exchange.record)
     host.count {
       $0.active -= 1
-      $0.completed += 1
+      change(&$0)
     }
   }
 
   /// A fault ends the connection; it is nobody's cancel.
-  private func fail(_ exchange: Exchange, _ channel: any Channel) {
-    self.exchange = nil
-    host.count { $0.active -= 1 }
+  private func fail(_ exchange: FaultyHostExchange, _ channel: any Channel) {
+    over(exchange, .broken)
     channel.close(promise: nil)
   }
 
   /// The last bytes go out before the connection goes down.
-  private func drop(_ exchange: Exchange, after bytes: [UInt8], _ channel: any Channel) {
-    self.exchange = nil
-    host.count { $0.active -= 1 }
+  private func drop(
+    _ exchange: FaultyHostExchange, after bytes: [UInt8], _ channel: any Channel
+  ) {
+    over(exchange, .broken)
     let buffer = channel.allocator.buffer(bytes: bytes)
     channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(buffer))).whenComplete { _ in
       channel.close(promise: nil)
     }
   }
 
-  private func leave(_ exchange: Exchange) {
-    let waited = NIODeadline.now() - exchange.start
+  private func leave(_ exchange: FaultyHostExchange) {
     let phase: FaultyHostCounts.Cancel.Phase =
       !exchange.streams ? .nonStreaming : exchange.tokens == 0 ? .beforeFirstToken : .midStream
-    host.count {
-      $0.active -= 1
+    exchange.record.cancelPhase = phase
+    over(exchange, .cancelled) {
       // A soak with millions of cancels keeps the last ones.
       if $0.cancels.count == 10_000 { $0.cancels.removeFirst() }
       $0.cancels.append(
         .init(
           phase: phase, path: exchange.path, tokens: exchange.tokens,
-          afterMilliseconds: Double(waited.nanoseconds) / 1e6))
-    }
-  }
-
-  // MARK: - Writing
-
-  private func writeHead(_ channel: any Channel, length: Int?) {
-    var headers = HTTPHeaders()
-    if let length {
-      headers.add(name: "content-type", value: "application/json")
-      headers.add(name: "content-length", value: "\(length)")
-    } else {
-      headers.add(name: "content-type", value: "text/event-stream")
-    }
-    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
-    channel.write(HTTPServerResponsePart.head(head), promise: nil)
-  }
-
-  private func writeBody(_ bytes: [UInt8], _ channel: any Channel) {
-    let buffer = channel.allocator.buffer(bytes: bytes)
-    channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(buffer)), promise: nil)
-  }
-
-  private func writeJSON(_ value: some Encodable, to channel: any Channel) {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    write(status: 200, Array((try? encoder.encode(value)) ?? Data()), to: channel)
-  }
-
-  private func write(
-    status: Int, _ bytes: [UInt8], headers: HTTPHeaders = HTTPHeaders(),
-    ending exchange: Exchange? = nil, to channel: any Channel
-  ) {
-    var headers = headers
-    headers.add(name: "content-type", value: "application/json")
-    headers.add(name: "content-length", value: "\(bytes.count)")
-    let head = HTTPResponseHead(
-      version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: headers)
-    channel.write(HTTPServerResponsePart.head(head), promise: nil)
-    channel.write(
-      HTTPServerResponsePart.body(.byteBuffer(channel.allocator.buffer(bytes: bytes))),
-      promise: nil)
-    if let exchange {
-      end(exchange, channel)
-    } else {
-      channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+          afterMilliseconds: Double(exchange.record.ended - exchange.record.began) / 1e6,
+          number: exchange.record.number, at: exchange.record.ended))
     }
   }
 }

@@ -9,23 +9,32 @@ public struct ChunkFacts: Hashable, Sendable {
   public var deltaJSON: [UInt8]?
   /// Some choice gains more than text: tool calls, reasoning, a refusal.
   public var hasOther: Bool
+  /// Of the first choice.
   public var finishReason: String?
+  /// How many choices end with it.
+  public var finishedChoices: Int
   public var usage: Usage?
+  /// It has usage and no choice: the last chunk before the end, when it was asked for.
+  public var isOnlyUsage: Bool
+  /// It is only usage, and the client did not ask for it: it counts, and is not passed on.
+  public var isUnasked = false
 
   public init(
     text: String = "", deltaJSON: [UInt8]? = nil, hasOther: Bool = false,
-    finishReason: String? = nil, usage: Usage? = nil
+    finishReason: String? = nil, usage: Usage? = nil, isOnlyUsage: Bool = false
   ) {
     self.text = text
     self.deltaJSON = deltaJSON
     self.hasOther = hasOther
     self.finishReason = finishReason
+    finishedChoices = finishReason == nil ? 0 : 1
     self.usage = usage
+    self.isOnlyUsage = isOnlyUsage
   }
 
   /// Whether an answer has begun with it: it says something, or ends properly without a word.
   public var isValidToken: Bool {
-    hasOther || finishReason != nil || text.contains { !$0.isWhitespace }
+    hasOther || finishedChoices > 0 || text.contains { !$0.isWhitespace }
   }
 
   /// Reads a chunk or a body of `/v1/chat/completions` or `/v1/completions`.
@@ -33,23 +42,16 @@ public struct ChunkFacts: Hashable, Sendable {
   /// - Throws: `AttemptFailure`: `garbage`, or `errorEvent` with the host's words.
   public init(parsing bytes: [UInt8]) throws(AttemptFailure) {
     self.init()
-    let document: JSONDocument
-    do {
-      document = try JSONDocument(validating: bytes)
-    } catch {
-      throw AttemptFailure(.garbage, "it sent what is not JSON: \(error)")
-    }
-    guard document.root.kind == .object else {
-      throw AttemptFailure(.garbage, "it sent JSON that is not an object")
-    }
+    let document = try Self.document(bytes)
     var hostError: JSONValue?
+    var choices: Int?
     document.forEachMember(of: document.root) { member in
       switch member.name {
       case "choices":
-        var isFirst = true
+        choices = choices ?? 0
         document.forEachElement(of: member.value) {
-          read(choice: $0, isFirst: isFirst, in: document)
-          isFirst = false
+          read(choice: $0, position: choices ?? 0, in: document)
+          choices = (choices ?? 0) + 1
           return true
         }
       case "usage": usage = Usage(member.value, in: document)
@@ -61,20 +63,47 @@ public struct ChunkFacts: Hashable, Sendable {
     if let hostError {
       throw AttemptFailure(.errorEvent, UpstreamWords.message(of: hostError, in: document))
     }
+    isOnlyUsage = choices == 0 && usage != nil
   }
 
-  private mutating func read(choice: JSONValue, isFirst: Bool, in document: JSONDocument) {
+  /// What a host sent as JSON; its root is an object.
+  static func document(_ bytes: [UInt8]) throws(AttemptFailure) -> JSONDocument {
+    let document: JSONDocument
+    do {
+      document = try JSONDocument(validating: bytes)
+    } catch {
+      throw AttemptFailure(.garbage, "it sent what is not JSON: \(error)")
+    }
+    guard document.root.kind == .object else {
+      throw AttemptFailure(.garbage, "it sent JSON that is not an object")
+    }
+    return document
+  }
+
+  private mutating func read(choice: JSONValue, position: Int, in document: JSONDocument) {
+    var index = position
+    var delta: JSONValue?
+    var gained: String?
+    var reason: String?
     document.forEachMember(of: choice) { member in
       switch member.name {
-      case "delta", "message": read(delta: member.value, isFirst: isFirst, in: document)
-      case "text":
-        if let gained = document.string(member.value) {
-          if isFirst { text += gained } else if !gained.isEmpty { hasOther = true }
-        }
-      case "finish_reason": finishReason = document.string(member.value) ?? finishReason
+      case "index": index = document.integer(member.value) ?? index
+      case "delta", "message": delta = member.value
+      case "text": gained = document.string(member.value)
+      case "finish_reason": reason = document.string(member.value)
       default: break
       }
       return true
+    }
+    // Several choices come interleaved, each in chunks of its own.
+    let isFirst = index == 0
+    if let delta { read(delta: delta, isFirst: isFirst, in: document) }
+    if let gained {
+      if isFirst { text += gained } else if !gained.isEmpty { hasOther = true }
+    }
+    if let reason {
+      finishedChoices += 1
+      if isFirst { finishReason = reason }
     }
   }
 
@@ -126,6 +155,16 @@ public enum UpstreamWords {
       }
     }
     return clipped(String(decoding: bytes.prefix(longest), as: UTF8.self))
+  }
+
+  /// The kind of error that a body names, for example `overloaded_error`.
+  static func type(ofBody bytes: [UInt8]) -> String? {
+    guard let document = try? JSONDocument(validating: bytes),
+      let error = document.value("error", in: document.root),
+      let type = document.value("type", in: error), let text = document.string(type),
+      (1...64).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+    else { return nil }
+    return text
   }
 
   static func message(of value: JSONValue, in document: JSONDocument) -> String {

@@ -1,29 +1,9 @@
 public import ClusterModel
 
-/// A host that may be asked, and for which of its models.
-public struct Candidate: Hashable, Sendable {
-  public var host: Host
-  public var model: ModelID
-
-  public init(host: Host, model: ModelID) {
-    self.host = host
-    self.model = model
-  }
-}
-
-/// What a decision is made from.
-public struct ClusterView: Sendable {
-  public var table: HostTable
-  /// Requests that this process has under way, by host.
-  public var inFlight: [HostID: Int]
-
-  public init(table: HostTable, inFlight: [HostID: Int] = [:]) {
-    self.table = table
-    self.inFlight = inFlight
-  }
-}
-
 /// Which hosts may answer a request, and why each of the others may not.
+///
+/// A decision among a thousand hosts has no time to make sentences or copies of hosts: here are
+/// rows of the view's table, and the rest is computed for whoever asks.
 public struct Eligibility: Sendable {
   public struct Refusal: Hashable, Sendable {
     public var host: HostID
@@ -31,22 +11,66 @@ public struct Eligibility: Sendable {
     public var reason: String
   }
 
-  public private(set) var candidates: [Candidate] = []
-  public private(set) var refusals: [Refusal] = []
+  private let model: ModelID?
+  private let constraints: InferenceConstraints
+  private let promptTokens: Int
+  let view: ClusterView
+  /// In the table's order.
+  let rows: [Int]
 
+  /// - Parameter promptTokens: estimated; a host whose context is known to be smaller cannot answer.
+  public init(
+    model: ModelID?, constraints: InferenceConstraints, view: ClusterView, promptTokens: Int = 0
+  ) {
+    self.model = model
+    self.constraints = constraints
+    self.promptTokens = promptTokens
+    self.view = view
+    let index = view.index
+    let now = view.moment.sinceStart.inSeconds
+    let required = constraints.require.map { index.row(of: $0) ?? -1 }
+    var rows: [Int] = []
+    let offers = index.offers(of: model)
+    rows.reserveCapacity(offers.count)
+    let staleBefore = now - view.score.knownStaleAfter.inSeconds
+    let policy = constraints.dataPolicy
+    for offer in offers {
+      let pulse = view.pulses[offer.row]
+      guard pulse.blockedUntil <= now, pulse.heard >= staleBefore,
+        offer.contextTokens >= promptTokens, policy == .any || index.trust[offer.row] >= policy,
+        required == nil || required == offer.row
+      else { continue }
+      rows.append(offer.row)
+    }
+    self.rows = rows
+  }
+
+  /// By what the table alone says, for whoever explains it and asks nobody.
   public init(model: ModelID?, constraints: InferenceConstraints, table: HostTable) {
-    for host in table.hosts {
-      if let reason = Self.refusal(of: host, model: model, constraints) {
-        refusals.append(Refusal(host: host.id, reason: reason))
-      } else if let chosen = model ?? Self.chatModel(of: host) {
-        candidates.append(Candidate(host: host, model: chosen))
-      }
+    self.init(model: model, constraints: constraints, view: ClusterView(table: table))
+  }
+
+  public var isEmpty: Bool { rows.isEmpty }
+
+  public var candidates: [Candidate] { rows.map(candidate) }
+
+  func candidate(_ row: Int) -> Candidate {
+    // A row is only here because its host offers the model, or a chat model.
+    Candidate(
+      host: view.table.hosts[row], model: model ?? view.index.chatModel(row) ?? ModelID(""))
+  }
+
+  public var refusals: [Refusal] {
+    let eligible = Set(rows)
+    return view.table.hosts.enumerated().compactMap { row, host in
+      eligible.contains(row) ? nil : Refusal(host: host.id, reason: refusal(of: host, row))
     }
   }
 
   /// A sentence that says why nobody is left.
   public func explanation(model: ModelID?) -> String {
     let what = model.map { "model \($0)" } ?? "any chat model"
+    let refusals = refusals
     guard !refusals.isEmpty else {
       return "no host can answer for \(what): no host is registered; add one with "
         + "`tutti hosts add URL`"
@@ -57,9 +81,7 @@ public struct Eligibility: Sendable {
     return "no host can answer for \(what) now: \(shown.joined(separator: "; "))\(more)"
   }
 
-  private static func refusal(
-    of host: Host, model: ModelID?, _ constraints: InferenceConstraints
-  ) -> String? {
+  private func refusal(of host: Host, _ row: Int) -> String {
     func because(_ text: String) -> String {
       host.reason.isEmpty ? text : "\(text) (\(host.reason))"
     }
@@ -74,48 +96,18 @@ public struct Eligibility: Sendable {
     case .suspended: return because("is suspended")
     }
     if let model, !host.offers(model) { return "does not offer it" }
-    if model == nil, chatModel(of: host) == nil { return "offers no chat model" }
+    if model == nil, view.index.chatModel(row) == nil { return "offers no chat model" }
+    if let reason = view.index.rules.refusal(of: host) { return reason }
     guard host.trust >= constraints.dataPolicy else {
       return "may not see data of policy \"\(constraints.dataPolicy.rawValue)\""
     }
-    return nil
-  }
-
-  private static func chatModel(of host: Host) -> ModelID? {
-    host.models.first { $0.id.looksLikeChat }?.id
-  }
-}
-
-/// Chooses one of several hosts that all may answer.
-public enum HostChoice {
-  /// The less busy of two drawn at random: nearly as good as the least busy of all, and processes
-  /// that decide at the same moment do not all meet at one host.
-  ///
-  /// - Parameter seed: the only source of chance.
-  public static func choose(
-    from candidates: [Candidate], avoid: [HostID], affinity: [UInt8]?, inFlight: [HostID: Int],
-    using rng: inout SplitMix64
-  ) -> Candidate? {
-    let community = candidates.filter { $0.host.tier == .community }
-    let tier = community.isEmpty ? candidates : community
-    let wanted = tier.filter { !avoid.contains($0.host.id) }
-    var pool = wanted.isEmpty ? tier : wanted
-    guard !pool.isEmpty else { return nil }
-
-    let first = pool.remove(at: Int.random(in: 0..<pool.count, using: &rng))
-    guard !pool.isEmpty else { return first }
-    let second = pool[Int.random(in: 0..<pool.count, using: &rng)]
-    let load = (inFlight[first.host.id] ?? 0, inFlight[second.host.id] ?? 0)
-    if load.0 != load.1 { return load.0 < load.1 ? first : second }
-    guard let affinity else { return first }
-    return weight(affinity, first.host.id) >= weight(affinity, second.host.id) ? first : second
-  }
-
-  /// FNV-1a: the same on every machine, as `Hasher` is not.
-  private static func weight(_ key: [UInt8], _ host: HostID) -> UInt64 {
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for byte in key { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    for byte in host.name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    return hash
+    let standing = view.standings[row]
+    guard standing.breaker.admits(at: view.moment) else {
+      return "failed several requests in a row and is left alone for a while"
+    }
+    if let heard = standing.heard, heard + view.score.knownStaleAfter < view.moment {
+      return "was not heard for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"
+    }
+    return "has too small a context for some \(promptTokens) prompt tokens"
   }
 }

@@ -52,7 +52,7 @@ public struct InferenceSummary: Hashable, Sendable {
   public var finishReason: String
   public var firstToken: Duration
   public var total: Duration
-  /// Every host that was asked, in order; the last one answered.
+  /// Every host that was asked, in the order in which they were done.
   public var attempts: [AttemptRecord]
 
   public init(
@@ -69,26 +69,58 @@ public struct InferenceSummary: Hashable, Sendable {
   }
 }
 
-/// One host that was asked, and how it went.
+/// Why a host was asked.
+public enum AttemptRole: String, CaseIterable, Sendable {
+  case first
+  /// Beside another one: a race's second leg.
+  case speculative
+  /// After a failure before the first token.
+  case retry
+  /// To go on with an answer that another began.
+  case resumption
+}
+
+/// How it ended for a host that was asked.
+public enum AttemptOutcome: Hashable, Sendable {
+  /// It said the answer's last word.
+  case answered
+  /// Another was faster: it was cancelled and is no host's fault.
+  case beaten
+  case failed(AttemptFailure)
+}
+
+/// One host that was asked, and how it went: what a ledger pays by.
 public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
+  public var role: AttemptRole
   /// From the request to the attempt's start, and to its end.
   public var started: Duration
   public var ended: Duration
-  /// nil: it answered.
-  public var failure: AttemptFailure?
+  /// Chunks that brought something: an estimate of the tokens it made for this request.
+  public var tokens: Int
+  public var outcome: AttemptOutcome
 
   public init(
-    host: HostID, model: ModelID, started: Duration, ended: Duration,
-    failure: AttemptFailure? = nil
+    host: HostID, model: ModelID, role: AttemptRole = .first, started: Duration, ended: Duration,
+    tokens: Int = 0, outcome: AttemptOutcome
   ) {
     self.host = host
     self.model = model
+    self.role = role
     self.started = started
     self.ended = ended
-    self.failure = failure
+    self.tokens = tokens
+    self.outcome = outcome
   }
+
+  public var failure: AttemptFailure? {
+    guard case .failed(let failure) = outcome else { return nil }
+    return failure
+  }
+
+  /// Whether tokens of it reached the client.
+  public var isInAnswer: Bool { tokens > 0 && outcome != .beaten }
 }
 
 /// Why a host did not answer, or not to the end.
@@ -108,13 +140,19 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case rejected
     case firstTokenDeadline = "first_token_deadline"
     case stall
+    /// It sent tokens, but fewer in a second than the request allows.
+    case crawl
     case totalDeadline = "total_deadline"
     /// The stream ended without `finish_reason`.
     case cut
     /// Its bytes are not what the dialect says.
     case garbage
+    /// What it says does not join what the client already has.
+    case badJoint = "bad_joint"
     /// It sent an error in place of a chunk.
     case errorEvent = "error_event"
+    /// Its dialect has no words for the request.
+    case unsuited
     /// Larger than the limits allow.
     case tooLarge = "too_large"
     /// Whoever asked has left.

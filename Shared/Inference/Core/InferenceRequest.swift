@@ -36,8 +36,7 @@ public struct InferenceRequest: Hashable, Sendable {
 
 /// How it may be answered.
 public struct InferenceConstraints: Hashable, Sendable {
-  /// nil: the host's price decides. One host works at a time whatever it says; a race is run by a
-  /// strategy beside `single`.
+  /// nil: the hosts' price decides: `dual` where nobody asks for any, else `hedged`.
   public var race: RaceMode?
   public var deadlines: Deadlines
   public var dataPolicy: DataPolicy

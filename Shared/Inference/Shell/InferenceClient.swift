@@ -15,27 +15,39 @@ public final class InferenceClient: Sendable {
   let httpClient: HTTPClient
   let logger: Logger
   let limits: UpstreamLimits
+  let inferenceLimits: InferenceLimits
   let metrics = InferenceMetrics()
+  let credentials: Credentials
   private let hosts: @Sendable () -> HostTable
+  private let load: @Sendable () -> (table: LoadTable, age: Duration)?
   private let ownsClient: Bool
   private let origin = ContinuousClock.now
-  private let load = Mutex(Load())
-
-  private struct Load {
-    var inFlight: [HostID: Int] = [:]
-    var bufferedBytes = 0
-  }
+  private let statistics: Mutex<HostStatistics>
+  private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
+  private let bufferedBytes = Mutex(0)
 
   /// - Parameters:
   ///   - hosts: this process's copy of the host table, read at every decision.
+  ///   - load: the merged load of all processes and how long ago it came; nil: this process's own
+  ///     experience is all there is.
+  ///   - statistics: what is known of the hosts at the start, and how they are compared.
+  ///   - inferenceLimits: what one request may cost.
   ///   - httpClient: whose connections are used; nil: an own one, ended by `shutdown`.
   public init(
-    hosts: @escaping @Sendable () -> HostTable, httpClient: HTTPClient? = nil,
-    limits: UpstreamLimits = UpstreamLimits(), logger: Logger
+    hosts: @escaping @Sendable () -> HostTable,
+    load: @escaping @Sendable () -> (table: LoadTable, age: Duration)? = { nil },
+    statistics: HostStatistics = HostStatistics(seed: .random(in: .min ... .max)),
+    httpClient: HTTPClient? = nil, limits: UpstreamLimits = UpstreamLimits(),
+    inferenceLimits: InferenceLimits = InferenceLimits(),
+    credentials: Credentials = Credentials(), logger: Logger
   ) {
+    self.credentials = credentials
     self.hosts = hosts
+    self.load = load
+    self.statistics = Mutex(statistics)
     self.logger = logger
     self.limits = limits
+    self.inferenceLimits = inferenceLimits
     ownsClient = httpClient == nil
     self.httpClient = httpClient ?? Self.makeHTTPClient()
   }
@@ -66,43 +78,66 @@ public final class InferenceClient: Sendable {
   public func start(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) -> PendingInference {
+    let (utilisation, now) = (view().utilisation, now)
+    budgets.withLock {
+      $0.speculation.requestBegan(utilisation: utilisation)
+      $0.retry.requestBegan(now: now)
+    }
     let session = InferenceSession(client: self, request: request, constraints: constraints)
     session.begin()
     return PendingInference(handle: InferenceHandle(session))
   }
 
   /// Requests under way, by host.
-  public var inFlight: [HostID: Int] { load.withLock(\.inFlight) }
+  public var inFlight: [HostID: Int] { statistics.withLock(\.inFlight) }
+
+  /// What the registry is to be told of this process's traffic now; nil: nothing.
+  public func loadReport() -> LoadReport? {
+    let now = now
+    let (report, standings) = statistics.withLock {
+      statistics -> (LoadReport?, [HostID: HostStanding]) in
+      guard let report = statistics.report(now: now) else { return (nil, [:]) }
+      let standings = report.hosts.compactMap { line in
+        statistics.standing(of: line.host, now: now).map { (line.host, $0) }
+      }
+      return (report, Dictionary(standings) { $1 })
+    }
+    if let report { metrics.record(report, standings) }
+    return report
+  }
 
   // MARK: - For the sessions
 
   var now: Instant { Instant(sinceStart: origin.duration(to: .now)) }
 
-  func view() -> ClusterView { ClusterView(table: hosts(), inFlight: inFlight) }
-
-  func began(_ host: HostID) {
-    load.withLock { $0.inFlight[host, default: 0] += 1 }
+  /// What a decision is made from: as published, plus this process's own since.
+  public func view() -> ClusterView {
+    let table = hosts()
+    let merged = load()
+    let now = now
+    return statistics.withLock { statistics in
+      statistics.adopt(table, now: now)
+      if let merged { statistics.hear(merged.table, age: merged.age, now: now) }
+      return statistics.view(now: now)
+    }
   }
 
-  func ended(_ host: HostID) {
-    load.withLock { load in
-      let left = (load.inFlight[host] ?? 1) - 1
-      load.inFlight[host] = left > 0 ? left : nil
-    }
+  /// - Parameter started: when the attempt was begun, on this client's clock.
+  func observe(_ observation: HostObservation, of host: HostID, started: Instant) {
+    let now = now
+    statistics.withLock { $0.observe(observation, of: host, started: started, now: now) }
   }
 
   /// False when the process holds too much already.
   func reserve(bytes: Int) -> Bool {
-    load.withLock { load in
-      guard load.bufferedBytes + bytes <= Self.maximumBufferedBytes else { return false }
-      load.bufferedBytes += bytes
+    bufferedBytes.withLock { held in
+      guard held + bytes <= Self.maximumBufferedBytes else { return false }
+      held += bytes
       return true
     }
   }
 
-  func free(bytes: Int) {
-    load.withLock { $0.bufferedBytes -= bytes }
-  }
+  func free(bytes: Int) { bufferedBytes.withLock { $0 -= bytes } }
 
   private static func makeHTTPClient() -> HTTPClient {
     var configuration = HTTPClient.Configuration()
@@ -120,6 +155,16 @@ public final class InferenceClient: Sendable {
   }
 }
 
+extension InferenceClient: ClusterAccess {
+  public func mayRace(at view: ClusterView) -> Bool {
+    budgets.withLock { $0.speculation.take() }
+  }
+
+  public func mayRetry(at view: ClusterView) -> Bool {
+    budgets.withLock { $0.retry.take(now: view.moment) }
+  }
+}
+
 /// A request that is under way. Dropping it cancels it.
 public struct PendingInference: Sendable {
   fileprivate let handle: InferenceHandle
@@ -130,6 +175,9 @@ public struct PendingInference: Sendable {
   public func inference(within patience: Duration? = nil) async throws(Failure) -> Inference? {
     try await handle.session.open(within: patience).map { Inference(opening: $0, handle: handle) }
   }
+
+  /// What is under way at a host is cancelled; whoever waits or reads gets `cancelled`.
+  public func cancel() { handle.session.leave() }
 }
 
 /// An answer that has begun. Can be read once; ends after `finished`, or throws.

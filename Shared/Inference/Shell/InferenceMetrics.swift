@@ -32,10 +32,32 @@ final class InferenceMetrics: Sendable {
     }
   }
 
+  /// How hosts stand now, of those with something new.
+  func record(_ report: LoadReport, _ standings: [HostID: HostStanding]) {
+    for line in report.hosts {
+      let host = label(line.host)
+      // Of those that share a name none is the name's value.
+      guard host != Self.others else { continue }
+      let dimensions = [("host", host)]
+      Gauge(label: "tutti_host_in_flight", dimensions: dimensions).record(line.inFlight)
+      Gauge(label: "tutti_host_breaker_open", dimensions: dimensions).record(line.isOpen ? 1 : 0)
+      if line.trips > 0 {
+        Counter(label: "tutti_host_breaker_trips_total", dimensions: dimensions)
+          .increment(by: line.trips)
+      }
+      if let p95 = standings[line.host]?.firstTokenP95 {
+        Gauge(label: "tutti_host_first_token_p95_seconds", dimensions: dimensions)
+          .record(p95.inSeconds)
+      }
+    }
+  }
+
+  private static let others = "other"
+
   private func label(_ host: HostID) -> String {
     named.withLock { named in
       if named.contains(host) { return host.name }
-      guard named.count < Self.maximumHosts else { return "other" }
+      guard named.count < Self.maximumHosts else { return Self.others }
       named.insert(host)
       return host.name
     }

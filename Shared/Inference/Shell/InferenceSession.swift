@@ -3,7 +3,6 @@ import ClusterModel
 import InferenceCore
 import Logging
 import NIOCore
-import NIOHTTP1
 import Synchronization
 
 /// The shell around one `InferenceRun`: sockets, a timer, and the reader who waits.
@@ -19,7 +18,8 @@ final class InferenceSession: Sendable {
 
   private struct State {
     var run: InferenceRun
-    var upstream: [AttemptID: Upstream] = [:]
+    /// nil: not handed over yet.
+    var upstream: [AttemptID: HTTPClient.Task<Void>?] = [:]
     var opening: Result<InferenceOpening, Failure>?
     var openWaiter: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
     /// Counts waits, so that the timer of an earlier one ends no later one.
@@ -35,12 +35,6 @@ final class InferenceSession: Sendable {
     var timerWake: Instant?
   }
 
-  private struct Upstream {
-    let host: HostID
-    /// nil: not handed over yet.
-    var task: HTTPClient.Task<Void>?
-  }
-
   private let client: InferenceClient
   private let request: InferenceRequest
   private let eventLoop: any EventLoop
@@ -50,14 +44,17 @@ final class InferenceSession: Sendable {
     self.client = client
     self.request = request
     eventLoop = client.httpClient.eventLoopGroup.any()
-    state = Mutex(State(run: InferenceRun(request: request, constraints: constraints)))
+    state = Mutex(
+      State(
+        run: InferenceRun(
+          request: request, constraints: constraints, limits: client.inferenceLimits)))
   }
 
   // MARK: - The reader's side
 
   /// Asks the first host.
   func begin() {
-    step { run, now in run.begin(client.view(), now: now) }
+    step { run, now in run.begin(client, now: now) }
   }
 
   /// Waits for the beginning of the answer; nil when it has not come within that time.
@@ -144,14 +141,14 @@ final class InferenceSession: Sendable {
     step { run, now in
       var directives: [InferenceRun.Directive] = []
       for item in items {
-        directives += run.received(item, from: id, view: client.view, now: now)
+        directives += run.received(item, from: id, cluster: client, now: now)
       }
       return directives
     }
   }
 
   func failed(_ failure: AttemptFailure, _ id: AttemptID) {
-    step { run, now in run.failed(failure, id, view: client.view, now: now) }
+    step { run, now in run.failed(failure, id, cluster: client, now: now) }
   }
 
   // MARK: - Doing what is directed
@@ -181,8 +178,7 @@ final class InferenceSession: Sendable {
   private struct Effects {
     var cancels: [HTTPClient.Task<Void>] = []
     var releases: [HTTPClient.Task<Void>] = []
-    var endedAt: [HostID] = []
-    var starts: [(AttemptID, Candidate)] = []
+    var starts: [(AttemptID, Candidate, ResumePoint?)] = []
     var opened: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
     var opening: Result<InferenceOpening, Failure>?
     var reader: CheckedContinuation<Result<[InferenceEvent], Failure>, Never>?
@@ -197,17 +193,18 @@ final class InferenceSession: Sendable {
   ) {
     for directive in directives {
       switch directive {
-      case .start(let id, let candidate):
-        state.upstream[id] = Upstream(host: candidate.host.id)
-        effects.starts.append((id, candidate))
+      case .start(let id, let candidate, let resume):
+        state.upstream.updateValue(nil, forKey: id)
+        effects.starts.append((id, candidate, resume))
       case .cancel(let id):
-        guard let upstream = state.upstream.removeValue(forKey: id) else { continue }
-        effects.endedAt.append(upstream.host)
-        if let task = upstream.task { effects.cancels.append(task) }
+        if let task = state.upstream.removeValue(forKey: id) ?? nil { effects.cancels.append(task) }
       case .release(let id):
-        guard let upstream = state.upstream.removeValue(forKey: id) else { continue }
-        effects.endedAt.append(upstream.host)
-        if let task = upstream.task { effects.releases.append(task) }
+        if let task = state.upstream.removeValue(forKey: id) ?? nil {
+          effects.releases.append(task)
+        }
+      case .observe(let host, let observation, let started):
+        // Under the lock of this run: what its next decision sees must include it.
+        client.observe(observation, of: host, started: started)
       case .open(let opening):
         open(.success(opening), &state, &effects)
       case .deliver(let event):
@@ -291,10 +288,9 @@ final class InferenceSession: Sendable {
     for task in effects.releases {
       eventLoop.scheduleTask(in: Self.releaseGrace) { task.cancel() }
     }
-    for host in effects.endedAt { client.ended(host) }
     if effects.freed > 0 { client.free(bytes: effects.freed) }
     if let wake = effects.wakeAt { arm(wake, now: now) }
-    for (id, candidate) in effects.starts { start(id, candidate) }
+    for (id, candidate, resume) in effects.starts { start(id, candidate, resume) }
     if effects.isOver { told() }
     if let opened = effects.opened, let opening = effects.opening {
       opened.resume(returning: opening.map { $0 })
@@ -320,45 +316,27 @@ final class InferenceSession: Sendable {
       state.timer = nil
       state.timerWake = nil
     }
-    step { run, now in run.tick(view: client.view, now: now) }
+    step { run, now in run.tick(cluster: client, now: now) }
   }
 
-  private func start(_ id: AttemptID, _ candidate: Candidate) {
-    client.began(candidate.host.id)
-    let upstream: HTTPClient.Request
-    do {
-      upstream = try makeRequest(candidate)
+  private func start(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
+    let upstream: (http: HTTPClient.Request, said: UpstreamRequest)
+    do throws(AttemptFailure) {
+      upstream = try client.say(request, to: candidate, from: resume)
     } catch {
-      failed(AttemptFailure(.connect, "it cannot be asked: \(error)"), id)
+      failed(error, id)
       return
     }
     let delegate = UpstreamDelegate(
-      session: self, attempt: id, endpoint: request.endpoint, streams: request.stream,
-      limits: client.limits)
-    let task = client.httpClient.execute(request: upstream, delegate: delegate)
+      session: self, attempt: id, reading: upstream.said.reading, limits: client.limits)
+    let task = client.httpClient.execute(request: upstream.http, delegate: delegate)
     let isCurrent = state.withLock { state in
       guard state.upstream[id] != nil else { return false }
-      state.upstream[id]?.task = task
+      state.upstream[id] = .some(task)
       return true
     }
     // It was given up, or its answer was whole, before the task was known here.
     if !isCurrent { eventLoop.scheduleTask(in: .zero) { task.cancel() } }
-  }
-
-  private func makeRequest(_ candidate: Candidate) throws -> HTTPClient.Request {
-    let body = try RequestBody.forHost(request.body, model: candidate.model)
-    var headers = HTTPHeaders()
-    headers.add(name: "content-type", value: "application/json")
-    headers.add(
-      name: "accept", value: request.stream ? "text/event-stream" : "application/json")
-    headers.add(
-      name: "traceparent", value: "00-\(request.trace.trace)-\(request.trace.span)-01")
-    if !request.hops.isEmpty {
-      headers.add(name: HopHeader.name, value: HopHeader.value(request.hops))
-    }
-    return try HTTPClient.Request(
-      url: candidate.host.url.trimmingSlash + request.endpoint.rawValue, method: .POST,
-      headers: headers, body: .bytes(body))
   }
 
   private func told() {
@@ -374,10 +352,6 @@ final class InferenceSession: Sendable {
         ])
     }
   }
-}
-
-extension String {
-  fileprivate var trimmingSlash: String { hasSuffix("/") ? String(dropLast()) : self }
 }
 
 extension Duration {

@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import ClusterModel
+import Foundation
 import InferenceCore
 import NIOCore
 import NIOHTTP1
@@ -11,20 +12,19 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
 
   private let session: InferenceSession
   private let attempt: AttemptID
-  private let endpoint: InferenceEndpoint
-  private let streams: Bool
+  private let reading: UpstreamReading
   private let limits: UpstreamLimits
   /// nil until the head is there. Called on one event loop; the lock is never waited for.
   private let reader = Mutex<UpstreamReader?>(nil)
 
   init(
-    session: InferenceSession, attempt: AttemptID, endpoint: InferenceEndpoint, streams: Bool,
-    limits: UpstreamLimits
+    session: InferenceSession, attempt: AttemptID, reading: UpstreamReading, limits: UpstreamLimits
   ) {
     self.session = session
     self.attempt = attempt
-    self.endpoint = endpoint
-    self.streams = streams
+    var reading = reading
+    reading.created = Int(Date().timeIntervalSince1970)
+    self.reading = reading
     self.limits = limits
   }
 
@@ -34,7 +34,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     let status = Int(head.status.code)
     reader.withLock {
       $0 = UpstreamReader(
-        endpoint: endpoint, streams: streams, status: status,
+        reading, status: status,
         retryAfter: head.headers.first(name: "retry-after").flatMap(Self.retryAfter),
         limits: limits)
     }

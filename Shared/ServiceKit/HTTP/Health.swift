@@ -10,6 +10,8 @@ public final class Health: Sendable {
   private struct State: Sendable {
     var checks: [(name: String, check: @Sendable () async -> String?)] = []
     var isDraining = false
+    /// Who waits for the drain.
+    var waiting: [AsyncStream<Never>.Continuation] = []
   }
 
   private let service: String
@@ -35,7 +37,24 @@ public final class Health: Sendable {
   }
 
   /// From now on it is not ready, so that whoever spreads load looks elsewhere.
-  public func beginDrain() { state.withLock { $0.isDraining = true } }
+  public func beginDrain() {
+    let waiting = state.withLock { state in
+      state.isDraining = true
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.finish() }
+  }
+
+  /// Returns when the drain begins, or when the task is cancelled.
+  public func drainBegins() async {
+    let (drain, began) = AsyncStream.makeStream(of: Never.self)
+    let isDraining = state.withLock { state in
+      if !state.isDraining { state.waiting.append(began) }
+      return state.isDraining
+    }
+    if !isDraining { for await _ in drain {} }
+  }
 
   public var isDraining: Bool { state.withLock { $0.isDraining } }
 

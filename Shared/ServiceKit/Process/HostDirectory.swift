@@ -9,6 +9,8 @@ public import Wire
 /// ineligible because the registry died.
 public final class HostDirectory: Service {
   private let feed = Mutex(HostTableFeed())
+  /// The newest table of merged load, and when it came.
+  private let merged = Mutex<(table: LoadTable, came: ContinuousClock.Instant)?>(nil)
   private let ask: @Sendable () async throws(Failure) -> HostTable
   private let pause: @Sendable (Duration) async throws -> Void
   private let logger: Logger
@@ -39,9 +41,26 @@ public final class HostDirectory: Service {
   /// False until the registry was heard once.
   public var hasTable: Bool { feed.withLock { $0.hasTable } }
 
+  /// The load of all processes as the registry last merged it, and how long ago it came; nil: none
+  /// did. Load is told anew several times a second, so what was missed is never asked for.
+  public var load: (table: LoadTable, age: Duration)? {
+    merged.withLock { $0.map { ($0.table, $0.came.duration(to: .now)) } }
+  }
+
   /// Takes a published table. Returns true if `body` was one.
   @discardableResult
   public func apply(_ body: Body) -> Bool {
+    if case .loadTable(let table) = body {
+      merged.withLock { merged in
+        if let known = merged?.table,
+          (known.epoch, known.revision) >= (table.epoch, table.revision)
+        {
+          return
+        }
+        merged = (table, .now)
+      }
+      return true
+    }
     guard case .hostTable(let table) = body else { return false }
     switch feed.withLock({ $0.published(table) }) {
     case .none: break

@@ -24,7 +24,11 @@ struct ArgumentReader {
   private let secretFileFlags: [String: Setting]
   private let negated: [String: Setting]
 
-  init(_ arguments: [String], settings: [Setting]) {
+  private let suggested: [String]
+
+  /// - Parameter suggesting: flags that may be meant by one that there is not.
+  init(_ arguments: [String], settings: [Setting], suggesting: [String]) {
+    suggested = Self.requests + suggesting
     byFlag = Dictionary(settings.map { ($0.flag, $0) }) { first, _ in first }
     secretFileFlags = Dictionary(
       settings.filter(\.secret).map { ($0.flag + "-file", $0) }
@@ -33,6 +37,10 @@ struct ArgumentReader {
       settings.filter { $0.kind == .toggle }.map { ("--no-" + $0.flag.dropFirst(2), $0) }
     ) { first, _ in first }
     read(arguments)
+  }
+
+  static func flags(of settings: [Setting]) -> [String] {
+    settings.map(\.flag).sorted() + settings.filter(\.secret).map { $0.flag + "-file" }.sorted()
   }
 
   private mutating func read(_ arguments: [String]) {
@@ -72,8 +80,7 @@ struct ArgumentReader {
     } else if let setting = negated[flag], attached == nil {
       add(Given(setting: setting, flag: flag, value: "false", isFile: false))
     } else {
-      let known = Self.requests + byFlag.keys.sorted() + secretFileFlags.keys.sorted()
-      let near = nearest(to: flag, in: known).map { "; did you mean \($0)?" } ?? ""
+      let near = nearest(to: flag, in: suggested).map { "; did you mean \($0)?" } ?? ""
       mistakes.append("\(flag): there is no such flag\(near)")
       // What follows is most likely its value, not a mistake of its own.
       if attached == nil, let next = rest.first, !next.hasPrefix("-") { rest.removeFirst() }

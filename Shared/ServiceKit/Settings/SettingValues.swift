@@ -65,6 +65,11 @@ public struct SettingValues: Sendable {
     return number
   }
 
+  public mutating func optionalReal(_ key: String) -> Double? {
+    guard case .real(let number) = find(key).value else { return nil }
+    return number
+  }
+
   public mutating func duration(_ key: String) -> Duration {
     guard case .duration(let duration) = needed(key) else { return .zero }
     return duration

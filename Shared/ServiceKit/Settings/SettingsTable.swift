@@ -22,15 +22,19 @@ public struct SettingsTable: Sendable {
   /// Sections of the file whose members are ours to check.
   private let ownSections: Set<String>
   private let knownSections: [String]
+  private let suggested: [String]
 
-  /// - Parameter sections: every section that a cluster's file may have; those of other services
-  ///   are not looked into.
-  public init(_ settings: [Setting], sections: [String]) {
+  /// - Parameters:
+  ///   - sections: every section that a cluster's file may have; those of other services are not
+  ///     looked into.
+  ///   - suggesting: flags that may be meant by one that there is not; nil: all.
+  public init(_ settings: [Setting], sections: [String], suggesting: Set<String>? = nil) {
     var flags: Set<String> = []
     for setting in settings {
       precondition(flags.insert(setting.flag).inserted, "two settings are \(setting.flag)")
     }
     self.settings = settings
+    suggested = ArgumentReader.flags(of: settings).filter { suggesting?.contains($0) ?? true }
     ownSections = Set(settings.map { $0.section })
     knownSections = (sections + ownSections.sorted()).uniqued
   }
@@ -42,7 +46,7 @@ public struct SettingsTable: Sendable {
     arguments: [String], environment: [String: String],
     readFile: @escaping (String) throws(ServiceFailure) -> String
   ) -> Resolution {
-    let command = ArgumentReader(arguments, settings: settings)
+    let command = ArgumentReader(arguments, settings: settings, suggesting: suggested)
     var search = SettingSearch(settings: settings, readFile: readFile)
     search.mistakes = command.mistakes
     search.take(command.given)

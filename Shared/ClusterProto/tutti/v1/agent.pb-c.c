@@ -187,6 +187,51 @@ void   tutti__v1__usage__free_unpacked
   assert(message->base.descriptor == &tutti__v1__usage__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__inference_terms__init
+                     (Tutti__V1__InferenceTerms         *message)
+{
+  static const Tutti__V1__InferenceTerms init_value = TUTTI__V1__INFERENCE_TERMS__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__inference_terms__get_packed_size
+                     (const Tutti__V1__InferenceTerms *message)
+{
+  assert(message->base.descriptor == &tutti__v1__inference_terms__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__inference_terms__pack
+                     (const Tutti__V1__InferenceTerms *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__inference_terms__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__inference_terms__pack_to_buffer
+                     (const Tutti__V1__InferenceTerms *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__inference_terms__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__InferenceTerms *
+       tutti__v1__inference_terms__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__InferenceTerms *)
+     protobuf_c_message_unpack (&tutti__v1__inference_terms__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__inference_terms__free_unpacked
+                     (Tutti__V1__InferenceTerms *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__inference_terms__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__run_task__init
                      (Tutti__V1__RunTask         *message)
 {
@@ -629,7 +674,84 @@ const ProtobufCMessageDescriptor tutti__v1__usage__descriptor =
   (ProtobufCMessageInit) tutti__v1__usage__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[7] =
+static const ProtobufCFieldDescriptor tutti__v1__inference_terms__field_descriptors[4] =
+{
+  {
+    "race",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__InferenceTerms, race),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_token_ms",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__InferenceTerms, first_token_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "inter_token_ms",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__InferenceTerms, inter_token_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "minimum_rate_milli",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__InferenceTerms, minimum_rate_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__inference_terms__field_indices_by_name[] = {
+  1,   /* field[1] = first_token_ms */
+  2,   /* field[2] = inter_token_ms */
+  3,   /* field[3] = minimum_rate_milli */
+  0,   /* field[0] = race */
+};
+static const ProtobufCIntRange tutti__v1__inference_terms__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.InferenceTerms",
+  "InferenceTerms",
+  "Tutti__V1__InferenceTerms",
+  "tutti.v1",
+  sizeof(Tutti__V1__InferenceTerms),
+  4,
+  tutti__v1__inference_terms__field_descriptors,
+  tutti__v1__inference_terms__field_indices_by_name,
+  1,  tutti__v1__inference_terms__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__inference_terms__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[8] =
 {
   {
     "plan_id",
@@ -715,6 +837,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[7] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "terms",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunTask, terms),
+    &tutti__v1__inference_terms__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
@@ -724,11 +858,12 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   4,   /* field[4] = is_sink */
   0,   /* field[0] = plan_id */
   1,   /* field[1] = task */
+  7,   /* field[7] = terms */
 };
 static const ProtobufCIntRange tutti__v1__run_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -738,7 +873,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  7,
+  8,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
   1,  tutti__v1__run_task__number_ranges,

@@ -373,7 +373,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_output__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_output__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[4] =
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[5] =
 {
   {
     "plan",
@@ -423,17 +423,30 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[4] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "terms",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunPlan, terms),
+    &tutti__v1__inference_terms__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   1,   /* field[1] = conversation */
   3,   /* field[3] = data_policy */
   2,   /* field[2] = finished */
   0,   /* field[0] = plan */
+  4,   /* field[4] = terms */
 };
 static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -443,7 +456,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  4,
+  5,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
   1,  tutti__v1__run_plan__number_ranges,

@@ -474,7 +474,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[26] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[28] =
 {
   {
     "version",
@@ -705,6 +705,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[26]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "load_report",
+    35,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, load_report),
+    &tutti__v1__load_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "load_table",
+    36,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, load_table),
+    &tutti__v1__load_table__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "plan_request",
     40,
     PROTOBUF_C_LABEL_NONE,
@@ -799,20 +823,22 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   18,   /* field[18] = host_table */
   17,   /* field[17] = host_table_request */
   10,   /* field[10] = idempotency_key */
+  19,   /* field[19] = load_report */
+  20,   /* field[20] = load_table */
   1,   /* field[1] = message_id */
   16,   /* field[16] = peer_table */
-  20,   /* field[20] = plan */
-  22,   /* field[22] = plan_event */
-  19,   /* field[19] = plan_request */
+  22,   /* field[22] = plan */
+  24,   /* field[24] = plan_event */
+  21,   /* field[21] = plan_request */
   7,   /* field[7] = remaining_ms */
-  21,   /* field[21] = run_plan */
-  23,   /* field[23] = run_task */
+  23,   /* field[23] = run_plan */
+  25,   /* field[25] = run_task */
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
   3,   /* field[3] = shape */
-  24,   /* field[24] = task_event */
-  25,   /* field[25] = telemetry */
+  26,   /* field[26] = task_event */
+  27,   /* field[27] = telemetry */
   6,   /* field[6] = to_incarnation */
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
@@ -822,11 +848,11 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
   { 1, 0 },
   { 20, 11 },
   { 30, 14 },
-  { 40, 19 },
-  { 50, 21 },
-  { 60, 23 },
-  { 70, 25 },
-  { 0, 26 }
+  { 40, 21 },
+  { 50, 23 },
+  { 60, 25 },
+  { 70, 27 },
+  { 0, 28 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -836,7 +862,7 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  26,
+  28,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
   7,  tutti__v1__envelope__number_ranges,

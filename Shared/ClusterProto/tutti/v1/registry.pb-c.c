@@ -367,6 +367,276 @@ void   tutti__v1__host_table__free_unpacked
   assert(message->base.descriptor == &tutti__v1__host_table__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__latency_samples__init
+                     (Tutti__V1__LatencySamples         *message)
+{
+  static const Tutti__V1__LatencySamples init_value = TUTTI__V1__LATENCY_SAMPLES__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__latency_samples__get_packed_size
+                     (const Tutti__V1__LatencySamples *message)
+{
+  assert(message->base.descriptor == &tutti__v1__latency_samples__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__latency_samples__pack
+                     (const Tutti__V1__LatencySamples *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__latency_samples__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__latency_samples__pack_to_buffer
+                     (const Tutti__V1__LatencySamples *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__latency_samples__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__LatencySamples *
+       tutti__v1__latency_samples__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__LatencySamples *)
+     protobuf_c_message_unpack (&tutti__v1__latency_samples__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__latency_samples__free_unpacked
+                     (Tutti__V1__LatencySamples *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__latency_samples__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__host_load_report__init
+                     (Tutti__V1__HostLoadReport         *message)
+{
+  static const Tutti__V1__HostLoadReport init_value = TUTTI__V1__HOST_LOAD_REPORT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__host_load_report__get_packed_size
+                     (const Tutti__V1__HostLoadReport *message)
+{
+  assert(message->base.descriptor == &tutti__v1__host_load_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__host_load_report__pack
+                     (const Tutti__V1__HostLoadReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__host_load_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__host_load_report__pack_to_buffer
+                     (const Tutti__V1__HostLoadReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__host_load_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HostLoadReport *
+       tutti__v1__host_load_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HostLoadReport *)
+     protobuf_c_message_unpack (&tutti__v1__host_load_report__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__host_load_report__free_unpacked
+                     (Tutti__V1__HostLoadReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__host_load_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__load_report__init
+                     (Tutti__V1__LoadReport         *message)
+{
+  static const Tutti__V1__LoadReport init_value = TUTTI__V1__LOAD_REPORT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__load_report__get_packed_size
+                     (const Tutti__V1__LoadReport *message)
+{
+  assert(message->base.descriptor == &tutti__v1__load_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__load_report__pack
+                     (const Tutti__V1__LoadReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__load_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__load_report__pack_to_buffer
+                     (const Tutti__V1__LoadReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__load_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__LoadReport *
+       tutti__v1__load_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__LoadReport *)
+     protobuf_c_message_unpack (&tutti__v1__load_report__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__load_report__free_unpacked
+                     (Tutti__V1__LoadReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__load_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__host_load__init
+                     (Tutti__V1__HostLoad         *message)
+{
+  static const Tutti__V1__HostLoad init_value = TUTTI__V1__HOST_LOAD__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__host_load__get_packed_size
+                     (const Tutti__V1__HostLoad *message)
+{
+  assert(message->base.descriptor == &tutti__v1__host_load__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__host_load__pack
+                     (const Tutti__V1__HostLoad *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__host_load__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__host_load__pack_to_buffer
+                     (const Tutti__V1__HostLoad *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__host_load__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HostLoad *
+       tutti__v1__host_load__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HostLoad *)
+     protobuf_c_message_unpack (&tutti__v1__host_load__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__host_load__free_unpacked
+                     (Tutti__V1__HostLoad *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__host_load__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__merged_report__init
+                     (Tutti__V1__MergedReport         *message)
+{
+  static const Tutti__V1__MergedReport init_value = TUTTI__V1__MERGED_REPORT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__merged_report__get_packed_size
+                     (const Tutti__V1__MergedReport *message)
+{
+  assert(message->base.descriptor == &tutti__v1__merged_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__merged_report__pack
+                     (const Tutti__V1__MergedReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__merged_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__merged_report__pack_to_buffer
+                     (const Tutti__V1__MergedReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__merged_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__MergedReport *
+       tutti__v1__merged_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__MergedReport *)
+     protobuf_c_message_unpack (&tutti__v1__merged_report__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__merged_report__free_unpacked
+                     (Tutti__V1__MergedReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__merged_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__load_table__init
+                     (Tutti__V1__LoadTable         *message)
+{
+  static const Tutti__V1__LoadTable init_value = TUTTI__V1__LOAD_TABLE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__load_table__get_packed_size
+                     (const Tutti__V1__LoadTable *message)
+{
+  assert(message->base.descriptor == &tutti__v1__load_table__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__load_table__pack
+                     (const Tutti__V1__LoadTable *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__load_table__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__load_table__pack_to_buffer
+                     (const Tutti__V1__LoadTable *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__load_table__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__LoadTable *
+       tutti__v1__load_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__LoadTable *)
+     protobuf_c_message_unpack (&tutti__v1__load_table__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__load_table__free_unpacked
+                     (Tutti__V1__LoadTable *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__load_table__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tutti__v1__peer__field_descriptors[7] =
 {
   {
@@ -687,7 +957,7 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   (ProtobufCMessageInit) tutti__v1__model_offer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[12] =
+static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[14] =
 {
   {
     "id",
@@ -833,14 +1103,40 @@ static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[12] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "resume",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Host, resume),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "credential",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Host, credential),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host__field_indices_by_name[] = {
+  13,   /* field[13] = credential */
   2,   /* field[2] = dialect */
   0,   /* field[0] = id */
   7,   /* field[7] = models */
   11,   /* field[11] = price_per_million */
   10,   /* field[10] = probe_ms */
   6,   /* field[6] = reason */
+  12,   /* field[12] = resume */
   8,   /* field[8] = slots */
   5,   /* field[5] = state */
   3,   /* field[3] = tier */
@@ -851,7 +1147,7 @@ static const unsigned tutti__v1__host__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__host__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
 {
@@ -861,7 +1157,7 @@ const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
   "Tutti__V1__Host",
   "tutti.v1",
   sizeof(Tutti__V1__Host),
-  12,
+  14,
   tutti__v1__host__field_descriptors,
   tutti__v1__host__field_indices_by_name,
   1,  tutti__v1__host__number_ranges,
@@ -948,6 +1244,533 @@ const ProtobufCMessageDescriptor tutti__v1__host_table__descriptor =
   tutti__v1__host_table__field_indices_by_name,
   1,  tutti__v1__host_table__number_ranges,
   (ProtobufCMessageInit) tutti__v1__host_table__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__latency_samples__field_descriptors[2] =
+{
+  {
+    "bucket",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__LatencySamples, bucket),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__LatencySamples, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__latency_samples__field_indices_by_name[] = {
+  0,   /* field[0] = bucket */
+  1,   /* field[1] = count */
+};
+static const ProtobufCIntRange tutti__v1__latency_samples__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__latency_samples__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.LatencySamples",
+  "LatencySamples",
+  "Tutti__V1__LatencySamples",
+  "tutti.v1",
+  sizeof(Tutti__V1__LatencySamples),
+  2,
+  tutti__v1__latency_samples__field_descriptors,
+  tutti__v1__latency_samples__field_indices_by_name,
+  1,  tutti__v1__latency_samples__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__latency_samples__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__host_load_report__field_descriptors[9] =
+{
+  {
+    "host",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, host),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "in_flight",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, in_flight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_tokens",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__HostLoadReport, n_first_tokens),
+    offsetof(Tutti__V1__HostLoadReport, first_tokens),
+    &tutti__v1__latency_samples__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "answered",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, answered),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "failed",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, failed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "flow_ms",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, flow_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trips",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, trips),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_open",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, is_open),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__host_load_report__field_indices_by_name[] = {
+  3,   /* field[3] = answered */
+  4,   /* field[4] = failed */
+  2,   /* field[2] = first_tokens */
+  6,   /* field[6] = flow_ms */
+  0,   /* field[0] = host */
+  1,   /* field[1] = in_flight */
+  8,   /* field[8] = is_open */
+  5,   /* field[5] = tokens */
+  7,   /* field[7] = trips */
+};
+static const ProtobufCIntRange tutti__v1__host_load_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 9 }
+};
+const ProtobufCMessageDescriptor tutti__v1__host_load_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HostLoadReport",
+  "HostLoadReport",
+  "Tutti__V1__HostLoadReport",
+  "tutti.v1",
+  sizeof(Tutti__V1__HostLoadReport),
+  9,
+  tutti__v1__host_load_report__field_descriptors,
+  tutti__v1__host_load_report__field_indices_by_name,
+  1,  tutti__v1__host_load_report__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__host_load_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__load_report__field_descriptors[2] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__LoadReport, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hosts",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__LoadReport, n_hosts),
+    offsetof(Tutti__V1__LoadReport, hosts),
+    &tutti__v1__host_load_report__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__load_report__field_indices_by_name[] = {
+  1,   /* field[1] = hosts */
+  0,   /* field[0] = sequence */
+};
+static const ProtobufCIntRange tutti__v1__load_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__load_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.LoadReport",
+  "LoadReport",
+  "Tutti__V1__LoadReport",
+  "tutti.v1",
+  sizeof(Tutti__V1__LoadReport),
+  2,
+  tutti__v1__load_report__field_descriptors,
+  tutti__v1__load_report__field_indices_by_name,
+  1,  tutti__v1__load_report__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__load_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__host_load__field_descriptors[9] =
+{
+  {
+    "host",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, host),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "in_flight",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, in_flight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_token_p50_ms",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, first_token_p50_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_token_p95_ms",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, first_token_p95_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "samples_milli",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, samples_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "error_rate_milli",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, error_rate_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens_per_second_milli",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, tokens_per_second_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "open_breakers",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, open_breakers),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "heard_ms",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, heard_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__host_load__field_indices_by_name[] = {
+  5,   /* field[5] = error_rate_milli */
+  2,   /* field[2] = first_token_p50_ms */
+  3,   /* field[3] = first_token_p95_ms */
+  8,   /* field[8] = heard_ms */
+  0,   /* field[0] = host */
+  1,   /* field[1] = in_flight */
+  7,   /* field[7] = open_breakers */
+  4,   /* field[4] = samples_milli */
+  6,   /* field[6] = tokens_per_second_milli */
+};
+static const ProtobufCIntRange tutti__v1__host_load__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 9 }
+};
+const ProtobufCMessageDescriptor tutti__v1__host_load__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HostLoad",
+  "HostLoad",
+  "Tutti__V1__HostLoad",
+  "tutti.v1",
+  sizeof(Tutti__V1__HostLoad),
+  9,
+  tutti__v1__host_load__field_descriptors,
+  tutti__v1__host_load__field_indices_by_name,
+  1,  tutti__v1__host_load__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__host_load__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__merged_report__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__MergedReport, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "incarnation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__MergedReport, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sequence",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__MergedReport, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__merged_report__field_indices_by_name[] = {
+  1,   /* field[1] = incarnation */
+  0,   /* field[0] = name */
+  2,   /* field[2] = sequence */
+};
+static const ProtobufCIntRange tutti__v1__merged_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__merged_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.MergedReport",
+  "MergedReport",
+  "Tutti__V1__MergedReport",
+  "tutti.v1",
+  sizeof(Tutti__V1__MergedReport),
+  3,
+  tutti__v1__merged_report__field_descriptors,
+  tutti__v1__merged_report__field_indices_by_name,
+  1,  tutti__v1__merged_report__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__merged_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__load_table__field_descriptors[4] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__LoadTable, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "revision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__LoadTable, revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hosts",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__LoadTable, n_hosts),
+    offsetof(Tutti__V1__LoadTable, hosts),
+    &tutti__v1__host_load__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "merged",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__LoadTable, n_merged),
+    offsetof(Tutti__V1__LoadTable, merged),
+    &tutti__v1__merged_report__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__load_table__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  2,   /* field[2] = hosts */
+  3,   /* field[3] = merged */
+  1,   /* field[1] = revision */
+};
+static const ProtobufCIntRange tutti__v1__load_table__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tutti__v1__load_table__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.LoadTable",
+  "LoadTable",
+  "Tutti__V1__LoadTable",
+  "tutti.v1",
+  sizeof(Tutti__V1__LoadTable),
+  4,
+  tutti__v1__load_table__field_descriptors,
+  tutti__v1__load_table__field_indices_by_name,
+  1,  tutti__v1__load_table__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__load_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue tutti__v1__host_state__enum_values_by_number[5] =

@@ -20,6 +20,7 @@ typedef struct Tutti__V1__Parameter Tutti__V1__Parameter;
 typedef struct Tutti__V1__Conversation Tutti__V1__Conversation;
 typedef struct Tutti__V1__NamedInput Tutti__V1__NamedInput;
 typedef struct Tutti__V1__Usage Tutti__V1__Usage;
+typedef struct Tutti__V1__InferenceTerms Tutti__V1__InferenceTerms;
 typedef struct Tutti__V1__RunTask Tutti__V1__RunTask;
 typedef struct Tutti__V1__TaskBegan Tutti__V1__TaskBegan;
 typedef struct Tutti__V1__TaskDelta Tutti__V1__TaskDelta;
@@ -93,6 +94,34 @@ struct  Tutti__V1__Usage
     , 0, 0, 0 }
 
 
+/*
+ * How its inferences shall be done. What is not said follows from the host's price and history.
+ */
+struct  Tutti__V1__InferenceTerms
+{
+  ProtobufCMessage base;
+  /*
+   * "dual" | "hedged" | "single"; empty: by the host's price
+   */
+  ProtobufCBinaryData race;
+  /*
+   * 0: from the host's history
+   */
+  uint32_t first_token_ms;
+  /*
+   * 0: from the host's history
+   */
+  uint32_t inter_token_ms;
+  /*
+   * tokens a second ×1000; -1: from the host's history
+   */
+  int32_t minimum_rate_milli;
+};
+#define TUTTI__V1__INFERENCE_TERMS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__inference_terms__descriptor) \
+    , {0,NULL}, 0, 0, 0 }
+
+
 struct  Tutti__V1__RunTask
 {
   ProtobufCMessage base;
@@ -108,10 +137,14 @@ struct  Tutti__V1__RunTask
    */
   size_t n_avoid_hosts;
   ProtobufCBinaryData *avoid_hosts;
+  /*
+   * absent: nothing is said
+   */
+  Tutti__V1__InferenceTerms *terms;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL }
 
 
 struct  Tutti__V1__TaskBegan
@@ -258,6 +291,25 @@ Tutti__V1__Usage *
 void   tutti__v1__usage__free_unpacked
                      (Tutti__V1__Usage *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__InferenceTerms methods */
+void   tutti__v1__inference_terms__init
+                     (Tutti__V1__InferenceTerms         *message);
+size_t tutti__v1__inference_terms__get_packed_size
+                     (const Tutti__V1__InferenceTerms   *message);
+size_t tutti__v1__inference_terms__pack
+                     (const Tutti__V1__InferenceTerms   *message,
+                      uint8_t             *out);
+size_t tutti__v1__inference_terms__pack_to_buffer
+                     (const Tutti__V1__InferenceTerms   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__InferenceTerms *
+       tutti__v1__inference_terms__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__inference_terms__free_unpacked
+                     (Tutti__V1__InferenceTerms *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__RunTask methods */
 void   tutti__v1__run_task__init
                      (Tutti__V1__RunTask         *message);
@@ -367,6 +419,9 @@ typedef void (*Tutti__V1__NamedInput_Closure)
 typedef void (*Tutti__V1__Usage_Closure)
                  (const Tutti__V1__Usage *message,
                   void *closure_data);
+typedef void (*Tutti__V1__InferenceTerms_Closure)
+                 (const Tutti__V1__InferenceTerms *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__RunTask_Closure)
                  (const Tutti__V1__RunTask *message,
                   void *closure_data);
@@ -413,6 +468,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__parameter__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__conversation__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__usage__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_began__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_delta__descriptor;

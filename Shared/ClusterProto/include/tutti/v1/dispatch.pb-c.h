@@ -61,10 +61,14 @@ struct  Tutti__V1__RunPlan
   size_t n_finished;
   Tutti__V1__TaskOutput **finished;
   ProtobufCBinaryData data_policy;
+  /*
+   * for every task; absent: nothing is said
+   */
+  Tutti__V1__InferenceTerms *terms;
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL} }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL }
 
 
 struct  Tutti__V1__TaskStarted

@@ -149,6 +149,8 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_PEER_TABLE = 32,
   TUTTI__V1__ENVELOPE__BODY_HOST_TABLE_REQUEST = 33,
   TUTTI__V1__ENVELOPE__BODY_HOST_TABLE = 34,
+  TUTTI__V1__ENVELOPE__BODY_LOAD_REPORT = 35,
+  TUTTI__V1__ENVELOPE__BODY_LOAD_TABLE = 36,
   TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST = 40,
   TUTTI__V1__ENVELOPE__BODY_PLAN = 41,
   TUTTI__V1__ENVELOPE__BODY_RUN_PLAN = 50,
@@ -204,6 +206,8 @@ struct  Tutti__V1__Envelope
     Tutti__V1__PeerTable *peer_table;
     Tutti__V1__HostTableRequest *host_table_request;
     Tutti__V1__HostTable *host_table;
+    Tutti__V1__LoadReport *load_report;
+    Tutti__V1__LoadTable *load_table;
     Tutti__V1__PlanRequest *plan_request;
     Tutti__V1__Plan *plan;
     Tutti__V1__RunPlan *run_plan;

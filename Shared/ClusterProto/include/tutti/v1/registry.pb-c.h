@@ -23,6 +23,12 @@ typedef struct Tutti__V1__ModelOffer Tutti__V1__ModelOffer;
 typedef struct Tutti__V1__Host Tutti__V1__Host;
 typedef struct Tutti__V1__HostTableRequest Tutti__V1__HostTableRequest;
 typedef struct Tutti__V1__HostTable Tutti__V1__HostTable;
+typedef struct Tutti__V1__LatencySamples Tutti__V1__LatencySamples;
+typedef struct Tutti__V1__HostLoadReport Tutti__V1__HostLoadReport;
+typedef struct Tutti__V1__LoadReport Tutti__V1__LoadReport;
+typedef struct Tutti__V1__HostLoad Tutti__V1__HostLoad;
+typedef struct Tutti__V1__MergedReport Tutti__V1__MergedReport;
+typedef struct Tutti__V1__LoadTable Tutti__V1__LoadTable;
 
 
 /* --- enums --- */
@@ -141,7 +147,7 @@ struct  Tutti__V1__Host
    */
   ProtobufCBinaryData url;
   /*
-   * "openai"
+   * "openai" | "anthropic" | "ollama"
    */
   ProtobufCBinaryData dialect;
   /*
@@ -175,10 +181,18 @@ struct  Tutti__V1__Host
    * credits for a million tokens; 0: free
    */
   uint64_t price_per_million;
+  /*
+   * "continue_final_message" | "trailing_assistant" | "instruct"
+   */
+  ProtobufCBinaryData resume;
+  /*
+   * "env:NAME" | "file:/path", never a secret; empty: it asks for none
+   */
+  ProtobufCBinaryData credential;
 };
 #define TUTTI__V1__HOST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL} }
 
 
 struct  Tutti__V1__HostTableRequest
@@ -201,6 +215,144 @@ struct  Tutti__V1__HostTable
 #define TUTTI__V1__HOST_TABLE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_table__descriptor) \
     , 0, 0, 0,NULL }
+
+
+struct  Tutti__V1__LatencySamples
+{
+  ProtobufCMessage base;
+  /*
+   * 0: up to 1 ms; each next one reaches further by 2^(1/4)
+   */
+  uint32_t bucket;
+  uint32_t count;
+};
+#define TUTTI__V1__LATENCY_SAMPLES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__latency_samples__descriptor) \
+    , 0, 0 }
+
+
+struct  Tutti__V1__HostLoadReport
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData host;
+  /*
+   * under way now; all else is since the report before
+   */
+  uint32_t in_flight;
+  size_t n_first_tokens;
+  Tutti__V1__LatencySamples **first_tokens;
+  /*
+   * attempts that ended well
+   */
+  uint32_t answered;
+  /*
+   * attempts that ended by the host's fault
+   */
+  uint32_t failed;
+  /*
+   * after the first ones
+   */
+  uint64_t tokens;
+  /*
+   * how long those took
+   */
+  uint64_t flow_ms;
+  /*
+   * times the breaker opened
+   */
+  uint32_t trips;
+  /*
+   * it lets nobody through now
+   */
+  protobuf_c_boolean is_open;
+};
+#define TUTTI__V1__HOST_LOAD_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_load_report__descriptor) \
+    , {0,NULL}, 0, 0,NULL, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Tutti__V1__LoadReport
+{
+  ProtobufCMessage base;
+  /*
+   * grows with every report of an incarnation
+   */
+  uint64_t sequence;
+  /*
+   * with something under way or something new
+   */
+  size_t n_hosts;
+  Tutti__V1__HostLoadReport **hosts;
+};
+#define TUTTI__V1__LOAD_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__load_report__descriptor) \
+    , 0, 0,NULL }
+
+
+struct  Tutti__V1__HostLoad
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData host;
+  /*
+   * at all processes
+   */
+  uint32_t in_flight;
+  /*
+   * 0: nobody has measured it
+   */
+  uint32_t first_token_p50_ms;
+  uint32_t first_token_p95_ms;
+  /*
+   * what the times are worth, fading
+   */
+  uint32_t samples_milli;
+  uint32_t error_rate_milli;
+  /*
+   * 0: not measured
+   */
+  uint32_t tokens_per_second_milli;
+  /*
+   * processes that let nobody through
+   */
+  uint32_t open_breakers;
+  /*
+   * since its last answered probe, plus 1; 0: none was
+   */
+  uint32_t heard_ms;
+};
+#define TUTTI__V1__HOST_LOAD__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_load__descriptor) \
+    , {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * Up to which of its reports a process is part of a LoadTable.
+ */
+struct  Tutti__V1__MergedReport
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  uint64_t incarnation;
+  uint64_t sequence;
+};
+#define TUTTI__V1__MERGED_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__merged_report__descriptor) \
+    , {0,NULL}, 0, 0 }
+
+
+struct  Tutti__V1__LoadTable
+{
+  ProtobufCMessage base;
+  uint64_t epoch;
+  uint64_t revision;
+  size_t n_hosts;
+  Tutti__V1__HostLoad **hosts;
+  size_t n_merged;
+  Tutti__V1__MergedReport **merged;
+};
+#define TUTTI__V1__LOAD_TABLE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__load_table__descriptor) \
+    , 0, 0, 0,NULL, 0,NULL }
 
 
 /* Tutti__V1__Peer methods */
@@ -355,6 +507,120 @@ Tutti__V1__HostTable *
 void   tutti__v1__host_table__free_unpacked
                      (Tutti__V1__HostTable *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__LatencySamples methods */
+void   tutti__v1__latency_samples__init
+                     (Tutti__V1__LatencySamples         *message);
+size_t tutti__v1__latency_samples__get_packed_size
+                     (const Tutti__V1__LatencySamples   *message);
+size_t tutti__v1__latency_samples__pack
+                     (const Tutti__V1__LatencySamples   *message,
+                      uint8_t             *out);
+size_t tutti__v1__latency_samples__pack_to_buffer
+                     (const Tutti__V1__LatencySamples   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__LatencySamples *
+       tutti__v1__latency_samples__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__latency_samples__free_unpacked
+                     (Tutti__V1__LatencySamples *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__HostLoadReport methods */
+void   tutti__v1__host_load_report__init
+                     (Tutti__V1__HostLoadReport         *message);
+size_t tutti__v1__host_load_report__get_packed_size
+                     (const Tutti__V1__HostLoadReport   *message);
+size_t tutti__v1__host_load_report__pack
+                     (const Tutti__V1__HostLoadReport   *message,
+                      uint8_t             *out);
+size_t tutti__v1__host_load_report__pack_to_buffer
+                     (const Tutti__V1__HostLoadReport   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HostLoadReport *
+       tutti__v1__host_load_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__host_load_report__free_unpacked
+                     (Tutti__V1__HostLoadReport *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__LoadReport methods */
+void   tutti__v1__load_report__init
+                     (Tutti__V1__LoadReport         *message);
+size_t tutti__v1__load_report__get_packed_size
+                     (const Tutti__V1__LoadReport   *message);
+size_t tutti__v1__load_report__pack
+                     (const Tutti__V1__LoadReport   *message,
+                      uint8_t             *out);
+size_t tutti__v1__load_report__pack_to_buffer
+                     (const Tutti__V1__LoadReport   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__LoadReport *
+       tutti__v1__load_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__load_report__free_unpacked
+                     (Tutti__V1__LoadReport *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__HostLoad methods */
+void   tutti__v1__host_load__init
+                     (Tutti__V1__HostLoad         *message);
+size_t tutti__v1__host_load__get_packed_size
+                     (const Tutti__V1__HostLoad   *message);
+size_t tutti__v1__host_load__pack
+                     (const Tutti__V1__HostLoad   *message,
+                      uint8_t             *out);
+size_t tutti__v1__host_load__pack_to_buffer
+                     (const Tutti__V1__HostLoad   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HostLoad *
+       tutti__v1__host_load__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__host_load__free_unpacked
+                     (Tutti__V1__HostLoad *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__MergedReport methods */
+void   tutti__v1__merged_report__init
+                     (Tutti__V1__MergedReport         *message);
+size_t tutti__v1__merged_report__get_packed_size
+                     (const Tutti__V1__MergedReport   *message);
+size_t tutti__v1__merged_report__pack
+                     (const Tutti__V1__MergedReport   *message,
+                      uint8_t             *out);
+size_t tutti__v1__merged_report__pack_to_buffer
+                     (const Tutti__V1__MergedReport   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__MergedReport *
+       tutti__v1__merged_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__merged_report__free_unpacked
+                     (Tutti__V1__MergedReport *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__LoadTable methods */
+void   tutti__v1__load_table__init
+                     (Tutti__V1__LoadTable         *message);
+size_t tutti__v1__load_table__get_packed_size
+                     (const Tutti__V1__LoadTable   *message);
+size_t tutti__v1__load_table__pack
+                     (const Tutti__V1__LoadTable   *message,
+                      uint8_t             *out);
+size_t tutti__v1__load_table__pack_to_buffer
+                     (const Tutti__V1__LoadTable   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__LoadTable *
+       tutti__v1__load_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__load_table__free_unpacked
+                     (Tutti__V1__LoadTable *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__Peer_Closure)
@@ -380,6 +646,24 @@ typedef void (*Tutti__V1__HostTableRequest_Closure)
                   void *closure_data);
 typedef void (*Tutti__V1__HostTable_Closure)
                  (const Tutti__V1__HostTable *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__LatencySamples_Closure)
+                 (const Tutti__V1__LatencySamples *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__HostLoadReport_Closure)
+                 (const Tutti__V1__HostLoadReport *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__LoadReport_Closure)
+                 (const Tutti__V1__LoadReport *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__HostLoad_Closure)
+                 (const Tutti__V1__HostLoad *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__MergedReport_Closure)
+                 (const Tutti__V1__MergedReport *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__LoadTable_Closure)
+                 (const Tutti__V1__LoadTable *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -435,6 +719,12 @@ extern const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_table_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_table__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__latency_samples__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__host_load_report__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__load_report__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__host_load__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__merged_report__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__load_table__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__registry__descriptor;
 
 PROTOBUF_C__END_DECLS

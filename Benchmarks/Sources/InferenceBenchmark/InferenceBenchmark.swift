@@ -1,0 +1,29 @@
+import Foundation
+
+/// Measures what the inference primitive promises, against hosts with faults on demand: real
+/// sockets, one process.
+///
+///     InferenceBenchmark [equations|race|cancel|faults|soak|determinism]…
+@main
+enum InferenceBenchmark {
+  static func main() async throws {
+    let arguments = CommandLine.arguments.dropFirst()
+    // One of the processes that `determinism` starts.
+    if arguments.first == "decide" { return Determinism.decide() }
+    let all = ["equations", "race", "cancel", "faults", "soak", "determinism"]
+    for name in arguments.isEmpty ? all : Array(arguments) {
+      switch name {
+      case "equations": Equations.run()
+      case "race": try await RealRace.run()
+      case "cancel": try await CancelLatency.run()
+      case "faults": try await FaultsAsTheNorm.run()
+      case "soak": try await Soak.run()
+      case "determinism": try Determinism.run()
+      default:
+        print("\(name)? Say one or more of \(all.joined(separator: ", "))")
+        exit(64)
+      }
+      print("")
+    }
+  }
+}

@@ -1,0 +1,129 @@
+public import ClusterModel
+
+/// Merges what the processes report of their traffic into one table.
+///
+/// What is under way belongs to the process that said so, and goes when it goes. Times, errors and
+/// rates belong to the host: they stay, and fade. Nothing of it is kept on disk: a registry that
+/// starts anew knows what is under way after one report of each process.
+public struct LoadBook: Sendable {
+  private struct Share: Sendable {
+    var peer: PeerID
+    var sequence: UInt64
+    var inFlight: [HostID: Int]
+    var open: Set<HostID>
+    var heard: Instant
+  }
+
+  private struct Record: Sendable {
+    var firstTokens = LatencyHistogram()
+    var answered = DecayedSum()
+    var failed = DecayedSum()
+    var tokens = DecayedSum()
+    var flowSeconds = DecayedSum()
+  }
+
+  /// A process and a host at once: what is said of more than the registry may have is not kept.
+  static let maximumHosts = 4_096
+
+  private let epoch: UInt64
+  private var revision: UInt64 = 0
+  private var shares: [String: Share] = [:]
+  private var records: [HostID: Record] = [:]
+  private var lastTable: Instant?
+  private var hasNews = false
+  /// Since the start, for the metrics.
+  public private(set) var trips = 0
+
+  /// - Parameter epoch: the registry's incarnation.
+  public init(epoch: UInt64) { self.epoch = epoch }
+
+  public var processes: Int { shares.count }
+
+  /// A process reports. Late mail, and that of an incarnation that was replaced, says nothing.
+  public mutating func report(_ report: LoadReport, from peer: PeerID, now: Instant) {
+    if let share = shares[peer.name] {
+      guard peer.incarnation >= share.peer.incarnation else { return }
+      if peer == share.peer, report.sequence <= share.sequence { return }
+    } else if shares.count >= PeerLeases.capacity {
+      return
+    }
+    var share = Share(
+      peer: peer, sequence: report.sequence, inFlight: [:], open: [], heard: now)
+    for line in report.hosts.prefix(Self.maximumHosts) {
+      if line.inFlight > 0 { share.inFlight[line.host] = line.inFlight }
+      if line.isOpen { share.open.insert(line.host) }
+      learn(line, now)
+    }
+    shares[peer.name] = share
+    hasNews = true
+  }
+
+  private mutating func learn(_ line: HostLoadReport, _ now: Instant) {
+    trips += max(0, line.trips)
+    guard records[line.host] != nil || records.count < Self.maximumHosts else { return }
+    var record = records.removeValue(forKey: line.host) ?? Record()
+    for samples in line.firstTokens {
+      record.firstTokens.add(Double(samples.count), bucket: samples.bucket, now: now)
+    }
+    record.answered.add(Double(max(0, line.answered)), now: now)
+    record.failed.add(Double(max(0, line.failed)), now: now)
+    record.tokens.add(Double(max(0, line.tokens)), now: now)
+    record.flowSeconds.add(max(0, line.flow.inSeconds), now: now)
+    records[line.host] = record
+  }
+
+  /// The peer table has changed: what was under way at those that are gone is not any more.
+  public mutating func keep(_ peers: [Peer]) {
+    let present = Set(peers.map(\.id))
+    let before = shares.count
+    shares = shares.filter { present.contains($0.value.peer) }
+    if shares.count != before { hasNews = true }
+  }
+
+  /// The table to publish, when one is due: soon after a change, now and then without.
+  /// - Parameter heard: every host, with the time since its last answered probe.
+  public mutating func due(
+    heard: [(host: HostID, age: Duration?)], now: Instant
+  ) -> LoadTable? {
+    let before = shares.count
+    shares = shares.filter { $0.value.heard + LoadRhythm.shareLifetime > now }
+    if shares.count != before { hasNews = true }
+    if let since = lastTable.map({ $0.duration(to: now) }) {
+      guard since >= (hasNews ? LoadRhythm.interval : LoadRhythm.idleInterval) else { return nil }
+    }
+    hasNews = false
+    lastTable = now
+    revision += 1
+    let known = Set(heard.map(\.host))
+    records = records.filter { known.contains($0.key) }
+    var inFlight: [HostID: Int] = [:]
+    var open: [HostID: Int] = [:]
+    for share in shares.values {
+      for (host, count) in share.inFlight { inFlight[host, default: 0] += count }
+      for host in share.open { open[host, default: 0] += 1 }
+    }
+    return LoadTable(
+      epoch: epoch, revision: revision,
+      hosts: heard.sorted { $0.host < $1.host }.map { host, age in
+        load(of: host, inFlight[host] ?? 0, open[host] ?? 0, age, now)
+      },
+      merged: shares.values.map { LoadTable.Merged(peer: $0.peer, sequence: $0.sequence) }
+        .sorted { $0.peer < $1.peer })
+  }
+
+  private func load(
+    of host: HostID, _ inFlight: Int, _ open: Int, _ age: Duration?, _ now: Instant
+  ) -> HostLoad {
+    var load = HostLoad(host: host, inFlight: inFlight, openBreakers: open, heard: age)
+    guard let record = records[host] else { return load }
+    load.samples = record.firstTokens.weight(at: now)
+    load.firstTokenP50 = record.firstTokens.quantile(0.5)
+    load.firstTokenP95 = record.firstTokens.quantile(0.95)
+    // As each process counts its own: two good answers that nobody gave.
+    let failed = record.failed.value(at: now)
+    load.errorRate = failed / (failed + record.answered.value(at: now) + 2)
+    let flow = record.flowSeconds.value(at: now)
+    if flow > 0.5 { load.tokensPerSecond = record.tokens.value(at: now) / flow }
+    return load
+  }
+}

@@ -1,0 +1,53 @@
+/// Where a secret lies. It is all that the host table, the database and the admin API ever hold.
+public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
+  /// Of the process that asks the host.
+  case environment(String)
+  /// An absolute path; the secret is the file's contents without the white space around it.
+  case file(String)
+
+  /// 1,024 bytes: a long path.
+  public static let maximumBytes = 1_024
+
+  /// - Parameter text: `env:NAME` or `file:/path`.
+  /// - Throws: `invalidRequest`; its sentence never repeats the text, which may be the secret itself.
+  public init(_ text: String) throws(Failure) {
+    func refuse(_ why: String) -> Failure {
+      Failure(
+        .invalidRequest,
+        "credential \(why); write env:NAME or file:/absolute/path. The secret itself stays in the "
+          + "environment or file of the processes that ask the host.")
+    }
+    guard text.utf8.count <= Self.maximumBytes else {
+      throw refuse("has more than \(Self.maximumBytes) bytes")
+    }
+    guard !text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+      throw refuse("contains a control character")
+    }
+    if text.hasPrefix("env:") {
+      let name = text.dropFirst(4)
+      let isName =
+        name.utf8.first.map { !(0x30...0x39).contains($0) } ?? false
+        && name.utf8.allSatisfy {
+          $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0)
+            || (0x61...0x7A).contains($0)
+        }
+      guard isName else { throw refuse("names no environment variable") }
+      self = .environment(String(name))
+    } else if text.hasPrefix("file:") {
+      let path = text.dropFirst(5)
+      guard path.hasPrefix("/"), path.utf8.count > 1 else {
+        throw refuse("names no absolute path")
+      }
+      self = .file(String(path))
+    } else {
+      throw refuse("is no reference")
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .environment(let name): "env:\(name)"
+    case .file(let path): "file:\(path)"
+    }
+  }
+}

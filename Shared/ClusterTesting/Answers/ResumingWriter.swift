@@ -1,0 +1,98 @@
+import ClusterModel
+
+/// How a host goes on with a text that another began.
+public enum ResumingPersonality: String, CaseIterable, Sendable {
+  /// Exactly, from the first byte behind the prefix.
+  case oracle
+  /// Without the white space that comes first.
+  case stripsSpace
+  /// Says the last words again.
+  case repeatsTail
+  case restartsSentence
+  case restartsAnswer
+  /// "Sure, here is the continuation:"
+  case announces
+  /// The same, and then the last words again.
+  case announcesAndRepeats
+  /// Restarts JSON with other white space; anything else whole.
+  case reindents
+  /// Puts a fence around its continuation of JSON, or opens the code fence again.
+  case refences
+}
+
+public enum ResumingWriter {
+  /// What the host says when it is given `prefix` of `full`.
+  public static func text(
+    full: String, prefix: [UInt8], _ personality: ResumingPersonality, seed: UInt64
+  ) -> String {
+    let whole = Array(full.utf8)
+    var rng = SplitMix64(seed: seed)
+    let rest = String(decoding: whole[prefix.count...], as: UTF8.self)
+    func from(_ index: Int) -> String { String(decoding: whole[index...], as: UTF8.self) }
+    func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A }
+    /// The start of a word at least that far before the end of the prefix.
+    func wordStart(_ back: Int) -> Int {
+      var index = max(prefix.count - back, 0)
+      while index > 0, !isSpace(whole[index - 1]) { index -= 1 }
+      return index
+    }
+    let tail = wordStart(Int.random(in: 12...80, using: &rng))
+    switch personality {
+    case .oracle: return rest
+    case .stripsSpace: return String(rest.drop { $0 == " " || $0 == "\n" })
+    case .repeatsTail: return from(tail)
+    case .restartsSentence:
+      var index = max(prefix.count - 2, 0)
+      while index > 0, whole[index] != UInt8(ascii: ".") { index -= 1 }
+      while index > 0, index < prefix.count,
+        whole[index] == UInt8(ascii: ".") || isSpace(whole[index])
+      {
+        index += 1
+      }
+      return from(min(index, prefix.count))
+    case .restartsAnswer: return full
+    case .announces:
+      let said = [
+        "Sure, here is the continuation:\n\n", "Continuing from where I left off:\n",
+        "Certainly! Here's the rest of the answer: ",
+      ]
+      return said[Int.random(in: 0..<said.count, using: &rng)]
+        + String(rest.drop { $0 == " " || $0 == "\n" })
+    case .announcesAndRepeats: return "Voici la suite :\n\n" + from(tail)
+    case .reindents: return reindented(full)
+    case .refences:
+      guard full.first == "{" || full.first == "[" else {
+        let fences = prefix.split(separator: 0x0A).count {
+          $0.starts(with: Array("```".utf8))
+        }
+        return fences % 2 == 1 ? "```swift" + (rest.first == "\n" ? "" : "\n") + rest : rest
+      }
+      return "```json\n" + full + "\n```"
+    }
+  }
+
+  /// JSON with a line break behind every comma and opening bracket, outside strings.
+  private static func reindented(_ json: String) -> String {
+    guard json.first == "{" || json.first == "[" else { return json }
+    var result = ""
+    var isInString = false
+    var isEscaped = false
+    for scalar in json.unicodeScalars {
+      if isInString {
+        result.unicodeScalars.append(scalar)
+        if isEscaped {
+          isEscaped = false
+        } else if scalar == "\\" {
+          isEscaped = true
+        } else if scalar == "\"" {
+          isInString = false
+        }
+      } else if scalar != " ", scalar != "\n" {
+        result.unicodeScalars.append(scalar)
+        if scalar == "\"" { isInString = true }
+        if scalar == "," || scalar == "{" || scalar == "[" { result += "\n      " }
+      }
+    }
+    return result
+  }
+}

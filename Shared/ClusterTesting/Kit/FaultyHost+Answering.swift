@@ -1,0 +1,91 @@
+import ClusterModel
+import NIOCore
+
+extension FaultyHost {
+  /// What the request will be answered with, and what goes wrong meanwhile.
+  func exchange(
+    _ question: FaultyHostQuestion, number: Int, faults: FaultyHostFaults
+  ) -> FaultyHostExchange {
+    let path = question.request.path
+    let isAnswer = path != "/v1/embeddings" && path != "/api/embed" && !isTelling(path)
+    let reply = isAnswer ? self.reply(to: question) : FaultyHostReply()
+    let whole = reply.pieces(configuration.tokens)
+    let kept = Array(whole.prefix(max(question.maxTokens ?? whole.count, 0)))
+    // Of this request alone, so that the others' order changes nothing.
+    var rng = SplitMix64(seed: configuration.seed ^ (UInt64(number) << 32))
+    let resolved = faults.resolved(
+      bytes: kept.reduce(0) { $0 + $1.counted.utf8.count }, using: &rng)
+
+    var pieces = kept
+    var breaksAt: FaultyHostPiece.Break?
+    if resolved.kind != nil {
+      let broken = FaultyHostPiece.broken(kept, atByte: resolved.atByte ?? 0)
+      pieces = broken.pieces
+      breaksAt = broken.at
+    }
+    let lines = FaultyHostLines(
+      model: question.model ?? configuration.models.first ?? "", number: number, pieces: pieces,
+      tokenCount: kept.count, isCut: kept.count < whole.count,
+      includeUsage: question.includeUsage)
+    let voice: any FaultyHostVoice =
+      path == "/v1/completions"
+      ? FaultyHostOpenAI(lines, isChat: false) : question.dialect.voice(lines)
+    var record = FaultyHostRecord(
+      number: number, path: path, model: lines.model, streams: question.stream && isAnswer,
+      began: NIODeadline.now().uptimeNanoseconds)
+    record.fault = resolved.kind
+    if case .after(let prefix) = question.start { record.prefixBytes = prefix.utf8.count }
+    let exchange = FaultyHostExchange(
+      path: path, streams: question.stream && isAnswer, faults: resolved, record: record,
+      voice: voice)
+    exchange.pieces = pieces
+    exchange.breaksAt = breaksAt
+    switch path {
+    case "/v1/embeddings": exchange.wholeBody = FaultyHostOpenAI.embeddings(model: lines.model)
+    case "/api/embed":
+      exchange.wholeBody = FaultyHostOllama.embeddings(
+        model: lines.model, body: question.request.body)
+    default: break
+    }
+    return exchange
+  }
+
+  private func isTelling(_ path: String) -> Bool { FaultyHostCounts.tellingPaths.contains(path) }
+
+  private func reply(to question: FaultyHostQuestion) -> FaultyHostReply {
+    switch configuration.answer {
+    case .text(let text): FaultyHostReply(text)
+    case .echo: FaultyHostReply(String(decoding: question.request.body, as: UTF8.self))
+    case .corpus(let corpus): corpus.reply(to: question)
+    case .writer(let write): write(question)
+    }
+  }
+
+  /// What needs no model: what the host tells about itself, and complaints.
+  func answerAtOnce(_ question: FaultyHostQuestion) -> (status: Int, body: [UInt8])? {
+    let dialect = question.dialect
+    let model = question.model ?? configuration.models.first ?? ""
+    switch question.request.path {
+    case "/v1/models":
+      return (
+        200,
+        dialect == .anthropic
+          ? FaultyHostAnthropic.models(configuration.models)
+          : FaultyHostOpenAI.models(configuration.models)
+      )
+    case "/api/tags": return (200, FaultyHostOllama.tags(configuration.models))
+    case "/api/version": return (200, FaultyHostOllama.version)
+    default: break
+    }
+    if let complaint = question.complaint {
+      return (complaint.status, dialect.error(complaint.message, status: complaint.status))
+    }
+    // The OpenAI side answers for any model, as llama.cpp does.
+    if dialect != .openai, !configuration.models.contains(model) {
+      let message = dialect == .ollama ? "model '\(model)' not found" : "model: \(model)"
+      return (404, dialect.error(message, status: 404))
+    }
+    guard question.request.path == "/api/chat", question.messages.isEmpty else { return nil }
+    return (200, FaultyHostOllama.loaded(model: model, body: question.request.body))
+  }
+}

@@ -1,0 +1,36 @@
+extension FaultyHost {
+  /// What those get whom it does not serve, because they speak another API or do not send its
+  /// secret; nil: they are served.
+  func refusal(
+    of request: FaultyHostRequest, _ dialect: FaultyHostDialect
+  ) -> (status: Int, body: [UInt8])? {
+    let path = request.path
+    switch configuration.dialect {
+    case nil: break
+    case .openai:
+      guard path.hasPrefix("/v1/"), path != "/v1/messages" else {
+        return (404, FaultyHostOpenAI.error("unknown path \(path)", status: 404))
+      }
+    // It has OpenAI's API beside its own.
+    case .ollama:
+      guard path != "/v1/messages" else {
+        return (404, FaultyHostOllama.error("unknown path \(path)", status: 404))
+      }
+    case .anthropic:
+      guard path == "/v1/messages" || path == "/v1/models" else {
+        return (404, FaultyHostAnthropic.error("unknown path \(path)", status: 404))
+      }
+      guard request.headers["anthropic-version"] != nil else {
+        let message = "anthropic-version: header is required"
+        return (400, FaultyHostAnthropic.error(message, status: 400))
+      }
+    }
+    guard let secret = configuration.secret else { return nil }
+    let shown =
+      dialect == .anthropic
+      ? request.headers["x-api-key"] == secret
+      : request.headers["authorization"] == "Bearer \(secret)"
+    let voice = configuration.dialect ?? dialect
+    return shown ? nil : (401, voice.error("that is not the secret", status: 401))
+  }
+}

@@ -1,0 +1,68 @@
+/// One request being answered.
+final class FaultyHostExchange {
+  let path: String
+  let streams: Bool
+  let faults: FaultyHostFaults
+  var record: FaultyHostRecord
+  var voice: any FaultyHostVoice
+  /// Of an answer that has no tokens.
+  var wholeBody: [UInt8]?
+  var pieces: [FaultyHostPiece] = []
+  /// Where `faults.kind` strikes.
+  var breaksAt: FaultyHostPiece.Break?
+  var sentBytes = 0
+
+  init(
+    path: String, streams: Bool, faults: FaultyHostFaults, record: FaultyHostRecord,
+    voice: any FaultyHostVoice
+  ) {
+    self.path = path
+    self.streams = streams
+    self.faults = faults
+    self.record = record
+    self.voice = voice
+  }
+
+  var tokens: Int { record.tokens }
+
+  /// Whether the answer breaks before the next token.
+  var breaksHere: Bool { breaksAt?.index == tokens }
+
+  /// Whether it has become slow.
+  var crawls: Double? {
+    guard faults.kind == .crawl else { return faults.crawlMilliseconds }
+    guard let breaksAt, tokens >= breaksAt.index else { return nil }
+    return faults.crawlMilliseconds ?? 1_000
+  }
+
+  /// The event of the character in which the fault's byte lies, as far as that byte.
+  var unfinishedEvent: [UInt8] {
+    guard let breaksAt, let character = breaksAt.character else { return [] }
+    var voice = voice
+    let event = voice.say(character)
+    let bytes = Array(character.counted.utf8)
+    guard let place = event.lastRange(of: bytes) else { return [] }
+    return Array(event[..<(place.lowerBound + breaksAt.bytes)])
+  }
+
+  /// The next token's event, with the first half of a character in it that has no second.
+  var eventWithHalfCharacter: [UInt8] {
+    let piece = pieces[tokens]
+    var bytes = voice.say(piece)
+    if let place = bytes.lastRange(of: Array(quoted(piece.counted).utf8)) {
+      bytes.insert(contentsOf: [0xF0, 0x9F], at: place.upperBound - 1)
+    }
+    return bytes
+  }
+}
+
+extension [UInt8] {
+  fileprivate func lastRange(of needle: [UInt8]) -> Range<Int>? {
+    guard !needle.isEmpty, count >= needle.count else { return nil }
+    for start in stride(from: count - needle.count, through: 0, by: -1)
+    where self[start...].starts(with: needle) {
+      return start..<(start + needle.count)
+    }
+    return nil
+  }
+}

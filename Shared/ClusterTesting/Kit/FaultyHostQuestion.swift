@@ -1,0 +1,115 @@
+import Foundation
+
+/// A request as a faulty host received it.
+public struct FaultyHostRequest: Hashable, Sendable {
+  public var method: String
+  public var path: String
+  /// Names in lower case; the last of equal names.
+  public var headers: [String: String]
+  public var body: [UInt8]
+}
+
+/// Which API a request speaks.
+public enum FaultyHostDialect: String, Codable, Hashable, Sendable {
+  case openai, anthropic, ollama
+}
+
+/// What an OpenAI-compatible backend makes of a trailing assistant message.
+public enum FaultyHostPrefill: String, Codable, CaseIterable, Hashable, Sendable {
+  /// llama.cpp: it goes on after it.
+  case trailing
+  /// vLLM: only with `continue_final_message`, and then without `add_generation_prompt`.
+  case flag
+  /// A cloud: it is one message more, and the answer begins anew.
+  case none
+}
+
+/// A request in words that are the same for every dialect.
+public struct FaultyHostQuestion: Sendable {
+  public struct Message: Hashable, Sendable {
+    public var role: String
+    public var text: String
+  }
+
+  /// Where the answer shall begin.
+  public enum Start: Hashable, Sendable {
+    case anew
+    /// Right after that text, which the backend was given as the beginning of its answer.
+    case after(String)
+  }
+
+  public let request: FaultyHostRequest
+  public let dialect: FaultyHostDialect
+  public let model: String?
+  public let messages: [Message]
+  public let stream: Bool
+  public let maxTokens: Int?
+  public let includeUsage: Bool
+  public let hasTools: Bool
+  public let start: Start
+  /// What the backend has to complain about, with the status it does that with.
+  public let complaint: (status: Int, message: String)?
+
+  init(_ request: FaultyHostRequest, dialect: FaultyHostDialect, prefill: FaultyHostPrefill) {
+    let object = try? JSONSerialization.jsonObject(with: Data(request.body))
+    let body = object as? [String: Any] ?? [:]
+    func integer(_ name: String, in object: [String: Any]?) -> Int? { object?[name] as? Int }
+    self.request = request
+    self.dialect = dialect
+    model = body["model"] as? String
+    messages = (body["messages"] as? [[String: Any]] ?? []).map {
+      Message(role: $0["role"] as? String ?? "", text: Self.text(of: $0["content"]))
+    }
+    // Ollama streams unless told otherwise.
+    stream = body["stream"] as? Bool ?? (dialect == .ollama)
+    let options = body["options"] as? [String: Any]
+    maxTokens =
+      integer("max_completion_tokens", in: body) ?? integer("max_tokens", in: body)
+      ?? integer("num_predict", in: options).flatMap { $0 < 0 ? nil : $0 }
+    let streamOptions = body["stream_options"] as? [String: Any]
+    includeUsage = streamOptions?["include_usage"] as? Bool ?? false
+    hasTools = !(body["tools"] as? [Any] ?? []).isEmpty
+
+    let goesOn = body["continue_final_message"] as? Bool ?? false
+    let last = messages.last.flatMap { $0.role == "assistant" && !$0.text.isEmpty ? $0.text : nil }
+    let honours = dialect != .openai || prefill == .trailing || (prefill == .flag && goesOn)
+    start = last.flatMap { honours ? .after($0) : nil } ?? .anew
+    complaint = Self.complaint(
+      dialect, body, last: last,
+      hasBothFlags: prefill == .flag && goesOn
+        && body["add_generation_prompt"] as? Bool ?? true)
+  }
+
+  /// A string, or the text of its parts.
+  private static func text(of content: Any?) -> String {
+    if let text = content as? String { return text }
+    let parts = content as? [[String: Any]] ?? []
+    return parts.compactMap { $0["text"] as? String }.joined()
+  }
+
+  private static func complaint(
+    _ dialect: FaultyHostDialect, _ body: [String: Any], last: String?, hasBothFlags: Bool
+  ) -> (status: Int, message: String)? {
+    switch dialect {
+    case .openai:
+      return hasBothFlags
+        ? (
+          400,
+          "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
+        ) : nil
+    case .anthropic:
+      if body["max_tokens"] as? Int == nil { return (400, "max_tokens: Field required") }
+      guard let messages = body["messages"] as? [[String: Any]], !messages.isEmpty else {
+        return (400, "messages: at least one message is required")
+      }
+      if messages.contains(where: { !["user", "assistant"].contains($0["role"] as? String) }) {
+        return (400, "messages: Unexpected role. The Messages API has a top-level `system`.")
+      }
+      if let last, last.last?.isWhitespace == true {
+        return (400, "messages: final assistant content cannot end with trailing whitespace")
+      }
+      return nil
+    case .ollama: return body["model"] is String ? nil : (400, "model is required")
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import Foundation
+
+/// What every dialect's voice has to know of an answer.
+struct FaultyHostLines: Sendable {
+  var model: String
+  /// Of the request, so that ids differ.
+  var number: Int
+  var pieces: [FaultyHostPiece]
+  /// Before a fault cut one in two.
+  var tokenCount: Int
+  /// Cut short by the client's limit on tokens.
+  var isCut: Bool
+  var includeUsage: Bool
+
+  /// The same in every answer: a test compares bytes.
+  static let created = 1_700_000_000
+  static let promptTokens = 7
+
+  var text: String {
+    pieces.reduce(into: "") { if case .text(let text) = $1 { $0 += text } }
+  }
+
+  var reasoning: String {
+    pieces.reduce(into: "") { if case .reasoning(let text) = $1 { $0 += text } }
+  }
+
+  var calls: [FaultyHostReply.ToolCall] {
+    pieces.reduce(into: []) { calls, piece in
+      switch piece {
+      case .call(_, let id, let name): calls.append(.init(id: id, name: name, arguments: ""))
+      case .arguments(_, let text): calls[calls.count - 1].arguments += text
+      case .text, .reasoning: break
+      }
+    }
+  }
+}
+
+/// Says an answer in one dialect.
+protocol FaultyHostVoice: Sendable {
+  init(_ lines: FaultyHostLines)
+
+  var streamType: String { get }
+  /// Before the first piece.
+  mutating func opening() -> [UInt8]
+  mutating func say(_ piece: FaultyHostPiece) -> [UInt8]
+  /// The proper end.
+  mutating func closing() -> [UInt8]
+  /// The whole answer for a client that does not stream.
+  var body: [UInt8] { get }
+  /// Within a stream.
+  func errorEvent(_ message: String) -> [UInt8]
+  var garbage: [UInt8] { get }
+  static func error(_ message: String, status: Int) -> [UInt8]
+}
+
+extension FaultyHostDialect {
+  func voice(_ lines: FaultyHostLines) -> any FaultyHostVoice {
+    switch self {
+    case .openai: FaultyHostOpenAI(lines, isChat: true)
+    case .anthropic: FaultyHostAnthropic(lines)
+    case .ollama: FaultyHostOllama(lines)
+    }
+  }
+
+  func error(_ message: String, status: Int) -> [UInt8] {
+    switch self {
+    case .openai: FaultyHostOpenAI.error(message, status: status)
+    case .anthropic: FaultyHostAnthropic.error(message, status: status)
+    case .ollama: FaultyHostOllama.error(message, status: status)
+    }
+  }
+}
+
+/// JSON strings, quotes included.
+func quoted(_ text: String) -> String {
+  let isPlain = text.utf8.allSatisfy {
+    $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+  }
+  if isPlain { return "\"\(text)\"" }
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "\n": result += "\\n"
+    case "\r": result += "\\r"
+    case "\t": result += "\\t"
+    case _ where scalar.value < 0x20: result += String(format: "\\u%04x", scalar.value)
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}

@@ -1,0 +1,207 @@
+public import ClusterModel
+import Text
+
+/// Ollama's own API.
+///
+/// Source: https://docs.ollama.com/api
+public enum OllamaAdapter {
+  /// Loads a model, or lets it go: asking with no message at all.
+  ///
+  /// - Parameter keepAlive: seconds that it stays loaded; 0: it goes at once; negative: it stays.
+  ///   nil: as the host is configured.
+  public static func load(
+    _ model: ModelID, keepAlive: Int? = nil, secret: String? = nil
+  ) -> UpstreamRequest {
+    var members: [(String, JSON)] = [("model", .string(model.name)), ("messages", [])]
+    if let keepAlive { members.append(("keep_alive", .integer(keepAlive))) }
+    var headers = [UpstreamRequest.Header("content-type", "application/json")]
+    if let secret { headers.append(.init("authorization", "Bearer \(secret)")) }
+    return UpstreamRequest(
+      path: "/api/chat", headers: headers, body: JSON.object(members).encoded,
+      reading: UpstreamReading(
+        dialect: .ollama, endpoint: .chatCompletions, streams: true, model: model))
+  }
+
+  static func chat(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
+    var fields = try RequestFields(order.request.body)
+    fields.drop(ignored)
+    try fields.refuseSeveralAnswers()
+    _ = fields.take("model")
+
+    var messages = try messages(&fields)
+    let resumed = resume(order, &messages)
+    var members: [(String, JSON)] = [
+      ("model", .string(order.model.name)), ("messages", .array(messages.map { .object($0) })),
+      ("stream", true),
+    ]
+    let options = try options(&fields, less: order.resume?.spentTokens ?? 0)
+    if !options.isEmpty { members.append(("options", .object(options))) }
+    try addTools(&fields, to: &members)
+    try addFormat(&fields, to: &members)
+    if let effort = fields.take("reasoning_effort").flatMap(fields.document.string),
+      fields.scanner["think"] == nil
+    {
+      let think: JSON = effort == "none" || effort == "minimal" ? false : .string(effort)
+      members.append(("think", think))
+    }
+    members += fields.rest
+    return UpstreamRequest(
+      path: "/api/chat", headers: order.headers("application/x-ndjson"),
+      body: JSON.object(members).encoded,
+      reading: order.reading(.ollama, wantsUsage: fields.wantsUsage, resumed: resumed),
+      resumed: resumed)
+  }
+
+  static func embeddings(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
+    var fields = try RequestFields(order.request.body)
+    fields.drop(["user", "model"])
+    guard fields.scanner["input"] != nil else { throw .invalid("input is missing") }
+    let texts: [String]
+    do throws(AdapterRefusal) {
+      texts = try fields.texts("input")
+    } catch {
+      throw .cannot("embed tokens; send text")
+    }
+    let format = fields.take("encoding_format").flatMap(fields.document.string) ?? "float"
+    guard ["float", "base64"].contains(format) else {
+      throw .invalid("encoding_format is neither float nor base64")
+    }
+    var members: [(String, JSON)] = [
+      ("model", .string(order.model.name)), ("input", .array(texts.map { .string($0) })),
+    ]
+    members += fields.rest
+    return UpstreamRequest(
+      path: "/api/embed", headers: order.headers("application/json"),
+      body: JSON.object(members).encoded,
+      reading: order.reading(.ollama, wantsUsage: true, base64: format == "base64"))
+  }
+
+  private static let ignored = [
+    "store", "metadata", "service_tier", "prediction", "verbosity", "safety_identifier",
+    "prompt_cache_key", "user", "parallel_tool_calls",
+  ]
+
+  // MARK: - Messages
+
+  private static func messages(
+    _ fields: inout RequestFields
+  ) throws(AdapterRefusal) -> [[(String, JSON)]] {
+    var names: [String: String] = [:]
+    var messages: [[(String, JSON)]] = []
+    for message in try ChatMessage.all(&fields) {
+      var said: [(String, JSON)] = [
+        ("role", .string(message.role)), ("content", .string(message.text)),
+      ]
+      var images: [JSON] = []
+      for part in message.parts {
+        switch part {
+        case .text: break
+        case .image(_, let base64): images.append(.string(base64))
+        case .imageURL: throw .cannot("fetch an image; send it as a data: URL")
+        }
+      }
+      if !images.isEmpty { said.append(("images", .array(images))) }
+      if !message.calls.isEmpty {
+        for call in message.calls { names[call.id] = call.name }
+        said.append(
+          (
+            "tool_calls",
+            .array(
+              message.calls.map {
+                [
+                  "id": .string($0.id),
+                  "function": ["name": .string($0.name), "arguments": .raw($0.arguments)],
+                ]
+              })
+          ))
+      }
+      if message.role == "tool", let id = message.callID {
+        if let name = names[id] { said.append(("tool_name", .string(name))) }
+        said.append(("tool_call_id", .string(id)))
+      }
+      messages.append(said)
+    }
+    return messages
+  }
+
+  private static func resume(
+    _ order: UpstreamOrder, _ messages: inout [[(String, JSON)]]
+  ) -> ResumeWay? {
+    guard let resume = order.resume, let last = messages.last else { return nil }
+    guard order.host.resume != .instruct else {
+      messages.append([("role", "assistant"), ("content", .string(order.prefix))])
+      messages.append([
+        ("role", "user"), ("content", .string(ResumeInstruction.text(after: resume.prefix))),
+      ])
+      return .instruct
+    }
+    if case .string("assistant") = last[0].1, case .string(let own) = last[1].1 {
+      messages[messages.count - 1][1].1 = .string(own + order.prefix)
+    } else {
+      messages.append([("role", "assistant"), ("content", .string(order.prefix))])
+    }
+    return .trailingAssistant
+  }
+
+  // MARK: - Parameters
+
+  private static func options(
+    _ fields: inout RequestFields, less spent: Int
+  ) throws(AdapterRefusal) -> [(String, JSON)] {
+    var options: [(String, JSON)] = []
+    // A client that knows Ollama may say some of them itself.
+    if let own = fields.take("options") {
+      guard own.kind == .object else { throw .invalid("options is no object") }
+      options = fields.document.members(of: own).map { ($0.name, fields.raw($0.value)) }
+    }
+    func set(_ name: String, _ value: JSON) {
+      options.removeAll { $0.0 == name }
+      options.append((name, value))
+    }
+    if let tokens = try fields.maxTokens(less: spent) { set("num_predict", .integer(tokens)) }
+    for name in [
+      "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty",
+    ] {
+      if let value = fields.take(name) { set(name, fields.raw(value)) }
+    }
+    let stops = try fields.texts("stop")
+    if !stops.isEmpty { set("stop", .array(stops.map { .string($0) })) }
+    return options
+  }
+
+  private static func addTools(
+    _ fields: inout RequestFields, to members: inout [(String, JSON)]
+  ) throws(AdapterRefusal) {
+    let choice = fields.take("tool_choice")
+    switch choice.flatMap(fields.document.string) {
+    case nil where choice == nil: break
+    case "auto": break
+    case "none":
+      // Tools that are not to be used are best not shown.
+      fields.drop(["tools"])
+      return
+    default: throw .cannot("be made to call a tool (tool_choice)")
+    }
+    if let tools = fields.take("tools"), !fields.document.elements(of: tools).isEmpty {
+      members.append(("tools", fields.raw(tools)))
+    }
+  }
+
+  private static func addFormat(
+    _ fields: inout RequestFields, to members: inout [(String, JSON)]
+  ) throws(AdapterRefusal) {
+    guard let format = fields.take("response_format") else { return }
+    let type = fields.text("type", in: format) ?? ""
+    switch type {
+    case "text": return
+    case "json_object": members.append(("format", "json"))
+    case "json_schema":
+      guard
+        let schema = fields.document.value("json_schema", in: format)
+          .flatMap({ fields.document.value("schema", in: $0) })
+      else { throw .invalid("response_format has no schema") }
+      members.append(("format", fields.raw(schema)))
+    default: throw .cannot("promise response_format \"\(type.prefix(32))\"")
+    }
+  }
+}

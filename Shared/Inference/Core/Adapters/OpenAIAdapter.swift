@@ -1,0 +1,190 @@
+import ClusterModel
+import Text
+
+/// The dialect that clients speak themselves: what is sent is the client's own bytes, with a few
+/// members edited where they stand.
+enum OpenAIAdapter {
+  static func request(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
+    let scanner = try RequestFields.scanner(order.request.body)
+    var edits = Edits(scanner)
+    edits.set("model", JSON.quoted(order.model.name)) {
+      scanner.document.string($0) == order.model.name
+    }
+    var wantsUsage = false
+    if order.streams {
+      edits.set("stream", Array("true".utf8)) { scanner.document.boolean($0) == true }
+      wantsUsage = askForUsage(&edits)
+    }
+    let resumed = order.resume.flatMap { continued($0, order, &edits) }
+    return UpstreamRequest(
+      path: order.request.endpoint.rawValue,
+      headers: order.headers(order.streams ? "text/event-stream" : "application/json"),
+      body: edits.body,
+      reading: order.reading(.openai, wantsUsage: wantsUsage, resumed: resumed), resumed: resumed)
+  }
+
+  /// Usage is asked of every host: whoever answers is paid by it.
+  /// - Returns: whether the client asked for it too.
+  private static func askForUsage(_ edits: inout Edits) -> Bool {
+    let asked = [(name: "include_usage", json: Array("true".utf8))]
+    guard let options = edits.scanner["stream_options"], options.kind != .null else {
+      edits.set("stream_options", Array(#"{"include_usage":true}"#.utf8))
+      return false
+    }
+    // What is no object is wrong: the host says so.
+    guard options.kind == .object,
+      let own = try? JSONObjectScanner(Array(edits.scanner.document.slice(options)))
+    else { return false }
+    if own["include_usage"].flatMap(own.document.boolean) == true { return true }
+    edits.set("stream_options", own.edited(replacing: asked))
+    return false
+  }
+
+  // MARK: - Going on
+
+  /// - Returns: nil when this request can only be asked anew.
+  private static func continued(
+    _ resume: ResumePoint, _ order: UpstreamOrder, _ edits: inout Edits
+  ) -> ResumeWay? {
+    let way: ResumeWay?
+    switch order.request.endpoint {
+    case .chatCompletions: way = continuedChat(resume, order, &edits)
+    case .completions: way = continuedPrompt(resume, order, &edits)
+    case .embeddings: way = nil
+    }
+    guard way != nil else { return nil }
+    for name in ["max_tokens", "max_completion_tokens", "n_predict"] {
+      lower(name, by: resume.spentTokens, to: 1, &edits)
+    }
+    // More than is left of max_tokens would be refused.
+    lower("min_tokens", by: resume.spentTokens, to: 0, &edits)
+    return way
+  }
+
+  private static func lower(_ name: String, by spent: Int, to least: Int, _ edits: inout Edits) {
+    guard spent > 0, let value = edits.scanner[name],
+      let tokens = edits.scanner.document.integer(value), tokens > least
+    else { return }
+    edits.set(name, Array(String(max(tokens - spent, least)).utf8))
+  }
+
+  private static func continuedChat(
+    _ resume: ResumePoint, _ order: UpstreamOrder, _ edits: inout Edits
+  ) -> ResumeWay? {
+    let document = edits.scanner.document
+    guard let messages = edits.scanner["messages"], messages.kind == .array,
+      let last = document.elements(of: messages).last
+    else { return nil }
+    let ownPrefix = edits.scanner["continue_final_message"].flatMap(document.boolean) == true
+    let answer = message("assistant", order.prefix)
+    switch order.host.resume {
+    case .continueFinalMessage:
+      edits.set("continue_final_message", Array("true".utf8))
+      edits.set("add_generation_prompt", Array("false".utf8))
+      edits.set(
+        "messages",
+        (ownPrefix ? extended(last, within: messages, by: order.prefix, document) : nil)
+          ?? appended([answer], to: messages, after: last, document))
+    case .trailingAssistant:
+      // Two assistant messages at the end are refused; the client's own prefix is extended.
+      edits.set(
+        "messages",
+        extended(last, within: messages, by: order.prefix, document)
+          ?? appended([answer], to: messages, after: last, document))
+    case .instruct:
+      let told = message("user", ResumeInstruction.text(after: resume.prefix))
+      edits.set("messages", appended([answer, told], to: messages, after: last, document))
+    }
+    return order.host.resume
+  }
+
+  private static func message(_ role: String, _ content: String) -> [UInt8] {
+    JSON.object([("role", .string(role)), ("content", .string(content))]).encoded
+  }
+
+  /// The array with more elements; every byte that was there stays.
+  private static func appended(
+    _ elements: [[UInt8]], to array: JSONValue, after last: JSONValue, _ document: JSONDocument
+  ) -> [UInt8] {
+    var added: [UInt8] = []
+    for element in elements { added += [UInt8(ascii: ",")] + element }
+    return inserted(added, at: last.range.upperBound, within: array, document)
+  }
+
+  /// The array with its last element, an assistant message, saying more; nil if it is none.
+  private static func extended(
+    _ message: JSONValue, within array: JSONValue, by text: String, _ document: JSONDocument
+  ) -> [UInt8]? {
+    guard let role = document.value("role", in: message), document.string(role) == "assistant",
+      let content = document.value("content", in: message)
+    else { return nil }
+    switch content.kind {
+    case .string:
+      return inserted(inner(text), at: content.range.upperBound - 1, within: array, document)
+    case .array:
+      guard let part = document.elements(of: content).last else { return nil }
+      let added = JSON.object([("type", "text"), ("text", .string(text))]).encoded
+      return inserted(
+        [UInt8(ascii: ",")] + added, at: part.range.upperBound, within: array, document)
+    default: return nil
+    }
+  }
+
+  private static func continuedPrompt(
+    _ resume: ResumePoint, _ order: UpstreamOrder, _ edits: inout Edits
+  ) -> ResumeWay? {
+    let document = edits.scanner.document
+    guard let prompt = edits.scanner["prompt"] else { return nil }
+    // Tokens cannot be lengthened by text; of several prompts one alone would go on.
+    let texts = prompt.kind == .array ? document.elements(of: prompt) : [prompt]
+    guard texts.count == 1, let text = document.string(texts[0]) else { return nil }
+    if edits.scanner["echo"].flatMap(document.boolean) == true {
+      // The answer so far begins with the prompt.
+      guard order.prefix.utf8.starts(with: text.utf8) else { return nil }
+      edits.set("prompt", JSON.quoted(order.prefix))
+      edits.set("echo", Array("false".utf8))
+    } else {
+      edits.set(
+        "prompt",
+        inserted(
+          inner(order.prefix), at: texts[0].range.upperBound - 1, within: prompt, document))
+    }
+    // A prompt goes on by itself, whatever the backend.
+    return .trailingAssistant
+  }
+
+  private static func inserted(
+    _ bytes: [UInt8], at position: Int, within value: JSONValue, _ document: JSONDocument
+  ) -> [UInt8] {
+    Array(document.bytes[value.range.lowerBound..<position]) + bytes
+      + document.bytes[position..<value.range.upperBound]
+  }
+
+  /// The text as it stands within a JSON string.
+  private static func inner(_ text: String) -> [UInt8] {
+    Array(JSON.quoted(text).dropFirst().dropLast())
+  }
+}
+
+/// Edits of a request's members that leave every other byte alone.
+private struct Edits {
+  let scanner: JSONObjectScanner
+  private var replacing: [(name: String, json: [UInt8])] = []
+
+  init(_ scanner: JSONObjectScanner) { self.scanner = scanner }
+
+  /// - Parameter isRight: whether the value that is there may stay.
+  mutating func set(
+    _ name: String, _ json: [UInt8], unless isRight: (JSONValue) -> Bool = { _ in false }
+  ) {
+    let there = scanner.members.filter { $0.name == name }
+    if !there.isEmpty, there.allSatisfy({ isRight($0.value) }) { return }
+    replacing.removeAll { $0.name == name }
+    replacing.append((name, json))
+  }
+
+  var body: [UInt8] {
+    guard !replacing.isEmpty || scanner["tutti"] != nil else { return scanner.bytes }
+    return scanner.edited(replacing: replacing, removing: ["tutti"])
+  }
+}

@@ -1,0 +1,25 @@
+import Text
+
+/// What a model is told that can only be asked in words to go on with an answer.
+enum ResumeInstruction {
+  /// Long enough to be found again in what the model says, short enough to be repeated exactly.
+  static let anchorBytes = 64
+
+  static func text(after prefix: [UInt8]) -> String {
+    "Your answer above was cut off. Go on with it in the same language and format. Begin by "
+      + "repeating, exactly, its last words, which stand between the marks, then write what "
+      + "follows them up to the end of the answer. Write nothing else: no remark, no marks.\n"
+      + "<<<\(anchor(of: prefix))>>>"
+  }
+
+  /// The end of the text, from the beginning of a word where there is one.
+  static func anchor(of prefix: [UInt8]) -> String {
+    guard prefix.count > anchorBytes else { return String(decoding: prefix, as: UTF8.self) }
+    var tail = prefix.suffix(anchorBytes)
+    // Not from within a character.
+    tail = tail.drop { $0 & 0b1100_0000 == 0b1000_0000 }
+    let words = tail.drop { $0 != 0x20 && $0 != 0x0A }.dropFirst()
+    if words.count >= anchorBytes / 2 { tail = words }
+    return String(decoding: tail, as: UTF8.self)
+  }
+}

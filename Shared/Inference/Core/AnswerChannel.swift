@@ -1,0 +1,78 @@
+import Text
+
+/// One text of an answer: all that was said of it, and how much of that the client has.
+struct AnswerChannel: Sendable {
+  let part: AnswerPart
+  /// Of a tool call, as the client knows them.
+  var name = ""
+  var hasHeader = false
+
+  var text: [UInt8] = []
+  var boundary: SafeBoundary
+  /// Bytes that the client has.
+  var released = 0
+  /// Something else followed: its end is as safe as any.
+  var isClosed = false
+  /// What an old host said behind `released`, for the joint.
+  var unseen: [UInt8] = []
+  /// Within a long token: bytes that are old enough to go, whole characters and escapes.
+  private var aged = 0
+
+  /// - Parameter isOneDocument: the answer was promised to be one JSON text.
+  init(_ part: AnswerPart, isOneDocument: Bool = false) {
+    self.part = part
+    if case .call = part {
+      boundary = SafeBoundary(.json)
+    } else {
+      boundary = SafeBoundary(nil, isSequence: !isOneDocument)
+    }
+  }
+
+  mutating func append(_ bytes: some Collection<UInt8>) {
+    if !unseen.isEmpty { unseen = [] }
+    text += bytes
+    boundary.take(bytes)
+  }
+
+  /// How much of it may go to the client: all up to the last safe place, and of a longer token what
+  /// is older than `window`.
+  mutating func limit(window: Int) -> Int {
+    if isClosed { return text.count }
+    guard text.count - boundary.boundary > window else { return boundary.boundary }
+    aged = max(aged, boundary.boundary)
+    while true {
+      let next = aged + atomLength(at: aged)
+      guard next <= text.count - window else { return aged }
+      aged = next
+    }
+  }
+
+  /// Bytes of the character or escape that begins there. A backslash outside JSON is taken with its
+  /// neighbour, which does no harm.
+  private func atomLength(at index: Int) -> Int {
+    let byte = text[index]
+    guard byte == UInt8(ascii: "\\"), boundary.format == .json, index + 1 < text.count else {
+      return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
+    }
+    guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
+    // D800…DBFF: the escape of the second half belongs to it.
+    guard index + 3 < text.count, text[index + 2] | 0x20 == UInt8(ascii: "d"),
+      "89abAB".utf8.contains(text[index + 3])
+    else { return 6 }
+    return 12
+  }
+
+  /// The host is gone: forgets what the client does not have.
+  mutating func forgetUnreleased() {
+    guard released < text.count else { return }
+    let place = boundary.boundary
+    unseen = Array(text[released...].prefix(2 * AnswerStream.heldBytes))
+    text.removeSubrange(released...)
+    isClosed = false
+    aged = min(aged, released)
+    let format = boundary.isKnown ? boundary.format : nil
+    boundary = SafeBoundary(format, isSequence: boundary.isSequence)
+    boundary.take(text)
+    if place >= released { boundary.markBoundary() }
+  }
+}

@@ -1,0 +1,227 @@
+import ClusterModel
+import Text
+
+extension AnswerStream {
+  /// A host that goes on with what another began: how its words become the answer's.
+  struct Hop: Sendable {
+    let identity: StreamIdentity
+    /// The answer calls tools: it is said again from its start.
+    let callsTools: Bool
+    /// Tokens of the answer that are part of this host's prompt.
+    private(set) var spentTokens: Int
+    private(set) var isAnew: Bool
+    /// Tokens that the client had before.
+    let priorTokens: Int
+
+    /// The client has some text already.
+    var joins = false
+    /// nil: what it says is new from the first word on.
+    var content: JointFilter?
+    var dropsContent = false
+    var reasoning: JointFilter?
+    var dropsReasoning = false
+    /// The calls that the client knows, in its order, and what it has of their arguments.
+    var known: [KnownCall] = []
+    /// This host's calls in the order in which they came.
+    var order: [Int] = []
+    var chunks = 0
+    var droppedChunks = 0
+    /// The end of what the client has and the first bytes behind it: a stop sequence may span them.
+    var stopTail: [UInt8]?
+    var stopText: [UInt8] = []
+
+    struct KnownCall: Sendable {
+      let index: Int
+      let name: String
+      var saidName = ""
+      var filter: JointFilter?
+    }
+
+    init(
+      identity: StreamIdentity, callsTools: Bool, spentTokens: Int, isAnew: Bool, priorTokens: Int
+    ) {
+      self.identity = identity
+      self.callsTools = callsTools
+      self.spentTokens = spentTokens
+      self.isAnew = isAnew
+      self.priorTokens = priorTokens
+    }
+
+    mutating func beginsAnew() {
+      isAnew = true
+      spentTokens = 0
+    }
+
+    mutating func begin(_ way: ResumeWay, channels: [AnswerChannel], stop: [[UInt8]]) {
+      let asked: JointFilter.Asked =
+        isAnew ? .anew : way == .instruct ? .instruction : .completion
+      joins = !channels.isEmpty
+      for channel in channels {
+        let boundary = isAnew ? 0 : channel.boundary.boundary
+        func filter(_ asked: JointFilter.Asked) -> JointFilter {
+          JointFilter(
+            delivered: channel.text, boundary: boundary, unseen: channel.unseen,
+            context: channel.boundary, asked: asked)
+        }
+        switch channel.part {
+        case .content:
+          dropsContent = callsTools
+          dropsReasoning = true
+          content = filter(asked)
+          let longest = stop.map(\.count).max() ?? 0
+          if longest > 1, !callsTools { stopTail = channel.text.suffix(longest - 1) }
+        case .reasoning:
+          reasoning = filter(.anew)
+        case .call(let index):
+          known.append(
+            KnownCall(index: index, name: channel.name, filter: filter(.anew)))
+        }
+      }
+      if callsTools, !known.isEmpty { dropsReasoning = true }
+    }
+
+    func promptTokens(_ usage: Usage?) -> Int? {
+      usage.map { max($0.promptTokens - spentTokens, 0) }
+    }
+
+    func usage(_ host: Usage, firstPromptTokens: Int?) -> Usage {
+      Usage(
+        promptTokens: firstPromptTokens ?? max(host.promptTokens - spentTokens, 0),
+        completionTokens: priorTokens + max(host.completionTokens - droppedChunks, 0),
+        estimated: true)
+    }
+  }
+
+  /// A chunk of the new host as the client shall see it; nil: there is nothing in it for the client.
+  mutating func rejoined(_ chunk: InferenceChunk) throws(AttemptFailure) -> InferenceChunk? {
+    guard var hop else { return chunk }
+    defer { self.hop = hop }
+    let parts = DeltaParts(chunk.facts)
+    var rewrite = ChunkRewrite(identity: hop.identity)
+    rewrite.keepsRole = firstChunk == nil
+    do {
+      for call in parts.calls { try hop.meet(call, &rewrite) }
+      for (part, text) in parts.texts {
+        rewrite.texts[part, default: []] += try hop.joined(part, text, &rewrite)
+      }
+      if chunk.facts.finishReason != nil, !hop.dropsContent, let rest = try hop.content?.finish() {
+        rewrite.texts[.content, default: []] += rest
+      }
+    } catch {
+      throw AttemptFailure(.badJoint, error.reason)
+    }
+    let isLast = chunk.facts.finishReason != nil
+    if let tail = hop.stopTail, isLast || rewrite.texts[.content] != nil {
+      hop.stopText += rewrite.texts[.content] ?? []
+      let reach = shape.stop.map(\.count).max() ?? 0
+      if Self.spans(tail, hop.stopText, shape.stop) {
+        rewrite.texts = [:]
+        rewrite.finishReason = "stop"
+        isOver = true
+        hop.stopTail = nil
+      } else if isLast || hop.stopText.count >= reach {
+        rewrite.texts[.content] = hop.stopText
+        hop.stopTail = nil
+      } else {
+        rewrite.texts[.content] = nil
+      }
+    }
+    if !parts.texts.isEmpty {
+      hop.chunks += 1
+      if rewrite.texts.values.allSatisfy(\.isEmpty) { hop.droppedChunks += 1 }
+    }
+    if let usage = chunk.facts.usage {
+      rewrite.usage = hop.usage(usage, firstPromptTokens: firstPromptTokens)
+    }
+    return rewrite.apply(to: chunk)
+  }
+
+  /// Whether a stop sequence begins in what the client has and ends in what is new.
+  private static func spans(_ tail: [UInt8], _ text: [UInt8], _ stops: [[UInt8]]) -> Bool {
+    stops.contains { stop in
+      let head = tail.suffix(stop.count - 1)
+      let window = Array(head) + text.prefix(stop.count - 1)
+      guard window.count >= stop.count else { return false }
+      return (0...(window.count - stop.count)).contains {
+        $0 < head.count && window[$0...].starts(with: stop)
+      }
+    }
+  }
+
+  /// Whether the answer may end now.
+  mutating func checkEnd(_ reason: String) throws(AttemptFailure) {
+    guard let hop, hop.joins, !isOver else { return }
+    guard hop.order.count >= hop.known.count, !hop.callsTools || !hop.order.isEmpty else {
+      throw AttemptFailure(.badJoint, "it does not make the tool calls that were begun")
+    }
+    for call in hop.known {
+      var filter = call.filter
+      do { _ = try filter?.finish() } catch { throw AttemptFailure(.badJoint, error.reason) }
+    }
+    guard reason != "length" else { return }
+    for channel in channels {
+      if let json = channel.boundary.json, !json.isComplete, channel.part != .reasoning {
+        throw AttemptFailure(.badJoint, "it ended before the JSON was whole")
+      }
+    }
+  }
+}
+
+extension AnswerStream.Hop {
+  /// A call by which the client knows it, or a new one.
+  private mutating func position(of index: Int) -> Int {
+    if let position = order.firstIndex(of: index) { return position }
+    order.append(index)
+    return order.count - 1
+  }
+
+  /// A new call gets the next index that the client does not know.
+  private func clientIndex(_ position: Int) -> Int {
+    guard position >= known.count else { return known[position].index }
+    return (known.map(\.index).max() ?? -1) + 1 + position - known.count
+  }
+
+  mutating func meet(
+    _ call: DeltaParts.Call, _ rewrite: inout ChunkRewrite
+  ) throws(JointFilter.Rejection) {
+    let position = position(of: call.index)
+    var change = ChunkRewrite.Call(index: clientIndex(position), keepsHeader: true, name: call.name)
+    if position < known.count {
+      change.keepsHeader = false
+      change.name = nil
+      known[position].saidName += call.name ?? ""
+      let (said, wanted) = (known[position].saidName, known[position].name)
+      guard wanted.hasPrefix(said) else {
+        throw JointFilter.Rejection("it calls \(said) where \(wanted) was called")
+      }
+    }
+    rewrite.calls[call.index] = change
+  }
+
+  mutating func joined(
+    _ part: AnswerPart, _ text: [UInt8], _ rewrite: inout ChunkRewrite
+  ) throws(JointFilter.Rejection) -> [UInt8] {
+    switch part {
+    case .content:
+      if dropsContent { return [] }
+      return try content?.take(text) ?? text
+    case .reasoning:
+      if dropsReasoning { return [] }
+      guard reasoning != nil else { return text }
+      // Thoughts that go another way are not the answer: the client keeps those it has.
+      guard let rest = try? reasoning?.take(text) else {
+        dropsReasoning = true
+        return []
+      }
+      return rest
+    case .call(let index):
+      let position = position(of: index)
+      guard position < known.count else { return text }
+      guard known[position].saidName == known[position].name else {
+        throw JointFilter.Rejection(
+          "it calls \(known[position].saidName) where \(known[position].name) was called")
+      }
+      return try known[position].filter?.take(text) ?? text
+    }
+  }
+}

@@ -1,0 +1,318 @@
+public import ClusterModel
+import Text
+
+/// What the client has of an answer, what is held back of it, and how another host goes on with it.
+///
+/// Chunks of a healthy host go through whole and byte for byte, only a little later: what follows
+/// the last safe place waits until the next one is known, because what the client has cannot be
+/// taken back. It keeps the answer's text once, for the next host must be given it: as many bytes as
+/// the client got, up to `continuableBytes`; beyond that nothing is kept, and nothing continued.
+public struct AnswerStream: Sendable {
+  /// What is held back at most: a long word. Within a longer token the older bytes go, and the next
+  /// host must say them again exactly.
+  public static let heldBytes = 64
+  /// 4 MiB are a million tokens, more than any model writes or reads again.
+  public static let continuableBytes = 4 << 20
+
+  /// A chunk that waits, with the ends of its texts in their channels.
+  struct Held: Sendable {
+    var chunk: InferenceChunk
+    /// -1: it adds no text.
+    var channel = -1
+    var end = 0
+    /// Of a chunk that adds to several channels, the others.
+    var more: [(channel: Int, end: Int)] = []
+    /// Its first bytes went ahead.
+    var isSplit = false
+  }
+
+  let shape: AnswerShape
+  var channels: [AnswerChannel] = []
+  var held: [Held] = []
+  /// The channel that was written last.
+  private var current = -1
+  private var isContinuable: Bool
+  private var isTooLong = false
+  /// The first chunk that the client got: every later one looks like it.
+  var firstChunk: [UInt8]?
+  var hasDelivered = false
+  /// Chunks with text that the client got.
+  var deliveredTokens = 0
+  /// What another host is asked for; nil: the first host speaks.
+  var hop: Hop?
+
+  /// Known as soon as it was read, even while its chunk is held.
+  public internal(set) var finishReason: String?
+  var hostUsage: Usage?
+  var firstPromptTokens: Int?
+  /// A stop sequence was completed across a joint: the answer is over, whatever the host says.
+  public internal(set) var isOver = false
+
+  public init(shape: AnswerShape) {
+    self.shape = shape
+    isContinuable = shape.obstacle == nil
+  }
+
+  /// Right over all hosts: the prompt once, and the completion tokens that the client got. nil: no
+  /// host has told.
+  public var usage: Usage? {
+    guard let hostUsage else { return nil }
+    guard let hop else { return hostUsage }
+    return hop.usage(hostUsage, firstPromptTokens: firstPromptTokens)
+  }
+
+  /// Bytes that wait: what a cut would cost.
+  public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }
+
+  // MARK: - Events
+
+  /// A chunk of the host that answers now.
+  ///
+  /// - Returns: chunks for the client now, in order.
+  /// - Throws: `badJoint` when what the host says cannot be joined to what the client has; the next
+  ///   step is `interrupt`.
+  public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [InferenceChunk] {
+    guard !isOver else { return [] }
+    hostUsage = chunk.facts.usage ?? hostUsage
+    var chunk = chunk
+    if hop != nil {
+      guard let joined = try rejoined(chunk) else { return [] }
+      chunk = joined
+    }
+    finishReason = chunk.facts.finishReason ?? finishReason
+    guard isContinuable, !isTooLong else {
+      hasDelivered = hasDelivered || chunk.facts.isValidToken
+      return [chunk]
+    }
+    hold(chunk)
+    if hop != nil, let reason = finishReason { try checkEnd(reason) }
+    return release()
+  }
+
+  /// The host's stream ended properly: everything held is let go.
+  public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
+    for index in channels.indices { channels[index].isClosed = true }
+    return release()
+  }
+
+  // MARK: - Holding back
+
+  private mutating func hold(_ chunk: InferenceChunk) {
+    var entry = Held(chunk: chunk)
+    if chunk.facts.deltaJSON == nil {
+      if !chunk.facts.text.isEmpty {
+        entry.channel = write(.content, chunk.facts.text.utf8)
+        entry.end = channels[entry.channel].text.count
+      }
+    } else {
+      let parts = DeltaParts(chunk.facts)
+      for call in parts.calls {
+        let index = channel(.call(call.index))
+        channels[index].name += call.name ?? ""
+        begin(index)
+        entry.more.append((index, channels[index].text.count))
+      }
+      for (part, text) in parts.texts {
+        let index = write(part, text)
+        entry.more.removeAll { $0.channel == index }
+        entry.more.append((index, channels[index].text.count))
+      }
+      if entry.more.count == 1 {
+        (entry.channel, entry.end) = entry.more.removeLast()
+      }
+    }
+    held.append(entry)
+    if chunk.facts.finishReason != nil {
+      for index in channels.indices { channels[index].isClosed = true }
+    }
+  }
+
+  private mutating func write(_ part: AnswerPart, _ text: some Collection<UInt8>) -> Int {
+    let index = channel(part)
+    begin(index)
+    channels[index].append(text)
+    if channels[index].text.count > Self.continuableBytes { isTooLong = true }
+    return index
+  }
+
+  /// Another text than before is written: that one had come to an end.
+  private mutating func begin(_ index: Int) {
+    guard index != current else { return }
+    if channels.indices.contains(current) { channels[current].isClosed = true }
+    channels[index].isClosed = false
+    current = index
+  }
+
+  func known(_ part: AnswerPart) -> Int? { channels.firstIndex { $0.part == part } }
+
+  private mutating func channel(_ part: AnswerPart) -> Int {
+    if let index = known(part) { return index }
+    channels.append(AnswerChannel(part, isOneDocument: shape.wantsJSON))
+    return channels.count - 1
+  }
+
+  private mutating func release() -> [InferenceChunk] {
+    if isTooLong {
+      for index in channels.indices { channels[index].isClosed = true }
+    }
+    var released: [InferenceChunk] = []
+    var count = 0
+    while count < held.count, canGo(held[count]) {
+      if let chunk = goWhole(held[count]) { released.append(chunk) }
+      count += 1
+    }
+    held.removeFirst(count)
+    if let first = held.first, first.channel >= 0, first.more.isEmpty {
+      let channel = first.channel
+      let limit = channels[channel].limit(window: Self.heldBytes)
+      if channels[channel].text.count - channels[channel].released > Self.heldBytes,
+        limit > channels[channel].released, let head = goAhead(to: limit)
+      {
+        released.append(head)
+      }
+    }
+    if isTooLong {
+      for index in channels.indices {
+        channels[index].text = []
+        channels[index].released = 0
+      }
+    }
+    return released
+  }
+
+  private mutating func canGo(_ entry: Held) -> Bool {
+    guard entry.channel >= 0 || !entry.more.isEmpty else { return true }
+    func fits(_ channel: Int, _ end: Int) -> Bool {
+      end <= channels[channel].limit(window: Self.heldBytes)
+    }
+    if entry.channel >= 0, !fits(entry.channel, entry.end) { return false }
+    return entry.more.allSatisfy { fits($0.channel, $0.end) }
+  }
+
+  private mutating func goWhole(_ entry: Held) -> InferenceChunk? {
+    if firstChunk == nil { firstChunk = entry.chunk.data }
+    var chunk: InferenceChunk? = entry.chunk
+    if entry.channel >= 0 {
+      if entry.isSplit { chunk = rest(of: entry) }
+      told(entry.channel, entry.end)
+      deliveredTokens += 1
+    } else if !entry.more.isEmpty {
+      for (channel, end) in entry.more { told(channel, end) }
+      deliveredTokens += 1
+    }
+    return chunk
+  }
+
+  private mutating func told(_ channel: Int, _ end: Int) {
+    channels[channel].released = max(channels[channel].released, end)
+    channels[channel].hasHeader = true
+    hasDelivered = true
+  }
+
+  /// The first part of the chunk that comes next, up to a place in its text.
+  private mutating func goAhead(to limit: Int) -> InferenceChunk? {
+    let entry = held[0]
+    var rewrite = ChunkRewrite()
+    rewrite.keepsRole = !entry.isSplit
+    rewrite.keepsEnd = false
+    let channel = channels[entry.channel]
+    rewrite.texts[channel.part] = Array(channel.text[channel.released..<limit])
+    if case .call(let index) = channel.part {
+      rewrite.calls[index] = ChunkRewrite.Call(
+        index: index, keepsHeader: !entry.isSplit, name: entry.isSplit ? nil : channel.name)
+    }
+    if firstChunk == nil { firstChunk = entry.chunk.data }
+    held[0].isSplit = true
+    told(entry.channel, limit)
+    return rewrite.apply(to: entry.chunk)
+  }
+
+  private func rest(of entry: Held) -> InferenceChunk? {
+    var rewrite = ChunkRewrite()
+    rewrite.keepsRole = false
+    let channel = channels[entry.channel]
+    rewrite.texts[channel.part] = Array(channel.text[channel.released..<entry.end])
+    if case .call(let index) = channel.part {
+      rewrite.calls[index] = ChunkRewrite.Call(index: index, keepsHeader: false, name: nil)
+    }
+    return rewrite.apply(to: entry.chunk)
+  }
+
+  // MARK: - Another host
+
+  /// The host was given up. What it said up to the last safe place is let go, the rest is forgotten.
+  ///
+  /// - Throws: `upstreamFailed`, naming why no host can go on with this answer.
+  public mutating func interrupt() throws(Failure) -> (
+    release: [InferenceChunk], resume: ResumePoint
+  ) {
+    if hasDelivered {
+      if let obstacle = shape.obstacle {
+        throw Failure(.upstreamFailed, "the answer broke off, and \(obstacle)")
+      }
+      guard !isTooLong else {
+        throw Failure(
+          .upstreamFailed,
+          "the answer broke off, and is longer than the \(Self.continuableBytes) bytes that are kept"
+        )
+      }
+    }
+    let releases = hasDelivered ? releaseSafe() : []
+    held = []
+    current = -1
+    finishReason = nil
+    isOver = false
+    firstPromptTokens =
+      firstPromptTokens ?? hop.map { $0.promptTokens(hostUsage) } ?? hostUsage?.promptTokens
+    hostUsage = nil
+    let hadCalls = channels.contains { if case .call = $0.part { true } else { false } }
+    let callsTools = hadCalls || hop?.callsTools == true
+    for index in channels.indices { channels[index].forgetUnreleased() }
+    channels.removeAll { $0.released == 0 && !$0.hasHeader }
+    guard hasDelivered else {
+      channels = []
+      hop = firstChunk.map {
+        Hop(
+          identity: StreamIdentity(of: $0), callsTools: false, spentTokens: 0, isAnew: true,
+          priorTokens: 0)
+      }
+      return ([], ResumePoint())
+    }
+    let identity = hop?.identity ?? StreamIdentity(of: firstChunk ?? [])
+    let prefix = callsTools ? 0 : known(.content).map { channels[$0].boundary.boundary } ?? 0
+    var point = ResumePoint()
+    if prefix > 0, let content = known(.content) {
+      let text = channels[content].text
+      point.prefix = Array(text[..<prefix])
+      point.spentTokens = deliveredTokens * prefix / max(text.count, 1)
+    }
+    hop = Hop(
+      identity: identity, callsTools: callsTools, spentTokens: point.spentTokens,
+      isAnew: prefix == 0, priorTokens: deliveredTokens)
+    return (releases, point)
+  }
+
+  private mutating func releaseSafe() -> [InferenceChunk] {
+    var released: [InferenceChunk] = []
+    for entry in held {
+      guard canGo(entry) else {
+        if entry.channel >= 0, entry.more.isEmpty {
+          let channel = channels[entry.channel]
+          let limit = channel.boundary.boundary
+          held = [entry]
+          if limit > channel.released, let head = goAhead(to: limit) { released.append(head) }
+        }
+        break
+      }
+      if let chunk = goWhole(entry) { released.append(chunk) }
+    }
+    return released
+  }
+
+  /// The next host was asked at that point, in this way.
+  /// - Parameter way: nil: it was asked anew, because nobody can go on with such a request.
+  public mutating func resume(_ way: ResumeWay?) {
+    if way == nil { hop?.beginsAnew() }
+    hop?.begin(way ?? .instruct, channels: channels, stop: shape.stop)
+  }
+}

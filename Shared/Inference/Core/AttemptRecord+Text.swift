@@ -1,0 +1,22 @@
+import ClusterModel
+
+extension AttemptOutcome {
+  /// `answered`, `beaten`, or what kind of failure.
+  public var name: String {
+    switch self {
+    case .answered: "answered"
+    case .beaten: "beaten"
+    case .failed(let failure): failure.kind.rawValue
+    }
+  }
+}
+
+/// For an operator: "embedded-2 first beaten, 0 tokens, 0–310 ms".
+extension AttemptRecord: CustomStringConvertible {
+  public var description: String {
+    let facts =
+      "\(host) \(role.rawValue) \(outcome.name), \(counted(tokens, "token")), "
+      + "\(started.wholeMilliseconds)–\(ended.wholeMilliseconds) ms"
+    return failure.map { "\(facts): \($0.message)" } ?? facts
+  }
+}

@@ -1,0 +1,66 @@
+public import ClusterModel
+
+/// What a decision is made from: the hosts there are and how they do, at one moment.
+///
+/// Copying one costs some reference counts: its arrays belong to `HostStatistics` until somebody
+/// changes them.
+public struct ClusterView: Sendable {
+  public let index: HostIndex
+  /// In the table's order.
+  public let standings: [HostStanding]
+  let pulses: [HostPulse]
+  public let score: HostScore
+  /// When it was taken.
+  public var moment: Instant
+
+  public var table: HostTable { index.table }
+
+  init(
+    index: HostIndex, standings: [HostStanding], pulses: [HostPulse], score: HostScore,
+    now: Instant
+  ) {
+    self.index = index
+    self.standings = standings
+    self.pulses = pulses
+    self.score = score
+    moment = now
+  }
+
+  /// For tests and simulations; hosts without a standing have a new one.
+  public init(
+    table: HostTable, standing: [HostID: HostStanding] = [:], rules: EligibilityRules = .init(),
+    score: HostScore = .standard, now: Instant = .zero
+  ) {
+    let standings = table.hosts.map { standing[$0.id] ?? HostStanding(slots: $0.slots) }
+    self.init(
+      index: HostIndex(table, rules: rules), standings: standings,
+      pulses: standings.map { HostPulse($0, score) }, score: score, now: now)
+  }
+
+  /// nil: it is not in the table.
+  public func standing(of host: HostID) -> HostStanding? {
+    index.row(of: host).map { standings[$0] }
+  }
+
+  /// What is under way on the community's ready hosts, by the slots they have: 1 is all of them taken.
+  public var utilisation: Double {
+    var inFlight = 0
+    var slots = 0
+    for row in index.readyRows {
+      inFlight += standings[row].inFlight
+      slots += standings[row].slots ?? HostStanding.assumedSlots
+    }
+    return slots == 0 ? 1 : Double(inFlight) / Double(slots)
+  }
+}
+
+/// A host that may be asked, and for which of its models.
+public struct Candidate: Hashable, Sendable {
+  public var host: Host
+  public var model: ModelID
+
+  public init(host: Host, model: ModelID) {
+    self.host = host
+    self.model = model
+  }
+}

@@ -1,0 +1,157 @@
+public import ClusterModel
+
+/// What does not change between two revisions of the host table, looked up once instead of at every
+/// decision: which rows offer a model, where a host stands, its hash.
+public final class HostIndex: Sendable {
+  struct Offer: Sendable {
+    var row: Int
+    /// Prompt plus completion; `Int.max` if it does not tell.
+    var contextTokens: Int
+  }
+
+  public let table: HostTable
+  let rules: EligibilityRules
+  private let rows: [HostID: Int]
+  /// Offers of ready hosts that are new enough, in the table's order.
+  private let offers: [ModelID: [Offer]]
+  /// Any chat model: the first that each such host names.
+  private let chatOffers: [Offer]
+  private let chatModels: [ModelID?]
+  let trust: [DataPolicy]
+  let isFallback: [Bool]
+  /// The community's hosts that are ready.
+  let readyRows: [Int]
+  let hashes: [UInt64]
+
+  public init(_ table: HostTable, rules: EligibilityRules = EligibilityRules()) {
+    self.table = table
+    self.rules = rules
+    var rows: [HostID: Int] = [:]
+    var offers: [ModelID: [Offer]] = [:]
+    var chatOffers: [Offer] = []
+    var chatModels: [ModelID?] = []
+    rows.reserveCapacity(table.hosts.count)
+    for (row, host) in table.hosts.enumerated() {
+      rows[host.id] = row
+      let chat = host.models.first { $0.id.looksLikeChat }
+      chatModels.append(chat?.id)
+      guard host.state == .ready, rules.refusal(of: host) == nil else { continue }
+      for offer in host.models {
+        offers[offer.id, default: []].append(
+          Offer(row: row, contextTokens: offer.contextTokens ?? .max))
+      }
+      if let chat {
+        chatOffers.append(Offer(row: row, contextTokens: chat.contextTokens ?? .max))
+      }
+    }
+    self.rows = rows
+    self.offers = offers
+    self.chatOffers = chatOffers
+    self.chatModels = chatModels
+    trust = table.hosts.map(\.trust)
+    isFallback = table.hosts.map { $0.tier == .fallback }
+    readyRows = table.hosts.indices.filter {
+      table.hosts[$0].state == .ready && table.hosts[$0].tier == .community
+    }
+    hashes = table.hosts.map { StableHash.of($0.id.name.utf8) }
+  }
+
+  public var count: Int { table.hosts.count }
+
+  public func row(of host: HostID) -> Int? { rows[host] }
+
+  func offers(of model: ModelID?) -> [Offer] {
+    guard let model else { return chatOffers }
+    return offers[model] ?? []
+  }
+
+  func chatModel(_ row: Int) -> ModelID? { chatModels[row] }
+
+  /// A host may be in the table once only; a table with twins keeps the last.
+  func isCurrent(_ other: HostTable) -> Bool {
+    table.epoch == other.epoch && table.revision == other.revision && count == other.hosts.count
+  }
+}
+
+/// What must hold for a host to be asked, besides what the table and its standing say.
+public struct EligibilityRules: Hashable, Sendable {
+  /// Lowest version by the name of the server software, as its probe tells both: "vLLM" → "0.6.3".
+  /// A host that tells no version, or another software's, passes.
+  public var minimumVersions: [String: String]
+
+  public init(minimumVersions: [String: String] = [:]) { self.minimumVersions = minimumVersions }
+
+  /// - Parameter lines: `vLLM=0.6.3` each.
+  /// - Throws: the first line that is no such thing.
+  public init(minimumVersions lines: [String]) throws(UnreadableVersion) {
+    self.init()
+    for line in lines {
+      let parts = line.split(separator: "=", maxSplits: 1).map { String($0) }
+      guard parts.count == 2, !parts[0].contains("="),
+        let version = SoftwareVersion("\(parts[0]) \(parts[1])"), !version.numbers.isEmpty
+      else { throw UnreadableVersion(line: line) }
+      minimumVersions[parts[0]] = parts[1]
+    }
+  }
+
+  /// A line that names no software and its version.
+  public struct UnreadableVersion: Error, Hashable, Sendable {
+    public var line: String
+  }
+
+  func refusal(of host: Host) -> String? {
+    guard !minimumVersions.isEmpty, let text = host.version, let version = SoftwareVersion(text)
+    else { return nil }
+    // Sorted: a reason must not depend on the order of a dictionary.
+    for (name, minimum) in minimumVersions.sorted(by: { $0.key < $1.key })
+    where name.lowercased() == version.name {
+      guard let least = SoftwareVersion("\(name) \(minimum)"),
+        version.numbers.lexicographicallyPrecedes(least.numbers)
+      else { continue }
+      return "runs \(text), older than \(minimum)"
+    }
+    return nil
+  }
+}
+
+/// "llama.cpp b4321-0a1b2c", "vLLM 0.6.3.post1": a name and numbers to compare.
+struct SoftwareVersion: Hashable, Sendable {
+  /// Lower case.
+  var name: String
+  var numbers: [Int]
+
+  init?(_ text: String) {
+    let words = text.split(separator: " ")
+    guard let last = words.last, let start = last.firstIndex(where: \.isWholeNumber) else {
+      return nil
+    }
+    name = words.dropLast().joined(separator: " ").lowercased()
+    // Up to the first part that is no number: a suffix or a commit.
+    numbers = []
+    for part in last[start...].split(separator: ".") {
+      let digits = part.prefix(while: \.isWholeNumber)
+      guard let number = Int(digits) else { break }
+      numbers.append(number)
+      if digits.count < part.count { break }
+    }
+  }
+}
+
+/// A hash that is the same on every machine and in every process, as `Hasher` is not.
+enum StableHash {
+  /// FNV-1a, whose low bits of similar names are similar too: mixed once more.
+  static func of(_ bytes: some Sequence<UInt8>) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    return mixed(hash)
+  }
+
+  /// The last steps of SplitMix64.
+  @inline(__always)
+  static func mixed(_ value: UInt64) -> UInt64 {
+    var mixed = value
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}

@@ -1,0 +1,294 @@
+public import ClusterModel
+
+/// What a run tells about one attempt at one host.
+public enum HostObservation: Hashable, Sendable {
+  /// The request was sent.
+  case began(promptTokens: Int)
+  /// The first valid token, or the whole body, came.
+  case firstToken
+  /// Part of an answer has flowed: its tokens after those told before, how long they took, and the
+  /// longest pause among them if it was watched. Once at the end is enough; sooner for an answer that
+  /// takes minutes.
+  case flowed(tokens: Int, over: Duration, longestPause: Duration?)
+  /// It came to its proper end.
+  case ended
+  /// It failed. `answered`: its first token had come.
+  case failed(AttemptFailure, answered: Bool)
+  /// It was given up for no fault of the host's: it lost a race, or whoever asked has left.
+  case cancelled(answered: Bool)
+}
+
+/// Learns how each host does from what becomes of the attempts, and from what the registry merged of
+/// the other processes' attempts.
+///
+/// A decision counts what was published, plus what this process began or ended since. While the
+/// registry is silent, own experience decides: what others have under way fades out, the age of the
+/// last probe stands still, and nobody becomes ineligible because the registry died.
+public struct HostStatistics: Sendable {
+  struct Record: Sendable {
+    var slots: Int?
+    /// Begun, less ended. Below 0 for a moment where the end of an attempt overtakes its beginning:
+    /// they may be told by two threads.
+    var inFlight = 0
+    var firstTokens = LatencyHistogram()
+    var pauses = LatencyHistogram()
+    var answered = DecayedSum()
+    var failed = DecayedSum()
+    var tokens = DecayedSum()
+    var flowSeconds = DecayedSum()
+    var promptTokens = DecayedSum()
+    var prompts = DecayedSum()
+    var breaker: CircuitBreaker
+    /// Its last own word to this process.
+    var heard: Instant?
+    /// As the registry merged it, and under way at the others as far as it knew.
+    var published: HostLoad?
+    var others = 0
+    var news = News()
+  }
+
+  /// What has not been reported yet.
+  struct News: Hashable, Sendable {
+    var firstTokens: [Int: Int] = [:]
+    var answered = 0
+    var failed = 0
+    var tokens = 0
+    var flow = Duration.zero
+    var trips = 0
+
+    static let none = News()
+  }
+
+  /// Fewer samples than this are nothing to judge by: one sample counts for a half-life.
+  static let leastSamples = 0.5
+  /// Others' requests end, with or without a registry that tells: gone after this silence.
+  static let othersForgotten = Duration.seconds(30)
+
+  public let score: HostScore
+  let rules: EligibilityRules
+  private let breakerPolicy: CircuitBreaker.Policy
+  private var rng: SplitMix64
+  private var index: HostIndex
+  var records: [HostID: Record] = [:]
+  private var standings: [HostStanding] = []
+  private var pulses: [HostPulse] = []
+  var hearing = Hearing()
+  var reporting = Reporting()
+
+  /// - Parameters:
+  ///   - own: this process on the bus; nil: it reports to nobody.
+  ///   - seed: for the breakers' jitter.
+  public init(
+    own: PeerID? = nil, score: HostScore = .standard, rules: EligibilityRules = .init(),
+    breaker: CircuitBreaker.Policy = .init(), seed: UInt64
+  ) {
+    self.score = score
+    self.rules = rules
+    breakerPolicy = breaker
+    rng = SplitMix64(seed: seed)
+    index = HostIndex(.empty, rules: rules)
+    hearing.own = own
+  }
+
+  // MARK: - The table and the view
+
+  /// Takes a host table; the one it has already costs nothing.
+  public mutating func adopt(_ table: HostTable, now: Instant) {
+    guard !index.isCurrent(table) else { return }
+    index = HostIndex(table, rules: rules)
+    // A host that is gone is forgotten once nothing is under way there.
+    let present = Set(table.hosts.map(\.id))
+    records = records.filter { present.contains($0.key) || $0.value.inFlight != 0 }
+    for host in table.hosts {
+      records[host.id, default: Record(breaker: CircuitBreaker(policy: breakerPolicy))].slots =
+        host.slots
+    }
+    refreshAll(now)
+  }
+
+  /// What decisions are made from. Cheap as long as nobody holds an older one.
+  public mutating func view(now: Instant) -> ClusterView {
+    if hearing.needsRefresh(now) { refreshAll(now) }
+    return ClusterView(
+      index: index, standings: standings, pulses: pulses, score: score, now: now)
+  }
+
+  public func standing(of host: HostID, now: Instant) -> HostStanding? {
+    records[host].map { standing($0, now) }
+  }
+
+  /// Requests of this process under way, by host.
+  public var inFlight: [HostID: Int] {
+    records.filter { $0.value.inFlight > 0 }.mapValues(\.inFlight)
+  }
+
+  /// How often breakers of this process have opened.
+  public var trips: Int { records.values.reduce(0) { $0 + $1.breaker.trips } }
+
+  // MARK: - Observations
+
+  /// - Parameter started: when the attempt was begun: what began before a breaker opened says
+  ///   nothing about how the host does now.
+  public mutating func observe(
+    _ observation: HostObservation, of host: HostID, started: Instant, now: Instant
+  ) {
+    var record = records[host] ?? Record(breaker: CircuitBreaker(policy: breakerPolicy))
+    records[host] = nil  // so that the arrays inside are not shared while they change
+    record.learn(
+      observation, started: started, now: now, isSuspect: isSuspect(record, now), using: &rng)
+    if index.row(of: host) != nil || record.inFlight != 0 { records[host] = record }
+    refresh(host, record, now)
+  }
+
+  // MARK: - Standings
+
+  mutating func refreshAll(_ now: Instant) {
+    hearing.refreshed(now)
+    standings = index.table.hosts.map { host in
+      records[host.id].map { standing($0, now) } ?? HostStanding(slots: host.slots)
+    }
+    pulses = standings.map { HostPulse($0, score) }
+  }
+
+  private mutating func refresh(_ host: HostID, _ record: Record, _ now: Instant) {
+    guard let row = index.row(of: host) else { return }
+    let standing = standing(record, now)
+    standings[row] = standing
+    pulses[row] = HostPulse(standing, score)
+  }
+
+  private func isSuspect(_ record: Record, _ now: Instant) -> Bool {
+    guard let published = record.published, !hearing.isSilent(now) else { return false }
+    return published.openBreakers > (record.breaker.state == .closed ? 0 : 1)
+  }
+
+  private func standing(_ record: Record, _ now: Instant) -> HostStanding {
+    var standing = HostStanding(
+      inFlight: max(0, record.inFlight) + hearing.fading(record.others, now), slots: record.slots,
+      breaker: record.breaker.state, busyUntil: record.breaker.busyUntil,
+      isSuspect: isSuspect(record, now))
+    let published = hearing.worth(record.published, now)
+
+    // What was published holds this process's samples too, up to a moment ago; both fade alike.
+    let own = record.firstTokens.weight(at: now)
+    let samples = max(own, published?.samples ?? 0)
+    if samples >= Self.leastSamples {
+      standing.firstTokenP50 = Self.mean(
+        record.firstTokens.quantile(0.5), own, published?.firstTokenP50, published?.samples ?? 0)
+      standing.firstTokenP95 = Self.mean(
+        record.firstTokens.quantile(0.95), own, published?.firstTokenP95, published?.samples ?? 0)
+      standing.measuredUntil =
+        now + HalfLife.standard.time(from: samples, to: Self.leastSamples)
+    }
+    // Two good answers that nobody gave: one failure is no rate of 100 %.
+    let failed = record.failed.value(at: now)
+    let rate = failed / (failed + record.answered.value(at: now) + 2)
+    standing.errorRate = max(rate, published?.errorRate ?? 0)
+    let flow = record.flowSeconds.value(at: now)
+    standing.tokensPerSecond =
+      flow > 0.5 ? record.tokens.value(at: now) / flow : published?.tokensPerSecond
+    if record.pauses.weight(at: now) >= Self.leastSamples {
+      standing.pauseP95 = record.pauses.quantile(0.95)
+    }
+    let prompts = record.prompts.value(at: now)
+    if prompts > 0.1 {
+      standing.usualPromptTokens = record.promptTokens.value(at: now) / prompts
+    }
+    standing.heard = [record.heard, hearing.heard(record.published)].compactMap { $0 }.max()
+    return standing
+  }
+
+  /// Of two quantiles, by the samples behind them.
+  private static func mean(
+    _ own: Duration?, _ ownWeight: Double, _ published: Duration?, _ weight: Double
+  ) -> Duration? {
+    guard let own, ownWeight > 0 else { return published }
+    guard let published, weight > 0 else { return own }
+    return (own * ownWeight + published * weight) / (ownWeight + weight)
+  }
+}
+
+extension HostStatistics.Record {
+  fileprivate mutating func learn(
+    _ observation: HostObservation, started: Instant, now: Instant, isSuspect: Bool,
+    using rng: inout SplitMix64
+  ) {
+    let waited = max(.zero, started.duration(to: now))
+    switch observation {
+    case .began(let tokens):
+      inFlight += 1
+      promptTokens.add(Double(tokens), now: now)
+      prompts.add(1, now: now)
+      breaker.began(now: now)
+    case .firstToken:
+      sample(waited, now)
+      heard = now
+      breaker.answered(started: started)
+    case .flowed(let count, let time, let pause):
+      heard = now
+      guard count > 0, time > .zero else { return }
+      tokens.add(Double(count), now: now)
+      flowSeconds.add(time.inSeconds, now: now)
+      if let pause { pauses.record(pause, now: now) }
+      news.tokens += count
+      news.flow += time
+    case .ended:
+      inFlight -= 1
+      heard = now
+      answered.add(1, now: now)
+      news.answered += 1
+      breaker.succeeded(started: started)
+    case .failed(let failure, let answered):
+      inFlight -= 1
+      switch failure.blame {
+      case .host:
+        // It took at least so long.
+        if !answered, failure.kind == .firstTokenDeadline { sample(waited, now) }
+        failed.add(1, now: now)
+        news.failed += 1
+        let before = breaker.trips
+        breaker.failed(started: started, isSuspect: isSuspect, now: now, using: &rng)
+        news.trips += breaker.trips - before
+      case .load:
+        heard = now
+        breaker.overloaded(retryAfter: failure.retryAfter, started: started, now: now)
+      case .nobody: givenUp(waited, answered, started, now)
+      }
+    case .cancelled(let answered):
+      inFlight -= 1
+      givenUp(waited, answered, started, now)
+    }
+  }
+
+  private mutating func sample(_ time: Duration, _ now: Instant) {
+    firstTokens.record(time, now: now)
+    news.firstTokens[LatencyHistogram.bucket(of: time), default: 0] += 1
+  }
+
+  /// The loser of a race has no first token, and would stay unmeasured, and be explored for ever.
+  /// That it took longer than it was given is known: where that is news it counts as its time.
+  private mutating func givenUp(
+    _ waited: Duration, _ answered: Bool, _ started: Instant, _ now: Instant
+  ) {
+    if !answered, waited > firstTokens.quantile(0.5) ?? .zero { sample(waited, now) }
+    breaker.ended(started: started, now: now)
+  }
+}
+
+extension AttemptFailure {
+  enum Blame { case host, load, nobody }
+
+  /// Whose doing it was, as far as the host's standing goes.
+  var blame: Blame {
+    switch kind {
+    case .connect, .lostBeforeHead, .lost, .firstTokenDeadline, .stall, .crawl, .cut,
+      .garbage, .errorEvent:
+      .host
+    case .busy: .load
+    // 4xx that only this host gives are its operator's mistake, and no other request cures them;
+    // but they are answers of a host that works.
+    case .status: (status ?? 500) >= 500 ? .host : .nobody
+    case .rejected, .totalDeadline, .badJoint, .unsuited, .tooLarge, .consumerLeft: .nobody
+    }
+  }
+}

@@ -1,0 +1,15 @@
+/// Bounds on what one request may cost the cluster.
+public struct InferenceLimits: Hashable, Sendable {
+  /// Hosts that race at once. Two take most of a tail away, a third little more (LLooMA v1.1,
+  /// table I).
+  public var raceWidth = 2
+  /// Attempts that may fail, in the race and in mid-answer together: where one in five fails, one
+  /// request in 15,000 is lost.
+  public var failures = 6
+  /// Before a hedge where the first host has no latency of its own yet.
+  public var hedgeUnmeasured = Duration.seconds(1)
+  /// Chunks without a word that are kept before the first token.
+  public var heldChunks = 1_024
+
+  public init() {}
+}

@@ -1,0 +1,212 @@
+import ClusterModel
+
+/// From the first valid token to the last, over as many hosts as it takes.
+extension InferenceRun {
+  mutating func receivedMore(
+    _ item: UpstreamItem, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    let isFinished = answer?.isFinished == true
+    switch item {
+    case .chunk(let chunk): return take(chunk, cluster, now)
+    case .done, .end:
+      if isFinished { return finish(cluster, now) }
+      return interrupt(
+        AttemptFailure(.cut, "its stream ended without a finish_reason"), cluster, now)
+    case .broken(let failure):
+      return isFinished ? finish(cluster, now, cancels: true) : interrupt(failure, cluster, now)
+    case .body:
+      return interrupt(
+        AttemptFailure(.garbage, "it sent a body in its stream"), cluster, now)
+    }
+  }
+
+  mutating func take(
+    _ chunk: InferenceChunk, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    guard answer != nil else { return [] }
+    legs[0].count(chunk.facts.tokens, now: now)
+    answer?.lastChunk = now
+    answer?.pace.count(chunk.facts.tokens)
+    answer?.finishedChoices += chunk.facts.finishedChoices
+    var directives: [Directive]
+    do throws(AttemptFailure) {
+      directives = try pass(try answer?.stream.take(chunk) ?? [])
+    } catch {
+      return interrupt(error, cluster, now)
+    }
+    // A stop sequence was completed across a joint: the host does not know that it is done.
+    if answer?.stream.isOver == true { directives += finish(cluster, now, cancels: true) }
+    return directives
+  }
+
+  /// To the client, or into the body that it will get.
+  private mutating func pass(
+    _ chunks: [InferenceChunk]
+  ) throws(AttemptFailure) -> [Directive] {
+    guard answer?.body != nil else {
+      return chunks.filter { !$0.facts.isUnasked }.map { .deliver(.chunk($0)) }
+    }
+    for chunk in chunks { try answer?.body?.take(chunk) }
+    return []
+  }
+
+  /// The host said all it had to say.
+  mutating func finish(
+    _ cluster: some ClusterAccess, _ now: Instant, cancels: Bool = false
+  ) -> [Directive] {
+    guard let leg = legs.first, answer != nil else { return [] }
+    var directives: [Directive] = []
+    do throws(AttemptFailure) {
+      directives += try pass(try answer?.stream.finish() ?? [])
+      if let body = answer?.body { directives.append(.deliver(.body(try body.body()))) }
+    } catch {
+      return interrupt(error, cluster, now)
+    }
+    guard let answer else { return [] }
+    legs = []
+    phase = .over
+    directives += record(leg, .answered, now)
+    let usage =
+      answer.stream.usage
+      ?? Usage(
+        promptTokens: request.body.count / 4,
+        completionTokens: attempts.filter(\.isInAnswer).reduce(0) { $0 + $1.tokens },
+        estimated: true)
+    directives.append(
+      .deliver(
+        .finished(
+          summary(
+            leg, firstToken: answer.firstToken, finishReason: answer.stream.finishReason,
+            usage: usage, now))))
+    return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
+  }
+
+  /// The host that answers is given up, and another goes on where a word, a token of JSON or a line
+  /// ends.
+  mutating func interrupt(
+    _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    guard let leg = legs.first, answer != nil else { return [] }
+    legs = []
+    phase = .resuming
+    var directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
+    do throws(Failure) {
+      directives += try keep()
+    } catch {
+      return directives + stop(broken(at: leg, failure, error))
+    }
+    let view = cluster.view()
+    guard let next = instructed(leg, failure) ?? replacement(view, cluster) else {
+      return directives + stop(broken(at: leg, failure))
+    }
+    let way = way(to: next)
+    answer?.stream.resume(way)
+    // From here one host at a time is asked: the race is over.
+    race = Race(mode: .single)
+    return directives + start(next, .resumption, view, now: now)
+  }
+
+  /// Lets go what is safe and remembers from where the next host goes on. A client that does not stream
+  /// has seen nothing: what cannot be continued begins anew for it.
+  private mutating func keep() throws(Failure) -> [Directive] {
+    guard var stream = answer?.stream else { return [] }
+    answer?.finishedChoices = 0
+    do {
+      let (release, resume) = try stream.interrupt()
+      answer?.stream = stream
+      answer?.resume = resume
+      return try pass(release)
+    } catch {
+      guard answer?.body != nil else {
+        throw (error as? Failure) ?? Failure(.internalError, "\(error)")
+      }
+      answer?.stream = AnswerStream(shape: shape)
+      answer?.body = BodyAssembler(endpoint: request.endpoint)
+      answer?.resume = nil
+      return []
+    }
+  }
+
+  /// How a host can be asked to go on with this answer; nil: only anew.
+  private func way(to next: Candidate) -> ResumeWay? {
+    (try? UpstreamRequest(request, to: next, from: answer?.resume))?.resumed
+  }
+
+  /// A backend that does not take a trailing assistant message says 400; it is asked once more, in
+  /// words.
+  private func instructed(
+    _ leg: Attempt, _ failure: AttemptFailure
+  ) -> Candidate? {
+    guard failure.kind == .rejected, leg.role == .resumption,
+      leg.candidate.host.resume != .instruct,
+      answer?.resume?.prefix.isEmpty == false
+    else { return nil }
+    var candidate = leg.candidate
+    candidate.host.resume = .instruct
+    return candidate
+  }
+
+  private mutating func stop(_ failure: Failure) -> [Directive] {
+    phase = .over
+    return [.fail(failure)]
+  }
+
+  /// A silence is a stall. A crawl is one too, as long as somebody else could do better.
+  mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
+    guard let leg = legs.first, let answer else { return [] }
+    if answer.isFinished { return finish(cluster, now, cancels: true) }
+    if answer.lastChunk.advanced(by: leg.patience.interToken) <= now {
+      return interrupt(
+        AttemptFailure(
+          .stall, "it sent nothing for \(leg.patience.interToken.wholeMilliseconds) ms"), cluster,
+        now)
+    }
+    guard let rate = self.answer?.pace.check(now: now) else { return [] }
+    guard hasUntried(cluster.view()) else { return [] }
+    return interrupt(
+      AttemptFailure(
+        .crawl,
+        "it made \(Self.oneDecimal(rate)) tokens a second, less than "
+          + Self.oneDecimal(leg.patience.tokensPerSecondFloor)), cluster, now)
+  }
+
+  private func hasUntried(_ view: ClusterView) -> Bool {
+    let asked = Set(attempts.map(\.host) + legs.map(\.host))
+    return eligibility(view).candidates.contains { !asked.contains($0.host.id) }
+  }
+
+  private static func oneDecimal(_ value: Double) -> String {
+    let tenths = Int((value * 10).rounded())
+    return "\(tenths / 10).\(tenths % 10)"
+  }
+}
+
+/// Counts tokens in windows of one length: a host that sends one now and then is as bad as one that
+/// sends none.
+struct Pace: Sendable {
+  /// Long enough that a burst or a pause of a healthy host does not decide.
+  static let window = Duration.seconds(10)
+
+  /// Tokens a second.
+  private let floor: Double
+  private var windowStart: Instant
+  private var tokens = 0
+
+  init(floor: Double, from now: Instant) {
+    self.floor = floor
+    windowStart = now
+  }
+
+  var nextCheck: Instant { windowStart.advanced(by: Self.window) }
+
+  mutating func count(_ more: Int) { tokens += more }
+
+  /// - Returns: tokens a second of the window that has ended, if they are too few.
+  mutating func check(now: Instant) -> Double? {
+    guard nextCheck <= now else { return nil }
+    let rate = Double(tokens) / windowStart.duration(to: now).inSeconds
+    windowStart = now
+    tokens = 0
+    return rate < floor ? rate : nil
+  }
+}

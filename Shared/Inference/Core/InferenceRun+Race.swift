@@ -1,0 +1,273 @@
+import ClusterModel
+
+/// Who is asked, up to the first valid token.
+extension InferenceRun {
+  func eligibility(_ view: ClusterView) -> Eligibility {
+    Eligibility(
+      model: request.model, constraints: constraints, view: view, promptTokens: promptTokens)
+  }
+
+  /// Four bytes a token, JSON included: a rough upper bound for prose.
+  var promptTokens: Int { request.body.count / 4 }
+
+  /// Whether a host costs anything decides between `dual` and `hedged` where the request does not.
+  func makeRace(_ eligible: Eligibility, first: Candidate, _ view: ClusterView) -> Race {
+    let isFree = first.host.pricePerMillion == 0
+    var mode = constraints.race ?? (isFree ? .dual : .hedged)
+    // An embedding comes in one piece of known work; nothing is gained by computing it twice.
+    if constraints.require != nil || constraints.race == nil && request.endpoint == .embeddings {
+      mode = .single
+    }
+    let usual = view.standing(of: first.host.id)?.firstTokenP95
+    return Race(
+      mode: mode, width: limits.raceWidth, hedgeAfter: usual ?? limits.hedgeUnmeasured)
+  }
+
+  /// Finds a host for every one that the race wants.
+  mutating func ask(
+    _ wanted: [Race.Directive], _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    var directives: [Directive] = []
+    for case .ask(let speculative) in wanted {
+      let view = cluster.view()
+      guard
+        let next = speculative ? spare(view, cluster) : replacement(view, cluster)
+      else { continue }
+      directives += start(next, speculative ? .speculative : .retry, view, now: now)
+    }
+    return directives
+  }
+
+  mutating func start(
+    _ candidate: Candidate, _ role: AttemptRole, _ view: ClusterView, now: Instant
+  ) -> [Directive] {
+    let id = AttemptID(nextAttempt)
+    nextAttempt += 1
+    var patience = HostPatience(
+      for: view.standing(of: candidate.host.id) ?? HostStanding(), promptTokens: promptTokens,
+      now: now)
+    let usual = patience
+    if let wanted = constraints.deadlines.firstToken { patience.firstToken = wanted }
+    if let wanted = constraints.deadlines.interToken { patience.interToken = wanted }
+    if let wanted = constraints.deadlines.minimumRate { patience.tokensPerSecondFloor = wanted }
+    legs.append(
+      Attempt(
+        id: id, candidate: candidate, role: role, started: now, patience: patience,
+        isHurried: patience.isStricter(than: usual)))
+    race.asked(id, now: now)
+    return [
+      .observe(candidate.host.id, .began(promptTokens: promptTokens), started: now),
+      .start(id, candidate, answer?.resume),
+    ]
+  }
+
+  mutating func choose(
+    _ eligible: Eligibility, excluding: Set<HostID> = [], needsFreeSlot: Bool = false,
+    isPastDeadline: Bool = false
+  ) -> Candidate? {
+    var excluding = excluding
+    while true {
+      let wish = HostChoice.Wish(
+        avoid: constraints.avoid, excluding: Array(excluding), affinity: constraints.affinity,
+        needsFreeSlot: needsFreeSlot, isPastDeadline: isPastDeadline)
+      guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
+        return nil
+      }
+      guard refusal(of: next.host.dialect) != nil else { return next }
+      excluding.insert(next.host.id)
+    }
+  }
+
+  /// Looked up once a dialect: it means to translate the request.
+  private mutating func refusal(of dialect: HostDialect) -> String? {
+    if let known = dialects[dialect] { return known }
+    let refusal = UpstreamRequest.refusal(of: request, by: dialect)
+    dialects.updateValue(refusal, forKey: dialect)
+    return refusal
+  }
+
+  /// Why hosts that are eligible else cannot be asked this.
+  var refusals: [String] {
+    dialects.sorted { $0.key.rawValue < $1.key.rawValue }.compactMap { dialect, reason in
+      reason.map { "a host of dialect \(dialect.rawValue) \($0)" }
+    }
+  }
+
+  /// A host for a second leg: one that nobody has to wait for because of it, and never one of the
+  /// operator's own, which are for those whom nobody else answers.
+  private mutating func spare(
+    _ view: ClusterView, _ cluster: some ClusterAccess
+  ) -> Candidate? {
+    let asked = Set(attempts.map(\.host) + legs.map(\.host))
+    guard let next = choose(eligibility(view), excluding: asked, needsFreeSlot: true),
+      next.host.tier == .community, cluster.mayRace(at: view)
+    else { return nil }
+    return next
+  }
+
+  /// The next host after a failure: each once, and then, once more, those whose failure may have been
+  /// chance. nil: nobody is left, or enough have failed.
+  mutating func replacement(
+    _ view: ClusterView, _ cluster: some ClusterAccess
+  ) -> Candidate? {
+    guard attempts.count(where: { $0.failure != nil }) < limits.failures else { return nil }
+    let eligible = eligibility(view)
+    let running = legs.map(\.host)
+    // A missed deadline is what the operator's own hosts are for.
+    let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
+    var next = choose(
+      eligible, excluding: Set(attempts.map(\.host) + running), isPastDeadline: isPastDeadline)
+    if next == nil {
+      let excluded = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
+      next = choose(eligible, excluding: excluded.union(running))
+    }
+    // What is over half done is not given up for the sake of a budget.
+    guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
+    return next
+  }
+
+  private func mayTryAgain(_ host: HostID) -> Bool {
+    let records = attempts.filter { $0.host == host }
+    return records.count == 1 && records[0].failure?.mayBeChance ?? true
+  }
+
+  // MARK: - Up to the first token
+
+  mutating func receivedFirst(
+    _ item: UpstreamItem, _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    switch item {
+    case .broken(let failure): return lose(index, failure, cluster, now)
+    case .done, .end:
+      return lose(
+        index, AttemptFailure(.cut, "its stream ended without a token"), cluster, now)
+    case .body(let bytes, let facts): return win(index, body: bytes, facts, now)
+    case .chunk(let chunk):
+      legs[index].held.append(chunk)
+      guard chunk.facts.isValidToken else {
+        // A host that sends empty chunks for ever is one that says nothing.
+        guard legs[index].held.count < limits.heldChunks else {
+          let failure = AttemptFailure(
+            .garbage, "it sent \(limits.heldChunks) chunks without a word")
+          return lose(index, failure, cluster, now)
+        }
+        return []
+      }
+      return win(index, cluster, now)
+    }
+  }
+
+  /// The first valid token: the others are beaten, the answer begins or goes on.
+  private mutating func win(
+    _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    var winner = legs[index]
+    let held = winner.held
+    winner.held = []
+    var directives = beat(winner, now)
+    legs = [winner]
+    directives.append(.observe(winner.host, .firstToken, started: winner.started))
+    if answer == nil {
+      let opening = opening(winner, now)
+      answer = Answer(
+        stream: AnswerStream(shape: shape),
+        body: request.stream ? nil : BodyAssembler(endpoint: request.endpoint),
+        firstToken: opening.firstToken, lastChunk: now,
+        pace: Pace(floor: winner.patience.tokensPerSecondFloor, from: now), choices: shape.choices)
+      directives.append(.open(opening))
+    } else {
+      answer?.pace = Pace(floor: winner.patience.tokensPerSecondFloor, from: now)
+    }
+    phase = .answering
+    for chunk in held {
+      guard case .answering = phase, legs.first?.id == winner.id else { break }
+      directives += take(chunk, cluster, now)
+    }
+    return directives
+  }
+
+  /// An answer that came in one piece.
+  private mutating func win(
+    _ index: Int, body: [UInt8], _ facts: ChunkFacts, _ now: Instant
+  ) -> [Directive] {
+    let winner = legs[index]
+    var directives = beat(winner, now)
+    let opening = opening(winner, now)
+    legs = []
+    phase = .over
+    directives.append(.observe(winner.host, .firstToken, started: winner.started))
+    directives += record(winner, .answered, now)
+    let usage =
+      facts.usage
+      ?? Usage(promptTokens: request.body.count / 4, completionTokens: 0, estimated: true)
+    return directives + [
+      .open(opening), .deliver(.body(body)),
+      .deliver(
+        .finished(
+          summary(
+            winner, firstToken: opening.firstToken, finishReason: facts.finishReason,
+            usage: usage, now))), .release(winner.id), .complete,
+    ]
+  }
+
+  private mutating func beat(_ winner: Attempt, _ now: Instant) -> [Directive] {
+    var directives: [Directive] = []
+    for case .cancel(let id) in race.spoke(winner.id) {
+      guard let loser = legs.first(where: { $0.id == id }) else { continue }
+      directives += [.cancel(id)] + record(loser, .beaten, now)
+    }
+    return directives
+  }
+
+  /// One of those who were asked will not answer.
+  mutating func lose(
+    _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    if case .resuming = phase { return interrupt(failure, cluster, now) }
+    let leg = legs.remove(at: index)
+    let directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
+    // Every host would find the same fault with the request.
+    let wanted = race.failed(leg.id)
+    return directives + (failure.kind == .rejected ? [] : ask(wanted, cluster, now)) + fallen()
+  }
+
+  /// Those that have missed their deadline go together, and one host takes the place of all: most
+  /// likely one of the operator's own.
+  mutating func giveUpLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
+    var directives: [Directive] = []
+    for leg in legs {
+      guard let late = lateness(leg, now) else { continue }
+      legs.removeAll { $0.id == leg.id }
+      _ = race.failed(leg.id)
+      directives += [.cancel(leg.id)] + record(leg, .failed(late), now)
+    }
+    guard !directives.isEmpty else { return [] }
+    return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
+  }
+
+  /// Nobody is left who could answer.
+  private mutating func fallen() -> [Directive] {
+    guard legs.isEmpty else { return [] }
+    phase = .over
+    return [.fail(failureOfAll())]
+  }
+}
+
+extension AttemptFailure {
+  /// Whether the same host may do better if asked again: it was reached and did not say that it has
+  /// too much to do, or that the request is wrong.
+  var mayBeChance: Bool {
+    switch kind {
+    case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
+    case .status: (status ?? 0) >= 500
+    case .connect, .busy, .rejected, .firstTokenDeadline, .totalDeadline, .badJoint, .tooLarge,
+      .unsuited, .consumerLeft:
+      false
+    }
+  }
+}
+
+extension AttemptFailure.Kind {
+  /// Whether more patience might have seen an answer.
+  var isLateness: Bool { self == .firstTokenDeadline || self == .stall || self == .crawl }
+}

@@ -1,0 +1,94 @@
+public import ClusterModel
+import Foundation
+import Synchronization
+
+/// Looks up the secrets that hosts ask for, in this process and for nobody else. What it returns
+/// goes into a header and nowhere else: not into a log, a metric, an error or a table.
+public final class Credentials: Sendable {
+  /// A key or a token; larger than this it is neither.
+  static let maximumBytes = 8_192
+  /// As many as there can be hosts.
+  private static let maximumFiles = 1_000
+
+  private struct Stamp: Equatable {
+    var modified: Date
+    var size: Int
+    var file: Int
+  }
+
+  private let environment: [String: String]
+  private let files = Mutex<[String: (stamp: Stamp, secret: String)]>([:])
+
+  /// - Parameter environment: nil: this process's own.
+  public init(environment: [String: String]? = nil) {
+    self.environment = environment ?? ProcessInfo.processInfo.environment
+  }
+
+  /// The secret that a host asks for; nil when it asks for none. A file is read again when it has
+  /// changed.
+  ///
+  /// - Throws: `invalidRequest` with a sentence that names the reference and says what to do.
+  public func secret(for host: ClusterModel.Host) throws(Failure) -> String? {
+    guard let credential = host.credential else { return nil }
+    switch try CredentialReference(credential) {
+    case .environment(let name):
+      guard let value = environment[name], !value.isEmpty else {
+        throw Failure(
+          .invalidRequest, "the environment variable \(name) that host \(host.id) needs is not set")
+      }
+      return try checked(value, "the environment variable \(name)", host.id)
+    case .file(let path):
+      return try read(path, host.id)
+    }
+  }
+
+  private func read(_ path: String, _ host: HostID) throws(Failure) -> String {
+    let what = "the file \(path)"
+    // Through links: a secret that is mounted is replaced by moving a link.
+    let target = URL(filePath: path).resolvingSymlinksInPath().path
+    guard let attributes = try? FileManager.default.attributesOfItem(atPath: target),
+      let modified = attributes[.modificationDate] as? Date,
+      let size = (attributes[.size] as? NSNumber)?.intValue,
+      let file = (attributes[.systemFileNumber] as? NSNumber)?.intValue
+    else { throw Failure(.invalidRequest, "\(what) that host \(host) needs is not there") }
+    let stamp = Stamp(modified: modified, size: size, file: file)
+    if let known = files.withLock({ $0[path] }), known.stamp == stamp { return known.secret }
+    guard size <= Self.maximumBytes else {
+      throw Failure(
+        .invalidRequest,
+        "\(what) that host \(host) needs is larger than \(Self.maximumBytes) bytes: is it a secret?"
+      )
+    }
+    guard let handle = FileHandle(forReadingAtPath: target),
+      let text = try? String(
+        bytes: handle.read(upToCount: Self.maximumBytes) ?? Data(), encoding: .utf8)
+    else {
+      throw Failure(.invalidRequest, "\(what) that host \(host) needs cannot be read as text")
+    }
+    let secret = try checked(
+      text.trimmingCharacters(in: .whitespacesAndNewlines), what, host)
+    // Within the grain of the file system's clock a second change would look like the first.
+    guard Date().timeIntervalSince(modified) > 1 else { return secret }
+    files.withLock { known in
+      if known.count >= Self.maximumFiles { known.removeAll() }
+      known[path] = (stamp, secret)
+    }
+    return secret
+  }
+
+  /// A secret becomes a header's value.
+  private func checked(
+    _ secret: String, _ what: String, _ host: HostID
+  ) throws(Failure) -> String {
+    guard !secret.isEmpty else {
+      throw Failure(.invalidRequest, "\(what) that host \(host) needs is empty")
+    }
+    guard secret.utf8.count <= Self.maximumBytes,
+      secret.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F })
+    else {
+      throw Failure(
+        .invalidRequest, "\(what) that host \(host) needs holds what no HTTP header can carry")
+    }
+    return secret
+  }
+}

@@ -1,0 +1,79 @@
+public import ClusterModel
+import Foundation
+
+/// How the first-token latency of one host is distributed, with what is known of a race of k of
+/// them in closed form (LLooMA v1.1, section III). All times in milliseconds.
+public enum LatencyModel: Hashable, Sendable {
+  /// ln T ~ N(ln median, sigma²): queueing, scheduling, contention and prompt length multiply.
+  case logNormal(median: Double, sigma: Double)
+  /// Heavy tail: P(T > t) = (minimum ÷ t)^alpha.
+  case pareto(minimum: Double, alpha: Double)
+
+  public func sample(using rng: inout SplitMix64) -> Double {
+    switch self {
+    case .logNormal(let median, let sigma):
+      let radius = (-2 * log(Self.unit(&rng))).squareRoot()
+      return median * exp(sigma * radius * cos(2 * .pi * Self.unit(&rng)))
+    case .pareto(let minimum, let alpha): return minimum / pow(Self.unit(&rng), 1 / alpha)
+    }
+  }
+
+  /// In (0, 1]: 53 bits, never 0, so that its logarithm is finite.
+  private static func unit(_ rng: inout SplitMix64) -> Double {
+    Double((rng.next() >> 11) + 1) / Double(1 << 53)
+  }
+
+  /// P(T₍₁₎ ≤ t) of k hosts: equation 1.
+  public func cumulative(_ t: Double, hosts k: Int) -> Double {
+    1 - pow(1 - cumulative(t), Double(k))
+  }
+
+  /// Share of requests that no host of k answers before the deadline: equation 2.
+  public func missShare(deadline: Double, hosts k: Int) -> Double {
+    pow(1 - cumulative(deadline), Double(k))
+  }
+
+  /// p-quantile of the first of k hosts: equations 3 and 5.
+  public func quantile(_ p: Double, hosts k: Int) -> Double {
+    switch self {
+    case .logNormal(let median, let sigma):
+      median * exp(sigma * Self.normalQuantile(1 - pow(1 - p, 1 / Double(k))))
+    case .pareto(let minimum, let alpha): minimum * pow(1 - p, -1 / (alpha * Double(k)))
+    }
+  }
+
+  /// What k hosts make of the p-quantile of one: equation 4.
+  public func gain(_ p: Double, hosts k: Int) -> Double {
+    quantile(p, hosts: k) / quantile(p, hosts: 1)
+  }
+
+  /// Expected latency of the first of k hosts: equation 6. nil when it does not exist (Pareto with
+  /// alpha · k ≤ 1), or has no closed form here (log-normal).
+  public func mean(hosts k: Int) -> Double? {
+    guard case .pareto(let minimum, let alpha) = self, alpha * Double(k) > 1 else { return nil }
+    return alpha * Double(k) * minimum / (alpha * Double(k) - 1)
+  }
+
+  private func cumulative(_ t: Double) -> Double {
+    switch self {
+    case .logNormal(let median, let sigma):
+      t <= 0 ? 0 : Self.normalCumulative(log(t / median) / sigma)
+    case .pareto(let minimum, let alpha): t <= minimum ? 0 : 1 - pow(minimum / t, alpha)
+    }
+  }
+
+  static func normalCumulative(_ z: Double) -> Double { erfc(-z / 2.0.squareRoot()) / 2 }
+
+  /// Bisection on the cumulative function: 1e-12 is far below what a simulation can see, and there
+  /// is no table of coefficients to mistype.
+  static func normalQuantile(_ p: Double) -> Double {
+    var low = -40.0
+    var high = 40.0
+    while high - low > 1e-12 {
+      let middle = (low + high) / 2
+      if middle == low || middle == high { break }
+      if normalCumulative(middle) < p { low = middle } else { high = middle }
+    }
+    return (low + high) / 2
+  }
+}

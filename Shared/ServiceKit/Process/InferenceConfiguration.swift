@@ -1,0 +1,85 @@
+public import ClusterModel
+public import InferenceCore
+
+/// How hosts are chosen and what one request may cost: the same for every process that infers, so it
+/// has a section of its own in the file.
+public struct InferenceConfiguration: Sendable {
+  public var limits: InferenceLimits
+  public var score: HostScore
+  public var rules: EligibilityRules
+
+  private static let group = "Inference (the same for the gateway and the agents)"
+  private static let standard = HostScore.standard
+
+  public static let settings = [
+    integer(
+      "race_width", 1...8, default: InferenceLimits().raceWidth,
+      help: "Hosts that answer one request at once in a race, until the first token of one of them."
+    ),
+    integer(
+      "max_failures", 1...32, default: InferenceLimits().failures,
+      help: "Attempts that may fail before a request does, in the race and in mid-answer together."
+    ),
+    Setting(
+      "inference.minimum_versions", .list(of: .text, atMost: 64),
+      help: "Lowest versions of servers that are asked, such as vLLM=0.6.3, by the name that "
+        + "`tutti hosts list --json` shows. A server that tells no version is asked.",
+      group: group),
+    real(
+      "load_weight", 0...100, default: standard.weights.load,
+      help: "Weight of a host's requests per slot in its score; the lowest score is asked."),
+    real(
+      "first_token_weight", 0...100, default: standard.weights.firstToken,
+      help: "Weight of the host's time to the first token, at its 95th percentile."),
+    real(
+      "staleness_weight", 0...100, default: standard.weights.staleness,
+      help: "Weight of the time since the host's last answered probe."),
+    real(
+      "error_weight", 0...100, default: standard.weights.errors,
+      help: "Weight of the share of requests that failed by the host's fault."),
+    real(
+      "bucket_width", 0...1, default: standard.bucketWidth,
+      help: "Hosts whose scores differ from the best by so much are as good as the best."),
+  ]
+
+  public init(_ values: inout SettingValues) {
+    limits = InferenceLimits()
+    limits.raceWidth = values.integer("inference.race_width")
+    limits.failures = values.integer("inference.max_failures")
+    score = .standard
+    score.weights.load = values.real("inference.load_weight")
+    score.weights.firstToken = values.real("inference.first_token_weight")
+    score.weights.staleness = values.real("inference.staleness_weight")
+    score.weights.errors = values.real("inference.error_weight")
+    score.bucketWidth = values.real("inference.bucket_width")
+    let lines = values.list("inference.minimum_versions")
+    do throws(EligibilityRules.UnreadableVersion) {
+      rules = try EligibilityRules(minimumVersions: lines)
+    } catch {
+      rules = EligibilityRules()
+      values.reject(
+        "inference.minimum_versions",
+        "has a member \"\(error.line)\" that is not like vLLM=0.6.3")
+    }
+  }
+
+  /// What a process that infers begins with.
+  /// - Parameters:
+  ///   - own: this process on the bus.
+  ///   - seed: for the breakers' jitter.
+  public func statistics(own: PeerID, seed: UInt64) -> HostStatistics {
+    HostStatistics(own: own, score: score, rules: rules, seed: seed)
+  }
+
+  private static func integer(
+    _ member: String, _ range: ClosedRange<Int>, default value: Int, help: String
+  ) -> Setting {
+    Setting("inference.\(member)", .integer(range), default: "\(value)", help: help, group: group)
+  }
+
+  private static func real(
+    _ member: String, _ range: ClosedRange<Double>, default value: Double, help: String
+  ) -> Setting {
+    Setting("inference.\(member)", .real(range), default: "\(value)", help: help, group: group)
+  }
+}

@@ -1,0 +1,272 @@
+/// Decides how the first words of a new host join the text that the client has.
+///
+/// Three readings compete: they go on from where the text was cut, they repeat its end (from some
+/// word, some sentence or its beginning, perhaps behind an announcement), or they cannot be joined.
+/// What the old host was about to say decides between them where it is known; else a repetition must
+/// be longer than chance would have it. A text that repeats itself at the cut can be read both ways:
+/// there a host that was asked to complete it is believed, and one that was instructed is refused.
+struct Joint: Sendable {
+  enum Verdict: Sendable {
+    /// More must be known.
+    case wait
+    /// The held bytes go on from `start`; `insert` comes before them.
+    case join(start: Int, insert: [UInt8])
+    /// What comes from `start` on is a repetition, dropped until it is whole.
+    case follow(RepeatedText, start: Int)
+    case reject(String)
+  }
+
+  enum Fit: Hashable {
+    case no
+    /// So far, and more is needed.
+    case soFar
+    /// Up to that place the bytes are known already.
+    case upTo(Int)
+  }
+
+  /// What a repetition may begin in, unless it begins at the start of the answer: a long paragraph.
+  private static let tailBytes = 2_048
+  /// Words that are not those that were due are looked at for this long: an announcement and the
+  /// beginning of what it announces.
+  private static let suspiciousBytes = 200
+
+  let delivered: [UInt8]
+  let boundary: Int
+  let asked: JointFilter.Asked
+  let context: SafeBoundary
+  /// What stood right behind the cut: white space, and the first word.
+  let dueSpace: [UInt8]
+  let dueInk: [UInt8]
+  let tail: InkedText
+  let head: InkedText
+
+  init(
+    delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary,
+    asked: JointFilter.Asked
+  ) {
+    self.delivered = delivered
+    self.boundary = boundary
+    self.context = context
+    self.asked = asked
+    let space = Self.space(unseen[...], inString: context.json?.isInString == true)
+    dueSpace = Array(unseen.prefix(space))
+    dueInk = InkedText(unseen.dropFirst(space).prefix(64)).bytes
+    let given = delivered[..<boundary]
+    tail = InkedText(given.suffix(Self.tailBytes))
+    head =
+      given.count > Self.tailBytes
+      ? InkedText(given.prefix(2 * JointFilter.decidingBytes)) : InkedText([])
+  }
+
+  var hasLongToken: Bool { boundary < delivered.count }
+
+  func verdict(on held: [UInt8], isFinal: Bool) -> Verdict {
+    let verdict = read(held, from: 0, isFinal: isFinal)
+    guard case .wait = verdict, held.count >= 2 * JointFilter.decidingBytes else { return verdict }
+    return read(held, from: 0, isFinal: true)
+  }
+
+  private func read(_ held: [UInt8], from start: Int, isFinal: Bool, depth: Int = 0) -> Verdict {
+    let text = held[start...]
+    let ink = InkedText(text)
+    guard !ink.bytes.isEmpty else {
+      guard isFinal else { return .wait }
+      return hasLongToken
+        ? .reject("it ended within a word that the client has in part")
+        : .join(start: start, insert: [])
+    }
+    let continuation = fit(text, isFinal)
+    let due = due(ink.bytes[...], isFinal)
+    if goesOnExactly(text, continuation, due) {
+      guard due != .soFar else { return .wait }
+      if case .upTo(let end) = continuation { return .join(start: end, insert: []) }
+    }
+    let agreement = InkedText.agreement(of: tail.bytes, withStartOf: ink.bytes)
+    let overlaps = overlaps(in: held, text, ink, agreement, isFinal)
+    if let verdict = growing(overlaps.growing, text, ink, continuation, due, isFinal) {
+      return verdict
+    }
+    if let overlap = best(overlaps.whole) {
+      switch weigh(overlap, text, ink, continuation, due) {
+      case .repeats:
+        guard overlap.due != .soFar || isFinal else { return .wait }
+        // Whether it says the same once more.
+        if !isFinal, continuation != .no, due != .differs,
+          ink.bytes.count < overlap.length + min(overlap.length, 12)
+        {
+          return .wait
+        }
+        return .join(start: overlap.end, insert: [])
+      case .unclear:
+        if overlap.due == .soFar, !isFinal { return .wait }
+        return .reject("what it says may be new, or said again: both would fit")
+      case .continues:
+        // JSON soon shows whether it can go on like this.
+        if context.json != nil, continuation != .no, due != .agrees, !isFinal,
+          held.count - overlap.end < 48
+        {
+          return .wait
+        }
+      }
+    }
+    if continuation == .soFar, !isFinal {
+      // A long token that is said again, byte for byte.
+      guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
+      return .follow(
+        RepeatedText(of: delivered, from: boundary, isJSON: context.json != nil), start: start)
+    }
+    if depth < 2,
+      let verdict = withoutWrapping(held, text, continuation, due, isFinal, depth)
+    {
+      return verdict
+    }
+    return goOn(text, ink, agreement, continuation, due, isFinal)
+  }
+
+  // MARK: - Readings
+
+  /// A host that completes a text, and begins with the very white space and word that were due, is
+  /// believed.
+  private func goesOnExactly(
+    _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due
+  ) -> Bool {
+    guard asked == .completion, continuation != .no, due == .agrees || due == .soFar else {
+      return false
+    }
+    return hasDueSpace(text) && !dueSpace.isEmpty
+  }
+
+  /// A repetition that has not reached the cut yet.
+  private func growing(
+    _ growing: Int?, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due,
+    _ isFinal: Bool
+  ) -> Verdict? {
+    let repeatsHead =
+      !head.bytes.isEmpty
+      && head.bytes.prefix(ink.bytes.count).elementsEqual(
+        ink.bytes.prefix(head.bytes.count))
+    guard !isFinal, growing != nil || repeatsHead else { return nil }
+    guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
+    if continuation != .no, Self.isPeriodic(ink.bytes[...]) {
+      return asked == .completion
+        ? nil : .reject("it repeats what repeats itself: nobody knows how often")
+    }
+    let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
+    return .follow(
+      RepeatedText(of: delivered, from: from, isJSON: context.json != nil), start: text.startIndex)
+  }
+
+  /// Words around the continuation: an announcement, a code fence that is open already or that is
+  /// put around JSON. nil: there are none.
+  private func withoutWrapping(
+    _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due, _ isFinal: Bool,
+    _ depth: Int
+  ) -> Verdict? {
+    // What ends a block of code looks like what opens one.
+    let endsFence = context.isInFence && dueInk.allSatisfy { $0 == UInt8(ascii: "`") }
+    guard due != .agrees || continuation == .no || endsFence else { return nil }
+    switch Preamble.find(in: text, isFinal: isFinal) {
+    case .none: break
+    case .unfinished: return .wait
+    case .ends(let count):
+      return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
+    }
+    guard context.isInFence || context.json != nil else { return nil }
+    let fence = Array("```".utf8)
+    let line = text.drop(while: JSONCursor.isWhitespace)
+    guard line.starts(with: fence.prefix(line.count)) else { return nil }
+    guard let end = line.firstIndex(of: 0x0A) else {
+      return isFinal || line.count > 40 ? nil : .wait
+    }
+    let info = line[..<end].drop { $0 == fence[0] }.filter { !JSONCursor.isWhitespace($0) }
+    guard context.json != nil || !info.isEmpty else { return nil }
+    let inner = read(held, from: end + 1, isFinal: isFinal, depth: depth + 1)
+    // The line break before the code went with the fence's line.
+    if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
+      context.json == nil
+    {
+      return .join(start: start, insert: dueSpace.isEmpty ? [0x0A] : dueSpace)
+    }
+    return inner
+  }
+
+  /// Nothing is repeated from the first word on.
+  private func goOn(
+    _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int], _ continuation: Fit,
+    _ due: Due, _ isFinal: Bool
+  ) -> Verdict {
+    let isLackingSpace =
+      !hasLongToken && !dueSpace.isEmpty
+      && Self.space(text, inString: context.json?.isInString == true) == 0
+    let isStrange = due == .differs || due == .soFar || (due == .unknown && isLackingSpace)
+    if continuation == .no || isStrange {
+      if let verdict = announced(in: text, ink, isFinal) { return verdict }
+      if !isFinal, text.count < Self.suspiciousBytes || due == .soFar { return .wait }
+      if endsInAnnouncement(text) {
+        return .reject("it announced what it would say, and said something else")
+      }
+    }
+    guard case .upTo(let start) = continuation else {
+      return .reject("what it says does not go on from what the client has")
+    }
+    if due != .agrees, isLackingSpace || dueSpace.isEmpty,
+      beginsAgain(agreement, ink, lacksSpace: isLackingSpace)
+    {
+      return .reject("it began a sentence again, and in other words")
+    }
+    let attaches = due != .agrees && ",.;:!?)]}%'\"".utf8.contains(text[start])
+    return .join(start: start, insert: isLackingSpace && !attaches ? dueSpace : [])
+  }
+
+  /// Behind the last words of the text, when they are said again after an announcement in whatever
+  /// language.
+  private func announced(in text: ArraySlice<UInt8>, _ ink: InkedText, _ isFinal: Bool) -> Verdict?
+  {
+    let back = Self.agreementBack(of: ink.bytes, tail.bytes)
+    var found: (length: Int, end: Int)?
+    var isWaiting = false
+    var candidates = 0
+    for (index, length) in back.enumerated() where length >= 6 && length <= index {
+      let first = index + 1 - length
+      let isLine = endsLine(text[..<ink.positions[first]])
+      guard isLine || length >= 32 else { continue }
+      switch known(text, after: ink.positions[index] + 1, isFinal) {
+      case .no: continue
+      case .soFar: isWaiting = true
+      case .upTo(let end):
+        guard fitsJSON(text[end...]) else { continue }
+        let due = due(ink.bytes[(index + 1)...], isFinal)
+        if due == .soFar { isWaiting = true }
+        guard length >= (due == .agrees ? 6 : due == .differs ? 16 : 12) else { continue }
+        candidates += 1
+        if found.map({ length > $0.length }) ?? true { found = (length, end) }
+      }
+    }
+    if !isFinal {
+      // Amid the words that the client has: the cut may come.
+      let last = InkedText.agreement(
+        of: Array(tail.bytes.reversed()), withStartOf: Array(ink.bytes.reversed()))
+      if isWaiting || last.contains(where: { $0 >= 8 && $0 < ink.bytes.count }) { return .wait }
+    }
+    guard let found else { return nil }
+    return candidates == 1
+      ? .join(start: found.end, insert: [])
+      : .reject("it says again what the client has more than once")
+  }
+
+  /// Whether words end like an announcement: with a line, or a colon.
+  private func endsLine(_ text: ArraySlice<UInt8>) -> Bool {
+    let ink = text.reversed().drop(while: JSONCursor.isWhitespace)
+    return text.suffix(text.count - ink.count).contains(0x0A) || ink.first == UInt8(ascii: ":")
+      || Array(ink.prefix(3).reversed()) == Array("：".utf8)
+  }
+
+  /// A line that ends in a colon came first, which was not due.
+  private func endsInAnnouncement(_ text: ArraySlice<UInt8>) -> Bool {
+    guard context.json == nil else { return false }
+    let line = text.drop(while: JSONCursor.isWhitespace).prefix(Preamble.longest)
+    guard let end = line.firstIndex(of: 0x0A) else { return false }
+    return line[..<end].last { !JSONCursor.isWhitespace($0) } == UInt8(ascii: ":")
+      || line[..<end].suffix(3).elementsEqual("：".utf8)
+  }
+}

@@ -1,0 +1,143 @@
+/// Joins what another host says to what the client already has of an answer.
+///
+/// Hosts are asked to go on with a text and do so in their own ways: they repeat its end, restart
+/// the sentence or the whole answer, announce that they will now continue, open the code fence
+/// again, lose the space between two words, indent the JSON otherwise. What the client has cannot
+/// be taken back, so the first words of the new host are held until it is clear how they join; what
+/// is repeated is dropped, and what cannot be joined is refused, so that another host is asked.
+public struct JointFilter: Sendable {
+  /// How the new host was asked, and so what its first words most likely are.
+  public enum Asked: Hashable, Sendable {
+    /// To complete the text itself: what it says goes on from there, as a rule.
+    case completion
+    /// By an instruction, with the end of the text as an anchor: it often repeats some of it.
+    case instruction
+    /// For the whole answer again.
+    case anew
+  }
+
+  public struct Rejection: Error, Hashable, Sendable {
+    public let reason: String
+
+    public init(_ reason: String) { self.reason = reason }
+  }
+
+  private enum State: Sendable {
+    /// Can transition to: `repeating`, `joined`.
+    case deciding([UInt8])
+    /// So much of it repeats what is known that it can be nothing else. Can transition to: `joined`.
+    case repeating(RepeatedText)
+    case joined
+  }
+
+  /// Before the new host's words are understood, at most this much of them is held: a paragraph, and
+  /// more than any overlap that is not a restart of the whole answer.
+  static let decidingBytes = 1_024
+  /// An agreement of this length is no chance.
+  static let certainBytes = 256
+
+  private var state: State
+  private let joint: Joint
+  private var json: JSONProgress?
+  /// The JSON is whole, and the fence around it was closed: the rest is talk.
+  private var isFenced = false
+
+  /// - Parameters:
+  ///   - delivered: what the client has.
+  ///   - boundary: how much of it the new host was given. What follows it must be said again.
+  ///   - unseen: what the old host said after `delivered` and the client never got: a hint only.
+  ///   - context: what is known about `delivered`.
+  public init(
+    delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, asked: Asked
+  ) {
+    json = context.json
+    joint = Joint(
+      delivered: delivered, boundary: boundary, unseen: unseen, context: context, asked: asked)
+    state =
+      asked == .anew
+      ? .repeating(RepeatedText(of: delivered, isJSON: context.json != nil)) : .deciding([])
+    if delivered.isEmpty { state = .joined }
+  }
+
+  /// Everything from here on is new.
+  public var isJoined: Bool {
+    if case .joined = state { return true }
+    return false
+  }
+
+  /// - Returns: what of it the client gets now.
+  public mutating func take(_ text: [UInt8]) throws(Rejection) -> [UInt8] {
+    switch state {
+    case .joined: return try pass(text[...])
+    case .deciding(var held):
+      state = .joined
+      held += text
+      return try decide(held, isFinal: false)
+    case .repeating(var repeated):
+      state = .joined
+      return try follow(&repeated, text[...])
+    }
+  }
+
+  /// The new host has said all it wanted.
+  public mutating func finish() throws(Rejection) -> [UInt8] {
+    switch state {
+    case .joined: return []
+    case .deciding(let held): return try decide(held, isFinal: true)
+    case .repeating(let repeated):
+      state = .joined
+      guard repeated.isDone else {
+        throw Rejection("it ended before it had said again what the client has")
+      }
+      return []
+    }
+  }
+
+  private mutating func decide(_ held: [UInt8], isFinal: Bool) throws(Rejection) -> [UInt8] {
+    switch joint.verdict(on: held, isFinal: isFinal) {
+    case .wait:
+      state = .deciding(held)
+      return []
+    case .join(let start, let insert):
+      state = .joined
+      return try pass((insert + held[start...])[...])
+    case .follow(var repeated, let start):
+      return try follow(&repeated, held[start...])
+    case .reject(let reason):
+      throw Rejection(reason)
+    }
+  }
+
+  private mutating func follow(
+    _ repeated: inout RepeatedText, _ text: ArraySlice<UInt8>
+  ) throws(Rejection) -> [UInt8] {
+    guard let taken = repeated.take(text) else {
+      throw Rejection("it began the answer again, and in other words")
+    }
+    guard repeated.isDone, taken < text.count else {
+      state = .repeating(repeated)
+      return []
+    }
+    state = .joined
+    return try pass(text.dropFirst(taken))
+  }
+
+  /// In JSON every byte must fit what is there; behind its end only a fence that was put around it
+  /// is forgiven.
+  private mutating func pass(_ text: ArraySlice<UInt8>) throws(Rejection) -> [UInt8] {
+    guard json != nil else { return Array(text) }
+    var passed: [UInt8] = []
+    for byte in text {
+      if isFenced { break }
+      if json?.isComplete == true, byte == UInt8(ascii: "`") {
+        isFenced = true
+        break
+      }
+      guard json?.take(byte) == true else {
+        throw Rejection("what it says does not fit the JSON that was begun")
+      }
+      passed.append(byte)
+    }
+    return passed
+  }
+}

@@ -1,0 +1,59 @@
+/// What chat models say before they go on with a text: "Sure, here is the continuation:".
+///
+/// Only English is known by its words. In another language a preamble is found by what follows it,
+/// the repeated end of the text.
+enum Preamble {
+  /// A sentence; whoever talks longer has begun an answer.
+  static let longest = 200
+
+  private static let openers = [
+    "sure", "certainly", "of course", "okay", "ok", "absolutely", "here is", "here's", "here are",
+    "here’s", "continuing", "continuation", "understood", "apologies", "sorry", "i apologize",
+    "let me continue", "i'll continue", "i’ll continue", "i will continue", "to continue",
+    "picking up", "resuming", "got it", "no problem",
+  ]
+  private static let marks = [
+    "continu", "here is", "here's", "here’s", "here are", "the rest", "left off", "remain",
+    "answer",
+    "json",
+  ]
+
+  enum Finding: Hashable {
+    case none
+    /// It may become one.
+    case unfinished
+    /// It takes that many bytes, the white space behind it included.
+    case ends(Int)
+  }
+
+  static func find(in text: ArraySlice<UInt8>, isFinal: Bool) -> Finding {
+    let lead = text.prefix { JSONCursor.isWhitespace($0) }.count
+    let rest = text.dropFirst(lead).prefix(longest)
+    let line = rest.prefix { $0 != 0x0A }
+    let words = String(decoding: line, as: UTF8.self).lowercased()
+    guard openers.contains(where: { words.hasPrefix($0) }) else {
+      let isBeginning = openers.contains { $0.hasPrefix(words) } && line.count == rest.count
+      return isBeginning && !isFinal ? .unfinished : .none
+    }
+    let isLineWhole = line.count < rest.count || isFinal
+    let end: Int
+    if let colon = colon(in: line) {
+      end = colon
+    } else if isLineWhole, marks.contains(where: { words.contains($0) }), line.count < rest.count {
+      end = line.count
+    } else {
+      return isLineWhole || rest.count == longest ? .none : .unfinished
+    }
+    let after = text.dropFirst(lead + end)
+    let gap = after.prefix { JSONCursor.isWhitespace($0) }.count
+    return after.count == gap && !isFinal ? .unfinished : .ends(lead + end + gap)
+  }
+
+  /// Behind the first colon that ends an announcement.
+  private static func colon(in line: ArraySlice<UInt8>) -> Int? {
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+    let before = String(decoding: line[..<colon], as: UTF8.self).lowercased()
+    guard marks.contains(where: { before.contains($0) }) else { return nil }
+    return colon - line.startIndex + 1
+  }
+}

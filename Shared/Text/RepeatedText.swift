@@ -1,0 +1,90 @@
+/// Text that a host says again although the client has it: it is compared as it comes, and dropped.
+///
+/// White space does not count, for another host may indent and wrap otherwise; within strings of
+/// JSON it does.
+struct RepeatedText: Sendable {
+  private let known: [UInt8]
+  private let isJSON: Bool
+  private var position: Int
+  private var isInString = false
+  private var isEscaped = false
+
+  init(of known: [UInt8], from position: Int = 0, isJSON: Bool) {
+    self.known = known
+    self.position = position
+    self.isJSON = isJSON
+    skipWhitespace()
+  }
+
+  /// All of it was said again.
+  var isDone: Bool { position == known.count }
+
+  /// - Returns: how many of the bytes repeat what is known; nil: they say something else.
+  mutating func take(_ bytes: some Collection<UInt8>) -> Int? {
+    var taken = 0
+    for byte in bytes {
+      if isDone { break }
+      if !isInString, JSONCursor.isWhitespace(byte) {
+        taken += 1
+        continue
+      }
+      guard byte == known[position] else { return nil }
+      step(byte)
+      position += 1
+      taken += 1
+      if !isInString { skipWhitespace() }
+    }
+    return taken
+  }
+
+  private mutating func step(_ byte: UInt8) {
+    guard isJSON else { return }
+    if isEscaped {
+      isEscaped = false
+    } else if isInString, byte == UInt8(ascii: "\\") {
+      isEscaped = true
+    } else if byte == UInt8(ascii: "\"") {
+      isInString.toggle()
+    }
+  }
+
+  private mutating func skipWhitespace() {
+    while position < known.count, JSONCursor.isWhitespace(known[position]) { position += 1 }
+  }
+}
+
+/// The bytes of a text that are not white space, and where each of them stands.
+struct InkedText: Sendable {
+  var bytes: [UInt8] = []
+  var positions: [Int] = []
+
+  init(_ text: ArraySlice<UInt8>) {
+    for index in text.indices where !JSONCursor.isWhitespace(text[index]) {
+      bytes.append(text[index])
+      positions.append(index)
+    }
+  }
+
+  /// For every place of `text`: how many bytes from there on agree with the start of `start`.
+  /// Linear (the Z function).
+  static func agreement(of text: [UInt8], withStartOf start: [UInt8]) -> [Int] {
+    let joined = start + text
+    guard !start.isEmpty else { return Array(repeating: 0, count: text.count) }
+    var lengths = Array(repeating: 0, count: joined.count)
+    var left = 0
+    var right = 0
+    for index in 1..<max(joined.count, 1) {
+      if index < right { lengths[index] = min(right - index, lengths[index - left]) }
+      while index + lengths[index] < joined.count,
+        joined[lengths[index]] == joined[index + lengths[index]]
+      {
+        lengths[index] += 1
+      }
+      if index + lengths[index] > right {
+        left = index
+        right = index + lengths[index]
+      }
+    }
+    return lengths[start.count...].map { min($0, start.count) }
+  }
+}

@@ -1,0 +1,18 @@
+import ClusterModel
+import InferenceCore
+
+/// Hosts that nobody knows anything about yet, and budgets that never end.
+struct FixedCluster: ClusterAccess {
+  var seen: ClusterView
+  var mayRace = true
+  var mayRetry = true
+
+  init(_ hosts: [Host], standing: [HostID: HostStanding] = [:]) {
+    seen = ClusterView(
+      table: HostTable(epoch: 1, revision: 1, hosts: hosts), standing: standing)
+  }
+
+  func view() -> ClusterView { seen }
+  func mayRace(at view: ClusterView) -> Bool { mayRace }
+  func mayRetry(at view: ClusterView) -> Bool { mayRetry }
+}

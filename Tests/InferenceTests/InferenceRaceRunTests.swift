@@ -1,0 +1,248 @@
+import ClusterModel
+import InferenceCore
+import Testing
+
+private func host(_ id: String, price: Int = 0, tier: HostTier = .community) -> Host {
+  var host = Host(
+    id: HostID(id), url: "http://\(id)", tier: tier, state: .ready, models: [.init(id: "m")])
+  host.pricePerMillion = price
+  return host
+}
+
+private func view(_ hosts: [Host]) -> FixedCluster { FixedCluster(hosts) }
+
+private func at(_ milliseconds: Int) -> Instant {
+  Instant(sinceStart: .milliseconds(milliseconds))
+}
+
+private func run(
+  race: RaceMode? = nil, stream: Bool = true, require: HostID? = nil,
+  endpoint: InferenceEndpoint = .chatCompletions
+) -> InferenceRun {
+  InferenceRun(
+    request: InferenceRequest(
+      endpoint: endpoint, model: "m", body: conversation, stream: stream,
+      trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
+    constraints: InferenceConstraints(
+      race: race,
+      deadlines: Deadlines(
+        firstToken: .seconds(10), interToken: .seconds(5), total: .seconds(600)),
+      require: require, seed: 1))
+}
+
+private func starts(
+  _ directives: [InferenceRun.Directive]
+) -> [(id: AttemptID, host: HostID, resume: ResumePoint?)] {
+  directives.compactMap {
+    guard case .start(let id, let candidate, let resume) = $0 else { return nil }
+    return (id, candidate.host.id, resume)
+  }
+}
+
+@Suite("Races between hosts, as one request runs them")
+struct InferenceRaceRunTests {
+  @Test("hosts without a price race in pairs; the beaten one is cancelled and has not failed")
+  func dual() throws {
+    let cluster = view([host("a"), host("b"), host("c")])
+    var run = run()
+    let legs = starts(run.begin(cluster, now: at(0)))
+    #expect(Set(legs.map(\.host)).count == 2)
+    var all = run.received(piece("Hi"), from: legs[1].id, cluster: cluster, now: at(90))
+    #expect(all.contains(.cancel(legs[0].id)))
+    // Late words of the loser never mix with the answer.
+    #expect(run.received(piece("No"), from: legs[0].id, cluster: cluster, now: at(91)).isEmpty)
+    all += run.received(
+      piece(" there", finish: "stop"), from: legs[1].id, cluster: cluster, now: at(95))
+    all += run.received(.done, from: legs[1].id, cluster: cluster, now: at(96))
+    #expect(clientText(all) == "Hi there")
+    let records = try #require(summaryOf(all)).attempts
+    #expect(records.map(\.outcome) == [.beaten, .answered])
+    #expect(records.map(\.role) == [.first, .speculative])
+    #expect(records.map(\.tokens) == [0, 2])
+  }
+
+  @Test("hosts that cost something are hedged: the second is asked late, and never when not needed")
+  func hedged() throws {
+    let cluster = view([host("a", price: 5), host("b", price: 5)])
+    var run = run()
+    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+    #expect(run.nextWake == at(1_000))
+    let second = try #require(starts(run.tick(cluster: cluster, now: at(1_000))).first)
+    #expect(second.host != first.host)
+    let won = run.received(piece("x"), from: first.id, cluster: cluster, now: at(1_010))
+    #expect(won.contains(.cancel(second.id)))
+  }
+
+  @Test("one host, a required host and embeddings are not raced")
+  func notRaced() {
+    let one = view([host("a")])
+    var alone = run(race: .dual)
+    #expect(starts(alone.begin(one, now: at(0))).count == 1)
+    let two = view([host("a"), host("b")])
+    var required = run(race: .dual, require: "b")
+    #expect(starts(required.begin(two, now: at(0))).map(\.host) == ["b"])
+    var embeddings = run(stream: false, endpoint: .embeddings)
+    #expect(starts(embeddings.begin(two, now: at(0))).count == 1)
+  }
+
+  @Test("the operator's own hosts never race; a missed deadline brings them in before anybody else")
+  func fallbackTier() throws {
+    let cluster = view([host("own", tier: .fallback), host("a"), host("b"), host("c")])
+    for mode in [RaceMode.single, .dual] {
+      var run = run(race: mode)
+      let legs = starts(run.begin(cluster, now: at(0)))
+      #expect(!legs.map(\.host).contains("own"))
+      let late = starts(run.tick(cluster: cluster, now: at(10_000)))
+      #expect(late.map(\.host).contains("own"))
+    }
+  }
+
+  @Test("a client in a hurry leaves a host without a mark against it; a host's own lateness is one")
+  func haste() throws {
+    let cluster = view([host("a"), host("b")])
+    for wanted in [Duration.milliseconds(10), nil] {
+      var run = InferenceRun(
+        request: InferenceRequest(
+          endpoint: .chatCompletions, model: "m", body: Array(#"{"model":"m"}"#.utf8), stream: true,
+          trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
+        constraints: InferenceConstraints(
+          race: .single, deadlines: Deadlines(firstToken: wanted), seed: 1))
+      _ = run.begin(cluster, now: at(0))
+      let late = run.tick(cluster: cluster, now: try #require(run.nextWake))
+      let marked = late.contains {
+        if case .observe(_, .failed, _) = $0 { true } else { false }
+      }
+      #expect(marked == (wanted == nil))
+    }
+  }
+
+  @Test("a race is lost only when every leg is")
+  func everyLeg() {
+    let cluster = view([host("a"), host("b")])
+    var run = run()
+    let legs = starts(run.begin(cluster, now: at(0)))
+    let refused = AttemptFailure(.connect, "refused")
+    #expect(
+      lastFailure(run.failed(refused, legs[0].id, cluster: cluster, now: at(1))) == nil)
+    let over = run.failed(refused, legs[1].id, cluster: cluster, now: at(2))
+    #expect(lastFailure(over)?.code == .upstreamFailed)
+  }
+}
+
+@Suite("An answer that goes on at another host")
+struct InferenceResumeRunTests {
+  @Test("what one host began another ends: nothing lost, nothing twice, one opening")
+  func resumes() throws {
+    let cluster = view([host("a"), host("b")])
+    var run = run(race: .single)
+    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+    var all = run.received(piece("The quick"), from: first.id, cluster: cluster, now: at(10))
+    all += run.received(piece(" brown"), from: first.id, cluster: cluster, now: at(20))
+    all += run.received(piece(" fo"), from: first.id, cluster: cluster, now: at(30))
+    let cut = run.failed(
+      AttemptFailure(.lost, "reset"), first.id, cluster: cluster, now: at(40))
+    all += cut
+    let second = try #require(starts(cut).first)
+    #expect(second.host != first.host)
+    let prefix = String(decoding: try #require(second.resume).prefix, as: UTF8.self)
+    #expect(prefix == "The quick brown")
+    #expect(clientText(all) == prefix)
+    all += run.received(piece(" fox"), from: second.id, cluster: cluster, now: at(60))
+    all += run.received(
+      piece(" jumps.", finish: "stop"), from: second.id, cluster: cluster, now: at(70))
+    all += run.received(.done, from: second.id, cluster: cluster, now: at(71))
+    #expect(clientText(all) == "The quick brown fox jumps.")
+    #expect(all.last == .complete)
+    #expect(all.count { if case .open = $0 { true } else { false } } == 1)
+    let records = try #require(summaryOf(all)).attempts
+    #expect(records.map(\.role) == [.first, .resumption])
+    #expect(records.first?.failure?.kind == .lost)
+  }
+
+  @Test("a client that does not stream gets one body, whoever wrote which part of it")
+  func wholeBody() throws {
+    let cluster = view([host("a"), host("b")])
+    var run = run(race: .single, stream: false)
+    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+    for word in ["One", " two", " th"] {
+      _ = run.received(piece(word), from: first.id, cluster: cluster, now: at(10))
+    }
+    let cut = run.received(.end, from: first.id, cluster: cluster, now: at(20))
+    let second = try #require(starts(cut).first)
+    var all = run.received(piece(" three"), from: second.id, cluster: cluster, now: at(30))
+    all += run.received(
+      piece("", finish: "stop"), from: second.id, cluster: cluster, now: at(40))
+    all += run.received(.done, from: second.id, cluster: cluster, now: at(41))
+    #expect(clientText(all).isEmpty)
+    let bodies = all.compactMap { directive -> ChunkFacts? in
+      guard case .deliver(.body(let body)) = directive else { return nil }
+      return try? ChunkFacts(parsing: body)
+    }
+    #expect(bodies.map(\.text) == ["One two three"])
+  }
+
+  @Test("a crawl is left for a host that was not asked yet, and borne when there is none")
+  func crawl() throws {
+    for spare in [true, false] {
+      let cluster = view(spare ? [host("a"), host("b")] : [host("a")])
+      var run = run(race: .single)
+      let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+      _ = run.received(piece("slow"), from: first.id, cluster: cluster, now: at(100))
+      var asked: [HostID] = []
+      for second in stride(from: 4, through: 12, by: 4) {
+        let now = at(second * 1_000)
+        asked += starts(run.tick(cluster: cluster, now: now)).map(\.host)
+        _ = run.received(piece(" x"), from: first.id, cluster: cluster, now: now)
+      }
+      #expect(asked.count == (spare ? 1 : 0), "\(asked)")
+      #expect((run.attempts.first?.failure?.kind == .crawl) == spare)
+    }
+  }
+
+  @Test("the second host may die too, and the third")
+  func cascade() throws {
+    let cluster = view([host("a"), host("b"), host("c"), host("d")])
+    var run = run(race: .single)
+    var all = run.begin(cluster, now: at(0))
+    for (number, word) in ["One", " two", " three", " four"].enumerated() {
+      let leg = try #require(starts(all).last)
+      #expect(starts(all).count == number + 1)
+      all += run.received(piece(word), from: leg.id, cluster: cluster, now: at(number * 10))
+      all += run.received(piece(" "), from: leg.id, cluster: cluster, now: at(number * 10))
+      guard number < 3 else {
+        all += run.received(
+          piece("end.", finish: "stop"), from: leg.id, cluster: cluster, now: at(100))
+        all += run.received(.done, from: leg.id, cluster: cluster, now: at(100))
+        break
+      }
+      all += run.failed(AttemptFailure(.lost, "reset"), leg.id, cluster: cluster, now: at(100))
+    }
+    #expect(clientText(all) == "One two three four end.")
+    #expect(Set(starts(all).map(\.host)).count == 4)
+  }
+
+  @Test("a backend that refuses a trailing assistant message is asked in words")
+  func instructed() throws {
+    var b = host("b")
+    b.resume = .trailingAssistant
+    var a = host("a")
+    a.resume = .trailingAssistant
+    let cluster = view([a, b])
+    var run = run(race: .single)
+    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+    for word in ["One", " two", " th"] {
+      _ = run.received(piece(word), from: first.id, cluster: cluster, now: at(10))
+    }
+    let second = try #require(
+      starts(run.received(.end, from: first.id, cluster: cluster, now: at(20))).first)
+    let refused = run.received(
+      .broken(AttemptFailure(.rejected, "it answered 400", status: 400)), from: second.id,
+      cluster: cluster, now: at(30))
+    guard case .start(_, let candidate, _)? = refused.last else {
+      Issue.record("nobody was asked: \(refused)")
+      return
+    }
+    #expect(candidate.host.id == second.host)
+    #expect(candidate.host.resume == .instruct)
+  }
+}

@@ -1,0 +1,31 @@
+import ClusterModel
+import InferenceCore
+
+let conversation = Array(#"{"model":"m","messages":[{"role":"user","content":"Go on."}]}"#.utf8)
+
+/// A piece of an answer, as a host sends it.
+func piece(_ text: String, finish: String? = nil) -> UpstreamItem {
+  let reason = finish.map { #""\#($0)""# } ?? "null"
+  let choice = #"{"index":0,"delta":{"content":"\#(text)"},"finish_reason":\#(reason)}"#
+  let data = Array(#"{"id":"c","choices":[\#(choice)]}"#.utf8)
+  return .chunk(
+    InferenceChunk(data: data, facts: ChunkFacts(text: text, finishReason: finish)))
+}
+
+/// What the client gets of them.
+func clientText(_ directives: [InferenceRun.Directive]) -> String {
+  directives.reduce(into: "") {
+    if case .deliver(.chunk(let chunk)) = $1 { $0 += chunk.facts.text }
+  }
+}
+
+/// How the run told its end.
+func summaryOf(_ directives: [InferenceRun.Directive]) -> InferenceSummary? {
+  for case .deliver(.finished(let summary)) in directives { return summary }
+  return nil
+}
+
+func lastFailure(_ directives: [InferenceRun.Directive]) -> Failure? {
+  guard case .fail(let failure)? = directives.last else { return nil }
+  return failure
+}

@@ -1,0 +1,83 @@
+import ClusterModel
+import GatewayCore
+import Testing
+import Text
+
+private let table = HostTable(
+  epoch: 1, revision: 1,
+  hosts: [
+    Host(id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: "llama-3.1-8b")])
+  ])
+
+private func request(_ model: String, _ more: String = "") throws -> ClientRequest {
+  let json = #"{"model":"\#(model)","messages":[{"role":"user","content":"hi"}]\#(more)}"#
+  return try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions)
+}
+
+private func refusal(_ body: () throws(RequestProblem) -> Void) throws -> RequestProblem {
+  do throws(RequestProblem) { try body() } catch { return error }
+  throw Failure(.internalError, "it was not refused")
+}
+
+@Suite("Names that the gateway does not know, and what goes with a plan")
+struct GatewayNamesTests {
+  @Test(
+    "a pattern of another version is said to be missing, with those that there are",
+    arguments: ["tutti/auto", "tutti/debate", "tutti/maestro", "tutti/decompose"])
+  func missingPattern(name: String) throws {
+    let request = try request(name)
+    let asked = try refusal { () throws(RequestProblem) in
+      _ = try GatewayRouting.route(request, table: table)
+    }
+    let listed = try refusal { () throws(RequestProblem) in _ = try ModelList.model(name, table) }
+    for refusal in [asked, listed] {
+      #expect(refusal.failure.code == .modelNotFound && refusal.param == "model")
+      #expect(
+        refusal.failure.message
+          == "`\(name)` is not available in this version; there is `tutti/fast`, `tutti/ensemble`")
+    }
+  }
+
+  @Test("a model that is asked about by itself and is not there is 404 with near names")
+  func unknownModel() throws {
+    let near = try refusal { () throws(RequestProblem) in
+      _ = try ModelList.model("lama-3.1-8b", table)
+    }
+    #expect(near.failure.code == .modelNotFound && near.param == "model")
+    #expect(near.failure.message.contains("near it: `llama-3.1-8b`"))
+    let far = try refusal { () throws(RequestProblem) in _ = try ModelList.model("xyzzy", table) }
+    #expect(far.failure.message.contains("GET /v1/models"))
+  }
+
+  @Test("what a request says of its inferences goes with the plan, over the configuration")
+  func terms() throws {
+    let request = try request(
+      "tutti/ensemble", #","tutti":{"race":"single","deadlines_ms":{"inter_token":500}}"#)
+    let standard = Deadlines(firstToken: .seconds(7), interToken: .seconds(9), minimumRate: 2)
+    #expect(
+      request.options.terms(over: standard)
+        == InferenceTerms(
+          race: .single, firstToken: .seconds(7), interToken: .milliseconds(500), minimumRate: 2))
+  }
+
+  @Test("the trace of a direct answer has a line for every host that was asked")
+  func attempts() {
+    let trace = TraceExtension.direct(
+      trace: TraceID(high: 1, low: 2), seed: 1, host: "a", model: "m", usage: .zero,
+      firstToken: .zero, total: .zero,
+      attempts: [
+        TraceExtension.Attempt(
+          host: "b", role: "speculative", outcome: "beaten", tokens: 0, started: .zero,
+          ended: .milliseconds(310)),
+        TraceExtension.Attempt(
+          host: "a", role: "first", outcome: "answered", tokens: 9, started: .zero,
+          ended: .milliseconds(900)),
+      ])
+    let json = String(decoding: trace.encoded, as: UTF8.self)
+    #expect(json.contains(#""hosts":["b","a"]"#))
+    #expect(
+      json.contains(
+        #""attempts":[{"host":"b","role":"speculative","outcome":"beaten","tokens":0,"#
+          + #""started_ms":0,"ended_ms":310},"#))
+  }
+}
