@@ -161,7 +161,9 @@ private struct StreamedAnswer: CustomStringConvertible {
     let before = Self.grams(text.prefix(place).split(whereSeparator: \.isWhitespace).suffix(60))
     let joint = text.prefix(place).split(whereSeparator: \.isWhitespace).count
     let words = text.split(whereSeparator: \.isWhitespace)
-    let after = Self.grams(words[max(joint - 6, 0)...].prefix(60))
+    // What is said twice because of the joint begins at the joint; a small model that says the same
+    // again some sentences later does so by itself.
+    let after = Self.grams(words[max(joint - 6, 0)...].prefix(20))
     let all = Self.grams(words[...])
     let usual = Self.grams(uncut.split(whereSeparator: \.isWhitespace)[...])
     return Set(before).intersection(after).filter { gram in
