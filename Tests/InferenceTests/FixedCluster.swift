@@ -13,6 +13,7 @@ struct FixedCluster: ClusterAccess {
   }
 
   func view() -> ClusterView { seen }
+  func requestBegan(at view: ClusterView) {}
   func mayRace(at view: ClusterView) -> Bool { mayRace }
   func mayRetry(at view: ClusterView) -> Bool { mayRetry }
 }

@@ -141,6 +141,7 @@ public struct InferenceRun: Sendable {
     guard case .new = phase else { return [] }
     begun = now
     let view = cluster.view()
+    cluster.requestBegan(at: view)
     let eligibility = eligibility(view)
     guard let first = choose(eligibility) else {
       phase = .over

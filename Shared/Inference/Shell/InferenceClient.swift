@@ -78,11 +78,6 @@ public final class InferenceClient: Sendable {
   public func start(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) -> PendingInference {
-    let (utilisation, now) = (view().utilisation, now)
-    budgets.withLock {
-      $0.speculation.requestBegan(utilisation: utilisation)
-      $0.retry.requestBegan(now: now)
-    }
     let session = InferenceSession(client: self, request: request, constraints: constraints)
     session.begin()
     return PendingInference(handle: InferenceHandle(session))
@@ -156,6 +151,14 @@ public final class InferenceClient: Sendable {
 }
 
 extension InferenceClient: ClusterAccess {
+  public func requestBegan(at view: ClusterView) {
+    let utilisation = view.utilisation
+    budgets.withLock {
+      $0.speculation.requestBegan(utilisation: utilisation)
+      $0.retry.requestBegan(now: view.moment)
+    }
+  }
+
   public func mayRace(at view: ClusterView) -> Bool {
     budgets.withLock { $0.speculation.take() }
   }
