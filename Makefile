@@ -27,14 +27,14 @@ demo: build ## Start the cluster, ask a real local model two questions, show who
 test: setup ## Build and run the whole test suite
 	@Tools/build.sh "$(SWIFT)" build --build-tests
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
-	  $(SWIFT) test --skip-build
+	  Tools/test.sh "$(SWIFT)"
 
 check: setup ## What a change must pass before it is pushed: format, imports, tests
 	$(SWIFT) format lint --strict --recursive --configuration .swift-format \
 	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources
 	@Tools/build.sh "$(SWIFT)" build --build-tests --explicit-target-dependency-import-check error
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
-	  $(SWIFT) test --skip-build
+	  Tools/test.sh "$(SWIFT)"
 
 format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --configuration .swift-format \

@@ -227,11 +227,14 @@ let package = Package(
       "BusTests",
       ["Bus", "BusCore", "Wire", "ClusterModel", "ClusterTesting", lifecycle, logging]),
     tests(
+      "InferenceCoreTests",
+      ["InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel", "Text"],
+      exclude: ["Recordings"]),
+    tests(
       "InferenceTests",
       [
-        "Inference", "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel",
-        "ClusterTesting", "Text", logging,
-      ], exclude: ["Recordings"]),
+        "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", logging,
+      ]),
     tests("StoreTests", ["Store", "ClusterModel", "ClusterTesting", grdb, logging]),
     tests(
       "ServiceKitTests",

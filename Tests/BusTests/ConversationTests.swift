@@ -6,7 +6,7 @@ import Wire
 
 @testable import Bus
 
-@Suite("Processes talk over every transport", .serialized, .timeLimit(.minutes(1)))
+@Suite("Processes talk over every transport", .serialized, .timeLimit(.minutes(5)))
 struct ConversationTests {
   @Test("a call is answered", arguments: TestCluster.Kind.allCases)
   func call(kind: TestCluster.Kind) async throws {

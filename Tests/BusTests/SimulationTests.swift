@@ -3,7 +3,7 @@ import ClusterModel
 import Testing
 import Wire
 
-@Suite("A simulated cluster", .timeLimit(.minutes(1)))
+@Suite("A simulated cluster", .timeLimit(.minutes(5)))
 struct SimulationTests {
   static let seconds = 15
 

@@ -89,7 +89,7 @@ private func message(_ role: String, _ text: String) -> String {
   return String(decoding: json ?? Data(), as: UTF8.self)
 }
 
-@Suite("The faulty host", .timeLimit(.minutes(2)))
+@Suite("The faulty host", .timeLimit(.minutes(5)))
 struct FaultyHostTests {
   static let text = "Héllo, \"wörld\"\n- 日本 😀 done."
 

@@ -73,7 +73,7 @@ private let firstHostSeed: UInt64 = (0..<100).first { seed in
   return HostChoice.choose(1, from: two, view: view, using: &rng).first?.host.id == "h0"
 }!
 
-@Suite("Inference over real sockets", .timeLimit(.minutes(1)))
+@Suite("Inference over real sockets", .timeLimit(.minutes(5)))
 struct InferenceClientTests {
   @Test("an answer comes whole, streamed and not", arguments: [true, false])
   func answers(_ stream: Bool) async throws {

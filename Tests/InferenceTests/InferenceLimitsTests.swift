@@ -5,7 +5,7 @@ import InferenceCore
 import Logging
 import Testing
 
-@Suite("The limits that a client is given", .timeLimit(.minutes(1)))
+@Suite("The limits that a client is given", .timeLimit(.minutes(5)))
 struct InferenceLimitsTests {
   @Test("no more attempts fail than the client allows", arguments: 1...3)
   func failures(allowed: Int) async throws {

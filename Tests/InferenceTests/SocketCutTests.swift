@@ -7,7 +7,7 @@ import Testing
 
 /// The every-cut test once more, with everything between two hosts' sockets and the reader in it.
 /// The exhaustive one needs no sockets: `EveryCutTests`.
-@Suite("Cuts at sockets", .timeLimit(.minutes(2)))
+@Suite("Cuts at sockets", .timeLimit(.minutes(5)))
 struct SocketCutTests {
   /// Answers that no prefix can continue begin anew; the others are continued in these ways.
   static let ways: [[ResumeWay]] = [

@@ -5,7 +5,7 @@ import Foundation
 import InferenceCore
 import Testing
 
-@Suite("What stays right across a hop, at sockets", .timeLimit(.minutes(1)))
+@Suite("What stays right across a hop, at sockets", .timeLimit(.minutes(5)))
 struct SocketHopTests {
   private static let words = (1...40).map { "word\($0)" }
   private static let answer = CorpusAnswer(

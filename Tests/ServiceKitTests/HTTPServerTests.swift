@@ -70,7 +70,7 @@ private func get(_ path: String, method: String = "GET") -> String {
   "\(method) \(path) HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n"
 }
 
-@Suite("HTTP server", .timeLimit(.minutes(1)))
+@Suite("HTTP server", .timeLimit(.minutes(5)))
 struct HTTPServerTests {
   @Test(
     "a server that promises a trace in every answer has one also where no handler was asked",

@@ -4,7 +4,7 @@ import Store
 import Testing
 
 /// Both stores keep the same promises.
-@Suite("A log store", .mongoServer, .timeLimit(.minutes(2)))
+@Suite("A log store", .mongoServer, .timeLimit(.minutes(5)))
 struct LogStoreTests {
   enum Backend: String, CaseIterable, CustomTestStringConvertible {
     case sqlite, mongodb

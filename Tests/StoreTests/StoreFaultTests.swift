@@ -17,7 +17,7 @@ struct StoreFaultTests {
 
   @Test(
     "MongoDB that is not there is named, with what to do, and without the password",
-    .timeLimit(.minutes(1)))
+    .timeLimit(.minutes(5)))
   func unreachable() async throws {
     // Nothing listens on port 1.
     let store = try MongoLogStore(

@@ -4,7 +4,7 @@ import Testing
 import Wire
 
 /// Whatever arrives is an envelope or a `WireError`, and what is an envelope can be sent on.
-@Suite("Garbage on the wire", .timeLimit(.minutes(1)))
+@Suite("Garbage on the wire", .timeLimit(.minutes(5)))
 struct FuzzTests {
   @discardableResult
   private static func decode(_ bytes: [UInt8]) -> Bool {

@@ -5,7 +5,7 @@ import Wire
 
 /// The wire format is protobuf's, not merely our own: Python's implementation reads what we write
 /// and writes what we read.
-@Suite("Golden frames", .timeLimit(.minutes(1)))
+@Suite("Golden frames", .timeLimit(.minutes(5)))
 struct GoldenTests {
   static let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
