@@ -58,11 +58,15 @@ public struct TaskOrder: Equatable, Sendable {
   /// Hosts that other tasks of the plan are using, to be avoided where there is a choice.
   public var avoidHosts: [HostID]
   public var terms: InferenceTerms
+  /// Those that the task reads.
+  public var documents: [Document]
+  /// What a lost agent already wrote of the answer; the deltas go on behind it.
+  public var prefix: String
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
     isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
-    terms: InferenceTerms = InferenceTerms()
+    terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = ""
   ) {
     self.plan = plan
     self.task = task
@@ -72,16 +76,32 @@ public struct TaskOrder: Equatable, Sendable {
     self.dataPolicy = dataPolicy
     self.avoidHosts = avoidHosts
     self.terms = terms
+    self.documents = documents
+    self.prefix = prefix
   }
 
   public struct NamedInput: Equatable, Sendable {
     public var name: String
     public var text: String
+    /// How far the other inputs say the same, in thousandths; nil: nobody compared them.
+    public var weightMilli: Int?
 
-    public init(name: String, text: String) {
+    public init(name: String, text: String, weightMilli: Int? = nil) {
       self.name = name
       self.text = text
+      self.weightMilli = weightMilli
     }
+  }
+}
+
+/// A text that came with a request.
+public struct Document: Hashable, Sendable {
+  public var name: String
+  public var text: String
+
+  public init(name: String, text: String) {
+    self.name = name
+    self.text = text
   }
 }
 
@@ -126,10 +146,12 @@ public struct TaskReport: Equatable, Sendable {
   public var totalMilliseconds: Int
   public var finishReason: String
   public var output: String
+  /// Whether the output is what the task's contract asks for.
+  public var contractMet: Bool
 
   public init(
     host: HostID, model: ModelID, usage: Usage, firstTokenMilliseconds: Int,
-    totalMilliseconds: Int, finishReason: String, output: String
+    totalMilliseconds: Int, finishReason: String, output: String, contractMet: Bool = true
   ) {
     self.host = host
     self.model = model
@@ -138,6 +160,7 @@ public struct TaskReport: Equatable, Sendable {
     self.totalMilliseconds = totalMilliseconds
     self.finishReason = finishReason
     self.output = output
+    self.contractMet = contractMet
   }
 }
 
@@ -150,16 +173,29 @@ public struct PlanOrder: Equatable, Sendable {
   public var dataPolicy: DataPolicy
   /// For the inferences of all its tasks.
   public var terms: InferenceTerms
+  /// What the plan was made from, which its expansions need; nil: it has none.
+  public var request: PlanRequest?
+  public var documents: [Document]
+  /// Whose request it is; dispatchers are fair between clients. Empty: nobody's in particular.
+  public var client: String
+  /// What the client already has of the answer, from an earlier dispatcher.
+  public var sinkPrefix: String
 
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
-    dataPolicy: DataPolicy = .any, terms: InferenceTerms = InferenceTerms()
+    dataPolicy: DataPolicy = .any, terms: InferenceTerms = InferenceTerms(),
+    request: PlanRequest? = nil, documents: [Document] = [], client: String = "",
+    sinkPrefix: String = ""
   ) {
     self.plan = plan
     self.conversation = conversation
     self.finished = finished
     self.dataPolicy = dataPolicy
     self.terms = terms
+    self.request = request
+    self.documents = documents
+    self.client = client
+    self.sinkPrefix = sinkPrefix
   }
 }
 
@@ -178,6 +214,8 @@ public enum PlanEvent: Equatable, Sendable {
   case started(task: TaskID, role: AgentRole, agent: String, attempt: Int)
   case firstToken(task: TaskID, TaskBegan)
   case ended(TaskEnded)
+  /// The task's output led to more tasks: the plan is now `plan.splicing(sub, at: task)`.
+  case expanded(task: TaskID, SubPlan)
   /// Of the sink: a piece of the answer.
   case delta(TaskDelta)
   case finished(PlanFinished)

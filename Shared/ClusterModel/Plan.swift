@@ -14,13 +14,24 @@ public struct PlanRequest: Equatable, Sendable {
   public var maxTokens: Int?
   /// Chat models that some eligible host offers now.
   public var available: [ModelID]
+  /// For all tasks together, prompts included; nil: no limit.
   public var budgetTokens: Int?
   public var dataPolicy: DataPolicy
+  /// The hosts that may work on it, with their speed; at most `PlanValidation.maximumHosts`.
+  public var hosts: [HostFacts]
+  /// Documents that came with the request, without their texts.
+  public var documents: [DocumentFacts]
+  /// Estimated tokens of the whole conversation.
+  public var conversationTokens: Int
+  /// The client wants JSON, or gave tools: the answer has one form, and nothing may be added to it.
+  public var isStructured: Bool
 
   public init(
     pattern: String, query: String, models: [ModelID] = [], members: Int? = nil,
     rounds: Int? = nil, quorum: Int? = nil, seed: UInt64, maxTokens: Int? = nil,
-    available: [ModelID], budgetTokens: Int? = nil, dataPolicy: DataPolicy = .any
+    available: [ModelID], budgetTokens: Int? = nil, dataPolicy: DataPolicy = .any,
+    hosts: [HostFacts] = [], documents: [DocumentFacts] = [], conversationTokens: Int = 0,
+    isStructured: Bool = false
   ) {
     self.pattern = pattern
     self.query = query
@@ -33,6 +44,45 @@ public struct PlanRequest: Equatable, Sendable {
     self.available = available
     self.budgetTokens = budgetTokens
     self.dataPolicy = dataPolicy
+    self.hosts = hosts
+    self.documents = documents
+    self.conversationTokens = conversationTokens
+    self.isStructured = isStructured
+  }
+}
+
+/// What a planner knows of a host: enough to estimate how long it will take.
+public struct HostFacts: Hashable, Sendable {
+  public var id: HostID
+  /// Chat models it offers.
+  public var models: [ModelID]
+  /// Requests it can take at once, less those it has.
+  public var freeSlots: Int
+  /// Tokens a second of one answer, in thousandths; 0: nobody has measured it.
+  public var rateMilli: Int
+  /// Until the first token; 0: nobody has measured it.
+  public var firstTokenMilliseconds: Int
+
+  public init(
+    id: HostID, models: [ModelID], freeSlots: Int = 1, rateMilli: Int = 0,
+    firstTokenMilliseconds: Int = 0
+  ) {
+    self.id = id
+    self.models = models
+    self.freeSlots = freeSlots
+    self.rateMilli = rateMilli
+    self.firstTokenMilliseconds = firstTokenMilliseconds
+  }
+}
+
+/// What a planner knows of a document.
+public struct DocumentFacts: Hashable, Sendable {
+  public var name: String
+  public var bytes: Int
+
+  public init(name: String, bytes: Int) {
+    self.name = name
+    self.bytes = bytes
   }
 }
 
@@ -45,9 +95,14 @@ public struct Plan: Equatable, Sendable {
   public var seed: UInt64
   /// For the whole plan, from its start.
   public var deadline: Duration
+  /// Why it is this plan, in a sentence for the trace; empty: it was asked for.
+  public var reason: String
+  /// How often it was expanded by now.
+  public var expansions: Int
 
   public init(
-    id: PlanID, pattern: String, tasks: [PlanTask], sink: TaskID, seed: UInt64, deadline: Duration
+    id: PlanID, pattern: String, tasks: [PlanTask], sink: TaskID, seed: UInt64,
+    deadline: Duration, reason: String = "", expansions: Int = 0
   ) {
     self.id = id
     self.pattern = pattern
@@ -55,73 +110,7 @@ public struct Plan: Equatable, Sendable {
     self.sink = sink
     self.seed = seed
     self.deadline = deadline
-  }
-}
-
-/// How a task uses its inputs.
-public enum MergeRule: String, Codable, CaseIterable, Sendable {
-  /// It has none.
-  case none
-  /// A model writes one answer from them.
-  case synthesise
-}
-
-/// What becomes of the plan when a task fails for good.
-public enum FailureRule: String, Codable, CaseIterable, Sendable {
-  /// The plan fails, naming the task and the reason.
-  case fail
-  /// Those that read its output go on without it, as long as their quorum is met.
-  case skip
-}
-
-/// A task reads another task's output under a name that its instruction knows.
-public struct Edge: Hashable, Sendable {
-  public var from: TaskID
-  public var name: String
-
-  public init(from: TaskID, name: String) {
-    self.from = from
-    self.name = name
-  }
-}
-
-/// One piece of work for one agent.
-public struct PlanTask: Equatable, Sendable {
-  public var id: TaskID
-  public var role: AgentRole
-  /// Said to the model after the conversation; empty: the conversation is enough.
-  public var instruction: String
-  public var inputs: [Edge]
-  public var merge: MergeRule
-  public var onFailure: FailureRule
-  /// How many inputs must have succeeded before it may run; nil: all of them.
-  public var quorum: Int?
-  /// The model it should be done with; nil: the agent chooses.
-  public var model: ModelID?
-  public var maxTokens: Int?
-  /// From the task's start; nil: what is left of the plan's.
-  public var deadline: Duration?
-  /// Sampling temperature in thousandths; nil: the role's own. Never overrides the client's.
-  public var temperatureMilli: Int?
-  public var seed: UInt64
-
-  public init(
-    id: TaskID, role: AgentRole, instruction: String = "", inputs: [Edge] = [],
-    merge: MergeRule = .none, onFailure: FailureRule = .fail, quorum: Int? = nil,
-    model: ModelID? = nil, maxTokens: Int? = nil, deadline: Duration? = nil,
-    temperatureMilli: Int? = nil, seed: UInt64 = 0
-  ) {
-    self.id = id
-    self.role = role
-    self.instruction = instruction
-    self.inputs = inputs
-    self.merge = merge
-    self.onFailure = onFailure
-    self.quorum = quorum
-    self.model = model
-    self.maxTokens = maxTokens
-    self.deadline = deadline
-    self.temperatureMilli = temperatureMilli
-    self.seed = seed
+    self.reason = reason
+    self.expansions = expansions
   }
 }

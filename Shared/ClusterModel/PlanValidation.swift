@@ -6,6 +6,19 @@ public enum PlanValidation {
   public static let maximumTasks = 64
   /// As many as an ensemble may have members.
   public static let maximumInputs = 16
+  /// Two rounds of repair, seven of a debate, and room; an expansion that always asks for another
+  /// ends here.
+  public static let maximumExpansions = 16
+  /// Tokens that all tasks together may be allowed to write, where they say so: 64 tasks of 4,096.
+  public static let maximumTokens = 64 * 4_096
+  /// Words that a choice may be made from.
+  public static let maximumChoices = 64
+  /// Of a JSON schema that a task's output must fit.
+  public static let maximumSchemaBytes = 16 * 1024
+  /// As many documents as a request may have.
+  public static let maximumDocuments = 100
+  /// Hosts that a planner is told of; with more, the estimate changes no more.
+  public static let maximumHosts = 64
   /// Tasks on the longest path. Each waits for a whole answer, so 16 already means minutes.
   public static let maximumDepth = 16
   /// As long as the query that a planner is given; a plan of 64 such tasks is 4 MiB.
@@ -46,6 +59,12 @@ public enum PlanValidation {
       throw InvalidPlan(
         .sinkIsRead, task: plan.tasks[reader].id, "it reads the sink, which ends the plan")
     }
+    let tokens = plan.tasks.reduce(0) { $0 &+ min($1.maxTokens ?? 0, maximumTokens) }
+    guard tokens <= maximumTokens else {
+      throw InvalidPlan(
+        .tokensOutOfRange,
+        "its tasks may write \(tokens) tokens; at most \(maximumTokens) are allowed")
+    }
     try checkDepth(of: plan, readers: readers)
     try checkReach(of: plan, sink: sink, indices: indices)
   }
@@ -81,6 +100,14 @@ public enum PlanValidation {
         task.inputs.isEmpty
           ? "it has nothing to merge" : "it has inputs but no rule that merges them")
     }
+    try checkContract(of: task)
+    if let share = task.deadlineShare, !(1...1_000).contains(share) {
+      throw InvalidPlan(.deadlineOutOfRange, task: id, "its deadline share must be 1 to 1,000")
+    }
+    guard task.documents.count <= maximumDocuments else {
+      throw InvalidPlan(
+        .tooManyDocuments, task: id, "it reads more than \(maximumDocuments) documents")
+    }
     if let deadline = task.deadline, !deadlines.contains(deadline) {
       throw InvalidPlan(.deadlineOutOfRange, task: id, "its deadline must be from 1 ms to 1 h")
     }
@@ -89,6 +116,33 @@ public enum PlanValidation {
     }
     if let temperature = task.temperatureMilli, !temperatures.contains(temperature) {
       throw InvalidPlan(.temperatureOutOfRange, task: id, "its temperature must be from 0 to 2")
+    }
+  }
+
+  private static func checkContract(of task: PlanTask) throws(InvalidPlan) {
+    switch task.contract {
+    case .text, .vector: break
+    case .json(let schema):
+      guard schema.utf8.count <= maximumSchemaBytes else {
+        throw InvalidPlan(
+          .contractOutOfRange, task: task.id, "its schema is over \(maximumSchemaBytes) bytes")
+      }
+    case .choice(let words):
+      guard (1...maximumChoices).contains(words.count),
+        words.allSatisfy({ !$0.isEmpty && $0.utf8.count <= maximumNameBytes })
+      else {
+        throw InvalidPlan(
+          .contractOutOfRange, task: task.id,
+          "its choice needs 1 to \(maximumChoices) words of at most \(maximumNameBytes) bytes")
+      }
+    }
+    if task.merge.isMechanical, task.contract != .text {
+      throw InvalidPlan(
+        .contractOutOfRange, task: task.id, "a mechanical merge makes text, nothing else")
+    }
+    if let name = task.expansion, name.isEmpty || name.utf8.count > maximumNameBytes {
+      throw InvalidPlan(
+        .nameTooLong, task: task.id, "its expansion's name has 1 to \(maximumNameBytes) bytes")
     }
   }
 
@@ -182,7 +236,7 @@ public struct InvalidPlan: Error, Hashable, Sendable, CustomStringConvertible {
     case noTasks, tooManyTasks, emptyTaskID, nameTooLong, duplicateTask
     case unknownInput, unknownOutput, inputName, duplicateInput, tooManyInputs, mergeWithoutInputs
     case quorumOutOfRange, unknownSink, sinkIsRead, sinkMayNotBeSkipped, unusedTask
-    case cycle, tooDeep
+    case cycle, tooDeep, tooManyExpansions, tooManyDocuments, contractOutOfRange
     case instructionTooLong, deadlineOutOfRange, tokensOutOfRange, temperatureOutOfRange
   }
 
