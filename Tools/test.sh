@@ -12,6 +12,9 @@ processes='^ClusterTests\.'
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 failed=0
+# As many tests at once as keep two cores busy and no more: hundreds that start together wait for
+# each other until their own deadlines pass.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-4}
 
 stage() {
   local name=$1

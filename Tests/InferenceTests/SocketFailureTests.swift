@@ -32,7 +32,7 @@ struct SocketFailureTests {
               client,
               SocketHosts.request(SocketHosts.marker(answer), stream: number % 3 != 0),
               hosts.constraints(
-                number % 2 == 0 ? .dual : .hedged, interToken: .seconds(2), seed: UInt64(number)))
+                number % 2 == 0 ? .dual : .hedged, interToken: .seconds(5), seed: UInt64(number)))
           )
         }
       }
