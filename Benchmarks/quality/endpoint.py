@@ -1,0 +1,156 @@
+"""An OpenAI-compatible server, asked with the standard library alone."""
+
+import ipaddress
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+
+# An answer of many thousand tokens with its trace; more is not an answer.
+MAXIMUM_BODY = 16 * 1024 * 1024
+
+
+class Unreachable(Exception):
+    """Nobody answers at the address."""
+
+
+class Refused(Exception):
+    """The server answered with an error, or with something that is no answer.
+
+    `status` is the HTTP status, 0 without one; `about_model` says that it knows no such model.
+    """
+
+    def __init__(self, message, status=0, about_model=False):
+        super().__init__(message)
+        self.status = status
+        self.about_model = about_model
+
+
+@dataclass
+class Answer:
+    """One finished request. `tokens` is None when the server reports no usage; `calls` counts the
+    requests to models behind it."""
+
+    text: str
+    tokens: int | None
+    calls: int
+    seconds: float
+    cut: bool
+    tutti: dict = field(default_factory=dict)
+
+
+class Endpoint:
+    """`base_url` ends where `/chat/completions` begins. `timeout`: seconds, of a whole request."""
+
+    def __init__(self, base_url, api_key, timeout):
+        self.base_url = base_url.rstrip("/")
+        self.api_key = api_key
+        self.timeout = timeout
+        # The address of this machine is not to be asked through a proxy.
+        local = _is_loopback(urllib.parse.urlsplit(base_url).hostname or "")
+        self.opener = urllib.request.build_opener(
+            *([urllib.request.ProxyHandler({})] if local else [])
+        )
+
+    def models(self):
+        """The names that the server lists, or None when it keeps no list.
+
+        Raises Unreachable when nobody answers, Refused when it wants another key.
+        """
+        try:
+            listed = self._send("/models", None)
+            return [entry["id"] for entry in listed["data"]]
+        except Refused as refusal:
+            if refusal.status in (401, 403):
+                raise
+            return None
+        except (KeyError, TypeError):
+            return None
+
+    def ask(self, body):
+        """One chat completion. Raises Unreachable or Refused."""
+        began = time.monotonic()
+        answer = self._send("/chat/completions", body)
+        seconds = time.monotonic() - began
+        try:
+            choice = answer["choices"][0]
+            text = choice["message"].get("content") or ""
+            usage = answer.get("usage") or {}
+            tutti = answer.get("tutti") or {}
+            tokens = usage.get("completion_tokens")
+            cut = choice.get("finish_reason") == "length"
+            return Answer(text, tokens, calls(tutti), seconds, cut, tutti)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise Refused(f"not a chat completion: {json.dumps(answer)[:200]}") from None
+
+    def _send(self, path, body):
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base_url + path, data, headers)
+        deadline = time.monotonic() + self.timeout
+        try:
+            with self.opener.open(request, timeout=self.timeout) as response:
+                return json.loads(self._read(response, deadline))
+        except Refused:
+            raise
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error.code, error.read(64 * 1024)) from None
+        except TimeoutError:
+            raise Refused(f"no answer within {self.timeout:g} s") from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, TimeoutError):
+                raise Refused(f"no answer within {self.timeout:g} s") from None
+            raise Unreachable(str(error.reason)) from None
+        except ValueError:
+            raise Refused("the answer is not JSON") from None
+        except OSError as error:
+            # The connection broke in mid-answer: the server may well live.
+            raise Refused(f"the connection broke: {error}") from None
+        except Exception as error:  # http.client has a dozen of its own for half an answer
+            raise Refused(f"the answer broke off: {type(error).__name__}") from None
+
+    def _read(self, response, deadline):
+        """All of the body. A server that sends a byte now and then never runs into the socket's own
+        timeout, so the deadline is looked at, too."""
+        pieces, size = [], 0
+        while piece := response.read1(64 * 1024):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAXIMUM_BODY:
+                raise Refused(f"the answer is longer than {MAXIMUM_BODY} bytes")
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return b"".join(pieces)
+
+
+def calls(tutti):
+    """How many requests to models an answer took, from the member `tutti` that a trace adds."""
+    attempts = tutti.get("attempts")
+    if attempts:
+        return len(attempts)
+    tasks = [task for task in tutti.get("tasks") or [] if task.get("host")]
+    return len(tasks) or 1
+
+
+def _refusal(status, body):
+    try:
+        error = json.loads(body)["error"]
+        message, code, param = error["message"], error.get("code"), error.get("param")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, code, param = body.decode(errors="replace")[:200].strip(), None, None
+    about_model = status == 404 or (
+        status == 400 and (code == "model_not_found" or param in (None, "", "model"))
+    )
+    return Refused(f"HTTP {status}: {message}", status, about_model)
+
+
+def _is_loopback(host):
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
