@@ -71,7 +71,7 @@ extension Plan {
       if sink == task { plan.sink = sub.output }
     }
     plan.tasks += sub.tasks
-    try PlanValidation.validate(plan)
+    try PlanValidation.validate(plan, mustReach: sub.tasks.map(\.id))
     return plan
   }
 }

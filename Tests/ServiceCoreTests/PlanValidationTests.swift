@@ -15,9 +15,9 @@ struct PlanValidationTests {
   @Test(
     "each rule that is broken is named, with the task", arguments: InvalidPlan.Rule.allCases)
   func rules(rule: InvalidPlan.Rule) {
-    // `unknownOutput` is about what a dispatcher is given with the plan.
+    // These are about what a dispatcher is given with the plan, or splices into it.
     guard let (plan, task) = Self.broken(rule) else {
-      #expect(rule == .unknownOutput)
+      #expect(rule == .unknownOutput || rule == .tooManyExpansions)
       return
     }
     let error = #expect(throws: InvalidPlan.self) { try PlanValidation.validate(plan) }
@@ -50,7 +50,13 @@ struct PlanValidationTests {
     case .unknownInput:
       plan.tasks[3].inputs[0].from = "nobody"
       return (plan, "sink")
-    case .unknownOutput: return nil
+    case .unknownOutput, .tooManyExpansions: return nil
+    case .tooManyDocuments:
+      plan.tasks[0].documents = (0...PlanValidation.maximumDocuments).map { "d\($0)" }
+      return (plan, "t0")
+    case .contractOutOfRange:
+      plan.tasks[0].contract = .choice([])
+      return (plan, "t0")
     case .inputName:
       plan.tasks[3].inputs[0].name = ""
       return (plan, "sink")
@@ -101,11 +107,7 @@ struct PlanValidationTests {
 
   @Test("the bounds themselves are allowed, one step beyond is not")
   func bounds() {
-    func accepts(_ change: (inout Plan) -> Void) -> Bool {
-      var plan = Plan.fan(2)
-      change(&plan)
-      return (try? PlanValidation.validate(plan)) != nil
-    }
+    func accepts(_ change: (inout Plan) -> Void) -> Bool { Self.accepts(change) }
     #expect(accepts { $0.deadline = .milliseconds(1) })
     #expect(accepts { $0.deadline = .seconds(3600) })
     #expect(!accepts { $0.deadline = .seconds(3600) + .milliseconds(1) })
@@ -116,6 +118,108 @@ struct PlanValidationTests {
     #expect(!accepts { $0.tasks[2].quorum = 0 })
     #expect(!accepts { $0.tasks[0].quorum = 1 })
     #expect(!accepts { $0.tasks[0].inputs = [Edge(from: "t0", name: "self")] })
+  }
+
+  static func accepts(_ change: (inout Plan) -> Void) -> Bool {
+    var plan = Plan.fan(2)
+    change(&plan)
+    return (try? PlanValidation.validate(plan)) != nil
+  }
+
+  static func rule(_ change: (inout Plan) -> Void) -> InvalidPlan.Rule? {
+    var plan = Plan.fan(2)
+    change(&plan)
+    do throws(InvalidPlan) {
+      try PlanValidation.validate(plan)
+      return nil
+    } catch {
+      return error.rule
+    }
+  }
+
+  @Test("a contract has a schema of bounded size, or words that are bounded in number and size")
+  func contracts() {
+    let schema = PlanValidation.maximumSchemaBytes
+    let name = PlanValidation.maximumNameBytes
+    func words(_ count: Int, _ bytes: Int = 1) -> OutputContract {
+      .choice(Array(repeating: String(repeating: "x", count: bytes), count: count))
+    }
+    func rule(_ contract: OutputContract) -> InvalidPlan.Rule? {
+      Self.rule { $0.tasks[0].contract = contract }
+    }
+    #expect(rule(.text) == nil && rule(.vector) == nil)
+    #expect(rule(.json(schema: String(repeating: "x", count: schema))) == nil)
+    #expect(rule(.json(schema: String(repeating: "x", count: schema + 1))) == .contractOutOfRange)
+    #expect(rule(words(1)) == nil && rule(words(PlanValidation.maximumChoices)) == nil)
+    #expect(rule(words(PlanValidation.maximumChoices + 1)) == .contractOutOfRange)
+    #expect(rule(words(2, name)) == nil)
+    #expect(rule(words(2, name + 1)) == .contractOutOfRange)
+    #expect(rule(words(2, 0)) == .contractOutOfRange)
+  }
+
+  @Test("a merge without a model makes text, nothing else", arguments: MergeRule.allCases)
+  func mechanicalContracts(merge: MergeRule) {
+    guard merge != .none else { return }
+    #expect(Self.accepts { $0.tasks[2].merge = merge })
+    for contract in [OutputContract.json(schema: "{}"), .choice(["yes"]), .vector] {
+      let rule = Self.rule {
+        $0.tasks[2].merge = merge
+        $0.tasks[2].contract = contract
+      }
+      #expect(rule == (merge.isMechanical ? .contractOutOfRange : nil))
+    }
+  }
+
+  @Test("a merge needs a model exactly when its result has sentences that no input has")
+  func mechanicalMerges() {
+    #expect(
+      MergeRule.allCases.filter(\.isMechanical) == [.concatenate, .replace, .vote, .agree])
+  }
+
+  @Test("an expansion has a name of bounded size, a deadline share is from 1 to 1,000")
+  func expansionNamesAndShares() {
+    let name = PlanValidation.maximumNameBytes
+    for (bytes, valid) in [(0, false), (1, true), (name, true), (name + 1, false)] {
+      let rule = Self.rule { $0.tasks[0].expansion = String(repeating: "x", count: bytes) }
+      #expect(rule == (valid ? nil : .nameTooLong), "\(bytes)")
+    }
+    for (share, valid) in [(-1, false), (0, false), (1, true), (1_000, true), (1_001, false)] {
+      let rule = Self.rule { $0.tasks[0].deadlineShare = share }
+      #expect(rule == (valid ? nil : .deadlineOutOfRange), "\(share)")
+    }
+  }
+
+  @Test("a task reads as many documents as a request may have, and no more")
+  func documents() {
+    let most = (0..<PlanValidation.maximumDocuments).map { "d\($0)" }
+    #expect(Self.accepts { $0.tasks[0].documents = most })
+    #expect(Self.rule { $0.tasks[0].documents = most + ["one more"] } == .tooManyDocuments)
+  }
+
+  @Test("what all tasks together may write is bounded, whatever each says")
+  func tokens() {
+    let half = PlanValidation.maximumTokens / 2
+    #expect(
+      Self.accepts {
+        $0.tasks[0].maxTokens = half
+        $0.tasks[1].maxTokens = half
+      })
+    for much in [half + 1, .max] {
+      let rule = Self.rule {
+        $0.tasks[0].maxTokens = half
+        $0.tasks[1].maxTokens = much
+      }
+      #expect(rule == .tokensOutOfRange)
+    }
+  }
+
+  @Test("the sink may be neither skipped nor degraded")
+  func sinkFails() {
+    for rule in FailureRule.allCases {
+      #expect(
+        Self.rule { $0.tasks[2].onFailure = rule }
+          == (rule == .fail ? nil : .sinkMayNotBeSkipped))
+    }
   }
 
   // MARK: - Over random graphs
@@ -188,60 +292,5 @@ struct PlanValidationTests {
       #expect(settled.count == count, "seed \(seed)")
     }
     #expect(passed > 50, "too few plans passed to say anything")
-  }
-}
-
-extension Plan {
-  /// `count` tasks of which each reads the one before it.
-  static func chain(_ count: Int) -> Plan {
-    let tasks = (0..<count).map { index in
-      PlanTask(
-        id: index == count - 1 ? "sink" : TaskID("t\(index)"), role: .reasoning,
-        inputs: index == 0 ? [] : [Edge(from: TaskID("t\(index - 1)"), name: "before")],
-        merge: index == 0 ? .none : .synthesise)
-    }
-    return Plan(
-      id: "p", pattern: "test", tasks: tasks, sink: "sink", seed: 1, deadline: .seconds(60))
-  }
-
-  /// `count` tasks and a sink that reads them all.
-  static func fan(_ count: Int, quorum: Int? = nil, onFailure: FailureRule = .fail) -> Plan {
-    var tasks = (0..<count).map {
-      PlanTask(id: TaskID("t\($0)"), role: .research, onFailure: onFailure)
-    }
-    tasks.append(
-      PlanTask(
-        id: "sink", role: .coordinator, inputs: tasks.map { Edge(from: $0.id, name: $0.id.name) },
-        merge: .synthesise, quorum: quorum))
-    return Plan(
-      id: "p", pattern: "test", tasks: tasks, sink: "sink", seed: 1, deadline: .seconds(60))
-  }
-
-  /// A valid plan of random shape, rules and deadlines: every task but the last is read by a later
-  /// one, so all of them reach the sink.
-  static func random(using rng: inout SeededGenerator, atMost: Int = 16) -> Plan {
-    let count = Int.random(in: 1...atMost, using: &rng)
-    var tasks = (0..<count).map { index in
-      PlanTask(
-        id: TaskID("t\(index)"), role: AgentRole.allCases[Int(rng.next() % 6)],
-        onFailure: index < count - 1 && Bool.random(using: &rng) ? .skip : .fail,
-        deadline: rng.next() % 4 == 0
-          ? .milliseconds(Int.random(in: 1...5000, using: &rng)) : nil,
-        seed: rng.next())
-    }
-    for index in tasks.indices.dropLast() {
-      var readers = Set([Int.random(in: index + 1..<count, using: &rng)])
-      if Bool.random(using: &rng) { readers.insert(Int.random(in: index + 1..<count, using: &rng)) }
-      for reader in readers.sorted() {
-        tasks[reader].inputs.append(Edge(from: tasks[index].id, name: "from \(index)"))
-        tasks[reader].merge = .synthesise
-      }
-    }
-    for index in tasks.indices where !tasks[index].inputs.isEmpty && rng.next() % 2 == 0 {
-      tasks[index].quorum = Int.random(in: 1...tasks[index].inputs.count, using: &rng)
-    }
-    return Plan(
-      id: "p", pattern: "test", tasks: tasks, sink: tasks[count - 1].id, seed: rng.next(),
-      deadline: .milliseconds(Int.random(in: 1...20_000, using: &rng)))
   }
 }
