@@ -97,6 +97,46 @@ struct ConversationTests {
     }
   }
 
+  /// Ten megabytes of documents, the longest conversation that a gateway takes, and a plan of as many
+  /// tasks with as long instructions as the rules allow.
+  private static let largestOrder: PlanOrder = {
+    let long = String(repeating: "x", count: PlanValidation.maximumInstructionBytes)
+    let tasks = (0..<PlanValidation.maximumTasks).map {
+      PlanTask(id: TaskID("t\($0)"), role: .code, instruction: long)
+    }
+    return PlanOrder(
+      plan: Plan(
+        id: "p", pattern: "x", tasks: tasks, sink: "t0", seed: 1, deadline: .seconds(1)),
+      conversation: Conversation(messagesJSON: [UInt8](repeating: 0x20, count: 4 << 20)),
+      request: PlanRequest(pattern: "x", query: long, seed: 1, available: []),
+      documents: (0..<10).map {
+        Document(name: "d\($0)", text: String(repeating: "é", count: 1 << 19))
+      })
+  }()
+
+  @Test(
+    "the largest order, with ten megabytes of documents, travels to a dispatcher and an agent",
+    arguments: TestCluster.Kind.allCases)
+  func largest(kind: TestCluster.Kind) async throws {
+    let cluster = try TestCluster(kind)
+    let monitor = try cluster.join(.monitor, "monitor-1")
+    let gateway = try cluster.join(.gateway, "gateway-1")
+    monitor.onCall { request throws(Failure) in request.body }
+    let order = Self.largestOrder
+    let task = TaskOrder(
+      plan: "p", task: order.plan.tasks[0], conversation: order.conversation,
+      inputs: (0..<PlanValidation.maximumInputs).map {
+        TaskOrder.NamedInput(name: "\($0)", text: String(repeating: "y", count: 1 << 16))
+      }, isSink: true, documents: order.documents, prefix: String(repeating: "z", count: 1 << 16))
+    try await cluster.run([monitor, gateway]) {
+      try await gateway.waitForPeers([.monitor], deadline: .seconds(20))
+      for body in [Body.runPlan(order), .runTask(task)] {
+        let answer = try await gateway.call(body, to: .service(.monitor), deadline: .seconds(60))
+        #expect(answer == body)
+      }
+    }
+  }
+
   @Test("leaving a stream cancels its handler", arguments: TestCluster.Kind.allCases)
   func cancel(kind: TestCluster.Kind) async throws {
     let cluster = try TestCluster(kind)

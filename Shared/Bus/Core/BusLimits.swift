@@ -12,13 +12,14 @@ public struct BusLimits: Equatable, Sendable {
   public var allStreamBytes = 64 << 20
   /// A frame on the wire; a larger envelope travels as fragments.
   public var frameBytes = 1 << 20
-  /// An envelope put together from fragments: the largest prompt the gateway admits, and some.
-  public var messageBytes = 16 << 20
-  /// All unfinished fragments together.
-  public var reassemblyBytes = 64 << 20
+  /// An envelope put together from fragments. The largest is a `RunPlan`: 10 MiB of documents, 4 of
+  /// messages, 4 of plan (`PlanValidation`), and room for the outputs that are there already.
+  public var messageBytes = 24 << 20
+  /// All unfinished fragments together: four of the largest at once.
+  public var reassemblyBytes = 96 << 20
   /// Messages from peers that are not in our table yet, kept until it comes.
   public var heldMessages = 256
-  public var heldBytes = 16 << 20
+  public var heldBytes = 24 << 20
   /// How long they are kept.
   public var heldFor: Duration = .seconds(2)
   /// Message ids remembered for each sender, so that a duplicate does not run twice.

@@ -21,7 +21,7 @@ public final class LoopbackNetwork: Sendable {
   }
 
   /// Frames under way to one mailbox: what a nanomsg outbox would hold.
-  static let mailboxLimit = 24 << 20
+  static let mailboxLimit = 32 << 20
   /// Above this, telemetry is dropped.
   static let telemetryLimit = 8 << 20
   /// Like a frame over nanomsg.

@@ -39,11 +39,11 @@ public final class NanomsgTransport: Transport {
   /// nanomsg allows 512 sockets in a process; the rest is for subscriptions and tests.
   static let maximumConnections = 400
   /// Per mailbox and lane: the largest message in fragments, and some.
-  static let laneLimit = 24 << 20
+  static let laneLimit = 32 << 20
   /// Publications that the reactor has not taken yet.
   static let publishingLimit = 16 << 20
   /// All outboxes of the process together; telemetry gets a quarter of it.
-  static let outboxLimit = 64 << 20
+  static let outboxLimit = 96 << 20
   /// A connection that is down and was not used for so long is closed; one that is up shows us that
   /// its peer lives.
   static let idleLimit: Duration = .seconds(30)
