@@ -41,6 +41,12 @@ extension Arena {
     case .plan(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN
       unsafe message.pointee.plan = plan(value)
+    case .expandRequest(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_EXPAND_REQUEST
+      unsafe message.pointee.expand_request = expandRequest(value)
+    case .subPlan(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SUB_PLAN
+      unsafe message.pointee.sub_plan = subPlan(value)
     case .runPlan(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_RUN_PLAN
       unsafe message.pointee.run_plan = runPlan(value)
@@ -146,6 +152,16 @@ extension Body {
       self = .plan(
         try unsafe required(message.plan, "Envelope.plan") { value throws(WireError) in
           try unsafe Plan(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_EXPAND_REQUEST:
+      self = .expandRequest(
+        try unsafe required(message.expand_request, "Envelope.expand_request") {
+          value throws(WireError) in try unsafe ExpandRequest(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SUB_PLAN:
+      self = .subPlan(
+        try unsafe required(message.sub_plan, "Envelope.sub_plan") { value throws(WireError) in
+          try unsafe SubPlan(wire: value)
         })
     case TUTTI__V1__ENVELOPE__BODY_RUN_PLAN:
       self = .runPlan(

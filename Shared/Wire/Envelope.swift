@@ -58,6 +58,8 @@ public enum Body: Equatable, Sendable {
 
   case planRequest(PlanRequest)
   case plan(Plan)
+  case expandRequest(ExpandRequest)
+  case subPlan(SubPlan)
 
   case runPlan(PlanOrder)
   case planEvent(PlanEvent)

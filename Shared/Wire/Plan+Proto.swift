@@ -3,28 +3,28 @@ import ClusterModel
 import ClusterProto
 
 extension Arena {
-  func planRequest(_ request: PlanRequest) -> UnsafeMutablePointer<Tutti__V1__PlanRequest> {
-    let message = unsafe make(tutti__v1__plan_request__init)
-    unsafe message.pointee.pattern = text(request.pattern)
-    unsafe message.pointee.query = text(request.query)
-    unsafe message.pointee.n_models = request.models.count
-    unsafe message.pointee.models = array(request.models) { unsafe text($0.name) }
-    unsafe message.pointee.members = UInt32(wire: request.members)
-    unsafe message.pointee.rounds = UInt32(wire: request.rounds)
-    unsafe message.pointee.quorum = UInt32(wire: request.quorum)
-    unsafe message.pointee.seed = request.seed
-    unsafe message.pointee.max_tokens = UInt32(wire: request.maxTokens)
-    unsafe message.pointee.n_available = request.available.count
-    unsafe message.pointee.available = array(request.available) { unsafe text($0.name) }
-    unsafe message.pointee.budget_tokens = UInt64(clamping: request.budgetTokens ?? 0)
-    unsafe message.pointee.data_policy = text(request.dataPolicy.rawValue)
-    return unsafe message
-  }
-
   private func edge(_ edge: Edge) -> UnsafeMutablePointer<Tutti__V1__Edge> {
     let message = unsafe make(tutti__v1__edge__init)
     unsafe message.pointee.from = text(edge.from.name)
     unsafe message.pointee.name = text(edge.name)
+    return unsafe message
+  }
+
+  private func contract(
+    _ contract: OutputContract
+  ) -> UnsafeMutablePointer<Tutti__V1__OutputContract> {
+    let message = unsafe make(tutti__v1__output_contract__init)
+    switch contract {
+    case .text: unsafe message.pointee.kind = text("text")
+    case .json(let schema):
+      unsafe message.pointee.kind = text("json")
+      unsafe message.pointee.schema = text(schema)
+    case .choice(let words):
+      unsafe message.pointee.kind = text("choice")
+      unsafe message.pointee.n_words = words.count
+      unsafe message.pointee.words = array(words) { unsafe text($0) }
+    case .vector: unsafe message.pointee.kind = text("vector")
+    }
     return unsafe message
   }
 
@@ -43,6 +43,14 @@ extension Arena {
     unsafe message.pointee.deadline_ms = task.deadline?.wireMilliseconds ?? 0
     unsafe message.pointee.temperature_milli = Int32(clamping: task.temperatureMilli ?? -1)
     unsafe message.pointee.seed = task.seed
+    if task.contract != .text { unsafe message.pointee.contract = contract(task.contract) }
+    unsafe message.pointee.deadline_share = UInt32(wire: task.deadlineShare)
+    unsafe message.pointee.profile = text(task.profile?.rawValue ?? "")
+    unsafe message.pointee.data_policy = text(task.dataPolicy?.rawValue ?? "")
+    unsafe message.pointee.reads_conversation = task.readsConversation ? 1 : 0
+    unsafe message.pointee.n_documents = task.documents.count
+    unsafe message.pointee.documents = array(task.documents) { unsafe text($0) }
+    unsafe message.pointee.expansion = text(task.expansion ?? "")
     return unsafe message
   }
 
@@ -55,25 +63,28 @@ extension Arena {
     unsafe message.pointee.sink = text(plan.sink.name)
     unsafe message.pointee.seed = plan.seed
     unsafe message.pointee.deadline_ms = plan.deadline.wireMilliseconds
+    unsafe message.pointee.reason = text(plan.reason)
+    unsafe message.pointee.expansions = UInt32(clamping: plan.expansions)
     return unsafe message
   }
 }
 
-extension PlanRequest {
-  init(wire message: Tutti__V1__PlanRequest) throws(WireError) {
-    let budget = Int(clamping: unsafe message.budget_tokens)
-    self.init(
-      pattern: try unsafe String(wire: message.pattern, "PlanRequest.pattern"),
-      query: try unsafe String(wire: message.query, "PlanRequest.query"),
-      models: try unsafe texts(message.n_models, message.models, "PlanRequest.models")
-        .map { ModelID($0) },
-      members: Int?(wire: unsafe message.members), rounds: Int?(wire: unsafe message.rounds),
-      quorum: Int?(wire: unsafe message.quorum), seed: unsafe message.seed,
-      maxTokens: Int?(wire: unsafe message.max_tokens),
-      available: try unsafe texts(message.n_available, message.available, "PlanRequest.available")
-        .map { ModelID($0) },
-      budgetTokens: budget == 0 ? nil : budget,
-      dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "PlanRequest.data_policy"))
+extension OutputContract {
+  /// What was not sent is text.
+  init(wire pointer: UnsafeMutablePointer<Tutti__V1__OutputContract>?) throws(WireError) {
+    guard let message = unsafe pointer?.pointee else {
+      self = .text
+      return
+    }
+    switch try unsafe String(wire: message.kind, "OutputContract.kind") {
+    case "text": self = .text
+    case "json":
+      self = .json(schema: try unsafe String(wire: message.schema, "OutputContract.schema"))
+    case "choice":
+      self = .choice(try unsafe texts(message.n_words, message.words, "OutputContract.words"))
+    case "vector": self = .vector
+    default: throw .unknownValue(field: "OutputContract.kind")
+    }
   }
 }
 
@@ -82,6 +93,7 @@ extension PlanTask {
     let model = try unsafe String(wire: message.model, "PlanTask.model")
     let deadline = unsafe message.deadline_ms
     let temperature = Int(unsafe message.temperature_milli)
+    let expansion = try unsafe String(wire: message.expansion, "PlanTask.expansion")
     self.init(
       id: TaskID(try unsafe String(wire: message.id, "PlanTask.id")),
       role: try unsafe AgentRole(wire: message.role, "PlanTask.role"),
@@ -92,11 +104,19 @@ extension PlanTask {
           name: try unsafe String(wire: edge.name, "Edge.name"))
       },
       merge: try unsafe MergeRule(wire: message.merge, "PlanTask.merge"),
+      contract: try unsafe OutputContract(wire: message.contract),
       onFailure: try unsafe FailureRule(wire: message.on_failure, "PlanTask.on_failure"),
       quorum: Int?(wire: unsafe message.quorum), model: model.isEmpty ? nil : ModelID(model),
       maxTokens: Int?(wire: unsafe message.max_tokens),
       deadline: deadline == 0 ? nil : .milliseconds(deadline),
-      temperatureMilli: temperature < 0 ? nil : temperature, seed: unsafe message.seed)
+      deadlineShare: Int?(wire: unsafe message.deadline_share),
+      temperatureMilli: temperature < 0 ? nil : temperature,
+      profile: try unsafe SamplingProfile?(wire: message.profile, "PlanTask.profile"),
+      seed: unsafe message.seed,
+      dataPolicy: try unsafe DataPolicy?(wire: message.data_policy, "PlanTask.data_policy"),
+      readsConversation: unsafe message.reads_conversation != 0,
+      documents: try unsafe texts(message.n_documents, message.documents, "PlanTask.documents"),
+      expansion: expansion.isEmpty ? nil : expansion)
   }
 }
 
@@ -109,6 +129,8 @@ extension Plan {
         try unsafe PlanTask(wire: task)
       },
       sink: TaskID(try unsafe String(wire: message.sink, "Plan.sink")), seed: unsafe message.seed,
-      deadline: .milliseconds(unsafe message.deadline_ms))
+      deadline: .milliseconds(unsafe message.deadline_ms),
+      reason: try unsafe String(wire: message.reason, "Plan.reason"),
+      expansions: Int(unsafe message.expansions))
   }
 }

@@ -24,6 +24,13 @@ extension Array where Element == UInt8 {
   }
 }
 
+extension Optional where Wrapped: RawRepresentable, Wrapped.RawValue == String {
+  /// An empty text stands for nil.
+  init(wire data: ProtobufCBinaryData, _ field: StaticString) throws(WireError) {
+    self = unsafe data.len == 0 ? nil : try Wrapped(wire: data, field)
+  }
+}
+
 extension RawRepresentable where RawValue == String {
   init(wire data: ProtobufCBinaryData, _ field: StaticString) throws(WireError) {
     guard let value = Self(rawValue: try unsafe String(wire: data, field)) else {

@@ -45,8 +45,6 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 public struct WireLimits: Hashable, Sendable {
   /// Frames as they travel.
   public static let standard = WireLimits(frameBytes: 1 << 20, elements: 1 << 16)
-  /// A message put together from fragments.
-  public static let reassembled = WireLimits(frameBytes: 16 << 20, elements: 1 << 17)
 
   public var frameBytes: Int
   /// Elements of all repeated fields together. An empty one takes 2 bytes of the frame and about

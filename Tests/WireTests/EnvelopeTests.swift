@@ -41,6 +41,17 @@ struct EnvelopeTests {
     }
   }
 
+  @Test("nobody compared the inputs is not the same as none agrees", arguments: [nil, 0, 1, 1_000])
+  func weights(weight: Int?) throws {
+    var envelope = Samples.everything
+    envelope.body = .runTask(
+      TaskOrder(
+        plan: "p", task: PlanTask(id: "t", role: .code),
+        conversation: Conversation(messagesJSON: []),
+        inputs: [TaskOrder.NamedInput(name: "a", text: "b", weightMilli: weight)], isSink: true))
+    #expect(try Envelope(decoding: envelope.encoded()).body == envelope.body)
+  }
+
   @Test("a frame over the limit is refused before it is read")
   func size() throws {
     let limits = WireLimits(frameBytes: 100, elements: 10)
@@ -68,6 +79,12 @@ struct EnvelopeTests {
       Fields.header
       + Fields.message(32, Array(repeating: [0x1A, 0x00], count: 200_000).flatMap { $0 })
     #expect(throws: WireError.tooManyElements(limit: 1 << 16)) { try Envelope(decoding: many) }
+    let documents =
+      Fields.header
+      + Fields.message(50, Array(repeating: [0x3A, 0x00], count: 200_000).flatMap { $0 })
+    #expect(throws: WireError.tooManyElements(limit: 1 << 16)) {
+      try Envelope(decoding: documents)
+    }
     let few = Fields.header + Fields.message(32, [0x1A, 0x00])
     #expect(throws: WireError.missing(field: "Peer.name")) { try Envelope(decoding: few) }
   }
@@ -92,6 +109,21 @@ struct EnvelopeTests {
     }
     #expect(throws: WireError.unknownValue(field: "Envelope.body")) {
       try Envelope(decoding: Fields.header)
+    }
+    func task(_ fields: [UInt8]) -> [UInt8] {
+      let task = Fields.message(2, Array("code".utf8)) + Fields.message(5, Array("none".utf8))
+      return Fields.header
+        + Fields.message(
+          43, Fields.message(1, task + Fields.message(6, Array("fail".utf8)) + fields))
+    }
+    #expect(throws: Never.self) { try Envelope(decoding: task([])) }
+    for (field, name) in [(15, "PlanTask.profile"), (16, "PlanTask.data_policy")] as [(UInt64, _)] {
+      #expect(throws: WireError.unknownValue(field: name)) {
+        try Envelope(decoding: task(Fields.message(field, [65])))
+      }
+    }
+    #expect(throws: WireError.unknownValue(field: "OutputContract.kind")) {
+      try Envelope(decoding: task(Fields.message(13, Fields.message(1, [65]))))
     }
     let nobody = Fields.varint(1 << 3) + [1] + Fields.varint(4 << 3) + [1] + Fields.message(21, [])
     #expect(throws: WireError.missing(field: "Envelope.sender")) { try Envelope(decoding: nobody) }

@@ -71,6 +71,8 @@ struct FuzzTests {
     Self.decode(bytes)
     Self.decode(Fields.header + bytes)
     Self.decode(Fields.header + Fields.message(41, Fields.message(3, bytes)))
+    Self.decode(Fields.header + Fields.message(42, Fields.message(1, bytes)))
+    Self.decode(Fields.header + Fields.message(43, Fields.message(1, bytes)))
   }
 
   @Test("a megabyte of one byte", arguments: [UInt8(0), 0x0A, 0x7F, 0x80, 0xFF, 0x1A, 0x12])
@@ -82,7 +84,7 @@ struct FuzzTests {
   @Test("lengths that lie")
   func lengths() {
     for length in [UInt64(1), 127, 1 << 20, 1 << 31, 1 << 32, 1 << 62, .max] {
-      for field in [UInt64(5), 11, 20, 22, 32, 70] {
+      for field in [UInt64(5), 11, 20, 22, 32, 42, 43, 50, 70] {
         let lie = Fields.varint(field << 3 | 2) + Fields.varint(length)
         #expect(!Self.decode(Fields.header + lie))
         #expect(!Self.decode(Fields.header + lie + [0, 0]))

@@ -36,15 +36,64 @@ enum Samples {
     id: PeerID(name: "planner-1", incarnation: 12), service: .planner, mailbox: "ipc:///run/p",
     publisher: "ipc:///run/p.pub", version: "0.1.0", ttl: .seconds(5))
 
+  /// Every field of a task that has a form for "nothing is said" says something here.
+  private static let asking = PlanTask(
+    id: "p1", role: .research, contract: .json(schema: #"{"type":"é\n"}"#), onFailure: .degrade,
+    model: "m1", maxTokens: 64, deadlineShare: 40, temperatureMilli: 0, profile: .extraction,
+    seed: 3, dataPolicy: .trusted, readsConversation: false, documents: ["d1", "d2"],
+    expansion: "repair")
+
   private static let plan = Plan(
     id: "plan-1", pattern: "tutti/ensemble",
     tasks: [
-      PlanTask(id: "p1", role: .research, model: "m1", maxTokens: 64, temperatureMilli: 0, seed: 3),
+      asking,
       PlanTask(
         id: "sink", role: .coordinator, instruction: text,
         inputs: [Edge(from: "p1", name: "Answer 1")], merge: .synthesise, onFailure: .skip,
         quorum: 1, deadline: .milliseconds(1_500)),
-    ], sink: "sink", seed: 5, deadline: .seconds(60))
+    ], sink: "sink", seed: 5, deadline: .seconds(60), reason: "two questions", expansions: 2)
+
+  private static let request = PlanRequest(
+    pattern: "tutti/ensemble", query: text, models: ["m1"], members: 3, rounds: 2, quorum: 2,
+    seed: .max, maxTokens: 100, available: ["m1", "m2"], budgetTokens: 1 << 40,
+    dataPolicy: .trusted,
+    hosts: [
+      HostFacts(
+        id: "h1", models: ["m1", "m2"], freeSlots: 3, rateMilli: 12_500,
+        firstTokenMilliseconds: 80),
+      HostFacts(id: "h2", models: [], freeSlots: 0),
+    ], documents: [DocumentFacts(name: "d1", bytes: 1 << 33)], conversationTokens: 1 << 34,
+    isStructured: true)
+
+  private static let inputs = [
+    TaskOrder.NamedInput(name: "Answer 1", text: text, weightMilli: 0),
+    TaskOrder.NamedInput(name: "Answer 2", text: "b", weightMilli: 1_000),
+    TaskOrder.NamedInput(name: "Answer 3", text: "c"),
+  ]
+
+  private static let documents = [
+    Document(name: "d1", text: text), Document(name: "d2", text: ""),
+  ]
+
+  /// A task for every contract, merge rule and profile.
+  private static let subPlan = SubPlan(
+    tasks: [
+      PlanTask(id: "s1", role: .code, contract: .choice(["yes", "no é"]), profile: .factual),
+      PlanTask(
+        id: "s2", role: .critic, inputs: [Edge(from: "s1", name: "a")], merge: .summarise,
+        contract: .vector, profile: .creative),
+      PlanTask(
+        id: "s3", role: .reasoning, inputs: [Edge(from: "s2", name: "a")], merge: .concatenate,
+        profile: .code, documents: [PlanTask.everyDocument]),
+      PlanTask(
+        id: "s4", role: .creative, inputs: [Edge(from: "s3", name: "a")], merge: .replace,
+        profile: .reasoning),
+      PlanTask(
+        id: "s5", role: .coordinator, inputs: [Edge(from: "s4", name: "a")], merge: .vote,
+        contract: .json(schema: "")),
+      PlanTask(
+        id: "s6", role: .coordinator, inputs: [Edge(from: "s5", name: "a")], merge: .agree),
+    ], output: "s6")
 
   private static let conversation = Conversation(
     messagesJSON: Array(#"[{"role":"user","content":"é"}]"#.utf8),
@@ -53,6 +102,10 @@ enum Samples {
   private static let report = TaskReport(
     host: "h1", model: "m1", usage: Usage(promptTokens: 10, completionTokens: 20, estimated: true),
     firstTokenMilliseconds: 30, totalMilliseconds: 400, finishReason: "stop", output: text)
+
+  private static let broken = TaskReport(
+    host: "h1", model: "m1", usage: .zero, firstTokenMilliseconds: 1, totalMilliseconds: 2,
+    finishReason: "length", output: "{", contractMet: false)
 
   private static let began = TaskBegan(host: "h1", model: "m1", firstTokenMilliseconds: 30)
 
@@ -105,20 +158,29 @@ enum Samples {
           ],
           merged: [.init(peer: PeerID(name: "gateway", incarnation: 12), sequence: 7)]))
     ),
-    (
-      "plan_request",
-      .planRequest(
-        PlanRequest(
-          pattern: "tutti/ensemble", query: text, models: ["m1"], members: 3, rounds: 2, quorum: 2,
-          seed: .max, maxTokens: 100, available: ["m1", "m2"], budgetTokens: 1 << 40,
-          dataPolicy: .trusted))
-    ),
+    ("plan_request", .planRequest(request)),
     ("plan", .plan(plan)),
+    (
+      "expand_request",
+      .expandRequest(
+        ExpandRequest(plan: plan, task: "p1", output: text, inputs: inputs, request: request))
+    ),
+    ("sub_plan", .subPlan(subPlan)),
+    ("sub_plan_empty", .subPlan(.nothing(after: "p1"))),
     (
       "run_plan",
       .runPlan(
         PlanOrder(
-          plan: plan, conversation: conversation, finished: ["p1": report], dataPolicy: .local))
+          plan: plan, conversation: conversation, finished: ["p1": report], dataPolicy: .local,
+          request: request, documents: documents, client: "key é", sinkPrefix: text))
+    ),
+    (
+      "run_plan_small",
+      .runPlan(
+        PlanOrder(
+          plan: Plan(
+            id: "plan-2", pattern: "tutti/auto", tasks: [PlanTask(id: "t", role: .reasoning)],
+            sink: "t", seed: 0, deadline: .seconds(1)), conversation: conversation))
     ),
     (
       "plan_event_started",
@@ -137,6 +199,7 @@ enum Samples {
       "plan_event_failed",
       .planEvent(.ended(TaskEnded(task: "p1", role: .creative, agent: "", status: .failed)))
     ),
+    ("plan_event_expanded", .planEvent(.expanded(task: "p1", subPlan))),
     ("plan_event_delta", .planEvent(.delta(TaskDelta(text: text)))),
     (
       "plan_event_finished",
@@ -151,11 +214,11 @@ enum Samples {
       .runTask(
         TaskOrder(
           plan: "plan-1", task: plan.tasks[1], conversation: conversation,
-          inputs: [TaskOrder.NamedInput(name: "Answer 1", text: text)], isSink: true,
+          inputs: inputs, isSink: true,
           dataPolicy: .any, avoidHosts: ["h2", "h3"],
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
-            minimumRate: 1.5)))
+            minimumRate: 1.5), documents: documents, prefix: text))
     ),
     ("task_event_began", .taskEvent(.began(began))),
     (
@@ -163,6 +226,7 @@ enum Samples {
       .taskEvent(.delta(TaskDelta(text: "", deltaJSON: Array(#"{"tool_calls":[]}"#.utf8))))
     ),
     ("task_event_finished", .taskEvent(.finished(report))),
+    ("task_event_broken_contract", .taskEvent(.finished(broken))),
     (
       "telemetry",
       .telemetry(

@@ -19,18 +19,54 @@ publisher: "ipc:///run/p.pub" version: "0.1.0" ttl_ms: 5000
 '''
 
 PROPOSER = r'''
-id: "p1" role: "research" merge: "none" on_failure: "fail" model: "m1" max_tokens: 64
-temperature_milli: 0 seed: 3
+id: "p1" role: "research" merge: "none" on_failure: "degrade" model: "m1" max_tokens: 64
+temperature_milli: 0 seed: 3 contract { kind: "json" schema: '{"type":"é\\n"}' } deadline_share: 40
+profile: "extraction" data_policy: "trusted" documents: "d1" documents: "d2" expansion: "repair"
 '''
 
 SINK = rf'''
 id: "sink" role: "coordinator" instruction: {TEXT} inputs {{ from: "p1" name: "Answer 1" }}
 merge: "synthesise" on_failure: "skip" quorum: 1 deadline_ms: 1500 temperature_milli: -1
+reads_conversation: true
 '''
 
 PLAN = f'''
 id: "plan-1" pattern: "tutti/ensemble" tasks {{ {PROPOSER} }} tasks {{ {SINK} }} sink: "sink"
-seed: 5 deadline_ms: 60000
+seed: 5 deadline_ms: 60000 reason: "two questions" expansions: 2
+'''
+
+REQUEST = f'''
+pattern: "tutti/ensemble" query: {TEXT} models: "m1" members: 3 rounds: 2 quorum: 2
+seed: 18446744073709551615 max_tokens: 100 available: "m1" available: "m2"
+budget_tokens: 1099511627776 data_policy: "trusted"
+hosts {{ id: "h1" models: "m1" models: "m2" free_slots: 3 rate_milli: 12500 first_token_ms: 80 }}
+hosts {{ id: "h2" }} documents {{ name: "d1" size_bytes: 8589934592 }}
+conversation_tokens: 17179869184 is_structured: true
+'''
+
+INPUTS = f'''
+inputs {{ name: "Answer 1" text: {TEXT} weight_milli: 0 }}
+inputs {{ name: "Answer 2" text: "b" weight_milli: 1000 }}
+inputs {{ name: "Answer 3" text: "c" weight_milli: -1 }}
+'''
+
+DOCUMENTS = f'documents {{ name: "d1" text: {TEXT} }} documents {{ name: "d2" }}'
+
+PLAIN = 'on_failure: "fail" temperature_milli: -1 reads_conversation: true'
+
+SUB_PLAN = f'''
+tasks {{ id: "s1" role: "code" merge: "none" contract {{ kind: "choice" words: "yes" words: "no é" }}
+  profile: "factual" {PLAIN} }}
+tasks {{ id: "s2" role: "critic" inputs {{ from: "s1" name: "a" }} merge: "summarise"
+  contract {{ kind: "vector" }} profile: "creative" {PLAIN} }}
+tasks {{ id: "s3" role: "reasoning" inputs {{ from: "s2" name: "a" }} merge: "concatenate"
+  profile: "code" documents: "*" {PLAIN} }}
+tasks {{ id: "s4" role: "creative" inputs {{ from: "s3" name: "a" }} merge: "replace"
+  profile: "reasoning" {PLAIN} }}
+tasks {{ id: "s5" role: "coordinator" inputs {{ from: "s4" name: "a" }} merge: "vote"
+  contract {{ kind: "json" }} {PLAIN} }}
+tasks {{ id: "s6" role: "coordinator" inputs {{ from: "s5" name: "a" }} merge: "agree" {PLAIN} }}
+output: "s6"
 '''
 
 CONVERSATION = r'''
@@ -40,6 +76,7 @@ messages_json: '[{"role":"user","content":"é"}]' parameters { name: "stop" json
 REPORT = f'''
 host: "h1" model: "m1" usage {{ prompt_tokens: 10 completion_tokens: 20 estimated: true }}
 first_token_ms: 30 total_ms: 400 finish_reason: "stop" output: {TEXT}
+contract_met: true
 '''
 
 BEGAN = 'host: "h1" model: "m1" first_token_ms: 30'
@@ -66,13 +103,19 @@ BODIES = {
         host: "h1" in_flight: 30 first_token_p50_ms: 100 first_token_p95_ms: 400
         samples_milli: 2500 error_rate_milli: 125 tokens_per_second_milli: 20500 open_breakers: 2
         heard_ms: 1 } hosts { host: "h2" } merged { name: "gateway" incarnation: 12 sequence: 7 } }''',
-    "plan_request": f'''plan_request {{ pattern: "tutti/ensemble" query: {TEXT} models: "m1"
-        members: 3 rounds: 2 quorum: 2 seed: 18446744073709551615 max_tokens: 100
-        available: "m1" available: "m2" budget_tokens: 1099511627776 data_policy: "trusted" }}''',
+    "plan_request": f"plan_request {{ {REQUEST} }}",
     "plan": f"plan {{ {PLAN} }}",
+    "expand_request": f'''expand_request {{ plan {{ {PLAN} }} task: "p1" output: {TEXT} {INPUTS}
+        request {{ {REQUEST} }} }}''',
+    "sub_plan": f"sub_plan {{ {SUB_PLAN} }}",
+    "sub_plan_empty": 'sub_plan { output: "p1" }',
     "run_plan": f'''run_plan {{ plan {{ {PLAN} }} conversation {{ {CONVERSATION} }}
         finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local"
-        terms {{ minimum_rate_milli: -1 }} }}''',
+        terms {{ minimum_rate_milli: -1 }} request {{ {REQUEST} }} {DOCUMENTS} client: "key é"
+        sink_prefix: {TEXT} }}''',
+    "run_plan_small": f'''run_plan {{ plan {{ id: "plan-2" pattern: "tutti/auto"
+        tasks {{ id: "t" role: "reasoning" merge: "none" {PLAIN} }} sink: "t" deadline_ms: 1000 }}
+        conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }} }}''',
     "plan_event_started": '''plan_event { started {
         task: "p1" role: "critic" agent: "agent-critic-1" attempt: 2 } }''',
     "plan_event_first_token": f'''plan_event {{ first_token {{
@@ -81,17 +124,21 @@ BODIES = {
         status: TASK_STATUS_DEGRADED reason: "one input" report {{ {REPORT} }} }} }}''',
     "plan_event_failed": '''plan_event { ended {
         task: "p1" role: "creative" status: TASK_STATUS_FAILED } }''',
+    "plan_event_expanded": f'''plan_event {{ expanded {{ task: "p1"
+        sub_plan {{ {SUB_PLAN} }} }} }}''',
     "plan_event_delta": f"plan_event {{ delta {{ text: {TEXT} }} }}",
     "plan_event_finished": '''plan_event { finished { finish_reason: "length"
         usage { prompt_tokens: 1 completion_tokens: 2 } sink_usage {} } }''',
     "run_task": f'''run_task {{ plan_id: "plan-1" task {{ {SINK} }}
-        conversation {{ {CONVERSATION} }} inputs {{ name: "Answer 1" text: {TEXT} }} is_sink: true
+        conversation {{ {CONVERSATION} }} {INPUTS} is_sink: true {DOCUMENTS} prefix: {TEXT}
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
         terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
           minimum_rate_milli: 1500 }} }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",
+    "task_event_broken_contract": '''task_event { finished { host: "h1" model: "m1" usage {}
+        first_token_ms: 1 total_ms: 2 finish_reason: "length" output: "{" } }''',
     "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
         logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}
           trace_id: {TRACE} attributes {{ key: "k" value: "v" }} }}

@@ -144,14 +144,14 @@ extension PlanRun {
     let reason = failure.message.cut(toBytes: limits.reasonBytes)
     disarm(index)
     tasks[index].phase = .skipped(failure)
-    emitEnd(index, task.onFailure == .skip ? .skipped : .failed, reason: reason)
+    emitEnd(index, task.onFailure == .fail ? .failed : .skipped, reason: reason)
     switch task.onFailure {
     case .fail:
       fail(
         Failure(
           failure.code, "Task \"\(task.id)\" (\(task.role.rawValue)) failed: \(reason)",
           retryAfter: failure.retryAfter))
-    case .skip:
+    case .skip, .degrade:
       for reader in readers[index] where state == .running {
         guard !tasks[reader].phase.isSettled else { continue }
         let inputs = self.task(reader).inputs

@@ -55,6 +55,7 @@ public struct PlanTrace: Sendable {
         $0.totalMilliseconds = report.totalMilliseconds
       }
       if let report = ended.report { finished[ended.task] = report }
+    case .expanded: break
     case .delta: hasBegun = true
     case .finished(let finished): ending = finished
     }
@@ -116,7 +117,7 @@ public struct PlanTrace: Sendable {
         ]
       }
       return .object(members)
-    case .delta, .finished: return nil
+    case .expanded, .delta, .finished: return nil
     }
   }
 

@@ -97,49 +97,49 @@ void   tutti__v1__conversation__free_unpacked
   assert(message->base.descriptor == &tutti__v1__conversation__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   tutti__v1__named_input__init
-                     (Tutti__V1__NamedInput         *message)
+void   tutti__v1__document__init
+                     (Tutti__V1__Document         *message)
 {
-  static const Tutti__V1__NamedInput init_value = TUTTI__V1__NAMED_INPUT__INIT;
+  static const Tutti__V1__Document init_value = TUTTI__V1__DOCUMENT__INIT;
   *message = init_value;
 }
-size_t tutti__v1__named_input__get_packed_size
-                     (const Tutti__V1__NamedInput *message)
+size_t tutti__v1__document__get_packed_size
+                     (const Tutti__V1__Document *message)
 {
-  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  assert(message->base.descriptor == &tutti__v1__document__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t tutti__v1__named_input__pack
-                     (const Tutti__V1__NamedInput *message,
+size_t tutti__v1__document__pack
+                     (const Tutti__V1__Document *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  assert(message->base.descriptor == &tutti__v1__document__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t tutti__v1__named_input__pack_to_buffer
-                     (const Tutti__V1__NamedInput *message,
+size_t tutti__v1__document__pack_to_buffer
+                     (const Tutti__V1__Document *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  assert(message->base.descriptor == &tutti__v1__document__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Tutti__V1__NamedInput *
-       tutti__v1__named_input__unpack
+Tutti__V1__Document *
+       tutti__v1__document__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Tutti__V1__NamedInput *)
-     protobuf_c_message_unpack (&tutti__v1__named_input__descriptor,
+  return (Tutti__V1__Document *)
+     protobuf_c_message_unpack (&tutti__v1__document__descriptor,
                                 allocator, len, data);
 }
-void   tutti__v1__named_input__free_unpacked
-                     (Tutti__V1__NamedInput *message,
+void   tutti__v1__document__free_unpacked
+                     (Tutti__V1__Document *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  assert(message->base.descriptor == &tutti__v1__document__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   tutti__v1__usage__init
@@ -559,7 +559,7 @@ const ProtobufCMessageDescriptor tutti__v1__conversation__descriptor =
   (ProtobufCMessageInit) tutti__v1__conversation__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__named_input__field_descriptors[2] =
+static const ProtobufCFieldDescriptor tutti__v1__document__field_descriptors[2] =
 {
   {
     "name",
@@ -567,7 +567,7 @@ static const ProtobufCFieldDescriptor tutti__v1__named_input__field_descriptors[
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Tutti__V1__NamedInput, name),
+    offsetof(Tutti__V1__Document, name),
     NULL,
     NULL,
     0,             /* flags */
@@ -579,35 +579,35 @@ static const ProtobufCFieldDescriptor tutti__v1__named_input__field_descriptors[
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Tutti__V1__NamedInput, text),
+    offsetof(Tutti__V1__Document, text),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned tutti__v1__named_input__field_indices_by_name[] = {
+static const unsigned tutti__v1__document__field_indices_by_name[] = {
   0,   /* field[0] = name */
   1,   /* field[1] = text */
 };
-static const ProtobufCIntRange tutti__v1__named_input__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__document__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 2 }
 };
-const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor =
+const ProtobufCMessageDescriptor tutti__v1__document__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "tutti.v1.NamedInput",
-  "NamedInput",
-  "Tutti__V1__NamedInput",
+  "tutti.v1.Document",
+  "Document",
+  "Tutti__V1__Document",
   "tutti.v1",
-  sizeof(Tutti__V1__NamedInput),
+  sizeof(Tutti__V1__Document),
   2,
-  tutti__v1__named_input__field_descriptors,
-  tutti__v1__named_input__field_indices_by_name,
-  1,  tutti__v1__named_input__number_ranges,
-  (ProtobufCMessageInit) tutti__v1__named_input__init,
+  tutti__v1__document__field_descriptors,
+  tutti__v1__document__field_indices_by_name,
+  1,  tutti__v1__document__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__document__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tutti__v1__usage__field_descriptors[3] =
@@ -751,7 +751,7 @@ const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
   (ProtobufCMessageInit) tutti__v1__inference_terms__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[8] =
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[10] =
 {
   {
     "plan_id",
@@ -849,21 +849,47 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[8] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "documents",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__RunTask, n_documents),
+    offsetof(Tutti__V1__RunTask, documents),
+    &tutti__v1__document__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prefix",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunTask, prefix),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
   2,   /* field[2] = conversation */
   5,   /* field[5] = data_policy */
+  8,   /* field[8] = documents */
   3,   /* field[3] = inputs */
   4,   /* field[4] = is_sink */
   0,   /* field[0] = plan_id */
+  9,   /* field[9] = prefix */
   1,   /* field[1] = task */
   7,   /* field[7] = terms */
 };
 static const ProtobufCIntRange tutti__v1__run_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -873,7 +899,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  8,
+  10,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
   1,  tutti__v1__run_task__number_ranges,
@@ -995,7 +1021,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_delta__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_delta__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__task_report__field_descriptors[7] =
+static const ProtobufCFieldDescriptor tutti__v1__task_report__field_descriptors[8] =
 {
   {
     "host",
@@ -1081,8 +1107,21 @@ static const ProtobufCFieldDescriptor tutti__v1__task_report__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "contract_met",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskReport, contract_met),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__task_report__field_indices_by_name[] = {
+  7,   /* field[7] = contract_met */
   5,   /* field[5] = finish_reason */
   3,   /* field[3] = first_token_ms */
   0,   /* field[0] = host */
@@ -1094,7 +1133,7 @@ static const unsigned tutti__v1__task_report__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__task_report__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor tutti__v1__task_report__descriptor =
 {
@@ -1104,7 +1143,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_report__descriptor =
   "Tutti__V1__TaskReport",
   "tutti.v1",
   sizeof(Tutti__V1__TaskReport),
-  7,
+  8,
   tutti__v1__task_report__field_descriptors,
   tutti__v1__task_report__field_indices_by_name,
   1,  tutti__v1__task_report__number_ranges,

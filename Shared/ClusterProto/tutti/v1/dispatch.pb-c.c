@@ -232,6 +232,51 @@ void   tutti__v1__task_ended__free_unpacked
   assert(message->base.descriptor == &tutti__v1__task_ended__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__task_expanded__init
+                     (Tutti__V1__TaskExpanded         *message)
+{
+  static const Tutti__V1__TaskExpanded init_value = TUTTI__V1__TASK_EXPANDED__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__task_expanded__get_packed_size
+                     (const Tutti__V1__TaskExpanded *message)
+{
+  assert(message->base.descriptor == &tutti__v1__task_expanded__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__task_expanded__pack
+                     (const Tutti__V1__TaskExpanded *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__task_expanded__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__task_expanded__pack_to_buffer
+                     (const Tutti__V1__TaskExpanded *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__task_expanded__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__TaskExpanded *
+       tutti__v1__task_expanded__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__TaskExpanded *)
+     protobuf_c_message_unpack (&tutti__v1__task_expanded__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__task_expanded__free_unpacked
+                     (Tutti__V1__TaskExpanded *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__task_expanded__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__plan_finished__init
                      (Tutti__V1__PlanFinished         *message)
 {
@@ -373,7 +418,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_output__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_output__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[5] =
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[9] =
 {
   {
     "plan",
@@ -435,18 +480,70 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "request",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunPlan, request),
+    &tutti__v1__plan_request__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "documents",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__RunPlan, n_documents),
+    offsetof(Tutti__V1__RunPlan, documents),
+    &tutti__v1__document__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "client",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunPlan, client),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sink_prefix",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunPlan, sink_prefix),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
+  7,   /* field[7] = client */
   1,   /* field[1] = conversation */
   3,   /* field[3] = data_policy */
+  6,   /* field[6] = documents */
   2,   /* field[2] = finished */
   0,   /* field[0] = plan */
+  5,   /* field[5] = request */
+  8,   /* field[8] = sink_prefix */
   4,   /* field[4] = terms */
 };
 static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -456,7 +553,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  5,
+  9,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
   1,  tutti__v1__run_plan__number_ranges,
@@ -694,6 +791,57 @@ const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_ended__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor tutti__v1__task_expanded__field_descriptors[2] =
+{
+  {
+    "task",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskExpanded, task),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sub_plan",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskExpanded, sub_plan),
+    &tutti__v1__sub_plan__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__task_expanded__field_indices_by_name[] = {
+  1,   /* field[1] = sub_plan */
+  0,   /* field[0] = task */
+};
+static const ProtobufCIntRange tutti__v1__task_expanded__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__task_expanded__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.TaskExpanded",
+  "TaskExpanded",
+  "Tutti__V1__TaskExpanded",
+  "tutti.v1",
+  sizeof(Tutti__V1__TaskExpanded),
+  2,
+  tutti__v1__task_expanded__field_descriptors,
+  tutti__v1__task_expanded__field_indices_by_name,
+  1,  tutti__v1__task_expanded__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__task_expanded__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor tutti__v1__plan_finished__field_descriptors[3] =
 {
   {
@@ -758,7 +906,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_finished__descriptor =
   (ProtobufCMessageInit) tutti__v1__plan_finished__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_event__field_descriptors[5] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_event__field_descriptors[6] =
 {
   {
     "started",
@@ -820,10 +968,23 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_event__field_descriptors[5
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "expanded",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__PlanEvent, event_case),
+    offsetof(Tutti__V1__PlanEvent, expanded),
+    &tutti__v1__task_expanded__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_event__field_indices_by_name[] = {
   3,   /* field[3] = delta */
   2,   /* field[2] = ended */
+  5,   /* field[5] = expanded */
   4,   /* field[4] = finished */
   1,   /* field[1] = first_token */
   0,   /* field[0] = started */
@@ -831,7 +992,7 @@ static const unsigned tutti__v1__plan_event__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan_event__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_event__descriptor =
 {
@@ -841,7 +1002,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_event__descriptor =
   "Tutti__V1__PlanEvent",
   "tutti.v1",
   sizeof(Tutti__V1__PlanEvent),
-  5,
+  6,
   tutti__v1__plan_event__field_descriptors,
   tutti__v1__plan_event__field_indices_by_name,
   1,  tutti__v1__plan_event__number_ranges,

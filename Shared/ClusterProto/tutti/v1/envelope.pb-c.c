@@ -474,7 +474,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[28] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[30] =
 {
   {
     "version",
@@ -753,6 +753,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[28]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "expand_request",
+    42,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, expand_request),
+    &tutti__v1__expand_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sub_plan",
+    43,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, sub_plan),
+    &tutti__v1__sub_plan__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "run_plan",
     50,
     PROTOBUF_C_LABEL_NONE,
@@ -816,6 +840,7 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[28]
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   12,   /* field[12] = ack */
   2,   /* field[2] = correlation_id */
+  23,   /* field[23] = expand_request */
   11,   /* field[11] = failure */
   13,   /* field[13] = fragment */
   15,   /* field[15] = goodbye */
@@ -828,17 +853,18 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   1,   /* field[1] = message_id */
   16,   /* field[16] = peer_table */
   22,   /* field[22] = plan */
-  24,   /* field[24] = plan_event */
+  26,   /* field[26] = plan_event */
   21,   /* field[21] = plan_request */
   7,   /* field[7] = remaining_ms */
-  23,   /* field[23] = run_plan */
-  25,   /* field[25] = run_task */
+  25,   /* field[25] = run_plan */
+  27,   /* field[27] = run_task */
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
   3,   /* field[3] = shape */
-  26,   /* field[26] = task_event */
-  27,   /* field[27] = telemetry */
+  24,   /* field[24] = sub_plan */
+  28,   /* field[28] = task_event */
+  29,   /* field[29] = telemetry */
   6,   /* field[6] = to_incarnation */
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
@@ -849,10 +875,10 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
   { 20, 11 },
   { 30, 14 },
   { 40, 21 },
-  { 50, 23 },
-  { 60, 25 },
-  { 70, 27 },
-  { 0, 28 }
+  { 50, 25 },
+  { 60, 27 },
+  { 70, 29 },
+  { 0, 30 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -862,7 +888,7 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  28,
+  30,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
   7,  tutti__v1__envelope__number_ranges,

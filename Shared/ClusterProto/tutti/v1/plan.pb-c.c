@@ -7,6 +7,96 @@
 #endif
 
 #include "tutti/v1/plan.pb-c.h"
+void   tutti__v1__host_facts__init
+                     (Tutti__V1__HostFacts         *message)
+{
+  static const Tutti__V1__HostFacts init_value = TUTTI__V1__HOST_FACTS__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__host_facts__get_packed_size
+                     (const Tutti__V1__HostFacts *message)
+{
+  assert(message->base.descriptor == &tutti__v1__host_facts__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__host_facts__pack
+                     (const Tutti__V1__HostFacts *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__host_facts__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__host_facts__pack_to_buffer
+                     (const Tutti__V1__HostFacts *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__host_facts__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HostFacts *
+       tutti__v1__host_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HostFacts *)
+     protobuf_c_message_unpack (&tutti__v1__host_facts__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__host_facts__free_unpacked
+                     (Tutti__V1__HostFacts *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__host_facts__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__document_facts__init
+                     (Tutti__V1__DocumentFacts         *message)
+{
+  static const Tutti__V1__DocumentFacts init_value = TUTTI__V1__DOCUMENT_FACTS__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__document_facts__get_packed_size
+                     (const Tutti__V1__DocumentFacts *message)
+{
+  assert(message->base.descriptor == &tutti__v1__document_facts__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__document_facts__pack
+                     (const Tutti__V1__DocumentFacts *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__document_facts__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__document_facts__pack_to_buffer
+                     (const Tutti__V1__DocumentFacts *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__document_facts__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__DocumentFacts *
+       tutti__v1__document_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__DocumentFacts *)
+     protobuf_c_message_unpack (&tutti__v1__document_facts__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__document_facts__free_unpacked
+                     (Tutti__V1__DocumentFacts *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__document_facts__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__plan_request__init
                      (Tutti__V1__PlanRequest         *message)
 {
@@ -95,6 +185,51 @@ void   tutti__v1__edge__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &tutti__v1__edge__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__output_contract__init
+                     (Tutti__V1__OutputContract         *message)
+{
+  static const Tutti__V1__OutputContract init_value = TUTTI__V1__OUTPUT_CONTRACT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__output_contract__get_packed_size
+                     (const Tutti__V1__OutputContract *message)
+{
+  assert(message->base.descriptor == &tutti__v1__output_contract__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__output_contract__pack
+                     (const Tutti__V1__OutputContract *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__output_contract__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__output_contract__pack_to_buffer
+                     (const Tutti__V1__OutputContract *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__output_contract__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__OutputContract *
+       tutti__v1__output_contract__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__OutputContract *)
+     protobuf_c_message_unpack (&tutti__v1__output_contract__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__output_contract__free_unpacked
+                     (Tutti__V1__OutputContract *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__output_contract__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   tutti__v1__plan_task__init
@@ -187,7 +322,283 @@ void   tutti__v1__plan__free_unpacked
   assert(message->base.descriptor == &tutti__v1__plan__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors[11] =
+void   tutti__v1__named_input__init
+                     (Tutti__V1__NamedInput         *message)
+{
+  static const Tutti__V1__NamedInput init_value = TUTTI__V1__NAMED_INPUT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__named_input__get_packed_size
+                     (const Tutti__V1__NamedInput *message)
+{
+  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__named_input__pack
+                     (const Tutti__V1__NamedInput *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__named_input__pack_to_buffer
+                     (const Tutti__V1__NamedInput *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__NamedInput *
+       tutti__v1__named_input__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__NamedInput *)
+     protobuf_c_message_unpack (&tutti__v1__named_input__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__named_input__free_unpacked
+                     (Tutti__V1__NamedInput *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__named_input__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__expand_request__init
+                     (Tutti__V1__ExpandRequest         *message)
+{
+  static const Tutti__V1__ExpandRequest init_value = TUTTI__V1__EXPAND_REQUEST__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__expand_request__get_packed_size
+                     (const Tutti__V1__ExpandRequest *message)
+{
+  assert(message->base.descriptor == &tutti__v1__expand_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__expand_request__pack
+                     (const Tutti__V1__ExpandRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__expand_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__expand_request__pack_to_buffer
+                     (const Tutti__V1__ExpandRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__expand_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__ExpandRequest *
+       tutti__v1__expand_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__ExpandRequest *)
+     protobuf_c_message_unpack (&tutti__v1__expand_request__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__expand_request__free_unpacked
+                     (Tutti__V1__ExpandRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__expand_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__sub_plan__init
+                     (Tutti__V1__SubPlan         *message)
+{
+  static const Tutti__V1__SubPlan init_value = TUTTI__V1__SUB_PLAN__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__sub_plan__get_packed_size
+                     (const Tutti__V1__SubPlan *message)
+{
+  assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__sub_plan__pack
+                     (const Tutti__V1__SubPlan *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__sub_plan__pack_to_buffer
+                     (const Tutti__V1__SubPlan *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SubPlan *
+       tutti__v1__sub_plan__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SubPlan *)
+     protobuf_c_message_unpack (&tutti__v1__sub_plan__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__sub_plan__free_unpacked
+                     (Tutti__V1__SubPlan *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[5] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostFacts, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "models",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__HostFacts, n_models),
+    offsetof(Tutti__V1__HostFacts, models),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "free_slots",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostFacts, free_slots),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rate_milli",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostFacts, rate_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_token_ms",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostFacts, first_token_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__host_facts__field_indices_by_name[] = {
+  4,   /* field[4] = first_token_ms */
+  2,   /* field[2] = free_slots */
+  0,   /* field[0] = id */
+  1,   /* field[1] = models */
+  3,   /* field[3] = rate_milli */
+};
+static const ProtobufCIntRange tutti__v1__host_facts__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HostFacts",
+  "HostFacts",
+  "Tutti__V1__HostFacts",
+  "tutti.v1",
+  sizeof(Tutti__V1__HostFacts),
+  5,
+  tutti__v1__host_facts__field_descriptors,
+  tutti__v1__host_facts__field_indices_by_name,
+  1,  tutti__v1__host_facts__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__host_facts__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__document_facts__field_descriptors[2] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__DocumentFacts, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__DocumentFacts, size_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__document_facts__field_indices_by_name[] = {
+  0,   /* field[0] = name */
+  1,   /* field[1] = size_bytes */
+};
+static const ProtobufCIntRange tutti__v1__document_facts__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__document_facts__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.DocumentFacts",
+  "DocumentFacts",
+  "Tutti__V1__DocumentFacts",
+  "tutti.v1",
+  sizeof(Tutti__V1__DocumentFacts),
+  2,
+  tutti__v1__document_facts__field_descriptors,
+  tutti__v1__document_facts__field_indices_by_name,
+  1,  tutti__v1__document_facts__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__document_facts__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors[15] =
 {
   {
     "pattern",
@@ -321,11 +732,63 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "hosts",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__PlanRequest, n_hosts),
+    offsetof(Tutti__V1__PlanRequest, hosts),
+    &tutti__v1__host_facts__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "documents",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__PlanRequest, n_documents),
+    offsetof(Tutti__V1__PlanRequest, documents),
+    &tutti__v1__document_facts__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "conversation_tokens",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, conversation_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_structured",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, is_structured),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
   8,   /* field[8] = available */
   9,   /* field[9] = budget_tokens */
+  13,   /* field[13] = conversation_tokens */
   10,   /* field[10] = data_policy */
+  12,   /* field[12] = documents */
+  11,   /* field[11] = hosts */
+  14,   /* field[14] = is_structured */
   7,   /* field[7] = max_tokens */
   3,   /* field[3] = members */
   2,   /* field[2] = models */
@@ -338,7 +801,7 @@ static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor =
 {
@@ -348,7 +811,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor =
   "Tutti__V1__PlanRequest",
   "tutti.v1",
   sizeof(Tutti__V1__PlanRequest),
-  11,
+  15,
   tutti__v1__plan_request__field_descriptors,
   tutti__v1__plan_request__field_indices_by_name,
   1,  tutti__v1__plan_request__number_ranges,
@@ -406,7 +869,71 @@ const ProtobufCMessageDescriptor tutti__v1__edge__descriptor =
   (ProtobufCMessageInit) tutti__v1__edge__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[12] =
+static const ProtobufCFieldDescriptor tutti__v1__output_contract__field_descriptors[3] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__OutputContract, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "schema",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__OutputContract, schema),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "words",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__OutputContract, n_words),
+    offsetof(Tutti__V1__OutputContract, words),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__output_contract__field_indices_by_name[] = {
+  0,   /* field[0] = kind */
+  1,   /* field[1] = schema */
+  2,   /* field[2] = words */
+};
+static const ProtobufCIntRange tutti__v1__output_contract__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.OutputContract",
+  "OutputContract",
+  "Tutti__V1__OutputContract",
+  "tutti.v1",
+  sizeof(Tutti__V1__OutputContract),
+  3,
+  tutti__v1__output_contract__field_descriptors,
+  tutti__v1__output_contract__field_indices_by_name,
+  1,  tutti__v1__output_contract__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__output_contract__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[19] =
 {
   {
     "id",
@@ -552,9 +1079,98 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[12
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "contract",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, contract),
+    &tutti__v1__output_contract__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "deadline_share",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, deadline_share),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "profile",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, profile),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "data_policy",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, data_policy),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reads_conversation",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, reads_conversation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "documents",
+    18,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__PlanTask, n_documents),
+    offsetof(Tutti__V1__PlanTask, documents),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "expansion",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, expansion),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
+  12,   /* field[12] = contract */
+  15,   /* field[15] = data_policy */
   9,   /* field[9] = deadline_ms */
+  13,   /* field[13] = deadline_share */
+  17,   /* field[17] = documents */
+  18,   /* field[18] = expansion */
   0,   /* field[0] = id */
   3,   /* field[3] = inputs */
   2,   /* field[2] = instruction */
@@ -562,7 +1178,9 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   4,   /* field[4] = merge */
   7,   /* field[7] = model */
   5,   /* field[5] = on_failure */
+  14,   /* field[14] = profile */
   6,   /* field[6] = quorum */
+  16,   /* field[16] = reads_conversation */
   1,   /* field[1] = role */
   11,   /* field[11] = seed */
   10,   /* field[10] = temperature_milli */
@@ -570,7 +1188,7 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
 {
@@ -580,14 +1198,14 @@ const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
   "Tutti__V1__PlanTask",
   "tutti.v1",
   sizeof(Tutti__V1__PlanTask),
-  12,
+  19,
   tutti__v1__plan_task__field_descriptors,
   tutti__v1__plan_task__field_indices_by_name,
   1,  tutti__v1__plan_task__number_ranges,
   (ProtobufCMessageInit) tutti__v1__plan_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan__field_descriptors[6] =
+static const ProtobufCFieldDescriptor tutti__v1__plan__field_descriptors[8] =
 {
   {
     "id",
@@ -661,11 +1279,37 @@ static const ProtobufCFieldDescriptor tutti__v1__plan__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reason",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Plan, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "expansions",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Plan, expansions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan__field_indices_by_name[] = {
   5,   /* field[5] = deadline_ms */
+  7,   /* field[7] = expansions */
   0,   /* field[0] = id */
   1,   /* field[1] = pattern */
+  6,   /* field[6] = reason */
   4,   /* field[4] = seed */
   3,   /* field[3] = sink */
   2,   /* field[2] = tasks */
@@ -673,7 +1317,7 @@ static const unsigned tutti__v1__plan__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan__descriptor =
 {
@@ -683,18 +1327,225 @@ const ProtobufCMessageDescriptor tutti__v1__plan__descriptor =
   "Tutti__V1__Plan",
   "tutti.v1",
   sizeof(Tutti__V1__Plan),
-  6,
+  8,
   tutti__v1__plan__field_descriptors,
   tutti__v1__plan__field_indices_by_name,
   1,  tutti__v1__plan__number_ranges,
   (ProtobufCMessageInit) tutti__v1__plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor tutti__v1__planner__method_descriptors[1] =
+static const ProtobufCFieldDescriptor tutti__v1__named_input__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__NamedInput, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__NamedInput, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "weight_milli",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__NamedInput, weight_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__named_input__field_indices_by_name[] = {
+  0,   /* field[0] = name */
+  1,   /* field[1] = text */
+  2,   /* field[2] = weight_milli */
+};
+static const ProtobufCIntRange tutti__v1__named_input__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.NamedInput",
+  "NamedInput",
+  "Tutti__V1__NamedInput",
+  "tutti.v1",
+  sizeof(Tutti__V1__NamedInput),
+  3,
+  tutti__v1__named_input__field_descriptors,
+  tutti__v1__named_input__field_indices_by_name,
+  1,  tutti__v1__named_input__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__named_input__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__expand_request__field_descriptors[5] =
+{
+  {
+    "plan",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ExpandRequest, plan),
+    &tutti__v1__plan__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "task",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ExpandRequest, task),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "output",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ExpandRequest, output),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "inputs",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__ExpandRequest, n_inputs),
+    offsetof(Tutti__V1__ExpandRequest, inputs),
+    &tutti__v1__named_input__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ExpandRequest, request),
+    &tutti__v1__plan_request__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__expand_request__field_indices_by_name[] = {
+  3,   /* field[3] = inputs */
+  2,   /* field[2] = output */
+  0,   /* field[0] = plan */
+  4,   /* field[4] = request */
+  1,   /* field[1] = task */
+};
+static const ProtobufCIntRange tutti__v1__expand_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor tutti__v1__expand_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.ExpandRequest",
+  "ExpandRequest",
+  "Tutti__V1__ExpandRequest",
+  "tutti.v1",
+  sizeof(Tutti__V1__ExpandRequest),
+  5,
+  tutti__v1__expand_request__field_descriptors,
+  tutti__v1__expand_request__field_indices_by_name,
+  1,  tutti__v1__expand_request__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__expand_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__sub_plan__field_descriptors[2] =
+{
+  {
+    "tasks",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__SubPlan, n_tasks),
+    offsetof(Tutti__V1__SubPlan, tasks),
+    &tutti__v1__plan_task__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "output",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SubPlan, output),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__sub_plan__field_indices_by_name[] = {
+  1,   /* field[1] = output */
+  0,   /* field[0] = tasks */
+};
+static const ProtobufCIntRange tutti__v1__sub_plan__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__sub_plan__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SubPlan",
+  "SubPlan",
+  "Tutti__V1__SubPlan",
+  "tutti.v1",
+  sizeof(Tutti__V1__SubPlan),
+  2,
+  tutti__v1__sub_plan__field_descriptors,
+  tutti__v1__sub_plan__field_indices_by_name,
+  1,  tutti__v1__sub_plan__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__sub_plan__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCMethodDescriptor tutti__v1__planner__method_descriptors[2] =
 {
   { "MakePlan", &tutti__v1__plan_request__descriptor, &tutti__v1__plan__descriptor },
+  { "ExpandPlan", &tutti__v1__expand_request__descriptor, &tutti__v1__sub_plan__descriptor },
 };
 const unsigned tutti__v1__planner__method_indices_by_name[] = {
+  1,        /* ExpandPlan */
   0         /* MakePlan */
 };
 const ProtobufCServiceDescriptor tutti__v1__planner__descriptor =
@@ -704,7 +1555,7 @@ const ProtobufCServiceDescriptor tutti__v1__planner__descriptor =
   "Planner",
   "Tutti__V1__Planner",
   "tutti.v1",
-  1,
+  2,
   tutti__v1__planner__method_descriptors,
   tutti__v1__planner__method_indices_by_name
 };
@@ -715,6 +1566,14 @@ void tutti__v1__planner__make_plan(ProtobufCService *service,
 {
   assert(service->descriptor == &tutti__v1__planner__descriptor);
   service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tutti__v1__planner__expand_plan(ProtobufCService *service,
+                                     const Tutti__V1__ExpandRequest *input,
+                                     Tutti__V1__SubPlan_Closure closure,
+                                     void *closure_data)
+{
+  assert(service->descriptor == &tutti__v1__planner__descriptor);
+  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void tutti__v1__planner__init (Tutti__V1__Planner_Service *service,
                                Tutti__V1__Planner_ServiceDestroy destroy)

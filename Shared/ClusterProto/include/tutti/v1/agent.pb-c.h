@@ -18,7 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Tutti__V1__Parameter Tutti__V1__Parameter;
 typedef struct Tutti__V1__Conversation Tutti__V1__Conversation;
-typedef struct Tutti__V1__NamedInput Tutti__V1__NamedInput;
+typedef struct Tutti__V1__Document Tutti__V1__Document;
 typedef struct Tutti__V1__Usage Tutti__V1__Usage;
 typedef struct Tutti__V1__InferenceTerms Tutti__V1__InferenceTerms;
 typedef struct Tutti__V1__RunTask Tutti__V1__RunTask;
@@ -68,14 +68,17 @@ struct  Tutti__V1__Conversation
     , {0,NULL}, 0,NULL }
 
 
-struct  Tutti__V1__NamedInput
+/*
+ * A text that came with a request.
+ */
+struct  Tutti__V1__Document
 {
   ProtobufCMessage base;
   ProtobufCBinaryData name;
   ProtobufCBinaryData text;
 };
-#define TUTTI__V1__NAMED_INPUT__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__named_input__descriptor) \
+#define TUTTI__V1__DOCUMENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__document__descriptor) \
     , {0,NULL}, {0,NULL} }
 
 
@@ -141,10 +144,19 @@ struct  Tutti__V1__RunTask
    * absent: nothing is said
    */
   Tutti__V1__InferenceTerms *terms;
+  /*
+   * those that the task reads
+   */
+  size_t n_documents;
+  Tutti__V1__Document **documents;
+  /*
+   * what a lost agent already wrote; the deltas go on behind it
+   */
+  ProtobufCBinaryData prefix;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL} }
 
 
 struct  Tutti__V1__TaskBegan
@@ -186,10 +198,14 @@ struct  Tutti__V1__TaskReport
   uint32_t total_ms;
   ProtobufCBinaryData finish_reason;
   ProtobufCBinaryData output;
+  /*
+   * the output is what the task's contract asks for
+   */
+  protobuf_c_boolean contract_met;
 };
 #define TUTTI__V1__TASK_REPORT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_report__descriptor) \
-    , {0,NULL}, {0,NULL}, NULL, 0, 0, {0,NULL}, {0,NULL} }
+    , {0,NULL}, {0,NULL}, NULL, 0, 0, {0,NULL}, {0,NULL}, 0 }
 
 
 typedef enum {
@@ -253,24 +269,24 @@ Tutti__V1__Conversation *
 void   tutti__v1__conversation__free_unpacked
                      (Tutti__V1__Conversation *message,
                       ProtobufCAllocator *allocator);
-/* Tutti__V1__NamedInput methods */
-void   tutti__v1__named_input__init
-                     (Tutti__V1__NamedInput         *message);
-size_t tutti__v1__named_input__get_packed_size
-                     (const Tutti__V1__NamedInput   *message);
-size_t tutti__v1__named_input__pack
-                     (const Tutti__V1__NamedInput   *message,
+/* Tutti__V1__Document methods */
+void   tutti__v1__document__init
+                     (Tutti__V1__Document         *message);
+size_t tutti__v1__document__get_packed_size
+                     (const Tutti__V1__Document   *message);
+size_t tutti__v1__document__pack
+                     (const Tutti__V1__Document   *message,
                       uint8_t             *out);
-size_t tutti__v1__named_input__pack_to_buffer
-                     (const Tutti__V1__NamedInput   *message,
+size_t tutti__v1__document__pack_to_buffer
+                     (const Tutti__V1__Document   *message,
                       ProtobufCBuffer     *buffer);
-Tutti__V1__NamedInput *
-       tutti__v1__named_input__unpack
+Tutti__V1__Document *
+       tutti__v1__document__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   tutti__v1__named_input__free_unpacked
-                     (Tutti__V1__NamedInput *message,
+void   tutti__v1__document__free_unpacked
+                     (Tutti__V1__Document *message,
                       ProtobufCAllocator *allocator);
 /* Tutti__V1__Usage methods */
 void   tutti__v1__usage__init
@@ -413,8 +429,8 @@ typedef void (*Tutti__V1__Parameter_Closure)
 typedef void (*Tutti__V1__Conversation_Closure)
                  (const Tutti__V1__Conversation *message,
                   void *closure_data);
-typedef void (*Tutti__V1__NamedInput_Closure)
-                 (const Tutti__V1__NamedInput *message,
+typedef void (*Tutti__V1__Document_Closure)
+                 (const Tutti__V1__Document *message,
                   void *closure_data);
 typedef void (*Tutti__V1__Usage_Closure)
                  (const Tutti__V1__Usage *message,
@@ -466,7 +482,7 @@ void tutti__v1__agent__perform_task(ProtobufCService *service,
 
 extern const ProtobufCMessageDescriptor tutti__v1__parameter__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__conversation__descriptor;
-extern const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__document__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__usage__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor;

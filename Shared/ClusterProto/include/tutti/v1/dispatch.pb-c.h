@@ -22,6 +22,7 @@ typedef struct Tutti__V1__RunPlan Tutti__V1__RunPlan;
 typedef struct Tutti__V1__TaskStarted Tutti__V1__TaskStarted;
 typedef struct Tutti__V1__TaskFirstToken Tutti__V1__TaskFirstToken;
 typedef struct Tutti__V1__TaskEnded Tutti__V1__TaskEnded;
+typedef struct Tutti__V1__TaskExpanded Tutti__V1__TaskExpanded;
 typedef struct Tutti__V1__PlanFinished Tutti__V1__PlanFinished;
 typedef struct Tutti__V1__PlanEvent Tutti__V1__PlanEvent;
 
@@ -65,10 +66,24 @@ struct  Tutti__V1__RunPlan
    * for every task; absent: nothing is said
    */
   Tutti__V1__InferenceTerms *terms;
+  /*
+   * what the plan was made from; absent: it never expands
+   */
+  Tutti__V1__PlanRequest *request;
+  size_t n_documents;
+  Tutti__V1__Document **documents;
+  /*
+   * whose request it is; empty: nobody's in particular
+   */
+  ProtobufCBinaryData client;
+  /*
+   * what the client has of the answer, from an earlier dispatcher
+   */
+  ProtobufCBinaryData sink_prefix;
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL}, NULL }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL} }
 
 
 struct  Tutti__V1__TaskStarted
@@ -119,6 +134,20 @@ struct  Tutti__V1__TaskEnded
     , {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__TASK_STATUS__TASK_STATUS_UNSPECIFIED, {0,NULL}, NULL }
 
 
+/*
+ * The plan goes on with more tasks.
+ */
+struct  Tutti__V1__TaskExpanded
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData task;
+  Tutti__V1__SubPlan *sub_plan;
+};
+#define TUTTI__V1__TASK_EXPANDED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_expanded__descriptor) \
+    , {0,NULL}, NULL }
+
+
 struct  Tutti__V1__PlanFinished
 {
   ProtobufCMessage base;
@@ -140,7 +169,8 @@ typedef enum {
   TUTTI__V1__PLAN_EVENT__EVENT_FIRST_TOKEN = 2,
   TUTTI__V1__PLAN_EVENT__EVENT_ENDED = 3,
   TUTTI__V1__PLAN_EVENT__EVENT_DELTA = 4,
-  TUTTI__V1__PLAN_EVENT__EVENT_FINISHED = 5
+  TUTTI__V1__PLAN_EVENT__EVENT_FINISHED = 5,
+  TUTTI__V1__PLAN_EVENT__EVENT_EXPANDED = 6
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__PLAN_EVENT__EVENT__CASE)
 } Tutti__V1__PlanEvent__EventCase;
 
@@ -157,6 +187,7 @@ struct  Tutti__V1__PlanEvent
      */
     Tutti__V1__TaskDelta *delta;
     Tutti__V1__PlanFinished *finished;
+    Tutti__V1__TaskExpanded *expanded;
   };
 };
 #define TUTTI__V1__PLAN_EVENT__INIT \
@@ -259,6 +290,25 @@ Tutti__V1__TaskEnded *
 void   tutti__v1__task_ended__free_unpacked
                      (Tutti__V1__TaskEnded *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__TaskExpanded methods */
+void   tutti__v1__task_expanded__init
+                     (Tutti__V1__TaskExpanded         *message);
+size_t tutti__v1__task_expanded__get_packed_size
+                     (const Tutti__V1__TaskExpanded   *message);
+size_t tutti__v1__task_expanded__pack
+                     (const Tutti__V1__TaskExpanded   *message,
+                      uint8_t             *out);
+size_t tutti__v1__task_expanded__pack_to_buffer
+                     (const Tutti__V1__TaskExpanded   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__TaskExpanded *
+       tutti__v1__task_expanded__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__task_expanded__free_unpacked
+                     (Tutti__V1__TaskExpanded *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__PlanFinished methods */
 void   tutti__v1__plan_finished__init
                      (Tutti__V1__PlanFinished         *message);
@@ -314,6 +364,9 @@ typedef void (*Tutti__V1__TaskFirstToken_Closure)
 typedef void (*Tutti__V1__TaskEnded_Closure)
                  (const Tutti__V1__TaskEnded *message,
                   void *closure_data);
+typedef void (*Tutti__V1__TaskExpanded_Closure)
+                 (const Tutti__V1__TaskExpanded *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__PlanFinished_Closure)
                  (const Tutti__V1__PlanFinished *message,
                   void *closure_data);
@@ -353,6 +406,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_started__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_first_token__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__task_expanded__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_finished__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_event__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__dispatcher__descriptor;

@@ -153,6 +153,8 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_LOAD_TABLE = 36,
   TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST = 40,
   TUTTI__V1__ENVELOPE__BODY_PLAN = 41,
+  TUTTI__V1__ENVELOPE__BODY_EXPAND_REQUEST = 42,
+  TUTTI__V1__ENVELOPE__BODY_SUB_PLAN = 43,
   TUTTI__V1__ENVELOPE__BODY_RUN_PLAN = 50,
   TUTTI__V1__ENVELOPE__BODY_PLAN_EVENT = 51,
   TUTTI__V1__ENVELOPE__BODY_RUN_TASK = 60,
@@ -210,6 +212,8 @@ struct  Tutti__V1__Envelope
     Tutti__V1__LoadTable *load_table;
     Tutti__V1__PlanRequest *plan_request;
     Tutti__V1__Plan *plan;
+    Tutti__V1__ExpandRequest *expand_request;
+    Tutti__V1__SubPlan *sub_plan;
     Tutti__V1__RunPlan *run_plan;
     Tutti__V1__PlanEvent *plan_event;
     Tutti__V1__RunTask *run_task;

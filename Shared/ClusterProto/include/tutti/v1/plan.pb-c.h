@@ -15,16 +15,60 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 
+typedef struct Tutti__V1__HostFacts Tutti__V1__HostFacts;
+typedef struct Tutti__V1__DocumentFacts Tutti__V1__DocumentFacts;
 typedef struct Tutti__V1__PlanRequest Tutti__V1__PlanRequest;
 typedef struct Tutti__V1__Edge Tutti__V1__Edge;
+typedef struct Tutti__V1__OutputContract Tutti__V1__OutputContract;
 typedef struct Tutti__V1__PlanTask Tutti__V1__PlanTask;
 typedef struct Tutti__V1__Plan Tutti__V1__Plan;
+typedef struct Tutti__V1__NamedInput Tutti__V1__NamedInput;
+typedef struct Tutti__V1__ExpandRequest Tutti__V1__ExpandRequest;
+typedef struct Tutti__V1__SubPlan Tutti__V1__SubPlan;
 
 
 /* --- enums --- */
 
 
 /* --- messages --- */
+
+struct  Tutti__V1__HostFacts
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData id;
+  /*
+   * chat models it offers
+   */
+  size_t n_models;
+  ProtobufCBinaryData *models;
+  /*
+   * requests it can take at once, less those it has
+   */
+  uint32_t free_slots;
+  /*
+   * tokens a second of one answer ×1000; 0: nobody has measured it
+   */
+  uint32_t rate_milli;
+  /*
+   * 0: nobody has measured it
+   */
+  uint32_t first_token_ms;
+};
+#define TUTTI__V1__HOST_FACTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_facts__descriptor) \
+    , {0,NULL}, 0,NULL, 0, 0, 0 }
+
+
+struct  Tutti__V1__DocumentFacts
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  uint64_t size_bytes;
+};
+#define TUTTI__V1__DOCUMENT_FACTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__document_facts__descriptor) \
+    , {0,NULL}, 0 }
+
 
 struct  Tutti__V1__PlanRequest
 {
@@ -69,10 +113,28 @@ struct  Tutti__V1__PlanRequest
    */
   uint64_t budget_tokens;
   ProtobufCBinaryData data_policy;
+  /*
+   * that may work on it; at most 64
+   */
+  size_t n_hosts;
+  Tutti__V1__HostFacts **hosts;
+  /*
+   * came with the request; their texts go with RunPlan
+   */
+  size_t n_documents;
+  Tutti__V1__DocumentFacts **documents;
+  /*
+   * estimated, of the whole conversation
+   */
+  uint64_t conversation_tokens;
+  /*
+   * the client wants JSON, or gave tools
+   */
+  protobuf_c_boolean is_structured;
 };
 #define TUTTI__V1__PLAN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_request__descriptor) \
-    , {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, {0,NULL} }
+    , {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0, 0 }
 
 
 struct  Tutti__V1__Edge
@@ -90,6 +152,28 @@ struct  Tutti__V1__Edge
 #define TUTTI__V1__EDGE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__edge__descriptor) \
     , {0,NULL}, {0,NULL} }
+
+
+struct  Tutti__V1__OutputContract
+{
+  ProtobufCMessage base;
+  /*
+   * "text" | "json" | "choice" | "vector"
+   */
+  ProtobufCBinaryData kind;
+  /*
+   * json: the JSON Schema it must fit
+   */
+  ProtobufCBinaryData schema;
+  /*
+   * choice: one of these
+   */
+  size_t n_words;
+  ProtobufCBinaryData *words;
+};
+#define TUTTI__V1__OUTPUT_CONTRACT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__output_contract__descriptor) \
+    , {0,NULL}, {0,NULL}, 0,NULL }
 
 
 struct  Tutti__V1__PlanTask
@@ -111,7 +195,7 @@ struct  Tutti__V1__PlanTask
    */
   ProtobufCBinaryData merge;
   /*
-   * "fail" | "skip"
+   * "fail" | "skip" | "degrade"
    */
   ProtobufCBinaryData on_failure;
   /*
@@ -131,14 +215,43 @@ struct  Tutti__V1__PlanTask
    */
   uint32_t deadline_ms;
   /*
-   * ×1000; -1: the role's
+   * ×1000; -1: the profile's
    */
   int32_t temperature_milli;
   uint64_t seed;
+  /*
+   * absent: text
+   */
+  Tutti__V1__OutputContract *contract;
+  /*
+   * its weight among those that wait for each other; 0: none
+   */
+  uint32_t deadline_share;
+  /*
+   * "factual", "creative" …; empty: the role's
+   */
+  ProtobufCBinaryData profile;
+  /*
+   * where its prompt may go; empty: where the plan's may
+   */
+  ProtobufCBinaryData data_policy;
+  /*
+   * false: its instruction and inputs are all it is given
+   */
+  protobuf_c_boolean reads_conversation;
+  /*
+   * names; "*": all
+   */
+  size_t n_documents;
+  ProtobufCBinaryData *documents;
+  /*
+   * under what name the planner is asked what follows; empty: nothing
+   */
+  ProtobufCBinaryData expansion;
 };
 #define TUTTI__V1__PLAN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_task__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, {0,NULL} }
 
 
 struct  Tutti__V1__Plan
@@ -157,12 +270,121 @@ struct  Tutti__V1__Plan
    * for the whole plan
    */
   uint32_t deadline_ms;
+  /*
+   * why it is this plan; empty: it was asked for
+   */
+  ProtobufCBinaryData reason;
+  /*
+   * how often it was expanded by now
+   */
+  uint32_t expansions;
 };
 #define TUTTI__V1__PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan__descriptor) \
-    , {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, 0, 0 }
+    , {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, 0, 0, {0,NULL}, 0 }
 
 
+/*
+ * What a task reads, or has read.
+ */
+struct  Tutti__V1__NamedInput
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  ProtobufCBinaryData text;
+  /*
+   * how far the others say the same ×1000; -1: nobody compared them
+   */
+  int32_t weight_milli;
+};
+#define TUTTI__V1__NAMED_INPUT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__named_input__descriptor) \
+    , {0,NULL}, {0,NULL}, 0 }
+
+
+struct  Tutti__V1__ExpandRequest
+{
+  ProtobufCMessage base;
+  /*
+   * as it is by now
+   */
+  Tutti__V1__Plan *plan;
+  /*
+   * the one that has ended
+   */
+  ProtobufCBinaryData task;
+  /*
+   * what it wrote: anything
+   */
+  ProtobufCBinaryData output;
+  /*
+   * what it read
+   */
+  size_t n_inputs;
+  Tutti__V1__NamedInput **inputs;
+  /*
+   * what the plan was made from
+   */
+  Tutti__V1__PlanRequest *request;
+};
+#define TUTTI__V1__EXPAND_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__expand_request__descriptor) \
+    , NULL, {0,NULL}, {0,NULL}, 0,NULL, NULL }
+
+
+struct  Tutti__V1__SubPlan
+{
+  ProtobufCMessage base;
+  size_t n_tasks;
+  Tutti__V1__PlanTask **tasks;
+  /*
+   * id of the task whose output takes the place of the expanded one's
+   */
+  ProtobufCBinaryData output;
+};
+#define TUTTI__V1__SUB_PLAN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__sub_plan__descriptor) \
+    , 0,NULL, {0,NULL} }
+
+
+/* Tutti__V1__HostFacts methods */
+void   tutti__v1__host_facts__init
+                     (Tutti__V1__HostFacts         *message);
+size_t tutti__v1__host_facts__get_packed_size
+                     (const Tutti__V1__HostFacts   *message);
+size_t tutti__v1__host_facts__pack
+                     (const Tutti__V1__HostFacts   *message,
+                      uint8_t             *out);
+size_t tutti__v1__host_facts__pack_to_buffer
+                     (const Tutti__V1__HostFacts   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HostFacts *
+       tutti__v1__host_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__host_facts__free_unpacked
+                     (Tutti__V1__HostFacts *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__DocumentFacts methods */
+void   tutti__v1__document_facts__init
+                     (Tutti__V1__DocumentFacts         *message);
+size_t tutti__v1__document_facts__get_packed_size
+                     (const Tutti__V1__DocumentFacts   *message);
+size_t tutti__v1__document_facts__pack
+                     (const Tutti__V1__DocumentFacts   *message,
+                      uint8_t             *out);
+size_t tutti__v1__document_facts__pack_to_buffer
+                     (const Tutti__V1__DocumentFacts   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__DocumentFacts *
+       tutti__v1__document_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__document_facts__free_unpacked
+                     (Tutti__V1__DocumentFacts *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__PlanRequest methods */
 void   tutti__v1__plan_request__init
                      (Tutti__V1__PlanRequest         *message);
@@ -200,6 +422,25 @@ Tutti__V1__Edge *
                       const uint8_t       *data);
 void   tutti__v1__edge__free_unpacked
                      (Tutti__V1__Edge *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__OutputContract methods */
+void   tutti__v1__output_contract__init
+                     (Tutti__V1__OutputContract         *message);
+size_t tutti__v1__output_contract__get_packed_size
+                     (const Tutti__V1__OutputContract   *message);
+size_t tutti__v1__output_contract__pack
+                     (const Tutti__V1__OutputContract   *message,
+                      uint8_t             *out);
+size_t tutti__v1__output_contract__pack_to_buffer
+                     (const Tutti__V1__OutputContract   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__OutputContract *
+       tutti__v1__output_contract__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__output_contract__free_unpacked
+                     (Tutti__V1__OutputContract *message,
                       ProtobufCAllocator *allocator);
 /* Tutti__V1__PlanTask methods */
 void   tutti__v1__plan_task__init
@@ -239,19 +480,94 @@ Tutti__V1__Plan *
 void   tutti__v1__plan__free_unpacked
                      (Tutti__V1__Plan *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__NamedInput methods */
+void   tutti__v1__named_input__init
+                     (Tutti__V1__NamedInput         *message);
+size_t tutti__v1__named_input__get_packed_size
+                     (const Tutti__V1__NamedInput   *message);
+size_t tutti__v1__named_input__pack
+                     (const Tutti__V1__NamedInput   *message,
+                      uint8_t             *out);
+size_t tutti__v1__named_input__pack_to_buffer
+                     (const Tutti__V1__NamedInput   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__NamedInput *
+       tutti__v1__named_input__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__named_input__free_unpacked
+                     (Tutti__V1__NamedInput *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__ExpandRequest methods */
+void   tutti__v1__expand_request__init
+                     (Tutti__V1__ExpandRequest         *message);
+size_t tutti__v1__expand_request__get_packed_size
+                     (const Tutti__V1__ExpandRequest   *message);
+size_t tutti__v1__expand_request__pack
+                     (const Tutti__V1__ExpandRequest   *message,
+                      uint8_t             *out);
+size_t tutti__v1__expand_request__pack_to_buffer
+                     (const Tutti__V1__ExpandRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__ExpandRequest *
+       tutti__v1__expand_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__expand_request__free_unpacked
+                     (Tutti__V1__ExpandRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SubPlan methods */
+void   tutti__v1__sub_plan__init
+                     (Tutti__V1__SubPlan         *message);
+size_t tutti__v1__sub_plan__get_packed_size
+                     (const Tutti__V1__SubPlan   *message);
+size_t tutti__v1__sub_plan__pack
+                     (const Tutti__V1__SubPlan   *message,
+                      uint8_t             *out);
+size_t tutti__v1__sub_plan__pack_to_buffer
+                     (const Tutti__V1__SubPlan   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SubPlan *
+       tutti__v1__sub_plan__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__sub_plan__free_unpacked
+                     (Tutti__V1__SubPlan *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Tutti__V1__HostFacts_Closure)
+                 (const Tutti__V1__HostFacts *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__DocumentFacts_Closure)
+                 (const Tutti__V1__DocumentFacts *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__PlanRequest_Closure)
                  (const Tutti__V1__PlanRequest *message,
                   void *closure_data);
 typedef void (*Tutti__V1__Edge_Closure)
                  (const Tutti__V1__Edge *message,
                   void *closure_data);
+typedef void (*Tutti__V1__OutputContract_Closure)
+                 (const Tutti__V1__OutputContract *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__PlanTask_Closure)
                  (const Tutti__V1__PlanTask *message,
                   void *closure_data);
 typedef void (*Tutti__V1__Plan_Closure)
                  (const Tutti__V1__Plan *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__NamedInput_Closure)
+                 (const Tutti__V1__NamedInput *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__ExpandRequest_Closure)
+                 (const Tutti__V1__ExpandRequest *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SubPlan_Closure)
+                 (const Tutti__V1__SubPlan *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -264,6 +580,10 @@ struct Tutti__V1__Planner_Service
                     const Tutti__V1__PlanRequest *input,
                     Tutti__V1__Plan_Closure closure,
                     void *closure_data);
+  void (*expand_plan)(Tutti__V1__Planner_Service *service,
+                      const Tutti__V1__ExpandRequest *input,
+                      Tutti__V1__SubPlan_Closure closure,
+                      void *closure_data);
 };
 typedef void (*Tutti__V1__Planner_ServiceDestroy)(Tutti__V1__Planner_Service *);
 void tutti__v1__planner__init (Tutti__V1__Planner_Service *service,
@@ -272,18 +592,29 @@ void tutti__v1__planner__init (Tutti__V1__Planner_Service *service,
     { &tutti__v1__planner__descriptor, protobuf_c_service_invoke_internal, NULL }
 #define TUTTI__V1__PLANNER__INIT(function_prefix__) \
     { TUTTI__V1__PLANNER__BASE_INIT,\
-      function_prefix__ ## make_plan  }
+      function_prefix__ ## make_plan,\
+      function_prefix__ ## expand_plan  }
 void tutti__v1__planner__make_plan(ProtobufCService *service,
                                    const Tutti__V1__PlanRequest *input,
                                    Tutti__V1__Plan_Closure closure,
                                    void *closure_data);
+void tutti__v1__planner__expand_plan(ProtobufCService *service,
+                                     const Tutti__V1__ExpandRequest *input,
+                                     Tutti__V1__SubPlan_Closure closure,
+                                     void *closure_data);
 
 /* --- descriptors --- */
 
+extern const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__document_facts__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__edge__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__expand_request__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__sub_plan__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__planner__descriptor;
 
 PROTOBUF_C__END_DECLS

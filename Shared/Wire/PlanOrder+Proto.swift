@@ -1,0 +1,58 @@
+import CProtobufC
+import ClusterModel
+import ClusterProto
+
+extension Arena {
+  func runPlan(_ order: PlanOrder) -> UnsafeMutablePointer<Tutti__V1__RunPlan> {
+    let message = unsafe make(tutti__v1__run_plan__init)
+    unsafe message.pointee.plan = plan(order.plan)
+    unsafe message.pointee.conversation = conversation(order.conversation)
+    unsafe message.pointee.n_finished = order.finished.count
+    let finished = order.finished.sorted { $0.key < $1.key }
+    unsafe message.pointee.finished = array(finished) { entry in
+      let output = unsafe make(tutti__v1__task_output__init)
+      unsafe output.pointee.task = text(entry.key.name)
+      unsafe output.pointee.report = report(entry.value)
+      return unsafe output
+    }
+    unsafe message.pointee.data_policy = text(order.dataPolicy.rawValue)
+    unsafe message.pointee.terms = terms(order.terms)
+    if let request = order.request { unsafe message.pointee.request = planRequest(request) }
+    unsafe message.pointee.n_documents = order.documents.count
+    unsafe message.pointee.documents = array(order.documents) { unsafe document($0) }
+    unsafe message.pointee.client = text(order.client)
+    unsafe message.pointee.sink_prefix = text(order.sinkPrefix)
+    return unsafe message
+  }
+}
+
+extension PlanOrder {
+  init(wire message: Tutti__V1__RunPlan) throws(WireError) {
+    let outputs = try unsafe elements(message.n_finished, message.finished) {
+      output throws(WireError) in
+      (
+        TaskID(try unsafe String(wire: output.task, "TaskOutput.task")),
+        try unsafe required(output.report, "TaskOutput.report") { report throws(WireError) in
+          try unsafe TaskReport(wire: report)
+        }
+      )
+    }
+    var request: PlanRequest?
+    if let value = unsafe message.request { request = try unsafe PlanRequest(wire: value.pointee) }
+    self.init(
+      plan: try unsafe required(message.plan, "RunPlan.plan") { plan throws(WireError) in
+        try unsafe Plan(wire: plan)
+      },
+      conversation: try unsafe required(message.conversation, "RunPlan.conversation") {
+        conversation throws(WireError) in try unsafe Conversation(wire: conversation)
+      },
+      finished: Dictionary(outputs) { first, _ in first },
+      dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunPlan.data_policy"),
+      terms: try unsafe InferenceTerms(wire: message.terms), request: request,
+      documents: try unsafe elements(message.n_documents, message.documents) {
+        document throws(WireError) in try unsafe Document(wire: document)
+      },
+      client: try unsafe String(wire: message.client, "RunPlan.client"),
+      sinkPrefix: try unsafe String(wire: message.sink_prefix, "RunPlan.sink_prefix"))
+  }
+}
