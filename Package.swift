@@ -177,7 +177,7 @@ let package = Package(
         nioCore, nioHTTP1,
         nioPosix,
       ]),
-    pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel"]),
+    pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel", "Text"]),
     executable(
       "PlannerMain", path: "Services/Planner/Main",
       [
@@ -222,6 +222,9 @@ let package = Package(
     // Tests.
     tests("HouseTests", [yams]),
     tests("ModelTests", ["ClusterModel", "Text"]),
+    tests(
+      "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],
+      exclude: ["prompts.json"]),
     tests("WireTests", ["Wire", "ClusterModel", "ClusterTesting"], exclude: ["golden.py"]),
     tests(
       "BusTests",

@@ -4,6 +4,14 @@ public import ClusterModel
 public enum Pattern: String, CaseIterable, Sendable {
   /// Several members answer on their own, then one answer is written from theirs.
   case ensemble = "tutti/ensemble"
+  /// Several members answer, read each other and improve, until they agree.
+  case debate = "tutti/debate"
+  /// Specialists work on what the query needs, a critic reviews, and one answer is written.
+  case maestro = "tutti/maestro"
+  /// The query's parts are answered at once where that is faster.
+  case decompose = "tutti/decompose"
+  /// Whichever of these fits the query, or a direct answer.
+  case auto = "tutti/auto"
 }
 
 /// Makes the plan that `request` asks for. Facts in, plan out: the same request gives the same plan
@@ -14,9 +22,15 @@ public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Pl
     throw unknown(pattern: request.pattern)
   }
   try checkRanges(of: request)
+  try checkModels(of: request)
+  let basis = PlanBasis(request)
   let plan =
     switch pattern {
-    case .ensemble: try ensemble(request, id: id)
+    case .ensemble: try ensemble(basis, id: id)
+    case .debate: try debate(basis, id: id)
+    case .maestro: try maestro(basis, id: id)
+    case .decompose: try decompose(basis, id: id)
+    case .auto: try chooseAndPlan(basis, id: id)
     }
   do {
     try PlanValidation.validate(plan)
@@ -46,7 +60,7 @@ private func checkRanges(of request: PlanRequest) throws(PlanError) {
       "\(name) is \(value); it must be from \(range.lowerBound) to \(range.upperBound).")
   }
   try check(request.members, 1...PlanLimits.members, "tutti.members")
-  try check(request.rounds, 1...8, "tutti.rounds")
+  try check(request.rounds, 1...PlanLimits.rounds, "tutti.rounds")
   try check(request.quorum, 1...PlanLimits.members, "tutti.quorum")
   try check(request.maxTokens, 1...Int(Int32.max), "max_tokens")
   try check(request.budgetTokens, 1...Int.max, "tutti.budget.tokens")
@@ -57,19 +71,13 @@ private func checkRanges(of request: PlanRequest) throws(PlanError) {
   }
 }
 
-enum PlanLimits {
-  /// As many as one task may read.
-  static let members = PlanValidation.maximumInputs
-  /// As in the options' table: more drafts than this cost more than they add, unless asked for.
-  static let defaultMembers = 3
-  /// For a whole plan. A laptop makes some 40 tokens a second: three drafts and an answer of a
-  /// thousand tokens each, one after the other, fit twice.
-  static let deadline = Duration.seconds(300)
-  /// A member that is not done by then must not keep the answer from being written.
-  static let draftDeadline = Duration.seconds(180)
-  /// A draft is read by a model, not by a person: three of them and the conversation still fit a
-  /// context of 2,048 tokens.
-  static let draftTokens = 384
-  /// Fewer tokens than this say nothing.
-  static let leastTokens = 16
+private func checkModels(of request: PlanRequest) throws(PlanError) {
+  guard !request.available.isEmpty else {
+    throw PlanError(
+      .noModels, "No eligible host offers a chat model now; see `tutti status` for the reasons.")
+  }
+  let offered = Set(request.available)
+  for model in request.models where !offered.contains(model) {
+    throw PlanError(.modelNotFound, notFound(model, among: offered.sorted()))
+  }
 }

@@ -1,0 +1,98 @@
+import ClusterModel
+import Text
+
+/// Chooses by the query what it is worth: one call, unless something says that more pays.
+func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+  let choice = AutoChoice(basis)
+  do {
+    var plan = try choice.plan(basis, id: id)
+    plan.reason = choice.reason(plan.reason)
+    return plan
+  } catch {
+    // More than one call does not fit the budget or the options: one does, or nothing.
+    return try directPlan(
+      basis, id: id, reason: "\(choice.pattern.rawValue) would fit, but not the budget")
+  }
+}
+
+/// What `tutti/auto` makes of a query, and why.
+enum AutoChoice {
+  case direct(String)
+  case split(Split, SplitEstimate)
+  case pattern(Pattern, because: String)
+
+  init(_ basis: PlanBasis) {
+    let request = basis.request
+    let features = basis.features
+    // Asked for in so many words, it is worth its price; asked for by nobody, it never is.
+    if let gate = DirectGate.reason(
+      query: request.query, maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,
+      documents: request.documents.count, isStructured: request.isStructured)
+    {
+      self = .direct(gate)
+      return
+    }
+    switch splitDecision(basis) {
+    case .split(let split, let estimate):
+      self = .split(split, estimate)
+      return
+    case .direct, .propose: break
+    }
+    guard Self.hasRoom(basis) else {
+      self = .direct("nobody is free to work beside the first")
+      return
+    }
+    if features.dispute >= 3 {
+      self = .pattern(.debate, because: "it asks for both sides of a question")
+    } else if Self.skills(features, request) >= 3, features.shape.words >= Self.complexWords {
+      self = .pattern(
+        .maestro, because: "it needs \(Self.skills(features, request)) kinds of work at once")
+    } else if features.certainty >= 2, features.reasoning + features.facts > 0 {
+      self = .pattern(.ensemble, because: "it asks for certainty")
+    } else {
+      self = .direct("nothing in it asks for more than one call")
+    }
+  }
+
+  /// A query that needs several kinds of work takes some words to say so.
+  private static let complexWords = 40
+
+  /// Beside one answer, two more can be written at the same time.
+  private static func hasRoom(_ basis: PlanBasis) -> Bool { HostPool(basis.request).places.count > 2 }
+
+  /// Different kinds of work that the query asks for.
+  private static func skills(_ features: QueryFeatures, _ request: PlanRequest) -> Int {
+    [
+      features.isAboutCode, features.creative > 1, features.reasoning > 1,
+      features.facts > 1 || !request.documents.isEmpty,
+    ].count { $0 }
+  }
+
+  var pattern: Pattern {
+    switch self {
+    case .direct, .split: .decompose
+    case .pattern(let pattern, _): pattern
+    }
+  }
+
+  func plan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+    switch self {
+    case .direct(let reason): return try directPlan(basis, id: id, reason: reason)
+    case .split(let split, let estimate): return splitPlan(split, estimate, basis: basis, id: id)
+    case .pattern(let pattern, _):
+      switch pattern {
+      case .ensemble: return try ensemble(basis, id: id)
+      case .debate: return try debate(basis, id: id)
+      case .maestro: return try maestro(basis, id: id)
+      case .decompose, .auto: return try decompose(basis, id: id)
+      }
+    }
+  }
+
+  /// - Parameter own: what the plan says of itself.
+  func reason(_ own: String) -> String {
+    guard case .pattern(let pattern, let because) = self else { return own }
+    let name = pattern.rawValue.dropFirst("tutti/".count)
+    return own.isEmpty ? "\(name): \(because)" : "\(name): \(because); \(own)"
+  }
+}

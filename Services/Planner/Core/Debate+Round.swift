@@ -1,0 +1,152 @@
+import ClusterModel
+import Text
+
+/// What follows a round: another one, or the answer.
+func debateRound(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
+  guard let comparison = expand.plan.tasks.first(where: { $0.id == expand.task }),
+    let shape = try? DebateShape(basis)
+  else { return .nothing(after: expand.task) }
+  let round = Int(expand.task.name.split(separator: "-").last ?? "") ?? 0
+  let standing = DebateStanding(comparison: comparison, inputs: expand.inputs)
+  // Whoever was left out does not come back: the others have gone on without it.
+  guard standing.answers.count > 1, round < shape.rounds, !standing.isSettled else {
+    return conclusion(of: standing, basis: basis, shape: shape, plan: expand.plan)
+  }
+  return nextRound(round + 1, standing: standing, basis: basis, shape: shape, plan: expand.plan)
+}
+
+/// What the members said last.
+struct DebateStanding {
+  /// Those that were given, in the order of the members.
+  var answers: [(task: TaskID, text: String)] = []
+  /// By member, of the round before.
+  private var before: [Int: String] = [:]
+
+  /// Positions that far alike say the same in other words.
+  static let convergedMilli = 700
+  /// Answers that far like the member's last one add nothing.
+  static let unchangedMilli = 900
+
+  init(comparison: PlanTask, inputs: [TaskOrder.NamedInput]) {
+    let texts = Dictionary(inputs.map { ($0.name, $0.text) }) { first, _ in first }
+    for edge in comparison.inputs {
+      guard let text = texts[edge.name] else { continue }
+      if edge.name.hasPrefix("Before ") {
+        if let member = DebateShape.member(of: edge.from) { before[member] = text }
+      } else {
+        answers.append((edge.from, text))
+      }
+    }
+    if answers.isEmpty {
+      // Nothing is known of them: they are taken as given, and the run knows which of them failed.
+      answers = comparison.inputs.filter { $0.name.hasPrefix("Answer ") }.map { ($0.from, "") }
+    }
+  }
+
+  var isSettled: Bool { hasConverged || isUnchanging }
+
+  /// Every pair says much the same.
+  private var hasConverged: Bool {
+    for left in answers.indices {
+      for right in answers.indices where right > left {
+        let alike = Agreement.similarityMilli(
+          DebateReply.final(answers[left].text), DebateReply.final(answers[right].text))
+        guard alike >= Self.convergedMilli else { return false }
+      }
+    }
+    return true
+  }
+
+  /// Everybody says much what it said before.
+  private var isUnchanging: Bool {
+    guard !before.isEmpty else { return false }
+    return answers.allSatisfy { answer in
+      guard let member = DebateShape.member(of: answer.task), let last = before[member] else {
+        return false
+      }
+      return Agreement.similarityMilli(DebateReply.final(answer.text), DebateReply.final(last))
+        >= Self.unchangedMilli
+    }
+  }
+}
+
+/// How members part what they say of others from what they say themselves.
+enum DebateReply {
+  static let mark = "My reply now:"
+
+  /// What stands behind the mark; all of it when there is none.
+  static func final(_ text: String) -> String {
+    guard let mark = text.lastRange(of: mark) else { return text }
+    let rest = text[mark.upperBound...].trimmingSpace
+    return rest.isEmpty ? text : rest
+  }
+}
+
+extension String {
+  /// Where `other` occurs last, whatever the case of its ASCII letters.
+  fileprivate func lastRange(of other: String) -> Range<Index>? {
+    let wanted = other.lowercased()
+    var end = endIndex
+    while end > startIndex {
+      end = index(before: end)
+      let rest = self[end...]
+      if rest.prefix(wanted.count).lowercased() == wanted {
+        return end..<index(end, offsetBy: wanted.count)
+      }
+    }
+    return nil
+  }
+}
+
+private func nextRound(
+  _ round: Int, standing: DebateStanding, basis: PlanBasis, shape: DebateShape, plan: Plan
+) -> SubPlan {
+  var tasks: [PlanTask] = []
+  for (place, own) in standing.answers.enumerated() {
+    let member = DebateShape.member(of: own.task) ?? place
+    let number = plan.tasks.count + tasks.count
+    var task = shape.members.task(
+      member, id: DebateShape.id(round: round, member: member), number: number,
+      lineup: shape.lineup(basis), basis: basis, maxTokens: shape.shares.draft(basis.request))
+    task.instruction = DebateInstruction.improve
+    task.inputs = readings(
+      of: standing.answers.map(\.task), by: own.task, seed: basis.seed(number))
+    task.merge = .synthesise
+    // Somebody who answered last time cannot be missing, so all are there.
+    tasks.append(task)
+  }
+  let comparison = comparison(
+    round: round, of: tasks.map(\.id), before: standing.answers.map(\.task),
+    quorum: min(shape.quorum, tasks.count))
+  return SubPlan(tasks: tasks + [comparison], output: comparison.id)
+}
+
+/// Whose answers a member reads: its own, then the others' under letters, in an order of its own,
+/// because models favour what they read first.
+private func readings(of answers: [TaskID], by reader: TaskID, seed: UInt64) -> [Edge] {
+  var order = SplitMix64(seed: seed)
+  let others = answers.filter { $0 != reader }.shuffled(using: &order)
+  let letters = others.enumerated().map { place, answer in
+    Edge(from: answer, name: "Answer \(Character(Unicode.Scalar(UInt8(ascii: "A") + UInt8(place))))")
+  }
+  return [Edge(from: reader, name: "Your last answer")] + letters
+}
+
+private func conclusion(
+  of standing: DebateStanding, basis: PlanBasis, shape: DebateShape, plan: Plan
+) -> SubPlan {
+  let edges = standing.answers.enumerated().map { Edge(from: $1.task, name: "Draft \($0 + 1)") }
+  let answer = synthesis(
+    of: edges, basis: basis, number: plan.tasks.count, quorum: min(shape.quorum, edges.count),
+    maxTokens: shape.shares.answer(basis.request))
+  return SubPlan(tasks: [answer], output: answer.id)
+}
+
+private enum DebateInstruction {
+  static let improve = """
+    Below are your last answer to what I just said, and those of others. For each of the others \
+    name in a sentence what is strong and what is weak in it. Then improve your own answer: take \
+    what is right from theirs, correct what they show to be wrong in yours, and keep what you have \
+    good reason for. End with a line "\(DebateReply.mark)" and, below it, your whole improved reply.
+    """
+}

@@ -1,0 +1,90 @@
+import ClusterModel
+import Text
+
+/// Several members state a position each; then, round by round, every one reads the others' last
+/// answers and improves its own, until they agree, change nothing any more, or the rounds are used
+/// up; then one answer is written. The plan has the opening positions only: what follows depends on
+/// what they say.
+func debate(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+  let shape = try DebateShape(basis)
+  let positions = (0..<shape.members.count).map { member in
+    var task = shape.members.task(
+      member, id: DebateShape.id(round: 0, member: member), number: member,
+      lineup: shape.lineup(basis), basis: basis, maxTokens: shape.shares.draft(basis.request))
+    task.deadlineShare = DeadlineShares.draft
+    return task
+  }
+  let comparison = comparison(round: 0, of: positions.map(\.id), before: [], quorum: shape.quorum)
+  return Plan(
+    id: id, pattern: basis.request.pattern, tasks: positions + [comparison], sink: comparison.id,
+    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: shape.reason)
+}
+
+/// How large a debate may become, as its request says.
+struct DebateShape {
+  var members: Members
+  /// After the opening positions.
+  var rounds: Int
+  var shares: TokenShares
+  /// Why it has fewer rounds than asked for; empty: it has not.
+  var reason = ""
+
+  var quorum: Int { min(members.quorum, members.count) }
+
+  init(_ basis: PlanBasis) throws(PlanError) {
+    members = try Members(basis)
+    let wanted = basis.request.rounds ?? PlanLimits.defaultRounds
+    rounds = min(wanted, Self.mostRounds(members: members.count))
+    while rounds > 1, !Self.fits(basis, members: members.count, rounds: rounds) { rounds -= 1 }
+    shares = try TokenShares(
+      basis, prompts: Self.prompts(members: members.count, rounds: rounds),
+      units: Self.units(members: members.count, rounds: rounds),
+      for: "\(members.count) members for \(rounds) rounds")
+    if rounds < wanted { reason = "\(rounds) of \(wanted) rounds fit into the plan and its budget" }
+  }
+
+  func lineup(_ basis: PlanBasis) -> Lineup { basis.features.isAboutCode ? .code : .prose }
+
+  /// Rounds that fit into a plan's tasks: each is an answer per member and a comparison.
+  static func mostRounds(members: Int) -> Int {
+    max(1, (PlanValidation.maximumTasks - 1) / (members + 1) - 1)
+  }
+
+  /// Every answer, and the last one.
+  private static func prompts(members: Int, rounds: Int) -> Int { members * (rounds + 1) + 1 }
+
+  /// Every answer is written once and, but for the last, read by every member of the next round;
+  /// the last ones are read and written about once more.
+  private static func units(members: Int, rounds: Int) -> Int {
+    members * (rounds + 1) + members * members * rounds + members + 2
+  }
+
+  private static func fits(_ basis: PlanBasis, members: Int, rounds: Int) -> Bool {
+    guard let total = basis.request.budgetTokens else { return true }
+    return TokenShares.share(
+      of: total, basis, prompts: prompts(members: members, rounds: rounds),
+      units: units(members: members, rounds: rounds)) >= PlanLimits.leastTokens
+  }
+
+  static func id(round: Int, member: Int) -> TaskID {
+    TaskID(round == 0 ? "position-\(member + 1)" : "round-\(round)-\(member + 1)")
+  }
+
+  /// From a task's id, which this file gave it.
+  static func member(of id: TaskID) -> Int? {
+    id.name.split(separator: "-").last.flatMap { Int($0) }.map { $0 - 1 }
+  }
+}
+
+/// Compares a round's answers with each other, and with those before where that many fit.
+func comparison(
+  round: Int, of answers: [TaskID], before: [TaskID], quorum: Int
+) -> PlanTask {
+  var inputs = answers.enumerated().map { Edge(from: $1, name: "Answer \($0 + 1)") }
+  if answers.count + before.count <= PlanValidation.maximumInputs {
+    inputs += before.enumerated().map { Edge(from: $1, name: "Before \($0 + 1)") }
+  }
+  return PlanTask(
+    id: TaskID("agreement-\(round)"), role: .coordinator, inputs: inputs, merge: .agree,
+    quorum: quorum, expansion: Expansion.debateRound.rawValue)
+}

@@ -1,0 +1,193 @@
+import ClusterModel
+import Text
+
+/// Splits the query into parts that are worked on at once, if that is faster; else answers directly.
+///
+/// Two stages: what is cheap is answered directly without a further look (`DirectGate`); of the rest, a
+/// candidate graph is estimated on the hosts there are, and taken only if it wins.
+func decompose(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+  switch splitDecision(basis) {
+  case .direct(let reason): return try directPlan(basis, id: id, reason: reason)
+  case .split(let split, let estimate): return splitPlan(split, estimate, basis: basis, id: id)
+  case .propose(let reason): return proposalPlan(basis, id: id, reason: reason)
+  }
+}
+
+enum SplitDecision {
+  case direct(String)
+  case split(Split, SplitEstimate)
+  /// A model should say what the parts are.
+  case propose(String)
+}
+
+func splitDecision(_ basis: PlanBasis) -> SplitDecision {
+  let request = basis.request
+  if let reason = DirectGate.reason(
+    query: request.query, maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,
+    documents: request.documents.count, isStructured: request.isStructured)
+  {
+    return .direct(reason)
+  }
+  if let split = SplitFinder(basis).split {
+    let estimate = SplitEstimate(split, basis: basis)
+    guard estimate.isWorthwhile else {
+      return .direct(
+        "\(split.parts.count) \(split.kind) would take about "
+          + "\(SplitEstimate.seconds(estimate.splitMilliseconds)) instead of "
+          + SplitEstimate.seconds(estimate.directMilliseconds))
+    }
+    guard fitsBudget(split, basis) else {
+      return .direct("\(split.parts.count) \(split.kind) do not fit the budget")
+    }
+    return .split(split, estimate)
+  }
+  return proposalDecision(basis)
+}
+
+/// Every part reads its instruction and what it needs; a synthesis reads them all.
+private func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
+  guard let total = basis.request.budgetTokens else { return true }
+  return total - promptTokens(of: split, basis) >= 64 * units(of: split)
+}
+
+private func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
+  let own = split.parts.reduce(0) { sum, part in
+    sum + part.promptTokens + (basis.queryIsConversation ? 0 : basis.conversationTokens)
+  }
+  if case .concatenate = split.merge { return own }
+  return own + basis.conversationTokens
+}
+
+/// Shares that are written and read.
+private func units(of split: Split) -> Int {
+  let needs = split.parts.reduce(0) { $0 + $1.needs.count }
+  if case .concatenate = split.merge { return split.parts.count + needs }
+  return 2 * split.parts.count + needs + 2
+}
+
+func splitPlan(
+  _ split: Split, _ estimate: SplitEstimate, basis: PlanBasis, id: PlanID
+) -> Plan {
+  let tasks = splitTasks(split, models: estimate.models, basis: basis, first: 0)
+  return Plan(
+    id: id, pattern: basis.request.pattern, tasks: tasks, sink: "answer",
+    seed: basis.request.seed, deadline: PlanLimits.deadline,
+    reason: "split: \(estimate.description(of: split))")
+}
+
+/// A task per part, and the one that brings them together, which is the last and called "answer".
+/// - Parameter first: how many tasks the plan has already.
+func splitTasks(
+  _ split: Split, models: [ModelID?], basis: PlanBasis, first: Int
+) -> [PlanTask] {
+  let share = basis.request.budgetTokens.map {
+    max(PlanLimits.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
+  }
+  let limits = partLimits(split, share: share, basis: basis)
+  var tasks: [PlanTask] = []
+  for (place, part) in split.parts.enumerated() {
+    tasks.append(
+      PlanTask(
+        id: TaskID("part-\(place + 1)"),
+        role: role(of: part),
+        instruction: PartInstruction.text(of: part, alone: basis.queryIsConversation),
+        inputs: part.needs.map { Edge(from: TaskID("part-\($0 + 1)"), name: "Notes \($0 + 1)") },
+        merge: part.needs.isEmpty ? .none : .synthesise,
+        onFailure: split.merge == .concatenate ? .fail : .skip,
+        model: basis.namedModel(place) ?? models[place],
+        maxTokens: limits[place],
+        deadlineShare: DeadlineShares.draft,
+        profile: SamplingProfile(QueryFeatures(part.instruction)),
+        seed: basis.seed(first + place),
+        readsConversation: !basis.queryIsConversation,
+        documents: part.documents))
+  }
+  return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]
+}
+
+/// What each part may write: its portion of the client's limit where the parts are the answer, and
+/// its share of the budget.
+private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
+  let wanted = split.parts.reduce(0) { $0 + $1.tokens }
+  return split.parts.map { part -> Int? in
+    var limits: [Int] = []
+    if let share { limits.append(share) }
+    if case .concatenate = split.merge, let most = basis.request.maxTokens {
+      // Whole answers may be longer than estimated, but together not longer than the client allows.
+      limits.append(max(1, most * part.tokens / max(1, wanted)))
+    } else if case .synthesise = split.merge {
+      limits.append(max(PlanLimits.draftTokens, part.tokens * 2))
+    }
+    return limits.min()
+  }
+}
+
+/// By what it asks for, since each part may be of another kind than the whole.
+private func role(of part: Split.Part) -> AgentRole {
+  guard part.documents.isEmpty else { return .research }
+  let features = QueryFeatures(part.instruction)
+  return switch SamplingProfile(features) {
+  case .code: .code
+  case .creative: .creative
+  case .reasoning: .reasoning
+  case .factual, .extraction, nil: .research
+  }
+}
+
+private func joining(
+  _ parts: [PlanTask], _ split: Split, share: Int?, basis: PlanBasis, number: Int
+) -> PlanTask {
+  let names = inputNames(of: split)
+  let inputs = zip(parts, names).map { Edge(from: $0.id, name: $1) }
+  var answer = PlanTask(
+    id: "answer", role: .coordinator, inputs: inputs, merge: .concatenate,
+    seed: basis.seed(number))
+  if case .synthesise(let task, _) = split.merge {
+    answer.merge = .synthesise
+    answer.instruction = PartInstruction.joining(task)
+    answer.quorum = max(1, parts.count / 2)
+    answer.model = basis.namedModel(0)
+    answer.maxTokens = share.map { min(2 * $0, basis.request.maxTokens ?? .max) }
+    answer.deadlineShare = DeadlineShares.answer
+    answer.profile = basis.profile
+  }
+  return answer
+}
+
+/// The client's own words where there are, and no two the same.
+private func inputNames(of split: Split) -> [String] {
+  var taken: Set<String> = []
+  return split.parts.enumerated().map { place, part in
+    var name = (part.heading ?? "Part \(place + 1)").cut(toBytes: 100)
+    if !taken.insert(name).inserted {
+      name += " (\(place + 1))"
+      taken.insert(name)
+    }
+    return name
+  }
+}
+
+enum PartInstruction {
+  /// - Parameter alone: it is all that the task is given.
+  static func text(of part: Split.Part, alone: Bool) -> String {
+    var text = part.instruction
+    if !part.needs.isEmpty { text += "\nUse the notes below." }
+    if let heading = part.heading {
+      text += "\nBegin with the heading \"\(heading)\" on a line of its own."
+    }
+    guard !alone else { return text }
+    return """
+      Of what I just said, do only the following; the rest is not yours. Do not mention that there \
+      is more.
+
+      \(text)
+      """
+  }
+
+  static func joining(_ task: String) -> String {
+    """
+    Below are notes for what I just said. From them, do this: \(task)
+    Keep every fact and figure that matters. Reply to me directly, and do not mention the notes.
+    """
+  }
+}

@@ -1,0 +1,44 @@
+import ClusterModel
+
+/// The whole conversation to one model, and nothing else: exactly one call.
+/// - Parameter reason: why nothing more is done, for the trace.
+func directPlan(_ basis: PlanBasis, id: PlanID, reason: String) throws(PlanError) -> Plan {
+  let answer = try directTask(basis, id: "answer", number: 0)
+  return Plan(
+    id: id, pattern: basis.request.pattern, tasks: [answer], sink: answer.id,
+    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: "direct: \(reason)")
+}
+
+func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -> PlanTask {
+  let request = basis.request
+  var limit: Int?
+  if let total = request.budgetTokens {
+    let left = total - basis.conversationTokens
+    guard left >= PlanLimits.leastTokens else {
+      throw PlanError(
+        .budgetTooSmall,
+        "tutti.budget.tokens is \(total); one answer needs at least "
+          + "\(basis.conversationTokens + PlanLimits.leastTokens) for this query. Ask for more "
+          + "tokens.")
+    }
+    limit = min(left, request.maxTokens ?? .max)
+  }
+  return PlanTask(
+    id: id, role: basis.directRole, model: basis.namedModel(0), maxTokens: limit,
+    profile: basis.profile, seed: basis.seed(number),
+    documents: request.documents.isEmpty ? [] : [PlanTask.everyDocument])
+}
+
+extension PlanBasis {
+  /// Who answers alone. Documents are read by whoever knows how to search them.
+  var directRole: AgentRole {
+    if !request.documents.isEmpty { return .research }
+    return switch profile {
+    case .code: .code
+    case .creative: .creative
+    case .reasoning: .reasoning
+    case .factual, .extraction: .research
+    case nil: .coordinator
+    }
+  }
+}

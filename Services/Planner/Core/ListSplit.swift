@@ -1,0 +1,88 @@
+import Text
+
+/// The items of a list, where each is a task or the list is one of things to treat alike.
+enum ListSplit {
+  static func find(_ query: String) -> Split? {
+    if let outline = QueryOutline(lists: query) { return split(outline) }
+    if let outline = QueryOutline(inline: query) { return split(outline) }
+    return nil
+  }
+
+  private static func split(_ outline: QueryOutline) -> Split? {
+    guard !isConditions(outline), !isOneWork(outline) else { return nil }
+    let areTasks = outline.items.allSatisfy(isTask)
+    guard areTasks || isDistributive(outline) else { return nil }
+    let closing = closing(outline.after)
+    var parts: [Split.Part] = []
+    for (place, item) in outline.items.enumerated() {
+      let needs = PartReferences.needs(
+        of: item, at: place, hasContext: isContext(outline.before))
+      parts.append(
+        Split.Part(
+          areTasks ? item : "- \(item)", shared: outline.before,
+          after: closing == nil ? outline.after : "", heading: heading(of: item, isTask: areTasks),
+          needs: needs))
+    }
+    if let closing {
+      parts.append(Split.Part(closing, needs: Array(parts.indices)))
+    }
+    let kind = outline.items.allSatisfy { $0.hasSuffix("?") } ? "questions" : "list items"
+    return Split(parts: parts, merge: .concatenate, kind: kind)
+  }
+
+  /// A question, or a sentence that begins with a command.
+  static func isTask(_ item: String) -> Bool {
+    if item.contains("?") { return true }
+    let words = PartReferences.commandWords(item.lowercasedWords)
+    guard let first = words.first else { return false }
+    return words.count > 1 && (SplitWords.commands.contains(first) || ["how", "why"].contains(first))
+  }
+
+  /// Requirements, data, options: they belong together.
+  private static func isConditions(_ outline: QueryOutline) -> Bool {
+    let announcement = (Sentences.split(outline.before).last ?? "").lowercasedWords
+    let isAnnounced = announcement.suffix(6).contains { SplitWords.conditions.contains($0) }
+    let openers = outline.items.count { item in
+      item.lowercasedWords.first.map(SplitWords.conditionOpeners.contains) ?? false
+    }
+    return isAnnounced || openers * 2 > outline.items.count
+  }
+
+  /// "Write a story with these characters: …"
+  private static func isOneWork(_ outline: QueryOutline) -> Bool {
+    let words = outline.before.lowercasedWords
+    if words.contains(where: { ["each", "every", "separate", "separately"].contains($0) }) {
+      return false
+    }
+    return SeriesWords.singleWork(in: words) && !outline.items.allSatisfy(isTask)
+  }
+
+  /// The announcement asks for a text about each of them.
+  private static func isDistributive(_ outline: QueryOutline) -> Bool {
+    let words = (outline.before + " " + outline.after).lowercasedWords
+    if words.contains("each") || words.contains("every") { return true }
+    guard !words.contains(where: SplitWords.overall.contains) else { return false }
+    return words.contains { SplitWords.telling.contains($0) || SplitWords.sectioned.contains($0) }
+  }
+
+  /// Behind the list: something over all of it.
+  private static func closing(_ after: String) -> String? {
+    let words = PartReferences.commandWords(after.lowercasedWords)
+    guard let first = words.first, SplitWords.commands.contains(first),
+      words.contains(where: SplitWords.closing.contains)
+    else { return nil }
+    return after
+  }
+
+  /// Whether what stands before says something that items may speak of, rather than only announce.
+  private static func isContext(_ before: String) -> Bool {
+    Sentences.split(before).count { !$0.hasSuffix(":") } > 0
+  }
+
+  /// Short things and questions are headings; a task is none.
+  static func heading(of item: String, isTask: Bool) -> String? {
+    let line = item.split(whereSeparator: \.isNewline).first.map(String.init) ?? item
+    guard line.utf8.count <= 100 else { return nil }
+    return !isTask || line.hasSuffix("?") ? line : nil
+  }
+}

@@ -1,0 +1,42 @@
+import ClusterModel
+
+/// What follows a review: the draft as it is, or a repair and another review. At most two repairs:
+/// what a model gets wrong three times it gets wrong.
+func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
+  guard let shape = try? MaestroShape(basis),
+    let task = expand.plan.tasks.first(where: { $0.id == expand.task }),
+    let draft = task.inputs.first?.from
+  else { return .nothing(after: expand.task) }
+  let round = Int(expand.task.name.split(separator: "-").last ?? "") ?? 1
+  let first = expand.plan.tasks.count
+  guard let found = Review(expand.output), found.wantsRepair, round <= shape.repairs else {
+    return accepted(draft, round: round)
+  }
+  let repair = PlanTask(
+    id: TaskID("repair-\(round)"),
+    role: found.role,
+    instruction: MaestroInstruction.repair(found.issues),
+    inputs: [Edge(from: draft, name: "Reply")],
+    merge: .synthesise,
+    // Without it, the draft stands as it was.
+    onFailure: .degrade,
+    model: basis.namedModel(round),
+    maxTokens: shape.shares.answer(basis.request),
+    deadlineShare: DeadlineShares.draft,
+    profile: basis.profile,
+    seed: basis.seed(first),
+    documents: found.role == .research && !basis.request.documents.isEmpty
+      ? [PlanTask.everyDocument] : [])
+  let again = review(
+    of: repair.id, round: round + 1, instruction: task.instruction, number: first + 1, basis: basis,
+    shape: shape)
+  return SubPlan(tasks: [repair, again], output: again.id)
+}
+
+/// The draft goes on in the place of its review.
+private func accepted(_ draft: TaskID, round: Int) -> SubPlan {
+  let kept = PlanTask(
+    id: TaskID("reviewed-\(round)"), role: .coordinator,
+    inputs: [Edge(from: draft, name: "Reply")], merge: .replace)
+  return SubPlan(tasks: [kept], output: kept.id)
+}

@@ -1,0 +1,147 @@
+import ClusterModel
+
+/// The coordinator says which specialists the query needs; they work in the order of what they need
+/// from each other; a draft is written from their work, reviewed, and repaired at most twice; then the
+/// coordinator writes the answer. The plan has the analysis and the answer only: what lies between
+/// depends on what the analysis says.
+func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+  let shape = try MaestroShape(basis)
+  let request = basis.request
+  let analysis = PlanTask(
+    id: "analysis",
+    role: .coordinator,
+    instruction: MaestroInstruction.analyse(request.documents),
+    contract: .json(schema: Team.schema),
+    onFailure: .degrade,
+    model: basis.namedModel(0),
+    maxTokens: shape.shares.draft(request),
+    deadlineShare: DeadlineShares.brief,
+    // What it writes is read by a program.
+    temperatureMilli: 0,
+    seed: basis.seed(0),
+    expansion: Expansion.maestroTeam.rawValue)
+  let answer = PlanTask(
+    id: "answer",
+    role: .coordinator,
+    instruction: MaestroInstruction.finish,
+    inputs: [Edge(from: analysis.id, name: "Draft")],
+    merge: .synthesise,
+    model: basis.namedModel(0),
+    maxTokens: shape.shares.answer(request),
+    deadlineShare: DeadlineShares.answer,
+    profile: basis.profile,
+    seed: basis.seed(1))
+  return Plan(
+    id: id, pattern: request.pattern, tasks: [analysis, answer], sink: answer.id,
+    seed: request.seed, deadline: PlanLimits.deadline)
+}
+
+/// How large it may become, as the request's budget allows.
+struct MaestroShape {
+  var specialists: Int
+  var repairs: Int
+  var shares: TokenShares
+
+  static let mostRepairs = 2
+
+  init(_ basis: PlanBasis) throws(PlanError) {
+    // The largest shape in which a share still says something; without a budget, the largest.
+    var best = (specialists: 1, repairs: 0)
+    search: for repairs in (0...Self.mostRepairs).reversed() {
+      for specialists in [6, 4, 3, 2, 1] where Self.fits(basis, specialists, repairs) {
+        best = (specialists, repairs)
+        break search
+      }
+    }
+    (specialists, repairs) = best
+    shares = try TokenShares(
+      basis, prompts: Self.prompts(specialists, repairs), units: Self.units(specialists, repairs),
+      for: "an analysis, a specialist, a review and an answer")
+  }
+
+  /// Less than this, and an analysis is cut in the middle of its JSON.
+  private static let usefulShare = 96
+
+  private static func fits(_ basis: PlanBasis, _ specialists: Int, _ repairs: Int) -> Bool {
+    guard let total = basis.request.budgetTokens else { return true }
+    let share = TokenShares.share(
+      of: total, basis, prompts: prompts(specialists, repairs), units: units(specialists, repairs))
+    return share >= usefulShare
+  }
+
+  /// Analysis, specialists, draft, review, answer; a repair and another review each.
+  private static func prompts(_ specialists: Int, _ repairs: Int) -> Int {
+    4 + specialists + 2 * repairs
+  }
+
+  /// Written: the analysis, every specialist's, the draft (2), the review, the answer (2). Read:
+  /// specialists by each other and by the draft, the draft by the review and the answer (4). Each
+  /// repair reads 2, writes 2, is read again (2) and reviewed (1).
+  private static func units(_ specialists: Int, _ repairs: Int) -> Int {
+    10 + specialists * 2 + specialists * (specialists - 1) / 2 + 7 * repairs
+  }
+}
+
+/// What a team is told. Of roles, names and steps nothing is said where it could reach the answer.
+enum MaestroInstruction {
+  static func analyse(_ documents: [DocumentFacts]) -> String {
+    var text = """
+      Do not reply to what I just said yet. Decide who should work on the reply. Say it as one JSON \
+      object and nothing else, like this: {"specialists":[{"name":"facts","role":"research","brief":\
+      "what to do, in a sentence or two","needs":[]},{"name":"proof","role":"reasoning","brief":\
+      "...","needs":["facts"]}],"criteria":["what a good reply must have"]}. "role" is research, \
+      reasoning, creative or code. "needs" names those whose work this one must read. Use as few as \
+      possible, at most \(Team.mostSpecialists).
+      """
+    if !documents.isEmpty {
+      let names = documents.prefix(10).map { $0.name.cut(toBytes: 80) }.joined(separator: ", ")
+      let rest = documents.count > 10 ? " and \(documents.count - 10) more" : ""
+      text += " Only research can read the documents: \(names)\(rest)."
+    }
+    return text
+  }
+
+  static func work(_ brief: String, readsNotes: Bool) -> String {
+    let notes = readsNotes ? " Use the notes below where they help." : ""
+    return """
+      Do not reply to what I just said as a whole. As one part of the work on the reply, do this: \
+      \(brief)\(notes) Give the result of this part only, without an introduction.
+      """
+  }
+
+  static let draft = """
+    Below are notes on what I just said. Write the whole reply from them: complete, in one voice, \
+    with every figure, name and source that matters. Do not mention the notes.
+    """
+
+  static func review(_ criteria: [String]) -> String {
+    var text = """
+      Below is a reply to what I just said. Check it: is every fact and every sum right, is all \
+      answered that I asked, does it hold together? Give marks from 1 (bad) to 5 (good). Ask for a \
+      repair only for what is wrong or missing, not for taste. Say it as one JSON object and nothing \
+      else, like this: {"verdict":"repair","quality":3,"accuracy":2,"coherence":5,"issues":[{"kind":\
+      "reasoning","issue":"what is wrong","fix":"what is right"}]}. "verdict" is accept or repair; \
+      "kind" is facts, reasoning, wording or code.
+      """
+    if !criteria.isEmpty {
+      text += " It must have: " + criteria.joined(separator: "; ") + "."
+    }
+    return text
+  }
+
+  static func repair(_ issues: [Review.Issue]) -> String {
+    let list = issues.map { "- \($0.text)" }.joined(separator: "\n")
+    return """
+      Below is a reply to what I just said. Write the whole reply again with these points corrected, \
+      and keep everything else as it is:
+      \(list)
+      Give the corrected reply alone, without a word about the corrections.
+      """
+  }
+
+  static let finish = """
+    Below is a checked draft of a reply to what I just said. Write the final reply from it: keep \
+    every fact, figure and correction, and make it read well. Reply to me directly, and do not \
+    mention the draft.
+    """
+}

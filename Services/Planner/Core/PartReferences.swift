@@ -1,0 +1,51 @@
+import Text
+
+/// Which of the parts before it a part speaks of.
+enum PartReferences {
+  /// - Parameter hasContext: something was said before all parts, which pronouns may mean.
+  /// - Returns: indices into the parts before.
+  static func needs(of part: String, at place: Int, hasContext: Bool) -> [Int] {
+    guard place > 0 else { return [] }
+    let text = part.lowercased()
+    let words = part.lowercasedWords
+    let all = Array(0..<place)
+    if strongPlural.contains(where: text.contains) { return all }
+    if let first = commandWords(words).first, SplitWords.closing.contains(first),
+      words.contains(where: plural.contains)
+    {
+      return all
+    }
+    if strong.contains(where: text.contains) { return [place - 1] }
+    guard !hasContext else { return [] }
+    // A pronoun early in a sentence has nothing before it that it could mean.
+    let early = commandWords(words).prefix(earlyWords)
+    if early.contains(where: plural.contains) { return all }
+    if early.contains(where: pronouns.contains) { return [place - 1] }
+    return []
+  }
+
+  private static let earlyWords = 7
+
+  /// Without "please", "then" and the like before it.
+  static func commandWords(_ words: [String]) -> ArraySlice<String> {
+    words.drop { SplitWords.leads.contains($0) }
+  }
+
+  private static let pronouns: Set<String> = [
+    "he", "her", "him", "his", "it", "its", "she", "that", "this",
+  ]
+  private static let plural: Set<String> = [
+    "all", "both", "them", "their", "these", "they", "those", "three", "two",
+  ]
+  private static let strong = [
+    "the above", "the previous", "the result", "the output", "that function", "that result",
+    "the function you", "the code you", "based on that", "based on this", "based on the",
+    "from step", "your answer", "the former", "the latter", "using that", "using this",
+    "from that", "from this", "with that", "with this", "the resulting", "the same",
+  ]
+  private static let strongPlural = [
+    "the results", "the above answers", "all of the above", "your answers", "these results",
+    "those results", "based on these", "based on those", "based on your", "the findings",
+    "these findings", "all of them", "of these",
+  ]
+}

@@ -1,0 +1,70 @@
+import ClusterModel
+import Text
+
+/// What every pattern takes from a request, and every expansion again: it follows from the request
+/// alone, so the tasks of a sub-plan fit to those that the plan began with.
+struct PlanBasis {
+  let request: PlanRequest
+  let features: QueryFeatures
+  /// In turn: those that were named, else the eligible ones, beginning at one that the seed picks,
+  /// so that the load of many requests spreads.
+  let models: [ModelID]
+  /// Estimated tokens of the conversation, which most tasks read.
+  let conversationTokens: Int
+  private let firstSeed: UInt64
+
+  init(_ request: PlanRequest) {
+    self.request = request
+    features = QueryFeatures(request.query)
+    let available = Set(request.available).sorted()
+    if !request.models.isEmpty || available.isEmpty {
+      models = request.models
+    } else {
+      let first = Int(request.seed % UInt64(available.count))
+      models = Array(available[first...] + available[..<first])
+    }
+    // Four bytes a token is the usual estimate for English.
+    conversationTokens = max(request.conversationTokens, request.query.utf8.count / 4 + 1)
+    // Mixed, so that two requests with neighbouring seeds share none; then counted up, so that
+    // tasks that work side by side can take turns over the hosts without knowing of each other.
+    var mixer = SplitMix64(seed: request.seed)
+    firstSeed = mixer.next()
+  }
+
+  /// - Parameter number: the task's place in its plan.
+  func seed(_ number: Int) -> UInt64 { firstSeed &+ UInt64(number) }
+
+  /// One of the models that the client named, in turn; nil: none was, so the agent chooses.
+  func namedModel(_ turn: Int) -> ModelID? {
+    request.models.isEmpty ? nil : request.models[turn % request.models.count]
+  }
+
+  /// The profile for tasks whose role does not decide it.
+  var profile: SamplingProfile? { SamplingProfile(features) }
+
+  /// The whole answer was said in the query: there is no earlier turn and no system prompt that a
+  /// task would miss if it were given its instruction alone.
+  var queryIsConversation: Bool {
+    request.conversationTokens > 0
+      && request.conversationTokens <= request.query.utf8.count / 4 + 16
+  }
+}
+
+extension SamplingProfile {
+  /// The kind of the query, by what most of its telling words say; nil: nothing tells.
+  init?(_ features: QueryFeatures) {
+    if features.isAboutCode {
+      self = .code
+    } else if features.creative > 0, features.creative >= features.reasoning {
+      self = .creative
+    } else if features.extraction > 0 {
+      self = .extraction
+    } else if features.reasoning > 0, features.reasoning >= features.facts {
+      self = .reasoning
+    } else if features.facts > 0 {
+      self = .factual
+    } else {
+      return nil
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import ClusterModel
+
+enum PlanLimits {
+  /// As many as one task may read.
+  static let members = PlanValidation.maximumInputs
+  /// As in the options' table: more drafts than this cost more than they add, unless asked for.
+  static let defaultMembers = 3
+  /// Of a debate, after the opening positions, as in the options' table.
+  static let rounds = 8
+  static let defaultRounds = 2
+  /// For a whole plan. A laptop makes some 40 tokens a second: three drafts and an answer of a
+  /// thousand tokens each, one after the other, fit twice.
+  static let deadline = Duration.seconds(300)
+  /// A draft is read by a model, not by a person: three of them and the conversation still fit a
+  /// context of 2,048 tokens.
+  static let draftTokens = 384
+  /// Of a task that is not limited, for estimates: what the roles' own profiles allow.
+  static let openTokens = 1_024
+  /// A choice, a number or a name, and a word too many.
+  static let closedTokens = 24
+  /// Fewer tokens than this say nothing.
+  static let leastTokens = 16
+}

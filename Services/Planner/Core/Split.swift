@@ -1,0 +1,36 @@
+import ClusterModel
+
+/// A query cut into parts that can be worked on at once.
+struct Split: Equatable {
+  var parts: [Part]
+  var merge: Merge
+  /// What the parts are, for the trace: "questions", "list items", "sections" …
+  var kind: String
+
+  struct Part: Equatable {
+    /// Above the part's answer, in the client's own words; nil: the answer stands by itself.
+    var heading: String?
+    /// All that has to be known for it, without the other parts.
+    var instruction: String
+    /// Documents that it reads.
+    var documents: [String] = []
+    /// Parts that it reads, by index.
+    var needs: [Int] = []
+    /// Estimated, of its answer.
+    var tokens: Int
+    /// Estimated, of what it reads.
+    var promptTokens: Int
+  }
+
+  /// Parts that are whole answers in the order in which they were asked for stand one after the other,
+  /// and no model touches them again. As soon as the query asks for something over all of them (a
+  /// comparison, a ranking, a report, one text), a model writes that from them.
+  enum Merge: Equatable {
+    case concatenate
+    /// - Parameter tokens: estimated, of what is written in the end.
+    case synthesise(task: String, tokens: Int)
+  }
+
+  /// With more, the parts are too small to be worth a call each.
+  static let mostParts = 12
+}

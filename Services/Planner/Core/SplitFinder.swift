@@ -1,0 +1,120 @@
+import ClusterModel
+import Text
+
+/// Finds the parts that a query names itself, without a model: documents, list items, questions,
+/// sections and commands. What it finds is a candidate; whether it pays is `SplitEstimate`'s.
+///
+/// It reads English. In another language it finds lists and questions by their marks only.
+struct SplitFinder {
+  let split: Split?
+
+  init(_ basis: PlanBasis) {
+    let request = basis.request
+    guard request.documents.count < 2 else {
+      split = DocumentSplit.find(basis)
+      return
+    }
+    // A text that long was pasted: its lists and questions are not the client's.
+    guard request.query.utf8.count <= QueryShape.maximumBytes, !Self.isSequential(request.query)
+    else {
+      split = nil
+      return
+    }
+    let documents = request.documents.map(\.name)
+    let found =
+      ListSplit.find(request.query) ?? QuestionSplit.find(request.query)
+      ?? CommandSplit.find(request.query) ?? SeriesSplit.find(request.query)
+    split = found.flatMap { found in
+      guard (2...Split.mostParts).contains(found.parts.count) else { return nil }
+      var found = found
+      for index in found.parts.indices { found.parts[index].documents = documents }
+      return found
+    }
+  }
+
+  /// Parts of an argument or of a recipe: each follows from the one before.
+  private static func isSequential(_ query: String) -> Bool {
+    let text = query.lowercased()
+    return sequential.contains(where: text.contains)
+  }
+
+  private static let sequential = [
+    "step by step", "step-by-step", "each step", "in this order", "builds on", "building on",
+    "one after the other", "previous step", "in sequence",
+  ]
+}
+
+extension Split.Part {
+  /// - Parameters:
+  ///   - shared: what holds for all parts, before the task.
+  ///   - after: what holds for all parts, behind it.
+  init(
+    _ task: String, shared: String = "", after: String = "", heading: String? = nil,
+    needs: [Int] = []
+  ) {
+    let pieces = [shared, task, after].filter { !$0.isEmpty }
+    instruction = pieces.joined(separator: "\n")
+    self.heading = heading
+    self.needs = needs
+    tokens = AnswerSize.tokens(of: task, context: [shared, after].joined(separator: " "))
+    promptTokens = instruction.utf8.count / 4 + 40
+  }
+}
+
+/// A part per document, or per some of them when there are many.
+enum DocumentSplit {
+  static func find(_ basis: PlanBasis) -> Split? {
+    let request = basis.request
+    let words = request.query.lowercasedWords
+    let groups = groups(of: request.documents)
+    guard groups.count > 1 else { return nil }
+    let isEach = words.contains { SplitWords.distributive.contains($0) || $0 == "per" }
+    let wantsOne = words.contains { SplitWords.overall.contains($0) || joint.contains($0) }
+    let task = isEach ? eachTask(request.query) : "Collect from it what matters for this: "
+      + request.query
+    var parts = groups.map { group in
+      let names = group.map(\.name).joined(separator: ", ").cut(toBytes: 400)
+      var part = Split.Part(
+        "\(task)\nRead only: \(names).", heading: isEach && group.count == 1 ? group[0].name : nil)
+      part.documents = group.map(\.name)
+      let bytes = group.reduce(0) { $0 + $1.bytes }
+      part.promptTokens += min(bytes / 4, mostDocumentTokens)
+      part.tokens = AnswerSize.tokens(of: task) * group.count
+      return part
+    }
+    guard isEach else {
+      return Split(
+        parts: parts,
+        merge: .synthesise(task: request.query, tokens: AnswerSize.tokens(of: request.query)),
+        kind: "documents")
+    }
+    if wantsOne, let last = Sentences.split(request.query).last {
+      var closing = Split.Part(last, needs: Array(parts.indices))
+      closing.documents = []
+      parts.append(closing)
+    }
+    return Split(parts: parts, merge: .concatenate, kind: "documents")
+  }
+
+  /// An agent reads what it finds in a document, not all of it.
+  private static let mostDocumentTokens = 4_000
+
+  private static let joint: Set<String> = ["compare", "across", "overall", "report", "synthesis"]
+
+  /// Neighbours together, so that no plan has more parts than it may.
+  private static func groups(of documents: [DocumentFacts]) -> [ArraySlice<DocumentFacts>] {
+    let size = (documents.count + Split.mostParts - 1) / Split.mostParts
+    return stride(from: 0, to: documents.count, by: size).map {
+      documents[$0..<min($0 + size, documents.count)]
+    }
+  }
+
+  /// What is asked of each: the query without a last sentence that is about all of them.
+  private static func eachTask(_ query: String) -> String {
+    let sentences = Sentences.split(query)
+    guard sentences.count > 1, let last = sentences.last,
+      last.lowercasedWords.contains(where: { SplitWords.overall.contains($0) || joint.contains($0) })
+    else { return query }
+    return sentences.dropLast().joined(separator: " ")
+  }
+}

@@ -1,0 +1,145 @@
+import ClusterModel
+import Text
+
+/// Asking a model what the parts are, where the query looks like several things but does not say
+/// which: worth a call only if what it may save pays for that call, too.
+func proposalDecision(_ basis: PlanBasis) -> SplitDecision {
+  let shape = basis.features.shape
+  let tokens = AnswerSize.tokens(of: basis.request.query)
+  // Long texts with several sentences and a long answer; of everything else the marks would tell.
+  guard shape.words >= SplitProposal.leastWords, shape.sentences > 3,
+    shape.bytes <= QueryShape.maximumBytes, tokens >= SplitProposal.leastTokens,
+    SplitProposal.sawSeveralAims(in: basis.request.query)
+  else { return .direct("it names no parts that could be worked on at once") }
+  let parts = SplitProposal.usualParts
+  let guess = Split(
+    parts: Array(
+      repeating: Split.Part(
+        heading: nil, instruction: "", tokens: tokens / parts,
+        promptTokens: basis.conversationTokens),
+      count: parts),
+    merge: .concatenate, kind: "parts")
+  let estimate = SplitEstimate(guess, basis: basis, proposal: SplitProposal.tokens)
+  guard estimate.isWorthwhile else {
+    return .direct("looking for parts would take longer than it could save")
+  }
+  if let total = basis.request.budgetTokens,
+    total < (parts + 1) * (basis.conversationTokens + SplitProposal.tokens) + tokens
+  {
+    return .direct("looking for parts does not fit the budget")
+  }
+  return .propose(
+    "its parts are asked for: \(estimate.description(of: guess)) if there are \(parts)")
+}
+
+enum SplitProposal {
+  static let leastWords = 60
+  static let leastTokens = 300
+  static let usualParts = 3
+  /// Of the proposal itself.
+  static let tokens = 160
+  static let mostParts = 8
+  static let taskBytes = 1_000
+
+  /// Words that tell of more than one aim in running text.
+  static func sawSeveralAims(in query: String) -> Bool {
+    let words = query.lowercasedWords
+    let commands = Set(words.filter(SplitWords.commands.contains))
+    let joints = words.count { ["also", "additionally", "besides", "furthermore", "plus"].contains($0) }
+    return commands.count + joints > 2
+  }
+
+  static let schema = """
+    {"type":"object","required":["parts"],"properties":{"parts":{"type":"array","minItems":1,\
+    "maxItems":8,"items":{"type":"object","required":["task"],"properties":{"name":{"type":"string",\
+    "maxLength":40},"task":{"type":"string","maxLength":1000},"needs":{"type":"array","items":\
+    {"type":"string"}}}}},"merge":{"enum":["in_order","combine"]}}}
+    """
+
+  static let instruction = """
+    Do not reply to what I just said yet. Say which parts of it can be worked on at the same time by \
+    people who do not see each other's work, as one JSON object and nothing else, like this: \
+    {"parts":[{"name":"history","task":"all that has to be known to do this part","needs":[]}],\
+    "merge":"in_order"}. "needs" names parts whose result this one must read. "merge" is in_order \
+    when the results one after the other are the reply, else combine. If it is one thing, give one \
+    part.
+    """
+}
+
+/// A task that proposes the parts; what follows takes its place.
+func proposalPlan(_ basis: PlanBasis, id: PlanID, reason: String) -> Plan {
+  let proposal = PlanTask(
+    id: "parts",
+    role: .coordinator,
+    instruction: SplitProposal.instruction,
+    contract: .json(schema: SplitProposal.schema),
+    model: basis.namedModel(0),
+    maxTokens: 2 * SplitProposal.tokens,
+    deadlineShare: DeadlineShares.brief,
+    temperatureMilli: 0,
+    seed: basis.seed(0),
+    expansion: Expansion.splitParts.rawValue)
+  return Plan(
+    id: id, pattern: basis.request.pattern, tasks: [proposal], sink: proposal.id,
+    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: "split: \(reason)")
+}
+
+/// What follows a proposal: its parts if they make sense and still pay, else a direct answer.
+func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
+  let first = expand.plan.tasks.count
+  if let split = proposedSplit(expand.output, basis: basis) {
+    let estimate = SplitEstimate(split, basis: basis)
+    if estimate.isWorthwhile {
+      let tasks = splitTasks(split, models: estimate.models, basis: basis, first: first)
+      return SubPlan(tasks: tasks, output: "answer")
+    }
+  }
+  guard var answer = try? directTask(basis, id: "answer", number: first) else {
+    return .nothing(after: expand.task)
+  }
+  // The proposal has spent some of it.
+  answer.maxTokens = answer.maxTokens.map {
+    max(PlanLimits.leastTokens, $0 - basis.conversationTokens - 2 * SplitProposal.tokens)
+  }
+  return SubPlan(tasks: [answer], output: answer.id)
+}
+
+/// - Returns: nil when fewer than two usable parts are left.
+private func proposedSplit(_ output: String, basis: PlanBasis) -> Split? {
+  guard let json = ModelJSON(output), let list = json.document.value("parts", in: json.root) else {
+    return nil
+  }
+  var seen: Set<String> = []
+  var found: [(name: String, task: String, needs: [String])] = []
+  for (place, entry) in json.document.elements(of: list).prefix(32).enumerated()
+  where found.count < SplitProposal.mostParts {
+    guard let task = json.text("task", in: entry, atMost: SplitProposal.taskBytes),
+      seen.insert(task.lowercased()).inserted
+    else { continue }
+    let name = json.text("name", in: entry, atMost: 40) ?? "\(place)"
+    found.append(
+      (
+        name.lowercased(), task,
+        json.texts("needs", in: entry, atMost: SplitProposal.mostParts, bytes: 40)
+          .map { $0.lowercased() }
+      ))
+  }
+  guard found.count > 1 else { return nil }
+  let order = WorkOrder(
+    needs: found.map { part in
+      part.needs.compactMap { need in found.firstIndex { $0.name == need } }
+    }, mostSteps: SplitProposal.mostParts)
+  var parts: [Split.Part] = []
+  for (place, part) in found.enumerated() {
+    var made = Split.Part(part.task, needs: order.needs[place].sorted())
+    made.documents = basis.request.documents.map(\.name)
+    parts.append(made)
+  }
+  let isCombined = json.text("merge", in: json.root, atMost: 40) == "combine"
+  let whole = AnswerSize.tokens(of: basis.request.query)
+  return Split(
+    parts: parts,
+    merge: isCombined
+      ? .synthesise(task: "reply to all of what I said.", tokens: whole) : .concatenate,
+    kind: "parts")
+}

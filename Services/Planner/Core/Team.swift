@@ -1,0 +1,163 @@
+import ClusterModel
+import Text
+
+/// Who works on a query, with which brief, and who reads whose work.
+struct Team: Equatable {
+  var specialists: [Specialist]
+  /// What the reply is reviewed by.
+  var criteria: [String] = []
+
+  struct Specialist: Equatable {
+    var role: AgentRole
+    var brief: String
+    /// Indices of those whose work this one reads; smaller than its own.
+    var needs: [Int] = []
+  }
+
+  static let roles: [AgentRole] = [.research, .reasoning, .creative, .code]
+  static let mostSpecialists = 6
+  static let mostCriteria = 6
+  static let briefBytes = 600
+  static let criterionBytes = 200
+  /// One behind the other: each waits for a whole answer, and with a draft, two repairs and their
+  /// reviews the plan still fits the depth that plans may have.
+  static let mostSteps = 4
+
+  static let schema = """
+    {"type":"object","required":["specialists"],"properties":{"specialists":{"type":"array",\
+    "minItems":1,"maxItems":6,"items":{"type":"object","required":["name","role","brief"],\
+    "properties":{"name":{"type":"string","maxLength":40},"role":{"enum":["research","reasoning",\
+    "creative","code"]},"brief":{"type":"string","maxLength":600},"needs":{"type":"array",\
+    "maxItems":5,"items":{"type":"string"}}}}},"criteria":{"type":"array","maxItems":6,"items":\
+    {"type":"string","maxLength":200}}}}
+    """
+}
+
+// MARK: - As the coordinator wrote it
+
+extension Team {
+  /// What of the coordinator's analysis can be used: unknown roles, empty briefs, unknown needs and
+  /// needs that go in circles are dropped.
+  /// - Returns: nil when nobody is left.
+  init?(analysis: String) {
+    guard let json = ModelJSON(analysis), let list = json.document.value("specialists", in: json.root)
+    else { return nil }
+    var wanted: [(name: String, specialist: Specialist, needs: [String])] = []
+    for (place, entry) in json.document.elements(of: list).prefix(32).enumerated()
+    where wanted.count < Self.mostSpecialists {
+      guard let name = json.text("role", in: entry, atMost: 40),
+        let role = AgentRole(rawValue: name.lowercased()), Self.roles.contains(role),
+        let brief = json.text("brief", in: entry, atMost: Self.briefBytes)
+      else { continue }
+      wanted.append(
+        (
+          (json.text("name", in: entry, atMost: 40) ?? "\(place)").lowercased(),
+          Specialist(role: role, brief: brief),
+          json.texts("needs", in: entry, atMost: Self.mostSpecialists, bytes: 40)
+            .map { $0.lowercased() }
+        ))
+    }
+    guard !wanted.isEmpty else { return nil }
+    let order = WorkOrder(
+      needs: wanted.map { one in
+        one.needs.compactMap { need in wanted.firstIndex { $0.name == need } }
+      }, mostSteps: Self.mostSteps)
+    specialists = order.sorted.map { index in
+      var one = wanted[index].specialist
+      one.needs = order.needs[index].compactMap { order.sorted.firstIndex(of: $0) }.sorted()
+      return one
+    }
+    criteria = json.texts(
+      "criteria", in: json.root, atMost: Self.mostCriteria, bytes: Self.criterionBytes)
+  }
+}
+
+/// Puts what needs each other into an order, whatever is said of it.
+struct WorkOrder {
+  /// Every index once, behind all that it needs.
+  private(set) var sorted: [Int] = []
+  /// What is left of the needs when circles are cut.
+  private(set) var needs: [[Int]]
+
+  /// - Parameter mostSteps: how many may wait for each other; a need that would make it more is
+  ///   dropped.
+  init(needs wanted: [[Int]], mostSteps: Int) {
+    needs = wanted.map { _ in [] }
+    for (index, wishes) in wanted.enumerated() {
+      var seen: Set<Int> = []
+      for need in wishes
+      where need != index && wanted.indices.contains(need) && seen.insert(need).inserted {
+        needs[index].append(need)
+        if steps == nil || steps ?? 0 > mostSteps { needs[index].removeLast() }
+      }
+    }
+    var open = Array(wanted.indices)
+    while let place = open.firstIndex(where: { needs[$0].allSatisfy(sorted.contains) }) {
+      sorted.append(open.remove(at: place))
+    }
+  }
+
+  /// How many wait for each other at most; nil: some wait for themselves.
+  private var steps: Int? {
+    var depth = [Int](repeating: 1, count: needs.count)
+    // Without a circle, depths are final after as many passes as there are tasks.
+    for pass in 0...needs.count {
+      var isFinal = true
+      for index in needs.indices {
+        for need in needs[index] where depth[index] < depth[need] + 1 {
+          depth[index] = depth[need] + 1
+          isFinal = false
+        }
+      }
+      if isFinal { return depth.max() ?? 0 }
+      if pass == needs.count { return nil }
+    }
+    return nil
+  }
+}
+
+// MARK: - As the query suggests it
+
+extension Team {
+  /// For a coordinator that could not say it: chosen by the query's words, the same every time.
+  init(suggestedBy basis: PlanBasis) {
+    let features = basis.features
+    var first: [Specialist] = []
+    if !basis.request.documents.isEmpty || features.facts + features.extraction > 0 {
+      first.append(Specialist(role: .research, brief: Brief.facts))
+    }
+    if features.reasoning > 0 || features.dispute > 0 {
+      first.append(Specialist(role: .reasoning, brief: Brief.steps))
+    }
+    var then: [Specialist] = []
+    let needs = Array(first.indices)
+    if features.isAboutCode {
+      then.append(Specialist(role: .code, brief: Brief.code, needs: needs))
+    }
+    if features.creative > 0 {
+      then.append(Specialist(role: .creative, brief: Brief.wording, needs: needs))
+    }
+    specialists = first + then
+    if specialists.isEmpty {
+      specialists = [
+        Specialist(role: .research, brief: Brief.facts),
+        Specialist(role: .reasoning, brief: Brief.steps),
+      ]
+    }
+  }
+
+  private enum Brief {
+    static let facts = "collect the facts that matter for it, and say how sure each of them is"
+    static let steps = "work out step by step what follows, and check each step"
+    static let code = "write the program text that it asks for, with its edge cases"
+    static let wording = "find the idea, the tone and the wording for it"
+  }
+
+  /// Documents that nobody reads would have been sent in vain.
+  mutating func ensureReader(of documents: [DocumentFacts]) {
+    guard !documents.isEmpty, !specialists.contains(where: { $0.role == .research }) else { return }
+    if specialists.count == Self.mostSpecialists { specialists.removeLast() }
+    for index in specialists.indices { specialists[index].needs = specialists[index].needs.map { $0 + 1 } }
+    specialists.insert(Specialist(role: .research, brief: Brief.facts), at: 0)
+  }
+}

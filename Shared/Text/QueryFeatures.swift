@@ -1,0 +1,109 @@
+/// What a question is about, as far as its words tell. No model is asked: a wrong guess costs a
+/// temperature or an order of work, never the answer.
+public struct QueryFeatures: Hashable, Sendable {
+  public var shape: QueryShape
+  /// Different words and signs of program text.
+  public var code = 0
+  /// Words that ask for something made up or well put.
+  public var creative = 0
+  /// Words that ask for steps, proofs and sums.
+  public var reasoning = 0
+  /// Words that ask for facts.
+  public var facts = 0
+  /// Words that ask for what a text holds.
+  public var extraction = 0
+  /// Words that ask for both sides of a question.
+  public var dispute = 0
+  /// Words that ask to be certain.
+  public var certainty = 0
+
+  /// Of a text longer than this, its beginning tells.
+  public static let maximumBytes = 64 * 1024
+
+  public init(_ query: String) {
+    shape = QueryShape(query)
+    let text = String(decoding: query.utf8.prefix(Self.maximumBytes), as: UTF8.self).lowercased()
+    var seen: Set<Substring> = []
+    for word in text.split(whereSeparator: {
+      !($0.isLetter || $0.isNumber || $0 == "#" || $0 == "+" || $0 == "_")
+    }) where seen.insert(word).inserted {
+      if QueryWords.code.contains(word) { code += 1 }
+      if QueryWords.creative.contains(word) { creative += 1 }
+      if QueryWords.reasoning.contains(word) { reasoning += 1 }
+      if QueryWords.facts.contains(word) { facts += 1 }
+      if QueryWords.extraction.contains(word) { extraction += 1 }
+      if QueryWords.dispute.contains(word) { dispute += 1 }
+      if QueryWords.certainty.contains(word) { certainty += 1 }
+    }
+    for sign in QueryWords.codeSigns where text.contains(sign) { code += 1 }
+    if text.contains("```") { code += 2 }
+    for phrase in QueryWords.reasoningPhrases where text.contains(phrase) { reasoning += 2 }
+    for phrase in QueryWords.disputePhrases where text.contains(phrase) { dispute += 2 }
+    for phrase in QueryWords.certaintyPhrases where text.contains(phrase) { certainty += 2 }
+  }
+
+  /// "function" or "class" alone may be mathematics or a school: two such words make it code.
+  public var isAboutCode: Bool { code >= 2 }
+}
+
+/// Words by what they tell of a question.
+enum QueryWords {
+  static let code: Set<Substring> = [
+    "algorithm", "api", "async", "bash", "bug", "c++", "class", "code", "coding", "compile",
+    "compiler", "css", "debug", "def", "exception", "func", "function", "golang", "html",
+    "implement", "java", "javascript", "json", "kotlin", "loop", "method", "program", "programming",
+    "python", "refactor", "regex", "ruby", "rust", "script", "shell", "sql", "stacktrace", "swift",
+    "traceback", "typescript", "unittest", "variable", "yaml",
+  ]
+
+  /// Hardly ever found outside program text.
+  static let codeSigns = [
+    "#include", "();", "{\n", "};", "=>", "->", "==", "!=", "</", "import ", "select * ",
+  ]
+
+  static let creative: Set<Substring> = [
+    "ballad", "brainstorm", "caption", "catchy", "character", "creative", "dialogue", "fairy",
+    "fiction", "funny", "haiku", "humorous", "imagine", "invent", "joke", "limerick", "lyrics",
+    "metaphor", "motto", "novel", "playful", "plot", "poem", "poetic", "rhyme", "scene", "slogan",
+    "song", "sonnet", "story", "tagline", "tale", "toast", "verse", "whimsical",
+  ]
+
+  static let reasoning: Set<Substring> = [
+    "average", "calculate", "compute", "deduce", "derive", "equation", "how", "infer", "integral",
+    "logic", "logical", "maximum", "minimum", "optimal", "percent", "percentage", "probability",
+    "proof", "prove", "puzzle", "reason", "remainder", "riddle", "solve", "sum", "therefore",
+    "total", "why",
+  ]
+
+  static let reasoningPhrases = [
+    "step by step", "how many", "how much", "if and only if", "what follows", "work out",
+  ]
+
+  static let facts: Set<Substring> = [
+    "capital", "cite", "date", "define", "definition", "evidence", "fact", "facts", "history",
+    "population", "research", "source", "sources", "statistics", "study", "when", "where", "which",
+    "who", "whose",
+  ]
+
+  static let extraction: Set<Substring> = [
+    "classify", "extract", "identify", "label", "parse", "quote", "retrieve", "tag",
+  ]
+
+  static let dispute: Set<Substring> = [
+    "advantages", "against", "argue", "argument", "arguments", "controversial", "counterarguments",
+    "debate", "disadvantages", "dilemma", "drawbacks", "ethical", "opposing", "perspectives",
+    "should", "stance", "tradeoffs", "viewpoints",
+  ]
+
+  static let disputePhrases = [
+    "pros and cons", "for and against", "both sides", "trade-off", "devil's advocate",
+  ]
+
+  static let certainty: Set<Substring> = [
+    "accurate", "certain", "consensus", "correct", "reliable", "verify",
+  ]
+
+  static let certaintyPhrases = [
+    "double-check", "double check", "make sure", "second opinion", "several opinions",
+  ]
+}

@@ -1,0 +1,124 @@
+/// What a question looks like before anybody reads it: counts of what separates and enumerates.
+///
+/// One pass over the bytes and no allocation, since the gateway takes it of every request whose
+/// pattern could be answered directly.
+public struct QueryShape: Hashable, Sendable {
+  public private(set) var bytes = 0
+  public private(set) var words = 0
+  /// Ended by a mark or by the end of a line.
+  public private(set) var sentences = 0
+  /// Of them, those that end in a question mark.
+  public private(set) var questions = 0
+  /// Lines that begin with a bullet, a number or a letter of a list.
+  public private(set) var listItems = 0
+  /// `(1)`, `2)` or `(a)` within a line.
+  public private(set) var inlineMarkers = 0
+  /// Commas and semicolons before white space.
+  public private(set) var separators = 0
+
+  /// Behind this, a text is pasted rather than asked, and its shape says nothing of what is wanted.
+  public static let maximumBytes = 16 * 1024
+
+  /// - Parameter query: read up to `maximumBytes`; `bytes` is that of all of it.
+  public init(_ query: String) {
+    var previous: UInt8 = 0x0A
+    var beforePrevious: UInt8 = 0x0A
+    var isInWord = false
+    var wordsInSentence = 0
+    var marker = ListMarker()
+    for byte in query.utf8.prefix(Self.maximumBytes) {
+      marker.take(byte, listItems: &listItems, inlineMarkers: &inlineMarkers)
+      let isSpace = byte == 0x20 || byte == 0x0A || byte == 0x09 || byte == 0x0D
+      if isSpace {
+        switch previous {
+        case UInt8(ascii: ","), UInt8(ascii: ";"): separators += 1
+        case UInt8(ascii: "?"):
+          endSentence(&wordsInSentence)
+          questions += 1
+        case UInt8(ascii: "."), UInt8(ascii: "!"):
+          // "1. " numbers a thing and "A. " names one: neither ends a sentence.
+          if wordsInSentence > 1 || !Self.isDigit(beforePrevious) { endSentence(&wordsInSentence) }
+        default: if byte == 0x0A { endSentence(&wordsInSentence) }
+        }
+        isInWord = false
+      } else if !isInWord, Self.isWord(byte) {
+        isInWord = true
+        words += 1
+        wordsInSentence += 1
+      }
+      beforePrevious = previous
+      previous = byte
+    }
+    if previous == UInt8(ascii: "?") { questions += 1 }
+    endSentence(&wordsInSentence)
+    bytes = query.utf8.count
+  }
+
+  private mutating func endSentence(_ words: inout Int) {
+    if words > 0 { sentences += 1 }
+    words = 0
+  }
+
+  private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+  private static func isWord(_ byte: UInt8) -> Bool {
+    isDigit(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte >= 0x80
+  }
+}
+
+/// Finds the marks of lists, byte by byte.
+private struct ListMarker {
+  private enum State {
+    /// Only white space so far on this line; or, within one, right behind white space.
+    case start(ofLine: Bool)
+    case bullet
+    /// Digits or one letter, perhaps behind a parenthesis.
+    case label(ofLine: Bool, count: Int, isNumber: Bool, isOpen: Bool)
+    case closed(ofLine: Bool)
+    case elsewhere
+  }
+  private var state = State.start(ofLine: true)
+
+  mutating func take(_ byte: UInt8, listItems: inout Int, inlineMarkers: inout Int) {
+    if byte == 0x0A {
+      state = .start(ofLine: true)
+      return
+    }
+    let isSpace = byte == 0x20 || byte == 0x09
+    switch state {
+    case .start(let ofLine):
+      state = Self.opened(by: byte, ofLine: ofLine)
+    case .bullet:
+      if isSpace { listItems += 1 }
+      state = isSpace ? .start(ofLine: false) : .elsewhere
+    case .label(let ofLine, let count, let isNumber, let isOpen):
+      let isDigit = (0x30...0x39).contains(byte)
+      if isDigit, isNumber, count < 3 {
+        state = .label(ofLine: ofLine, count: count + 1, isNumber: true, isOpen: isOpen)
+      } else if byte == UInt8(ascii: ")") || (ofLine && !isOpen && byte == UInt8(ascii: ".")) {
+        state = .closed(ofLine: ofLine)
+      } else {
+        state = isSpace ? .start(ofLine: false) : .elsewhere
+      }
+    case .closed(let ofLine):
+      if isSpace {
+        if ofLine { listItems += 1 } else { inlineMarkers += 1 }
+      }
+      state = isSpace ? .start(ofLine: false) : .elsewhere
+    case .elsewhere:
+      if isSpace { state = .start(ofLine: false) }
+    }
+  }
+
+  private static func opened(by byte: UInt8, ofLine: Bool) -> State {
+    switch byte {
+    case 0x20, 0x09: .start(ofLine: ofLine)
+    case UInt8(ascii: "-"), UInt8(ascii: "*"), UInt8(ascii: "+"): ofLine ? .bullet : .elsewhere
+    case UInt8(ascii: "("): .label(ofLine: ofLine, count: 0, isNumber: true, isOpen: true)
+    case 0x30...0x39: .label(ofLine: ofLine, count: 1, isNumber: true, isOpen: false)
+    case 0x41...0x5A, 0x61...0x7A:
+      .label(ofLine: ofLine, count: 1, isNumber: false, isOpen: false)
+    default: .elsewhere
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/// Cuts a text into what its marks and lines separate.
+public enum Sentences {
+  /// The sentences in their order, without the white space around them. A line's end ends one, too.
+  public static func split(_ text: some StringProtocol) -> [String] {
+    var sentences: [String] = []
+    for line in text.split(whereSeparator: \.isNewline) { append(line, to: &sentences) }
+    return sentences
+  }
+
+  private static func append(_ line: some StringProtocol, to sentences: inout [String]) {
+    var start = line.startIndex
+    var index = line.startIndex
+    while index < line.endIndex {
+      let next = line.index(after: index)
+      let isMark = line[index] == "." || line[index] == "?" || line[index] == "!"
+      if isMark, next == line.endIndex || line[next].isWhitespace,
+        line[index] != "." || endsSentence(line[start..<index])
+      {
+        add(line[start..<next], to: &sentences)
+        start = next
+      }
+      index = next
+    }
+    add(line[start...], to: &sentences)
+  }
+
+  private static func add(_ piece: some StringProtocol, to sentences: inout [String]) {
+    let trimmed = piece.trimmingSpace
+    if trimmed.contains(where: { $0.isLetter || $0.isNumber }) { sentences.append(trimmed) }
+  }
+
+  /// Whether a full stop behind this ends a sentence: not behind "e.g", an initial or a number that
+  /// opens a line.
+  private static func endsSentence(_ text: some StringProtocol) -> Bool {
+    let last = text.split(whereSeparator: \.isWhitespace).last.map { $0.lowercased() } ?? ""
+    if last.count == 1, last.first?.isLetter == true { return false }
+    if last.allSatisfy(\.isNumber), text.trimmingSpace.count == last.count { return false }
+    return !abbreviations.contains(last)
+  }
+
+  private static let abbreviations: Set<String> = [
+    "e.g", "i.e", "vs", "dr", "mr", "mrs", "ms", "prof", "st", "no", "fig", "approx", "cf", "(e.g",
+    "(i.e",
+  ]
+}
+
+extension StringProtocol {
+  /// Without the white space at both ends.
+  public var trimmingSpace: String {
+    guard let first = firstIndex(where: { !$0.isWhitespace }),
+      let last = lastIndex(where: { !$0.isWhitespace })
+    else { return "" }
+    return String(self[first...last])
+  }
+
+  /// Its words in lower case: letters, digits and what names of languages hold (`c++`, `c#`).
+  public var lowercasedWords: [String] {
+    lowercased().split { !($0.isLetter || $0.isNumber || $0 == "+" || $0 == "#" || $0 == "_") }
+      .map(String.init)
+  }
+}
