@@ -28,7 +28,13 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   {
     return .direct(reason)
   }
-  if let split = SplitFinder(basis).split {
+  let found = SplitFinder(basis).split
+  // Documents are counted; of everything else the words have to tell.
+  let signals = SplitSignals(request.query, found: found)
+  guard request.documents.count > 1 || signals.score > 0 else {
+    return .direct("it reads as one piece of work")
+  }
+  if let split = found {
     let estimate = SplitEstimate(split, basis: basis)
     guard estimate.isWorthwhile else {
       return .direct(
@@ -41,7 +47,7 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     }
     return .split(split, estimate)
   }
-  return proposalDecision(basis)
+  return proposalDecision(basis, signals)
 }
 
 /// Every part reads its instruction and what it needs; a synthesis reads them all.

@@ -14,22 +14,21 @@ struct SplitFinder {
       split = DocumentSplit.find(basis)
       return
     }
+    var found = Self.find(request.query)
+    for index in found?.parts.indices ?? 0..<0 {
+      found?.parts[index].documents = request.documents.map(\.name)
+    }
+    split = found
+  }
+
+  static func find(_ query: String) -> Split? {
     // A text that long was pasted: its lists and questions are not the client's.
-    guard request.query.utf8.count <= QueryShape.maximumBytes, !Self.isSequential(request.query)
-    else {
-      split = nil
-      return
-    }
-    let documents = request.documents.map(\.name)
+    guard query.utf8.count <= QueryShape.maximumBytes, !isSequential(query) else { return nil }
     let found =
-      ListSplit.find(request.query) ?? QuestionSplit.find(request.query)
-      ?? CommandSplit.find(request.query) ?? SeriesSplit.find(request.query)
-    split = found.flatMap { found in
-      guard (2...Split.mostParts).contains(found.parts.count) else { return nil }
-      var found = found
-      for index in found.parts.indices { found.parts[index].documents = documents }
-      return found
-    }
+      ListSplit.find(query) ?? QuestionSplit.find(query) ?? CommandSplit.find(query)
+      ?? SeriesSplit.find(query)
+    guard let found, (2...Split.mostParts).contains(found.parts.count) else { return nil }
+    return found
   }
 
   /// Parts of an argument or of a recipe: each follows from the one before.

@@ -3,20 +3,17 @@ import Text
 
 /// Asking a model what the parts are, where the query looks like several things but does not say
 /// which: worth a call only if what it may save pays for that call, too.
-func proposalDecision(_ basis: PlanBasis) -> SplitDecision {
-  let shape = basis.features.shape
-  let tokens = AnswerSize.tokens(of: basis.request.query)
-  // Long texts with several sentences and a long answer; of everything else the marks would tell.
-  guard shape.words >= SplitProposal.leastWords, shape.sentences > 3,
-    shape.bytes <= QueryShape.maximumBytes, tokens >= SplitProposal.leastTokens,
-    SplitProposal.sawSeveralAims(in: basis.request.query)
-  else { return .direct("it names no parts that could be worked on at once") }
-  let parts = SplitProposal.usualParts
+func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecision {
+  guard basis.features.shape.bytes <= QueryShape.maximumBytes else {
+    return .direct("it is too long to look for parts in it")
+  }
+  let parts = signals.likelyParts
+  let each = SplitProposal.tokensOfPart(basis.request.query, signals, parts: parts)
+  let tokens = each * parts
   let guess = Split(
     parts: Array(
       repeating: Split.Part(
-        heading: nil, instruction: "", tokens: tokens / parts,
-        promptTokens: basis.conversationTokens),
+        heading: nil, instruction: "", tokens: each, promptTokens: basis.conversationTokens),
       count: parts),
     merge: .concatenate, kind: "parts")
   let estimate = SplitEstimate(guess, basis: basis, proposal: SplitProposal.tokens)
@@ -33,21 +30,20 @@ func proposalDecision(_ basis: PlanBasis) -> SplitDecision {
 }
 
 enum SplitProposal {
-  static let leastWords = 60
-  static let leastTokens = 300
-  static let usualParts = 3
   /// Of the proposal itself.
   static let tokens = 160
   static let mostParts = 8
   static let taskBytes = 1_000
 
-  /// Words that tell of more than one aim in running text.
-  static func sawSeveralAims(in query: String) -> Bool {
-    let words = query.lowercasedWords
-    let commands = Set(words.filter(SplitWords.commands.contains))
-    let joints = words.count { ["also", "additionally", "besides", "furthermore", "plus"].contains($0) }
-    return commands.count + joints > 2
+  /// A part of its own is worth a paragraph or two, unless the query gives a length: of each part
+  /// where it speaks of each, else of all.
+  static func tokensOfPart(_ query: String, _ signals: SplitSignals, parts: Int) -> Int {
+    let said = AnswerSize.tokens(of: query)
+    if signals.isSized, signals.isDistributive { return min(max(said, 60), 900) }
+    return min(max(said / parts, usualPartTokens), 600)
   }
+
+  private static let usualPartTokens = 160
 
   static let schema = """
     {"type":"object","required":["parts"],"properties":{"parts":{"type":"array","minItems":1,\
