@@ -83,7 +83,8 @@ extension Plan {
 
   private static func work(of task: PlanTask) -> String {
     if task.merge.isMechanical { return task.merge.rawValue }
-    return task.merge == .none ? task.role.rawValue : "\(task.role.rawValue), \(task.merge.rawValue)"
+    return task.merge == .none
+      ? task.role.rawValue : "\(task.role.rawValue), \(task.merge.rawValue)"
   }
 
   private static func summary(of task: PlanTask) -> String {
@@ -103,7 +104,8 @@ extension Plan {
 
   /// On one line, cut.
   private static func line(_ text: String, atMost bytes: Int) -> String {
-    let flat = text.split(whereSeparator: { $0.isWhitespace || $0.isControl }).joined(separator: " ")
+    let flat = text.split(whereSeparator: { $0.isWhitespace || $0.isControl }).joined(
+      separator: " ")
     return flat.utf8.count > bytes ? flat.cut(toBytes: bytes) + "…" : flat
   }
 
@@ -112,8 +114,10 @@ extension Plan {
     var result = ""
     for scalar in line(text, atMost: 128).unicodeScalars {
       let isPlain =
-        scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || " -_.,:/".unicodeScalars
-          .contains(scalar) || scalar.value >= 0x80
+        scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+        || " -_.,:/".unicodeScalars
+          .contains(scalar)
+        || scalar.value >= 0x80
       result += isPlain ? String(scalar) : "#\(scalar.value);"
     }
     return result

@@ -133,6 +133,12 @@ public struct MetricCatalogue: Sendable {
       "tutti_planner_plan_seconds", .histogram, "Time it took to make a plan.",
       buckets: hopSeconds),
     MetricDescription(
+      "tutti_planner_expansions_total", .counter,
+      "Outputs of tasks that led to more tasks or to none, by kind of expansion."),
+    MetricDescription(
+      "tutti_planner_expand_seconds", .histogram, "Time it took to expand a plan.",
+      buckets: hopSeconds),
+    MetricDescription(
       "tutti_dispatcher_plans_total", .counter, "Plans run, by pattern and outcome."),
     MetricDescription(
       "tutti_dispatcher_tasks_total", .counter, "Tasks that ended, by role and status."),

@@ -22,11 +22,15 @@ enum AnswerSize {
   /// "200 words", "three sentences", "2 paragraphs", "five ideas".
   private static func counted(in words: [String]) -> Int? {
     for (number, unit) in zip(words, words.dropFirst()) {
-      guard let count = Int(number) ?? numerals[number], (1...5_000).contains(count) else { continue }
+      guard let count = Int(number) ?? numerals[number], (1...5_000).contains(count) else {
+        continue
+      }
       if let each = units[unit] { return max(3, min(4_096, count * each)) }
     }
     for (place, word) in words.enumerated() where word == "word" || word == "line" {
-      if place > 0, ["one", "single", "a"].contains(words[place - 1]) { return word == "word" ? 3 : 16 }
+      if place > 0, ["one", "single", "a"].contains(words[place - 1]) {
+        return word == "word" ? 3 : 16
+      }
     }
     return nil
   }
@@ -77,7 +81,8 @@ enum AnswerSize {
   /// A question that no word measures: one that asks for a name, a date or a number is short.
   private static func question(_ words: [String]) -> Int {
     let first = words.first ?? ""
-    if ["who", "when", "where", "which", "whose", "is", "are", "does", "did", "was"].contains(first) {
+    if ["who", "when", "where", "which", "whose", "is", "are", "does", "did", "was"].contains(first)
+    {
       return 30
     }
     if first == "what" { return words.contains(where: facts.contains) ? 20 : 90 }
@@ -85,7 +90,8 @@ enum AnswerSize {
   }
 
   private static let facts: Set<String> = [
-    "capital", "currency", "date", "name", "number", "population", "symbol", "time", "year", "color",
+    "capital", "currency", "date", "name", "number", "population", "symbol", "time", "year",
+    "color",
     "colour", "height", "length", "size", "+", "times", "plus", "minus",
   ]
   private static let long: Set<String> = [

@@ -58,7 +58,9 @@ enum AutoChoice {
   private static let complexWords = 40
 
   /// Beside one answer, two more can be written at the same time.
-  private static func hasRoom(_ basis: PlanBasis) -> Bool { HostPool(basis.request).places.count > 2 }
+  private static func hasRoom(_ basis: PlanBasis) -> Bool {
+    HostPool(basis.request).places.count > 2
+  }
 
   /// Different kinds of work that the query asks for.
   private static func skills(_ features: QueryFeatures, _ request: PlanRequest) -> Int {

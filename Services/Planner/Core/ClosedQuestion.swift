@@ -70,7 +70,9 @@ struct ClosedQuestion {
     var found = 0
     for line in query.split(whereSeparator: \.isNewline) {
       let option = line.trimmingSpace.drop { $0 == "(" }
-      guard found < 26, let first = option.first, let mark = option.dropFirst().first else { continue }
+      guard found < 26, let first = option.first, let mark = option.dropFirst().first else {
+        continue
+      }
       let wanted = String(Character(Unicode.Scalar(UInt8(ascii: "A") + UInt8(found))))
       if first.uppercased() == wanted, mark == ")" || mark == "." || mark == ":" { found += 1 }
     }

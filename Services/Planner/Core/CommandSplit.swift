@@ -38,7 +38,8 @@ enum CommandSplit {
       SplitWords.commands.contains(bare[first])
     else { return [] }
     var starts = [0]
-    for place in words.indices where place > first + 2 && SplitWords.commands.contains(bare[place]) {
+    for place in words.indices where place > first + 2 && SplitWords.commands.contains(bare[place])
+    {
       if joins(words[place - 1], bare[place - 1]) { starts.append(place) }
     }
     let clauses = starts.enumerated().map { number, start in

@@ -127,7 +127,8 @@ private func readings(of answers: [TaskID], by reader: TaskID, seed: UInt64) -> 
   var order = SplitMix64(seed: seed)
   let others = answers.filter { $0 != reader }.shuffled(using: &order)
   let letters = others.enumerated().map { place, answer in
-    Edge(from: answer, name: "Answer \(Character(Unicode.Scalar(UInt8(ascii: "A") + UInt8(place))))")
+    Edge(
+      from: answer, name: "Answer \(Character(Unicode.Scalar(UInt8(ascii: "A") + UInt8(place))))")
   }
   return [Edge(from: reader, name: "Your last answer")] + letters
 }

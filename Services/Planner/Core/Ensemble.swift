@@ -58,12 +58,11 @@ func synthesis(
 /// What the coordinator is told. Short, and about "drafts": a small model repeats what it is told.
 private enum SynthesisInstruction {
   static let merge = """
-    Below are drafts of a reply to what I just said, written independently. Where a draft has a \
-    weight, it says how far the others say the same: a heavy draft is more likely right, but a \
-    light one may know what the others missed. Write the one best reply from them: keep what is \
-    right and drop what is wrong or said twice. Where they disagree on something that matters, \
-    decide by the better reason and name the other view in a sentence. Reply to me directly, and \
-    do not mention the drafts or their weights.
+    Below are drafts of a reply to what I just said, written independently. Where it is said how far \
+    they agree, what most of them say has more weight; but one that stands alone may know what the \
+    others missed. Write the one best reply from them: keep what is right and drop what is wrong or \
+    said twice. Where they disagree on something that matters, decide by the better reason and name \
+    the other view in a sentence. Reply to me directly, and do not mention the drafts.
     """
   static let revise = """
     Below is a draft of a reply to what I just said. Write the final reply: keep what is right, \

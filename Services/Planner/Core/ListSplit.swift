@@ -35,7 +35,8 @@ enum ListSplit {
     if item.contains("?") { return true }
     let words = PartReferences.commandWords(item.lowercasedWords)
     guard let first = words.first else { return false }
-    return words.count > 1 && (SplitWords.commands.contains(first) || ["how", "why"].contains(first))
+    return words.count > 1
+      && (SplitWords.commands.contains(first) || ["how", "why"].contains(first))
   }
 
   /// Requirements, data, options: they belong together.

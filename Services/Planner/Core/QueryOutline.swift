@@ -116,7 +116,8 @@ struct ListItem {
     for word in labels where lower.hasPrefix(word) {
       let behind = line.dropFirst(word.count).drop { $0 == " " }
       let label = behind.prefix { $0.isNumber || $0.isLetter }
-      guard !label.isEmpty, label.count <= 2, behind.dropFirst(label.count).first.map(":.)-".contains) == true
+      guard !label.isEmpty, label.count <= 2,
+        behind.dropFirst(label.count).first.map(":.)-".contains) == true
       else { continue }
       return behind.dropFirst(label.count + 1)
     }

@@ -117,7 +117,9 @@ struct Series {
     items = Self.items(of: body)
     guard items.count > 1, items.allSatisfy({ $0.lowercasedWords.count <= 12 }) else { return nil }
     isSections =
-      head.contains { ["sections", "chapters", "covering", "covers", "cover", "parts", "headings"].contains($0) }
+      head.contains {
+        ["sections", "chapters", "covering", "covers", "cover", "parts", "headings"].contains($0)
+      }
       && head.contains { SplitWords.sectioned.contains($0) || $0 == "essay" }
   }
 

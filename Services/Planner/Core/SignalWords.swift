@@ -7,7 +7,7 @@ enum SignalWords {
   static let openers: Set<String> = ["als", "as", "def", "for", "func", "to"]
   static let distributive: Set<String> = [
     "apiece", "chacun", "chacune", "chaque", "cada", "each", "every", "individually", "jede",
-    "jedem", "jeden", "jeder", "jedes", "jeweils", "per", "respectively", "separate", "separately",
+    "jedem", "jeden", "jeder", "jedes", "jeweils", "respectively", "separate", "separately",
   ]
   static let distributivePhrases = [
     "one by one", "the same for", "on its own", "for all of them", "stand alone",
@@ -36,7 +36,8 @@ enum SignalWords {
     "arabic", "c#", "c++", "chinese", "croatian", "czech", "danish", "dutch", "dänische", "english",
     "englische", "finnish", "french", "französische", "german", "go", "greek", "hindi", "hungarian",
     "italian", "italienische", "japanese", "java", "javascript", "korean", "kotlin", "mandarin",
-    "niederländische", "norwegian", "polish", "polnische", "portuguese", "python", "romanian", "ruby",
+    "niederländische", "norwegian", "polish", "polnische", "portuguese", "python", "romanian",
+    "ruby",
     "russian", "rust", "spanish", "spanische", "swedish", "swift", "turkish", "ukrainian",
     "vietnamese", "anglais", "allemand", "espagnol", "italien", "inglés", "francés", "alemán",
     "de-de", "fr-fr",
@@ -47,17 +48,19 @@ enum SignalWords {
     "essay", "fachartikel", "faq", "forecast", "function", "guide", "history", "instruction",
     "invitation", "invoice", "konzept", "lesson", "letter", "mail", "manual", "memo", "minute",
     "mitteilung", "model", "module", "newsletter", "note", "notice", "obituary", "outline", "plan",
-    "playbook", "policy", "poem", "post", "presentation", "profile", "programme", "proposal", "quiz",
+    "playbook", "policy", "poem", "post", "presentation", "profile", "programme", "proposal",
+    "quiz",
     "recipe", "release", "reply", "report", "schema", "schreiben", "script", "schulungskonzept",
     "slide", "speech", "statement", "survey", "tagline", "template", "test", "training", "tutorial",
     "workflow", "workshop",
   ]
   static let sequence: Set<String> = [
     "backwards", "beweise", "beweisen", "debug", "derivation", "derive", "deduce", "démontre",
-    "demuestra", "induktion", "induction", "proof", "prove", "puzzle", "recipe", "solve", "then",
+    "demuestra", "induktion", "induction", "proof", "prove", "puzzle", "recipe", "solve",
   ]
   static let sequencePhrases = [
-    "step by step", "step-by-step", "each step", "every step", "one step after", "schritt für schritt",
+    "step by step", "step-by-step", "each step", "every step", "one step after",
+    "schritt für schritt",
     "étape par étape", "paso a paso", "walk me through", "work out", "that result", "the result",
     "in this order", "from what", "exactly this",
   ]

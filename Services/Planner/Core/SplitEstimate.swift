@@ -53,7 +53,8 @@ struct SplitEstimate: Equatable {
   /// For the trace: "3 parts over 4 hosts, about 4.1 s instead of 9.8 s".
   func description(of split: Split) -> String {
     let over = hosts == 1 ? "1 host" : "\(hosts) hosts"
-    return "\(split.parts.count) \(split.kind) over \(over), about \(Self.seconds(splitMilliseconds)) "
+    return
+      "\(split.parts.count) \(split.kind) over \(over), about \(Self.seconds(splitMilliseconds)) "
       + "instead of \(Self.seconds(directMilliseconds))"
   }
 

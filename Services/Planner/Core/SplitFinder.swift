@@ -69,8 +69,11 @@ enum DocumentSplit {
     guard groups.count > 1 else { return nil }
     let isEach = words.contains { SplitWords.distributive.contains($0) || $0 == "per" }
     let wantsOne = words.contains { SplitWords.overall.contains($0) || joint.contains($0) }
-    let task = isEach ? eachTask(request.query) : "Collect from it what matters for this: "
-      + request.query
+    let task =
+      isEach
+      ? eachTask(request.query)
+      : "Collect from it what matters for this: "
+        + request.query
     var parts = groups.map { group in
       let names = group.map(\.name).joined(separator: ", ").cut(toBytes: 400)
       var part = Split.Part(
@@ -112,7 +115,8 @@ enum DocumentSplit {
   private static func eachTask(_ query: String) -> String {
     let sentences = Sentences.split(query)
     guard sentences.count > 1, let last = sentences.last,
-      last.lowercasedWords.contains(where: { SplitWords.overall.contains($0) || joint.contains($0) })
+      last.lowercasedWords.contains(where: { SplitWords.overall.contains($0) || joint.contains($0) }
+      )
     else { return query }
     return sentences.dropLast().joined(separator: " ")
   }

@@ -46,7 +46,8 @@ struct SplitSignals: Equatable {
     self.words = words.count
     series = Self.longestSeries(query)
     items = max(
-      shape.listItems, shape.inlineMarkers, Self.blocks(query), shape.questions, Self.bullets(query),
+      shape.listItems, shape.inlineMarkers, Self.blocks(query), shape.questions,
+      Self.bullets(query),
       series)
     // "at each step" speaks of a sequence.
     isDistributive =
@@ -89,19 +90,19 @@ struct SplitSignals: Equatable {
   /// few enough to be read, and none of them for a single prompt.
   var score: Int {
     var points = -18
-    if isDistributive { points += 14 + (items > 2 ? 11 : 0) }
+    if isDistributive { points += 17 + (items > 2 ? 6 : 0) }
     if isSized { points += 8 }
-    if namesSections { points += 7 }
+    if namesSections { points += 11 }
     points += 7 * min(languages, 3)
-    points += 7 * min(works, 4) + (works > 2 ? 8 : 0)
-    points += 2 * min(freeQuestions, 4) - 6 * min(boundParts, 3)
-    if foundParts > 1 { points += foundParts > 2 ? 18 : 8 }
-    if isSequence { points -= 12 }
-    if isExtraction { points -= 16 }
-    if endsInOneQuestion { points -= 5 }
-    if explainsCode { points -= 7 }
-    if isPlainList { points -= 6 }
-    if words < 12 { points -= 13 }
+    points += 6 * min(works, 4) + (works > 2 ? 11 : 0)
+    points += 3 * min(freeQuestions, 4) - 6 * min(boundParts, 3)
+    if foundParts > 1 { points += foundParts > 2 ? 16 : 7 }
+    if isSequence { points -= 24 }
+    if isExtraction { points -= 20 }
+    if endsInOneQuestion { points -= 6 }
+    if explainsCode { points -= 8 }
+    if isPlainList { points -= 7 }
+    if words < 12 { points -= 17 }
     return points
   }
 

@@ -2,7 +2,8 @@
 enum SplitWords {
   /// What asks for a text, at the beginning of a sentence or of one of its clauses.
   static let commands: Set<String> = [
-    "analyse", "analyze", "answer", "assess", "brainstorm", "build", "calculate", "cite", "classify",
+    "analyse", "analyze", "answer", "assess", "brainstorm", "build", "calculate", "cite",
+    "classify",
     "compare", "compile", "compose", "compute", "contrast", "convert", "create", "critique",
     "debug", "define", "derive", "describe", "design", "develop", "diagnose", "discuss", "draft",
     "draw", "estimate", "evaluate", "examine", "explain", "explore", "extract", "find", "fix",

@@ -40,7 +40,8 @@ extension Team {
   /// needs that go in circles are dropped.
   /// - Returns: nil when nobody is left.
   init?(analysis: String) {
-    guard let json = ModelJSON(analysis), let list = json.document.value("specialists", in: json.root)
+    guard let json = ModelJSON(analysis),
+      let list = json.document.value("specialists", in: json.root)
     else { return nil }
     var wanted: [(name: String, specialist: Specialist, needs: [String])] = []
     for (place, entry) in json.document.elements(of: list).prefix(32).enumerated()
@@ -157,7 +158,9 @@ extension Team {
   mutating func ensureReader(of documents: [DocumentFacts]) {
     guard !documents.isEmpty, !specialists.contains(where: { $0.role == .research }) else { return }
     if specialists.count == Self.mostSpecialists { specialists.removeLast() }
-    for index in specialists.indices { specialists[index].needs = specialists[index].needs.map { $0 + 1 } }
+    for index in specialists.indices {
+      specialists[index].needs = specialists[index].needs.map { $0 + 1 }
+    }
     specialists.insert(Specialist(role: .research, brief: Brief.facts), at: 0)
   }
 }

@@ -7,30 +7,57 @@ import ServiceKit
 import Telemetry
 import Wire
 
-/// Answers requests for plans. The plan itself is a pure function's.
+/// Answers requests for plans, and for what follows from a task's output. Both are pure functions'.
 struct PlannerShell: Sendable {
   let context: ServiceContext
 
   func answer(_ request: BusRequest) throws(Failure) -> Body {
-    guard case .planRequest(let wanted) = request.body else {
-      throw Failure(.unhandled, "the planner makes plans, nothing else")
+    switch request.body {
+    case .planRequest(let wanted): .plan(try plan(wanted, in: request.trace))
+    case .expandRequest(let wanted): .subPlan(expand(wanted, in: request.trace))
+    default: throw Failure(.unhandled, "the planner makes plans and expands them, nothing else")
     }
-    let span = context.recorder.span("planner.plan", in: request.trace)
+  }
+
+  private func plan(_ wanted: PlanRequest, in trace: TraceContext?) throws(Failure) -> Plan {
+    let span = context.recorder.span("planner.plan", in: trace)
     span.set("pattern", wanted.pattern)
     let started = ContinuousClock.now
     do {
       let plan = try makePlan(wanted, id: PlanID("plan-\(span.context.trace)"))
       span.set("tasks", "\(plan.tasks.count)")
+      if !plan.reason.isEmpty { span.set("reason", plan.reason) }
       span.end()
       Counter(label: "tutti_planner_plans_total", dimensions: [("pattern", plan.pattern)])
         .increment()
-      Timer(label: "tutti_planner_plan_seconds")
-        .recordNanoseconds(Int64(started.duration(to: .now).inSeconds * 1e9))
-      return .plan(plan)
+      record("tutti_planner_plan_seconds", since: started)
+      return plan
     } catch {
       span.set("error", error.code.rawValue)
       span.end(failed: true)
       throw error.failure
     }
+  }
+
+  /// Never fails: whatever a model wrote, something follows, if only nothing.
+  private func expand(_ wanted: ExpandRequest, in trace: TraceContext?) -> SubPlan {
+    let span = context.recorder.span("planner.expand", in: trace)
+    let named = wanted.plan.tasks.first { $0.id == wanted.task }?.expansion
+    // A name from elsewhere would make a series of its own.
+    let expansion = named.flatMap(Expansion.init(rawValue:))?.rawValue ?? "unknown"
+    span.set("expansion", expansion)
+    span.set("task", wanted.task.name)
+    let started = ContinuousClock.now
+    let sub = expandPlan(wanted)
+    span.set("tasks", "\(sub.tasks.count)")
+    span.end()
+    Counter(label: "tutti_planner_expansions_total", dimensions: [("expansion", expansion)])
+      .increment()
+    record("tutti_planner_expand_seconds", since: started)
+    return sub
+  }
+
+  private func record(_ label: String, since started: ContinuousClock.Instant) {
+    Timer(label: label).recordNanoseconds(Int64(started.duration(to: .now).inSeconds * 1e9))
   }
 }

@@ -1,0 +1,131 @@
+import ClusterModel
+import PlannerCore
+import Testing
+
+@Suite("Debate")
+struct DebateTests {
+  static let different = [
+    "Apples keep the doctor away because of their fibre.",
+    "Nothing beats a long walk by the river every morning.",
+    "Sleep decides; seven hours at least, in a dark and quiet room.",
+  ]
+
+  static func texts(_ ids: [TaskID], _ texts: [String]) -> [TaskID: String] {
+    Dictionary(uniqueKeysWithValues: zip(ids, texts))
+  }
+
+  /// The answers that a comparison reads.
+  static func answers(_ comparison: PlanTask) -> [TaskID] {
+    comparison.inputs.filter { $0.name.hasPrefix("Answer") }.map(\.from)
+  }
+
+  @Test("it begins with positions that do not see each other, and a comparison that costs nothing")
+  func opening() throws {
+    let plan = try Requests.plan(Requests.request("tutti/debate"))
+    #expect(plan.tasks.count == 4)
+    #expect(plan.tasks.dropLast().allSatisfy { $0.inputs.isEmpty && $0.onFailure == .skip })
+    let comparison = try #require(plan.tasks.last)
+    #expect(comparison.merge == .agree && comparison.expansion == "debate-round")
+    #expect(plan.sink == comparison.id)
+  }
+
+  @Test("who disagree read each other, under letters and in an order of their own, and improve")
+  func round() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", members: 6, seed: 3))
+    let positions = Self.answers(try #require(debate.expanding))
+    let words = ["oak", "granite", "velvet", "thunder", "copper", "lantern"]
+    let sub = try debate.end(
+      "agreement-0", with: "{}",
+      reading: Self.texts(positions, words.map { "I say \($0), for \($0) reasons of \($0)." }))
+    let next = sub.tasks.filter { $0.merge == .synthesise }
+    #expect(next.count == 6)
+    var orders: Set<[Int]> = []
+    for (place, task) in next.enumerated() {
+      #expect(task.inputs[0] == Edge(from: positions[place], name: "Your last answer"))
+      let others = task.inputs.dropFirst()
+      #expect(others.map(\.name) == ["A", "B", "C", "D", "E"].map { "Answer \($0)" })
+      #expect(Set(others.map(\.from)) == Set(positions).subtracting([positions[place]]))
+      #expect(task.instruction.contains("strong") && task.instruction.contains("weak"))
+      orders.insert(
+        others.compactMap { positions.firstIndex(of: $0.from) }.map { ($0 - place + 6) % 6 })
+    }
+    #expect(orders.count > 2, "the order differs between readers")
+    let comparison = try #require(debate.expanding)
+    #expect(comparison.inputs.count == 12, "it also sees what they said before")
+  }
+
+  @Test("positions that agree are written up at once")
+  func converged() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
+    let positions = Self.answers(try #require(debate.expanding))
+    let same = "The answer is 42, because six times seven is forty-two."
+    try debate.end(
+      "agreement-0", with: "{}", reading: Self.texts(positions, [same, same, same]))
+    #expect(debate.expanding == nil)
+    let answer = try debate.task(debate.plan.sink)
+    #expect(answer.merge == .synthesise && answer.inputs.map(\.from) == positions)
+  }
+
+  @Test("answers that change no more end it, whatever is said about others above them")
+  func unchanged() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
+    let positions = Self.answers(try #require(debate.expanding))
+    try debate.end("agreement-0", with: "", reading: Self.texts(positions, Self.different))
+    let first = try #require(debate.expanding)
+    let round = Self.answers(first)
+    let remarks = ["A is vague. B is long.", "I like A. B is wrong.", "B has no source. A has."]
+    let said = zip(remarks, Self.different).map { "\($0)\nMy reply now:\n\($1)" }
+    try debate.end(
+      first.id, with: "",
+      reading: Self.texts(positions, Self.different).merging(Self.texts(round, said)) { $1 })
+    #expect(debate.expanding == nil)
+    #expect(try debate.task(debate.plan.sink).inputs.map(\.from) == round)
+  }
+
+  @Test("rounds are used up, at the number asked for", arguments: [1, 2, 5, 8])
+  func rounds(wanted: Int) throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: wanted))
+    var rounds = 0
+    while let comparison = debate.expanding {
+      let answers = Self.answers(comparison)
+      let said = answers.indices.map {
+        "\(rounds)\($0) \(Self.different[($0 + rounds) % 3]) \(rounds)"
+      }
+      try debate.end(comparison.id, with: "", reading: Self.texts(answers, said))
+      rounds += 1
+      try #require(rounds < 20)
+    }
+    #expect(rounds == wanted + 1)
+    #expect(debate.plan.reason.isEmpty)
+  }
+
+  @Test("more rounds than a plan can hold are cut, and the plan says so")
+  func tooMany() throws {
+    let plan = try Requests.plan(Requests.request("tutti/debate", members: 16, rounds: 8))
+    #expect(plan.reason == "2 of 8 rounds fit into the plan and its budget")
+  }
+
+  @Test("whoever fails is left out; one who is left alone answers")
+  func survivors() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate"))
+    let positions = Self.answers(try #require(debate.expanding))
+    try debate.end("agreement-0", with: "", reading: [positions[1]: "Alone."])
+    let answer = try debate.task(debate.plan.sink)
+    #expect(answer.inputs.map(\.from) == [positions[1]])
+    #expect(answer.instruction.contains("a draft"))
+  }
+
+  @Test("a budget bounds all rounds")
+  func budget() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 2, budget: 4_000))
+    while let comparison = debate.expanding {
+      let answers = Self.answers(comparison)
+      try debate.end(
+        comparison.id, with: "", reading: Self.texts(answers, answers.map { "\($0) differs" }))
+    }
+    #expect(debate.plan.tasks.reduce(0) { $0 + ($1.maxTokens ?? 0) } <= 4_000)
+    #expect(throws: PlanError.self) {
+      try Requests.plan(Requests.request("tutti/debate", budget: 200))
+    }
+  }
+}
