@@ -1,0 +1,66 @@
+/// How far named texts agree, as JSON: what a task writes whose merge is `agree`, and what the one
+/// who asked for it reads.
+public struct AgreementReport: Hashable, Sendable {
+  /// In their order.
+  public var names: [String]
+  /// As `Agreement.matrix` has it, in thousandths.
+  public var matrix: [[Int]]
+
+  public init(names: [String], texts: [String]) {
+    self.names = names
+    matrix = Agreement.matrix(of: texts)
+  }
+
+  /// What `json` wrote; nil for anything else.
+  public init?(json: String) {
+    guard let document = try? JSONDocument(validating: Array(json.utf8)),
+      let names = document.value("names", in: document.root),
+      let matrix = document.value("matrix_milli", in: document.root)
+    else { return nil }
+    self.names = document.elements(of: names).compactMap { document.string($0) }
+    self.matrix = document.elements(of: matrix).map { row in
+      document.elements(of: row).compactMap { document.integer($0) }
+    }
+    let count = self.names.count
+    guard document.elements(of: names).count == count, self.matrix.count == count,
+      self.matrix.allSatisfy({ row in row.count == count && row.allSatisfy((0...1_000).contains) })
+    else { return nil }
+  }
+
+  /// Mean similarity of all pairs, in thousandths; of less than two texts 1,000.
+  public var meanMilli: Int {
+    let pairs = names.count * (names.count - 1)
+    guard pairs > 0 else { return 1_000 }
+    return (matrix.joined().reduce(0, +) - names.indices.reduce(0) { $0 + matrix[$1][$1] }) / pairs
+  }
+
+  /// Similarity of the two that differ most, in thousandths.
+  public var leastMilli: Int { matrix.joined().min() ?? 1_000 }
+
+  public var weights: [Int] { Agreement.weights(in: matrix) }
+
+  /// Names of those that say the same, the largest group first.
+  public var groups: [[String]] {
+    Agreement.groups(in: matrix).map { $0.map { names[$0] } }
+  }
+
+  /// How far two of them agree; nil: one of them is not there.
+  public func similarityMilli(_ a: String, _ b: String) -> Int? {
+    guard let row = names.firstIndex(of: a), let column = names.firstIndex(of: b) else {
+      return nil
+    }
+    return matrix[row][column]
+  }
+
+  public var json: String {
+    let json = JSON.object([
+      ("agreement_milli", .integer(meanMilli)),
+      ("least_milli", .integer(leastMilli)),
+      ("names", .array(names.map { .string($0) })),
+      ("weights_milli", .array(weights.map { .integer($0) })),
+      ("groups", .array(groups.map { .array($0.map { .string($0) }) })),
+      ("matrix_milli", .array(matrix.map { .array($0.map { .integer($0) }) })),
+    ])
+    return String(decoding: json.encoded, as: UTF8.self)
+  }
+}
