@@ -173,17 +173,46 @@ struct PlanRunTests {
     }
   }
 
-  @Test("a sink that has spoken is not started again; one that has not is")
+  @Test("a sink that has spoken is continued by another agent from what the client has")
   func sinkLost() throws {
     var plan = try Rehearsal(.fan(1))
     plan(.start)
     plan.finish("t0")
     plan(.failed(Attempt("sink", 1), gone))
-    #expect(plan(.fired(.retry("sink"))).starts.map(\.attempt) == [Attempt("sink", 2)])
+    #expect(plan(.fired(.retry("sink"))).starts.map(\.order.prefix) == [""])
     plan(.delta(Attempt("sink", 2), TaskDelta(text: "half an ans")))
-    let end = plan(.failed(Attempt("sink", 2), gone))
+    plan(.failed(Attempt("sink", 2), gone))
+    // What the lost one still says is ignored.
+    #expect(plan(.delta(Attempt("sink", 2), TaskDelta(text: "late"))).isEmpty)
+    let third = try #require(plan(.fired(.retry("sink"))).starts.first)
+    #expect(third.order.prefix == "half an ans")
+    #expect(
+      plan(.delta(Attempt("sink", 3), TaskDelta(text: "wer")))
+        == [.emit(.delta(TaskDelta(text: "wer")))])
+    // It reports its own part, or the whole.
+    let end = plan(.finished(Attempt("sink", 3), report("wer")))
+    #expect(end.ended.first?.report?.output == "half an answer")
+    #expect(end.finished != nil)
+  }
+
+  @Test("an answer of more than text is not continued, and neither is one that three agents lost")
+  func sinkLostForGood() throws {
+    var plan = try Rehearsal(.fan(1))
+    plan(.start)
+    plan.finish("t0")
+    plan(.delta(Attempt("sink", 1), TaskDelta(text: "half", deltaJSON: Array("{}".utf8))))
+    let end = plan(.failed(Attempt("sink", 1), gone))
     #expect(end.failure?.code == .upstreamFailed)
-    #expect(end.failure?.message.contains("11 bytes") == true)
+    #expect(end.failure?.message.contains("4 bytes") == true)
+    var other = try Rehearsal(.fan(1))
+    other(.start)
+    other.finish("t0")
+    for number in 1...2 {
+      other(.delta(Attempt("sink", number), TaskDelta(text: "word ")))
+      other(.failed(Attempt("sink", number), gone))
+      #expect(other(.fired(.retry("sink"))).starts.count == 1)
+    }
+    #expect(other(.failed(Attempt("sink", 3), gone)).failure?.code == .peerLost)
   }
 
   @Test("a skipped task leaves the others a quorum, and who runs without it says so")

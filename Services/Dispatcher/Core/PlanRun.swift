@@ -3,21 +3,23 @@ public import ClusterModel
 /// Runs one plan: events in, directives out. Knows no pattern's name, no agent's address, no socket
 /// and no clock.
 ///
-/// A task runs when all it reads is settled. One that fails for good fails the plan, or is left out
-/// if its rule says so; those that read it then run without it as long as their quorum is met.
-/// Only a lost or overloaded agent is retried here, because `infer()` already retries hosts. A sink
-/// whose tokens went out is never restarted: the client has them, and another answer would not
-/// continue them.
+/// A task runs when all it reads is settled; one whose merge is mechanical is computed on the spot.
+/// One that fails for good fails the plan, is left out, or hands on what it has, as its rule says;
+/// those that read it then run without it as long as their quorum is met. One that expands has the
+/// planner asked what follows from its output, and what comes back becomes part of the plan. Only a
+/// lost or overloaded agent is retried here, because `infer()` already retries hosts; a sink that was
+/// speaking is continued by the next agent from what the client has.
 public struct PlanRun: Sendable {
   public let order: PlanOrder
+  /// As it is by now: expansions make it grow.
+  public internal(set) var plan: Plan
   let limits: PlanRunLimits
-  /// Indices into `order.plan.tasks`.
-  let indices: [TaskID: Int]
-  let readers: [[Int]]
-  let sink: Int
+  var graph: PlanGraph
+  /// By the index of their tasks in `plan.tasks`.
   var tasks: [TaskState]
   var state = State.idle
   var planDeadline = Instant.zero
+  var ledger: TokenLedger
   /// What the event that is being handled has led to.
   var directives: [PlanRunDirective] = []
 
@@ -39,22 +41,33 @@ public struct PlanRun: Sendable {
     var avoiding: [PeerID] = []
     /// Nobody was found since then.
     var seekingSince: Instant?
-    /// When its own deadline passes; nil before it starts, or if it has none of its own.
+    /// When its own deadline or share passes; nil before it starts, or if it has none of its own.
     var deadline: Instant?
+    /// What that was from its start on.
+    var window = Duration.zero
     /// Names of inputs that it runs without.
     var missing: [String] = []
-    /// Bytes of its answer that went out to the client; only of the sink.
-    var bytesOut = 0
-    var sentDelta = false
+    /// Why it hands on something else than what was asked for; empty: it does not.
+    var shortcoming = ""
+    /// What it has written so far. Of the sink: what the client has of the answer.
+    var text = ""
+    /// How much of that its latest agent was given to go on from.
+    var prefixBytes = 0
+    /// What it has written cannot be continued from its text alone.
+    var hasStructure = false
+    /// What the budget lets it write; nil: as its plan says.
+    var grantedTokens: Int?
   }
 
   enum Phase: Sendable {
-    /// Something it reads is not settled. Can become `running`, `skipped`.
+    /// Something it reads is not settled. Can become `running`, `expanding`, `done`, `skipped`.
     case waiting
-    /// An agent has it, or is being looked for. Can become `pausing`, `done`, `skipped`.
+    /// An agent has it, or is being looked for. Can become `pausing`, `expanding`, `done`, `skipped`.
     case running(agent: PeerID?, host: HostID?)
-    /// Until its retry timer fires. Can become `running`, `skipped`.
+    /// Until its retry timer fires. Can become `running`, `expanding`, `done`, `skipped`.
     case pausing
+    /// It has ended, and the planner is asked what follows. Can become `done`.
+    case expanding(TaskReport)
     case done(TaskReport)
     /// It failed or is not needed, and the plan goes on.
     case skipped(Failure)
@@ -62,36 +75,28 @@ public struct PlanRun: Sendable {
     var isSettled: Bool {
       switch self {
       case .done, .skipped: true
-      case .waiting, .running, .pausing: false
+      case .waiting, .running, .pausing, .expanding: false
       }
     }
   }
 
   /// - Throws: the rule that the plan breaks.
   public init(order: PlanOrder, limits: PlanRunLimits = .standard) throws(InvalidPlan) {
-    let plan = order.plan
-    try PlanValidation.validate(plan)
-    var indices: [TaskID: Int] = [:]
-    for (index, task) in plan.tasks.enumerated() { indices[task.id] = index }
-    var readers = [[Int]](repeating: [], count: plan.tasks.count)
-    for (index, task) in plan.tasks.enumerated() {
-      for source in Set(task.inputs.map(\.from)) {
-        if let source = indices[source] { readers[source].append(index) }
-      }
-    }
-    var tasks = [TaskState](repeating: TaskState(), count: plan.tasks.count)
+    try PlanValidation.validate(order.plan)
+    self.order = order
+    plan = order.plan
+    self.limits = limits
+    graph = PlanGraph(plan)
+    tasks = [TaskState](repeating: TaskState(), count: plan.tasks.count)
+    ledger = TokenLedger(budget: order.request?.budgetTokens)
     for (id, report) in order.finished {
-      guard let index = indices[id] else {
+      guard let index = graph.indices[id] else {
         throw InvalidPlan(.unknownOutput, task: id, "it is said to be finished but is no task")
       }
       tasks[index].phase = .done(report)
+      ledger.spend(report.usage)
     }
-    self.order = order
-    self.limits = limits
-    self.indices = indices
-    self.readers = readers
-    self.sink = indices[plan.sink] ?? 0
-    self.tasks = tasks
+    tasks[graph.sink].text = order.sinkPrefix
   }
 
   public var isOver: Bool { state == .over }
@@ -112,90 +117,89 @@ public struct PlanRun: Sendable {
     switch event {
     case .start:
       state = .running
-      planDeadline = now.advanced(by: order.plan.deadline)
+      planDeadline = now.advanced(by: plan.deadline)
       directives.append(.arm(.plan, at: planDeadline))
+      expandWhatWasFinished(now: now)
+      if case .done(let report) = tasks[graph.sink].phase { emitRest(of: report.output) }
       advance(now: now)
     case .cancelled:
       fail(Failure(.cancelled, "The request was cancelled."))
-    case .assigned, .noAgent, .began, .delta, .finished, .failed, .fired:
+    case .assigned, .noAgent, .began, .delta, .finished, .failed, .expanded, .expansionFailed,
+      .fired:
       preconditionFailure("\(event) before the plan was started")
     }
   }
 
   private mutating func handleRunning(_ event: PlanRunEvent, now: Instant) {
     switch event {
-    case .start:
-      preconditionFailure("a plan was started twice")
-    case .assigned(let attempt, let agent):
-      guard let index = running(attempt) else { break }
-      tasks[index].agent = agent.name
-      tasks[index].seekingSince = nil
-      tasks[index].phase = .running(agent: agent, host: nil)
-      directives.append(
-        .emit(
-          .started(
-            task: attempt.task, role: task(index).role, agent: agent.name,
-            attempt: attempt.number)))
+    case .start: preconditionFailure("a plan was started twice")
+    case .assigned(let attempt, let agent): assigned(attempt, to: agent)
     case .noAgent(let attempt):
-      guard let index = running(attempt) else { break }
-      keepSeeking(index, now: now)
-    case .began(let attempt, let began):
-      guard let index = running(attempt) else { break }
-      if case .running(let agent, _) = tasks[index].phase {
-        tasks[index].phase = .running(agent: agent, host: began.host)
-      }
-      directives.append(.emit(.firstToken(task: attempt.task, began)))
-    case .delta(let attempt, let delta):
-      // What a task before the sink says in between is nobody's business.
-      guard let index = running(attempt), index == sink else { break }
-      tasks[index].bytesOut += delta.text.utf8.count
-      tasks[index].sentDelta = true
-      directives.append(.emit(.delta(delta)))
+      if let index = running(attempt) { keepSeeking(index, now: now) }
+    case .began(let attempt, let began): self.began(attempt, began)
+    case .delta(let attempt, let delta): wrote(attempt, delta)
     case .finished(let attempt, let report):
       guard let index = running(attempt) else { break }
-      settle(index, report: report)
+      attemptFinished(index, report, now: now)
       advance(now: now)
     case .failed(let attempt, let failure):
       guard let index = running(attempt) else { break }
       attemptFailed(index, failure, now: now)
-    case .fired(let timer):
-      fired(timer, now: now)
-    case .cancelled:
-      fail(Failure(.cancelled, "The request was cancelled."))
+      advance(now: now)
+    case .expanded(let task, let sub): expanded(task, sub, now: now)
+    case .expansionFailed(let task, let failure): expansionFailed(task, failure, now: now)
+    case .fired(let timer): fired(timer, now: now)
+    case .cancelled: fail(Failure(.cancelled, "The request was cancelled."))
     }
   }
 
   private mutating func fired(_ timer: PlanTimer, now: Instant) {
     switch timer {
-    case .plan:
-      let open = tasks.indices.filter { !tasks[$0].phase.isSettled }.map { task($0).id.name }
-      fail(
-        Failure(
-          .deadlineExceeded,
-          "The plan was not done after \(order.plan.deadline.wholeMilliseconds) ms; still open: "
-            + "\(open.prefix(8).joined(separator: ", "))."))
+    case .plan: planDeadlinePassed()
     case .deadline(let id):
       // A timer that was disarmed may already have been on its way.
-      guard let index = indices[id], !tasks[index].phase.isSettled,
+      guard let index = graph.indices[id], !tasks[index].phase.isSettled,
         let deadline = tasks[index].deadline, deadline <= now
       else { break }
       stop(index)
-      let milliseconds = task(index).deadline?.wholeMilliseconds ?? 0
-      settleFailed(
+      let milliseconds = tasks[index].window.wholeMilliseconds
+      abandon(
         index, Failure(.deadlineExceeded, "it was not done after \(milliseconds) ms"), now: now)
+      advance(now: now)
     case .retry(let id):
-      guard let index = indices[id], case .pausing = tasks[index].phase else { break }
+      guard let index = graph.indices[id], case .pausing = tasks[index].phase else { break }
       launch(index, now: now)
+      advance(now: now)
+    case .expansion(let id):
+      if let index = graph.indices[id] { stop(index) }
+      expansionFailed(
+        id,
+        Failure(
+          .deadlineExceeded,
+          "no planner answered within \(limits.expansionWait.wholeMilliseconds) ms"), now: now)
     }
   }
 
   /// The task of an attempt that is under way; nil for what comes too late.
-  private func running(_ attempt: Attempt) -> Int? {
-    guard let index = indices[attempt.task], tasks[index].attempt == attempt.number,
+  func running(_ attempt: Attempt) -> Int? {
+    guard let index = graph.indices[attempt.task], tasks[index].attempt == attempt.number,
       case .running = tasks[index].phase
     else { return nil }
     return index
   }
 
-  func task(_ index: Int) -> PlanTask { order.plan.tasks[index] }
+  func task(_ index: Int) -> PlanTask { plan.tasks[index] }
+
+  /// Whether what the task writes is the answer as it is written. A sink that expands may yet be
+  /// replaced by another.
+  func isStreaming(_ index: Int) -> Bool { index == graph.sink && task(index).expansion == nil }
+
+  func output(of edge: Edge) -> String? {
+    guard let source = graph.indices[edge.from], case .done(let report) = tasks[source].phase
+    else { return nil }
+    return report.output
+  }
+
+  /// How many inputs must have succeeded before the task may run.
+  func quorum(of task: PlanTask) -> Int { task.quorum ?? task.inputs.count }
 }

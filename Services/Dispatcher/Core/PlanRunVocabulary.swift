@@ -26,6 +26,10 @@ public enum PlanRunEvent: Equatable, Sendable {
   case delta(Attempt, TaskDelta)
   case finished(Attempt, TaskReport)
   case failed(Attempt, Failure)
+  /// What the planner says shall follow from a task's output.
+  case expanded(TaskID, SubPlan)
+  /// No planner could say it.
+  case expansionFailed(TaskID, Failure)
   case fired(PlanTimer)
   /// Nobody wants the answer any more.
   case cancelled
@@ -38,6 +42,8 @@ public enum PlanTimer: Hashable, Sendable {
   case deadline(TaskID)
   /// Time to look for an agent again.
   case retry(TaskID)
+  /// How long the planner may take to say what follows from a task.
+  case expansion(TaskID)
 }
 
 /// What the shell shall do.
@@ -45,6 +51,10 @@ public enum PlanRunDirective: Equatable, Sendable {
   case start(TaskStart)
   /// Ends with no event, or with late ones, which are ignored.
   case cancel(Attempt)
+  /// Ask the planner what follows; it ends with `expanded` or `expansionFailed`.
+  case expand(ExpandRequest)
+  /// Nobody waits for that any more. Ends with no event, or with late ones, which are ignored.
+  case cancelExpansion(TaskID)
   case emit(PlanEvent)
   case arm(PlanTimer, at: Instant)
   case disarm(PlanTimer)
@@ -71,34 +81,4 @@ public struct TaskStart: Equatable, Sendable {
     self.avoiding = avoiding
     self.remaining = remaining
   }
-}
-
-/// Bounds of a plan's run.
-public struct PlanRunLimits: Equatable, Sendable {
-  public static let standard = PlanRunLimits()
-
-  /// Agents that may be tried for one task. Hosts are retried by the agent's own `infer()`, so
-  /// this counts lost and overloaded agents only; a task that loses three is likely what kills
-  /// them.
-  public var attempts = 3
-  /// How long a task waits for an agent of its role to appear: a supervisor restarts one within
-  /// a second or two.
-  public var agentWait = Duration.seconds(10)
-  /// How often it looks meanwhile.
-  public var seekInterval = Duration.milliseconds(200)
-  /// Before another agent gets the task of a lost one, times the attempts so far: the table needs
-  /// a moment to forget the dead.
-  public var lostDelay = Duration.milliseconds(50)
-  /// The same after an overloaded one, unless it says for how long.
-  public var overloadDelay = Duration.milliseconds(250)
-  /// The longest wait that an overloaded agent can impose.
-  public var longestDelay = Duration.seconds(2)
-  /// Of each input that a task reads, as estimated from its bytes: 64 KiB. 16 of them are 1 MiB of
-  /// prompt, beyond any context we know; one agent's endless output must not become sixteen
-  /// readers' memory.
-  public var inputTokens = 16 * 1024
-  /// Of a reason that goes into events.
-  public var reasonBytes = 1024
-
-  public init() {}
 }

@@ -1,0 +1,39 @@
+import ClusterModel
+import Text
+
+/// What a mechanical task makes of the texts that it reads, at once and without an agent.
+enum MechanicalMerge {
+  /// An input that has arrived.
+  struct Input {
+    var name: String
+    var text: String
+  }
+
+  /// - Parameter inputs: those that succeeded, in the order of the task's edges; at least one.
+  static func text(_ rule: MergeRule, of inputs: [Input]) -> String {
+    switch rule {
+    case .concatenate: concatenated(inputs)
+    case .replace: inputs.last?.text ?? ""
+    case .vote: inputs[Ballot(inputs.map(\.text)).winner ?? 0].text
+    case .agree: AgreementReport(names: inputs.map(\.name), texts: inputs.map(\.text)).json
+    case .none, .summarise, .synthesise: preconditionFailure("\(rule) needs a model")
+    }
+  }
+
+  static func concatenated(_ inputs: [Input]) -> String {
+    inputs.map(\.text).filter { !$0.isEmpty }.joined(separator: "\n\n")
+  }
+
+  /// Whether the inputs that are still `missing` cannot change the result.
+  static func isDecided(_ rule: MergeRule, by inputs: [Input], missing: Int) -> Bool {
+    guard rule == .vote, missing > 0 else { return missing == 0 }
+    return Ballot(inputs.map(\.text)).isDecided(missing: missing)
+  }
+
+  /// As it goes into the result: without control tokens and reasoning, and only so long.
+  static func prepared(_ text: String, toTokens limit: Int) -> String {
+    let text = Normaliser.normalised(text)
+    guard Compression.estimatedTokens(text) > limit else { return text }
+    return Compression.compressed(text, toTokens: limit)
+  }
+}

@@ -1,0 +1,40 @@
+import ClusterModel
+
+/// A plan's tasks by index, and who reads whom.
+struct PlanGraph: Sendable {
+  /// Indices into `Plan.tasks`.
+  let indices: [TaskID: Int]
+  /// For each task, those that read it, each once.
+  let readers: [[Int]]
+  let sink: Int
+
+  /// - Parameter plan: a valid one.
+  init(_ plan: Plan) {
+    var indices: [TaskID: Int] = [:]
+    for (index, task) in plan.tasks.enumerated() { indices[task.id] = index }
+    var readers = [[Int]](repeating: [], count: plan.tasks.count)
+    for (index, task) in plan.tasks.enumerated() {
+      for source in Set(task.inputs.map(\.from)) {
+        if let source = indices[source] { readers[source].append(index) }
+      }
+    }
+    self.indices = indices
+    self.readers = readers
+    self.sink = indices[plan.sink] ?? 0
+  }
+
+  /// The heaviest way from a task to the sink, both included.
+  /// - Parameter weight: of a task by its index.
+  func heaviestWay(from task: Int, weight: (Int) -> Int) -> Int {
+    var known = [Int?](repeating: nil, count: readers.count)
+    // A plan is at most 16 tasks deep, so the recursion is too.
+    func way(_ index: Int) -> Int {
+      if let known = known[index] { return known }
+      let behind = readers[index].map { way($0) }.max() ?? 0
+      let sum = weight(index) + behind
+      known[index] = sum
+      return sum
+    }
+    return way(task)
+  }
+}

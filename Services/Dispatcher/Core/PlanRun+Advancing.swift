@@ -1,0 +1,147 @@
+import ClusterModel
+
+extension PlanRun {
+  /// Goes on until nothing more can be done now: gives up what cannot run or is not needed, computes
+  /// what is mechanical, starts what is ready, ends the plan with its sink.
+  ///
+  /// Every round settles or starts a task, so there are at most as many as the plan has tasks.
+  mutating func advance(now: Instant) {
+    while state == .running {
+      if case .done(let report) = tasks[graph.sink].phase {
+        dropUnneeded()
+        return finish(report)
+      }
+      if giveUpHopeless(now: now) || dropUnneeded() { continue }
+      if computeMechanical(now: now) || startReady(now: now) { continue }
+      return streamLeadingInputs()
+    }
+  }
+
+  /// - Returns: whether there was one to give up.
+  private mutating func giveUpHopeless(now: Instant) -> Bool {
+    for index in tasks.indices {
+      guard case .waiting = tasks[index].phase, let failure = hopelessness(of: index) else {
+        continue
+      }
+      abandon(index, failure, now: now)
+      return true
+    }
+    return false
+  }
+
+  /// Why too few of the task's inputs can still arrive; nil: enough can.
+  private func hopelessness(of index: Int) -> Failure? {
+    let inputs = task(index).inputs
+    var lost: (task: TaskID, failure: Failure)?
+    var left = inputs.count
+    for edge in inputs {
+      guard let source = graph.indices[edge.from], case .skipped(let failure) = tasks[source].phase
+      else { continue }
+      left -= 1
+      lost = (edge.from, failure)
+    }
+    let needed = quorum(of: task(index))
+    guard let lost, left < needed else { return nil }
+    return Failure(
+      lost.failure.code,
+      "only \(left) of its \(inputs.count) inputs can still arrive and it needs \(needed); "
+        + "\"\(lost.task)\" is not among them because \(lost.failure.message)",
+      retryAfter: lost.failure.retryAfter)
+  }
+
+  /// Stops tasks whose output can no longer reach the sink: after a failure, or because a vote is
+  /// decided.
+  /// - Returns: whether there was one.
+  @discardableResult
+  private mutating func dropUnneeded() -> Bool {
+    var needed = [Bool](repeating: false, count: tasks.count)
+    var open: [Int] = []
+    if !tasks[graph.sink].phase.isSettled {
+      needed[graph.sink] = true
+      open = [graph.sink]
+    }
+    while let index = open.popLast() {
+      for edge in task(index).inputs {
+        guard let source = graph.indices[edge.from], !needed[source],
+          !tasks[source].phase.isSettled
+        else { continue }
+        needed[source] = true
+        open.append(source)
+      }
+    }
+    var dropped = false
+    for index in tasks.indices where !needed[index] && !tasks[index].phase.isSettled {
+      dropped = true
+      stop(index)
+      disarm(index)
+      if case .expanding(let report) = tasks[index].phase {
+        settle(index, report: report)
+        continue
+      }
+      let reason = "nothing that still runs needs its output"
+      tasks[index].phase = .skipped(Failure(.cancelled, reason))
+      emitEnd(index, .skipped, reason: reason)
+    }
+    return dropped
+  }
+
+  /// - Returns: whether a task was computed.
+  private mutating func computeMechanical(now: Instant) -> Bool {
+    for index in tasks.indices where task(index).merge.isMechanical {
+      guard case .waiting = tasks[index].phase, let text = mechanicalText(of: index) else {
+        continue
+      }
+      tasks[index].missing = skippedInputs(of: index)
+      complete(index, .mechanical(text), now: now)
+      return true
+    }
+    return false
+  }
+
+  private mutating func startReady(now: Instant) -> Bool {
+    for index in tasks.indices where isReady(index) {
+      tasks[index].missing = skippedInputs(of: index)
+      tasks[index].attempt = 1
+      armDeadline(index, now: now)
+      launch(index, now: now)
+      // A task that the budget cannot pay has settled, and others may be hopeless now.
+      if case .running = tasks[index].phase { continue }
+      return true
+    }
+    return false
+  }
+
+  private func isReady(_ index: Int) -> Bool {
+    guard case .waiting = tasks[index].phase, !task(index).merge.isMechanical else { return false }
+    return task(index).inputs.allSatisfy { isSettled($0) }
+  }
+
+  func isSettled(_ edge: Edge) -> Bool {
+    graph.indices[edge.from].map { tasks[$0].phase.isSettled } ?? false
+  }
+
+  private func skippedInputs(of index: Int) -> [String] {
+    task(index).inputs.filter { isSettled($0) && output(of: $0) == nil }.map(\.name)
+  }
+
+  /// The earlier of its own deadline and of its share of what is left of the plan's time.
+  private mutating func armDeadline(_ index: Int, now: Instant) {
+    let left = now.duration(to: planDeadline)
+    let task = task(index)
+    var window = task.deadline ?? left
+    if let share = task.deadlineShare {
+      // Tasks behind it that say nothing count as much as this one, mechanical ones take no time.
+      let way = graph.heaviestWay(from: index) { other in
+        let task = self.task(other)
+        return task.merge.isMechanical ? 0 : task.deadlineShare ?? share
+      }
+      window = min(window, left * share / max(way, 1))
+    }
+    guard window < left else { return }
+    // Less is no time at all on the wire.
+    window = max(window, .milliseconds(1))
+    tasks[index].window = window
+    tasks[index].deadline = now.advanced(by: window)
+    directives.append(.arm(.deadline(task.id), at: now.advanced(by: window)))
+  }
+}

@@ -1,0 +1,139 @@
+import ClusterModel
+
+extension PlanRun {
+  // MARK: - What an agent says
+
+  /// An attempt has one agent for as long as it lasts.
+  mutating func assigned(_ attempt: Attempt, to agent: PeerID) {
+    guard let index = running(attempt), case .running(nil, _) = tasks[index].phase else { return }
+    tasks[index].agent = agent.name
+    tasks[index].seekingSince = nil
+    tasks[index].phase = .running(agent: agent, host: nil)
+    directives.append(
+      .emit(
+        .started(
+          task: attempt.task, role: task(index).role, agent: agent.name, attempt: attempt.number)))
+  }
+
+  mutating func began(_ attempt: Attempt, _ began: TaskBegan) {
+    guard let index = running(attempt) else { return }
+    if case .running(let agent, _) = tasks[index].phase {
+      tasks[index].phase = .running(agent: agent, host: began.host)
+    }
+    directives.append(.emit(.firstToken(task: attempt.task, began)))
+  }
+
+  /// What a task before the sink says in between is nobody's business, unless it has to stand in for
+  /// what it could not finish.
+  mutating func wrote(_ attempt: Attempt, _ delta: TaskDelta) {
+    guard let index = running(attempt) else { return }
+    let isStreaming = isStreaming(index)
+    if isStreaming || task(index).onFailure == .degrade {
+      let room = max(0, limits.keptBytes - tasks[index].text.utf8.count)
+      tasks[index].text += delta.text.cut(toBytes: room)
+      if delta.deltaJSON != nil || delta.text.utf8.count > room {
+        tasks[index].hasStructure = true
+      }
+    }
+    if isStreaming { directives.append(.emit(.delta(delta))) }
+  }
+
+  mutating func attemptFinished(_ index: Int, _ report: TaskReport, now: Instant) {
+    ledger.spend(report.usage)
+    var report = report
+    if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
+    guard report.contractMet || task(index).expansion != nil else {
+      tasks[index].text = report.output
+      return abandon(
+        index,
+        Failure(.upstreamFailed, "what it wrote is not what its contract asks for"), now: now)
+    }
+    complete(index, report, now: now)
+  }
+
+  /// The answer that ends here, whose rest is said if the agent did not say it. An agent that went on
+  /// behind a prefix may report the whole or its own part.
+  private mutating func wholeAnswer(_ index: Int, _ output: String) -> String {
+    let said = tasks[index].text
+    // What was said is more than its text.
+    if tasks[index].hasStructure { return output }
+    if emitRest(of: output) { return output }
+    guard tasks[index].prefixBytes > 0 else { return output }
+    guard said.utf8.count == tasks[index].prefixBytes else { return said }
+    emitRest(of: said + output)
+    return said + output
+  }
+
+  // MARK: - When there is none
+
+  /// Nobody can take the task now.
+  mutating func keepSeeking(_ index: Int, now: Instant) {
+    let since = tasks[index].seekingSince ?? now
+    tasks[index].seekingSince = since
+    guard since.duration(to: now) < limits.agentWait else {
+      let role = task(index).role.rawValue
+      abandon(
+        index,
+        Failure(
+          .noPeer,
+          "no agent for the role \(role) appeared within "
+            + "\(limits.agentWait.wholeMilliseconds) ms; is tutti-agent-\(role) running?"),
+        now: now)
+      return advance(now: now)
+    }
+    pause(index, until: now.advanced(by: limits.seekInterval))
+  }
+
+  private mutating func pause(_ index: Int, until instant: Instant) {
+    tasks[index].phase = .pausing
+    directives.append(.arm(.retry(task(index).id), at: instant))
+  }
+
+  /// The attempt's agent was lost, refused or failed.
+  mutating func attemptFailed(_ index: Int, _ failure: Failure, now: Instant) {
+    guard let loss = AgentLoss(failure.code) else { return abandon(index, failure, now: now) }
+    guard !(isStreaming(index) && tasks[index].hasStructure) else {
+      return abandon(
+        index,
+        Failure(
+          .upstreamFailed,
+          "the agent that was writing the answer was lost after \(tasks[index].text.utf8.count) "
+            + "bytes of its text had gone out, and more than text, which cannot be continued "
+            + "(\(failure.message)); ask again"), now: now)
+    }
+    guard tasks[index].attempt < limits.attempts else {
+      return abandon(
+        index,
+        Failure(
+          failure.code,
+          "\(limits.attempts) agents were tried, the last one failed: \(failure.message)",
+          retryAfter: failure.retryAfter), now: now)
+    }
+    if case .running(let agent?, _) = tasks[index].phase { tasks[index].avoiding.append(agent) }
+    // Only an answer is continued: another agent begins any other text anew.
+    if !isStreaming(index) { tasks[index].text = "" }
+    let tries = tasks[index].attempt
+    tasks[index].attempt += 1
+    let delay =
+      switch loss {
+      case .lost: limits.lostDelay * tries
+      case .overloaded:
+        max(.zero, min(limits.longestDelay, failure.retryAfter ?? limits.overloadDelay * tries))
+      }
+    pause(index, until: now.advanced(by: delay))
+  }
+}
+
+/// Why another agent may do better. Everything else is the task's own failure, or the hosts', which
+/// `infer()` has already been through.
+enum AgentLoss: Sendable {
+  case lost, overloaded
+
+  init?(_ code: Failure.Code) {
+    switch code {
+    case .peerLost, .noPeer, .streamGap, .shuttingDown: self = .lost
+    case .overloaded, .outboxFull: self = .overloaded
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import ClusterModel
+import Text
+
+extension PlanRun {
+  /// The task has ended; what follows is the planner's to say.
+  mutating func expand(_ index: Int, _ report: TaskReport, now: Instant) {
+    let task = task(index)
+    guard let request = order.request else {
+      return giveUpExpansion(
+        index, report, "nothing follows from it, because the request it needs for that is not there"
+      )
+    }
+    tasks[index].phase = .expanding(report)
+    directives.append(
+      .arm(.expansion(task.id), at: now.advanced(by: limits.expansionWait)))
+    directives.append(
+      .expand(
+        ExpandRequest(
+          plan: plan, task: task.id,
+          output: MechanicalMerge.prepared(report.output, toTokens: limits.inputTokens),
+          inputs: expandInputs(of: task), request: request)))
+  }
+
+  /// An earlier dispatcher may have been lost between a task's end and what follows from it. If
+  /// somebody has already read the output as it was, nothing follows any more.
+  mutating func expandWhatWasFinished(now: Instant) {
+    for index in tasks.indices where task(index).expansion != nil {
+      guard case .done(let report) = tasks[index].phase else { continue }
+      let isRead = graph.readers[index].contains { tasks[$0].phase.isSettled }
+      if isRead {
+        plan.tasks[index].expansion = nil
+      } else {
+        expand(index, report, now: now)
+      }
+    }
+  }
+
+  mutating func expanded(_ id: TaskID, _ sub: SubPlan, now: Instant) {
+    guard let index = graph.indices[id], case .expanding(let report) = tasks[index].phase else {
+      return
+    }
+    disarm(index)
+    do throws(InvalidPlan) {
+      let grown = try plan.splicing(sub, at: id)
+      adopt(grown)
+      settle(index, report: report)
+      if state == .running { directives.append(.emit(.expanded(task: id, sub))) }
+    } catch {
+      giveUpExpansion(
+        index, report, "what the planner let follow from it was refused: \(error.message)")
+    }
+    advance(now: now)
+  }
+
+  mutating func expansionFailed(_ id: TaskID, _ failure: Failure, now: Instant) {
+    guard let index = graph.indices[id], case .expanding(let report) = tasks[index].phase else {
+      return
+    }
+    giveUpExpansion(index, report, "nothing follows from it, because \(failure.message)")
+    advance(now: now)
+  }
+
+  /// The task's own output stands.
+  private mutating func giveUpExpansion(_ index: Int, _ report: TaskReport, _ reason: String) {
+    disarm(index)
+    plan.tasks[index].expansion = nil
+    let earlier = tasks[index].shortcoming
+    tasks[index].shortcoming = earlier.isEmpty ? reason : "\(earlier); \(reason)"
+    settle(index, report: report)
+  }
+
+  /// New tasks come behind the old ones, whose indices stay.
+  private mutating func adopt(_ grown: Plan) {
+    let said = tasks[graph.sink].text
+    let added = grown.tasks.count - plan.tasks.count
+    tasks += [TaskState](repeating: TaskState(), count: added)
+    plan = grown
+    let before = graph.sink
+    graph = PlanGraph(plan)
+    if graph.sink != before {
+      tasks[before].text = ""
+      tasks[graph.sink].text = said
+    }
+  }
+}

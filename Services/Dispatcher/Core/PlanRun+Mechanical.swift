@@ -1,0 +1,66 @@
+import ClusterModel
+
+extension PlanRun {
+  /// What a mechanical task's inputs make; nil: something is missing that could change it.
+  func mechanicalText(of index: Int) -> String? {
+    let task = task(index)
+    let missing = task.inputs.count { !isSettled($0) }
+    // Texts are read only where a vote may end early or everything is there.
+    guard missing == 0 || task.merge == .vote else { return nil }
+    let inputs = mechanicalInputs(of: task)
+    guard !inputs.isEmpty,
+      MechanicalMerge.isDecided(task.merge, by: inputs, missing: missing),
+      missing == 0 || inputs.count >= task.quorum ?? 1
+    else { return nil }
+    return MechanicalMerge.text(task.merge, of: inputs)
+  }
+
+  private func mechanicalInputs(of task: PlanTask) -> [MechanicalMerge.Input] {
+    task.inputs.compactMap { edge in
+      output(of: edge).map {
+        MechanicalMerge.Input(
+          name: edge.name, text: MechanicalMerge.prepared($0, toTokens: limits.inputTokens))
+      }
+    }
+  }
+
+  /// A sink that puts its inputs one after the other says them as they come, as far as nothing is
+  /// missing before them.
+  mutating func streamLeadingInputs() {
+    let task = task(graph.sink)
+    guard task.merge == .concatenate, isStreaming(graph.sink),
+      case .waiting = tasks[graph.sink].phase
+    else { return }
+    var leading = task
+    leading.inputs = Array(task.inputs.prefix { isSettled($0) })
+    // With one left out it is not known yet whether there will be an answer.
+    guard leading.inputs.allSatisfy({ output(of: $0) != nil }) else { return }
+    emitRest(of: MechanicalMerge.concatenated(mechanicalInputs(of: leading)))
+  }
+
+  /// Says what the client does not have yet of the answer.
+  /// - Returns: false if the client has something else.
+  @discardableResult
+  mutating func emitRest(of answer: String) -> Bool {
+    let said = tasks[graph.sink].text.utf8
+    let bytes = Array(answer.utf8)
+    guard bytes.starts(with: said) else { return false }
+    var rest = bytes[said.count...]
+    while !rest.isEmpty {
+      let piece = String(decoding: rest, as: UTF8.self).cut(toBytes: limits.deltaBytes)
+      rest = rest.dropFirst(piece.utf8.count)
+      directives.append(.emit(.delta(TaskDelta(text: piece))))
+    }
+    tasks[graph.sink].text = answer
+    return true
+  }
+}
+
+extension TaskReport {
+  /// Of a task that was computed, not asked of a host.
+  static func mechanical(_ text: String) -> TaskReport {
+    TaskReport(
+      host: "", model: "", usage: .zero, firstTokenMilliseconds: 0, totalMilliseconds: 0,
+      finishReason: "stop", output: text)
+  }
+}

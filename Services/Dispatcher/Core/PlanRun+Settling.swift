@@ -1,0 +1,140 @@
+import ClusterModel
+
+extension PlanRun {
+  /// The task has its output, its own or what stands in for it. If it expands, the planner is asked
+  /// what follows before anybody reads it.
+  mutating func complete(_ index: Int, _ report: TaskReport, now: Instant) {
+    disarm(index)
+    ledger.release(index)
+    guard task(index).expansion != nil else { return settle(index, report: report) }
+    expand(index, report, now: now)
+  }
+
+  mutating func settle(_ index: Int, report: TaskReport) {
+    if index == graph.sink, isStreaming(index), !isRunning(index), !emitRest(of: report.output) {
+      return fail(
+        Failure(
+          .upstreamFailed,
+          "The client already has another beginning of the answer than the one that was made from "
+            + "what is left of the plan; ask again."))
+    }
+    tasks[index].phase = .done(report)
+    // An earlier dispatcher has said so already.
+    guard order.finished[task(index).id] == nil else { return }
+    var reasons: [String] = []
+    if !tasks[index].missing.isEmpty {
+      reasons.append("it ran without \(tasks[index].missing.joined(separator: ", "))")
+    }
+    if !tasks[index].shortcoming.isEmpty { reasons.append(tasks[index].shortcoming) }
+    emitEnd(
+      index, reasons.isEmpty ? .done : .degraded,
+      reason: reasons.joined(separator: "; ").cut(toBytes: limits.reasonBytes), report: report)
+  }
+
+  /// An agent that runs has said all it had to say.
+  private func isRunning(_ index: Int) -> Bool {
+    guard case .running = tasks[index].phase else { return false }
+    return true
+  }
+
+  // MARK: - Failing
+
+  /// The task has failed for good: applies its failure rule. Those that cannot run without it are
+  /// found by `advance`.
+  mutating func abandon(_ index: Int, _ failure: Failure, now: Instant) {
+    let task = task(index)
+    let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
+    let reason = message.cut(toBytes: limits.reasonBytes)
+    if task.onFailure == .degrade, let report = substitute(for: index) {
+      tasks[index].shortcoming = reason
+      return complete(index, report, now: now)
+    }
+    disarm(index)
+    ledger.release(index)
+    tasks[index].phase = .skipped(failure)
+    emitEnd(index, task.onFailure == .fail ? .failed : .skipped, reason: reason)
+    guard task.onFailure == .fail else { return }
+    fail(
+      Failure(
+        failure.code, "Task \"\(task.id)\" (\(task.role.rawValue)) failed: \(reason)",
+        retryAfter: failure.retryAfter))
+  }
+
+  /// What the task hands on although it failed: what it wrote so far, else its first input. nil:
+  /// there is neither, and nobody to ask what follows from nothing.
+  private func substitute(for index: Int) -> TaskReport? {
+    let task = task(index)
+    let written = tasks[index].text
+    let text = written.isEmpty ? task.inputs.lazy.compactMap { output(of: $0) }.first : written
+    guard let text = text ?? (task.expansion == nil ? nil : "") else { return nil }
+    var report = TaskReport.mechanical(text)
+    report.contractMet = task.contract == .text
+    return report
+  }
+
+  mutating func emitEnd(
+    _ index: Int, _ status: TaskStatus, reason: String, report: TaskReport? = nil
+  ) {
+    directives.append(
+      .emit(
+        .ended(
+          TaskEnded(
+            task: task(index).id, role: task(index).role, agent: tasks[index].agent,
+            status: status, reason: reason, report: report))))
+  }
+
+  // MARK: - Ending
+
+  mutating func planDeadlinePassed() {
+    let open = tasks.indices.filter { !tasks[$0].phase.isSettled }.map { task($0).id.name }
+    fail(
+      Failure(
+        .deadlineExceeded,
+        "The plan was not done after \(plan.deadline.wholeMilliseconds) ms; still open: "
+          + "\(open.prefix(8).joined(separator: ", "))."))
+  }
+
+  mutating func finish(_ report: TaskReport) {
+    stopEverything()
+    directives.append(
+      .finish(
+        PlanFinished(
+          finishReason: report.finishReason, usage: ledger.spent, sinkUsage: report.usage)))
+  }
+
+  mutating func fail(_ failure: Failure) {
+    guard state != .over else { return }
+    stopEverything()
+    directives.append(.fail(failure))
+  }
+
+  private mutating func stopEverything() {
+    for index in tasks.indices where !tasks[index].phase.isSettled {
+      stop(index)
+      disarm(index)
+    }
+    if state == .running { directives.append(.disarm(.plan)) }
+    state = .over
+  }
+
+  /// Takes the task from whoever has it.
+  mutating func stop(_ index: Int) {
+    switch tasks[index].phase {
+    case .running: directives.append(.cancel(Attempt(task(index).id, tasks[index].attempt)))
+    case .expanding: directives.append(.cancelExpansion(task(index).id))
+    case .waiting, .pausing, .done, .skipped: break
+    }
+  }
+
+  mutating func disarm(_ index: Int) {
+    let id = task(index).id
+    switch tasks[index].phase {
+    case .pausing: directives.append(.disarm(.retry(id)))
+    case .expanding: directives.append(.disarm(.expansion(id)))
+    case .waiting, .running, .done, .skipped: break
+    }
+    guard tasks[index].deadline != nil else { return }
+    tasks[index].deadline = nil
+    directives.append(.disarm(.deadline(id)))
+  }
+}
