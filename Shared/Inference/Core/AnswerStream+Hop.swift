@@ -97,7 +97,8 @@ extension AnswerStream {
     guard var hop else { return chunk }
     defer { self.hop = hop }
     let parts = DeltaParts(chunk.facts)
-    var rewrite = ChunkRewrite(identity: hop.identity)
+    // Nobody knows by what name another process's host spoke: this one's own stays.
+    var rewrite = ChunkRewrite(identity: hop.identity.members.isEmpty ? nil : hop.identity)
     rewrite.keepsRole = firstChunk == nil
     do {
       for call in parts.calls { try hop.meet(call, &rewrite) }

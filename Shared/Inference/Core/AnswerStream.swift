@@ -53,6 +53,25 @@ public struct AnswerStream: Sendable {
     isContinuable = shape.obstacle == nil
   }
 
+  /// An answer that another process began. The next step is `interrupt`.
+  ///
+  /// - Parameter prefix: what the client has of it, as UTF-8.
+  public init(shape: AnswerShape, after prefix: [UInt8]) {
+    self.init(shape: shape)
+    guard !prefix.isEmpty else { return }
+    let index = write(.content, prefix)
+    told(index, prefix.count)
+    // Nobody counted its tokens: four bytes each.
+    deliveredTokens = (prefix.count + 3) / 4
+    // The other process let go what lies before a safe place, so its end is one. Only a token that
+    // was too long to be held back is cut anywhere, and white space belongs to what follows it.
+    let channel = channels[index]
+    let endsInSpace = prefix.last.map { [0x09, 0x0A, 0x0D, 0x20].contains($0) } ?? true
+    if !endsInSpace, prefix.count - channel.boundary.boundary <= Self.heldBytes {
+      channels[index].boundary.markBoundary()
+    }
+  }
+
   /// Right over all hosts: the prompt once, and the completion tokens that the client got. nil: no
   /// host has told.
   public var usage: Usage? {

@@ -20,10 +20,14 @@ public struct InferenceRequest: Hashable, Sendable {
   public var trace: TraceContext
   /// Ids of the gateways it came through, oldest first: a host may be a gateway itself.
   public var hops: [String]
+  /// UTF-8 text of the answer that whoever asks has already, from an earlier process: the answer is
+  /// what follows it, as if a first host had died behind it. The tokens that it took count towards
+  /// `max_tokens`. Empty: the answer begins at the beginning.
+  public var prefix: [UInt8]
 
   public init(
     endpoint: InferenceEndpoint, model: ModelID?, body: [UInt8], stream: Bool,
-    trace: TraceContext, hops: [String] = []
+    trace: TraceContext, hops: [String] = [], prefix: [UInt8] = []
   ) {
     self.endpoint = endpoint
     self.model = model
@@ -31,6 +35,7 @@ public struct InferenceRequest: Hashable, Sendable {
     self.stream = stream
     self.trace = trace
     self.hops = hops
+    self.prefix = prefix
   }
 }
 

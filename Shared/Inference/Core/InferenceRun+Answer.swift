@@ -2,6 +2,29 @@ import ClusterModel
 
 /// From the first valid token to the last, over as many hosts as it takes.
 extension InferenceRun {
+  func newAnswer(_ stream: AnswerStream, _ now: Instant) -> Answer {
+    Answer(
+      stream: stream, body: request.stream ? nil : BodyAssembler(endpoint: request.endpoint),
+      lastChunk: now, pace: Pace(floor: 0, from: now), choices: shape.choices)
+  }
+
+  /// Another process began the answer: the first host is asked to go on with it, alone, as if one
+  /// had broken off there.
+  mutating func goOn(
+    at first: Candidate, _ view: ClusterView, _ now: Instant
+  ) -> [Directive] {
+    phase = .resuming
+    answer = newAnswer(AnswerStream(shape: shape, after: request.prefix), now)
+    do throws(Failure) {
+      _ = try keep()
+    } catch {
+      return stop(error)
+    }
+    let way = way(to: first)
+    answer?.stream.resume(way)
+    return start(first, .resumption, view, now: now)
+  }
+
   mutating func receivedMore(
     _ item: UpstreamItem, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -76,8 +99,8 @@ extension InferenceRun {
       .deliver(
         .finished(
           summary(
-            leg, firstToken: answer.firstToken, finishReason: answer.stream.finishReason,
-            usage: usage, now))))
+            leg, firstToken: answer.firstToken ?? begun.duration(to: now),
+            finishReason: answer.stream.finishReason, usage: usage, now))))
     return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
   }
 

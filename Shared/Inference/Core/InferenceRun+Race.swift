@@ -167,16 +167,12 @@ extension InferenceRun {
     var directives = beat(winner, now)
     legs = [winner]
     directives.append(.observe(winner.host, .firstToken, started: winner.started))
-    if answer == nil {
+    if answer == nil { answer = newAnswer(AnswerStream(shape: shape), now) }
+    answer?.pace = Pace(floor: winner.patience.tokensPerSecondFloor, from: now)
+    if answer?.firstToken == nil {
       let opening = opening(winner, now)
-      answer = Answer(
-        stream: AnswerStream(shape: shape),
-        body: request.stream ? nil : BodyAssembler(endpoint: request.endpoint),
-        firstToken: opening.firstToken, lastChunk: now,
-        pace: Pace(floor: winner.patience.tokensPerSecondFloor, from: now), choices: shape.choices)
+      answer?.firstToken = opening.firstToken
       directives.append(.open(opening))
-    } else {
-      answer?.pace = Pace(floor: winner.patience.tokensPerSecondFloor, from: now)
     }
     phase = .answering
     for chunk in held {

@@ -52,7 +52,7 @@ extension InferenceRun {
   func broken(
     at attempt: Attempt, _ failure: AttemptFailure, _ reason: Failure? = nil
   ) -> Failure {
-    guard answer != nil else { return failureOfAll() }
+    guard answer?.firstToken != nil else { return failureOfAll() }
     let tokens = attempts.reduce(0) { $0 + ($1.isInAnswer ? $1.tokens : 0) }
     let told = attempts.compactMap { record in
       record.failure.map { "host \(record.host): \($0.message)" }

@@ -67,7 +67,8 @@ public struct InferenceRun: Sendable {
     var stream: AnswerStream
     /// Not for a stream: it becomes one body at the end.
     var body: BodyAssembler?
-    let firstToken: Duration
+    /// nil: no host has said any of it yet, and the client has what another process began.
+    var firstToken: Duration?
     var lastChunk: Instant
     var pace: Pace
     let choices: Int
@@ -80,7 +81,7 @@ public struct InferenceRun: Sendable {
   }
 
   enum Phase {
-    /// Can transition to: `racing`, `over`.
+    /// Can transition to: `racing`, `resuming` when it is given a prefix, `over`.
     case new
     /// Hosts were asked and none has said anything that counts. Can transition to: `answering`,
     /// `over`.
@@ -148,6 +149,7 @@ public struct InferenceRun: Sendable {
       let why = [eligibility.explanation(model: request.model)] + refusals
       return [.fail(Failure(.noEligibleHost, why.joined(separator: "; ")))]
     }
+    guard request.prefix.isEmpty else { return goOn(at: first, view, now) }
     phase = .racing
     race = makeRace(eligibility, first: first, view)
     // The first host is known already: its pace decided how long a hedge waits.
