@@ -136,6 +136,8 @@ let package = Package(
     shell(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
     shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", grdb, logging]),
+    // Apart from Store: an agent searches documents and needs no MongoDB for it.
+    shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [
@@ -196,9 +198,8 @@ let package = Package(
     shell(
       "AgentKit", path: "Services/Agents/Kit",
       [
-        "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
-        "Telemetry", "Text", "Wire",
-        lifecycle, logging, metrics,
+        "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "Search",
+        "ServiceKit", "Telemetry", "Text", "Wire", lifecycle, logging, metrics,
       ]),
     pure("MonitorCore", path: "Services/Monitor/Core", ["ClusterModel"]),
     executable(
@@ -238,7 +239,7 @@ let package = Package(
       [
         "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", logging,
       ]),
-    tests("StoreTests", ["Store", "ClusterModel", "ClusterTesting", grdb, logging]),
+    tests("StoreTests", ["Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
     tests(
       "ServiceKitTests",
       [

@@ -20,7 +20,7 @@ struct JSONCursor {
   }
 
   /// One bit per open container instead of recursion: `true` is an object.
-  private mutating func validateValue(maximumDepth: Int) throws(JSONError) -> JSONValue {
+  mutating func validateValue(maximumDepth: Int) throws(JSONError) -> JSONValue {
     var open: [Bool] = []
     var root: JSONValue?
     let start = position

@@ -14,6 +14,7 @@ struct ImportArrowTests {
       ("Shared/Bus/Shell", ["BusCore", "ClusterModel", "Wire", "CNanomsg"]),
       ("Shared/Telemetry", ["ClusterModel"]),
       ("Shared/Store", ["ClusterModel", "CMongoC"]),
+      ("Shared/Search", ["ClusterModel"]),
       ("Shared/Inference/Core", ["ClusterModel", "Text"]),
       ("Shared/Inference/Simulation", ["InferenceCore", "ClusterModel"]),
       ("Shared/Inference/Shell", ["InferenceCore", "ClusterModel", "Text"]),
@@ -57,8 +58,8 @@ struct ImportArrowTests {
       (
         "Services/Agents/Kit",
         [
-          "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
-          "Telemetry", "Text", "Wire",
+          "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "Search",
+          "ServiceKit", "Telemetry", "Text", "Wire",
         ]
       ),
       (
@@ -83,7 +84,7 @@ struct ImportArrowTests {
 
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
-    "CMongoC", "Telemetry", "Store", "InferenceCore", "Inference", "ServiceKit", "ClusterTesting",
+    "CMongoC", "Telemetry", "Store", "Search", "InferenceCore", "Inference", "ServiceKit", "ClusterTesting",
     "AnswerTesting",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
     "MonitorCore", "CommandLineCore", "EmbeddedModel",

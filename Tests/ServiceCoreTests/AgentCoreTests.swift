@@ -150,14 +150,6 @@ struct AgentCoreTests {
     #expect(failure?.code == .invalidRequest)
   }
 
-  @Test("the task's model wins, then the role's preference, then nobody decides here")
-  func model() {
-    let ready: [ModelID] = ["llama-8b", "Qwen-Coder-7B"]
-    #expect(role.model(for: order("[]", model: "llama-8b").task, among: ready) == "llama-8b")
-    #expect(role.model(for: order("[]").task, among: ready) == "Qwen-Coder-7B")
-    #expect(role.model(for: order("[]").task, among: ["llama-8b"]) == nil)
-  }
-
   // MARK: - What it passes on
 
   @Test("an output is passed on normalised, and what is held back comes at the end")

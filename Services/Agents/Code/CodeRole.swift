@@ -10,5 +10,10 @@ extension CodeAgent {
       in a fenced block with its language named, and only the explanation that it needs.
       """,
     profile: ParameterProfile(temperatureMilli: 100, topPMilli: 950, maxTokens: 1024),
-    preferredModels: ["coder", "code"])
+    preferredModels: ["coder", "code"],
+    structuredPrompt: """
+      You are an experienced programmer. Give exactly what is asked for, in the form that is asked \
+      for.
+      """,
+    appetite: .able)
 }

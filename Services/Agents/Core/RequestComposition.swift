@@ -10,21 +10,35 @@ public enum RequestComposition {
     "repeat_penalty", "logit_bias", "user",
   ]
 
+  /// Of an answer that is to be corrected: enough to see what was meant.
+  private static let repairedBytes = 4_096
+
   /// What the sink does not take: we say it ourselves, or it means the whole plan.
   static let ownParameters: Set<String> = [
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]
 
   /// The body of a streamed chat completion, without `model`, which follows from the host.
-  /// - Throws: `invalidRequest` when the conversation is not an array of messages.
-  public static func body(for order: TaskOrder, role: Role) throws(Failure) -> [UInt8] {
+  ///
+  /// - Parameters:
+  ///   - question: which of the task's questions it is; nil: the first.
+  ///   - notes: what the agent itself found out and the model is to know.
+  /// - Throws: `invalidRequest` when the conversation is not an array of messages, or nothing is to
+  ///   be said.
+  public static func body(
+    for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
+    notes: [String] = []
+  ) throws(Failure) -> [UInt8] {
     var members: [(String, JSON)] = [
-      ("messages", .raw(try messages(for: order, role: role))),
+      (
+        "messages",
+        .raw(try messages(for: order, role: role, notes: notes, repair: question?.repair))
+      ),
       ("stream", true),
       ("stream_options", ["include_usage": true]),
     ]
     let taken = order.conversation.parameters.filter { parameter in
-      order.isSink
+      order.writesAnswer
         ? !ownParameters.contains(parameter.name)
         : samplingParameters.contains(parameter.name)
     }
@@ -36,11 +50,16 @@ public enum RequestComposition {
     func add(_ name: String, _ value: JSON) {
       if !given.contains(name) { members.append((name, value)) }
     }
-    let profile = role.profile
-    add("temperature", milli(order.task.temperatureMilli ?? profile.temperatureMilli))
-    add("top_p", milli(profile.topPMilli))
+    let sampling = role.sampling(for: order.task)
+    add("temperature", milli(sampling.temperatureMilli))
+    add("top_p", milli(sampling.topPMilli))
     if !given.contains("max_completion_tokens") {
-      add("max_tokens", .integer(order.task.maxTokens ?? profile.maxTokens))
+      add("max_tokens", .integer(order.task.maxTokens ?? role.profile.maxTokens))
+    }
+    if question?.hasFormat ?? true, !order.writesAnswer,
+      let format = ResponseFormat.json(for: order.task.contract)
+    {
+      add("response_format", format)
     }
     // Servers differ in how many bits they take; 31 fit everywhere.
     add("seed", .integer(Int(order.task.seed & 0x7FFF_FFFF)))
@@ -68,26 +87,19 @@ public enum RequestComposition {
   /// Many chat templates take one system message, at the start, and insist that user and assistant
   /// take turns. So the prompt joins the client's system message (or developer message, as newer
   /// clients call it), and the instruction joins the last message if that is the user's.
-  static func messages(for order: TaskOrder, role: Role) throws(Failure) -> [UInt8] {
-    let document: JSONDocument
-    do {
-      document = try JSONDocument(validating: order.conversation.messagesJSON)
-    } catch {
-      throw Failure(.invalidRequest, "messages is not valid JSON: \(error)")
-    }
-    guard document.root.kind == .array else {
-      throw Failure(.invalidRequest, "messages must be an array")
-    }
-    var messages = document.elements(of: document.root).map { Array(document.slice($0)) }
-    guard !messages.isEmpty else { throw Failure(.invalidRequest, "messages is empty") }
+  static func messages(
+    for order: TaskOrder, role: Role, notes: [String] = [], repair: TaskDialogue.Repair? = nil
+  ) throws(Failure) -> [UInt8] {
+    var messages = order.task.readsConversation ? try said(order.conversation) : []
+    let prompt = role.prompt(for: order.task)
     if let first = messages.first,
-      let joined = joining(first, role.systemPrompt, as: ["system", "developer"])
+      let joined = joining(first, prompt, as: ["system", "developer"])
     {
       messages[0] = joined
     } else {
-      messages.insert(message("system", role.systemPrompt), at: 0)
+      messages.insert(message("system", prompt), at: 0)
     }
-    let closing = closingText(order)
+    let closing = closingText(order, notes: notes)
     if !closing.isEmpty {
       if let joined = joining(messages[messages.count - 1], closing, as: ["user"]) {
         messages[messages.count - 1] = joined
@@ -95,16 +107,45 @@ public enum RequestComposition {
         messages.append(message("user", closing))
       }
     }
+    // A model that is told nothing but who it is makes something up.
+    guard messages.count > 1 || order.task.readsConversation else {
+      throw Failure(
+        .invalidRequest,
+        "the task reads no conversation, and has neither an instruction nor inputs")
+    }
+    if let repair {
+      messages.append(message("assistant", repair.said.cut(toBytes: repairedBytes)))
+      messages.append(
+        message("user", ResponseFormat.correction(repair.mistake, order.task.contract)))
+    }
     return JSON.array(messages.map { .raw($0) }).encoded
   }
 
+  /// The client's messages, each as it came.
+  private static func said(_ conversation: Conversation) throws(Failure) -> [[UInt8]] {
+    let document: JSONDocument
+    do {
+      document = try JSONDocument(validating: conversation.messagesJSON)
+    } catch {
+      throw Failure(.invalidRequest, "messages is not valid JSON: \(error)")
+    }
+    guard document.root.kind == .array else {
+      throw Failure(.invalidRequest, "messages must be an array")
+    }
+    let messages = document.elements(of: document.root).map { Array(document.slice($0)) }
+    guard !messages.isEmpty else { throw Failure(.invalidRequest, "messages is empty") }
+    return messages
+  }
+
   /// The instruction and the inputs, under the names the instruction knows them by. Task ids and
-  /// roles stay out: a model repeats what it reads.
-  static func closingText(_ order: TaskOrder) -> String {
-    var parts: [String] = []
-    if !order.task.instruction.isEmpty { parts.append(order.task.instruction) }
-    for input in order.inputs { parts.append("\(input.name):\n\(input.text)") }
-    return parts.joined(separator: "\n\n")
+  /// roles stay out: a model repeats what it reads. The form of the answer comes last: what a small
+  /// model has read last it does.
+  static func closingText(_ order: TaskOrder, notes: [String] = []) -> String {
+    let task = order.task
+    var parts = notes + [task.instruction, InputWeights.text(order.inputs)]
+    parts += order.inputs.map { "\($0.name):\n\($0.text)" }
+    if !order.writesAnswer { parts.append(ResponseFormat.instruction(for: task.contract)) }
+    return parts.filter { !$0.isEmpty }.joined(separator: "\n\n")
   }
 
   private static func message(_ role: String, _ text: String) -> [UInt8] {

@@ -8,26 +8,35 @@ public struct Role: Equatable, Sendable {
   public var profile: ParameterProfile
   /// Parts of model names, best first, that this role would rather use; none: any chat model.
   public var preferredModels: [String]
+  /// Said in the place of `systemPrompt` where the task asks for JSON or one word; nil: the same.
+  public var structuredPrompt: String?
+  /// Which model it takes where several would do.
+  public var appetite: ModelAppetite
+  /// What it finds in documents it names, and what it says is checked against them.
+  public var citesSources: Bool
+  /// It looks at what others wrote: what can be computed about it is computed for it.
+  public var checksInputs: Bool
 
   public init(
     name: AgentRole, systemPrompt: String, profile: ParameterProfile,
-    preferredModels: [String] = []
+    preferredModels: [String] = [], structuredPrompt: String? = nil,
+    appetite: ModelAppetite = .balanced, citesSources: Bool = false, checksInputs: Bool = false
   ) {
     self.name = name
     self.systemPrompt = systemPrompt
     self.profile = profile
     self.preferredModels = preferredModels
+    self.structuredPrompt = structuredPrompt
+    self.appetite = appetite
+    self.citesSources = citesSources
+    self.checksInputs = checksInputs
   }
 
-  /// The model for a task: the task's own, else the first that fits the role's preference, else nil,
-  /// which leaves the choice to whoever picks the host.
-  public func model(for task: PlanTask, among ready: [ModelID]) -> ModelID? {
-    if let model = task.model { return model }
-    for wanted in preferredModels {
-      let wanted = wanted.lowercased()
-      if let match = ready.first(where: { $0.name.lowercased().contains(wanted) }) { return match }
+  func prompt(for task: PlanTask) -> String {
+    switch task.contract {
+    case .text, .vector: systemPrompt
+    case .json, .choice: structuredPrompt ?? systemPrompt
     }
-    return nil
   }
 }
 

@@ -5,11 +5,19 @@ import Text
 /// and without its reasoning, unless the client asked for that.
 public struct TaskOutput: Sendable {
   private var normaliser: Normaliser
-  /// All of it.
+  /// All of it, the prefix that another agent wrote included.
   public private(set) var text = ""
+  /// Of the prefix, what the normaliser held back: it will come again, and is there already.
+  private var repeated: [UInt8] = []
 
   public init(for order: TaskOrder) {
-    normaliser = Normaliser(keepsReasoning: order.isSink && Self.wantsReasoning(order.conversation))
+    normaliser = Normaliser(
+      keepsReasoning: order.writesAnswer && Self.wantsReasoning(order.conversation))
+    guard order.writesAnswer, !order.prefix.isEmpty else { return }
+    let bytes = Array(order.prefix.utf8)
+    let said = normaliser.append(bytes)
+    if bytes.starts(with: said) { repeated = Array(bytes[said.count...]) }
+    text = order.prefix
   }
 
   /// `include_reasoning`, as OpenRouter and vLLM name it.
@@ -25,7 +33,7 @@ public struct TaskOutput: Sendable {
   ///   - deltaJSON: the whole `delta` when it holds more than text.
   /// - Returns: what to pass on; nil when all of it is held back or left out.
   public mutating func take(_ text: String, deltaJSON: [UInt8]? = nil) -> TaskDelta? {
-    let clean = normaliser.append(text)
+    let clean = unrepeated(normaliser.append(text))
     self.text += clean
     guard let deltaJSON else { return clean.isEmpty ? nil : TaskDelta(text: clean) }
     guard clean != text, let scanner = try? JSONObjectScanner(deltaJSON) else {
@@ -38,8 +46,26 @@ public struct TaskOutput: Sendable {
 
   /// What was held back, when the answer has ended.
   public mutating func finish() -> TaskDelta? {
-    let rest = String(decoding: normaliser.finish(), as: UTF8.self)
+    let rest = unrepeated(String(decoding: normaliser.finish(), as: UTF8.self))
     text += rest
     return rest.isEmpty ? nil : TaskDelta(text: rest)
+  }
+
+  /// Adds what the agent itself has to say, on lines of its own.
+  public mutating func append(_ tail: String) -> TaskDelta {
+    let added = text.isEmpty ? tail : "\n\n" + tail
+    text += added
+    return TaskDelta(text: added)
+  }
+
+  private mutating func unrepeated(_ clean: String) -> String {
+    guard !repeated.isEmpty, !clean.isEmpty else { return clean }
+    let bytes = Array(clean.utf8)
+    var common = zip(bytes, repeated).prefix { $0 == $1 }.count
+    while common < bytes.count, common > 0, bytes[common] & 0b1100_0000 == 0b1000_0000 {
+      common -= 1
+    }
+    repeated = common == bytes.count ? Array(repeated[common...]) : []
+    return String(decoding: bytes[common...], as: UTF8.self)
   }
 }

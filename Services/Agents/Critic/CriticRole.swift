@@ -2,12 +2,19 @@ import AgentCore
 import ClusterModel
 
 extension CriticAgent {
-  /// Finds what is wrong with an answer. Cool, so that the same answer gets the same verdict.
+  /// Finds what is wrong with an answer. Cool, so that the same answer gets the same verdict; sums
+  /// and sources are checked for it, because small models count badly.
   static let role = Role(
     name: .critic,
     systemPrompt: """
       You are a fair and exacting reviewer. Name what is wrong, what is missing and what is good, \
       most important first, each with the reason and a correction. Be brief.
       """,
-    profile: ParameterProfile(temperatureMilli: 200, topPMilli: 900, maxTokens: 512))
+    profile: ParameterProfile(temperatureMilli: 200, topPMilli: 900, maxTokens: 512),
+    structuredPrompt: """
+      You are a fair and exacting reviewer. Check whether the answer is right, complete and fits \
+      together. Ask for changes only where something is wrong or missing, and say what, briefly. A \
+      mistake that is certain must be corrected.
+      """,
+    appetite: .able, checksInputs: true)
 }

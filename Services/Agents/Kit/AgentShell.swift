@@ -3,18 +3,14 @@ import Bus
 import BusCore
 import ClusterModel
 import Inference
-import InferenceCore
 import Metrics
 import ServiceKit
 import Synchronization
 import Telemetry
 import Wire
 
-/// Does tasks: composes the prompt, asks through `infer()`, tells the dispatcher what comes.
+/// Does tasks, as many at once as it may: each is a `TaskWork`.
 final class AgentShell: Sendable {
-  /// An output larger than this would not fit into another task's prompt, nor on the bus.
-  static let outputBytes = 1 << 20
-
   private let role: Role
   private let maxTasks: Int
   private let inference: InferenceClient
@@ -52,7 +48,10 @@ final class AgentShell: Sendable {
     span.set("role", role.name.rawValue)
     let started = ContinuousClock.now
     do throws(Failure) {
-      let (report, attempts) = try await work(on: order, within: request.remaining, span, writer)
+      var work = TaskWork(
+        order: order, role: role, inference: inference, span: span, writer: writer,
+        remaining: request.remaining)
+      let (report, attempts) = try await work.run()
       span.set("host", report.host.name)
       span.set("model", report.model.name)
       span.set("completion_tokens", "\(report.usage.completionTokens)")
@@ -68,58 +67,6 @@ final class AgentShell: Sendable {
       count(error.code == .cancelled ? "cancelled" : "failed", since: started)
       throw error
     }
-  }
-
-  private func work(
-    on order: TaskOrder, within remaining: Duration?, _ span: OpenSpan, _ writer: StreamWriter
-  ) async throws(Failure) -> (TaskReport, [AttemptRecord]) {
-    let hosts = context.hosts.table
-    let model = role.model(
-      for: order.task, among: hosts.readyModels.filter(\.looksLikeChat))
-    let request = InferenceRequest(
-      endpoint: .chatCompletions, model: model,
-      body: try RequestComposition.body(for: order, role: role), stream: true,
-      trace: span.context)
-    let total = Deadlines.standard.total
-    let deadlines = order.terms.deadlines(total: remaining.map { min(total, $0) } ?? total)
-    let answer = try await inference.infer(
-      request,
-      constraints: InferenceConstraints(
-        race: order.terms.race, deadlines: deadlines, dataPolicy: order.dataPolicy,
-        avoid: HostTurn.avoided(by: order, model: model, hosts: hosts),
-        seed: order.task.seed))
-    let firstToken = Int(answer.firstToken.wholeMilliseconds)
-    try writer.send(
-      .taskEvent(
-        .began(
-          TaskBegan(
-            host: answer.host, model: answer.model, firstTokenMilliseconds: firstToken))))
-    var output = TaskOutput(for: order)
-    for try await event in answer {
-      switch event {
-      case .chunk(let chunk):
-        let facts = chunk.facts
-        guard !facts.text.isEmpty || facts.deltaJSON != nil else { continue }
-        let delta = output.take(facts.text, deltaJSON: facts.deltaJSON)
-        guard output.text.utf8.count <= Self.outputBytes else {
-          throw Failure(
-            .upstreamFailed,
-            "\(answer.host) wrote more than \(Self.outputBytes) bytes for one task")
-        }
-        if let delta { try writer.send(.taskEvent(.delta(delta))) }
-      case .body: break
-      case .finished(let summary):
-        if let delta = output.finish() { try writer.send(.taskEvent(.delta(delta))) }
-        let report = TaskReport(
-          host: summary.host, model: summary.model, usage: summary.usage,
-          firstTokenMilliseconds: Int(summary.firstToken.wholeMilliseconds),
-          totalMilliseconds: Int(summary.total.wholeMilliseconds),
-          finishReason: summary.finishReason, output: output.text)
-        try writer.send(.taskEvent(.finished(report)))
-        return (report, summary.attempts)
-      }
-    }
-    throw Failure(.upstreamFailed, "\(answer.host) ended its answer without an end")
   }
 
   private func gauge() {

@@ -10,5 +10,10 @@ extension ReasoningAgent {
       clearly at the end. If the question cannot be decided, say what is missing. Be brief.
       """,
     profile: ParameterProfile(temperatureMilli: 200, topPMilli: 900, maxTokens: 768),
-    preferredModels: ["reason", "r1", "think"])
+    preferredModels: ["reason", "r1", "think"],
+    structuredPrompt: """
+      You are a rigorous thinker. Decide carefully, and give only the result, in the form that is \
+      asked for.
+      """,
+    appetite: .able)
 }

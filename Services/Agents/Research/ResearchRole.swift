@@ -2,12 +2,14 @@ import AgentCore
 import ClusterModel
 
 extension ResearchAgent {
-  /// Collects facts and marks their certainty. Cool, so that facts do not drift.
+  /// Collects facts and marks their certainty; with documents, from them, and names where each is
+  /// from. Cool, so that facts do not drift.
   static let role = Role(
     name: .research,
     systemPrompt: """
       You are a careful researcher. Give the relevant facts, say how sure you are of each, and \
       name what is not known. Prefer concrete facts to general remarks. Be brief.
       """,
-    profile: ParameterProfile(temperatureMilli: 300, topPMilli: 900, maxTokens: 512))
+    profile: ParameterProfile(temperatureMilli: 300, topPMilli: 900, maxTokens: 512),
+    citesSources: true)
 }

@@ -1,0 +1,121 @@
+public import ClusterModel
+import Text
+
+/// Whether what a model wrote is what its task asked for. Takes anything, in time linear in it.
+public enum ContractCheck {
+  public enum Verdict: Equatable, Sendable {
+    /// What was asked for, without what stood around it.
+    case met(String)
+    /// A sentence for the model, which may try again.
+    case broken(String)
+  }
+
+  public static func check(_ text: String, against contract: OutputContract) -> Verdict {
+    switch contract {
+    case .text: return .met(text)
+    case .json(let schema): return checkJSON(text, schema)
+    case .choice(let words):
+      if let word = NearestWord.of(text, among: words) { return .met(word) }
+      return .broken("it must be exactly one of: \(words.joined(separator: ", "))")
+    case .vector: return checkJSON(text, #"{"type":"array","items":{"type":"number"}}"#)
+    }
+  }
+
+  private static func checkJSON(_ text: String, _ written: String) -> Verdict {
+    let schema = ContractSchema(written) ?? ContractSchema()
+    let bytes = Array(text.utf8)
+    // A value without brackets is only told from prose when it stands alone.
+    if let whole = try? JSONDocument(validating: bytes) {
+      return verdict(on: whole.root, in: whole, schema)
+    }
+    var other: JSONValue?
+    let found = JSONSearch.first(in: bytes) { value in
+      other = other ?? value
+      return schema.takes(value.kind)
+    }
+    guard let value = found ?? other,
+      let document = try? JSONDocument(validating: Array(bytes[value.range]))
+    else {
+      return .broken(
+        bytes.contains { $0 == UInt8(ascii: "{") || $0 == UInt8(ascii: "[") }
+          ? "its JSON is not valid or not whole" : "there is no JSON in it")
+    }
+    return verdict(on: document.root, in: document, schema)
+  }
+
+  private static func verdict(
+    on value: JSONValue, in document: JSONDocument, _ schema: ContractSchema
+  ) -> Verdict {
+    if let mistake = schema.mistake(in: value, document) { return .broken(mistake) }
+    return .met(String(decoding: document.slice(value), as: UTF8.self))
+  }
+}
+
+/// One of a few words in what a model wrote around it.
+enum NearestWord {
+  /// Longer answers argue; what is meant by them is the model's to say again.
+  private static let readBytes = 4_096
+
+  /// - Returns: nil when none is meant, or several may be.
+  static func of(_ text: String, among words: [String]) -> String? {
+    let said = plain(text.cut(toBytes: readBytes))
+    let known = words.map { (word: $0, plain: plain($0)) }
+    if let exact = known.first(where: { $0.plain == said }) { return exact.word }
+    let padded = " \(said) "
+    var found: [String] = []
+    for word in known where !word.plain.isEmpty && padded.contains(" \(word.plain) ") {
+      found.append(word.word)
+    }
+    // Of "agree" and "do not agree", what was said in full is the longer one.
+    let longest = found.filter { word in
+      !found.contains { $0 != word && " \(plain($0)) ".contains(" \(plain(word)) ") }
+    }
+    if longest.count == 1 { return longest[0] }
+    if longest.count > 1 {
+      // "B, because A is wrong": the answer comes first.
+      return longest.first { " \(said)".hasPrefix(" \(plain($0)) ") }
+    }
+    return misspelt(said, known)
+  }
+
+  /// Lower case, words apart by one space, without marks.
+  private static func plain(_ text: String) -> String {
+    var words = ""
+    var isApart = false
+    for character in text.lowercased() {
+      if character.isLetter || character.isNumber || character == "+" || character == "-" {
+        if isApart, !words.isEmpty { words.append(" ") }
+        isApart = false
+        words.append(character)
+      } else {
+        isApart = true
+      }
+    }
+    return words
+  }
+
+  private static func misspelt(_ said: String, _ known: [(word: String, plain: String)]) -> String? {
+    // One short answer, wrongly written; a sentence is none.
+    guard !said.isEmpty, said.count <= 64 else { return nil }
+    let near = known.map { ($0.word, distance(Array(said), Array($0.plain.prefix(80)))) }
+      .filter { word, distance in distance * 4 <= min(word.count, said.count) }
+    guard let best = near.map(\.1).min() else { return nil }
+    let nearest = near.filter { $0.1 == best }
+    return nearest.count == 1 ? nearest[0].0 : nil
+  }
+
+  /// Letters to change, add or leave out (Levenshtein).
+  private static func distance(_ left: [Character], _ right: [Character]) -> Int {
+    var row = Array(0...right.count)
+    for (index, letter) in left.enumerated() {
+      var corner = row[0]
+      row[0] = index + 1
+      for place in right.indices {
+        let change = corner + (right[place] == letter ? 0 : 1)
+        corner = row[place + 1]
+        row[place + 1] = min(change, corner + 1, row[place] + 1)
+      }
+    }
+    return row[right.count]
+  }
+}

@@ -1,0 +1,145 @@
+import Text
+
+/// What is checked of a JSON Schema: `type`, `properties`, `required`, `enum`, `items`, `minItems`,
+/// `maxItems` and `maxLength`. Whatever else it says is for the host that follows it word by word;
+/// members that it does not name are welcome.
+struct ContractSchema: Sendable {
+  /// Empty: any.
+  private(set) var types: Set<String> = []
+  private(set) var required: [String] = []
+  private var properties: [String: ContractSchema] = [:]
+  /// At most one; a value type cannot hold itself.
+  private var items: [ContractSchema] = []
+  /// Empty: any value.
+  private var choices: [Scalar] = []
+  private var minimumItems = 0
+  private var maximumItems = Int.max
+  /// In code points.
+  private var maximumLength = Int.max
+
+  /// A value without members; objects and arrays in an `enum` are compared as they are written.
+  private enum Scalar: Hashable {
+    case text(String)
+    case number(Double)
+    case written([UInt8])
+  }
+
+  /// Anything that is valid JSON.
+  init() {}
+
+  /// - Returns: nil when it is no schema: then any JSON value will do.
+  init?(_ schema: String) {
+    guard let document = try? JSONDocument(validating: Array(schema.utf8)),
+      document.root.kind == .object
+    else { return nil }
+    self.init(document.root, document)
+  }
+
+  /// Recursion is bounded by the depth that the document was checked for.
+  private init(_ value: JSONValue, _ document: JSONDocument) {
+    document.forEachMember(of: value) { member in
+      let value = member.value
+      switch member.name {
+      case "type":
+        let names = value.kind == .array ? document.elements(of: value) : [value]
+        types = Set(names.compactMap(document.string))
+      case "required": required = document.elements(of: value).compactMap(document.string)
+      case "properties":
+        document.forEachMember(of: value) {
+          properties[$0.name] = ContractSchema($0.value, document)
+          return true
+        }
+      case "items": items = value.kind == .object ? [ContractSchema(value, document)] : []
+      case "enum": choices = document.elements(of: value).map { Self.scalar($0, document) }
+      case "minItems": minimumItems = document.integer(value) ?? 0
+      case "maxItems": maximumItems = document.integer(value) ?? .max
+      case "maxLength": maximumLength = document.integer(value) ?? .max
+      default: break
+      }
+      return true
+    }
+  }
+
+  /// Whether a value of that kind could fit.
+  func takes(_ kind: JSONKind) -> Bool {
+    types.isEmpty || types.contains(kind.rawValue) || kind == .number && types.contains("integer")
+  }
+
+  /// What is wrong with a value, for whoever wrote it; nil: it fits.
+  ///
+  /// - Parameter path: names the value in the sentence; empty: the whole.
+  func mistake(
+    in value: JSONValue, _ document: JSONDocument, at path: String = ""
+  ) -> String? {
+    let name = path.isEmpty ? "the value" : "\"\(path)\""
+    guard fitsType(value, document) else {
+      return "\(name) must be \(types.sorted().joined(separator: " or ")), not \(value.kind)"
+    }
+    if !choices.isEmpty, !choices.contains(Self.scalar(value, document)) {
+      return "\(name) must be one of \(choices.map(Self.shown).joined(separator: ", "))"
+    }
+    switch value.kind {
+    case .string:
+      guard maximumLength < .max, let text = document.string(value),
+        text.unicodeScalars.count > maximumLength
+      else { return nil }
+      return "\(name) must have at most \(maximumLength) characters"
+    case .array: return mistake(inArray: value, document, path, name)
+    case .object: return mistake(inObject: value, document, path)
+    case .number, .boolean, .null: return nil
+    }
+  }
+
+  private func fitsType(_ value: JSONValue, _ document: JSONDocument) -> Bool {
+    takes(value.kind)
+      && (value.kind != .number || types.isEmpty || types.contains("number")
+        || document.integer(value) != nil)
+  }
+
+  private func mistake(
+    inArray value: JSONValue, _ document: JSONDocument, _ path: String, _ name: String
+  ) -> String? {
+    var count = 0
+    var mistake: String?
+    document.forEachElement(of: value) { element in
+      mistake = items.first?.mistake(in: element, document, at: "\(path)[\(count)]")
+      count += 1
+      return mistake == nil && count <= maximumItems
+    }
+    if let mistake { return mistake }
+    if count < minimumItems { return "\(name) must have at least \(minimumItems) items" }
+    if count > maximumItems { return "\(name) must have at most \(maximumItems) items" }
+    return nil
+  }
+
+  private func mistake(
+    inObject value: JSONValue, _ document: JSONDocument, _ path: String
+  ) -> String? {
+    var mistake: String?
+    var missing = Set(required)
+    document.forEachMember(of: value) { member in
+      missing.remove(member.name)
+      let place = path.isEmpty ? member.name : "\(path).\(member.name)"
+      mistake = properties[member.name]?.mistake(in: member.value, document, at: place)
+      return mistake == nil
+    }
+    if let mistake { return mistake }
+    guard let first = required.first(where: missing.contains) else { return nil }
+    return "\"\(path.isEmpty ? first : "\(path).\(first)")\" is missing"
+  }
+
+  private static func scalar(_ value: JSONValue, _ document: JSONDocument) -> Scalar {
+    if let text = document.string(value) { return .text(text) }
+    if let number = document.number(value) { return .number(number) }
+    return .written(Array(document.slice(value)))
+  }
+
+  private static func shown(_ scalar: Scalar) -> String {
+    switch scalar {
+    case .text(let text): "\"\(text)\""
+    case .number(let number):
+      Int(exactly: number).map { "\($0)" } ?? "\(number)"
+    case .written(let bytes): String(decoding: bytes, as: UTF8.self)
+    }
+  }
+}

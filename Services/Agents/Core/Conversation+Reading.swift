@@ -1,0 +1,38 @@
+public import ClusterModel
+import Text
+
+extension Conversation {
+  /// The client wants one form of answer (JSON, or a tool called), and nothing may be added to it.
+  public var isStructured: Bool {
+    parameters.contains { parameter in
+      switch parameter.name {
+      case "tools", "functions": return parameter.json.count > 2
+      case "response_format":
+        guard let document = try? JSONDocument(validating: parameter.json),
+          let type = document.value("type", in: document.root)
+        else { return false }
+        return document.string(type) != "text"
+      default: return false
+      }
+    }
+  }
+}
+
+/// What the client asked last.
+public enum LastQuestion {
+  /// - Returns: the text of the last user message; empty when there is none.
+  public static func text(of conversation: Conversation) -> String {
+    guard let document = try? JSONDocument(validating: conversation.messagesJSON) else { return "" }
+    let messages = document.elements(of: document.root)
+    for message in messages.reversed() {
+      guard let role = document.value("role", in: message), document.string(role) == "user",
+        let content = document.value("content", in: message)
+      else { continue }
+      if let text = document.string(content) { return text }
+      return document.elements(of: content).compactMap { part in
+        document.value("text", in: part).flatMap(document.string)
+      }.joined(separator: "\n")
+    }
+    return ""
+  }
+}

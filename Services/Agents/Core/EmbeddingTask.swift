@@ -1,0 +1,50 @@
+public import ClusterModel
+import Text
+
+/// A task whose output is a vector: one text goes to a model that embeds.
+public enum EmbeddingTask {
+  /// Embedding models read some 512 to 8,192 tokens; hosts refuse what is longer.
+  static let maximumBytes = 32 << 10
+
+  /// The model: the task's own, else the first that is known as one.
+  /// - Throws: `noEligibleHost` when no ready host offers one.
+  public static func model(for task: PlanTask, among ready: [ModelID]) throws(Failure) -> ModelID {
+    if let model = task.model { return model }
+    guard let model = ready.first(where: \.looksLikeEmbedding) else {
+      throw Failure(.noEligibleHost, "no ready host offers an embedding model")
+    }
+    return model
+  }
+
+  /// The body of the request, without `model`.
+  /// - Throws: `invalidRequest` when there is nothing to embed.
+  public static func body(for order: TaskOrder) throws(Failure) -> [UInt8] {
+    let parts = [order.task.instruction] + order.inputs.map(\.text)
+    let text = parts.filter { !$0.isEmpty }.joined(separator: "\n\n")
+    guard !text.isEmpty else {
+      throw Failure(.invalidRequest, "the task has neither an instruction nor inputs to embed")
+    }
+    return JSON.object([("input", .string(text.cut(toBytes: maximumBytes)))]).encoded
+  }
+
+  /// - Returns: the first embedding of a host's answer, an array of numbers as it was written.
+  /// - Throws: `upstreamFailed` when there is none.
+  public static func vector(in body: [UInt8]) throws(Failure) -> String {
+    guard let document = try? JSONDocument(validating: body),
+      let data = document.value("data", in: document.root),
+      let first = document.elements(of: data).first,
+      let vector = document.value("embedding", in: first), vector.kind == .array,
+      document.elements(of: vector).allSatisfy({ $0.kind == .number })
+    else { throw Failure(.upstreamFailed, "the host's answer holds no embedding") }
+    return String(decoding: document.slice(vector), as: UTF8.self)
+  }
+}
+
+extension ModelID {
+  /// Whether it turns texts into vectors, as far as its name tells.
+  var looksLikeEmbedding: Bool {
+    let name = name.lowercased()
+    return ["embed", "bge-", "gte-", "e5-", "minilm"].contains { name.contains($0) }
+      && !name.contains("rerank")
+  }
+}

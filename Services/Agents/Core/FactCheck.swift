@@ -1,0 +1,132 @@
+import ClusterModel
+
+/// Holds what an answer claims against the sources it was made from, sentence by sentence: by words
+/// and numbers alone, so it finds a wrong number and a missing source, not a wrong thought.
+public struct FactCheck: Equatable, Sendable {
+  public enum Verdict: String, CaseIterable, Sendable {
+    case supported
+    /// No source says it.
+    case unsupported
+    /// A source says nearly the same with another number, or its opposite; or a sum is wrong.
+    case contradicted
+  }
+
+  public struct Claim: Equatable, Sendable {
+    public var text: String
+    public var verdict: Verdict
+    /// Number of the source that decided it, counted from 1.
+    public var source: Int?
+  }
+
+  /// An answer of some pages.
+  static let maximumClaims = 100
+  static let maximumEvidence = 2_000
+  /// Of a claim's content words, in one sentence of a source.
+  private static let sharedForSupport = 0.6
+  private static let sharedForContradiction = 0.7
+  /// In several sentences of a source together.
+  private static let sharedInSource = 0.8
+
+  public private(set) var claims: [Claim] = []
+  /// Numbers of sources that the answer cites and that exist.
+  public private(set) var cited: Set<Int> = []
+
+  private struct Evidence {
+    var sentences: [Sentence]
+    var content: Set<String>
+    var numbers: Set<String>
+  }
+
+  public init(_ answer: String, against sources: [Material.Source]) {
+    var left = Self.maximumEvidence
+    let evidence = sources.map { source in
+      let sentences = Sentence.all(of: source.text, atMost: left)
+      left -= sentences.count
+      return Evidence(
+        sentences: sentences, content: sentences.reduce(into: []) { $0.formUnion($1.content) },
+        numbers: sentences.reduce(into: []) { $0.formUnion($1.numbers) })
+    }
+    for sentence in Sentence.all(of: answer, atMost: Self.maximumClaims) {
+      cited.formUnion(sentence.cited.filter { (1...max(sources.count, 1)).contains($0) })
+      // One word is a label, not a claim.
+      guard sentence.content.count + sentence.numbers.count > 1 else { continue }
+      claims.append(Self.judge(sentence, evidence))
+    }
+    if sources.isEmpty { cited = [] }
+  }
+
+  public func count(_ verdict: Verdict) -> Int { claims.count { $0.verdict == verdict } }
+
+  /// For the trace: "3 supported, 1 unsupported, 0 contradicted".
+  public var summary: String {
+    Verdict.allCases.map { "\(count($0)) \($0.rawValue)" }.joined(separator: ", ")
+  }
+
+  // MARK: - Judging
+
+  private static func judge(_ claim: Sentence, _ evidence: [Evidence]) -> Claim {
+    func verdict(_ verdict: Verdict, _ source: Int?) -> Claim {
+      Claim(text: claim.text, verdict: verdict, source: source.map { $0 + 1 })
+    }
+    if !ArithmeticCheck.wrongEquations(in: claim.text).isEmpty {
+      return verdict(.contradicted, nil)
+    }
+    var against: (source: Int, shared: Double)?
+    for (number, source) in evidence.enumerated() {
+      for sentence in source.sentences {
+        let shared = share(of: claim, in: sentence.content)
+        guard shared >= sharedForSupport else { continue }
+        let hasNumbers = claim.numbers.isSubset(of: sentence.numbers)
+        let isOpposite = claim.isNegated != sentence.isNegated
+        if hasNumbers, !isOpposite { return verdict(.supported, number) }
+        let differs = hasNumbers ? isOpposite : !sentence.numbers.isEmpty
+        if differs, shared >= sharedForContradiction, shared > against?.shared ?? 0 {
+          against = (number, shared)
+        }
+      }
+    }
+    if let against { return verdict(.contradicted, against.source) }
+    let whole = evidence.firstIndex {
+      share(of: claim, in: $0.content) >= sharedInSource && claim.numbers.isSubset(of: $0.numbers)
+    }
+    return verdict(whole == nil ? .unsupported : .supported, whole)
+  }
+
+  /// A claim of nothing but numbers shares all its words with everything.
+  private static func share(of claim: Sentence, in content: Set<String>) -> Double {
+    guard !claim.content.isEmpty else { return 1 }
+    let shared = claim.content.count { content.contains($0) }
+    return Double(shared) / Double(claim.content.count)
+  }
+
+  // MARK: - Telling
+
+  /// Claims of a kind that are told in words.
+  private static let maximumTold = 3
+  private static let toldBytes = 160
+
+  /// What follows the answer: which sources it used, and which of its sentences they do not bear out.
+  ///
+  /// - Parameter hasVerdicts: not for the client's own answer, which is no place for doubts about
+  ///   itself.
+  public func tail(_ sources: [Material.Source], hasVerdicts: Bool) -> String {
+    var used = cited
+    used.formUnion(claims.filter { $0.verdict == .supported }.compactMap(\.source))
+    var lines: [String] = []
+    if !used.isEmpty {
+      let names = used.sorted().filter { sources.indices.contains($0 - 1) }
+        .map { "[\($0)] \(sources[$0 - 1].name)" }
+      lines.append("Sources: " + names.joined(separator: ", "))
+    }
+    if hasVerdicts {
+      lines += told(.contradicted, "The sources say otherwise than this")
+      lines += told(.unsupported, "Not found in the sources")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private func told(_ verdict: Verdict, _ head: String) -> [String] {
+    let texts = claims.filter { $0.verdict == verdict }.prefix(Self.maximumTold)
+    return texts.map { "\(head): \"\($0.text.cut(toBytes: Self.toldBytes))\"" }
+  }
+}

@@ -1,0 +1,28 @@
+public import ClusterModel
+
+/// What can be computed about the texts that a task judges, so that its model need not: wrong sums,
+/// and what the sources say otherwise.
+public enum InputFindings {
+  /// Two pages of faults help nobody.
+  static let maximumFindings = 8
+  private static let toldBytes = 160
+
+  /// - Returns: empty when nothing was found.
+  public static func text(on inputs: [TaskOrder.NamedInput], material: Material) -> String {
+    var findings: [String] = []
+    for input in inputs {
+      for equation in ArithmeticCheck.wrongEquations(in: input.text) {
+        findings.append("\(input.name): \"\(equation.written)\" is wrong; it is \(equation.right).")
+      }
+      guard !material.sources.isEmpty else { continue }
+      for claim in FactCheck(input.text, against: material.sources).claims {
+        guard claim.verdict == .contradicted, let source = claim.source else { continue }
+        findings.append(
+          "\(input.name): \"\(claim.text.cut(toBytes: toldBytes))\" is not what [\(source)] says.")
+      }
+    }
+    guard !findings.isEmpty else { return "" }
+    let lines = findings.prefix(maximumFindings).map { "- \($0)" }
+    return "These mistakes are certain:\n" + lines.joined(separator: "\n")
+  }
+}

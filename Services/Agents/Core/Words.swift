@@ -1,0 +1,97 @@
+/// Words of a text as far as finding and comparing goes: lower case, without marks, numbers as
+/// numbers.
+enum Words {
+  /// Words that stand in every sentence, and in every question about a document.
+  static let common: Set<String> = [
+    "a", "about", "above", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be",
+    "because", "been", "but", "by", "can", "could", "did", "do", "does", "each", "for", "from",
+    "give", "given", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is",
+    "it", "its", "let", "like", "make", "may", "me", "more", "most", "much", "my", "of", "on",
+    "one", "only", "or", "other", "our", "please", "say", "says", "she", "should", "so", "some",
+    "such", "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
+    "those", "to", "us", "use", "using", "was", "we", "were", "what", "when", "where", "which",
+    "who", "why", "will", "with", "would", "you", "your",
+    "das", "der", "die", "ein", "eine", "ist", "und", "von", "den", "dem", "des", "im", "zu", "mit",
+    "wie", "was", "wer", "les", "des", "est", "une", "que", "qui", "los", "las", "del", "por",
+  ]
+
+  /// Words that turn a sentence into its opposite; of "isn't" `split` makes "is" and "not".
+  static let negations: Set<String> = [
+    "not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot",
+    "nicht", "kein", "keine", "keinen", "nie", "ohne", "pas", "jamais", "sin", "nunca",
+  ]
+
+  /// In their order: letters together, a number with its points and commas; a character of a script
+  /// without spaces for itself.
+  ///
+  /// - Parameter readsNumbers: numbers that are equal are written alike.
+  static func split(_ text: String, readsNumbers: Bool = true) -> [String] {
+    var words: [String] = []
+    var word = ""
+    func close() {
+      while let last = word.last, last == "." || last == "," { word.removeLast() }
+      if !word.isEmpty { words.append(readsNumbers ? number(word) ?? word : word) }
+      word = ""
+    }
+    let apart = text.lowercased().replacing("n't", with: " not").replacing("n’t", with: " not")
+    for character in apart {
+      if isUnspaced(character) {
+        close()
+        words.append(String(character))
+      } else if character.isLetter || character.isNumber {
+        word.append(character)
+      } else if character == "." || character == ",", word.last?.isNumber == true {
+        word.append(character)
+      } else {
+        close()
+      }
+    }
+    close()
+    // Of "Anna's".
+    return words.filter { $0 != "s" }
+  }
+
+  /// What a text is about: without common words, each in its stem.
+  static func content(_ words: [String]) -> Set<String> {
+    Set(words.lazy.filter { !common.contains($0) && !negations.contains($0) }.map { stem($0) })
+  }
+
+  static func isNumber(_ word: String) -> Bool { word.first?.isNumber == true }
+
+  /// "1,000.50" and "1000.5" are one number; nil: it is none.
+  private static func number(_ word: String) -> String? {
+    guard word.first?.isNumber == true,
+      word.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." || $0 == "," })
+    else { return nil }
+    var plain = word.filter { $0 != "," }
+    // One comma with other than three digits behind it is a decimal comma.
+    let parts = word.split(separator: ",", omittingEmptySubsequences: false)
+    if parts.count == 2, parts[1].count != 3, !word.contains(".") {
+      plain = "\(parts[0]).\(parts[1])"
+    }
+    if plain.contains("."), plain.filter({ $0 == "." }).count == 1 {
+      while plain.last == "0" { plain.removeLast() }
+      if plain.last == "." { plain.removeLast() }
+    }
+    return plain
+  }
+
+  /// English endings that change nothing for a comparison; other languages lose a little.
+  private static func stem(_ word: String) -> String {
+    guard word.count > 4, !isNumber(word) else { return word }
+    for ending in ["ing", "ies", "ed", "es", "s"] where word.hasSuffix(ending) {
+      let rest = word.dropLast(ending.count)
+      guard rest.count >= 3, !rest.hasSuffix("s") || ending != "s" else { continue }
+      return String(rest)
+    }
+    return word.hasSuffix("e") || word.hasSuffix("y") ? String(word.dropLast()) : word
+  }
+
+  static func isUnspaced(_ character: Character) -> Bool {
+    guard let scalar = character.unicodeScalars.first?.value, scalar >= 0x2E80 else { return false }
+    switch scalar {
+    case 0x3041...0x30FF, 0x3400...0x4DBF, 0x4E00...0x9FFF, 0x20000...0x3FFFF: return true
+    default: return false
+    }
+  }
+}

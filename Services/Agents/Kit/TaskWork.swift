@@ -1,0 +1,236 @@
+import AgentCore
+import Bus
+import ClusterModel
+import Inference
+import InferenceCore
+import Search
+import Telemetry
+import Wire
+
+/// One task from its order to its report: chooses the model, reads the documents, asks as often as
+/// the contract needs, checks what came back.
+struct TaskWork {
+  /// An output larger than this would not fit into another task's prompt, nor on the bus.
+  static let outputBytes = 1 << 20
+  /// Passages that are looked at: more than any prompt has room for.
+  static let foundPassages = 64
+
+  let order: TaskOrder
+  let role: Role
+  let inference: InferenceClient
+  let span: OpenSpan
+  let writer: StreamWriter
+  /// When the order came, and how long there was then; nil: nobody waits.
+  let started = ContinuousClock.now
+  let remaining: Duration?
+
+  private var began: TaskBegan?
+  private var usage = Usage.zero
+  private var attempts: [AttemptRecord] = []
+  private var last: InferenceSummary?
+
+  init(
+    order: TaskOrder, role: Role, inference: InferenceClient, span: OpenSpan,
+    writer: StreamWriter, remaining: Duration?
+  ) {
+    self.order = order
+    self.role = role
+    self.inference = inference
+    self.span = span
+    self.writer = writer
+    self.remaining = remaining
+  }
+
+  /// Ends with the report sent.
+  mutating func run() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
+    if order.task.contract == .vector, !order.writesAnswer { return try await embed() }
+    let view = inference.view()
+    let choice = ModelPreference.choose(
+      for: order.task, role: role, among: view.offered(to: order, dataPolicy),
+      within: left)
+    span.set("model_choice", choice.reason)
+    let material = try await material(context: view.context(of: choice.model, dataPolicy))
+    let notes = [
+      material.note(cites: role.citesSources),
+      role.checksInputs ? InputFindings.text(on: order.inputs, material: material) : "",
+    ]
+    var dialogue = TaskDialogue(for: order)
+    var output = TaskOutput(for: order)
+    var questions = 0
+    var step = TaskDialogue.Step.ask(dialogue.begin())
+    while case .ask(let question) = step {
+      questions += 1
+      do throws(Failure) {
+        let body = try RequestComposition.body(
+          for: order, role: role, question: question, notes: notes)
+        output = try await ask(body, choice.model, passesOn: dialogue.passesOn)
+        step = dialogue.answered(output.text)
+      } catch {
+        step = dialogue.failed(error)
+      }
+    }
+    if questions > 1 { span.set("questions", "\(questions)") }
+    switch step {
+    case .ask: throw Failure(.internalError, "a task ended with a question")
+    case .fail(let failure): throw failure
+    case .finish(let text, let contractMet):
+      if order.task.contract != .text { span.set("contract", contractMet ? "met" : "broken") }
+      let tail = try checkFacts(&output, material)
+      return try finish(tail ?? text, contractMet: contractMet)
+    }
+  }
+
+  /// The stricter of the plan's and the task's own.
+  private var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
+
+  private var left: Duration? {
+    remaining.map { max($0 - started.duration(to: .now), .milliseconds(1)) }
+  }
+
+  private func finish(
+    _ output: String, contractMet: Bool
+  ) throws(Failure) -> (TaskReport, [AttemptRecord]) {
+    guard let last, let began else {
+      throw Failure(.internalError, "a task ended without an answer")
+    }
+    let report = TaskReport(
+      host: last.host, model: last.model, usage: usage,
+      firstTokenMilliseconds: began.firstTokenMilliseconds,
+      totalMilliseconds: Int(started.duration(to: .now).wholeMilliseconds),
+      finishReason: last.finishReason, output: output, contractMet: contractMet)
+    try writer.send(.taskEvent(.finished(report)))
+    return (report, attempts)
+  }
+
+  // MARK: - Asking
+
+  private func constraints(_ model: ModelID?) -> InferenceConstraints {
+    let total = Deadlines.standard.total
+    return InferenceConstraints(
+      race: order.terms.race,
+      deadlines: order.terms.deadlines(total: left.map { min(total, $0) } ?? total),
+      dataPolicy: dataPolicy,
+      avoid: HostTurn.avoided(
+        by: order, model: order.task.model, hosts: inference.view().table),
+      seed: order.task.seed)
+  }
+
+  /// - Returns: all that was written.
+  private mutating func ask(
+    _ body: [UInt8], _ model: ModelID?, passesOn: Bool
+  ) async throws(Failure) -> TaskOutput {
+    var output = TaskOutput(for: order)
+    let answer = try await inference.infer(
+      InferenceRequest(
+        endpoint: .chatCompletions, model: model, body: body, stream: true, trace: span.context,
+        prefix: order.writesAnswer ? Array(order.prefix.utf8) : []),
+      constraints: constraints(model))
+    try begin(answer)
+    for try await event in answer {
+      switch event {
+      case .chunk(let chunk):
+        let facts = chunk.facts
+        guard !facts.text.isEmpty || facts.deltaJSON != nil else { continue }
+        let delta = output.take(facts.text, deltaJSON: facts.deltaJSON)
+        guard output.text.utf8.count <= Self.outputBytes else {
+          throw Failure(
+            .upstreamFailed,
+            "\(answer.host) wrote more than \(Self.outputBytes) bytes for one task")
+        }
+        if passesOn, let delta { try writer.send(.taskEvent(.delta(delta))) }
+      case .body: break
+      case .finished(let summary):
+        if let delta = output.finish(), passesOn {
+          try writer.send(.taskEvent(.delta(delta)))
+        }
+        ended(summary)
+        return output
+      }
+    }
+    throw Failure(.upstreamFailed, "\(answer.host) ended its answer without an end")
+  }
+
+  /// Only of the first question: the task has one beginning.
+  private mutating func begin(_ answer: Inference) throws(Failure) {
+    guard began == nil else { return }
+    let first = TaskBegan(
+      host: answer.host, model: answer.model,
+      firstTokenMilliseconds: Int(started.duration(to: .now).wholeMilliseconds))
+    began = first
+    try writer.send(.taskEvent(.began(first)))
+  }
+
+  private mutating func ended(_ summary: InferenceSummary) {
+    usage = usage + summary.usage
+    attempts += summary.attempts
+    last = summary
+  }
+
+  /// The embeddings endpoint in the place of a chat.
+  private mutating func embed() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
+    let ready = inference.view().readyModels(dataPolicy)
+    let model = try EmbeddingTask.model(for: order.task, among: ready)
+    span.set("model_choice", order.task.model == nil ? "it embeds" : "the plan names it")
+    let answer = try await inference.infer(
+      InferenceRequest(
+        endpoint: .embeddings, model: model, body: try EmbeddingTask.body(for: order),
+        stream: false, trace: span.context), constraints: constraints(model))
+    try begin(answer)
+    var vector: String?
+    for try await event in answer {
+      switch event {
+      case .chunk: break
+      case .body(let body): vector = try EmbeddingTask.vector(in: body)
+      case .finished(let summary): ended(summary)
+      }
+    }
+    guard let vector else {
+      throw Failure(.upstreamFailed, "\(answer.host) answered without an embedding")
+    }
+    return try finish(vector, contractMet: true)
+  }
+
+  // MARK: - Documents
+
+  private func material(context: Int?) async throws(Failure) -> Material {
+    guard !order.documents.isEmpty else { return .none }
+    let plain = try RequestComposition.body(for: order, role: role)
+    let tokens = MaterialBudget.tokens(
+      context: context, promptBytes: plain.count,
+      completion: order.task.maxTokens ?? role.profile.maxTokens)
+    let asked = [LastQuestion.text(of: order.conversation), order.task.instruction]
+    var material: Material
+    switch try Reading.of(order.documents, within: tokens, asked: asked) {
+    case .ready(let whole): material = whole
+    case .search(let passages, let query):
+      let names = order.documents.map(\.name)
+      let index = try await PassageIndex(
+        passages.map {
+          .init(name: names[$0.document], text: PassageQuery.indexed($0.text))
+        })
+      let ranked = try await index.best(query.match, limit: Self.foundPassages)
+      material = Reading.material(
+        of: passages, ranked: ranked, in: order.documents, within: tokens)
+      span.set("passages", "\(material.sources.count) of \(passages.count), \(ranked.count) found")
+    }
+    span.set("documents", "\(order.documents.count)\(material.isWhole ? ", whole" : "")")
+    return material
+  }
+
+  /// - Returns: the output with its sources; nil: there is nothing to add.
+  private func checkFacts(
+    _ output: inout TaskOutput, _ material: Material
+  ) throws(Failure) -> String? {
+    guard role.citesSources, !material.sources.isEmpty, order.task.contract == .text,
+      !output.text.isEmpty
+    else { return nil }
+    let check = FactCheck(output.text, against: material.sources)
+    span.set("facts", check.summary)
+    guard !order.writesAnswer || !order.conversation.isStructured && last?.finishReason == "stop"
+    else { return nil }
+    let tail = check.tail(material.sources, hasVerdicts: !order.writesAnswer)
+    guard !tail.isEmpty else { return nil }
+    try writer.send(.taskEvent(.delta(output.append(tail))))
+    return output.text
+  }
+}

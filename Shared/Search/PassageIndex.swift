@@ -1,0 +1,72 @@
+public import ClusterModel
+internal import GRDB
+
+/// A full-text index over passages, in memory, for one task: SQLite's FTS5, ranked by BM25.
+public struct PassageIndex: Sendable {
+  /// What is found of a passage: by its text, and less by the name of the document it is from.
+  public struct Entry: Sendable {
+    public var name: String
+    public var text: String
+
+    public init(name: String, text: String) {
+      self.name = name
+      self.text = text
+    }
+  }
+
+  private let queue: DatabaseQueue
+
+  /// Indexes the entries; they are known by their positions.
+  ///
+  /// - Throws: `internalError` with SQLite's own words; `cancelled`.
+  public init(_ entries: [Entry]) async throws(Failure) {
+    queue = try await Self.doing { try DatabaseQueue() }
+    let queue = queue
+    try await Self.doing {
+      try await queue.write { database in
+        // Without its own copy of the texts: only positions are asked for.
+        try database.execute(
+          sql: """
+            CREATE VIRTUAL TABLE passages USING fts5(
+              name, text, content = '', tokenize = 'porter unicode61 remove_diacritics 2')
+            """)
+        let insert = try database.makeStatement(
+          sql: "INSERT INTO passages(rowid, name, text) VALUES (?, ?, ?)")
+        for (position, entry) in entries.enumerated() {
+          try insert.execute(arguments: [position + 1, entry.name, entry.text])
+        }
+      }
+    }
+  }
+
+  /// - Parameters:
+  ///   - match: in FTS5's language; empty: nothing is found.
+  ///   - limit: at most so many.
+  /// - Returns: positions, the best first.
+  public func best(_ match: String, limit: Int) async throws(Failure) -> [Int] {
+    guard !match.isEmpty else { return [] }
+    let queue = queue
+    return try await Self.doing {
+      try await queue.read { database in
+        try Int.fetchAll(
+          database,
+          sql: """
+            SELECT rowid - 1 FROM passages WHERE passages MATCH ?
+            ORDER BY bm25(passages, 0.5, 1.0), rowid LIMIT ?
+            """, arguments: [match, limit])
+      }
+    }
+  }
+
+  private static func doing<Result>(
+    _ work: () async throws -> Result
+  ) async throws(Failure) -> Result {
+    do {
+      return try await work()
+    } catch is CancellationError {
+      throw Failure(.cancelled, "whoever asked has left")
+    } catch {
+      throw Failure(.internalError, "the documents cannot be searched: \(error)")
+    }
+  }
+}
