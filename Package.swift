@@ -241,6 +241,11 @@ let package = Package(
       ]),
     tests("StoreTests", ["Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
     tests(
+      "AgentTests",
+      [
+        "AgentCore", "AgentKit", "ClusterModel", "ClusterTesting", "Inference", "Telemetry", logging,
+      ]),
+    tests(
       "ServiceKitTests",
       [
         "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "InferenceCore", "Wire",

@@ -6,6 +6,11 @@ public enum ArithmeticCheck {
     /// As it stands in the text.
     public var written: String
     public var right: String
+
+    public init(written: String, right: String) {
+      self.written = written
+      self.right = right
+    }
   }
 
   private enum Token {

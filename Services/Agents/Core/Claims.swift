@@ -34,10 +34,12 @@ struct Sentence: Equatable, Sendable {
       let trimmed = line.drop { $0 == " " || $0 == "\t" }
       if trimmed.hasPrefix("```") || trimmed.hasPrefix("~~~") { isCode.toggle() }
       guard !isCode, !trimmed.hasPrefix("#"), !trimmed.hasPrefix("```") else { continue }
-      for piece in pieces(of: withoutBullet(trimmed)) where !piece.hasSuffix("?") {
+      for piece in pieces(of: withoutBullet(trimmed), atMost: limit) where !piece.hasSuffix("?") {
         guard sentences.count < limit else { return sentences }
         let sentence = Sentence(piece)
-        if !sentence.content.isEmpty || !sentence.numbers.isEmpty { sentences.append(sentence) }
+        if !sentence.content.isEmpty || !sentence.numbers.isEmpty || !sentence.cited.isEmpty {
+          sentences.append(sentence)
+        }
       }
     }
     return sentences
@@ -56,11 +58,11 @@ struct Sentence: Equatable, Sendable {
   }
 
   /// Cut behind a full stop that white space follows, and behind the citation after it.
-  private static func pieces(of line: Substring) -> [Substring] {
+  private static func pieces(of line: Substring, atMost limit: Int) -> [Substring] {
     var pieces: [Substring] = []
     var start = line.startIndex
     var index = line.startIndex
-    while index < line.endIndex {
+    while index < line.endIndex, pieces.count < limit {
       let character = line[index]
       index = line.index(after: index)
       guard ".!?。！？".contains(character) else { continue }
@@ -74,7 +76,7 @@ struct Sentence: Equatable, Sendable {
       pieces.append(line[start..<index])
       start = index
     }
-    if start < line.endIndex { pieces.append(line[start...]) }
+    if start < line.endIndex, pieces.count < limit { pieces.append(line[start...]) }
     return pieces.map { $0.drop { $0 == " " } }.filter { !$0.isEmpty }
   }
 }

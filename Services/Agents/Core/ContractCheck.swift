@@ -33,12 +33,14 @@ public enum ContractCheck {
       other = other ?? value
       return schema.takes(value.kind)
     }
-    guard let value = found ?? other,
+    // Of a broken object, a whole array within it is not what was meant.
+    let isBroken =
+      bytes.contains(UInt8(ascii: "{")) && schema.takes(.object)
+      || bytes.contains(UInt8(ascii: "[")) && schema.takes(.array)
+    guard let value = found ?? (isBroken ? nil : other),
       let document = try? JSONDocument(validating: Array(bytes[value.range]))
     else {
-      return .broken(
-        bytes.contains { $0 == UInt8(ascii: "{") || $0 == UInt8(ascii: "[") }
-          ? "its JSON is not valid or not whole" : "there is no JSON in it")
+      return .broken(isBroken ? "its JSON is not valid or not whole" : "there is no JSON in it")
     }
     return verdict(on: document.root, in: document, schema)
   }

@@ -23,7 +23,7 @@ public struct FactCheck: Equatable, Sendable {
   static let maximumEvidence = 2_000
   /// Of a claim's content words, in one sentence of a source.
   private static let sharedForSupport = 0.6
-  private static let sharedForContradiction = 0.7
+  private static let sharedForContradiction = 0.65
   /// In several sentences of a source together.
   private static let sharedInSource = 0.8
 

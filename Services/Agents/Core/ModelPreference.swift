@@ -31,6 +31,11 @@ public enum ModelPreference {
     public var model: ModelID?
     /// For the trace.
     public var reason: String
+
+    public init(model: ModelID?, reason: String) {
+      self.model = model
+      self.reason = reason
+    }
   }
 
   /// - Parameters:

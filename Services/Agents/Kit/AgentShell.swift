@@ -3,6 +3,7 @@ import Bus
 import BusCore
 import ClusterModel
 import Inference
+import InferenceCore
 import Metrics
 import ServiceKit
 import Synchronization
@@ -49,8 +50,8 @@ final class AgentShell: Sendable {
     let started = ContinuousClock.now
     do throws(Failure) {
       var work = TaskWork(
-        order: order, role: role, inference: inference, span: span, writer: writer,
-        remaining: request.remaining)
+        order: order, role: role, inference: inference, span: span, remaining: request.remaining
+      ) { event throws(Failure) in try writer.send(.taskEvent(event)) }
       let (report, attempts) = try await work.run()
       span.set("host", report.host.name)
       span.set("model", report.model.name)

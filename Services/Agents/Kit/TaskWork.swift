@@ -1,11 +1,9 @@
 import AgentCore
-import Bus
 import ClusterModel
 import Inference
 import InferenceCore
 import Search
 import Telemetry
-import Wire
 
 /// One task from its order to its report: chooses the model, reads the documents, asks as often as
 /// the contract needs, checks what came back.
@@ -19,7 +17,8 @@ struct TaskWork {
   let role: Role
   let inference: InferenceClient
   let span: OpenSpan
-  let writer: StreamWriter
+  /// Tells whoever gave the order.
+  let send: @Sendable (TaskEvent) throws(Failure) -> Void
   /// When the order came, and how long there was then; nil: nobody waits.
   let started = ContinuousClock.now
   let remaining: Duration?
@@ -31,14 +30,14 @@ struct TaskWork {
 
   init(
     order: TaskOrder, role: Role, inference: InferenceClient, span: OpenSpan,
-    writer: StreamWriter, remaining: Duration?
+    remaining: Duration?, send: @escaping @Sendable (TaskEvent) throws(Failure) -> Void
   ) {
     self.order = order
     self.role = role
     self.inference = inference
     self.span = span
-    self.writer = writer
     self.remaining = remaining
+    self.send = send
   }
 
   /// Ends with the report sent.
@@ -98,7 +97,7 @@ struct TaskWork {
       firstTokenMilliseconds: began.firstTokenMilliseconds,
       totalMilliseconds: Int(started.duration(to: .now).wholeMilliseconds),
       finishReason: last.finishReason, output: output, contractMet: contractMet)
-    try writer.send(.taskEvent(.finished(report)))
+    try send(.finished(report))
     return (report, attempts)
   }
 
@@ -137,11 +136,11 @@ struct TaskWork {
             .upstreamFailed,
             "\(answer.host) wrote more than \(Self.outputBytes) bytes for one task")
         }
-        if passesOn, let delta { try writer.send(.taskEvent(.delta(delta))) }
+        if passesOn, let delta { try send(.delta(delta)) }
       case .body: break
       case .finished(let summary):
         if let delta = output.finish(), passesOn {
-          try writer.send(.taskEvent(.delta(delta)))
+          try send(.delta(delta))
         }
         ended(summary)
         return output
@@ -157,7 +156,7 @@ struct TaskWork {
       host: answer.host, model: answer.model,
       firstTokenMilliseconds: Int(started.duration(to: .now).wholeMilliseconds))
     began = first
-    try writer.send(.taskEvent(.began(first)))
+    try send(.began(first))
   }
 
   private mutating func ended(_ summary: InferenceSummary) {
@@ -230,7 +229,7 @@ struct TaskWork {
     else { return nil }
     let tail = check.tail(material.sources, hasVerdicts: !order.writesAnswer)
     guard !tail.isEmpty else { return nil }
-    try writer.send(.taskEvent(.delta(output.append(tail))))
+    try send(.delta(output.append(tail)))
     return output.text
   }
 }

@@ -1,0 +1,254 @@
+import AgentCore
+import ClusterModel
+import ClusterTesting
+import Inference
+import Logging
+import Synchronization
+import Telemetry
+import Testing
+
+@testable import AgentKit
+
+/// What the dispatcher is told, in order.
+private final class Told: Sendable {
+  private let events = Mutex<[TaskEvent]>([])
+
+  func take(_ event: TaskEvent) { events.withLock { $0.append(event) } }
+
+  var all: [TaskEvent] { events.withLock { $0 } }
+
+  var text: String {
+    all.reduce(into: "") { if case .delta(let delta) = $1 { $0 += delta.text } }
+  }
+
+  var beginnings: Int { all.count { if case .began = $0 { true } else { false } } }
+}
+
+/// One task that was done, with what was seen of it.
+private struct Done {
+  var report: TaskReport
+  var told: Told
+  var host: FaultyHost
+  var attributes: [Attribute]
+
+  /// Bodies of the questions that the host was asked.
+  var bodies: [String] {
+    host.requests.filter { $0.method == "POST" }.map { String(decoding: $0.body, as: UTF8.self) }
+  }
+
+  func attribute(_ key: String) -> String? { attributes.first { $0.key == key }?.value }
+}
+
+private let plain = Role(
+  name: .research, systemPrompt: "Research.",
+  profile: ParameterProfile(temperatureMilli: 100, topPMilli: 900, maxTokens: 64),
+  citesSources: true)
+
+private func order(
+  _ contract: OutputContract = .text, isSink: Bool = false, documents: [Document] = [],
+  prefix: String = "", question: String = "What is it?", model: ModelID? = nil
+) -> TaskOrder {
+  TaskOrder(
+    plan: "p",
+    task: PlanTask(
+      id: "t", role: .research, instruction: "Find it.", contract: contract, model: model),
+    conversation: Conversation(
+      messagesJSON: Array(#"[{"role":"user","content":"\#(question)"}]"#.utf8)),
+    isSink: isSink, documents: documents, prefix: prefix)
+}
+
+/// Does the task at one host, with the whole way to it.
+private func perform(
+  _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
+  faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct,
+  _ answer: @escaping @Sendable (FaultyHostQuestion) -> String
+) async throws -> Done {
+  let host = try await FaultyHost.started(
+    FaultyHostConfiguration(
+      models: models, answer: .writer { FaultyHostReply(answer($0)) }, faults: faults))
+  var line = host.host("h")
+  line.resume = resume
+  let table = HostTable(epoch: 1, revision: 1, hosts: [line])
+  let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
+  let recorder = TelemetryRecorder(service: "agent", instance: "a")
+  let span = recorder.span("agent.task", in: nil)
+  let told = Told()
+  var work = TaskWork(
+    order: order, role: role, inference: client, span: span, remaining: .seconds(55)
+  ) { told.take($0) }
+  let result: Result<TaskReport, Failure>
+  do throws(Failure) {
+    result = .success(try await work.run().0)
+  } catch {
+    result = .failure(error)
+  }
+  try await client.shutdown()
+  try await host.stop()
+  span.end()
+  let attributes = recorder.drain().flatMap(\.spans).flatMap(\.attributes)
+  return Done(report: try result.get(), told: told, host: host, attributes: attributes)
+}
+
+private let schema = #"{"type":"object","required":["verdict"]}"#
+
+@Suite("A task from its order to its report")
+struct TaskWorkTests {
+  @Test("a text is passed on as it comes and reported as it is")
+  func text() async throws {
+    let done = try await perform(order()) { _ in "It is a fox." }
+    #expect(done.report.output == "It is a fox." && done.report.contractMet)
+    #expect(done.told.text == "It is a fox.")
+    #expect(done.told.all.last == .finished(done.report))
+    #expect(done.attribute("model_choice") == "the only one there")
+    #expect(!done.bodies[0].contains("response_format"))
+  }
+
+  @Test("JSON is asked for in the host's way and taken out of the prose around it")
+  func json() async throws {
+    let done = try await perform(order(.json(schema: schema))) { _ in
+      "Sure:\n```json\n{\"verdict\":\"good\"}\n```\n"
+    }
+    #expect(done.report.output == #"{"verdict":"good"}"# && done.report.contractMet)
+    #expect(done.bodies.count == 1)
+    #expect(done.bodies[0].contains(#""type":"json_schema""#))
+    #expect(done.attribute("contract") == "met")
+  }
+
+  @Test("a host that refuses the form is asked once more without it")
+  func refused() async throws {
+    let done = try await perform(
+      order(.json(schema: schema)), faults: FaultyHostFaults(status: 400, remaining: 1)
+    ) { _ in #"{"verdict":"good"}"# }
+    #expect(done.report.contractMet)
+    #expect(done.bodies.map { $0.contains("response_format") } == [true, false])
+  }
+
+  @Test("a mistake is mended once, and only the first text was passed on")
+  func repair() async throws {
+    let done = try await perform(order(.json(schema: schema))) { question in
+      question.messages.contains { $0.role == "assistant" }
+        ? #"{"verdict":"mended"}"# : "I would say it is good."
+    }
+    #expect(done.report.output == #"{"verdict":"mended"}"# && done.report.contractMet)
+    #expect(done.told.text == "I would say it is good.")
+    #expect(done.told.beginnings == 1)
+    #expect(done.bodies.count == 2)
+    #expect(done.bodies[1].contains("there is no JSON in it"))
+    #expect(done.report.usage.promptTokens == 14, "both questions are paid for")
+    #expect(done.attribute("questions") == "2")
+  }
+
+  @Test("what cannot be mended is reported as it was written, and said to be wrong")
+  func broken() async throws {
+    let done = try await perform(order(.choice(["yes", "no"]))) { _ in "Hard to tell." }
+    #expect(done.report.output == "Hard to tell." && !done.report.contractMet)
+    #expect(done.bodies.count == 2)
+    #expect(done.attribute("contract") == "broken")
+  }
+
+  @Test("a choice comes out as its word")
+  func choice() async throws {
+    let done = try await perform(order(.choice(["yes", "no"]))) { _ in "**Yes**, clearly." }
+    #expect(done.report.output == "yes" && done.report.contractMet)
+  }
+
+  @Test("a vector comes from a model that embeds; without one the failure says so")
+  func vector() async throws {
+    let done = try await perform(
+      order(.vector), models: ["chat-model", "nomic-embed-text"]
+    ) { _ in "" }
+    #expect(done.report.output == "[0.25,-0.5,1]" && done.report.contractMet)
+    #expect(done.report.model == "nomic-embed-text")
+    let failure = await #expect(throws: Failure.self) {
+      try await perform(order(.vector)) { _ in "" }
+    }
+    #expect(failure?.code == .noEligibleHost)
+    #expect(failure?.message.contains("embedding model") == true)
+  }
+
+  @Test("the answer goes on behind what a lost agent wrote, and is not said twice")
+  func prefix() async throws {
+    let whole = "The quick brown fox jumps over the lazy dog."
+    let done = try await perform(
+      order(isSink: true, prefix: "The quick brown"), resume: .trailingAssistant
+    ) { question in
+      guard case .after(let said) = question.start else { return "It was asked anew." }
+      return String(whole.dropFirst(said.count))
+    }
+    #expect(done.told.text == " fox jumps over the lazy dog.")
+    #expect(done.report.output == whole)
+  }
+
+  @Test("a small document is given whole, cited, and what is claimed is held against it")
+  func smallDocument() async throws {
+    let budget = Document(name: "budget.md", text: "The Kestrel budget is 42 million euros.")
+    let done = try await perform(order(documents: [budget])) { _ in
+      "The Kestrel budget is 45 million euros [1]."
+    }
+    #expect(done.bodies[0].contains("[1] budget.md"))
+    #expect(done.report.output.contains("Sources: [1] budget.md"))
+    #expect(done.report.output.contains("The sources say otherwise than this"))
+    #expect(done.told.text == done.report.output)
+    #expect(done.attribute("facts") == "0 supported, 0 unsupported, 1 contradicted")
+    #expect(done.attribute("documents") == "1, whole")
+  }
+
+  @Test("of long documents the passage that was asked for reaches the prompt")
+  func longDocuments() async throws {
+    let documents = (0..<10).map { number in
+      Document(
+        name: "d\(number).md",
+        text: (0..<10).map { place in
+          number == 6 && place == 4
+            ? "The Kestrel archive opens with violet-heron-7731."
+            : String(repeating: "Ships came and went in year \(number)\(place). ", count: 30)
+        }.joined(separator: "\n\n"))
+    }
+    let done = try await perform(
+      order(documents: documents, question: "What opens the Kestrel archive?")
+    ) { question in
+      let found = question.messages.contains { $0.text.contains("violet-heron-7731") }
+      return found ? "The Kestrel archive opens with violet-heron-7731 [1]." : "Not known."
+    }
+    #expect(done.report.output.hasPrefix("The Kestrel archive opens with violet-heron-7731 [1]."))
+    #expect(done.report.output.hasSuffix("Sources: [1] d6.md"))
+    #expect(done.attribute("passages") != nil)
+    #expect(done.bodies[0].utf8.count < 16_384, "the prompt stays within the context")
+  }
+
+  @Test("a document that is no text fails the task by name, before a host is asked")
+  func binary() async throws {
+    let failure = await #expect(throws: Failure.self) {
+      try await perform(order(documents: [Document(name: "a.bin", text: "x\u{0}y")])) { _ in
+        Issue.record("nobody was to be asked")
+        return ""
+      }
+    }
+    #expect(failure?.code == .invalidRequest && failure?.message.contains("a.bin") == true)
+  }
+
+  @Test("a critic is told the sums that are wrong")
+  func critic() async throws {
+    var order = order()
+    order.inputs = [.init(name: "Draft", text: "Together 17 + 25 = 43 people.")]
+    var role = plain
+    role.checksInputs = true
+    let done = try await perform(order, role: role) { _ in "Mend the sum." }
+    #expect(done.bodies[0].contains("is wrong; it is 42."))
+  }
+
+  @Test("of several models the agent takes one, asks for it, and says why")
+  func model() async throws {
+    var role = plain
+    role.preferredModels = ["coder"]
+    let done = try await perform(order(), role: role, models: ["llama-8b", "qwen-coder-7b"]) { _ in
+      "x"
+    }
+    #expect(done.report.model == "qwen-coder-7b")
+    #expect(done.attribute("model_choice")?.contains("coder") == true)
+    let named = try await perform(
+      order(model: "llama-8b"), role: role, models: ["llama-8b", "qwen-coder-7b"]
+    ) { _ in "x" }
+    #expect(named.report.model == "llama-8b")
+  }
+}

@@ -1,0 +1,194 @@
+import AgentCore
+import ClusterModel
+import ClusterTesting
+import Testing
+
+@Suite("Documents on their way into a prompt")
+struct AgentMaterialTests {
+  private func documents(_ texts: [String]) -> [Document] {
+    texts.enumerated().map { Document(name: "d\($0).md", text: $1) }
+  }
+
+  @Test("small documents are given whole, numbered, with their names")
+  func whole() throws {
+    let reading = try Reading.of(documents(["One.", "Two."]), within: 100, asked: ["?"])
+    guard case .ready(let material) = reading else {
+      Issue.record("they fit: \(reading)")
+      return
+    }
+    #expect(material.isWhole)
+    #expect(
+      material.note(cites: false) == "Sources:\n\n[1] d0.md\nOne.\n\n[2] d1.md\nTwo.")
+    #expect(material.note(cites: true).contains("like [1]"))
+    #expect(Material.none.note(cites: true).isEmpty)
+  }
+
+  @Test("what fits once repetitions are gone is not searched")
+  func repetitive() throws {
+    let line = "The same paragraph stands here again and again, and it says nothing new at all."
+    let text = Array(repeating: line, count: 20).joined(separator: "\n\n")
+    let reading = try Reading.of(documents([text]), within: 250, asked: ["?"])
+    guard case .ready(let material) = reading else {
+      Issue.record("it fits when shortened")
+      return
+    }
+    #expect(material.sources[0].text.contains(line))
+  }
+
+  @Test("long documents are searched, for the words of what was asked")
+  func search() throws {
+    let text = (0..<200).map { "Paragraph \($0) is about subject \($0)." }
+      .joined(separator: "\n\n")
+    let reading = try Reading.of(
+      documents([text]), within: 200, asked: ["What is the Kestrel budget?", "Find the budget."])
+    guard case .search(let passages, let query) = reading else {
+      Issue.record("it does not fit")
+      return
+    }
+    #expect(passages.count > 5)
+    #expect(query.terms == ["kestrel", "budget", "find"])
+    #expect(query.match == #""kestrel" OR "budget" OR "find""#)
+  }
+
+  @Test(
+    "whatever is asked, nothing in it is an operator of the index",
+    arguments: [
+      "NEAR(a b) AND \"x\" OR * ^y", "name:secret -not", "\"", "\"\"\" OR 1=1 --", "(((", "",
+    ])
+  func escaping(asked: String) {
+    let match = PassageQuery([asked]).match
+    for term in match.split(separator: " OR ") {
+      #expect(term.hasPrefix("\"") && term.hasSuffix("\"") && term.count > 2)
+      #expect(!term.dropFirst().dropLast().contains("\""))
+    }
+  }
+
+  @Test("scripts without spaces are indexed and asked for character by character")
+  func unspaced() {
+    #expect(PassageQuery(["東京 budget"]).terms == ["東", "京", "budget"])
+    #expect(PassageQuery.indexed("東京 2020") == " 東  京  2020")
+  }
+
+  @Test("a query is bounded")
+  func boundedQuery() {
+    let asked = (0..<10_000).map { "word\($0)" }.joined(separator: " ")
+    #expect(PassageQuery([asked]).terms.count == 32)
+  }
+
+  // MARK: - Passages
+
+  @Test("passages cover all that is said, once, in order, and are never too long")
+  func passages() {
+    var rng = SeededGenerator(seed: 11)
+    let pieces = [
+      "# Heading", "A sentence. ", "word ", "\n", "\n\n", "\r\n\r\n", "é日本👩‍👩‍👧", "   ",
+      String(repeating: "x", count: 1_500), String(repeating: "A long one, again. ", count: 90),
+    ]
+    for _ in 0..<300 {
+      var text = ""
+      for _ in 0..<Int.random(in: 0...20, using: &rng) {
+        text += pieces[Int.random(in: 0..<pieces.count, using: &rng)]
+      }
+      let passages = Passages.of([Document(name: "d", text: text)])
+      let bytes = Array(text.utf8)
+      var end = 0
+      for passage in passages {
+        #expect(passage.range.lowerBound >= end)
+        #expect((1...1_200).contains(passage.range.count))
+        #expect(Array(passage.text.utf8) == Array(bytes[passage.range]), "no character is cut")
+        #expect(blank(bytes[end..<passage.range.lowerBound]))
+        end = passage.range.upperBound
+      }
+      #expect(blank(bytes[end...]))
+    }
+  }
+
+  private func blank(_ bytes: ArraySlice<UInt8>) -> Bool {
+    bytes.allSatisfy { [0x20, 0x0A, 0x0D, 0x09].contains($0) }
+  }
+
+  @Test("a heading stays with what stands under it, and a new one begins a passage")
+  func headings() {
+    let body = String(repeating: "Some words about it. ", count: 12)
+    let passages = Passages.of([Document(name: "d", text: "# A\n\n\(body)\n\n# B\n\n\(body)")])
+    #expect(passages.map { $0.text.prefix(3) } == ["# A", "# B"])
+  }
+
+  @Test("of the shortest paragraphs no more passages are made than ten megabytes may have")
+  func bounded() {
+    let text = String(repeating: "# a\n\nb\n\n", count: 50_000)
+    let passages = Passages.of([Document(name: "d", text: text)])
+    #expect(passages.count * 25 <= Passages.maximumPassages)
+    #expect(passages.last?.range.upperBound ?? 0 > text.utf8.count - 8, "all of it is there")
+  }
+
+  // MARK: - What is chosen
+
+  @Test("the found passages come first, the best first, within the room there is")
+  func chosen() {
+    let texts = (0..<40).map { "Passage \($0). " + String(repeating: "filler ", count: 60) }
+    let documents = documents([texts.joined(separator: "\n\n")])
+    let passages = Passages.of(documents)
+    let material = Reading.material(
+      of: passages, ranked: [30, 7, 999], in: documents, within: 500)
+    #expect(!material.isWhole)
+    #expect(material.sources[0].text == passages[30].text)
+    #expect(material.sources[1].text == passages[7].text)
+    let bytes = material.sources.reduce(0) { $0 + $1.text.utf8.count }
+    #expect(bytes / 4 <= 500)
+  }
+
+  @Test("where nothing is found, the documents are shortened, and all of them are there")
+  func nothingFound() {
+    let documents = documents(
+      (0..<4).map { n in
+        (0..<50).map { "Line \($0) of document \(n) says a thing." }.joined(separator: "\n\n")
+      })
+    let material = Reading.material(
+      of: Passages.of(documents), ranked: [], in: documents, within: 400)
+    #expect(material.sources.map(\.name) == ["d0.md", "d1.md", "d2.md", "d3.md"])
+    #expect(!material.isWhole)
+    #expect(material.sources.reduce(0) { $0 + $1.text.utf8.count } / 4 <= 400)
+  }
+
+  @Test(
+    "what is no text is refused by name",
+    arguments: ["a\u{0}b", String(repeating: "\u{1}\u{2}x", count: 10),
+      String(repeating: "\u{FFFD}", count: 9)])
+  func binary(text: String) {
+    let failure = #expect(throws: Failure.self) {
+      try Reading.of([Document(name: "photo\n.jpg", text: text)], within: 1_000, asked: [])
+    }
+    #expect(failure?.code == .invalidRequest)
+    #expect(failure?.message.contains("\"photo .jpg\" is not text") == true)
+  }
+
+  @Test("tabs, form feeds and a stray mark are text")
+  func odd() throws {
+    _ = try Reading.of(
+      documents(["a\tb\u{C}c\r\nd " + String(repeating: "é ", count: 50) + "\u{FFFD}", ""]),
+      within: 1_000, asked: [])
+  }
+
+  @Test("the room for documents follows from the context, and is neither none nor endless")
+  func budget() {
+    #expect(MaterialBudget.tokens(context: 2_048, promptBytes: 400, completion: 512) == 1_148)
+    #expect(MaterialBudget.tokens(context: 1_000_000, promptBytes: 400, completion: 512) == 6_000)
+    #expect(MaterialBudget.tokens(context: 512, promptBytes: 4_000, completion: 512) == 128)
+    #expect(
+      MaterialBudget.tokens(context: nil, promptBytes: 0, completion: 0)
+        == MaterialBudget.tokens(context: 4_096, promptBytes: 0, completion: 0))
+  }
+
+  @Test("what was asked last is the last user's text, in whatever form")
+  func lastQuestion() {
+    func text(_ messages: String) -> String {
+      LastQuestion.text(of: Conversation(messagesJSON: Array(messages.utf8)))
+    }
+    #expect(
+      text(#"[{"role":"user","content":"a"},{"role":"user","content":"b"},{"role":"assistant"}]"#)
+        == "b")
+    #expect(text(#"[{"role":"user","content":[{"type":"text","text":"c"},{"x":1}]}]"#) == "c")
+    #expect(text("nonsense") == "" && text("[]") == "")
+  }
+}
