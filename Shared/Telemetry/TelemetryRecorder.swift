@@ -84,11 +84,11 @@ public final class TelemetryRecorder: Sendable {
   }
 
   /// Opens a span: a child of `context.span`, or the root of a new trace without a context.
-  public func span(_ name: String, in context: TraceContext?) -> OpenSpan {
+  public func span(_ phase: LifecyclePhase, in context: TraceContext?) -> OpenSpan {
     var rng = SystemRandomNumberGenerator()
     let parent = context ?? .fresh()
     return OpenSpan(
-      name: name, context: TraceContext(trace: parent.trace, span: .random(using: &rng)),
+      name: phase.rawValue, context: TraceContext(trace: parent.trace, span: .random(using: &rng)),
       parent: parent.span, startUnixMicroseconds: clock(), recorder: self)
   }
 

@@ -23,7 +23,7 @@ private func refusal(_ body: () throws(RequestProblem) -> Void) throws -> Reques
 struct GatewayNamesTests {
   @Test(
     "a pattern of another version is said to be missing, with those that there are",
-    arguments: ["tutti/auto", "tutti/debate", "tutti/maestro", "tutti/decompose"])
+    arguments: ["tutti/swarm", "tutti/", "tutti/Ensemble"])
   func missingPattern(name: String) throws {
     let request = try request(name)
     let asked = try refusal { () throws(RequestProblem) in
@@ -34,7 +34,8 @@ struct GatewayNamesTests {
       #expect(refusal.failure.code == .modelNotFound && refusal.param == "model")
       #expect(
         refusal.failure.message
-          == "`\(name)` is not available in this version; there is `tutti/fast`, `tutti/ensemble`")
+          == "`\(name)` is not available in this version; there is `tutti/fast`, `tutti/auto`, "
+          + "`tutti/ensemble`, `tutti/debate`, `tutti/maestro`, `tutti/decompose`")
     }
   }
 

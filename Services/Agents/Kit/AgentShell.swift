@@ -44,7 +44,7 @@ final class AgentShell: Sendable {
       running.withLock { $0 -= 1 }
       gauge()
     }
-    let span = context.recorder.span("agent.task", in: request.trace)
+    let span = context.recorder.span(.work, in: request.trace)
     span.set("task", order.task.id.name)
     span.set("role", role.name.rawValue)
     let started = ContinuousClock.now

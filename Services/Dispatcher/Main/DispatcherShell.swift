@@ -36,7 +36,7 @@ final class DispatcherShell: Sendable {
     } catch {
       throw Failure(.invalidPlan, "\(error)")
     }
-    let span = context.recorder.span("dispatcher.plan", in: request.trace)
+    let span = context.recorder.span(.execution, in: request.trace)
     span.set("pattern", order.plan.pattern)
     span.set("tasks", "\(order.plan.tasks.count)")
     let started = ContinuousClock.now

@@ -145,7 +145,7 @@ final class PlanRunner: Sendable {
     }
     defer { shell.release(agent) }
     handle(.assigned(start.attempt, agent: agent))
-    let span = shell.context.recorder.span("dispatcher.task", in: trace)
+    let span = shell.context.recorder.span(.task, in: trace)
     span.set("task", start.attempt.task.name)
     span.set("role", start.role.rawValue)
     span.set("agent", agent.name)

@@ -38,6 +38,8 @@ public struct ClientRequest: Sendable {
   /// The conversation as tasks get it; empty for other endpoints.
   public let conversation: Conversation
   public let options: TuttiOptions
+  /// It asks for JSON, or gives tools: the answer has one form, and nothing may be added to it.
+  public let isStructured: Bool
 
   /// - Throws: `RequestProblem` that names the member that is wrong.
   public init(parsing body: [UInt8], endpoint: GatewayEndpoint) throws(RequestProblem) {
@@ -62,6 +64,7 @@ public struct ClientRequest: Sendable {
     reader.check("seed", [.number])
     reader.check("tools", [.array])
     reader.check("response_format", [.object])
+    isStructured = reader.isStructured()
     options = TuttiOptions(
       parsing: reader.scanner["tutti"], in: reader.scanner.document, problems: &reader.problems)
     if endpoint == .embeddings, stream {
@@ -143,6 +146,14 @@ private struct RequestReader {
       let include = document.value("include_usage", in: options)
     else { return false }
     return document.boolean(include) ?? false
+  }
+
+  func isStructured() -> Bool {
+    if let tools = value("tools"), !document.elements(of: tools).isEmpty { return true }
+    guard let format = value("response_format"), format.kind == .object,
+      let type = document.value("type", in: format).flatMap(document.string)
+    else { return false }
+    return type != "text"
   }
 
   // MARK: - Messages

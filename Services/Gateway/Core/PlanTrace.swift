@@ -1,13 +1,16 @@
 public import ClusterModel
-public import Text
+import Text
 
-/// What became of a plan and its tasks, as far as it was told: for the trace that the client asked
+/// A plan and what became of its tasks, as far as it was told: for the trace that the client asked
 /// for, for the progress lines, and for the next dispatcher when one dies.
 public struct PlanTrace: Sendable {
   public struct TaskLine: Hashable, Sendable {
     public var id: TaskID
     public var role: AgentRole
     public var agent: String
+    /// The tasks it reads.
+    public var inputs: [TaskID] = []
+    public var merge = MergeRule.none
     public var host: HostID?
     public var model: ModelID?
     /// nil: not ended.
@@ -16,17 +19,45 @@ public struct PlanTrace: Sendable {
     public var firstTokenMilliseconds = 0
     public var totalMilliseconds = 0
     public var usage = Usage.zero
+    /// Agents that had it.
     public var attempts = 0
   }
 
-  public private(set) var tasks: [TaskLine] = []
+  /// A task's output led to more tasks.
+  public struct Expansion: Hashable, Sendable {
+    public var task: TaskID
+    public var tasks: [TaskID]
+
+    public init(task: TaskID, tasks: [TaskID]) {
+      self.task = task
+      self.tasks = tasks
+    }
+  }
+
+  /// As it is by now.
+  public private(set) var plan: Plan
+  /// In the plan's order.
+  public private(set) var tasks: [TaskLine]
+  public private(set) var expansions: [Expansion] = []
   /// Outputs of tasks that are done, for a dispatcher that takes over.
   public private(set) var finished: [TaskID: TaskReport] = [:]
   public private(set) var ending: PlanFinished?
-  /// A piece of the answer was passed on: nobody else can write it from the start any more.
-  public private(set) var hasBegun = false
+  /// What was passed on of the answer's text.
+  public private(set) var answer = ""
+  /// Why no other dispatcher can go on; nil: one can.
+  public private(set) var obstacle: String?
 
-  public init() {}
+  public init(_ plan: Plan) {
+    self.plan = plan
+    tasks = plan.tasks.map(Self.line)
+  }
+
+  private static func line(_ task: PlanTask) -> TaskLine {
+    var line = TaskLine(id: task.id, role: task.role, agent: "")
+    line.inputs = task.inputs.map(\.from)
+    line.merge = task.merge
+    return line
+  }
 
   public mutating func record(_ event: PlanEvent) {
     switch event {
@@ -35,6 +66,10 @@ public struct PlanTrace: Sendable {
         $0.agent = agent
         $0.attempts = max($0.attempts, attempt)
         $0.status = nil
+        // Of the agent that lost it.
+        $0.host = nil
+        $0.model = nil
+        $0.firstTokenMilliseconds = 0
       }
     case .firstToken(let task, let began):
       update(task, nil) {
@@ -42,22 +77,49 @@ public struct PlanTrace: Sendable {
         $0.model = began.model
         $0.firstTokenMilliseconds = began.firstTokenMilliseconds
       }
-    case .ended(let ended):
-      update(ended.task, ended.role) {
-        $0.status = ended.status
-        $0.reason = ended.reason
-        if !ended.agent.isEmpty { $0.agent = ended.agent }
-        guard let report = ended.report else { return }
-        $0.host = report.host
-        $0.model = report.model
-        $0.usage = report.usage
-        $0.firstTokenMilliseconds = report.firstTokenMilliseconds
-        $0.totalMilliseconds = report.totalMilliseconds
+    case .ended(let ended): record(ended)
+    case .expanded(let task, let sub): expand(task, sub)
+    case .delta(let delta):
+      answer += delta.text
+      if Self.hasToolCall(delta) {
+        obstacle = "a tool call was under way, and nobody can go on inside one"
       }
-      if let report = ended.report { finished[ended.task] = report }
-    case .expanded: break
-    case .delta: hasBegun = true
     case .finished(let finished): ending = finished
+    }
+  }
+
+  private mutating func record(_ ended: TaskEnded) {
+    update(ended.task, ended.role) {
+      $0.status = ended.status
+      $0.reason = ended.reason
+      if !ended.agent.isEmpty { $0.agent = ended.agent }
+      guard let report = ended.report else { return }
+      // What the dispatcher computes itself has no host.
+      if !report.host.name.isEmpty { $0.host = report.host }
+      if !report.model.name.isEmpty { $0.model = report.model }
+      $0.usage = report.usage
+      $0.firstTokenMilliseconds = report.firstTokenMilliseconds
+      $0.totalMilliseconds = report.totalMilliseconds
+    }
+    if let report = ended.report { finished[ended.task] = report }
+  }
+
+  private mutating func expand(_ task: TaskID, _ sub: SubPlan) {
+    do {
+      plan = try plan.splicing(sub, at: task)
+    } catch {
+      // The dispatcher spliced it by the same rules: one of the two has another version of them.
+      obstacle = "the plan was expanded in a way that is not understood here (\(error.message))"
+      return
+    }
+    expansions.append(Expansion(task: task, tasks: sub.tasks.map(\.id)))
+    // Those that read the task may now read another.
+    var known: [TaskID: TaskLine] = [:]
+    for line in tasks { known[line.id] = line }
+    tasks = plan.tasks.map { task in
+      var line = known[task.id] ?? Self.line(task)
+      line.inputs = task.inputs.map(\.from)
+      return line
     }
   }
 
@@ -73,11 +135,33 @@ public struct PlanTrace: Sendable {
     }
   }
 
+  private static func hasToolCall(_ delta: TaskDelta) -> Bool {
+    guard let json = delta.deltaJSON, let scanner = try? JSONObjectScanner(json) else {
+      return delta.deltaJSON != nil
+    }
+    return ["tool_calls", "function_call"].contains { name in
+      scanner[name].map { $0.kind != .null } ?? false
+    }
+  }
+
+  public func task(_ id: TaskID) -> TaskLine? { tasks.first { $0.id == id } }
+
   /// Summed over all tasks, also over those that an earlier dispatcher ran.
   public var usage: Usage {
     let own = tasks.reduce(Usage.zero) { $0 + $1.usage }
     guard let told = ending?.usage, told.totalTokens > own.totalTokens else { return own }
     return told
+  }
+
+  /// What its tasks cost; nil: no host that worked on it has a price.
+  /// - Parameter prices: credits for a million tokens.
+  public func credits(prices: [HostID: Int]) -> Int? {
+    var millionths = 0
+    for line in tasks {
+      guard let price = line.host.flatMap({ prices[$0] }), price > 0 else { continue }
+      millionths += line.usage.totalTokens * price
+    }
+    return millionths == 0 ? nil : (millionths + 999_999) / 1_000_000
   }
 
   /// The hosts that worked on it, each once.
@@ -87,142 +171,36 @@ public struct PlanTrace: Sendable {
     return hosts
   }
 
-  // MARK: - For the client
+  // MARK: - For a span
 
-  /// What a progress line says of an event; nil: nothing.
-  public static func progress(_ event: PlanEvent) -> JSON? {
-    switch event {
-    case .started(let task, let role, let agent, let attempt):
-      return [
-        "event": "task_started", "task": .string(task.name), "role": .string(role.rawValue),
-        "agent": .string(agent), "attempt": .integer(attempt),
-      ]
-    case .firstToken(let task, let began):
-      return [
-        "event": "first_token", "task": .string(task.name), "host": .string(began.host.name),
-        "model": .string(began.model.name),
-        "first_token_ms": .integer(began.firstTokenMilliseconds),
-      ]
-    case .ended(let ended):
-      var members: [(String, JSON)] = [
-        ("event", "task_ended"), ("task", .string(ended.task.name)),
-        ("role", .string(ended.role.rawValue)), ("status", .string(ended.status.rawValue)),
-      ]
-      if !ended.reason.isEmpty { members.append(("reason", .string(ended.reason))) }
-      if let report = ended.report {
-        members += [
-          ("host", .string(report.host.name)), ("model", .string(report.model.name)),
-          ("tokens", .integer(report.usage.completionTokens)),
-          ("total_ms", .integer(report.totalMilliseconds)),
-        ]
-      }
-      return .object(members)
-    case .expanded, .delta, .finished: return nil
-    }
+  /// Which task reads which, for whoever draws the trace: `answer<draft-1,draft-2;draft-1;draft-2`, in
+  /// pieces that fit a span's facts.
+  public func dependencies(limit: Int = 2_000) -> [String] {
+    pieces(
+      tasks.map { line in
+        guard !line.inputs.isEmpty else { return line.id.name }
+        return "\(line.id)<" + line.inputs.map(\.name).joined(separator: ",")
+      }, limit: limit)
   }
 
-  /// The member `tutti` of the last chunk or of the body.
-  public func json(trace: TraceID, pattern: String, seed: UInt64) -> JSON {
-    TraceExtension.json(
-      trace: trace, pattern: pattern, seed: seed, tasks: tasks, hosts: hosts,
-      sinkUsage: ending?.sinkUsage ?? .zero)
+  /// What is not as it was planned: tasks that were skipped, degraded or failed, and why.
+  public func departures(limit: Int = 2_000) -> [String] {
+    pieces(
+      tasks.compactMap { line in
+        guard let status = line.status, status != .done else { return nil }
+        return "\(line.id) \(status.rawValue)" + (line.reason.isEmpty ? "" : ": \(line.reason)")
+      }, limit: limit)
   }
-}
 
-/// What `"trace": true` adds to an answer.
-public enum TraceExtension {
-  public static func json(
-    trace: TraceID, pattern: String, seed: UInt64, tasks: [PlanTrace.TaskLine], hosts: [HostID],
-    sinkUsage: Usage, attempts: [Attempt]? = nil
-  ) -> JSON {
-    var byHost: [(HostID, Usage)] = []
-    for task in tasks {
-      guard let host = task.host else { continue }
-      if let index = byHost.firstIndex(where: { $0.0 == host }) {
-        byHost[index].1 = byHost[index].1 + task.usage
+  private func pieces(_ words: [String], limit: Int) -> [String] {
+    var pieces: [String] = []
+    for word in words {
+      if let last = pieces.last, last.utf8.count + word.utf8.count < limit {
+        pieces[pieces.count - 1] = "\(last);\(word)"
       } else {
-        byHost.append((host, task.usage))
+        pieces.append(word)
       }
     }
-    var members: [(String, JSON)] = [
-      ("trace_id", .string(trace.description)), ("pattern", .string(pattern)),
-      // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
-      ("seed", .string(String(Int64(bitPattern: seed)))),
-      ("tasks", .array(tasks.map(line))), ("hosts", .array(hosts.map { .string($0.name) })),
-      ("usage_by_host", .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) })),
-      ("sink_usage", ChatComposer.usage(sinkUsage)),
-    ]
-    if let attempts { members.append(("attempts", .array(attempts.map(\.json)))) }
-    return .object(members)
-  }
-
-  /// One host answered, without a plan.
-  public static func direct(
-    trace: TraceID, seed: UInt64, host: HostID, model: ModelID, usage: Usage,
-    firstToken: Duration, total: Duration, attempts: [Attempt]
-  ) -> JSON {
-    var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
-    line.host = host
-    line.model = model
-    line.status = .done
-    line.usage = usage
-    line.firstTokenMilliseconds = Int(firstToken.wholeMilliseconds)
-    line.totalMilliseconds = Int(total.wholeMilliseconds)
-    var hosts: [HostID] = []
-    for host in attempts.map(\.host) where !hosts.contains(host) { hosts.append(host) }
-    return json(
-      trace: trace, pattern: "direct", seed: seed, tasks: [line], hosts: hosts, sinkUsage: usage,
-      attempts: attempts)
-  }
-
-  /// One host that was asked.
-  public struct Attempt: Hashable, Sendable {
-    var host: HostID
-    var role: String
-    var outcome: String
-    var tokens: Int
-    var started: Duration
-    var ended: Duration
-
-    /// - Parameters:
-    ///   - role: why it was asked.
-    ///   - started: since the request, as `ended` is.
-    public init(
-      host: HostID, role: String, outcome: String, tokens: Int, started: Duration, ended: Duration
-    ) {
-      self.host = host
-      self.role = role
-      self.outcome = outcome
-      self.tokens = tokens
-      self.started = started
-      self.ended = ended
-    }
-
-    var json: JSON {
-      [
-        "host": .string(host.name), "role": .string(role), "outcome": .string(outcome),
-        "tokens": .integer(tokens), "started_ms": .integer(Int(started.wholeMilliseconds)),
-        "ended_ms": .integer(Int(ended.wholeMilliseconds)),
-      ]
-    }
-  }
-
-  private static func line(_ task: PlanTrace.TaskLine) -> JSON {
-    var members: [(String, JSON)] = [("id", .string(task.id.name))]
-    // What no agent did has no role.
-    let hasAgent = !task.agent.isEmpty
-    members += [
-      ("role", hasAgent ? .string(task.role.rawValue) : nil),
-      ("agent", hasAgent ? .string(task.agent) : nil),
-      ("host", task.host.map { .string($0.name) } ?? nil),
-      ("model", task.model.map { .string($0.name) } ?? nil),
-      ("status", .string(task.status?.rawValue ?? "unfinished")),
-      ("first_token_ms", .integer(task.firstTokenMilliseconds)),
-      ("total_ms", .integer(task.totalMilliseconds)),
-      ("tokens", .integer(task.usage.completionTokens)),
-      ("usage", ChatComposer.usage(task.usage)),
-    ]
-    if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
-    return .object(members)
+    return pieces
   }
 }

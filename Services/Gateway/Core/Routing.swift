@@ -1,9 +1,12 @@
 public import ClusterModel
+import Text
 
 /// How a request is answered.
 public enum GatewayRoute: Hashable, Sendable {
   /// By one model, straight from here. nil: any chat model.
   case direct(ModelID?)
+  /// The same, because the gate found nothing that a plan would be good for.
+  case gated(ModelID?, reason: String)
   /// By a plan of this pattern.
   case plan(String)
 }
@@ -11,8 +14,11 @@ public enum GatewayRoute: Hashable, Sendable {
 /// Which way a request goes.
 public enum GatewayRouting {
   public static let fast = "tutti/fast"
-  /// Patterns that the planner knows.
-  public static let patterns = ["tutti/ensemble"]
+  public static let auto = "tutti/auto"
+  /// What the planner makes plans for.
+  public static let patterns = [
+    auto, "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
+  ]
   /// Names beside the real models in the list of models.
   public static let ownModels = [fast] + patterns
 
@@ -29,16 +35,16 @@ public enum GatewayRouting {
       guard request.choices == 1 else {
         throw .invalid("n", "must be 1 with \(name): a plan gives one answer")
       }
-      guard request.options.documents.isEmpty else {
-        throw .invalid("tutti.documents", "is not read by \(name)")
-      }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
         throw notFound(
           member.name, among: table.hosts.flatMap(\.models).map(\.id),
           param: "tutti.members[\(index)]")
       }
-      return .plan(name)
+      return name == auto ? gate(request) : .plan(name)
+    }
+    guard request.options.documents.isEmpty else {
+      throw .invalid("tutti.documents", "is read by \(patterns.joined(separator: ", ")) only")
     }
     if name == fast {
       guard request.endpoint != .embeddings else {
@@ -51,6 +57,15 @@ public enum GatewayRouting {
       throw notFound(name, among: table.hosts.flatMap(\.models).map(\.id), param: "model")
     }
     return .direct(request.model)
+  }
+
+  /// Stage 1: what is not worth a plan is told from the request alone, before anybody is asked.
+  private static func gate(_ request: ClientRequest) -> GatewayRoute {
+    let reason = DirectGate.reason(
+      query: request.query, maxTokens: request.maxTokens,
+      budgetTokens: request.options.budgetTokens, documents: request.options.documents.count,
+      isStructured: request.isStructured)
+    return reason.map { .gated(request.options.models.first, reason: $0) } ?? .plan(auto)
   }
 
   /// Chat models that some ready host offers and that the policy allows: what a plan can use.

@@ -19,11 +19,6 @@ public struct TuttiOptions: Hashable, Sendable {
   public var seed: UInt64?
   public var trace = false
 
-  public struct Document: Hashable, Sendable {
-    public var name: String
-    public var text: String
-  }
-
   public static let maximumMembers = 16
   /// Members of a pattern that the client does not count.
   public static let defaultMembers = 3
@@ -151,26 +146,13 @@ public struct TuttiOptions: Hashable, Sendable {
 
   private mutating func readDocuments(_ value: JSONValue, _ reader: OptionReader) {
     guard value.kind == .array else { return reader.reject("must be an array") }
-    var bytes = 0
-    var read: [Document] = []
+    var read = DocumentOption()
     reader.document.forEachElement(of: value) { element in
-      let text = reader.document.value("text", in: element).flatMap(reader.document.string)
-      let name = reader.document.value("name", in: element).flatMap(reader.document.string)
-      guard let text, let name else {
-        reader.reject("[\(read.count)] must be an object with the strings `name` and `text`")
-        return false
-      }
-      bytes += text.utf8.count + name.utf8.count
-      guard read.count < Self.maximumDocuments, bytes <= Self.maximumDocumentBytes else {
-        reader.reject(
-          "may have \(Self.maximumDocuments) elements and \(Self.maximumDocumentBytes) bytes in all"
-        )
-        return false
-      }
-      read.append(Document(name: name, text: text))
-      return true
+      guard let problem = read.take(element, in: reader.document) else { return true }
+      reader.reject(problem)
+      return false
     }
-    documents = read
+    documents = read.documents
   }
 }
 

@@ -117,7 +117,8 @@ extension GatewayShell {
 
   private func trace(_ exchange: Exchange, _ summary: InferenceSummary) -> JSON {
     TraceExtension.direct(
-      trace: exchange.trace.trace, seed: exchange.seed, host: summary.host, model: summary.model,
+      trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
+      host: summary.host, model: summary.model,
       usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
       attempts: summary.attempts.map { attempt in
         TraceExtension.Attempt(

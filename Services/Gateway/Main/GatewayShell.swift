@@ -55,8 +55,11 @@ final class GatewayShell: Service {
   func addRoutes(to router: Router<BasicRequestContext>) {
     for endpoint in GatewayEndpoint.allCases {
       router.post(RouterPath(endpoint.rawValue)) { request, _ in
-        try await self.answer(request, endpoint)
+        try await self.take(request, endpoint, self.answer)
       }
+    }
+    router.post(RouterPath(PlanPreview.path)) { request, _ in
+      try await self.take(request, .chatCompletions, as: PlanPreview.path, self.preview)
     }
     router.get("/v1/models") { _, _ in
       self.json(ModelList.list(self.context.hosts.table).encoded, .fresh())
@@ -82,29 +85,34 @@ final class GatewayShell: Service {
     let seat: Seat
     let hops: [String]
     let seed: UInt64
+    /// Whose it is, as dispatchers see it.
+    let client: String
+    let ingress: OpenSpan
 
     var trace: TraceContext { journal.trace }
   }
 
-  private func answer(
-    _ request: Request, _ endpoint: GatewayEndpoint
+  /// Reads and checks a request, and turns whatever goes wrong into an answer.
+  /// - Parameter path: where it came in, if that is not the endpoint's own.
+  private func take(
+    _ request: Request, _ endpoint: GatewayEndpoint, as path: String? = nil,
+    _ work: (Exchange) async throws -> Response
   ) async throws -> Response {
-    let journal = RequestJournal(endpoint, recorder: context.recorder)
+    let journal = RequestJournal(path ?? endpoint.rawValue, recorder: context.recorder)
     do {
+      let ingress = journal.phase(.ingress)
       let seat = try admission.enter()
       let hops = try hops(of: request)
       let body = try await request.body.collect(upTo: RequestLimits.bodyBytes)
       let parsed = try ClientRequest(parsing: Array(body.readableBytesView), endpoint: endpoint)
       journal.describe(parsed)
-      let exchange = Exchange(
-        request: parsed, journal: journal, seat: seat, hops: hops,
-        seed: parsed.options.seed ?? .random(in: .min ... .max))
-      switch try GatewayRouting.route(parsed, table: context.hosts.table) {
-      case .direct(let model): return try await answerDirectly(exchange, model)
-      case .plan(let pattern):
-        journal.follows(pattern: pattern)
-        return try await answerByPlan(exchange, pattern)
-      }
+      ingress.set("bytes", String(parsed.body.count))
+      return try await work(
+        Exchange(
+          request: parsed, journal: journal, seat: seat, hops: hops,
+          seed: parsed.options.seed ?? .random(in: .min ... .max),
+          client: ClientTag.tag(authorization: request.headers[.authorization]),
+          ingress: ingress))
     } catch let problem as RequestProblem {
       return refusal(problem.failure, param: problem.param, journal)
     } catch let failure as Failure {
@@ -118,6 +126,35 @@ final class GatewayShell: Service {
       journal.end(status: 500, Failure(.internalError, ""))
       throw error
     }
+  }
+
+  private func answer(_ exchange: Exchange) async throws -> Response {
+    switch try route(exchange) {
+    case .direct(let model), .gated(let model, _):
+      return try await answerDirectly(exchange, model)
+    case .plan(let pattern): return try await answerByPlan(exchange, pattern)
+    }
+  }
+
+  /// Which way it goes. Of a request that goes no way but straight to a host, the phases before are
+  /// not worth a span each.
+  func route(_ exchange: Exchange) throws(RequestProblem) -> GatewayRoute {
+    let journal = exchange.journal
+    let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
+    let route = try GatewayRouting.route(exchange.request, table: context.hosts.table)
+    switch route {
+    case .direct: return route
+    case .gated(_, let reason):
+      journal.decided(reason)
+      gate?.set("decision", RequestJournal.direct)
+      gate?.set("reason", reason)
+    case .plan(let pattern):
+      journal.follows(pattern: pattern)
+      gate?.set("decision", "the planner's")
+    }
+    exchange.ingress.end()
+    gate?.end()
+    return route
   }
 
   // MARK: - Hops

@@ -11,29 +11,36 @@ import Telemetry
 final class RequestJournal: Sendable {
   /// As nginx says it: the client closed the request.
   static let clientLeft = 499
+  /// The pattern of a request that is answered without a plan.
+  static let direct = "direct"
 
   private struct State {
     var model = ""
-    var pattern = "direct"
+    var pattern = RequestJournal.direct
     var stream = false
     var host = ""
     var usage = Usage.zero
+    var credits: Int?
+    var firstProgress: Duration?
     var firstToken: Duration?
+    var reason: String?
     var attempts: [String] = []
     var isOver = false
   }
 
-  let endpoint: GatewayEndpoint
+  /// Its path.
+  let endpoint: String
   private let recorder: TelemetryRecorder
   private let span: OpenSpan
   private let started = ContinuousClock.now
   private let startedUnix = UnixTime.microseconds()
   private let state = Mutex(State())
 
-  init(_ endpoint: GatewayEndpoint, recorder: TelemetryRecorder) {
+  init(_ endpoint: String, recorder: TelemetryRecorder) {
     self.endpoint = endpoint
     self.recorder = recorder
-    span = recorder.span("gateway \(endpoint.rawValue)", in: nil)
+    span = recorder.span(.request, in: nil)
+    span.set("endpoint", endpoint)
   }
 
   deinit { end(status: Self.clientLeft, Failure(.cancelled, "nobody waited for the answer")) }
@@ -50,6 +57,27 @@ final class RequestJournal: Sendable {
 
   func follows(pattern: String) { state.withLock { $0.pattern = pattern } }
 
+  /// A span of one phase of this request.
+  func phase(_ phase: LifecyclePhase) -> OpenSpan { recorder.span(phase, in: trace) }
+
+  /// Why it is answered the way it is, where that was for us to decide.
+  func decided(_ reason: String) { state.withLock { $0.reason = reason } }
+  var reason: String? { state.withLock(\.reason) }
+
+  /// The first that a client hears of a plan.
+  func sentProgress() {
+    let elapsed = elapsed
+    state.withLock { state in
+      if state.firstProgress == nil { state.firstProgress = elapsed }
+    }
+  }
+
+  var times: TraceExtension.Times {
+    state.withLock {
+      TraceExtension.Times(firstProgress: $0.firstProgress, firstToken: $0.firstToken)
+    }
+  }
+
   /// The first piece of an answer goes out to the client.
   func sentFirstToken() {
     let elapsed = elapsed
@@ -58,15 +86,25 @@ final class RequestJournal: Sendable {
     }
   }
 
-  func answered(by host: String, usage: Usage) {
+  /// - Parameter credits: what it cost; nil: nobody knows.
+  func answered(by host: String, usage: Usage, credits: Int? = nil) {
     state.withLock {
       $0.host = host
       $0.usage = usage
+      $0.credits = credits
     }
   }
 
   /// The hosts that were asked, and how each did.
   func tried(_ attempts: [String]) { state.withLock { $0.attempts = attempts } }
+
+  private func account(_ state: State) {
+    let span = phase(.accounting)
+    span.set("prompt_tokens", String(state.usage.promptTokens))
+    span.set("completion_tokens", String(state.usage.completionTokens))
+    if let credits = state.credits { span.set("credits", String(credits)) }
+    span.end()
+  }
 
   /// Only the first call counts.
   /// - Parameter failure: why there is no answer, or no whole one.
@@ -78,15 +116,28 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
+    // A direct answer's cost is its host's usage, which stands in the request's own span.
+    if state.pattern != Self.direct { account(state) }
     recorder.record(
       RequestRecord(
-        trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint.rawValue,
+        trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint,
         model: state.model, pattern: state.pattern, stream: state.stream, status: status,
         errorCode: failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
         firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
         totalMilliseconds: Int(elapsed.wholeMilliseconds)))
     span.set("status", String(status))
     span.set("pattern", state.pattern)
+    if !state.model.isEmpty { span.set("model", state.model) }
+    if let first = state.firstProgress {
+      span.set("first_progress_ms", String(first.wholeMilliseconds))
+    }
+    if let first = state.firstToken {
+      span.set("first_token_ms", String(first.wholeMilliseconds))
+    }
+    if state.usage != .zero {
+      span.set("prompt_tokens", String(state.usage.promptTokens))
+      span.set("completion_tokens", String(state.usage.completionTokens))
+    }
     if !state.host.isEmpty { span.set("host", state.host) }
     if let failure {
       // Names every host that failed, in its own words.
@@ -99,7 +150,7 @@ final class RequestJournal: Sendable {
     }
     span.end(failed: status >= 400)
 
-    let labels = [("endpoint", endpoint.rawValue), ("pattern", state.pattern)]
+    let labels = [("endpoint", endpoint), ("pattern", state.pattern)]
     Counter(
       label: "tutti_gateway_requests_total",
       dimensions: labels + [("status", "\(status / 100)xx")]

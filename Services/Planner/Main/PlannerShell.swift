@@ -20,7 +20,7 @@ struct PlannerShell: Sendable {
   }
 
   private func plan(_ wanted: PlanRequest, in trace: TraceContext?) throws(Failure) -> Plan {
-    let span = context.recorder.span("planner.plan", in: trace)
+    let span = context.recorder.span(.planning, in: trace)
     span.set("pattern", wanted.pattern)
     let started = ContinuousClock.now
     do {

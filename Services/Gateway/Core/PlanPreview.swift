@@ -1,0 +1,73 @@
+public import ClusterModel
+public import Text
+
+/// `POST /v1/plans`: the plan that a request would be answered by, without running it.
+public enum PlanPreview {
+  public static let path = "/v1/plans"
+
+  public static func json(_ plan: Plan) -> JSON {
+    [
+      "plan": self.plan(plan), "text": .string(plan.text), "mermaid": .string(plan.mermaid),
+      "graphviz": .string(plan.graphviz),
+    ]
+  }
+
+  /// `tutti/auto` would answer directly.
+  public static func direct(reason: String) -> JSON {
+    [
+      "plan": nil, "reason": .string(reason), "text": .string("direct: \(reason)"),
+      "mermaid": .string("flowchart TD\n  direct[\"direct\"]\n"),
+      "graphviz": .string("digraph plan {\n  \"direct\";\n}\n"),
+    ]
+  }
+
+  private static func plan(_ plan: Plan) -> JSON {
+    [
+      "id": .string(plan.id.name), "pattern": .string(plan.pattern),
+      "reason": .string(plan.reason),
+      // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
+      "seed": .string(String(Int64(bitPattern: plan.seed))),
+      "deadline_ms": .integer(Int(plan.deadline.wholeMilliseconds)),
+      "sink": .string(plan.sink.name), "tasks": .array(plan.tasks.map(task)),
+    ]
+  }
+
+  private static func task(_ task: PlanTask) -> JSON {
+    var members: [(String, JSON)] = [
+      ("id", .string(task.id.name)),
+      ("role", task.merge.isMechanical ? nil : .string(task.role.rawValue)),
+      (
+        "inputs",
+        .array(task.inputs.map { ["from": .string($0.from.name), "name": .string($0.name)] })
+      ),
+      ("merge", .string(task.merge.rawValue)), ("contract", contract(task.contract)),
+      ("on_failure", .string(task.onFailure.rawValue)),
+    ]
+    func add(_ name: String, _ value: JSON?) {
+      if let value { members.append((name, value)) }
+    }
+    func add(_ name: String, _ value: Int?) { add(name, value.map { .integer($0) }) }
+    add("quorum", task.quorum)
+    add("model", task.model.map { .string($0.name) })
+    add("max_tokens", task.maxTokens)
+    add("deadline_ms", task.deadline.map { Int($0.wholeMilliseconds) })
+    add("deadline_share", task.deadlineShare)
+    add("temperature_milli", task.temperatureMilli)
+    add("profile", task.profile.map { .string($0.rawValue) })
+    add("data_policy", task.dataPolicy.map { .string($0.rawValue) })
+    add("expansion", task.expansion.map { .string($0) })
+    if !task.readsConversation { add("reads_conversation", JSON.boolean(false)) }
+    if !task.documents.isEmpty { add("documents", .array(task.documents.map { .string($0) })) }
+    if !task.instruction.isEmpty { add("instruction", JSON.string(task.instruction)) }
+    return .object(members)
+  }
+
+  private static func contract(_ contract: OutputContract) -> JSON {
+    switch contract {
+    case .text: ["kind": "text"]
+    case .json(let schema): ["kind": "json", "schema": .string(schema)]
+    case .choice(let words): ["kind": "choice", "words": .array(words.map { .string($0) })]
+    case .vector: ["kind": "vector"]
+    }
+  }
+}

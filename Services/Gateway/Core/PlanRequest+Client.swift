@@ -1,0 +1,22 @@
+public import ClusterModel
+
+extension PlanRequest {
+  /// What a planner is told of a client's request.
+  public init(
+    _ request: ClientRequest, pattern: String, seed: UInt64, available: [ModelID],
+    hosts: [HostFacts]
+  ) {
+    self.init(
+      pattern: pattern, query: request.query, models: request.options.models,
+      members: request.options.members, rounds: request.options.rounds,
+      quorum: request.options.quorum, seed: seed, maxTokens: request.maxTokens,
+      available: available, budgetTokens: request.options.budgetTokens,
+      dataPolicy: request.options.dataPolicy, hosts: hosts,
+      documents: request.options.documents.map {
+        DocumentFacts(name: $0.name, bytes: $0.text.utf8.count)
+      },
+      // Four bytes a token is the usual estimate for English.
+      conversationTokens: (request.conversation.messagesJSON.count + 3) / 4,
+      isStructured: request.isStructured)
+  }
+}

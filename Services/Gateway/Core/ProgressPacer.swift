@@ -1,0 +1,117 @@
+public import ClusterModel
+import Text
+
+/// When a client is told of a plan's progress, and in which words: one comment line at most every
+/// `interval`, with the last state of every task that changed. What happens in between is told
+/// together; nothing of it is lost, but a task that began and ended within one interval is told once,
+/// as ended.
+public struct ProgressPacer: Sendable {
+  /// Faster than anybody reads, and slow enough that 64 tasks at once cost nothing.
+  public static let interval = Duration.milliseconds(100)
+
+  private enum Step: Hashable {
+    case planned
+    case expanded(Int)
+    case task(TaskID)
+  }
+
+  private var waiting: [Step] = []
+  private var lastTold: Instant?
+  private var expansions = 0
+
+  public init() {}
+
+  /// The plan is there.
+  public mutating func plan() { add(.planned) }
+
+  public mutating func note(_ event: PlanEvent) {
+    switch event {
+    case .started(let task, _, _, _): add(.task(task))
+    case .firstToken(let task, _): add(.task(task))
+    case .ended(let ended): add(.task(ended.task))
+    case .expanded:
+      add(.expanded(expansions))
+      expansions += 1
+    case .delta, .finished: break
+    }
+  }
+
+  private mutating func add(_ step: Step) {
+    if !waiting.contains(step) { waiting.append(step) }
+  }
+
+  /// When there will be something to tell; nil: nothing has happened.
+  public var due: Instant? {
+    waiting.isEmpty ? nil : lastTold.map { $0 + Self.interval } ?? .zero
+  }
+
+  /// What to tell now; nil: nothing, or it is too soon.
+  public mutating func take(from trace: PlanTrace, now: Instant) -> [UInt8]? {
+    guard let due, due <= now else { return nil }
+    lastTold = now
+    return rest(from: trace)
+  }
+
+  /// What is left to tell when the answer ends, which waits for nobody.
+  public mutating func rest(from trace: PlanTrace) -> [UInt8]? {
+    guard !waiting.isEmpty else { return nil }
+    let steps = waiting.compactMap { Self.json($0, trace) }
+    waiting = []
+    guard let first = steps.first else { return nil }
+    return Array("tutti ".utf8) + (steps.count == 1 ? first : .array(steps)).encoded
+  }
+
+  // MARK: - Words
+
+  private static func json(_ step: Step, _ trace: PlanTrace) -> JSON? {
+    switch step {
+    case .planned:
+      var members: [(String, JSON)] = [
+        ("event", "planned"), ("pattern", .string(trace.plan.pattern)),
+      ]
+      if !trace.plan.reason.isEmpty { members.append(("reason", .string(trace.plan.reason))) }
+      return .object(members + [("tasks", .array(trace.tasks.map(outline)))])
+    case .expanded(let index):
+      guard trace.expansions.indices.contains(index) else { return nil }
+      let expansion = trace.expansions[index]
+      // Of all tasks: those that read the expanded one may now read another.
+      return [
+        "event": "expanded", "task": .string(expansion.task.name),
+        "added": .integer(expansion.tasks.count), "tasks": .array(trace.tasks.map(outline)),
+      ]
+    case .task(let id): return trace.task(id).map(line)
+    }
+  }
+
+  private static func outline(_ task: PlanTrace.TaskLine) -> JSON {
+    [
+      "task": .string(task.id.name),
+      "role": task.merge.isMechanical ? nil : .string(task.role.rawValue),
+      "inputs": .array(task.inputs.map { .string($0.name) }),
+    ]
+  }
+
+  private static func line(_ task: PlanTrace.TaskLine) -> JSON {
+    let event =
+      task.status != nil ? "task_ended" : task.host != nil ? "first_token" : "task_started"
+    var members: [(String, JSON)] = [("event", .string(event)), ("task", .string(task.id.name))]
+    if !task.agent.isEmpty {
+      members += [("role", .string(task.role.rawValue)), ("agent", .string(task.agent))]
+    }
+    if task.attempts > 1 { members.append(("attempt", .integer(task.attempts))) }
+    if let status = task.status { members.append(("status", .string(status.rawValue))) }
+    if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    if let host = task.host {
+      members.append(("host", .string(host.name)))
+      if let model = task.model { members.append(("model", .string(model.name))) }
+      members.append(("first_token_ms", .integer(task.firstTokenMilliseconds)))
+    }
+    if task.status == .done || task.status == .degraded {
+      members += [
+        ("tokens", .integer(task.usage.completionTokens)),
+        ("total_ms", .integer(task.totalMilliseconds)),
+      ]
+    }
+    return .object(members)
+  }
+}

@@ -1,0 +1,148 @@
+public import ClusterModel
+public import Text
+
+/// What `"trace": true` adds to an answer, as its member `tutti`.
+public enum TraceExtension {
+  /// When a client first heard something of its request; nil: never.
+  public struct Times: Hashable, Sendable {
+    /// Of a plan's progress.
+    public var firstProgress: Duration?
+    /// Of the answer.
+    public var firstToken: Duration?
+
+    public init(firstProgress: Duration? = nil, firstToken: Duration? = nil) {
+      self.firstProgress = firstProgress
+      self.firstToken = firstToken
+    }
+  }
+
+  public static func json(_ trace: TraceID, _ plan: PlanTrace, _ times: Times) -> JSON {
+    var members = head(trace, pattern: plan.plan.pattern, seed: plan.plan.seed)
+    if !plan.plan.reason.isEmpty { members.append(("reason", .string(plan.plan.reason))) }
+    members += body(plan.tasks, hosts: plan.hosts, sinkUsage: plan.ending?.sinkUsage ?? .zero)
+    members += [
+      (
+        "expansions",
+        .array(
+          plan.expansions.map { expansion in
+            [
+              "task": .string(expansion.task.name),
+              "tasks": .array(expansion.tasks.map { .string($0.name) }),
+            ]
+          })
+      ),
+      ("first_progress_ms", milliseconds(times.firstProgress)),
+      ("first_token_ms", milliseconds(times.firstToken)),
+    ]
+    return .object(members)
+  }
+
+  /// One host answered, without a plan.
+  /// - Parameter reason: why there is none; nil: none was asked for.
+  public static func direct(
+    trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
+    usage: Usage, firstToken: Duration, total: Duration, attempts: [Attempt]
+  ) -> JSON {
+    var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
+    line.host = host
+    line.model = model
+    line.status = .done
+    line.usage = usage
+    line.firstTokenMilliseconds = Int(firstToken.wholeMilliseconds)
+    line.totalMilliseconds = Int(total.wholeMilliseconds)
+    var hosts: [HostID] = []
+    for host in attempts.map(\.host) where !hosts.contains(host) { hosts.append(host) }
+    var members = head(trace, pattern: "direct", seed: seed)
+    if let reason { members.append(("reason", .string(reason))) }
+    members += body([line], hosts: hosts, sinkUsage: usage)
+    return .object(members + [("attempts", .array(attempts.map(\.json)))])
+  }
+
+  /// One host that was asked.
+  public struct Attempt: Hashable, Sendable {
+    var host: HostID
+    var role: String
+    var outcome: String
+    var tokens: Int
+    var started: Duration
+    var ended: Duration
+
+    /// - Parameters:
+    ///   - role: why it was asked.
+    ///   - started: since the request, as `ended` is.
+    public init(
+      host: HostID, role: String, outcome: String, tokens: Int, started: Duration, ended: Duration
+    ) {
+      self.host = host
+      self.role = role
+      self.outcome = outcome
+      self.tokens = tokens
+      self.started = started
+      self.ended = ended
+    }
+
+    var json: JSON {
+      [
+        "host": .string(host.name), "role": .string(role), "outcome": .string(outcome),
+        "tokens": .integer(tokens), "started_ms": .integer(Int(started.wholeMilliseconds)),
+        "ended_ms": .integer(Int(ended.wholeMilliseconds)),
+      ]
+    }
+  }
+
+  // MARK: - Its parts
+
+  private static func head(
+    _ trace: TraceID, pattern: String, seed: UInt64
+  ) -> [(String, JSON)] {
+    [
+      ("trace_id", .string(trace.description)), ("pattern", .string(pattern)),
+      // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
+      ("seed", .string(String(Int64(bitPattern: seed)))),
+    ]
+  }
+
+  private static func body(
+    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], sinkUsage: Usage
+  ) -> [(String, JSON)] {
+    var byHost: [(HostID, Usage)] = []
+    for task in tasks {
+      guard let host = task.host else { continue }
+      if let index = byHost.firstIndex(where: { $0.0 == host }) {
+        byHost[index].1 = byHost[index].1 + task.usage
+      } else {
+        byHost.append((host, task.usage))
+      }
+    }
+    return [
+      ("tasks", .array(tasks.map(line))), ("hosts", .array(hosts.map { .string($0.name) })),
+      ("usage_by_host", .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) })),
+      ("sink_usage", ChatComposer.usage(sinkUsage)),
+    ]
+  }
+
+  private static func line(_ task: PlanTrace.TaskLine) -> JSON {
+    var members: [(String, JSON)] = [("id", .string(task.id.name))]
+    // What no agent did has no role.
+    let hasAgent = !task.agent.isEmpty
+    members += [
+      ("role", hasAgent ? .string(task.role.rawValue) : nil),
+      ("agent", hasAgent ? .string(task.agent) : nil),
+      ("host", task.host.map { .string($0.name) } ?? nil),
+      ("model", task.model.map { .string($0.name) } ?? nil),
+      ("status", .string(task.status?.rawValue ?? "unfinished")),
+      ("first_token_ms", .integer(task.firstTokenMilliseconds)),
+      ("total_ms", .integer(task.totalMilliseconds)),
+      ("tokens", .integer(task.usage.completionTokens)),
+      ("usage", ChatComposer.usage(task.usage)),
+      ("inputs", .array(task.inputs.map { .string($0.name) })),
+    ]
+    if task.merge.isMechanical { members.append(("merge", .string(task.merge.rawValue))) }
+    if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    return .object(members)
+  }
+
+  private static func milliseconds(_ duration: Duration?) -> JSON {
+    duration.map { .integer(Int($0.wholeMilliseconds)) } ?? nil
+  }
+}

@@ -1,0 +1,184 @@
+import ClusterModel
+import GatewayCore
+import Hummingbird
+import ServiceKit
+import Telemetry
+import Text
+
+/// A plan's answer as a stream: deltas as they are made, progress as comments between them.
+extension GatewayShell {
+  /// Events on their way to a client that reads slowly: some 4,000 tokens.
+  private static let maximumWaitingEvents = 4_096
+
+  /// What the writer of a stream waits for.
+  private enum Signal: Sendable {
+    case event(PlanEvent)
+    /// Time to tell what waits to be told.
+    case progress
+    case keepAlive
+    case over(Result<Void, Failure>)
+  }
+
+  @concurrent
+  func relay(
+    _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer,
+    _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    let (signals, source) = AsyncStream<Signal>.makeStream(
+      bufferingPolicy: .bufferingOldest(Self.maximumWaitingEvents))
+    // One alarm at a time: the writer asks for the next when the last has rung.
+    let (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let place = answers.enter { source.yield(.over(.failure(OpenAnswers.ended))) }
+    defer { place.leave() }
+    let keepAlive = configuration.keepAlive
+    let result = await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        var outcome = Result<Void, Failure>.success(())
+        do throws(Failure) {
+          try await self.run(plan, exchange) { event throws(Failure) in
+            if case .dropped = source.yield(.event(event)) {
+              throw Failure(.slowReader, "the client reads more slowly than the answer comes")
+            }
+          }
+        } catch {
+          outcome = .failure(error)
+        }
+        // Room for this one is certain only when the reader has caught up.
+        while case .dropped = source.yield(.over(outcome)) { await Task.yield() }
+      }
+      group.addTask {
+        while (try? await Task.sleep(for: keepAlive)) != nil { source.yield(.keepAlive) }
+      }
+      group.addTask {
+        for await delay in alarms {
+          guard (try? await Task.sleep(for: delay)) != nil else { return }
+          source.yield(.progress)
+        }
+      }
+      var stream = PlanStream(exchange, plan, composer) { alarm.yield($0) }
+      let result = await write(signals, &stream, &writer)
+      group.cancelAll()
+      source.finish()
+      alarm.finish()
+      return result
+    }
+    try result.get()
+  }
+
+  /// What the writer of one stream knows of it.
+  private struct PlanStream {
+    let exchange: Exchange
+    let plan: RunningPlan
+    let composer: ChatComposer
+    let wake: @Sendable (Duration) -> Void
+    var pacer = ProgressPacer()
+    /// Open from the first piece of the answer on.
+    var delivery: OpenSpan?
+    var pieces = 0
+    var bytes = 0
+    private var awaited: Instant?
+
+    init(
+      _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer,
+      wake: @escaping @Sendable (Duration) -> Void
+    ) {
+      self.exchange = exchange
+      self.plan = plan
+      self.composer = composer
+      self.wake = wake
+      pacer.plan()
+    }
+
+    /// The progress line that is due; sees to it that somebody asks again when the next will be.
+    mutating func progress() -> [UInt8]? {
+      let now = plan.now
+      let line = plan.read { pacer.take(from: $0, now: now) }
+      if let due = pacer.due, awaited != due {
+        awaited = due
+        wake(now.duration(to: due))
+      }
+      return line
+    }
+  }
+
+  @concurrent
+  private func write(
+    _ signals: AsyncStream<Signal>, _ stream: inout PlanStream,
+    _ writer: inout any ResponseBodyWriter
+  ) async -> Result<Void, Failure> {
+    do throws(Failure) {
+      try await tell(stream.progress(), stream, &writer)
+      for await signal in signals {
+        switch signal {
+        case .keepAlive:
+          if stream.delivery == nil { try await send(SSE.keepAlive, &writer) }
+        case .progress: try await tell(stream.progress(), stream, &writer)
+        case .event(let event):
+          stream.pacer.note(event)
+          try await tell(stream.progress(), stream, &writer)
+          if case .delta(let delta) = event { try await pass(delta, &stream, &writer) }
+        case .over(.failure(let failure)): throw failure
+        case .over(.success):
+          try await close(&stream, &writer)
+          return .success(())
+        }
+      }
+      // Only a cancelled task leaves the loop without an end.
+      throw Failure(.cancelled, "the client has left")
+    } catch {
+      stream.delivery?.end(failed: true)
+      return .failure(error)
+    }
+  }
+
+  private func tell(
+    _ line: [UInt8]?, _ stream: PlanStream, _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    guard let line else { return }
+    try await send(SSE.comment(line), &writer)
+    stream.exchange.journal.sentProgress()
+  }
+
+  private func pass(
+    _ delta: TaskDelta, _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    guard !delta.text.isEmpty || delta.deltaJSON != nil else { return }
+    try await open(&stream, &writer)
+    try await send(SSE.data(stream.composer.delta(delta)), &writer)
+    stream.exchange.journal.sentFirstToken()
+    stream.pieces += 1
+    stream.bytes += delta.text.utf8.count
+  }
+
+  private func open(
+    _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    guard stream.delivery == nil else { return }
+    stream.delivery = stream.exchange.journal.phase(.delivery)
+    try await send(SSE.data(stream.composer.opening()), &writer)
+  }
+
+  private func close(
+    _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    try await open(&stream, &writer)
+    let told = stream.plan.read { $0 }
+    try await tell(stream.pacer.rest(from: told), stream, &writer)
+    note(told, stream.exchange)
+    let finish = told.ending?.finishReason ?? "stop"
+    let extra = additions(told, stream.exchange)
+    if stream.exchange.request.includeUsage {
+      try await send(SSE.data(stream.composer.closing(finish: finish)), &writer)
+      let usage = [("usage", ChatComposer.usage(told.usage))]
+      try await send(SSE.data(stream.composer.extra(usage + extra)), &writer)
+    } else {
+      try await send(SSE.data(stream.composer.closing(finish: finish, adding: extra)), &writer)
+    }
+    try await send(SSE.done, &writer)
+    try await self.finish(&writer)
+    stream.delivery?.set("pieces", String(stream.pieces))
+    stream.delivery?.set("bytes", String(stream.bytes))
+    stream.delivery?.end()
+    stream.exchange.journal.end(status: 200)
+  }
+}

@@ -1,0 +1,471 @@
+import ClusterModel
+import GatewayCore
+import Testing
+import Text
+
+private let table = HostTable(
+  epoch: 1, revision: 1,
+  hosts: [
+    Host(id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: "llama-3.1-8b")])
+  ])
+
+private func request(
+  _ model: String, _ question: String = "hi", _ more: String = ""
+) throws -> ClientRequest {
+  let json =
+    #"{"model":"\#(model)","messages":[{"role":"user","content":"\#(question)"}]\#(more)}"#
+  return try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions)
+}
+
+private func text(_ bytes: some Sequence<UInt8>) -> String {
+  String(decoding: Array(bytes), as: UTF8.self)
+}
+
+private func report(_ host: String, _ tokens: Int, output: String = "x") -> TaskReport {
+  TaskReport(
+    host: HostID(host), model: "m", usage: Usage(promptTokens: 10, completionTokens: tokens),
+    firstTokenMilliseconds: 3, totalMilliseconds: 9, finishReason: "stop", output: output)
+}
+
+/// Two drafts and an answer from both.
+private let plan = Plan(
+  id: "plan-1", pattern: "tutti/ensemble",
+  tasks: [
+    PlanTask(id: "p1", role: .research), PlanTask(id: "p2", role: .creative, onFailure: .skip),
+    PlanTask(
+      id: "s", role: .coordinator,
+      inputs: [Edge(from: "p1", name: "Draft 1"), Edge(from: "p2", name: "Draft 2")],
+      merge: .synthesise, quorum: 1),
+  ], sink: "s", seed: 7, deadline: .seconds(60), reason: "it was asked for")
+
+private func ended(
+  _ task: TaskID, _ role: AgentRole = .research, _ status: TaskStatus = .done,
+  reason: String = "", report: TaskReport? = nil
+) -> PlanEvent {
+  .ended(
+    TaskEnded(
+      task: task, role: role, agent: "agent-\(role.rawValue)", status: status, reason: reason,
+      report: report))
+}
+
+private func started(_ task: TaskID, _ role: AgentRole = .research, attempt: Int = 1) -> PlanEvent {
+  .started(task: task, role: role, agent: "agent-\(role.rawValue)", attempt: attempt)
+}
+
+@Suite("Which requests get a plan")
+struct GatewayGateTests {
+  private let long = String(
+    repeating: "Compare the two proposals, list the risks of each, and write a summary. ", count: 9)
+
+  @Test("tutti/auto answers what is short directly, with the reason, and asks for a plan otherwise")
+  func gate() throws {
+    guard case .gated(nil, let reason) = try route(request("tutti/auto", "What is 2+2?")) else {
+      Issue.record("a short question was not answered directly")
+      return
+    }
+    #expect(!reason.isEmpty)
+    #expect(try route(request("tutti/auto", long)) == .plan("tutti/auto"))
+    let named = try request(
+      "tutti/auto", "What is 2+2?", #","tutti":{"members":["llama-3.1-8b"]}"#)
+    guard case .gated("llama-3.1-8b", _) = try route(named) else {
+      Issue.record("the model that the client named was not taken")
+      return
+    }
+  }
+
+  @Test("with documents tutti/auto always asks for a plan")
+  func documents() throws {
+    let asked = try request(
+      "tutti/auto", "What is 2+2?", #","tutti":{"documents":[{"name":"n","text":"four"}]}"#)
+    #expect(try route(asked) == .plan("tutti/auto"))
+    #expect(asked.options.documents == [Document(name: "n", text: "four")])
+  }
+
+  @Test("every pattern has a plan of its own name", arguments: GatewayRouting.patterns.dropFirst())
+  func patterns(name: String) throws {
+    #expect(try route(request(name)) == .plan(name))
+  }
+
+  private func route(_ request: ClientRequest) throws -> GatewayRoute {
+    try GatewayRouting.route(request, table: table)
+  }
+
+  @Test("JSON and tools make an answer structured; plain text and no tools do not")
+  func structured() throws {
+    for more in [
+      #","response_format":{"type":"json_object"}"#, #","response_format":{"type":"json_schema"}"#,
+      #","tools":[{"type":"function"}]"#,
+    ] {
+      #expect(try request("m", "hi", more).isStructured, "\(more)")
+    }
+    for more in [
+      "", #","response_format":{"type":"text"}"#, #","tools":[]"#, #","tools":null"#,
+      #","response_format":null"#,
+    ] {
+      #expect(try !request("m", "hi", more).isStructured, "\(more)")
+    }
+  }
+
+  @Test("a planner is told of hosts, documents, the conversation's size and the client's options")
+  func facts() throws {
+    let host = HostFacts(
+      id: "a", models: ["m"], freeSlots: 2, rateMilli: 5, firstTokenMilliseconds: 7)
+    let asked = try request(
+      "tutti/maestro", String(repeating: "word", count: 100),
+      #","max_tokens":9,"tools":[{}],"tutti":{"seed":3,"budget":{"tokens":50},"#
+        + #""documents":[{"name":"n","text":"éé"}],"data_policy":"local"}"#)
+    let facts = PlanRequest(
+      asked, pattern: "tutti/maestro", seed: 3, available: ["m"], hosts: [host])
+    #expect(facts.hosts == [host] && facts.available == ["m"] && facts.seed == 3)
+    #expect(facts.documents == [DocumentFacts(name: "n", bytes: 4)])
+    // 400 bytes of text and the JSON around it.
+    #expect((100...115).contains(facts.conversationTokens))
+    #expect(facts.isStructured && facts.budgetTokens == 50 && facts.maxTokens == 9)
+    #expect(facts.dataPolicy == .local)
+  }
+
+  @Test(
+    "documents that are no text, or that a task could not name, are refused, naming the option",
+    arguments: [
+      #"{"name":"n","text":"a\u0000b"}"#, #"{"name":"","text":"a"}"#, #"{"name":"*","text":"a"}"#,
+      #"{"name":"\#(String(repeating: "n", count: 129))","text":"a"}"#,
+      #"{"name":"n","text":"a"},{"name":"n","text":"b"}"#,
+      #"{"name":"n","text":"\#(String(repeating: "\\u0001\\ufffd", count: 20))"}"#,
+      #"{"name":"n","text":7}"#,
+    ])
+  func badDocuments(_ documents: String) throws {
+    let problem = #expect(throws: RequestProblem.self) {
+      try request("tutti/maestro", "hi", #","tutti":{"documents":[\#(documents)]}"#)
+    }
+    #expect(problem?.param == "tutti.documents" && problem?.failure.code == .invalidRequest)
+  }
+
+  @Test("a text with an odd character in it is still a text")
+  func oddText() throws {
+    let odd = String(repeating: "word ", count: 40) + "\\u0001\\f\\u001b[1m"
+    let asked = try request(
+      "tutti/maestro", "hi", #","tutti":{"documents":[{"name":"n","text":"\#(odd)"}]}"#)
+    #expect(asked.options.documents.count == 1)
+  }
+
+  @Test("a client's tag is the same for the same key, and empty without one")
+  func clientTag() {
+    let tag = ClientTag.tag(authorization: "Bearer sk-1")
+    #expect(tag == ClientTag.tag(authorization: "Bearer sk-1"))
+    #expect(tag != ClientTag.tag(authorization: "Bearer sk-2"))
+    #expect(tag.count == 16 && !tag.contains("sk"))
+    #expect(ClientTag.tag(authorization: nil).isEmpty)
+    #expect(ClientTag.tag(authorization: " ").isEmpty)
+  }
+}
+
+@Suite("What the gateway knows of a plan that runs")
+struct PlanTraceTests {
+  @Test("the trace tells every task, host and sum, and what a second dispatcher need not do again")
+  func whole() throws {
+    var trace = PlanTrace(plan)
+    trace.record(started("p1"))
+    trace.record(started("p2", .creative))
+    trace.record(
+      .firstToken(task: "p1", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)))
+    trace.record(ended("p1", report: report("a", 5)))
+    trace.record(ended("p2", .creative, .skipped, reason: "lost"))
+    #expect(trace.finished.keys.map(\.name) == ["p1"])
+    #expect(trace.answer.isEmpty && trace.obstacle == nil)
+    trace.record(started("s", .coordinator))
+    trace.record(.delta(TaskDelta(text: "Hel")))
+    trace.record(.delta(TaskDelta(text: "lo")))
+    trace.record(ended("s", .coordinator, .degraded, reason: "one input", report: report("b", 7)))
+    trace.record(
+      .finished(
+        PlanFinished(
+          finishReason: "stop", usage: Usage(promptTokens: 10, completionTokens: 7),
+          sinkUsage: Usage(promptTokens: 10, completionTokens: 7))))
+    #expect(trace.answer == "Hello")
+    #expect(trace.usage == Usage(promptTokens: 20, completionTokens: 12))
+    #expect(trace.hosts == ["a", "b"])
+    #expect(trace.credits(prices: [:]) == nil)
+    // 32 tokens at two credits for a million, rounded up.
+    #expect(trace.credits(prices: ["a": 2, "b": 2]) == 1)
+    let json = text(
+      TraceExtension.json(
+        TraceID(high: 0, low: 1), trace,
+        .init(firstProgress: .milliseconds(4), firstToken: .milliseconds(40))
+      ).encoded)
+    for part in [
+      #""trace_id":"00000000000000000000000000000001""#, #""pattern":"tutti/ensemble""#,
+      #""reason":"it was asked for""#,
+      #""id":"p1","role":"research","agent":"agent-research","host":"a","model":"m","#
+        + #""status":"done","first_token_ms":3,"total_ms":9,"tokens":5"#,
+      #""status":"skipped""#, #""reason":"lost""#, #""hosts":["a","b"]"#,
+      #""usage_by_host":{"a":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+      #""sink_usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17}"#,
+      #""seed":"7""#, #""inputs":["p1","p2"]"#, #""expansions":[]"#,
+      #""first_progress_ms":4,"first_token_ms":40"#,
+    ] {
+      #expect(json.contains(part), "\(part) in \(json)")
+    }
+  }
+
+  @Test("tasks that never ran stand in the trace too, as unfinished")
+  func unfinished() {
+    let json = text(
+      TraceExtension.json(TraceID(high: 0, low: 1), PlanTrace(plan), .init()).encoded)
+    #expect(json.ranges(of: #""status":"unfinished""#).count == 3)
+    #expect(json.contains(#""first_progress_ms":null"#))
+  }
+
+  /// Two rounds of work in the place of `p1`.
+  private let sub = SubPlan(
+    tasks: [
+      PlanTask(
+        id: "q1", role: .code, inputs: [Edge(from: "p1", name: "Brief")], merge: .synthesise),
+      PlanTask(
+        id: "q2", role: .critic, inputs: [Edge(from: "q1", name: "Draft")], merge: .synthesise),
+    ], output: "q2")
+
+  @Test("an expansion is spliced into the gateway's own plan, so that another dispatcher can go on")
+  func expansion() throws {
+    var expanding = plan
+    expanding.tasks[0].expansion = "more"
+    var trace = PlanTrace(expanding)
+    trace.record(started("p1"))
+    trace.record(ended("p1", report: report("a", 5)))
+    trace.record(.expanded(task: "p1", sub))
+    #expect(trace.plan == (try expanding.splicing(sub, at: "p1")))
+    #expect(trace.obstacle == nil)
+    #expect(trace.expansions == [.init(task: "p1", tasks: ["q1", "q2"])])
+    #expect(trace.tasks.map(\.id) == ["p1", "p2", "s", "q1", "q2"])
+    #expect(trace.task("s")?.inputs == ["q2", "p2"])
+    #expect(trace.task("p1")?.status == .done)
+    #expect(trace.finished["p1"] != nil)
+  }
+
+  @Test("a sink that expands hands its place to another task")
+  func newSink() throws {
+    var expanding = plan
+    expanding.tasks[2].expansion = "more"
+    var trace = PlanTrace(expanding)
+    trace.record(
+      .expanded(
+        task: "s",
+        SubPlan(
+          tasks: [
+            PlanTask(
+              id: "t", role: .critic, inputs: [Edge(from: "s", name: "Draft")], merge: .synthesise)
+          ], output: "t")))
+    #expect(trace.plan.sink == "t")
+  }
+
+  @Test("an expansion that does not fit leaves the plan alone, and nobody else can go on")
+  func badExpansion() {
+    var trace = PlanTrace(plan)
+    trace.record(.expanded(task: "nobody", sub))
+    #expect(trace.plan == plan && trace.expansions.isEmpty)
+    #expect(trace.obstacle?.contains("expanded") == true)
+  }
+
+  @Test("nobody goes on inside a tool call; reasoning and text do not matter")
+  func toolCalls() {
+    var trace = PlanTrace(plan)
+    trace.record(
+      .delta(TaskDelta(text: "", deltaJSON: Array(#"{"reasoning_content":"hm"}"#.utf8))))
+    trace.record(
+      .delta(TaskDelta(text: "a", deltaJSON: Array(#"{"content":"a","tool_calls":null}"#.utf8))))
+    #expect(trace.obstacle == nil)
+    trace.record(.delta(TaskDelta(text: "", deltaJSON: Array(#"{"tool_calls":[{}]}"#.utf8))))
+    #expect(trace.obstacle?.contains("tool call") == true)
+  }
+
+  @Test("a span is told which task reads which, in pieces that fit")
+  func dependencies() {
+    var trace = PlanTrace(plan)
+    #expect(trace.dependencies() == ["p1;p2;s<p1,p2"])
+    #expect(trace.dependencies(limit: 6) == ["p1;p2", "s<p1,p2"])
+    #expect(trace.departures().isEmpty)
+    trace.record(ended("p1", report: report("a", 5)))
+    trace.record(ended("p2", .creative, .skipped, reason: "its agent was lost"))
+    #expect(trace.departures() == ["p2 skipped: its agent was lost"])
+  }
+}
+
+@Suite("How often a client hears of progress")
+struct ProgressPacerTests {
+  private func at(_ milliseconds: Int) -> Instant {
+    Instant(sinceStart: .milliseconds(milliseconds))
+  }
+
+  /// A plan's trace and its pacer hear the same events.
+  private struct Told {
+    var trace = PlanTrace(plan)
+    var pacer = ProgressPacer()
+
+    mutating func happens(_ events: PlanEvent...) {
+      for event in events {
+        trace.record(event)
+        pacer.note(event)
+      }
+    }
+
+    mutating func line(_ now: Instant) -> String? {
+      pacer.take(from: trace, now: now).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    mutating func rest() -> String? {
+      pacer.rest(from: trace).map { String(decoding: $0, as: UTF8.self) }
+    }
+  }
+
+  @Test("the plan is told at once, with what reads what")
+  func planned() {
+    var told = Told()
+    told.pacer.plan()
+    #expect(
+      told.line(at(0))
+        == #"tutti {"event":"planned","pattern":"tutti/ensemble","reason":"it was asked for","#
+        + #""tasks":[{"task":"p1","role":"research","inputs":[]},"#
+        + #"{"task":"p2","role":"creative","inputs":[]},"#
+        + #"{"task":"s","role":"coordinator","inputs":["p1","p2"]}]}"#)
+  }
+
+  @Test("the first step is told at once, the next when 100 ms have passed")
+  func paced() {
+    var told = Told()
+    #expect(told.pacer.due == nil)
+    told.happens(started("p1"))
+    #expect(
+      told.line(at(5))
+        == #"tutti {"event":"task_started","task":"p1","role":"research","agent":"agent-research"}"#
+    )
+    #expect(told.pacer.due == nil && told.line(at(500)) == nil)
+    told.happens(started("p2", .creative))
+    #expect(told.pacer.due == at(105))
+    #expect(told.line(at(104)) == nil)
+    #expect(told.line(at(105))?.contains(#""task":"p2""#) == true)
+  }
+
+  @Test("steps that come meanwhile are told together, each task as it is then")
+  func together() {
+    var told = Told()
+    told.happens(started("p1"))
+    _ = told.line(at(0))
+    told.happens(
+      .firstToken(task: "p1", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)),
+      started("p2", .creative), ended("p1", report: report("a", 5)), .delta(TaskDelta(text: "x")))
+    #expect(
+      told.line(at(100))
+        == #"tutti [{"event":"task_ended","task":"p1","role":"research","agent":"agent-research","#
+        + #""status":"done","host":"a","model":"m","first_token_ms":3,"tokens":5,"total_ms":9},"#
+        + #"{"event":"task_started","task":"p2","role":"creative","agent":"agent-creative"}]"#)
+  }
+
+  @Test("the last state is told at the end, however soon that is")
+  func last() {
+    var told = Told()
+    told.happens(started("p2", .creative))
+    _ = told.line(at(0))
+    told.happens(ended("p2", .creative, .skipped, reason: "lost\nit"))
+    #expect(told.line(at(1)) == nil)
+    #expect(
+      told.rest()
+        == #"tutti {"event":"task_ended","task":"p2","role":"creative","agent":"agent-creative","#
+        + #""status":"skipped","reason":"lost\nit"}"#)
+    #expect(told.rest() == nil)
+  }
+
+  @Test("an expansion is told with the whole plan as it is by then")
+  func expanded() {
+    var told = Told()
+    var expanding = plan
+    expanding.tasks[0].expansion = "more"
+    told.trace = PlanTrace(expanding)
+    told.happens(
+      .expanded(
+        task: "p1",
+        SubPlan(
+          tasks: [
+            PlanTask(
+              id: "q1", role: .code, inputs: [Edge(from: "p1", name: "Brief")],
+              merge: .synthesise)
+          ], output: "q1")))
+    let line = told.line(at(0)) ?? ""
+    #expect(line.hasPrefix(#"tutti {"event":"expanded","task":"p1","added":1,"tasks":["#))
+    #expect(line.contains(#"{"task":"s","role":"coordinator","inputs":["q1","p2"]}"#))
+    #expect(line.contains(#"{"task":"q1","role":"code","inputs":["p1"]}"#))
+  }
+
+  @Test("a task that another agent takes over is told without the host of the first")
+  func takenOver() {
+    var told = Told()
+    told.happens(
+      started("p1"),
+      .firstToken(task: "p1", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)),
+      started("p1", attempt: 2))
+    #expect(
+      told.line(at(0))
+        == #"tutti {"event":"task_started","task":"p1","role":"research","#
+        + #""agent":"agent-research","attempt":2}"#)
+  }
+
+  @Test("whatever comes when, lines keep their distance and every task's last state is told")
+  func random() {
+    for seed in 0..<300 as Range<UInt64> {
+      var rng = SplitMix64(seed: seed)
+      var told = Told()
+      var now = 0
+      var lines: [(at: Int, text: String)] = []
+      for _ in 0..<60 {
+        let task = ["p1", "p2", "s"].randomElement(using: &rng).map { TaskID($0) } ?? "s"
+        if Bool.random(using: &rng) {
+          told.happens(started(task))
+        } else {
+          told.happens(ended(task, .research, .skipped, reason: "\(now)"))
+        }
+        now += Int.random(in: 0...60, using: &rng)
+        if let line = told.line(at(now)) { lines.append((now, line)) }
+      }
+      for (left, right) in zip(lines, lines.dropFirst()) {
+        #expect(right.at - left.at >= 100, "seed \(seed)")
+      }
+      let rest = told.rest() ?? ""
+      for task in told.trace.tasks where task.status == .skipped {
+        let last =
+          rest.contains(#""task":"\#(task.id)""#)
+          ? rest : lines.last { $0.text.contains(#""task":"\#(task.id)""#) }?.text ?? ""
+        #expect(last.contains(#""reason":"\#(task.reason)""#), "seed \(seed): \(task.id)")
+      }
+    }
+  }
+}
+
+@Suite("A plan that is shown and not run")
+struct PlanPreviewTests {
+  @Test("it has every task with what makes it this task, and the three pictures")
+  func whole() throws {
+    var shown = plan
+    shown.tasks[2].contract = .choice(["yes", "no"])
+    shown.tasks[1].documents = [PlanTask.everyDocument]
+    shown.tasks[0].model = "m"
+    shown.tasks[0].instruction = "Say \"hi\"."
+    let json = text(PlanPreview.json(shown).encoded)
+    for part in [
+      #""pattern":"tutti/ensemble""#, #""sink":"s""#, #""seed":"7""#, #""deadline_ms":60000"#,
+      #""inputs":[{"from":"p1","name":"Draft 1"},{"from":"p2","name":"Draft 2"}]"#,
+      #""contract":{"kind":"choice","words":["yes","no"]}"#, #""documents":["*"]"#,
+      #""model":"m""#, #""instruction":"Say \"hi\".""#, #""on_failure":"skip""#,
+    ] {
+      #expect(json.contains(part), "\(part) in \(json)")
+    }
+    let document = try JSONObjectScanner(Array(json.utf8))
+    #expect(document.members.map(\.name) == ["plan", "text", "mermaid", "graphviz"])
+    #expect(document["text"].flatMap(document.document.string) == shown.text)
+    #expect(document["mermaid"].flatMap(document.document.string) == shown.mermaid)
+    #expect(document["graphviz"].flatMap(document.document.string) == shown.graphviz)
+  }
+
+  @Test("where there is none it says why")
+  func none() {
+    let json = text(PlanPreview.direct(reason: "the question is short").encoded)
+    #expect(json.hasPrefix(#"{"plan":null,"reason":"the question is short""#))
+  }
+}
