@@ -55,6 +55,7 @@ final class AgentShell: Sendable {
       let (report, attempts) = try await work.run()
       span.set("host", report.host.name)
       span.set("model", report.model.name)
+      span.set("prompt_tokens", "\(report.usage.promptTokens)")
       span.set("completion_tokens", "\(report.usage.completionTokens)")
       for (index, attempt) in attempts.enumerated() {
         span.set("attempt \(index + 1)", attempt.description)

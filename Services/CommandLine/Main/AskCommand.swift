@@ -11,10 +11,17 @@ struct AskCommand: AsyncParsableCommand {
     commandName: "ask",
     abstract: "Ask a question; the answer streams to standard output.",
     discussion: """
-      What happens meanwhile goes to standard error, so the answer can be piped.
+      What happens meanwhile goes to standard error, so the answer can be piped: a tree of the tasks
+      in a terminal, a line for each step elsewhere.
 
         tutti ask "Why is the sky blue?"
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
+        tutti ask -m tutti/maestro --document report.md "What does the report say about cost?"
+
+      \(ModelHelp.table)
+
+      `tutti plan` shows what a pattern would do, `tutti trace` what it did.
+
         git diff | tutti ask -m tutti/fast -
         tutti ask --json "Say hello." | tail -n 1
       """)
@@ -23,8 +30,8 @@ struct AskCommand: AsyncParsableCommand {
 
   @Option(
     name: [.customShort("m"), .long],
-    help: "tutti/fast, tutti/ensemble, or a model's name from `tutti status`.")
-  var model = "tutti/fast"
+    help: "tutti/auto, another of the names above, or a model's name from `tutti status`.")
+  var model = "tutti/auto"
 
   @Flag(help: "Print the chunks of the answer as they come, one JSON object a line.")
   var json = false
@@ -37,6 +44,12 @@ struct AskCommand: AsyncParsableCommand {
 
   @Option(help: "Sampling temperature; 0 gives the same answer again.")
   var temperature: Double?
+
+  @Option(
+    name: .customLong("document"),
+    help: ArgumentHelp(
+      "A text file that the answer may be looked up in. May be repeated.", valueName: "file"))
+  var documents: [String] = []
 
   @Option(help: "Seconds to wait for the whole answer.")
   var timeout = 600
@@ -51,18 +64,13 @@ struct AskCommand: AsyncParsableCommand {
     if timeout < 1 { throw ValidationError("--timeout: \(timeout) is less than 1") }
   }
 
-  /// A question longer than this is refused by the gateway anyway.
-  private static let longestPrompt = 10 << 20
-
   func run() async throws {
-    let text = try prompt == "-" ? Self.standardInput() : prompt
-    guard !text.allSatisfy(\.isWhitespace) else {
-      throw CommandFailure(.usage, "the question is empty; say what to ask")
-    }
+    let text = try Question.text(prompt)
+    let documents = try Question.documents(documents)
     let client = try cluster.client()
     let url = client.address.gateway + "/v1/chat/completions"
     let response = try await client.open(
-      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(question(text)),
+      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(question(text, documents)),
       timeout: .seconds(Int64(timeout)))
     guard response.status == .ok else {
       var body = Data()
@@ -75,11 +83,8 @@ struct AskCommand: AsyncParsableCommand {
       throw ClusterClient.failure(status: Int(response.status.code), body: body, url: url)
     }
     var transcript = AskTranscript(printsJSON: json)
-    var stream = EventStream()
     do {
-      for try await buffer in response.body {
-        for item in try stream.append(buffer.readableBytesView) { try transcript.take(item) }
-      }
+      try await Self.follow(response.body, &transcript)
     } catch let failure as CommandFailure {
       transcript.endLine()
       throw failure
@@ -94,55 +99,48 @@ struct AskCommand: AsyncParsableCommand {
     if trace { transcript.report(traceID: response.headers.first(name: "x-tutti-trace")) }
   }
 
-  private func question(_ text: String) -> AskBody {
+  /// Reads the answer to its end, and lets the transcript move while nothing comes.
+  private static func follow(
+    _ body: HTTPClientResponse.Body, _ transcript: inout AskTranscript
+  ) async throws {
+    enum Signal {
+      case bytes(ByteBuffer)
+      case tick
+      case broke(any Error)
+    }
+    let (signals, source) = AsyncStream<Signal>.makeStream()
+    let isLive = transcript.isLive
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      defer { group.cancelAll() }
+      group.addTask {
+        do {
+          for try await buffer in body { source.yield(.bytes(buffer)) }
+        } catch {
+          source.yield(.broke(error))
+        }
+        source.finish()
+      }
+      if isLive {
+        group.addTask {
+          while (try? await Task.sleep(for: ProgressTree.frame)) != nil { source.yield(.tick) }
+        }
+      }
+      var stream = EventStream()
+      for await signal in signals {
+        switch signal {
+        case .tick: transcript.tick()
+        case .broke(let error): throw error
+        case .bytes(let buffer):
+          for item in try stream.append(buffer.readableBytesView) { try transcript.take(item) }
+        }
+      }
+    }
+  }
+
+  private func question(_ text: String, _ documents: [AskBody.Document]) -> AskBody {
     AskBody(
       model: model, messages: [.init(role: "user", content: text)], stream: true,
       streamOptions: .init(includeUsage: true), maxTokens: maxTokens, temperature: temperature,
-      tutti: trace ? .init(trace: true) : nil)
-  }
-
-  private static func standardInput() throws(CommandFailure) -> String {
-    let data: Data
-    do {
-      data = try FileHandle.standardInput.read(upToCount: longestPrompt + 1) ?? Data()
-    } catch {
-      throw CommandFailure(.failed, "standard input cannot be read (\(error))")
-    }
-    guard data.count <= longestPrompt else {
-      throw CommandFailure(.usage, "the question on standard input is longer than 10 MiB")
-    }
-    guard let text = String(data: data, encoding: .utf8) else {
-      throw CommandFailure(.usage, "the question on standard input is not UTF-8 text")
-    }
-    return text
-  }
-}
-
-/// The request of `tutti ask`.
-struct AskBody: Encodable {
-  struct Message: Encodable {
-    let role: String
-    let content: String
-  }
-  struct StreamOptions: Encodable {
-    let includeUsage: Bool
-    enum CodingKeys: String, CodingKey { case includeUsage = "include_usage" }
-  }
-  struct Extension: Encodable {
-    let trace: Bool
-  }
-
-  let model: String
-  let messages: [Message]
-  let stream: Bool
-  let streamOptions: StreamOptions
-  let maxTokens: Int?
-  let temperature: Double?
-  let tutti: Extension?
-
-  enum CodingKeys: String, CodingKey {
-    case model, messages, stream, temperature, tutti
-    case streamOptions = "stream_options"
-    case maxTokens = "max_tokens"
+      tutti: .init(trace: trace ? true : nil, documents: documents.isEmpty ? nil : documents))
   }
 }

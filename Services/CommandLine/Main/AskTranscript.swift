@@ -44,24 +44,24 @@ struct AskTranscript {
     }
   }
 
-  /// A comment line `tutti {…}`: a step of a plan.
-  struct Step: Decodable {
-    let event: String
-    let task: String?
-    let role: String?
-    let host: String?
-    let model: String?
-    let status: String?
-    let reason: String?
-  }
-
   let printsJSON: Bool
+  /// What the plan does meanwhile, drawn in place; nil: it is told in lines.
+  private var live: LiveProgress?
   private var execution: Execution?
   private var lineIsOpen = false
   /// `data: [DONE]` came: whatever ends without it was cut off.
   private(set) var isComplete = false
 
-  init(printsJSON: Bool) { self.printsJSON = printsJSON }
+  init(printsJSON: Bool) {
+    self.printsJSON = printsJSON
+    live = Terminal.canDraw ? LiveProgress() : nil
+  }
+
+  /// Whether `tick` shall be called while nothing comes.
+  var isLive: Bool { live != nil }
+
+  /// Time has passed.
+  mutating func tick() { live?.redraw() }
 
   mutating func take(_ item: EventStream.Item) throws(CommandFailure) {
     switch item {
@@ -76,8 +76,10 @@ struct AskTranscript {
       }
       execution = chunk.tutti ?? execution
       if printsJSON {
+        live?.yield()
         Terminal.write(bytes + [0x0A], to: 1)
       } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
+        live?.yield()
         Terminal.write(text, to: 1)
         lineIsOpen = text.last?.isNewline != true
       }
@@ -86,24 +88,28 @@ struct AskTranscript {
 
   /// What follows begins on a line of its own.
   mutating func endLine() {
+    live?.erase()
     if lineIsOpen { Terminal.write("\n", to: 1) }
     lineIsOpen = false
   }
 
   private mutating func step(_ text: [UInt8]) {
     let prefix = Array("tutti ".utf8)
-    guard text.starts(with: prefix),
-      let step = try? JSONDecoder().decode(Step.self, from: Data(text.dropFirst(prefix.count)))
-    else { return }
+    guard text.starts(with: prefix) else { return }
+    let json = Data(text.dropFirst(prefix.count))
+    let steps =
+      (try? JSONDecoder().decode([ProgressStep].self, from: json))
+      ?? (try? JSONDecoder().decode(ProgressStep.self, from: json)).map { [$0] } ?? []
+    guard !steps.isEmpty else { return }
+    if live != nil {
+      live?.take(steps)
+      return
+    }
     // In a terminal both streams are one: progress does not go into the middle of a line. A pipe
     // may bring the line's end later than standard error brings this (`tutti ask … | tee answer`).
     if lineIsOpen, !Terminal.outputsAreOne { Terminal.note("") }
     endLine()
-    let facts = [step.task, step.role.map { "by \($0)" }, step.host.map { "on \($0)" }]
-    var line = ([step.event.replacing("_", with: " ")] + facts.compactMap(\.self))
-      .joined(separator: " ")
-    if let reason = step.reason, !reason.isEmpty { line += ": \(reason)" }
-    Terminal.progress(line)
+    for step in steps { Terminal.progress(step.line) }
   }
 
   /// The table of tasks.

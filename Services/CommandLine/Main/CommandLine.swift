@@ -17,6 +17,7 @@ struct Tutti: AsyncParsableCommand {
       Ask it, in another terminal:
         tutti ask "Why is the sky blue?"
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
+        tutti plan -m tutti/debate "Is a hot dog a sandwich?"
 
       Or with any OpenAI client:
         curl http://127.0.0.1:8080/v1/chat/completions -d \\
@@ -26,7 +27,8 @@ struct Tutti: AsyncParsableCommand {
       """,
     version: Version.current,
     subcommands: [
-      UpCommand.self, AskCommand.self, StatusCommand.self, HostsCommand.self, LogsCommand.self,
+      UpCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self, HostsCommand.self,
+      LogsCommand.self,
       TraceCommand.self, SimulateCommand.self,
     ])
 

@@ -15,6 +15,20 @@ enum Terminal {
     write(text + "\n", to: 2)
   }
 
+  /// Standard error is a terminal on which lines can be taken back.
+  static let canDraw: Bool = {
+    let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
+    return isatty(2) == 1 && !kind.isEmpty && kind != "dumb"
+  }()
+
+  /// Columns and lines of the terminal on standard error, as they are now.
+  static var size: (columns: Int, lines: Int) {
+    var size = winsize()
+    guard unsafe ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0
+    else { return (80, 24) }
+    return (Int(size.ws_col), Int(size.ws_row))
+  }
+
   /// Whether standard output and standard error go to the same place, so that they keep their order.
   static let outputsAreOne: Bool = {
     var (out, err) = (stat(), stat())

@@ -7,21 +7,31 @@ import NIOHTTP1
 struct TraceCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trace",
-    abstract: "Show what was done for one request, as a tree of spans.",
+    abstract: "Show what was done for one request: a tree of spans, and its tasks in time.",
     discussion: """
       The id is in the header x-tutti-trace of every answer, and below the table of
-      `tutti ask --trace`.
+      `tutti ask --trace`. Services send their spans about once in a second.
 
         tutti trace 4bf92f3577b34da6a3ce929d0e0e4736
+        tutti trace --json 4bf92f3577b34da6a3ce929d0e0e4736 | python3 -m json.tool
+
+      Of a plan, the chart shows when each task ran. A star marks the critical path: the tasks that
+      the answer had to wait for, each the last of those that the next one read. Making any other
+      task faster would not have brought the answer sooner. Below it, for each task: how the hosts
+      did that were asked (a race has two), tokens read and written, and the times.
       """)
 
   @OptionGroup var cluster: ClusterOptions
   @Flag(help: "Print the monitor's answer as it is.") var json = false
+  @Option(help: "Columns of the chart.") var width = 48
   @Argument(help: "32 hexadecimal digits.") var id: String
 
   func validate() throws {
     guard TraceID(id) != nil else {
       throw ValidationError("“\(id)” is not a trace id: it has 32 hexadecimal digits")
+    }
+    guard (10...1_000).contains(width) else {
+      throw ValidationError("--width: \(width) is not in 10–1000")
     }
   }
 
@@ -37,7 +47,12 @@ struct TraceCommand: AsyncParsableCommand {
       Terminal.line(String(decoding: answer.body, as: UTF8.self))
       return
     }
-    let tree = SpanTree(try answer.decoded(as: Trace.self, from: url).spans)
+    let spans = try answer.decoded(as: Trace.self, from: url).spans
+    show(SpanTree(spans))
+    show(TaskTimeline(spans))
+  }
+
+  private func show(_ tree: SpanTree) {
     var table = TextTable([
       ("span", .left), ("service", .left), ("at ms", .right), ("ms", .right), ("", .left),
     ])
@@ -45,7 +60,8 @@ struct TraceCommand: AsyncParsableCommand {
       let facts = line.facts.map { "\($0.key)=\($0.value)" }
       table.append([
         String(repeating: "  ", count: line.depth) + line.span.name, line.span.service,
-        milliseconds(line.offsetMicroseconds), milliseconds(line.span.durationMicroseconds),
+        GanttChart.milliseconds(line.offsetMicroseconds),
+        GanttChart.milliseconds(line.span.durationMicroseconds),
         ((line.span.failed ? ["failed"] : []) + facts).joined(separator: " "),
       ])
       for attempt in line.attempts {
@@ -57,8 +73,28 @@ struct TraceCommand: AsyncParsableCommand {
     for line in table.lines { Terminal.line(line) }
   }
 
-  private func milliseconds(_ microseconds: UInt64) -> String {
-    let tenths = microseconds / 100
-    return "\(tenths / 10).\(tenths % 10)"
+  private func show(_ timeline: TaskTimeline) {
+    guard !timeline.bars.isEmpty else { return }
+    Terminal.line("")
+    for line in GanttChart(timeline).lines(width: width) { Terminal.line(line) }
+    Terminal.line(GanttChart.legend)
+    var table = TextTable([
+      ("task", .left), ("role", .left), ("model", .left), ("hosts", .left), ("read", .right),
+      ("written", .right), ("first-token ms", .right), ("ms", .right), ("", .left),
+    ])
+    for bar in timeline.bars where bar.isTask {
+      table.append([
+        bar.name + (bar.attempt > 1 ? " (\(bar.attempt))" : ""), bar.role, bar.model ?? "-",
+        bar.race.isEmpty ? bar.host ?? "-" : bar.race.joined(separator: ", "),
+        bar.promptTokens.map(String.init) ?? "-", bar.completionTokens.map(String.init) ?? "-",
+        bar.firstToken.map { GanttChart.milliseconds($0 - bar.start) } ?? "-",
+        GanttChart.milliseconds(bar.end - bar.start), bar.error,
+      ])
+    }
+    Terminal.line("")
+    for line in table.lines { Terminal.line(line) }
+    for departure in timeline.departures {
+      Terminal.line("not as planned: " + TextTable.printable(departure))
+    }
   }
 }

@@ -1,0 +1,74 @@
+/// What a gateway tells of a plan while it runs, in a comment line `tutti {…}`, or `tutti […]` where
+/// several things happened at once.
+public struct ProgressStep: Decodable, Equatable, Sendable {
+  public enum Event: String, Sendable {
+    case planned, expanded
+    case started = "task_started"
+    case firstToken = "first_token"
+    case ended = "task_ended"
+  }
+
+  /// A task of the plan as it is by now.
+  public struct Outline: Decodable, Equatable, Sendable {
+    public var task: String
+    /// nil: it is computed, no agent does it.
+    public var role: String?
+    public var inputs: [String]?
+
+    public init(task: String, role: String? = nil, inputs: [String]? = nil) {
+      self.task = task
+      self.role = role
+      self.inputs = inputs
+    }
+  }
+
+  /// As the gateway names it; a later version may have more.
+  public var event: String
+  public var task: String?
+  public var role: String?
+  public var host: String?
+  public var model: String?
+  public var status: String?
+  public var reason: String?
+  public var pattern: String?
+  public var attempt: Int?
+  public var tokens: Int?
+  public var totalMilliseconds: Int?
+  /// How many tasks an expansion brought.
+  public var added: Int?
+  /// All tasks, where the plan is new or has changed.
+  public var tasks: [Outline]?
+
+  enum CodingKeys: String, CodingKey {
+    case event, task, role, host, model, status, reason, pattern, attempt, tokens, added, tasks
+    case totalMilliseconds = "total_ms"
+  }
+
+  public init(_ event: Event, task: String? = nil) {
+    self.event = event.rawValue
+    self.task = task
+  }
+
+  /// For where nobody can draw: one line.
+  public var line: String {
+    var words = [event.replacing("_", with: " ")]
+    if let task { words.append(task) }
+    switch Event(rawValue: event) {
+    case .planned:
+      words.append(pattern ?? "")
+      words.append("with \(counted(tasks?.count ?? 0, "task"))")
+    case .expanded: words.append("to \(counted(added ?? 0, "more task", "more tasks"))")
+    case .started, .firstToken, .ended, nil:
+      if let role { words.append("by \(role)") }
+      if let host { words.append("on \(host)") }
+      if let attempt { words.append("(attempt \(attempt))") }
+      if let status, status != "done" { words.append("(\(status))") }
+    }
+    let line = words.filter { !$0.isEmpty }.joined(separator: " ")
+    return reason.flatMap { $0.isEmpty ? nil : "\(line): \($0)" } ?? line
+  }
+
+  private func counted(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+    "\(count) \(count == 1 ? one : many ?? one + "s")"
+  }
+}

@@ -1,0 +1,185 @@
+public import ClusterModel
+
+/// A plan on its way as a tree for a terminal: the answer's task at the top, under each task those it
+/// reads, with a sign for how it does, who does it and how long it takes.
+public struct ProgressTree: Sendable {
+  private enum State: Equatable {
+    case waiting, running, writing
+    case over(status: String)
+  }
+
+  private struct Task {
+    var inputs: [String] = []
+    var role: String?
+    var host: String?
+    var reason = ""
+    var tokens: Int?
+    var state = State.waiting
+    var began: Instant?
+    var took: Duration?
+  }
+
+  /// A plan has at most 64 tasks; names beyond that are a mistake.
+  private static let maximumTasks = 256
+  private static let spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
+  /// How long one picture of the spinner stands.
+  public static let frame = Duration.milliseconds(100)
+
+  private var pattern = ""
+  private var reason = ""
+  private var order: [String] = []
+  private var tasks: [String: Task] = [:]
+  private let began: Instant
+
+  /// - Parameter now: when the question was asked.
+  public init(now: Instant) { began = now }
+
+  public var isEmpty: Bool { tasks.isEmpty }
+
+  public mutating func take(_ step: ProgressStep, now: Instant) {
+    pattern = step.pattern ?? pattern
+    for outline in step.tasks ?? [] {
+      change(outline.task) {
+        $0.role = outline.role
+        $0.inputs = outline.inputs ?? []
+      }
+    }
+    guard let name = step.task else {
+      reason = step.reason ?? reason
+      return
+    }
+    switch ProgressStep.Event(rawValue: step.event) {
+    case .planned, .expanded, nil: break
+    case .started:
+      change(name) {
+        $0.state = .running
+        $0.role = step.role ?? $0.role
+        $0.host = nil
+        $0.began = now
+        $0.took = nil
+      }
+    case .firstToken:
+      change(name) {
+        $0.state = .writing
+        $0.role = step.role ?? $0.role
+        $0.host = step.host
+        $0.began = $0.began ?? now
+      }
+    case .ended:
+      change(name) {
+        $0.state = .over(status: step.status ?? "done")
+        $0.role = step.role ?? $0.role
+        $0.host = step.host ?? $0.host
+        $0.reason = step.reason ?? ""
+        $0.tokens = step.tokens
+        $0.took =
+          step.totalMilliseconds.map { .milliseconds($0) } ?? $0.began.map { $0.duration(to: now) }
+      }
+    }
+  }
+
+  private mutating func change(_ name: String, _ change: (inout Task) -> Void) {
+    if tasks[name] == nil {
+      guard tasks.count < Self.maximumTasks else { return }
+      order.append(name)
+    }
+    change(&tasks[name, default: Task()])
+  }
+
+  // MARK: - Drawing
+
+  /// - Parameters:
+  ///   - width: columns; a longer line is cut, since a wrapped one could not be taken back.
+  ///   - height: the most lines; what is left out is counted in the last.
+  public func lines(now: Instant, width: Int, height: Int) -> [String] {
+    guard !isEmpty else { return [] }
+    var head = pattern.isEmpty ? "plan" : pattern
+    head += "  " + Self.seconds(began.duration(to: now))
+    if !reason.isEmpty { head += "  \(reason)" }
+    var lines = [head]
+    var seen: Set<String> = []
+    for root in roots { draw(root, "", "", now, &seen, &lines) }
+    // Whatever a cycle or a lost line left out.
+    for name in order where !seen.contains(name) { draw(name, "", "", now, &seen, &lines) }
+    if lines.count > max(height, 2) {
+      let left = lines.count - (max(height, 2) - 1)
+      lines = lines.prefix(max(height, 2) - 1) + ["… and \(left) more"]
+    }
+    return lines.map { String(TextTable.printable($0).prefix(max(width, 8))) }
+  }
+
+  private var roots: [String] {
+    let read = Set(tasks.values.flatMap(\.inputs))
+    return order.filter { !read.contains($0) }
+  }
+
+  /// Each task once: under the first that reads it. The depth of a plan bounds the recursion.
+  private func draw(
+    _ name: String, _ branch: String, _ indent: String, _ now: Instant,
+    _ seen: inout Set<String>, _ lines: inout [String]
+  ) {
+    guard let task = tasks[name], seen.insert(name).inserted else { return }
+    lines.append(branch + line(name, task, now))
+    let inputs = task.inputs.filter { tasks[$0] != nil && !seen.contains($0) }
+    for (index, input) in inputs.enumerated() {
+      let isLast = index == inputs.count - 1
+      draw(
+        input, indent + (isLast ? "└ " : "├ "), indent + (isLast ? "  " : "│ "), now, &seen, &lines)
+    }
+  }
+
+  private func line(_ name: String, _ task: Task, _ now: Instant) -> String {
+    var words = [sign(task.state, now) + " " + name]
+    if let role = task.role { words.append(role) }
+    if let host = task.host { words.append("on \(host)") }
+    switch task.state {
+    case .waiting: break
+    case .running, .writing:
+      if let began = task.began { words.append(Self.seconds(began.duration(to: now))) }
+    case .over(let status):
+      if status != "done" { words.append(status) }
+      if let tokens = task.tokens, tokens > 0 { words.append("\(tokens) tokens") }
+      if let took = task.took { words.append(Self.seconds(took)) }
+      if !task.reason.isEmpty { words.append(task.reason) }
+    }
+    return words.joined(separator: "  ")
+  }
+
+  private func sign(_ state: State, _ now: Instant) -> String {
+    switch state {
+    case .waiting: "·"
+    case .running, .writing:
+      Self.spinner[
+        Int(now.sinceStart.wholeMilliseconds / Self.frame.wholeMilliseconds) % Self.spinner.count]
+    case .over("done"): "✔"
+    case .over("degraded"): "~"
+    case .over("skipped"): "–"
+    case .over: "✘"
+    }
+  }
+
+  /// "1.2 s".
+  private static func seconds(_ duration: Duration) -> String {
+    let tenths = max(0, duration.wholeMilliseconds) / 100
+    return "\(tenths / 10).\(tenths % 10) s"
+  }
+}
+
+/// Lines that take the place of those drawn before, in the words of every terminal since the VT100.
+public struct TerminalFrame: Sendable {
+  private var drawn = 0
+
+  public init() {}
+
+  public mutating func draw(_ lines: [String]) -> String {
+    let erased = erase()
+    drawn = lines.count
+    return erased + lines.map { "\($0)\n" }.joined()
+  }
+
+  /// Puts the cursor where the first line was, with nothing below it.
+  public mutating func erase() -> String {
+    defer { drawn = 0 }
+    return drawn == 0 ? "" : "\u{1B}[\(drawn)A\r\u{1B}[J"
+  }
+}

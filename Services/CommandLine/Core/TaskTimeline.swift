@@ -1,0 +1,141 @@
+public import ClusterModel
+
+/// The tasks of one trace in time: when each ran, on which host, and which of them the answer had to
+/// wait for.
+public struct TaskTimeline: Sendable {
+  /// One agent's work on one task, or a phase without a task.
+  public struct Bar: Equatable, Sendable {
+    /// The task's id, else the phase's name.
+    public var name: String
+    public var role: String
+    /// nil: nobody answered.
+    public var host: String?
+    public var model: String?
+    /// 1 for the first agent.
+    public var attempt: Int
+    /// Microseconds since the request came.
+    public var start: UInt64
+    public var end: UInt64
+    /// The same; nil: none came.
+    public var firstToken: UInt64?
+    public var promptTokens: Int?
+    public var completionTokens: Int?
+    /// Every host that was asked, and what became of it: "embedded-1 answered".
+    public var race: [String]
+    /// Why it failed; empty: it did not.
+    public var error: String
+    /// The answer would have come sooner, had it been faster.
+    public var isCritical = false
+    public var isTask: Bool
+  }
+
+  /// By start.
+  public let bars: [Bar]
+  /// Microseconds of the whole request.
+  public let length: UInt64
+  /// What was skipped, degraded or failed, with the reason.
+  public let departures: [String]
+
+  public init(_ spans: [SpanRecord]) {
+    let origin = spans.map(\.startUnixMicroseconds).min() ?? 0
+    let tasks = spans.filter { $0.name == LifecyclePhase.task.rawValue && $0["task"] != nil }
+    let work = Dictionary(grouping: spans, by: \.parent)
+    var bars = tasks.map { Self.bar($0, work[$0.span] ?? [], origin) }
+    if !bars.isEmpty {
+      let phases: [LifecyclePhase] = [.planning, .expansion, .delivery]
+      bars += spans.filter { span in phases.contains { $0.rawValue == span.name } }
+        .map { Self.bar($0, [], origin) }
+    }
+    bars.sort { ($0.start, $0.name, $0.attempt) < ($1.start, $1.name, $1.attempt) }
+    let dispatches = spans.filter { $0.name == LifecyclePhase.dispatch.rawValue }
+      .sorted { $0.startUnixMicroseconds < $1.startUnixMicroseconds }
+    let critical = Self.criticalPath(bars, Self.inputs(dispatches.last))
+    for index in bars.indices where bars[index].isTask {
+      bars[index].isCritical = critical.contains(bars[index].name)
+    }
+    self.bars = bars
+    length =
+      spans.map { $0.startUnixMicroseconds - origin &+ $0.durationMicroseconds }.max() ?? 0
+    departures = dispatches.flatMap { $0.pieces("departures") }
+  }
+
+  private static func bar(_ span: SpanRecord, _ work: [SpanRecord], _ origin: UInt64) -> Bar {
+    let start = span.startUnixMicroseconds - origin
+    let agent = work.first { $0.name == LifecyclePhase.work.rawValue }
+    let task = span["task"]
+    let firstToken = span["first_token_ms"].flatMap { UInt64($0) }
+    return Bar(
+      name: task ?? span.name, role: span["role"] ?? "", host: span["host"] ?? agent?["host"],
+      model: agent?["model"] ?? span["model"], attempt: span["attempt"].flatMap { Int($0) } ?? 1,
+      start: start, end: start &+ span.durationMicroseconds,
+      firstToken: firstToken.map { start &+ min($0, 1 << 40) * 1_000 },
+      promptTokens: (span["prompt_tokens"] ?? agent?["prompt_tokens"]).flatMap { Int($0) },
+      completionTokens: (span["completion_tokens"] ?? agent?["completion_tokens"])
+        .flatMap { Int($0) },
+      race: (agent?.attributes ?? []).filter { $0.key.hasPrefix("attempt ") }
+        .map { outcome($0.value) },
+      error: span.failed ? span["reason"] ?? span["error"] ?? "failed" : "", isTask: task != nil)
+  }
+
+  /// Of "embedded-2 first beaten, 0 tokens, 0–310 ms": who, and what became of it.
+  private static func outcome(_ attempt: String) -> String {
+    let words = attempt.prefix { $0 != "," }.split(separator: " ")
+    guard words.count >= 3, let outcome = words.last else { return attempt }
+    return words.dropLast(2).joined(separator: " ") + " \(outcome)"
+  }
+
+  /// What the gateway said of the plan: `answer<draft-1,draft-2;draft-1;draft-2`.
+  private static func inputs(_ dispatch: SpanRecord?) -> [String: [String]] {
+    var inputs: [String: [String]] = [:]
+    for piece in dispatch?.pieces("tasks") ?? [] {
+      for entry in piece.split(separator: ";") {
+        let parts = entry.split(separator: "<", maxSplits: 1)
+        guard let name = parts.first else { continue }
+        inputs[String(name)] =
+          parts.count < 2 ? [] : parts[1].split(separator: ",").map(String.init)
+      }
+    }
+    return inputs
+  }
+
+  /// From the task that ended last back to the first: each time the one that was waited for, which is
+  /// of all that a task reads the one that ended last.
+  private static func criticalPath(_ bars: [Bar], _ inputs: [String: [String]]) -> Set<String> {
+    var ends: [String: UInt64] = [:]
+    for bar in bars where bar.isTask { ends[bar.name] = max(ends[bar.name] ?? 0, bar.end) }
+    var memo: [String: UInt64] = [:]
+    /// A task that no agent did ended with the last of its inputs.
+    func end(_ name: String, _ depth: Int) -> UInt64 {
+      if let known = ends[name] ?? memo[name] { return known }
+      let latest = depth > 64 ? 0 : (inputs[name] ?? []).map { end($0, depth + 1) }.max() ?? 0
+      memo[name] = latest
+      return latest
+    }
+    let read = Set(inputs.values.joined())
+    let sinks = inputs.keys.filter { !read.contains($0) }.sorted()
+    let last = ends.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+    var path: Set<String> = []
+    var next = sinks.max { end($0, 0) < end($1, 0) } ?? last
+    while let name = next, path.insert(name).inserted {
+      if let known = inputs[name] {
+        next = known.max { (end($0, 0), $0) < (end($1, 0), $1) }
+      } else {
+        // Nothing is known of the plan: whoever ended last before it began.
+        let began = bars.filter { $0.isTask && $0.name == name }.map(\.start).min() ?? 0
+        next =
+          ends.filter { $0.value <= began }
+          .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+      }
+    }
+    return path
+  }
+}
+
+extension SpanRecord {
+  subscript(_ key: String) -> String? { attributes.first { $0.key == key }?.value }
+
+  /// The values of "key 1", "key 2" …
+  func pieces(_ key: String) -> [String] {
+    attributes.filter { $0.key.hasPrefix(key + " ") }.map(\.value)
+  }
+}

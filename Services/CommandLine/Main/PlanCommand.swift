@@ -1,0 +1,82 @@
+import ArgumentParser
+import CommandLineCore
+import Foundation
+import NIOHTTP1
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "Show how a question would be answered, without answering it.",
+    discussion: """
+      The plan is made from the question and from the hosts there are now; no host is asked. With the
+      same hosts and the same --seed it is the same plan.
+
+        tutti plan -m tutti/debate --rounds 3 "Is a hot dog a sandwich?"
+        tutti plan "First list the planets, then compare their sizes, then write a poem."
+        tutti plan -m tutti/maestro --format mermaid "Plan a garden." > garden.mmd
+        tutti plan -m tutti/ensemble --format graphviz "Hello" | dot -Tsvg > plan.svg
+
+      \(ModelHelp.table)
+
+      A plan may grow while it runs: a task that says “expands” asks for more tasks when it is done.
+      """)
+
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case text, mermaid, graphviz, json
+  }
+
+  @OptionGroup var cluster: ClusterOptions
+
+  @Option(name: [.customShort("m"), .long], help: "One of the names above, but for tutti/fast.")
+  var model = "tutti/auto"
+
+  @Option(help: "As a table, as a picture's source, or everything as JSON.")
+  var format = Format.text
+
+  @Option(help: "How many models take part.")
+  var members: Int?
+
+  @Option(help: "Rounds of a debate.")
+  var rounds: Int?
+
+  @Option(help: "Makes the same plan again.")
+  var seed: Int?
+
+  @Option(
+    name: .customLong("document"),
+    help: ArgumentHelp(
+      "A text file that the answer may be looked up in. May be repeated.", valueName: "file"))
+  var documents: [String] = []
+
+  @Argument(help: "The question; - reads it from standard input.")
+  var prompt: String
+
+  /// What the gateway answers.
+  private struct Preview: Decodable {
+    let text: String
+    let mermaid: String
+    let graphviz: String
+  }
+
+  func run() async throws {
+    let documents = try Question.documents(documents)
+    let body = AskBody(
+      model: model, messages: [.init(role: "user", content: try Question.text(prompt))],
+      tutti: .init(
+        documents: documents.isEmpty ? nil : documents, members: members, rounds: rounds,
+        seed: seed))
+    let client = try cluster.client()
+    let url = client.address.gateway + "/v1/plans"
+    let answer = try await client.success(
+      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(body))
+    let preview = try answer.decoded(as: Preview.self, from: url)
+    let shown =
+      switch format {
+      case .text: preview.text
+      case .mermaid: preview.mermaid
+      case .graphviz: preview.graphviz
+      case .json: String(decoding: answer.body, as: UTF8.self)
+      }
+    Terminal.write(shown.hasSuffix("\n") ? shown : shown + "\n", to: 1)
+  }
+}

@@ -1,0 +1,112 @@
+import CommandLineCore
+import Foundation
+
+/// What a command was given to ask.
+enum Question {
+  /// A question, or a document, longer than this is refused by the gateway anyway.
+  private static let longest = 10 << 20
+
+  /// - Parameter argument: the question itself; - reads it from standard input.
+  static func text(_ argument: String) throws(CommandFailure) -> String {
+    let text = try argument == "-" ? standardInput() : argument
+    guard !text.allSatisfy(\.isWhitespace) else {
+      throw CommandFailure(.usage, "the question is empty; say what to ask")
+    }
+    return text
+  }
+
+  private static func standardInput() throws(CommandFailure) -> String {
+    let data: Data
+    do {
+      data = try FileHandle.standardInput.read(upToCount: longest + 1) ?? Data()
+    } catch {
+      throw CommandFailure(.failed, "standard input cannot be read (\(error))")
+    }
+    guard data.count <= longest else {
+      throw CommandFailure(.usage, "the question on standard input is longer than 10 MiB")
+    }
+    guard let text = String(data: data, encoding: .utf8) else {
+      throw CommandFailure(.usage, "the question on standard input is not UTF-8 text")
+    }
+    return text
+  }
+
+  /// Files by the last parts of their paths, or whole paths where two of those are the same.
+  static func documents(_ paths: [String]) throws(CommandFailure) -> [AskBody.Document] {
+    var names: Set<String> = []
+    var documents: [AskBody.Document] = []
+    for path in paths {
+      let last = URL(fileURLWithPath: path).lastPathComponent
+      let name = names.insert(last).inserted ? last : path
+      documents.append(AskBody.Document(name: name, text: try document(path)))
+    }
+    return documents
+  }
+
+  private static func document(_ path: String) throws(CommandFailure) -> String {
+    guard let file = FileHandle(forReadingAtPath: path) else {
+      throw CommandFailure(.usage, "--document: \(path) cannot be read")
+    }
+    defer { try? file.close() }
+    guard let data = try? file.read(upToCount: longest + 1) ?? Data() else {
+      throw CommandFailure(.usage, "--document: \(path) is no file that can be read")
+    }
+    guard data.count <= longest else {
+      throw CommandFailure(.usage, "--document: \(path) is longer than 10 MiB")
+    }
+    guard let text = String(data: data, encoding: .utf8) else {
+      throw CommandFailure(
+        .usage, "--document: \(path) is not UTF-8 text; send the text that is in it")
+    }
+    return text
+  }
+}
+
+/// What the names of our own stand for; `--help` of every command that takes one.
+enum ModelHelp {
+  static let table = """
+    tutti/auto       decides itself: short questions go straight to a host, others get a plan
+    tutti/fast       one host answers, the fastest that is free
+    tutti/ensemble   several members answer, one answer is written from theirs
+    tutti/debate     they read each other's answers and improve their own, round by round
+    tutti/maestro    a coordinator chooses specialists; a critic reviews what they write
+    tutti/decompose  the question is split into tasks that run at the same time
+    """
+}
+
+/// The request of `tutti ask` and `tutti plan`.
+struct AskBody: Encodable {
+  struct Message: Encodable {
+    let role: String
+    let content: String
+  }
+  struct StreamOptions: Encodable {
+    let includeUsage: Bool
+    enum CodingKeys: String, CodingKey { case includeUsage = "include_usage" }
+  }
+  struct Document: Encodable {
+    let name: String
+    let text: String
+  }
+  struct Extension: Encodable {
+    var trace: Bool?
+    var documents: [Document]?
+    var members: Int?
+    var rounds: Int?
+    var seed: Int?
+  }
+
+  let model: String
+  let messages: [Message]
+  var stream = false
+  var streamOptions: StreamOptions?
+  var maxTokens: Int?
+  var temperature: Double?
+  var tutti: Extension?
+
+  enum CodingKeys: String, CodingKey {
+    case model, messages, stream, temperature, tutti
+    case streamOptions = "stream_options"
+    case maxTokens = "max_tokens"
+  }
+}
