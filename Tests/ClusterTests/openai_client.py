@@ -199,7 +199,33 @@ def ensemble(url, model):
     assert answer.usage.completion_tokens > facts["sink_usage"]["completion_tokens"], facts
 
 
+PARTS = (
+    "Please do the following, in order. 1. Explain what a tide is and why there are two in a day. "
+    "2. Describe how a tide mill works. 3. Compare it with a wind mill, with the reasons. "
+    "4. Write a short poem about the sea. Take care that every part is complete."
+)
+
+
+def pattern(url, model):
+    """Streamed and not, a pattern answers like any model; its progress disturbs nobody."""
+    told = dict(messages=[{"role": "user", "content": PARTS}], max_tokens=200)
+    facts = {"tutti": {"trace": True}}
+    chunks = list(
+        ask(url, model, stream=True, stream_options={"include_usage": True}, extra_body=facts, **told)
+    )
+    assert text_of(chunks).strip(), chunks
+    assert len({c.id for c in chunks}) == 1, chunks
+    assert {c.model for c in chunks} == {model}, chunks
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] in ("stop", "length"), chunks
+    assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
+    trace = chunks[-1].model_extra["tutti"]
+    assert trace["first_progress_ms"] <= trace["first_token_ms"], trace
+    whole = ask(url, model, extra_body=facts, **told)
+    assert whole.choices[0].message.content.strip(), whole
+    assert whole.model_extra["tutti"]["tasks"], whole
+
+
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    checks = [chat, stream, models, errors, broken_stream, same_text, ensemble, streams, says, tools]
+    checks = [chat, stream, models, errors, broken_stream, same_text, ensemble, streams, says, tools, pattern]
     {check.__name__: check for check in checks}[name](*arguments)

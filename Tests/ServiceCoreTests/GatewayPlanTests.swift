@@ -76,9 +76,23 @@ struct GatewayGateTests {
   @Test("with documents tutti/auto always asks for a plan")
   func documents() throws {
     let asked = try request(
-      "tutti/auto", "What is 2+2?", #","tutti":{"documents":[{"name":"n","text":"four"}]}"#)
+      "tutti/auto", "What is 2+2?",
+      #","max_tokens":9,"tutti":{"documents":[{"name":"n","text":"four"}]}"#)
     #expect(try route(asked) == .plan("tutti/auto"))
     #expect(asked.options.documents == [Document(name: "n", text: "four")])
+  }
+
+  @Test(
+    "a budget that a direct answer might not keep is a plan's to keep",
+    arguments: [
+      (#","tutti":{"budget":{"tokens":500}}"#, false),
+      (#","max_tokens":490,"tutti":{"budget":{"tokens":500}}"#, false),
+      (#","max_tokens":20,"tutti":{"budget":{"tokens":500}}"#, true),
+      (#","max_tokens":20,"tutti":{"budget":{"tokens":1}}"#, false),
+    ])
+  func budget(_ more: String, _ isDirect: Bool) throws {
+    let route = try route(request("tutti/auto", "What is 2+2?", more))
+    #expect((route == .plan("tutti/auto")) == !isDirect)
   }
 
   @Test("every pattern has a plan of its own name", arguments: GatewayRouting.patterns.dropFirst())

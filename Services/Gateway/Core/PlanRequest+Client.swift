@@ -15,8 +15,19 @@ extension PlanRequest {
       documents: request.options.documents.map {
         DocumentFacts(name: $0.name, bytes: $0.text.utf8.count)
       },
-      // Four bytes a token is the usual estimate for English.
-      conversationTokens: (request.conversation.messagesJSON.count + 3) / 4,
+      conversationTokens: request.conversationTokens,
       isStructured: request.isStructured)
+  }
+}
+
+extension ClientRequest {
+  /// Four bytes a token is the usual estimate for English.
+  var conversationTokens: Int { (conversation.messagesJSON.count + 3) / 4 }
+
+  /// Whether it stays within its budget of tokens without anybody's doing.
+  var keepsBudget: Bool {
+    guard let budget = options.budgetTokens else { return true }
+    guard let maxTokens else { return false }
+    return conversationTokens <= budget && maxTokens <= budget - conversationTokens
   }
 }

@@ -61,6 +61,8 @@ public enum GatewayRouting {
 
   /// Stage 1: what is not worth a plan is told from the request alone, before anybody is asked.
   private static func gate(_ request: ClientRequest) -> GatewayRoute {
+    // Only tasks read documents, and only they keep a budget; a plan of one task does both.
+    guard request.options.documents.isEmpty, request.keepsBudget else { return .plan(auto) }
     let reason = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens,
       budgetTokens: request.options.budgetTokens, documents: request.options.documents.count,
