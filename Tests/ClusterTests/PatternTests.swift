@@ -52,7 +52,8 @@ extension ProcessTests {
       #expect(comments.first?.contains(#""event":"planned""#) == true, "\(answer)")
       let trace = try #require(answer.trace)
       for task in trace.tasks where task.status == "done" {
-        #expect(comments.contains { $0.contains(#""task":"\#(task.id)""#) }, "\(task.id): \(answer)")
+        #expect(
+          comments.contains { $0.contains(#""task":"\#(task.id)""#) }, "\(task.id): \(answer)")
       }
       #expect(trace.firstProgress != nil && trace.firstToken != nil, "\(answer)")
       #expect((trace.firstProgress ?? 0) <= (trace.firstToken ?? 0), "\(answer)")
@@ -86,7 +87,8 @@ extension ProcessTests {
       let models = Dictionary(
         trace.tasks.compactMap { task in
           task.role.flatMap { role in task.model.map { (role, $0) } }
-        }) { first, _ in first }
+        }
+      ) { first, _ in first }
       #expect(models["code"] == ScriptedModels.coder, "\(answer)")
       #expect(models["reasoning"] == ScriptedModels.reasoner, "\(answer)")
       let seen = Set(hosts.flatMap { $0.records.map(\.model) })
@@ -109,7 +111,7 @@ extension ProcessTests {
       let cluster = try RunningCluster.current()
       let answer = try await PatternClient.ask(
         cluster, "tutti/maestro", ScriptedModels.evidence, stream: false,
-        #"{"trace":true,"documents":[{"name":"notes.md","text":"# Notes\n\nThe secret marker of "#
+        #"{"trace":true,"documents":[{"name":"notes.md","text":"Notes.\n\nThe secret marker of "#
           + #"the tide mill is PLANTED-DOCUMENT-99.\n"}]}"#)
       #expect(answer.text.contains("PLANTED-DOCUMENT-99"), "\(answer)")
     }
@@ -283,7 +285,8 @@ enum ScriptedModels {
     """
 
   private static func review(_ asked: String) -> String {
-    guard asked.contains(wrongSum), !asked.contains(rightSum), asked.contains("sacks of flour") else {
+    guard asked.contains(wrongSum), !asked.contains(rightSum), asked.contains("sacks of flour")
+    else {
       return #"{"verdict":"accept","quality":5,"accuracy":5,"coherence":5,"issues":[]}"#
     }
     return #"{"verdict":"repair","quality":3,"accuracy":1,"coherence":4,"issues":["#
