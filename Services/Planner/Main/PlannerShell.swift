@@ -41,7 +41,7 @@ struct PlannerShell: Sendable {
 
   /// Never fails: whatever a model wrote, something follows, if only nothing.
   private func expand(_ wanted: ExpandRequest, in trace: TraceContext?) -> SubPlan {
-    let span = context.recorder.span("planner.expand", in: trace)
+    let span = context.recorder.span(.expansion, in: trace)
     let named = wanted.plan.tasks.first { $0.id == wanted.task }?.expansion
     // A name from elsewhere would make a series of its own.
     let expansion = named.flatMap(Expansion.init(rawValue:))?.rawValue ?? "unknown"
