@@ -174,3 +174,22 @@ struct AnthropicAdapterTests {
     #expect(told(reader.end()) == ["busy: it answered 529 (overloaded_error): Overloaded"])
   }
 }
+
+@Suite("What an answer of Anthropic's API costs, should it break off")
+struct AnthropicPromptTests {
+  @Test("the prompt's tokens are known from its first event, and not passed on before the end")
+  func prompt() throws {
+    let event =
+      #"{"type":"message_start","message":{"id":"a","model":"c","usage":{"input_tokens":12,"#
+      + #""cache_read_input_tokens":30,"output_tokens":1}}}"#
+    let items = read(
+      "event: message_start\ndata: \(event)\n\n",
+      UpstreamReading(dialect: .anthropic, endpoint: .chatCompletions, streams: true))
+    guard case .chunk(let chunk)? = items?.first else {
+      Issue.record("no chunk: \(told(items))")
+      return
+    }
+    #expect(chunk.facts.usage == Usage(promptTokens: 42, completionTokens: 0))
+    #expect(!chunk.facts.isOnlyUsage && !String(decoding: chunk.data, as: UTF8.self).contains("usage"))
+  }
+}

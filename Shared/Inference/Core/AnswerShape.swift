@@ -12,7 +12,12 @@ public struct AnswerShape: Hashable, Sendable {
   public var stop: [[UInt8]] = []
   /// The answer must be JSON.
   public var wantsJSON = false
+  /// Tokens that the answer may have. nil: as many as the host likes.
   public var maximumTokens: Int?
+  /// The client is told the usage, by a chunk or in the one body.
+  public var wantsUsage = false
+  /// Four bytes a token, JSON included: for hosts that do not tell.
+  public var promptTokens = 0
 
   public init() {}
 
@@ -34,8 +39,13 @@ public struct AnswerShape: Hashable, Sendable {
     if let format = scanner["response_format"], let type = document.value("type", in: format) {
       wantsJSON = ["json_object", "json_schema"].contains(document.string(type) ?? "")
     }
-    maximumTokens =
-      (scanner["max_completion_tokens"] ?? scanner["max_tokens"]).flatMap(document.integer)
+    maximumTokens = ["max_completion_tokens", "max_tokens", "n_predict"].lazy
+      .compactMap { scanner[$0].flatMap(document.integer) }.first { $0 > 0 }
+    let asksUsage = scanner["stream_options"].flatMap { document.value("include_usage", in: $0) }
+    wantsUsage =
+      asksUsage.flatMap(document.boolean) == true
+      || scanner["stream"].flatMap(document.boolean) != true
+    promptTokens = body.count / TokenTally.bytesPerToken
   }
 
   /// nil: another host can go on with such an answer. Else why not.

@@ -7,11 +7,10 @@ extension AnswerStream {
     let identity: StreamIdentity
     /// The answer calls tools: it is said again from its start.
     let callsTools: Bool
-    /// Tokens of the answer that are part of this host's prompt.
-    private(set) var spentTokens: Int
-    private(set) var isAnew: Bool
-    /// Tokens that the client had before.
-    let priorTokens: Int
+    var isAnew: Bool
+    /// Tokens of its prompt that the client's has not: the answer so far, and the words that ask it to
+    /// go on.
+    var addedPromptTokens = 0
 
     /// The client has some text already.
     var joins = false
@@ -24,8 +23,6 @@ extension AnswerStream {
     var known: [KnownCall] = []
     /// This host's calls in the order in which they came.
     var order: [Int] = []
-    var chunks = 0
-    var droppedChunks = 0
     /// The end of what the client has and the first bytes behind it: a stop sequence may span them.
     var stopTail: [UInt8]?
     var stopText: [UInt8] = []
@@ -37,19 +34,10 @@ extension AnswerStream {
       var filter: JointFilter?
     }
 
-    init(
-      identity: StreamIdentity, callsTools: Bool, spentTokens: Int, isAnew: Bool, priorTokens: Int
-    ) {
+    init(identity: StreamIdentity, callsTools: Bool, isAnew: Bool) {
       self.identity = identity
       self.callsTools = callsTools
-      self.spentTokens = spentTokens
       self.isAnew = isAnew
-      self.priorTokens = priorTokens
-    }
-
-    mutating func beginsAnew() {
-      isAnew = true
-      spentTokens = 0
     }
 
     mutating func begin(_ way: ResumeWay, channels: [AnswerChannel], stop: [[UInt8]]) {
@@ -79,24 +67,14 @@ extension AnswerStream {
       }
       if callsTools, !known.isEmpty { dropsReasoning = true }
     }
-
-    func promptTokens(_ usage: Usage?) -> Int? {
-      usage.map { max($0.promptTokens - spentTokens, 0) }
-    }
-
-    func usage(_ host: Usage, firstPromptTokens: Int?) -> Usage {
-      Usage(
-        promptTokens: firstPromptTokens ?? max(host.promptTokens - spentTokens, 0),
-        completionTokens: priorTokens + max(host.completionTokens - droppedChunks, 0),
-        estimated: true)
-    }
   }
 
   /// A chunk of the new host as the client shall see it; nil: there is nothing in it for the client.
-  mutating func rejoined(_ chunk: InferenceChunk) throws(AttemptFailure) -> InferenceChunk? {
+  mutating func rejoined(
+    _ chunk: InferenceChunk, _ parts: DeltaParts
+  ) throws(AttemptFailure) -> InferenceChunk? {
     guard var hop else { return chunk }
     defer { self.hop = hop }
-    let parts = DeltaParts(chunk.facts)
     // Nobody knows by what name another process's host spoke: this one's own stays.
     var rewrite = ChunkRewrite(identity: hop.identity.members.isEmpty ? nil : hop.identity)
     rewrite.keepsRole = firstChunk == nil
@@ -127,13 +105,8 @@ extension AnswerStream {
         rewrite.texts[.content] = nil
       }
     }
-    if !parts.texts.isEmpty {
-      hop.chunks += 1
-      if rewrite.texts.values.allSatisfy(\.isEmpty) { hop.droppedChunks += 1 }
-    }
-    if let usage = chunk.facts.usage {
-      rewrite.usage = hop.usage(usage, firstPromptTokens: firstPromptTokens)
-    }
+    keptBytes += rewrite.texts.values.reduce(0) { $0 + $1.count }
+    if hop.joins, chunk.facts.usage != nil { rewrite.usage = usage }
     return rewrite.apply(to: chunk)
   }
 

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Text
 
 /// What the client has of an answer, what is held back of it, and how another host goes on with it.
@@ -24,20 +24,27 @@ public struct AnswerStream: Sendable {
     var more: [(channel: Int, end: Int)] = []
     /// Its first bytes went ahead.
     var isSplit = false
+
+    var hasText: Bool { channel >= 0 || !more.isEmpty }
   }
 
   let shape: AnswerShape
   var channels: [AnswerChannel] = []
   var held: [Held] = []
   /// The channel that was written last.
-  private var current = -1
-  private var isContinuable: Bool
-  private var isTooLong = false
+  var current = -1
+  let isContinuable: Bool
+  private(set) var isTooLong = false
   /// The first chunk that the client got: every later one looks like it.
   var firstChunk: [UInt8]?
   var hasDelivered = false
-  /// Chunks with text that the client got.
-  var deliveredTokens = 0
+  /// What the host that answers now has said, and bytes of that which were not dropped.
+  var tally = TokenTally()
+  var keptBytes = 0
+  /// Tokens that the client had before it.
+  var priorTokens = 0
+  /// The usage of the whole answer was told.
+  var hasToldUsage = false
   /// What another host is asked for; nil: the first host speaks.
   var hop: Hop?
 
@@ -45,7 +52,8 @@ public struct AnswerStream: Sendable {
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
-  /// A stop sequence was completed across a joint: the answer is over, whatever the host says.
+  /// A stop sequence was completed across a joint, or nothing is left of `max_tokens`: the answer is
+  /// over, whatever the host says.
   public internal(set) var isOver = false
 
   public init(shape: AnswerShape) {
@@ -61,8 +69,8 @@ public struct AnswerStream: Sendable {
     guard !prefix.isEmpty else { return }
     let index = write(.content, prefix)
     told(index, prefix.count)
-    // Nobody counted its tokens: four bytes each.
-    deliveredTokens = (prefix.count + 3) / 4
+    // Nobody counted its tokens.
+    priorTokens = TokenTally.tokens(prefix.count)
     // The other process let go what lies before a safe place, so its end is one. Only a token that
     // was too long to be held back is cut anywhere, and white space belongs to what follows it.
     let channel = channels[index]
@@ -70,14 +78,6 @@ public struct AnswerStream: Sendable {
     if !endsInSpace, prefix.count - channel.boundary.boundary <= Self.heldBytes {
       channels[index].boundary.markBoundary()
     }
-  }
-
-  /// Right over all hosts: the prompt once, and the completion tokens that the client got. nil: no
-  /// host has told.
-  public var usage: Usage? {
-    guard let hostUsage else { return nil }
-    guard let hop else { return hostUsage }
-    return hop.usage(hostUsage, firstPromptTokens: firstPromptTokens)
   }
 
   /// Bytes that wait: what a cut would cost.
@@ -92,11 +92,14 @@ public struct AnswerStream: Sendable {
   ///   step is `interrupt`.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [InferenceChunk] {
     guard !isOver else { return [] }
-    hostUsage = chunk.facts.usage ?? hostUsage
+    let parts = chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
+    count(chunk.facts, parts)
     var chunk = chunk
     if hop != nil {
-      guard let joined = try rejoined(chunk) else { return [] }
+      guard let joined = try rejoined(chunk, parts ?? DeltaParts(chunk.facts)) else { return [] }
       chunk = joined
+    } else {
+      keptBytes = tally.bytes
     }
     finishReason = chunk.facts.finishReason ?? finishReason
     guard isContinuable, !isTooLong else {
@@ -108,8 +111,10 @@ public struct AnswerStream: Sendable {
     return release()
   }
 
-  /// The host's stream ended properly: everything held is let go.
-  public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
+  /// The answer is whole: everything held is let go, and the usage told that no host can tell.
+  public mutating func finish() -> [InferenceChunk] { letGo() + lastUsage() }
+
+  mutating func letGo() -> [InferenceChunk] {
     for index in channels.indices { channels[index].isClosed = true }
     return release()
   }
@@ -199,8 +204,8 @@ public struct AnswerStream: Sendable {
     return released
   }
 
-  private mutating func canGo(_ entry: Held) -> Bool {
-    guard entry.channel >= 0 || !entry.more.isEmpty else { return true }
+  mutating func canGo(_ entry: Held) -> Bool {
+    guard entry.hasText else { return true }
     func fits(_ channel: Int, _ end: Int) -> Bool {
       end <= channels[channel].limit(window: Self.heldBytes)
     }
@@ -208,16 +213,14 @@ public struct AnswerStream: Sendable {
     return entry.more.allSatisfy { fits($0.channel, $0.end) }
   }
 
-  private mutating func goWhole(_ entry: Held) -> InferenceChunk? {
+  mutating func goWhole(_ entry: Held) -> InferenceChunk? {
     if firstChunk == nil { firstChunk = entry.chunk.data }
     var chunk: InferenceChunk? = entry.chunk
     if entry.channel >= 0 {
       if entry.isSplit { chunk = rest(of: entry) }
       told(entry.channel, entry.end)
-      deliveredTokens += 1
     } else if !entry.more.isEmpty {
       for (channel, end) in entry.more { told(channel, end) }
-      deliveredTokens += 1
     }
     return chunk
   }
@@ -229,7 +232,7 @@ public struct AnswerStream: Sendable {
   }
 
   /// The first part of the chunk that comes next, up to a place in its text.
-  private mutating func goAhead(to limit: Int) -> InferenceChunk? {
+  mutating func goAhead(to limit: Int) -> InferenceChunk? {
     let entry = held[0]
     var rewrite = ChunkRewrite()
     rewrite.keepsRole = !entry.isSplit
@@ -255,83 +258,5 @@ public struct AnswerStream: Sendable {
       rewrite.calls[index] = ChunkRewrite.Call(index: index, keepsHeader: false, name: nil)
     }
     return rewrite.apply(to: entry.chunk)
-  }
-
-  // MARK: - Another host
-
-  /// The host was given up. What it said up to the last safe place is let go, the rest is forgotten.
-  ///
-  /// - Throws: `upstreamFailed`, naming why no host can go on with this answer.
-  public mutating func interrupt() throws(Failure) -> (
-    release: [InferenceChunk], resume: ResumePoint
-  ) {
-    if hasDelivered {
-      if let obstacle = shape.obstacle {
-        throw Failure(.upstreamFailed, "the answer broke off, and \(obstacle)")
-      }
-      guard !isTooLong else {
-        throw Failure(
-          .upstreamFailed,
-          "the answer broke off, and is longer than the \(Self.continuableBytes) bytes that are kept"
-        )
-      }
-    }
-    let releases = hasDelivered ? releaseSafe() : []
-    held = []
-    current = -1
-    finishReason = nil
-    isOver = false
-    firstPromptTokens =
-      firstPromptTokens ?? hop.map { $0.promptTokens(hostUsage) } ?? hostUsage?.promptTokens
-    hostUsage = nil
-    let hadCalls = channels.contains { if case .call = $0.part { true } else { false } }
-    let callsTools = hadCalls || hop?.callsTools == true
-    for index in channels.indices { channels[index].forgetUnreleased() }
-    channels.removeAll { $0.released == 0 && !$0.hasHeader }
-    guard hasDelivered else {
-      channels = []
-      hop = firstChunk.map {
-        Hop(
-          identity: StreamIdentity(of: $0), callsTools: false, spentTokens: 0, isAnew: true,
-          priorTokens: 0)
-      }
-      return ([], ResumePoint())
-    }
-    let identity = hop?.identity ?? StreamIdentity(of: firstChunk ?? [])
-    let prefix = callsTools ? 0 : known(.content).map { channels[$0].boundary.boundary } ?? 0
-    var point = ResumePoint()
-    if prefix > 0, let content = known(.content) {
-      let text = channels[content].text
-      point.prefix = Array(text[..<prefix])
-      point.spentTokens = deliveredTokens * prefix / max(text.count, 1)
-    }
-    hop = Hop(
-      identity: identity, callsTools: callsTools, spentTokens: point.spentTokens,
-      isAnew: prefix == 0, priorTokens: deliveredTokens)
-    return (releases, point)
-  }
-
-  private mutating func releaseSafe() -> [InferenceChunk] {
-    var released: [InferenceChunk] = []
-    for entry in held {
-      guard canGo(entry) else {
-        if entry.channel >= 0, entry.more.isEmpty {
-          let channel = channels[entry.channel]
-          let limit = channel.boundary.boundary
-          held = [entry]
-          if limit > channel.released, let head = goAhead(to: limit) { released.append(head) }
-        }
-        break
-      }
-      if let chunk = goWhole(entry) { released.append(chunk) }
-    }
-    return released
-  }
-
-  /// The next host was asked at that point, in this way.
-  /// - Parameter way: nil: it was asked anew, because nobody can go on with such a request.
-  public mutating func resume(_ way: ResumeWay?) {
-    if way == nil { hop?.beginsAnew() }
-    hop?.begin(way ?? .instruct, channels: channels, stop: shape.stop)
   }
 }

@@ -43,6 +43,7 @@ struct ChunkRewrite: Sendable {
   /// `finish_reason` and `usage` stay.
   var keepsEnd = true
   var finishReason: String?
+  /// In place of the host's. Its details go: they tell of one host's part.
   var usage: Usage?
   /// The texts it has now; what is missing here is empty.
   var texts: [AnswerPart: [UInt8]] = [:]
@@ -72,8 +73,7 @@ struct ChunkRewrite: Sendable {
         removals.insert("usage")
         facts.usage = nil
       } else if let usage {
-        let json = Array(scanner.document.slice(value))
-        replacements.append(("usage", Self.edited(json, usage)))
+        replacements.append(("usage", usage.json.encoded))
         facts.usage = usage
         saysSomething = true
       } else {
@@ -83,15 +83,6 @@ struct ChunkRewrite: Sendable {
     guard saysSomething else { return nil }
     return InferenceChunk(
       data: scanner.edited(replacing: replacements, removing: removals), facts: facts)
-  }
-
-  private static func edited(_ json: [UInt8], _ usage: Usage) -> [UInt8] {
-    guard let scanner = try? JSONObjectScanner(json) else { return json }
-    return scanner.edited(replacing: [
-      ("prompt_tokens", JSON.integer(usage.promptTokens).encoded),
-      ("completion_tokens", JSON.integer(usage.completionTokens).encoded),
-      ("total_tokens", JSON.integer(usage.totalTokens).encoded),
-    ])
   }
 
   private func rewritten(_ choice: [UInt8], _ facts: inout ChunkFacts) -> ([UInt8], says: Bool) {

@@ -22,6 +22,8 @@ struct DeltaParts: Sendable {
   var calls: [Call] = []
   var hasRole = false
 
+  var textBytes: Int { texts.reduce(0) { $0 + $1.text.count } }
+
   init(_ facts: ChunkFacts) {
     if let delta = facts.deltaJSON { read(delta) }
     if !facts.text.isEmpty { texts.append((.content, Array(facts.text.utf8))) }

@@ -46,7 +46,9 @@ public struct InferenceOpening: Hashable, Sendable {
 public struct InferenceSummary: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
-  /// Estimated when the host did not report it: one token a chunk, four bytes a prompt token.
+  /// The client's prompt once, and the completion tokens that the client got, over all hosts.
+  /// Estimated when a host did not report it or several hosts answered: a token a chunk, or four
+  /// bytes where chunks are longer than tokens; four bytes a prompt token.
   public var usage: Usage
   /// Empty when there is none: embeddings.
   public var finishReason: String
@@ -97,7 +99,8 @@ public struct AttemptRecord: Hashable, Sendable {
   /// From the request to the attempt's start, and to its end.
   public var started: Duration
   public var ended: Duration
-  /// Chunks that brought something: an estimate of the tokens it made for this request.
+  /// Tokens it made for this request, whoever got them: by its own count where it told one, else
+  /// estimated by its chunks.
   public var tokens: Int
   public var outcome: AttemptOutcome
 

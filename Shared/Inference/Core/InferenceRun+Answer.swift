@@ -53,6 +53,7 @@ extension InferenceRun {
     answer?.finishedChoices += chunk.facts.finishedChoices
     var directives: [Directive]
     do throws(AttemptFailure) {
+      defer { legs[0].made = answer?.stream.hostTokens }
       directives = try pass(try answer?.stream.take(chunk) ?? [])
     } catch {
       return interrupt(error, cluster, now)
@@ -80,28 +81,42 @@ extension InferenceRun {
     guard let leg = legs.first, answer != nil else { return [] }
     var directives: [Directive] = []
     do throws(AttemptFailure) {
-      directives += try pass(try answer?.stream.finish() ?? [])
-      if let body = answer?.body { directives.append(.deliver(.body(try body.body()))) }
+      directives += try passLast()
     } catch {
       return interrupt(error, cluster, now)
     }
-    guard let answer else { return [] }
     legs = []
+    directives += record(leg, .answered, now) + conclude(leg, now)
+    return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
+  }
+
+  /// What is held, and the body of a client that does not stream.
+  private mutating func passLast() throws(AttemptFailure) -> [Directive] {
+    var directives = try pass(answer?.stream.finish() ?? [])
+    if let body = answer?.body { directives.append(.deliver(.body(try body.body()))) }
+    return directives
+  }
+
+  private mutating func conclude(_ leg: Attempt, _ now: Instant) -> [Directive] {
+    guard let answer else { return [] }
     phase = .over
-    directives += record(leg, .answered, now)
-    let usage =
-      answer.stream.usage
-      ?? Usage(
-        promptTokens: request.body.count / 4,
-        completionTokens: attempts.filter(\.isInAnswer).reduce(0) { $0 + $1.tokens },
-        estimated: true)
-    directives.append(
+    return [
       .deliver(
         .finished(
           summary(
             leg, firstToken: answer.firstToken ?? begun.duration(to: now),
-            finishReason: answer.stream.finishReason, usage: usage, now))))
-    return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
+            finishReason: answer.stream.finishReason, usage: answer.stream.usage, now)))
+    ]
+  }
+
+  /// The host broke off when nothing was left of `max_tokens`: nobody has to go on.
+  /// - Returns: nil: something is left.
+  private mutating func endAtLimit(_ leg: Attempt, _ now: Instant) -> [Directive]? {
+    guard var stream = answer?.stream, let last = stream.endAtLimit() else { return nil }
+    answer?.stream = stream
+    // What cannot be put into a body goes the way of every such answer: another host is asked.
+    guard let passed = try? pass(last) + passLast() else { return nil }
+    return passed + conclude(leg, now) + [.complete]
   }
 
   /// The host that answers is given up, and another goes on where a word, a token of JSON or a line
@@ -113,6 +128,7 @@ extension InferenceRun {
     legs = []
     phase = .resuming
     var directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
+    if let end = endAtLimit(leg, now) { return directives + end }
     do throws(Failure) {
       directives += try keep()
     } catch {

@@ -16,7 +16,7 @@ extension InferenceRun {
       AttemptRecord(
         host: attempt.host, model: attempt.candidate.model, role: attempt.role,
         started: begun.duration(to: attempt.started), ended: begun.duration(to: now),
-        tokens: attempt.tokens, outcome: outcome))
+        tokens: attempt.made ?? attempt.tokens, outcome: outcome))
     var observations: [HostObservation] = []
     if let first = attempt.firstToken, let last = attempt.lastToken, attempt.tokens > 1 {
       observations.append(

@@ -50,6 +50,8 @@ public struct InferenceRun: Sendable {
     var firstToken: Instant?
     var lastToken: Instant?
     var longestPause = Duration.zero
+    /// Tokens that it made, by its own count where it told one. nil: no more is known than `tokens`.
+    var made: Int?
 
     var host: HostID { candidate.host.id }
 

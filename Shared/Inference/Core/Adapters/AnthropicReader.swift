@@ -1,3 +1,4 @@
+import ClusterModel
 import Text
 
 /// Anthropic's events, one by one, as chunks.
@@ -30,7 +31,7 @@ struct AnthropicReader: Sendable {
       writer.id = text("id", message) ?? writer.id
       writer.model = text("model", message) ?? writer.model
       readUsage(value("usage", message), document)
-      return [try writer.delta([("role", "assistant"), ("content", "")])]
+      return [opening(try writer.delta([("role", "assistant"), ("content", "")]))]
     case "content_block_start":
       let content = value("content_block", root)
       switch text("type", content) {
@@ -86,6 +87,13 @@ struct AnthropicReader: Sendable {
     guard hasUsage, !hasToldUsage else { return [] }
     hasToldUsage = true
     return [try writer.usage(prompt: input, completion: output, cached: cached)]
+  }
+
+  /// The prompt's tokens are told at once; should the answer break off, nobody tells them again.
+  private func opening(_ item: UpstreamItem) -> UpstreamItem {
+    guard hasUsage, case .chunk(var chunk) = item else { return item }
+    chunk.facts.usage = Usage(promptTokens: input, completionTokens: 0)
+    return .chunk(chunk)
   }
 
   private func say(_ name: String, _ text: String?) throws(AttemptFailure) -> [UpstreamItem] {

@@ -5,6 +5,13 @@ enum ResumeInstruction {
   /// Long enough to be found again in what the model says, short enough to be repeated exactly.
   static let anchorBytes = 64
 
+  /// Tokens of the words around the anchor, about: one for every word and mark.
+  static let wordTokens = 59
+
+  static func tokens(after prefix: [UInt8]) -> Int {
+    wordTokens + TokenTally.tokens(anchor(of: prefix).utf8.count)
+  }
+
   static func text(after prefix: [UInt8]) -> String {
     "Your answer above was cut off. Go on with it in the same language and format. Begin by "
       + "repeating, exactly, its last words, which stand between the marks, then write what "

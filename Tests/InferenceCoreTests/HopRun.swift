@@ -1,0 +1,166 @@
+import AnswerTesting
+import ClusterModel
+import Foundation
+import InferenceCore
+
+/// One request at hosts that do as the test says: whoever was asked last speaks.
+struct HopRun {
+  typealias Object = [String: Any]
+
+  private(set) var run: InferenceRun
+  let request: InferenceRequest
+  private let cluster: FixedCluster
+  private(set) var directives: [InferenceRun.Directive]
+  private var now = Instant.zero
+
+  /// - Parameter extra: members of the request behind the messages, each with its comma before it.
+  init(
+    _ extra: String = "", stream: Bool = true, hosts: Int = 4,
+    way: ResumeWay = .trailingAssistant, race: RaceMode = .single
+  ) {
+    let streams = stream ? #","stream":true"# : ""
+    request = InferenceRequest(
+      endpoint: .chatCompletions, model: "m",
+      body: Array(
+        #"{"model":"m","messages":[{"role":"user","content":"Go on."}]\#(streams)\#(extra)}"#.utf8),
+      stream: stream, trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1)))
+    run = InferenceRun(
+      request: request, constraints: InferenceConstraints(race: race, seed: 1))
+    cluster = FixedCluster(
+      (1...hosts).map {
+        Host(
+          id: HostID("h\($0)"), url: "http://h\($0)", resume: way, state: .ready,
+          models: [.init(id: "m")])
+      })
+    directives = run.begin(cluster, now: .zero)
+  }
+
+  // MARK: - What hosts do
+
+  var asked: [(id: AttemptID, candidate: Candidate, resume: ResumePoint?)] {
+    directives.compactMap {
+      guard case .start(let id, let candidate, let resume) = $0 else { return nil }
+      return (id, candidate, resume)
+    }
+  }
+
+  /// A chunk of the host that was asked last, or of another.
+  /// - Parameters:
+  ///   - usage: what the host reports with it.
+  ///   - asksUsage: whether a chunk of nothing but usage is the client's.
+  mutating func say(
+    delta: String, finish: String? = nil, usage: (prompt: Int, completion: Int)? = nil,
+    from leg: Int? = nil
+  ) {
+    let host = leg ?? asked.count - 1
+    let reason = finish.map { #""\#($0)""# } ?? "null"
+    send(
+      #"[{"index":0,"delta":\#(delta),"finish_reason":\#(reason)}]"#, usage: usage, from: host)
+  }
+
+  mutating func say(
+    _ text: String, finish: String? = nil, usage: (prompt: Int, completion: Int)? = nil,
+    from leg: Int? = nil
+  ) {
+    say(delta: #"{"content":\#(Self.quoted(text))}"#, finish: finish, usage: usage, from: leg)
+  }
+
+  /// The last chunk before the end.
+  mutating func report(prompt: Int, completion: Int) {
+    send("[]", usage: (prompt, completion), from: asked.count - 1)
+  }
+
+  mutating func end() {
+    directives += run.received(
+      .done, from: asked[asked.count - 1].id, cluster: cluster, now: now)
+  }
+
+  mutating func breakOff() {
+    directives += run.failed(
+      AttemptFailure(.lost, "reset"), asked[asked.count - 1].id, cluster: cluster, now: now)
+  }
+
+  private mutating func send(
+    _ choices: String, usage: (prompt: Int, completion: Int)?, from leg: Int
+  ) {
+    now = now.advanced(by: .milliseconds(10))
+    let told = usage.map {
+      #","usage":{"prompt_tokens":\#($0.prompt),"completion_tokens":\#($0.completion),"#
+        + #""total_tokens":\#($0.prompt + $0.completion),"prompt_tokens_details":{"cached_tokens":1}}"#
+    }
+    let data = Array(
+      (#"{"id":"c\#(leg)","object":"chat.completion.chunk","created":\#(leg),"model":"m\#(leg)","#
+        + #""choices":\#(choices)\#(told ?? "")}"#).utf8)
+    guard var facts = try? ChunkFacts(parsing: data) else { return }
+    facts.isUnasked =
+      facts.isOnlyUsage && request.stream
+      && !String(decoding: request.body, as: UTF8.self).contains("include_usage")
+    directives += run.received(
+      .chunk(InferenceChunk(data: data, facts: facts)), from: asked[leg].id, cluster: cluster,
+      now: now)
+  }
+
+  static func quoted(_ text: String) -> String {
+    let data = try? JSONSerialization.data(
+      withJSONObject: text, options: [.fragmentsAllowed, .withoutEscapingSlashes])
+    return String(decoding: data ?? Data(), as: UTF8.self)
+  }
+
+  // MARK: - What the client gets
+
+  var chunks: [InferenceChunk] {
+    directives.compactMap {
+      guard case .deliver(.chunk(let chunk)) = $0 else { return nil }
+      return chunk
+    }
+  }
+
+  var objects: [Object] {
+    chunks.compactMap {
+      try? JSONSerialization.jsonObject(with: Data($0.data)) as? Object
+    }
+  }
+
+  /// All that was streamed, as a client puts it together.
+  var received: EveryCut.Received {
+    var received = EveryCut.Received()
+    // A chunk of nothing but usage has no choice.
+    for chunk in chunks where !chunk.facts.isOnlyUsage { try? received.take([chunk]) }
+    return received
+  }
+
+  var body: Object? {
+    for case .deliver(.body(let body)) in directives {
+      return try? JSONSerialization.jsonObject(with: Data(body)) as? Object
+    }
+    return nil
+  }
+
+  /// Content and end of the one body.
+  var bodyChoice: (content: String?, finish: String?) {
+    let choice = (body?["choices"] as? [Object])?.first
+    return (
+      (choice?["message"] as? Object)?["content"] as? String, choice?["finish_reason"] as? String
+    )
+  }
+
+  /// Prompt, completion and total of the last usage that the client was told.
+  var usage: [Int]? {
+    let told = body?["usage"] as? Object ?? objects.last { $0["usage"] is Object }?["usage"] as? Object
+    return told.map { told in
+      ["prompt_tokens", "completion_tokens", "total_tokens"].map { told[$0] as? Int ?? -1 }
+    }
+  }
+
+  var summary: InferenceSummary? { summaryOf(directives) }
+  var failure: Failure? { lastFailure(directives) }
+
+  /// What the host that was asked last is sent.
+  var sent: Object? {
+    let last = asked[asked.count - 1]
+    guard let said = try? UpstreamRequest(request, to: last.candidate, from: last.resume) else {
+      return nil
+    }
+    return try? JSONSerialization.jsonObject(with: Data(said.body)) as? Object
+  }
+}
