@@ -8,6 +8,8 @@ struct RepeatedText: Sendable {
   private var position: Int
   private var isInString = false
   private var isEscaped = false
+  /// White space at the end of what is known, to be dropped where it is said again.
+  private var space = 0
 
   init(of known: [UInt8], from position: Int = 0, isJSON: Bool) {
     self.known = known
@@ -23,7 +25,12 @@ struct RepeatedText: Sendable {
   mutating func take(_ bytes: some Collection<UInt8>) -> Int? {
     var taken = 0
     for byte in bytes {
-      if isDone { break }
+      if isDone {
+        guard space > 0, JSONCursor.isWhitespace(byte) else { break }
+        space -= 1
+        taken += 1
+        continue
+      }
       if !isInString, JSONCursor.isWhitespace(byte) {
         taken += 1
         continue
@@ -49,7 +56,9 @@ struct RepeatedText: Sendable {
   }
 
   private mutating func skipWhitespace() {
+    let start = position
     while position < known.count, JSONCursor.isWhitespace(known[position]) { position += 1 }
+    if isDone { space = position - start }
   }
 }
 

@@ -16,6 +16,7 @@ extension AnswerStream {
     var joins = false
     /// nil: what it says is new from the first word on.
     var content: JointFilter?
+    /// Its words, said anew before the calls, went another way.
     var dropsContent = false
     var reasoning: JointFilter?
     var dropsReasoning = false
@@ -53,7 +54,6 @@ extension AnswerStream {
         }
         switch channel.part {
         case .content:
-          dropsContent = callsTools
           dropsReasoning = true
           content = filter(asked)
           let longest = stop.map(\.count).max() ?? 0
@@ -78,18 +78,22 @@ extension AnswerStream {
     // Nobody knows by what name another process's host spoke: this one's own stays.
     var rewrite = ChunkRewrite(identity: hop.identity.members.isEmpty ? nil : hop.identity)
     rewrite.keepsRole = firstChunk == nil
+    // What waits to be understood comes before the calls.
+    let isLast = chunk.facts.finishReason != nil || !parts.calls.isEmpty
     do {
-      for call in parts.calls { try hop.meet(call, &rewrite) }
-      for (part, text) in parts.texts {
-        rewrite.texts[part, default: []] += try hop.joined(part, text, &rewrite)
+      for (part, text) in parts.texts where !part.isCall {
+        rewrite.texts[part, default: []] += try hop.joined(part, text)
       }
-      if chunk.facts.finishReason != nil, !hop.dropsContent, let rest = try hop.content?.finish() {
+      if isLast, !hop.callsTools, let rest = try hop.content?.finish() {
         rewrite.texts[.content, default: []] += rest
+      }
+      for call in parts.calls { try hop.meet(call, &rewrite) }
+      for (part, text) in parts.texts where part.isCall {
+        rewrite.texts[part, default: []] += try hop.joined(part, text)
       }
     } catch {
       throw AttemptFailure(.badJoint, error.reason)
     }
-    let isLast = chunk.facts.finishReason != nil
     if let tail = hop.stopTail, isLast || rewrite.texts[.content] != nil {
       hop.stopText += rewrite.texts[.content] ?? []
       let reach = shape.stop.map(\.count).max() ?? 0
@@ -159,10 +163,13 @@ extension AnswerStream.Hop {
     _ call: DeltaParts.Call, _ rewrite: inout ChunkRewrite
   ) throws(JointFilter.Rejection) {
     let position = position(of: call.index)
-    var change = ChunkRewrite.Call(index: clientIndex(position), keepsHeader: true, name: call.name)
-    if position < known.count {
+    var change =
+      rewrite.calls[call.index]
+      ?? ChunkRewrite.Call(index: clientIndex(position), keepsHeader: true, name: nil)
+    if position >= known.count {
+      if let name = call.name { change.name = (change.name ?? "") + name }
+    } else {
       change.keepsHeader = false
-      change.name = nil
       known[position].saidName += call.name ?? ""
       let (said, wanted) = (known[position].saidName, known[position].name)
       guard wanted.hasPrefix(said) else {
@@ -173,12 +180,18 @@ extension AnswerStream.Hop {
   }
 
   mutating func joined(
-    _ part: AnswerPart, _ text: [UInt8], _ rewrite: inout ChunkRewrite
+    _ part: AnswerPart, _ text: [UInt8]
   ) throws(JointFilter.Rejection) -> [UInt8] {
     switch part {
     case .content:
       if dropsContent { return [] }
-      return try content?.take(text) ?? text
+      guard callsTools, content != nil else { return try content?.take(text) ?? text }
+      // What is said before calls is not the answer: the client keeps the words it has.
+      guard let rest = try? content?.take(text) else {
+        dropsContent = true
+        return []
+      }
+      return rest
     case .reasoning:
       if dropsReasoning { return [] }
       guard reasoning != nil else { return text }

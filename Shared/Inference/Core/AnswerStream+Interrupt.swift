@@ -26,7 +26,7 @@ extension AnswerStream {
     current = -1
     finishReason = nil
     isOver = false
-    let hadCalls = channels.contains { if case .call = $0.part { true } else { false } }
+    let hadCalls = channels.contains { $0.part.isCall }
     let callsTools = hadCalls || hop?.callsTools == true
     for index in channels.indices { channels[index].forgetUnreleased() }
     channels.removeAll { $0.released == 0 && !$0.hasHeader }

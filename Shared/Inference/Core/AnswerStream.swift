@@ -26,6 +26,11 @@ public struct AnswerStream: Sendable {
     var isSplit = false
 
     var hasText: Bool { channel >= 0 || !more.isEmpty }
+
+    mutating func grow(_ channel: Int, _ channels: [AnswerChannel]) {
+      more.removeAll { $0.channel == channel }
+      more.append((channel, channels[channel].text.count))
+    }
   }
 
   let shape: AnswerShape
@@ -130,16 +135,17 @@ public struct AnswerStream: Sendable {
       }
     } else {
       let parts = DeltaParts(chunk.facts)
+      for (part, text) in parts.texts where !part.isCall {
+        entry.grow(write(part, text), channels)
+      }
       for call in parts.calls {
         let index = channel(.call(call.index))
         channels[index].name += call.name ?? ""
         begin(index)
-        entry.more.append((index, channels[index].text.count))
+        entry.grow(index, channels)
       }
-      for (part, text) in parts.texts {
-        let index = write(part, text)
-        entry.more.removeAll { $0.channel == index }
-        entry.more.append((index, channels[index].text.count))
+      for (part, text) in parts.texts where part.isCall {
+        entry.grow(write(part, text), channels)
       }
       if entry.more.count == 1 {
         (entry.channel, entry.end) = entry.more.removeLast()

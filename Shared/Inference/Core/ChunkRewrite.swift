@@ -145,8 +145,9 @@ struct ChunkRewrite: Sendable {
         members.append((member.name, .string(String(decoding: reasoning, as: UTF8.self))))
         says = true
       case "tool_calls":
+        var seen: Set<Int> = []
         let calls = document.elements(of: member.value).enumerated().compactMap {
-          rewritten(call: Array(document.slice($1)), position: $0)
+          rewritten(call: Array(document.slice($1)), position: $0, &seen)
         }
         guard !calls.isEmpty else { continue }
         members.append((member.name, .array(calls.map(JSON.raw))))
@@ -163,39 +164,42 @@ struct ChunkRewrite: Sendable {
     return (JSON.object(members).encoded, says)
   }
 
-  private func rewritten(call: [UInt8], position: Int) -> [UInt8]? {
+  /// - Parameter seen: calls of the same chunk. One that comes twice says all at once.
+  private func rewritten(call: [UInt8], position: Int, _ seen: inout Set<Int>) -> [UInt8]? {
     guard let scanner = try? JSONObjectScanner(call) else { return call }
     let document = scanner.document
     let index = scanner["index"].flatMap(document.integer) ?? position
+    guard seen.insert(index).inserted else { return nil }
     let change = calls[index]
     let arguments = texts[.call(index)] ?? []
     let keepsHeader = change?.keepsHeader ?? true
     var replacements: [(name: String, json: [UInt8])] = []
-    var removals: Set<String> = []
     if let change { replacements.append(("index", JSON.integer(change.index).encoded)) }
-    if !keepsHeader { removals = ["id", "type"] }
-    var saysName = false
-    if let value = scanner["function"],
-      let function = try? JSONObjectScanner(Array(document.slice(value)))
-    {
-      var inner: [(name: String, json: [UInt8])] = []
-      if function["arguments"] != nil || !arguments.isEmpty {
-        inner.append(("arguments", JSON.quoted(String(decoding: arguments, as: UTF8.self))))
-      }
-      var gone: Set<String> = []
-      if let change, function["name"] != nil {
-        if let name = change.name, !name.isEmpty {
-          inner.append(("name", JSON.quoted(name)))
-          saysName = true
-        } else {
-          gone = ["name"]
-        }
-      } else {
-        saysName = function["name"] != nil
-      }
-      replacements.append(("function", function.edited(replacing: inner, removing: gone)))
-    }
+    let (function, saysName) = rewritten(
+      function: scanner["function"].map { Array(document.slice($0)) }, change, arguments)
+    if let function { replacements.append(("function", function)) }
     guard keepsHeader || saysName || !arguments.isEmpty else { return nil }
-    return scanner.edited(replacing: replacements, removing: removals)
+    return scanner.edited(
+      replacing: replacements, removing: keepsHeader ? [] : ["id", "type"])
+  }
+
+  private func rewritten(
+    function: [UInt8]?, _ change: Call?, _ arguments: [UInt8]
+  ) -> ([UInt8]?, saysName: Bool) {
+    let name = change?.name ?? ""
+    if function == nil, name.isEmpty, arguments.isEmpty { return (nil, false) }
+    guard let scanner = try? JSONObjectScanner(function ?? Array("{}".utf8)) else {
+      return (function, false)
+    }
+    var members: [(name: String, json: [UInt8])] = []
+    if !name.isEmpty { members.append(("name", JSON.quoted(name))) }
+    if scanner["arguments"] != nil || !arguments.isEmpty {
+      members.append(("arguments", JSON.quoted(String(decoding: arguments, as: UTF8.self))))
+    }
+    let losesName = change != nil && name.isEmpty
+    return (
+      scanner.edited(replacing: members, removing: losesName ? ["name"] : []),
+      saysName: !name.isEmpty || (change == nil && scanner["name"] != nil)
+    )
   }
 }

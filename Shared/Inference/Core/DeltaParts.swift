@@ -8,9 +8,11 @@ enum AnswerPart: Hashable, Sendable {
   case reasoning
   /// The arguments of the tool call with that index.
   case call(Int)
+
+  var isCall: Bool { if case .call = self { true } else { false } }
 }
 
-/// The texts that one chunk adds, in the order in which they are read.
+/// The texts that one chunk adds, in the order in which they are read: thoughts, words, calls.
 struct DeltaParts: Sendable {
   struct Call: Sendable {
     var index: Int
@@ -26,7 +28,9 @@ struct DeltaParts: Sendable {
 
   init(_ facts: ChunkFacts) {
     if let delta = facts.deltaJSON { read(delta) }
-    if !facts.text.isEmpty { texts.append((.content, Array(facts.text.utf8))) }
+    guard !facts.text.isEmpty else { return }
+    let calls = texts.firstIndex { $0.part.isCall } ?? texts.endIndex
+    texts.insert((.content, Array(facts.text.utf8)), at: calls)
   }
 
   private mutating func read(_ delta: [UInt8]) {
