@@ -183,4 +183,19 @@ struct HopChunkTests {
     #expect(hop.received.roles == 1)
     #expect(order(hop).prefix(2) == ["reasoning", "content"])
   }
+
+  @Test("a long argument is told before its end, and its call's name once")
+  func longArgument() {
+    var hop = HopRun()
+    hop.say(delta: calls(call(0, "keep", "")))
+    let long = String(repeating: "x", count: 150)
+    hop.say(delta: calls(call(0, nil, #"{"text": "\#(long)"#)))
+    hop.breakOff()
+    #expect(hop.received.names == [0: "keep"])
+    hop.say(delta: calls(call(0, "keep", #"{"text": "\#(long)yz"}"#)))
+    hop.say(delta: "{}", finish: "tool_calls")
+    hop.end()
+    #expect(hop.received.names == [0: "keep"])
+    #expect(hop.received.arguments == [0: #"{"text": "\#(long)yz"}"#])
+  }
 }

@@ -246,8 +246,9 @@ public struct AnswerStream: Sendable {
     let channel = channels[entry.channel]
     rewrite.texts[channel.part] = Array(channel.text[channel.released..<limit])
     if case .call(let index) = channel.part {
+      let name = DeltaParts(entry.chunk.facts).calls.compactMap(\.name).joined()
       rewrite.calls[index] = ChunkRewrite.Call(
-        index: index, keepsHeader: !entry.isSplit, name: entry.isSplit ? nil : channel.name)
+        index: index, keepsHeader: !entry.isSplit, name: entry.isSplit ? nil : name)
     }
     if firstChunk == nil { firstChunk = entry.chunk.data }
     held[0].isSplit = true
