@@ -18,9 +18,13 @@ struct AnswerChannel: Sendable {
   /// Within a long token: bytes that are old enough to go, whole characters and escapes.
   private var aged = 0
 
+  /// Texts that end it. What may become one is not told before it is clear that it does not.
+  private let stop: [[UInt8]]
+
   /// - Parameter isOneDocument: the answer was promised to be one JSON text.
-  init(_ part: AnswerPart, isOneDocument: Bool = false) {
+  init(_ part: AnswerPart, isOneDocument: Bool = false, stop: [[UInt8]] = []) {
     self.part = part
+    self.stop = part == .content ? stop : []
     if case .call = part {
       boundary = SafeBoundary(.json)
     } else {
@@ -38,6 +42,28 @@ struct AnswerChannel: Sendable {
   /// is older than `window`.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
+    return beforeStop(safeLimit(window: window), window)
+  }
+
+  /// The last safe place, and nothing of a longer token.
+  func boundaryLimit(window: Int) -> Int { beforeStop(boundary.boundary, window) }
+
+  /// At most up to where a stop sequence may have begun, within the last `window` bytes, and without
+  /// the white space before it.
+  private func beforeStop(_ limit: Int, _ window: Int) -> Int {
+    var start = max(released, text.count - window)
+    guard !stop.isEmpty, start < limit else { return limit }
+    while start < limit, !stop.contains(where: { mayBegin($0, at: start) }) { start += 1 }
+    guard start < limit else { return limit }
+    while start > released, " \n\r\t".utf8.contains(text[start - 1]) { start -= 1 }
+    return start
+  }
+
+  private func mayBegin(_ stop: [UInt8], at index: Int) -> Bool {
+    text.count - index < stop.count && stop.starts(with: text[index...])
+  }
+
+  private mutating func safeLimit(window: Int) -> Int {
     guard text.count - boundary.boundary > window else { return boundary.boundary }
     aged = max(aged, boundary.boundary)
     while true {

@@ -94,36 +94,41 @@ extension AnswerStream {
     } catch {
       throw AttemptFailure(.badJoint, error.reason)
     }
-    if let tail = hop.stopTail, isLast || rewrite.texts[.content] != nil {
-      hop.stopText += rewrite.texts[.content] ?? []
-      let reach = shape.stop.map(\.count).max() ?? 0
-      if Self.spans(tail, hop.stopText, shape.stop) {
-        rewrite.texts = [:]
-        rewrite.finishReason = "stop"
-        isOver = true
-        hop.stopTail = nil
-      } else if isLast || hop.stopText.count >= reach {
-        rewrite.texts[.content] = hop.stopText
-        hop.stopTail = nil
-      } else {
-        rewrite.texts[.content] = nil
-      }
-    }
+    if hop.stopTail != nil { stopAtJoint(&hop, &rewrite, isLast: isLast) }
     keptBytes += rewrite.texts.values.reduce(0) { $0 + $1.count }
     if hop.joins, chunk.facts.usage != nil { rewrite.usage = usage }
     return rewrite.apply(to: chunk)
   }
 
-  /// Whether a stop sequence begins in what the client has and ends in what is new.
-  private static func spans(_ tail: [UInt8], _ text: [UInt8], _ stops: [[UInt8]]) -> Bool {
-    stops.contains { stop in
-      let head = tail.suffix(stop.count - 1)
-      let window = Array(head) + text.prefix(stop.count - 1)
-      guard window.count >= stop.count else { return false }
-      return (0...(window.count - stop.count)).contains {
-        $0 < head.count && window[$0...].starts(with: stop)
-      }
+  /// Looks for a stop sequence that begins in what the client has, or in what an old host held back
+  /// because of it, and ends in what is new: the host need not see it as one.
+  private mutating func stopAtJoint(
+    _ hop: inout Hop, _ rewrite: inout ChunkRewrite, isLast: Bool
+  ) {
+    guard let tail = hop.stopTail, isLast || rewrite.texts[.content] != nil else { return }
+    hop.stopText += rewrite.texts[.content] ?? []
+    let longest = shape.stop.map(\.count).max() ?? 0
+    if let start = Self.stopStart(tail, hop.stopText, shape.stop) {
+      rewrite.texts = [.content: Array(hop.stopText.prefix(max(start, 0)))]
+      rewrite.finishReason = "stop"
+      isOver = true
+      hop.stopTail = nil
+    } else if isLast || hop.stopText.count >= longest + min(longest, Self.heldBytes) {
+      rewrite.texts[.content] = hop.stopText
+      hop.stopTail = nil
+    } else {
+      rewrite.texts[.content] = nil
     }
+  }
+
+  /// Where in the new text the first stop sequence begins; below zero: in what the client has.
+  private static func stopStart(_ tail: [UInt8], _ text: [UInt8], _ stops: [[UInt8]]) -> Int? {
+    let window = tail + text
+    return window.indices.first { index in
+      stops.contains {
+        index + $0.count > tail.count && window[index...].starts(with: $0)
+      }
+    }.map { $0 - tail.count }
   }
 
   /// Whether the answer may end now.

@@ -55,7 +55,7 @@ extension AnswerStream {
       guard canGo(entry) else {
         if entry.channel >= 0, entry.more.isEmpty {
           let channel = channels[entry.channel]
-          let limit = channel.boundary.boundary
+          let limit = channel.boundaryLimit(window: Self.heldBytes)
           if limit > channel.released, let head = goAhead(to: limit) { released.append(head) }
         }
         break

@@ -177,7 +177,7 @@ public struct AnswerStream: Sendable {
 
   private mutating func channel(_ part: AnswerPart) -> Int {
     if let index = known(part) { return index }
-    channels.append(AnswerChannel(part, isOneDocument: shape.wantsJSON))
+    channels.append(AnswerChannel(part, isOneDocument: shape.wantsJSON, stop: shape.stop))
     return channels.count - 1
   }
 
