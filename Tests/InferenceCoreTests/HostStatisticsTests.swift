@@ -111,7 +111,8 @@ struct HostStatisticsTests {
       (AttemptFailure.Kind.connect, nil, true), (.status, 500, true), (.status, 404, false),
       (.firstTokenDeadline, nil, true), (.stall, nil, true), (.lost, nil, true),
       (.garbage, nil, true), (.busy, 503, false), (.rejected, 400, false),
-      (.consumerLeft, nil, false), (.totalDeadline, nil, false),
+      (.consumerLeft, nil, false), (.totalDeadline, nil, false), (.noSecret, nil, false),
+      (.unsuited, nil, false),
     ] as [(AttemptFailure.Kind, Int?, Bool)])
   func blame(_ kind: AttemptFailure.Kind, _ status: Int?, _ opens: Bool) {
     var statistics = statistics()
@@ -120,6 +121,17 @@ struct HostStatisticsTests {
     #expect(standing?.breaker.admits(at: at(0.3)) == !opens)
     #expect(((standing?.errorRate ?? 0) > 0.5) == opens)
     #expect((standing?.busyUntil != nil) == (kind == .busy))
+    #expect(standing?.inFlight == 0)
+  }
+
+  @Test("a host that was not even asked is no faster for it", arguments: [
+    AttemptFailure.Kind.noSecret, .unsuited,
+  ])
+  func notAsked(_ kind: AttemptFailure.Kind) {
+    var statistics = statistics()
+    statistics.fail(kind, now: 0, after: 0.001)
+    let standing = statistics.standing(of: "h0", now: at(1))
+    #expect(standing?.firstTokenP95 == nil)
     #expect(standing?.inFlight == 0)
   }
 

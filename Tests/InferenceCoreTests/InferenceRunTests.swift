@@ -242,6 +242,9 @@ struct InferenceRunTests {
         started(run.failed(refused, second, cluster: cluster, now: at(0))))
       #expect(Set([firstHost, secondHost]) == ["a", "b"])
       #expect(last == "own")
+      _ = run.abandon(now: at(1))
+      // They are counted by themselves.
+      #expect(run.attempts.map(\.tier) == [.community, .community, .fallback])
     }
   }
 

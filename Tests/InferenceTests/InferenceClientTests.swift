@@ -177,6 +177,41 @@ struct InferenceClientTests {
     }
   }
 
+  @Test("a host whose secret is missing is passed over, and the record names what is missing")
+  func missingSecret() async throws {
+    let working = try await FaultyHost.started(.init(answer: .text(answer)))
+    var lines = [working.host("h0"), working.host("h1")]
+    for (credential, missing) in [
+      ("env:TUTTI_TEST_NOT_SET", "the environment variable TUTTI_TEST_NOT_SET"),
+      ("file:/nonexistent/tutti-secret", "the file /nonexistent/tutti-secret"),
+    ] {
+      lines[0].credential = credential
+      let table = HostTable(epoch: 1, revision: 1, hosts: lines)
+      let client = InferenceClient(
+        hosts: { table }, credentials: Credentials(environment: ["OTHER": "s3cret"]),
+        logger: Logger(label: "test"))
+      let (got, summary) = try await text(
+        client.infer(request(), constraints: constraints(seed: firstHostSeed)))
+      #expect(got == answer)
+      let failure = try #require(summary?.attempts.first?.failure)
+      #expect(failure.kind == .noSecret)
+      #expect(failure.message.contains(missing) && failure.message.contains("h0"))
+      // Nobody counts it against the host, however often it happens.
+      for _ in 0..<20 {
+        await #expect {
+          try await client.infer(request(), constraints: constraints(require: "h0"))
+        } throws: { error in
+          (error as? Failure)?.message.contains(missing) == true
+        }
+      }
+      let standing = client.view().standing(of: "h0")
+      #expect(standing?.breaker.admits(at: client.view().moment) ?? true)
+      #expect(standing?.errorRate ?? 0 == 0)
+      try await client.shutdown()
+    }
+    try await working.stop()
+  }
+
   @Test("a request the host rejects comes back with the host's own words, at once")
   func rejected() async throws {
     let faults = FaultyHostFaults(status: 400, statusBody: #"{"error":{"message":"no such tool"}}"#)

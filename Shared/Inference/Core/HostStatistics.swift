@@ -253,6 +253,7 @@ extension HostStatistics.Record {
         heard = now
         breaker.overloaded(retryAfter: failure.retryAfter, started: started, now: now)
       case .nobody: givenUp(waited, answered, started, now)
+      case .unasked: breaker.ended(started: started, now: now)
       }
     case .cancelled(let answered):
       inFlight -= 1
@@ -276,7 +277,11 @@ extension HostStatistics.Record {
 }
 
 extension AttemptFailure {
-  enum Blame { case host, load, nobody }
+  enum Blame {
+    case host, load, nobody
+    /// Nothing was sent: that says nothing about the host, not even about its times.
+    case unasked
+  }
 
   /// Whose doing it was, as far as the host's standing goes.
   var blame: Blame {
@@ -288,7 +293,8 @@ extension AttemptFailure {
     // 4xx that only this host gives are its operator's mistake, and no other request cures them;
     // but they are answers of a host that works.
     case .status: (status ?? 500) >= 500 ? .host : .nobody
-    case .rejected, .totalDeadline, .badJoint, .unsuited, .tooLarge, .consumerLeft: .nobody
+    case .rejected, .totalDeadline, .badJoint, .tooLarge, .consumerLeft: .nobody
+    case .unsuited, .noSecret: .unasked
     }
   }
 }

@@ -96,6 +96,7 @@ public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
   public var role: AttemptRole
+  public var tier: HostTier
   /// From the request to the attempt's start, and to its end.
   public var started: Duration
   public var ended: Duration
@@ -105,12 +106,13 @@ public struct AttemptRecord: Hashable, Sendable {
   public var outcome: AttemptOutcome
 
   public init(
-    host: HostID, model: ModelID, role: AttemptRole = .first, started: Duration, ended: Duration,
-    tokens: Int = 0, outcome: AttemptOutcome
+    host: HostID, model: ModelID, role: AttemptRole = .first, tier: HostTier = .community,
+    started: Duration, ended: Duration, tokens: Int = 0, outcome: AttemptOutcome
   ) {
     self.host = host
     self.model = model
     self.role = role
+    self.tier = tier
     self.started = started
     self.ended = ended
     self.tokens = tokens
@@ -156,6 +158,8 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case errorEvent = "error_event"
     /// Its dialect has no words for the request.
     case unsuited
+    /// It was not asked: the secret that it needs is not where this process looks for it.
+    case noSecret = "no_secret"
     /// Larger than the limits allow.
     case tooLarge = "too_large"
     /// Whoever asked has left.

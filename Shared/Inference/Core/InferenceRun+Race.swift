@@ -257,7 +257,7 @@ extension AttemptFailure {
     case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
     case .status: (status ?? 0) >= 500
     case .connect, .busy, .rejected, .firstTokenDeadline, .totalDeadline, .badJoint, .tooLarge,
-      .unsuited, .consumerLeft:
+      .unsuited, .noSecret, .consumerLeft:
       false
     }
   }

@@ -15,6 +15,7 @@ extension InferenceRun {
     attempts.append(
       AttemptRecord(
         host: attempt.host, model: attempt.candidate.model, role: attempt.role,
+        tier: attempt.candidate.host.tier,
         started: begun.duration(to: attempt.started), ended: begun.duration(to: now),
         tokens: attempt.made ?? attempt.tokens, outcome: outcome))
     var observations: [HostObservation] = []

@@ -12,10 +12,9 @@ final class InferenceMetrics: Sendable {
 
   func record(attempts: [AttemptRecord], summary: InferenceSummary?) {
     for attempt in attempts {
-      let outcome = attempt.failure?.kind.rawValue ?? "answered"
       Counter(
         label: "tutti_inference_requests_total",
-        dimensions: [("host", label(attempt.host)), ("outcome", outcome)]
+        dimensions: Self.dimensions(of: attempt, host: label(attempt.host))
       ).increment()
     }
     guard let summary else { return }
@@ -30,6 +29,12 @@ final class InferenceMetrics: Sendable {
       Counter(label: "tutti_inference_tokens_total", dimensions: host + [("kind", kind)])
         .increment(by: count)
     }
+  }
+
+  /// Hosts of tier `fallback` count by themselves: how often the operator's own had to help.
+  static func dimensions(of attempt: AttemptRecord, host: String) -> [(String, String)] {
+    let outcome = attempt.failure?.kind.rawValue ?? "answered"
+    return [("host", host), ("tier", attempt.tier.rawValue), ("outcome", outcome)]
   }
 
   /// How hosts stand now, of those with something new.

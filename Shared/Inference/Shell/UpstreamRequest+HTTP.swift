@@ -15,7 +15,7 @@ extension InferenceClient {
     do throws(Failure) {
       secret = try credentials.secret(for: candidate.host)
     } catch {
-      throw AttemptFailure(.connect, error.message)
+      throw AttemptFailure(.noSecret, error.message)
     }
     let said: UpstreamRequest
     do throws(AdapterRefusal) {
