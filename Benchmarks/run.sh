@@ -16,5 +16,6 @@ build --product tutti
 bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 "$bin/BusBenchmark"
 "$bin/DecisionBenchmark"
+# equations, race, cancel, faults, soak, determinism, holdback: all, unless some are named.
 "$bin/InferenceBenchmark"
 python3 "$here/fast_path.py" "$bin"

@@ -97,7 +97,8 @@ public struct MetricCatalogue: Sendable {
 
     // Inference.
     MetricDescription(
-      "tutti_inference_requests_total", .counter, "Attempts at hosts that ended, by host, its tier (community, fallback) and outcome."),
+      "tutti_inference_requests_total", .counter,
+      "Attempts at hosts that ended, by host, its tier (community, fallback) and outcome."),
     MetricDescription(
       "tutti_inference_first_token_seconds", .histogram,
       "Time from asking a host to its first token.", buckets: requestSeconds),

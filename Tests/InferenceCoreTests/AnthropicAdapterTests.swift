@@ -190,6 +190,7 @@ struct AnthropicPromptTests {
       return
     }
     #expect(chunk.facts.usage == Usage(promptTokens: 42, completionTokens: 0))
-    #expect(!chunk.facts.isOnlyUsage && !String(decoding: chunk.data, as: UTF8.self).contains("usage"))
+    #expect(
+      !chunk.facts.isOnlyUsage && !String(decoding: chunk.data, as: UTF8.self).contains("usage"))
   }
 }

@@ -29,7 +29,9 @@ struct HopChunkTests {
     #"{"tool_calls":[\#(calls.joined(separator: ","))]}"#
   }
 
-  @Test("reasoning and content in one chunk: the thoughts of the second host are dropped, its words kept")
+  @Test(
+    "reasoning and content in one chunk: the thoughts of the second host are dropped, its words kept"
+  )
   func reasoningAndContent() {
     var hop = HopRun()
     hop.say(delta: #"{"reasoning_content":"Let me see.","content":"One"}"#)
@@ -135,7 +137,9 @@ struct HopChunkTests {
     }
   }
 
-  @Test("one call twice in a chunk of a host that makes it again: what is known is dropped, the rest comes once")
+  @Test(
+    "one call twice in a chunk of a host that makes it again: what is known is dropped, the rest comes once"
+  )
   func knownCallTwice() {
     var hop = HopRun()
     hop.say(delta: calls(call(0, "look", #"{"q": "#)))
@@ -149,7 +153,9 @@ struct HopChunkTests {
     #expect(hop.received.arguments == [0: #"{"q": "one"}"#])
   }
 
-  @Test("content, thoughts and several calls in one chunk, however the first host was cut", arguments: 1...6)
+  @Test(
+    "content, thoughts and several calls in one chunk, however the first host was cut",
+    arguments: 1...6)
   func everythingAtOnce(_ cut: Int) {
     let deltas = [
       #"{"role":"assistant","content":""}"#,
@@ -168,7 +174,9 @@ struct HopChunkTests {
     } else {
       let rest = String("I ask both: one moment.".dropFirst(prefix.count))
       hop.say(
-        delta: #"{"content":\#(HopRun.quoted(rest)),"tool_calls":[\#(call(0, "weather", #"{"city": "#))]}"#)
+        delta:
+          #"{"content":\#(HopRun.quoted(rest)),"tool_calls":[\#(call(0, "weather", #"{"city": "#))]}"#
+      )
       hop.say(
         delta: calls(call(0, nil, #""Rome"}"#), call(1, "weather", #"{"city": "Bonn"}"#)))
     }

@@ -146,7 +146,8 @@ struct HopRun {
 
   /// Prompt, completion and total of the last usage that the client was told.
   var usage: [Int]? {
-    let told = body?["usage"] as? Object ?? objects.last { $0["usage"] is Object }?["usage"] as? Object
+    let told =
+      body?["usage"] as? Object ?? objects.last { $0["usage"] is Object }?["usage"] as? Object
     return told.map { told in
       ["prompt_tokens", "completion_tokens", "total_tokens"].map { told[$0] as? Int ?? -1 }
     }

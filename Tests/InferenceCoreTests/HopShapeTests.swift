@@ -70,7 +70,8 @@ struct HopShapeTests {
     #expect(hop.received.finish == "stop")
   }
 
-  @Test("a stop sequence that the client has in part and the next host ends, told in a longer chunk")
+  @Test(
+    "a stop sequence that the client has in part and the next host ends, told in a longer chunk")
   func longBeginning() {
     // Longer than what is held back: its beginning is told.
     let long = String(repeating: "=", count: 100)
@@ -142,19 +143,22 @@ struct HopShapeTests {
   func otherCall() {
     var hop = HopRun()
     hop.say(
-      delta: #"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"look","arguments":"{\"q\": "}}]}"#
+      delta:
+        #"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"look","arguments":"{\"q\": "}}]}"#
     )
     hop.say(delta: #"{"tool_calls":[{"index":0,"function":{"arguments":"1, \"r"}}]}"#)
     hop.breakOff()
     #expect(hop.received.names == [0: "look"])
     hop.say(
-      delta: #"{"tool_calls":[{"index":0,"id":"b","type":"function","function":{"name":"send","arguments":"{\"q\": 1}"}}]}"#
+      delta:
+        #"{"tool_calls":[{"index":0,"id":"b","type":"function","function":{"name":"send","arguments":"{\"q\": 1}"}}]}"#
     )
     #expect(hop.run.attempts.last?.failure?.kind == .badJoint)
     #expect(hop.run.attempts.last?.failure?.message == "it calls send where look was called")
     #expect(hop.asked.count == 3)
     hop.say(
-      delta: #"{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"look","arguments":"{\"q\": 1, \"r\": 2}"}}]}"#
+      delta:
+        #"{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"look","arguments":"{\"q\": 1, \"r\": 2}"}}]}"#
     )
     hop.say(delta: "{}", finish: "tool_calls")
     hop.end()

@@ -124,9 +124,11 @@ struct HostStatisticsTests {
     #expect(standing?.inFlight == 0)
   }
 
-  @Test("a host that was not even asked is no faster for it", arguments: [
-    AttemptFailure.Kind.noSecret, .unsuited,
-  ])
+  @Test(
+    "a host that was not even asked is no faster for it",
+    arguments: [
+      AttemptFailure.Kind.noSecret, .unsuited,
+    ])
   func notAsked(_ kind: AttemptFailure.Kind) {
     var statistics = statistics()
     statistics.fail(kind, now: 0, after: 0.001)
