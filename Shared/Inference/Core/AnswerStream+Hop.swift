@@ -16,6 +16,8 @@ extension AnswerStream {
     var joins = false
     /// nil: what it says is new from the first word on.
     var content: JointFilter?
+    /// Watches the first words that pass it. nil: they are known, or anything may begin there.
+    var restart: Restart?
     /// Its words, said anew before the calls, went another way.
     var dropsContent = false
     var reasoning: JointFilter?
@@ -56,6 +58,7 @@ extension AnswerStream {
         case .content:
           dropsReasoning = true
           content = filter(asked)
+          if !isAnew, !callsTools { restart = Restart(after: channel) }
           let longest = stop.map(\.count).max() ?? 0
           if longest > 1, !callsTools { stopTail = channel.text.suffix(longest - 1) }
         case .reasoning:
@@ -85,7 +88,7 @@ extension AnswerStream {
         rewrite.texts[part, default: []] += try hop.joined(part, text)
       }
       if isLast, !hop.callsTools, let rest = try hop.content?.finish() {
-        rewrite.texts[.content, default: []] += rest
+        rewrite.texts[.content, default: []] += try hop.checked(rest)
       }
       for call in parts.calls { try hop.meet(call, &rewrite) }
       for (part, text) in parts.texts where part.isCall {
@@ -184,13 +187,24 @@ extension AnswerStream.Hop {
     rewrite.calls[call.index] = change
   }
 
+  /// The first words that pass the joint must be words that can follow.
+  mutating func checked(_ passed: [UInt8]) throws(JointFilter.Rejection) -> [UInt8] {
+    guard let restart, !passed.isEmpty else { return passed }
+    self.restart = nil
+    guard !restart.shows(in: passed) else {
+      throw JointFilter.Rejection("it began the answer again, and in other words")
+    }
+    return passed
+  }
+
   mutating func joined(
     _ part: AnswerPart, _ text: [UInt8]
   ) throws(JointFilter.Rejection) -> [UInt8] {
     switch part {
     case .content:
       if dropsContent { return [] }
-      guard callsTools, content != nil else { return try content?.take(text) ?? text }
+      restart?.hear(text)
+      guard callsTools, content != nil else { return try checked(content?.take(text) ?? text) }
       // What is said before calls is not the answer: the client keeps the words it has.
       guard let rest = try? content?.take(text) else {
         dropsContent = true
