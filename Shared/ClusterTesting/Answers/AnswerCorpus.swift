@@ -12,12 +12,18 @@ public struct CorpusAnswer: Sendable {
   public var reasoning = ""
   public var content = ""
   public var calls: [Call] = []
+  /// Its text is meant to say the same things again.
+  public var repeatsItself = false
 
-  public init(name: String, reasoning: String = "", content: String = "", calls: [Call] = []) {
+  public init(
+    name: String, reasoning: String = "", content: String = "", calls: [Call] = [],
+    repeatsItself: Bool = false
+  ) {
     self.name = name
     self.reasoning = reasoning
     self.content = content
     self.calls = calls
+    self.repeatsItself = repeatsItself
   }
 
   /// The whole content is one JSON text.
@@ -93,14 +99,19 @@ public struct CorpusHost: Sendable {
   public static func tokens(
     _ text: String, fine: Int, using rng: inout SplitMix64
   ) -> [String] {
-    var scalars = text.unicodeScalars[...]
+    let bytes = Array(text.utf8)
     var tokens: [String] = []
     var said = 0
-    while !scalars.isEmpty {
-      let most = said < fine ? 12 : 2_000
-      let count = Int.random(in: 1...most, using: &rng)
-      tokens.append(String(String.UnicodeScalarView(scalars.prefix(count))))
-      scalars = scalars.dropFirst(count)
+    var start = 0
+    while start < bytes.count {
+      let count = Int.random(in: 1...(said < fine ? 12 : 2_000), using: &rng)
+      var end = start
+      for _ in 0..<count where end < bytes.count {
+        end += 1
+        while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }
+      }
+      tokens.append(String(decoding: bytes[start..<end], as: UTF8.self))
+      start = end
       said += count
     }
     return tokens
@@ -144,7 +155,11 @@ public enum AnswerCorpus {
         name: "documents",
         content: (0..<6).map { "{\"n\": \($0), \"state\": \"ready\"}" }
           .joined(separator: "\n")),
-    ]
+    ].map {
+      var answer = $0
+      answer.repeatsItself = true
+      return answer
+    }
   }()
 
   private static let prose = (0..<8).map { number in

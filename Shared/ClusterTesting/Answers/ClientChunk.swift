@@ -1,4 +1,3 @@
-import Foundation
 public import InferenceCore
 
 /// A chunk as a client reads it, with a decoder that shares nothing with the code under test.
@@ -22,41 +21,37 @@ public struct ClientChunk {
   public var hasRole = false
 
   public init(_ data: [UInt8]) throws {
-    guard let object = try JSONSerialization.jsonObject(with: Data(data)) as? [String: Any],
-      let choices = object["choices"] as? [[String: Any]], let choice = choices.first,
-      let delta = choice["delta"] as? [String: Any]
+    guard let chunk = PlainJSON(data), let choice = chunk["choices"]?.elements.first,
+      let delta = choice["delta"]
     else { throw NoChunk() }
-    identity = ["id", "model", "created", "system_fingerprint"].map { "\(object[$0] ?? "-")" }
-      .joined(separator: " ")
-    content = delta["content"] as? String ?? ""
-    reasoning = delta["reasoning_content"] as? String ?? ""
+    identity = ["id", "model", "created", "system_fingerprint"].map {
+      chunk[$0]?.text ?? chunk[$0]?.word ?? "-"
+    }.joined(separator: " ")
+    content = delta["content"]?.text ?? ""
+    reasoning = delta["reasoning_content"]?.text ?? ""
     hasRole = delta["role"] != nil
-    finish = choice["finish_reason"] as? String
-    for call in delta["tool_calls"] as? [[String: Any]] ?? [] {
-      let function = call["function"] as? [String: Any] ?? [:]
+    finish = choice["finish_reason"]?.text
+    for call in delta["tool_calls"]?.elements ?? [] {
+      let function = call["function"]
       calls.append(
         Call(
-          index: call["index"] as? Int ?? -1, id: call["id"] as? String ?? "",
-          name: function["name"] as? String ?? "",
-          arguments: function["arguments"] as? String ?? ""))
+          index: call["index"]?.word.flatMap { Int($0) } ?? -1, id: call["id"]?.text ?? "",
+          name: function?["name"]?.text ?? "", arguments: function?["arguments"]?.text ?? ""))
     }
   }
 
   public var text: String { content + reasoning + calls.map(\.arguments).joined() }
   public var textBytes: Int { text.utf8.count }
 
-  /// The chunk with only the first bytes of its text; nil: they end within a character.
+  /// The chunk, as a `CorpusHost` wrote it, with only the first bytes of its text; nil: they end
+  /// within a character.
   public func cut(_ chunk: InferenceChunk, to count: Int) throws -> InferenceChunk? {
     guard let part = String(validating: Array(text.utf8.prefix(count)), as: UTF8.self) else {
       return nil
     }
-    let old = try JSONSerialization.data(
-      withJSONObject: text, options: [.fragmentsAllowed, .withoutEscapingSlashes])
-    let new = try JSONSerialization.data(
-      withJSONObject: part, options: [.fragmentsAllowed, .withoutEscapingSlashes])
     var data = chunk.data
-    guard let range = data.firstRange(of: Array(old)) else { return nil }
-    data.replaceSubrange(range, with: Array(new))
+    guard let range = data.firstRange(of: Array(quoted(text).utf8)) else { return nil }
+    data.replaceSubrange(range, with: Array(quoted(part).utf8))
     return InferenceChunk(data: data, facts: try ChunkFacts(parsing: data))
   }
 }

@@ -1,15 +1,16 @@
 /// JSON of a text, written with other code than the code under test.
 func quoted(_ text: String) -> String {
-  var result = "\""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case "\n": result += "\\n"
-    case "\r": result += "\\r"
-    case "\t": result += "\\t"
-    default: result.unicodeScalars.append(scalar)
+  var result: [UInt8] = [UInt8(ascii: "\"")]
+  for byte in text.utf8 {
+    switch byte {
+    case UInt8(ascii: "\""): result += Array(#"\""#.utf8)
+    case UInt8(ascii: "\\"): result += Array(#"\\"#.utf8)
+    case 0x0A: result += Array(#"\n"#.utf8)
+    case 0x0D: result += Array(#"\r"#.utf8)
+    case 0x09: result += Array(#"\t"#.utf8)
+    default: result.append(byte)
     }
   }
-  return result + "\""
+  result.append(UInt8(ascii: "\""))
+  return String(decoding: result, as: UTF8.self)
 }
