@@ -20,15 +20,23 @@ extension Joint {
     let end: Int
     /// How they go on.
     let due: Due
+    let standing: Standing
   }
-
-  enum Weight { case repeats, continues, unclear }
 
   func due(_ ink: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
     guard !dueInk.isEmpty else { return .unknown }
     guard ink.starts(with: dueInk.prefix(ink.count)) else { return .differs }
     if ink.count >= dueInk.count { return .agrees }
     return isFinal ? (ink.isEmpty ? .unknown : .differs) : .soFar
+  }
+
+  /// How the words go on behind a long token that is said again, or from their first.
+  func dueBehind(
+    _ continuation: Fit, in text: ArraySlice<UInt8>, _ ink: InkedText, _ isFinal: Bool
+  ) -> Due {
+    guard hasLongToken else { return due(ink.bytes[...], isFinal) }
+    guard case .upTo(let end) = continuation else { return .unknown }
+    return due(InkedText(text[end...]).bytes[...], isFinal)
   }
 
   func hasDueSpace(_ text: ArraySlice<UInt8>) -> Bool {
@@ -92,8 +100,11 @@ extension Joint {
         case .upTo(let end):
           guard fitsJSON(held[end...]) else { continue }
           let rest = ink.positions.drop { $0 < end }.map { held[$0] }
+          let due = due(rest[...], isFinal)
           whole.append(
-            Overlap(place: place, length: length, end: end, due: due(rest[...], isFinal)))
+            Overlap(
+              place: place, length: length, end: end, due: due,
+              standing: standing(of: text[end...], due)))
         }
         // Later places are parts of this one.
         if whole.count >= 8 { break }
@@ -102,79 +113,6 @@ extension Joint {
       }
     }
     return (whole, growing)
-  }
-
-  /// The longest behind which it goes on as it was due; else the longest.
-  func best(_ overlaps: [Overlap]) -> Overlap? {
-    overlaps.first { $0.due == .agrees } ?? overlaps.first { $0.due == .soFar } ?? overlaps.first
-  }
-
-  /// Whether an overlap is a repetition.
-  func weigh(
-    _ overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due
-  ) -> Weight {
-    guard continuation != .no else { return .repeats }
-    let completes = asked == .completion
-    let hasSpace = hasDueSpace(text)
-    let isLackingSpace = !hasSpace && !dueSpace.isEmpty
-    let length = overlap.length
-    let isWordStart =
-      overlap.place == 0
-      || tail.positions[overlap.place] > tail.positions[overlap.place - 1] + 1
-    func atLeast(_ needed: Int) -> Weight { length >= needed ? .repeats : .continues }
-    // The mark of a table's row or of a list is no repetition.
-    if context.json == nil, length < 6, !ink.bytes[..<length].contains(where: Self.isWord),
-      due != .differs || overlap.due != .agrees
-    {
-      return .continues
-    }
-    switch (due, overlap.due) {
-    case (.differs, .agrees), (.differs, .soFar):
-      if isLackingSpace, isWordStart { return .repeats }
-      if dueSpace.isEmpty { return atLeast(3) }
-      return atLeast(hasSpace ? 8 : 6)
-    case (.differs, _):
-      if context.json != nil { return atLeast(overlap.place == 0 && head.bytes.isEmpty ? 1 : 3) }
-      if isLackingSpace, isWordStart { return atLeast(4) }
-      return atLeast(completes ? 16 : 8)
-    case (.agrees, .differs), (.soFar, .differs):
-      // One or two letters agree by chance.
-      if dueInk.count >= 3 || length < 16 { return .continues }
-      return completes && !isLackingSpace ? .continues : .unclear
-    case (.agrees, _), (.soFar, _):
-      if isAmbiguous(overlap, ink) {
-        if completes || length < 6 { return .continues }
-        return .unclear
-      }
-      if isLackingSpace { return isWordStart ? atLeast(dueInk.count + 1) : atLeast(12) }
-      return atLeast(completes ? 24 : 16)
-    case (.unknown, _):
-      if isAmbiguous(overlap, ink) {
-        if completes || length < 6 { return .continues }
-        return .unclear
-      }
-      if isLackingSpace {
-        if isWordStart { return length >= 3 ? .repeats : .unclear }
-        if context.json != nil {
-          return length >= 6 ? .repeats : length >= 3 ? .unclear : .continues
-        }
-        return atLeast(12)
-      }
-      if dueSpace.isEmpty { return atLeast(completes ? 96 : 12) }
-      return atLeast(completes ? 160 : 8)
-    }
-  }
-
-  /// Whether the text could well say such words twice: they repeat themselves, they followed the same
-  /// words before, or they come a third time.
-  func isAmbiguous(_ overlap: Overlap, _ ink: InkedText) -> Bool {
-    let length = overlap.length
-    if Self.isPeriodic(ink.bytes[..<length]) { return true }
-    let few = min(length, 12)
-    let before = tail.bytes[..<overlap.place].suffix(few)
-    if before.count == few, before.elementsEqual(tail.bytes.suffix(few)) { return true }
-    let next = ink.bytes.dropFirst(length).prefix(few)
-    return next.count == few && next.elementsEqual(ink.bytes.prefix(few))
   }
 
   /// Whether the bytes are the same few again and again, at least twice.

@@ -76,7 +76,7 @@ struct Joint: Sendable {
         : .join(start: start, insert: [])
     }
     let continuation = fit(text, isFinal)
-    let due = due(ink.bytes[...], isFinal)
+    let due = dueBehind(continuation, in: text, ink, isFinal)
     if goesOnExactly(text, continuation, due) {
       guard due != .soFar else { return .wait }
       if case .upTo(let end) = continuation { return .join(start: end, insert: []) }
@@ -86,28 +86,10 @@ struct Joint: Sendable {
     if let verdict = growing(overlaps.growing, text, ink, continuation, due, isFinal) {
       return verdict
     }
-    if let overlap = best(overlaps.whole) {
-      switch weigh(overlap, text, ink, continuation, due) {
-      case .repeats:
-        guard overlap.due != .soFar || isFinal else { return .wait }
-        // Whether it says the same once more.
-        if !isFinal, continuation != .no, due != .differs,
-          ink.bytes.count < overlap.length + min(overlap.length, 12)
-        {
-          return .wait
-        }
-        return .join(start: overlap.end, insert: [])
-      case .unclear:
-        if overlap.due == .soFar, !isFinal { return .wait }
-        return .reject("what it says may be new, or said again: both would fit")
-      case .continues:
-        // JSON soon shows whether it can go on like this.
-        if context.json != nil, continuation != .no, due != .agrees, !isFinal,
-          held.count - overlap.end < 48
-        {
-          return .wait
-        }
-      }
+    if let overlap = best(overlaps.whole),
+      let verdict = decide(on: overlap, text, ink, continuation, due, isFinal)
+    {
+      return verdict
     }
     if continuation == .soFar, !isFinal {
       // A long token that is said again, byte for byte.
@@ -121,6 +103,28 @@ struct Joint: Sendable {
       return verdict
     }
     return goOn(text, ink, agreement, continuation, due, isFinal)
+  }
+
+  /// nil: it is no repetition.
+  private func decide(
+    on overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit,
+    _ due: Due, _ isFinal: Bool
+  ) -> Verdict? {
+    if !isFinal, overlap.due == .soFar || due == .soFar { return .wait }
+    if case .upTo(let start) = continuation {
+      if !isFinal {
+        // JSON soon shows whether it can go on like this.
+        if context.json != nil, text.endIndex - overlap.end < 48 { return .wait }
+        // Whether it says the same once more.
+        if ink.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
+      }
+      switch weigh(overlap, text[start...], ink, due) {
+      case .repeats: break
+      case .continues: return nil
+      case .unclear: return .reject("what it says may be new, or said again: both would fit")
+      }
+    }
+    return .join(start: overlap.end, insert: [])
   }
 
   // MARK: - Readings
@@ -164,14 +168,17 @@ struct Joint: Sendable {
   ) -> Verdict? {
     // What ends a block of code looks like what opens one.
     let endsFence = context.isInFence && dueInk.allSatisfy { $0 == UInt8(ascii: "`") }
-    guard due != .agrees || continuation == .no || endsFence else { return nil }
+    let isDue = due == .agrees && continuation != .no && !endsFence
+    if isDue, dueInk.count >= 8 || hasExactStart(text, due) { return nil }
     switch Preamble.find(in: text, isFinal: isFinal) {
     case .none: break
     case .unfinished: return .wait
     case .ends(let count):
+      // "Sur" was due, and "Sure, here it is:" came.
+      guard !isDue else { return .reject("it announced what it would say, or said it") }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
-    guard context.isInFence || context.json != nil else { return nil }
+    guard !isDue, context.isInFence || context.json != nil else { return nil }
     let fence = Array("```".utf8)
     let line = text.drop(while: JSONCursor.isWhitespace)
     guard line.starts(with: fence.prefix(line.count)) else { return nil }
@@ -214,7 +221,9 @@ struct Joint: Sendable {
     {
       return .reject("it began a sentence again, and in other words")
     }
-    let attaches = due != .agrees && ",.;:!?)]}%'\"".utf8.contains(text[start])
+    // Other words than those that were due may begin with a comma.
+    let attaches =
+      due == .differs && start < text.endIndex && ",.;:!?)]}%'\"".utf8.contains(text[start])
     return .join(start: start, insert: isLackingSpace && !attaches ? dueSpace : [])
   }
 
@@ -226,8 +235,11 @@ struct Joint: Sendable {
     var found: (length: Int, end: Int)?
     var isWaiting = false
     var candidates = 0
-    for (index, length) in back.enumerated() where length >= 6 && length <= index {
+    // Words of the text are no announcement: it repeats itself, and may go on to do so.
+    let isOwn = ink.bytes.count >= 16 && InkedText.contains(tail.bytes[...], ink.bytes.prefix(16))
+    for (index, length) in back.enumerated() where length >= 6 && length <= index && !isOwn {
       let first = index + 1 - length
+      guard ink.positions[first] - text.startIndex <= Preamble.longest else { break }
       let isLine = endsLine(text[..<ink.positions[first]])
       guard isLine || length >= 32 else { continue }
       switch known(text, after: ink.positions[index] + 1, isFinal) {

@@ -96,4 +96,8 @@ struct InkedText: Sendable {
     }
     return lengths[start.count...].map { min($0, start.count) }
   }
+
+  static func contains(_ text: ArraySlice<UInt8>, _ part: ArraySlice<UInt8>) -> Bool {
+    agreement(of: Array(text), withStartOf: Array(part)).contains { $0 == part.count }
+  }
 }

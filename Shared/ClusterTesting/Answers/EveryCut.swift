@@ -10,7 +10,9 @@ public struct EveryCut {
     public var identical = 0
     /// It has the same words, lines and strings; only the amount of white space differs.
     public var spacedOtherwise = 0
-    public var rejected = 0
+    public var rejected: Int { rejections.count }
+    /// Another host would be asked: where, and why.
+    public var rejections: [String] = []
     /// The text repeats itself at the cut, and the host that was asked to complete it said what a
     /// host that goes on exactly could have said: nobody can tell from the bytes.
     public var ambiguous = 0
@@ -125,7 +127,7 @@ public struct EveryCut {
         if try !hear(host.events(again), &cut, isFirst: hop == 1) { continue }
         try cut.client.take(cut.stream.finish())
       } catch let error as AttemptFailure {
-        count.rejected += 1
+        count.rejections.append("\(cut.name): \(error.message)")
         // What the client has must still be the start of the answer.
         if !cut.client.isBeginning(of: cut.whole) {
           count.faults.append(
