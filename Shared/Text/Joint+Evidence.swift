@@ -115,12 +115,14 @@ extension Joint {
     return (whole, growing)
   }
 
-  /// Whether the bytes are the same few again and again, at least twice.
+  /// Whether the bytes are the same few again and again, at least twice, or end in the clause in
+  /// which they begin.
   static func isPeriodic(_ bytes: ArraySlice<UInt8>) -> Bool {
     let bytes = Array(bytes)
     guard bytes.count > 1 else { return false }
     let agreement = InkedText.agreement(of: bytes, withStartOf: bytes)
-    return (1...(bytes.count / 2)).contains { $0 + agreement[$0] == bytes.count }
+    let least = min(clause, bytes.count - bytes.count / 2)
+    return (1...(bytes.count - least)).contains { $0 + agreement[$0] == bytes.count }
   }
 
   /// For every byte of `text`: how many bytes up to it agree with the end of `tail`.

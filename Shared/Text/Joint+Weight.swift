@@ -18,7 +18,7 @@ extension Joint {
 
   /// Bytes of ink. A word or two may be said twice by chance, a clause is not.
   private static let chance = 4
-  private static let clause = 12
+  static let clause = 12
   /// Somebody who was asked to go on, and does so from the very white space that was due, would say
   /// a verse again rather than repeat that much by mistake.
   private static let verse = 160
@@ -46,15 +46,15 @@ extension Joint {
     let continuation = standing(of: text, due)
     let length = overlap.length
     let isExact = hasExactStart(text, due)
-    if isAmbiguous(overlap, ink) {
+    if isAmbiguous(place: overlap.place, length, ink.bytes[...]) {
       if continuation == .agrees, overlap.standing == .differs { return .continues }
-      return asked == .completion && isExact ? .continues : .unclear
+      return mayBeExact(text, due) ? .continues : .unclear
     }
     if overlap.standing > continuation {
-      if isWholeLines(overlap), continuation != .differs { return .unclear }
+      if isWholeRows(overlap), continuation != .differs { return .unclear }
       if length >= Self.clause { return .repeats }
-      let enough = continuation == .differs ? 3 : 8
-      return length >= enough && beginsToken(overlap) ? .repeats : .unclear
+      if length >= 2, beginsSentence(overlap) { return .repeats }
+      return continuation == .differs && length >= 3 && beginsToken(overlap) ? .repeats : .unclear
     }
     if overlap.standing < continuation {
       // One or two letters agree by chance.
@@ -62,7 +62,9 @@ extension Joint {
       return isSure || asked == .completion && isExact ? .continues : .unclear
     }
     if asked == .completion, isExact {
-      guard dueSpace.isEmpty, !text.starts(with: [0x20]) else {
+      // Where words need no space, one character is little to go by.
+      let isSpaced = !dueSpace.isEmpty || JSONCursor.isWhitespace(text.first ?? 0)
+      guard !isSpaced, context.json?.isInString != false else {
         return length >= Self.verse ? .repeats : .continues
       }
       return length >= 24 ? .repeats : length >= 3 ? .unclear : .continues
@@ -70,8 +72,8 @@ extension Joint {
     // All that was said is said again.
     if overlap.place == 0, head.bytes.isEmpty, length >= 3 { return .repeats }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
-    // Lines and values may well be equal to those before them.
-    if context.json?.isInString == false || isWholeLines(overlap) { return .unclear }
+    // Rows and values may well be equal to those before them.
+    if context.json?.isInString == false || isWholeRows(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
@@ -80,14 +82,40 @@ extension Joint {
   /// of those, with white space.
   func hasExactStart(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
     guard due != .differs, hasDueSpace(text) else { return false }
-    return !dueSpace.isEmpty || due == .agrees || text.first.map(JSONCursor.isWhitespace) == true
+    return !dueSpace.isEmpty || due == .agrees || hasUsualSpace(text)
   }
 
-  /// Whether whole lines come again, at the end of a line.
-  private func isWholeLines(_ overlap: Overlap) -> Bool {
+  /// Whether it starts with white space that followed the last byte of the text before.
+  private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
+    let space = text.prefix(while: JSONCursor.isWhitespace)
+    guard !space.isEmpty, let last = tail.positions.last else { return false }
+    return tail.positions.dropLast().contains {
+      delivered[$0] == delivered[last]
+        && delivered[($0 + 1)...].prefix(while: JSONCursor.isWhitespace) == space
+    }
+  }
+
+  /// Whether nothing speaks against a host that was asked to complete the text and does just that.
+  func mayBeExact(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
+    asked == .completion && due != .differs && hasDueSpace(text)
+  }
+
+  /// Whether rows of a table come again, at the end of a row.
+  private func isWholeRows(_ overlap: Overlap) -> Bool {
     guard context.json == nil, dueSpace.contains(0x0A), overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
-    return delivered[before..<first].contains(0x0A)
+    return delivered[first] == UInt8(ascii: "|") && delivered[before..<first].contains(0x0A)
+  }
+
+  /// Whether it begins with the first word of a sentence or the mark of a list: nobody says those twice.
+  private func beginsSentence(_ overlap: Overlap) -> Bool {
+    guard context.json == nil, overlap.place > 0 else { return false }
+    let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
+    if delivered[before..<first].contains(0x0A) {
+      return tail.bytes.last == UInt8(ascii: ".") || Self.isWord(delivered[first])
+    }
+    return first > before + 1 && ".!?".utf8.contains(delivered[before])
+      && (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(delivered[first])
   }
 
   private func beginsToken(_ overlap: Overlap) -> Bool {
@@ -99,15 +127,21 @@ extension Joint {
 
   /// Whether the text could well say such words twice: they repeat themselves, it said them before, or
   /// they come a third time.
-  func isAmbiguous(_ overlap: Overlap, _ ink: InkedText) -> Bool {
-    let length = overlap.length
-    let words = ink.bytes[..<length]
+  ///
+  /// - Parameter said: ink of the host, from the words that are repeated on.
+  func isAmbiguous(place: Int, _ length: Int, _ said: ArraySlice<UInt8>) -> Bool {
+    let words = said.prefix(length)
     if Self.isPeriodic(words) { return true }
     let few = min(length, Self.clause)
-    let before = tail.bytes[..<overlap.place].suffix(few)
+    let before = tail.bytes[..<place].suffix(few)
     if before.count == few, before.elementsEqual(tail.bytes.suffix(few)) { return true }
-    let next = ink.bytes.dropFirst(length).prefix(few)
-    if next.count == few, next.elementsEqual(words.prefix(few)) { return true }
-    return length >= Self.clause && InkedText.contains(tail.bytes[..<overlap.place], words)
+    let further = Array(said.prefix(length + few))
+    let agreement = InkedText.agreement(of: further, withStartOf: further)
+    if further.count == length + few,
+      (1...length).contains(where: { $0 + agreement[$0] == further.count })
+    {
+      return true
+    }
+    return length >= Self.clause && InkedText.contains(tail.bytes[..<place], words)
   }
 }

@@ -207,7 +207,7 @@ struct Joint: Sendable {
       && Self.space(text, inString: context.json?.isInString == true) == 0
     let isStrange = due == .differs || due == .soFar || (due == .unknown && isLackingSpace)
     if continuation == .no || isStrange {
-      if let verdict = announced(in: text, ink, isFinal) { return verdict }
+      if let verdict = announced(in: text, ink, continuation, due, isFinal) { return verdict }
       if !isFinal, text.count < Self.suspiciousBytes || due == .soFar { return .wait }
       if endsInAnnouncement(text) {
         return .reject("it announced what it would say, and said something else")
@@ -216,7 +216,7 @@ struct Joint: Sendable {
     guard case .upTo(let start) = continuation else {
       return .reject("what it says does not go on from what the client has")
     }
-    if due != .agrees, isLackingSpace || dueSpace.isEmpty,
+    if due != .agrees, isLackingSpace || dueSpace.isEmpty, !mayBeExact(text, due),
       beginsAgain(agreement, ink, lacksSpace: isLackingSpace)
     {
       return .reject("it began a sentence again, and in other words")
@@ -229,28 +229,42 @@ struct Joint: Sendable {
 
   /// Behind the last words of the text, when they are said again after an announcement in whatever
   /// language.
-  private func announced(in text: ArraySlice<UInt8>, _ ink: InkedText, _ isFinal: Bool) -> Verdict?
-  {
+  private func announced(
+    in text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due, _ isFinal: Bool
+  ) -> Verdict? {
+    // What may as well be new must look like an announcement.
+    let mayBeNew = continuation != .no && due != .differs
     let back = Self.agreementBack(of: ink.bytes, tail.bytes)
     var found: (length: Int, end: Int)?
     var isWaiting = false
     var candidates = 0
-    // Words of the text are no announcement: it repeats itself, and may go on to do so.
-    let isOwn = ink.bytes.count >= 16 && InkedText.contains(tail.bytes[...], ink.bytes.prefix(16))
-    for (index, length) in back.enumerated() where length >= 6 && length <= index && !isOwn {
-      let first = index + 1 - length
+    var isAmbiguous = false
+    for (index, length) in back.enumerated() where length >= 6 && length <= index {
+      var length = length
+      var first = index + 1 - length
+      // The colon may be its own, and the text have one there, too.
+      if ink.bytes[first] == UInt8(ascii: ":"), length > 6 {
+        length -= 1
+        first += 1
+      }
       guard ink.positions[first] - text.startIndex <= Preamble.longest else { break }
-      let isLine = endsLine(text[..<ink.positions[first]])
-      guard isLine || length >= 32 else { continue }
+      let isColon = endsInColon(text[..<ink.positions[first]])
+      guard isColon || !mayBeNew && (length >= 32 || endsLine(text[..<ink.positions[first]])) else {
+        continue
+      }
       switch known(text, after: ink.positions[index] + 1, isFinal) {
       case .no: continue
       case .soFar: isWaiting = true
       case .upTo(let end):
         guard fitsJSON(text[end...]) else { continue }
-        let due = due(ink.bytes[(index + 1)...], isFinal)
+        let due = self.due(InkedText(text[end...]).bytes[...], isFinal)
         if due == .soFar { isWaiting = true }
-        guard length >= (due == .agrees ? 6 : due == .differs ? 16 : 12) else { continue }
+        let chance = continuation == .no ? 8 : 12
+        guard length >= (due == .agrees ? 6 : due == .differs ? 16 : chance) else { continue }
         candidates += 1
+        isAmbiguous =
+          isAmbiguous
+          || self.isAmbiguous(place: tail.bytes.count - length, length, ink.bytes[first...])
         if found.map({ length > $0.length }) ?? true { found = (length, end) }
       }
     }
@@ -261,16 +275,18 @@ struct Joint: Sendable {
       if isWaiting || last.contains(where: { $0 >= 8 && $0 < ink.bytes.count }) { return .wait }
     }
     guard let found else { return nil }
-    return candidates == 1
+    return candidates == 1 && !isAmbiguous
       ? .join(start: found.end, insert: [])
       : .reject("it says again what the client has more than once")
   }
 
-  /// Whether words end like an announcement: with a line, or a colon.
   private func endsLine(_ text: ArraySlice<UInt8>) -> Bool {
+    text.reversed().prefix(while: JSONCursor.isWhitespace).contains(0x0A)
+  }
+
+  private func endsInColon(_ text: ArraySlice<UInt8>) -> Bool {
     let ink = text.reversed().drop(while: JSONCursor.isWhitespace)
-    return text.suffix(text.count - ink.count).contains(0x0A) || ink.first == UInt8(ascii: ":")
-      || Array(ink.prefix(3).reversed()) == Array("：".utf8)
+    return ink.first == UInt8(ascii: ":") || ink.starts(with: "：".utf8.reversed())
   }
 
   /// A line that ends in a colon came first, which was not due.

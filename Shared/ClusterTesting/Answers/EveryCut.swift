@@ -93,6 +93,10 @@ public struct EveryCut {
     var said = ""
 
     var name: String { "\(answer.name), cut at \(place), \(personality.rawValue)" }
+    var exchange: String {
+      "given …\(String(decoding: prefix.suffix(40), as: UTF8.self).debugDescription), "
+        + "it said \(said.prefix(100).debugDescription)"
+    }
   }
 
   private func goOn(_ cut: inout Case, _ count: inout Count) throws {
@@ -127,11 +131,12 @@ public struct EveryCut {
         if try !hear(host.events(again), &cut, isFirst: hop == 1) { continue }
         try cut.client.take(cut.stream.finish())
       } catch let error as AttemptFailure {
-        count.rejections.append("\(cut.name): \(error.message)")
+        count.rejections.append("\(cut.name): \(error.message), \(cut.exchange)")
         // What the client has must still be the start of the answer.
         if !cut.client.isBeginning(of: cut.whole) {
           count.faults.append(
-            "\(cut.name): rejected behind …\(cut.client.content.suffix(60)) (\(error.message))")
+            "\(cut.name): rejected behind …\(cut.client.content.suffix(60)) (\(error.message)), "
+              + cut.exchange)
         }
         return
       }
@@ -172,7 +177,8 @@ public struct EveryCut {
           .debugDescription
       }
       count.faults.append(
-        "\(cut.name): …\(there(client.content, 120)) for …\(there(whole.content, 80))")
+        "\(cut.name): …\(there(client.content, 120)) for …\(there(whole.content, 80)), "
+          + cut.exchange)
     }
   }
 
