@@ -2,6 +2,12 @@
 enum SignalWords {
   static let explaining: Set<String> = ["does", "how", "pourquoi", "warum", "what", "why"]
   static let steps: Set<String> = ["etape", "paso", "schritt", "step", "étape"]
+  static let translating: Set<String> = [
+    "localise", "localize", "port", "subtitles", "traduce", "traduire", "traduis", "translate",
+    "translation", "translations", "übersetze", "übersetzen", "übersetzung",
+  ]
+  /// Before the language of what is given.
+  static let sources: Set<String> = ["aus", "de", "from", "our", "the", "this", "vom"]
   static let joints: Set<String> = ["and", "et", "oder", "or", "ou", "und", "y"]
   /// What begins each of several blocks.
   static let openers: Set<String> = ["als", "as", "def", "for", "func", "to"]

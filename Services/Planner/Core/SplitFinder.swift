@@ -25,7 +25,8 @@ struct SplitFinder {
     // A text that long was pasted: its lists and questions are not the client's.
     guard query.utf8.count <= QueryShape.maximumBytes, !isSequential(query) else { return nil }
     let found =
-      ListSplit.find(query) ?? QuestionSplit.find(query) ?? CommandSplit.find(query)
+      LanguageSplit.find(query) ?? ListSplit.find(query) ?? QuestionSplit.find(query)
+      ?? CommandSplit.find(query)
       ?? SeriesSplit.find(query)
     guard let found, (2...Split.mostParts).contains(found.parts.count) else { return nil }
     return found
@@ -104,10 +105,10 @@ enum DocumentSplit {
   private static let joint: Set<String> = ["compare", "across", "overall", "report", "synthesis"]
 
   /// Neighbours together, so that no plan has more parts than it may.
-  private static func groups(of documents: [DocumentFacts]) -> [ArraySlice<DocumentFacts>] {
+  private static func groups(of documents: [DocumentFacts]) -> [[DocumentFacts]] {
     let size = (documents.count + Split.mostParts - 1) / Split.mostParts
     return stride(from: 0, to: documents.count, by: size).map {
-      documents[$0..<min($0 + size, documents.count)]
+      Array(documents[$0..<min($0 + size, documents.count)])
     }
   }
 

@@ -77,9 +77,12 @@ struct SplitSignals: Equatable {
   }
 
   private mutating func countQuestions(_ query: String) {
-    let asked = Sentences.split(query).filter { $0.hasSuffix("?") }
+    let sentences = Sentences.split(query)
+    let asked = sentences.filter { $0.hasSuffix("?") }
+    // What was told before them is what their pronouns mean.
+    let isTold = sentences.first.map { !$0.hasSuffix("?") && !$0.hasSuffix(":") } ?? false
     boundParts = asked.enumerated().count { place, question in
-      !PartReferences.needs(of: question, at: place, hasContext: false).isEmpty
+      !PartReferences.needs(of: question, at: place, hasContext: isTold).isEmpty
     }
     freeQuestions = max(0, asked.count { $0.lowercasedWords.count > 4 } - boundParts)
   }

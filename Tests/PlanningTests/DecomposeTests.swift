@@ -1,0 +1,213 @@
+import ClusterModel
+import PlannerCore
+import Testing
+
+@Suite("Decomposition")
+struct DecomposeTests {
+  static func plan(
+    _ query: String, hosts: [HostFacts] = Requests.hosts(4), maxTokens: Int? = nil,
+    budget: Int? = nil, documents: [DocumentFacts] = [], isStructured: Bool = false,
+    conversationTokens: Int = 0
+  ) throws -> Plan {
+    try Requests.plan(
+      Requests.request(
+        "tutti/decompose", query, hosts: hosts, maxTokens: maxTokens, available: ["small"],
+        budget: budget, documents: documents, isStructured: isStructured,
+        conversationTokens: conversationTokens))
+  }
+
+  static let questions = """
+    I keep bees in a small garden. Answer each of these in detail:
+    1. How do I prevent swarming in spring?
+    2. How do I treat varroa mites in late summer?
+    3. How do I harvest honey without a centrifuge?
+    """
+
+  @Test("questions are answered by themselves, with what was said before them, in their order")
+  func enumeration() throws {
+    let plan = try Self.plan(Self.questions, conversationTokens: 60)
+    #expect(plan.tasks.count == 4)
+    let answer = try #require(plan.tasks.last)
+    #expect(answer.merge == .concatenate && answer.id == plan.sink)
+    #expect(answer.inputs.map(\.from) == plan.tasks.dropLast().map(\.id))
+    for (task, word) in zip(plan.tasks, ["swarming", "varroa", "honey"]) {
+      #expect(task.instruction.contains("I keep bees in a small garden."))
+      #expect(task.instruction.contains(word))
+      #expect(
+        !task.readsConversation, "the query is all there is, so nobody reads the others' parts")
+    }
+    #expect(!plan.tasks[0].instruction.contains("varroa"))
+  }
+
+  @Test("with an earlier conversation, parts read it and are told what is theirs")
+  func conversation() throws {
+    let plan = try Self.plan(Self.questions, conversationTokens: 2_000)
+    #expect(plan.tasks.dropLast().allSatisfy { $0.readsConversation })
+    #expect(plan.tasks[0].instruction.hasPrefix("Of what I just said, do only the following"))
+  }
+
+  @Test("what speaks of the one before waits for it; what does not, does not")
+  func needs() throws {
+    let plan = try Self.plan(
+      """
+      Write a detailed Python module that parses bank statements. Then write extensive tests for it. \
+      Also draft a detailed letter to our supplier about the late delivery of steel.
+      """)
+    let parts = plan.tasks.dropLast()
+    #expect(parts.map { $0.inputs.map(\.from) } == [[], ["part-1"], []])
+  }
+
+  @Test("a list of conditions, of data or of a story's contents is one piece of work")
+  func oneWork() throws {
+    for query in [
+      "Write a story for each reader age group in mind. It has:\n- a dragon\n- a castle\n- a cook",
+      "Write a function in Swift. Requirements:\n- it must be pure\n- no recursion\n- use generics",
+      "Sort these by size, in detail:\n- elephant\n- mouse\n- whale\n- horse",
+      "Prove step by step each of these:\n1. 1 + 1 = 2\n2. 2 + 2 = 4\n3. 4 + 4 = 8",
+    ] {
+      #expect(try Self.plan(query).tasks.count == 1, "\(query)")
+    }
+  }
+
+  @Test("named sections are written side by side under the client's own words")
+  func sections() throws {
+    let plan = try Self.plan(
+      "Write a detailed report on heat pumps covering costs, noise, efficiency, and subsidies.")
+    #expect(plan.tasks.count == 5)
+    #expect(plan.tasks[0].instruction.contains("\"Costs\""))
+    #expect(plan.tasks.last?.inputs.map(\.name) == ["Costs", "Noise", "Efficiency", "Subsidies"])
+  }
+
+  @Test("a text goes into several languages at once")
+  func languages() throws {
+    let letter = String(
+      repeating: "The delivery of your order is late because of snow. ", count: 20)
+    let plan = try Self.plan("Translate this into French, Greek and Danish:\n\n\(letter)")
+    #expect(plan.tasks.last?.inputs.map(\.name) == ["French", "Greek", "Danish"])
+    #expect(plan.tasks.last?.merge == .concatenate)
+  }
+
+  @Test("every document is worked on by itself; a comparison over all of them waits for them")
+  func documents() throws {
+    let documents = (1...5).map { DocumentFacts(name: "report-\($0).md", bytes: 8_000) }
+    let each = try Self.plan("Summarise each document in detail.", documents: documents)
+    #expect(each.tasks.dropLast().map(\.documents) == documents.map { [$0.name] })
+    #expect(each.tasks.last?.merge == .concatenate)
+    let compared = try Self.plan(
+      "Summarise each document in detail. Then compare all of them in a table.",
+      documents: documents)
+    let comparison = try #require(compared.tasks.dropLast().last)
+    #expect(comparison.inputs.count == 5)
+    #expect(compared.tasks.last?.inputs.count == 6)
+  }
+
+  @Test("one text over all documents is written by a model from notes on each")
+  func synthesis() throws {
+    let documents = (1...8).map { DocumentFacts(name: "d\($0)", bytes: 200_000) }
+    let plan = try Self.plan(
+      "What do the papers say about the causes of the delay?", documents: documents)
+    #expect(plan.tasks.last?.merge == .synthesise)
+    #expect(plan.tasks.count == 9)
+  }
+
+  @Test("a hundred documents are read in groups, so that the plan stays within its bounds")
+  func manyDocuments() throws {
+    let documents = (1...100).map { DocumentFacts(name: "d\($0)", bytes: 5_000) }
+    let plan = try Self.plan("Summarise each document in detail.", documents: documents)
+    #expect(plan.tasks.count <= 13)
+    #expect(plan.tasks.flatMap(\.documents).count == 100)
+  }
+
+  @Test("what is cheap to answer directly is one task, with the reason")
+  func direct() throws {
+    for (plan, reason) in [
+      (try Self.plan("Why is the sky blue?"), "direct: it is short"),
+      (
+        try Self.plan("Tell me in your own words why the sky is blue at noon."),
+        "direct: it is a single sentence"
+      ),
+      (try Self.plan(Self.questions, maxTokens: 60), "direct: the answer has at most 60 tokens"),
+      (try Self.plan(Self.questions, budget: 900), "direct: the budget is 900 tokens"),
+      (try Self.plan(Self.questions, isStructured: true), "direct: the answer is one structure"),
+    ] {
+      #expect(plan.tasks.count == 1)
+      #expect(plan.reason == reason)
+      #expect(plan.tasks[0].instruction.isEmpty)
+    }
+  }
+
+  @Test("nothing known of hosts, nothing free, or only slow ones beside a fast one: no split")
+  func noGain() throws {
+    #expect(try Self.plan(Self.questions, hosts: []).tasks.count == 1)
+    #expect(try Self.plan(Self.questions, hosts: Requests.hosts(4, slots: 0)).tasks.count == 1)
+    var uneven = Requests.hosts(4)
+    for index in 1..<4 { uneven[index].rateMilli = 1_000 }
+    #expect(try Self.plan(Self.questions, hosts: uneven).tasks.count == 1)
+  }
+
+  @Test("hosts of unknown speed count as usual ones")
+  func unknownSpeed() throws {
+    var unknown = Requests.hosts(4)
+    for index in unknown.indices {
+      unknown[index].rateMilli = 0
+      unknown[index].firstTokenMilliseconds = 0
+    }
+    #expect(try Self.plan(Self.questions, hosts: unknown).tasks.count == 4)
+  }
+
+  @Test("the client's limit is shared by the parts")
+  func limit() throws {
+    let plan = try Self.plan(Self.questions, maxTokens: 900)
+    #expect(plan.tasks.count == 4)
+    #expect(plan.tasks.reduce(0) { $0 + ($1.maxTokens ?? 0) } <= 900)
+  }
+
+  // MARK: - Asked of a model
+
+  static let unmarked =
+    "FAQ articles on returns, warranty, shipping abroad and invoices please, around 250 words each."
+
+  @Test("where the query does not name its parts, a model is asked for them under a schema")
+  func proposal() throws {
+    let plan = try Self.plan(Self.unmarked)
+    #expect(plan.tasks.count == 1)
+    #expect(plan.tasks[0].expansion == "split-parts")
+    guard case .json = plan.tasks[0].contract else {
+      Issue.record("no schema")
+      return
+    }
+  }
+
+  @Test("proposed parts take the place of the proposal, in order or combined")
+  func proposed() throws {
+    let parts = ["returns", "warranty", "shipping"].map {
+      "{\"name\":\"\($0)\",\"task\":\"Write a detailed 250 words article on \($0).\",\"needs\":[]}"
+    }.joined(separator: ",")
+    for (merge, rule) in [("in_order", MergeRule.concatenate), ("combine", .synthesise)] {
+      var run = try Rehearsal(
+        Requests.request("tutti/decompose", Self.unmarked, available: ["small"]))
+      try run.end("parts", with: "{\"parts\":[\(parts)],\"merge\":\"\(merge)\"}")
+      let answer = try run.task(run.plan.sink)
+      if rule == .concatenate {
+        #expect(answer.merge == rule)
+        #expect(answer.inputs.count == 3)
+      } else {
+        #expect(answer.merge == rule || answer.inputs.isEmpty, "combining may not pay")
+      }
+    }
+  }
+
+  @Test(
+    "a proposal that cannot be used leads to a direct answer",
+    arguments: [
+      "", "no", "{\"parts\":[]}", "{\"parts\":[{\"task\":\"all of it\"}]}", "{\"parts\":7}",
+      "{\"parts\":[{\"task\":\"same\"},{\"task\":\"Same\"}]}", "{\"parts\":[{\"name\":\"x\"}]}",
+    ])
+  func rejected(output: String) throws {
+    var run = try Rehearsal(
+      Requests.request("tutti/decompose", Self.unmarked, available: ["small"]))
+    try run.end("parts", with: output)
+    let answer = try run.task(run.plan.sink)
+    #expect(answer.inputs.isEmpty && answer.instruction.isEmpty && answer.expansion == nil)
+  }
+}
