@@ -5,6 +5,8 @@ public enum DirectGate {
   public static let leastAnswerTokens = 96
   /// Prompts of several parts alone would use it up.
   public static let leastBudgetTokens = 1_024
+  /// Nobody writes a sentence longer than this.
+  private static let lookedAt = 4 * 1_024
   /// Fewer words ask for one thing.
   public static let leastWords = 8
 
@@ -27,7 +29,7 @@ public enum DirectGate {
     }
     // Documents are work of their own, however short the question about them.
     if documents > 1 { return nil }
-    let shape = QueryShape(query)
+    let shape = QueryShape(query, limit: lookedAt)
     if shape.words < leastWords { return "it is short" }
     let enumerates =
       shape.listItems > 1 || shape.inlineMarkers > 1 || shape.separators > 1

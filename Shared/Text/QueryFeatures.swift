@@ -35,11 +35,11 @@ public struct QueryFeatures: Hashable, Sendable {
       if QueryWords.dispute.contains(word) { dispute += 1 }
       if QueryWords.certainty.contains(word) { certainty += 1 }
     }
-    for sign in QueryWords.codeSigns where text.contains(sign) { code += 1 }
-    if text.contains("```") { code += 2 }
-    for phrase in QueryWords.reasoningPhrases where text.contains(phrase) { reasoning += 2 }
-    for phrase in QueryWords.disputePhrases where text.contains(phrase) { dispute += 2 }
-    for phrase in QueryWords.certaintyPhrases where text.contains(phrase) { certainty += 2 }
+    for sign in QueryWords.codeSigns where text.holds(sign) { code += 1 }
+    if text.holds("```") { code += 2 }
+    for phrase in QueryWords.reasoningPhrases where text.holds(phrase) { reasoning += 2 }
+    for phrase in QueryWords.disputePhrases where text.holds(phrase) { dispute += 2 }
+    for phrase in QueryWords.certaintyPhrases where text.holds(phrase) { certainty += 2 }
   }
 
   /// "function" or "class" alone may be mathematics or a school: two such words make it code.

@@ -19,14 +19,16 @@ public struct QueryShape: Hashable, Sendable {
   /// Behind this, a text is pasted rather than asked, and its shape says nothing of what is wanted.
   public static let maximumBytes = 16 * 1024
 
-  /// - Parameter query: read up to `maximumBytes`; `bytes` is that of all of it.
-  public init(_ query: String) {
+  /// - Parameters:
+  ///   - query: `bytes` is that of all of it.
+  ///   - limit: how many bytes of it are looked at.
+  public init(_ query: String, limit: Int = maximumBytes) {
     var previous: UInt8 = 0x0A
     var beforePrevious: UInt8 = 0x0A
     var isInWord = false
     var wordsInSentence = 0
     var marker = ListMarker()
-    for byte in query.utf8.prefix(Self.maximumBytes) {
+    for byte in query.utf8.prefix(limit) {
       marker.take(byte, listItems: &listItems, inlineMarkers: &inlineMarkers)
       let isSpace = byte == 0x20 || byte == 0x0A || byte == 0x09 || byte == 0x0D
       if isSpace {

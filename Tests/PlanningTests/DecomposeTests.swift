@@ -60,7 +60,7 @@ struct DecomposeTests {
   @Test("a list of conditions, of data or of a story's contents is one piece of work")
   func oneWork() throws {
     for query in [
-      "Write a story for each reader age group in mind. It has:\n- a dragon\n- a castle\n- a cook",
+      "Write a long and detailed story. It has:\n- a dragon\n- a castle\n- a cook",
       "Write a function in Swift. Requirements:\n- it must be pure\n- no recursion\n- use generics",
       "Sort these by size, in detail:\n- elephant\n- mouse\n- whale\n- horse",
       "Prove step by step each of these:\n1. 1 + 1 = 2\n2. 2 + 2 = 4\n3. 4 + 4 = 8",

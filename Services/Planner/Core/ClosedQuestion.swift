@@ -19,11 +19,11 @@ struct ClosedQuestion {
     guard !words.contains(where: Self.openWords.contains) else { return nil }
     if Self.hasChoices(request.query) {
       instruction = "Reply with the letter of the right choice only."
-    } else if text.contains("yes or no") || Self.isPolar(request.query, words) {
+    } else if text.holds("yes or no") || Self.isPolar(request.query, words) {
       instruction = "Reply with yes or no only."
-    } else if Self.numberPhrases.contains(where: text.contains), Self.isOneSentence(request.query) {
+    } else if Self.numberPhrases.contains(where: text.holds), Self.isOneSentence(request.query) {
       instruction = "Reply with the number only."
-    } else if Self.wordPhrases.contains(where: text.contains) {
+    } else if Self.wordPhrases.contains(where: text.holds) {
       instruction = "Reply with that alone, without a sentence around it."
     } else {
       return nil

@@ -9,13 +9,13 @@ enum PartReferences {
     let text = part.lowercased()
     let words = part.lowercasedWords
     let all = Array(0..<place)
-    if strongPlural.contains(where: text.contains) { return all }
+    if strongPlural.contains(where: text.holds) { return all }
     if let first = commandWords(words).first, SplitWords.closing.contains(first),
       words.contains(where: plural.contains)
     {
       return all
     }
-    if strong.contains(where: text.contains) { return [place - 1] }
+    if strong.contains(where: text.holds) { return [place - 1] }
     guard !hasContext else { return [] }
     // A pronoun early in a sentence has nothing before it that it could mean.
     let early = commandWords(words).prefix(earlyWords)

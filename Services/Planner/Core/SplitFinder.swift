@@ -35,7 +35,7 @@ struct SplitFinder {
   /// Parts of an argument or of a recipe: each follows from the one before.
   private static func isSequential(_ query: String) -> Bool {
     let text = query.lowercased()
-    return sequential.contains(where: text.contains)
+    return sequential.contains(where: text.holds)
   }
 
   private static let sequential = [

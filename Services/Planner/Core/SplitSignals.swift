@@ -53,7 +53,7 @@ struct SplitSignals: Equatable {
     isDistributive =
       zip(words, words.dropFirst() + [""]).contains { word, next in
         SignalWords.distributive.contains(word) && !SignalWords.steps.contains(next)
-      } || SignalWords.distributivePhrases.contains(where: text.contains)
+      } || SignalWords.distributivePhrases.contains(where: text.holds)
     isSized = Self.isSized(words) || !all.isDisjoint(with: SignalWords.sized)
     namesSections = !all.isDisjoint(with: SignalWords.sections)
     languages = all.count { SignalWords.languages.contains($0) }
@@ -61,11 +61,11 @@ struct SplitSignals: Equatable {
     works = singular.count { SignalWords.works.contains($0) }
     isSequence =
       !all.isDisjoint(with: SignalWords.sequence)
-      || SignalWords.sequencePhrases.contains(where: text.contains)
+      || SignalWords.sequencePhrases.contains(where: text.holds)
     isExtraction = words.prefix(4).contains(where: SignalWords.extraction.contains)
     endsInOneQuestion = shape.questions == 1 && query.trimmingSpace.hasSuffix("?")
     explainsCode =
-      (text.contains("`") || QueryFeatures(query).isAboutCode)
+      (text.holds("`") || QueryFeatures(query).isAboutCode)
       && !all.isDisjoint(with: SignalWords.explaining)
     isPlainList = shape.listItems > 2 && found == nil
     countQuestions(query)
