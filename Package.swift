@@ -239,11 +239,14 @@ let package = Package(
       [
         "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", logging,
       ]),
-    tests("StoreTests", ["Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
+    tests(
+      "StoreTests",
+      ["Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
     tests(
       "AgentTests",
       [
-        "AgentCore", "AgentKit", "ClusterModel", "ClusterTesting", "Inference", "Telemetry", logging,
+        "AgentCore", "AgentKit", "ClusterModel", "ClusterTesting", "Inference", "Telemetry",
+        logging,
       ]),
     tests(
       "ServiceKitTests",

@@ -237,6 +237,23 @@ struct TaskWorkTests {
     #expect(done.bodies[0].contains("is wrong; it is 42."))
   }
 
+  @Test("a critic that accepts a wrong sum asks for its repair all the same")
+  func certain() async throws {
+    let review =
+      #"{"type":"object","required":["verdict","issues"],"properties":{"verdict":{"enum":["accept","#
+      + #""repair"]},"issues":{"type":"array"}}}"#
+    var order = order(.json(schema: review))
+    order.inputs = [.init(name: "Draft", text: "Together 17 + 25 = 43 people.")]
+    var role = plain
+    role.checksInputs = true
+    for said in [#"{"verdict":"accept","issues":[]}"#, "All is well."] {
+      let done = try await perform(order, role: role) { _ in said }
+      #expect(done.report.contractMet)
+      #expect(done.report.output.contains(#""verdict":"repair""#))
+      #expect(done.report.output.contains("it is 42"))
+    }
+  }
+
   @Test("of several models the agent takes one, asks for it, and says why")
   func model() async throws {
     var role = plain

@@ -84,7 +84,8 @@ struct ImportArrowTests {
 
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
-    "CMongoC", "Telemetry", "Store", "Search", "InferenceCore", "Inference", "ServiceKit", "ClusterTesting",
+    "CMongoC", "Telemetry", "Store", "Search", "InferenceCore", "Inference", "ServiceKit",
+    "ClusterTesting",
     "AnswerTesting",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
     "MonitorCore", "CommandLineCore", "EmbeddedModel",

@@ -127,7 +127,8 @@ struct GivenPrefixTests {
     #expect(clientText(all) == #" de Janeiro"}"#)
   }
 
-  @Test("a host that fails before it says a word gives it to the next, and the last failure is told")
+  @Test(
+    "a host that fails before it says a word gives it to the next, and the last failure is told")
   func nobody() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "One two")

@@ -86,7 +86,8 @@ struct AgentContractTests {
     "a choice is the word that was meant",
     arguments: [
       ("accept", "accept"), ("Accept.", "accept"), ("**REVISE**\n", "revise"),
-      ("I would accept this answer.", "accept"), ("accept, since there is nothing to revise", "accept"),
+      ("I would accept this answer.", "accept"),
+      ("accept, since there is nothing to revise", "accept"),
       ("acept", "accept"), ("do not accept", "do not accept"), ("\"revise\"", "revise"),
     ])
   func choice(text: String, word: String) {
@@ -110,7 +111,8 @@ struct AgentContractTests {
   private func garbage(_ rng: inout SeededGenerator) -> String {
     let pieces = [
       good, "{", "}", "[", "]", "\"", "\\", "\\u12", ":", ",", "null", "tru", "-", "1e", "0.",
-      "```json\n", "```", "\u{0}", "\u{FFFD}", "é", "日本", "👩‍👩‍👧", "\n", " ", "<think>", "agents", "role",
+      "```json\n", "```", "\u{0}", "\u{FFFD}", "é", "日本", "👩‍👩‍👧", "\n", " ", "<think>", "agents",
+      "role",
       "{\"agents\":", "[{\"role\":\"code\",", "'", "{\"a\":{\"a\":{\"a\":",
     ]
     var text = ""

@@ -153,8 +153,10 @@ struct AgentMaterialTests {
 
   @Test(
     "what is no text is refused by name",
-    arguments: ["a\u{0}b", String(repeating: "\u{1}\u{2}x", count: 10),
-      String(repeating: "\u{FFFD}", count: 9)])
+    arguments: [
+      "a\u{0}b", String(repeating: "\u{1}\u{2}x", count: 10),
+      String(repeating: "\u{FFFD}", count: 9),
+    ])
   func binary(text: String) {
     let failure = #expect(throws: Failure.self) {
       try Reading.of([Document(name: "photo\n.jpg", text: text)], within: 1_000, asked: [])

@@ -132,7 +132,9 @@ struct AgentRequestTests {
       TaskOrder.NamedInput(name: "Answer \($0 + 1)", text: "x", weightMilli: $1)
     }
     let text = try said(body(order(PlanTask(id: "t", role: .critic), inputs: inputs))).last ?? ""
-    return text.components(separatedBy: "\n\n").first { $0.contains("say") || $0.contains("differ") }
+    return text.components(separatedBy: "\n\n").first {
+      $0.contains("say") || $0.contains("differ")
+    }
       ?? ""
   }
 

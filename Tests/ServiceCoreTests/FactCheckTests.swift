@@ -140,12 +140,63 @@ struct ArithmeticCheckTests {
     ]
     let material = Material(
       sources: [.init(name: "s", text: "It began in March 2021.")], isWhole: true)
-    let text = InputFindings.text(on: inputs, material: material)
+    let text = InputFindings.text(InputFindings.of(inputs, material: material))
     #expect(text.contains("Draft: \"17 + 25 = 43\" is wrong; it is 42."))
     #expect(text.contains("Other: \"It began in March 2019.\" is not what [1] says."))
     #expect(
-      InputFindings.text(
-        on: [.init(name: "Draft", text: "17 + 25 = 42")], material: .none
-      ).isEmpty)
+      InputFindings.of([.init(name: "Draft", text: "17 + 25 = 42")], material: .none).isEmpty)
+    #expect(InputFindings.text([]).isEmpty)
+  }
+}
+
+@Suite("Mistakes that are certain, in a review")
+struct CertainReviewTests {
+  static let contract = OutputContract.json(
+    schema: """
+      {"type":"object","required":["verdict","quality","issues"],"properties":{
+        "verdict":{"enum":["accept","repair"]},"quality":{"type":"integer"},
+        "issues":{"type":"array","maxItems":8,"items":{"type":"object","required":["issue"]}}}}
+      """)
+
+  private func enforcing(_ findings: [String], in output: String) -> String? {
+    CertainReview.enforcing(findings, in: output, contract: Self.contract)
+  }
+
+  @Test("a review that accepts is made to ask for the repair, and keeps what else it found")
+  func accepted() {
+    let review = #"{"verdict":"accept","quality":5,"issues":[{"issue":"dry"}],"note":"fine"}"#
+    #expect(
+      enforcing(["17 + 25 is 42"], in: review)
+        == #"{"verdict":"repair","quality":5,"issues":[{"kind":"reasoning","issue":"17 + 25 is 42"},"#
+        + #"{"issue":"dry"}],"note":"fine"}"#)
+  }
+
+  @Test("where the model wrote no review, there is one of what is certain")
+  func garbage() throws {
+    for output in ["", "Looks good!", "{", #"{"verdict":"maybe"}"#] {
+      let review = try #require(enforcing(["17 + 25 is 42"], in: output))
+      #expect(ContractCheck.check(review, against: Self.contract) == .met(review))
+      #expect(review.contains(#""verdict":"repair""#) && review.contains("17 + 25 is 42"))
+    }
+  }
+
+  @Test("nothing is changed when nothing is certain, or the output is no review")
+  func untouched() {
+    #expect(enforcing([], in: #"{"verdict":"accept","quality":5,"issues":[]}"#) == nil)
+    for other: OutputContract in [
+      .text, .choice(["accept", "repair"]), .json(schema: #"{"type":"object"}"#),
+      .json(schema: #"{"properties":{"verdict":{"enum":["yes","no"]}}}"#), .json(schema: "x"),
+    ] {
+      #expect(CertainReview.enforcing(["x"], in: "{}", contract: other) == nil)
+    }
+  }
+
+  @Test("more issues than the contract allows are never made")
+  func bounded() throws {
+    let many = (0..<8).map { #"{"issue":"\#($0)"}"# }.joined(separator: ",")
+    let review = try #require(
+      enforcing(["a", "b"], in: #"{"verdict":"accept","quality":5,"issues":[\#(many)]}"#))
+    #expect(ContractCheck.check(review, against: Self.contract) == .met(review))
+    #expect(review.contains(#""issue":"5""#) && !review.contains(#""issue":"6""#))
   }
 }

@@ -96,7 +96,8 @@ enum NearestWord {
     return words
   }
 
-  private static func misspelt(_ said: String, _ known: [(word: String, plain: String)]) -> String? {
+  private static func misspelt(_ said: String, _ known: [(word: String, plain: String)]) -> String?
+  {
     // One short answer, wrongly written; a sentence is none.
     guard !said.isEmpty, said.count <= 64 else { return nil }
     let near = known.map { ($0.word, distance(Array(said), Array($0.plain.prefix(80)))) }

@@ -65,6 +65,14 @@ struct ContractSchema: Sendable {
     types.isEmpty || types.contains(kind.rawValue) || kind == .number && types.contains("integer")
   }
 
+  /// Whether it names that member, and the value would fit there.
+  func allows(_ json: String, as member: String) -> Bool {
+    guard let schema = properties[member],
+      let document = try? JSONDocument(validating: Array(json.utf8))
+    else { return false }
+    return schema.mistake(in: document.root, document) == nil
+  }
+
   /// What is wrong with a value, for whoever wrote it; nil: it fits.
   ///
   /// - Parameter path: names the value in the sentence; empty: the whole.

@@ -7,8 +7,14 @@ public enum InputFindings {
   static let maximumFindings = 8
   private static let toldBytes = 160
 
-  /// - Returns: empty when nothing was found.
-  public static func text(on inputs: [TaskOrder.NamedInput], material: Material) -> String {
+  /// For the prompt; empty when nothing was found.
+  public static func text(_ findings: [String]) -> String {
+    guard !findings.isEmpty else { return "" }
+    return "These mistakes are certain:\n" + findings.map { "- \($0)" }.joined(separator: "\n")
+  }
+
+  /// A sentence for each mistake, the first ones only.
+  public static func of(_ inputs: [TaskOrder.NamedInput], material: Material) -> [String] {
     var findings: [String] = []
     for input in inputs {
       for equation in ArithmeticCheck.wrongEquations(in: input.text) {
@@ -21,8 +27,6 @@ public enum InputFindings {
           "\(input.name): \"\(claim.text.cut(toBytes: toldBytes))\" is not what [\(source)] says.")
       }
     }
-    guard !findings.isEmpty else { return "" }
-    let lines = findings.prefix(maximumFindings).map { "- \($0)" }
-    return "These mistakes are certain:\n" + lines.joined(separator: "\n")
+    return Array(findings.prefix(maximumFindings))
   }
 }

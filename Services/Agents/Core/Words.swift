@@ -3,12 +3,14 @@
 enum Words {
   /// Words that stand in every sentence, and in every question about a document.
   static let common: Set<String> = [
-    "a", "about", "above", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be",
+    "a", "about", "above", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at",
+    "be",
     "because", "been", "but", "by", "can", "could", "did", "do", "does", "each", "for", "from",
     "give", "given", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is",
     "it", "its", "let", "like", "make", "may", "me", "more", "most", "much", "my", "of", "on",
     "one", "only", "or", "other", "our", "please", "say", "says", "she", "should", "so", "some",
-    "such", "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
+    "such", "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they",
+    "this",
     "those", "to", "us", "use", "using", "was", "we", "were", "what", "when", "where", "which",
     "who", "why", "will", "with", "would", "you", "your",
     "das", "der", "die", "ein", "eine", "ist", "und", "von", "den", "dem", "des", "im", "zu", "mit",

@@ -49,10 +49,10 @@ struct TaskWork {
       within: left)
     span.set("model_choice", choice.reason)
     let material = try await material(context: view.context(of: choice.model, dataPolicy))
-    let notes = [
-      material.note(cites: role.citesSources),
-      role.checksInputs ? InputFindings.text(on: order.inputs, material: material) : "",
-    ]
+    let findings =
+      role.checksInputs ? InputFindings.of(order.inputs, material: material) : []
+    if !findings.isEmpty { span.set("findings", findings.joined(separator: " ")) }
+    let notes = [material.note(cites: role.citesSources), InputFindings.text(findings)]
     var dialogue = TaskDialogue(for: order)
     var output = TaskOutput(for: order)
     var questions = 0
@@ -74,6 +74,11 @@ struct TaskWork {
     case .fail(let failure): throw failure
     case .finish(let text, let contractMet):
       if order.task.contract != .text { span.set("contract", contractMet ? "met" : "broken") }
+      if !order.writesAnswer,
+        let review = CertainReview.enforcing(findings, in: text, contract: order.task.contract)
+      {
+        return try finish(review, contractMet: true)
+      }
       let tail = try checkFacts(&output, material)
       return try finish(tail ?? text, contractMet: contractMet)
     }
