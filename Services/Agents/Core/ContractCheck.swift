@@ -37,12 +37,30 @@ public enum ContractCheck {
     let isBroken =
       bytes.contains(UInt8(ascii: "{")) && schema.takes(.object)
       || bytes.contains(UInt8(ascii: "[")) && schema.takes(.array)
+    if found == nil, isBroken, let cut = cutOff(bytes, schema) { return .met(cut) }
     guard let value = found ?? (isBroken ? nil : other),
       let document = try? JSONDocument(validating: Array(bytes[value.range]))
     else {
       return .broken(isBroken ? "its JSON is not valid or not whole" : "there is no JSON in it")
     }
     return verdict(on: document.root, in: document, schema)
+  }
+
+  /// What is whole of JSON that was cut off, if that is enough: a model that ran out of tokens in its
+  /// eighth issue has written seven.
+  private static func cutOff(_ bytes: [UInt8], _ schema: ContractSchema) -> String? {
+    let opening = bytes.firstIndex {
+      $0 == UInt8(ascii: "{") && schema.takes(.object)
+        || $0 == UInt8(ascii: "[") && schema.takes(.array)
+    }
+    guard let opening else { return nil }
+    for part in JSONMending.closed(bytes, from: opening) {
+      guard let document = try? JSONDocument(validating: part),
+        schema.mistake(in: document.root, document) == nil
+      else { continue }
+      return String(decoding: part, as: UTF8.self)
+    }
+    return nil
   }
 
   private static func verdict(
