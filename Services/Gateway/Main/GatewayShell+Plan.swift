@@ -122,14 +122,15 @@ extension GatewayShell {
             .upstreamFailed,
             "the dispatcher was lost in mid-answer (\(error.message)), and \(obstacle); ask again")
         }
-        guard dispatch<Self.maximumDispatches, plan.left>.zero else { throw error }
+        let left = plan.left
+        guard dispatch < Self.maximumDispatches, .zero < left else { throw error }
         context.logger.notice(
           "a plan lost its dispatcher and goes to another",
           metadata: [
             LogKey.trace: "\(exchange.trace.trace)", LogKey.reason: "\(error.message)",
           ])
         try await context.bus.waitForPeers(
-          [.dispatcher], deadline: min(plan.left, Self.returnDeadline))
+          [.dispatcher], deadline: min(left, Self.returnDeadline))
       }
     }
   }

@@ -131,6 +131,7 @@ extension GatewayShell {
     }
   }
 
+  @concurrent
   private func tell(
     _ line: [UInt8]?, _ stream: PlanStream, _ writer: inout any ResponseBodyWriter
   ) async throws(Failure) {
@@ -139,6 +140,7 @@ extension GatewayShell {
     stream.exchange.journal.sentProgress()
   }
 
+  @concurrent
   private func pass(
     _ delta: TaskDelta, _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
   ) async throws(Failure) {
@@ -150,6 +152,7 @@ extension GatewayShell {
     stream.bytes += delta.text.utf8.count
   }
 
+  @concurrent
   private func open(
     _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
   ) async throws(Failure) {
@@ -158,6 +161,7 @@ extension GatewayShell {
     try await send(SSE.data(stream.composer.opening()), &writer)
   }
 
+  @concurrent
   private func close(
     _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
   ) async throws(Failure) {
