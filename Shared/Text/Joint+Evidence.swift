@@ -21,6 +21,8 @@ extension Joint {
     /// How they go on.
     let due: Due
     let standing: Standing
+    /// Too little has come behind it.
+    let isPending: Bool
   }
 
   func due(_ ink: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
@@ -41,7 +43,11 @@ extension Joint {
 
   func hasDueSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(Self.space(text, inString: context.json?.isInString == true))
-    return dueInk.isEmpty ? space.starts(with: dueSpace) : space.elementsEqual(dueSpace)
+    // More of an indentation may have been due.
+    if dueInk.isEmpty, dueSpace.isEmpty || dueSpace.contains(0x0A) {
+      return space.starts(with: dueSpace)
+    }
+    return space.elementsEqual(dueSpace)
   }
 
   /// Whether the words go on from the cut: they say a long token again, and keep JSON valid.
@@ -104,7 +110,7 @@ extension Joint {
           whole.append(
             Overlap(
               place: place, length: length, end: end, due: due,
-              standing: standing(of: text[end...], due)))
+              standing: standing(of: text[end...], due), isPending: rest.isEmpty || due == .soFar))
         }
         // Later places are parts of this one.
         if whole.count >= 8 { break }

@@ -51,7 +51,7 @@ extension Joint {
       return mayBeExact(text, due) ? .continues : .unclear
     }
     if overlap.standing > continuation {
-      if isWholeRows(overlap), continuation != .differs { return .unclear }
+      if isWholeRow(overlap), continuation != .differs { return .unclear }
       if length >= Self.clause { return .repeats }
       if length >= 2, beginsSentence(overlap) { return .repeats }
       return continuation == .differs && length >= 3 && beginsToken(overlap) ? .repeats : .unclear
@@ -61,19 +61,24 @@ extension Joint {
       let isSure = continuation != .agrees || dueInk.count >= 3 || length < 16
       return isSure || asked == .completion && isExact ? .continues : .unclear
     }
+    // All that was said is said again.
+    if overlap.place == 0, head.bytes.isEmpty, dueSpace.isEmpty || !isExact {
+      return length >= 3 ? .repeats : .unclear
+    }
     if asked == .completion, isExact {
-      // Where words need no space, one character is little to go by.
-      let isSpaced = !dueSpace.isEmpty || JSONCursor.isWhitespace(text.first ?? 0)
-      guard !isSpaced, context.json?.isInString != false else {
+      // Lines and values of JSON are said twice by texts, half a line is not; and where words need no
+      // space, or the space alone is known, there is little to go by.
+      let mayBeTwice = context.json?.isInString == false || isWholeRow(overlap)
+      if mayBeTwice || dueSpace.contains(0x0A) || !dueSpace.isEmpty && dueInk.count >= 3 {
         return length >= Self.verse ? .repeats : .continues
       }
-      return length >= 24 ? .repeats : length >= 3 ? .unclear : .continues
+      let little = dueSpace.isEmpty ? 3 : Self.clause
+      return length >= 2 * Self.clause ? .repeats : length >= little ? .unclear : .continues
     }
-    // All that was said is said again.
-    if overlap.place == 0, head.bytes.isEmpty, length >= 3 { return .repeats }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
-    // Rows and values may well be equal to those before them.
-    if context.json?.isInString == false || isWholeRows(overlap) { return .unclear }
+    // Rows and values may well be equal to those before them, brackets are.
+    if length < 3, !ink.bytes[..<length].contains(where: Self.isWord) { return .continues }
+    if context.json?.isInString == false || isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
@@ -85,10 +90,11 @@ extension Joint {
     return !dueSpace.isEmpty || due == .agrees || hasUsualSpace(text)
   }
 
-  /// Whether it starts with white space that followed the last byte of the text before.
+  /// Whether it starts with such white space, or none, as followed the last byte of the text before.
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
-    guard !space.isEmpty, let last = tail.positions.last else { return false }
+    guard let last = tail.positions.last else { return false }
+    guard !space.isEmpty || context.json?.isInString == false else { return false }
     return tail.positions.dropLast().contains {
       delivered[$0] == delivered[last]
         && delivered[($0 + 1)...].prefix(while: JSONCursor.isWhitespace) == space
@@ -100,21 +106,22 @@ extension Joint {
     asked == .completion && due != .differs && hasDueSpace(text)
   }
 
-  /// Whether rows of a table come again, at the end of a row.
-  private func isWholeRows(_ overlap: Overlap) -> Bool {
-    guard context.json == nil, dueSpace.contains(0x0A), overlap.place > 0 else { return false }
-    let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
-    return delivered[first] == UInt8(ascii: "|") && delivered[before..<first].contains(0x0A)
+  /// Whether as much comes again as a row of a table has cells: rows may well be equal.
+  private func isWholeRow(_ overlap: Overlap) -> Bool {
+    let bar = UInt8(ascii: "|")
+    guard context.json == nil, let last = tail.positions.last else { return false }
+    let lines = delivered[...last].split(separator: 0x0A).suffix(2)
+    guard lines.count == 2, lines.allSatisfy({ $0.first == bar }) else { return false }
+    return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
   }
 
   /// Whether it begins with the first word of a sentence or the mark of a list: nobody says those twice.
   private func beginsSentence(_ overlap: Overlap) -> Bool {
     guard context.json == nil, overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
-    if delivered[before..<first].contains(0x0A) {
-      return tail.bytes.last == UInt8(ascii: ".") || Self.isWord(delivered[first])
-    }
-    return first > before + 1 && ".!?".utf8.contains(delivered[before])
+    let isLine = delivered[before..<first].contains(0x0A)
+    if isLine, tail.bytes.last == UInt8(ascii: ".") { return true }
+    return first > before + 1 && (isLine || ".!?".utf8.contains(delivered[before]))
       && (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(delivered[first])
   }
 

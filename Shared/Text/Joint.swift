@@ -86,6 +86,8 @@ struct Joint: Sendable {
     if let verdict = growing(overlaps.growing, text, ink, continuation, due, isFinal) {
       return verdict
     }
+    // What follows one of them is still to come.
+    if !isFinal, overlaps.whole.contains(where: { $0.isPending }) { return .wait }
     if let overlap = best(overlaps.whole),
       let verdict = decide(on: overlap, text, ink, continuation, due, isFinal)
     {
@@ -110,7 +112,7 @@ struct Joint: Sendable {
     on overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit,
     _ due: Due, _ isFinal: Bool
   ) -> Verdict? {
-    if !isFinal, overlap.due == .soFar || due == .soFar { return .wait }
+    if !isFinal, due == .soFar { return .wait }
     if case .upTo(let start) = continuation {
       if !isFinal {
         // JSON soon shows whether it can go on like this.
@@ -137,7 +139,7 @@ struct Joint: Sendable {
     guard asked == .completion, continuation != .no, due == .agrees || due == .soFar else {
       return false
     }
-    return hasDueSpace(text) && !dueSpace.isEmpty
+    return hasDueSpace(text) && !dueSpace.isEmpty && dueInk.count >= 3
   }
 
   /// A repetition that has not reached the cut yet.
@@ -205,7 +207,8 @@ struct Joint: Sendable {
     let isLackingSpace =
       !hasLongToken && !dueSpace.isEmpty
       && Self.space(text, inString: context.json?.isInString == true) == 0
-    let isStrange = due == .differs || due == .soFar || (due == .unknown && isLackingSpace)
+    let isKnown = due == .agrees && dueInk.count >= 8
+    let isStrange = due == .differs || due == .soFar || isLackingSpace && !isKnown
     if continuation == .no || isStrange {
       if let verdict = announced(in: text, ink, continuation, due, isFinal) { return verdict }
       if !isFinal, text.count < Self.suspiciousBytes || due == .soFar { return .wait }
