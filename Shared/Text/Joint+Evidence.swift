@@ -25,20 +25,21 @@ extension Joint {
     let isPending: Bool
   }
 
-  func due(_ ink: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
+  /// - Parameter text: the white space before the words, which does not count, and the words.
+  func due(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
     guard !dueInk.isEmpty else { return .unknown }
+    let space = Self.space(text, inString: context.json?.isInString == true)
+    let ink = InkedText(text.dropFirst(space).prefix(256)).bytes
     guard ink.starts(with: dueInk.prefix(ink.count)) else { return .differs }
     if ink.count >= dueInk.count { return .agrees }
     return isFinal ? (ink.isEmpty ? .unknown : .differs) : .soFar
   }
 
   /// How the words go on behind a long token that is said again, or from their first.
-  func dueBehind(
-    _ continuation: Fit, in text: ArraySlice<UInt8>, _ ink: InkedText, _ isFinal: Bool
-  ) -> Due {
-    guard hasLongToken else { return due(ink.bytes[...], isFinal) }
+  func dueBehind(_ continuation: Fit, in text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
+    guard hasLongToken else { return due(text, isFinal) }
     guard case .upTo(let end) = continuation else { return .unknown }
-    return due(InkedText(text[end...]).bytes[...], isFinal)
+    return due(text[end...], isFinal)
   }
 
   func hasDueSpace(_ text: ArraySlice<UInt8>) -> Bool {
@@ -61,7 +62,7 @@ extension Joint {
   /// Behind a repetition: a long token that the client has must come, or the border of a word.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
-      guard !dueSpace.isEmpty else { return .upTo(position) }
+      guard !dueSpace.isEmpty, context.json?.isInString != false else { return .upTo(position) }
       guard position < text.endIndex else { return isFinal ? .upTo(position) : .soFar }
       return Self.isWord(text[position]) ? .no : .upTo(position)
     }
@@ -105,12 +106,12 @@ extension Joint {
         case .soFar: growing = growing ?? place
         case .upTo(let end):
           guard fitsJSON(held[end...]) else { continue }
-          let rest = ink.positions.drop { $0 < end }.map { held[$0] }
-          let due = due(rest[...], isFinal)
+          let hasMore = ink.positions.last.map { $0 >= end } == true
+          let due = due(text[end...], isFinal)
           whole.append(
             Overlap(
               place: place, length: length, end: end, due: due,
-              standing: standing(of: text[end...], due), isPending: rest.isEmpty || due == .soFar))
+              standing: standing(of: text[end...], due), isPending: !hasMore || due == .soFar))
         }
         // Later places are parts of this one.
         if whole.count >= 8 { break }

@@ -58,7 +58,7 @@ extension Joint {
     }
     if overlap.standing < continuation {
       // One or two letters agree by chance.
-      let isSure = continuation != .agrees || dueInk.count >= 3 || length < 16
+      let isSure = dueInk.count >= 3 || length < 16
       return isSure || asked == .completion && isExact ? .continues : .unclear
     }
     // All that was said is said again.

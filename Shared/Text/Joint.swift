@@ -76,7 +76,7 @@ struct Joint: Sendable {
         : .join(start: start, insert: [])
     }
     let continuation = fit(text, isFinal)
-    let due = dueBehind(continuation, in: text, ink, isFinal)
+    let due = dueBehind(continuation, in: text, isFinal)
     if goesOnExactly(text, continuation, due) {
       guard due != .soFar else { return .wait }
       if case .upTo(let end) = continuation { return .join(start: end, insert: []) }
@@ -260,7 +260,7 @@ struct Joint: Sendable {
       case .soFar: isWaiting = true
       case .upTo(let end):
         guard fitsJSON(text[end...]) else { continue }
-        let due = self.due(InkedText(text[end...]).bytes[...], isFinal)
+        let due = self.due(text[end...], isFinal)
         if due == .soFar { isWaiting = true }
         let chance = continuation == .no ? 8 : 12
         guard length >= (due == .agrees ? 6 : due == .differs ? 16 : chance) else { continue }
