@@ -145,6 +145,14 @@ public struct MetricCatalogue: Sendable {
       "tutti_dispatcher_tasks_total", .counter, "Tasks that ended, by role and status."),
     MetricDescription("tutti_dispatcher_running_plans", .gauge, "Plans being run now."),
     MetricDescription(
+      "tutti_dispatcher_running_tasks", .gauge,
+      "Tasks that have passed a gate: a role's agents, or the hosts."),
+    MetricDescription(
+      "tutti_dispatcher_waiting_tasks", .gauge, "Tasks that wait for their client's turn, by gate."),
+    MetricDescription(
+      "tutti_dispatcher_expansions_total", .counter,
+      "Times a planner was asked what follows, by outcome."),
+    MetricDescription(
       "tutti_dispatcher_plan_seconds", .histogram, "Time one plan took.",
       buckets: requestSeconds),
     MetricDescription("tutti_agent_tasks_total", .counter, "Tasks worked on, by role and outcome."),

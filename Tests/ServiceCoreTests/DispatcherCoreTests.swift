@@ -19,6 +19,10 @@ struct Rehearsal {
         finished: finished, terms: terms), limits: limits)
   }
 
+  init(order: PlanOrder, limits: PlanRunLimits = .standard) throws {
+    run = try PlanRun(order: order, limits: limits)
+  }
+
   @discardableResult
   mutating func callAsFunction(_ event: PlanRunEvent) -> [PlanRunDirective] {
     let directives = run.handle(event, now: now)
@@ -57,6 +61,12 @@ extension [PlanRunDirective] {
   }
   var finished: PlanFinished? {
     lazy.compactMap { if case .finish(let finished) = $0 { finished } else { nil } }.first
+  }
+  var text: String {
+    compactMap { if case .emit(.delta(let delta)) = $0 { delta.text } else { nil } }.joined()
+  }
+  var expands: [ExpandRequest] {
+    compactMap { if case .expand(let request) = $0 { request } else { nil } }
   }
   func armed(_ timer: PlanTimer) -> Instant? {
     lazy.compactMap {

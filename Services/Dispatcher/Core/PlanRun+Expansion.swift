@@ -46,8 +46,9 @@ extension PlanRun {
       settle(index, report: report)
       if state == .running { directives.append(.emit(.expanded(task: id, sub))) }
     } catch {
+      let place = error.task.map { "task \"\($0)\": " } ?? ""
       giveUpExpansion(
-        index, report, "what the planner let follow from it was refused: \(error.message)")
+        index, report, "what the planner let follow from it was refused: \(place)\(error.message)")
     }
     advance(now: now)
   }

@@ -7,7 +7,8 @@ import ServiceLifecycle
 func buildDispatcher(
   _ configuration: DispatcherConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {
-  let shell = DispatcherShell(maxPlans: configuration.maxPlans, context: context)
+  let shell = DispatcherShell(
+    maxPlans: configuration.maxPlans, maxTasks: configuration.maxTasks, context: context)
   context.bus.onStream { request, writer throws(Failure) in
     try await shell.perform(request, writer)
   }

@@ -7,13 +7,19 @@ struct DispatcherConfiguration: ServiceConfiguration {
     "The dispatcher: runs plans. Gives their tasks to agents and streams the answer back."
   static let settings: [Setting] = [
     Setting(
-      "dispatcher.max_plans", .integer(1...65_536), default: "1024",
-      help: "Plans at once; each may hold a whole conversation. More are refused.")
+      "dispatcher.max_plans", .integer(1...65_536), default: "4096",
+      help: "Plans at once; each may hold a whole conversation. More are refused."),
+    Setting(
+      "dispatcher.max_tasks", .integer(1...4_096), default: "64",
+      help: "Tasks that an agent is given at once; more wait, and clients take turns. "
+        + "Not above the agents' own agents.max_tasks, beyond which they refuse."),
   ]
 
   var maxPlans: Int
+  var maxTasks: Int
 
   init(_ values: inout SettingValues) {
     maxPlans = values.integer("dispatcher.max_plans")
+    maxTasks = values.integer("dispatcher.max_tasks")
   }
 }

@@ -16,11 +16,20 @@ final class DispatcherShell: Sendable {
   }
 
   let context: ServiceContext
+  let turns: TaskTurns
   private let maxPlans: Int
   private let state = Mutex(State())
 
-  init(maxPlans: Int, context: ServiceContext) {
+  /// - Parameter maxTasks: that one agent is given at once.
+  init(maxPlans: Int, maxTasks: Int, context: ServiceContext) {
     self.maxPlans = maxPlans
+    let (bus, hosts) = (context.bus, context.hosts)
+    turns = TaskTurns { gate in
+      switch gate {
+      case .agents(let role): maxTasks * max(1, bus.live(.agent(role)).count)
+      case .hosts: HostRoom.tasks(on: hosts.table.hosts) ?? .max
+      }
+    }
     self.context = context
   }
 

@@ -14,19 +14,23 @@ final class PlanRunner: Sendable {
   /// Work that takes time and so needs a task of its own.
   private enum Work: Sendable {
     case attempt(TaskStart, ended: AsyncStream<Never>)
+    case expansion(ExpandRequest, ended: AsyncStream<Never>)
     case timer(PlanTimer, at: Instant, generation: Int)
   }
 
   private struct State {
     var run: PlanRun
+    /// What ends them when it is finished or dropped.
     var attempts: [Attempt: AsyncStream<Never>.Continuation] = [:]
+    var expansions: [TaskID: AsyncStream<Never>.Continuation] = [:]
     var timers: [PlanTimer: Int] = [:]
     var generation = 0
     var outcome: Result<Void, Failure>?
   }
 
-  private let shell: DispatcherShell
-  private let trace: TraceContext
+  let shell: DispatcherShell
+  let trace: TraceContext
+  let client: String
   private let writer: StreamWriter
   private let state: Mutex<State>
   private let began = ContinuousClock.now
@@ -38,11 +42,12 @@ final class PlanRunner: Sendable {
     self.shell = shell
     self.trace = trace
     self.writer = writer
+    client = run.order.client
     state = Mutex(State(run: run))
     (work, queue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4_096))
   }
 
-  private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
   /// - Returns: why the plan failed; nil: it is done.
   func run() async -> Failure? {
@@ -65,7 +70,7 @@ final class PlanRunner: Sendable {
     }
   }
 
-  private func handle(_ event: PlanRunEvent) {
+  func handle(_ event: PlanRunEvent) {
     state.withLock { state in
       for directive in state.run.handle(event, now: now) { perform(directive, &state) }
     }
@@ -79,6 +84,12 @@ final class PlanRunner: Sendable {
       queue.yield(.attempt(start, ended: ended))
     case .cancel(let attempt):
       state.attempts.removeValue(forKey: attempt)?.finish()
+    case .expand(let request):
+      let (ended, end) = AsyncStream.makeStream(of: Never.self)
+      state.expansions[request.task] = end
+      queue.yield(.expansion(request, ended: ended))
+    case .cancelExpansion(let task):
+      state.expansions.removeValue(forKey: task)?.finish()
     case .emit(let event):
       if case .ended(let ended) = event {
         Counter(
@@ -127,53 +138,21 @@ final class PlanRunner: Sendable {
       }
       if isCurrent, !Task.isCancelled { handle(.fired(timer)) }
     case .attempt(let start, let ended):
-      // Whichever comes first ends the other: the agent's last word, or the order to stop.
-      await withTaskGroup(of: Void.self) { group in
-        group.addTask { await self.follow(start) }
-        group.addTask { for await _ in ended {} }
-        await group.next()
-        group.cancelAll()
-      }
+      await Self.run(until: ended) { await self.follow(start) }
+    case .expansion(let request, let ended):
+      await Self.run(until: ended) { await self.expand(request) }
     }
   }
 
-  /// Gives the task to an agent and passes on what it says.
-  private func follow(_ start: TaskStart) async {
-    guard let agent = shell.reserve(start) else {
-      handle(.noAgent(start.attempt))
-      return
-    }
-    defer { shell.release(agent) }
-    handle(.assigned(start.attempt, agent: agent))
-    let span = shell.context.recorder.span(.task, in: trace)
-    span.set("task", start.attempt.task.name)
-    span.set("role", start.role.rawValue)
-    span.set("agent", agent.name)
-    span.set("attempt", "\(start.attempt.number)")
-    do throws(Failure) {
-      let stream = shell.context.bus.stream(
-        .runTask(start.order), to: .peer(agent), deadline: start.remaining, trace: span.context)
-      for try await body in stream {
-        guard case .taskEvent(let event) = body else {
-          throw Failure(.internalError, "\(agent.name) sent what is no task event")
-        }
-        switch event {
-        case .began(let began): handle(.began(start.attempt, began))
-        case .delta(let delta): handle(.delta(start.attempt, delta))
-        case .finished(let report):
-          span.set("host", report.host.name)
-          span.set("first_token_ms", "\(report.firstTokenMilliseconds)")
-          span.set("completion_tokens", "\(report.usage.completionTokens)")
-          span.end()
-          handle(.finished(start.attempt, report))
-          return
-        }
-      }
-      throw Failure(.upstreamFailed, "\(agent.name) stopped without an answer")
-    } catch {
-      span.set("error", error.code.rawValue)
-      span.end(failed: true)
-      if !Task.isCancelled { handle(.failed(start.attempt, error)) }
+  /// Whichever comes first ends the other: the work, or the order to stop.
+  private static func run(
+    until ended: AsyncStream<Never>, _ work: @escaping @Sendable () async -> Void
+  ) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await work() }
+      group.addTask { for await _ in ended {} }
+      await group.next()
+      group.cancelAll()
     }
   }
 }

@@ -1,0 +1,68 @@
+import Bus
+import ClusterModel
+import DispatcherCore
+import Telemetry
+import Wire
+
+extension PlanRunner {
+  /// Waits for the client's turn, gives the task to an agent and passes on what it says.
+  func follow(_ start: TaskStart) async {
+    let asked = now
+    guard await shell.turns.pass(.agents(start.role), client: client) else { return }
+    defer { shell.turns.end(.agents(start.role)) }
+    guard await shell.turns.pass(.hosts, client: client) else { return }
+    defer { shell.turns.end(.hosts) }
+    guard let agent = shell.reserve(start) else {
+      handle(.noAgent(start.attempt))
+      return
+    }
+    defer { shell.release(agent) }
+    handle(.assigned(start.attempt, agent: agent))
+    // Where nothing is left, the deadline's own timer says so.
+    let remaining = max(.milliseconds(1), start.remaining - asked.duration(to: now))
+    let span = span(start, agent: agent)
+    do throws(Failure) {
+      let stream = shell.context.bus.stream(
+        .runTask(start.order), to: .peer(agent), deadline: remaining, trace: span.context)
+      let report = try await passOn(stream, of: start.attempt, from: agent)
+      span.set("host", report.host.name)
+      span.set("first_token_ms", "\(report.firstTokenMilliseconds)")
+      span.set("completion_tokens", "\(report.usage.completionTokens)")
+      span.end()
+      handle(.finished(start.attempt, report))
+    } catch {
+      span.set("error", error.code.rawValue)
+      span.end(failed: true)
+      if !Task.isCancelled { handle(.failed(start.attempt, error)) }
+    }
+  }
+
+  private func span(_ start: TaskStart, agent: PeerID) -> OpenSpan {
+    let span = shell.context.recorder.span("dispatcher.task", in: trace)
+    span.set("task", start.attempt.task.name)
+    span.set("role", start.role.rawValue)
+    span.set("agent", agent.name)
+    span.set("attempt", "\(start.attempt.number)")
+    if !start.order.prefix.isEmpty {
+      span.set("prefix_bytes", "\(start.order.prefix.utf8.count)")
+    }
+    return span
+  }
+
+  /// - Returns: the agent's last word.
+  private func passOn(
+    _ stream: BusStream, of attempt: Attempt, from agent: PeerID
+  ) async throws(Failure) -> TaskReport {
+    for try await body in stream {
+      guard case .taskEvent(let event) = body else {
+        throw Failure(.internalError, "\(agent.name) sent what is no task event")
+      }
+      switch event {
+      case .began(let began): handle(.began(attempt, began))
+      case .delta(let delta): handle(.delta(attempt, delta))
+      case .finished(let report): return report
+      }
+    }
+    throw Failure(.upstreamFailed, "\(agent.name) stopped without an answer")
+  }
+}

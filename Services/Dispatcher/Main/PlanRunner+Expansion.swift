@@ -1,0 +1,67 @@
+import Bus
+import ClusterModel
+import DispatcherCore
+import Metrics
+import Wire
+
+extension PlanRunner {
+  /// Asks a planner what follows from a task's output.
+  func expand(_ request: ExpandRequest) async {
+    let span = shell.context.recorder.span("dispatcher.expand", in: trace)
+    span.set("task", request.task.name)
+    let deadline = now.advanced(by: PlanRunLimits.standard.expansionWait)
+    do throws(Failure) {
+      let sub = try await ask(request, until: deadline, trace: span.context)
+      span.set("tasks", "\(sub.tasks.count)")
+      span.end()
+      count("done")
+      handle(.expanded(request.task, sub))
+    } catch {
+      span.set("error", error.code.rawValue)
+      span.end(failed: true)
+      count(error.code.rawValue)
+      if !Task.isCancelled { handle(.expansionFailed(request.task, error)) }
+    }
+  }
+
+  /// A planner keeps nothing, so another one, or the same one restarted, says the same.
+  private func ask(
+    _ request: ExpandRequest, until deadline: Instant, trace: TraceContext
+  ) async throws(Failure) -> SubPlan {
+    while true {
+      let body: Body
+      do throws(Failure) {
+        body = try await shell.context.bus.call(
+          .expandRequest(request), to: .service(.planner),
+          deadline: max(.milliseconds(1), now.duration(to: deadline)), trace: trace)
+      } catch {
+        guard error.isLostPlanner, now < deadline else { throw error }
+        // The table needs a moment to forget the dead, without which this would spin.
+        try? await Task.sleep(for: PlanRunLimits.standard.lostDelay)
+        try await shell.context.bus.waitForPeers(
+          [.planner], deadline: max(.milliseconds(1), now.duration(to: deadline)))
+        continue
+      }
+      guard case .subPlan(let sub) = body else {
+        throw Failure(.internalError, "the planner answered something that is no sub-plan")
+      }
+      return sub
+    }
+  }
+
+  private func count(_ outcome: String) {
+    Counter(
+      label: "tutti_dispatcher_expansions_total", dimensions: [("outcome", outcome)]
+    ).increment()
+  }
+}
+
+extension Failure {
+  /// The planner is gone, and another may be there.
+  fileprivate var isLostPlanner: Bool {
+    switch code {
+    case .peerLost, .noPeer, .streamGap, .shuttingDown: true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,181 @@
+import ClusterModel
+import DispatcherCore
+import Testing
+
+@Suite("Time and tokens of a plan")
+struct DispatcherBudgetTests {
+  /// - Parameter conversation: its tokens, as estimated.
+  static func order(
+    _ plan: Plan, budget: Int, conversation: Int = 10, finished: [TaskID: TaskReport] = [:]
+  ) -> PlanOrder {
+    PlanOrder(
+      plan: plan,
+      conversation: Conversation(messagesJSON: [UInt8](repeating: 32, count: 4 * conversation)),
+      finished: finished,
+      request: PlanRequest(
+        pattern: "test", query: "?", seed: 1, available: ["m"], budgetTokens: budget))
+  }
+
+  private func used(_ prompt: Int, _ completion: Int, _ output: String = "text") -> TaskReport {
+    var report = report(output)
+    report.usage = Usage(promptTokens: prompt, completionTokens: completion)
+    return report
+  }
+
+  @Test("where the budget covers what all want, each gets what it wants")
+  func plenty() throws {
+    var shape = Plan.fan(2)
+    for index in shape.tasks.indices { shape.tasks[index].maxTokens = 100 }
+    var plan = try Rehearsal(order: Self.order(shape, budget: 1_000))
+    #expect(plan(.start).starts.map(\.order.task.maxTokens) == [100, 100])
+    plan.finish("t0")
+    #expect(plan.finish("t1").starts.first?.order.task.maxTokens == 100)
+    var free = try Rehearsal(shape)
+    #expect(free(.start).starts.map(\.order.task.maxTokens) == [100, 100])
+  }
+
+  @Test("where it does not, those that have not started share it, the sink included")
+  func scarce() throws {
+    var plan = try Rehearsal(order: Self.order(.fan(2), budget: 330))
+    // 330 less three prompts of 10 are 300 for three.
+    #expect(plan(.start).starts.map(\.order.task.maxTokens) == [100, 100])
+    plan(.finished(Attempt("t0", 1), used(10, 50)))
+    let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 20))).starts.first)
+    // What they saved is the sink's: 330 - 90 used - 10 conversation - 2 for two inputs of a word.
+    #expect(sink.order.task.maxTokens == 228)
+  }
+
+  @Test("a task that cannot be paid is skipped with the reason, and the sink has what is left")
+  func skipped() throws {
+    var shape = Plan.fan(2, quorum: 1, onFailure: .skip)
+    shape.tasks[1].inputs = [Edge(from: "t0", name: "a")]
+    shape.tasks[1].merge = .summarise
+    var plan = try Rehearsal(order: Self.order(shape, budget: 100))
+    plan(.start)
+    let directives = plan(.finished(Attempt("t0", 1), used(10, 60)))
+    let skipped = try #require(directives.ended.last)
+    #expect(skipped.task == "t1")
+    #expect(skipped.status == .skipped)
+    #expect(skipped.reason.contains("budget of 100 tokens"))
+    #expect(skipped.reason.contains("70 are used"))
+    let sink = try #require(directives.starts.first)
+    #expect(sink.order.task.maxTokens == 19)
+    #expect(plan(.finished(Attempt("sink", 1), used(11, 19))).finished?.usage.totalTokens == 100)
+  }
+
+  @Test("inputs that leave no room to answer are shortened")
+  func shortened() throws {
+    var plan = try Rehearsal(order: Self.order(.fan(1), budget: 100))
+    plan(.start)
+    let words = (1...300).map { "word\($0)" }.joined(separator: " ")
+    let sink = try #require(plan(.finished(Attempt("t0", 1), used(10, 20, words))).starts.first)
+    let input = try #require(sink.order.inputs.first?.text)
+    #expect(input.utf8.count <= 4 * 44)
+    #expect(!input.isEmpty)
+    #expect(try #require(sink.order.task.maxTokens) >= 16)
+  }
+
+  @Test("when nothing is left to answer with, the plan says so")
+  func exhausted() throws {
+    var plan = try Rehearsal(order: Self.order(.fan(1), budget: 100))
+    plan(.start)
+    let failure = try #require(plan(.finished(Attempt("t0", 1), used(10, 95))).failure)
+    #expect(failure.code == .invalidRequest)
+    #expect(failure.message.contains("nothing is left for the answer"))
+    #expect(failure.message.contains("tutti.budget.tokens"))
+  }
+
+  @Test("what an earlier dispatcher spent counts")
+  func resumed() throws {
+    var plan = try Rehearsal(
+      order: Self.order(.fan(1), budget: 100, finished: ["t0": used(10, 40)]))
+    #expect(plan(.start).starts.first?.order.task.maxTokens == 39)
+  }
+
+  @Test("a share is the task's weight over the heaviest way that is left, of the time that is left")
+  func shares() throws {
+    // a (1) → b (2) → sink (1), and c (1) → sink.
+    let shape = Plan(
+      id: "p", pattern: "test",
+      tasks: [
+        PlanTask(id: "a", role: .code, deadlineShare: 1),
+        PlanTask(id: "c", role: .code, deadlineShare: 1),
+        PlanTask(
+          id: "b", role: .code, inputs: [Edge(from: "a", name: "a")], merge: .summarise,
+          deadlineShare: 2),
+        PlanTask(
+          id: "sink", role: .code,
+          inputs: [Edge(from: "b", name: "b"), Edge(from: "c", name: "c")],
+          merge: .synthesise, deadlineShare: 1),
+      ], sink: "sink", seed: 1, deadline: .seconds(40))
+    var plan = try Rehearsal(shape)
+    let start = plan(.start)
+    #expect(start.armed(.deadline("a")) == Instant(sinceStart: .seconds(10)))
+    #expect(start.armed(.deadline("c")) == Instant(sinceStart: .seconds(20)))
+    #expect(start.starts.map(\.remaining) == [.seconds(10), .seconds(20)])
+    // What a saved is everybody's: 36 s are left for b and the sink, 2 to 1.
+    plan.now = Instant(sinceStart: .seconds(4))
+    #expect(plan.finish("a").armed(.deadline("b")) == Instant(sinceStart: .seconds(28)))
+    plan.finish("c")
+    plan.now = Instant(sinceStart: .seconds(10))
+    // The last one may use all that is left.
+    let sink = plan.finish("b")
+    #expect(sink.armed(.deadline("sink")) == nil)
+    #expect(sink.starts.map(\.remaining) == [.seconds(30)])
+  }
+
+  @Test("a task whose share has passed fails by its rule, and says how long it had")
+  func shareMissed() throws {
+    var shape = Plan.fan(2, quorum: 1, onFailure: .skip)
+    shape.tasks[0].deadlineShare = 1
+    shape.tasks[2].deadlineShare = 2
+    var plan = try Rehearsal(shape)
+    let at = try #require(plan(.start).armed(.deadline("t0")))
+    #expect(at == Instant(sinceStart: .seconds(20)))
+    plan.now = at
+    let late = plan(.fired(.deadline("t0")))
+    #expect(late.cancels == [Attempt("t0", 1)])
+    #expect(late.ended.first?.reason == "it was not done after 20000 ms")
+  }
+
+  @Test("an answer that another dispatcher began is continued, and what is known of it said on")
+  func sinkPrefix() throws {
+    var order = PlanOrder(
+      plan: .fan(1), conversation: Conversation(messagesJSON: []),
+      finished: ["t0": report("kept")], sinkPrefix: "It is ")
+    var plan = try Rehearsal(order: order)
+    #expect(plan(.start).starts.first?.order.prefix == "It is ")
+    #expect(plan(.delta(Attempt("sink", 1), TaskDelta(text: "so."))).text == "so.")
+    let end = plan(.finished(Attempt("sink", 1), report("so.")))
+    #expect(end.text == "")
+    #expect(end.ended.first?.report?.output == "It is so.")
+
+    // The sink had ended, but not all of it had reached the client.
+    order.finished["sink"] = report("It is so.")
+    var ended = try Rehearsal(order: order)
+    #expect(ended(.start).text == "so.")
+
+    // A mechanical sink goes on where it was, or says why it cannot.
+    for (kept, rest) in [("It is so.", "so."), ("Other", nil)] {
+      var shape = DispatcherMergeTests.plan(1, .replace, isSink: true)
+      shape.tasks[0].onFailure = .fail
+      var mechanical = try Rehearsal(
+        order: PlanOrder(
+          plan: shape, conversation: Conversation(messagesJSON: []),
+          finished: ["t0": report(kept)], sinkPrefix: "It is "))
+      let directives = mechanical(.start)
+      #expect(directives.text == rest ?? "")
+      #expect((directives.finished != nil) == (rest != nil))
+      #expect((directives.failure?.code == .upstreamFailed) == (rest == nil))
+    }
+  }
+
+  @Test("an attempt that has an agent is not given to a second one")
+  func oneAgent() throws {
+    var plan = try Rehearsal(.fan(1))
+    plan(.start)
+    let attempt = Attempt("t0", 1)
+    #expect(plan(.assigned(attempt, agent: PeerID(name: "a", incarnation: 1))).count == 1)
+    #expect(plan(.assigned(attempt, agent: PeerID(name: "b", incarnation: 1))) == [])
+  }
+}
