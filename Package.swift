@@ -82,6 +82,7 @@ let package = Package(
     .executable(name: "tutti-monitor", targets: ["MonitorMain"]),
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "Wire", "ClusterModel"]),
+    .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel"]),
     .library(
       name: "TuttiInference",
       targets: [

@@ -31,5 +31,10 @@ let package = Package(
       swiftSettings: [.swiftLanguageMode(.v6)],
       // Pure modules alone import nothing that would bring it.
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+    .executableTarget(
+      name: "PlanBenchmark",
+      dependencies: [.product(name: "TuttiDispatcher", package: "tutti")],
+      swiftSettings: [.swiftLanguageMode(.v6)],
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
   ]
 )

@@ -8,6 +8,7 @@ build() { "$here/../Tools/build.sh" "$swift" build -c release --package-path "$h
 build --product BusBenchmark
 build --product DecisionBenchmark
 build --product InferenceBenchmark
+build --product PlanBenchmark
 for service in gateway registry planner dispatcher monitor faulty-host \
   agent-research agent-reasoning agent-creative agent-code agent-critic agent-coordinator; do
   build --product "tutti-$service"
@@ -18,4 +19,5 @@ bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 "$bin/DecisionBenchmark"
 # equations, race, cancel, faults, soak, determinism, holdback: all, unless some are named.
 "$bin/InferenceBenchmark"
+"$bin/PlanBenchmark"
 python3 "$here/fast_path.py" "$bin"
