@@ -1,6 +1,7 @@
 import Bus
 import ClusterModel
 import DispatcherCore
+import ServiceKit
 import Telemetry
 import Wire
 

@@ -2,6 +2,8 @@ import Bus
 import ClusterModel
 import DispatcherCore
 import Metrics
+import ServiceKit
+import Telemetry
 import Wire
 
 extension PlanRunner {
