@@ -39,7 +39,7 @@ extension PlanRunner {
   }
 
   private func span(_ start: TaskStart, agent: PeerID) -> OpenSpan {
-    let span = shell.context.recorder.span("dispatcher.task", in: trace)
+    let span = shell.context.recorder.span(.task, in: trace)
     span.set("task", start.attempt.task.name)
     span.set("role", start.role.rawValue)
     span.set("agent", agent.name)

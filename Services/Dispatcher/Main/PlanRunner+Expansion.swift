@@ -9,7 +9,7 @@ import Wire
 extension PlanRunner {
   /// Asks a planner what follows from a task's output.
   func expand(_ request: ExpandRequest) async {
-    let span = shell.context.recorder.span("dispatcher.expand", in: trace)
+    let span = shell.context.recorder.span(.expansion, in: trace)
     span.set("task", request.task.name)
     let deadline = now.advanced(by: PlanRunLimits.standard.expansionWait)
     do throws(Failure) {
