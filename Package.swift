@@ -223,7 +223,7 @@ let package = Package(
 
     // Tests.
     tests("HouseTests", [yams]),
-    tests("ModelTests", ["ClusterModel", "Text"]),
+    tests("ModelTests", ["ClusterModel", "ClusterTesting", "Text"]),
     tests(
       "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],
       exclude: ["prompts.json"]),

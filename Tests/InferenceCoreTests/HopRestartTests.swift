@@ -95,18 +95,21 @@ struct HopRestartTests {
 
   @Test("JSON, a call's arguments and a long token can be gone on with in one way only")
   func structures() {
-    var json = cut([#"{"city": "#, #""Rome", "#, #""n": "#, "1"], #","response_format":{"type":"json_object"}"#)
+    var json = cut(
+      [#"{"city": "#, #""Rome", "#, #""n": "#, "1"], #","response_format":{"type":"json_object"}"#)
     json.say(#"{"name": "Rome"}"#, finish: "stop")
     #expect(json.run.attempts.last?.failure?.kind == .badJoint, "\(json.received.content)")
 
     var call = HopRun()
     call.say(
-      delta: #"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"city\": \"Ro"}}]}"#
+      delta:
+        #"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"city\": \"Ro"}}]}"#
     )
     call.say(delta: #"{"tool_calls":[{"index":0,"function":{"arguments":"me\", \"n"}}]}"#)
     call.breakOff()
     call.say(
-      delta: #"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"town\": \"Rome\"}"}}]}"#,
+      delta:
+        #"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"town\": \"Rome\"}"}}]}"#,
       finish: "tool_calls")
     #expect(call.run.attempts.last?.failure?.kind == .badJoint, "\(call.received)")
 
