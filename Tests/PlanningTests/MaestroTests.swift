@@ -183,6 +183,15 @@ struct MaestroTests {
     #expect(run.plan.tasks.count < large.plan.tasks.count + 5)
   }
 
+  @Test("a small limit on the answer does not cut the JSON of analysis and review")
+  func smallLimit() throws {
+    var run = try Rehearsal(Requests.request("tutti/maestro", maxTokens: 40))
+    #expect(try run.task("analysis").maxTokens == 384)
+    try run.end("analysis", with: Self.analysis)
+    #expect(try run.task("review-1").maxTokens == 384)
+    #expect(Self.specialists(run).allSatisfy { $0.maxTokens == 40 })
+  }
+
   @Test("models that the client names are used in turn, else every role chooses its own")
   func models() throws {
     #expect(Self.specialists(try Self.team(Self.analysis)).allSatisfy { $0.model == nil })

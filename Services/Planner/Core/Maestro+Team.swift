@@ -78,7 +78,7 @@ func review(
     contract: .json(schema: Review.schema),
     onFailure: .degrade,
     model: basis.namedModel(number),
-    maxTokens: shape.shares.draft(basis.request),
+    maxTokens: shape.shares.working,
     deadlineShare: DeadlineShares.brief,
     temperatureMilli: 0,
     seed: basis.seed(number),

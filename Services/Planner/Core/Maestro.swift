@@ -14,7 +14,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     contract: .json(schema: Team.schema),
     onFailure: .degrade,
     model: basis.namedModel(0),
-    maxTokens: shape.shares.draft(request),
+    maxTokens: shape.shares.working,
     deadlineShare: DeadlineShares.brief,
     // What it writes is read by a program.
     temperatureMilli: 0,

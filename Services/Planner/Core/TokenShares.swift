@@ -43,6 +43,10 @@ struct TokenShares {
     return min(wanted, share ?? .max)
   }
 
+  /// What a task may have whose output a program reads: a client's limit on the answer would cut it
+  /// in the middle of its JSON.
+  var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
+
   /// What the answer may have: two shares, since it stands for all drafts.
   /// - Returns: nil: the client's own limit, or none.
   func answer(_ request: PlanRequest) -> Int? {
