@@ -3,24 +3,17 @@ import ClusterModel
 import DispatcherCore
 import Metrics
 import ServiceKit
-import Telemetry
 import Wire
 
 extension PlanRunner {
   /// Asks a planner what follows from a task's output.
   func expand(_ request: ExpandRequest) async {
-    let span = shell.context.recorder.span(.expansion, in: trace)
-    span.set("task", request.task.name)
     let deadline = now.advanced(by: PlanRunLimits.standard.expansionWait)
     do throws(Failure) {
-      let sub = try await ask(request, until: deadline, trace: span.context)
-      span.set("tasks", "\(sub.tasks.count)")
-      span.end()
+      let sub = try await ask(request, until: deadline)
       count("done")
       handle(.expanded(request.task, sub))
     } catch {
-      span.set("error", error.code.rawValue)
-      span.end(failed: true)
       count(error.code.rawValue)
       if !Task.isCancelled { handle(.expansionFailed(request.task, error)) }
     }
@@ -28,7 +21,7 @@ extension PlanRunner {
 
   /// A planner keeps nothing, so another one, or the same one restarted, says the same.
   private func ask(
-    _ request: ExpandRequest, until deadline: Instant, trace: TraceContext
+    _ request: ExpandRequest, until deadline: Instant
   ) async throws(Failure) -> SubPlan {
     while true {
       let body: Body

@@ -96,6 +96,7 @@ final class PlanRunner: Sendable {
           label: "tutti_dispatcher_tasks_total",
           dimensions: [("role", ended.role.rawValue), ("status", ended.status.rawValue)]
         ).increment()
+        recordMerge(ended, state.run.plan)
       }
       guard state.outcome == nil else { return }
       do throws(Failure) {
@@ -120,6 +121,16 @@ final class PlanRunner: Sendable {
     case .fail(let failure):
       if state.outcome == nil { conclude(.failure(failure), &state) }
     }
+  }
+
+  /// A merge that was computed leaves its trace too, as short as it is.
+  private func recordMerge(_ ended: TaskEnded, _ plan: Plan) {
+    guard ended.report != nil,
+      plan.tasks.contains(where: { $0.id == ended.task && $0.merge.isMechanical })
+    else { return }
+    let span = shell.context.recorder.span(.merging, in: trace)
+    span.set("task", ended.task.name)
+    span.end()
   }
 
   private func conclude(_ outcome: Result<Void, Failure>, _ state: inout State) {
