@@ -71,7 +71,7 @@ private func perform(
   let table = HostTable(epoch: 1, revision: 1, hosts: [line])
   let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
   let recorder = TelemetryRecorder(service: "agent", instance: "a")
-  let span = recorder.span("agent.task", in: nil)
+  let span = recorder.span(.work, in: nil)
   let told = Told()
   var work = TaskWork(
     order: order, role: role, inference: client, span: span, remaining: .seconds(55)

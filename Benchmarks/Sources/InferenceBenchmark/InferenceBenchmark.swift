@@ -3,14 +3,14 @@ import Foundation
 /// Measures what the inference primitive promises, against hosts with faults on demand: real
 /// sockets, one process.
 ///
-///     InferenceBenchmark [equations|race|cancel|faults|soak|determinism|holdback]…
+///     InferenceBenchmark [equations|race|cancel|faults|soak|determinism|holdback|cuts]…
 @main
 enum InferenceBenchmark {
   static func main() async throws {
     let arguments = CommandLine.arguments.dropFirst()
     // One of the processes that `determinism` starts.
     if arguments.first == "decide" { return Determinism.decide() }
-    let all = ["equations", "race", "cancel", "faults", "soak", "determinism", "holdback"]
+    let all = ["equations", "race", "cancel", "faults", "soak", "determinism", "holdback", "cuts"]
     for name in arguments.isEmpty ? all : Array(arguments) {
       switch name {
       case "equations": Equations.run()
@@ -20,6 +20,7 @@ enum InferenceBenchmark {
       case "soak": try await Soak.run()
       case "determinism": try Determinism.run()
       case "holdback": try HoldBack.run()
+      case "cuts": guard try Cuts.run() else { exit(1) }
       default:
         print("\(name)? Say one or more of \(all.joined(separator: ", "))")
         exit(64)

@@ -30,15 +30,19 @@ public struct EveryCut {
   /// Of the first KB every `near`-th byte, of the rest every `far`-th; 1 and 1 are all.
   public var near: Int
   public var far: Int
+  /// Where the strides begin; every answer begins elsewhere.
+  public var phase: Int
   /// A second cut, so many bytes of text after the first.
   public var second: Int?
 
   public init(
-    way: ResumeWay = .continueFinalMessage, near: Int = 1, far: Int = 97, second: Int? = nil
+    way: ResumeWay = .continueFinalMessage, near: Int = 1, far: Int = 97, phase: Int = 0,
+    second: Int? = nil
   ) {
     self.way = way
     self.near = near
     self.far = far
+    self.phase = phase
     self.second = second
   }
 
@@ -47,14 +51,19 @@ public struct EveryCut {
   public func run(
     _ personality: ResumingPersonality, over answers: [CorpusAnswer] = AnswerCorpus.answers
   ) throws -> Count {
-    var count = Count()
+    try run([personality], over: answers)[personality] ?? Count()
+  }
+
+  /// The same for several, each of which cuts elsewhere, while the uncut answer is said only once.
+  public func run(
+    _ personalities: [ResumingPersonality], over answers: [CorpusAnswer] = AnswerCorpus.answers
+  ) throws -> [ResumingPersonality: Count] {
+    var counts: [ResumingPersonality: Count] = [:]
     for (number, answer) in answers.enumerated() {
-      // What calls tools, or says nothing else, is asked for again from its start: habits do not show.
-      if personality != .oracle, answer.content.isEmpty { continue }
       let events = try CorpusHost(1, seed: UInt64(number)).events(answer).map {
         InferenceChunk(data: $0, facts: try ChunkFacts(parsing: $0))
       }
-      var cut = Case(answer: answer, personality: personality)
+      var cut = Case(answer: answer)
       try cut.whole.take(events)
       var stream = AnswerStream(shape: AnswerShape())
       var received = Received()
@@ -62,28 +71,33 @@ public struct EveryCut {
       for event in events.dropLast() {
         let told = try ClientChunk(event.data)
         let length = told.textBytes
-        for place in said..<max(said + length, said + 1)
-        where (place + number) % (place < 1_024 ? near : far) == 0 {
-          // Cut within this event: of its text, the client's side saw nothing or a part.
-          cut.stream = stream
-          cut.client = received
-          cut.place = place
-          if place > said, let part = try told.cut(event, to: place - said) {
-            try cut.client.take(cut.stream.take(part))
+        for (row, personality) in personalities.enumerated() {
+          // What only calls tools is asked for again from its start: habits do not show.
+          if personality != .oracle, answer.content.isEmpty { continue }
+          for place in said..<max(said + length, said + 1)
+          where (place + number + phase + 7 * row) % (place < 1_024 ? near : far) == 0 {
+            // Cut within this event: of its text, the client's side saw nothing or a part.
+            cut.personality = personality
+            cut.stream = stream
+            cut.client = received
+            cut.place = place
+            if place > said, let part = try told.cut(event, to: place - said) {
+              try cut.client.take(cut.stream.take(part))
+            }
+            try goOn(&cut, &counts[personality, default: Count()])
           }
-          try goOn(&cut, &count)
         }
         try received.take(stream.take(event))
         said += length
       }
     }
-    return count
+    return counts
   }
 
   /// One answer, cut at one place.
   struct Case {
     let answer: CorpusAnswer
-    let personality: ResumingPersonality
+    var personality = ResumingPersonality.oracle
     var whole = Received()
     var stream = AnswerStream(shape: AnswerShape())
     var client = Received()
@@ -120,7 +134,8 @@ public struct EveryCut {
       }
       cut.said = again.content
       if hop == 1 {
-        let isHabit = again.content.utf8.count + point.prefix.count
+        let isHabit =
+          again.content.utf8.count + point.prefix.count
           != cut.answer.content.utf8.count
         if cut.personality != .oracle, point.prefix.isEmpty || !isHabit { return }
         count.cuts += 1

@@ -1,0 +1,74 @@
+/// What a host says before it goes on, in whatever language: it is known by what follows it, the
+/// repeated end of the text.
+extension Joint {
+  /// Behind the last words of the text, when they are said again after an announcement in whatever
+  /// language.
+  func announced(
+    in text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due, _ isFinal: Bool
+  ) -> Verdict? {
+    // What may as well be new must look like an announcement.
+    let mayBeNew = continuation != .no && due != .differs
+    let back = Self.agreementBack(of: ink.bytes, tail.bytes)
+    var found: (length: Int, end: Int)?
+    var isWaiting = false
+    var candidates = 0
+    var isAmbiguous = false
+    for (index, length) in back.enumerated() where length >= 6 && length <= index {
+      var length = length
+      var first = index + 1 - length
+      // The colon may be its own, and the text have one there, too.
+      if ink.bytes[first] == UInt8(ascii: ":"), length > 6 {
+        length -= 1
+        first += 1
+      }
+      guard ink.positions[first] - text.startIndex <= Preamble.longest else { break }
+      let isColon = endsInColon(text[..<ink.positions[first]])
+      guard isColon || !mayBeNew && (length >= 32 || endsLine(text[..<ink.positions[first]])) else {
+        continue
+      }
+      switch known(text, after: ink.positions[index] + 1, isFinal) {
+      case .no: continue
+      case .soFar: isWaiting = true
+      case .upTo(let end):
+        guard fitsJSON(text[end...]) else { continue }
+        let due = self.due(text[end...], isFinal)
+        if due == .soFar { isWaiting = true }
+        let chance = continuation == .no ? 8 : 12
+        guard length >= (due == .agrees ? 6 : due == .differs ? 16 : chance) else { continue }
+        candidates += 1
+        isAmbiguous =
+          isAmbiguous
+          || self.isAmbiguous(place: tail.bytes.count - length, length, ink.bytes[first...])
+        if found.map({ length > $0.length }) ?? true { found = (length, end) }
+      }
+    }
+    if !isFinal {
+      // Amid the words that the client has: the cut may come.
+      let last = InkedText.agreement(
+        of: Array(tail.bytes.reversed()), withStartOf: Array(ink.bytes.reversed()))
+      if isWaiting || last.contains(where: { $0 >= 8 && $0 < ink.bytes.count }) { return .wait }
+    }
+    guard let found else { return nil }
+    return candidates == 1 && !isAmbiguous
+      ? .join(start: found.end, insert: [])
+      : .reject("it says again what the client has more than once")
+  }
+
+  private func endsLine(_ text: ArraySlice<UInt8>) -> Bool {
+    text.reversed().prefix(while: JSONCursor.isWhitespace).contains(0x0A)
+  }
+
+  private func endsInColon(_ text: ArraySlice<UInt8>) -> Bool {
+    let ink = text.reversed().drop(while: JSONCursor.isWhitespace)
+    return ink.first == UInt8(ascii: ":") || ink.starts(with: "：".utf8.reversed())
+  }
+
+  /// A line that ends in a colon came first, which was not due.
+  func endsInAnnouncement(_ text: ArraySlice<UInt8>) -> Bool {
+    guard context.json == nil else { return false }
+    let line = text.drop(while: JSONCursor.isWhitespace).prefix(Preamble.longest)
+    guard let end = line.firstIndex(of: 0x0A) else { return false }
+    return line[..<end].last { !JSONCursor.isWhitespace($0) } == UInt8(ascii: ":")
+      || line[..<end].suffix(3).elementsEqual("：".utf8)
+  }
+}
