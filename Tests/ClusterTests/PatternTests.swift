@@ -128,7 +128,7 @@ extension ProcessTests {
         cluster, "tutti/maestro", ScriptedModels.evidence, stream: true, #"{"trace":true}"#)
       #expect(answer.status == 200 && answer.text.contains(ScriptedModels.marker), "\(answer)")
       let trace = try #require(answer.trace)
-      let reviews = trace.tasks.filter { $0.id.hasPrefix("review") }
+      let reviews = trace.tasks.filter { $0.id.hasPrefix("review-") }
       #expect(!reviews.isEmpty && reviews.allSatisfy { $0.status != "done" }, "\(answer)")
       #expect(reviews.allSatisfy { $0.reason?.contains("critic") == true }, "\(answer)")
       cluster.process.signal(SIGCONT)

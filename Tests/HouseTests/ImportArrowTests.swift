@@ -27,7 +27,7 @@ struct ImportArrowTests {
       ("Shared/ClusterTesting/Answers", ["ClusterModel", "InferenceCore"]),
       ("Services/Gateway/Core", ["ClusterModel", "Text"]),
       ("Services/Registry/Core", ["ClusterModel"]),
-      ("Services/Planner/Core", ["ClusterModel"]),
+      ("Services/Planner/Core", ["ClusterModel", "Text"]),
       ("Services/Dispatcher/Core", ["ClusterModel", "Text"]),
       ("Services/Agents/Core", ["ClusterModel", "Text"]),
       ("Services/Monitor/Core", ["ClusterModel"]),

@@ -8,7 +8,7 @@ public struct ProgressTree: Sendable {
     case over(status: String)
   }
 
-  private struct Task {
+  private struct Branch {
     var inputs: [String] = []
     var role: String?
     var host: String?
@@ -28,7 +28,7 @@ public struct ProgressTree: Sendable {
   private var pattern = ""
   private var reason = ""
   private var order: [String] = []
-  private var tasks: [String: Task] = [:]
+  private var tasks: [String: Branch] = [:]
   private let began: Instant
 
   /// - Parameter now: when the question was asked.
@@ -78,12 +78,12 @@ public struct ProgressTree: Sendable {
     }
   }
 
-  private mutating func change(_ name: String, _ change: (inout Task) -> Void) {
+  private mutating func change(_ name: String, _ change: (inout Branch) -> Void) {
     if tasks[name] == nil {
       guard tasks.count < Self.maximumTasks else { return }
       order.append(name)
     }
-    change(&tasks[name, default: Task()])
+    change(&tasks[name, default: Branch()])
   }
 
   // MARK: - Drawing
@@ -128,7 +128,7 @@ public struct ProgressTree: Sendable {
     }
   }
 
-  private func line(_ name: String, _ task: Task, _ now: Instant) -> String {
+  private func line(_ name: String, _ task: Branch, _ now: Instant) -> String {
     var words = [sign(task.state, now) + " " + name]
     if let role = task.role { words.append(role) }
     if let host = task.host { words.append("on \(host)") }
