@@ -39,6 +39,29 @@ struct DecomposeTests {
     #expect(!plan.tasks[0].instruction.contains("varroa"))
   }
 
+  @Test("numbers within a line are a list too, where a list can go on")
+  func inlineNumbers() throws {
+    let plan = try Self.plan(
+      "Answer each of these questions in a detailed paragraph: 1. What is photosynthesis? 2. How "
+        + "does a steam engine work? 3. Why did Rome fall? 4. How are tides made?")
+    let parts = plan.tasks.dropLast()
+    #expect(parts.count == 4, "\(plan.tasks.map(\.instruction))")
+    for (task, word) in zip(parts, ["photosynthesis", "steam", "Rome", "tides"]) {
+      #expect(task.instruction.contains(word) && task.instruction.contains("detailed paragraph"))
+    }
+    #expect(!parts[0].instruction.contains("steam"))
+    // A version is no mark of a list, and neither is a year at the end of a sentence.
+    let sentences = try Self.plan(
+      "Write a long and detailed essay on the differences between version 1. and version 2. of it.")
+    #expect(sentences.tasks.count <= 2)
+  }
+
+  @Test("parts go to idle hosts before they share one")
+  func idleHosts() throws {
+    let plan = try Self.plan(Self.questions, hosts: Requests.hosts(2, slots: 4), conversationTokens: 60)
+    #expect(plan.reason.contains("over 2 hosts"), "\(plan.reason)")
+  }
+
   @Test("with an earlier conversation, parts read it and are told what is theirs")
   func conversation() throws {
     let plan = try Self.plan(Self.questions, conversationTokens: 2_000)

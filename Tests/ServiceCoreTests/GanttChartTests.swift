@@ -68,6 +68,16 @@ struct GanttChartTests {
       critical([dispatch("vote<a,b;a;b"), task(3, "a", 0, 300), task(4, "b", 0, 200)]) == ["a"])
   }
 
+  @Test("the path goes through the task whose output led to the next ones")
+  func throughExpansions() {
+    #expect(
+      critical([
+        dispatch("analysis;answer<repair;draft^analysis;review<draft^analysis;repair<draft^review"),
+        task(3, "analysis", 0, 100), task(4, "draft", 100, 300), task(5, "review", 300, 500),
+        task(6, "repair", 500, 600), task(7, "answer", 600, 900),
+      ]) == ["analysis", "draft", "review", "repair", "answer"])
+  }
+
   @Test("without the plan, the path goes to whoever ended last before")
   func withoutPlan() {
     #expect(

@@ -249,6 +249,8 @@ struct PlanTraceTests {
     #expect(trace.plan == (try expanding.splicing(sub, at: "p1")))
     #expect(trace.obstacle == nil)
     #expect(trace.expansions == [.init(task: "p1", tasks: ["q1", "q2"])])
+    let waits = trace.dependencies().joined(separator: ";").split(separator: ";")
+    #expect(waits.filter { $0.hasSuffix("^p1") }.map { $0.prefix(2) } == ["q1", "q2"], "\(waits)")
     #expect(trace.tasks.map(\.id) == ["p1", "p2", "s", "q1", "q2"])
     #expect(trace.task("s")?.inputs == ["q2", "p2"])
     #expect(trace.task("p1")?.status == .done)

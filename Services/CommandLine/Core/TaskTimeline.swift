@@ -84,22 +84,22 @@ public struct TaskTimeline: Sendable {
     return words.dropLast(2).joined(separator: " ") + " \(outcome)"
   }
 
-  /// What the gateway said of the plan: `answer<draft-1,draft-2;draft-1;draft-2`.
+  /// What each task waited for, as the gateway said it: `answer<draft;draft^analysis;analysis`. What
+  /// led to a task was waited for as much as what it reads.
   private static func inputs(_ dispatch: SpanRecord?) -> [String: [String]] {
     var inputs: [String: [String]] = [:]
     for piece in dispatch?.pieces("tasks") ?? [] {
       for entry in piece.split(separator: ";") {
-        let parts = entry.split(separator: "<", maxSplits: 1)
-        guard let name = parts.first else { continue }
-        inputs[String(name)] =
-          parts.count < 2 ? [] : parts[1].split(separator: ",").map(String.init)
+        let names = entry.split { "<,^".contains($0) }.map(String.init)
+        guard let name = names.first else { continue }
+        inputs[name] = Array(names.dropFirst())
       }
     }
     return inputs
   }
 
   /// From the task that ended last back to the first: each time the one that was waited for, which is
-  /// of all that a task reads the one that ended last.
+  /// of all that a task reads, and that led to it, the one that ended last.
   private static func criticalPath(_ bars: [Bar], _ inputs: [String: [String]]) -> Set<String> {
     var ends: [String: UInt64] = [:]
     for bar in bars where bar.isTask { ends[bar.name] = max(ends[bar.name] ?? 0, bar.end) }

@@ -173,13 +173,19 @@ public struct PlanTrace: Sendable {
 
   // MARK: - For a span
 
-  /// Which task reads which, for whoever draws the trace: `answer<draft-1,draft-2;draft-1;draft-2`, in
-  /// pieces that fit a span's facts.
+  /// What each task waited for, for whoever draws the trace: the tasks it reads and, behind `^`, the
+  /// one whose output led to it. `answer<draft;draft^analysis;analysis`, in pieces that fit a span's
+  /// facts.
   public func dependencies(limit: Int = 2_000) -> [String] {
-    pieces(
+    var makers: [TaskID: TaskID] = [:]
+    for expansion in expansions {
+      for task in expansion.tasks where makers[task] == nil { makers[task] = expansion.task }
+    }
+    return pieces(
       tasks.map { line in
-        guard !line.inputs.isEmpty else { return line.id.name }
-        return "\(line.id)<" + line.inputs.map(\.name).joined(separator: ",")
+        line.id.name
+          + (line.inputs.isEmpty ? "" : "<" + line.inputs.map(\.name).joined(separator: ","))
+          + (makers[line.id].map { "^\($0)" } ?? "")
       }, limit: limit)
   }
 

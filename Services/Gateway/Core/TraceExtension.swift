@@ -123,11 +123,10 @@ public enum TraceExtension {
 
   private static func line(_ task: PlanTrace.TaskLine) -> JSON {
     var members: [(String, JSON)] = [("id", .string(task.id.name))]
-    // What no agent did has no role.
-    let hasAgent = !task.agent.isEmpty
+    // What the dispatcher does itself has no role; what no agent came for has one.
     members += [
-      ("role", hasAgent ? .string(task.role.rawValue) : nil),
-      ("agent", hasAgent ? .string(task.agent) : nil),
+      ("role", task.merge.isMechanical ? nil : .string(task.role.rawValue)),
+      ("agent", task.agent.isEmpty ? nil : .string(task.agent)),
       ("host", task.host.map { .string($0.name) } ?? nil),
       ("model", task.model.map { .string($0.name) } ?? nil),
       ("status", .string(task.status?.rawValue ?? "unfinished")),

@@ -18,12 +18,15 @@ struct QueryOutline: Equatable {
     after = state.after.joined(separator: "\n").trimmingSpace
   }
 
-  /// A list within a line: `(1) … (2) …`, or `a) … b) …`.
+  /// A list within a line: `(1) … (2) …`, `a) … b) …`, or `… : 1. … 2. …`.
   init?(inline query: String) {
     let words = query.split(whereSeparator: \.isWhitespace)
     var starts: [Int] = []
     for (place, word) in words.enumerated()
-    where Self.isInlineMarker(word, number: starts.count + 1) {
+    where Self.isInlineMarker(word, number: starts.count + 1)
+      || Self.isInlineNumber(
+        word, number: starts.count + 1, behind: place > 0 ? words[place - 1] : nil)
+    {
       starts.append(place)
     }
     guard starts.count > 1 else { return nil }
@@ -50,6 +53,12 @@ struct QueryOutline: Equatable {
     let numerals = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii"]
     return label == "\(number)" || label == String(letter)
       || (number <= numerals.count && label == numerals[number - 1])
+  }
+
+  /// `1.`, where a list can go on: "version 1." ends a sentence.
+  private static func isInlineNumber(_ word: Substring, number: Int, behind: Substring?) -> Bool {
+    guard word == "\(number)." else { return false }
+    return behind?.last.map(".:;,?!".contains) ?? true
   }
 
   private static func withoutConjunction(_ text: String) -> String {

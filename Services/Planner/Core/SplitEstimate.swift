@@ -90,6 +90,10 @@ struct HostPool {
   static let usualFirstTokenMilliseconds = 400
   /// A host that takes more at once writes each of them slower, so more says nothing of speed.
   static let mostSlots = 8
+  /// Answers that one host writes at the same time slow each other down; how much differs between
+  /// backends, so this is cautious: the second has three quarters of the speed of the first, and so on.
+  /// Without it two parts would be put on one host while another is idle.
+  static let sharing = (of: 3, outOf: 4)
 
   init(_ request: PlanRequest) {
     let wanted = Set(request.models)
@@ -102,7 +106,11 @@ struct HostPool {
         rateMilli: host.rateMilli > 0 ? host.rateMilli : Self.usualRateMilli,
         firstTokenMilliseconds: host.firstTokenMilliseconds > 0
           ? host.firstTokenMilliseconds : Self.usualFirstTokenMilliseconds)
-      places += Array(repeating: place, count: min(max(0, host.freeSlots), Self.mostSlots))
+      var next = place
+      for _ in 0..<min(max(0, host.freeSlots), Self.mostSlots) {
+        places.append(next)
+        next.rateMilli = next.rateMilli * Self.sharing.of / Self.sharing.outOf
+      }
     }
     if places.isEmpty {
       // Nothing is free or nothing is known: then there is one place, and nothing to gain.
