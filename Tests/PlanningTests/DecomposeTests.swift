@@ -58,7 +58,8 @@ struct DecomposeTests {
 
   @Test("parts go to idle hosts before they share one")
   func idleHosts() throws {
-    let plan = try Self.plan(Self.questions, hosts: Requests.hosts(2, slots: 4), conversationTokens: 60)
+    let plan = try Self.plan(
+      Self.questions, hosts: Requests.hosts(2, slots: 4), conversationTokens: 60)
     #expect(plan.reason.contains("over 2 hosts"), "\(plan.reason)")
   }
 

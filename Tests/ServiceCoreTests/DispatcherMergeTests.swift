@@ -219,4 +219,29 @@ struct DispatcherMergeTests {
     #expect(orders.map(\.dataPolicy) == [.local, .trusted, .trusted])
     #expect(orders.map { $0.documents.map(\.name) } == [[], ["b"], ["a", "b"]])
   }
+
+  @Test("a model that gives back what it was to merge: the answer stands, and is declared")
+  func echo() throws {
+    let drafts = [
+      "Wood stores carbon, and a house made of it is warm and built within weeks.",
+      "A wooden house is renewable, light on its foundations, and easily changed.",
+    ]
+    func end(_ answer: String) throws -> TaskEnded {
+      var plan = try Rehearsal(.fan(2))
+      plan(.start)
+      for (index, draft) in drafts.enumerated() { plan.finish(TaskID("t\(index)"), output: draft) }
+      plan.finish("sink", output: answer)
+      return try #require(plan.log.ended.last { $0.task == "sink" })
+    }
+    let name = try #require(Plan.fan(2).tasks.last?.inputs.first?.name)
+    for echo in [drafts.joined(separator: "\n\n"), "\(name):\n\(drafts[0])"] {
+      let ended = try end(echo)
+      #expect(ended.status == .degraded && ended.reason.contains("was to merge"), "\(ended)")
+      #expect(ended.report?.output == echo)
+    }
+    // The best draft, word for word, is an answer.
+    for answer in [drafts[0], "It is renewable, warm, and stores carbon."] {
+      #expect(try end(answer).status == .done)
+    }
+  }
 }

@@ -25,10 +25,25 @@ extension PlanRun {
     if !tasks[index].missing.isEmpty {
       reasons.append("it ran without \(tasks[index].missing.joined(separator: ", "))")
     }
-    if !tasks[index].shortcoming.isEmpty { reasons.append(tasks[index].shortcoming) }
+    if !tasks[index].shortcoming.isEmpty {
+      reasons.append(tasks[index].shortcoming)
+    } else if let echo = echo(index, report.output) {
+      reasons.append(echo)
+    }
     emitEnd(
       index, reasons.isEmpty ? .done : .degraded,
       reason: reasons.joined(separator: "; ").cut(toBytes: limits.reasonBytes), report: report)
+  }
+
+  private func echo(_ index: Int, _ output: String) -> String? {
+    let task = task(index)
+    guard task.merge == .synthesise || task.merge == .summarise, task.inputs.count > 1 else {
+      return nil
+    }
+    let inputs = task.inputs.compactMap { edge in
+      self.output(of: edge).map { MechanicalMerge.Input(name: edge.name, text: $0) }
+    }
+    return Echo.reason(output, merging: inputs)
   }
 
   /// An agent that runs has said all it had to say.
