@@ -21,7 +21,7 @@ setup: ## Install the C libraries, the local model and the test tools (once)
 build: setup ## Build every executable
 	@Tools/build.sh "$(SWIFT)" build
 
-demo: build ## Start the cluster, ask a real local model two questions, show who answered
+demo: build ## Start the cluster, ask a real local model a question by every pattern, show who answered
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" Tools/demo.sh
 
 test: setup ## Build and run the whole test suite

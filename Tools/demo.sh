@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job, from nothing: start the cluster with two local model servers, ask one question
-# through the fast path and one through an ensemble, show who answered, stop. Exits with 0 only if
-# both answers came from the model.
+# through the fast path and one through every pattern, show who answered, stop. Exits with 0 only if
+# all answers came from the model.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 bin=$(swift build --package-path "$root" --show-bin-path)
@@ -45,26 +45,35 @@ ps -axo pid=,ppid=,args= | awk -v up="$up" \
   | sed "s|$bin/||; s|$data|DATA|g" | cut -c 1-100
 
 export TUTTI_URL="http://127.0.0.1:$port"
+# ask MODEL QUESTION [OPTION ...]
 ask() {
-  local model=$1 question=$2 answer
-  say "\$ tutti ask -m $model --trace \"$question\""
-  "$bin/tutti" ask -m "$model" --trace --data-dir "$data" "$question" | tee "$data/answer"
+  local model=$1 question=$2
+  shift 2
+  say "\$ tutti ask -m $model ${*:+$* }--trace \"$question\""
+  "$bin/tutti" ask -m "$model" "$@" --trace --data-dir "$data" "$question" | tee "$data/answer"
   [ -n "$(tr -d '[:space:]' < "$data/answer")" ] || { echo "demo: $model answered nothing" >&2; exit 1; }
 }
 ask tutti/fast "Why is the sky blue? Answer in two sentences."
-ask tutti/ensemble "Name one advantage of a wooden house. Answer in two sentences."
+ask tutti/ensemble "Name one advantage of a wooden house. Answer in two sentences." --max-tokens 60
+ask tutti/debate "Is a hot dog a sandwich? Answer in one sentence." \
+  --members 2 --rounds 1 --max-tokens 40
+ask tutti/maestro "How do bees find flowers? Answer in two sentences." --max-tokens 40
+ask tutti/decompose \
+  "Answer each in a paragraph: 1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog?"
+ask tutti/auto "What is the capital of France?" --max-tokens 20
 
-# The monitor's log has to agree: both requests went well, on a real host, with tokens.
+# The monitor's log has to agree: all requests went well, on a real host, with tokens.
 python3 - "$((port + 2))" <<'CHECK'
 import json, sys, time, urllib.request
+asked = ["fast", "ensemble", "debate", "maestro", "decompose", "auto"]
 for _ in range(40):
-    with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/requests?limit=10", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/requests?limit=20", timeout=5) as reply:
         body = json.load(reply)
     done = {r["model"]: r for r in body["data"] if r["status"] == 200 and r["usage"]["completionTokens"] > 0}
-    if {"tutti/fast", "tutti/ensemble"} <= set(done): break
+    if {f"tutti/{name}" for name in asked} <= set(done): break
     time.sleep(0.5)
 else:
-    sys.exit(f"demo: the request log does not show both answers: {json.dumps(body)[:2000]}")
+    sys.exit(f"demo: the request log does not show all answers: {json.dumps(body)[:2000]}")
 CHECK
 
 say "Stopping"
@@ -72,4 +81,4 @@ kill -TERM "$up"
 wait "$up" && code=0 || code=$?
 up=
 [ "$code" = 0 ] || { echo "demo: tutti up ended with $code" >&2; exit 1; }
-echo "Done: both answers came from the local model."
+echo "Done: all answers came from the local model."

@@ -17,6 +17,7 @@ struct AskCommand: AsyncParsableCommand {
         tutti ask "Why is the sky blue?"
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
         tutti ask -m tutti/maestro --document report.md "What does the report say about cost?"
+        tutti ask -m tutti/debate --members 2 --rounds 1 "Is a hot dog a sandwich?"
 
       \(ModelHelp.table)
 
@@ -39,17 +40,10 @@ struct AskCommand: AsyncParsableCommand {
   @Flag(help: "Print who did what, and how fast, when the answer is there.")
   var trace = false
 
-  @Option(help: "The longest answer, in tokens.")
-  var maxTokens: Int?
-
   @Option(help: "Sampling temperature; 0 gives the same answer again.")
   var temperature: Double?
 
-  @Option(
-    name: .customLong("document"),
-    help: ArgumentHelp(
-      "A text file that the answer may be looked up in. May be repeated.", valueName: "file"))
-  var documents: [String] = []
+  @OptionGroup var pattern: PatternOptions
 
   @Option(help: "Seconds to wait for the whole answer.")
   var timeout = 600
@@ -58,19 +52,15 @@ struct AskCommand: AsyncParsableCommand {
   var prompt: String
 
   func validate() throws {
-    if let maxTokens, maxTokens < 1 {
-      throw ValidationError("--max-tokens: \(maxTokens) is less than 1")
-    }
     if timeout < 1 { throw ValidationError("--timeout: \(timeout) is less than 1") }
   }
 
   func run() async throws {
-    let text = try Question.text(prompt)
-    let documents = try Question.documents(documents)
+    let body = try question()
     let client = try cluster.client()
     let url = client.address.gateway + "/v1/chat/completions"
     let response = try await client.open(
-      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(question(text, documents)),
+      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(body),
       timeout: .seconds(Int64(timeout)))
     guard response.status == .ok else {
       var body = Data()
@@ -137,10 +127,12 @@ struct AskCommand: AsyncParsableCommand {
     }
   }
 
-  private func question(_ text: String, _ documents: [AskBody.Document]) -> AskBody {
-    AskBody(
-      model: model, messages: [.init(role: "user", content: text)], stream: true,
-      streamOptions: .init(includeUsage: true), maxTokens: maxTokens, temperature: temperature,
-      tutti: .init(trace: trace ? true : nil, documents: documents.isEmpty ? nil : documents))
+  private func question() throws(CommandFailure) -> AskBody {
+    var tutti = try pattern.tutti()
+    if trace { tutti.trace = true }
+    return AskBody(
+      model: model, messages: [.init(role: "user", content: try Question.text(prompt))],
+      stream: true, streamOptions: .init(includeUsage: true), maxTokens: pattern.maxTokens,
+      temperature: temperature, tutti: tutti)
   }
 }

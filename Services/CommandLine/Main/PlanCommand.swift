@@ -33,20 +33,7 @@ struct PlanCommand: AsyncParsableCommand {
   @Option(help: "As a table, as a picture's source, or everything as JSON.")
   var format = Format.text
 
-  @Option(help: "How many models take part.")
-  var members: Int?
-
-  @Option(help: "Rounds of a debate.")
-  var rounds: Int?
-
-  @Option(help: "Makes the same plan again.")
-  var seed: Int?
-
-  @Option(
-    name: .customLong("document"),
-    help: ArgumentHelp(
-      "A text file that the answer may be looked up in. May be repeated.", valueName: "file"))
-  var documents: [String] = []
+  @OptionGroup var pattern: PatternOptions
 
   @Argument(help: "The question; - reads it from standard input.")
   var prompt: String
@@ -59,12 +46,9 @@ struct PlanCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let documents = try Question.documents(documents)
     let body = AskBody(
       model: model, messages: [.init(role: "user", content: try Question.text(prompt))],
-      tutti: .init(
-        documents: documents.isEmpty ? nil : documents, members: members, rounds: rounds,
-        seed: seed))
+      maxTokens: pattern.maxTokens, tutti: try pattern.tutti())
     let client = try cluster.client()
     let url = client.address.gateway + "/v1/plans"
     let answer = try await client.success(

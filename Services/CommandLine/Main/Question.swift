@@ -1,3 +1,4 @@
+import ArgumentParser
 import CommandLineCore
 import Foundation
 
@@ -72,6 +73,40 @@ enum ModelHelp {
     tutti/maestro    a coordinator chooses specialists; a critic reviews what they write
     tutti/decompose  the question is split into tasks that run at the same time
     """
+}
+
+/// What a plan is made from beside the question, of every command that makes one.
+struct PatternOptions: ParsableArguments {
+  @Option(help: "The longest answer, in tokens.")
+  var maxTokens: Int?
+
+  @Option(name: .customLong("members"), help: "How many models take part.")
+  var memberCount: Int?
+
+  @Option(help: "Rounds of a debate.")
+  var rounds: Int?
+
+  @Option(help: "Makes the same plan again.")
+  var seed: Int?
+
+  @Option(
+    name: .customLong("document"),
+    help: ArgumentHelp(
+      "A text file that the answer may be looked up in. May be repeated.", valueName: "file"))
+  var documents: [String] = []
+
+  func validate() throws {
+    if let maxTokens, maxTokens < 1 {
+      throw ValidationError("--max-tokens: \(maxTokens) is less than 1")
+    }
+  }
+
+  /// As the request's own object, the documents read.
+  func tutti() throws(CommandFailure) -> AskBody.Extension {
+    let texts = try Question.documents(documents)
+    return AskBody.Extension(
+      documents: texts.isEmpty ? nil : texts, members: memberCount, rounds: rounds, seed: seed)
+  }
 }
 
 /// The request of `tutti ask` and `tutti plan`.

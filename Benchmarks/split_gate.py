@@ -1,0 +1,752 @@
+#!/usr/bin/env python3
+"""Whether the split gate's predictions hold.
+
+Before any model is asked, the planner decides whether a query is split over hosts, and says what it
+compared: "split: 4 questions over 2 hosts, about 4.1 s instead of 9.8 s". This benchmark asks for
+that decision, then answers the same query both ways, one after the other, and compares.
+
+    python3 Benchmarks/split_gate.py --bin .build/debug            # made-up hosts: one, then four
+    python3 Benchmarks/split_gate.py --bin .build/debug --real     # the two local models
+"""
+
+import argparse
+import concurrent.futures
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass, field
+
+HELP = """\
+How it is measured
+  1. A probe cluster of four unmeasured hosts is asked for the plan of every chosen prompt. What it
+     would split gives the parts, and how long the planner believes their answers to be. No host is
+     asked.
+  2. Made-up hosts answer each prompt with as many tokens as the planner believes, times a random
+     factor (--spread). Directly, the answer is as long as its parts together.
+  3. Each scenario is a cluster of its own. Its hosts are warmed up until all of them are measured.
+  4. For each prompt: the plan of tutti/decompose, the answer of tutti/fast (direct), and the
+     answer of the split, with the same max_tokens. Where the gate decides to split, the split is
+     answered by tutti/decompose. Where it decides against a split that the probe found, this
+     script carries out the parts itself, as concurrent requests to tutti/fast: that lacks the
+     planning and the agents, some 50 ms.
+
+How to read it
+  right in hindsight   a split that was faster; a direct answer where splitting would have saved no
+                       more than 0.5 s and a tenth (what the gate itself wants to be saved)
+  median error         |predicted - actual| / actual; "predicted/actual" is the median ratio, so
+                       below 1 means that the planner was too hopeful
+  auto                 each prompt the way that the gate decided
+  left to a model      tutti/decompose would ask a model for the parts; tutti/auto answers these
+                       directly, and so they count here
+
+What the numbers do not say: made-up hosts do not get slower when they write several answers at a
+time, as a large GPU hardly does; a laptop does, so look at --real for that. Quality is measured by
+Benchmarks/quality, not here.
+"""
+
+DIRECT_MODEL = "tutti/fast"
+SPLIT_MODEL = "tutti/decompose"
+# What the planner takes for a host that nobody has measured (HostPool in SplitEstimate.swift).
+USUAL_RATE = 20.0
+USUAL_FIRST_TOKEN = 0.4
+READING_FACTOR = 10
+# So large that no limit matters, so that what parts get of it are their portions.
+PROBE_MAX_TOKENS = 1_000_000
+# An answer to a query that the planner does not estimate, and to one that is labelled "short".
+OTHER_TOKENS, SHORT_TOKENS = 150, 20
+REQUEST_TIMEOUT = 300
+
+SPLIT_REASON = re.compile(
+    r"split: (\d+) (.+) over (\d+) hosts?, about ([\d.]+) s instead of ([\d.]+) s"
+)
+DIRECT_REASON = re.compile(
+    r"direct: (\d+) (.+) would take about ([\d.]+) s instead of ([\d.]+) s"
+)
+
+
+@dataclass(frozen=True)
+class MadeUpHost:
+    """Tokens per second, milliseconds until the first, and how many answers at once the registry
+    is told that it takes (None: it does not tell, and is believed to take four)."""
+
+    rate: float
+    first_token_ms: float
+    slots: int | None = None
+
+    @classmethod
+    def parse(cls, text):
+        numbers = text.split(":")
+        if not 2 <= len(numbers) <= 3:
+            raise argparse.ArgumentTypeError(f"{text!r} is not RATE:FIRST_MS or RATE:FIRST_MS:SLOTS")
+        try:
+            slots = int(numbers[2]) if len(numbers) == 3 else None
+            return cls(float(numbers[0]), float(numbers[1]), slots)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} has something that is no number") from None
+
+
+ONE_HOST = [MadeUpHost(150, 200)]
+FOUR_HOSTS = [
+    MadeUpHost(150, 200), MadeUpHost(100, 200), MadeUpHost(60, 300), MadeUpHost(30, 500),
+]  # fmt: skip
+
+
+@dataclass
+class Part:
+    """One task of a split: what it asks, its portion of max_tokens, the parts that it reads."""
+
+    instruction: str
+    portion: float
+    limit: int | None
+    needs: list
+    tokens: int = 0
+
+
+@dataclass
+class Prompt:
+    """A labelled prompt, the split that the probe found for it, and how long its answers are."""
+
+    number: int
+    text: str
+    worth_splitting: bool
+    kind: str
+    parts: list = field(default_factory=list)
+    joining: str = ""
+    believed_tokens: int = 0
+    direct_tokens: int = 0
+
+
+@dataclass
+class Decision:
+    """What the gate said. `outcome`: split, compared (a split was found and not worth it), no split
+    (nothing was found), or model (a model is to say what the parts are)."""
+
+    outcome: str
+    reason: str
+    predicted_direct: float | None = None
+    predicted_split: float | None = None
+    hosts: int | None = None
+    auto: str = ""
+
+
+@dataclass
+class Answered:
+    """One way of answering. `tokens`: written for the answer; `wasted`: by hosts that lost a race."""
+
+    seconds: float
+    tokens: int
+    wasted: int
+    cut: bool
+    hosts: list
+
+
+@dataclass
+class Measured:
+    """One prompt in one scenario. `split` is None where there is no split to compare with."""
+
+    prompt: Prompt
+    decision: Decision
+    direct: Answered
+    split: Answered | None
+    forced: bool
+
+    @property
+    def chosen(self):
+        return self.split if self.decision.outcome == "split" else self.direct
+
+    @property
+    def is_right(self):
+        """None where there was nothing to choose."""
+        if self.split is None:
+            return None
+        if self.decision.outcome == "split":
+            return self.split.seconds < self.direct.seconds
+        return self.split.seconds >= self.direct.seconds - margin(self.direct.seconds)
+
+
+def margin(direct_seconds):
+    return 0.5 + direct_seconds / 10
+
+
+class Failed(Exception):
+    """Something that is not a measurement: a process that does not start, a refused request."""
+
+
+# MARK: - Processes
+
+
+def free_ports(count):
+    """A port that has `count - 1` free ones behind it."""
+    while True:
+        sockets = []
+        try:
+            for offset in range(count):
+                listener = socket.socket()
+                sockets.append(listener)
+                listener.bind(("127.0.0.1", sockets[0].getsockname()[1] + offset if offset else 0))
+            return sockets[0].getsockname()[1]
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for listener in sockets:
+                listener.close()
+
+
+class Cluster:
+    """`tutti up` with its hosts, in a directory that goes when it ends.
+
+    `hosts`: made-up ones; None: the local models of `tutti up`.
+    """
+
+    def __init__(self, binaries, hosts, corpus=None):
+        self.binaries, self.made_up, self.corpus = pathlib.Path(binaries), hosts, corpus
+        self.processes = []
+
+    def __enter__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="split-gate-")
+        self.data = pathlib.Path(self.directory.name, "data")
+        try:
+            urls = [self._start_host(host, n) for n, host in enumerate(self.made_up or [])]
+            self._start_cluster(urls)
+            for url, host in zip(urls, self.made_up or []):
+                if host.slots is not None:
+                    self._tell_slots(url, host.slots)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        # The cluster first: it is the last of the list, and its hosts shall outlive it.
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.directory.cleanup()
+
+    def _start_host(self, host, number):
+        command = [
+            self.binaries / "tutti-faulty-host", "--model", "made-up",
+            "--first-token-ms", f"{host.first_token_ms:g}",
+            "--inter-token-ms", f"{1000 / host.rate:.3f}", "--seed", str(number + 1),
+        ]  # fmt: skip
+        if self.corpus is not None:
+            file = pathlib.Path(self.directory.name, "corpus.json")
+            file.write_text(json.dumps(self.corpus))
+            command += ["--corpus", file]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.processes.append(process)
+        url = process.stdout.readline().decode().strip()
+        if not url:
+            raise Failed(f"{command[0]} did not start")
+        return url
+
+    def _start_cluster(self, urls):
+        port = free_ports(3)
+        log = pathlib.Path(self.directory.name, "up.log")
+        command = [self.binaries / "tutti", "up", "--port", str(port), "--data-dir", self.data]
+        for url in urls:
+            command += ["--host", url]
+        with log.open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output)
+        self.processes.append(process)
+        for _ in range(600):
+            if process.poll() is not None:
+                raise Failed(f"tutti up ended:\n{log.read_text()}")
+            if (self.data / "cluster.json").exists():
+                break
+            time.sleep(0.2)
+        else:
+            raise Failed(f"tutti up is not ready after 120 s:\n{log.read_text()}")
+        addresses = json.loads((self.data / "cluster.json").read_text())
+        self.gateway, self.registry = addresses["gateway"], addresses["registry"]
+        self.admin_token = pathlib.Path(addresses["admin_token_file"]).read_text().strip()
+
+    # MARK: Asking it
+
+    def request(self, url, body=None, method=None, admin=False):
+        headers = {"Content-Type": "application/json"}
+        if admin:
+            headers["Authorization"] = f"Bearer {self.admin_token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=REQUEST_TIMEOUT) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise Failed(f"HTTP {error.code} from {url}: {error.read()[:500].decode()}") from None
+        except (OSError, ValueError) as error:
+            raise Failed(f"no answer from {url}: {error}") from None
+
+    def _tell_slots(self, url, slots):
+        for host in self.hosts():
+            if host["url"].rstrip("/") == url.rstrip("/"):
+                self.request(f"{self.registry}/admin/v1/hosts/{host['id']}", {"slots": slots},
+                             method="PATCH", admin=True)  # fmt: skip
+
+    def hosts(self):
+        return self.request(f"{self.registry}/admin/v1/hosts", admin=True)["data"]
+
+    def plan(self, model, text, max_tokens):
+        return self.request(f"{self.gateway}/v1/plans", {
+            "model": model, "max_tokens": max_tokens,
+            "messages": [{"role": "user", "content": text}],
+        })  # fmt: skip
+
+    def ask(self, model, text, max_tokens):
+        """An answer, and its text."""
+        body = {
+            "model": model, "max_tokens": max_tokens, "tutti": {"trace": True},
+            "messages": [{"role": "user", "content": text}],
+        }  # fmt: skip
+        began = time.monotonic()
+        response = self.request(f"{self.gateway}/v1/chat/completions", body)
+        seconds = time.monotonic() - began
+        choice, trace = response["choices"][0], response["tutti"]
+        tokens = sum(task["tokens"] for task in trace["tasks"])
+        written = sum(attempt["tokens"] for attempt in trace.get("attempts", []))
+        answered = Answered(
+            seconds, tokens, max(0, written - tokens), choice["finish_reason"] == "length",
+            [task["host"] for task in trace["tasks"] if task["host"]],
+        )  # fmt: skip
+        return answered, choice["message"].get("content") or ""
+
+    def is_measured(self):
+        return all("tokens_per_second" in (host.get("load") or {}) for host in self.hosts())
+
+
+def warm_up(cluster, say):
+    """Asks until every host has a first-token time and a rate; says which of them has."""
+    count = 2 * len(cluster.hosts())
+    question = "Tell me at some length how bread is made."
+    for round_number in range(1, 11):
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            list(pool.map(lambda _: cluster.ask(DIRECT_MODEL, question, 100), range(count)))
+        time.sleep(2.5)  # the hosts' loads are published every second or so
+        if round_number > 1 and cluster.is_measured():
+            break
+    say(f"  after {round_number} rounds of {count} questions: {describe_hosts(cluster)}")
+
+
+def describe_hosts(cluster):
+    def line(host):
+        load = host.get("load") or {}
+        rate, first = load.get("tokens_per_second"), load.get("first_token_p50_ms")
+        told = "slots unknown" if host["slots"] is None else f"{host['slots']} slots"
+        return (f"{host['id']} {'?' if rate is None else format(rate, '.0f')} tokens/s, "
+                f"first after {'?' if first is None else first} ms, {told}")  # fmt: skip
+
+    return "; ".join(line(host) for host in cluster.hosts())
+
+
+# MARK: - What is asked
+
+
+def choose_prompts(file, count, seed):
+    """A sample, half of it labelled as worth splitting, in an order that the seed gives."""
+    labelled = json.loads(pathlib.Path(file).read_text())
+    rng = random.Random(seed)
+    chosen = []
+    for wanted in (True, False):
+        numbers = [n for n, entry in enumerate(labelled) if entry["split"] is wanted]
+        size = count // 2 if wanted else count - count // 2
+        chosen += rng.sample(numbers, min(size, len(numbers)))
+    rng.shuffle(chosen)
+    return [
+        Prompt(n, labelled[n]["prompt"], labelled[n]["split"], labelled[n]["kind"]) for n in chosen
+    ]
+
+
+def probe(binaries, prompts, say):
+    """Finds the splits. The hosts are not asked, so what they would answer does not matter."""
+    found = 0
+    with Cluster(binaries, [MadeUpHost(100, 0)] * 4) as cluster:
+        for prompt in prompts:
+            answer = cluster.plan(SPLIT_MODEL, prompt.text, PROBE_MAX_TOKENS)
+            if decision_of(answer).outcome == "split":
+                read_split(prompt, answer["plan"])
+                found += 1
+    say(f"probe: {found} of {len(prompts)} prompts have a split that four hosts would make")
+
+
+def read_split(prompt, plan):
+    tasks = {task["id"]: task for task in plan["tasks"]}
+    places = {name: place for place, name in enumerate(n for n in tasks if n != plan["sink"])}
+    sink = tasks[plan["sink"]]
+    if sink["merge"] != "concatenate":
+        prompt.joining = sink.get("instruction", "")
+    for name in places:
+        task = tasks[name]
+        limit = task.get("max_tokens")
+        prompt.parts.append(Part(
+            task["instruction"], (limit or 0) / PROBE_MAX_TOKENS,
+            limit if prompt.joining else None,
+            [places[edge["from"]] for edge in task["inputs"]],
+        ))  # fmt: skip
+    # Backwards through HostPool's formula, to the tokens that were put into it.
+    direct = decision_of({"plan": plan}).predicted_direct
+    prompt_tokens = sum(len(p.instruction.encode()) // 4 + 40 for p in prompt.parts)
+    reading = max(len(prompt.text.encode()) // 4 + 1, prompt_tokens)
+    writing = (direct - USUAL_FIRST_TOKEN) * USUAL_RATE - reading / READING_FACTOR
+    prompt.believed_tokens = max(8, round(writing))
+
+
+def set_lengths(prompts, spread, seed):
+    """How long the made-up hosts' answers are: what the planner believes, times a random factor."""
+    for prompt in prompts:
+        rng = random.Random(f"{seed}/{prompt.number}")
+
+        def about(tokens, rng=rng):
+            return max(4, round(tokens * math.exp(rng.gauss(0, spread))))
+
+        for part in prompt.parts:
+            believed = part.limit / 2 if part.limit else part.portion * prompt.believed_tokens
+            part.tokens = about(believed)
+        if prompt.parts and not prompt.joining:
+            prompt.direct_tokens = sum(part.tokens for part in prompt.parts)
+        elif prompt.parts:
+            prompt.direct_tokens = about(prompt.believed_tokens)
+        else:
+            prompt.direct_tokens = about(SHORT_TOKENS if prompt.kind == "short" else OTHER_TOKENS)
+
+
+def corpus_of(prompts):
+    """Answers by heart. The longest marker that a message holds decides, so a prompt's own text
+    comes before that of its parts."""
+    corpus = {"made-up": words(120)}
+    for prompt in prompts:
+        corpus[prompt.text] = words(prompt.direct_tokens)
+        if prompt.joining:
+            corpus[prompt.joining] = words(prompt.direct_tokens)
+        for part in prompt.parts:
+            corpus[part.instruction] = words(part.tokens)
+    return corpus
+
+
+def words(count):
+    rng = random.Random(count)
+    stock = "stone river light morning window copper garden letter winter harbour paper signal".split()
+    return " ".join(f"{rng.choice(stock)}{n}" for n in range(count))
+
+
+# MARK: - One prompt
+
+
+def decision_of(answer):
+    """The gate's decision from what POST /v1/plans answers."""
+    plan = answer.get("plan")
+    if plan is None:
+        return Decision("no split", f"direct: {answer['reason']}")
+    reason = plan["reason"]
+    if match := SPLIT_REASON.match(reason):
+        return Decision("split", reason, float(match[5]), float(match[4]), int(match[3]))
+    if match := DIRECT_REASON.match(reason):
+        return Decision("compared", reason, float(match[4]), float(match[3]))
+    if any(task.get("expansion") for task in plan["tasks"]):
+        return Decision("model", reason)
+    return Decision("no split", reason)
+
+
+def measure(cluster, prompt, max_tokens, is_real):
+    decision = decision_of(cluster.plan(SPLIT_MODEL, prompt.text, max_tokens))
+    auto = cluster.plan("tutti/auto", prompt.text, max_tokens)
+    decision.auto = auto["plan"]["reason"] if auto["plan"] else auto["text"]
+    split, forced = None, False
+    if is_real and prompt.number % 2:
+        # Neither way profits every time from what the other left in a cache.
+        split, forced = measure_split(cluster, prompt, decision, max_tokens)
+        direct, _ = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)
+    else:
+        direct, _ = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)
+        split, forced = measure_split(cluster, prompt, decision, max_tokens)
+    return Measured(prompt, decision, direct, split, forced)
+
+
+def measure_split(cluster, prompt, decision, max_tokens):
+    """The answer of the split, and whether it was carried out against the gate's decision."""
+    if decision.outcome == "split":
+        return cluster.ask(SPLIT_MODEL, prompt.text, max_tokens)[0], False
+    if prompt.parts:
+        return carry_out(cluster, prompt, max_tokens), True
+    return None, False
+
+
+def carry_out(cluster, prompt, max_tokens):
+    """The parts at once, those that need others behind them, then what joins them."""
+    futures = []
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(len(prompt.parts)) as pool:
+
+        def work(part):
+            notes = [futures[need].result()[1] for need in part.needs]
+            text = "\n\n".join([part.instruction, *notes])
+            return cluster.ask(DIRECT_MODEL, text, part_limit(part, max_tokens))
+
+        for part in prompt.parts:
+            # A part needs earlier ones only, so no thread waits for one that has not begun.
+            futures.append(pool.submit(work, part))
+        done = [future.result() for future in futures]
+    if prompt.joining:
+        text = "\n\n".join([prompt.text, *(text for _, text in done), prompt.joining])
+        done.append(cluster.ask(DIRECT_MODEL, text, max_tokens))
+    seconds = time.monotonic() - began
+    answers = [answered for answered, _ in done]
+    return Answered(
+        seconds, sum(a.tokens for a in answers), sum(a.wasted for a in answers),
+        any(a.cut for a in answers), [host for a in answers for host in a.hosts],
+    )  # fmt: skip
+
+
+def part_limit(part, max_tokens):
+    return part.limit or max(1, int(max_tokens * part.portion))
+
+
+def run_scenario(name, cluster, prompts, arguments, say):
+    """Measures until the prompts or the minutes are used up."""
+    say(f"{name}:")
+    warm_up(cluster, say)
+    results, ends = [], time.monotonic() + 60 * arguments.minutes
+    for place, prompt in enumerate(prompts):
+        if time.monotonic() > ends:
+            say(f"  the {arguments.minutes:g} minutes are over")
+            break
+        try:
+            measured = measure(cluster, prompt, arguments.max_tokens, arguments.real)
+        except Failed as failure:
+            say(f"  {place + 1}/{len(prompts)} prompt {prompt.number}: FAILED: {failure}")
+            continue
+        results.append(measured)
+        split = f", split {measured.split.seconds:.1f} s" if measured.split else ""
+        forced = " (by this script)" if measured.forced else ""
+        say(f"  {place + 1}/{len(prompts)} prompt {prompt.number} {prompt.kind}: direct "
+            f"{measured.direct.seconds:.1f} s{split}{forced}; {measured.decision.reason}")  # fmt: skip
+    say(f"  at the end: {describe_hosts(cluster)}")
+    return results
+
+
+# MARK: - The tables
+
+
+def median(values):
+    values = list(values)
+    return statistics.median(values) if values else None
+
+
+def number(value, digits=1, unit=""):
+    return "-" if value is None else f"{value:.{digits}f}{unit}"
+
+
+def table(rows):
+    """The first row is the heading; the first column is text, the others numbers."""
+    widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        cells = [str(cell).rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        print("  " + "  ".join([str(row[0]).ljust(widths[0]), *cells]))
+
+
+def report(name, results):
+    print(f"\n{name}: {len(results)} prompts")
+    if not results:
+        return
+    print_decisions(results)
+    print_predictions(results)
+    print_strategies(results)
+    print_mistakes(results)
+
+
+def print_decisions(results):
+    outcomes = ["split", "compared", "model", "no split"]
+    titles = ["split", "direct: not worth it", "left to a model", "direct: no split found"]
+    rows = [["decision", "prompts", "labelled split", "labelled direct", "right", "wrong"]]
+    for outcome, title in zip(outcomes, titles):
+        those = [r for r in results if r.decision.outcome == outcome]
+        labelled = sum(r.prompt.worth_splitting for r in those)
+        verdicts = [r.is_right for r in those]
+        rows.append([title, len(those), labelled, len(those) - labelled,
+                     verdicts.count(True), verdicts.count(False)])  # fmt: skip
+    print()
+    table(rows)
+    judged = [r.is_right for r in results if r.is_right is not None]
+    if judged:
+        print(f"  right in hindsight: {judged.count(True)} of {len(judged)} with two ways to compare")
+    others = [r for r in results if not r.decision.auto.startswith(("direct", "split"))]
+    if others:
+        names = sorted({r.decision.auto.split(":")[0] for r in others})
+        print(f"  tutti/auto would take another pattern for {len(others)}: {', '.join(names)}")
+
+
+def print_predictions(results):
+    rows = [["prediction", "prompts", "predicted s", "actual s", "predicted/actual", "median error"]]
+    ways = [
+        ("direct, all estimated", lambda r: (r.decision.predicted_direct, r.direct), None),
+        ("split, decided", lambda r: (r.decision.predicted_split, r.split), False),
+        ("split, against the decision", lambda r: (r.decision.predicted_split, r.split), True),
+    ]
+    for title, read, forced in ways:
+        pairs = [read(r) for r in results if forced is None or r.forced is forced]
+        pairs = [(p, a.seconds) for p, a in pairs if p is not None and a is not None]
+        rows.append([
+            title, len(pairs), number(median(p for p, _ in pairs)),
+            number(median(a for _, a in pairs)), number(median(p / a for p, a in pairs), 2),
+            number(median(100 * abs(p - a) / a for p, a in pairs), 0, " %"),
+        ])  # fmt: skip
+    print()
+    table(rows)
+    gains = [
+        (r.decision.predicted_direct / r.decision.predicted_split, r.direct.seconds / r.split.seconds)
+        for r in results
+        if r.split and r.decision.predicted_split
+    ]
+    if gains:
+        print(f"  speed-up by splitting, median: predicted {median(p for p, _ in gains):.2f}, "
+              f"actual {median(a for _, a in gains):.2f}")  # fmt: skip
+    pairs = [r for r in results if r.split]
+    if pairs:
+        ratio = median(r.split.tokens / max(1, r.direct.tokens) for r in pairs)
+        print(f"  tokens of the split over tokens of the direct answer, median: {ratio:.2f}")
+
+
+def print_strategies(results):
+    """What each strategy would have cost. Where there is no split, everybody answers directly."""
+    strategies = {
+        "always direct": [r.direct for r in results],
+        "always split": [r.split or r.direct for r in results],
+        "auto": [r.chosen for r in results],
+        "best in hindsight": [
+            min((way for way in (r.direct, r.split) if way), key=lambda way: way.seconds)
+            for r in results
+        ],
+    }
+    rows = [["strategy", "tokens", "of races", "seconds", "tokens x seconds", "sum of products"]]
+    totals = {}
+    for name, answers in strategies.items():
+        tokens = sum(a.tokens + a.wasted for a in answers)
+        seconds = sum(a.seconds for a in answers)
+        products = sum((a.tokens + a.wasted) * a.seconds for a in answers)
+        totals[name] = (tokens, seconds)
+        rows.append([name, tokens, sum(a.wasted for a in answers), f"{seconds:.1f}",
+                     f"{tokens * seconds:,.0f}", f"{products:,.0f}"])  # fmt: skip
+    print()
+    table(rows)
+    auto = totals["auto"]
+    better = [
+        name for name in ("always direct", "always split")
+        if all(a <= b for a, b in zip(totals[name], auto)) and totals[name] != auto
+    ]  # fmt: skip
+    if better:
+        print(f"  auto is dominated by: {', '.join(better)} (no more tokens, no more seconds)")
+    else:
+        print("  auto is not dominated: neither of the others is as good in tokens and in seconds")
+
+
+def print_mistakes(results):
+    wrong = [r for r in results if r.is_right is False]
+    if not wrong:
+        return
+    print("\n  wrong in hindsight")
+    for r in wrong:
+        print(f"    prompt {r.prompt.number} ({r.prompt.kind}): direct {r.direct.seconds:.1f} s with "
+              f"{r.direct.tokens} tokens, split {r.split.seconds:.1f} s with {r.split.tokens}; "
+              f"{r.decision.reason}")  # fmt: skip
+
+
+def report_changes(first, second):
+    """Which decisions depend on the number of hosts."""
+    before = {r.prompt.number: r.decision.outcome for r in first}
+    both = [r for r in second if r.prompt.number in before]
+    more = sum(before[r.prompt.number] != "split" == r.decision.outcome for r in both)
+    fewer = sum(before[r.prompt.number] == "split" != r.decision.outcome for r in both)
+    print(f"\nFrom the first scenario to the second, of {len(both)} prompts in both: {more} decisions "
+          f"changed to split, {fewer} to direct")  # fmt: skip
+
+
+# MARK: - Main
+
+
+def parse_arguments():
+    prompts = pathlib.Path(__file__).resolve().parent.parent / "Tests/PlanningTests/prompts.json"
+    parser = argparse.ArgumentParser(
+        description=__doc__.strip(), epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--bin", required=True, metavar="DIR",
+                        help="where tutti, tutti-faulty-host and the services are")
+    parser.add_argument("--real", action="store_true",
+                        help="ask the two local models of `tutti up` instead of made-up hosts "
+                        "(TUTTI_MODEL_ENV says where they are)")
+    parser.add_argument("--count", type=int, metavar="N",
+                        help="prompts, half of them labelled as worth splitting (60; with --real 20)")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample and of lengths (1)")
+    parser.add_argument("--max-tokens", type=int, metavar="N",
+                        help="of every answer (600; with --real 200)")
+    parser.add_argument("--spread", type=float, default=0.4, metavar="SIGMA",
+                        help="how far lengths of answers are from what the planner believes: sigma "
+                        "of a log-normal factor; 0 takes its word for it (0.4)")
+    parser.add_argument("--hosts", type=MadeUpHost.parse, action="append", metavar="RATE:FIRST[:SLOTS]",
+                        help="a made-up host: tokens per second, milliseconds until the first, answers "
+                        "at once that the registry is told. May be repeated; one scenario of these "
+                        "instead of 1 and 4 hosts")
+    parser.add_argument("--minutes", type=float, default=15, help="at most, for each scenario (15)")
+    parser.add_argument("--prompts", default=prompts, metavar="FILE", help="labelled prompts, JSON")
+    parser.add_argument("--json", metavar="FILE", help="write every measurement there")
+    arguments = parser.parse_args()
+    arguments.count = arguments.count or (20 if arguments.real else 60)
+    arguments.max_tokens = arguments.max_tokens or (200 if arguments.real else 600)
+    return arguments
+
+
+def scenarios_of(arguments):
+    if arguments.real:
+        return {"Two local models": None}
+    if arguments.hosts:
+        return {f"{len(arguments.hosts)} given hosts": arguments.hosts}
+    return {"One made-up host": ONE_HOST, "Four unequal made-up hosts": FOUR_HOSTS}
+
+
+def main():
+    arguments = parse_arguments()
+
+    def say(line):
+        print(line, file=sys.stderr, flush=True)
+
+    prompts = choose_prompts(arguments.prompts, arguments.count, arguments.seed)
+    results = {}
+    try:
+        probe(arguments.bin, prompts, say)
+        set_lengths(prompts, arguments.spread, arguments.seed)
+        for name, hosts in scenarios_of(arguments).items():
+            corpus = None if arguments.real else corpus_of(prompts)
+            with Cluster(arguments.bin, hosts, corpus) as cluster:
+                results[name] = run_scenario(name, cluster, prompts, arguments, say)
+    except (Failed, FileNotFoundError) as failure:
+        sys.exit(f"split_gate: {failure}")
+    lengths = "as they come" if arguments.real else f"spread {arguments.spread:g}"
+    print(f"Split gate: seed {arguments.seed}, max_tokens {arguments.max_tokens}, lengths {lengths}, "
+          f"{os.cpu_count()} processors")  # fmt: skip
+    for name, measured in results.items():
+        report(name, measured)
+    if len(results) > 1:
+        report_changes(*list(results.values())[:2])
+    if arguments.json:
+        plain = {name: [asdict(m) for m in measured] for name, measured in results.items()}
+        pathlib.Path(arguments.json).write_text(json.dumps(plain, indent=1))
+
+
+if __name__ == "__main__":
+    main()
