@@ -139,6 +139,27 @@ struct HostDirectoryTests {
     #expect(directory.table == table(1, 1))
   }
 
+  @Test("who waits for the first table gets it, or learns that it did not come")
+  func firstTable() async {
+    let late = Mutex<HostDirectory?>(nil)
+    let pauses = Mutex(0)
+    let directory = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in throw Failure(.noPeer, "gone") },
+      pause: { _ in
+        guard
+          pauses.withLock({
+            $0 += 1; return $0 == 3
+          })
+        else { return }
+        _ = late.withLock { $0 }?.apply(.hostTable(table(1, 1)))
+      }, logger: Logger(label: "t"))
+    #expect(await !directory.waitForTable(within: .zero))
+    late.withLock { $0 = directory }
+    #expect(await directory.waitForTable(within: .seconds(60)))
+    #expect(pauses.withLock(\.self) == 3)
+    late.withLock { $0 = nil }
+  }
+
   @Test("it keeps the newest merged load and knows how old it is")
   func load() throws {
     let directory = HostDirectory(

@@ -25,6 +25,9 @@ final class AgentShell: Sendable {
     self.context = context
   }
 
+  /// An agent that was restarted is given tasks before it knows the hosts.
+  private static let tableWait = Duration.seconds(5)
+
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {
     guard case .runTask(let order) = request.body else {
       throw Failure(.unhandled, "an agent does tasks, nothing else")
@@ -43,6 +46,13 @@ final class AgentShell: Sendable {
     defer {
       running.withLock { $0 -= 1 }
       gauge()
+    }
+    let patience = min(request.remaining ?? Self.tableWait, Self.tableWait)
+    guard await context.hosts.waitForTable(within: patience) else {
+      throw Failure(
+        .overloaded,
+        "\(context.common.name) has not heard yet which hosts there are; does tutti-registry run?",
+        retryAfter: .seconds(1))
     }
     let span = context.recorder.span(.work, in: request.trace)
     span.set("task", order.task.id.name)

@@ -20,6 +20,8 @@ public final class HostDirectory: Service {
   /// Between two questions that were not answered; doubles up to the second.
   static let firstPause = Duration.milliseconds(250)
   static let longestPause = Duration.seconds(5)
+  /// Between two looks for the first table, which comes within milliseconds of the start.
+  static let tablePause = Duration.milliseconds(20)
 
   /// - Parameters:
   ///   - ask: asks the registry for its table.
@@ -40,6 +42,22 @@ public final class HostDirectory: Service {
 
   /// False until the registry was heard once.
   public var hasTable: Bool { feed.withLock { $0.hasTable } }
+
+  /// Waits until the registry was heard once: a process that has just started knows no host, which is
+  /// not to say that there is none.
+  /// - Returns: false when it was not heard in time.
+  public func waitForTable(within limit: Duration) async -> Bool {
+    let end = ContinuousClock.now.advanced(by: limit)
+    while !hasTable {
+      guard ContinuousClock.now < end else { return false }
+      do {
+        try await pause(Self.tablePause)
+      } catch {
+        return hasTable
+      }
+    }
+    return true
+  }
 
   /// The load of all processes as the registry last merged it, and how long ago it came; nil: none
   /// did. Load is told anew several times a second, so what was missed is never asked for.
