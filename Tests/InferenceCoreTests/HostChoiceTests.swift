@@ -72,6 +72,17 @@ struct HostChoiceTests {
     #expect(choose(0, view, seed: 1).isEmpty)
   }
 
+  @Test("nobody waits in a queue where a host of the same bucket is idle")
+  func idleFirst() {
+    let busy = measured(0.5, inFlight: 1, slots: 1)
+    let oneIdle = view(
+      hosts(4), ["h0": busy, "h1": busy, "h2": measured(0.5, slots: 1), "h3": busy])
+    for seed in 0..<200 as Range<UInt64> { #expect(choose(1, oneIdle, seed: seed) == ["h2"]) }
+    // Where nobody is, all of them are asked in turn.
+    let full = view(hosts(3), ["h0": busy, "h1": busy, "h2": busy])
+    #expect(Set((0..<200 as Range<UInt64>).flatMap { choose(1, full, seed: $0) }).count == 3)
+  }
+
   @Test("a list of candidates is chosen from as its hosts are")
   func candidates() {
     let view = view(hosts(20))

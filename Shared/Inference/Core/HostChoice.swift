@@ -158,7 +158,7 @@ public enum HostChoice {
     var best: (weight: UInt64, place: Int)?
     for place in bucket.indices {
       let row = bucket[place].row
-      guard bucket[place].load < 0.5 else { continue }  // every slot is taken
+      guard bucket[place].load < idleLoad else { continue }
       let weight = StableHash.mixed(hash ^ view.index.hashes[row])
       if best.map({ weight > $0.weight }) ?? true { best = (weight, place) }
     }
@@ -170,13 +170,37 @@ public enum HostChoice {
   private static func betterOfTwo(
     _ bucket: ArraySlice<Scored>, _ width: Double, _ rng: inout SplitMix64
   ) -> Int {
-    let count = bucket.count
-    let first = Int.random(in: 0..<count, using: &rng)
+    // Where somebody is idle, nobody waits in a queue for the sake of a slightly better past.
+    let idle = bucket.count { $0.load < idleLoad }
+    let all = idle == 0
+    let count = all ? bucket.count : idle
+    let first = place(Int.random(in: 0..<count, using: &rng), bucket, all)
     guard count > 1 else { return first }
-    var second = Int.random(in: 0..<(count - 1), using: &rng)
-    if second >= first { second += 1 }
+    var second = place(Int.random(in: 0..<(count - 1), using: &rng), bucket, all)
+    if second >= first { second = place(behind: second, bucket, all) }
     let (a, b) = (bucket[first], bucket[second])
     if abs(a.score - b.score) > width { return a.score < b.score ? first : second }
     return b.load < a.load ? second : first
+  }
+
+  /// From here on every slot is taken.
+  private static let idleLoad = 0.5
+
+  /// The place of the idle host of that number, or of any.
+  private static func place(_ number: Int, _ bucket: ArraySlice<Scored>, _ all: Bool) -> Int {
+    guard !all else { return number }
+    var left = number
+    for place in bucket.indices where bucket[place].load < idleLoad {
+      if left == 0 { return place }
+      left -= 1
+    }
+    return bucket.startIndex
+  }
+
+  /// The next one behind that place.
+  private static func place(
+    behind place: Int, _ bucket: ArraySlice<Scored>, _ all: Bool
+  ) -> Int {
+    bucket.indices.first { $0 > place && (all || bucket[$0].load < idleLoad) } ?? place
   }
 }
