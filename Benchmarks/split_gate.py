@@ -10,6 +10,7 @@ that decision, then answers the same query both ways, one after the other, and c
 """
 
 import argparse
+import collections
 import concurrent.futures
 import json
 import math
@@ -49,7 +50,8 @@ How to read it
                        below 1 means that the planner was too hopeful
   auto                 each prompt the way that the gate decided
   left to a model      tutti/decompose would ask a model for the parts; tutti/auto answers these
-                       directly, and so they count here
+                       directly, and so "auto" does here. Made-up hosts cannot propose parts, so
+                       only --real measures what tutti/decompose makes of them
 
 What the numbers do not say: made-up hosts do not get slower when they write several answers at a
 time, as a large GPU hardly does; a laptop does, so look at --real for that. Quality is measured by
@@ -63,17 +65,26 @@ USUAL_RATE = 20.0
 USUAL_FIRST_TOKEN = 0.4
 READING_FACTOR = 10
 # So large that no limit matters, so that what parts get of it are their portions.
-PROBE_MAX_TOKENS = 1_000_000
+PROBE_MAX_TOKENS = 100_000
 # An answer to a query that the planner does not estimate, and to one that is labelled "short".
 OTHER_TOKENS, SHORT_TOKENS = 150, 20
 REQUEST_TIMEOUT = 300
+# What is kept of the trace's line of a task.
+MEMBERS = ("id", "host", "first_token_ms", "total_ms", "tokens")
+
+# The outcomes of a decision, as the tables call them.
+TITLES = {
+    "split": "split",
+    "compared": "direct: not worth it",
+    "model": "left to a model",
+    "no split": "direct: not looked at",
+}
 
 SPLIT_REASON = re.compile(
-    r"split: (\d+) (.+) over (\d+) hosts?, about ([\d.]+) s instead of ([\d.]+) s"
+    r"split: (its parts are asked for: )?\d+ .+ over (\d+) hosts?, "
+    r"about ([\d.]+) s instead of ([\d.]+) s"
 )
-DIRECT_REASON = re.compile(
-    r"direct: (\d+) (.+) would take about ([\d.]+) s instead of ([\d.]+) s"
-)
+DIRECT_REASON = re.compile(r"direct: \d+ .+ would take about ([\d.]+) s instead of ([\d.]+) s")
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class MadeUpHost:
     def parse(cls, text):
         numbers = text.split(":")
         if not 2 <= len(numbers) <= 3:
-            raise argparse.ArgumentTypeError(f"{text!r} is not RATE:FIRST_MS or RATE:FIRST_MS:SLOTS")
+            raise argparse.ArgumentTypeError(f"{text!r} is not RATE:FIRST or RATE:FIRST:SLOTS")
         try:
             slots = int(numbers[2]) if len(numbers) == 3 else None
             return cls(float(numbers[0]), float(numbers[1]), slots)
@@ -130,8 +141,9 @@ class Prompt:
 
 @dataclass
 class Decision:
-    """What the gate said. `outcome`: split, compared (a split was found and not worth it), no split
-    (nothing was found), or model (a model is to say what the parts are)."""
+    """What the gate said. `outcome`: split, compared (a split was found and not worth it), model (a
+    model is to say what the parts are), or no split (it read as one piece, or looking for parts
+    would take too long)."""
 
     outcome: str
     reason: str
@@ -143,13 +155,14 @@ class Decision:
 
 @dataclass
 class Answered:
-    """One way of answering. `tokens`: written for the answer; `wasted`: by hosts that lost a race."""
+    """One way of answering. `tokens`: written for the answer; `wasted`: by hosts that lost a race;
+    `tasks`: the trace's lines of those that a host worked on."""
 
     seconds: float
     tokens: int
     wasted: int
     cut: bool
-    hosts: list
+    tasks: list
 
 
 @dataclass
@@ -323,7 +336,7 @@ class Cluster:
         written = sum(attempt["tokens"] for attempt in trace.get("attempts", []))
         answered = Answered(
             seconds, tokens, max(0, written - tokens), choice["finish_reason"] == "length",
-            [task["host"] for task in trace["tasks"] if task["host"]],
+            [{name: task[name] for name in MEMBERS} for task in trace["tasks"] if task["host"]],
         )  # fmt: skip
         return answered, choice["message"].get("content") or ""
 
@@ -331,9 +344,13 @@ class Cluster:
         return all("tokens_per_second" in (host.get("load") or {}) for host in self.hosts())
 
 
-def warm_up(cluster, say):
-    """Asks until every host has a first-token time and a rate; says which of them has."""
-    count = 2 * len(cluster.hosts())
+def warm_up(cluster, is_real, say):
+    """Asks until every host has a first-token time and a rate, and says them.
+
+    Made-up hosts are asked so much at once that the slowest gets some, too. Of real ones that would
+    measure how long a question waits behind others.
+    """
+    count = (1 if is_real else 4) * len(cluster.hosts())
     question = "Tell me at some length how bread is made."
     for round_number in range(1, 11):
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
@@ -358,19 +375,23 @@ def describe_hosts(cluster):
 # MARK: - What is asked
 
 
-def choose_prompts(file, count, seed):
+def read_prompts(file):
+    return [
+        Prompt(n, entry["prompt"], entry["split"], entry["kind"])
+        for n, entry in enumerate(json.loads(pathlib.Path(file).read_text()))
+    ]
+
+
+def choose_prompts(prompts, count, seed):
     """A sample, half of it labelled as worth splitting, in an order that the seed gives."""
-    labelled = json.loads(pathlib.Path(file).read_text())
     rng = random.Random(seed)
     chosen = []
     for wanted in (True, False):
-        numbers = [n for n, entry in enumerate(labelled) if entry["split"] is wanted]
+        those = [prompt for prompt in prompts if prompt.worth_splitting is wanted]
         size = count // 2 if wanted else count - count // 2
-        chosen += rng.sample(numbers, min(size, len(numbers)))
+        chosen += rng.sample(those, min(size, len(those)))
     rng.shuffle(chosen)
-    return [
-        Prompt(n, labelled[n]["prompt"], labelled[n]["split"], labelled[n]["kind"]) for n in chosen
-    ]
+    return chosen
 
 
 def probe(binaries, prompts, say):
@@ -441,7 +462,7 @@ def corpus_of(prompts):
 
 def words(count):
     rng = random.Random(count)
-    stock = "stone river light morning window copper garden letter winter harbour paper signal".split()
+    stock = "stone river light window copper garden letter winter harbour paper signal".split()
     return " ".join(f"{rng.choice(stock)}{n}" for n in range(count))
 
 
@@ -455,11 +476,10 @@ def decision_of(answer):
         return Decision("no split", f"direct: {answer['reason']}")
     reason = plan["reason"]
     if match := SPLIT_REASON.match(reason):
-        return Decision("split", reason, float(match[5]), float(match[4]), int(match[3]))
+        outcome = "model" if match[1] else "split"
+        return Decision(outcome, reason, float(match[4]), float(match[3]), int(match[2]))
     if match := DIRECT_REASON.match(reason):
-        return Decision("compared", reason, float(match[4]), float(match[3]))
-    if any(task.get("expansion") for task in plan["tasks"]):
-        return Decision("model", reason)
+        return Decision("compared", reason, float(match[2]), float(match[1]))
     return Decision("no split", reason)
 
 
@@ -468,19 +488,19 @@ def measure(cluster, prompt, max_tokens, is_real):
     auto = cluster.plan("tutti/auto", prompt.text, max_tokens)
     decision.auto = auto["plan"]["reason"] if auto["plan"] else auto["text"]
     split, forced = None, False
-    if is_real and prompt.number % 2:
+    if prompt.number % 2:
         # Neither way profits every time from what the other left in a cache.
-        split, forced = measure_split(cluster, prompt, decision, max_tokens)
+        split, forced = measure_split(cluster, prompt, decision, max_tokens, is_real)
         direct, _ = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)
     else:
         direct, _ = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)
-        split, forced = measure_split(cluster, prompt, decision, max_tokens)
+        split, forced = measure_split(cluster, prompt, decision, max_tokens, is_real)
     return Measured(prompt, decision, direct, split, forced)
 
 
-def measure_split(cluster, prompt, decision, max_tokens):
+def measure_split(cluster, prompt, decision, max_tokens, is_real):
     """The answer of the split, and whether it was carried out against the gate's decision."""
-    if decision.outcome == "split":
+    if decision.outcome == "split" or (decision.outcome == "model" and is_real):
         return cluster.ask(SPLIT_MODEL, prompt.text, max_tokens)[0], False
     if prompt.parts:
         return carry_out(cluster, prompt, max_tokens), True
@@ -509,7 +529,7 @@ def carry_out(cluster, prompt, max_tokens):
     answers = [answered for answered, _ in done]
     return Answered(
         seconds, sum(a.tokens for a in answers), sum(a.wasted for a in answers),
-        any(a.cut for a in answers), [host for a in answers for host in a.hosts],
+        any(a.cut for a in answers), [task for a in answers for task in a.tasks],
     )  # fmt: skip
 
 
@@ -520,7 +540,7 @@ def part_limit(part, max_tokens):
 def run_scenario(name, cluster, prompts, arguments, say):
     """Measures until the prompts or the minutes are used up."""
     say(f"{name}:")
-    warm_up(cluster, say)
+    warm_up(cluster, arguments.real, say)
     results, ends = [], time.monotonic() + 60 * arguments.minutes
     for place, prompt in enumerate(prompts):
         if time.monotonic() > ends:
@@ -560,21 +580,19 @@ def table(rows):
         print("  " + "  ".join([str(row[0]).ljust(widths[0]), *cells]))
 
 
-def report(name, results):
+def report(name, results, is_real):
     print(f"\n{name}: {len(results)} prompts")
     if not results:
         return
     print_decisions(results)
-    print_predictions(results)
+    print_predictions(results, is_real)
     print_strategies(results)
     print_mistakes(results)
 
 
 def print_decisions(results):
-    outcomes = ["split", "compared", "model", "no split"]
-    titles = ["split", "direct: not worth it", "left to a model", "direct: no split found"]
     rows = [["decision", "prompts", "labelled split", "labelled direct", "right", "wrong"]]
-    for outcome, title in zip(outcomes, titles):
+    for outcome, title in TITLES.items():
         those = [r for r in results if r.decision.outcome == outcome]
         labelled = sum(r.prompt.worth_splitting for r in those)
         verdicts = [r.is_right for r in those]
@@ -584,23 +602,32 @@ def print_decisions(results):
     table(rows)
     judged = [r.is_right for r in results if r.is_right is not None]
     if judged:
-        print(f"  right in hindsight: {judged.count(True)} of {len(judged)} with two ways to compare")
+        print(f"  right in hindsight: {judged.count(True)} of {len(judged)} with two ways")
     others = [r for r in results if not r.decision.auto.startswith(("direct", "split"))]
     if others:
         names = sorted({r.decision.auto.split(":")[0] for r in others})
         print(f"  tutti/auto would take another pattern for {len(others)}: {', '.join(names)}")
 
 
-def print_predictions(results):
-    rows = [["prediction", "prompts", "predicted s", "actual s", "predicted/actual", "median error"]]
-    ways = [
-        ("direct, all estimated", lambda r: (r.decision.predicted_direct, r.direct), None),
-        ("split, decided", lambda r: (r.decision.predicted_split, r.split), False),
-        ("split, against the decision", lambda r: (r.decision.predicted_split, r.split), True),
+def print_predictions(results, is_real):
+    rows = [
+        ["prediction", "prompts", "predicted s", "actual s", "predicted/actual", "median error"]
     ]
-    for title, read, forced in ways:
-        pairs = [read(r) for r in results if forced is None or r.forced is forced]
-        pairs = [(p, a.seconds) for p, a in pairs if p is not None and a is not None]
+    ways = [
+        ("direct: split or compared", ("split", "compared"), lambda r: r.direct, "direct"),
+        ("split: decided", ("split",), lambda r: r.split, "split"),
+        ("split: by this script", ("compared",), lambda r: r.split, "split"),
+    ]
+    if is_real:  # of made-up hosts nobody knows how long an answer would be that was not estimated
+        ways += [
+            ("direct: left to a model", ("model",), lambda r: r.direct, "direct"),
+            ("split: left to a model", ("model",), lambda r: r.split, "split"),
+        ]
+    for title, outcomes, answered, way in ways:
+        pairs = [
+            (getattr(r.decision, f"predicted_{way}"), answered(r).seconds)
+            for r in results if r.decision.outcome in outcomes and answered(r)
+        ]  # fmt: skip
         rows.append([
             title, len(pairs), number(median(p for p, _ in pairs)),
             number(median(a for _, a in pairs)), number(median(p / a for p, a in pairs), 2),
@@ -609,17 +636,28 @@ def print_predictions(results):
     print()
     table(rows)
     gains = [
-        (r.decision.predicted_direct / r.decision.predicted_split, r.direct.seconds / r.split.seconds)
+        (r.decision.predicted_direct / r.decision.predicted_split,
+         r.direct.seconds / r.split.seconds)
         for r in results
-        if r.split and r.decision.predicted_split
-    ]
+        if r.split and r.decision.outcome in ("split", "compared")
+    ]  # fmt: skip
     if gains:
         print(f"  speed-up by splitting, median: predicted {median(p for p, _ in gains):.2f}, "
               f"actual {median(a for _, a in gains):.2f}")  # fmt: skip
     pairs = [r for r in results if r.split]
     if pairs:
+        print_first_tokens(pairs)
         ratio = median(r.split.tokens / max(1, r.direct.tokens) for r in pairs)
         print(f"  tokens of the split over tokens of the direct answer, median: {ratio:.2f}")
+
+
+def print_first_tokens(results):
+    """Each part waits for its own: where that is long, splitting pays it several times."""
+    direct = median(task["first_token_ms"] for r in results for task in r.direct.tasks)
+    split = median(task["first_token_ms"] for r in results for task in r.split.tasks)
+    print(f"  first token, median: {number(direct, 0)} ms directly, {number(split, 0)} ms of a part")
+    used = collections.Counter(task["host"] for r in results for task in r.direct.tasks)
+    print("  direct answers by host: " + ", ".join(f"{h} {n}" for h, n in sorted(used.items())))
 
 
 def print_strategies(results):
@@ -645,14 +683,18 @@ def print_strategies(results):
     print()
     table(rows)
     auto = totals["auto"]
+    others = ("always direct", "always split")
+    same = [name for name in others if totals[name] == auto]
     better = [
-        name for name in ("always direct", "always split")
-        if all(a <= b for a, b in zip(totals[name], auto)) and totals[name] != auto
+        name for name in others
+        if name not in same and totals[name][0] <= auto[0] * 1.05 and totals[name][1] <= auto[1]
     ]  # fmt: skip
+    if same:
+        print(f"  auto decided as {' and '.join(same)} would have, wherever there was a split")
     if better:
-        print(f"  auto is dominated by: {', '.join(better)} (no more tokens, no more seconds)")
+        print(f"  auto is dominated by: {', '.join(better)} (not 5 % more tokens, no more seconds)")
     else:
-        print("  auto is not dominated: neither of the others is as good in tokens and in seconds")
+        print("  auto is not dominated: none of the others is as good in tokens and in seconds")
 
 
 def print_mistakes(results):
@@ -669,11 +711,13 @@ def print_mistakes(results):
 def report_changes(first, second):
     """Which decisions depend on the number of hosts."""
     before = {r.prompt.number: r.decision.outcome for r in first}
-    both = [r for r in second if r.prompt.number in before]
-    more = sum(before[r.prompt.number] != "split" == r.decision.outcome for r in both)
-    fewer = sum(before[r.prompt.number] == "split" != r.decision.outcome for r in both)
-    print(f"\nFrom the first scenario to the second, of {len(both)} prompts in both: {more} decisions "
-          f"changed to split, {fewer} to direct")  # fmt: skip
+    both = [(before[r.prompt.number], r.decision.outcome) for r in second
+            if r.prompt.number in before]  # fmt: skip
+    changed = collections.Counter(pair for pair in both if pair[0] != pair[1])
+    print(f"\nFrom the first scenario to the second, {changed.total()} of {len(both)} decisions "
+          "changed")  # fmt: skip
+    for (old, new), count in sorted(changed.items()):
+        print(f"  {count} from {TITLES[old]!r} to {TITLES[new]!r}")
 
 
 # MARK: - Main
@@ -698,10 +742,15 @@ def parse_arguments():
     parser.add_argument("--spread", type=float, default=0.4, metavar="SIGMA",
                         help="how far lengths of answers are from what the planner believes: sigma "
                         "of a log-normal factor; 0 takes its word for it (0.4)")
-    parser.add_argument("--hosts", type=MadeUpHost.parse, action="append", metavar="RATE:FIRST[:SLOTS]",
+    parser.add_argument("--hosts", type=MadeUpHost.parse, action="append",
+                        metavar="RATE:FIRST[:SLOTS]",
                         help="a made-up host: tokens per second, milliseconds until the first, answers "
                         "at once that the registry is told. May be repeated; one scenario of these "
                         "instead of 1 and 4 hosts")
+    parser.add_argument("--found-only", action="store_true",
+                        help="of the prompts that are labelled as worth splitting, only those that "
+                        "the probe finds a split for: says more of the predictions, and nothing of "
+                        "what is missed")
     parser.add_argument("--minutes", type=float, default=15, help="at most, for each scenario (15)")
     parser.add_argument("--prompts", default=prompts, metavar="FILE", help="labelled prompts, JSON")
     parser.add_argument("--json", metavar="FILE", help="write every measurement there")
@@ -725,10 +774,13 @@ def main():
     def say(line):
         print(line, file=sys.stderr, flush=True)
 
-    prompts = choose_prompts(arguments.prompts, arguments.count, arguments.seed)
+    prompts = read_prompts(arguments.prompts)
     results = {}
     try:
         probe(arguments.bin, prompts, say)
+        if arguments.found_only:
+            prompts = [p for p in prompts if p.parts or not p.worth_splitting]
+        prompts = choose_prompts(prompts, arguments.count, arguments.seed)
         set_lengths(prompts, arguments.spread, arguments.seed)
         for name, hosts in scenarios_of(arguments).items():
             corpus = None if arguments.real else corpus_of(prompts)
@@ -738,9 +790,10 @@ def main():
         sys.exit(f"split_gate: {failure}")
     lengths = "as they come" if arguments.real else f"spread {arguments.spread:g}"
     print(f"Split gate: seed {arguments.seed}, max_tokens {arguments.max_tokens}, lengths {lengths}, "
-          f"{os.cpu_count()} processors")  # fmt: skip
+          f"{os.cpu_count()} processors, load average {os.getloadavg()[1]:.1f} over 5 minutes "
+          "(others' work on this machine makes every number worse)")  # fmt: skip
     for name, measured in results.items():
-        report(name, measured)
+        report(name, measured, arguments.real)
     if len(results) > 1:
         report_changes(*list(results.values())[:2])
     if arguments.json:

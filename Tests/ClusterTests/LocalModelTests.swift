@@ -22,6 +22,18 @@ extension ProcessTests {
       #expect(outcome.status == 0, "\(outcome)")
     }
 
+    @Test(
+      "every pattern streams a real model's answer to the openai package",
+      arguments: [
+        "tutti/auto", "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
+      ])
+    func patterns(model: String) async throws {
+      let cluster = try RunningCluster.current()
+      let outcome = try await Programs.script(
+        "openai_client.py", ["pattern", cluster.gateway, model], in: cluster.directory)
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+
     @Test("the same call to the model server and through Tutti gives the same text")
     func sameText() async throws {
       let cluster = try RunningCluster.current()

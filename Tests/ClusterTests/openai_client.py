@@ -55,6 +55,47 @@ def stream(url, model):
     assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
 
 
+PARTS = [
+    {
+        "role": "user",
+        "content": "Answer each in a long paragraph: 1. What is rain? 2. What is wind? "
+        "3. What is snow? 4. What is fog?",
+    }
+]
+
+
+def pattern(url, model):
+    """A plan on real models, streamed: one whole answer, and a trace that says what was done."""
+    options = {"tutti": {"trace": True, "members": 2, "rounds": 1, "seed": 3}}
+    if model not in ("tutti/ensemble", "tutti/debate"):
+        del options["tutti"]["members"]
+    if model != "tutti/debate":
+        del options["tutti"]["rounds"]
+    # What is split must be long, or nothing is gained.
+    limit = 16 if model != "tutti/decompose" else 500
+    chunks = list(
+        ask(
+            url,
+            model,
+            stream=True,
+            messages=PARTS if model == "tutti/decompose" else QUESTION,
+            max_tokens=limit,
+            stream_options={"include_usage": True},
+            extra_body=options,
+        )
+    )
+    assert text_of(chunks).strip(), chunks
+    assert len({c.id for c in chunks}) == 1 and {c.model for c in chunks} == {model}, chunks
+    traces = [c.tutti for c in chunks if getattr(c, "tutti", None)]
+    assert len(traces) == 1, chunks
+    trace = traces[0]
+    assert trace["first_token_ms"] >= (trace["first_progress_ms"] or 0), trace
+    roles = {task["role"] for task in trace["tasks"]}
+    if model == "tutti/maestro":
+        assert {"coordinator", "critic"} <= roles, trace
+    assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
+
+
 def models(url, model):
     names = [m.id for m in client(url).models.list()]
     for wanted in (model, "tutti/fast", "tutti/ensemble"):
