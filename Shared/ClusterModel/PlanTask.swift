@@ -13,6 +13,9 @@ public struct PlanTask: Equatable, Sendable {
   public var quorum: Int?
   /// The model it should be done with; nil: the agent chooses.
   public var model: ModelID?
+  /// Models that it may be done with when no host answers with `model`, in this order; empty: there is
+  /// no other way.
+  public var alternatives: [ModelID]
   public var maxTokens: Int?
   /// From the task's start; nil: what is left of the plan's.
   public var deadline: Duration?
@@ -40,7 +43,8 @@ public struct PlanTask: Equatable, Sendable {
   public init(
     id: TaskID, role: AgentRole, instruction: String = "", inputs: [Edge] = [],
     merge: MergeRule = .none, contract: OutputContract = .text, onFailure: FailureRule = .fail,
-    quorum: Int? = nil, model: ModelID? = nil, maxTokens: Int? = nil, deadline: Duration? = nil,
+    quorum: Int? = nil, model: ModelID? = nil, alternatives: [ModelID] = [], maxTokens: Int? = nil,
+    deadline: Duration? = nil,
     deadlineShare: Int? = nil, temperatureMilli: Int? = nil, profile: SamplingProfile? = nil,
     seed: UInt64 = 0, dataPolicy: DataPolicy? = nil, readsConversation: Bool = true,
     documents: [String] = [], expansion: String? = nil
@@ -54,6 +58,7 @@ public struct PlanTask: Equatable, Sendable {
     self.onFailure = onFailure
     self.quorum = quorum
     self.model = model
+    self.alternatives = alternatives
     self.maxTokens = maxTokens
     self.deadline = deadline
     self.deadlineShare = deadlineShare

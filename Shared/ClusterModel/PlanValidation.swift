@@ -57,7 +57,7 @@ public enum PlanValidation {
     guard let sink = indices[plan.sink] else {
       throw InvalidPlan(.unknownSink, task: plan.sink, "the sink is not a task of the plan")
     }
-    guard plan.tasks[sink].onFailure == .fail else {
+    guard plan.tasks[sink].onFailure != .skip else {
       throw InvalidPlan(
         .sinkMayNotBeSkipped, task: plan.sink, "nothing could go on without the sink")
     }

@@ -39,6 +39,8 @@ extension Arena {
     unsafe message.pointee.on_failure = text(task.onFailure.rawValue)
     unsafe message.pointee.quorum = UInt32(wire: task.quorum)
     unsafe message.pointee.model = text(task.model?.name ?? "")
+    unsafe message.pointee.n_alternatives = task.alternatives.count
+    unsafe message.pointee.alternatives = array(task.alternatives) { unsafe text($0.name) }
     unsafe message.pointee.max_tokens = UInt32(wire: task.maxTokens)
     unsafe message.pointee.deadline_ms = task.deadline?.wireMilliseconds ?? 0
     unsafe message.pointee.temperature_milli = Int32(clamping: task.temperatureMilli ?? -1)
@@ -107,6 +109,9 @@ extension PlanTask {
       contract: try unsafe OutputContract(wire: message.contract),
       onFailure: try unsafe FailureRule(wire: message.on_failure, "PlanTask.on_failure"),
       quorum: Int?(wire: unsafe message.quorum), model: model.isEmpty ? nil : ModelID(model),
+      alternatives: try unsafe texts(
+        message.n_alternatives, message.alternatives, "PlanTask.alternatives"
+      ).map { ModelID($0) },
       maxTokens: Int?(wire: unsafe message.max_tokens),
       deadline: deadline == 0 ? nil : .milliseconds(deadline),
       deadlineShare: Int?(wire: unsafe message.deadline_share),

@@ -46,16 +46,20 @@ private let plain = Role(
 
 private func order(
   _ contract: OutputContract = .text, isSink: Bool = false, documents: [Document] = [],
-  prefix: String = "", question: String = "What is it?", model: ModelID? = nil
+  prefix: String = "", question: String = "What is it?", model: ModelID? = nil,
+  alternatives: [ModelID] = [], inputs: [TaskOrder.NamedInput] = []
 ) -> TaskOrder {
   TaskOrder(
     plan: "p",
     task: PlanTask(
-      id: "t", role: .research, instruction: "Find it.", contract: contract, model: model),
+      id: "t", role: .research, instruction: instruction, contract: contract, model: model,
+      alternatives: alternatives),
     conversation: Conversation(
       messagesJSON: Array(#"[{"role":"user","content":"\#(question)"}]"#.utf8)),
-    isSink: isSink, documents: documents, prefix: prefix)
+    inputs: inputs, isSink: isSink, documents: documents, prefix: prefix)
 }
+
+private let instruction = "Find it, whatever it is, and say it in your own words."
 
 /// Does the task at one host, with the whole way to it.
 private func perform(
@@ -101,6 +105,33 @@ struct TaskWorkTests {
     #expect(done.told.all.last == .finished(done.report))
     #expect(done.attribute("model_choice") == "the only one there")
     #expect(!done.bodies[0].contains("response_format"))
+  }
+
+  @Test("when no host answers with the plan's model, the next one that may is asked")
+  func alternatives() async throws {
+    let gone = order(model: "gone-7b", alternatives: ["lost-7b", "faulty-model"])
+    let done = try await perform(gone) { _ in "It is a fox." }
+    #expect(done.report.output == "It is a fox." && done.report.model == "faulty-model")
+    #expect(done.attribute("without gone-7b")?.contains("gone-7b") == true)
+    await #expect(throws: Failure.self) {
+      try await perform(order(model: "gone-7b", alternatives: ["lost-7b"])) { _ in "A fox." }
+    }
+  }
+
+  @Test(
+    "an answer that begins as what its model was told fails before a word of it is passed on",
+    arguments: ["Draft 1:\nIt is a fox.", instruction, "What is it?\n\n\(instruction)"])
+  func echo(_ text: String) async throws {
+    let merge = order(
+      isSink: true,
+      inputs: [.init(name: "Draft 1", text: "A fox."), .init(name: "Draft 2", text: "A dog.")])
+    let error = await #expect(throws: Failure.self) {
+      try await perform(merge) { _ in text }
+    }
+    #expect(error?.message.contains("gives back what it was told") == true)
+    // What only looks like it for a while comes whole.
+    let done = try await perform(merge) { _ in "Draft 12 of it is a fox." }
+    #expect(done.told.text == "Draft 12 of it is a fox.")
   }
 
   @Test("JSON is asked for in the host's way and taken out of the prose around it")

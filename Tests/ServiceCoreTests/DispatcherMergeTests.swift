@@ -25,7 +25,7 @@ struct DispatcherMergeTests {
 
   /// What the reader of a merge gets once its inputs are these.
   private func merged(_ rule: MergeRule, _ outputs: [String]) throws -> String? {
-    var plan = try Rehearsal(Self.plan(outputs.count, rule))
+    var plan = try Rehearsal(Self.plan(outputs.count, rule, onFailure: .fail))
     plan(.start)
     for (index, output) in outputs.enumerated() {
       plan.finish(TaskID("t\(index)"), output: output)
@@ -242,6 +242,39 @@ struct DispatcherMergeTests {
     // The best draft, word for word, is an answer.
     for answer in [drafts[0], "It is renewable, warm, and stores carbon."] {
       #expect(try end(answer).status == .done)
+    }
+  }
+
+  @Test("an empty draft is none, and where the answer stays empty a draft stands in")
+  func empty() throws {
+    var fan = Plan.fan(2, quorum: 1, onFailure: .skip)
+    fan.tasks[2].onFailure = .degrade
+    var plan = try Rehearsal(fan)
+    plan(.start)
+    plan.finish("t0", output: " \n")
+    #expect(plan.log.ended.last { $0.task == "t0" }?.status == .skipped)
+    plan.finish("t1", output: "The one draft.")
+    plan.finish("sink", output: "")
+    let ended = try #require(plan.log.ended.last { $0.task == "sink" })
+    #expect(ended.status == .degraded && ended.reason.contains("wrote nothing"), "\(ended)")
+    #expect(plan.log.finished != nil && plan.log.text == "The one draft.")
+  }
+
+  @Test(
+    "an answer that fails before its first word is a draft; one that has begun is not mended so")
+  func standIn() throws {
+    for beginning in ["", "Half of"] {
+      var fan = Plan.fan(2)
+      fan.tasks[2].onFailure = .degrade
+      var plan = try Rehearsal(fan)
+      plan(.start)
+      plan.finish("t0", output: "A draft.")
+      plan.finish("t1", output: "Another.")
+      let sink = try #require(plan.log.starts.last).attempt
+      if !beginning.isEmpty { plan(.delta(sink, TaskDelta(text: beginning))) }
+      plan(.failed(sink, broken))
+      #expect((plan.log.failure == nil) == beginning.isEmpty)
+      #expect(plan.log.text == (beginning.isEmpty ? "A draft." : beginning))
     }
   }
 }

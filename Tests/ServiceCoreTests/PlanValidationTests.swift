@@ -213,12 +213,12 @@ struct PlanValidationTests {
     }
   }
 
-  @Test("the sink may be neither skipped nor degraded")
+  @Test("the sink may not be skipped")
   func sinkFails() {
     for rule in FailureRule.allCases {
       #expect(
         Self.rule { $0.tasks[2].onFailure = rule }
-          == (rule == .fail ? nil : .sinkMayNotBeSkipped))
+          == (rule == .skip ? .sinkMayNotBeSkipped : nil))
     }
   }
 

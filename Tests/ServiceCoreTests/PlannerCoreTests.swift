@@ -43,7 +43,29 @@ struct PlannerCoreTests {
     #expect(answer.inputs.map(\.from) == drafts.map(\.id))
     #expect(answer.inputs.map(\.name) == ["Draft 1", "Draft 2", "Draft 3"])
     #expect(answer.quorum == 1)
-    #expect(answer.onFailure == .fail)
+    #expect(answer.onFailure == .degrade)
+  }
+
+  @Test("the answer may be written by another model than its own; a draft may be left out")
+  func alternatives() throws {
+    let plan = try Self.plan(Self.request(available: ["a", "b", "c"]))
+    let answer = try #require(plan.tasks.last)
+    #expect(Set([answer.model].compactMap(\.self) + answer.alternatives) == ["a", "b", "c"])
+    #expect(plan.tasks.dropLast().allSatisfy { $0.alternatives.isEmpty })
+    // Who was not named is not asked.
+    let named = try Self.plan(Self.request(models: ["b", "c"], available: ["a", "b", "c"]))
+    #expect(named.tasks.last?.model == "b" && named.tasks.last?.alternatives == ["c"])
+  }
+
+  @Test("a client may allow more tokens than a plan may write", arguments: Pattern.allCases)
+  func largeLimit(pattern: Pattern) throws {
+    var request = Self.request(available: ["a", "b"])
+    request.pattern = pattern.rawValue
+    request.query =
+      "Answer each of these in detail:\n1. How does a heat pump work?\n2. How does a fridge work?"
+    request.maxTokens = Int(Int32.max)
+    let plan = try Self.plan(request)
+    #expect(!plan.tasks.isEmpty)
   }
 
   @Test("neither task ids nor roles are in what a model is told")

@@ -29,6 +29,8 @@ public enum ModelPreference {
   public struct Choice: Equatable, Sendable {
     /// nil: any chat model; whoever picks the host decides.
     public var model: ModelID?
+    /// When no host answers with it, before anything was said: these, in this order. nil: any chat model.
+    public var alternatives: [ModelID?] = []
     /// For the trace.
     public var reason: String
 
@@ -45,7 +47,9 @@ public enum ModelPreference {
     for task: PlanTask, role: Role, among offered: [OfferedModel], within remaining: Duration?
   ) -> Choice {
     if let model = task.model {
-      return Choice(model: model, reason: "the plan names it")
+      var choice = Choice(model: model, reason: "the plan names it")
+      choice.alternatives = task.alternatives
+      return choice
     }
     guard offered.count > 1 else {
       return Choice(model: nil, reason: offered.isEmpty ? "none is offered" : "the only one there")

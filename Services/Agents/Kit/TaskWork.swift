@@ -62,7 +62,7 @@ struct TaskWork {
       do throws(Failure) {
         let body = try RequestComposition.body(
           for: order, role: role, question: question, notes: notes)
-        output = try await ask(body, choice.model, passesOn: dialogue.passesOn)
+        output = try await ask(body, choice, passesOn: dialogue.passesOn)
         step = dialogue.answered(output.text)
       } catch {
         step = dialogue.failed(error)
@@ -119,6 +119,22 @@ struct TaskWork {
       seed: order.task.seed)
   }
 
+  /// With the next model when no host answers with the chosen one, as long as nobody was told anything.
+  private mutating func ask(
+    _ body: [UInt8], _ choice: ModelPreference.Choice, passesOn: Bool
+  ) async throws(Failure) -> TaskOutput {
+    let models = [choice.model] + choice.alternatives
+    for (place, model) in models.enumerated() {
+      do throws(Failure) {
+        return try await ask(body, model, passesOn: passesOn)
+      } catch {
+        guard place + 1 < models.count, began == nil, error.isOfHosts else { throw error }
+        span.set("without \(model?.name ?? "any")", error.message)
+      }
+    }
+    throw Failure(.internalError, "a task was done with no model")
+  }
+
   /// - Returns: all that was written.
   private mutating func ask(
     _ body: [UInt8], _ model: ModelID?, passesOn: Bool
@@ -130,6 +146,8 @@ struct TaskWork {
         prefix: order.writesAnswer ? Array(order.prefix.utf8) : []),
       constraints: constraints(model))
     try begin(answer)
+    var echo = passesOn ? EchoGuard(order) : nil
+    var held: [TaskDelta] = []
     for try await event in answer {
       switch event {
       case .chunk(let chunk):
@@ -141,9 +159,19 @@ struct TaskWork {
             .upstreamFailed,
             "\(answer.host) wrote more than \(Self.outputBytes) bytes for one task")
         }
-        if passesOn, let delta { try send(.delta(delta)) }
+        guard passesOn, let delta else { continue }
+        switch delta.deltaJSON == nil ? echo?.take(delta.text) : nil {
+        case .hold: held.append(delta)
+        case .echo:
+          throw Failure(.upstreamFailed, "\(answer.host) gives back what it was told")
+        case .clear, nil:
+          echo = nil
+          for delta in held + [delta] { try send(.delta(delta)) }
+          held = []
+        }
       case .body: break
       case .finished(let summary):
+        for delta in held { try send(.delta(delta)) }
         if let delta = output.finish(), passesOn {
           try send(.delta(delta))
         }
@@ -236,5 +264,15 @@ struct TaskWork {
     guard !tail.isEmpty else { return nil }
     try send(.delta(output.append(tail)))
     return output.text
+  }
+}
+
+extension Failure {
+  /// The hosts of one model are the reason: those of another may answer.
+  fileprivate var isOfHosts: Bool {
+    switch code {
+    case .noEligibleHost, .upstreamFailed, .modelNotFound: true
+    default: false
+    }
   }
 }

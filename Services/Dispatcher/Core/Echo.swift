@@ -10,8 +10,12 @@ enum Echo {
 
   /// A sentence for the trace; nil: it is an answer of its own. One input alone may be the best answer
   /// there is, two of them side by side are no merge, and neither is one under its name.
-  static func reason(_ output: String, merging inputs: [MechanicalMerge.Input]) -> String? {
+  static func reason(
+    _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input]
+  ) -> String? {
     let said = ink(output, limit: lookedAtBytes)
+    let told = ink(instruction, limit: leastBytes)
+    if told.count == leastBytes, holds(said, told) { return "it gives back what it was told" }
     var copies = 0
     var sought: Set<[UInt8]> = []
     for input in inputs {

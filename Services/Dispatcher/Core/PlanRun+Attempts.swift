@@ -38,15 +38,31 @@ extension PlanRun {
     if isStreaming { directives.append(.emit(.delta(delta))) }
   }
 
+  private static let brokenContract = "what it wrote is not what its contract asks for"
+
   mutating func attemptFinished(_ index: Int, _ report: TaskReport, now: Instant) {
     ledger.spend(report.usage)
     var report = report
     if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
+    // An empty draft is none, and an answer from drafts is not empty. Straight from the conversation it
+    // may be: a stop sequence can come first.
+    if report.output.allSatisfy(\.isWhitespace), !tasks[index].hasStructure,
+      !isStreaming(index) || !task(index).inputs.isEmpty
+    {
+      tasks[index].text = ""
+      tasks[index].shortcoming = "its model wrote nothing"
+      if task(index).onFailure != .fail {
+        return abandon(index, Failure(.upstreamFailed, tasks[index].shortcoming), now: now)
+      }
+    }
+    if !report.contractMet, task(index).expansion != nil {
+      tasks[index].shortcoming = Self.brokenContract
+    }
     guard report.contractMet || task(index).expansion != nil else {
       tasks[index].text = report.output
       return abandon(
         index,
-        Failure(.upstreamFailed, "what it wrote is not what its contract asks for"), now: now)
+        Failure(.upstreamFailed, Self.brokenContract), now: now)
     }
     complete(index, report, now: now)
   }

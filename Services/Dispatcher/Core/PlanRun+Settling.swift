@@ -37,13 +37,13 @@ extension PlanRun {
 
   private func echo(_ index: Int, _ output: String) -> String? {
     let task = task(index)
-    guard task.merge == .synthesise || task.merge == .summarise, task.inputs.count > 1 else {
+    guard task.merge == .synthesise || task.merge == .summarise, !task.inputs.isEmpty else {
       return nil
     }
     let inputs = task.inputs.compactMap { edge in
       self.output(of: edge).map { MechanicalMerge.Input(name: edge.name, text: $0) }
     }
-    return Echo.reason(output, merging: inputs)
+    return Echo.reason(output, instruction: task.instruction, merging: inputs)
   }
 
   /// An agent that runs has said all it had to say.
@@ -60,15 +60,19 @@ extension PlanRun {
     let task = task(index)
     let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
     let reason = message.cut(toBytes: limits.reasonBytes)
-    if task.onFailure == .degrade, let report = substitute(for: index) {
+    // Behind a beginning that the client has nothing can stand in for the rest.
+    let hasBegun = isStreaming(index) && (!tasks[index].text.isEmpty || tasks[index].hasStructure)
+    if task.onFailure == .degrade, !hasBegun, let report = substitute(for: index) {
       tasks[index].shortcoming = reason
+      if isStreaming(index) { emitRest(of: report.output) }
       return complete(index, report, now: now)
     }
     disarm(index)
     ledger.release(index)
     tasks[index].phase = .skipped(failure)
-    emitEnd(index, task.onFailure == .fail ? .failed : .skipped, reason: reason)
-    guard task.onFailure == .fail else { return }
+    let isFatal = task.onFailure == .fail || index == graph.sink
+    emitEnd(index, isFatal ? .failed : .skipped, reason: reason)
+    guard isFatal else { return }
     fail(
       Failure(
         failure.code, "Task \"\(task.id)\" (\(task.role.rawValue)) failed: \(reason)",
@@ -80,7 +84,13 @@ extension PlanRun {
   private func substitute(for index: Int) -> TaskReport? {
     let task = task(index)
     let written = tasks[index].text
-    let text = written.isEmpty ? task.inputs.lazy.compactMap { output(of: $0) }.first : written
+    // How far texts agree is no text.
+    let texts = task.inputs.filter { edge in
+      graph.indices[edge.from].map { self.task($0).merge } != .agree
+    }
+    let text =
+      written.isEmpty
+      ? texts.lazy.compactMap { self.output(of: $0) }.first { !$0.isEmpty } : written
     guard let text = text ?? (task.expansion == nil ? nil : "") else { return nil }
     var report = TaskReport.mechanical(text)
     report.contractMet = task.contract == .text

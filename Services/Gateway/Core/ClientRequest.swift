@@ -55,8 +55,8 @@ public struct ClientRequest: Sendable {
     }
     stream = reader.boolean("stream") ?? false
     choices = reader.integer("n", in: 1...128) ?? 1
-    let limit = reader.integer("max_tokens", in: 0...Int(Int32.max))
-    maxTokens = reader.integer("max_completion_tokens", in: 0...Int(Int32.max)) ?? limit
+    let limit = reader.integer("max_tokens", in: 1...Int(Int32.max))
+    maxTokens = reader.integer("max_completion_tokens", in: 1...Int(Int32.max)) ?? limit
     includeUsage = reader.includeUsage()
     reader.check("temperature", [.number])
     reader.check("top_p", [.number])

@@ -24,8 +24,8 @@ struct DocumentOption {
     guard documents.count < TuttiOptions.maximumDocuments,
       bytes <= TuttiOptions.maximumDocumentBytes
     else {
-      return "may have \(TuttiOptions.maximumDocuments) elements and "
-        + "\(TuttiOptions.maximumDocumentBytes) bytes in all"
+      return "must have at most \(TuttiOptions.maximumDocuments) elements and "
+        + "\(TuttiOptions.maximumDocumentBytes) bytes in all; \(place) is one too many"
     }
     guard Self.isText(text) else {
       return "\(place).text is binary; send the text that is in it"

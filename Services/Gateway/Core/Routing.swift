@@ -83,6 +83,12 @@ public enum GatewayRouting {
     _ name: String, among models: [ModelID], param: String
   ) -> RequestProblem {
     let shown = String(name.prefix(100))
+    if ownModels.contains(name) {
+      return RequestProblem(
+        .modelNotFound,
+        "`\(shown)` is a way of answering, not a model of a host; GET /v1/models lists those",
+        param: param)
+    }
     if name.hasPrefix(ModelID.ownPrefix) {
       let there = ownModels.map { "`\($0)`" }.joined(separator: ", ")
       return RequestProblem(

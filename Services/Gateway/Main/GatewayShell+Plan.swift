@@ -14,6 +14,8 @@ import Wire
 extension GatewayShell {
   /// Making a plan is a function; a planner that takes longer is gone.
   private static let planDeadline = Duration.seconds(5)
+  /// For the dispatcher's last word.
+  private static let deadlineGrace = Duration.milliseconds(500)
   /// A service that was restarted says hello within a second or two.
   private static let returnDeadline = Duration.seconds(10)
   /// Dispatchers that are given one plan: the first, and one more when it dies.
@@ -144,7 +146,9 @@ extension GatewayShell {
     span.set("pattern", order.plan.pattern)
     span.set("dispatcher", String(dispatch))
     let events = context.bus.stream(
-      .runPlan(order), to: .service(.dispatcher), deadline: order.plan.deadline,
+      .runPlan(order), to: .service(.dispatcher),
+      // The dispatcher keeps the deadline itself, and says what was missed.
+      deadline: order.plan.deadline + Self.deadlineGrace,
       trace: span.context, idempotencyKey: Array("\(order.plan.id)/\(dispatch)".utf8))
     for try await body in events {
       guard case .planEvent(let event) = body else {

@@ -26,7 +26,7 @@ enum CommandSplit {
         command, shared: shared,
         needs: PartReferences.needs(of: command, at: place, hasContext: false))
     }
-    return Split(parts: parts, merge: .concatenate, kind: "tasks")
+    return Split(parts: parts, merge: .concatenate, kind: "tasks", readsQuery: true)
   }
 
   /// The commands of a sentence, each with what it is about; none: it is not a command.

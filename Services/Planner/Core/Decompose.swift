@@ -56,9 +56,16 @@ private func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
   return total - promptTokens(of: split, basis) >= 64 * units(of: split)
 }
 
+extension Split {
+  /// A part's instruction is all that it needs to be given.
+  fileprivate func standsAlone(_ basis: PlanBasis) -> Bool {
+    basis.queryIsConversation && !readsQuery
+  }
+}
+
 private func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
   let own = split.parts.reduce(0) { sum, part in
-    sum + part.promptTokens + (basis.queryIsConversation ? 0 : basis.conversationTokens)
+    sum + part.promptTokens + (split.standsAlone(basis) ? 0 : basis.conversationTokens)
   }
   if case .concatenate = split.merge { return own }
   return own + basis.conversationTokens
@@ -96,7 +103,7 @@ func splitTasks(
       PlanTask(
         id: TaskID("part-\(place + 1)"),
         role: role(of: part),
-        instruction: PartInstruction.text(of: part, alone: basis.queryIsConversation),
+        instruction: PartInstruction.text(of: part, alone: split.standsAlone(basis)),
         inputs: part.needs.map { Edge(from: TaskID("part-\($0 + 1)"), name: "Notes \($0 + 1)") },
         merge: part.needs.isEmpty ? .none : .synthesise,
         onFailure: split.merge == .concatenate ? .fail : .skip,
@@ -105,7 +112,7 @@ func splitTasks(
         deadlineShare: DeadlineShares.draft,
         profile: SamplingProfile(QueryFeatures(part.instruction)),
         seed: basis.seed(first + place),
-        readsConversation: !basis.queryIsConversation,
+        readsConversation: !split.standsAlone(basis),
         documents: part.documents))
   }
   return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]

@@ -46,6 +46,8 @@ func synthesis(
     instruction: drafts.count == 1 ? SynthesisInstruction.revise : SynthesisInstruction.merge,
     inputs: drafts,
     merge: .synthesise,
+    // A draft is better than no answer.
+    onFailure: .degrade,
     quorum: quorum,
     // The first member's: somebody is known to offer it, and the choice does not wander.
     model: basis.models.first,

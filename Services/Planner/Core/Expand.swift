@@ -23,13 +23,14 @@ public func expandPlan(_ request: ExpandRequest) -> SubPlan {
     let expansion = task.expansion.flatMap(Expansion.init(rawValue:))
   else { return nothing }
   let basis = PlanBasis(request.request)
-  let sub =
+  var sub =
     switch expansion {
     case .debateRound: debateRound(request, basis: basis)
     case .maestroTeam: maestroTeam(request, basis: basis)
     case .maestroReview: maestroReview(request, basis: basis)
     case .splitParts: splitParts(request, basis: basis)
     }
+  sub.tasks = basis.withAlternatives(sub.tasks)
   do {
     _ = try request.plan.splicing(sub, at: request.task)
     return sub

@@ -26,6 +26,8 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     instruction: MaestroInstruction.finish,
     inputs: [Edge(from: analysis.id, name: "Draft")],
     merge: .synthesise,
+    // The draft that was reviewed is better than no answer.
+    onFailure: .degrade,
     model: basis.namedModel(0),
     maxTokens: shape.shares.answer(request),
     deadlineShare: DeadlineShares.answer,
@@ -105,8 +107,12 @@ enum MaestroInstruction {
     let notes = readsNotes ? " Use the notes below where they help." : ""
     return """
       Do not reply to what I just said as a whole. As one part of the work on the reply, do this: \
-      \(brief)\(notes) Give the result of this part only, without an introduction.
+      \(Self.sentence(brief))\(notes) Give the result of this part only, without an introduction.
       """
+  }
+
+  private static func sentence(_ text: String) -> String {
+    text.last.map { ".!?:;".contains($0) } == false ? text + "." : text
   }
 
   static let draft = """

@@ -24,7 +24,7 @@ public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Pl
   try checkRanges(of: request)
   try checkModels(of: request)
   let basis = PlanBasis(request)
-  let plan =
+  var plan =
     switch pattern {
     case .ensemble: try ensemble(basis, id: id)
     case .debate: try debate(basis, id: id)
@@ -32,6 +32,7 @@ public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Pl
     case .decompose: try decompose(basis, id: id)
     case .auto: try chooseAndPlan(basis, id: id)
     }
+  plan.tasks = basis.withAlternatives(plan.tasks)
   do {
     try PlanValidation.validate(plan)
   } catch {

@@ -46,6 +46,6 @@ enum PartReferences {
   private static let strongPlural = [
     "the results", "the above answers", "all of the above", "your answers", "these results",
     "those results", "based on these", "based on those", "based on your", "the findings",
-    "these findings", "all of them", "of these",
+    "these findings", "all of them", "of these", "a recommendation", "a conclusion", "a verdict",
   ]
 }

@@ -14,6 +14,9 @@ struct PlanBasis {
   private let firstSeed: UInt64
 
   init(_ request: PlanRequest) {
+    var request = request
+    // What a client allows can be more than any plan may write; nobody asked for that much.
+    request.maxTokens = request.maxTokens.map { min($0, PlanLimits.answerTokens) }
     self.request = request
     features = QueryFeatures(request.query)
     let available = Set(request.available).sorted()
@@ -37,6 +40,26 @@ struct PlanBasis {
   /// One of the models that the client named, in turn; nil: none was, so the agent chooses.
   func namedModel(_ turn: Int) -> ModelID? {
     request.models.isEmpty ? nil : request.models[turn % request.models.count]
+  }
+
+  /// A task that the plan cannot do without may be done with the other models too, in turn from its own:
+  /// those that the client named, or any. A member's draft may be left out, and another model's draft
+  /// in its place would be that of another member.
+  func withAlternatives(_ tasks: [PlanTask]) -> [PlanTask] {
+    tasks.map { task in
+      guard let model = task.model, task.onFailure != .skip, task.contract != .vector else {
+        return task
+      }
+      var task = task
+      let turn = models.firstIndex(of: model) ?? 0
+      task.alternatives = []
+      for other in models[turn...] + models[..<turn]
+      where other != model && !task.alternatives.contains(other) {
+        task.alternatives.append(other)
+      }
+      task.alternatives = Array(task.alternatives.prefix(PlanLimits.alternatives))
+      return task
+    }
   }
 
   /// The profile for tasks whose role does not decide it.

@@ -1,10 +1,14 @@
 import ClusterModel
 
 enum PlanLimits {
+  /// The longest answer: room for the other tasks is left in what a plan may write.
+  static let answerTokens = PlanValidation.maximumTokens / 4
   /// As many as one task may read.
   static let members = PlanValidation.maximumInputs
   /// As in the options' table: more drafts than this cost more than they add, unless asked for.
   static let defaultMembers = 3
+  /// Models that a task may be done with when its own does not answer.
+  static let alternatives = 4
   /// Of a debate, after the opening positions, as in the options' table.
   static let rounds = 8
   static let defaultRounds = 2

@@ -6,6 +6,9 @@ struct Split: Equatable {
   var merge: Merge
   /// What the parts are, for the trace: "questions", "list items", "sections" …
   var kind: String
+  /// Each part is done with the whole query in view: clauses of one sentence speak of what stands in
+  /// others.
+  var readsQuery = false
 
   struct Part: Equatable {
     /// Above the part's answer, in the client's own words; nil: the answer stands by itself.

@@ -113,12 +113,18 @@ struct HostPool {
       }
     }
     if places.isEmpty {
-      // Nothing is free or nothing is known: then there is one place, and nothing to gain.
+      // Nothing is free or nothing is known: then there is one place, and nothing to gain. What was
+      // measured holds all the same.
+      let fastest = request.hosts.max { $0.rateMilli < $1.rateMilli }
+      func known(_ value: Int?, else usual: Int) -> Int {
+        value.flatMap { $0 > 0 ? $0 : nil } ?? usual
+      }
       places = [
         Place(
           host: "", models: request.models.isEmpty ? request.available : request.models,
-          rateMilli: Self.usualRateMilli,
-          firstTokenMilliseconds: Self.usualFirstTokenMilliseconds)
+          rateMilli: known(fastest?.rateMilli, else: Self.usualRateMilli),
+          firstTokenMilliseconds: known(
+            fastest?.firstTokenMilliseconds, else: Self.usualFirstTokenMilliseconds))
       ]
     }
     places.sort {

@@ -933,7 +933,7 @@ const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor =
   (ProtobufCMessageInit) tutti__v1__output_contract__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[19] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[20] =
 {
   {
     "id",
@@ -1163,8 +1163,21 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[19
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "alternatives",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__PlanTask, n_alternatives),
+    offsetof(Tutti__V1__PlanTask, alternatives),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
+  19,   /* field[19] = alternatives */
   12,   /* field[12] = contract */
   15,   /* field[15] = data_policy */
   9,   /* field[9] = deadline_ms */
@@ -1188,7 +1201,7 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 19 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
 {
@@ -1198,7 +1211,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
   "Tutti__V1__PlanTask",
   "tutti.v1",
   sizeof(Tutti__V1__PlanTask),
-  19,
+  20,
   tutti__v1__plan_task__field_descriptors,
   tutti__v1__plan_task__field_indices_by_name,
   1,  tutti__v1__plan_task__number_ranges,

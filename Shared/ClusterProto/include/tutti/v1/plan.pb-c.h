@@ -245,13 +245,18 @@ struct  Tutti__V1__PlanTask
   size_t n_documents;
   ProtobufCBinaryData *documents;
   /*
+   * models, in order, if no host answers with `model`
+   */
+  size_t n_alternatives;
+  ProtobufCBinaryData *alternatives;
+  /*
    * under what name the planner is asked what follows; empty: nothing
    */
   ProtobufCBinaryData expansion;
 };
 #define TUTTI__V1__PLAN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_task__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL} }
 
 
 struct  Tutti__V1__Plan

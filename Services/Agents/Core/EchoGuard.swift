@@ -1,0 +1,46 @@
+public import ClusterModel
+import Text
+
+/// Watches the first words of the answer for those that its model was given: an instruction or a
+/// heading that comes back is nothing for a client. What may become one is held for these few words.
+///
+/// White space does not count.
+public struct EchoGuard: Sendable {
+  public enum Verdict: Equatable, Sendable {
+    /// It may still become an echo.
+    case hold
+    /// It is none: from now on nothing needs to be asked.
+    case clear
+    case echo
+  }
+
+  /// Bytes. Nobody begins with so many of the instruction's by chance.
+  private static let instructionBytes = 32
+  /// Bytes. A longer question is not looked for.
+  private static let questionBytes = 2_048
+
+  private let seams: [[UInt8]]
+  private var said: [UInt8] = []
+
+  /// - Returns: nil when the task has nothing that could come back: it reads no text but the client's.
+  public init?(_ order: TaskOrder) {
+    guard order.writesAnswer, !order.inputs.isEmpty, order.prefix.isEmpty else { return nil }
+    let instruction = Self.ink(order.task.instruction.utf8).prefix(Self.instructionBytes)
+    var seams = order.inputs.map { Self.ink("\($0.name):".utf8) }
+    if instruction.count == Self.instructionBytes {
+      seams.append(Array(instruction))
+      let question = Self.ink(LastQuestion.text(of: order.conversation).utf8)
+      // The question alone may well be said again before it is answered.
+      if question.count <= Self.questionBytes { seams.append(question + instruction) }
+    }
+    self.seams = seams
+  }
+
+  public mutating func take(_ text: String) -> Verdict {
+    said += Self.ink(text.utf8)
+    if seams.contains(where: { said.starts(with: $0) }) { return .echo }
+    return seams.contains { $0.starts(with: said) } ? .hold : .clear
+  }
+
+  private static func ink(_ text: String.UTF8View) -> [UInt8] { text.filter { $0 > 0x20 } }
+}
