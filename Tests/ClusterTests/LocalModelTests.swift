@@ -30,7 +30,7 @@ extension ProcessTests {
     func patterns(model: String) async throws {
       let cluster = try RunningCluster.current()
       let outcome = try await Programs.script(
-        "openai_client.py", ["pattern", cluster.gateway, model], in: cluster.directory)
+        "openai_client.py", ["real_pattern", cluster.gateway, model], in: cluster.directory)
       #expect(outcome.status == 0, "\(outcome)")
     }
 
