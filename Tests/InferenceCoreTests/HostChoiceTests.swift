@@ -223,6 +223,59 @@ struct HostChoiceTests {
     }
   }
 
+  @Test("a host that is wished for is asked first, where it comes into question")
+  func preferred() {
+    let all = view(hosts(5), ["h3": measured(10, inFlight: 9)])
+    for seed in UInt64(0)..<20 {
+      let two = choose(2, all, HostChoice.Wish(prefer: "h3"), seed: seed)
+      #expect(two.first == "h3" && two.count == 2 && two.last != "h3")
+      #expect(
+        choose(1, all, HostChoice.Wish(prefer: "h3", excluding: ["h3"]), seed: seed) != ["h3"])
+      #expect(choose(1, all, HostChoice.Wish(prefer: "gone"), seed: seed).count == 1)
+    }
+  }
+
+  @Test("what somebody is reading already goes on where it is soonest done")
+  func soonest() {
+    func standing(
+      _ rate: Double?, inFlight: Int, slots: Int = 1, errors: Double = 0
+    ) -> HostStanding {
+      var standing = measured(inFlight: inFlight, slots: slots)
+      standing.tokensPerSecond = rate
+      standing.errorRate = errors
+      return standing
+    }
+    func soonest(_ standings: [HostID: HostStanding]) -> Set<HostID> {
+      let view = view(hosts(3), standings)
+      return Set(
+        (UInt64(0)..<20).flatMap { choose(1, view, HostChoice.Wish(soonest: true), seed: $0) })
+    }
+    // All are busy: behind one other at 96 a second is sooner than at 50, or at 25.
+    #expect(
+      soonest([
+        "h0": standing(25, inFlight: 1), "h1": standing(50, inFlight: 1),
+        "h2": standing(96, inFlight: 1),
+      ]) == ["h2"])
+    // An idle one of 50 is as soon as that, and much sooner than behind two.
+    #expect(
+      soonest([
+        "h0": standing(25, inFlight: 0), "h1": standing(60, inFlight: 0),
+        "h2": standing(96, inFlight: 2),
+      ]) == ["h1"])
+    // Each second try at the fastest is wasted.
+    #expect(
+      soonest([
+        "h0": standing(60, inFlight: 0), "h1": standing(20, inFlight: 0),
+        "h2": standing(96, inFlight: 0, errors: 0.5),
+      ]) == ["h0"])
+    // Where nobody knows anything, chance decides.
+    #expect(
+      soonest([
+        "h0": standing(nil, inFlight: 0), "h1": standing(nil, inFlight: 0),
+        "h2": standing(nil, inFlight: 0),
+      ]).count == 3)
+  }
+
   @Test("equal keys meet at one host, different keys spread, a full host sends its key elsewhere")
   func affinity() {
     var counts: [HostID: Int] = [:]

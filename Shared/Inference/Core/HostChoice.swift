@@ -10,6 +10,8 @@ public enum HostChoice {
   public struct Wish: Hashable, Sendable {
     /// Left alone as long as there is another.
     public var avoid: [HostID]
+    /// Chosen first, as long as it is among those that come into question.
+    public var prefer: HostID?
     /// Never chosen: those that were asked already.
     public var excluding: [HostID]
     /// Equal keys prefer equal hosts, as long as these are in the best bucket and have a free slot:
@@ -17,17 +19,22 @@ public enum HostChoice {
     public var affinity: [UInt8]?
     /// For a second leg: only hosts with a free slot.
     public var needsFreeSlot: Bool
+    /// Somebody is reading already: the host that is expected to write the rest soonest, and no chance.
+    public var soonest: Bool
     /// The community has missed the deadline: the operator's own hosts come first.
     public var isPastDeadline: Bool
 
     public init(
-      avoid: [HostID] = [], excluding: [HostID] = [], affinity: [UInt8]? = nil,
-      needsFreeSlot: Bool = false, isPastDeadline: Bool = false
+      avoid: [HostID] = [], prefer: HostID? = nil, excluding: [HostID] = [],
+      affinity: [UInt8]? = nil, needsFreeSlot: Bool = false, soonest: Bool = false,
+      isPastDeadline: Bool = false
     ) {
       self.avoid = avoid
+      self.prefer = prefer
       self.excluding = excluding
       self.affinity = affinity
       self.needsFreeSlot = needsFreeSlot
+      self.soonest = soonest
       self.isPastDeadline = isPastDeadline
     }
   }
@@ -41,8 +48,12 @@ public enum HostChoice {
   ) -> [Candidate] {
     let view = eligible.view
     let (rows, isFallback) = pool(eligible.rows, view, wish)
-    return pick(isFallback ? min(count, 1) : count, rows, view, wish.affinity, &rng)
-      .map(eligible.candidate)
+    let most = isFallback ? min(count, 1) : count
+    if wish.soonest { return soonest(rows, view, &rng).prefix(most).map(eligible.candidate) }
+    guard most > 0, let preferred = wish.prefer.flatMap(view.index.row), rows.contains(preferred)
+    else { return pick(most, rows, view, wish.affinity, &rng).map(eligible.candidate) }
+    let others = pick(most - 1, rows.filter { $0 != preferred }, view, wish.affinity, &rng)
+    return ([preferred] + others).map(eligible.candidate)
   }
 
   /// The same for a list of candidates; those that are not in the view's table are left out.
@@ -92,6 +103,29 @@ public enum HostChoice {
   }
 
   // MARK: - Who of them
+
+  /// Expected times that differ by less than this share are the same: rates are not known better.
+  private static let sameTime = 0.1
+
+  /// The one that needs least time for a token, beside what it has to do already. One that often fails
+  /// needs more than one try; of one that nobody has measured the slowest is expected.
+  private static func soonest(
+    _ rows: [Int], _ view: ClusterView, _ rng: inout SplitMix64
+  ) -> [Int] {
+    let slowest = rows.compactMap { view.standings[$0].tokensPerSecond }.min() ?? 1
+    let now = view.moment.sinceStart.inSeconds
+    let seconds = rows.map { row in
+      let standing = view.standings[row]
+      let slots = Double(max(1, standing.slots ?? HostStanding.assumedSlots))
+      var inLine = max(1, Double(standing.inFlight + 1) / slots)
+      if view.pulses[row].busyUntil > now { inLine += 1 }
+      let fails = standing.isSuspect ? 0.9 : min(max(standing.errorRate, 0), 0.9)
+      return inLine / max(standing.tokensPerSecond ?? slowest, 0.01) / (1 - fails)
+    }
+    guard let least = seconds.min() else { return [] }
+    let best = rows.indices.filter { seconds[$0] <= least * (1 + sameTime) }
+    return [rows[best[Int.random(in: 0..<best.count, using: &rng)]]]
+  }
 
   private struct Scored {
     var row: Int

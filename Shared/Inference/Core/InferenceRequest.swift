@@ -47,6 +47,8 @@ public struct InferenceConstraints: Hashable, Sendable {
   public var dataPolicy: DataPolicy
   /// Hosts to leave alone as long as there is another.
   public var avoid: [HostID]
+  /// The host to ask first, where it may be asked; the others remain for when it fails.
+  public var prefer: HostID?
   /// Only this host.
   public var require: HostID?
   /// Equal keys prefer equal hosts when load does not decide: the host that knows the conversation
@@ -57,12 +59,14 @@ public struct InferenceConstraints: Hashable, Sendable {
 
   public init(
     race: RaceMode? = nil, deadlines: Deadlines = .standard, dataPolicy: DataPolicy = .any,
-    avoid: [HostID] = [], require: HostID? = nil, affinity: [UInt8]? = nil, seed: UInt64
+    avoid: [HostID] = [], prefer: HostID? = nil, require: HostID? = nil, affinity: [UInt8]? = nil,
+    seed: UInt64
   ) {
     self.race = race
     self.deadlines = deadlines
     self.dataPolicy = dataPolicy
     self.avoid = avoid
+    self.prefer = prefer
     self.require = require
     self.affinity = affinity
     self.seed = seed

@@ -68,8 +68,9 @@ extension InferenceRun {
     var excluding = excluding
     while true {
       let wish = HostChoice.Wish(
-        avoid: constraints.avoid, excluding: Array(excluding), affinity: constraints.affinity,
-        needsFreeSlot: needsFreeSlot, isPastDeadline: isPastDeadline)
+        avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
+        affinity: constraints.affinity,
+        needsFreeSlot: needsFreeSlot, soonest: answer != nil, isPastDeadline: isPastDeadline)
       guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
         return nil
       }
