@@ -62,11 +62,15 @@ public struct TaskOrder: Equatable, Sendable {
   public var documents: [Document]
   /// What a lost agent already wrote of the answer; the deltas go on behind it.
   public var prefix: String
+  /// The host that is expected to finish it first, where the dispatcher can tell; a wish, because it may
+  /// be gone by now. nil: the agent chooses.
+  public var host: HostID?
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
     isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
-    terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = ""
+    terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = "",
+    host: HostID? = nil
   ) {
     self.plan = plan
     self.task = task
@@ -78,6 +82,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.terms = terms
     self.documents = documents
     self.prefix = prefix
+    self.host = host
   }
 
   public struct NamedInput: Equatable, Sendable {

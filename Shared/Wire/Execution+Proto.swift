@@ -60,6 +60,7 @@ extension Arena {
     unsafe message.pointee.n_documents = order.documents.count
     unsafe message.pointee.documents = array(order.documents) { unsafe document($0) }
     unsafe message.pointee.prefix = text(order.prefix)
+    unsafe message.pointee.host = text(order.host?.name ?? "")
     return unsafe message
   }
 
@@ -172,7 +173,9 @@ extension TaskOrder {
       documents: try unsafe elements(message.n_documents, message.documents) {
         document throws(WireError) in try unsafe Document(wire: document)
       },
-      prefix: try unsafe String(wire: message.prefix, "RunTask.prefix"))
+      prefix: try unsafe String(wire: message.prefix, "RunTask.prefix"),
+      host: unsafe message.host.len == 0
+        ? nil : HostID(try unsafe String(wire: message.host, "RunTask.host")))
   }
 }
 

@@ -48,6 +48,16 @@ struct HostTurnTests {
     }
   }
 
+  @Test("a host that the dispatcher chose is avoided by nobody, and nobody else instead of it")
+  func chosen() {
+    var order = Self.order(seed: 1)
+    order.host = "busy"
+    let two = Self.table([Self.host("a"), Self.host("busy")])
+    #expect(HostTurn.avoided(by: order, model: "m", hosts: two) == [])
+    order.host = "a"
+    #expect(HostTurn.avoided(by: order, model: "m", hosts: two) == ["busy"])
+  }
+
   @Test("hosts that could not answer take no turn")
   func unable() {
     let hosts = Self.table([

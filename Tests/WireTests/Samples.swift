@@ -218,7 +218,7 @@ enum Samples {
           dataPolicy: .any, avoidHosts: ["h2", "h3"],
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
-            minimumRate: 1.5), documents: documents, prefix: text))
+            minimumRate: 1.5), documents: documents, prefix: text, host: "h1"))
     ),
     ("task_event_began", .taskEvent(.began(began))),
     (

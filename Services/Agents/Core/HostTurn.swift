@@ -11,6 +11,8 @@ public enum HostTurn {
   public static func avoided(
     by order: TaskOrder, model: ModelID?, hosts: HostTable
   ) -> [HostID] {
+    // Whoever sees all tasks has chosen already.
+    if let host = order.host { return order.avoidHosts.filter { $0 != host } }
     // The sink works alone, so the hosts' load can decide.
     guard !order.isSink, let model else { return order.avoidHosts }
     let able = hosts.hosts.filter {

@@ -751,7 +751,7 @@ const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
   (ProtobufCMessageInit) tutti__v1__inference_terms__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[10] =
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[11] =
 {
   {
     "plan_id",
@@ -873,12 +873,25 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[10]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunTask, host),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
   2,   /* field[2] = conversation */
   5,   /* field[5] = data_policy */
   8,   /* field[8] = documents */
+  10,   /* field[10] = host */
   3,   /* field[3] = inputs */
   4,   /* field[4] = is_sink */
   0,   /* field[0] = plan_id */
@@ -889,7 +902,7 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__run_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -899,7 +912,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  10,
+  11,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
   1,  tutti__v1__run_task__number_ranges,

@@ -153,10 +153,14 @@ struct  Tutti__V1__RunTask
    * what a lost agent already wrote; the deltas go on behind it
    */
   ProtobufCBinaryData prefix;
+  /*
+   * the host that should do it; empty: the agent chooses
+   */
+  ProtobufCBinaryData host;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL} }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL} }
 
 
 struct  Tutti__V1__TaskBegan
