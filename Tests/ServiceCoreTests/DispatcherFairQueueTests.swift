@@ -80,25 +80,3 @@ struct DispatcherFairQueueTests {
     }
   }
 }
-
-@Suite("Room on hosts")
-struct DispatcherHostRoomTests {
-  private func host(_ slots: Int?, _ state: HostState = .ready, _ tier: HostTier = .community)
-    -> Host
-  {
-    Host(id: "h", url: "", tier: tier, state: state, slots: slots)
-  }
-
-  @Test("two tasks for each slot of those that are ready")
-  func slots() {
-    #expect(HostRoom.tasks(on: [host(1), host(4), host(8, .suspended)]) == 10)
-    #expect(HostRoom.tasks(on: [host(1), host(2, .ready, .fallback)]) == 2)
-  }
-
-  @Test("no limit where it is not known, or nobody is ready: agents say what is wrong then")
-  func unknown() {
-    #expect(HostRoom.tasks(on: [host(1), host(nil)]) == nil)
-    #expect(HostRoom.tasks(on: [host(1, .suspended)]) == nil)
-    #expect(HostRoom.tasks(on: []) == nil)
-  }
-}

@@ -1,49 +1,65 @@
 import ClusterModel
 import DispatcherCore
 
-/// Plays a plan through the real `PlanRun` and `FairQueue` in virtual time, over hosts of unequal speed
+/// Plays a plan through the real `PlanRun` and `HostLine` in virtual time, over hosts of unequal speed
 /// that come and go.
 ///
-/// As in a cluster, a task goes to the host that is expected to finish it first, by what each has to
-/// do; nobody knows how long an answer will really be, when a host joins, or when one dies. The work of
-/// one that dies goes on elsewhere behind the words that are there.
+/// Nobody knows how long an answer will really be, when a host joins, or when one dies. The work of one
+/// that dies goes on elsewhere behind the words that are there: as `infer()` does it, at the host that is
+/// expected to be soonest.
 struct ClusterSimulation {
   /// What it costs to read the prompt again at another host, in seconds at speed 1.
   static let hopSeconds = 0.2
+  /// Of a host of speed 1. The work of a task is told in seconds; a dispatcher counts tokens.
+  static let tokensPerSecond = 50.0
 
-  /// Tasks at hosts at once, by the dispatcher's own rule.
-  static func limit(_ hosts: Int) -> Int {
-    HostRoom.tasks(
-      on: (0..<hosts).map { Host(id: HostID("\($0)"), url: "", state: .ready, slots: 1) }) ?? .max
+  /// What may be waited for at the dispatcher.
+  enum Dispatch {
+    /// Each task goes out when the host that is expected to finish it first is free.
+    case whenFree
+    /// All go out at once, and wait in the hosts' own lines.
+    case atOnce
   }
 
   private struct Piece {
     var attempt: Attempt
     var left: Double
-    var expected: Double
+    var began: Double
   }
 
   private let work: DocumentWork
   private let hosts: [SimulatedHost]
-  /// Whether tasks wait at the dispatcher while every host has enough, or all go out at once.
-  private let waitsForHosts: Bool
+  private let dispatch: Dispatch
   private var run: PlanRun
-  private var queue: FairQueue<Attempt>
+  private var line = HostLine<Attempt>()
   private var lines: [[Piece]]
   private var now = 0.0
   private(set) var makespan: Double?
   private(set) var unitsOf: [Int]
 
-  init(_ work: DocumentWork, _ hosts: [SimulatedHost], waitsForHosts: Bool) throws {
+  init(_ work: DocumentWork, _ hosts: [SimulatedHost], dispatch: Dispatch) throws {
     self.work = work
     self.hosts = hosts
-    self.waitsForHosts = waitsForHosts
+    self.dispatch = dispatch
     run = try PlanRun(
       order: PlanOrder(plan: work.plan, conversation: Conversation(messagesJSON: [])))
-    queue = FairQueue(limit: waitsForHosts ? Self.limit(hosts.count { $0.joins == 0 }) : 4_096)
     lines = hosts.map { _ in [] }
     unitsOf = hosts.map { _ in 0 }
+    begin(line.setPlaces(places, now: .zero))
   }
+
+  /// As a registry would publish them: speeds are known of those that were there before.
+  private var places: [HostPlace] {
+    hosts.indices.filter { isAlive(hosts[$0]) }.map { index in
+      HostPlace(
+        id: Self.id(index), models: ["m"], slots: dispatch == .whenFree ? 1 : nil,
+        tokensPerSecond: hosts[index].joins == 0
+          ? hosts[index].speed * Self.tokensPerSecond : nil,
+        firstToken: .zero, inFlight: lines[index].count)
+    }
+  }
+
+  private static func id(_ index: Int) -> HostID { HostID("host \(index)") }
 
   mutating func play() {
     handle(.start)
@@ -66,9 +82,7 @@ struct ClusterSimulation {
 
   private mutating func advance(to instant: Double) {
     for index in hosts.indices where !lines[index].isEmpty {
-      let done = (instant - now) * hosts[index].speed
-      lines[index][0].left -= done
-      lines[index][0].expected = max(0, lines[index][0].expected - done)
+      lines[index][0].left -= (instant - now) * hosts[index].speed
     }
     now = instant
     for index in hosts.indices where hosts[index].dies == now {
@@ -76,40 +90,54 @@ struct ClusterSimulation {
       lines[index] = []
       for var piece in orphans {
         piece.left += Self.hopSeconds
-        piece.expected += Self.hopSeconds
-        place(piece)
+        lines[soonest()].append(piece)
       }
     }
-    if waitsForHosts {
-      let alive = hosts.count { isAlive($0) }
-      begin(queue.setLimit(Self.limit(alive)))
-    }
+    begin(line.setPlaces(places, now: virtualNow))
     for index in hosts.indices {
       guard let piece = lines[index].first, piece.left <= 1e-9 else { continue }
       lines[index].removeFirst()
       unitsOf[index] += 1
-      end(piece.attempt, host: index)
+      // Only the first of a line is worked on.
+      if !lines[index].isEmpty { lines[index][0].began = max(lines[index][0].began, now) }
+      end(piece, host: index)
     }
   }
 
+  private var virtualNow: Instant { Instant(sinceStart: .seconds(now)) }
+
   private func isAlive(_ host: SimulatedHost) -> Bool { host.joins <= now && now < host.dies }
 
-  private mutating func end(_ attempt: Attempt, host: Int) {
-    let admitted = queue.end()
-    handle(
-      .finished(
-        attempt,
-        TaskReport(
-          host: HostID("host \(host)"), model: "m", usage: .zero, firstTokenMilliseconds: 0,
-          totalMilliseconds: 0, finishReason: "stop", output: "\(attempt.task)")))
+  /// Where an answer that broke off goes on: by speed and by how many stand there.
+  private func soonest() -> Int {
+    let alive = hosts.indices.filter { isAlive(hosts[$0]) }
+    func time(_ index: Int) -> Double { Double(lines[index].count + 1) / hosts[index].speed }
+    guard let host = alive.min(by: { (time($0), $0) < (time($1), $1) }) else {
+      fatalError("every host is dead")
+    }
+    return host
+  }
+
+  private mutating func end(_ piece: Piece, host: Int) {
+    let tokens = Int((work.actual[piece.attempt.task] ?? 0) * Self.tokensPerSecond)
+    let report = TaskReport(
+      host: Self.id(host), model: "m", usage: Usage(promptTokens: 0, completionTokens: tokens),
+      firstTokenMilliseconds: 0, totalMilliseconds: Int((now - piece.began) * 1_000),
+      finishReason: "stop", output: "\(piece.attempt.task)")
+    let admitted = line.end(piece.attempt, report, now: virtualNow)
+    handle(.finished(piece.attempt, report))
     begin(admitted)
   }
 
   private mutating func handle(_ event: PlanRunEvent) {
-    let instant = Instant(sinceStart: .seconds(now))
-    for directive in run.handle(event, now: instant) {
+    for directive in run.handle(event, now: virtualNow) {
       switch directive {
-      case .start(let start): begin(queue.join(start.attempt, client: ""))
+      case .start(let start):
+        let tokens = Int((work.expected[start.attempt.task] ?? 0) * Self.tokensPerSecond)
+        var wanted = HostWork(start, expectedTokens: max(1, tokens))
+        // Tasks of one role differ here, as they do not in a plan that a planner made.
+        wanted.kind = String(start.attempt.task.name.prefix { $0 != "-" })
+        begin(line.join(start.attempt, wanted, client: "", now: virtualNow))
       case .finish: makespan = now
       case .fail(let failure): fatalError("\(failure)")
       case .cancel, .emit, .arm, .disarm, .expand, .cancelExpansion: break
@@ -117,24 +145,15 @@ struct ClusterSimulation {
     }
   }
 
-  private mutating func begin(_ attempts: [Attempt]) {
-    for attempt in attempts {
-      place(
+  private mutating func begin(_ admitted: [HostLine<Attempt>.Admission]) {
+    for admission in admitted {
+      let task = admission.ticket.task
+      guard let host = hosts.indices.first(where: { Self.id($0) == admission.host }) else {
+        fatalError("\(task) has no host")
+      }
+      lines[host].append(
         Piece(
-          attempt: attempt, left: work.actual[attempt.task] ?? 0,
-          expected: work.expected[attempt.task] ?? 0))
+          attempt: admission.ticket, left: work.actual[task] ?? 0, began: now))
     }
-  }
-
-  /// At the host that is expected to finish it first.
-  private mutating func place(_ piece: Piece) {
-    let alive = hosts.indices.filter { isAlive(hosts[$0]) }
-    func finish(_ index: Int) -> Double {
-      (lines[index].reduce(0) { $0 + $1.expected } + piece.expected) / hosts[index].speed
-    }
-    guard let host = alive.min(by: { (finish($0), $0) < (finish($1), $1) }) else {
-      fatalError("every host is dead")
-    }
-    lines[host].append(piece)
   }
 }

@@ -34,8 +34,8 @@ enum PlanBenchmark {
     for seed in UInt64(1)...5 {
       let work = DocumentWork(documents: 10, seed: seed)
       let hosts = cluster(seed: seed)
-      let late = try makespan(work, hosts, waitsForHosts: true)
-      let early = try makespan(work, hosts, waitsForHosts: false)
+      let late = try makespan(work, hosts, dispatch: .whenFree)
+      let early = try makespan(work, hosts, dispatch: .atOnce)
       let best = BestSchedule(work, hosts).byList(tries: 20_000, seed: seed)
       let bound = BestSchedule.bound(work, hosts)
       let mean = hosts.reduce(0) { $0 + $1.speed } / Double(hosts.count)
@@ -57,7 +57,7 @@ enum PlanBenchmark {
     for seed in UInt64(1)...5 {
       let work = DocumentWork(documents: 2, seed: seed)
       let hosts = cluster(seed: seed).prefix(3).map { SimulatedHost(speed: $0.speed) }
-      let late = try makespan(work, hosts, waitsForHosts: true)
+      let late = try makespan(work, hosts, dispatch: .whenFree)
       let schedule = BestSchedule(work, hosts)
       let list = schedule.byList(tries: 20_000, seed: seed)
       let best = schedule.exhaustive()
@@ -66,9 +66,9 @@ enum PlanBenchmark {
   }
 
   private static func makespan(
-    _ work: DocumentWork, _ hosts: [SimulatedHost], waitsForHosts: Bool
+    _ work: DocumentWork, _ hosts: [SimulatedHost], dispatch: ClusterSimulation.Dispatch
   ) throws -> Double {
-    var simulation = try ClusterSimulation(work, hosts, waitsForHosts: waitsForHosts)
+    var simulation = try ClusterSimulation(work, hosts, dispatch: dispatch)
     simulation.play()
     return simulation.makespan ?? .infinity
   }

@@ -24,12 +24,13 @@ final class DispatcherShell: Sendable {
   init(maxPlans: Int, maxTasks: Int, context: ServiceContext) {
     self.maxPlans = maxPlans
     let (bus, hosts) = (context.bus, context.hosts)
-    turns = TaskTurns { gate in
-      switch gate {
-      case .agents(let role): maxTasks * max(1, bus.live(.agent(role)).count)
-      case .hosts: HostRoom.tasks(on: hosts.table.hosts) ?? .max
-      }
-    }
+    let turns = TaskTurns(
+      limit: { maxTasks * max(1, bus.live(.agent($0)).count) },
+      places: { HostPlace.all(in: hosts.table, load: hosts.load?.table) })
+    hosts.onChange { turns.reconsider() }
+    // The first table may have come already.
+    turns.reconsider()
+    self.turns = turns
     self.context = context
   }
 

@@ -9,10 +9,12 @@ extension PlanRunner {
   /// Waits for the client's turn, gives the task to an agent and passes on what it says.
   func follow(_ start: TaskStart) async {
     let asked = now
-    guard await shell.turns.pass(.agents(start.role), client: client) else { return }
-    defer { shell.turns.end(.agents(start.role)) }
-    guard await shell.turns.pass(.hosts, client: client) else { return }
-    defer { shell.turns.end(.hosts) }
+    guard await shell.turns.pass(start.role, client: client) else { return }
+    defer { shell.turns.end(start.role) }
+    let work = HostWork(start, expectedTokens: PlanRunLimits.standard.expectedTokens)
+    guard let place = await shell.turns.place(work, client: client) else { return }
+    var report: TaskReport?
+    defer { shell.turns.leave(place, report: report) }
     guard let agent = shell.reserve(start) else {
       handle(.noAgent(start.attempt))
       return
@@ -22,15 +24,19 @@ extension PlanRunner {
     // Where nothing is left, the deadline's own timer says so.
     let remaining = max(.milliseconds(1), start.remaining - asked.duration(to: now))
     let span = span(start, agent: agent)
+    if let host = place.host { span.set("wanted_host", host.name) }
+    var order = start.order
+    order.host = place.host
     do throws(Failure) {
       let stream = shell.context.bus.stream(
-        .runTask(start.order), to: .peer(agent), deadline: remaining, trace: span.context)
-      let report = try await passOn(stream, of: start.attempt, from: agent)
-      span.set("host", report.host.name)
-      span.set("first_token_ms", "\(report.firstTokenMilliseconds)")
-      span.set("completion_tokens", "\(report.usage.completionTokens)")
+        .runTask(order), to: .peer(agent), deadline: remaining, trace: span.context)
+      let done = try await passOn(stream, of: start.attempt, from: agent)
+      report = done
+      span.set("host", done.host.name)
+      span.set("first_token_ms", "\(done.firstTokenMilliseconds)")
+      span.set("completion_tokens", "\(done.usage.completionTokens)")
       span.end()
-      handle(.finished(start.attempt, report))
+      handle(.finished(start.attempt, done))
     } catch {
       span.set("error", error.code.rawValue)
       span.end(failed: true)

@@ -11,6 +11,7 @@ public final class HostDirectory: Service {
   private let feed = Mutex(HostTableFeed())
   /// The newest table of merged load, and when it came.
   private let merged = Mutex<(table: LoadTable, came: ContinuousClock.Instant)?>(nil)
+  private let changed = Mutex<(@Sendable () -> Void)?>(nil)
   private let ask: @Sendable () async throws(Failure) -> HostTable
   private let pause: @Sendable (Duration) async throws -> Void
   private let logger: Logger
@@ -37,6 +38,14 @@ public final class HostDirectory: Service {
     // One question answers all that are waiting.
     (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
+
+  /// Called whenever the hosts, or what they have to do, may have changed; short, because it holds up
+  /// what else the bus has to say. There is one listener; a second replaces it.
+  public func onChange(_ listener: @escaping @Sendable () -> Void) {
+    changed.withLock { $0 = listener }
+  }
+
+  private func tellOfChange() { changed.withLock(\.self)?() }
 
   public var table: HostTable { feed.withLock { $0.table } }
 
@@ -77,6 +86,7 @@ public final class HostDirectory: Service {
         }
         merged = (table, .now)
       }
+      tellOfChange()
       return true
     }
     guard case .hostTable(let table) = body else { return false }
@@ -84,6 +94,7 @@ public final class HostDirectory: Service {
     case .none: break
     case .ask: question.yield()
     }
+    tellOfChange()
     return true
   }
 
@@ -101,6 +112,7 @@ public final class HostDirectory: Service {
       do {
         let table = try await ask()
         feed.withLock { $0.answered(table) }
+        tellOfChange()
         logger.debug(
           "got the host table",
           metadata: [

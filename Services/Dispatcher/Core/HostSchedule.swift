@@ -1,0 +1,141 @@
+import ClusterModel
+
+/// Which tasks begin where, if each goes to the host that is expected to finish it first. Made anew for
+/// every decision, from what is at the hosts at that moment.
+struct HostSchedule {
+  enum Placement: Equatable {
+    /// nil: whoever does it chooses the host.
+    case begin(HostID?)
+    case wait
+  }
+
+  /// Tasks that are looked at while a slot is free: those behind them wait for the next decision. More
+  /// than the slots of a cluster of laptops, and about a millisecond for a thousand hosts.
+  static let lookAhead = 128
+  /// Where agents choose the host: one task that is answered and one that waits for each slot, so that
+  /// no host is idle while there is work, and it is decided late which host does what.
+  static let perSlot = 2
+  /// Of a host that nobody has measured, where nobody has measured another: a laptop's.
+  static let usualRate = 20.0
+  static let usualFirstToken = Duration.milliseconds(400)
+  /// Answers that a host writes at the same time slow each other down; how much differs between
+  /// backends, so this is cautious: the second has three quarters of the speed of the first, and so on
+  /// to the fifth. Without it two tasks would go to one host while another is idle.
+  static let sharing = 0.75
+  static let mostSharing = 4
+  /// Of a host that does not tell: llama.cpp's usual number. More stand in its line.
+  static let assumedSlots = 4.0
+  /// A task that takes longer than expected is expected to need this much of its whole time yet.
+  static let overdue = 0.1
+
+  private struct Slot {
+    /// Seconds from now.
+    var free: Double
+    /// A task of this dispatcher has it or is to get it next: another one would wait for that.
+    var isTaken: Bool
+  }
+
+  private struct Seat {
+    let place: HostPlace
+    let rate: Double
+    let firstToken: Double
+    /// Requests there now or next, of whomever.
+    var busy: Int
+    /// Empty: it does not tell how many it has, so nobody waits for it.
+    var slots: [Slot]
+
+    var hasRoom: Bool { slots.isEmpty || slots.contains { !$0.isTaken } }
+
+    func seconds(_ tokens: Int, beside others: Int) -> Double {
+      var rate = rate
+      for _ in 0..<min(others, HostSchedule.mostSharing) { rate *= HostSchedule.sharing }
+      return firstToken + Double(tokens) / rate
+    }
+
+    /// When so many tokens would be written, and in which slot; nil: it has none.
+    func end(of tokens: Int) -> (slot: Int?, end: Double) {
+      guard let slot = slots.indices.min(by: { slots[$0].free < slots[$1].free }) else {
+        let inLine = max(1, Double(busy + 1) / HostSchedule.assumedSlots)
+        return (nil, seconds(tokens, beside: busy) * inLine)
+      }
+      let begin = slots[slot].free
+      return (slot, begin + seconds(tokens, beside: slots.count { $0.free > begin }))
+    }
+  }
+
+  private var seats: [Seat]
+  private let isUniform: Bool
+  /// Tasks whose agents choose the host that may yet begin.
+  private var open: Int
+
+  init<Ticket>(_ line: HostLine<Ticket>, now: Instant) {
+    isUniform = line.isUniform
+    var atHost: [HostID: [HostLine<Ticket>.Running]] = [:]
+    for task in line.running.values {
+      if let host = task.host { atHost[host, default: []].append(task) }
+    }
+    // One that nobody knows is tried, so that somebody does.
+    let unknown = line.places.compactMap { line.rate(of: $0) }.max() ?? Self.usualRate
+    let usual = line.waiting.first.map { line.expectedTokens($0.work) } ?? 0
+    seats = line.places.map { place in
+      let own = atHost[place.id] ?? []
+      let others = line.others(at: place, own: own.count, now: now)
+      var seat = Seat(
+        place: place, rate: max(line.rate(of: place) ?? unknown, 0.1),
+        firstToken: (place.firstToken ?? Self.usualFirstToken).inSeconds,
+        busy: own.count + others, slots: [])
+      guard let slots = place.slots.map({ max(1, $0) }) else { return seat }
+      let ends = own.map { task in
+        let whole = seat.seconds(line.expectedTokens(task.work), beside: 0)
+        return max(whole - task.since.duration(to: now).inSeconds, whole * Self.overdue)
+      }
+      seat.slots = ends.sorted().prefix(slots).map { Slot(free: $0, isTaken: true) }
+      // How far others are nobody knows: halfway.
+      let half = seat.seconds(usual, beside: 0) / 2
+      let room = min(others, slots - seat.slots.count)
+      seat.slots += Array(repeating: Slot(free: half, isTaken: false), count: room)
+      // They stand in the host's own line, before whoever comes now.
+      for _ in room..<min(others, Self.lookAhead) {
+        let next = seat.slots.indices.min { seat.slots[$0].free < seat.slots[$1].free } ?? 0
+        seat.slots[next].free += half
+      }
+      while seat.slots.count < slots { seat.slots.append(Slot(free: 0, isTaken: false)) }
+      return seat
+    }
+    let unplaced = line.running.count - atHost.values.reduce(0) { $0 + $1.count }
+    let slots = line.places.compactMap(\.slots)
+    let isKnown = slots.count == line.places.count && !slots.isEmpty
+    open = isKnown ? slots.reduce(0) { $0 + max(1, $1) } * Self.perSlot - unplaced : .max
+  }
+
+  /// Whether any task could begin.
+  var hasRoom: Bool {
+    seats.isEmpty || seats.contains(where: \.hasRoom) || !isUniform && open > 0
+  }
+
+  /// Gives the task to a host, now or when that host is free.
+  mutating func place(_ work: HostWork, tokens: Int) -> Placement {
+    let able = seats.indices.filter { work.mayBeDone(at: seats[$0].place) }
+    // Whoever does it says best why nobody can.
+    guard let first = able.first else { return .begin(nil) }
+    // A choice among models is the agent's.
+    guard isUniform || !work.models.isEmpty else {
+      guard open > 0 else { return .wait }
+      open -= 1
+      return .begin(nil)
+    }
+    var best = (seat: first, slot: Int?.none, end: Double.infinity)
+    for index in able {
+      let (slot, end) = seats[index].end(of: tokens)
+      if end < best.end { best = (index, slot, end) }
+    }
+    let host = seats[best.seat].place.id
+    guard let slot = best.slot else {
+      seats[best.seat].busy += 1
+      return .begin(host)
+    }
+    let waits = seats[best.seat].slots[slot].isTaken
+    seats[best.seat].slots[slot] = Slot(free: best.end, isTaken: true)
+    return waits ? .wait : .begin(host)
+  }
+}

@@ -1,0 +1,284 @@
+import ClusterModel
+import ClusterTesting
+import DispatcherCore
+import Testing
+
+/// Hosts with one slot each, as llama.cpp with `-np 1` is, unless said otherwise.
+private func place(
+  _ id: HostID, rate: Double? = 50, first: Double = 0, slots: Int? = 1,
+  models: Set<ModelID> = ["m"],
+  trust: DataPolicy = .local, inFlight: Int = 0
+) -> HostPlace {
+  HostPlace(
+    id: id, models: models, trust: trust, slots: slots, tokensPerSecond: rate,
+    firstToken: .seconds(first),
+    inFlight: inFlight)
+}
+
+private func work(
+  _ tokens: Int = 100, models: [ModelID] = [], policy: DataPolicy = .any, kind: String = "k"
+) -> HostWork {
+  HostWork(models: models, dataPolicy: policy, kind: kind, tokens: tokens)
+}
+
+private func seconds(_ value: Double) -> Instant { Instant(sinceStart: .seconds(value)) }
+
+private func done(_ host: HostID, tokens: Int, in time: Double) -> TaskReport {
+  TaskReport(
+    host: host, model: "m", usage: Usage(promptTokens: 1, completionTokens: tokens),
+    firstTokenMilliseconds: 0, totalMilliseconds: Int(time * 1_000), finishReason: "stop",
+    output: "done")
+}
+
+/// A line by reference, so that an expectation may change it.
+private final class Line {
+  private var line = HostLine<Int>()
+
+  init(_ places: [HostPlace] = []) { _ = line.setPlaces(places, now: .zero) }
+
+  var waitingCount: Int { line.waitingCount }
+  var runningCount: Int { line.runningCount }
+
+  func setPlaces(_ places: [HostPlace], now: Instant) -> [HostLine<Int>.Admission] {
+    line.setPlaces(places, now: now)
+  }
+
+  func join(
+    _ ticket: Int, _ work: HostWork, client: String = "c", now: Instant = .zero
+  ) -> [HostLine<Int>.Admission] {
+    line.join(ticket, work, client: client, now: now)
+  }
+
+  func end(
+    _ ticket: Int, _ report: TaskReport? = nil, now: Instant
+  ) -> [HostLine<Int>.Admission] {
+    line.end(ticket, report, now: now)
+  }
+
+  func leave(_ ticket: Int) -> Bool { line.leave(ticket) }
+
+  func reconsider(now: Instant) -> [HostLine<Int>.Admission] { line.reconsider(now: now) }
+
+  /// Joins them in a row and says who began where.
+  func joinAll(_ tickets: Range<Int>, _ work: HostWork) -> [Int: HostID?] {
+    var begun: [Int: HostID?] = [:]
+    for ticket in tickets {
+      for admission in join(ticket, work) { begun[admission.ticket] = .some(admission.host) }
+    }
+    return begun
+  }
+}
+
+@Suite("Tasks that wait for a host")
+struct DispatcherHostLineTests {
+  @Test("each goes to an idle host first, the fastest before the others, and the rest waits")
+  func idle() {
+    let line = Line([place("slow", rate: 60), place("fast", rate: 100)])
+    #expect(line.joinAll(0..<4, work()) == [0: "fast", 1: "slow"])
+    #expect(line.waitingCount == 2)
+    #expect(line.runningCount == 2)
+  }
+
+  @Test("the last one waits for a fast host rather than going to a slow one that is idle")
+  func lastOne() {
+    let line = Line([place("slow", rate: 10), place("fast", rate: 100)])
+    #expect(line.joinAll(0..<1, work()) == [0: "fast"])
+    // 1 s until it is free and 1 s of work there; 10 s at the other.
+    #expect(line.join(1, work()).isEmpty)
+    #expect(
+      line.end(0, done("fast", tokens: 100, in: 1), now: seconds(1))
+        == [.init(ticket: 1, host: "fast")])
+  }
+
+  @Test("one that waits for a fast host does not hold up those behind it")
+  func overtaking() {
+    let line = Line([place("slow", rate: 30), place("fast", rate: 100)])
+    #expect(line.joinAll(0..<1, work()) == [0: "fast"])
+    // 1 s to wait and 1 s of work, 2 s to wait and 1 s of work; the slow one needs 3.3 s.
+    #expect(line.join(1, work()).isEmpty)
+    #expect(line.join(2, work()).isEmpty)
+    #expect(line.join(3, work()) == [.init(ticket: 3, host: "slow")])
+    #expect(line.waitingCount == 2)
+  }
+
+  @Test("a host that joins is given work at once, also when nobody has measured it")
+  func joining() {
+    let line = Line([place("a")])
+    #expect(line.joinAll(0..<3, work()) == [0: "a"])
+    let admitted = line.setPlaces([place("a"), place("new", rate: nil)], now: seconds(0.5))
+    #expect(admitted == [.init(ticket: 1, host: "new")])
+  }
+
+  @Test("a host that is gone gets nothing more, and what it had does not fill another's slot")
+  func leaving() {
+    let line = Line([place("a"), place("b")])
+    #expect(line.joinAll(0..<4, work()).count == 2)
+    #expect(line.setPlaces([place("b")], now: seconds(1)).isEmpty)
+    let admitted = line.end(1, done("b", tokens: 100, in: 2), now: seconds(2))
+    #expect(admitted == [.init(ticket: 2, host: "b")])
+    // The one whose host went away ended elsewhere.
+    #expect(line.end(0, done("b", tokens: 100, in: 3), now: seconds(3)).isEmpty)
+    #expect(line.runningCount == 1)
+  }
+
+  @Test("tasks of one kind are expected to be as long as those that have ended")
+  func learning() {
+    let line = Line([
+      place("prompt", rate: 10, first: 0.1), place("fluent", rate: 100, first: 2),
+    ])
+    // Of 1,000 tokens, the fluent one needs 12 s and the other 100.
+    #expect(line.joinAll(0..<2, work(1_000)) == [0: "fluent"])
+    // They turn out to be of 10, for which it needs 2.1 s and the other 1.1.
+    #expect(
+      line.end(0, done("fluent", tokens: 10, in: 2.1), now: seconds(2.1))
+        == [.init(ticket: 1, host: "prompt")])
+  }
+
+  @Test("what others have at a host makes it slower, but nobody waits for them to end")
+  func others() {
+    let line = Line([place("a", inFlight: 3), place("b")])
+    #expect(line.joinAll(0..<1, work()) == [0: "b"])
+    let lone = Line([place("a", inFlight: 3)])
+    #expect(lone.joinAll(0..<2, work()) == [0: "a"])
+    #expect(lone.waitingCount == 1)
+  }
+
+  @Test("what has ended here a moment ago is not taken for somebody else's")
+  func publishedLate() {
+    let line = Line([place("a", rate: 50), place("b", rate: 49)])
+    #expect(line.joinAll(0..<1, work()) == [0: "a"])
+    _ = line.setPlaces([place("a", rate: 50, inFlight: 1), place("b", rate: 49)], now: seconds(1))
+    _ = line.end(0, done("a", tokens: 100, in: 2), now: seconds(2))
+    #expect(
+      line.join(1, work(), now: seconds(2.1)) == [.init(ticket: 1, host: "a")])
+    _ = line.end(1, now: seconds(2.2))
+    // Seconds later it is.
+    #expect(
+      line.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
+  }
+
+  @Test("a host that does not tell its slots is never waited for, and shares its speed")
+  func unknownSlots() {
+    let line = Line([place("a", slots: nil), place("b", slots: nil)])
+    let begun = line.joinAll(0..<20, work())
+    #expect(begun.count == 20)
+    #expect(begun.values.count { $0 == "a" } == 10)
+  }
+
+  @Test("a host with several slots gets as many tasks, and idle hosts before a second one")
+  func slots() {
+    let line = Line([place("a", slots: 2), place("b", slots: 2)])
+    let begun = line.joinAll(0..<6, work())
+    #expect(Set([begun[0], begun[1]]) == ["a", "b"])
+    #expect(begun.count == 4)
+  }
+
+  @Test("work goes only where its model is and its data may be")
+  func ability() {
+    let line = Line([
+      place("public", rate: 100, models: ["m", "x"], trust: .any),
+      place("own", rate: 10, models: ["m", "x"]),
+    ])
+    #expect(line.joinAll(0..<1, work(policy: .local)) == [0: "own"])
+    #expect(line.joinAll(1..<2, work(models: ["x"])) == [1: "public"])
+    // Its agent knows best how to say that nobody offers it.
+    #expect(line.joinAll(2..<3, work(models: ["absent"])) == [2: nil])
+  }
+
+  @Test("where hosts differ in their models the choice is the agent's, two tasks for each slot")
+  func openModel() {
+    let line = Line([place("a", models: ["m"]), place("b", models: ["n"])])
+    let begun = line.joinAll(0..<6, work())
+    #expect(begun == [0: nil, 1: nil, 2: nil, 3: nil])
+    #expect(line.end(0, now: seconds(1)) == [.init(ticket: 4, host: nil)])
+    // What names its model is still placed.
+    #expect(line.joinAll(6..<7, work(models: ["n"])) == [6: "b"])
+  }
+
+  @Test("clients take turns: one with a single task waits one turn, not a thousand")
+  func turns() {
+    let line = Line([place("a")])
+    for ticket in 0..<1_000 { _ = line.join(ticket, work(), client: "busy", now: .zero) }
+    #expect(line.join(1_000, work(), client: "lone", now: .zero).isEmpty)
+    var order: [Int] = [0]
+    for step in 1...3 {
+      let admitted = line.end(order[step - 1], now: seconds(Double(step)))
+      order += admitted.map(\.ticket)
+    }
+    #expect(order.contains(1_000))
+    #expect(order.count == 4)
+  }
+
+  @Test("one that leaves is forgotten, one that has begun cannot leave")
+  func leave() {
+    let line = Line([place("a")])
+    _ = line.joinAll(0..<3, work())
+    #expect(line.leave(1))
+    #expect(!line.leave(1))
+    #expect(!line.leave(0))
+    #expect(line.end(0, now: seconds(1)) == [.init(ticket: 2, host: "a")])
+    #expect(line.end(0, now: seconds(1)).isEmpty)
+  }
+
+  @Test("without any host everything begins: who does it says what is missing")
+  func noHost() {
+    let line = Line()
+    #expect(line.joinAll(0..<3, work()) == [0: nil, 1: nil, 2: nil])
+  }
+
+  @Test("whatever comes and goes, no slot has two tasks, none is lost, and all that wait begin")
+  func random() {
+    for seed in UInt64(0)..<200 {
+      var rng = SeededGenerator(seed: seed)
+      let line = Line()
+      var slots: [HostID: Int] = [:]
+      var places: [HostPlace] = []
+      for number in 0..<Int.random(in: 1...5, using: &rng) {
+        let id = HostID("h\(number)")
+        slots[id] = Int.random(in: 1...3, using: &rng)
+        places.append(
+          place(
+            id, rate: Bool.random(using: &rng) ? nil : Double.random(in: 5...200, using: &rng),
+            slots: slots[id]))
+      }
+      var running: [Int: HostID] = [:]
+      var begun: Set<Int> = []
+      var joined = 0
+      var left: Set<Int> = []
+      func take(_ admitted: [HostLine<Int>.Admission]) {
+        for admission in admitted {
+          #expect(begun.insert(admission.ticket).inserted, "seed \(seed)")
+          guard let host = admission.host else { continue }
+          running[admission.ticket] = host
+          let there = running.values.count { $0 == host }
+          #expect(there <= slots[host] ?? 0, "seed \(seed)")
+        }
+      }
+      take(line.setPlaces(places, now: .zero))
+      for step in 0..<120 {
+        let now = seconds(Double(step) / 4)
+        switch Int.random(in: 0..<4, using: &rng) {
+        case 0, 1:
+          joined += 1
+          let client = "c\(Int.random(in: 0..<3, using: &rng))"
+          take(
+            line.join(joined, work(Int.random(in: 1...300, using: &rng)), client: client, now: now))
+        case 2:
+          guard let ticket = running.keys.min(), let host = running.removeValue(forKey: ticket)
+          else { continue }
+          take(line.end(ticket, done(host, tokens: 50, in: 1), now: now))
+        default:
+          let ticket = Int.random(in: 1...max(1, joined), using: &rng)
+          if line.leave(ticket) { left.insert(ticket) }
+        }
+      }
+      var step = 1_000.0
+      while let ticket = running.keys.min(), let host = running.removeValue(forKey: ticket) {
+        step += 1
+        take(line.end(ticket, done(host, tokens: 50, in: 1), now: seconds(step)))
+      }
+      #expect(line.waitingCount == 0, "seed \(seed)")
+      #expect(begun.union(left).count == joined, "seed \(seed)")
+    }
+  }
+}
