@@ -288,6 +288,26 @@ struct HostRegistryTests {
     #expect(hosts.host("h:1")?.state == .unreachable)
   }
 
+  @Test("a host at which requests fail is asked at once, and then twice a second at most")
+  mutating func doubted() throws {
+    var order = try add()
+    // Its first probe is under way, so nothing is known of it yet.
+    #expect(hosts.doubt(["h:1", "unknown"], now: at(0)) == [])
+    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
+    let asked = hosts.doubt(["h:1"], now: at(900))
+    order = try #require(orders(asked).first)
+    #expect(hosts.doubt(["h:1"], now: at(950)) == [], "it is being asked")
+    _ = hosts.probed(order, .answered(Self.report), now: at(1_000), using: &rng)
+    #expect(hosts.doubt(["h:1"], now: at(1_100)) == [])
+    #expect(hosts.nextDue == at(1_500))
+    order = try #require(orders(hosts.tick(now: at(1_500))).first)
+    _ = hosts.probed(order, Self.refusal, now: at(1_500), using: &rng)
+    #expect(hosts.host("h:1")?.state == .unreachable)
+    // What is out already is asked when its time comes.
+    let due = hosts.nextDue
+    #expect(hosts.doubt(["h:1"], now: at(1_501)) == [] && hosts.nextDue == due)
+  }
+
   @Test("asks an unreachable host less and less often, up to half a minute")
   mutating func backOff() throws {
     var order = try add()

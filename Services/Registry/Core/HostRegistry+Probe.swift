@@ -73,6 +73,19 @@ extension HostRegistry {
     }
   }
 
+  /// Requests have failed at these hosts: whether they are still there is looked at now, and not when
+  /// their time comes, because until then everybody goes on asking them.
+  public mutating func doubt(_ hosts: [HostID], now: Instant) -> [Directive] {
+    for id in hosts {
+      guard let entry = entries[id], entry.host.state == .ready, let due = entry.due else {
+        continue
+      }
+      let earliest = entry.heard?.advanced(by: Self.doubtInterval) ?? now
+      entries[id]?.due = min(due, max(now, earliest))
+    }
+    return tick(now: now)
+  }
+
   /// A probe is over. Late answers, of hosts that were removed or suspended meanwhile, say nothing.
   public mutating func probed(
     _ order: ProbeOrder, _ result: ProbeResult, now: Instant,

@@ -50,6 +50,8 @@ public struct HostRegistry: Sendable {
 
   /// Between probes of a host that is ready.
   public static let readyInterval: Duration = .seconds(2)
+  /// Between probes of one that is ready and at which requests fail all the time.
+  public static let doubtInterval: Duration = .milliseconds(500)
   /// Between probes of one that is not: doubles from the first to the longest.
   public static let firstBackOff: Duration = .seconds(1)
   public static let longestBackOff: Duration = .seconds(30)

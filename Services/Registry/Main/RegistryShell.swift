@@ -85,7 +85,12 @@ final class RegistryShell: Service {
     }
     context.bus.onCast { [self] body, peer in
       guard case .loadReport(let report) = body else { return }
-      state.withLock { $0.loads.report(report, from: peer, now: now) }
+      let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
+      let directives = state.withLock { state in
+        state.loads.report(report, from: peer, now: now)
+        return failing.isEmpty ? [] : state.hosts.doubt(failing, now: now)
+      }
+      perform(directives)
     }
     // What the bus finds dead leaves the table at once instead of when its lease ends.
     context.bus.onPeerLost { [self] peer in _ = goodbye(peer) }

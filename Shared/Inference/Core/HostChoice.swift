@@ -19,7 +19,7 @@ public enum HostChoice {
     public var affinity: [UInt8]?
     /// For a second leg: only hosts with a free slot.
     public var needsFreeSlot: Bool
-    /// Somebody is reading already: the host that is expected to write the rest soonest, and no chance.
+    /// Somebody is waiting for the end: the host that is expected to be there soonest, and no chance.
     public var soonest: Bool
     /// The community has missed the deadline: the operator's own hosts come first.
     public var isPastDeadline: Bool
@@ -49,9 +49,11 @@ public enum HostChoice {
     let view = eligible.view
     let (rows, isFallback) = pool(eligible.rows, view, wish)
     let most = isFallback ? min(count, 1) : count
-    if wish.soonest { return soonest(rows, view, &rng).prefix(most).map(eligible.candidate) }
     guard most > 0, let preferred = wish.prefer.flatMap(view.index.row), rows.contains(preferred)
-    else { return pick(most, rows, view, wish.affinity, &rng).map(eligible.candidate) }
+    else {
+      if wish.soonest { return soonest(rows, view, &rng).prefix(most).map(eligible.candidate) }
+      return pick(most, rows, view, wish.affinity, &rng).map(eligible.candidate)
+    }
     let others = pick(most - 1, rows.filter { $0 != preferred }, view, wish.affinity, &rng)
     return ([preferred] + others).map(eligible.candidate)
   }

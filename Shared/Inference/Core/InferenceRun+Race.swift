@@ -70,7 +70,8 @@ extension InferenceRun {
       let wish = HostChoice.Wish(
         avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
         affinity: constraints.affinity,
-        needsFreeSlot: needsFreeSlot, soonest: answer != nil, isPastDeadline: isPastDeadline)
+        needsFreeSlot: needsFreeSlot, soonest: answer != nil || constraints.prefer != nil,
+        isPastDeadline: isPastDeadline)
       guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
         return nil
       }
