@@ -157,6 +157,32 @@ struct DispatcherHostLineTests {
       line.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
   }
 
+  @Test("what went on at another host than it was put to has ended there")
+  func wentElsewhere() {
+    let line = Line([place("a", rate: 50), place("b", rate: 49)])
+    #expect(line.joinAll(0..<2, work()) == [0: "a", 1: "b"])
+    // The one put to b goes on at a, which has two then, and ends there.
+    _ = line.setPlaces([place("a", rate: 50, inFlight: 2)], now: seconds(1))
+    _ = line.end(0, done("a", tokens: 100, in: 2), now: seconds(2))
+    _ = line.end(1, done("a", tokens: 100, in: 2), now: seconds(2))
+    _ = line.setPlaces(
+      [place("a", rate: 50, inFlight: 2), place("new", rate: 45)], now: seconds(2.1))
+    #expect(line.join(2, work(), now: seconds(2.1)) == [.init(ticket: 2, host: "a")])
+  }
+
+  @Test(
+    "an idle host is taken although another may be sooner by a little: that one may be gone then")
+  func certainty() {
+    let line = Line([place("idle", rate: 50), place("busy", rate: 100)])
+    #expect(line.joinAll(0..<1, work()) == [0: "busy"])
+    // 2 s here; 0.9 s to wait and 1 s there.
+    #expect(line.join(1, work(), now: seconds(0.1)) == [.init(ticket: 1, host: "idle")])
+    let second = Line([place("idle", rate: 50), place("busy", rate: 100)])
+    #expect(second.joinAll(0..<1, work()) == [0: "busy"])
+    // 0.5 s to wait and 1 s there.
+    #expect(second.join(1, work(), now: seconds(0.5)).isEmpty)
+  }
+
   @Test("a host that does not tell its slots is never waited for, and shares its speed")
   func unknownSlots() {
     let line = Line([place("a", slots: nil), place("b", slots: nil)])

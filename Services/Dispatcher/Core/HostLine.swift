@@ -98,7 +98,8 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     _ ticket: Ticket, _ report: TaskReport? = nil, now: Instant
   ) -> [Admission] {
     guard let ended = running.removeValue(forKey: ticket) else { return [] }
-    if let host = ended.host { endings.append((host, now)) }
+    // One that went on elsewhere was counted there.
+    for host in Set([ended.host, report?.host].compactMap(\.self)) { endings.append((host, now)) }
     if let report, report.usage.completionTokens > 0 {
       kinds[ended.work.kind]?.ended += 1
       kinds[ended.work.kind]?.tokens += report.usage.completionTokens

@@ -28,6 +28,10 @@ struct HostSchedule {
   /// A task that takes longer than expected is expected to need this much of its whole time yet.
   static let overdue = 0.1
 
+  /// A host that is free now is taken although another is expected to be sooner by up to this share:
+  /// when that one is free is only expected, and it may be gone by then.
+  static let certainty = 0.1
+
   private struct Slot {
     /// Seconds from now.
     var free: Double
@@ -125,10 +129,14 @@ struct HostSchedule {
       return .begin(nil)
     }
     var best = (seat: first, slot: Int?.none, end: Double.infinity)
+    var free = best
     for index in able {
       let (slot, end) = seats[index].end(of: tokens)
       if end < best.end { best = (index, slot, end) }
+      let waits = slot.map { seats[index].slots[$0].isTaken } ?? false
+      if !waits, end < free.end { free = (index, slot, end) }
     }
+    if free.end <= best.end * (1 + Self.certainty) { best = free }
     let host = seats[best.seat].place.id
     guard let slot = best.slot else {
       seats[best.seat].busy += 1
