@@ -37,7 +37,7 @@ struct CircuitBreakerTests {
     var breaker = CircuitBreaker()
     for request in 0..<100_000 {
       let now = at(Double(request) / 100)
-      breaker.began(now: now)
+      breaker.began(started: now, now: now)
       if Int.random(in: 0..<5, using: &rng) == 0 {
         breaker.failed(started: now, now: now, using: &rng)
       } else {
@@ -75,9 +75,9 @@ struct CircuitBreakerTests {
   func halfOpen() {
     var rng = SplitMix64(seed: 1)
     var breaker = opened(&rng)
-    breaker.began(now: at(10.5))
+    breaker.began(started: at(10.5), now: at(10.5))
     #expect(breaker.trips == 1 && !breaker.admits(at: at(10.5)), "sent by somebody in a hurry")
-    breaker.began(now: at(12))
+    breaker.began(started: at(12), now: at(12))
     #expect(breaker.state == .halfOpen && !breaker.admits(at: at(100)))
     breaker.answered(started: at(12))
     #expect(breaker.state == .closed)
@@ -95,7 +95,7 @@ struct CircuitBreakerTests {
     var breaker = opened(&rng)
     breaker.succeeded(started: at(9))
     #expect(!breaker.admits(at: at(10)))
-    breaker.began(now: at(12))
+    breaker.began(started: at(12), now: at(12))
     breaker.failed(started: at(9.5), now: at(12.1), using: &rng)
     breaker.answered(started: at(9.5))
     #expect(breaker.state == .halfOpen)
@@ -113,7 +113,7 @@ struct CircuitBreakerTests {
       guard case .open(let until) = breaker.state else { return }
       times.append(now.duration(to: until).inSeconds)
       now = until
-      breaker.began(now: now)
+      breaker.began(started: now, now: now)
       breaker.failed(started: now, now: now, using: &rng)
     }
     for (index, time) in times.enumerated() {
@@ -121,7 +121,7 @@ struct CircuitBreakerTests {
       #expect((expected * 0.8...expected * 1.2).contains(time), "\(times)")
     }
     guard case .open(let until) = breaker.state else { return }
-    breaker.began(now: until)
+    breaker.began(started: until, now: until)
     breaker.succeeded(started: until)
     for _ in 0..<5 { breaker.failed(started: until, now: until, using: &rng) }
     guard case .open(let again) = breaker.state else { return }
@@ -163,7 +163,7 @@ struct CircuitBreakerTests {
       let works = Int(now / 40) % 2 == 0
       if breaker.admits(at: at(now)) {
         if breaker.state != .closed { passed += 1 }
-        breaker.began(now: at(now))
+        breaker.began(started: at(now), now: at(now))
         underWay.append(now)
       }
       guard !underWay.isEmpty, Bool.random(using: &rng) else { continue }

@@ -125,6 +125,22 @@ struct HostStatisticsTests {
   }
 
   @Test(
+    "the request that is let through after a while is believed, though it is noted a moment after it began"
+  )
+  func probe() {
+    var statistics = statistics()
+    for index in 0..<20 { statistics.fail(.connect, now: Double(index) / 100) }
+    let noted = at(5.000_01)
+    #expect(statistics.view(now: at(5)).standings[0].breaker.admits(at: at(5)))
+    statistics.observe(.began(promptTokens: 1), of: "h0", started: at(5), now: noted)
+    #expect(statistics.view(now: noted).standings[0].breaker == .halfOpen)
+    statistics.observe(.firstToken, of: "h0", started: at(5), now: at(5.1))
+    #expect(statistics.view(now: at(5.1)).standings[0].breaker == .closed)
+    statistics.observe(.ended, of: "h0", started: at(5), now: at(6))
+    #expect(statistics.view(now: at(6)).standings[0].breaker == .closed)
+  }
+
+  @Test(
     "a host that was not even asked is no faster for it",
     arguments: [
       AttemptFailure.Kind.noSecret, .unsuited,

@@ -71,10 +71,12 @@ public struct CircuitBreaker: Hashable, Sendable {
   // MARK: - Events
 
   /// A request was sent, whoever decided it.
-  public mutating func began(now: Instant) {
+  /// - Parameter started: when it was decided, which is a moment before `now`. It is by this time that
+  ///   its verdict will be known as that of the request that was let through.
+  public mutating func began(started: Instant, now: Instant) {
     guard case .open(let until) = state, until <= now else { return }
     state = .halfOpen
-    since = now
+    since = started
   }
 
   /// The host has begun to answer. In a row of failures that says little: it may stall next.

@@ -219,7 +219,7 @@ extension HostStatistics.Record {
       inFlight += 1
       promptTokens.add(Double(tokens), now: now)
       prompts.add(1, now: now)
-      breaker.began(now: now)
+      breaker.began(started: started, now: now)
     case .firstToken:
       sample(waited, now)
       heard = now
