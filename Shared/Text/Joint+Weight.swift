@@ -51,6 +51,7 @@ extension Joint {
       return mayBeExact(text, due) ? .continues : .unclear
     }
     if overlap.standing > continuation {
+      if isBeginningAnew(overlap, continuation) { return .repeats }
       if isWholeRow(overlap), continuation != .differs { return .unclear }
       if length >= Self.clause { return .repeats }
       if length >= 2, beginsSentence(overlap) { return .repeats }
@@ -104,6 +105,14 @@ extension Joint {
   /// Whether nothing speaks against a host that was asked to complete the text and does just that.
   func mayBeExact(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
     asked == .completion && due != .differs && hasDueSpace(text)
+  }
+
+  /// Whether all that was said is said again, however little that is, and goes on with what was due,
+  /// which the words as new ones do not. One or two bytes, of whose continuation only the white space
+  /// is known, may be a number or a syllable that comes twice.
+  private func isBeginningAnew(_ overlap: Overlap, _ continuation: Standing) -> Bool {
+    guard overlap.place == 0, head.bytes.isEmpty else { return false }
+    return overlap.length >= 3 || overlap.standing == .agrees && continuation == .differs
   }
 
   /// Whether as much comes again as a row of a table has cells: rows may well be equal.

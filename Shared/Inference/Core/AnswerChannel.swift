@@ -18,6 +18,10 @@ struct AnswerChannel: Sendable {
   /// Within a long token: bytes that are old enough to go, whole characters and escapes.
   private var aged = 0
 
+  /// Bytes without white space that the client gets first, unless the text ends before: the shortest
+  /// words that are known again when they are repeated.
+  private static let leastBeginning = 3
+
   /// Texts that end it. What may become one is not told before it is clear that it does not.
   private let stop: [[UInt8]]
 
@@ -42,11 +46,22 @@ struct AnswerChannel: Sendable {
   /// is older than `window`.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
-    return beforeStop(safeLimit(window: window), window)
+    return unlessTooLittle(beforeStop(safeLimit(window: window), window))
   }
 
   /// The last safe place, and nothing of a longer token.
-  func boundaryLimit(window: Int) -> Int { beforeStop(boundary.boundary, window) }
+  func boundaryLimit(window: Int) -> Int {
+    unlessTooLittle(beforeStop(boundary.boundary, window))
+  }
+
+  /// Nothing, where that is hardly anything: as long as the client has none of it, another host may
+  /// begin anew in its own words. Of an "I" or a bracket alone nobody could tell whether the next
+  /// host says it again or says another.
+  private func unlessTooLittle(_ limit: Int) -> Int {
+    guard part == .content, released == 0, limit > 0 else { return limit }
+    let ink = text[..<limit].lazy.filter { !" \n\r\t".utf8.contains($0) }
+    return ink.prefix(Self.leastBeginning).count < Self.leastBeginning ? 0 : limit
+  }
 
   /// At most up to where a stop sequence may have begun, within the last `window` bytes, and without
   /// the white space before it.

@@ -20,9 +20,7 @@ extension InferenceRun {
     } catch {
       return stop(error)
     }
-    let way = way(to: first)
-    answer?.stream.resume(way)
-    return start(first, .resumption, view, now: now)
+    return resume(at: first, view, now)
   }
 
   mutating func receivedMore(
@@ -130,7 +128,7 @@ extension InferenceRun {
     var directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
     if let end = endAtLimit(leg, now) { return directives + end }
     do throws(Failure) {
-      directives += try keep()
+      directives += try keep(isJoinable: failure.kind != .badJoint)
     } catch {
       return directives + stop(broken(at: leg, failure, error))
     }
@@ -138,32 +136,52 @@ extension InferenceRun {
     guard let next = instructed(leg, failure) ?? replacement(view, cluster) else {
       return directives + stop(broken(at: leg, failure))
     }
+    return directives + resume(at: next, view, now)
+  }
+
+  /// Asks a host to go on. From here one at a time is asked: the race is over.
+  private mutating func resume(
+    at next: Candidate, _ view: ClusterView, _ now: Instant
+  ) -> [Directive] {
+    var next = next
+    if isToBeAskedInWords(next.host.id) { next.host.resume = .instruct }
     let way = way(to: next)
+    if way == .instruct { askedInWords.insert(next.host.id) }
     answer?.stream.resume(way)
-    // From here one host at a time is asked: the race is over.
     race = Race(mode: .single)
-    return directives + start(next, .resumption, view, now: now)
+    return start(next, .resumption, view, now: now)
   }
 
   /// Lets go what is safe and remembers from where the next host goes on. A client that does not stream
-  /// has seen nothing: what cannot be continued begins anew for it.
-  private mutating func keep() throws(Failure) -> [Directive] {
+  /// has seen nothing: what cannot be continued, or was not when a host tried, begins anew for it.
+  private mutating func keep(isJoinable: Bool = true) throws(Failure) -> [Directive] {
     guard var stream = answer?.stream else { return [] }
     answer?.finishedChoices = 0
+    if !isJoinable, mayBeginAnew {
+      beginAnew()
+      return []
+    }
     do {
       let (release, resume) = try stream.interrupt()
       answer?.stream = stream
       answer?.resume = resume
       return try pass(release)
     } catch {
-      guard answer?.body != nil else {
+      guard mayBeginAnew else {
         throw (error as? Failure) ?? Failure(.internalError, "\(error)")
       }
-      answer?.stream = AnswerStream(shape: shape)
-      answer?.body = BodyAssembler(endpoint: request.endpoint)
-      answer?.resume = nil
+      beginAnew()
       return []
     }
+  }
+
+  /// Nobody has seen any of it.
+  private var mayBeginAnew: Bool { answer?.body != nil && request.prefix.isEmpty }
+
+  private mutating func beginAnew() {
+    answer?.stream = AnswerStream(shape: shape)
+    answer?.body = BodyAssembler(endpoint: request.endpoint)
+    answer?.resume = nil
   }
 
   /// How a host can be asked to go on with this answer; nil: only anew.

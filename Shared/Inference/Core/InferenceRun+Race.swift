@@ -130,7 +130,16 @@ extension InferenceRun {
 
   private func mayTryAgain(_ host: HostID) -> Bool {
     let records = attempts.filter { $0.host == host }
-    return records.count == 1 && records[0].failure?.mayBeChance ?? true
+    if records.count == 1, records[0].failure?.mayBeChance ?? true { return true }
+    // It works, and did not go on where it was to: it was not told so in words yet.
+    return records.last?.failure?.kind == .badJoint && isToBeAskedInWords(host)
+  }
+
+  /// Whether the host began something of its own although it was given the answer to go on with, and
+  /// was not asked in words yet.
+  func isToBeAskedInWords(_ host: HostID) -> Bool {
+    answer?.resume?.prefix.isEmpty == false && !askedInWords.contains(host)
+      && attempts.contains { $0.host == host && $0.failure?.kind == .badJoint }
   }
 
   // MARK: - Up to the first token
@@ -257,9 +266,11 @@ extension AttemptFailure {
   var mayBeChance: Bool {
     switch kind {
     case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
+    // A model that is sampled says something else the next time.
+    case .badJoint: true
     case .status: (status ?? 0) >= 500
-    case .connect, .busy, .rejected, .firstTokenDeadline, .totalDeadline, .badJoint, .tooLarge,
-      .unsuited, .noSecret, .consumerLeft:
+    case .connect, .busy, .rejected, .firstTokenDeadline, .totalDeadline, .tooLarge, .unsuited,
+      .noSecret, .consumerLeft:
       false
     }
   }

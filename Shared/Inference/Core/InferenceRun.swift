@@ -108,6 +108,8 @@ public struct InferenceRun: Sendable {
   var answer: Answer?
   var begun = Instant.zero
   var nextAttempt = 0
+  /// Hosts that were asked in words to go on.
+  var askedInWords: Set<HostID> = []
   /// Dialects that were looked at, with why they have no words for this request; nil: they have.
   var dialects: [HostDialect: String?] = [:]
   public internal(set) var attempts: [AttemptRecord] = []
