@@ -135,6 +135,43 @@ struct InferenceRunTests {
     #expect(lastFailure(directives)?.code == .invalidRequest)
   }
 
+  @Test("what one kind of host rejects is asked of one other kind, and then of nobody")
+  func rejectedByKind() throws {
+    var hosts = ["a", "b", "c", "d"].map { host($0) }
+    hosts[0].version = "vLLM 0.6.3"
+    hosts[1].version = "vLLM 0.7.0"
+    hosts[2].version = "llama.cpp b4321"
+    hosts[3].version = "Ollama 0.5.1"
+    for seed in 0..<20 as Range<UInt64> {
+      let cluster = view(hosts)
+      var run = run(seed: seed)
+      let rejected = AttemptFailure(.rejected, "it answered 400: no tools", status: 400)
+      let (first, firstHost) = try #require(started(run.begin(cluster, now: at(0))))
+      let (second, secondHost) = try #require(
+        started(run.received(.broken(rejected), from: first, cluster: cluster, now: at(1))))
+      #expect(Set([firstHost, secondHost]) != ["a", "b"])
+      let over = run.received(.broken(rejected), from: second, cluster: cluster, now: at(2))
+      #expect(started(over) == nil && lastFailure(over)?.code == .invalidRequest)
+    }
+  }
+
+  @Test(
+    "a request that is too long for one host is asked of the next; too long for all, it is at fault"
+  )
+  func contextTooSmall() throws {
+    var run = run()
+    let cluster = view([host("a"), host("b")])
+    let small = AttemptFailure(
+      .contextTooSmall, "it answered 400: maximum context length is 4096 tokens", status: 400)
+    let (first, firstHost) = try #require(started(run.begin(cluster, now: at(0))))
+    let (second, secondHost) = try #require(
+      started(run.received(.broken(small), from: first, cluster: cluster, now: at(1))))
+    #expect(firstHost != secondHost)
+    let over = run.received(.broken(small), from: second, cluster: cluster, now: at(2))
+    let failure = try #require(lastFailure(over))
+    #expect(failure.code == .invalidRequest && failure.message.contains("4096"))
+  }
+
   @Test("the first-token deadline gives the request to the next host, which has its own")
   func firstTokenDeadline() throws {
     var run = run()

@@ -71,6 +71,26 @@ struct UpstreamReaderTests {
     #expect(reader.end() == [.broken(expected)])
   }
 
+  @Test(
+    "a context that is too small is told from a request that is wrong",
+    arguments: [
+      #"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
+      #"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens","type":"BadRequestError","param":null,"code":400}"#,
+      #"{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":4096}}"#,
+      #"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 208310 tokens > 200000 maximum"}}"#,
+    ], [400, 413])
+  func contextTooSmall(_ body: String, _ status: Int) {
+    func kind(_ status: Int, _ body: String) -> AttemptFailure.Kind? {
+      var reader = UpstreamReader(endpoint: .chatCompletions, streams: true, status: status)
+      _ = reader.append(bytes(body))
+      guard case .broken(let failure) = reader.end().last else { return nil }
+      return failure.kind
+    }
+    #expect(kind(status, body) == .contextTooSmall)
+    #expect(kind(500, body) == .status && kind(429, body) == .busy)
+    #expect(kind(status, #"{"error":{"message":"no such tool"}}"#) == .rejected)
+  }
+
   @Test("events, bodies and error bodies larger than their limits are refused, not stored")
   func limits() {
     var limits = UpstreamLimits()

@@ -167,6 +167,21 @@ public enum UpstreamWords {
     return text
   }
 
+  /// What the servers there are say of a prompt that is longer than their context: OpenAI
+  /// (`context_length_exceeded`), vLLM ("maximum context length is"), llama.cpp
+  /// (`exceed_context_size_error`), LM Studio ("context length of only"), Anthropic ("prompt is too
+  /// long"), Gemini ("input token count").
+  private static let contextWords = [
+    "context length", "context_length", "context size", "context_size", "context window",
+    "prompt is too long", "input token count",
+  ]
+
+  /// Whether an error body says that the request does not fit the host's context.
+  static func speaksOfContext(_ body: [UInt8]) -> Bool {
+    let text = String(decoding: body.prefix(4 * longest), as: UTF8.self).lowercased()
+    return contextWords.contains { text.contains($0) }
+  }
+
   static func message(of value: JSONValue, in document: JSONDocument) -> String {
     if let text = document.string(value) { return clipped(text) }
     if let inner = document.value("message", in: value), let text = document.string(inner) {

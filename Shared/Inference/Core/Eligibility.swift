@@ -52,6 +52,21 @@ public struct Eligibility: Sendable {
 
   public var isEmpty: Bool { rows.isEmpty }
 
+  /// Whether a second host asked at once would cost nothing, nor does the first. Where there is no
+  /// second, that costs nothing either.
+  func isSecondFree(beside first: Candidate) -> Bool {
+    guard first.host.pricePerMillion == 0 else { return false }
+    var hasPriced = false
+    for row in rows where !view.index.isFallback[row] {
+      if view.index.isPriced[row] {
+        hasPriced = true
+      } else if view.table.hosts[row].id != first.host.id {
+        return true
+      }
+    }
+    return !hasPriced
+  }
+
   public var candidates: [Candidate] { rows.map(candidate) }
 
   func candidate(_ row: Int) -> Candidate {

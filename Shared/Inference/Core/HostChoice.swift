@@ -21,13 +21,15 @@ public enum HostChoice {
     public var needsFreeSlot: Bool
     /// Somebody is waiting for the end: the host that is expected to be there soonest, and no chance.
     public var soonest: Bool
+    /// Only hosts that ask nothing for it.
+    public var needsNoPrice: Bool
     /// The community has missed the deadline: the operator's own hosts come first.
     public var isPastDeadline: Bool
 
     public init(
       avoid: [HostID] = [], prefer: HostID? = nil, excluding: [HostID] = [],
-      affinity: [UInt8]? = nil, needsFreeSlot: Bool = false, soonest: Bool = false,
-      isPastDeadline: Bool = false
+      affinity: [UInt8]? = nil, needsFreeSlot: Bool = false, needsNoPrice: Bool = false,
+      soonest: Bool = false, isPastDeadline: Bool = false
     ) {
       self.avoid = avoid
       self.prefer = prefer
@@ -35,6 +37,7 @@ public enum HostChoice {
       self.affinity = affinity
       self.needsFreeSlot = needsFreeSlot
       self.soonest = soonest
+      self.needsNoPrice = needsNoPrice
       self.isPastDeadline = isPastDeadline
     }
   }
@@ -90,6 +93,7 @@ public enum HostChoice {
       let now = view.moment.sinceStart.inSeconds
       rows.removeAll { view.pulses[$0].busyUntil > now || view.standings[$0].freeSlots == 0 }
     }
+    if wish.needsNoPrice { rows.removeAll { index.isPriced[$0] } }
     var isFallback = false
     if rows.contains(where: { index.isFallback[$0] }) {
       let hasCommunity = rows.contains { !index.isFallback[$0] }

@@ -19,6 +19,7 @@ public final class HostIndex: Sendable {
   private let chatModels: [ModelID?]
   let trust: [DataPolicy]
   let isFallback: [Bool]
+  let isPriced: [Bool]
   /// The community's hosts that are ready.
   let readyRows: [Int]
   let hashes: [UInt64]
@@ -50,6 +51,7 @@ public final class HostIndex: Sendable {
     self.chatModels = chatModels
     trust = table.hosts.map(\.trust)
     isFallback = table.hosts.map { $0.tier == .fallback }
+    isPriced = table.hosts.map { $0.pricePerMillion > 0 }
     readyRows = table.hosts.indices.filter {
       table.hosts[$0].state == .ready && table.hosts[$0].tier == .community
     }
@@ -135,6 +137,11 @@ struct SoftwareVersion: Hashable, Sendable {
       if digits.count < part.count { break }
     }
   }
+}
+
+extension Host {
+  /// Of the server, as its probe told it, else its dialect: equal names find the same faults.
+  var softwareName: String { version.flatMap(SoftwareVersion.init)?.name ?? dialect.rawValue }
 }
 
 /// A hash that is the same on every machine and in every process, as `Hasher` is not.

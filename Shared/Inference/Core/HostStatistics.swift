@@ -293,7 +293,7 @@ extension AttemptFailure {
     // 4xx that only this host gives are its operator's mistake, and no other request cures them;
     // but they are answers of a host that works.
     case .status: (status ?? 500) >= 500 ? .host : .nobody
-    case .rejected, .totalDeadline, .badJoint, .tooLarge, .consumerLeft: .nobody
+    case .rejected, .contextTooSmall, .totalDeadline, .badJoint, .tooLarge, .consumerLeft: .nobody
     case .unsuited, .noSecret: .unasked
     }
   }

@@ -141,8 +141,10 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case busy
     /// Any other status that another host may not give.
     case status
-    /// It finds fault with the request: every host would.
+    /// It finds fault with the request: every host of its kind would.
     case rejected
+    /// The request is longer than what it can read at once: another host may have a larger context.
+    case contextTooSmall = "context_too_small"
     case firstTokenDeadline = "first_token_deadline"
     case stall
     /// It sent tokens, but fewer in a second than the request allows.

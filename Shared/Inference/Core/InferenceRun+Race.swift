@@ -7,13 +7,12 @@ extension InferenceRun {
       model: request.model, constraints: constraints, view: view, promptTokens: promptTokens)
   }
 
-  /// Four bytes a token, JSON included: a rough upper bound for prose.
-  var promptTokens: Int { request.body.count / 4 }
+  /// A rough upper bound for prose; of an answer that goes on, what there is of it too.
+  var promptTokens: Int { shape.promptTokens + (answer?.resume?.spentTokens ?? 0) }
 
-  /// Whether a host costs anything decides between `dual` and `hedged` where the request does not.
+  /// Whether the hosts cost anything decides between `dual` and `hedged` where the request does not.
   func makeRace(_ eligible: Eligibility, first: Candidate, _ view: ClusterView) -> Race {
-    let isFree = first.host.pricePerMillion == 0
-    var mode = constraints.race ?? (isFree ? .dual : .hedged)
+    var mode = constraints.race ?? (eligible.isSecondFree(beside: first) ? .dual : .hedged)
     // An embedding comes in one piece of known work; nothing is gained by computing it twice.
     if constraints.require != nil || constraints.race == nil && request.endpoint == .embeddings {
       mode = .single
@@ -59,87 +58,6 @@ extension InferenceRun {
       .observe(candidate.host.id, .began(promptTokens: promptTokens), started: now),
       .start(id, candidate, answer?.resume),
     ]
-  }
-
-  mutating func choose(
-    _ eligible: Eligibility, excluding: Set<HostID> = [], needsFreeSlot: Bool = false,
-    isPastDeadline: Bool = false
-  ) -> Candidate? {
-    var excluding = excluding
-    while true {
-      let wish = HostChoice.Wish(
-        avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
-        affinity: constraints.affinity,
-        needsFreeSlot: needsFreeSlot, soonest: answer != nil || constraints.prefer != nil,
-        isPastDeadline: isPastDeadline)
-      guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
-        return nil
-      }
-      guard refusal(of: next.host.dialect) != nil else { return next }
-      excluding.insert(next.host.id)
-    }
-  }
-
-  /// Looked up once a dialect: it means to translate the request.
-  private mutating func refusal(of dialect: HostDialect) -> String? {
-    if let known = dialects[dialect] { return known }
-    let refusal = UpstreamRequest.refusal(of: request, by: dialect)
-    dialects.updateValue(refusal, forKey: dialect)
-    return refusal
-  }
-
-  /// Why hosts that are eligible else cannot be asked this.
-  var refusals: [String] {
-    dialects.sorted { $0.key.rawValue < $1.key.rawValue }.compactMap { dialect, reason in
-      reason.map { "a host of dialect \(dialect.rawValue) \($0)" }
-    }
-  }
-
-  /// A host for a second leg: one that nobody has to wait for because of it, and never one of the
-  /// operator's own, which are for those whom nobody else answers.
-  private mutating func spare(
-    _ view: ClusterView, _ cluster: some ClusterAccess
-  ) -> Candidate? {
-    let asked = Set(attempts.map(\.host) + legs.map(\.host))
-    guard let next = choose(eligibility(view), excluding: asked, needsFreeSlot: true),
-      next.host.tier == .community, cluster.mayRace(at: view)
-    else { return nil }
-    return next
-  }
-
-  /// The next host after a failure: each once, and then, once more, those whose failure may have been
-  /// chance. nil: nobody is left, or enough have failed.
-  mutating func replacement(
-    _ view: ClusterView, _ cluster: some ClusterAccess
-  ) -> Candidate? {
-    guard attempts.count(where: { $0.failure != nil }) < limits.failures else { return nil }
-    let eligible = eligibility(view)
-    let running = legs.map(\.host)
-    // A missed deadline is what the operator's own hosts are for.
-    let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
-    var next = choose(
-      eligible, excluding: Set(attempts.map(\.host) + running), isPastDeadline: isPastDeadline)
-    if next == nil {
-      let excluded = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
-      next = choose(eligible, excluding: excluded.union(running))
-    }
-    // What is over half done is not given up for the sake of a budget.
-    guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
-    return next
-  }
-
-  private func mayTryAgain(_ host: HostID) -> Bool {
-    let records = attempts.filter { $0.host == host }
-    if records.count == 1, records[0].failure?.mayBeChance ?? true { return true }
-    // It works, and did not go on where it was to: it was not told so in words yet.
-    return records.last?.failure?.kind == .badJoint && isToBeAskedInWords(host)
-  }
-
-  /// Whether the host began something of its own although it was given the answer to go on with, and
-  /// was not asked in words yet.
-  func isToBeAskedInWords(_ host: HostID) -> Bool {
-    answer?.resume?.prefix.isEmpty == false && !askedInWords.contains(host)
-      && attempts.contains { $0.host == host && $0.failure?.kind == .badJoint }
   }
 
   // MARK: - Up to the first token
@@ -206,7 +124,7 @@ extension InferenceRun {
     directives += record(winner, .answered, now)
     let usage =
       facts.usage
-      ?? Usage(promptTokens: request.body.count / 4, completionTokens: 0, estimated: true)
+      ?? Usage(promptTokens: shape.promptTokens, completionTokens: 0, estimated: true)
     return directives + [
       .open(opening), .deliver(.body(body)),
       .deliver(
@@ -235,7 +153,9 @@ extension InferenceRun {
     let directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
     // Every host would find the same fault with the request.
     let wanted = race.failed(leg.id)
-    return directives + (failure.kind == .rejected ? [] : ask(wanted, cluster, now)) + fallen()
+    // While others work on it, nobody takes the place of one that finds fault with it.
+    let isReplaced = failure.kind != .rejected || legs.isEmpty
+    return directives + (isReplaced ? ask(wanted, cluster, now) : []) + fallen()
   }
 
   /// Those that have missed their deadline go together, and one host takes the place of all: most
@@ -258,25 +178,4 @@ extension InferenceRun {
     phase = .over
     return [.fail(failureOfAll())]
   }
-}
-
-extension AttemptFailure {
-  /// Whether the same host may do better if asked again: it was reached and did not say that it has
-  /// too much to do, or that the request is wrong.
-  var mayBeChance: Bool {
-    switch kind {
-    case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
-    // A model that is sampled says something else the next time.
-    case .badJoint: true
-    case .status: (status ?? 0) >= 500
-    case .connect, .busy, .rejected, .firstTokenDeadline, .totalDeadline, .tooLarge, .unsuited,
-      .noSecret, .consumerLeft:
-      false
-    }
-  }
-}
-
-extension AttemptFailure.Kind {
-  /// Whether more patience might have seen an answer.
-  var isLateness: Bool { self == .firstTokenDeadline || self == .stall || self == .crawl }
 }

@@ -79,6 +79,9 @@ extension InferenceRun {
     let told = attempts.compactMap { record in
       record.failure.map { "host \(record.host): \($0.message)" }
     }.joined(separator: "; ")
+    if failures.allSatisfy({ $0.kind == .contextTooSmall }) {
+      return Failure(.invalidRequest, "the request is longer than any host can read: \(told)")
+    }
     if failures.contains(where: { $0.kind == .totalDeadline }) {
       return Failure(.deadlineExceeded, told)
     }

@@ -219,7 +219,8 @@ public struct UpstreamReader: Sendable {
       switch status {
       // 529 is Anthropic's own for "overloaded".
       case 429, 503, 529: .busy
-      case 400, 405, 413, 414, 415, 422: .rejected
+      case 400, 405, 413, 414, 415, 422:
+        UpstreamWords.speaksOfContext(body) ? .contextTooSmall : .rejected
       default: .status
       }
     return AttemptFailure(

@@ -1,0 +1,127 @@
+import ClusterModel
+
+/// Who is asked next.
+extension InferenceRun {
+  mutating func choose(
+    _ eligible: Eligibility, excluding: Set<HostID> = [], needsFreeSlot: Bool = false,
+    needsNoPrice: Bool = false, isPastDeadline: Bool = false
+  ) -> Candidate? {
+    var excluding = excluding
+    while true {
+      let wish = HostChoice.Wish(
+        avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
+        affinity: constraints.affinity, needsFreeSlot: needsFreeSlot, needsNoPrice: needsNoPrice,
+        soonest: answer != nil || constraints.prefer != nil, isPastDeadline: isPastDeadline)
+      guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
+        return nil
+      }
+      guard refusal(of: next.host.dialect) != nil else { return next }
+      excluding.insert(next.host.id)
+    }
+  }
+
+  /// Looked up once a dialect: it means to translate the request.
+  private mutating func refusal(of dialect: HostDialect) -> String? {
+    if let known = dialects[dialect] { return known }
+    let refusal = UpstreamRequest.refusal(of: request, by: dialect)
+    dialects.updateValue(refusal, forKey: dialect)
+    return refusal
+  }
+
+  /// Why hosts that are eligible else cannot be asked this.
+  var refusals: [String] {
+    dialects.sorted { $0.key.rawValue < $1.key.rawValue }.compactMap { dialect, reason in
+      reason.map { "a host of dialect \(dialect.rawValue) \($0)" }
+    }
+  }
+
+  /// A host for a second leg: one that nobody has to wait for because of it, and never one of the
+  /// operator's own, which are for those whom nobody else answers.
+  mutating func spare(
+    _ view: ClusterView, _ cluster: some ClusterAccess
+  ) -> Candidate? {
+    let asked = Set(attempts.map(\.host) + legs.map(\.host))
+    // Two at once is what costs nothing; nobody chose to pay for both.
+    let isUnpaid = constraints.race == nil && race.mode == .dual
+    guard
+      let next = choose(
+        eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid),
+      next.host.tier == .community, cluster.mayRace(at: view)
+    else { return nil }
+    return next
+  }
+
+  /// The next host after a failure: each once, and then, once more, those whose failure may have been
+  /// chance. nil: nobody is left, or enough have failed.
+  mutating func replacement(
+    _ view: ClusterView, _ cluster: some ClusterAccess
+  ) -> Candidate? {
+    guard attempts.count(where: { $0.failure != nil }) < limits.failures else { return nil }
+    let eligible = eligibility(view)
+    guard let rejecting = rejecting(eligible) else { return nil }
+    let running = legs.map(\.host) + rejecting
+    // A missed deadline is what the operator's own hosts are for.
+    let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
+    var next = choose(
+      eligible, excluding: Set(attempts.map(\.host) + running), isPastDeadline: isPastDeadline)
+    if next == nil {
+      let excluded = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
+      next = choose(eligible, excluding: excluded.union(running))
+    }
+    // What is over half done is not given up for the sake of a budget.
+    guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
+    return next
+  }
+
+  /// Hosts that would find the same fault with the request as one that has rejected it: of the same
+  /// model in the same software. nil: two that differ have found one, so it is the request's.
+  private func rejecting(_ eligible: Eligibility) -> [HostID]? {
+    let rejected = attempts.filter { $0.failure?.kind == .rejected }
+    // Of an answer that was begun, it is the way to go on that is rejected.
+    guard !rejected.isEmpty, answer == nil else { return [] }
+    guard rejected.count < 2 else { return nil }
+    let all = eligible.candidates
+    let kinds = Set(
+      rejected.map { record in
+        let version = all.first { $0.host.id == record.host }?.host.softwareName
+        return "\(version ?? "") \(record.model)"
+      })
+    return all.filter { kinds.contains("\($0.host.softwareName) \($0.model)") }.map(\.host.id)
+  }
+
+  private func mayTryAgain(_ host: HostID) -> Bool {
+    let records = attempts.filter { $0.host == host }
+    if records.count == 1, records[0].failure?.mayBeChance ?? true { return true }
+    // It works, and did not go on where it was to: it was not told so in words yet.
+    return records.last?.failure?.kind == .badJoint && isToBeAskedInWords(host)
+  }
+
+  /// Whether the host began something of its own although it was given the answer to go on with, and
+  /// was not asked in words yet.
+  func isToBeAskedInWords(_ host: HostID) -> Bool {
+    answer?.resume?.prefix.isEmpty == false && !askedInWords.contains(host)
+      && attempts.contains { $0.host == host && $0.failure?.kind == .badJoint }
+  }
+}
+
+extension AttemptFailure {
+  /// Whether the same host may do better if asked again: it was reached and did not say that it has
+  /// too much to do, or that the request is wrong.
+  var mayBeChance: Bool {
+    switch kind {
+    case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
+    // A model that is sampled says something else the next time.
+    case .badJoint: true
+    case .status: (status ?? 0) >= 500
+    case .connect, .busy, .rejected, .contextTooSmall, .firstTokenDeadline, .totalDeadline,
+      .tooLarge, .unsuited,
+      .noSecret, .consumerLeft:
+      false
+    }
+  }
+}
+
+extension AttemptFailure.Kind {
+  /// Whether more patience might have seen an answer.
+  var isLateness: Bool { self == .firstTokenDeadline || self == .stall || self == .crawl }
+}
