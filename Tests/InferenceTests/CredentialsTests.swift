@@ -1,7 +1,9 @@
 import ClusterModel
 import Foundation
-import Inference
+import InferenceCore
 import Testing
+
+@testable import Inference
 
 @Suite("Secrets of hosts")
 struct CredentialsTests {
@@ -30,6 +32,24 @@ struct CredentialsTests {
     }
     #expect(message(credentials, "env:ODD")?.contains("no HTTP header") == true)
     #expect(message(credentials, "env:ODD")?.contains("a\nb") == false)
+  }
+
+  @Test("are not told again with what a host says of them, nor a part of them")
+  func hidden() {
+    func told(_ message: String, _ secret: String?) -> String? {
+      let items = Credentials.hide(
+        secret, in: [.done, .broken(AttemptFailure(.status, message, status: 401))])
+      #expect(items.first == .done)
+      guard case .broken(let failure) = items.last, failure.status == 401 else { return nil }
+      return failure.message
+    }
+    #expect(told("wrong key: sk-live-1, sk-live-1", "sk-live-1") == "wrong key: ***, ***")
+    #expect(told("no such key", "sk-live-1") == "no such key")
+    #expect(told("wrong key: sk-li…", "sk-live-1") == "wrong key: ***…")
+    #expect(told("wrong key…", "sk-live-1") == "wrong key…")
+    #expect(told("a wrong key", nil) == "a wrong key")
+    // Found in any word, and no secret.
+    #expect(told("a wrong key", "a") == "a wrong key")
   }
 
   @Test("come from a file, without the white space around, again when it changed")

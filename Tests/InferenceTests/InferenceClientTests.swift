@@ -212,6 +212,56 @@ struct InferenceClientTests {
     try await working.stop()
   }
 
+  @Test("what a host says of the secret that it was sent is told without it")
+  func echoedSecret() async throws {
+    let secret = "sk-0123456789"
+    let host = try await FaultyHost.started(
+      .init(
+        faults: FaultyHostFaults(
+          status: 401, statusBody: #"{"error":{"message":"\#(secret) is no key of ours"}}"#)))
+    var line = host.host("h0")
+    line.credential = "env:KEY"
+    let table = HostTable(epoch: 1, revision: 1, hosts: [line])
+    let client = InferenceClient(
+      hosts: { table }, credentials: Credentials(environment: ["KEY": secret]),
+      logger: Logger(label: "test"))
+    await #expect {
+      try await client.infer(request(), constraints: constraints())
+    } throws: { error in
+      let told = "\(error)"
+      return told.contains("*** is no key of ours") && !told.contains(secret)
+    }
+    #expect(host.requests.first?.headers["authorization"] == "Bearer \(secret)")
+    try await client.shutdown()
+    try await host.stop()
+  }
+
+  @Test("a host that was down is asked again by and by, and belongs again to the others")
+  func recovers() async throws {
+    let host = try await FaultyHost.started(
+      .init(answer: .text(answer), faults: FaultyHostFaults(status: 500)))
+    let table = HostTable(epoch: 1, revision: 1, hosts: [host.host("h0")])
+    var policy = CircuitBreaker.Policy()
+    policy.firstOpen = .zero
+    let client = InferenceClient(
+      hosts: { table }, statistics: HostStatistics(breaker: policy, seed: 1),
+      logger: Logger(label: "test"))
+    while client.view().standing(of: "h0")?.breaker == .closed {
+      await #expect(throws: Failure.self) {
+        try await client.infer(request(), constraints: constraints())
+      }
+    }
+    host.faults = .none
+    for _ in 0..<3 {
+      let (got, summary) = try await text(client.infer(request(), constraints: constraints()))
+      #expect(got == answer && summary?.attempts.count == 1)
+    }
+    for _ in 0..<100_000 where !client.inFlight.isEmpty { await Task.yield() }
+    #expect(client.view().standing(of: "h0")?.breaker == .closed)
+    try await client.shutdown()
+    try await host.stop()
+  }
+
   @Test("a request the host rejects comes back with the host's own words, at once")
   func rejected() async throws {
     let faults = FaultyHostFaults(status: 400, statusBody: #"{"error":{"message":"no such tool"}}"#)

@@ -1,5 +1,6 @@
 public import ClusterModel
 import Foundation
+import InferenceCore
 import Synchronization
 
 /// Looks up the secrets that hosts ask for, in this process and for nobody else. What it returns
@@ -40,6 +41,31 @@ public final class Credentials: Sendable {
     case .file(let path):
       return try read(path, host.id)
     }
+  }
+
+  /// Shorter than this it is no secret, and would be found in any sentence.
+  private static let shortestHidden = 4
+
+  /// What a host says went wrong goes to logs and clients: a host that repeats the secret there, as
+  /// some do with one that they do not know, must not tell it to them.
+  static func hide(_ secret: String?, in items: [UpstreamItem]) -> [UpstreamItem] {
+    guard let secret, secret.count >= shortestHidden else { return items }
+    return items.map { item in
+      guard case .broken(var failure) = item else { return item }
+      failure.message = hide(secret, in: failure.message)
+      return .broken(failure)
+    }
+  }
+
+  private static func hide(_ secret: String, in message: String) -> String {
+    let hidden = message.replacing(secret, with: "***")
+    guard hidden.hasSuffix("…") else { return hidden }
+    // Long words are clipped, perhaps within the secret.
+    let words = hidden.dropLast()
+    let part = (shortestHidden..<secret.count).reversed().first {
+      words.hasSuffix(secret.prefix($0))
+    }
+    return part.map { String(words.dropLast($0)) + "***…" } ?? hidden
   }
 
   private func read(_ path: String, _ host: HostID) throws(Failure) -> String {

@@ -320,7 +320,7 @@ final class InferenceSession: Sendable {
   }
 
   private func start(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
-    let upstream: (http: HTTPClient.Request, said: UpstreamRequest)
+    let upstream: (http: HTTPClient.Request, said: UpstreamRequest, secret: String?)
     do throws(AttemptFailure) {
       upstream = try client.say(request, to: candidate, from: resume)
     } catch {
@@ -328,7 +328,8 @@ final class InferenceSession: Sendable {
       return
     }
     let delegate = UpstreamDelegate(
-      session: self, attempt: id, reading: upstream.said.reading, limits: client.limits)
+      session: self, attempt: id, reading: upstream.said.reading, secret: upstream.secret,
+      limits: client.limits)
     let task = client.httpClient.execute(request: upstream.http, delegate: delegate)
     let isCurrent = state.withLock { state in
       guard state.upstream[id] != nil else { return false }

@@ -13,15 +13,19 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private let session: InferenceSession
   private let attempt: AttemptID
   private let reading: UpstreamReading
+  private let secret: String?
   private let limits: UpstreamLimits
   /// nil until the head is there. Called on one event loop; the lock is never waited for.
   private let reader = Mutex<UpstreamReader?>(nil)
 
+  /// - Parameter secret: what the host was sent as its own; it may say it again when it complains.
   init(
-    session: InferenceSession, attempt: AttemptID, reading: UpstreamReading, limits: UpstreamLimits
+    session: InferenceSession, attempt: AttemptID, reading: UpstreamReading, secret: String?,
+    limits: UpstreamLimits
   ) {
     self.session = session
     self.attempt = attempt
+    self.secret = secret
     var reading = reading
     reading.created = Int(Date().timeIntervalSince1970)
     self.reading = reading
@@ -35,7 +39,9 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     reader.withLock {
       $0 = UpstreamReader(
         reading, status: status,
-        retryAfter: head.headers.first(name: "retry-after").flatMap(Self.retryAfter),
+        retryAfter: head.headers.first(name: "retry-after").flatMap {
+          RetryAfter.duration($0, now: Int(Date().timeIntervalSince1970))
+        },
         limits: limits)
     }
     session.received(status: status, from: attempt)
@@ -46,12 +52,14 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
     session.received(
-      reader.withLock { $0?.append(buffer.readableBytesView) ?? [] }, from: attempt)
+      Credentials.hide(
+        secret, in: reader.withLock { $0?.append(buffer.readableBytesView) ?? [] }), from: attempt)
     return task.eventLoop.makeSucceededVoidFuture()
   }
 
   func didFinishRequest(task: HTTPClient.Task<Void>) throws {
-    session.received(reader.withLock { $0?.end() ?? [] }, from: attempt)
+    session.received(
+      Credentials.hide(secret, in: reader.withLock { $0?.end() ?? [] }), from: attempt)
   }
 
   func didReceiveError(task: HTTPClient.Task<Void>, _ error: any Error) {
@@ -59,7 +67,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     let (hasHead, items) = reader.withLock { reader in
       (reader != nil, reader?.cutShort() ?? [])
     }
-    session.received(items, from: attempt)
+    session.received(Credentials.hide(secret, in: items), from: attempt)
     session.failed(Self.failure(error, hasHead: hasHead), attempt)
   }
 
@@ -79,10 +87,5 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
         .lostBeforeHead, "the connection was reset before an answer (\(error))")
     }
     return AttemptFailure(.connect, "it cannot be reached (\(error))")
-  }
-
-  /// Seconds only: hosts that send a date are asked again after the usual time.
-  private static func retryAfter(_ value: String) -> Duration? {
-    Int(value).flatMap { $0 >= 0 && $0 <= 86_400 ? .seconds($0) : nil }
   }
 }

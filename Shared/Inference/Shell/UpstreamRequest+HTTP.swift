@@ -10,7 +10,7 @@ extension InferenceClient {
   ///   that name no secret.
   func say(
     _ request: InferenceRequest, to candidate: Candidate, from resume: ResumePoint? = nil
-  ) throws(AttemptFailure) -> (http: HTTPClient.Request, said: UpstreamRequest) {
+  ) throws(AttemptFailure) -> (http: HTTPClient.Request, said: UpstreamRequest, secret: String?) {
     let secret: String?
     do throws(Failure) {
       secret = try credentials.secret(for: candidate.host)
@@ -35,7 +35,7 @@ extension InferenceClient {
       let http = try HTTPClient.Request(
         url: (url.hasSuffix("/") ? String(url.dropLast()) : url) + said.path, method: .POST,
         headers: headers, body: .bytes(said.body))
-      return (http, said)
+      return (http, said, secret)
     } catch {
       throw AttemptFailure(.connect, "it cannot be asked: \(error)")
     }

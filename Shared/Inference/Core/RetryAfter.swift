@@ -1,0 +1,57 @@
+/// `Retry-After` of HTTP: seconds, whole or in part, or a date (RFC 9110, 10.2.3).
+public enum RetryAfter {
+  /// A day: nobody plans further ahead, and what is larger is a mistake.
+  static let longest = 86_400.0
+
+  /// - Parameter now: seconds since 1970, by the clock of whoever reads it; a host whose clock goes
+  ///   otherwise is waited for too long or too short by as much.
+  /// - Returns: nil for what is neither, and for more than a day; a date that is over is no wait.
+  public static func duration(_ value: String, now: Int) -> Duration? {
+    let text = value.trimmed
+    guard text.utf8.first.map({ $0 < UInt8(ascii: "A") }) == true else {
+      guard let date = date(text) else { return nil }
+      return wait(Double(max(date - now, 0)))
+    }
+    guard let seconds = Double(text) else { return nil }
+    return wait(seconds)
+  }
+
+  private static func wait(_ seconds: Double) -> Duration? {
+    guard (0...longest).contains(seconds) else { return nil }
+    return .milliseconds(Int((seconds * 1_000).rounded(.up)))
+  }
+
+  private static let months = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+  ]
+
+  /// "Sun, 06 Nov 1994 08:49:37 GMT", the one form that is still to be sent, as seconds since 1970.
+  private static func date(_ text: String) -> Int? {
+    let words = text.split(separator: " ")
+    guard words.count == 6, words[0].hasSuffix(","), words[5] == "GMT",
+      let day = Int(words[1]), (1...31).contains(day),
+      let month = months.firstIndex(of: words[2].lowercased()),
+      let year = Int(words[3]), (1_970...9_999).contains(year)
+    else { return nil }
+    let time = words[4].split(separator: ":").compactMap { Int($0) }
+    guard time.count == 3, (0...23).contains(time[0]), (0...59).contains(time[1]),
+      (0...60).contains(time[2])
+    else { return nil }
+    return days(year, month + 1, day) * 86_400 + time[0] * 3_600 + time[1] * 60 + time[2]
+  }
+
+  /// From the first of 1970. Years begin in March here, so that the leap day is their last.
+  private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
+    let shifted = month <= 2 ? year - 1 : year
+    let inYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    // From the first of March of the year 0, 719,468 days before.
+    return 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + inYear - 719_468
+  }
+}
+
+extension String {
+  fileprivate var trimmed: String {
+    let inner = drop { $0 == " " || $0 == "\t" }
+    return String(inner.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
+  }
+}
