@@ -98,7 +98,8 @@ public struct MetricCatalogue: Sendable {
     // Inference.
     MetricDescription(
       "tutti_inference_requests_total", .counter,
-      "Attempts at hosts that ended, by host, its tier (community, fallback) and outcome."),
+      "Attempts at hosts that ended, by host, its tier (community, fallback) and outcome: answered, "
+        + "beaten in a race, or what failed."),
     MetricDescription(
       "tutti_inference_first_token_seconds", .histogram,
       "Time from asking a host to its first token.", buckets: requestSeconds),

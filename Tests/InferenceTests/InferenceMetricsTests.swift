@@ -6,6 +6,36 @@ import Testing
 
 @Suite("What is counted of attempts")
 struct InferenceMetricsTests {
+  @Test("the first token is its speaker's, also when another host went on behind it")
+  func firstToken() {
+    func attempt(
+      _ host: HostID, _ started: Double, _ ended: Double, _ tokens: Int, _ outcome: AttemptOutcome
+    ) -> AttemptRecord {
+      AttemptRecord(
+        host: host, model: "m", started: .seconds(started), ended: .seconds(ended), tokens: tokens,
+        outcome: outcome)
+    }
+    func said(_ first: Double, _ attempts: [AttemptRecord]) -> String? {
+      let summary = InferenceSummary(
+        host: attempts.last?.host ?? "", model: "m",
+        usage: Usage(promptTokens: 1, completionTokens: 1), finishReason: "stop",
+        firstToken: .seconds(first), total: .seconds(9), attempts: attempts)
+      return InferenceMetrics.firstToken(of: summary, attempts).map {
+        "\($0.host) \($0.waited.wholeMilliseconds)"
+      }
+    }
+    let lost = AttemptOutcome.failed(AttemptFailure(.lost, ""))
+    let refused = AttemptOutcome.failed(AttemptFailure(.connect, ""))
+    #expect(said(0.5, [attempt("a", 0, 1, 7, .answered)]) == "a 500")
+    #expect(said(0.5, [attempt("a", 0, 3, 7, lost), attempt("b", 3, 9, 7, .answered)]) == "a 500")
+    #expect(
+      said(0.5, [attempt("a", 0, 0.2, 0, refused), attempt("b", 0.2, 9, 7, .answered)]) == "b 300")
+    #expect(
+      said(0.5, [attempt("a", 0, 0.5, 0, .beaten), attempt("b", 0.1, 9, 7, .answered)]) == "b 400")
+    // A body in one piece has no tokens that anybody counted.
+    #expect(said(0.5, [attempt("a", 0, 0.5, 0, .answered)]) == "a 500")
+  }
+
   @Test("hosts of the operator's own are told apart, whatever became of the attempt")
   func tiers() {
     var attempt = AttemptRecord(
@@ -18,5 +48,8 @@ struct InferenceMetricsTests {
     attempt.tier = .community
     attempt.outcome = .failed(AttemptFailure(.noSecret, ""))
     #expect(labels() == ["host=own", "tier=community", "outcome=no_secret"])
+    // It lost a race: nobody read an answer of it.
+    attempt.outcome = .beaten
+    #expect(labels() == ["host=own", "tier=community", "outcome=beaten"])
   }
 }

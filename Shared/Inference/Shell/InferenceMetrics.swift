@@ -18,10 +18,12 @@ final class InferenceMetrics: Sendable {
       ).increment()
     }
     guard let summary else { return }
+    if let first = Self.firstToken(of: summary, attempts) {
+      Timer(
+        label: "tutti_inference_first_token_seconds", dimensions: [("host", label(first.host))]
+      ).record(duration: first.waited)
+    }
     let host = [("host", label(summary.host))]
-    // From asking this host, not from the client's request: those before it cost it nothing.
-    let waited = summary.firstToken - (attempts.last?.started ?? .zero)
-    Timer(label: "tutti_inference_first_token_seconds", dimensions: host).record(duration: waited)
     Timer(label: "tutti_inference_seconds", dimensions: host).record(duration: summary.total)
     for (kind, count) in [
       ("prompt", summary.usage.promptTokens), ("completion", summary.usage.completionTokens),
@@ -31,10 +33,21 @@ final class InferenceMetrics: Sendable {
     }
   }
 
+  /// Who said the first token, which need not be who said the last, and how long after being asked:
+  /// those before it cost it nothing. nil: another process had it said.
+  static func firstToken(
+    of summary: InferenceSummary, _ attempts: [AttemptRecord]
+  ) -> (host: HostID, waited: Duration)? {
+    let speaker = attempts.first {
+      $0.started <= summary.firstToken && $0.ended >= summary.firstToken && $0.outcome != .beaten
+        && ($0.isInAnswer || $0.outcome == .answered)
+    }
+    return speaker.map { ($0.host, summary.firstToken - $0.started) }
+  }
+
   /// Hosts of tier `fallback` count by themselves: how often the operator's own had to help.
   static func dimensions(of attempt: AttemptRecord, host: String) -> [(String, String)] {
-    let outcome = attempt.failure?.kind.rawValue ?? "answered"
-    return [("host", host), ("tier", attempt.tier.rawValue), ("outcome", outcome)]
+    [("host", host), ("tier", attempt.tier.rawValue), ("outcome", attempt.outcome.name)]
   }
 
   /// How hosts stand now, of those with something new.
