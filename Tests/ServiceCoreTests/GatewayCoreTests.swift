@@ -116,6 +116,26 @@ struct GatewayRequestTests {
       ])
   }
 
+  @Test("every turn of a conversation prefers the same host, another conversation another one")
+  func affinity() throws {
+    func key(_ messages: [(String, String)]) throws -> [UInt8] {
+      let list = messages.map { #"{"role":"\#($0.0)","content":"\#($0.1)"}"# }
+      let request = try parse(#"{"model":"m","messages":[\#(list.joined(separator: ","))]}"#)
+      return try #require(request.affinity)
+    }
+    let first = [("system", "Be brief."), ("user", "What is a river?")]
+    let second = first + [("assistant", "Water."), ("user", "And a lake?")]
+    let third = second + [("assistant", "Water, too."), ("user", "And a sea?")]
+    #expect(try key(first) == key(second) && key(second) == key(third))
+    #expect(try key(first) != key([("system", "Be brief."), ("user", "What is a hill?")]))
+    #expect(try key([("user", "a")]) != key([("user", "ab")]))
+    // Long instructions are worth more than what follows them.
+    let long = String(repeating: "Be brief. ", count: 200)
+    #expect(try key([("system", long), ("user", "a")]) == key([("system", long), ("user", "b")]))
+    #expect(try key([("system", long), ("user", "a")]).count == RequestLimits.affinityBytes)
+    #expect(try parse(#"{"model":"m","prompt":"x"}"#, .completions).affinity == nil)
+  }
+
   @Test("a long question is cut at a character")
   func cutsQuery() throws {
     let long = String(repeating: "é", count: RequestLimits.queryBytes)

@@ -19,6 +19,8 @@ public struct RequestLimits: Hashable, Sendable {
   public static let modelBytes = 256
   /// How much of the last message a planner sees.
   public static let queryBytes = 64 << 10
+  /// Conversations that begin with the same kilobyte share instructions, and the cache of those.
+  public static let affinityBytes = 1_024
 }
 
 /// A client's request, checked as far as the cluster must understand it. What it does not
@@ -37,6 +39,9 @@ public struct ClientRequest: Sendable {
   public let query: String
   /// The conversation as tasks get it; empty for other endpoints.
   public let conversation: Conversation
+  /// What all turns of a conversation begin with, and so what the host has cached of the turn before:
+  /// its messages up to the first one of a user. nil: there are no messages.
+  public let affinity: [UInt8]?
   public let options: TuttiOptions
   /// It asks for JSON, or gives tools: the answer has one form, and nothing may be added to it.
   public let isStructured: Bool
@@ -72,6 +77,7 @@ public struct ClientRequest: Sendable {
     }
     if let problem = RequestProblem.all(reader.problems) { throw problem }
     query = reader.query
+    affinity = reader.affinity
     conversation = reader.conversation(endpoint)
   }
 }
@@ -81,6 +87,7 @@ private struct RequestReader {
   let scanner: JSONObjectScanner
   var problems: [RequestProblem] = []
   private(set) var query = ""
+  private(set) var affinity: [UInt8]?
 
   private var document: JSONDocument { scanner.document }
 
@@ -170,7 +177,9 @@ private struct RequestReader {
     var count = 0
     var problem: RequestProblem?
     var lastUser: JSONValue?
+    var beginning = messages.range
     document.forEachElement(of: messages) { message in
+      if lastUser == nil { beginning = messages.range.lowerBound..<message.range.upperBound }
       count += 1
       guard count <= RequestLimits.messages else {
         problem = .invalid("messages", "has more than \(RequestLimits.messages) elements")
@@ -181,6 +190,7 @@ private struct RequestReader {
     }
     if let problem { throw problem }
     guard count > 0 else { throw .invalid("messages", "is empty; send at least one message") }
+    affinity = Array(document.bytes[beginning].prefix(RequestLimits.affinityBytes))
     if let lastUser { query = Self.cut(text(ofContent: lastUser), RequestLimits.queryBytes) }
   }
 

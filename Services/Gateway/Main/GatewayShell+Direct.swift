@@ -19,7 +19,7 @@ extension GatewayShell {
       constraints: InferenceConstraints(
         race: request.options.race,
         deadlines: request.options.deadlines(over: configuration.deadlines),
-        dataPolicy: request.options.dataPolicy, affinity: Self.affinity(request),
+        dataPolicy: request.options.dataPolicy, affinity: request.affinity,
         seed: exchange.seed))
     let place = answers.enter { pending.cancel() }
     guard request.stream else {
@@ -37,12 +37,6 @@ extension GatewayShell {
         try await self.cut(error, exchange.journal, &writer)
       }
     }
-  }
-
-  /// The same conversation has the same beginning.
-  private static func affinity(_ request: ClientRequest) -> [UInt8]? {
-    let messages = request.conversation.messagesJSON
-    return messages.isEmpty ? nil : Array(messages.prefix(1_024))
   }
 
   // MARK: - Not streamed
