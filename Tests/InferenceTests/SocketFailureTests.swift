@@ -7,17 +7,25 @@ import Testing
 
 @Suite("Failure as the norm, at sockets", .timeLimit(.minutes(5)))
 struct SocketFailureTests {
-  @Test("one attempt in five fails, of four hosts: every answer comes, and none is wrong")
+  @Test("one attempt in five fails, of six hosts: every answer comes, and none is wrong")
   func norm() async throws {
     let answers = Array(AnswerCorpus.answers.filter { $0.textBytes < 700 }.prefix(24))
     let hosts = try await SocketHosts.knowing(
       answers,
-      ways: [.trailingAssistant, .continueFinalMessage, .trailingAssistant, .instruct])
+      ways: [
+        .trailingAssistant, .continueFinalMessage, .trailingAssistant, .instruct,
+        .continueFinalMessage, .trailingAssistant,
+      ])
     for host in hosts.hosts {
       host.faults = FaultyHostFaults(
         random: [.error, .drop, .stall, .garbage, .status, .end], probability: 0.2)
     }
-    let client = hosts.client()
+    // Who meets which fault depends on who comes first, so that chance cannot be taken out by a seed.
+    // Six failures in a row, the standard, lose one request in 15,000, and so one run of this test in
+    // fifty; ten lose one run in 30,000.
+    var limits = InferenceLimits()
+    limits.failures = 10
+    let client = hosts.client(limits)
     let requests = 300
     let (hops, lost) = await withTaskGroup(of: (Int, SocketHosts.Told).self) { group in
       var next = 0
@@ -52,8 +60,7 @@ struct SocketFailureTests {
       }
       return (hops, lost)
     }
-    // Six failures in a row end a request: of 300 that happens to one in one run of fifty.
-    #expect(lost.count <= 1, "\(lost)")
+    #expect(lost.isEmpty, "\(lost)")
     #expect(hops > 10)
     try await client.shutdown()
     try await hosts.stop()

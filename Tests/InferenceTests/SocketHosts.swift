@@ -23,7 +23,7 @@ struct SocketHosts {
   let hosts: [FaultyHost]
   var ways: [ResumeWay] = []
 
-  static let ids: [HostID] = ["h0", "h1", "h2", "h3"]
+  static let ids: [HostID] = ["h0", "h1", "h2", "h3", "h4", "h5"]
 
   /// Hosts that know the answers by heart, each with token borders of its own.
   static func knowing(
@@ -69,7 +69,7 @@ struct SocketHosts {
   }
 
   /// A client without any experience.
-  func client() -> InferenceClient {
+  func client(_ limits: InferenceLimits = InferenceLimits()) -> InferenceClient {
     let lines = hosts.enumerated().map { number, host in
       var line = host.host(Self.ids[number])
       if ways.indices.contains(number) { line.resume = ways[number] }
@@ -77,7 +77,7 @@ struct SocketHosts {
     }
     return InferenceClient(
       hosts: { HostTable(epoch: 1, revision: 1, hosts: lines) },
-      statistics: HostStatistics(seed: 1), logger: Logger(label: "test"))
+      statistics: HostStatistics(seed: 1), inferenceLimits: limits, logger: Logger(label: "test"))
   }
 
   static func request(
