@@ -143,4 +143,27 @@ struct BodyAssemblerTests {
       try assembler.take(chunk)
     }
   }
+
+  @Test("calls that all have the number 0 are told apart by their ids")
+  func equalNumbers() throws {
+    func call(_ id: String, _ name: String, _ arguments: String) -> String {
+      #"{"tool_calls":[{"index":0,"id":"\#(id)","type":"function","function":{"name":"\#(name)","arguments":"\#(arguments)"}}]}"#
+    }
+    let more = #"{"tool_calls":[{"index":0,"function":{"arguments":"2}"}}]}"#
+    // The second says its id in each piece, the third in the first one only.
+    let said = try message([
+      call("a", "look", "{}"), call("b", "look", "{"), call("b", "", "}"),
+      call("c", "send", #"{\"n\":"#), more,
+    ])
+    let calls = try #require(said["tool_calls"] as? [NSDictionary])
+    func wanted(_ id: String, _ name: String, _ arguments: String) throws -> NSDictionary {
+      try json(
+        #"{"id":"\#(id)","type":"function","function":{"name":"\#(name)","arguments":"\#(arguments)"}}"#
+      )
+    }
+    #expect(
+      try calls == [
+        wanted("a", "look", "{}"), wanted("b", "look", "{}"), wanted("c", "send", #"{\"n\":2}"#),
+      ])
+  }
 }

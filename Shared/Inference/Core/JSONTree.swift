@@ -118,7 +118,10 @@ enum JSONTree: Sendable {
 
   private static func place(of element: JSONTree, among elements: [JSONTree]) -> Int? {
     guard case .object = element else { return nil }
-    if let index = element.index { return elements.firstIndex { $0.index == index } }
+    if let index = element.index {
+      guard let place = elements.lastIndex(where: { $0.index == index }) else { return nil }
+      return element.isAnotherCall(than: elements[place]) ? nil : place
+    }
     // A call without its number: of the call that has its name, else of the last one.
     guard element.isCall, !elements.isEmpty else { return nil }
     guard let id = element.text("id"), !id.isEmpty else { return elements.count - 1 }
@@ -160,6 +163,15 @@ enum JSONTree: Sendable {
   private var isCall: Bool {
     guard case .object(let members) = self else { return false }
     return members.contains { $0.name == "function" }
+  }
+
+  /// Some servers give every call the number 0: a name under another id begins a call of its own.
+  private func isAnotherCall(than other: JSONTree) -> Bool {
+    guard isCall, let id = text("id"), !id.isEmpty, let known = other.text("id"), !known.isEmpty,
+      id != known, case .object(let members) = self,
+      let name = members.first(where: { $0.name == "function" })?.value.text("name")
+    else { return false }
+    return !name.isEmpty
   }
 
   private func text(_ name: String) -> [UInt8]? {
