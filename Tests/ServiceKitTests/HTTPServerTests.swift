@@ -172,6 +172,39 @@ struct HTTPServerTests {
     }
   }
 
+  @Test("an error answers HEAD without a body, so that the next answer is read as it is")
+  func headOfErrors() async throws {
+    try await withServer { router in
+      router.get("/ok") { _, _ in "fine" }
+      router.get("/failure") { _, _ -> String in throw Failure(.overloaded, "Too much.") }
+      router.post("/body") { _, _ in "fine" }
+    } _: { port in
+      let heads = ["/nowhere", "/body", "/failure", "/ok"].map {
+        "HEAD \($0) HTTP/1.1\r\nhost: t\r\n\r\n"
+      }
+      let answer = try await RawClient.connect(port).exchange(heads.joined() + get("/ok"))
+      let answers = answer.components(separatedBy: "HTTP/1.1 ").dropFirst()
+      #expect(answers.map { $0.prefix(3) } == ["404", "405", "503", "200", "200"], "\(answer)")
+      let bodies = answers.map { $0.components(separatedBy: "\r\n\r\n").last ?? "?" }
+      #expect(bodies == ["", "", "", "", "fine"], "\(answer)")
+    }
+  }
+
+  @Test(
+    "a client that does not keep its connection sees its end after the answer",
+    arguments: ["HTTP/1.0\r\n\r\n", "HTTP/1.1\r\nhost: t\r\nconnection: Close\r\n\r\n"])
+  func notKept(rest: String) async throws {
+    try await withServer { router in
+      router.get("/ok") { _, _ in "fine" }
+    } change: { options in
+      // Not what ends it.
+      options.idleDeadline = .seconds(3_600)
+    } _: { port in
+      let answer = try await RawClient.connect(port).exchange("GET /ok " + rest)
+      #expect(answer.hasSuffix("fine"), "\(answer)")
+    }
+  }
+
   @Test("one connection serves many requests")
   func keepAlive() async throws {
     try await withServer(routes: { $0.get("/ok") { _, _ in "fine" } }) { port in

@@ -154,8 +154,13 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     partsInThisRead = true
     switch unwrapInboundIn(data) {
-    case .head(let head):
+    case .head(var head):
       if case .refused = reading { return }
+      if !head.isKeepAlive {
+        // Said in the words that Hummingbird reads: a client of HTTP/1.0 says nothing, and waits for
+        // the end of the connection.
+        head.headers.replaceOrAdd(name: "connection", value: "close")
+      }
       let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
       pending += 1
       reading = .body(since: context.eventLoop.now, received: 0, declared: declared)
@@ -168,6 +173,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let go = HTTPResponseHead(version: head.version, status: .continue)
         context.writeAndFlush(wrapOutboundOut(.head(go)), promise: nil)
       }
+      context.fireChannelRead(wrapInboundOut(.head(head)))
+      return
     case .body(let bytes):
       guard case .body(let since, let received, let declared) = reading else { return }
       let total = received + bytes.readableBytes

@@ -1,6 +1,7 @@
 import ClusterModel
 public import Hummingbird
 import HTTPTypes
+import HummingbirdCore
 import Logging
 import Metrics
 import NIOCore
@@ -176,7 +177,9 @@ struct ServiceResponder: HTTPResponder {
     if let traceHeader, response.headers[traceHeader] == nil {
       response.headers[traceHeader] = TraceContext.fresh().trace.description
     }
-    return response
+    // Also of an error: on a connection that is kept, the client would read a body as the beginning
+    // of the next answer. The head still says how long the body would be.
+    return request.method == .head ? response.createHeadResponse() : response
   }
 
   @concurrent
