@@ -48,6 +48,14 @@ struct RaceEquationTests {
     #expect(seen.asked == Self.samples * line.hosts)
   }
 
+  @Test("latencies that no clock holds are cut, not a crash", arguments: [RaceMode.dual, .hedged])
+  func beyond(mode: RaceMode) {
+    let model = LatencyModel.logNormal(median: 1e300, sigma: 30)
+    let seen = RaceSimulation(model, mode: mode, hosts: 2, deadline: 1_000)
+      .run(samples: 100, seed: 1)
+    #expect(seen.missShare == 1 && seen.quantile(0.5).isFinite)
+  }
+
   @Test("simulated races of heavy-tailed hosts follow equations 5 and 6", arguments: 1...3)
   func pareto(hosts: Int) throws {
     let model = LatencyModel.pareto(minimum: 250, alpha: 1.5)

@@ -106,7 +106,10 @@ struct SimulateCommand: AsyncParsableCommand {
       for line in table.lines { Terminal.line(line) }
     }
 
-    private static func whole(_ value: Double) -> String { "\(Int(value.rounded()))" }
+    /// Beyond 10¹⁵ ms, 30,000 years, digits say less than a power of ten.
+    private static func whole(_ value: Double) -> String {
+      value.magnitude < 1e15 ? "\(Int(value.rounded()))" : "\(value)"
+    }
 
     private static func twoDecimals(_ value: Double) -> String {
       let hundredths = Int((value * 100).rounded())

@@ -13,6 +13,10 @@ public struct RaceSimulation: Sendable {
   /// When `hedged` asks the next host, in milliseconds.
   public var hedgeAfter: Double
 
+  /// A latency beyond this, in milliseconds, is cut: 30 years are as good as never, and clocks hold
+  /// them.
+  static let longest = 1e12
+
   /// - Parameter hedgeAfter: nil: the p95 of one host.
   public init(
     _ model: LatencyModel, mode: RaceMode = .dual, hosts: Int, deadline: Double,
@@ -22,7 +26,7 @@ public struct RaceSimulation: Sendable {
     self.mode = mode
     self.hosts = hosts
     self.deadline = deadline
-    self.hedgeAfter = hedgeAfter ?? model.quantile(0.95, hosts: 1)
+    self.hedgeAfter = min(hedgeAfter ?? model.quantile(0.95, hosts: 1), Self.longest)
   }
 
   /// - Returns: first-token latencies, sorted, with how many hosts were asked.
@@ -52,7 +56,7 @@ public struct RaceSimulation: Sendable {
       for directive in directives {
         guard case .ask = directive else { continue }
         race.asked(AttemptID(arrivals.count), now: Self.instant(now))
-        arrivals.append(now + model.sample(using: &rng))
+        arrivals.append(now + min(model.sample(using: &rng), Self.longest))
       }
       var first = 0
       for index in arrivals.indices where arrivals[index] < arrivals[first] { first = index }
