@@ -54,7 +54,8 @@ public enum TraceExtension {
     for host in attempts.map(\.host) where !hosts.contains(host) { hosts.append(host) }
     var members = head(trace, pattern: "direct", seed: seed)
     if let reason { members.append(("reason", .string(reason))) }
-    members += body([line], hosts: hosts, sinkUsage: usage)
+    // No agent was asked, so nobody had a role.
+    members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)
     return .object(members + [("attempts", .array(attempts.map(\.json)))])
   }
 
@@ -103,7 +104,7 @@ public enum TraceExtension {
   }
 
   private static func body(
-    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], sinkUsage: Usage
+    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], sinkUsage: Usage, haveRoles: Bool = true
   ) -> [(String, JSON)] {
     var byHost: [(HostID, Usage)] = []
     for task in tasks {
@@ -115,17 +116,18 @@ public enum TraceExtension {
       }
     }
     return [
-      ("tasks", .array(tasks.map(line))), ("hosts", .array(hosts.map { .string($0.name) })),
+      ("tasks", .array(tasks.map { line($0, hasRole: haveRoles) })),
+      ("hosts", .array(hosts.map { .string($0.name) })),
       ("usage_by_host", .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) })),
       ("sink_usage", ChatComposer.usage(sinkUsage)),
     ]
   }
 
-  private static func line(_ task: PlanTrace.TaskLine) -> JSON {
+  private static func line(_ task: PlanTrace.TaskLine, hasRole: Bool) -> JSON {
     var members: [(String, JSON)] = [("id", .string(task.id.name))]
     // What the dispatcher does itself has no role; what no agent came for has one.
     members += [
-      ("role", task.merge.isMechanical ? nil : .string(task.role.rawValue)),
+      ("role", hasRole && !task.merge.isMechanical ? .string(task.role.rawValue) : nil),
       ("agent", task.agent.isEmpty ? nil : .string(task.agent)),
       ("host", task.host.map { .string($0.name) } ?? nil),
       ("model", task.model.map { .string($0.name) } ?? nil),
