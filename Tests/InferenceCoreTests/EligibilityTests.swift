@@ -39,6 +39,18 @@ struct EligibilityTests {
     #expect(explain([]).why.contains("no host is registered"))
   }
 
+  @Test("hosts that offer the model are named before those that never could answer")
+  func near() {
+    let others = (1...30).map { number in
+      var other = host("other-\(number)")
+      other.models = [.init(id: "n")]
+      return other
+    }
+    let why = explain(others + [host("off", .suspended)]).why
+    #expect(why.contains("now: off is suspended; other-1 does not offer it"), "\(why)")
+    #expect(why.hasSuffix("; and 11 more"), "\(why)")
+  }
+
   @Test("a data policy admits hosts that are trusted at least as much")
   func policy() {
     var trusted = host("t")

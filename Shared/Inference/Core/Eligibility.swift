@@ -90,10 +90,21 @@ public struct Eligibility: Sendable {
       return "no host can answer for \(what): no host is registered; add one with "
         + "`tutti hosts add URL`"
     }
-    // An operator reads some lines, not a thousand.
-    let shown = refusals.prefix(20).map { "\($0.host) \($0.reason)" }
+    // An operator reads some lines, not a thousand, and first those that could be otherwise.
+    let near = refusals.filter { !Self.isOther($0.reason) }
+    let shown = (near + refusals.filter { Self.isOther($0.reason) }).prefix(20).map {
+      "\($0.host) \($0.reason)"
+    }
     let more = refusals.count > 20 ? "; and \(refusals.count - 20) more" : ""
     return "no host can answer for \(what) now: \(shown.joined(separator: "; "))\(more)"
+  }
+
+  private static let offersOthers = "does not offer it"
+  private static let offersNoChat = "offers no chat model"
+
+  /// The host is for other models: no change of its state would have it answer.
+  private static func isOther(_ reason: String) -> Bool {
+    reason == offersOthers || reason == offersNoChat
   }
 
   private func refusal(of host: Host, _ row: Int) -> String {
@@ -102,7 +113,7 @@ public struct Eligibility: Sendable {
     }
     if let require = constraints.require, require != host.id { return "was not asked for" }
     if let model {
-      guard host.models.isEmpty || host.offers(model) else { return "does not offer it" }
+      guard host.models.isEmpty || host.offers(model) else { return Self.offersOthers }
     }
     switch host.state {
     case .ready: break
@@ -110,8 +121,8 @@ public struct Eligibility: Sendable {
     case .unreachable: return because("is unreachable")
     case .suspended: return because("is suspended")
     }
-    if let model, !host.offers(model) { return "does not offer it" }
-    if model == nil, view.index.chatModel(row) == nil { return "offers no chat model" }
+    if let model, !host.offers(model) { return Self.offersOthers }
+    if model == nil, view.index.chatModel(row) == nil { return Self.offersNoChat }
     if let reason = view.index.rules.refusal(of: host) { return reason }
     guard host.trust >= constraints.dataPolicy else {
       return "may not see data of policy \"\(constraints.dataPolicy.rawValue)\""
