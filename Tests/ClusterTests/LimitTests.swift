@@ -178,6 +178,13 @@ extension ProcessTests {
       let logs = try await cluster.tutti("logs", "--trace", String(repeating: "a", count: 32))
       #expect(logs.status == 0 && logs.output.isEmpty, "\(logs)")
       #expect(logs.errors.contains("no log line has trace aaaa"), "\(logs)")
+      let token = try await Programs.run(
+        Programs.path("tutti"), ["hosts", "list"],
+        environment: [
+          "TUTTI_DATA_DIR": cluster.dataDirectory, "TUTTI_ADMIN_TOKEN": "of another cluster",
+        ], in: cluster.directory)
+      #expect(token.status == 1 && token.errors.contains("not the admin token"), "\(token)")
+      #expect(token.errors.contains("TUTTI_ADMIN_TOKEN"), "\(token)")
       let host = try await cluster.tutti("hosts", "suspend", "nobody")
       #expect(host.status == 1 && host.errors.contains("tutti hosts list"), "\(host)")
     }

@@ -119,12 +119,18 @@ struct AdminAPI: Sendable {
 
   private func authorise(_ request: Request) throws {
     let header = request.headers[.authorization] ?? ""
-    guard header.lowercased().hasPrefix("bearer "), token.matches(String(header.dropFirst(7)))
-    else {
+    guard header.lowercased().hasPrefix("bearer ") else {
       throw AdminFailure(
         Failure(
           .invalidAPIKey,
           "Send the admin token (DATA_DIR/admin-token) as Authorization: Bearer TOKEN."))
+    }
+    guard token.matches(String(header.dropFirst(7))) else {
+      throw AdminFailure(
+        Failure(
+          .invalidAPIKey,
+          "That is not the admin token of this cluster: it is in DATA_DIR/admin-token, unless the "
+            + "registry was started with another in TUTTI_ADMIN_TOKEN."))
     }
   }
 }
