@@ -169,7 +169,7 @@ struct InferenceRunTests {
     #expect(firstHost != secondHost)
     let over = run.received(.broken(small), from: second, cluster: cluster, now: at(2))
     let failure = try #require(lastFailure(over))
-    #expect(failure.code == .invalidRequest && failure.message.contains("4096"))
+    #expect(failure.code.rawValue == "context_length_exceeded" && failure.message.contains("4096"))
   }
 
   @Test("the first-token deadline gives the request to the next host, which has its own")

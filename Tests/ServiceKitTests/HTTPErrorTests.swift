@@ -12,6 +12,7 @@ struct HTTPErrorTests {
     "every code has its status, type and outer code",
     arguments: [
       ("invalid_request_error", 400, "invalid_request_error", "invalid_request_error"),
+      ("context_length_exceeded", 400, "invalid_request_error", "context_length_exceeded"),
       ("invalid_api_key", 401, "authentication_error", "invalid_api_key"),
       ("insufficient_balance", 402, "insufficient_balance", "insufficient_balance"),
       ("permission_denied", 403, "permission_error", "permission_denied"),

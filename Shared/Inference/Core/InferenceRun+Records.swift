@@ -80,7 +80,8 @@ extension InferenceRun {
       record.failure.map { "host \(record.host): \($0.message)" }
     }.joined(separator: "; ")
     if failures.allSatisfy({ $0.kind == .contextTooSmall }) {
-      return Failure(.invalidRequest, "the request is longer than any host can read: \(told)")
+      return Failure(
+        .contextLengthExceeded, "the request is longer than any host can read: \(told)")
     }
     if failures.contains(where: { $0.kind == .totalDeadline }) {
       return Failure(.deadlineExceeded, told)
@@ -94,4 +95,9 @@ extension InferenceRun {
     }
     return Failure(.upstreamFailed, told)
   }
+}
+
+extension Failure.Code {
+  /// By OpenAI's name, which client libraries look for to shorten a prompt.
+  static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")
 }

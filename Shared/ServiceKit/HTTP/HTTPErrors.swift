@@ -53,6 +53,8 @@ struct ErrorLine {
   /// The whole table. The official client chooses its error class by the status.
   static let table: [Failure.Code: ErrorLine] = [
     .invalidRequest: ErrorLine(400, "invalid_request_error", "invalid_request_error"),
+    Failure.Code(rawValue: "context_length_exceeded"):
+      ErrorLine(400, "invalid_request_error", "context_length_exceeded"),
     .invalidAPIKey: ErrorLine(401, "authentication_error", "invalid_api_key"),
     Failure.Code(rawValue: "insufficient_balance"):
       ErrorLine(402, "insufficient_balance", "insufficient_balance"),
