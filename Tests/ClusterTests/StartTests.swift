@@ -160,6 +160,23 @@ extension ProcessTests {
         #expect(outcome.errors.contains(mistake), "\(outcome)")
       }
       #expect(!FileManager.default.fileExists(atPath: directory.path + "/data"))
+      let file = directory.path + "/tutti.yaml"
+      try Data().write(to: URL(fileURLWithPath: file))
+      let empty = try await Programs.run(
+        Programs.path("tutti"), ["up", "--check-config", "--config", file], in: directory)
+      #expect(empty.status == 0, "\(empty)")
+      // What belongs to the services is checked before one of them is started.
+      try Data("gateway:\n  max_requests: many\nregistry:\n  hosts: [nowhere]\nnonsense:\n".utf8)
+        .write(to: URL(fileURLWithPath: file))
+      for more in [["--check-config"], ["--data-dir", directory.path + "/data"]] {
+        let wrong = try await Programs.run(
+          Programs.path("tutti"), ["up", "--config", file, "--port", "80a"] + more, in: directory)
+        #expect(wrong.status == 64, "\(wrong)")
+        for mistake in ["--port", "gateway.max_requests", "registry.hosts", "`nonsense`"] {
+          #expect(wrong.errors.components(separatedBy: mistake).count == 2, "\(mistake): \(wrong)")
+        }
+        #expect(!wrong.errors.contains("started"), "\(wrong)")
+      }
       let right = try await Programs.run(
         Programs.path("tutti"), ["up", "--check-config", "--port", "9000"], in: directory)
       #expect(right.status == 0 && right.output.contains("9000"), "\(right)")

@@ -43,7 +43,7 @@ func buildCluster(
 }
 
 /// Where the executable of this process is, and with it those of the services.
-private func binDirectory() throws(CommandFailure) -> String {
+func binDirectory() throws(CommandFailure) -> String {
   guard let path = Bundle.main.executablePath else {
     throw CommandFailure(.failed, "the path of this executable is not known")
   }

@@ -119,6 +119,12 @@ struct UpConfiguration: Sendable {
     "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
   ]
 
+  /// Variables of services that `tutti up` overrules by the flags that it gives them: a port must be
+  /// where the others look for it. What they hold is nobody's mistake.
+  static let overruled: Set<String> = [
+    "TUTTI_GATEWAY_PORT", "TUTTI_REGISTRY_PORT", "TUTTI_MONITOR_PORT",
+  ]
+
   init(_ flags: UpFlags, environment: [String: String]) throws(CommandFailure) {
     let table = SettingsTable(
       Self.settings(environment: environment), sections: CommonConfiguration.sections,
@@ -168,7 +174,7 @@ struct UpConfiguration: Sendable {
       throw ServiceFailure(.configuration, "cannot be read")
     }
     defer { try? file.close() }
-    guard let bytes = try? file.read(upToCount: limit + 1), bytes.count <= limit,
+    guard let bytes = try? file.read(upToCount: limit + 1) ?? Data(), bytes.count <= limit,
       let text = String(data: bytes, encoding: .utf8)
     else { throw ServiceFailure(.configuration, "is not a text file of at most 1 MiB") }
     return text

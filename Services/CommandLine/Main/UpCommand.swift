@@ -22,7 +22,7 @@ struct UpCommand: AsyncParsableCommand {
 
   func run() async throws {
     let environment = ProcessInfo.processInfo.environment
-    let configuration = try UpConfiguration(flags, environment: environment)
+    let configuration = try await checkedConfiguration(environment)
     if flags.checkConfig {
       Terminal.write(configuration.effective, to: 1)
       return
@@ -31,5 +31,29 @@ struct UpCommand: AsyncParsableCommand {
     let status = try await cluster.run(
       lifeline: environment["TUTTI_LIFELINE_FD"].flatMap { Int32($0) })
     if status != .done { Foundation.exit(status.rawValue) }
+  }
+
+  /// - Throws: every mistake, our own and those in the sections of the services: nothing shall be
+  ///   started that would end at once.
+  private func checkedConfiguration(
+    _ environment: [String: String]
+  ) async throws -> UpConfiguration {
+    var mistakes: [String] = []
+    var configuration: UpConfiguration?
+    do {
+      configuration = try UpConfiguration(flags, environment: environment)
+    } catch {
+      guard error.status == .usage else { throw error }
+      mistakes = error.message.split(separator: "\n").map(String.init)
+    }
+    let found = await ServiceCheck.mistakes(
+      in: try binDirectory(), file: configuration?.configFile ?? flags.config,
+      environment: environment)
+    // What is wrong in a section that all read is told by all.
+    for mistake in found where !mistakes.contains(mistake) { mistakes.append(mistake) }
+    guard let configuration, mistakes.isEmpty else {
+      throw CommandFailure(.usage, mistakes.joined(separator: "\n"))
+    }
+    return configuration
   }
 }
