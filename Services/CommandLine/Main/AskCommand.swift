@@ -53,12 +53,16 @@ struct AskCommand: AsyncParsableCommand {
 
   func validate() throws {
     if timeout < 1 { throw ValidationError("--timeout: \(timeout) is less than 1") }
+    if let temperature, !temperature.isFinite {
+      throw ValidationError("--temperature: \(temperature) is no number that can be asked for")
+    }
   }
 
   func run() async throws {
     let body = try question()
     let client = try cluster.client()
     let url = client.address.gateway + "/v1/chat/completions"
+    let deadline = ContinuousClock.now.advanced(by: .seconds(timeout))
     let response = try await client.open(
       .POST, url, token: client.apiKey, json: try JSONEncoder().encode(body),
       timeout: .seconds(Int64(timeout)))
@@ -74,7 +78,7 @@ struct AskCommand: AsyncParsableCommand {
     }
     var transcript = AskTranscript(printsJSON: json)
     do {
-      try await Self.follow(response.body, &transcript)
+      try await follow(response.body, &transcript, until: deadline)
     } catch let failure as CommandFailure {
       transcript.endLine()
       throw failure
@@ -90,13 +94,15 @@ struct AskCommand: AsyncParsableCommand {
   }
 
   /// Reads the answer to its end, and lets the transcript move while nothing comes.
-  private static func follow(
-    _ body: HTTPClientResponse.Body, _ transcript: inout AskTranscript
+  private func follow(
+    _ body: HTTPClientResponse.Body, _ transcript: inout AskTranscript,
+    until deadline: ContinuousClock.Instant
   ) async throws {
     enum Signal {
       case bytes(ByteBuffer)
       case tick
       case broke(any Error)
+      case overdue
     }
     let (signals, source) = AsyncStream<Signal>.makeStream()
     let isLive = transcript.isLive
@@ -110,6 +116,11 @@ struct AskCommand: AsyncParsableCommand {
         }
         source.finish()
       }
+      group.addTask {
+        if (try? await Task.sleep(until: deadline, clock: .continuous)) != nil {
+          source.yield(.overdue)
+        }
+      }
       if isLive {
         group.addTask {
           while (try? await Task.sleep(for: ProgressTree.frame)) != nil { source.yield(.tick) }
@@ -120,6 +131,9 @@ struct AskCommand: AsyncParsableCommand {
         switch signal {
         case .tick: transcript.tick()
         case .broke(let error): throw error
+        case .overdue:
+          throw CommandFailure(
+            .tryLater, "the answer was not whole within \(timeout) s; --timeout allows more")
         case .bytes(let buffer):
           for item in try stream.append(buffer.readableBytesView) { try transcript.take(item) }
         }

@@ -11,7 +11,19 @@ struct AskTranscript {
       struct Delta: Decodable { let content: String? }
       let delta: Delta?
     }
-    struct Problem: Decodable { let message: String, code: String? }
+    struct Problem: Decodable {
+      let message: String
+      let code: String?
+
+      /// As if it had come as a status, before the stream began.
+      var exit: ExitStatus {
+        switch code {
+        case Failure.Code.overloaded.rawValue, Failure.Code.rateLimited.rawValue: .tryLater
+        case Failure.Code.noEligibleHost.rawValue: .unavailable
+        default: .failed
+        }
+      }
+    }
     let choices: [Choice]?
     let error: Problem?
     let tutti: Execution?
@@ -49,6 +61,8 @@ struct AskTranscript {
   private var live: LiveProgress?
   private var execution: Execution?
   private var lineIsOpen = false
+  /// The open line was set off from the progress that follows it.
+  private var isSetOff = false
   /// `data: [DONE]` came: whatever ends without it was cut off.
   private(set) var isComplete = false
 
@@ -72,7 +86,7 @@ struct AskTranscript {
         throw CommandFailure(.failed, "the gateway sent a chunk that is not JSON")
       }
       if let problem = chunk.error {
-        throw CommandFailure(.failed, TextTable.printable(problem.message))
+        throw CommandFailure(problem.exit, TextTable.printable(problem.message))
       }
       execution = chunk.tutti ?? execution
       if printsJSON {
@@ -82,6 +96,7 @@ struct AskTranscript {
         live?.yield()
         Terminal.write(text, to: 1)
         lineIsOpen = text.last?.isNewline != true
+        isSetOff = false
       }
     }
   }
@@ -105,11 +120,20 @@ struct AskTranscript {
       live?.take(steps)
       return
     }
-    // In a terminal both streams are one: progress does not go into the middle of a line. A pipe
-    // may bring the line's end later than standard error brings this (`tutti ask … | tee answer`).
-    if lineIsOpen, !Terminal.outputsAreOne { Terminal.note("") }
-    endLine()
+    setOff()
     for step in steps { Terminal.progress(step.line) }
+  }
+
+  /// Progress does not go into the middle of a line. Only where both streams are one does that take
+  /// a line's end in the answer; anywhere else the answer is passed on as it was written.
+  private mutating func setOff() {
+    guard lineIsOpen, !isSetOff else { return }
+    isSetOff = true
+    if Terminal.outputsAreOne {
+      endLine()
+    } else if Terminal.answerMayBeSeen {
+      Terminal.note("")
+    }
   }
 
   /// The table of tasks.

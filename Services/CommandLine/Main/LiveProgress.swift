@@ -6,7 +6,8 @@ struct LiveProgress {
   private let began = ContinuousClock.now
   private var tree = ProgressTree(now: .zero)
   private var frame = TerminalFrame()
-  /// The answer is being written to the same terminal: nothing may move any more.
+  /// The answer is being written to the same terminal, or to a pipe that may end there: nothing may
+  /// move any more.
   private var isOver = false
 
   private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
@@ -25,9 +26,9 @@ struct LiveProgress {
     Terminal.write(frame.draw(lines), to: 2)
   }
 
-  /// Makes room for the answer where both go to one terminal.
+  /// Makes room for the answer where both may go to one terminal.
   mutating func yield() {
-    guard Terminal.outputsAreOne else { return }
+    guard Terminal.answerMayBeSeen, !isOver else { return }
     erase()
     isOver = true
   }

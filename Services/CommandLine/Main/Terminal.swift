@@ -36,6 +36,15 @@ enum Terminal {
     return out.st_dev == err.st_dev && out.st_ino == err.st_ino
   }()
 
+  /// Whether what goes to standard output may appear on the terminal of standard error: there at
+  /// once, or by way of a pipe (`tutti ask … | tee answer`). A file keeps it to itself.
+  static let answerMayBeSeen: Bool = {
+    guard isatty(2) == 1 else { return false }
+    var out = stat()
+    guard unsafe fstat(1, &out) == 0 else { return false }
+    return isatty(1) == 1 || out.st_mode & S_IFMT == S_IFIFO
+  }()
+
   /// At once and whole: an answer is shown while it is written.
   static func write(_ text: String, to descriptor: Int32) {
     write(Array(text.utf8), to: descriptor)

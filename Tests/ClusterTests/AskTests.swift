@@ -1,0 +1,45 @@
+import ClusterTesting
+import Foundation
+import Testing
+
+extension ProcessTests {
+  @Suite("What `tutti ask` writes")
+  struct AskTests {
+    @Test(
+      "the answer reaches a pipe as it was written, and the terminal is left to it",
+      arguments: ["piped", "terminal"])
+    func output(check: String) async throws {
+      try await passes(check)
+    }
+
+    @Test("an error in the stream has the exit status of one that comes before it")
+    func error() async throws { try await passes("overloaded") }
+
+    @Test("--timeout holds for the whole answer")
+    func timeout() async throws { try await passes("overdue") }
+
+    @Test("a temperature that is no number is refused in words")
+    func temperature() async throws {
+      let outcome = try await Programs.run(
+        Programs.path("tutti"),
+        ["ask", "--url", "http://127.0.0.1:1", "--temperature", "nan", "Hello"],
+        in: TemporaryDirectory())
+      #expect(outcome.status == 64 && outcome.errors.contains("--temperature"), "\(outcome)")
+    }
+
+    @Test("latencies beyond all measure are simulated like others")
+    func simulation() async throws {
+      let outcome = try await Programs.run(
+        Programs.path("tutti"),
+        ["simulate", "race", "--median", "1e300", "--sigma", "0.7,30", "--samples", "1000"],
+        in: TemporaryDirectory())
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+
+    private func passes(_ check: String) async throws {
+      let outcome = try await Programs.script(
+        "ask_output.py", [check, Programs.path("tutti")], in: TemporaryDirectory())
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+  }
+}
