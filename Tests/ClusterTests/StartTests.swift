@@ -127,6 +127,27 @@ extension ProcessTests {
       }
     }
 
+    @Test(
+      "help has whole lines at the width of a terminal",
+      arguments: [
+        [], ["up"], ["ask"], ["plan"], ["status"], ["hosts"], ["hosts", "add"], ["logs"], ["trace"],
+        ["simulate", "race"],
+      ])
+    func helpLines(command: [String]) async throws {
+      let outcome = try await Programs.run(
+        Programs.path("tutti"), command + ["--help"], environment: ["COLUMNS": "80"],
+        in: TemporaryDirectory())
+      let lines = outcome.output.components(separatedBy: "\n")
+      #expect(lines.allSatisfy { $0.count <= 80 || $0.hasPrefix("USAGE") }, "\(outcome)")
+      // A line that ends early in the middle of a sentence was broken twice.
+      let text = lines.prefix { !$0.hasPrefix("USAGE") }
+      for (line, next) in zip(text, text.dropFirst()) where next.first?.isLowercase == true {
+        let word = next.prefix { $0 != " " }
+        guard !line.isEmpty, !word.hasPrefix("tutti/") else { continue }
+        #expect(line.count + 1 + word.count > 78, "“\(line)” and “\(next)”")
+      }
+    }
+
     @Test("--check-config accepts what is right and names every mistake", arguments: services)
     func checkConfig(program: String) async throws {
       let directory = try TemporaryDirectory()

@@ -11,12 +11,12 @@ struct AskCommand: AsyncParsableCommand {
     commandName: "ask",
     abstract: "Ask a question; the answer streams to standard output.",
     discussion: """
-      What happens meanwhile goes to standard error, so the answer can be piped: a tree of the tasks
-      in a terminal, a line for each step elsewhere.
+      What happens meanwhile goes to standard error, so the answer can be piped: a tree of the \
+      tasks in a terminal, a line for each step elsewhere.
 
         tutti ask "Why is the sky blue?"
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
-        tutti ask -m tutti/maestro --document report.md "What does the report say about cost?"
+        tutti ask -m tutti/maestro --document report.md "What does it cost?"
         tutti ask -m tutti/debate --members 2 --rounds 1 "Is a hot dog a sandwich?"
 
       \(ModelHelp.table)

@@ -43,14 +43,14 @@ struct HostsCommand: AsyncParsableCommand {
           tutti hosts add http://127.0.0.1:11434
           tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted
           tutti hosts add https://api.openai.com --credential env:OPENAI_API_KEY
-          tutti hosts add https://api.anthropic.com --credential file:/run/secrets/anthropic
+          tutti hosts add https://api.anthropic.com --credential file:/run/anthropic
 
-        The dialect (openai, anthropic or ollama) and the way in which the host goes on with an
-        answer that another began are learned from what it answers; --dialect and --resume are for
+        The dialect (openai, anthropic or ollama) and the way in which the host goes on with an \
+        answer that another began are learned from what it answers; --dialect and --resume are for \
         hosts that hide what they are, a proxy for example.
 
-        A credential is named, never given: env:NAME is a variable in the environment of the
-        processes that ask the host (those that `tutti up` starts have its environment), file:/path
+        A credential is named, never given: env:NAME is a variable in the environment of the \
+        processes that ask the host (those that `tutti up` starts have its environment), file:/path \
         a file that they can read, which is read again when it changes.
         """)
 

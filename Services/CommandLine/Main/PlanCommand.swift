@@ -8,11 +8,11 @@ struct PlanCommand: AsyncParsableCommand {
     commandName: "plan",
     abstract: "Show how a question would be answered, without answering it.",
     discussion: """
-      The plan is made from the question and from the hosts there are now; no host is asked. With the
-      same hosts and the same --seed it is the same plan.
+      The plan is made from the question and from the hosts there are now; no host is asked. With \
+      the same hosts and the same --seed it is the same plan.
 
         tutti plan -m tutti/debate --rounds 3 "Is a hot dog a sandwich?"
-        tutti plan "First list the planets, then compare their sizes, then write a poem."
+        tutti plan "First list the planets, then compare them, then write a poem."
         tutti plan -m tutti/maestro --format mermaid "Plan a garden." > garden.mmd
         tutti plan -m tutti/ensemble --format graphviz "Hello" | dot -Tsvg > plan.svg
 

@@ -66,10 +66,10 @@ enum Question {
 /// What the names of our own stand for; `--help` of every command that takes one.
 enum ModelHelp {
   static let table = """
-    tutti/auto       decides itself: short questions go straight to a host, others get a plan
+    tutti/auto       short questions go straight to a host, others get a plan
     tutti/fast       one host answers, the fastest that is free
     tutti/ensemble   several members answer, one answer is written from theirs
-    tutti/debate     they read each other's answers and improve their own, round by round
+    tutti/debate     they read each other's answers and improve their own
     tutti/maestro    a coordinator chooses specialists; a critic reviews what they write
     tutti/decompose  the question is split into tasks that run at the same time
     """

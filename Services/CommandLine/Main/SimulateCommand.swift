@@ -14,18 +14,18 @@ struct SimulateCommand: AsyncParsableCommand {
       commandName: "race",
       abstract: "What racing hosts does to first-token latency.",
       discussion: """
-        Draws first-token latencies, puts each request through the race that answers real ones, on
-        virtual time, and prints what came out beside what the equations say (LLooMA v1.1, section
+        Draws first-token latencies, puts each request through the race that answers real ones, on \
+        virtual time, and prints what came out beside what the equations say (LLooMA v1.1, section \
         III). Without options: its table I (log-normal, median 700 ms, deadline 1 s).
 
           tutti simulate race
           tutti simulate race --mode hedged
           tutti simulate race --pareto 250 --alpha 1.5 --hosts 1,2,3
-          tutti simulate race --median 900 --sigma 0.35,0.7,1.2 --hosts 2 --deadline 1500
+          tutti simulate race --median 900 --sigma 0.35,1.2 --hosts 2 --deadline 1500
 
-        Times are in milliseconds. "missed" is the share of requests that no host answered before the
-        deadline; "load" how many hosts a request asked, on average. For a hedged race there is no
-        closed form: its lines stand beside those of the same hosts without a race.
+        Times are in milliseconds. "missed" is the share of requests that no host answered before \
+        the deadline; "load" how many hosts a request asked, on average. For a hedged race there \
+        is no closed form: its lines stand beside those of the same hosts without a race.
         """)
 
     @Option(help: "Median of the log-normal latency.")

@@ -9,16 +9,16 @@ struct TraceCommand: AsyncParsableCommand {
     commandName: "trace",
     abstract: "Show what was done for one request: a tree of spans, and its tasks in time.",
     discussion: """
-      The id is in the header x-tutti-trace of every answer, and below the table of
-      `tutti ask --trace`. Services send their spans about once in a second.
+      The id is in the header x-tutti-trace of every answer, and below the table of `tutti ask \
+      --trace`. Services send their spans about once in a second.
 
         tutti trace 4bf92f3577b34da6a3ce929d0e0e4736
         tutti trace --json 4bf92f3577b34da6a3ce929d0e0e4736 | python3 -m json.tool
 
-      Of a plan, the chart shows when each task ran. A star marks the critical path: the tasks that
-      the answer had to wait for, each the last of those that the next one read. Making any other
-      task faster would not have brought the answer sooner. Below it, for each task: how the hosts
-      did that were asked (a race has two), tokens read and written, and the times.
+      Of a plan, the chart shows when each task ran. A star marks the critical path: the tasks \
+      that the answer had to wait for, each the last of those that the next one read. Making any \
+      other task faster would not have brought the answer sooner. Below it, for each task: how the \
+      hosts did that were asked (a race has two), tokens read and written, and the times.
       """)
 
   @OptionGroup var cluster: ClusterOptions

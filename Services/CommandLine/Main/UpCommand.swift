@@ -7,9 +7,9 @@ struct UpCommand: AsyncParsableCommand {
     commandName: "up",
     abstract: "Start every service on this machine, each as a process of its own.",
     discussion: """
-      Starts the registry, the monitor, the planner, the dispatcher, six agents and the gateway,
-      and local model servers if no host is named. Prints the addresses when it can answer.
-      Ctrl-C drains: requests in flight are finished. Ctrl-C once more kills.
+      Starts the registry, the monitor, the planner, the dispatcher, six agents and the gateway, \
+      and local model servers if no host is named. Prints the addresses when it can answer. Ctrl-C \
+      drains: requests in flight are finished. Ctrl-C once more kills.
 
         tutti up
         tutti up --port 9000 --data-dir /tmp/try
