@@ -5,11 +5,17 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   public var message: String
   /// How long to wait before trying again, where that helps.
   public var retryAfter: Duration?
+  /// The member of the client's request that it is about, for example `tutti.rounds`; nil: none of
+  /// them, or the request as a whole.
+  public var param: String?
 
-  public init(_ code: Code, _ message: String, retryAfter: Duration? = nil) {
+  public init(
+    _ code: Code, _ message: String, retryAfter: Duration? = nil, param: String? = nil
+  ) {
     self.code = code
     self.message = message
     self.retryAfter = retryAfter
+    self.param = param
   }
 
   public var description: String { "\(code.rawValue): \(message)" }
@@ -22,6 +28,9 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     // Of the gateway's table.
     public static let invalidRequest = Code(rawValue: "invalid_request_error")
     public static let invalidAPIKey = Code(rawValue: "invalid_api_key")
+    /// What the client allowed for one request is spent, and there is no answer. Asking again would
+    /// spend it again.
+    public static let budgetExhausted = Code(rawValue: "budget_exhausted")
     public static let permissionDenied = Code(rawValue: "permission_denied")
     public static let modelNotFound = Code(rawValue: "model_not_found")
     public static let requestTooLarge = Code(rawValue: "request_too_large")

@@ -70,6 +70,7 @@ extension Arena {
     unsafe message.pointee.code = text(failure.code.rawValue)
     unsafe message.pointee.message = text(failure.message)
     unsafe message.pointee.retry_after_ms = failure.retryAfter?.wireMilliseconds ?? 0
+    unsafe message.pointee.param = text(failure.param ?? "")
     return unsafe message
   }
 
@@ -85,10 +86,12 @@ extension Arena {
 extension Failure {
   init(wire message: Tutti__V1__Failure) throws(WireError) {
     let retry = unsafe message.retry_after_ms
+    let param = try unsafe String(wire: message.param, "Failure.param")
     self.init(
       Code(rawValue: try unsafe String(wire: message.code, "Failure.code")),
       try unsafe String(wire: message.message, "Failure.message"),
-      retryAfter: retry == 0 ? nil : .milliseconds(retry))
+      retryAfter: retry == 0 ? nil : .milliseconds(retry),
+      param: param.isEmpty ? nil : param)
   }
 }
 

@@ -15,6 +15,7 @@ struct HTTPErrorTests {
       ("context_length_exceeded", 400, "invalid_request_error", "context_length_exceeded"),
       ("invalid_api_key", 401, "authentication_error", "invalid_api_key"),
       ("insufficient_balance", 402, "insufficient_balance", "insufficient_balance"),
+      ("budget_exhausted", 402, "budget_exhausted", "budget_exhausted"),
       ("permission_denied", 403, "permission_error", "permission_denied"),
       ("model_not_found", 404, "invalid_request_error", "model_not_found"),
       ("request_too_large", 413, "invalid_request_error", "request_too_large"),
@@ -49,6 +50,8 @@ struct HTTPErrorTests {
     #expect(Set(error.keys) == ["message", "type", "param", "code"])
     #expect(error["message"] as? String == message)
     #expect(error["param"] is NSNull)
+    let own = ErrorBody(Failure(.invalidRequest, "x", param: "tutti.rounds")).json
+    #expect(String(decoding: own, as: UTF8.self).contains("\"param\":\"tutti.rounds\""))
     let named = ErrorBody(Failure(.invalidRequest, "x"), param: "messages").json
     #expect(String(decoding: named, as: UTF8.self).contains("\"param\":\"messages\""))
   }

@@ -112,7 +112,10 @@ enum Samples {
   private static let trace = TraceID(high: 1, low: 2)
 
   private static let bodies: [(String, Body)] = [
-    ("failure", .failure(Failure(.overloaded, text, retryAfter: .milliseconds(250)))),
+    (
+      "failure",
+      .failure(Failure(.overloaded, text, retryAfter: .milliseconds(250), param: "tutti.rounds"))
+    ),
     ("ack", .ack),
     ("fragment", .fragment(Body.Fragment(index: 1, count: 2, data: [0, 1, 255]))),
     ("hello", .hello(peer)),

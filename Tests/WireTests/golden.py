@@ -82,7 +82,7 @@ contract_met: true
 BEGAN = 'host: "h1" model: "m1" first_token_ms: 30'
 
 BODIES = {
-    "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 }}',
+    "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 param: "tutti.rounds" }}',
     "ack": "ack {}",
     "fragment": r'fragment { index: 1 count: 2 data: "\000\001\377" }',
     "hello": f"hello {{ peer {{ {PEER} }} }}",

@@ -4,11 +4,10 @@ public import ClusterModel
 public struct RequestProblem: Error, Hashable, Sendable {
   public var failure: Failure
   /// For example `messages[3].role` or `tutti.rounds`; nil: the request as a whole.
-  public var param: String?
+  public var param: String? { failure.param }
 
   public init(_ code: Failure.Code, _ message: String, param: String? = nil) {
-    failure = Failure(code, message)
-    self.param = param
+    failure = Failure(code, message, param: param)
   }
 
   static func invalid(_ param: String, _ message: String) -> RequestProblem {

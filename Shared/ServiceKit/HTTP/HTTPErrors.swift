@@ -20,9 +20,11 @@ public struct ErrorBody: Hashable, Sendable {
     self.code = code
   }
 
+  /// - Parameter param: where the failure does not say it itself.
   public init(_ failure: Failure, param: String? = nil) {
     let line = ErrorLine.of(failure.code)
-    self.init(message: failure.message, type: line.type, param: param, code: line.code)
+    self.init(
+      message: failure.message, type: line.type, param: param ?? failure.param, code: line.code)
   }
 
   /// `{"error":{…}}` without a line break: also what goes into a stream's `data:` line.
@@ -58,6 +60,8 @@ struct ErrorLine {
     .invalidAPIKey: ErrorLine(401, "authentication_error", "invalid_api_key"),
     Failure.Code(rawValue: "insufficient_balance"):
       ErrorLine(402, "insufficient_balance", "insufficient_balance"),
+    // No status that the official client tries again by itself: each time would cost as much.
+    .budgetExhausted: ErrorLine(402, "budget_exhausted", "budget_exhausted"),
     .permissionDenied: ErrorLine(403, "permission_error", "permission_denied"),
     .modelNotFound: ErrorLine(404, "invalid_request_error", "model_not_found"),
     .requestTooLarge: ErrorLine(413, "invalid_request_error", "request_too_large"),

@@ -328,7 +328,7 @@ const ProtobufCMessageDescriptor tutti__v1__trace_context__descriptor =
   (ProtobufCMessageInit) tutti__v1__trace_context__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__failure__field_descriptors[3] =
+static const ProtobufCFieldDescriptor tutti__v1__failure__field_descriptors[4] =
 {
   {
     "code",
@@ -366,16 +366,29 @@ static const ProtobufCFieldDescriptor tutti__v1__failure__field_descriptors[3] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "param",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Failure, param),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__failure__field_indices_by_name[] = {
   0,   /* field[0] = code */
   1,   /* field[1] = message */
+  3,   /* field[3] = param */
   2,   /* field[2] = retry_after_ms */
 };
 static const ProtobufCIntRange tutti__v1__failure__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor tutti__v1__failure__descriptor =
 {
@@ -385,7 +398,7 @@ const ProtobufCMessageDescriptor tutti__v1__failure__descriptor =
   "Tutti__V1__Failure",
   "tutti.v1",
   sizeof(Tutti__V1__Failure),
-  3,
+  4,
   tutti__v1__failure__field_descriptors,
   tutti__v1__failure__field_indices_by_name,
   1,  tutti__v1__failure__number_ranges,

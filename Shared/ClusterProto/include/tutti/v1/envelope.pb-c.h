@@ -109,10 +109,14 @@ struct  Tutti__V1__Failure
    * 0: unknown
    */
   uint32_t retry_after_ms;
+  /*
+   * the request's member that it is about, "tutti.rounds"; empty: none
+   */
+  ProtobufCBinaryData param;
 };
 #define TUTTI__V1__FAILURE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__failure__descriptor) \
-    , {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, 0, {0,NULL} }
 
 
 struct  Tutti__V1__Ack
