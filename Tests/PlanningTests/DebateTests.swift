@@ -115,6 +115,18 @@ struct DebateTests {
     #expect(answer.instruction.contains("a draft"))
   }
 
+  @Test("when a whole round fails, what was said before it is written up, and no other is begun")
+  func lostRound() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
+    let positions = Self.answers(try #require(debate.expanding))
+    let said = Self.texts(positions, Self.different)
+    try debate.end("agreement-0", with: "", reading: said)
+    let round = try #require(debate.expanding)
+    try debate.end(round.id, with: "", reading: said)
+    #expect(debate.expanding == nil)
+    #expect(try debate.task(debate.plan.sink).inputs.map(\.from) == positions)
+  }
+
   @Test("a budget bounds all rounds")
   func budget() throws {
     var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 2, budget: 4_000))

@@ -200,7 +200,7 @@ struct PlannerCoreTests {
     let unknown = Self.error(Self.request(pattern: "tutti/quartet"))
     #expect(unknown?.code == .unknownPattern)
     #expect(unknown?.message.contains("tutti/ensemble") == true)
-    #expect(unknown?.failure.code == .modelNotFound)
+    #expect(unknown?.failure.code == .modelNotFound && unknown?.failure.param == "model")
     for pattern in ["tutti/fast", "SmolLM2-135M-Instruct", ""] {
       let error = Self.error(Self.request(pattern: pattern))
       #expect(error?.code == .notAPattern)
@@ -217,6 +217,7 @@ struct PlannerCoreTests {
     #expect(near?.message.contains("Did you mean \"SmolLM2-135M-Instruct\"?") == true)
     let part = Self.error(Self.request(models: ["qwen3"], available: available))
     #expect(part?.message.contains("Did you mean \"qwen3-8b\"?") == true)
+    #expect(part?.failure.param == "tutti.members[0]")
     let far = Self.error(Self.request(models: ["zzzzzzzz"], available: available))
     #expect(far?.message.contains("there is \"SmolLM2-135M-Instruct\"") == true)
   }
@@ -249,6 +250,7 @@ struct PlannerCoreTests {
       let error = Self.error(request)
       #expect(error?.code == .optionOutOfRange)
       #expect(error?.message.contains(name) == true)
+      #expect(error?.failure.code == .invalidRequest && error?.failure.param == name)
     }
   }
 
@@ -258,5 +260,26 @@ struct PlannerCoreTests {
     let needed = try #require(message.split(separator: " ").compactMap { Int($0) }.max())
     #expect(throws: Never.self) { try Self.plan(Self.request(members: 3, budget: needed)) }
     #expect(Self.error(Self.request(members: 3, budget: needed - 1))?.code == .budgetTooSmall)
+  }
+
+  @Test(
+    "a budget that is too small is blamed by name, whatever the pattern",
+    arguments: Pattern.allCases)
+  func budgetParam(pattern: Pattern) throws {
+    var request = Self.request(budget: 9)
+    request.pattern = pattern.rawValue
+    let failure = try #require(Self.error(request)?.failure)
+    #expect(failure.code == .invalidRequest && failure.param == "tutti.budget.tokens")
+  }
+
+  @Test("a budget may be more than any plan may write", arguments: Pattern.allCases)
+  func largeBudget(pattern: Pattern) throws {
+    var request = Self.request(
+      query:
+        "Answer each of these in detail:\n1. How does a heat pump work?\n2. How does a fridge work?",
+      budget: 1_000_000_000_000)
+    request.pattern = pattern.rawValue
+    let plan = try Self.plan(request)
+    #expect(!plan.tasks.isEmpty)
   }
 }

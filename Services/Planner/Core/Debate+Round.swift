@@ -29,14 +29,18 @@ struct DebateStanding {
 
   init(comparison: PlanTask, inputs: [TaskOrder.NamedInput]) {
     let texts = Dictionary(inputs.map { ($0.name, $0.text) }) { first, _ in first }
+    var earlier: [(task: TaskID, text: String)] = []
     for edge in comparison.inputs {
       guard let text = texts[edge.name] else { continue }
       if edge.name.hasPrefix("Before ") {
+        earlier.append((edge.from, text))
         if let member = DebateShape.member(of: edge.from) { before[member] = text }
       } else {
         answers.append((edge.from, text))
       }
     }
+    // When a whole round came to nothing, what they said before it stands.
+    if answers.isEmpty { answers = earlier }
     if answers.isEmpty {
       // Nothing is known of them: they are taken as given, and the run knows which of them failed.
       answers = comparison.inputs.filter { $0.name.hasPrefix("Answer ") }.map { ($0.from, "") }
@@ -143,7 +147,7 @@ private func conclusion(
   return SubPlan(tasks: [answer], output: answer.id)
 }
 
-private enum DebateInstruction {
+enum DebateInstruction {
   static let improve = """
     Below are your last answer to what I just said, and those of others. For each of the others \
     name in a sentence what is strong and what is weak in it. Then improve your own answer: take \

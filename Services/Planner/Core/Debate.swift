@@ -39,7 +39,7 @@ struct DebateShape {
     shares = try TokenShares(
       basis, prompts: Self.prompts(members: members.count, rounds: rounds),
       units: Self.units(members: members.count, rounds: rounds),
-      for: "\(members.count) members for \(rounds) rounds")
+      for: "\(counted(members.count, "member")) and \(counted(rounds, "round"))")
     if rounds < wanted { reason = "\(rounds) of \(wanted) rounds fit into the plan and its budget" }
   }
 
@@ -51,7 +51,11 @@ struct DebateShape {
   }
 
   /// Every answer, and the last one.
-  private static func prompts(members: Int, rounds: Int) -> Int { members * (rounds + 1) + 1 }
+  private static func prompts(members: Int, rounds: Int) -> Prompts {
+    Prompts(
+      members * (rounds + 1) + 1,
+      told: [(DebateInstruction.improve, members * rounds), (SynthesisInstruction.merge, 1)])
+  }
 
   /// Every answer is written once and, but for the last, read by every member of the next round;
   /// the last ones are read and written about once more.

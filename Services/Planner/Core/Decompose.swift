@@ -65,10 +65,11 @@ extension Split {
 
 private func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
   let own = split.parts.reduce(0) { sum, part in
-    sum + part.promptTokens + (split.standsAlone(basis) ? 0 : basis.conversationTokens)
+    sum + PlanLimits.callTokens + part.promptTokens
+      + (split.standsAlone(basis) ? 0 : basis.conversationTokens)
   }
   if case .concatenate = split.merge { return own }
-  return own + basis.conversationTokens
+  return own + PlanLimits.callTokens + basis.conversationTokens
 }
 
 /// Shares that are written and read.
@@ -94,7 +95,10 @@ func splitTasks(
   _ split: Split, models: [ModelID?], basis: PlanBasis, first: Int
 ) -> [PlanTask] {
   let share = basis.request.budgetTokens.map {
-    max(PlanLimits.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
+    let share = max(
+      PlanLimits.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
+    // A budget may be more than any plan may write.
+    return min(share, PlanValidation.maximumTokens / (2 * split.parts.count + 4))
   }
   let limits = partLimits(split, share: share, basis: basis)
   var tasks: [PlanTask] = []

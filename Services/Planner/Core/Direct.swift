@@ -13,15 +13,13 @@ func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -
   let request = basis.request
   var limit: Int?
   if let total = request.budgetTokens {
-    let left = total - basis.conversationTokens
+    let prompt = Prompts(1, readsDocuments: true).tokens(basis)
+    let left = total - prompt
     guard left >= PlanLimits.leastTokens else {
       throw PlanError(
-        .budgetTooSmall,
-        "tutti.budget.tokens is \(total); one answer needs at least "
-          + "\(basis.conversationTokens + PlanLimits.leastTokens) for this query. Ask for more "
-          + "tokens.")
+        budget: total, shape: "a prompt and an answer", needs: prompt + PlanLimits.leastTokens)
     }
-    limit = min(left, request.maxTokens ?? .max)
+    limit = min(left, request.maxTokens ?? PlanLimits.answerTokens)
   }
   return PlanTask(
     id: id, role: basis.directRole, model: basis.namedModel(0), maxTokens: limit,

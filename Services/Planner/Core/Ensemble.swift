@@ -21,8 +21,8 @@ private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) ->
   // Every task reads the query, the answer's task also reads the drafts, and it may write as much
   // as two of them.
   let shares = try TokenShares(
-    basis, prompts: members.count + 1, units: 2 * members.count + 2,
-    for: "\(members.count) members")
+    basis, prompts: Prompts(members.count + 1, told: [(SynthesisInstruction.merge, 1)]),
+    units: 2 * members.count + 2, for: members.shape)
   let lineup = basis.features.isAboutCode ? Lineup.code : Lineup.prose
   let drafts = (0..<members.count).map { member in
     members.task(
@@ -58,7 +58,7 @@ func synthesis(
 }
 
 /// What the coordinator is told. Short, and about "drafts": a small model repeats what it is told.
-private enum SynthesisInstruction {
+enum SynthesisInstruction {
   static let merge = """
     Below are drafts of a reply to what I just said, written independently. Where it is said how far \
     they agree, what most of them say has more weight; but one that stands alone may know what the \
@@ -76,7 +76,8 @@ private func ballot(
   on question: ClosedQuestion, _ basis: PlanBasis, _ members: Members
 ) throws(PlanError) -> [PlanTask] {
   let shares = try TokenShares(
-    basis, prompts: members.count, units: members.count, for: "\(members.count) members")
+    basis, prompts: Prompts(members.count, told: [(question.instruction, members.count)]),
+    units: members.count, for: members.shape)
   let drafts = (0..<members.count).map { member in
     var draft = members.task(
       member, id: TaskID("draft-\(member + 1)"), number: member, lineup: .closed, basis: basis,

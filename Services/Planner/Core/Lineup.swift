@@ -37,9 +37,13 @@ struct Members {
     guard quorum <= count else {
       throw PlanError(
         .optionOutOfRange,
-        "tutti.quorum is \(quorum), but there are \(count) members.")
+        "tutti.quorum is \(quorum), but there \(count == 1 ? "is 1 member" : "are \(count) members").",
+        param: "tutti.quorum")
     }
   }
+
+  /// For a message about the budget.
+  var shape: String { counted(count, "member") + (count == 1 ? " and an answer" : "") }
 
   private static func count(_ basis: PlanBasis) -> Int {
     if let members = basis.request.members { return members }

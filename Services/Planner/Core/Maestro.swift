@@ -57,7 +57,8 @@ struct MaestroShape {
     }
     (specialists, repairs) = best
     shares = try TokenShares(
-      basis, prompts: Self.prompts(specialists, repairs), units: Self.units(specialists, repairs),
+      basis, prompts: Self.prompts(specialists, repairs, basis),
+      units: Self.units(specialists, repairs),
       for: "an analysis, a specialist, a review and an answer")
   }
 
@@ -67,13 +68,25 @@ struct MaestroShape {
   private static func fits(_ basis: PlanBasis, _ specialists: Int, _ repairs: Int) -> Bool {
     guard let total = basis.request.budgetTokens else { return true }
     let share = TokenShares.share(
-      of: total, basis, prompts: prompts(specialists, repairs), units: units(specialists, repairs))
+      of: total, basis, prompts: prompts(specialists, repairs, basis),
+      units: units(specialists, repairs))
     return share >= usefulShare
   }
 
-  /// Analysis, specialists, draft, review, answer; a repair and another review each.
-  private static func prompts(_ specialists: Int, _ repairs: Int) -> Int {
-    4 + specialists + 2 * repairs
+  /// Analysis, specialists, draft, review, answer; a repair and another review each. Analysis and
+  /// reviews, which a program reads, may have to be asked for twice.
+  private static func prompts(_ specialists: Int, _ repairs: Int, _ basis: PlanBasis) -> Prompts {
+    let reviews = 2 * (1 + repairs)
+    return Prompts(
+      4 + specialists + repairs + reviews,
+      told: [
+        // What is wrong is said with the schema again.
+        (MaestroInstruction.analyse(basis.request.documents), 2), (Team.schema, 3),
+        (Review.schema, reviews + reviews / 2), (MaestroInstruction.draft, 1),
+        (MaestroInstruction.work("", readsNotes: true), specialists),
+        (MaestroInstruction.review([]), reviews), (MaestroInstruction.repair([]), repairs),
+        (MaestroInstruction.finish, 1),
+      ], readsDocuments: true)
   }
 
   /// Written: the analysis, every specialist's, the draft (2), the review, the answer (2). Read:

@@ -47,9 +47,11 @@ private func unknown(pattern: String) -> PlanError {
   guard pattern.hasPrefix("tutti/"), pattern != "tutti/fast" else {
     return PlanError(
       .notAPattern,
-      "\"\(name)\" is no pattern: the gateway answers it itself. The planner knows \(known).")
+      "\"\(name)\" is no pattern: the gateway answers it itself. The planner knows \(known).",
+      param: "model")
   }
-  return PlanError(.unknownPattern, "There is no pattern \"\(name)\"; there is \(known).")
+  return PlanError(
+    .unknownPattern, "There is no pattern \"\(name)\"; there is \(known).", param: "model")
 }
 
 /// What holds for every pattern, whether it uses the option or not.
@@ -58,7 +60,8 @@ private func checkRanges(of request: PlanRequest) throws(PlanError) {
     guard let value, !range.contains(value) else { return }
     throw PlanError(
       .optionOutOfRange,
-      "\(name) is \(value); it must be from \(range.lowerBound) to \(range.upperBound).")
+      "\(name) is \(value); it must be from \(range.lowerBound) to \(range.upperBound).",
+      param: name)
   }
   try check(request.members, 1...PlanLimits.members, "tutti.members")
   try check(request.rounds, 1...PlanLimits.rounds, "tutti.rounds")
@@ -68,7 +71,8 @@ private func checkRanges(of request: PlanRequest) throws(PlanError) {
   guard request.models.count <= PlanLimits.members else {
     throw PlanError(
       .optionOutOfRange,
-      "tutti.members names \(request.models.count) models; at most \(PlanLimits.members) fit.")
+      "tutti.members names \(request.models.count) models; at most \(PlanLimits.members) fit.",
+      param: "tutti.members")
   }
 }
 
@@ -78,7 +82,8 @@ private func checkModels(of request: PlanRequest) throws(PlanError) {
       .noModels, "No eligible host offers a chat model now; see `tutti status` for the reasons.")
   }
   let offered = Set(request.available)
-  for model in request.models where !offered.contains(model) {
-    throw PlanError(.modelNotFound, notFound(model, among: offered.sorted()))
+  for (place, model) in request.models.enumerated() where !offered.contains(model) {
+    throw PlanError(
+      .modelNotFound, notFound(model, among: offered.sorted()), param: "tutti.members[\(place)]")
   }
 }

@@ -4,10 +4,21 @@ public import ClusterModel
 public struct PlanError: Error, Hashable, Sendable, CustomStringConvertible {
   public var code: Code
   public var message: String
+  /// The member of the client's request that is to blame, for example `tutti.rounds`; nil: none.
+  public var param: String?
 
-  public init(_ code: Code, _ message: String) {
+  public init(_ code: Code, _ message: String, param: String? = nil) {
     self.code = code
     self.message = message
+    self.param = param
+  }
+
+  /// - Parameter shape: what does not fit, in the plural: "3 members".
+  init(budget: Int, shape: String, needs: Int) {
+    self.init(
+      .budgetTooSmall,
+      "a budget of \(counted(budget, "token")) is too small: \(shape) need at least \(needs) for "
+        + "this query. Ask for more tokens or for less.", param: TokenShares.option)
   }
 
   public enum Code: String, CaseIterable, Sendable {
@@ -30,12 +41,14 @@ public struct PlanError: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(code.rawValue): \(message)" }
 
   /// As it goes over the bus, with a code of the gateway's table.
-  public var failure: Failure {
+  public var failure: Failure { Failure(outerCode, message, param: param) }
+
+  private var outerCode: Failure.Code {
     switch code {
-    case .unknownPattern, .modelNotFound: Failure(.modelNotFound, message)
-    case .notAPattern, .optionOutOfRange, .budgetTooSmall: Failure(.invalidRequest, message)
-    case .noModels: Failure(.noEligibleHost, message)
-    case .invalidPlan: Failure(.invalidPlan, message)
+    case .unknownPattern, .modelNotFound: .modelNotFound
+    case .notAPattern, .optionOutOfRange, .budgetTooSmall: .invalidRequest
+    case .noModels: .noEligibleHost
+    case .invalidPlan: .invalidPlan
     }
   }
 }

@@ -22,6 +22,11 @@ enum PlanLimits {
   static let openTokens = 1_024
   /// A choice, a number or a name, and a word too many.
   static let closedTokens = 24
+  /// What every call reads beside what it is told: the role's own words, and what the model's chat
+  /// template puts around them.
+  static let callTokens = 48
+  /// Of documents, as many as a task is given at most.
+  static let materialTokens = 6_000
   /// Fewer tokens than this say nothing.
   static let leastTokens = 16
 }

@@ -1,20 +1,52 @@
 import ClusterModel
+import Text
+
+/// What the calls of a plan read, whatever is written: the conversation each time, what they are told,
+/// and what roles and chat templates put around it.
+struct Prompts {
+  /// Calls that read the conversation.
+  var count: Int
+  /// Estimated, of what all of them are told together.
+  var told = 0
+  /// The documents are given to one of them.
+  var readsDocuments = false
+
+  init(_ count: Int, told: [(text: String, times: Int)] = [], readsDocuments: Bool = false) {
+    self.count = count
+    self.told = told.reduce(0) { $0 + $1.times * Compression.estimatedTokens($1.text) }
+    self.readsDocuments = readsDocuments
+  }
+
+  func tokens(_ basis: PlanBasis) -> Int {
+    count * (basis.conversationTokens + PlanLimits.callTokens) + told
+      + (readsDocuments ? basis.documentTokens : 0)
+  }
+}
+
+extension PlanBasis {
+  /// As much of them as a task is given.
+  var documentTokens: Int {
+    min(request.documents.reduce(0) { $0 + $1.bytes } / 4, PlanLimits.materialTokens)
+  }
+}
 
 /// A client's budget of tokens cut into equal shares.
 ///
-/// Every task reads the conversation; what else is read and written is counted in shares, so a
-/// pattern says how many of them it needs at most, and its tasks write one or two each.
+/// What is read in any case comes first (`Prompts`); what else is read and written is counted in shares,
+/// so a pattern says how many of them it needs at most, and its tasks write one or two each.
 struct TokenShares {
+  /// What to blame when it does not suffice.
+  static let option = "tutti.budget.tokens"
+
   /// nil: there is no budget.
   let share: Int?
 
   /// - Parameters:
-  ///   - prompts: tasks that read the conversation.
   ///   - units: shares that are written, and those that are read again by others.
   ///   - shape: for the message, for example "3 members".
   /// - Throws: `budgetTooSmall`, saying how much would be enough.
   init(
-    _ basis: PlanBasis, prompts: Int, units: Int, for shape: String
+    _ basis: PlanBasis, prompts: Prompts, units: Int, for shape: String
   ) throws(PlanError) {
     guard let total = basis.request.budgetTokens else {
       share = nil
@@ -22,18 +54,18 @@ struct TokenShares {
     }
     let share = Self.share(of: total, basis, prompts: prompts, units: units)
     guard share >= PlanLimits.leastTokens else {
-      let needed = prompts * basis.conversationTokens + units * PlanLimits.leastTokens
       throw PlanError(
-        .budgetTooSmall,
-        "tutti.budget.tokens is \(total); \(shape) need at least \(needed) for this query. Ask for "
-          + "more tokens or for less.")
+        budget: total, shape: shape,
+        needs: prompts.tokens(basis) + units * PlanLimits.leastTokens)
     }
-    self.share = share
+    // A budget may be more than any plan may write: an answer of two shares, a draft of it and two
+    // repairs fit twice.
+    self.share = min(share, PlanLimits.answerTokens / 4)
   }
 
   /// How large a share is; may be negative.
-  static func share(of total: Int, _ basis: PlanBasis, prompts: Int, units: Int) -> Int {
-    (total - prompts * basis.conversationTokens) / units
+  static func share(of total: Int, _ basis: PlanBasis, prompts: Prompts, units: Int) -> Int {
+    (total - prompts.tokens(basis)) / units
   }
 
   /// What a draft may have: a client that wants a short answer wants short drafts; one that wants a
