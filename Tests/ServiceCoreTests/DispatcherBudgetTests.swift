@@ -4,6 +4,17 @@ import Testing
 
 @Suite("Time and tokens of a plan")
 struct DispatcherBudgetTests {
+  /// Nothing beside what a task is told, so that the sums are easy to follow.
+  static var exact: PlanRunLimits {
+    var limits = PlanRunLimits.standard
+    limits.callTokens = 0
+    return limits
+  }
+
+  private func rehearsal(_ order: PlanOrder) throws -> Rehearsal {
+    try Rehearsal(order: order, limits: Self.exact)
+  }
+
   /// - Parameter conversation: its tokens, as estimated.
   static func order(
     _ plan: Plan, budget: Int, conversation: Int = 10, finished: [TaskID: TaskReport] = [:]
@@ -26,7 +37,7 @@ struct DispatcherBudgetTests {
   func plenty() throws {
     var shape = Plan.fan(2)
     for index in shape.tasks.indices { shape.tasks[index].maxTokens = 100 }
-    var plan = try Rehearsal(order: Self.order(shape, budget: 1_000))
+    var plan = try rehearsal(Self.order(shape, budget: 1_000))
     #expect(plan(.start).starts.map(\.order.task.maxTokens) == [100, 100])
     plan.finish("t0")
     #expect(plan.finish("t1").starts.first?.order.task.maxTokens == 100)
@@ -36,7 +47,7 @@ struct DispatcherBudgetTests {
 
   @Test("where it does not, those that have not started share it, the sink included")
   func scarce() throws {
-    var plan = try Rehearsal(order: Self.order(.fan(2), budget: 330))
+    var plan = try rehearsal(Self.order(.fan(2), budget: 330))
     // 330 less three prompts of 10 are 300 for three.
     #expect(plan(.start).starts.map(\.order.task.maxTokens) == [100, 100])
     plan(.finished(Attempt("t0", 1), used(10, 50)))
@@ -50,7 +61,7 @@ struct DispatcherBudgetTests {
     var shape = Plan.fan(2, quorum: 1, onFailure: .skip)
     shape.tasks[1].inputs = [Edge(from: "t0", name: "a")]
     shape.tasks[1].merge = .summarise
-    var plan = try Rehearsal(order: Self.order(shape, budget: 100))
+    var plan = try rehearsal(Self.order(shape, budget: 100))
     plan(.start)
     let directives = plan(.finished(Attempt("t0", 1), used(10, 60)))
     let skipped = try #require(directives.ended.last)
@@ -65,7 +76,7 @@ struct DispatcherBudgetTests {
 
   @Test("inputs that leave no room to answer are shortened")
   func shortened() throws {
-    var plan = try Rehearsal(order: Self.order(.fan(1), budget: 100))
+    var plan = try rehearsal(Self.order(.fan(1), budget: 100))
     plan(.start)
     let words = (1...300).map { "word\($0)" }.joined(separator: " ")
     let sink = try #require(plan(.finished(Attempt("t0", 1), used(10, 20, words))).starts.first)
@@ -77,18 +88,87 @@ struct DispatcherBudgetTests {
 
   @Test("when nothing is left to answer with, the plan says so")
   func exhausted() throws {
-    var plan = try Rehearsal(order: Self.order(.fan(1), budget: 100))
+    var plan = try rehearsal(Self.order(.fan(1), budget: 100))
     plan(.start)
     let failure = try #require(plan(.finished(Attempt("t0", 1), used(10, 95))).failure)
-    #expect(failure.code == .invalidRequest)
+    #expect(failure.code == .budgetExhausted, "the request was not at fault")
     #expect(failure.message.contains("nothing is left for the answer"))
-    #expect(failure.message.contains("tutti.budget.tokens"))
+    #expect(failure.message.contains("t0 wrote 95 where 40 were allowed"))
+    #expect(failure.param == "tutti.budget.tokens")
+  }
+
+  @Test("where a host's overrun leaves nothing for the answer, a draft stands in")
+  func exhaustedDraft() throws {
+    var shape = Plan.fan(1)
+    shape.tasks[1].onFailure = .degrade
+    var plan = try rehearsal(Self.order(shape, budget: 100))
+    plan(.start)
+    let end = plan(.finished(Attempt("t0", 1), used(10, 95, "The draft.")))
+    #expect(end.text == "The draft." && end.finished != nil)
+    let sink = try #require(end.ended.last)
+    #expect(sink.status == .degraded && sink.reason.contains("t0 wrote 95"), "\(sink)")
+  }
+
+  @Test("a request that does not fit its budget from the start is the client's to change")
+  func tooSmall() throws {
+    var plan = try rehearsal(Self.order(.fan(1), budget: 20))
+    let failure = try #require(plan(.start).failure)
+    #expect(failure.code == .invalidRequest && failure.param == "tutti.budget.tokens")
+  }
+
+  @Test(
+    "each call is taken to have more than what it is told, and documents as far as one is given")
+  func calls() throws {
+    func granted(_ documents: [Document]) throws -> Int? {
+      var shape = Plan.fan(1)
+      shape.tasks[0].documents = documents.isEmpty ? [] : [PlanTask.everyDocument]
+      var order = Self.order(shape, budget: 8_000)
+      order.documents = documents
+      var plan = try Rehearsal(order: order)
+      return plan(.start).starts.first?.order.task.maxTokens
+    }
+    // What is kept for the sink: 48 + 10, and 16 to write.
+    #expect(try granted([]) == 8_000 - 58 - 74)
+    let text = String(repeating: "word ", count: 800)
+    #expect(try granted([Document(name: "a", text: text)]) == 8_000 - 58 - 74 - 1_000)
+    let many = (0..<9).map { Document(name: "\($0)", text: text) }
+    #expect(try granted(many) == 8_000 - 58 - 74 - 6_000)
+  }
+
+  @Test("what a program reads may be asked for twice, and the budget has room for it")
+  func corrected() throws {
+    var shape = Plan.fan(1)
+    shape.tasks[0].contract = .json(schema: "{}")
+    var plan = try rehearsal(Self.order(shape, budget: 400))
+    // Two prompts of 10, a correction of 32, and the sink's prompt, which gets half of the rest; what is
+    // written once is read once and written again.
+    let granted = try #require(plan(.start).starts.first?.order.task.maxTokens)
+    #expect(granted == (400 - 52 - 10) / 2 / 3)
+    // Asked once, all the rest is free again.
+    let sink = try #require(plan(.finished(Attempt("t0", 1), used(10, 60, "{}"))).starts.first)
+    #expect(sink.order.task.maxTokens == 400 - 70 - 10 - 1)
+  }
+
+  @Test(
+    "a text of which hosts count more tokens than expected teaches what the next ones will have")
+  func learned() throws {
+    for counted in [5, 10, 20, 30, 90] {
+      var plan = try rehearsal(Self.order(.fan(1), budget: 200))
+      plan(.start)
+      let text = String(repeating: "x", count: 80)
+      let sink = try #require(
+        plan(.finished(Attempt("t0", 1), used(counted, 11 - min(counted, 10), text))).starts.first)
+      // 200 less what is used, less 10 of conversation and 20 of text as often as they were counted.
+      let times = min(max(Double(counted) / 10, 1), 3)
+      let left = Double(200 - counted - 11 + min(counted, 10))
+      #expect(sink.order.task.maxTokens == Int(left - 30 * times), "\(counted)")
+    }
   }
 
   @Test("what an earlier dispatcher spent counts")
   func resumed() throws {
-    var plan = try Rehearsal(
-      order: Self.order(.fan(1), budget: 100, finished: ["t0": used(10, 40)]))
+    var plan = try rehearsal(
+      Self.order(.fan(1), budget: 100, finished: ["t0": used(10, 40)]))
     #expect(plan(.start).starts.first?.order.task.maxTokens == 39)
   }
 

@@ -46,7 +46,7 @@ extension PlanRun {
       lost.failure.code,
       "only \(left) of its \(inputs.count) inputs can still arrive and it needs \(needed); "
         + "\"\(lost.task)\" is not among them because \(lost.failure.message)",
-      retryAfter: lost.failure.retryAfter)
+      retryAfter: lost.failure.retryAfter, param: lost.failure.param)
   }
 
   /// Stops tasks whose output can no longer reach the sink: after a failure, or because a vote is

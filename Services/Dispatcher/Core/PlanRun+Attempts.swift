@@ -41,7 +41,7 @@ extension PlanRun {
   private static let brokenContract = "what it wrote is not what its contract asks for"
 
   mutating func attemptFinished(_ index: Int, _ report: TaskReport, now: Instant) {
-    ledger.spend(report.usage)
+    spend(report, on: index)
     var report = report
     if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
     // An empty draft is none, and an answer from drafts is not empty. Straight from the conversation it
@@ -123,7 +123,7 @@ extension PlanRun {
         Failure(
           failure.code,
           "\(limits.attempts) agents were tried, the last one failed: \(failure.message)",
-          retryAfter: failure.retryAfter), now: now)
+          retryAfter: failure.retryAfter, param: failure.param), now: now)
     }
     if case .running(let agent?, _) = tasks[index].phase { tasks[index].avoiding.append(agent) }
     // Only an answer is continued: another agent begins any other text anew.

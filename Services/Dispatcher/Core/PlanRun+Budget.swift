@@ -9,6 +9,35 @@ extension PlanRun {
     case refused(Failure)
   }
 
+  /// What a task costs: how often its prompt is read and what it writes is written or read again.
+  private struct Weight {
+    var reading = 1
+    var writing = 1
+
+    static let once = Weight()
+    /// What a program reads is asked for once more where it does not fit its contract, with the first
+    /// answer behind the prompt.
+    static let corrected = Weight(reading: 2, writing: 3)
+  }
+
+  private func weight(of index: Int) -> Weight {
+    hasContract(index) ? .corrected : .once
+  }
+
+  /// The answer itself has the form that the client asked for.
+  private func hasContract(_ index: Int) -> Bool {
+    task(index).contract != .text && !isStreaming(index)
+  }
+
+  /// All that is read for a task whatever its inputs are, as hosts will count it.
+  private func calls(for index: Int) -> Int {
+    let weight = weight(of: index)
+    // What is wrong is said with the contract again.
+    let correction = contractTokens(of: index) + 32
+    return ledger.counted(
+      weight.reading * estimatedPrompt(of: index) + (weight.reading - 1) * correction)
+  }
+
   /// What a plan's budget lets a task write. Whatever else is given out, enough stays for the sink to
   /// answer from the conversation; where the budget does not cover what all tasks want, the ones that
   /// have not started share it evenly. What is granted counts as spent until the task has ended.
@@ -16,28 +45,33 @@ extension PlanRun {
     guard let left = ledger.left(for: index), let budget = ledger.budget else {
       return .tokens(task(index).maxTokens ?? .max, inputTokens: nil)
     }
-    let prompt = promptTokens(of: task(index))
-    let reading = inputs.reduce(0) { $0 + Compression.estimatedTokens($1.text) }
-    let kept = index == graph.sink ? 0 : promptTokens(of: task(graph.sink)) + limits.leastTokens
+    let weight = weight(of: index)
+    let prompt = calls(for: index)
+    let texts = inputs.reduce(0) { $0 + Compression.estimatedTokens($1.text) }
+    let reading = weight.reading * ledger.counted(texts)
+    let kept = index == graph.sink ? 0 : calls(for: graph.sink) + limits.leastTokens
     let room = left - kept - prompt
-    guard room >= (index == graph.sink ? 1 : limits.leastTokens) else {
+    guard room >= (index == graph.sink ? 1 : limits.leastTokens) * weight.writing else {
       return .refused(refusal(of: index, budget: budget, left: left))
     }
     // Inputs that leave no room to write are shortened, as long as something of each stays.
     var inputTokens: Int?
-    var write = room - reading
-    if write < limits.leastTokens {
-      let each = (room - min(limits.leastTokens, room)) / max(inputs.count, 1)
+    var read = reading
+    let least = limits.leastTokens * weight.writing
+    if room - reading < least {
+      let each = ledger.estimated(room - min(least, room)) / (weight.reading * max(inputs.count, 1))
       guard each >= 1 || index == graph.sink else {
         return .refused(refusal(of: index, budget: budget, left: left))
       }
       inputTokens = each
-      write = max(room - each * inputs.count, 1)
+      read = min(reading, weight.reading * ledger.counted(each * inputs.count))
     }
+    var write = max((room - read) / weight.writing, 1)
     if let wanted = task(index).maxTokens { write = min(write, wanted) }
     if index != graph.sink { write = min(write, max(limits.leastTokens, evenShare(of: index))) }
-    ledger.reserve(
-      prompt + min(reading, (inputTokens ?? reading) * inputs.count) + write, for: index)
+    ledger.reserve(prompt + read + weight.writing * write, for: index)
+    tasks[index].estimatedPrompt =
+      estimatedPrompt(of: index) + min(texts, (inputTokens ?? texts) * inputs.count)
     return .tokens(write, inputTokens: inputTokens)
   }
 
@@ -50,25 +84,78 @@ extension PlanRun {
       case .running, .pausing, .expanding, .done, .skipped: return false
       }
     }
-    let prompts = open.reduce(0) { $0 + promptTokens(of: task($1)) }
-    let wanted = open.reduce(0) { $0 + (task($1).maxTokens ?? limits.expectedTokens) }
+    var prompts = 0
+    var wanted = 0
+    for other in open {
+      let weight = weight(of: other)
+      prompts += calls(for: other)
+      wanted += weight.writing * (task(other).maxTokens ?? limits.expectedTokens)
+    }
     let left = (ledger.left(for: index) ?? 0) - prompts
-    return wanted <= left ? .max : left / open.count
+    return wanted <= left ? .max : left / open.count / weight(of: index).writing
   }
 
-  /// As far as it is known before its inputs are: the conversation and what it is told.
-  private func promptTokens(of task: PlanTask) -> Int {
+  /// As far as it is known before its inputs are: the conversation, documents and what it is told.
+  private func estimatedPrompt(of index: Int) -> Int {
+    let task = task(index)
     let conversation = task.readsConversation ? (order.conversation.messagesJSON.count + 3) / 4 : 0
-    return conversation + Compression.estimatedTokens(task.instruction)
+    return limits.callTokens + conversation + Compression.estimatedTokens(task.instruction)
+      + contractTokens(of: index) + materialTokens(of: task)
   }
 
+  /// A model is told the form of what it writes. Of JSON some three bytes are a token.
+  private func contractTokens(of index: Int) -> Int {
+    guard hasContract(index) else { return 0 }
+    return switch task(index).contract {
+    case .json(let schema): schema.utf8.count / 3
+    case .choice(let words): words.reduce(0) { $0 + Compression.estimatedTokens($1) + 1 }
+    case .text, .vector: 0
+    }
+  }
+
+  private func materialTokens(of task: PlanTask) -> Int {
+    guard !task.documents.isEmpty else { return 0 }
+    let readsAll = task.documents.contains(PlanTask.everyDocument)
+    let bytes = order.documents.reduce(0) { sum, document in
+      readsAll || task.documents.contains(document.name)
+        ? sum + document.text.utf8.count + document.name.utf8.count : sum
+    }
+    return min(bytes / 4, limits.materialTokens)
+  }
+
+  /// What the budget is told of a task that has ended.
+  mutating func spend(_ report: TaskReport, on index: Int) {
+    ledger.spend(report.usage)
+    // Of the others it is not known how often they asked, or how much of a document they took.
+    guard task(index).contract == .text, task(index).documents.isEmpty,
+      let estimate = tasks[index].estimatedPrompt
+    else { return }
+    ledger.learn(counted: report.usage.promptTokens, estimated: estimate)
+  }
+
+  /// A plan is made to fit its budget. Where nothing is used yet, the request is what does not fit;
+  /// later, hosts have used more than they were asked for, or the plan has grown.
   private func refusal(of index: Int, budget: Int, left: Int) -> Failure {
     let used = ledger.spent.totalTokens
     let nothing =
       index == graph.sink ? "nothing is left for the answer" : "what is left cannot pay for it"
+    let overruns = self.overruns.prefix(3).joined(separator: ", ")
+    let cause = overruns.isEmpty ? "" : " (\(overruns))"
     return Failure(
-      .invalidRequest,
-      "of the budget of \(budget) tokens \(used) are used and \(max(0, left)) are free: \(nothing); "
-        + "ask with a larger tutti.budget.tokens or a shorter request")
+      used == 0 ? .invalidRequest : .budgetExhausted,
+      "of the budget of \(budget) tokens \(used) are used\(cause) and \(max(0, left)) are free: "
+        + "\(nothing); ask with a larger tutti.budget or a shorter request",
+      param: "tutti.budget.tokens")
+  }
+
+  /// Tasks whose host wrote more than the budget let it.
+  private var overruns: [String] {
+    tasks.indices.compactMap { index in
+      guard let granted = tasks[index].grantedTokens, case .done(let report) = tasks[index].phase,
+        report.usage.completionTokens > granted
+      else { return nil }
+      return
+        "\(task(index).id) wrote \(report.usage.completionTokens) where \(granted) were allowed"
+    }
   }
 }

@@ -2,9 +2,10 @@ import ClusterModel
 
 extension PlanRun {
   /// What a mechanical task's inputs make; nil: something is missing that could change it.
-  func mechanicalText(of index: Int) -> String? {
+  /// - Parameter waiting: false: what is missing now will not come any more.
+  func mechanicalText(of index: Int, waiting: Bool = true) -> String? {
     let task = task(index)
-    let missing = task.inputs.count { !isSettled($0) }
+    let missing = waiting ? task.inputs.count { !isSettled($0) } : 0
     // Texts are read only where a vote may end early or everything is there.
     guard missing == 0 || task.merge == .vote else { return nil }
     let inputs = mechanicalInputs(of: task)

@@ -76,25 +76,7 @@ extension PlanRun {
     fail(
       Failure(
         failure.code, "Task \"\(task.id)\" (\(task.role.rawValue)) failed: \(reason)",
-        retryAfter: failure.retryAfter))
-  }
-
-  /// What the task hands on although it failed: what it wrote so far, else its first input. nil:
-  /// there is neither, and nobody to ask what follows from nothing.
-  private func substitute(for index: Int) -> TaskReport? {
-    let task = task(index)
-    let written = tasks[index].text
-    // How far texts agree is no text.
-    let texts = task.inputs.filter { edge in
-      graph.indices[edge.from].map { self.task($0).merge } != .agree
-    }
-    let text =
-      written.isEmpty
-      ? texts.lazy.compactMap { self.output(of: $0) }.first { !$0.isEmpty } : written
-    guard let text = text ?? (task.expansion == nil ? nil : "") else { return nil }
-    var report = TaskReport.mechanical(text)
-    report.contractMet = task.contract == .text
-    return report
+        retryAfter: failure.retryAfter, param: failure.param))
   }
 
   mutating func emitEnd(
@@ -109,15 +91,6 @@ extension PlanRun {
   }
 
   // MARK: - Ending
-
-  mutating func planDeadlinePassed() {
-    let open = tasks.indices.filter { !tasks[$0].phase.isSettled }.map { task($0).id.name }
-    fail(
-      Failure(
-        .deadlineExceeded,
-        "The plan was not done after \(plan.deadline.wholeMilliseconds) ms; still open: "
-          + "\(open.prefix(8).joined(separator: ", "))."))
-  }
 
   mutating func finish(_ report: TaskReport) {
     stopEverything()

@@ -57,6 +57,8 @@ public struct PlanRun: Sendable {
     var hasStructure = false
     /// What the budget lets it write; nil: as its plan says.
     var grantedTokens: Int?
+    /// What its prompt was expected to have; nil: nobody asked.
+    var estimatedPrompt: Int?
   }
 
   enum Phase: Sendable {
@@ -155,7 +157,7 @@ public struct PlanRun: Sendable {
 
   private mutating func fired(_ timer: PlanTimer, now: Instant) {
     switch timer {
-    case .plan: planDeadlinePassed()
+    case .plan: planDeadlinePassed(now: now)
     case .deadline(let id):
       // A timer that was disarmed may already have been on its way.
       guard let index = graph.indices[id], !tasks[index].phase.isSettled,

@@ -29,6 +29,11 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var leastTokens = 16
   /// What a task without a limit of its own is expected to write, where a budget has to be shared.
   public var expectedTokens = 512
+  /// What a prompt has beside what the task is told: the role's own words, and what the model's chat
+  /// template puts around them. 20 tokens each with the models that were looked at, and some room.
+  public var callTokens = 48
+  /// Of the documents that a task reads, as many as an agent gives a model.
+  public var materialTokens = 6_000
   /// Of what a task has written so far, kept in case its agent is lost: eight times as much as any
   /// model we know writes in one answer.
   public var keptBytes = 1024 * 1024

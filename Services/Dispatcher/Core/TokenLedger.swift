@@ -8,6 +8,10 @@ struct TokenLedger: Sendable {
   /// What tasks that run now may cost, by their index.
   private var reserved: [Int: Int] = [:]
 
+  /// Tokens that hosts counted where a hundred were estimated. Four bytes a token fits English; other
+  /// languages, and models with small vocabularies, take more.
+  private var percent = 100
+
   init(budget: Int?) { self.budget = budget }
 
   /// What is neither spent nor promised to anybody but the task itself; nil: no limit. Less than
@@ -25,4 +29,22 @@ struct TokenLedger: Sendable {
   mutating func release(_ task: Int) { reserved[task] = nil }
 
   mutating func spend(_ usage: Usage) { spent = spent + usage }
+
+  // MARK: - Estimates
+
+  /// Three times as many are a text that has no letters of ours; more is a mistake of the host.
+  private static let mostPercent = 300
+
+  /// What a host counted of a text teaches how many tokens the next one will have. Only ever up: a
+  /// budget that was kept too well is still kept.
+  mutating func learn(counted: Int, estimated: Int) {
+    guard budget != nil, estimated > 0 else { return }
+    percent = max(percent, min(Self.mostPercent, counted * 100 / estimated))
+  }
+
+  /// Tokens that hosts will count, for an estimate.
+  func counted(_ estimate: Int) -> Int { estimate * percent / 100 }
+
+  /// The estimate of a text of which hosts will count that many.
+  func estimated(_ counted: Int) -> Int { counted * 100 / percent }
 }

@@ -1,0 +1,207 @@
+import ClusterModel
+import DispatcherCore
+import Testing
+
+/// What becomes of a plan whose time is over, and of an answer that fewer wrote than were asked for.
+@Suite("Drafts that stand in")
+struct DispatcherStandInTests {
+  /// Lets the plan's time pass.
+  private func end(_ plan: inout Rehearsal) -> [PlanRunDirective] {
+    plan.now = Instant(sinceStart: .seconds(60))
+    return plan(.fired(.plan))
+  }
+
+  /// Drafts and an answer that may be one of them.
+  private func ensemble(_ count: Int, quorum: Int? = 1) -> Plan {
+    var plan = Plan.fan(count, quorum: quorum, onFailure: .skip)
+    plan.tasks[count].onFailure = .degrade
+    return plan
+  }
+
+  private func plan(_ tasks: [PlanTask]) -> Plan {
+    Plan(
+      id: "p", pattern: "test", tasks: tasks, sink: tasks.last?.id ?? "", seed: 1,
+      deadline: .seconds(60))
+  }
+
+  /// The plan's request, which expansions need.
+  private func rehearsal(_ plan: Plan) throws -> Rehearsal {
+    try Rehearsal(
+      order: PlanOrder(
+        plan: plan, conversation: Conversation(messagesJSON: Array("[]".utf8)),
+        request: PlanRequest(pattern: "test", query: "?", seed: 1, available: ["m"])))
+  }
+
+  @Test("when the time is over before the answer has begun, a draft is the answer and is declared")
+  func draft() throws {
+    var plan = try Rehearsal(ensemble(3))
+    plan(.start)
+    plan.finish("t1", output: "The draft.")
+    let end = end(&plan)
+    #expect(end.text == "The draft.")
+    #expect(end.finished != nil && end.failure == nil && plan.run.isOver)
+    let sink = try #require(end.ended.first { $0.task == "sink" })
+    #expect(sink.status == .degraded && sink.report?.output == "The draft.")
+    #expect(
+      sink.reason.contains("not done after 60000 ms; still open: t0, t2, sink"), "\(sink.reason)")
+    #expect(Set(end.cancels) == [Attempt("t0", 1), Attempt("t2", 1)])
+    #expect(plan(.finished(Attempt("t0", 1), report("late"))).isEmpty)
+  }
+
+  @Test("so it is while the answer's own agent thinks, but not behind its first word")
+  func begun() throws {
+    for beginning in ["", "It is"] {
+      var plan = try Rehearsal(ensemble(2))
+      plan(.start)
+      plan.finish("t0", output: "The draft.")
+      plan.finish("t1", output: "Another.")
+      let sink = try #require(plan.log.starts.last).attempt
+      if !beginning.isEmpty { plan(.delta(sink, TaskDelta(text: beginning))) }
+      let end = end(&plan)
+      #expect(end.cancels == [sink])
+      #expect(end.failure?.code == (beginning.isEmpty ? nil : .deadlineExceeded))
+      #expect(plan.log.text == (beginning.isEmpty ? "The draft." : beginning))
+    }
+    // What the client has may also be of an earlier dispatcher, or be no text.
+    var resumed = try Rehearsal(
+      order: PlanOrder(
+        plan: ensemble(2), conversation: Conversation(messagesJSON: []),
+        finished: ["t0": report("kept"), "t1": report("kept")], sinkPrefix: "It is"))
+    resumed(.start)
+    #expect(end(&resumed).failure?.code == .deadlineExceeded)
+    var called = try Rehearsal(ensemble(1))
+    called(.start)
+    called.finish("t0")
+    called(.delta(Attempt("sink", 1), TaskDelta(text: "", deltaJSON: Array("{}".utf8))))
+    #expect(end(&called).failure?.code == .deadlineExceeded)
+  }
+
+  @Test("without a draft, or where the plan wants none to stand in, the time's end is an error")
+  func none() throws {
+    var none = try Rehearsal(ensemble(2))
+    none(.start)
+    #expect(end(&none).failure?.code == .deadlineExceeded)
+    var whole = try Rehearsal(.fan(2, quorum: 1, onFailure: .skip))
+    whole(.start)
+    whole.finish("t0")
+    #expect(end(&whole).failure?.code == .deadlineExceeded)
+    // Parts of an answer are no drafts of it.
+    var parts = try Rehearsal(
+      DispatcherMergeTests.plan(2, .concatenate, isSink: true, onFailure: .fail))
+    parts(.start)
+    parts.finish("t1", output: "Two.")
+    #expect(end(&parts).failure?.code == .deadlineExceeded)
+  }
+
+  @Test("a vote is counted as far as it has come, and a repaired draft's draft stands for it")
+  func mechanical() throws {
+    var vote = try Rehearsal(DispatcherMergeTests.plan(5, .vote, isSink: true, quorum: 1))
+    vote(.start)
+    for (task, output) in [("t0", "A"), ("t2", "B"), ("t4", "B")] {
+      vote.finish(TaskID(task), output: output)
+    }
+    let voted = end(&vote)
+    #expect(voted.text == "B" && voted.finished != nil)
+    #expect(voted.ended.first { $0.task == "sink" }?.status == .degraded)
+
+    var replace = try Rehearsal(DispatcherMergeTests.plan(2, .replace, isSink: true))
+    replace(.start)
+    replace.finish("t0", output: "The draft.")
+    #expect(end(&replace).text == "The draft.")
+  }
+
+  @Test("a draft is found behind a review that is not done, but notes for a draft are none")
+  func behindReview() throws {
+    let tasks = [
+      PlanTask(id: "notes", role: .research, onFailure: .skip),
+      PlanTask(
+        id: "draft", role: .coordinator, inputs: [Edge(from: "notes", name: "Notes 1")],
+        merge: .synthesise, quorum: 1),
+      PlanTask(
+        id: "review", role: .critic, inputs: [Edge(from: "draft", name: "Reply")],
+        merge: .synthesise, contract: .json(schema: "{}"), onFailure: .degrade,
+        expansion: "review"),
+      PlanTask(
+        id: "sink", role: .coordinator, inputs: [Edge(from: "review", name: "Draft")],
+        merge: .synthesise, onFailure: .degrade),
+    ]
+    for (isDrafted, isReviewed) in [(false, false), (true, false), (true, true)] {
+      var plan = try rehearsal(plan(tasks))
+      plan(.start)
+      plan.finish("notes", output: "Notes.")
+      if isDrafted { plan.finish("draft", output: "The draft.") }
+      // What a critic has written by then is for a program.
+      plan(.delta(Attempt("review", 1), TaskDelta(text: #"{"verdict""#)))
+      if isReviewed { plan.finish("review", output: #"{"verdict":"accept"}"#) }
+      let end = end(&plan)
+      #expect(end.text == (isDrafted ? "The draft." : ""))
+      #expect((end.finished != nil) == isDrafted)
+      if isReviewed {
+        #expect(
+          end.contains(.cancelExpansion("review")) && end.contains(.disarm(.expansion("review"))))
+      }
+    }
+  }
+
+  @Test("of a debate it is what was said last, and its comparison is never the answer")
+  func debate() throws {
+    func comparison(_ id: TaskID, _ inputs: [TaskID]) -> PlanTask {
+      PlanTask(
+        id: id, role: .coordinator, inputs: inputs.map { Edge(from: $0, name: $0.name) },
+        merge: .agree, quorum: 1, expansion: "round")
+    }
+    let opening = plan(
+      ["a", "b"].map { PlanTask(id: $0, role: .reasoning, onFailure: .skip) }
+        + [comparison("agreement-0", ["a", "b"])])
+    var early = try rehearsal(opening)
+    early(.start)
+    early.finish("b", output: "B says so.")
+    #expect(end(&early).text == "B says so.")
+
+    // Compared, and the planner is asked what follows.
+    var asking = try rehearsal(opening)
+    asking(.start)
+    asking.finish("a", output: "A says so.")
+    asking.finish("b", output: "B says so.")
+    let asked = end(&asking)
+    #expect(asked.text == "A says so." && asked.finished != nil)
+    #expect(asked.contains(.cancelExpansion("agreement-0")))
+
+    for isImproved in [false, true] {
+      var second = try rehearsal(opening)
+      second(.start)
+      second.finish("a", output: "A says so.")
+      second.finish("b", output: "B says so.")
+      let round = SubPlan(
+        tasks: ["a2", "b2"].map {
+          PlanTask(
+            id: $0, role: .reasoning,
+            inputs: [Edge(from: "a", name: "A"), Edge(from: "b", name: "B")],
+            merge: .synthesise, onFailure: .skip)
+        } + [comparison("agreement-1", ["a2", "b2", "a", "b"])], output: "agreement-1")
+      second(.expanded("agreement-0", round))
+      if isImproved { second.finish("b2", output: "B says more.") }
+      let end = end(&second)
+      #expect(end.text == (isImproved ? "B says more." : "A says so."))
+      #expect(end.ended.first { $0.task == "agreement-1" }?.status == .degraded)
+    }
+  }
+
+  @Test("a client that names a quorum gets no draft that fewer of them stand behind")
+  func quorum() throws {
+    for arrived in 1...2 {
+      var late = try Rehearsal(ensemble(3, quorum: 2))
+      late(.start)
+      for index in 0..<arrived { late.finish(TaskID("t\(index)"), output: "The draft.") }
+      #expect((end(&late).finished != nil) == (arrived == 2))
+    }
+    var failed = try Rehearsal(ensemble(3, quorum: 2))
+    failed(.start)
+    failed.finish("t0", output: "The draft.")
+    for task in ["t1", "t2"] {
+      failed(.failed(Attempt(TaskID(task), 1), Failure(.noEligibleHost, "no host")))
+    }
+    #expect(failed.log.failure?.code == .noEligibleHost)
+    #expect(failed.log.failure?.message.contains("it needs 2") == true)
+  }
+}
