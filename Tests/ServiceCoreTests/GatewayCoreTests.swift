@@ -275,6 +275,19 @@ struct GatewayRoutingTests {
   @Test("what a plan or an endpoint cannot do is 400")
   func misfits() {
     #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),"n":2}"#)?.param == "n")
+    for (members, param) in [
+      (#""logprobs":true"#, "logprobs"), (#""logprobs":true,"top_logprobs":2"#, "logprobs"),
+      (#""top_logprobs":2"#, "top_logprobs"), (#""logprobs":"yes""#, "logprobs"),
+    ] {
+      for model in GatewayRouting.patterns {
+        #expect(refusal(#"{"model":"\#(model)",\#(hello),\#(members)}"#)?.param == param)
+      }
+      #expect(refusal(#"{"model":"tutti/fast",\#(hello),\#(members)}"#) == nil)
+      #expect(refusal(#"{"model":"llama-3.1-8b",\#(hello),\#(members)}"#) == nil)
+    }
+    for members in [#""logprobs":false"#, #""logprobs":null"#, #""top_logprobs":0"#] {
+      #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),\#(members)}"#) == nil)
+    }
     #expect(refusal(#"{"model":"tutti/ensemble","prompt":"x"}"#, .completions)?.param == "model")
     #expect(refusal(#"{"model":"tutti/fast","input":"x"}"#, .embeddings)?.param == "model")
     #expect(

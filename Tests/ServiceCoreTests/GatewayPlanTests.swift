@@ -82,17 +82,21 @@ struct GatewayGateTests {
     #expect(asked.options.documents == [Document(name: "n", text: "four")])
   }
 
-  @Test(
-    "a budget that a direct answer might not keep is a plan's to keep",
-    arguments: [
-      (#","tutti":{"budget":{"tokens":500}}"#, false),
-      (#","max_tokens":490,"tutti":{"budget":{"tokens":500}}"#, false),
-      (#","max_tokens":20,"tutti":{"budget":{"tokens":500}}"#, true),
-      (#","max_tokens":20,"tutti":{"budget":{"tokens":1}}"#, false),
-    ])
-  func budget(_ more: String, _ isDirect: Bool) throws {
-    let route = try route(request("tutti/auto", "What is 2+2?", more))
-    #expect((route == .plan("tutti/auto")) == !isDirect)
+  @Test("what is short stays one call, whatever its budget: its answer is limited")
+  func budget() throws {
+    for more in [
+      #","tutti":{"budget":{"tokens":500}}"#,
+      #","max_tokens":490,"tutti":{"budget":{"tokens":500}}"#,
+    ] {
+      let asked = try request("tutti/auto", "What is 2+2?", more)
+      guard case .gated = try route(asked) else {
+        Issue.record("it was not answered directly")
+        continue
+      }
+      // The conversation has 42 bytes, which are 11 tokens, and its chat template 32.
+      let body = try asked.body(within: TokenBudget.of(asked, table: table))
+      #expect(text(body).contains(#""max_tokens":457"#), "\(text(body))")
+    }
   }
 
   @Test("every pattern has a plan of its own name", arguments: GatewayRouting.patterns.dropFirst())
@@ -129,7 +133,8 @@ struct GatewayGateTests {
       #","max_tokens":9,"tools":[{}],"tutti":{"seed":3,"budget":{"tokens":50},"#
         + #""documents":[{"name":"n","text":"éé"}],"data_policy":"local"}"#)
     let facts = PlanRequest(
-      asked, pattern: "tutti/maestro", seed: 3, available: ["m"], hosts: [host])
+      asked, pattern: "tutti/maestro", budget: TokenBudget.of(asked, table: table), seed: 3,
+      available: ["m"], hosts: [host])
     #expect(facts.hosts == [host] && facts.available == ["m"] && facts.seed == 3)
     #expect(facts.documents == [DocumentFacts(name: "n", bytes: 4)])
     // 400 bytes of text and the JSON around it.

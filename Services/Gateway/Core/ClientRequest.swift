@@ -17,6 +17,9 @@ public struct RequestLimits: Hashable, Sendable {
   public static let messages = 10_000
   /// Beyond it a name is a mistake, and would only fill logs and labels.
   public static let modelBytes = 256
+  /// Words of its own that a chat template adds, often a system prompt: 20 with the models that were
+  /// looked at, and some room.
+  static let templateTokens = 32
   /// How much of the last message a planner sees.
   public static let queryBytes = 64 << 10
   /// Conversations that begin with the same kilobyte share instructions, and the cache of those.
@@ -35,6 +38,13 @@ public struct ClientRequest: Sendable {
   public let includeUsage: Bool
   public let choices: Int
   public let maxTokens: Int?
+  /// How many answers there will be: `n`, or `best_of`, for each prompt.
+  let answers: Int
+  /// Of all that a model reads, as estimated: four bytes a token, JSON included, and of a chat what the
+  /// model's template puts around it.
+  let promptTokens: Int
+  /// The member that asks for the probabilities of tokens; nil: none does.
+  let logprobsOption: String?
   /// Text of the last user message, cut to `RequestLimits.queryBytes`; empty if there is none.
   public let query: String
   /// The conversation as tasks get it; empty for other endpoints.
@@ -62,6 +72,10 @@ public struct ClientRequest: Sendable {
     choices = reader.integer("n", in: 1...128) ?? 1
     let limit = reader.integer("max_tokens", in: 1...Int(Int32.max))
     maxTokens = reader.integer("max_completion_tokens", in: 1...Int(Int32.max)) ?? limit
+    answers = reader.answers(choices)
+    promptTokens =
+      reader.promptTokens() + (endpoint == .chatCompletions ? RequestLimits.templateTokens : 0)
+    logprobsOption = reader.logprobsOption()
     includeUsage = reader.includeUsage()
     reader.check("temperature", [.number])
     reader.check("top_p", [.number])
@@ -153,6 +167,37 @@ private struct RequestReader {
       let include = document.value("include_usage", in: options)
     else { return false }
     return document.boolean(include) ?? false
+  }
+
+  /// More than `choices` where a completion has several prompts, or is chosen from several.
+  func answers(_ choices: Int) -> Int {
+    let best = value("best_of").flatMap(document.integer) ?? 1
+    var prompts = 0
+    if let prompt = value("prompt"), prompt.kind == .array {
+      document.forEachElement(of: prompt) { element in
+        prompts += 1
+        // An array of numbers is one prompt.
+        return element.kind != .number
+      }
+    }
+    return max(choices, min(best, Self.mostAnswers)) * max(1, prompts)
+  }
+
+  /// As `n` may be at most.
+  private static let mostAnswers = 128
+
+  func promptTokens() -> Int {
+    let bytes = ["messages", "prompt", "input", "tools", "functions"].reduce(0) {
+      $0 + (value($1)?.range.count ?? 0)
+    }
+    return (bytes + 3) / 4
+  }
+
+  func logprobsOption() -> String? {
+    ["logprobs", "top_logprobs"].first { name in
+      guard let value = value(name) else { return false }
+      return document.boolean(value) != false && document.integer(value) != 0
+    }
   }
 
   func isStructured() -> Bool {

@@ -2,15 +2,16 @@ public import ClusterModel
 
 extension PlanRequest {
   /// What a planner is told of a client's request.
+  /// - Parameter budget: what all of it may cost.
   public init(
-    _ request: ClientRequest, pattern: String, seed: UInt64, available: [ModelID],
-    hosts: [HostFacts]
+    _ request: ClientRequest, pattern: String, budget: TokenBudget?, seed: UInt64,
+    available: [ModelID], hosts: [HostFacts]
   ) {
     self.init(
       pattern: pattern, query: request.query, models: request.options.models,
       members: request.options.members, rounds: request.options.rounds,
       quorum: request.options.quorum, seed: seed, maxTokens: request.maxTokens,
-      available: available, budgetTokens: request.options.budgetTokens,
+      available: available, budgetTokens: budget.map { max(1, $0.tokens) },
       dataPolicy: request.options.dataPolicy, hosts: hosts,
       documents: request.options.documents.map {
         DocumentFacts(name: $0.name, bytes: $0.text.utf8.count)
@@ -23,11 +24,4 @@ extension PlanRequest {
 extension ClientRequest {
   /// Four bytes a token is the usual estimate for English.
   var conversationTokens: Int { (conversation.messagesJSON.count + 3) / 4 }
-
-  /// Whether it stays within its budget of tokens without anybody's doing.
-  var keepsBudget: Bool {
-    guard let budget = options.budgetTokens else { return true }
-    guard let maxTokens else { return false }
-    return conversationTokens <= budget && maxTokens <= budget - conversationTokens
-  }
 }

@@ -35,13 +35,21 @@ public enum GatewayRouting {
       guard request.choices == 1 else {
         throw .invalid("n", "must be 1 with \(name): a plan gives one answer")
       }
+      if let option = request.logprobsOption {
+        throw .invalid(
+          option,
+          "cannot be given with \(name): a plan's answer may be put together without a model; "
+            + "\(fast) and models by name give them")
+      }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
         throw notFound(
           member.name, among: table.hosts.flatMap(\.models).map(\.id),
           param: "tutti.members[\(index)]")
       }
-      return name == auto ? gate(request) : .plan(name)
+      let budget = TokenBudget.of(request, table: table)
+      try budget?.check()
+      return name == auto ? gate(request, budget) : .plan(name)
     }
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is read by \(patterns.joined(separator: ", ")) only")
@@ -60,12 +68,12 @@ public enum GatewayRouting {
   }
 
   /// Stage 1: what is not worth a plan is told from the request alone, before anybody is asked.
-  private static func gate(_ request: ClientRequest) -> GatewayRoute {
-    // Only tasks read documents, and only they keep a budget; a plan of one task does both.
-    guard request.options.documents.isEmpty, request.keepsBudget else { return .plan(auto) }
+  private static func gate(_ request: ClientRequest, _ budget: TokenBudget?) -> GatewayRoute {
+    // Only tasks read documents.
+    guard request.options.documents.isEmpty else { return .plan(auto) }
     let reason = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens,
-      budgetTokens: request.options.budgetTokens, documents: request.options.documents.count,
+      budgetTokens: budget?.tokens, documents: request.options.documents.count,
       isStructured: request.isStructured)
     return reason.map { .gated(request.options.models.first, reason: $0) } ?? .plan(auto)
   }

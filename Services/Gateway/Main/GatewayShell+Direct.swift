@@ -12,9 +12,10 @@ extension GatewayShell {
   /// bus.
   func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
     let request = exchange.request
+    let body = try request.body(within: TokenBudget.of(request, table: context.hosts.table))
     let pending = inference.start(
       InferenceRequest(
-        endpoint: request.endpoint.upstream, model: model, body: request.body,
+        endpoint: request.endpoint.upstream, model: model, body: body,
         stream: request.stream, trace: exchange.trace, hops: exchange.hops),
       constraints: InferenceConstraints(
         race: request.options.race,

@@ -76,23 +76,32 @@ extension GatewayShell {
       let why = Eligibility(model: nil, constraints: constraints, table: view.table)
       throw Failure(.noEligibleHost, why.explanation(model: nil))
     }
+    let budget = TokenBudget.of(exchange.request, table: view.table)
     let asked = PlanRequest(
-      exchange.request, pattern: pattern, seed: exchange.seed, available: available,
-      hosts: view.hostFacts(policy: options.dataPolicy))
+      exchange.request, pattern: pattern, budget: budget, seed: exchange.seed,
+      available: available, hosts: view.hostFacts(policy: options.dataPolicy))
     let body: Body
     do throws(Failure) {
-      body = try await call(asked, exchange)
-    } catch  where error.isLostPeer {
-      // A planner keeps nothing: another, or the same one restarted, makes the same plan.
-      try await context.bus.waitForPeers([.planner], deadline: Self.returnDeadline)
-      body = try await call(asked, exchange)
+      body = try await plan(asked, exchange)
+    } catch {
+      throw budget?.explained(error) ?? error
     }
     guard case .plan(var plan) = body else {
       throw Failure(.internalError, "the planner answered something that is no plan")
     }
     plan.deadline = min(plan.deadline, options.deadlines(over: configuration.deadlines).total)
     exchange.journal.follows(pattern: plan.pattern)
-    return RunningPlan(plan, asked: asked)
+    return RunningPlan(plan, asked: asked, budget: budget)
+  }
+
+  private func plan(_ asked: PlanRequest, _ exchange: Exchange) async throws(Failure) -> Body {
+    do throws(Failure) {
+      return try await call(asked, exchange)
+    } catch  where error.isLostPeer {
+      // A planner keeps nothing: another, or the same one restarted, makes the same plan.
+      try await context.bus.waitForPeers([.planner], deadline: Self.returnDeadline)
+      return try await call(asked, exchange)
+    }
   }
 
   private func call(_ asked: PlanRequest, _ exchange: Exchange) async throws(Failure) -> Body {
@@ -118,7 +127,7 @@ extension GatewayShell {
         return
       } catch {
         describe(plan, span, error)
-        guard error.isLostPeer else { throw error }
+        guard error.isLostPeer else { throw plan.budget?.explained(error) ?? error }
         if let obstacle = plan.read(\.obstacle) {
           throw Failure(
             .upstreamFailed,

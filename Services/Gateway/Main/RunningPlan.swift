@@ -5,14 +5,17 @@ import Synchronization
 /// A plan while it runs, as two tasks see it: the one that hears the dispatcher, and the one that
 /// writes to the client.
 final class RunningPlan: Sendable {
+  /// What it may cost; nil: anything.
+  let budget: TokenBudget?
   /// What it was made from.
   private let asked: PlanRequest
   private let trace: Mutex<PlanTrace>
   private let began = ContinuousClock.now
   private let end: ContinuousClock.Instant
 
-  init(_ plan: Plan, asked: PlanRequest) {
+  init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?) {
     self.asked = asked
+    self.budget = budget
     trace = Mutex(PlanTrace(plan))
     end = began.advanced(by: plan.deadline)
   }

@@ -1,0 +1,205 @@
+import ClusterModel
+import GatewayCore
+import Testing
+import Text
+
+@Suite("What a request may spend")
+struct GatewayBudgetTests {
+  private static func host(
+    _ id: String, _ models: [ModelID], price: Int, trust: DataPolicy = .any,
+    state: HostState = .ready, tier: HostTier = .community
+  ) -> Host {
+    Host(
+      id: HostID(id), url: "http://\(id)", tier: tier, trust: trust, state: state,
+      models: models.map { ModelOffer(id: $0) }, pricePerMillion: price)
+  }
+
+  /// Credits for a million tokens: small 1,000, large 20,000, the embedding model 90,000.
+  private static let table = HostTable(
+    epoch: 1, revision: 1,
+    hosts: [
+      host("free", ["small"], price: 0, trust: .local), host("cheap", ["small"], price: 1_000),
+      host("dear", ["large"], price: 20_000, tier: .fallback),
+      host("away", ["rare"], price: 40_000, state: .unreachable),
+      host("closed", ["small"], price: 70_000, state: .suspended),
+      host("vectors", ["nomic-embed-text"], price: 90_000),
+    ])
+
+  private static func request(
+    _ model: String, _ members: String, _ endpoint: GatewayEndpoint = .chatCompletions
+  ) throws -> ClientRequest {
+    let input =
+      switch endpoint {
+      // 32 bytes, which are 8 tokens.
+      case .chatCompletions: #""messages":[{"role":"user","content":"hi"}]"#
+      case .completions: #""prompt":"\#(String(repeating: "x", count: 30))""#
+      case .embeddings: #""input":"\#(String(repeating: "x", count: 30))""#
+      }
+    return try ClientRequest(
+      parsing: Array(#"{"model":"\#(model)",\#(input)\#(members)}"#.utf8), endpoint: endpoint)
+  }
+
+  private static func budget(_ model: String, _ tutti: String) throws -> TokenBudget? {
+    TokenBudget.of(try request(model, #","tutti":{\#(tutti)}"#), table: table)
+  }
+
+  // MARK: - Credits
+
+  @Test(
+    "credits are the tokens that they buy at the dearest host that may be asked",
+    arguments: [
+      // Any chat model: the dearest is the one that is away, and may come back.
+      ("tutti/ensemble", #""budget":{"credits":2}"#, 50, "away"),
+      ("tutti/auto", #""budget":{"credits":2}"#, 50, "away"),
+      ("tutti/fast", #""budget":{"credits":2}"#, 50, "away"),
+      // Only who was named is asked, and who is suspended is not.
+      ("tutti/debate", #""budget":{"credits":2},"members":["small"]"#, 2_000, "cheap"),
+      ("tutti/debate", #""budget":{"credits":2},"members":["small","large"]"#, 100, "dear"),
+      ("small", #""budget":{"credits":2}"#, 2_000, "cheap"),
+      ("large", #""budget":{"credits":2}"#, 100, "dear"),
+      ("nomic-embed-text", #""budget":{"credits":9}"#, 100, "vectors"),
+      // The stricter of both.
+      ("small", #""budget":{"credits":2,"tokens":5000}"#, 2_000, "cheap"),
+      ("small", #""budget":{"credits":2,"tokens":100}"#, 100, nil),
+    ] as [(String, String, Int, HostID?)])
+  func credits(_ model: String, _ tutti: String, _ tokens: Int, _ host: HostID?) throws {
+    let budget = try #require(try Self.budget(model, tutti))
+    #expect(budget.tokens == tokens)
+    #expect(budget.bought?.host == host)
+    #expect(budget.param == (host == nil ? "tutti.budget.tokens" : "tutti.budget.credits"))
+  }
+
+  @Test("where every host that may be asked is free, credits limit nothing")
+  func free() throws {
+    #expect(try Self.budget("small", #""budget":{"credits":2},"data_policy":"local""#) == nil)
+    #expect(
+      try Self.budget("tutti/ensemble", #""budget":{"credits":2},"data_policy":"local""#) == nil)
+    #expect(
+      try Self.budget("small", #""budget":{"credits":2,"tokens":7},"data_policy":"local""#)?.tokens
+        == 7)
+    #expect(try Self.budget("small", "") == nil)
+  }
+
+  @Test("what is spent within the tokens costs no more than the credits", arguments: 1..<200)
+  func holds(credits: Int) throws {
+    for price in [1, 3, 700, 999_983, 1_000_000_000] {
+      let table = HostTable(
+        epoch: 1, revision: 1, hosts: [Self.host("h", ["small"], price: price)])
+      let asked = try Self.request("small", #","tutti":{"budget":{"credits":\#(credits)}}"#)
+      let tokens = try #require(TokenBudget.of(asked, table: table)).tokens
+      #expect(tokens * price <= credits * 1_000_000)
+      #expect((tokens + 1) * price > credits * 1_000_000, "no token less than it buys")
+    }
+  }
+
+  @Test("credits that buy nothing are refused by name, before anybody is asked")
+  func nothing() throws {
+    let table = HostTable(
+      epoch: 1, revision: 1, hosts: [Self.host("gold", ["small"], price: 1_000_000_000)])
+    let asked = try Self.request("tutti/ensemble", #","tutti":{"budget":{"credits":9}}"#)
+    do throws(RequestProblem) {
+      _ = try GatewayRouting.route(asked, table: table)
+      Issue.record("it was routed")
+    } catch {
+      #expect(error.failure.code == .invalidRequest && error.param == "tutti.budget.credits")
+      #expect(error.failure.message.contains("gold"))
+    }
+  }
+
+  @Test("what planner and dispatcher say of tokens is said of the option that the client used")
+  func explained() throws {
+    let refusal = Failure(.invalidRequest, "3 members need 246.", param: "tutti.budget.tokens")
+    let other = Failure(.invalidRequest, "no.", param: "tutti.quorum")
+    let tokens = try #require(try Self.budget("small", #""budget":{"tokens":5}"#))
+    #expect(tokens.explained(refusal) == refusal)
+    let credits = try #require(try Self.budget("small", #""budget":{"credits":2}"#))
+    #expect(credits.explained(other) == other)
+    let told = credits.explained(refusal)
+    #expect(told.code == .invalidRequest && told.param == "tutti.budget.credits")
+    #expect(
+      told.message.contains("2000 tokens at cheap") && told.message.hasSuffix(refusal.message))
+  }
+
+  // MARK: - One model
+
+  private static func limited(
+    _ members: String, _ endpoint: GatewayEndpoint = .chatCompletions
+  ) throws -> JSONObjectScanner {
+    let asked = try request("small", members, endpoint)
+    return try JSONObjectScanner(try asked.body(within: TokenBudget.of(asked, table: table)))
+  }
+
+  @Test(
+    "one model's answer is limited to what the prompt leaves of the budget",
+    arguments: [
+      // The prompt has 8, and its chat template is taken to have 32.
+      (#","tutti":{"budget":{"tokens":100}}"#, "max_tokens", 60),
+      (#","max_tokens":500,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 60),
+      (#","max_tokens":20,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 20),
+      (#","max_tokens":null,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 60),
+      (
+        #","max_completion_tokens":500,"tutti":{"budget":{"tokens":100}}"#, "max_completion_tokens",
+        60
+      ),
+      (#","n_predict":-1,"tutti":{"budget":{"tokens":100}}"#, "n_predict", 60),
+      // Two answers share it; tools are read, too.
+      (#","n":2,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 30),
+      (#","tools":[{"a":"0123456789012345"}],"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 53),
+      (#","tutti":{"budget":{"credits":1}}"#, "max_tokens", 960),
+    ])
+  func oneModel(_ members: String, _ name: String, _ most: Int) throws {
+    let body = try Self.limited(members)
+    #expect(body[name].flatMap(body.document.integer) == most)
+    #expect(name == "max_tokens" || body["max_tokens"] == nil)
+    #expect(body.duplicates.isEmpty)
+  }
+
+  @Test("several prompts of a completion share its budget")
+  func prompts() throws {
+    func most(_ prompt: String) throws -> Int? {
+      let asked = try ClientRequest(
+        parsing: Array(
+          #"{"model":"small","prompt":\#(prompt),"best_of":2,"tutti":{"budget":{"tokens":104}}}"#
+            .utf8
+        ), endpoint: .completions)
+      let body = try JSONObjectScanner(asked.body(within: TokenBudget.of(asked, table: Self.table)))
+      return body["max_tokens"].flatMap(body.document.integer)
+    }
+    #expect(try most(#""0123456789abcd""#) == 50)
+    #expect(try most(#"["01234","567"]"#) == 25)
+    #expect(try most("[1,2,3,4,5,6,7]") == 50)
+  }
+
+  @Test("without a budget, and within a large one, every byte is as it came")
+  func unchanged() throws {
+    for members in [
+      #", "logprobs" : true,"top_logprobs":2"#,
+      #","max_tokens":5,"tutti":{"budget":{"tokens":100}}"#,
+      #","tutti":{"budget":{"credits":5},"data_policy":"local"}"#,
+    ] {
+      let asked = try Self.request("small", members)
+      #expect(try asked.body(within: TokenBudget.of(asked, table: Self.table)) == asked.body)
+    }
+    let vectors = try Self.request(
+      "nomic-embed-text", #","tutti":{"budget":{"tokens":8}}"#, .embeddings)
+    #expect(try vectors.body(within: TokenBudget.of(vectors, table: Self.table)) == vectors.body)
+  }
+
+  @Test(
+    "a budget that the prompt uses up is refused by name",
+    arguments: [
+      (#","tutti":{"budget":{"tokens":40}}"#, GatewayEndpoint.chatCompletions, "tokens"),
+      (#","n":2,"tutti":{"budget":{"tokens":41}}"#, .chatCompletions, "tokens"),
+      (#","tutti":{"budget":{"tokens":7}}"#, .embeddings, "tokens"),
+      (#","tutti":{"budget":{"tokens":8}}"#, .completions, "tokens"),
+    ])
+  func tooSmall(_ members: String, _ endpoint: GatewayEndpoint, _ option: String) throws {
+    let asked = try Self.request("small", members, endpoint)
+    do throws(RequestProblem) {
+      _ = try asked.body(within: TokenBudget.of(asked, table: Self.table))
+      Issue.record("it was taken")
+    } catch {
+      #expect(error.failure.code == .invalidRequest && error.param == "tutti.budget.\(option)")
+    }
+  }
+}
