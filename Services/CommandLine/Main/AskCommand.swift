@@ -18,6 +18,7 @@ struct AskCommand: AsyncParsableCommand {
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
         tutti ask -m tutti/maestro --document report.md "What does it cost?"
         tutti ask -m tutti/debate --members 2 --rounds 1 "Is a hot dog a sandwich?"
+        tutti ask -m tutti/ensemble --members 3 --quorum 2 --budget 4000 "Is 91 a prime?"
 
       \(ModelHelp.table)
 

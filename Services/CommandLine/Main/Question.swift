@@ -80,13 +80,35 @@ struct PatternOptions: ParsableArguments {
   @Option(help: "The longest answer, in tokens.")
   var maxTokens: Int?
 
-  @Option(name: .customLong("members"), help: "How many models take part.")
+  @Option(
+    name: .customLong("members"),
+    help: ArgumentHelp(
+      "How many answer on their own before one answer is written, 1 to 16; without it one for each "
+        + "model, at most 3. A lone model is asked 3 times.", valueName: "n"))
   var memberCount: Int?
 
-  @Option(help: "Rounds of a debate.")
+  @Option(help: ArgumentHelp("Rounds of a debate, 1 to 8; without it 2.", valueName: "n"))
   var rounds: Int?
 
-  @Option(help: "Makes the same plan again.")
+  @Option(
+    help: ArgumentHelp(
+      "How many members must have answered; with fewer there is an error instead of an answer. "
+        + "Without it one is enough.", valueName: "n"))
+  var quorum: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Tokens that everything together may use, prompts included. What does not fit is planned "
+        + "smaller, or refused before anything is spent.", valueName: "tokens"))
+  var budget: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "The same in credits, at the price of the dearest host that may be asked. Free hosts cost "
+        + "nothing; with both budgets the stricter one counts.", valueName: "n"))
+  var budgetCredits: Int?
+
+  @Option(help: ArgumentHelp("Makes the same plan again: any integer.", valueName: "n"))
   var seed: Int?
 
   @Option(
@@ -96,16 +118,28 @@ struct PatternOptions: ParsableArguments {
   var documents: [String] = []
 
   func validate() throws {
-    if let maxTokens, maxTokens < 1 {
-      throw ValidationError("--max-tokens: \(maxTokens) is less than 1")
+    let mistakes = [
+      ("--max-tokens", maxTokens, 1...Int.max), ("--members", memberCount, 1...16),
+      ("--rounds", rounds, 1...8), ("--quorum", quorum, 1...max(1, memberCount ?? 16)),
+      ("--budget", budget, 1...Int.max), ("--budget-credits", budgetCredits, 1...Int.max),
+    ].compactMap { option, value, range -> String? in
+      guard let value, !range.contains(value) else { return nil }
+      return range.upperBound == .max
+        ? "\(option): \(value) is less than 1"
+        : "\(option): \(value) is not from \(range.lowerBound) to \(range.upperBound)"
     }
+    guard mistakes.isEmpty else { throw ValidationError(mistakes.joined(separator: "; ")) }
   }
 
   /// As the request's own object, the documents read.
   func tutti() throws(CommandFailure) -> AskBody.Extension {
     let texts = try Question.documents(documents)
     return AskBody.Extension(
-      documents: texts.isEmpty ? nil : texts, members: memberCount, rounds: rounds, seed: seed)
+      documents: texts.isEmpty ? nil : texts, members: memberCount, rounds: rounds,
+      quorum: quorum,
+      budget: budget == nil && budgetCredits == nil
+        ? nil : AskBody.Budget(tokens: budget, credits: budgetCredits),
+      seed: seed)
   }
 }
 
@@ -123,11 +157,17 @@ struct AskBody: Encodable {
     let name: String
     let text: String
   }
+  struct Budget: Encodable {
+    var tokens: Int?
+    var credits: Int?
+  }
   struct Extension: Encodable {
     var trace: Bool?
     var documents: [Document]?
     var members: Int?
     var rounds: Int?
+    var quorum: Int?
+    var budget: Budget?
     var seed: Int?
   }
 
