@@ -239,6 +239,7 @@ let package = Package(
       "InferenceTests",
       [
         "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", logging,
+        nioCore, nioPosix,
       ]),
     tests(
       "StoreTests",

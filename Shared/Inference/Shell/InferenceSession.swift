@@ -330,7 +330,11 @@ final class InferenceSession: Sendable {
     let delegate = UpstreamDelegate(
       session: self, attempt: id, reading: upstream.said.reading, secret: upstream.secret,
       limits: client.limits)
-    let task = client.httpClient.execute(request: upstream.http, delegate: delegate)
+    // Connection and delegate on one event loop. On two, the end of a request is told to the connection
+    // a moment after it was written, and a host that answered before and hung up in that moment ended
+    // the process: the pool of AsyncHTTPClient 1.37 knows the connection no more, and traps.
+    let task = client.httpClient.execute(
+      request: upstream.http, delegate: delegate, eventLoop: .delegateAndChannel(on: eventLoop))
     let isCurrent = state.withLock { state in
       guard state.upstream[id] != nil else { return false }
       state.upstream[id] = .some(task)
