@@ -203,6 +203,29 @@ extension ProcessTests {
       #expect(right.status == 0 && right.output.contains("9000"), "\(right)")
     }
 
+    @Test("a start that waits for a host says for which")
+    func silentHost() async throws {
+      let directory = try TemporaryDirectory()
+      for _ in 1...10 {
+        let port = Int.random(in: 2_000...3_100) * 10
+        let process = try RunningProcess(
+          Programs.path("tutti"),
+          [
+            "up", "--port", "\(port)", "--data-dir", directory.path + "/data", "--host",
+            "http://127.0.0.1:9",
+          ], in: directory, hasLifeline: true)
+        let isTold = try await eventually("it says so, or the port is taken") { () -> Bool? in
+          if process.errors.contains("taken") { return false }
+          return process.errors.contains("for http://127.0.0.1:9") ? true : nil
+        }
+        guard isTold else { continue }
+        process.signal(SIGTERM)
+        #expect(await process.exit() == 0, "\(process.errors)")
+        return
+      }
+      Issue.record("no free ports were found")
+    }
+
     @Test("without the local model, and without a cluster, one sentence says what to do")
     func sentences() async throws {
       let directory = try TemporaryDirectory()

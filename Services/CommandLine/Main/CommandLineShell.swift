@@ -20,6 +20,8 @@ final class ClusterShell: Sendable {
   static let startLimit = Duration.seconds(180)
   /// For a host that was named on the command line; a cluster without one is still of use.
   static let hostLimit = Duration.seconds(60)
+  /// A host that listens answers within a probe or two; after this one says who is waited for.
+  static let hostPatience = Duration.seconds(4)
 
   private let layout: ClusterLayout
   private let hostURLs: [String]
@@ -177,9 +179,16 @@ final class ClusterShell: Sendable {
   private func answersWithinLimit() async -> Bool {
     // Without any host there is nothing to wait for.
     guard !hostURLs.isEmpty || !layout.modelHosts.isEmpty else { return false }
-    let deadline = clock.now.advanced(by: Self.hostLimit)
-    while clock.now < deadline, !Task.isCancelled {
+    let began = clock.now
+    var isTold = false
+    while clock.now < began.advanced(by: Self.hostLimit), !Task.isCancelled {
       if await readiness.canAnswer() { return true }
+      if !isTold, clock.now > began.advanced(by: Self.hostPatience) {
+        isTold = true
+        let hosts = (hostURLs + layout.modelHosts.map(\.url)).joined(separator: ", ")
+        Terminal.progress(
+          "no host answers yet; waiting \(Self.hostLimit) at most for \(hosts)")
+      }
       try? await Task.sleep(for: ClusterReadiness.interval)
     }
     return false
