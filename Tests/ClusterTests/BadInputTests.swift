@@ -21,10 +21,13 @@ extension ProcessTests {
       let name: String
       /// What may come; 0 is a closed connection without an answer.
       let statuses: Set<Int>
+      /// The member that is blamed, where the test knows it.
+      let param: String?
       var description: String { name }
 
-      init(_ name: String, _ statuses: Int...) {
+      init(_ name: String, _ statuses: Int..., param: String? = nil) {
         self.name = name
+        self.param = param
         self.statuses = Set(statuses)
       }
     }
@@ -34,7 +37,10 @@ extension ProcessTests {
       Case("empty_body", 400), Case("deep_nesting", 400), Case("no_messages", 400),
       Case("empty_messages", 400), Case("no_model", 400), Case("unknown_model", 404),
       Case("wrong_types", 400), Case("wrong_message_type", 400), Case("wrong_stream_type", 400),
-      Case("unknown_option", 400), Case("option_out_of_range", 400),
+      Case("unknown_option", 400), Case("option_out_of_range", 400, param: "tutti.rounds"),
+      // The planner's to refuse.
+      Case("small_budget", 400, param: "tutti.budget.tokens"),
+      Case("plan_logprobs", 400, param: "logprobs"),
       Case("ten_megabytes", 200, 413),
       Case("large_body", 413, 0),
       Case("many_messages", 400), Case("unknown_path", 404), Case("wrong_method", 405),
@@ -62,6 +68,7 @@ extension ProcessTests {
         #expect(!error.message.isEmpty)
         #expect(error.type == "invalid_request_error")
         #expect(error.hasParam)
+        if let param = input.param { #expect(error.param == param, "\(bad.output)") }
       }
       #expect(refusal.seconds < 40, "\(bad.output)")
       #expect(try await cluster.children() == before, "a process was lost")
@@ -148,6 +155,7 @@ private struct Answer: Decodable {
     let message: String
     let type: String
     let hasParam: Bool
+    let param: String?
 
     enum CodingKeys: String, CodingKey { case message, type, param, code }
 
@@ -156,6 +164,7 @@ private struct Answer: Decodable {
       message = try members.decode(String.self, forKey: .message)
       type = try members.decode(String.self, forKey: .type)
       // The official shape has both members even when they are null.
+      param = try members.decodeIfPresent(String.self, forKey: .param)
       hasParam = members.contains(.param) && members.contains(.code)
     }
   }

@@ -137,6 +137,10 @@ def main(case, port, model):
         return chat({**good, "tutti": {"colour": "red"}})
     if case == "option_out_of_range":
         return chat({**good, "tutti": {"rounds": 99}})
+    if case == "small_budget":
+        return chat({**good, "model": "tutti/ensemble", "tutti": {"budget": {"tokens": 20}}})
+    if case == "plan_logprobs":
+        return chat({**good, "model": "tutti/ensemble", "logprobs": True})
     if case == "ten_megabytes":
         return chat({**good, "messages": [{"role": "user", "content": "x" * 10_000_000}]})
     if case == "large_body":

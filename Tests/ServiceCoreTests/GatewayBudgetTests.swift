@@ -154,6 +154,19 @@ struct GatewayBudgetTests {
     #expect(body.duplicates.isEmpty)
   }
 
+  @Test("a picture has the tokens of a picture, not of its bytes")
+  func media() throws {
+    let picture = String(repeating: "A", count: 100_000)
+    let asked = try ClientRequest(
+      parsing: Array(
+        (#"{"model":"small","messages":[{"role":"user","content":[{"type":"text","text":"hi"},"#
+          + #"{"type":"image_url","image_url":{"url":"data:image/png;base64,\#(picture)"}}]}],"#
+          + #""tutti":{"budget":{"tokens":2000}}}"#).utf8), endpoint: .chatCompletions)
+    let body = try JSONObjectScanner(asked.body(within: TokenBudget.of(asked, table: Self.table)))
+    // 1,000 for the picture, 32 for the template, 15 for what is text and the JSON around it.
+    #expect(body["max_tokens"].flatMap(body.document.integer) == 953)
+  }
+
   @Test("several prompts of a completion share its budget")
   func prompts() throws {
     func most(_ prompt: String) throws -> Int? {

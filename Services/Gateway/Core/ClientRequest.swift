@@ -20,6 +20,8 @@ public struct RequestLimits: Hashable, Sendable {
   /// Words of its own that a chat template adds, often a system prompt: 20 with the models that were
   /// looked at, and some room.
   static let templateTokens = 32
+  /// Of an image or a sound: as many as most models make of a picture of a screen's size.
+  static let mediaTokens = 1_000
   /// How much of the last message a planner sees.
   public static let queryBytes = 64 << 10
   /// Conversations that begin with the same kilobyte share instructions, and the cache of those.
@@ -40,8 +42,8 @@ public struct ClientRequest: Sendable {
   public let maxTokens: Int?
   /// How many answers there will be: `n`, or `best_of`, for each prompt.
   let answers: Int
-  /// Of all that a model reads, as estimated: four bytes a token, JSON included, and of a chat what the
-  /// model's template puts around it.
+  /// Of all that a model reads, as estimated where there is a budget: four bytes a token, JSON included,
+  /// and of a chat what the model's template puts around it.
   let promptTokens: Int
   /// The member that asks for the probabilities of tokens; nil: none does.
   let logprobsOption: String?
@@ -73,8 +75,6 @@ public struct ClientRequest: Sendable {
     let limit = reader.integer("max_tokens", in: 1...Int(Int32.max))
     maxTokens = reader.integer("max_completion_tokens", in: 1...Int(Int32.max)) ?? limit
     answers = reader.answers(choices)
-    promptTokens =
-      reader.promptTokens() + (endpoint == .chatCompletions ? RequestLimits.templateTokens : 0)
     logprobsOption = reader.logprobsOption()
     includeUsage = reader.includeUsage()
     reader.check("temperature", [.number])
@@ -90,6 +90,11 @@ public struct ClientRequest: Sendable {
       reader.problems.append(.invalid("stream", "cannot be true: embeddings are not streamed"))
     }
     if let problem = RequestProblem.all(reader.problems) { throw problem }
+    let hasBudget = options.budgetTokens != nil || options.budgetCredits != nil
+    promptTokens =
+      !hasBudget
+      ? 0
+      : reader.promptTokens() + (endpoint == .chatCompletions ? RequestLimits.templateTokens : 0)
     query = reader.query
     affinity = reader.affinity
     conversation = reader.conversation(endpoint)
@@ -190,7 +195,26 @@ private struct RequestReader {
     let bytes = ["messages", "prompt", "input", "tools", "functions"].reduce(0) {
       $0 + (value($1)?.range.count ?? 0)
     }
-    return (bytes + 3) / 4
+    let media = mediaParts()
+    return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
+  }
+
+  /// Images and sounds within messages, whose bytes are no text.
+  private func mediaParts() -> (count: Int, bytes: Int) {
+    var parts = (count: 0, bytes: 0)
+    guard let messages = value("messages") else { return parts }
+    document.forEachElement(of: messages) { message in
+      guard let content = document.value("content", in: message) else { return true }
+      document.forEachElement(of: content) { part in
+        if document.value("text", in: part) == nil {
+          parts.count += 1
+          parts.bytes += part.range.count
+        }
+        return true
+      }
+      return true
+    }
+    return parts
   }
 
   func logprobsOption() -> String? {
