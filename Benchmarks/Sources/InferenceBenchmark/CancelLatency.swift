@@ -52,17 +52,23 @@ enum CancelLatency {
 
   /// From the winner's first token, as its reader sees it, to the loser's host seeing its cancel.
   private static func losers() async throws -> Latencies {
-    let slow = FaultyHostConfiguration(firstToken: .constant(10_000))
-    return try await Workbench.with([FaultyHostConfiguration(), slow]) { bench in
+    try await Workbench.with([FaultyHostConfiguration(), FaultyHostConfiguration()]) { bench in
       var times: [Double] = []
       for number in 0..<rounds {
-        let answer = try await bench.client.infer(
+        let winner = bench.hosts[0].hold(.beforeFirstToken)
+        let loser = bench.hosts[1].hold(.beforeFirstToken)
+        let pending = bench.client.start(
           Workbench.request(number: number),
           constraints: InferenceConstraints(race: .dual, seed: UInt64(number)))
+        // A request that has not come to its host yet is cancelled without the host seeing anything.
+        await loser.reached()
+        winner.open()
+        let answer = try await pending.inference()
         let won = ContinuousClock.now
         _ = await bench.hosts[1].wait { $0.cancels.count == number + 1 }
         times.append(Table.milliseconds(won.duration(to: .now)))
-        for try await _ in answer {}
+        loser.open()
+        if let answer { for try await _ in answer {} }
       }
       return Latencies(times)
     }

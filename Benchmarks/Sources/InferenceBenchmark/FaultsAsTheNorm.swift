@@ -78,7 +78,7 @@ enum FaultsAsTheNorm {
             $0.milliseconds.append(Table.milliseconds(began.duration(to: .now)))
           }
         } catch {
-          seen.withLock { $0.reasons["\(error)".prefix(160).description, default: 0] += 1 }
+          seen.withLock { $0.reasons["\(error)".prefix(1_000).description, default: 0] += 1 }
         }
       }
       return seen.withLock { $0 }
