@@ -97,6 +97,29 @@ struct InferenceRaceRunTests {
     #expect(starts(free.begin(two, now: at(0))).map(\.host) == ["free", "gratis"])
   }
 
+  @Test("when the winner breaks off, the one that it has beaten goes on, and not the winner again")
+  func beatenGoesOn() throws {
+    for seed in 0..<20 as Range<UInt64> {
+      let cluster = view([host("a"), host("b")])
+      var run = InferenceRun(
+        request: InferenceRequest(
+          endpoint: .chatCompletions, model: "m", body: conversation, stream: true,
+          trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
+        constraints: InferenceConstraints(race: .dual, seed: seed))
+      let legs = starts(run.begin(cluster, now: at(0)))
+      #expect(legs.count == 2)
+      _ = run.received(piece("The quick"), from: legs[0].id, cluster: cluster, now: at(10))
+      _ = run.received(piece(" brown"), from: legs[0].id, cluster: cluster, now: at(20))
+      let lost = AttemptFailure(.lost, "reset")
+      let next = starts(run.failed(lost, legs[0].id, cluster: cluster, now: at(30)))
+      #expect(next.map(\.host) == [legs[1].host])
+      // And once more that one which may have had a bad moment.
+      let last = try #require(next.first)
+      let again = starts(run.failed(lost, last.id, cluster: cluster, now: at(40)))
+      #expect(again.map(\.host) == [legs[0].host])
+    }
+  }
+
   @Test("one host, a required host and embeddings are not raced")
   func notRaced() {
     let one = view([host("a")])

@@ -51,8 +51,8 @@ extension InferenceRun {
     return next
   }
 
-  /// The next host after a failure: each once, and then, once more, those whose failure may have been
-  /// chance. nil: nobody is left, or enough have failed.
+  /// The next host after a failure: those that have not failed, and then, once more, those whose
+  /// failure may have been chance. nil: nobody is left, or enough have failed.
   mutating func replacement(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
@@ -62,8 +62,10 @@ extension InferenceRun {
     let running = legs.map(\.host) + rejecting
     // A missed deadline is what the operator's own hosts are for.
     let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
+    // One that was beaten works: it is as good as one that nobody has asked.
+    let failed = attempts.filter { $0.failure != nil }.map(\.host)
     var next = choose(
-      eligible, excluding: Set(attempts.map(\.host) + running), isPastDeadline: isPastDeadline)
+      eligible, excluding: Set(failed + running), isPastDeadline: isPastDeadline)
     if next == nil {
       let excluded = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
       next = choose(eligible, excluding: excluded.union(running))
