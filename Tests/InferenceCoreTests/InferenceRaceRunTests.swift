@@ -132,6 +132,26 @@ struct InferenceRaceRunTests {
     #expect(starts(embeddings.begin(two, now: at(0))).count == 1)
   }
 
+  @Test(
+    "many short texts fit into the small context of an embedding model, a long one does not",
+    arguments: [
+      (#"["\#(String(repeating: #"some words", ""#, count: 400))"]"#, true),
+      (#""\#(String(repeating: "some words ", count: 400))""#, false),
+      (#"["short", "\#(String(repeating: "some words ", count: 400))"]"#, false),
+      ("[[\([String](repeating: "7", count: 300).joined(separator: ","))],[1]]", true),
+      ("[\([String](repeating: "7", count: 600).joined(separator: ","))]", false),
+    ])
+  func embeddingContext(_ input: String, fits: Bool) {
+    var small = host("a")
+    small.models[0].contextTokens = 512
+    var run = InferenceRun(
+      request: InferenceRequest(
+        endpoint: .embeddings, model: "m", body: Array(#"{"input":\#(input)}"#.utf8), stream: false,
+        trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
+      constraints: InferenceConstraints(seed: 1))
+    #expect(starts(run.begin(view([small]), now: at(0))).count == (fits ? 1 : 0))
+  }
+
   @Test("the operator's own hosts never race; a missed deadline brings them in before anybody else")
   func fallbackTier() throws {
     let cluster = view([host("own", tier: .fallback), host("a"), host("b"), host("c")])

@@ -4,7 +4,8 @@ import ClusterModel
 extension InferenceRun {
   func eligibility(_ view: ClusterView) -> Eligibility {
     Eligibility(
-      model: request.model, constraints: constraints, view: view, promptTokens: promptTokens)
+      model: request.model, constraints: constraints, view: view,
+      promptTokens: embeddedTokens ?? promptTokens)
   }
 
   /// A rough upper bound for prose; of an answer that goes on, what there is of it too.

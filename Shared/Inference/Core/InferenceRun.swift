@@ -100,6 +100,8 @@ public struct InferenceRun: Sendable {
   let constraints: InferenceConstraints
   let limits: InferenceLimits
   let shape: AnswerShape
+  /// Of the longest text that is to be embedded; nil: none is.
+  let embeddedTokens: Int?
   var rng: SplitMix64
   var phase = Phase.new
   var race = Race(mode: .single)
@@ -122,6 +124,8 @@ public struct InferenceRun: Sendable {
     self.constraints = constraints
     self.limits = limits
     shape = AnswerShape(body: request.body)
+    embeddedTokens =
+      request.endpoint == .embeddings ? EmbeddingInput.longestTokens(in: request.body) : nil
     rng = SplitMix64(seed: constraints.seed)
   }
 
