@@ -66,6 +66,58 @@ struct DebateTests {
     #expect(answer.merge == .synthesise && answer.inputs.map(\.from) == positions)
   }
 
+  @Test(
+    "where a word is asked for, equal words are agreement, however they were come to",
+    arguments: [
+      (
+        "Is 91 a prime number?",
+        [
+          "No, because 7 times 13 is 91.", "Answer: no",
+          "It has two factors apart from 1 and itself, which a prime has not.\nAnswer: No.",
+        ]
+      ),
+      (
+        "How many bottles are in 12 boxes of 24?",
+        [
+          "12 times 24 makes 288.\nAnswer: 288",
+          "Ten boxes hold 240 and two hold 48.\n**Answer:** 288.", "288",
+        ]
+      ),
+    ])
+  func closed(_ query: String, _ said: [String]) throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
+    let comparison = try #require(debate.expanding)
+    let positions = Self.answers(comparison)
+    // One of them says something else: that is no agreement.
+    var dissent = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
+    try dissent.end(
+      comparison.id, with: "", reading: Self.texts(positions, [said[0], said[1], "Answer: 7"]))
+    #expect(dissent.expanding != nil)
+
+    try debate.end(comparison.id, with: "", reading: Self.texts(positions, said))
+    #expect(debate.expanding == nil)
+    #expect(try debate.task(debate.plan.sink).inputs.map(\.from) == positions)
+  }
+
+  @Test("who was asked for a word and says the same word again has not changed")
+  func closedUnchanged() throws {
+    let query = "Is it worth learning Latin?"
+    var debate = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
+    let positions = Self.answers(try #require(debate.expanding))
+    let before = ["Yes, it trains the mind.", "No, nobody speaks it.", "No, time is short."]
+    try debate.end("agreement-0", with: "", reading: Self.texts(positions, before))
+    let first = try #require(debate.expanding)
+    let now = [
+      "A has a point. My reply now: Half of the words of English come from it. Answer: yes",
+      "My reply now:\nA living language opens more doors.\nAnswer: no",
+      "My reply now:\nThere are only so many hours in a day, after all.\nAnswer: no",
+    ]
+    try debate.end(
+      first.id, with: "",
+      reading: Self.texts(positions, before).merging(Self.texts(Self.answers(first), now)) { $1 })
+    #expect(debate.expanding == nil)
+  }
+
   @Test("answers that change no more end it, whatever is said about others above them")
   func unchanged() throws {
     var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))

@@ -7,7 +7,8 @@ func debateRound(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     let shape = try? DebateShape(basis)
   else { return .nothing(after: expand.task) }
   let round = Int(expand.task.name.split(separator: "-").last ?? "") ?? 0
-  let standing = DebateStanding(comparison: comparison, inputs: expand.inputs)
+  let standing = DebateStanding(
+    comparison: comparison, inputs: expand.inputs, isClosed: ClosedQuestion(basis) != nil)
   // Whoever was left out does not come back: the others have gone on without it.
   guard standing.answers.count > 1, round < shape.rounds, !standing.isSettled else {
     return conclusion(of: standing, basis: basis, shape: shape, plan: expand.plan)
@@ -21,13 +22,16 @@ struct DebateStanding {
   var answers: [(task: TaskID, text: String)] = []
   /// By member, of the round before.
   private var before: [Int: String] = [:]
+  /// Whether they were asked for a word: then it decides, whatever the reasons around it.
+  private let isClosed: Bool
 
   /// Positions that far alike say the same in other words.
   static let convergedMilli = 700
   /// Answers that far like the member's last one add nothing.
   static let unchangedMilli = 900
 
-  init(comparison: PlanTask, inputs: [TaskOrder.NamedInput]) {
+  init(comparison: PlanTask, inputs: [TaskOrder.NamedInput], isClosed: Bool) {
+    self.isClosed = isClosed
     let texts = Dictionary(inputs.map { ($0.name, $0.text) }) { first, _ in first }
     var earlier: [(task: TaskID, text: String)] = []
     for edge in comparison.inputs {
@@ -51,6 +55,7 @@ struct DebateStanding {
 
   /// Every pair says much the same.
   private var hasConverged: Bool {
+    if isClosed, Self.haveOneAnswer(answers.map(\.text)) { return true }
     for left in answers.indices {
       for right in answers.indices where right > left {
         let alike = Agreement.similarityMilli(
@@ -68,9 +73,16 @@ struct DebateStanding {
       guard let member = DebateShape.member(of: answer.task), let last = before[member] else {
         return false
       }
+      if isClosed, Self.haveOneAnswer([answer.text, last]) { return true }
       return Agreement.similarityMilli(DebateReply.final(answer.text), DebateReply.final(last))
         >= Self.unchangedMilli
     }
+  }
+
+  /// All come down to the same word, number or choice.
+  private static func haveOneAnswer(_ texts: [String]) -> Bool {
+    let ballot = Ballot(texts.map(DebateReply.final))
+    return ballot.counts.first?.votes == texts.count
   }
 }
 
