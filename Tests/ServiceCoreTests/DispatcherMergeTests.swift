@@ -64,6 +64,23 @@ struct DispatcherMergeTests {
     #expect(try merged(.vote, ["C", "The answer is 42.", "42"]) == "The answer is 42.")
   }
 
+  @Test("vote: who voted for what is there to be told, and who was outvoted is named")
+  func voters() throws {
+    var plan = try Rehearsal(Self.plan(4, .vote, isSink: true, quorum: 3))
+    plan(.start)
+    for (index, said) in ["The answer is 42.", "41", "42", "**42**."].enumerated() {
+      plan.finish(TaskID("t\(index)"), output: said)
+    }
+    let facts = plan.run.mergeFacts(of: "sink")
+    #expect(facts.map(\.key) == ["votes", "dissent"])
+    #expect(facts.map(\.value) == ["42: t0, t2, t3; 41: t1", "t1 (t1)"])
+    #expect(plan.run.mergeFacts(of: "t0").isEmpty)
+    var agreed = try Rehearsal(Self.plan(2, .vote, isSink: true))
+    agreed(.start)
+    for task in ["t0", "t1"] { agreed.finish(TaskID(task), output: "yes") }
+    #expect(agreed.run.mergeFacts(of: "sink").map(\.value) == ["yes: t0, t1"])
+  }
+
   @Test("agree: how far they agree, as JSON that names them")
   func agree() throws {
     let json = try #require(try merged(.agree, ["yes", "no", "Yes."]))

@@ -96,7 +96,7 @@ final class PlanRunner: Sendable {
           label: "tutti_dispatcher_tasks_total",
           dimensions: [("role", ended.role.rawValue), ("status", ended.status.rawValue)]
         ).increment()
-        recordMerge(ended, state.run.plan)
+        recordMerge(ended, state.run)
       }
       guard state.outcome == nil else { return }
       do throws(Failure) {
@@ -124,12 +124,13 @@ final class PlanRunner: Sendable {
   }
 
   /// A merge that was computed leaves its trace too, as short as it is.
-  private func recordMerge(_ ended: TaskEnded, _ plan: Plan) {
+  private func recordMerge(_ ended: TaskEnded, _ run: PlanRun) {
     guard ended.report != nil,
-      plan.tasks.contains(where: { $0.id == ended.task && $0.merge.isMechanical })
+      run.plan.tasks.contains(where: { $0.id == ended.task && $0.merge.isMechanical })
     else { return }
     let span = shell.context.recorder.span(.merging, in: trace)
     span.set("task", ended.task.name)
+    for fact in run.mergeFacts(of: ended.task) { span.set(fact.key, fact.value) }
     span.end()
   }
 

@@ -1,0 +1,34 @@
+public import ClusterModel
+import Text
+
+extension PlanRun {
+  /// An answer in a trace: as much as tells it from others.
+  private static let answerBytes = 60
+
+  /// What a mechanical merge made of its inputs, for its span: who voted for what, and who said
+  /// something else than what became of it.
+  public func mergeFacts(of id: TaskID) -> [(key: String, value: String)] {
+    guard let index = graph.indices[id], task(index).merge == .vote else { return [] }
+    let given = task(index).inputs.compactMap { edge in
+      output(of: edge).map {
+        (edge: edge, text: MechanicalMerge.prepared($0, toTokens: limits.inputTokens))
+      }
+    }
+    let ballot = Ballot(given.map(\.text))
+    guard let winner = ballot.counts.first else { return [] }
+    let votes = ballot.counts.map { count in
+      let voters = given.indices.filter { ballot.answers[$0] == count.answer }
+      let names = voters.map { given[$0].edge.name }.joined(separator: ", ")
+      return "\(count.answer.cut(toBytes: Self.answerBytes)): \(names)"
+    }
+    var facts = [(key: "votes", value: votes.joined(separator: "; "))]
+    let dissent = given.indices.filter {
+      !ballot.answers[$0].isEmpty && ballot.answers[$0] != winner.answer
+    }
+    if !dissent.isEmpty {
+      let names = dissent.map { "\(given[$0].edge.name) (\(given[$0].edge.from))" }
+      facts.append((key: "dissent", value: names.joined(separator: ", ")))
+    }
+    return facts
+  }
+}
