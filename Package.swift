@@ -263,7 +263,7 @@ let package = Package(
       [
         "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
         "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "Text",
-      ]),
+      ], exclude: ["triples.json"]),
     tests(
       "ClusterTests",
       ["ClusterTesting", "ClusterModel", asyncHTTPClient, nioCore, nioHTTP1, logging],

@@ -65,12 +65,14 @@ public struct TaskOrder: Equatable, Sendable {
   /// The host that is expected to finish it first, where the dispatcher can tell; a wish, because it may
   /// be gone by now. nil: the agent chooses.
   public var host: HostID?
+  /// The plan may spend only so many tokens: none goes into what the task can do without.
+  public var sparesTokens: Bool
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
     isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
     terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = "",
-    host: HostID? = nil
+    host: HostID? = nil, sparesTokens: Bool = false
   ) {
     self.plan = plan
     self.task = task
@@ -83,6 +85,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.documents = documents
     self.prefix = prefix
     self.host = host
+    self.sparesTokens = sparesTokens
   }
 
   public struct NamedInput: Equatable, Sendable {

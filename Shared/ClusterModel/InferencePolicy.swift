@@ -66,7 +66,18 @@ extension ModelID {
   /// about what a model can do, and embedding models stand in it beside chat models.
   public var looksLikeChat: Bool {
     let name = name.lowercased()
-    return !["embed", "rerank", "whisper", "tts-", "bge-", "clip-"].contains { name.contains($0) }
+    return !looksLikeEmbedding
+      && !["embed", "rerank", "whisper", "tts-", "bge-", "clip-"].contains { name.contains($0) }
+  }
+
+  /// Whether it turns texts into vectors, as far as its name tells: `nomic-embed-text`,
+  /// `bge-m3`, `all-minilm`, `multilingual-e5-small`.
+  public var looksLikeEmbedding: Bool {
+    let name = name.lowercased()
+    guard !name.contains("rerank") else { return false }
+    // As words of their own: "gte" and "e5" are in other names by chance.
+    let words = name.split { !($0.isLetter || $0.isNumber) }
+    return name.contains("embed") || words.contains { ["bge", "gte", "e5", "minilm"].contains($0) }
   }
 }
 

@@ -28,7 +28,9 @@ struct ComparedText {
 
   private var isShort: Bool { words.count <= Self.shortWords }
 
-  func similarityMilli(to other: ComparedText) -> Int {
+  /// - Parameter meaningMilli: how near an embedding model places the two (`VectorLikeness`); nil:
+  ///   none was asked. It says how alike they sound; what decides a text it does not see.
+  func similarityMilli(to other: ComparedText, meaningMilli: Int? = nil) -> Int {
     if words == other.words { return 1_000 }
     if words.isEmpty || other.words.isEmpty { return 0 }
     if isShort || other.isShort {
@@ -36,7 +38,10 @@ struct ComparedText {
       guard let answer, answer == other.answer else { return 0 }
       return isShort && other.isShort ? 1_000 : 800
     }
-    let likeness = (Self.dice(pairs, other.pairs) + Self.dice(trigrams, other.trigrams)) / 2
+    var likeness = (Self.dice(pairs, other.pairs) + Self.dice(trigrams, other.trigrams)) / 2
+    if let meaningMilli {
+      likeness = (likeness + Agreement.meaningShare * meaningMilli) / (1 + Agreement.meaningShare)
+    }
     let decided = likeness * (1_000 + 2 * Self.shared(marks, other.marks)) / 3_000
     guard let answer, let theirs = other.answer else { return decided }
     return answer == theirs ? 500 + decided / 2 : decided / 2

@@ -61,6 +61,7 @@ extension Arena {
     unsafe message.pointee.documents = array(order.documents) { unsafe document($0) }
     unsafe message.pointee.prefix = text(order.prefix)
     unsafe message.pointee.host = text(order.host?.name ?? "")
+    unsafe message.pointee.spares_tokens = order.sparesTokens ? 1 : 0
     return unsafe message
   }
 
@@ -175,7 +176,8 @@ extension TaskOrder {
       },
       prefix: try unsafe String(wire: message.prefix, "RunTask.prefix"),
       host: unsafe message.host.len == 0
-        ? nil : HostID(try unsafe String(wire: message.host, "RunTask.host")))
+        ? nil : HostID(try unsafe String(wire: message.host, "RunTask.host")),
+      sparesTokens: unsafe message.spares_tokens != 0)
   }
 }
 

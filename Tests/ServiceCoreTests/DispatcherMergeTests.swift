@@ -112,6 +112,17 @@ struct DispatcherMergeTests {
     #expect(two.finish("t1").starts.first?.order.inputs.map(\.weightMilli) == [nil, nil])
   }
 
+  @Test("an agent of a plan with a budget is told to spare tokens, and no other")
+  func spares() throws {
+    var free = try Rehearsal(Self.plan(3, .synthesise, isSink: true))
+    #expect(free(.start).starts.map(\.order.sparesTokens) == [false, false, false])
+    let order = DispatcherBudgetTests.order(
+      Self.plan(3, .synthesise, isSink: true), budget: 100_000)
+    var bounded = try Rehearsal(order: order)
+    let starts = bounded(.start).starts
+    #expect(!starts.isEmpty && starts.allSatisfy(\.order.sparesTokens))
+  }
+
   @Test("a vote ends as soon as the majority cannot change, and the stragglers are cancelled")
   func earlyVote() throws {
     var plan = try Rehearsal(Self.plan(5, .vote, isSink: true, quorum: 3))

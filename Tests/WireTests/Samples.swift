@@ -221,7 +221,8 @@ enum Samples {
           dataPolicy: .any, avoidHosts: ["h2", "h3"],
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
-            minimumRate: 1.5), documents: documents, prefix: text, host: "h1"))
+            minimumRate: 1.5), documents: documents, prefix: text,
+            host: "h1", sparesTokens: true))
     ),
     ("task_event_began", .taskEvent(.began(began))),
     (

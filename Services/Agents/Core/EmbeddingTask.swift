@@ -39,12 +39,3 @@ public enum EmbeddingTask {
     return String(decoding: document.slice(vector), as: UTF8.self)
   }
 }
-
-extension ModelID {
-  /// Whether it turns texts into vectors, as far as its name tells.
-  var looksLikeEmbedding: Bool {
-    let name = name.lowercased()
-    return ["embed", "bge-", "gte-", "e5-", "minilm"].contains { name.contains($0) }
-      && !name.contains("rerank")
-  }
-}

@@ -22,17 +22,20 @@ public enum RequestComposition {
   ///
   /// - Parameters:
   ///   - question: which of the task's questions it is; nil: the first.
+  ///   - consensus: how far its inputs agree; nil: as the order weighs them.
   ///   - notes: what the agent itself found out and the model is to know.
   /// - Throws: `invalidRequest` when the conversation is not an array of messages, or nothing is to
   ///   be said.
   public static func body(
     for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
-    notes: [String] = []
+    consensus: Consensus? = nil, notes: [String] = []
   ) throws(Failure) -> [UInt8] {
     var members: [(String, JSON)] = [
       (
         "messages",
-        .raw(try messages(for: order, role: role, notes: notes, repair: question?.repair))
+        .raw(
+          try messages(
+            for: order, role: role, consensus: consensus, notes: notes, repair: question?.repair))
       ),
       ("stream", true),
       ("stream_options", ["include_usage": true]),
@@ -88,7 +91,8 @@ public enum RequestComposition {
   /// take turns. So the prompt joins the client's system message (or developer message, as newer
   /// clients call it), and the instruction joins the last message if that is the user's.
   static func messages(
-    for order: TaskOrder, role: Role, notes: [String] = [], repair: TaskDialogue.Repair? = nil
+    for order: TaskOrder, role: Role, consensus: Consensus? = nil, notes: [String] = [],
+    repair: TaskDialogue.Repair? = nil
   ) throws(Failure) -> [UInt8] {
     var messages = order.task.readsConversation ? try said(order.conversation) : []
     let prompt = role.prompt(for: order.task)
@@ -99,7 +103,7 @@ public enum RequestComposition {
     } else {
       messages.insert(message("system", prompt), at: 0)
     }
-    let closing = closingText(order, notes: notes)
+    let closing = closingText(order, consensus: consensus, notes: notes)
     if !closing.isEmpty {
       if let joined = joining(messages[messages.count - 1], closing, as: ["user"]) {
         messages[messages.count - 1] = joined
@@ -140,9 +144,12 @@ public enum RequestComposition {
   /// The instruction and the inputs, under the names the instruction knows them by. Task ids and
   /// roles stay out: a model repeats what it reads. The form of the answer comes last: what a small
   /// model has read last it does.
-  static func closingText(_ order: TaskOrder, notes: [String] = []) -> String {
+  static func closingText(
+    _ order: TaskOrder, consensus: Consensus? = nil, notes: [String] = []
+  ) -> String {
     let task = order.task
-    var parts = notes + [task.instruction, InputWeights.text(order.inputs)]
+    let consensus = consensus ?? Consensus(weighed: order.inputs)
+    var parts = notes + [task.instruction, consensus?.text ?? ""]
     parts += order.inputs.map { "\($0.name):\n\($0.text)" }
     if !order.writesAnswer { parts.append(ResponseFormat.instruction(for: task.contract)) }
     return parts.filter { !$0.isEmpty }.joined(separator: "\n\n")

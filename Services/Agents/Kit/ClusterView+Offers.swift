@@ -14,6 +14,12 @@ extension ClusterView {
     Set(hosts(policy).flatMap { $0.models.map(\.id) }).sorted()
   }
 
+  /// An embedding model that a host offers which may be asked and has a free slot; nil: there is none.
+  func idleEmbedder(_ policy: DataPolicy) -> ModelID? {
+    let idle = hosts(policy).filter { (standing(of: $0.id)?.freeSlots ?? 1) > 0 }
+    return idle.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding).min()
+  }
+
   /// Chat models that a task may be done with, with what their hosts are known to do.
   func offered(to order: TaskOrder, _ policy: DataPolicy) -> [OfferedModel] {
     var models: [ModelID: OfferedModel] = [:]

@@ -22,6 +22,8 @@ struct TaskWork {
   /// When the order came, and how long there was then; nil: nobody waits.
   let started = ContinuousClock.now
   let remaining: Duration?
+  /// How long an answer waits at most to hear how far its inputs agree.
+  var consensusPatience = Self.consensusPatience
 
   private var began: TaskBegan?
   private var usage = Usage.zero
@@ -52,6 +54,7 @@ struct TaskWork {
     let findings =
       role.checksInputs ? InputFindings.of(order.inputs, material: material) : []
     if !findings.isEmpty { span.set("findings", findings.joined(separator: " ")) }
+    let consensus = await consensus()
     let notes = [material.note(cites: role.citesSources), InputFindings.text(findings)]
     var dialogue = TaskDialogue(for: order)
     var output = TaskOutput(for: order)
@@ -61,7 +64,7 @@ struct TaskWork {
       questions += 1
       do throws(Failure) {
         let body = try RequestComposition.body(
-          for: order, role: role, question: question, notes: notes)
+          for: order, role: role, question: question, consensus: consensus, notes: notes)
         output = try await ask(body, choice, passesOn: dialogue.passesOn)
         step = dialogue.answered(output.text)
       } catch {
@@ -85,9 +88,9 @@ struct TaskWork {
   }
 
   /// The stricter of the plan's and the task's own.
-  private var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
+  var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
-  private var left: Duration? {
+  var left: Duration? {
     remaining.map { max($0 - started.duration(to: .now), .milliseconds(1)) }
   }
 
@@ -193,9 +196,13 @@ struct TaskWork {
   }
 
   private mutating func ended(_ summary: InferenceSummary) {
+    spent(on: summary)
+    last = summary
+  }
+
+  mutating func spent(on summary: InferenceSummary) {
     usage = usage + summary.usage
     attempts += summary.attempts
-    last = summary
   }
 
   /// The embeddings endpoint in the place of a chat.

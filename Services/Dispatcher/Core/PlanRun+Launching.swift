@@ -35,7 +35,7 @@ extension PlanRun {
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
       avoidHosts: hostsInUse, terms: order.terms,
       documents: order.documents.filter { readsAll || names.contains($0.name) },
-      prefix: isStreaming ? tasks[index].text : "")
+      prefix: isStreaming ? tasks[index].text : "", sparesTokens: ledger.budget != nil)
   }
 
   private var hostsInUse: [HostID] {

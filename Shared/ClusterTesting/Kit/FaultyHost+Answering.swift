@@ -1,4 +1,5 @@
 import ClusterModel
+import Foundation
 import NIOCore
 
 extension FaultyHost {
@@ -41,13 +42,28 @@ extension FaultyHost {
     exchange.pieces = pieces
     exchange.breaksAt = breaksAt
     switch path {
-    case "/v1/embeddings": exchange.wholeBody = FaultyHostOpenAI.embeddings(model: lines.model)
+    case "/v1/embeddings":
+      exchange.wholeBody = FaultyHostOpenAI.embeddings(
+        model: lines.model, vectors(for: question.request.body))
     case "/api/embed":
       exchange.wholeBody = FaultyHostOllama.embeddings(
-        model: lines.model, body: question.request.body)
+        model: lines.model, vectors(for: question.request.body))
     default: break
     }
     return exchange
+  }
+
+  /// As JSON, one for each text of `input`.
+  private func vectors(for body: [UInt8]) -> [String] {
+    let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
+    let input = object?["input"]
+    let texts = input as? [String] ?? [input as? String ?? ""]
+    return texts.map { text in
+      let numbers = configuration.vector(text).map { number in
+        number == number.rounded() ? "\(Int(number))" : "\(number)"
+      }
+      return "[\(numbers.joined(separator: ","))]"
+    }
   }
 
   private func isTelling(_ path: String) -> Bool { FaultyHostCounts.tellingPaths.contains(path) }

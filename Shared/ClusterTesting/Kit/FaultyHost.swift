@@ -19,6 +19,8 @@ public struct FaultyHostConfiguration: Sendable {
   /// Model ids that it offers; it answers requests for any other as well.
   public var models: [String]
   public var answer: Answer
+  /// What it makes of a text that it is to embed.
+  public var vector: @Sendable (String) -> [Double]
   public var tokens: FaultyHostTokens
   /// The only API it has; nil: all of them, which no real server does.
   public var dialect: FaultyHostDialect?
@@ -36,6 +38,7 @@ public struct FaultyHostConfiguration: Sendable {
   public init(
     models: [String] = ["faulty-model"],
     answer: Answer = .text("The quick brown fox jumps over the lazy dog."),
+    vector: @escaping @Sendable (String) -> [Double] = { _ in [0.25, -0.5, 1] },
     tokens: FaultyHostTokens = .words, dialect: FaultyHostDialect? = nil, secret: String? = nil,
     prefill: FaultyHostPrefill = .trailing,
     firstToken: DelayDistribution = .none, interToken: DelayDistribution = .none, seed: UInt64 = 1,
@@ -44,6 +47,7 @@ public struct FaultyHostConfiguration: Sendable {
   ) {
     self.models = models
     self.answer = answer
+    self.vector = vector
     self.tokens = tokens
     self.dialect = dialect
     self.secret = secret

@@ -102,12 +102,10 @@ struct FaultyHostOllama: FaultyHostVoice {
     return Array(#"{"models":[\#(list.joined(separator: ","))]}"#.utf8)
   }
 
-  static func embeddings(model: String, body: [UInt8]) -> [UInt8] {
-    let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
-    let count = (object?["input"] as? [Any])?.count ?? 1
-    let vectors = [String](repeating: "[0.25,-0.5,1]", count: count).joined(separator: ",")
+  static func embeddings(model: String, _ vectors: [String]) -> [UInt8] {
+    let list = vectors.joined(separator: ",")
     return Array(
-      (#"{"model":\#(quoted(model)),"embeddings":[\#(vectors)],"total_duration":2000000,"#
+      (#"{"model":\#(quoted(model)),"embeddings":[\#(list)],"total_duration":2000000,"#
         + #""load_duration":1000000,"prompt_eval_count":\#(FaultyHostLines.promptTokens)}"#).utf8)
   }
 }

@@ -82,9 +82,12 @@ struct FaultyHostOpenAI: FaultyHostVoice {
 
   // MARK: - Other answers
 
-  static func embeddings(model: String) -> [UInt8] {
-    Array(
-      (#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.25,-0.5,1]}],"#
+  static func embeddings(model: String, _ vectors: [String]) -> [UInt8] {
+    let data = vectors.enumerated().map {
+      #"{"object":"embedding","index":\#($0),"embedding":\#($1)}"#
+    }
+    return Array(
+      (#"{"object":"list","data":[\#(data.joined(separator: ","))],"#
         + #""model":\#(quoted(model)),"usage":{"prompt_tokens":7,"total_tokens":7}}"#).utf8)
   }
 

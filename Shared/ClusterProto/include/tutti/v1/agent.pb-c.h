@@ -157,10 +157,14 @@ struct  Tutti__V1__RunTask
    * the host that should do it; empty: the agent chooses
    */
   ProtobufCBinaryData host;
+  /*
+   * the plan may spend only so many
+   */
+  protobuf_c_boolean spares_tokens;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL} }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0 }
 
 
 struct  Tutti__V1__TaskBegan
