@@ -25,13 +25,15 @@ public struct PlanRequest: Equatable, Sendable {
   public var conversationTokens: Int
   /// The client wants JSON, or gave tools: the answer has one form, and nothing may be added to it.
   public var isStructured: Bool
+  /// What became of earlier estimates on these hosts.
+  public var correction: EstimateCorrection
 
   public init(
     pattern: String, query: String, models: [ModelID] = [], members: Int? = nil,
     rounds: Int? = nil, quorum: Int? = nil, seed: UInt64, maxTokens: Int? = nil,
     available: [ModelID], budgetTokens: Int? = nil, dataPolicy: DataPolicy = .any,
     hosts: [HostFacts] = [], documents: [DocumentFacts] = [], conversationTokens: Int = 0,
-    isStructured: Bool = false
+    isStructured: Bool = false, correction: EstimateCorrection = .none
   ) {
     self.pattern = pattern
     self.query = query
@@ -48,6 +50,7 @@ public struct PlanRequest: Equatable, Sendable {
     self.documents = documents
     self.conversationTokens = conversationTokens
     self.isStructured = isStructured
+    self.correction = correction
   }
 }
 
@@ -99,10 +102,12 @@ public struct Plan: Equatable, Sendable {
   public var reason: String
   /// How often it was expanded by now.
   public var expansions: Int
+  /// What was expected of it, and of the other way; nil: nothing was compared.
+  public var estimate: PlanEstimate?
 
   public init(
     id: PlanID, pattern: String, tasks: [PlanTask], sink: TaskID, seed: UInt64,
-    deadline: Duration, reason: String = "", expansions: Int = 0
+    deadline: Duration, reason: String = "", expansions: Int = 0, estimate: PlanEstimate? = nil
   ) {
     self.id = id
     self.pattern = pattern
@@ -112,5 +117,6 @@ public struct Plan: Equatable, Sendable {
     self.deadline = deadline
     self.reason = reason
     self.expansions = expansions
+    self.estimate = estimate
   }
 }

@@ -67,6 +67,27 @@ extension Arena {
     unsafe message.pointee.deadline_ms = plan.deadline.wireMilliseconds
     unsafe message.pointee.reason = text(plan.reason)
     unsafe message.pointee.expansions = UInt32(clamping: plan.expansions)
+    if let estimate = plan.estimate { unsafe message.pointee.estimate = self.estimate(estimate) }
+    return unsafe message
+  }
+
+  private func estimate(
+    _ estimate: PlanEstimate
+  ) -> UnsafeMutablePointer<Tutti__V1__PlanEstimate> {
+    let message = unsafe make(tutti__v1__plan_estimate__init)
+    unsafe message.pointee.decision = text(estimate.decision.rawValue)
+    unsafe message.pointee.direct = way(estimate.direct)
+    unsafe message.pointee.split = way(estimate.split)
+    return unsafe message
+  }
+
+  private func way(
+    _ way: PlanEstimate.Way
+  ) -> UnsafeMutablePointer<Tutti__V1__EstimatedWay> {
+    let message = unsafe make(tutti__v1__estimated_way__init)
+    unsafe message.pointee.milliseconds = UInt64(clamping: way.milliseconds)
+    unsafe message.pointee.writing_milliseconds = UInt64(clamping: way.writingMilliseconds)
+    unsafe message.pointee.tokens = UInt64(clamping: way.tokens)
     return unsafe message
   }
 }
@@ -136,6 +157,40 @@ extension Plan {
       sink: TaskID(try unsafe String(wire: message.sink, "Plan.sink")), seed: unsafe message.seed,
       deadline: .milliseconds(unsafe message.deadline_ms),
       reason: try unsafe String(wire: message.reason, "Plan.reason"),
-      expansions: Int(unsafe message.expansions))
+      expansions: Int(unsafe message.expansions),
+      estimate: try unsafe PlanEstimate?(wire: message.estimate))
+  }
+}
+
+extension PlanEstimate? {
+  /// What was not sent was not estimated.
+  init(wire pointer: UnsafeMutablePointer<Tutti__V1__PlanEstimate>?) throws(WireError) {
+    guard let message = unsafe pointer?.pointee else {
+      self = nil
+      return
+    }
+    let name = try unsafe String(wire: message.decision, "PlanEstimate.decision")
+    guard let decision = PlanEstimate.Decision(rawValue: name) else {
+      throw .unknownValue(field: "PlanEstimate.decision")
+    }
+    self = PlanEstimate(
+      decision: decision, direct: unsafe PlanEstimate.Way(wire: message.direct),
+      split: unsafe PlanEstimate.Way(wire: message.split))
+  }
+}
+
+extension PlanEstimate.Way {
+  /// No more than a year, and no more written than all of it: what is computed from it must not
+  /// overflow, whoever sent it.
+  private static let most = 365 * 24 * 3_600 * 1_000
+
+  init(wire pointer: UnsafeMutablePointer<Tutti__V1__EstimatedWay>?) {
+    let message = unsafe pointer?.pointee
+    let milliseconds = min(Int(clamping: unsafe message?.milliseconds ?? 0), Self.most)
+    self.init(
+      milliseconds: milliseconds,
+      writingMilliseconds: min(
+        Int(clamping: unsafe message?.writing_milliseconds ?? 0), milliseconds),
+      tokens: max(1, min(Int(clamping: unsafe message?.tokens ?? 0), Self.most)))
   }
 }

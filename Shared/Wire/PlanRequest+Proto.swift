@@ -24,6 +24,8 @@ extension Arena {
     unsafe message.pointee.documents = array(request.documents) { unsafe facts($0) }
     unsafe message.pointee.conversation_tokens = UInt64(clamping: request.conversationTokens)
     unsafe message.pointee.is_structured = request.isStructured ? 1 : 0
+    unsafe message.pointee.direct_percent = UInt32(clamping: request.correction.directPercent)
+    unsafe message.pointee.split_percent = UInt32(clamping: request.correction.splitPercent)
     return unsafe message
   }
 
@@ -68,7 +70,10 @@ extension PlanRequest {
         document throws(WireError) in try unsafe DocumentFacts(wire: document)
       },
       conversationTokens: Int(clamping: unsafe message.conversation_tokens),
-      isStructured: unsafe message.is_structured != 0)
+      isStructured: unsafe message.is_structured != 0,
+      correction: EstimateCorrection(
+        directPercent: Int?(wire: unsafe message.direct_percent) ?? 100,
+        splitPercent: Int?(wire: unsafe message.split_percent) ?? 100))
   }
 }
 

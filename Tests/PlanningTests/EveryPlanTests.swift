@@ -34,7 +34,7 @@ struct EveryPlanTests {
         rateMilli: Int.random(in: 0...90_000, using: &rng),
         firstTokenMilliseconds: Int.random(in: 0...900, using: &rng))
     }
-    return Requests.request(
+    var request = Requests.request(
       Pattern.allCases.randomElement(using: &rng)?.rawValue ?? "", query, hosts: hosts,
       models: Bool.random(using: &rng) ? Array(available.prefix(2)) : [],
       members: Bool.random(using: &rng) ? members : nil,
@@ -46,6 +46,10 @@ struct EveryPlanTests {
         DocumentFacts(name: "d\($0)", bytes: Int.random(in: 0...100_000, using: &rng))
       }, isStructured: Int.random(in: 0..<5, using: &rng) == 0,
       conversationTokens: Int.random(in: 0...2_000, using: &rng))
+    request.correction = EstimateCorrection(
+      directPercent: Int.random(in: 20...500, using: &rng),
+      splitPercent: Int.random(in: 20...500, using: &rng))
+    return request
   }
 
   @Test("is valid, within its budget and the same every time, through every expansion")

@@ -60,6 +60,44 @@ struct SplitGateTests {
     #expect(four.reason.contains(" instead of "))
   }
 
+  @Test("what became of earlier estimates changes the decision, and the reason says by how much")
+  func corrected() throws {
+    func plan(_ direct: Int, _ split: Int) throws -> Plan {
+      var request = Requests.request(
+        "tutti/decompose", DecomposeTests.questions, hosts: Requests.hosts(2),
+        available: ["small"])
+      request.correction = EstimateCorrection(directPercent: direct, splitPercent: split)
+      return try makePlan(request, id: "p")
+    }
+    let plain = try plan(100, 100)
+    let estimate = try #require(plain.estimate)
+    #expect(plain.tasks.count == 4 && estimate.decision == .split)
+    #expect(estimate.split.milliseconds < estimate.direct.milliseconds)
+    #expect(estimate.split.writingMilliseconds < estimate.split.milliseconds)
+    #expect(!plain.reason.contains("corrected"))
+
+    let slow = try plan(100, 250)
+    #expect(slow.tasks.count == 1 && slow.estimate?.decision == .direct)
+    // What it says of the facts is the same: what was learned must not be learned again.
+    #expect(slow.estimate?.split == estimate.split && slow.estimate?.direct == estimate.direct)
+    #expect(slow.reason.hasPrefix("direct: 3 questions would take about "), "\(slow.reason)")
+    #expect(slow.reason.contains(", corrected from "), "\(slow.reason)")
+    #expect(try plan(250, 250).tasks.count == 4, "everything is slower, so nothing changes")
+  }
+
+  @Test("splits that went faster than expected make nobody ask a model for parts sooner")
+  func correctedProposal() throws {
+    func reason(_ split: Int) throws -> String {
+      var request = Requests.request(
+        "tutti/decompose", DecomposeTests.unmarked, available: ["small"])
+      request.correction = EstimateCorrection(directPercent: 100, splitPercent: split)
+      return try makePlan(request, id: "p").reason
+    }
+    #expect(try reason(50) == reason(100))
+    #expect(try reason(100).hasPrefix("split: its parts are asked for"))
+    #expect(try reason(400) == "direct: looking for parts would take longer than it could save")
+  }
+
   @Test("parts whose estimate is too small are not split")
   func smallParts() throws {
     let plan = try Self.plan(

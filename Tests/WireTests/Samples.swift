@@ -51,7 +51,11 @@ enum Samples {
         id: "sink", role: .coordinator, instruction: text,
         inputs: [Edge(from: "p1", name: "Answer 1")], merge: .synthesise, onFailure: .skip,
         quorum: 1, deadline: .milliseconds(1_500)),
-    ], sink: "sink", seed: 5, deadline: .seconds(60), reason: "two questions", expansions: 2)
+    ], sink: "sink", seed: 5, deadline: .seconds(60), reason: "two questions", expansions: 2,
+    estimate: PlanEstimate(
+      decision: .split,
+      direct: .init(milliseconds: 9_800, writingMilliseconds: 9_000, tokens: 400),
+      split: .init(milliseconds: 4_100, writingMilliseconds: 3_600, tokens: 420)))
 
   private static let request = PlanRequest(
     pattern: "tutti/ensemble", query: text, models: ["m1"], members: 3, rounds: 2, quorum: 2,
@@ -63,7 +67,7 @@ enum Samples {
         firstTokenMilliseconds: 80),
       HostFacts(id: "h2", models: [], freeSlots: 0),
     ], documents: [DocumentFacts(name: "d1", bytes: 1 << 33)], conversationTokens: 1 << 34,
-    isStructured: true)
+    isStructured: true, correction: EstimateCorrection(directPercent: 90, splitPercent: 180))
 
   private static let inputs = [
     TaskOrder.NamedInput(name: "Answer 1", text: text, weightMilli: 0),

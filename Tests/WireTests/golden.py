@@ -33,6 +33,8 @@ reads_conversation: true
 PLAN = f'''
 id: "plan-1" pattern: "tutti/ensemble" tasks {{ {PROPOSER} }} tasks {{ {SINK} }} sink: "sink"
 seed: 5 deadline_ms: 60000 reason: "two questions" expansions: 2
+estimate {{ decision: "split" direct {{ milliseconds: 9800 writing_milliseconds: 9000 tokens: 400 }}
+  split {{ milliseconds: 4100 writing_milliseconds: 3600 tokens: 420 }} }}
 '''
 
 REQUEST = f'''
@@ -41,7 +43,7 @@ seed: 18446744073709551615 max_tokens: 100 available: "m1" available: "m2"
 budget_tokens: 1099511627776 data_policy: "trusted"
 hosts {{ id: "h1" models: "m1" models: "m2" free_slots: 3 rate_milli: 12500 first_token_ms: 80 }}
 hosts {{ id: "h2" }} documents {{ name: "d1" size_bytes: 8589934592 }}
-conversation_tokens: 17179869184 is_structured: true
+conversation_tokens: 17179869184 is_structured: true direct_percent: 90 split_percent: 180
 '''
 
 INPUTS = f'''

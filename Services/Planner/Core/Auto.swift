@@ -17,7 +17,7 @@ func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
 
 /// What `tutti/auto` makes of a query, and why.
 enum AutoChoice {
-  case direct(String)
+  case direct(String, estimate: SplitEstimate? = nil)
   case split(Split, SplitEstimate)
   case pattern(Pattern, because: String)
 
@@ -32,14 +32,19 @@ enum AutoChoice {
       self = .direct(gate)
       return
     }
+    var compared: (reason: String, estimate: SplitEstimate)?
     switch splitDecision(basis) {
     case .split(let split, let estimate):
       self = .split(split, estimate)
       return
+    case .direct(let reason, let estimate?): compared = (reason, estimate)
     case .direct, .propose: break
     }
+    func direct(_ reason: String) -> AutoChoice {
+      compared.map { .direct($0.reason, estimate: $0.estimate) } ?? .direct(reason)
+    }
     guard Self.hasRoom(basis) else {
-      self = .direct("nobody is free to work beside the first")
+      self = direct("nobody is free to work beside the first")
       return
     }
     if features.dispute >= 3 {
@@ -50,7 +55,7 @@ enum AutoChoice {
     } else if features.certainty >= 2, features.reasoning + features.facts > 0 {
       self = .pattern(.ensemble, because: "it asks for certainty")
     } else {
-      self = .direct("nothing in it asks for more than one call")
+      self = direct("nothing in it asks for more than one call")
     }
   }
 
@@ -79,7 +84,8 @@ enum AutoChoice {
 
   func plan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     switch self {
-    case .direct(let reason): return try directPlan(basis, id: id, reason: reason)
+    case .direct(let reason, let estimate):
+      return try directPlan(basis, id: id, reason: reason, estimate: estimate)
     case .split(let split, let estimate): return splitPlan(split, estimate, basis: basis, id: id)
     case .pattern(let pattern, _):
       switch pattern {

@@ -7,17 +7,20 @@ import Text
 /// candidate graph is estimated on the hosts there are, and taken only if it wins.
 func decompose(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   switch splitDecision(basis) {
-  case .direct(let reason): return try directPlan(basis, id: id, reason: reason)
+  case .direct(let reason, let estimate):
+    return try directPlan(basis, id: id, reason: reason, estimate: estimate)
   case .split(let split, let estimate): return splitPlan(split, estimate, basis: basis, id: id)
-  case .propose(let reason): return proposalPlan(basis, id: id, reason: reason)
+  case .propose(let reason, let estimate):
+    return proposalPlan(basis, id: id, reason: reason, estimate: estimate)
   }
 }
 
 enum SplitDecision {
-  case direct(String)
+  /// - Parameter estimate: nil: nothing was found that could be split.
+  case direct(String, estimate: SplitEstimate? = nil)
   case split(Split, SplitEstimate)
   /// A model should say what the parts are.
-  case propose(String)
+  case propose(String, SplitEstimate)
 }
 
 func splitDecision(_ basis: PlanBasis) -> SplitDecision {
@@ -38,9 +41,8 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     let estimate = SplitEstimate(split, basis: basis)
     guard estimate.isWorthwhile else {
       return .direct(
-        "\(split.parts.count) \(split.kind) would take about "
-          + "\(SplitEstimate.seconds(estimate.splitMilliseconds)) instead of "
-          + SplitEstimate.seconds(estimate.directMilliseconds))
+        "\(split.parts.count) \(split.kind) would take \(estimate.comparison)",
+        estimate: estimate)
     }
     guard fitsBudget(split, basis) else {
       return .direct("\(split.parts.count) \(split.kind) do not fit the budget")
@@ -86,7 +88,7 @@ func splitPlan(
   return Plan(
     id: id, pattern: basis.request.pattern, tasks: tasks, sink: "answer",
     seed: basis.request.seed, deadline: PlanLimits.deadline,
-    reason: "split: \(estimate.description(of: split))")
+    reason: "split: \(estimate.description(of: split))", estimate: estimate.plain(.split))
 }
 
 /// A task per part, and the one that brings them together, which is the last and called "answer".

@@ -1,12 +1,17 @@
 import ClusterModel
 
 /// The whole conversation to one model, and nothing else: exactly one call.
-/// - Parameter reason: why nothing more is done, for the trace.
-func directPlan(_ basis: PlanBasis, id: PlanID, reason: String) throws(PlanError) -> Plan {
+/// - Parameters:
+///   - reason: why nothing more is done, for the trace.
+///   - estimate: what it was compared with; nil: with nothing.
+func directPlan(
+  _ basis: PlanBasis, id: PlanID, reason: String, estimate: SplitEstimate? = nil
+) throws(PlanError) -> Plan {
   let answer = try directTask(basis, id: "answer", number: 0)
   return Plan(
     id: id, pattern: basis.request.pattern, tasks: [answer], sink: answer.id,
-    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: "direct: \(reason)")
+    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: "direct: \(reason)",
+    estimate: estimate?.plain(.direct))
 }
 
 func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -> PlanTask {

@@ -3,17 +3,21 @@ import ClusterModel
 /// How long a query takes when it is answered directly, and when it is split, on the hosts that
 /// there are. Whole milliseconds, so that the same facts give the same decision everywhere.
 struct SplitEstimate: Equatable {
-  var directMilliseconds: Int
-  var splitMilliseconds: Int
+  /// By the facts alone.
+  var direct: PlanEstimate.Way
+  var split: PlanEstimate.Way
+  var correction: EstimateCorrection
   /// Hosts that got a part.
   var hosts: Int
   /// The model for each part, where hosts differ in their models; nil: any.
   var models: [ModelID?]
 
-  /// What a split must save to be worth its calls: half a second, and a tenth of the direct time,
-  /// because estimates err.
+  /// With what became of earlier estimates.
+  var directMilliseconds: Int { direct.milliseconds * correction.directPercent / 100 }
+  var splitMilliseconds: Int { split.milliseconds * correction.splitPercent / 100 }
+
   var isWorthwhile: Bool {
-    splitMilliseconds + 500 + directMilliseconds / 10 < directMilliseconds
+    PlanEstimate.isWorthwhile(split: splitMilliseconds, direct: directMilliseconds)
   }
 
   /// - Parameters:
@@ -27,22 +31,29 @@ struct SplitEstimate: Equatable {
     let tokens = split.parts.map { max(1, $0.tokens * scale.0 / scale.1) }
     let reading = split.parts.reduce(0) { $0 + $1.promptTokens }
 
-    var finish = 0
-    var directTokens = tokens.reduce(0, +)
+    let schedule = ListSchedule(split.parts, tokens: tokens, pool: pool)
+    var time = schedule.makespan
+    time.milliseconds += Self.overheadMilliseconds
+    var written = tokens.reduce(0, +)
+    var directTokens = written
     if case .synthesise(_, let merged) = split.merge {
       // The parts are only there to be merged: directly, nobody would write them.
       directTokens = merged
-      finish = pool.fastest.milliseconds(
-        writing: min(merged, limit), reading: basis.conversationTokens + tokens.reduce(0, +))
+      time += pool.fastest.time(
+        writing: min(merged, limit), reading: basis.conversationTokens + written)
+      written += min(merged, limit)
     }
-    directMilliseconds = pool.fastest.milliseconds(
-      writing: min(directTokens, limit), reading: max(basis.conversationTokens, reading))
-    let schedule = ListSchedule(split.parts, tokens: tokens, pool: pool)
-    splitMilliseconds = schedule.makespan + finish + Self.overheadMilliseconds
     if proposal > 0 {
-      splitMilliseconds += pool.fastest.milliseconds(
-        writing: proposal, reading: basis.conversationTokens)
+      time += pool.fastest.time(writing: proposal, reading: basis.conversationTokens)
+      written += proposal
     }
+    directTokens = min(directTokens, limit)
+    direct = pool.fastest.time(
+      writing: directTokens, reading: max(basis.conversationTokens, reading)
+    ).way(tokens: directTokens)
+    self.split = time.way(tokens: written)
+    correction = basis.request.correction
+    if proposal > 0 { correction.splitPercent = correction.splitPercent(for: .proposal) }
     hosts = schedule.hosts.count
     models = schedule.models
   }
@@ -50,17 +61,51 @@ struct SplitEstimate: Equatable {
   /// Planning, the bus and the agents, for the whole plan.
   static let overheadMilliseconds = 50
 
+  func plain(_ decision: PlanEstimate.Decision) -> PlanEstimate {
+    PlanEstimate(decision: decision, direct: direct, split: split)
+  }
+
   /// For the trace: "3 parts over 4 hosts, about 4.1 s instead of 9.8 s".
   func description(of split: Split) -> String {
     let over = hosts == 1 ? "1 host" : "\(hosts) hosts"
-    return
-      "\(split.parts.count) \(split.kind) over \(over), about \(Self.seconds(splitMilliseconds)) "
-      + "instead of \(Self.seconds(directMilliseconds))"
+    return "\(split.parts.count) \(split.kind) over \(over), \(comparison)"
+  }
+
+  /// For the trace: "about 4.1 s instead of 9.8 s"; where something was learned, also what would have
+  /// been said without it.
+  var comparison: String {
+    let told =
+      "about \(Self.seconds(splitMilliseconds)) instead of \(Self.seconds(directMilliseconds))"
+    guard correction != .none else { return told }
+    return told + ", corrected from \(Self.seconds(split.milliseconds)) and "
+      + Self.seconds(direct.milliseconds)
   }
 
   static func seconds(_ milliseconds: Int) -> String {
     let tenths = (milliseconds + 50) / 100
     return "\(tenths / 10).\(tenths % 10) s"
+  }
+}
+
+/// A stretch of estimated time, and how much of it tokens are written in.
+struct EstimatedTime: Equatable {
+  var milliseconds = 0
+  var writing = 0
+
+  static func += (left: inout EstimatedTime, right: EstimatedTime) {
+    left.milliseconds += right.milliseconds
+    left.writing += right.writing
+  }
+
+  static func + (left: EstimatedTime, right: EstimatedTime) -> EstimatedTime {
+    var sum = left
+    sum += right
+    return sum
+  }
+
+  func way(tokens: Int) -> PlanEstimate.Way {
+    PlanEstimate.Way(
+      milliseconds: milliseconds, writingMilliseconds: writing, tokens: max(1, tokens))
   }
 }
 
@@ -73,10 +118,13 @@ struct HostPool {
     var firstTokenMilliseconds: Int
 
     /// Prompts are read some ten times as fast as answers are written.
-    func milliseconds(writing: Int, reading: Int) -> Int {
+    func time(writing: Int, reading: Int) -> EstimatedTime {
       let perSecond = max(1, rateMilli)
-      return firstTokenMilliseconds + min(writing, 1_000_000) * 1_000_000 / perSecond
-        + min(reading, 10_000_000) * 100_000 / perSecond
+      let written = min(writing, 1_000_000) * 1_000_000 / perSecond
+      return EstimatedTime(
+        milliseconds: firstTokenMilliseconds + written
+          + min(reading, 10_000_000) * 100_000 / perSecond,
+        writing: written)
     }
   }
 
@@ -140,14 +188,15 @@ struct HostPool {
 
 /// Puts parts on places: the longest first, each where it ends soonest, none before what it needs.
 struct ListSchedule {
-  private(set) var makespan = 0
+  /// Of what ends last.
+  private(set) var makespan = EstimatedTime()
   private(set) var hosts: Set<HostID> = []
   private(set) var models: [ModelID?]
 
   init(_ parts: [Split.Part], tokens: [Int], pool: HostPool) {
     models = Array(repeating: nil, count: parts.count)
-    var ends = [Int?](repeating: nil, count: parts.count)
-    var free = [Int](repeating: 0, count: pool.places.count)
+    var ends = [EstimatedTime?](repeating: nil, count: parts.count)
+    var free = [EstimatedTime](repeating: EstimatedTime(), count: pool.places.count)
     var open = Set(parts.indices)
     while !open.isEmpty {
       let ready = open.filter { part in parts[part].needs.allSatisfy { ends[$0] != nil } }
@@ -159,19 +208,23 @@ struct ListSchedule {
         })
       else { break }
       open.remove(part)
-      let earliest = parts[part].needs.compactMap { ends[$0] }.max() ?? 0
-      var best = (place: 0, end: Int.max)
+      let earliest = parts[part].needs.compactMap { ends[$0] }.reduce(EstimatedTime(), Self.later)
+      var best = (place: 0, end: EstimatedTime(milliseconds: .max))
       for (place, data) in pool.places.enumerated() {
         let end =
-          max(earliest, free[place])
-          + data.milliseconds(writing: tokens[part], reading: parts[part].promptTokens)
-        if end < best.end { best = (place, end) }
+          Self.later(earliest, free[place])
+          + data.time(writing: tokens[part], reading: parts[part].promptTokens)
+        if end.milliseconds < best.end.milliseconds { best = (place, end) }
       }
       free[best.place] = best.end
       ends[part] = best.end
-      makespan = max(makespan, best.end)
+      makespan = Self.later(makespan, best.end)
       hosts.insert(pool.places[best.place].host)
       if !pool.isUniform { models[part] = pool.places[best.place].models.first }
     }
+  }
+
+  private static func later(_ one: EstimatedTime, _ other: EstimatedTime) -> EstimatedTime {
+    other.milliseconds > one.milliseconds ? other : one
   }
 }

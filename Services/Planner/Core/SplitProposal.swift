@@ -26,7 +26,7 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
     return .direct("looking for parts does not fit the budget")
   }
   return .propose(
-    "its parts are asked for: \(estimate.description(of: guess)) if there are \(parts)")
+    "its parts are asked for: \(estimate.description(of: guess)) if there are \(parts)", estimate)
 }
 
 enum SplitProposal {
@@ -63,7 +63,9 @@ enum SplitProposal {
 }
 
 /// A task that proposes the parts; what follows takes its place.
-func proposalPlan(_ basis: PlanBasis, id: PlanID, reason: String) -> Plan {
+func proposalPlan(
+  _ basis: PlanBasis, id: PlanID, reason: String, estimate: SplitEstimate
+) -> Plan {
   let proposal = PlanTask(
     id: "parts",
     role: .coordinator,
@@ -77,7 +79,8 @@ func proposalPlan(_ basis: PlanBasis, id: PlanID, reason: String) -> Plan {
     expansion: Expansion.splitParts.rawValue)
   return Plan(
     id: id, pattern: basis.request.pattern, tasks: [proposal], sink: proposal.id,
-    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: "split: \(reason)")
+    seed: basis.request.seed, deadline: PlanLimits.deadline, reason: "split: \(reason)",
+    estimate: estimate.plain(.proposal))
 }
 
 /// What follows a proposal: its parts if they make sense and still pay, else a direct answer.

@@ -277,6 +277,96 @@ void   tutti__v1__plan_task__free_unpacked
   assert(message->base.descriptor == &tutti__v1__plan_task__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__estimated_way__init
+                     (Tutti__V1__EstimatedWay         *message)
+{
+  static const Tutti__V1__EstimatedWay init_value = TUTTI__V1__ESTIMATED_WAY__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__estimated_way__get_packed_size
+                     (const Tutti__V1__EstimatedWay *message)
+{
+  assert(message->base.descriptor == &tutti__v1__estimated_way__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__estimated_way__pack
+                     (const Tutti__V1__EstimatedWay *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__estimated_way__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__estimated_way__pack_to_buffer
+                     (const Tutti__V1__EstimatedWay *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__estimated_way__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__EstimatedWay *
+       tutti__v1__estimated_way__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__EstimatedWay *)
+     protobuf_c_message_unpack (&tutti__v1__estimated_way__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__estimated_way__free_unpacked
+                     (Tutti__V1__EstimatedWay *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__estimated_way__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__plan_estimate__init
+                     (Tutti__V1__PlanEstimate         *message)
+{
+  static const Tutti__V1__PlanEstimate init_value = TUTTI__V1__PLAN_ESTIMATE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__plan_estimate__get_packed_size
+                     (const Tutti__V1__PlanEstimate *message)
+{
+  assert(message->base.descriptor == &tutti__v1__plan_estimate__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__plan_estimate__pack
+                     (const Tutti__V1__PlanEstimate *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__plan_estimate__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__plan_estimate__pack_to_buffer
+                     (const Tutti__V1__PlanEstimate *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__plan_estimate__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__PlanEstimate *
+       tutti__v1__plan_estimate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__PlanEstimate *)
+     protobuf_c_message_unpack (&tutti__v1__plan_estimate__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__plan_estimate__free_unpacked
+                     (Tutti__V1__PlanEstimate *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__plan_estimate__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__plan__init
                      (Tutti__V1__Plan         *message)
 {
@@ -598,7 +688,7 @@ const ProtobufCMessageDescriptor tutti__v1__document_facts__descriptor =
   (ProtobufCMessageInit) tutti__v1__document_facts__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors[15] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors[17] =
 {
   {
     "pattern",
@@ -780,12 +870,37 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "direct_percent",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, direct_percent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "split_percent",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, split_percent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
   8,   /* field[8] = available */
   9,   /* field[9] = budget_tokens */
   13,   /* field[13] = conversation_tokens */
   10,   /* field[10] = data_policy */
+  15,   /* field[15] = direct_percent */
   12,   /* field[12] = documents */
   11,   /* field[11] = hosts */
   14,   /* field[14] = is_structured */
@@ -797,11 +912,12 @@ static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
   5,   /* field[5] = quorum */
   4,   /* field[4] = rounds */
   6,   /* field[6] = seed */
+  16,   /* field[16] = split_percent */
 };
 static const ProtobufCIntRange tutti__v1__plan_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor =
 {
@@ -811,7 +927,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor =
   "Tutti__V1__PlanRequest",
   "tutti.v1",
   sizeof(Tutti__V1__PlanRequest),
-  15,
+  17,
   tutti__v1__plan_request__field_descriptors,
   tutti__v1__plan_request__field_indices_by_name,
   1,  tutti__v1__plan_request__number_ranges,
@@ -1218,7 +1334,135 @@ const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
   (ProtobufCMessageInit) tutti__v1__plan_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan__field_descriptors[8] =
+static const ProtobufCFieldDescriptor tutti__v1__estimated_way__field_descriptors[3] =
+{
+  {
+    "milliseconds",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__EstimatedWay, milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "writing_milliseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__EstimatedWay, writing_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__EstimatedWay, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__estimated_way__field_indices_by_name[] = {
+  0,   /* field[0] = milliseconds */
+  2,   /* field[2] = tokens */
+  1,   /* field[1] = writing_milliseconds */
+};
+static const ProtobufCIntRange tutti__v1__estimated_way__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__estimated_way__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.EstimatedWay",
+  "EstimatedWay",
+  "Tutti__V1__EstimatedWay",
+  "tutti.v1",
+  sizeof(Tutti__V1__EstimatedWay),
+  3,
+  tutti__v1__estimated_way__field_descriptors,
+  tutti__v1__estimated_way__field_indices_by_name,
+  1,  tutti__v1__estimated_way__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__estimated_way__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__plan_estimate__field_descriptors[3] =
+{
+  {
+    "decision",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanEstimate, decision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "direct",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanEstimate, direct),
+    &tutti__v1__estimated_way__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "split",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanEstimate, split),
+    &tutti__v1__estimated_way__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__plan_estimate__field_indices_by_name[] = {
+  0,   /* field[0] = decision */
+  1,   /* field[1] = direct */
+  2,   /* field[2] = split */
+};
+static const ProtobufCIntRange tutti__v1__plan_estimate__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__plan_estimate__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.PlanEstimate",
+  "PlanEstimate",
+  "Tutti__V1__PlanEstimate",
+  "tutti.v1",
+  sizeof(Tutti__V1__PlanEstimate),
+  3,
+  tutti__v1__plan_estimate__field_descriptors,
+  tutti__v1__plan_estimate__field_indices_by_name,
+  1,  tutti__v1__plan_estimate__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__plan_estimate__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__plan__field_descriptors[9] =
 {
   {
     "id",
@@ -1316,9 +1560,22 @@ static const ProtobufCFieldDescriptor tutti__v1__plan__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "estimate",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Plan, estimate),
+    &tutti__v1__plan_estimate__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan__field_indices_by_name[] = {
   5,   /* field[5] = deadline_ms */
+  8,   /* field[8] = estimate */
   7,   /* field[7] = expansions */
   0,   /* field[0] = id */
   1,   /* field[1] = pattern */
@@ -1330,7 +1587,7 @@ static const unsigned tutti__v1__plan__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan__descriptor =
 {
@@ -1340,7 +1597,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan__descriptor =
   "Tutti__V1__Plan",
   "tutti.v1",
   sizeof(Tutti__V1__Plan),
-  8,
+  9,
   tutti__v1__plan__field_descriptors,
   tutti__v1__plan__field_indices_by_name,
   1,  tutti__v1__plan__number_ranges,

@@ -21,6 +21,8 @@ typedef struct Tutti__V1__PlanRequest Tutti__V1__PlanRequest;
 typedef struct Tutti__V1__Edge Tutti__V1__Edge;
 typedef struct Tutti__V1__OutputContract Tutti__V1__OutputContract;
 typedef struct Tutti__V1__PlanTask Tutti__V1__PlanTask;
+typedef struct Tutti__V1__EstimatedWay Tutti__V1__EstimatedWay;
+typedef struct Tutti__V1__PlanEstimate Tutti__V1__PlanEstimate;
 typedef struct Tutti__V1__Plan Tutti__V1__Plan;
 typedef struct Tutti__V1__NamedInput Tutti__V1__NamedInput;
 typedef struct Tutti__V1__ExpandRequest Tutti__V1__ExpandRequest;
@@ -131,10 +133,15 @@ struct  Tutti__V1__PlanRequest
    * the client wants JSON, or gave tools
    */
   protobuf_c_boolean is_structured;
+  /*
+   * what became of earlier estimates; 0: nothing was learned
+   */
+  uint32_t direct_percent;
+  uint32_t split_percent;
 };
 #define TUTTI__V1__PLAN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_request__descriptor) \
-    , {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0, 0 }
+    , {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0, 0, 0, 0 }
 
 
 struct  Tutti__V1__Edge
@@ -259,6 +266,39 @@ struct  Tutti__V1__PlanTask
     , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL} }
 
 
+struct  Tutti__V1__EstimatedWay
+{
+  ProtobufCMessage base;
+  uint64_t milliseconds;
+  /*
+   * of them, those in which tokens are written
+   */
+  uint64_t writing_milliseconds;
+  uint64_t tokens;
+};
+#define TUTTI__V1__ESTIMATED_WAY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__estimated_way__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * What was expected before anybody was asked, without what was learned of earlier estimates.
+ */
+struct  Tutti__V1__PlanEstimate
+{
+  ProtobufCMessage base;
+  /*
+   * "direct" | "split" | "proposal"
+   */
+  ProtobufCBinaryData decision;
+  Tutti__V1__EstimatedWay *direct;
+  Tutti__V1__EstimatedWay *split;
+};
+#define TUTTI__V1__PLAN_ESTIMATE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_estimate__descriptor) \
+    , {0,NULL}, NULL, NULL }
+
+
 struct  Tutti__V1__Plan
 {
   ProtobufCMessage base;
@@ -283,10 +323,14 @@ struct  Tutti__V1__Plan
    * how often it was expanded by now
    */
   uint32_t expansions;
+  /*
+   * absent: nothing was compared
+   */
+  Tutti__V1__PlanEstimate *estimate;
 };
 #define TUTTI__V1__PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan__descriptor) \
-    , {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, 0, 0, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, 0, 0, {0,NULL}, 0, NULL }
 
 
 /*
@@ -466,6 +510,44 @@ Tutti__V1__PlanTask *
 void   tutti__v1__plan_task__free_unpacked
                      (Tutti__V1__PlanTask *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__EstimatedWay methods */
+void   tutti__v1__estimated_way__init
+                     (Tutti__V1__EstimatedWay         *message);
+size_t tutti__v1__estimated_way__get_packed_size
+                     (const Tutti__V1__EstimatedWay   *message);
+size_t tutti__v1__estimated_way__pack
+                     (const Tutti__V1__EstimatedWay   *message,
+                      uint8_t             *out);
+size_t tutti__v1__estimated_way__pack_to_buffer
+                     (const Tutti__V1__EstimatedWay   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__EstimatedWay *
+       tutti__v1__estimated_way__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__estimated_way__free_unpacked
+                     (Tutti__V1__EstimatedWay *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__PlanEstimate methods */
+void   tutti__v1__plan_estimate__init
+                     (Tutti__V1__PlanEstimate         *message);
+size_t tutti__v1__plan_estimate__get_packed_size
+                     (const Tutti__V1__PlanEstimate   *message);
+size_t tutti__v1__plan_estimate__pack
+                     (const Tutti__V1__PlanEstimate   *message,
+                      uint8_t             *out);
+size_t tutti__v1__plan_estimate__pack_to_buffer
+                     (const Tutti__V1__PlanEstimate   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__PlanEstimate *
+       tutti__v1__plan_estimate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__plan_estimate__free_unpacked
+                     (Tutti__V1__PlanEstimate *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__Plan methods */
 void   tutti__v1__plan__init
                      (Tutti__V1__Plan         *message);
@@ -562,6 +644,12 @@ typedef void (*Tutti__V1__OutputContract_Closure)
 typedef void (*Tutti__V1__PlanTask_Closure)
                  (const Tutti__V1__PlanTask *message,
                   void *closure_data);
+typedef void (*Tutti__V1__EstimatedWay_Closure)
+                 (const Tutti__V1__EstimatedWay *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__PlanEstimate_Closure)
+                 (const Tutti__V1__PlanEstimate *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__Plan_Closure)
                  (const Tutti__V1__Plan *message,
                   void *closure_data);
@@ -616,6 +704,8 @@ extern const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__edge__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__estimated_way__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__plan_estimate__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__expand_request__descriptor;
