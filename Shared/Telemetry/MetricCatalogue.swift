@@ -94,6 +94,12 @@ public struct MetricCatalogue: Sendable {
       "tutti_gateway_first_token_seconds", .histogram,
       "Time from a client request to its first token.", buckets: requestSeconds),
     MetricDescription("tutti_gateway_in_flight", .gauge, "Client requests being answered now."),
+    MetricDescription(
+      "tutti_gateway_estimates_total", .counter,
+      "Finished plans whose time was estimated, by what was decided and whether that was right."),
+    MetricDescription(
+      "tutti_gateway_estimate_correction_ratio", .gauge,
+      "By what estimates are multiplied, as learned from finished plans, by way of answering."),
 
     // Inference.
     MetricDescription(

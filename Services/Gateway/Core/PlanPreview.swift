@@ -5,9 +5,11 @@ public import Text
 public enum PlanPreview {
   public static let path = "/v1/plans"
 
-  public static func json(_ plan: Plan) -> JSON {
+  /// - Parameter correction: that it was made with.
+  public static func json(_ plan: Plan, correction: EstimateCorrection = .none) -> JSON {
     [
-      "plan": self.plan(plan), "text": .string(plan.text), "mermaid": .string(plan.mermaid),
+      "plan": self.plan(plan, correction), "text": .string(plan.text),
+      "mermaid": .string(plan.mermaid),
       "graphviz": .string(plan.graphviz),
     ]
   }
@@ -21,15 +23,19 @@ public enum PlanPreview {
     ]
   }
 
-  private static func plan(_ plan: Plan) -> JSON {
-    [
+  private static func plan(_ plan: Plan, _ correction: EstimateCorrection) -> JSON {
+    var members: [(String, JSON)] = [
       // Without its id: nothing is run under it, and the same question has the same plan.
-      "pattern": .string(plan.pattern), "reason": .string(plan.reason),
+      ("pattern", .string(plan.pattern)), ("reason", .string(plan.reason)),
       // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
-      "seed": .string(String(Int64(bitPattern: plan.seed))),
-      "deadline_ms": .integer(Int(plan.deadline.wholeMilliseconds)),
-      "sink": .string(plan.sink.name), "tasks": .array(plan.tasks.map(task)),
+      ("seed", .string(String(Int64(bitPattern: plan.seed)))),
+      ("deadline_ms", .integer(Int(plan.deadline.wholeMilliseconds))),
+      ("sink", .string(plan.sink.name)), ("tasks", .array(plan.tasks.map(task))),
     ]
+    if let estimate = plan.estimate {
+      members.append(("estimate", TraceExtension.json(estimate, correction)))
+    }
+    return .object(members)
   }
 
   private static func task(_ task: PlanTask) -> JSON {

@@ -5,7 +5,7 @@ extension PlanRequest {
   /// - Parameter budget: what all of it may cost.
   public init(
     _ request: ClientRequest, pattern: String, budget: TokenBudget?, seed: UInt64,
-    available: [ModelID], hosts: [HostFacts]
+    available: [ModelID], hosts: [HostFacts], correction: EstimateCorrection = .none
   ) {
     self.init(
       pattern: pattern, query: request.query, models: request.options.models,
@@ -17,7 +17,7 @@ extension PlanRequest {
         DocumentFacts(name: $0.name, bytes: $0.text.utf8.count)
       },
       conversationTokens: request.conversationTokens,
-      isStructured: request.isStructured)
+      isStructured: request.isStructured, correction: correction)
   }
 }
 

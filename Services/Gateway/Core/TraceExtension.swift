@@ -16,7 +16,10 @@ public enum TraceExtension {
     }
   }
 
-  public static func json(_ trace: TraceID, _ plan: PlanTrace, _ times: Times) -> JSON {
+  /// - Parameter estimate: what became of the planner's; nil: it made none.
+  public static func json(
+    _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil
+  ) -> JSON {
     var members = head(trace, pattern: plan.plan.pattern, seed: plan.plan.seed)
     if !plan.plan.reason.isEmpty { members.append(("reason", .string(plan.plan.reason))) }
     members += body(plan.tasks, hosts: plan.hosts, sinkUsage: plan.ending?.sinkUsage ?? .zero)
@@ -34,7 +37,36 @@ public enum TraceExtension {
       ("first_progress_ms", milliseconds(times.firstProgress)),
       ("first_token_ms", milliseconds(times.firstToken)),
     ]
+    if let estimate { members.append(("estimate", json(estimate))) }
     return .object(members)
+  }
+
+  private static func json(_ outcome: EstimateOutcome) -> JSON {
+    json(
+      outcome.estimate, outcome.correction,
+      then: [
+        ("took_ms", .integer(outcome.milliseconds)), ("tokens", .integer(outcome.tokens)),
+        ("outcome", .string(outcome.verdict.rawValue)),
+      ])
+  }
+
+  /// What was expected of both ways, by the facts alone and with what was learned.
+  static func json(
+    _ estimate: PlanEstimate, _ correction: EstimateCorrection, then more: [(String, JSON)] = []
+  ) -> JSON {
+    func way(_ way: PlanEstimate.Way, _ percent: Int) -> JSON {
+      [
+        "predicted_ms": .integer(way.milliseconds),
+        "corrected_ms": .integer(way.milliseconds * percent / 100),
+        "tokens": .integer(way.tokens),
+      ]
+    }
+    return .object(
+      [
+        ("decision", .string(estimate.decision.rawValue)),
+        ("direct", way(estimate.direct, correction.directPercent)),
+        ("split", way(estimate.split, correction.splitPercent(for: estimate.decision))),
+      ] + more)
   }
 
   /// One host answered, without a plan.

@@ -57,7 +57,7 @@ extension GatewayShell {
       let plan = try await answers.whileOpen { () throws(Failure) in
         try await self.makePlan(exchange, pattern)
       }
-      answer = PlanPreview.json(plan.read(\.plan))
+      answer = PlanPreview.json(plan.read(\.plan), correction: plan.correction)
     }
     exchange.journal.end(status: 200)
     return json(answer.encoded, exchange.trace)
@@ -77,9 +77,10 @@ extension GatewayShell {
       throw Failure(.noEligibleHost, why.explanation(model: nil))
     }
     let budget = TokenBudget.of(exchange.request, table: view.table)
+    let (facts, correction) = estimates.facts(view.hostFacts(policy: options.dataPolicy))
     let asked = PlanRequest(
       exchange.request, pattern: pattern, budget: budget, seed: exchange.seed,
-      available: available, hosts: view.hostFacts(policy: options.dataPolicy))
+      available: available, hosts: facts, correction: correction)
     let body: Body
     do throws(Failure) {
       body = try await plan(asked, exchange)
@@ -123,6 +124,7 @@ extension GatewayShell {
       let span = exchange.journal.phase(.dispatch)
       do throws(Failure) {
         try await run(plan, exchange, dispatch, span, receive)
+        if let outcome = plan.estimateOutcome { estimates.learn(outcome) }
         describe(plan, span)
         return
       } catch {
@@ -176,6 +178,10 @@ extension GatewayShell {
     let told = plan.read { $0 }
     if !told.plan.reason.isEmpty { span.set("reason", told.plan.reason) }
     if let failure { span.set("error", failure.code.rawValue) }
+    if let outcome = plan.estimateOutcome {
+      span.set("estimate", outcome.text)
+      span.set("estimate_outcome", outcome.verdict.rawValue)
+    }
     for (index, piece) in told.departures().prefix(8).enumerated() {
       span.set("departures \(index + 1)", piece)
     }
@@ -196,10 +202,16 @@ extension GatewayShell {
       credits: told.credits(prices: prices))
   }
 
-  func additions(_ told: PlanTrace, _ exchange: Exchange) -> [(String, JSON)] {
+  func additions(
+    _ told: PlanTrace, _ outcome: EstimateOutcome?, _ exchange: Exchange
+  ) -> [(String, JSON)] {
     guard exchange.request.options.trace else { return [] }
     return [
-      ("tutti", TraceExtension.json(exchange.trace.trace, told, exchange.journal.times))
+      (
+        "tutti",
+        TraceExtension.json(
+          exchange.trace.trace, told, exchange.journal.times, estimate: outcome)
+      )
     ]
   }
 
@@ -219,7 +231,7 @@ extension GatewayShell {
     note(told, exchange)
     let body = composer.body(
       message: message.message, finish: told.ending?.finishReason ?? "stop", usage: told.usage,
-      adding: additions(told, exchange))
+      adding: additions(told, plan.estimateOutcome, exchange))
     exchange.journal.end(status: 200)
     return json(body, exchange.trace)
   }

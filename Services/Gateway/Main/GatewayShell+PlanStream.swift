@@ -170,7 +170,7 @@ extension GatewayShell {
     try await tell(stream.pacer.rest(from: told), stream, &writer)
     note(told, stream.exchange)
     let finish = told.ending?.finishReason ?? "stop"
-    let extra = additions(told, stream.exchange)
+    let extra = additions(told, stream.plan.estimateOutcome, stream.exchange)
     if stream.exchange.request.includeUsage {
       try await send(SSE.data(stream.composer.closing(finish: finish)), &writer)
       let usage = [("usage", ChatComposer.usage(told.usage))]

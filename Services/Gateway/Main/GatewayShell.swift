@@ -20,6 +20,7 @@ final class GatewayShell: Service {
   let context: ServiceContext
   let inference: InferenceClient
   let answers = OpenAnswers()
+  let estimates = EstimateLedger()
   private let admission: Admission
 
   init(

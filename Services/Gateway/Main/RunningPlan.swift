@@ -9,14 +9,21 @@ final class RunningPlan: Sendable {
   let budget: TokenBudget?
   /// What it was made from.
   private let asked: PlanRequest
-  private let trace: Mutex<PlanTrace>
+  private struct State {
+    var trace: PlanTrace
+    /// How long it took; nil: it has not ended.
+    var took: Duration?
+    /// Dispatchers that were given it.
+    var dispatches = 0
+  }
+  private let state: Mutex<State>
   private let began = ContinuousClock.now
   private let end: ContinuousClock.Instant
 
   init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?) {
     self.asked = asked
     self.budget = budget
-    trace = Mutex(PlanTrace(plan))
+    state = Mutex(State(trace: PlanTrace(plan)))
     end = began.advanced(by: plan.deadline)
   }
 
@@ -26,13 +33,37 @@ final class RunningPlan: Sendable {
   /// Until it has to be done.
   var left: Duration { ContinuousClock.now.duration(to: end) }
 
-  func record(_ event: PlanEvent) { trace.withLock { $0.record(event) } }
+  func record(_ event: PlanEvent) {
+    // Before the lock, and not when a slow reader has got it all.
+    let took = began.duration(to: .now)
+    state.withLock {
+      $0.trace.record(event)
+      if case .finished = event { $0.took = took }
+    }
+  }
 
-  func read<Value: Sendable>(_ body: (PlanTrace) -> Value) -> Value { trace.withLock { body($0) } }
+  func read<Value: Sendable>(_ body: (PlanTrace) -> Value) -> Value {
+    state.withLock { body($0.trace) }
+  }
+
+  /// What was learned of earlier estimates when it was made.
+  var correction: EstimateCorrection { asked.correction }
+
+  /// nil: nothing was estimated, or it has not ended.
+  var estimateOutcome: EstimateOutcome? {
+    state.withLock { state in
+      state.took.flatMap {
+        EstimateOutcome(
+          state.trace, took: $0, dispatches: state.dispatches, correction: asked.correction)
+      }
+    }
+  }
 
   /// What is left of it, for a dispatcher.
   func order(for exchange: GatewayShell.Exchange, terms: InferenceTerms) -> PlanOrder {
-    trace.withLock { trace in
+    state.withLock { state in
+      state.dispatches += 1
+      let trace = state.trace
       var plan = trace.plan
       plan.deadline = max(.milliseconds(1), left)
       return PlanOrder(

@@ -1,0 +1,106 @@
+public import ClusterModel
+
+/// What this gateway learned of how well estimates hold: how much longer direct answers and splits
+/// take than the facts of their hosts promise, and how fast each host is when it is left alone.
+///
+/// A planner decides on facts of single hosts, and those say nothing of hosts that share a processor,
+/// of races, or of what else goes on. All of that shows in the time that plans really take. A
+/// correction is a mean of logarithms, so that twice as long and half as long cancel out, and it
+/// fades: a way that was given up is tried again after a while, since things may have changed.
+public struct EstimateMemory: Sendable {
+  /// Long enough to remember a handful of questions of one person, short enough that a cluster that
+  /// got another host finds out within the hour.
+  public static let halfLife = HalfLife(.seconds(30 * 60))
+  /// Of a host's best rate. Until a host that got slower is believed to be, the corrections say so.
+  static let bestHalfLife = HalfLife(.seconds(2 * 3_600))
+  /// Half as much as one observation: the first moves a correction by two thirds of what it says. That
+  /// gives up a way that loses after two or three times, and a clear winner not for one bad answer.
+  static let doubt = 0.5
+  /// The next one always counts for a tenth at least, so that many of yesterday's conditions do not
+  /// outvote those of now.
+  static let mostWeight = 9.0
+  /// An observation can say at most "twice" or "half" of what is believed; if it is more, the next ones
+  /// will say so too. One that was held up by something else does no more than that.
+  static let mostStep = 1.0
+  /// Four times or a quarter, as far as a correction goes: what is said beyond it would only take
+  /// longer to be taken back.
+  static let mostSaid = 2.0
+  /// Of hosts that are not heard of any more: a few times those that one request may have.
+  static let mostHosts = 4 * PlanValidation.maximumHosts
+
+  /// A fading mean of base-2 logarithms, which begins at zero.
+  struct Mean: Hashable, Sendable {
+    private var sum = 0.0
+    private var weight = 0.0
+    private var at = Instant.zero
+
+    func value(at now: Instant) -> Double {
+      let rest = halfLife.rest(after: at.duration(to: now))
+      return sum * rest / (weight * rest + doubt)
+    }
+
+    mutating func add(_ observed: Double, now: Instant) {
+      let believed = value(at: now)
+      let step = min(max(observed - believed, -mostStep), mostStep)
+      var rest = halfLife.rest(after: at.duration(to: now))
+      if weight * rest > mostWeight { rest = mostWeight / weight }
+      sum = sum * rest + believed + step
+      weight = weight * rest + 1
+      at = max(at, now)
+    }
+  }
+
+  private struct Speed: Sendable {
+    var rateMilli: Double
+    var at: Instant
+  }
+
+  private var direct = Mean()
+  private var split = Mean()
+  private var best: [HostID: Speed] = [:]
+
+  public init() {}
+
+  public mutating func learn(_ lesson: EstimateOutcome.Lesson, now: Instant) {
+    guard lesson.ratio > 0, lesson.ratio.isFinite else { return }
+    let observed = min(max(BinaryLogarithm.of(lesson.ratio), -Self.mostSaid), Self.mostSaid)
+    if lesson.isSplit {
+      split.add(observed, now: now)
+    } else {
+      direct.add(observed, now: now)
+    }
+  }
+
+  /// For the next plan.
+  public func correction(at now: Instant) -> EstimateCorrection {
+    func percent(_ mean: Mean) -> Int {
+      Int((100 * BinaryLogarithm.power(mean.value(at: now))).rounded())
+    }
+    return EstimateCorrection(directPercent: percent(direct), splitPercent: percent(split))
+  }
+
+  /// The facts with the best rate of late instead of the last one.
+  ///
+  /// The last one was often measured while a split kept every host busy; a direct answer, for which all
+  /// others are idle, would look as slow as a part, and splitting would go on proving itself right.
+  public mutating func atTheirBest(_ hosts: [HostFacts], now: Instant) -> [HostFacts] {
+    if best.count > Self.mostHosts {
+      let present = Set(hosts.map(\.id))
+      best = best.filter { present.contains($0.key) }
+    }
+    return hosts.map { host in
+      guard host.rateMilli > 0 else { return host }
+      var host = host
+      let measured = Double(host.rateMilli)
+      let known = best[host.id].map {
+        $0.rateMilli * Self.bestHalfLife.rest(after: $0.at.duration(to: now))
+      }
+      if let known, known > measured {
+        host.rateMilli = Int(known.rounded())
+      } else {
+        best[host.id] = Speed(rateMilli: measured, at: now)
+      }
+      return host
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import ClusterModel
+import GatewayCore
+import Metrics
+import Synchronization
+import Telemetry
+
+/// The gateway's one memory of how well estimates hold, and the clock and metrics around it.
+final class EstimateLedger: Sendable {
+  private let memory = Mutex(EstimateMemory())
+  private let began = ContinuousClock.now
+
+  private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+
+  /// What a planner is to be told.
+  func facts(_ hosts: [HostFacts]) -> ([HostFacts], EstimateCorrection) {
+    let now = now
+    return memory.withLock { ($0.atTheirBest(hosts, now: now), $0.correction(at: now)) }
+  }
+
+  func learn(_ outcome: EstimateOutcome) {
+    Counter(
+      label: "tutti_gateway_estimates_total",
+      dimensions: [
+        ("decision", outcome.estimate.decision.rawValue), ("outcome", outcome.verdict.rawValue),
+      ]
+    ).increment()
+    guard let lesson = outcome.lesson else { return }
+    let now = now
+    let correction = memory.withLock {
+      $0.learn(lesson, now: now)
+      return $0.correction(at: now)
+    }
+    for (way, percent) in [
+      ("direct", correction.directPercent), ("split", correction.splitPercent),
+    ] {
+      Gauge(label: "tutti_gateway_estimate_correction_ratio", dimensions: [("way", way)])
+        .record(Double(percent) / 100)
+    }
+  }
+}
