@@ -37,17 +37,19 @@ How it is measured
   2. Made-up hosts answer each prompt with as many tokens as the planner believes, times a random
      factor (--spread). Directly, the answer is as long as its parts together.
   3. Each scenario is a cluster of its own. Its hosts are warmed up until all of them are measured.
-  4. For each prompt: the plan of tutti/decompose, the answer of tutti/fast (direct), and the
-     answer of the split, with the same max_tokens. Where the gate decides to split, the split is
-     answered by tutti/decompose. Where it decides against a split that the probe found, this
-     script carries out the parts itself, as concurrent requests to tutti/fast: that lacks the
-     planning and the agents, some 50 ms.
+  4. Each prompt is answered both ways with the same max_tokens: the way that the gate decides by
+     tutti/decompose, so that the gateway can learn from it, the other one by tutti/fast: directly,
+     or this script carries out the parts that the probe found, as concurrent requests: that lacks
+     the planning and the agents, some 50 ms. What the gate does not look at is answered by
+     tutti/fast.
 
 How to read it
   right in hindsight   a split that was faster; a direct answer where splitting would have saved no
                        more than 0.5 s and a tenth (what the gate itself wants to be saved)
   median error         |predicted - actual| / actual; "predicted/actual" is the median ratio, so
                        below 1 means that the planner was too hopeful
+  by the facts alone   predictions before they were corrected by what earlier ones took
+  the gateway's view   what it could judge without seeing the other way: tutti_gateway_estimates_total
   auto                 each prompt the way that the gate decided
   left to a model      tutti/decompose would ask a model for the parts; tutti/auto answers these
                        directly, and so "auto" does here. Made-up hosts cannot propose parts, so
@@ -60,10 +62,6 @@ Benchmarks/quality, not here.
 
 DIRECT_MODEL = "tutti/fast"
 SPLIT_MODEL = "tutti/decompose"
-# What the planner takes for a host that nobody has measured (HostPool in SplitEstimate.swift).
-USUAL_RATE = 20.0
-USUAL_FIRST_TOKEN = 0.4
-READING_FACTOR = 10
 # So large that no limit matters, so that what parts get of it are their portions.
 PROBE_MAX_TOKENS = 100_000
 # An answer to a query that the planner does not estimate, and to one that is labelled "short".
@@ -80,11 +78,11 @@ TITLES = {
     "no split": "direct: not looked at",
 }
 
-SPLIT_REASON = re.compile(
-    r"split: (its parts are asked for: )?\d+ .+ over (\d+) hosts?, "
-    r"about ([\d.]+) s instead of ([\d.]+) s"
-)
-DIRECT_REASON = re.compile(r"direct: \d+ .+ would take about ([\d.]+) s instead of ([\d.]+) s")
+# The names of decisions in an estimate, as outcomes here.
+OUTCOMES = {"split": "split", "proposal": "model", "direct": "compared"}
+HOSTS = re.compile(r"split: .+ over (\d+) hosts?, ")
+ESTIMATES = re.compile(r"^tutti_gateway_estimates_total\{([^}]*)\} (\S+)", re.MULTILINE)
+CORRECTION = re.compile(r"^tutti_gateway_estimate_correction_ratio\{([^}]*)\} (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -149,6 +147,8 @@ class Decision:
     reason: str
     predicted_direct: float | None = None
     predicted_split: float | None = None
+    facts_direct: float | None = None
+    facts_split: float | None = None
     hosts: int | None = None
     auto: str = ""
 
@@ -156,13 +156,15 @@ class Decision:
 @dataclass
 class Answered:
     """One way of answering. `tokens`: written for the answer; `wasted`: by hosts that lost a race;
-    `tasks`: the trace's lines of those that a host worked on."""
+    `tasks`: the trace's lines of those that a host worked on; `told`: the trace's reason and
+    estimate."""
 
     seconds: float
     tokens: int
     wasted: int
     cut: bool
     tasks: list
+    told: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -337,8 +339,23 @@ class Cluster:
         answered = Answered(
             seconds, tokens, max(0, written - tokens), choice["finish_reason"] == "length",
             [{name: task[name] for name in MEMBERS} for task in trace["tasks"] if task["host"]],
+            {name: trace.get(name) for name in ("reason", "estimate")},
         )  # fmt: skip
         return answered, choice["message"].get("content") or ""
+
+    def estimates(self):
+        """What the gateway says of its estimates, in a line."""
+        url = f"{self.gateway}/metrics"
+        try:
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(url, timeout=REQUEST_TIMEOUT) as response:
+                text = response.read().decode()
+        except OSError as error:
+            raise Failed(f"no answer from {url}: {error}") from None
+        told = sorted(ESTIMATES.findall(text)) + sorted(CORRECTION.findall(text))
+        return ", ".join(
+            " ".join(re.findall(r'"([^"]*)"', labels)) + f" {value}" for labels, value in told
+        )
 
     def is_measured(self):
         return all("tokens_per_second" in (host.get("load") or {}) for host in self.hosts())
@@ -420,12 +437,7 @@ def read_split(prompt, plan):
             limit if prompt.joining else None,
             [places[edge["from"]] for edge in task["inputs"]],
         ))  # fmt: skip
-    # Backwards through HostPool's formula, to the tokens that were put into it.
-    direct = decision_of({"plan": plan}).predicted_direct
-    prompt_tokens = sum(len(p.instruction.encode()) // 4 + 40 for p in prompt.parts)
-    reading = max(len(prompt.text.encode()) // 4 + 1, prompt_tokens)
-    writing = (direct - USUAL_FIRST_TOKEN) * USUAL_RATE - reading / READING_FACTOR
-    prompt.believed_tokens = max(8, round(writing))
+    prompt.believed_tokens = max(8, plan["estimate"]["direct"]["tokens"])
 
 
 def set_lengths(prompts, spread, seed):
@@ -470,41 +482,54 @@ def words(count):
 
 
 def decision_of(answer):
-    """The gate's decision from what POST /v1/plans answers."""
-    plan = answer.get("plan")
+    """The gate's decision from what POST /v1/plans answers, or from the trace of an answer."""
+    plan = answer.get("plan", answer)
     if plan is None:
         return Decision("no split", f"direct: {answer['reason']}")
-    reason = plan["reason"]
-    if match := SPLIT_REASON.match(reason):
-        outcome = "model" if match[1] else "split"
-        return Decision(outcome, reason, float(match[4]), float(match[3]), int(match[2]))
-    if match := DIRECT_REASON.match(reason):
-        return Decision("compared", reason, float(match[2]), float(match[1]))
-    return Decision("no split", reason)
+    reason, estimate = plan["reason"], plan.get("estimate")
+    if estimate is None:
+        return Decision("no split", reason)
+    hosts = HOSTS.match(reason)
+    return Decision(
+        OUTCOMES[estimate["decision"]], reason,
+        *(estimate[way][of] / 1000 for of in ("corrected_ms", "predicted_ms")
+          for way in ("direct", "split")),
+        int(hosts[1]) if hosts else None,
+    )  # fmt: skip
 
 
 def measure(cluster, prompt, max_tokens, is_real):
     decision = decision_of(cluster.plan(SPLIT_MODEL, prompt.text, max_tokens))
     auto = cluster.plan("tutti/auto", prompt.text, max_tokens)
-    decision.auto = auto["plan"]["reason"] if auto["plan"] else auto["text"]
-    split, forced = None, False
-    if prompt.number % 2:
-        # Neither way profits every time from what the other left in a cache.
-        split, forced = measure_split(cluster, prompt, decision, max_tokens, is_real)
-        direct, _ = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)
+    auto_reason = auto["plan"]["reason"] if auto["plan"] else auto["text"]
+    if decision.outcome in ("split", "compared") or (decision.outcome == "model" and is_real):
+        measured = measure_decided(cluster, prompt, decision, max_tokens)
     else:
-        direct, _ = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)
-        split, forced = measure_split(cluster, prompt, decision, max_tokens, is_real)
-    return Measured(prompt, decision, direct, split, forced)
+        direct = cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)[0]
+        split = carry_out(cluster, prompt, max_tokens) if prompt.parts else None
+        measured = Measured(prompt, decision, direct, split, split is not None)
+    measured.decision.auto = auto_reason
+    return measured
 
 
-def measure_split(cluster, prompt, decision, max_tokens, is_real):
-    """The answer of the split, and whether it was carried out against the gate's decision."""
-    if decision.outcome == "split" or (decision.outcome == "model" and is_real):
-        return cluster.ask(SPLIT_MODEL, prompt.text, max_tokens)[0], False
-    if prompt.parts:
-        return carry_out(cluster, prompt, max_tokens), True
-    return None, False
+def measure_decided(cluster, prompt, decision, max_tokens):
+    """The gate's way by the gateway, so that it learns from it, and the other one."""
+
+    def other(decision):
+        if decision.outcome != "compared":
+            return cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)[0]
+        return carry_out(cluster, prompt, max_tokens) if prompt.parts else None
+
+    # Neither way profits every time from what the other left in a cache.
+    first = other(decision) if prompt.number % 2 else None
+    chosen, _ = cluster.ask(SPLIT_MODEL, prompt.text, max_tokens)
+    taken = decision_of(chosen.told)
+    if (taken.outcome == "compared") != (decision.outcome == "compared"):
+        first = None  # what was measured meanwhile has changed it
+    second = first or other(taken)
+    if taken.outcome == "compared":
+        return Measured(prompt, taken, chosen, second, second is not None)
+    return Measured(prompt, taken, second, chosen, False)
 
 
 def carry_out(cluster, prompt, max_tokens):
@@ -557,7 +582,7 @@ def run_scenario(name, cluster, prompts, arguments, say):
         say(f"  {place + 1}/{len(prompts)} prompt {prompt.number} {prompt.kind}: direct "
             f"{measured.direct.seconds:.1f} s{split}{forced}; {measured.decision.reason}")  # fmt: skip
     say(f"  at the end: {describe_hosts(cluster)}")
-    return results
+    return results, cluster.estimates()
 
 
 # MARK: - The tables
@@ -603,6 +628,9 @@ def print_decisions(results):
     judged = [r.is_right for r in results if r.is_right is not None]
     if judged:
         print(f"  right in hindsight: {judged.count(True)} of {len(judged)} with two ways")
+        half = len(judged) // 2
+        print(f"  of the first half {judged[:half].count(True)} of {half}, "
+              f"of the second {judged[half:].count(True)} of {len(judged) - half}")  # fmt: skip
     others = [r for r in results if not r.decision.auto.startswith(("direct", "split"))]
     if others:
         names = sorted({r.decision.auto.split(":")[0] for r in others})
@@ -618,14 +646,20 @@ def print_predictions(results, is_real):
         ("split: decided", ("split",), lambda r: r.split, "split"),
         ("split: by this script", ("compared",), lambda r: r.split, "split"),
     ]
+    compared = ("split", "compared")
+    alone = [
+        ("by the facts alone: direct", compared, lambda r: r.direct, "direct"),
+        ("by the facts alone: split", compared, lambda r: r.split, "split"),
+    ]
     if is_real:  # of made-up hosts nobody knows how long an answer would be that was not estimated
         ways += [
             ("direct: left to a model", ("model",), lambda r: r.direct, "direct"),
             ("split: left to a model", ("model",), lambda r: r.split, "split"),
         ]
-    for title, outcomes, answered, way in ways:
+    named = [(*way, "predicted") for way in ways] + [(*way, "facts") for way in alone]
+    for title, outcomes, answered, way, source in named:
         pairs = [
-            (getattr(r.decision, f"predicted_{way}"), answered(r).seconds)
+            (getattr(r.decision, f"{source}_{way}"), answered(r).seconds)
             for r in results if r.decision.outcome in outcomes and answered(r)
         ]  # fmt: skip
         rows.append([
@@ -775,7 +809,7 @@ def main():
         print(line, file=sys.stderr, flush=True)
 
     prompts = read_prompts(arguments.prompts)
-    results = {}
+    results, learned = {}, {}
     try:
         probe(arguments.bin, prompts, say)
         if arguments.found_only:
@@ -785,7 +819,8 @@ def main():
         for name, hosts in scenarios_of(arguments).items():
             corpus = None if arguments.real else corpus_of(prompts)
             with Cluster(arguments.bin, hosts, corpus) as cluster:
-                results[name] = run_scenario(name, cluster, prompts, arguments, say)
+                results[name], learned[name] = run_scenario(
+                    name, cluster, prompts, arguments, say)
     except (Failed, FileNotFoundError) as failure:
         sys.exit(f"split_gate: {failure}")
     lengths = "as they come" if arguments.real else f"spread {arguments.spread:g}"
@@ -794,6 +829,7 @@ def main():
           "(others' work on this machine makes every number worse)")  # fmt: skip
     for name, measured in results.items():
         report(name, measured, arguments.real)
+        print(f"\n  the gateway's view: {learned[name]}")
     if len(results) > 1:
         report_changes(*list(results.values())[:2])
     if arguments.json:
