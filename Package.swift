@@ -142,8 +142,8 @@ let package = Package(
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [
-        "InferenceCore", "ClusterModel", "Text", asyncHTTPClient, nioCore, nioHTTP1, logging,
-        metrics,
+        "InferenceCore", "ClusterModel", "Text", asyncHTTPClient, nioCore, nioHTTP1, nioPosix,
+        logging, metrics,
       ]),
     shell(
       "ServiceKit", path: "Shared/ServiceKit",

@@ -1,4 +1,3 @@
-public import AsyncHTTPClient
 public import ClusterModel
 public import InferenceCore
 public import Logging
@@ -12,7 +11,7 @@ public final class InferenceClient: Sendable {
   /// their own limit; before that something else has gone wrong.
   static let maximumBufferedBytes = 256 << 20
 
-  let httpClient: HTTPClient
+  let connections = UpstreamConnections()
   let logger: Logger
   let limits: UpstreamLimits
   let inferenceLimits: InferenceLimits
@@ -20,7 +19,6 @@ public final class InferenceClient: Sendable {
   let credentials: Credentials
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
-  private let ownsClient: Bool
   private let origin = ContinuousClock.now
   private let statistics: Mutex<HostStatistics>
   private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
@@ -32,12 +30,11 @@ public final class InferenceClient: Sendable {
   ///     experience is all there is.
   ///   - statistics: what is known of the hosts at the start, and how they are compared.
   ///   - inferenceLimits: what one request may cost.
-  ///   - httpClient: whose connections are used; nil: an own one, ended by `shutdown`.
   public init(
     hosts: @escaping @Sendable () -> HostTable,
     load: @escaping @Sendable () -> (table: LoadTable, age: Duration)? = { nil },
     statistics: HostStatistics = HostStatistics(seed: .random(in: .min ... .max)),
-    httpClient: HTTPClient? = nil, limits: UpstreamLimits = UpstreamLimits(),
+    limits: UpstreamLimits = UpstreamLimits(),
     inferenceLimits: InferenceLimits = InferenceLimits(),
     credentials: Credentials = Credentials(), logger: Logger
   ) {
@@ -48,13 +45,11 @@ public final class InferenceClient: Sendable {
     self.logger = logger
     self.limits = limits
     self.inferenceLimits = inferenceLimits
-    ownsClient = httpClient == nil
-    self.httpClient = httpClient ?? Self.makeHTTPClient()
   }
 
   /// Ends the connections. What is under way fails.
   public func shutdown() async throws {
-    if ownsClient { try await httpClient.shutdown() }
+    try await connections.shutdown()
   }
 
   /// Asks until the first valid token, or the whole body, is there.
@@ -133,21 +128,6 @@ public final class InferenceClient: Sendable {
   }
 
   func free(bytes: Int) { bufferedBytes.withLock { $0 -= bytes } }
-
-  private static func makeHTTPClient() -> HTTPClient {
-    var configuration = HTTPClient.Configuration()
-    // A redirect would carry the prompt to a host that nobody registered.
-    configuration.redirectConfiguration = .disallow
-    configuration.timeout.connect = .seconds(5)
-    configuration.httpVersion = .http1Only
-    // Which host is asked next is decided here, not in the pool.
-    configuration.connectionPool.retryConnectionEstablishment = false
-    // Hosts do their own queueing; the pool must not add another that nobody sees.
-    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
-    // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that we close first.
-    configuration.connectionPool.idleTimeout = .seconds(4)
-    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-  }
 }
 
 extension InferenceClient: ClusterAccess {

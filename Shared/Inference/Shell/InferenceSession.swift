@@ -37,13 +37,13 @@ final class InferenceSession: Sendable {
 
   private let client: InferenceClient
   private let request: InferenceRequest
-  private let eventLoop: any EventLoop
+  private let pool: UpstreamConnections.Pool
   private let state: Mutex<State>
 
   init(client: InferenceClient, request: InferenceRequest, constraints: InferenceConstraints) {
     self.client = client
     self.request = request
-    eventLoop = client.httpClient.eventLoopGroup.any()
+    pool = client.connections.pool()
     state = Mutex(
       State(
         run: InferenceRun(
@@ -72,7 +72,8 @@ final class InferenceSession: Sendable {
         if let known {
           continuation.resume(returning: known)
         } else if let patience {
-          eventLoop.scheduleTask(in: .nanoseconds(patience.nanosecondsRoundedUp)) { [weak self] in
+          pool.eventLoop.scheduleTask(in: .nanoseconds(patience.nanosecondsRoundedUp)) {
+            [weak self] in
             _ = self?.stopWaiting(number)
           }
         }
@@ -286,7 +287,7 @@ final class InferenceSession: Sendable {
   private func perform(_ effects: Effects, now: Instant) {
     for task in effects.cancels { task.cancel() }
     for task in effects.releases {
-      eventLoop.scheduleTask(in: Self.releaseGrace) { task.cancel() }
+      pool.eventLoop.scheduleTask(in: Self.releaseGrace) { task.cancel() }
     }
     if effects.freed > 0 { client.free(bytes: effects.freed) }
     if let wake = effects.wakeAt { arm(wake, now: now) }
@@ -300,7 +301,7 @@ final class InferenceSession: Sendable {
 
   private func arm(_ wake: Instant, now: Instant) {
     let delay = max(.zero, now.duration(to: wake))
-    let timer = eventLoop.scheduleTask(
+    let timer = pool.eventLoop.scheduleTask(
       in: .nanoseconds(delay.nanosecondsRoundedUp)
     ) { [weak self] () -> Void in self?.timerFired() }
     let isStale = state.withLock { state in
@@ -330,18 +331,14 @@ final class InferenceSession: Sendable {
     let delegate = UpstreamDelegate(
       session: self, attempt: id, reading: upstream.said.reading, secret: upstream.secret,
       limits: client.limits)
-    // Connection and delegate on one event loop. On two, the end of a request is told to the connection
-    // a moment after it was written, and a host that answered before and hung up in that moment ended
-    // the process: the pool of AsyncHTTPClient 1.37 knows the connection no more, and traps.
-    let task = client.httpClient.execute(
-      request: upstream.http, delegate: delegate, eventLoop: .delegateAndChannel(on: eventLoop))
+    let task = pool.client.execute(request: upstream.http, delegate: delegate)
     let isCurrent = state.withLock { state in
       guard state.upstream[id] != nil else { return false }
       state.upstream[id] = .some(task)
       return true
     }
     // It was given up, or its answer was whole, before the task was known here.
-    if !isCurrent { eventLoop.scheduleTask(in: .zero) { task.cancel() } }
+    if !isCurrent { pool.eventLoop.scheduleTask(in: .zero) { task.cancel() } }
   }
 
   private func told() {
