@@ -20,6 +20,20 @@ public enum DirectGate {
   public static func reason(
     query: String, maxTokens: Int?, budgetTokens: Int?, documents: Int, isStructured: Bool
   ) -> String? {
+    if let reason = boundReason(
+      maxTokens: maxTokens, budgetTokens: budgetTokens, isStructured: isStructured)
+    {
+      return reason
+    }
+    // Documents are work of their own, however short the question about them.
+    return documents > 1 ? nil : shapeReason(query)
+  }
+
+  /// What the client bounded leaves no room for parts.
+  /// - Parameters and result: as of `reason`.
+  public static func boundReason(
+    maxTokens: Int?, budgetTokens: Int?, isStructured: Bool
+  ) -> String? {
     if isStructured { return "the answer is one structure" }
     if let maxTokens, maxTokens < leastAnswerTokens {
       return "the answer has at most \(maxTokens) tokens"
@@ -27,8 +41,12 @@ public enum DirectGate {
     if let budgetTokens, budgetTokens < leastBudgetTokens {
       return "the budget is \(budgetTokens) tokens"
     }
-    // Documents are work of their own, however short the question about them.
-    if documents > 1 { return nil }
+    return nil
+  }
+
+  /// The query does not look like more than one thing.
+  /// - Returns: why; nil: it may be more.
+  public static func shapeReason(_ query: String) -> String? {
     let shape = QueryShape(query, limit: lookedAt)
     if shape.words < leastWords { return "it is short" }
     let enumerates =

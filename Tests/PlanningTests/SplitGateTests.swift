@@ -98,6 +98,32 @@ struct SplitGateTests {
     #expect(try reason(400) == "direct: looking for parts would take longer than it could save")
   }
 
+  @Test(
+    "short questions and lists are split where they are asked for by name and it pays",
+    arguments: [
+      ("What is rain? What is wind? What is snow?", true),
+      ("1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog?", true),
+      ("How does rain form? How does snow form?", false),
+      ("Explain rain, wind, snow and fog.", false), ("Explain:\n- rain\n- wind\n- snow", false),
+      ("Explain gravity. Explain magnetism. Explain light.", false),
+    ])
+  func shortLists(query: String, isForAuto: Bool) throws {
+    #expect(try Self.isSplit(Self.plan(query, hosts: 2)), "\(query)")
+    #expect(try !Self.isSplit(Self.plan(query, hosts: 1)), "\(query)")
+    #expect(try Self.isSplit(Self.plan(query, hosts: 2, pattern: "tutti/auto")) == isForAuto)
+  }
+
+  @Test(
+    "short questions and lists with short answers are answered at once",
+    arguments: [
+      "Who wrote Faust? Who wrote Hamlet? Who wrote Emma?",
+      "Translate to Polish:\n- screw\n- washer\n- nut\n- spanner\n- drill bit\n- spirit level",
+      "What is rain?", "Why is the sky blue?", "Explain rain.",
+    ])
+  func shortAnswers(query: String) throws {
+    #expect(try !Self.isSplit(Self.plan(query, hosts: 4)), "\(query)")
+  }
+
   @Test("parts whose estimate is too small are not split")
   func smallParts() throws {
     let plan = try Self.plan(

@@ -16,6 +16,10 @@ enum AnswerSize {
     let all = words + around
     if all.contains(where: long.contains) { tokens *= 2 }
     if all.contains(where: short.contains) { tokens = max(8, tokens / 3) }
+    // A list of things to translate: each becomes about as long as it is.
+    if around.contains(where: SignalWords.translating.contains), verb(of: words) == nil {
+      tokens = min(tokens, max(6, request.utf8.count / 3))
+    }
     return tokens
   }
 

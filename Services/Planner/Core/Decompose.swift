@@ -25,19 +25,29 @@ enum SplitDecision {
 
 func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   let request = basis.request
-  if let reason = DirectGate.reason(
-    query: request.query, maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,
-    documents: request.documents.count, isStructured: request.isStructured)
+  if let reason = DirectGate.boundReason(
+    maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,
+    isStructured: request.isStructured)
   {
     return .direct(reason)
   }
   let found = SplitFinder(basis).split
+  // Who asks for a split by name has seen parts in it; where the query names them, few words and a
+  // single sentence are no reason against that, and a doubt is decided for the client.
+  let isNamed = request.pattern == Pattern.decompose.rawValue && found?.isFree == true
+  if request.documents.count < 2, !isNamed, let reason = DirectGate.shapeReason(request.query) {
+    return .direct(reason)
+  }
   // Documents are counted; of everything else the words have to tell.
   let signals = SplitSignals(request.query, found: found)
-  guard request.documents.count > 1 || signals.score > 0 else {
+  guard request.documents.count > 1 || signals.score > (isNamed ? SplitSignals.doubt : 0) else {
     return .direct("it reads as one piece of work")
   }
   if let split = found {
+    // Documents have to be read, however little is to be said of them.
+    guard request.documents.count > 1 || split.partsAreLongEnough else {
+      return .direct("its parts are too short to be worth a call each")
+    }
     let estimate = SplitEstimate(split, basis: basis)
     guard estimate.isWorthwhile else {
       return .direct(

@@ -10,6 +10,17 @@ struct Split: Equatable {
   /// others.
   var readsQuery = false
 
+  /// No part reads another.
+  var isFree: Bool { parts.allSatisfy(\.needs.isEmpty) }
+
+  /// The parts are long enough, on the whole, to be worth a call each.
+  var partsAreLongEnough: Bool {
+    parts.reduce(0) { $0 + $1.tokens } >= Self.leastPartTokens * parts.count
+  }
+
+  /// A sentence or two: less is written before a call of its own is under way.
+  static let leastPartTokens = 32
+
   struct Part: Equatable {
     /// Above the part's answer, in the client's own words; nil: the answer stands by itself.
     var heading: String?

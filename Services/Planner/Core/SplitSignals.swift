@@ -27,7 +27,7 @@ struct SplitSignals: Equatable {
   var endsInOneQuestion = false
   /// It is about given program text.
   var explainsCode = false
-  /// Questions of some length that speak of nothing in the ones before.
+  /// Questions of more than two words that speak of nothing in the ones before.
   var freeQuestions = 0
   /// Questions and found parts that speak of the ones before.
   var boundParts = 0
@@ -84,7 +84,7 @@ struct SplitSignals: Equatable {
     boundParts = asked.enumerated().count { place, question in
       !PartReferences.needs(of: question, at: place, hasContext: isTold).isEmpty
     }
-    freeQuestions = max(0, asked.count { $0.lowercasedWords.count > 4 } - boundParts)
+    freeQuestions = max(0, asked.count { $0.lowercasedWords.count > 2 } - boundParts)
   }
 
   /// Above 0: it reads like several pieces of work rather than one.
@@ -105,9 +105,13 @@ struct SplitSignals: Equatable {
     if endsInOneQuestion { points -= 6 }
     if explainsCode { points -= 8 }
     if isPlainList { points -= 7 }
-    if words < 12 { points -= 17 }
+    // Short things that the query names itself are things all the same.
+    if words < 12, foundParts < 2 { points -= 17 }
     return points
   }
+
+  /// Scores above this leave a doubt.
+  static let doubt = -6
 
   /// How many parts there may be.
   var likelyParts: Int {
