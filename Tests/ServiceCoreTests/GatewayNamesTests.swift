@@ -61,6 +61,19 @@ struct GatewayNamesTests {
           race: .single, firstToken: .seconds(7), interToken: .milliseconds(500), minimumRate: 2))
   }
 
+  @Test("plans and embeddings have a longest time of their own, and else that of every answer")
+  func routes() {
+    let standard = Deadlines(firstToken: .seconds(3), total: .seconds(100))
+    let none = RouteDeadlines(standard)
+    #expect([.direct, .plan, .embeddings].map(none.of) == [standard, standard, standard])
+    let own = RouteDeadlines(standard, plan: .seconds(900), embeddings: .seconds(5))
+    #expect(own.of(.direct) == standard)
+    #expect(own.of(.plan).total == .seconds(900) && own.of(.plan).firstToken == .seconds(3))
+    #expect(own.of(.embeddings).total == .seconds(5))
+    #expect(GatewayEndpoint.embeddings.directRoute == .embeddings)
+    #expect(GatewayEndpoint.chatCompletions.directRoute == .direct)
+  }
+
   @Test("the trace of a direct answer has a line for every host that was asked")
   func attempts() {
     let trace = TraceExtension.direct(

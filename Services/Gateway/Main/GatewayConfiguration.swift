@@ -1,4 +1,5 @@
 import ClusterModel
+import GatewayCore
 import ServiceKit
 
 struct GatewayConfiguration: ServiceConfiguration {
@@ -44,6 +45,12 @@ struct GatewayConfiguration: ServiceConfiguration {
     Setting(
       "gateway.total_deadline", deadline, default: "10m",
       help: "The longest that an answer may take in all."),
+    Setting(
+      "gateway.plan_deadline", deadline,
+      help: "The same for an answer by a plan. Default: gateway.total_deadline."),
+    Setting(
+      "gateway.embeddings_deadline", deadline,
+      help: "The same for embeddings. Default: gateway.total_deadline."),
   ]
 
   var address: HostAndPort
@@ -53,7 +60,7 @@ struct GatewayConfiguration: ServiceConfiguration {
   var headDeadline: Duration
   var bodyDeadline: Duration
   /// Of plans too: they travel with the tasks.
-  var deadlines: Deadlines
+  var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
 
   init(_ values: inout SettingValues) {
@@ -62,11 +69,14 @@ struct GatewayConfiguration: ServiceConfiguration {
     keepAlive = values.duration("gateway.keep_alive")
     headDeadline = values.duration("gateway.head_deadline")
     bodyDeadline = values.duration("gateway.body_deadline")
-    deadlines = Deadlines(
-      firstToken: values.optionalDuration("gateway.first_token_deadline"),
-      interToken: values.optionalDuration("gateway.inter_token_deadline"),
-      total: values.duration("gateway.total_deadline"),
-      minimumRate: values.optionalReal("gateway.minimum_rate"))
+    deadlines = RouteDeadlines(
+      Deadlines(
+        firstToken: values.optionalDuration("gateway.first_token_deadline"),
+        interToken: values.optionalDuration("gateway.inter_token_deadline"),
+        total: values.duration("gateway.total_deadline"),
+        minimumRate: values.optionalReal("gateway.minimum_rate")),
+      plan: values.optionalDuration("gateway.plan_deadline"),
+      embeddings: values.optionalDuration("gateway.embeddings_deadline"))
     inference = InferenceConfiguration(&values)
   }
 }

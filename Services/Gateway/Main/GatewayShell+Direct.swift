@@ -19,7 +19,8 @@ extension GatewayShell {
         stream: request.stream, trace: exchange.trace, hops: exchange.hops),
       constraints: InferenceConstraints(
         race: request.options.race,
-        deadlines: request.options.deadlines(over: configuration.deadlines),
+        deadlines: request.options.deadlines(
+          over: configuration.deadlines.of(request.endpoint.directRoute)),
         dataPolicy: request.options.dataPolicy, affinity: request.affinity,
         seed: exchange.seed))
     let place = answers.enter { pending.cancel() }

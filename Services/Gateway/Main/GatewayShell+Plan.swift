@@ -90,7 +90,8 @@ extension GatewayShell {
     guard case .plan(var plan) = body else {
       throw Failure(.internalError, "the planner answered something that is no plan")
     }
-    plan.deadline = min(plan.deadline, options.deadlines(over: configuration.deadlines).total)
+    plan.deadline = min(
+      plan.deadline, options.deadlines(over: configuration.deadlines.of(.plan)).total)
     exchange.journal.follows(pattern: plan.pattern)
     return RunningPlan(plan, asked: asked, budget: budget)
   }
@@ -153,7 +154,7 @@ extension GatewayShell {
     _ receive: (PlanEvent) async throws(Failure) -> Void
   ) async throws(Failure) {
     let order = plan.order(
-      for: exchange, terms: exchange.request.options.terms(over: configuration.deadlines))
+      for: exchange, terms: exchange.request.options.terms(over: configuration.deadlines.of(.plan)))
     span.set("pattern", order.plan.pattern)
     span.set("dispatcher", String(dispatch))
     let events = context.bus.stream(
