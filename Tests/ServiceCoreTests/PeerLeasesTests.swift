@@ -1,0 +1,166 @@
+import ClusterModel
+import ClusterTesting
+import RegistryCore
+import Testing
+
+private func at(_ milliseconds: Int) -> Instant {
+  Instant(sinceStart: .milliseconds(milliseconds))
+}
+
+@Suite("Peer leases")
+struct PeerLeasesTests {
+  private static let registry = peer("registry", 1, service: .registry)
+
+  private static func peer(
+    _ name: String, _ incarnation: UInt64, service: ServiceName = .gateway,
+    ttl: Duration = .seconds(2)
+  ) -> Peer {
+    Peer(
+      id: PeerID(name: name, incarnation: incarnation), service: service,
+      mailbox: "ipc:///x/\(name)-\(incarnation)", version: "1", ttl: ttl)
+  }
+
+  private func leases() -> PeerLeases { PeerLeases(epoch: 7, own: Self.registry) }
+
+  private func code(_ body: () throws(Failure) -> Void) -> Failure.Code? {
+    do throws(Failure) {
+      try body()
+      return nil
+    } catch {
+      return error.code
+    }
+  }
+
+  @Test("a hello is published once, a renewal not again")
+  func renewal() throws {
+    var leases = leases()
+    let a = Self.peer("a", 1)
+    let first = try leases.hello(a, now: at(0))
+    #expect(first == [.publish(PeerTable(epoch: 7, revision: 2, peers: [a, Self.registry]))])
+    #expect(try leases.hello(a, now: at(1_000)) == [])
+    #expect(leases.nextExpiry == at(3_000))
+    #expect(leases.expire(now: at(2_999)) == [])
+    #expect(
+      leases.expire(now: at(3_000))
+        == [.publish(PeerTable(epoch: 7, revision: 3, peers: [Self.registry]))])
+    #expect(leases.expire(now: at(9_000)) == [])
+  }
+
+  @Test("the registry's own line stays for ever, and nobody else gets its name")
+  func own() throws {
+    var leases = leases()
+    #expect(leases.goodbye(Self.registry.id, now: at(0)) == [])
+    #expect(leases.expire(now: at(1_000_000)) == [])
+    #expect(leases.table.peers == [Self.registry])
+    #expect(
+      code { () throws(Failure) in
+        _ = try leases.hello(Self.peer("registry", 2), now: at(0))
+      } == .invalidRequest)
+  }
+
+  @Test("a restarted process replaces its predecessor, whose late mail changes nothing")
+  func restart() throws {
+    var leases = leases()
+    _ = try leases.hello(Self.peer("a", 9), now: at(0))
+    _ = try leases.hello(Self.peer("a", 4), now: at(100))
+    #expect(leases.table.peers.map(\.id.incarnation).first == 4)
+    let before = leases.table
+    #expect(leases.goodbye(PeerID(name: "a", incarnation: 9), now: at(200)) == [])
+    #expect(
+      code { () throws(Failure) in
+        _ = try leases.hello(Self.peer("a", 9), now: at(200))
+      } == .peerLost)
+    #expect(leases.table == before)
+    #expect(leases.goodbye(PeerID(name: "a", incarnation: 4), now: at(300)).count == 1)
+    #expect(leases.table.peers == [Self.registry])
+  }
+
+  @Test("the 513th process is refused, and let in when another's lease is over")
+  func capacity() throws {
+    var leases = leases()
+    for index in 1..<PeerLeases.capacity {
+      _ = try leases.hello(Self.peer("p\(index)", 1), now: at(index))
+    }
+    #expect(leases.count == PeerLeases.capacity)
+    #expect(
+      code { () throws(Failure) in
+        _ = try leases.hello(Self.peer("late", 1), now: at(600))
+      } == .overloaded)
+    _ = try leases.hello(Self.peer("p9", 1), now: at(600))
+    // p1's lease is over, though nobody has swept it away.
+    _ = try leases.hello(Self.peer("late", 1), now: at(2_001))
+    #expect(leases.table.peers.contains { $0.id.name == "late" })
+    #expect(!leases.table.peers.contains { $0.id.name == "p1" })
+  }
+
+  @Test("a lease of no length, an empty name and an endless mailbox are refused")
+  func nonsense() {
+    var leases = leases()
+    var long = Self.peer("x", 1)
+    long.mailbox = String(repeating: "m", count: 1_025)
+    let wrong = [
+      Self.peer("a", 1, ttl: .zero), Self.peer("a", 1, ttl: .seconds(301)), Self.peer("", 1),
+      Self.peer(String(repeating: "n", count: 129), 1), long,
+    ]
+    for peer in wrong {
+      #expect(
+        code { () throws(Failure) in _ = try leases.hello(peer, now: at(0)) } == .invalidRequest)
+    }
+    #expect(leases.table.peers == [Self.registry])
+  }
+
+  @Test(
+    "a peer is in the table if and only if its last hello is younger than its lease",
+    arguments: 1...30)
+  func invariant(_ seed: UInt64) throws {
+    struct Known {
+      var id: PeerID
+      var heard: Instant
+      var ttl: Duration
+      var replaced: Set<UInt64> = []
+    }
+    var rng = SeededGenerator(seed: seed)
+    var leases = leases()
+    var model: [String: Known] = [:]
+    var now = 0
+    var published = leases.table
+    for step in 0..<400 {
+      now += Int.random(in: 0...400, using: &rng)
+      let time = at(now)
+      model = model.filter { $0.value.heard.duration(to: time) < $0.value.ttl }
+      let id = PeerID(
+        name: "p\(Int.random(in: 0..<6, using: &rng))",
+        incarnation: UInt64.random(in: 1...3, using: &rng))
+      var directives: [PeerLeases.Directive] = []
+      switch Int.random(in: 0..<10, using: &rng) {
+      case 0..<6:
+        let ttl = Duration.milliseconds(Int.random(in: 500...2_000, using: &rng))
+        let refused = model[id.name]?.replaced.contains(id.incarnation) ?? false
+        do throws(Failure) {
+          directives = try leases.hello(Self.peer(id.name, id.incarnation, ttl: ttl), now: time)
+          #expect(!refused, "seed \(seed) step \(step)")
+          var known = Known(id: id, heard: time, ttl: ttl, replaced: model[id.name]?.replaced ?? [])
+          if let old = model[id.name]?.id, old != id { known.replaced.insert(old.incarnation) }
+          model[id.name] = known
+        } catch {
+          #expect(refused, "seed \(seed) step \(step): \(error)")
+        }
+      case 6..<8:
+        directives = leases.goodbye(id, now: time)
+        if model[id.name]?.id == id { model[id.name] = nil }
+      default:
+        break
+      }
+      if directives.isEmpty { directives = leases.expire(now: time) }
+      let ids = Set(leases.table.peers.map(\.id))
+      let expected = Set(model.values.map(\.id)).union([Self.registry.id])
+      try #require(ids == expected, "seed \(seed) step \(step)")
+      // What was published last is what is there, and revisions only grow.
+      if case .publish(let table)? = directives.last {
+        #expect(table.revision > published.revision)
+        published = table
+      }
+      try #require(published == leases.table, "seed \(seed) step \(step)")
+    }
+  }
+}
