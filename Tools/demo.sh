@@ -54,12 +54,14 @@ ask() {
   [ -n "$(tr -d '[:space:]' < "$data/answer")" ] || { echo "demo: $model answered nothing" >&2; exit 1; }
 }
 ask tutti/fast "Why is the sky blue? Answer in two sentences."
+# Before the other patterns: what keeps both hosts busy makes them look slower than they are, and a
+# question is split only where that is expected to be faster.
+ask tutti/decompose \
+  "Answer each in a paragraph: 1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog?"
 ask tutti/ensemble "Name one advantage of a wooden house. Answer in two sentences." --max-tokens 60
 ask tutti/debate "Is a hot dog a sandwich? Answer in one sentence." \
   --members 2 --rounds 1 --max-tokens 40
 ask tutti/maestro "How do bees find flowers? Answer in two sentences." --max-tokens 40
-ask tutti/decompose \
-  "Answer each in a paragraph: 1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog?"
 ask tutti/auto "What is the capital of France?" --max-tokens 20
 
 # The monitor's log has to agree: all requests went well, on a real host, with tokens.
