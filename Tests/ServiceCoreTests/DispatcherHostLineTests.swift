@@ -57,8 +57,6 @@ private final class Line {
 
   func leave(_ ticket: Int) -> Bool { line.leave(ticket) }
 
-  func reconsider(now: Instant) -> [HostLine<Int>.Admission] { line.reconsider(now: now) }
-
   /// Joins them in a row and says who began where.
   func joinAll(_ tickets: Range<Int>, _ work: HostWork) -> [Int: HostID?] {
     var begun: [Int: HostID?] = [:]

@@ -26,7 +26,6 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
 
   struct Waiting: Sendable {
     var ticket: Ticket
-    var client: String
     var work: HostWork
     /// Its client's turn.
     var rank: UInt64
@@ -87,7 +86,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     let turn = max(turns[client] ?? 0, round) + 1
     turns[client] = turn
     kinds[work.kind, default: Kind()].tickets += 1
-    let entry = Waiting(ticket: ticket, client: client, work: work, rank: turn)
+    let entry = Waiting(ticket: ticket, work: work, rank: turn)
     waiting.insert(entry, at: place(behind: turn))
     return admit(now: now)
   }
@@ -117,9 +116,6 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     forget(left.work.kind)
     return true
   }
-
-  /// Time has passed, and with it what was expected.
-  public mutating func reconsider(now: Instant) -> [Admission] { admit(now: now) }
 
   // MARK: - What was learnt
 
