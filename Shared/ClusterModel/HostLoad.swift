@@ -33,23 +33,21 @@ public struct HostLoadReport: Hashable, Sendable {
   /// Attempts that ended well, and by the host's fault, since the last report.
   public var answered: Int
   public var failed: Int
-  /// Tokens after the first ones, and how long they took, since the last report.
-  public var tokens: Int
-  public var flow: Duration
+  /// Since the last report.
+  public var flow: TokenFlow
   /// Times the breaker opened since the last report, and whether it lets nobody through now.
   public var trips: Int
   public var isOpen: Bool
 
   public init(
     host: HostID, inFlight: Int = 0, firstTokens: [Samples] = [], answered: Int = 0,
-    failed: Int = 0, tokens: Int = 0, flow: Duration = .zero, trips: Int = 0, isOpen: Bool = false
+    failed: Int = 0, flow: TokenFlow = .none, trips: Int = 0, isOpen: Bool = false
   ) {
     self.host = host
     self.inFlight = inFlight
     self.firstTokens = firstTokens
     self.answered = answered
     self.failed = failed
-    self.tokens = tokens
     self.flow = flow
     self.trips = trips
     self.isOpen = isOpen
@@ -99,6 +97,8 @@ public struct HostLoad: Hashable, Sendable {
   /// Of the attempts that ended, how many ended by the host's fault: 0 … 1.
   public var errorRate: Double
   public var tokensPerSecond: Double?
+  /// How answers slow each other down there, 0 … 1 (`HostSharing`); nil: nobody has measured it.
+  public var slowdown: Double?
   /// Processes whose breaker lets nobody through.
   public var openBreakers: Int
   /// Since its last answered probe; nil: none was.
@@ -107,7 +107,8 @@ public struct HostLoad: Hashable, Sendable {
   public init(
     host: HostID, inFlight: Int = 0, firstTokenP50: Duration? = nil,
     firstTokenP95: Duration? = nil, samples: Double = 0, errorRate: Double = 0,
-    tokensPerSecond: Double? = nil, openBreakers: Int = 0, heard: Duration? = nil
+    tokensPerSecond: Double? = nil, slowdown: Double? = nil, openBreakers: Int = 0,
+    heard: Duration? = nil
   ) {
     self.host = host
     self.inFlight = inFlight
@@ -116,6 +117,7 @@ public struct HostLoad: Hashable, Sendable {
     self.samples = samples
     self.errorRate = errorRate
     self.tokensPerSecond = tokensPerSecond
+    self.slowdown = slowdown
     self.openBreakers = openBreakers
     self.heard = heard
   }

@@ -65,16 +65,19 @@ public struct HostFacts: Hashable, Sendable {
   public var rateMilli: Int
   /// Until the first token; 0: nobody has measured it.
   public var firstTokenMilliseconds: Int
+  /// How answers slow each other down there, in percent (`HostSharing`); nil: nobody has measured it.
+  public var slowdownPercent: Int?
 
   public init(
     id: HostID, models: [ModelID], freeSlots: Int = 1, rateMilli: Int = 0,
-    firstTokenMilliseconds: Int = 0
+    firstTokenMilliseconds: Int = 0, slowdownPercent: Int? = nil
   ) {
     self.id = id
     self.models = models
     self.freeSlots = freeSlots
     self.rateMilli = rateMilli
     self.firstTokenMilliseconds = firstTokenMilliseconds
+    self.slowdownPercent = slowdownPercent
   }
 }
 

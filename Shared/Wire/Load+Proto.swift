@@ -20,8 +20,12 @@ extension Arena {
     unsafe message.pointee.first_tokens = array(line.firstTokens) { unsafe samples($0) }
     unsafe message.pointee.answered = UInt32(clamping: line.answered)
     unsafe message.pointee.failed = UInt32(clamping: line.failed)
-    unsafe message.pointee.tokens = UInt64(clamping: line.tokens)
-    unsafe message.pointee.flow_ms = UInt64(clamping: line.flow.wholeMilliseconds)
+    unsafe message.pointee.tokens = UInt64(clamping: line.flow.tokens)
+    unsafe message.pointee.flow_ms = UInt64(clamping: line.flow.time.wholeMilliseconds)
+    unsafe message.pointee.beside_milli = UInt64(milli: line.flow.beside)
+    unsafe message.pointee.beside_squared_milli = UInt64(milli: line.flow.besideSquared)
+    unsafe message.pointee.flow_beside_ms =
+      UInt64(clamping: line.flow.timeBeside.wholeMilliseconds)
     unsafe message.pointee.trips = UInt32(clamping: line.trips)
     unsafe message.pointee.is_open = line.isOpen ? 1 : 0
     return unsafe message
@@ -50,6 +54,7 @@ extension Arena {
     unsafe message.pointee.open_breakers = UInt32(clamping: load.openBreakers)
     unsafe message.pointee.heard_ms =
       load.heard.map { UInt32(clamping: $0.wholeMilliseconds + 1) } ?? 0
+    unsafe message.pointee.slowdown_milli = load.slowdown.map { UInt32(milli: $0) + 1 } ?? 0
     return unsafe message
   }
 
@@ -75,10 +80,10 @@ extension Arena {
   }
 }
 
-extension UInt32 {
+extension FixedWidthInteger where Self: UnsignedInteger {
   /// Thousandths, rounded to the nearest.
   fileprivate init(milli value: Double) {
-    self = value > 0 ? UInt32(Swift.min(value * 1_000 + 0.5, 4_000_000_000)) : 0
+    self = value > 0 ? Self(Swift.min(value * 1_000 + 0.5, 4_000_000_000)) : 0
   }
 }
 
@@ -102,8 +107,12 @@ extension HostLoadReport {
         Samples(bucket: Int(unsafe samples.bucket), count: Int(unsafe samples.count))
       },
       answered: Int(unsafe message.answered), failed: Int(unsafe message.failed),
-      tokens: Int(clamping: unsafe message.tokens),
-      flow: .milliseconds(Int64(clamping: unsafe message.flow_ms)),
+      flow: TokenFlow(
+        tokens: Int(clamping: unsafe message.tokens),
+        time: .milliseconds(Int64(clamping: unsafe message.flow_ms)),
+        beside: Double(unsafe message.beside_milli) / 1_000,
+        besideSquared: Double(unsafe message.beside_squared_milli) / 1_000,
+        timeBeside: .milliseconds(Int64(clamping: unsafe message.flow_beside_ms))),
       trips: Int(unsafe message.trips), isOpen: unsafe message.is_open != 0)
   }
 }
@@ -115,6 +124,7 @@ extension HostLoad {
     }
     let rate = unsafe message.tokens_per_second_milli
     let heard = unsafe message.heard_ms
+    let slowdown = unsafe message.slowdown_milli
     self.init(
       host: HostID(try unsafe String(wire: message.host, "HostLoad.host")),
       inFlight: Int(unsafe message.in_flight),
@@ -123,6 +133,7 @@ extension HostLoad {
       samples: Double(unsafe message.samples_milli) / 1_000,
       errorRate: Double(unsafe message.error_rate_milli) / 1_000,
       tokensPerSecond: rate == 0 ? nil : Double(rate) / 1_000,
+      slowdown: slowdown == 0 ? nil : Double(slowdown - 1) / 1_000,
       openBreakers: Int(unsafe message.open_breakers),
       heard: heard == 0 ? nil : .milliseconds(heard - 1))
   }

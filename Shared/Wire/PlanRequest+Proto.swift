@@ -37,6 +37,8 @@ extension Arena {
     unsafe message.pointee.free_slots = UInt32(clamping: host.freeSlots)
     unsafe message.pointee.rate_milli = UInt32(clamping: host.rateMilli)
     unsafe message.pointee.first_token_ms = UInt32(clamping: host.firstTokenMilliseconds)
+    unsafe message.pointee.slowdown_percent =
+      host.slowdownPercent.map { UInt32(clamping: max(0, $0)) + 1 } ?? 0
     return unsafe message
   }
 
@@ -79,12 +81,14 @@ extension PlanRequest {
 
 extension HostFacts {
   init(wire message: Tutti__V1__HostFacts) throws(WireError) {
+    let slowdown = Int(unsafe message.slowdown_percent)
     self.init(
       id: HostID(try unsafe String(wire: message.id, "HostFacts.id")),
       models: try unsafe texts(message.n_models, message.models, "HostFacts.models")
         .map { ModelID($0) },
       freeSlots: Int(unsafe message.free_slots), rateMilli: Int(unsafe message.rate_milli),
-      firstTokenMilliseconds: Int(unsafe message.first_token_ms))
+      firstTokenMilliseconds: Int(unsafe message.first_token_ms),
+      slowdownPercent: slowdown == 0 ? nil : slowdown - 1)
   }
 }
 

@@ -27,14 +27,14 @@ struct HostFactsTests {
   func measures() {
     let known = HostStanding(
       inFlight: 1, slots: 2, firstTokenP50: .milliseconds(120), firstTokenP95: .milliseconds(300),
-      tokensPerSecond: 41.5)
+      tokensPerSecond: 41.5, slowdown: 0.256)
     #expect(
       facts([host("b", models: ["qwen", "llama", "nomic-embed"]), host("a")], ["b": known])
         == [
           HostFacts(id: "a", models: ["llama"], freeSlots: 2),
           HostFacts(
             id: "b", models: ["llama", "qwen"], freeSlots: 1, rateMilli: 41_500,
-            firstTokenMilliseconds: 120),
+            firstTokenMilliseconds: 120, slowdownPercent: 26),
         ])
   }
 

@@ -172,6 +172,82 @@ struct HostStatisticsTests {
     #expect(patience(3_000).firstToken == .seconds(60), "too long ago to say anything")
   }
 
+  /// As many answers at once, 20 tokens each.
+  private func writes(
+    _ statistics: inout HostStatistics, _ crowd: Int, secondsEach: Double, now: Double
+  ) {
+    for _ in 0..<crowd {
+      statistics.observe(.began(promptTokens: 1), of: "h0", started: at(now), now: at(now))
+    }
+    let end = at(now + secondsEach)
+    for _ in 0..<crowd {
+      statistics.observe(
+        .flowed(tokens: 20, over: .seconds(secondsEach), longestPause: nil), of: "h0",
+        started: at(now), now: end)
+      statistics.observe(.ended, of: "h0", started: at(now), now: end)
+    }
+  }
+
+  @Test(
+    "how answers slow each other down at a host is seen where it writes one now and several then",
+    arguments: [(1.0, 0.0), (1.5, 0.5), (2.0, 1.0), (3.0, 1.0), (0.9, 0.0)])
+  func slowdown(pairSeconds: Double, expected: Double) throws {
+    var statistics = statistics()
+    for index in 0..<12 { writes(&statistics, 1, secondsEach: 1, now: Double(index) * 5) }
+    #expect(statistics.standing(of: "h0", now: at(60))?.slowdown == nil, "always alone")
+    for index in 12..<24 {
+      writes(&statistics, 2, secondsEach: pairSeconds, now: Double(index) * 5)
+    }
+    let found = try #require(statistics.standing(of: "h0", now: at(120))?.slowdown)
+    #expect(abs(found - expected) < 0.02, "\(found)")
+  }
+
+  @Test(
+    "an answer was beside another one for as long as both were written, not as they stood at its end"
+  )
+  func partlyBeside() {
+    var statistics = statistics(own: me)
+    func began(_ now: Double) {
+      statistics.observe(.began(promptTokens: 1), of: "h0", started: at(now), now: at(now))
+    }
+    began(0)
+    // Another process's answer comes after a second and stays for three.
+    for (revision, others, now) in [(1, 1, 1.0), (2, 0, 4.0)] as [(UInt64, Int, Double)] {
+      statistics.hear(
+        LoadTable(
+          epoch: 1, revision: revision, hosts: [HostLoad(host: "h0", inFlight: others)],
+          merged: []), now: at(now))
+    }
+    statistics.observe(
+      .flowed(tokens: 40, over: .seconds(4), longestPause: nil), of: "h0", started: at(0),
+      now: at(4))
+    statistics.observe(.ended, of: "h0", started: at(0), now: at(4))
+    let report = statistics.report(now: at(4))
+    #expect(report?.hosts.map(\.flow) == [TokenFlow(tokens: 40, over: .seconds(4), beside: 0.75)])
+  }
+
+  @Test("requests that wait for a slot are not beside anybody")
+  func waiting() {
+    var statistics = HostStatistics(seed: 1)
+    statistics.adopt(table(slots: 2), now: at(0))
+    writes(&statistics, 5, secondsEach: 1, now: 0)
+    let report = statistics.report(now: at(1))
+    #expect(report?.hosts.map(\.flow.beside) == [100])
+  }
+
+  @Test("what the registry merged of everybody's answers counts more than the own ones")
+  func slowdownOfAll() {
+    var statistics = statistics(own: me)
+    for index in 0..<12 { writes(&statistics, 1, secondsEach: 1, now: Double(index) * 5) }
+    for index in 12..<24 { writes(&statistics, 2, secondsEach: 2, now: Double(index) * 5) }
+    #expect(statistics.standing(of: "h0", now: at(120))?.slowdown == 1)
+    statistics.hear(
+      LoadTable(
+        epoch: 1, revision: 1, hosts: [HostLoad(host: "h0", slowdown: 0.25)], merged: []),
+      now: at(120))
+    #expect(statistics.standing(of: "h0", now: at(120))?.slowdown == 0.25)
+  }
+
   // MARK: - Together with the registry
 
   @Test("own requests are counted exactly, others' as published")

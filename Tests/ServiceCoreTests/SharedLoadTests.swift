@@ -45,6 +45,23 @@ struct LoadBookTests {
     _ = try table(&book, 2.25)
   }
 
+  @Test("how answers slow each other down is learned from what all processes saw together")
+  func slowdown() throws {
+    var book = LoadBook(epoch: 3)
+    func line(_ flow: TokenFlow) -> HostLoadReport { HostLoadReport(host: "h0", flow: flow) }
+    // One process's answers had the host to themselves, the other's were written beside two others.
+    book.report(
+      report(1, line(TokenFlow(tokens: 300, over: .seconds(6)))), from: peer(1), now: at(0))
+    let alone = try table(&book, 0)
+    #expect(alone.hosts[0].slowdown == nil)
+    book.report(
+      report(1, line(TokenFlow(tokens: 300, over: .seconds(12), beside: 2))), from: peer(2),
+      now: at(1))
+    let both = try table(&book, 1)
+    #expect(abs(try #require(both.hosts[0].slowdown) - 0.5) < 1e-3)
+    #expect(both.hosts[1].slowdown == nil)
+  }
+
   @Test("a dead process's share goes with its lease, a silent one's later, its samples stay")
   func shares() throws {
     var book = LoadBook(epoch: 3)
@@ -54,7 +71,7 @@ struct LoadBookTests {
         1,
         HostLoadReport(
           host: "h0", inFlight: 2, firstTokens: [.init(bucket: bucket, count: 4)], answered: 3,
-          failed: 1, tokens: 100, flow: .seconds(10), trips: 1, isOpen: true)),
+          failed: 1, flow: TokenFlow(tokens: 100, over: .seconds(10)), trips: 1, isOpen: true)),
       from: peer(1), now: at(0))
     book.report(report(1, HostLoadReport(host: "h0", inFlight: 1)), from: peer(2), now: at(0))
     let both = try table(&book, 0)

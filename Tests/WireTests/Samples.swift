@@ -64,7 +64,7 @@ enum Samples {
     hosts: [
       HostFacts(
         id: "h1", models: ["m1", "m2"], freeSlots: 3, rateMilli: 12_500,
-        firstTokenMilliseconds: 80),
+        firstTokenMilliseconds: 80, slowdownPercent: 0),
       HostFacts(id: "h2", models: [], freeSlots: 0),
     ], documents: [DocumentFacts(name: "d1", bytes: 1 << 33)], conversationTokens: 1 << 34,
     isStructured: true, correction: EstimateCorrection(directPercent: 90, splitPercent: 180))
@@ -147,7 +147,9 @@ enum Samples {
             HostLoadReport(
               host: "h1", inFlight: 3,
               firstTokens: [.init(bucket: 40, count: 2), .init(bucket: 0, count: 1)], answered: 4,
-              failed: 1, tokens: 900, flow: .milliseconds(1_500), trips: 1, isOpen: true),
+              failed: 1,
+              flow: TokenFlow(tokens: 900, over: .milliseconds(1_500), beside: 1.5), trips: 1,
+              isOpen: true),
             HostLoadReport(host: "h2"),
           ]))
     ),
@@ -160,7 +162,7 @@ enum Samples {
             HostLoad(
               host: "h1", inFlight: 30, firstTokenP50: .milliseconds(100),
               firstTokenP95: .milliseconds(400), samples: 2.5, errorRate: 0.125,
-              tokensPerSecond: 20.5, openBreakers: 2, heard: .zero),
+              tokensPerSecond: 20.5, slowdown: 0.25, openBreakers: 2, heard: .zero),
             HostLoad(host: "h2"),
           ],
           merged: [.init(peer: PeerID(name: "gateway", incarnation: 12), sequence: 7)]))

@@ -41,7 +41,8 @@ REQUEST = f'''
 pattern: "tutti/ensemble" query: {TEXT} models: "m1" members: 3 rounds: 2 quorum: 2
 seed: 18446744073709551615 max_tokens: 100 available: "m1" available: "m2"
 budget_tokens: 1099511627776 data_policy: "trusted"
-hosts {{ id: "h1" models: "m1" models: "m2" free_slots: 3 rate_milli: 12500 first_token_ms: 80 }}
+hosts {{ id: "h1" models: "m1" models: "m2" free_slots: 3 rate_milli: 12500 first_token_ms: 80
+    slowdown_percent: 1 }}
 hosts {{ id: "h2" }} documents {{ name: "d1" size_bytes: 8589934592 }}
 conversation_tokens: 17179869184 is_structured: true direct_percent: 90 split_percent: 180
 '''
@@ -100,11 +101,12 @@ BODIES = {
         slots: 2 version: "b1" probe_ms: 3 price_per_million: 40 } }''',
     "load_report": '''load_report { sequence: 7 hosts {
         host: "h1" in_flight: 3 first_tokens { bucket: 40 count: 2 } first_tokens { bucket: 0 count: 1 }
-        answered: 4 failed: 1 tokens: 900 flow_ms: 1500 trips: 1 is_open: true } hosts { host: "h2" } }''',
+        answered: 4 failed: 1 tokens: 900 flow_ms: 1500 trips: 1 is_open: true
+        beside_milli: 1350000 beside_squared_milli: 2025000 flow_beside_ms: 2250 } hosts { host: "h2" } }''',
     "load_table": '''load_table { epoch: 9 revision: 5 hosts {
         host: "h1" in_flight: 30 first_token_p50_ms: 100 first_token_p95_ms: 400
         samples_milli: 2500 error_rate_milli: 125 tokens_per_second_milli: 20500 open_breakers: 2
-        heard_ms: 1 } hosts { host: "h2" } merged { name: "gateway" incarnation: 12 sequence: 7 } }''',
+        heard_ms: 1 slowdown_milli: 251 } hosts { host: "h2" } merged { name: "gateway" incarnation: 12 sequence: 7 } }''',
     "plan_request": f"plan_request {{ {REQUEST} }}",
     "plan": f"plan {{ {PLAN} }}",
     "expand_request": f'''expand_request {{ plan {{ {PLAN} }} task: "p1" output: {TEXT} {INPUTS}

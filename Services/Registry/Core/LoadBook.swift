@@ -20,6 +20,7 @@ public struct LoadBook: Sendable {
     var failed = DecayedSum()
     var tokens = DecayedSum()
     var flowSeconds = DecayedSum()
+    var slowdown = SlowdownMemory()
   }
 
   /// A process and a host at once: what is said of more than the registry may have is not kept.
@@ -67,8 +68,9 @@ public struct LoadBook: Sendable {
     }
     record.answered.add(Double(max(0, line.answered)), now: now)
     record.failed.add(Double(max(0, line.failed)), now: now)
-    record.tokens.add(Double(max(0, line.tokens)), now: now)
-    record.flowSeconds.add(max(0, line.flow.inSeconds), now: now)
+    record.tokens.add(Double(max(0, line.flow.tokens)), now: now)
+    record.flowSeconds.add(max(0, line.flow.time.inSeconds), now: now)
+    record.slowdown.add(line.flow, now: now)
     records[line.host] = record
   }
 
@@ -124,6 +126,7 @@ public struct LoadBook: Sendable {
     load.errorRate = failed / (failed + record.answered.value(at: now) + 2)
     let flow = record.flowSeconds.value(at: now)
     if flow > 0.5 { load.tokensPerSecond = record.tokens.value(at: now) / flow }
+    load.slowdown = record.slowdown.slowdown(at: now)
     return load
   }
 }

@@ -23,6 +23,7 @@ struct HostJSON: Encodable {
     var firstTokenP50: Int64?
     var firstTokenP95: Int64?
     var tokensPerSecond: Double?
+    var slowdown: Double?
     var errorRate: Double
     /// Of one process each: it lets nobody through.
     var openBreakers: Int
@@ -32,6 +33,7 @@ struct HostJSON: Encodable {
       firstTokenP50 = load.firstTokenP50?.wholeMilliseconds
       firstTokenP95 = load.firstTokenP95?.wholeMilliseconds
       tokensPerSecond = load.tokensPerSecond.map { ($0 * 10).rounded() / 10 }
+      slowdown = load.slowdown.map { ($0 * 100).rounded() / 100 }
       errorRate = (load.errorRate * 1_000).rounded() / 1_000
       openBreakers = load.openBreakers
     }
@@ -41,6 +43,7 @@ struct HostJSON: Encodable {
       case firstTokenP50 = "first_token_p50_ms"
       case firstTokenP95 = "first_token_p95_ms"
       case tokensPerSecond = "tokens_per_second"
+      case slowdown
       case errorRate = "error_rate"
       case openBreakers = "open_breakers"
     }

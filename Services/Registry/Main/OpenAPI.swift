@@ -208,6 +208,8 @@ let adminOpenAPI = #"""
                 "first_token_p50_ms": {"type": "integer"},
                 "first_token_p95_ms": {"type": "integer"},
                 "tokens_per_second": {"type": "number"},
+                "slowdown": {"type": "number", "description":
+                  "How answers slow each other down: 0 not at all, 1 they take turns"},
                 "error_rate": {"type": "number", "description": "0 to 1, fading"},
                 "open_breakers": {"type": "integer",
                   "description": "Processes that let no request through to it for a while"}}}}

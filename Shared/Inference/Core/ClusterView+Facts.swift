@@ -35,6 +35,7 @@ extension ClusterView {
       freeSlots: standing.freeSlots,
       rateMilli: standing.tokensPerSecond.map { Int(($0 * 1_000).rounded()) } ?? 0,
       firstTokenMilliseconds: isMeasured
-        ? standing.firstTokenP50.map { Int($0.wholeMilliseconds) } ?? 0 : 0)
+        ? standing.firstTokenP50.map { Int($0.wholeMilliseconds) } ?? 0 : 0,
+      slowdownPercent: standing.slowdown.map { Int(($0 * 100).rounded()) })
   }
 }

@@ -48,7 +48,7 @@ public struct ClusterView: Sendable {
     var slots = 0
     for row in index.readyRows {
       inFlight += standings[row].inFlight
-      slots += standings[row].slots ?? HostStanding.assumedSlots
+      slots += standings[row].slots ?? HostSharing.assumedSlots
     }
     return slots == 0 ? 1 : Double(inFlight) / Double(slots)
   }

@@ -122,7 +122,7 @@ public enum HostChoice {
     let now = view.moment.sinceStart.inSeconds
     let seconds = rows.map { row in
       let standing = view.standings[row]
-      let slots = Double(max(1, standing.slots ?? HostStanding.assumedSlots))
+      let slots = Double(max(1, standing.slots ?? HostSharing.assumedSlots))
       var inLine = max(1, Double(standing.inFlight + 1) / slots)
       if view.pulses[row].busyUntil > now { inLine += 1 }
       let fails = standing.isSuspect ? 0.9 : min(max(standing.errorRate, 0), 0.9)

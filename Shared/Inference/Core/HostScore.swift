@@ -42,7 +42,7 @@ public struct HostScore: Hashable, Sendable {
   /// ρ: x / (1 + x) for x requests per slot. 0.5 when every slot is taken; it never ends, so a queue
   /// of ten is still better than one of twenty.
   public func load(inFlight: Int, slots: Int?) -> Double {
-    let perSlot = Double(max(0, inFlight)) / Double(max(1, slots ?? HostStanding.assumedSlots))
+    let perSlot = Double(max(0, inFlight)) / Double(max(1, slots ?? HostSharing.assumedSlots))
     return perSlot / (1 + perSlot)
   }
 

@@ -15,6 +15,8 @@ public struct HostStanding: Hashable, Sendable {
   /// Of the attempts that ended, how many by its fault: 0 … 1, fading.
   public var errorRate: Double
   public var tokensPerSecond: Double?
+  /// How answers slow each other down there, 0 … 1 (`HostSharing`); nil: nobody has measured it.
+  public var slowdown: Double?
   /// The longest pause within an answer, which 95 of 100 answers do not exceed.
   public var pauseP95: Duration?
   /// Tokens of the prompts that its first-token times belong to.
@@ -30,8 +32,9 @@ public struct HostStanding: Hashable, Sendable {
   public init(
     inFlight: Int = 0, slots: Int? = nil, firstTokenP50: Duration? = nil,
     firstTokenP95: Duration? = nil, measuredUntil: Instant? = nil, errorRate: Double = 0,
-    tokensPerSecond: Double? = nil, pauseP95: Duration? = nil, usualPromptTokens: Double? = nil,
-    heard: Instant? = nil, breaker: CircuitBreaker.State = .closed, busyUntil: Instant? = nil,
+    tokensPerSecond: Double? = nil, slowdown: Double? = nil, pauseP95: Duration? = nil,
+    usualPromptTokens: Double? = nil, heard: Instant? = nil,
+    breaker: CircuitBreaker.State = .closed, busyUntil: Instant? = nil,
     isSuspect: Bool = false
   ) {
     self.inFlight = inFlight
@@ -41,6 +44,7 @@ public struct HostStanding: Hashable, Sendable {
     self.measuredUntil = measuredUntil
     self.errorRate = errorRate
     self.tokensPerSecond = tokensPerSecond
+    self.slowdown = slowdown
     self.pauseP95 = pauseP95
     self.usualPromptTokens = usualPromptTokens
     self.heard = heard
@@ -49,11 +53,7 @@ public struct HostStanding: Hashable, Sendable {
     self.isSuspect = isSuspect
   }
 
-  /// Of a host that does not tell: llama.cpp's usual number. Wrong for vLLM, which does tell in its
-  /// own way how busy it is: by its times.
-  public static let assumedSlots = 4
-
-  public var freeSlots: Int { max(0, (slots ?? Self.assumedSlots) - inFlight) }
+  public var freeSlots: Int { max(0, (slots ?? HostSharing.assumedSlots) - inFlight) }
 
   public func isMeasured(at now: Instant) -> Bool {
     firstTokenP95 != nil && (measuredUntil.map { now < $0 } ?? true)

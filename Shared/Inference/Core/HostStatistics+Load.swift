@@ -98,9 +98,8 @@ extension HostStatistics {
       host: host, inFlight: max(0, record.inFlight),
       firstTokens: record.news.firstTokens.sorted { $0.key < $1.key }
         .map { HostLoadReport.Samples(bucket: $0.key, count: $0.value) },
-      answered: record.news.answered, failed: record.news.failed, tokens: record.news.tokens,
-      flow: record.news.flow, trips: record.news.trips,
-      isOpen: record.breaker.state != .closed)
+      answered: record.news.answered, failed: record.news.failed, flow: record.news.flow,
+      trips: record.news.trips, isOpen: record.breaker.state != .closed)
   }
 
   /// Takes the registry's table; one that was taken already costs nothing.
@@ -124,6 +123,7 @@ extension HostStatistics {
       records[load.host]?.published = load
       records[load.host]?.others = max(0, load.inFlight - (ownShare[load.host] ?? 0))
     }
+    for host in Array(records.keys) { records[host]?.noteCrowd(now) }
     refreshAll(now)
   }
 }

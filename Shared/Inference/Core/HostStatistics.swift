@@ -36,6 +36,9 @@ public struct HostStatistics: Sendable {
     var failed = DecayedSum()
     var tokens = DecayedSum()
     var flowSeconds = DecayedSum()
+    var slowdown = SlowdownMemory()
+    /// Requests of all processes under way.
+    var crowd = LevelHistory()
     var promptTokens = DecayedSum()
     var prompts = DecayedSum()
     var breaker: CircuitBreaker
@@ -45,6 +48,8 @@ public struct HostStatistics: Sendable {
     var published: HostLoad?
     var others = 0
     var news = News()
+
+    mutating func noteCrowd(_ now: Instant) { crowd.set(max(0, inFlight) + others, now: now) }
   }
 
   /// What has not been reported yet.
@@ -52,8 +57,7 @@ public struct HostStatistics: Sendable {
     var firstTokens: [Int: Int] = [:]
     var answered = 0
     var failed = 0
-    var tokens = 0
-    var flow = Duration.zero
+    var flow = TokenFlow.none
     var trips = 0
 
     static let none = News()
@@ -187,6 +191,8 @@ public struct HostStatistics: Sendable {
     let flow = record.flowSeconds.value(at: now)
     standing.tokensPerSecond =
       flow > 0.5 ? record.tokens.value(at: now) / flow : published?.tokensPerSecond
+    // Everybody's answers say more of it than the own ones.
+    standing.slowdown = published?.slowdown ?? record.slowdown.slowdown(at: now)
     if record.pauses.weight(at: now) >= Self.leastSamples {
       standing.pauseP95 = record.pauses.quantile(0.95)
     }
@@ -214,6 +220,7 @@ extension HostStatistics.Record {
     using rng: inout SplitMix64
   ) {
     let waited = max(.zero, started.duration(to: now))
+    defer { noteCrowd(now) }
     switch observation {
     case .began(let tokens):
       inFlight += 1
@@ -230,8 +237,11 @@ extension HostStatistics.Record {
       tokens.add(Double(count), now: now)
       flowSeconds.add(time.inSeconds, now: now)
       if let pause { pauses.record(pause, now: now) }
-      news.tokens += count
-      news.flow += time
+      // Those that wait for a slot slow nobody down, and it was one of them itself.
+      let crowd = min(crowd.mean(over: time, until: now), slots.map { Double($0) } ?? .infinity)
+      let flow = TokenFlow(tokens: count, over: time, beside: max(0, crowd - 1))
+      slowdown.add(flow, now: now)
+      news.flow += flow
     case .ended:
       inFlight -= 1
       heard = now

@@ -547,7 +547,7 @@ void   tutti__v1__sub_plan__free_unpacked
   assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[5] =
+static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[6] =
 {
   {
     "id",
@@ -609,6 +609,18 @@ static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[5
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "slowdown_percent",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostFacts, slowdown_percent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host_facts__field_indices_by_name[] = {
   4,   /* field[4] = first_token_ms */
@@ -616,11 +628,12 @@ static const unsigned tutti__v1__host_facts__field_indices_by_name[] = {
   0,   /* field[0] = id */
   1,   /* field[1] = models */
   3,   /* field[3] = rate_milli */
+  5,   /* field[5] = slowdown_percent */
 };
 static const ProtobufCIntRange tutti__v1__host_facts__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor =
 {
@@ -630,7 +643,7 @@ const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor =
   "Tutti__V1__HostFacts",
   "tutti.v1",
   sizeof(Tutti__V1__HostFacts),
-  5,
+  6,
   tutti__v1__host_facts__field_descriptors,
   tutti__v1__host_facts__field_indices_by_name,
   1,  tutti__v1__host_facts__number_ranges,

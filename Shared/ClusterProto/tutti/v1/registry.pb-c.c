@@ -1297,7 +1297,7 @@ const ProtobufCMessageDescriptor tutti__v1__latency_samples__descriptor =
   (ProtobufCMessageInit) tutti__v1__latency_samples__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__host_load_report__field_descriptors[9] =
+static const ProtobufCFieldDescriptor tutti__v1__host_load_report__field_descriptors[12] =
 {
   {
     "host",
@@ -1407,11 +1407,50 @@ static const ProtobufCFieldDescriptor tutti__v1__host_load_report__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "beside_milli",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, beside_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "beside_squared_milli",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, beside_squared_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "flow_beside_ms",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoadReport, flow_beside_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host_load_report__field_indices_by_name[] = {
   3,   /* field[3] = answered */
+  9,   /* field[9] = beside_milli */
+  10,   /* field[10] = beside_squared_milli */
   4,   /* field[4] = failed */
   2,   /* field[2] = first_tokens */
+  11,   /* field[11] = flow_beside_ms */
   6,   /* field[6] = flow_ms */
   0,   /* field[0] = host */
   1,   /* field[1] = in_flight */
@@ -1422,7 +1461,7 @@ static const unsigned tutti__v1__host_load_report__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__host_load_report__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host_load_report__descriptor =
 {
@@ -1432,7 +1471,7 @@ const ProtobufCMessageDescriptor tutti__v1__host_load_report__descriptor =
   "Tutti__V1__HostLoadReport",
   "tutti.v1",
   sizeof(Tutti__V1__HostLoadReport),
-  9,
+  12,
   tutti__v1__host_load_report__field_descriptors,
   tutti__v1__host_load_report__field_indices_by_name,
   1,  tutti__v1__host_load_report__number_ranges,
@@ -1490,7 +1529,7 @@ const ProtobufCMessageDescriptor tutti__v1__load_report__descriptor =
   (ProtobufCMessageInit) tutti__v1__load_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__host_load__field_descriptors[9] =
+static const ProtobufCFieldDescriptor tutti__v1__host_load__field_descriptors[10] =
 {
   {
     "host",
@@ -1600,6 +1639,18 @@ static const ProtobufCFieldDescriptor tutti__v1__host_load__field_descriptors[9]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "slowdown_milli",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostLoad, slowdown_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host_load__field_indices_by_name[] = {
   5,   /* field[5] = error_rate_milli */
@@ -1610,12 +1661,13 @@ static const unsigned tutti__v1__host_load__field_indices_by_name[] = {
   1,   /* field[1] = in_flight */
   7,   /* field[7] = open_breakers */
   4,   /* field[4] = samples_milli */
+  9,   /* field[9] = slowdown_milli */
   6,   /* field[6] = tokens_per_second_milli */
 };
 static const ProtobufCIntRange tutti__v1__host_load__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host_load__descriptor =
 {
@@ -1625,7 +1677,7 @@ const ProtobufCMessageDescriptor tutti__v1__host_load__descriptor =
   "Tutti__V1__HostLoad",
   "tutti.v1",
   sizeof(Tutti__V1__HostLoad),
-  9,
+  10,
   tutti__v1__host_load__field_descriptors,
   tutti__v1__host_load__field_indices_by_name,
   1,  tutti__v1__host_load__number_ranges,

@@ -55,10 +55,14 @@ struct  Tutti__V1__HostFacts
    * 0: nobody has measured it
    */
   uint32_t first_token_ms;
+  /*
+   * by which answers slow each other down, plus 1; 0: nobody has measured it
+   */
+  uint32_t slowdown_percent;
 };
 #define TUTTI__V1__HOST_FACTS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_facts__descriptor) \
-    , {0,NULL}, 0,NULL, 0, 0, 0 }
+    , {0,NULL}, 0,NULL, 0, 0, 0, 0 }
 
 
 struct  Tutti__V1__DocumentFacts

@@ -265,10 +265,22 @@ struct  Tutti__V1__HostLoadReport
    * it lets nobody through now
    */
   protobuf_c_boolean is_open;
+  /*
+   * sum over the tokens: other answers meanwhile, ×1000
+   */
+  uint64_t beside_milli;
+  /*
+   * and the square of them, ×1000
+   */
+  uint64_t beside_squared_milli;
+  /*
+   * sum over the flow: other answers meanwhile
+   */
+  uint64_t flow_beside_ms;
 };
 #define TUTTI__V1__HOST_LOAD_REPORT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_load_report__descriptor) \
-    , {0,NULL}, 0, 0,NULL, 0, 0, 0, 0, 0, 0 }
+    , {0,NULL}, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Tutti__V1__LoadReport
@@ -319,10 +331,14 @@ struct  Tutti__V1__HostLoad
    * since its last answered probe, plus 1; 0: none was
    */
   uint32_t heard_ms;
+  /*
+   * by which answers slow each other down ×1000, plus 1; 0: not measured
+   */
+  uint32_t slowdown_milli;
 };
 #define TUTTI__V1__HOST_LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_load__descriptor) \
-    , {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*

@@ -1,0 +1,45 @@
+import ClusterModel
+
+/// How high something stood over the last while, so that its mean can be told later.
+struct LevelHistory: Hashable, Sendable {
+  private struct Change: Hashable, Sendable {
+    var at: Instant
+    var level: Int
+    /// Level × seconds up to then.
+    var area: Double
+  }
+
+  /// A minute and more of a host that answers several requests at once. Of a longer time the mean is
+  /// told of as much as is remembered.
+  static let remembered = 64
+
+  private var changes: [Change] = []
+
+  /// - Parameter now: one that was told too late counts as the last.
+  mutating func set(_ level: Int, now: Instant) {
+    guard let last = changes.last else {
+      changes.append(Change(at: now, level: level, area: 0))
+      return
+    }
+    guard level != last.level else { return }
+    let now = max(now, last.at)
+    if changes.count == Self.remembered { changes.removeFirst() }
+    changes.append(Change(at: now, level: level, area: Self.area(now, last)))
+  }
+
+  /// - Returns: 0 while nothing was told.
+  func mean(over time: Duration, until now: Instant) -> Double {
+    guard let first = changes.first, let last = changes.last else { return 0 }
+    let end = max(now, last.at)
+    let start = max(Instant(sinceStart: end.sinceStart - time), first.at)
+    let seconds = start.duration(to: end).inSeconds
+    guard seconds > 0, let before = changes.last(where: { $0.at <= start }) else {
+      return Double(last.level)
+    }
+    return (Self.area(end, last) - Self.area(start, before)) / seconds
+  }
+
+  private static func area(_ at: Instant, _ change: Change) -> Double {
+    change.area + Double(change.level) * change.at.duration(to: at).inSeconds
+  }
+}
