@@ -6,13 +6,12 @@ import Testing
 /// Hosts with one slot each, as llama.cpp with `-np 1` is, unless said otherwise.
 private func place(
   _ id: HostID, rate: Double? = 50, first: Double = 0, slots: Int? = 1,
-  models: Set<ModelID> = ["m"],
-  trust: DataPolicy = .local, inFlight: Int = 0
+  slowdown: Double? = nil, models: Set<ModelID> = ["m"], trust: DataPolicy = .local,
+  inFlight: Int = 0
 ) -> HostPlace {
   HostPlace(
-    id: id, models: models, trust: trust, slots: slots, tokensPerSecond: rate,
-    firstToken: .seconds(first),
-    inFlight: inFlight)
+    id: id, models: models, trust: trust, slots: slots, tokensPerSecond: rate, slowdown: slowdown,
+    firstToken: .seconds(first), inFlight: inFlight)
 }
 
 private func work(
@@ -75,6 +74,19 @@ struct DispatcherHostLineTests {
     #expect(line.joinAll(0..<4, work()) == [0: "fast", 1: "slow"])
     #expect(line.waitingCount == 2)
     #expect(line.runningCount == 2)
+  }
+
+  @Test(
+    "a host whose answers were seen not to slow each other down gets several before a slower one any"
+  )
+  func batching() {
+    let slow = place("slow", rate: 70)
+    let unknown = Line([slow, place("fast", rate: 100, slots: 4)])
+    #expect(unknown.joinAll(0..<3, work())[2] == .some("slow"))
+    let batching = Line([slow, place("fast", rate: 100, slots: 4, slowdown: 0.05)])
+    #expect(batching.joinAll(0..<3, work()) == [0: "fast", 1: "fast", 2: "fast"])
+    let turns = Line([slow, place("fast", rate: 100, slots: 4, slowdown: 1)])
+    #expect(turns.joinAll(0..<2, work()) == [0: "fast", 1: "slow"])
   }
 
   @Test("the last one waits for a fast host rather than going to a slow one that is idle")

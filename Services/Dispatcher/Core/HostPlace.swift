@@ -10,6 +10,8 @@ public struct HostPlace: Equatable, Sendable {
   public var slots: Int?
   /// Of one answer while it works on little else; nil: nobody has measured it.
   public var tokensPerSecond: Double?
+  /// How answers slow each other down there, 0 … 1 (`HostSharing`); nil: nobody has measured it.
+  public var slowdown: Double?
   /// Until the first token; nil: nobody has measured it.
   public var firstToken: Duration?
   /// Requests of all processes under way, as last published.
@@ -17,13 +19,15 @@ public struct HostPlace: Equatable, Sendable {
 
   public init(
     id: HostID, models: Set<ModelID>, trust: DataPolicy = .local, slots: Int? = nil,
-    tokensPerSecond: Double? = nil, firstToken: Duration? = nil, inFlight: Int = 0
+    tokensPerSecond: Double? = nil, slowdown: Double? = nil, firstToken: Duration? = nil,
+    inFlight: Int = 0
   ) {
     self.id = id
     self.models = models
     self.trust = trust
     self.slots = slots
     self.tokensPerSecond = tokensPerSecond
+    self.slowdown = slowdown
     self.firstToken = firstToken
     self.inFlight = inFlight
   }
@@ -40,7 +44,8 @@ public struct HostPlace: Equatable, Sendable {
       let load = loads[host.id]
       return HostPlace(
         id: host.id, models: models, trust: host.trust, slots: host.slots,
-        tokensPerSecond: load?.tokensPerSecond, firstToken: load?.firstTokenP50,
+        tokensPerSecond: load?.tokensPerSecond, slowdown: load?.slowdown,
+        firstToken: load?.firstTokenP50,
         inFlight: load?.inFlight ?? 0)
     }
   }

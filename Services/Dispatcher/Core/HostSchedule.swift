@@ -18,13 +18,9 @@ struct HostSchedule {
   /// Of a host that nobody has measured, where nobody has measured another: a laptop's.
   static let usualRate = 20.0
   static let usualFirstToken = Duration.milliseconds(400)
-  /// Answers that a host writes at the same time slow each other down; how much differs between
-  /// backends, so this is cautious: the second has three quarters of the speed of the first, and so on
-  /// to the fifth. Without it two tasks would go to one host while another is idle.
-  static let sharing = 0.75
-  static let mostSharing = 4
-  /// Of a host that does not tell: llama.cpp's usual number. More stand in its line.
-  static let assumedSlots = 4.0
+  /// The rate of a host was measured beside others too, so no more of them are counted as making it
+  /// slower yet.
+  static let mostBeside = 4
   /// A task that takes longer than expected is expected to need this much of its whole time yet.
   static let overdue = 0.1
 
@@ -51,16 +47,18 @@ struct HostSchedule {
     var hasRoom: Bool { slots.isEmpty || slots.contains { !$0.isTaken } }
 
     func seconds(_ tokens: Int, beside others: Int) -> Double {
-      var rate = rate
-      for _ in 0..<min(others, HostSchedule.mostSharing) { rate *= HostSchedule.sharing }
-      return firstToken + Double(tokens) / rate
+      let slowdown = place.slowdown ?? HostSharing.usualSlowdown
+      let slower = 1 + slowdown * Double(min(others, HostSchedule.mostBeside))
+      return firstToken + Double(tokens) / rate * slower
     }
 
     /// When so many tokens would be written, and in which slot; nil: it has none.
     func end(of tokens: Int) -> (slot: Int?, end: Double) {
       guard let slot = slots.indices.min(by: { slots[$0].free < slots[$1].free }) else {
-        let inLine = max(1, Double(busy + 1) / HostSchedule.assumedSlots)
-        return (nil, seconds(tokens, beside: busy) * inLine)
+        // More than it is assumed to answer at once stand in its line.
+        let slots = HostSharing.assumedSlots
+        let inLine = max(1, Double(busy + 1) / Double(slots))
+        return (nil, seconds(tokens, beside: min(busy, slots - 1)) * inLine)
       }
       let begin = slots[slot].free
       return (slot, begin + seconds(tokens, beside: slots.count { $0.free > begin }))
