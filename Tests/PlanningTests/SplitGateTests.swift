@@ -60,6 +60,41 @@ struct SplitGateTests {
     #expect(four.reason.contains(" instead of "))
   }
 
+  @Test(
+    "one host is given several parts at once only where they were seen to slow each other down little",
+    arguments: [(nil, false), (100, false), (90, false), (30, true), (0, true)] as [(Int?, Bool)])
+  func sharing(slowdown: Int?, isSplit: Bool) throws {
+    var hosts = Requests.hosts(1, slots: 4)
+    hosts[0].slowdownPercent = slowdown
+    let plan = try makePlan(
+      Requests.request(
+        "tutti/decompose", DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
+    #expect(Self.isSplit(plan) == isSplit, "\(plan.reason)")
+    let estimate = try #require(plan.estimate)
+    // No host is faster with several answers than so many hosts, nor than turns are.
+    let writing = estimate.direct.writingMilliseconds
+    let spread = 100 + 2 * (slowdown ?? 100)
+    let least = writing * spread / 300
+    #expect((least - 3...writing + 3).contains(estimate.split.writingMilliseconds))
+  }
+
+  @Test("a long part beside short ones ends when the host has done the work of all of them")
+  func unequal() throws {
+    func split(_ slowdown: Int) throws -> PlanEstimate.Way {
+      var hosts = Requests.hosts(1, slots: 4)
+      hosts[0].slowdownPercent = slowdown
+      let plan = try makePlan(
+        Requests.request(
+          "tutti/decompose",
+          "1. Explain rain in 400 words. 2. Explain wind in 50 words. "
+            + "3. Explain snow in 50 words.", hosts: hosts, available: ["small"]), id: "p")
+      return try #require(plan.estimate).split
+    }
+    // 500 tokens at 40 a second, one after the other; at best the longest alone.
+    #expect((12_500...13_500).contains(try split(100).writingMilliseconds))
+    #expect((10_000...10_500).contains(try split(0).writingMilliseconds))
+  }
+
   @Test("what became of earlier estimates changes the decision, and the reason says by how much")
   func corrected() throws {
     func plan(_ direct: Int, _ split: Int) throws -> Plan {

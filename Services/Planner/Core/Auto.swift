@@ -64,7 +64,7 @@ enum AutoChoice {
 
   /// Beside one answer, two more can be written at the same time.
   private static func hasRoom(_ basis: PlanBasis) -> Bool {
-    HostPool(basis.request).places.count > 2
+    HostPool(basis.request).slots > 2
   }
 
   /// Different kinds of work that the query asks for.

@@ -103,100 +103,154 @@ struct EstimatedTime: Equatable {
     return sum
   }
 
+  static func * (time: EstimatedTime, percent: Int) -> EstimatedTime {
+    EstimatedTime(
+      milliseconds: time.milliseconds * percent / 100, writing: time.writing * percent / 100)
+  }
+
+  static func later(_ one: EstimatedTime, _ other: EstimatedTime) -> EstimatedTime {
+    other.milliseconds > one.milliseconds ? other : one
+  }
+
   func way(tokens: Int) -> PlanEstimate.Way {
     PlanEstimate.Way(
       milliseconds: milliseconds, writingMilliseconds: writing, tokens: max(1, tokens))
   }
 }
 
-/// The hosts as places where an answer can be written, one per free slot.
+/// The hosts on which an answer can be written now.
 struct HostPool {
-  struct Place {
+  struct Seat {
     var host: HostID
     var models: [ModelID]
     var rateMilli: Int
     var firstTokenMilliseconds: Int
+    /// Answers that it can take now.
+    var slots: Int
+    /// How they slow each other down (`HostSharing`).
+    var slowdownPercent: Int
 
-    /// Prompts are read some ten times as fast as answers are written.
+    /// Of an answer that has the host to itself.
     func time(writing: Int, reading: Int) -> EstimatedTime {
-      let perSecond = max(1, rateMilli)
-      let written = min(writing, 1_000_000) * 1_000_000 / perSecond
-      return EstimatedTime(
-        milliseconds: firstTokenMilliseconds + written
-          + min(reading, 10_000_000) * 100_000 / perSecond,
-        writing: written)
+      self.writing(writing, reading: reading) + .init(milliseconds: firstTokenMilliseconds)
     }
+
+    /// Without the wait for the first token. Prompts are read some ten times as fast as answers are
+    /// written.
+    func writing(_ tokens: Int, reading: Int) -> EstimatedTime {
+      let perSecond = max(1, rateMilli)
+      let written = min(tokens, 1_000_000) * 1_000_000 / perSecond
+      return EstimatedTime(
+        milliseconds: written + min(reading, 10_000_000) * 100_000 / perSecond, writing: written)
+    }
+
+    /// In how many hundredths of the time the host writes an answer beside that many others.
+    func percent(beside others: Int) -> Int { 100 + slowdownPercent * others }
   }
 
   /// Fastest first.
-  let places: [Place]
+  let seats: [Seat]
   /// Every host that may be asked offers the same models.
   let isUniform: Bool
 
   /// Of a laptop: some tokens a second, and a moment until the first.
   static let usualRateMilli = 20_000
   static let usualFirstTokenMilliseconds = 400
-  /// A host that takes more at once writes each of them slower, so more says nothing of speed.
+  /// How answers slow each other down is measured beside a few others, and says nothing of crowds.
   static let mostSlots = 8
-  /// Answers that one host writes at the same time slow each other down; how much differs between
-  /// backends, so this is cautious: the second has three quarters of the speed of the first, and so on.
-  /// Without it two parts would be put on one host while another is idle.
-  static let sharing = (of: 3, outOf: 4)
 
   init(_ request: PlanRequest) {
     let wanted = Set(request.models)
-    var places: [Place] = []
+    let cautious = Int(HostSharing.cautiousSlowdown * 100)
+    var seats: [Seat] = []
     for host in request.hosts.prefix(PlanValidation.maximumHosts) {
       let models = host.models.filter { wanted.isEmpty || wanted.contains($0) }.sorted()
-      guard !models.isEmpty else { continue }
-      let place = Place(
-        host: host.id, models: models,
-        rateMilli: host.rateMilli > 0 ? host.rateMilli : Self.usualRateMilli,
-        firstTokenMilliseconds: host.firstTokenMilliseconds > 0
-          ? host.firstTokenMilliseconds : Self.usualFirstTokenMilliseconds)
-      var next = place
-      for _ in 0..<min(max(0, host.freeSlots), Self.mostSlots) {
-        places.append(next)
-        next.rateMilli = next.rateMilli * Self.sharing.of / Self.sharing.outOf
-      }
+      guard !models.isEmpty, host.freeSlots > 0 else { continue }
+      seats.append(
+        Seat(
+          host: host.id, models: models,
+          rateMilli: host.rateMilli > 0 ? host.rateMilli : Self.usualRateMilli,
+          firstTokenMilliseconds: host.firstTokenMilliseconds > 0
+            ? host.firstTokenMilliseconds : Self.usualFirstTokenMilliseconds,
+          slots: min(host.freeSlots, Self.mostSlots),
+          slowdownPercent: min(max(0, host.slowdownPercent ?? cautious), 100)))
     }
-    if places.isEmpty {
+    if seats.isEmpty {
       // Nothing is free or nothing is known: then there is one place, and nothing to gain. What was
       // measured holds all the same.
       let fastest = request.hosts.max { $0.rateMilli < $1.rateMilli }
       func known(_ value: Int?, else usual: Int) -> Int {
         value.flatMap { $0 > 0 ? $0 : nil } ?? usual
       }
-      places = [
-        Place(
+      seats = [
+        Seat(
           host: "", models: request.models.isEmpty ? request.available : request.models,
           rateMilli: known(fastest?.rateMilli, else: Self.usualRateMilli),
           firstTokenMilliseconds: known(
-            fastest?.firstTokenMilliseconds, else: Self.usualFirstTokenMilliseconds))
+            fastest?.firstTokenMilliseconds, else: Self.usualFirstTokenMilliseconds),
+          slots: 1, slowdownPercent: cautious)
       ]
     }
-    places.sort {
+    seats.sort {
       ($1.rateMilli, $0.firstTokenMilliseconds, $0.host)
         < ($0.rateMilli, $1.firstTokenMilliseconds, $1.host)
     }
-    self.places = places
-    isUniform = Set(places.map(\.models)).count == 1
+    self.seats = seats
+    isUniform = Set(seats.map(\.models)).count == 1
   }
 
-  var fastest: Place { places[0] }
+  var fastest: Seat { seats[0] }
+
+  /// Answers that can be written at the same time.
+  var slots: Int { seats.reduce(0) { $0 + $1.slots } }
 }
 
-/// Puts parts on places: the longest first, each where it ends soonest, none before what it needs.
+/// Puts parts on hosts: the longest first, each where it ends soonest, none before what it needs.
 struct ListSchedule {
   /// Of what ends last.
   private(set) var makespan = EstimatedTime()
   private(set) var hosts: Set<HostID> = []
   private(set) var models: [ModelID?]
 
+  /// One host, as far as parts were put on it.
+  private struct Bench {
+    let seat: HostPool.Seat
+    /// When each slot is free again.
+    var free: [EstimatedTime]
+    var parts = 0
+    /// The time of all its parts, if each had the host to itself.
+    var work = EstimatedTime()
+
+    init(_ seat: HostPool.Seat) {
+      self.seat = seat
+      free = Array(repeating: EstimatedTime(), count: seat.slots)
+    }
+
+    /// Where a part would go that cannot begin before `earliest`, and when it would end.
+    func place(
+      writing: Int, reading: Int, after earliest: EstimatedTime
+    ) -> (slot: Int, end: EstimatedTime, work: EstimatedTime) {
+      // Of equal ones the first.
+      let slot = free.indices.min { free[$0].milliseconds < free[$1].milliseconds } ?? 0
+      let begin = EstimatedTime.later(earliest, free[slot])
+      let alone = seat.writing(writing, reading: reading)
+      let others = free.count { $0.milliseconds > begin.milliseconds }
+      let end =
+        begin + EstimatedTime(milliseconds: seat.firstTokenMilliseconds)
+        + alone * seat.percent(beside: others)
+      // A part that comes later makes those slower that are there already: all together take as long as
+      // the host takes for all their work.
+      let work = work + alone
+      let atOnce = min(parts + 1, free.count)
+      let all = work * (seat.percent(beside: atOnce - 1) / atOnce)
+      return (slot, .later(end, all), work)
+    }
+  }
+
   init(_ parts: [Split.Part], tokens: [Int], pool: HostPool) {
     models = Array(repeating: nil, count: parts.count)
     var ends = [EstimatedTime?](repeating: nil, count: parts.count)
-    var free = [EstimatedTime](repeating: EstimatedTime(), count: pool.places.count)
+    var benches = pool.seats.map { Bench($0) }
     var open = Set(parts.indices)
     while !open.isEmpty {
       let ready = open.filter { part in parts[part].needs.allSatisfy { ends[$0] != nil } }
@@ -208,23 +262,23 @@ struct ListSchedule {
         })
       else { break }
       open.remove(part)
-      let earliest = parts[part].needs.compactMap { ends[$0] }.reduce(EstimatedTime(), Self.later)
-      var best = (place: 0, end: EstimatedTime(milliseconds: .max))
-      for (place, data) in pool.places.enumerated() {
-        let end =
-          Self.later(earliest, free[place])
-          + data.time(writing: tokens[part], reading: parts[part].promptTokens)
-        if end.milliseconds < best.end.milliseconds { best = (place, end) }
+      let earliest = parts[part].needs.compactMap { ends[$0] }
+        .reduce(EstimatedTime(), EstimatedTime.later)
+      let places = benches.map {
+        $0.place(writing: tokens[part], reading: parts[part].promptTokens, after: earliest)
       }
-      free[best.place] = best.end
-      ends[part] = best.end
-      makespan = Self.later(makespan, best.end)
-      hosts.insert(pool.places[best.place].host)
-      if !pool.isUniform { models[part] = pool.places[best.place].models.first }
+      guard
+        let best = places.indices.min(by: {
+          places[$0].end.milliseconds < places[$1].end.milliseconds
+        })
+      else { break }
+      benches[best].free[places[best].slot] = places[best].end
+      benches[best].parts += 1
+      benches[best].work = places[best].work
+      ends[part] = places[best].end
+      makespan = .later(makespan, places[best].end)
+      hosts.insert(pool.seats[best].host)
+      if !pool.isUniform { models[part] = pool.seats[best].models.first }
     }
-  }
-
-  private static func later(_ one: EstimatedTime, _ other: EstimatedTime) -> EstimatedTime {
-    other.milliseconds > one.milliseconds ? other : one
   }
 }
