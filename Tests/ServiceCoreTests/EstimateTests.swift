@@ -193,6 +193,18 @@ struct EstimateMemoryTests {
     #expect(memory.correction(at: at(minutes: 20)).directPercent == 100)
   }
 
+  @Test("hosts that answer faster than they promise do so for splits, until a split says otherwise")
+  func fasterHosts() {
+    var memory = EstimateMemory()
+    for n in 0..<6 { memory.learn(.init(isSplit: false, ratio: 0.7), now: at(minutes: Double(n))) }
+    let direct = memory.correction(at: at(minutes: 6))
+    #expect((70...75).contains(direct.directPercent))
+    #expect(direct.splitPercent == direct.directPercent)
+    for n in 6..<12 { memory.learn(Self.split(1.4), now: at(minutes: Double(n))) }
+    let both = memory.correction(at: at(minutes: 12))
+    #expect((70...76).contains(both.directPercent) && (120...140).contains(both.splitPercent))
+  }
+
   @Test("twice as long and half as long cancel out")
   func cancels() {
     var memory = EstimateMemory()

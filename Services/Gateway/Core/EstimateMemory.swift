@@ -28,19 +28,20 @@ public struct EstimateMemory: Sendable {
   /// Of hosts that are not heard of any more: a few times those that one request may have.
   static let mostHosts = 4 * PlanValidation.maximumHosts
 
-  /// A fading mean of base-2 logarithms, which begins at zero.
+  /// A fading mean of base-2 logarithms.
   struct Mean: Hashable, Sendable {
     private var sum = 0.0
     private var weight = 0.0
     private var at = Instant.zero
 
-    func value(at now: Instant) -> Double {
+    /// - Parameter usual: what it is as long as nothing was observed.
+    func value(at now: Instant, usual: Double = 0) -> Double {
       let rest = halfLife.rest(after: at.duration(to: now))
-      return sum * rest / (weight * rest + doubt)
+      return (sum * rest + usual * doubt) / (weight * rest + doubt)
     }
 
-    mutating func add(_ observed: Double, now: Instant) {
-      let believed = value(at: now)
+    mutating func add(_ observed: Double, now: Instant, usual: Double = 0) {
+      let believed = value(at: now, usual: usual)
       let step = min(max(observed - believed, -mostStep), mostStep)
       var rest = halfLife.rest(after: at.duration(to: now))
       if weight * rest > mostWeight { rest = mostWeight / weight }
@@ -65,18 +66,26 @@ public struct EstimateMemory: Sendable {
     guard lesson.ratio > 0, lesson.ratio.isFinite else { return }
     let observed = min(max(BinaryLogarithm.of(lesson.ratio), -Self.mostSaid), Self.mostSaid)
     if lesson.isSplit {
-      split.add(observed, now: now)
+      split.add(observed, now: now, usual: direct.value(at: now))
     } else {
       direct.add(observed, now: now)
     }
   }
 
   /// For the next plan.
+  ///
+  /// A split is made of answers, so what direct answers say of the hosts holds for it too as long as no
+  /// split has said otherwise: else a way that is not taken would look the worse the faster the hosts
+  /// turn out to be, and never be tried. A split that was slow says nothing of direct answers: it may be
+  /// that hosts get into each other's way.
   public func correction(at now: Instant) -> EstimateCorrection {
-    func percent(_ mean: Mean) -> Int {
-      Int((100 * BinaryLogarithm.power(mean.value(at: now))).rounded())
+    func percent(_ logarithm: Double) -> Int {
+      Int((100 * BinaryLogarithm.power(logarithm)).rounded())
     }
-    return EstimateCorrection(directPercent: percent(direct), splitPercent: percent(split))
+    let direct = direct.value(at: now)
+    return EstimateCorrection(
+      directPercent: percent(direct),
+      splitPercent: percent(split.value(at: now, usual: direct)))
   }
 
   /// The facts with the best rate of late instead of the last one.
