@@ -38,6 +38,13 @@ public struct Usage: Hashable, Codable, Sendable {
 
   public var totalTokens: Int { promptTokens + completionTokens }
 
+  /// As many tokens as anybody else may say that a text has: a hundred times the longest context, and
+  /// sums of it, and what it costs, stay numbers.
+  public static let mostTokens = 100_000_000
+
+  /// A count that somebody else made.
+  public static func bounded(_ tokens: Int) -> Int { min(max(0, tokens), mostTokens) }
+
   public static func + (left: Usage, right: Usage) -> Usage {
     Usage(
       promptTokens: left.promptTokens + right.promptTokens,

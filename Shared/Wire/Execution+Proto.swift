@@ -126,8 +126,8 @@ extension Conversation {
 extension Usage {
   init(wire message: Tutti__V1__Usage) throws(WireError) {
     self.init(
-      promptTokens: Int(clamping: unsafe message.prompt_tokens),
-      completionTokens: Int(clamping: unsafe message.completion_tokens),
+      promptTokens: Self.bounded(Int(clamping: unsafe message.prompt_tokens)),
+      completionTokens: Self.bounded(Int(clamping: unsafe message.completion_tokens)),
       estimated: unsafe message.estimated != 0)
   }
 }

@@ -161,8 +161,8 @@ extension RequestRecord {
       errorCode: try unsafe String(wire: message.error_code, "RequestRecord.error_code"),
       host: try unsafe String(wire: message.host, "RequestRecord.host"),
       usage: Usage(
-        promptTokens: Int(clamping: unsafe message.prompt_tokens),
-        completionTokens: Int(clamping: unsafe message.completion_tokens),
+        promptTokens: Usage.bounded(Int(clamping: unsafe message.prompt_tokens)),
+        completionTokens: Usage.bounded(Int(clamping: unsafe message.completion_tokens)),
         estimated: unsafe message.tokens_estimated != 0),
       firstTokenMilliseconds: Int(unsafe message.first_token_ms),
       totalMilliseconds: Int(unsafe message.total_ms))

@@ -97,6 +97,19 @@ struct AnthropicAdapterTests {
     events.map { "event: \($0.split(separator: "\"")[3])\ndata: \($0)\n\n" }.joined()
   }
 
+  @Test("counts that no text has are no reason to end the process")
+  func absurdCounts() throws {
+    let items = read(
+      events([
+        #"{"type":"message_start","message":{"id":"a","model":"c","usage":{"input_tokens":\#(Int.max),"cache_read_input_tokens":\#(Int.max),"output_tokens":1}}}"#,
+        #"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#,
+        #"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":\#(Int.max)}}"#,
+        #"{"type":"message_stop"}"#,
+      ]), Self.reading)
+    let usage = told(items).first { $0.contains("usage") }
+    #expect(try #require(usage).contains(#""total_tokens":300000000"#))
+  }
+
   @Test("a text answer becomes chunks")
   func text() {
     let items = read(

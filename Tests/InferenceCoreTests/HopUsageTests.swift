@@ -48,6 +48,20 @@ struct HopUsageTests {
     #expect(hop.summary?.attempts.map(\.tokens) == Array(repeating: 3, count: hops) + [3])
   }
 
+  @Test("a host that counts more tokens than there can be harms nobody", arguments: [true, false])
+  func absurd(_ stream: Bool) throws {
+    var hop = start(stream: stream)
+    hop.say("One", usage: (7, .max - 7))
+    hop.say(" two", usage: (7, .max - 7))
+    hop.say(" three")
+    hop.breakOff()
+    hop.say(" four", finish: "stop", usage: (7, .max - 7))
+    hop.end()
+    #expect(hop.summary?.usage.promptTokens == 7)
+    let completion = try #require(hop.summary?.usage.completionTokens)
+    #expect((1...3 * Usage.mostTokens).contains(completion))
+  }
+
   @Test("the first host's own count of the prompt is believed", arguments: [true, false])
   func promptReported(_ stream: Bool) throws {
     var hop = start(stream: stream)

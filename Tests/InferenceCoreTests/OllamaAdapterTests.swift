@@ -62,6 +62,15 @@ struct OllamaAdapterTests {
   private static let reading = UpstreamReading(
     dialect: .ollama, endpoint: .chatCompletions, streams: true, id: "x", model: "m", created: 7)
 
+  @Test("counts that no text has are no reason to end the process")
+  func absurdCounts() throws {
+    let line =
+      #"{"message":{"role":"assistant","content":"x"},"done":true,"#
+      + #""prompt_eval_count":\#(Int.max),"eval_count":\#(Int.max)}"#
+    let usage = told(read(line + "\n", Self.reading)).first { $0.contains("usage") }
+    #expect(try #require(usage).contains(#""total_tokens":200000000"#))
+  }
+
   @Test("lines become chunks, the counts usage")
   func text() {
     let items = read(

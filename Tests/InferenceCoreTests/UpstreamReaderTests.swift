@@ -27,6 +27,9 @@ struct UpstreamReaderTests {
     #expect(last.finishReason == "length" && last.isValidToken)
     let usage = try facts(#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#)
     #expect(usage.usage == Usage(promptTokens: 3, completionTokens: 4))
+    let absurd = try facts(
+      #"{"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":4}}"#)
+    #expect(absurd.usage == nil)
     let legacy = try facts(#"{"choices":[{"text":"x","finish_reason":"stop"}]}"#)
     #expect(legacy.text == "x" && legacy.finishReason == "stop")
   }

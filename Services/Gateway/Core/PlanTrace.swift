@@ -159,7 +159,9 @@ public struct PlanTrace: Sendable {
     var millionths = 0
     for line in tasks {
       guard let price = line.host.flatMap({ prices[$0] }), price > 0 else { continue }
-      millionths += line.usage.totalTokens * price
+      let (cost, isTooMuch) = line.usage.totalTokens.multipliedReportingOverflow(by: price)
+      let (sum, isMore) = millionths.addingReportingOverflow(cost)
+      millionths = isTooMuch || isMore ? .max - 999_999 : sum
     }
     return millionths == 0 ? nil : (millionths + 999_999) / 1_000_000
   }

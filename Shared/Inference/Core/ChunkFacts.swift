@@ -132,7 +132,8 @@ extension Usage {
   init?(_ value: JSONValue, in document: JSONDocument) {
     guard value.kind == .object else { return nil }
     func tokens(_ name: String) -> Int? {
-      document.value(name, in: value).flatMap(document.integer).flatMap { $0 >= 0 ? $0 : nil }
+      document.value(name, in: value).flatMap(document.integer)
+        .flatMap { $0 >= 0 ? Self.bounded($0) : nil }
     }
     guard let prompt = tokens("prompt_tokens") else { return nil }
     self.init(promptTokens: prompt, completionTokens: tokens("completion_tokens") ?? 0)

@@ -116,7 +116,8 @@ struct AnthropicReader: Sendable {
   private mutating func readUsage(_ usage: JSONValue?, _ document: JSONDocument) {
     guard let usage, usage.kind == .object else { return }
     func tokens(_ name: String) -> Int? {
-      document.value(name, in: usage).flatMap(document.integer).flatMap { $0 >= 0 ? $0 : nil }
+      document.value(name, in: usage).flatMap(document.integer)
+        .flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
     }
     hasUsage = true
     if let fresh = tokens("input_tokens") {

@@ -37,7 +37,8 @@ struct OllamaReader: Sendable {
     let finish = reason == "length" ? "length" : calls > 0 ? "tool_calls" : "stop"
     items.append(try writer.delta([], finishReason: finish))
     func count(_ name: String) -> Int? {
-      document.value(name, in: root).flatMap(document.integer).flatMap { $0 >= 0 ? $0 : nil }
+      document.value(name, in: root).flatMap(document.integer)
+        .flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
     }
     // A prompt that was cached whole is not counted.
     if let made = count("eval_count") {
@@ -86,7 +87,9 @@ struct OllamaReader: Sendable {
       ]
     }
     let prompt =
-      document.value("prompt_eval_count", in: root).flatMap(document.integer).map { max($0, 0) }
+      document.value("prompt_eval_count", in: root).flatMap(document.integer).map {
+        Usage.bounded($0)
+      }
       ?? 0
     let model = document.value("model", in: root).flatMap(document.string) ?? reading.model.name
     return JSON.object([
