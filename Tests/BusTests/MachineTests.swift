@@ -228,6 +228,12 @@ struct MachineTests {
     #expect(machine.handlersRunning == 0)
   }
 
+  @Test("a service with a limit of its own refuses in its own words, before the bus does")
+  func ownLimit() {
+    #expect(BusLimits.admitting(4_096).handlers > 4_096)
+    #expect(BusLimits.admitting(10) == .standard)
+  }
+
   @Test("over the limit of handlers, and while draining, requests are refused with the reason")
   func refusals() {
     var limits = BusLimits.standard

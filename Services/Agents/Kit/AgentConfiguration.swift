@@ -23,6 +23,7 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
 
   var role: Role
   var maxTasks: Int
+  var requestsAtOnce: Int? { maxTasks }
   var inference: InferenceConfiguration
 
   init(_ values: inout SettingValues) {

@@ -16,6 +16,7 @@ struct DispatcherConfiguration: ServiceConfiguration {
   ]
 
   var maxPlans: Int
+  var requestsAtOnce: Int? { maxPlans }
   var maxTasks: Int
 
   init(_ values: inout SettingValues) {

@@ -2,6 +2,13 @@
 public struct BusLimits: Equatable, Sendable {
   public static let standard = BusLimits()
 
+  /// For a process that refuses more than so many requests itself, in its own words.
+  public static func admitting(_ requests: Int) -> BusLimits {
+    var limits = standard
+    limits.handlers = max(limits.handlers, requests + 64)
+    return limits
+  }
+
   /// Handlers at once; more are answered `overloaded`. Each may hold a whole prompt.
   public var handlers = 1_024
   /// Calls and streams of ours in flight: twice what a busy gateway admits.

@@ -62,7 +62,8 @@ public enum ServiceMain {
     if let code = answer(settings, program: surroundings.program) { return code }
     do {
       let process = try ServiceProcess(
-        settings.common, lifeline: surroundings.environment["TUTTI_LIFELINE_FD"])
+        settings.common, requests: settings.own.requestsAtOnce,
+        lifeline: surroundings.environment["TUTTI_LIFELINE_FD"])
       for warning in settings.warnings {
         process.context.logger.warning(
           "a setting deserves a look", metadata: [LogKey.setting: "\(warning)"])

@@ -20,7 +20,10 @@ struct ServiceProcess: Sendable {
   private static let afterDrain = Duration.seconds(1)
 
   /// Sets up logging, metrics, the data directory and the bus. Starts nothing yet.
-  init(_ configuration: CommonConfiguration, lifeline: String?) throws(ServiceFailure) {
+  /// - Parameter requests: of other services that it works on at once; nil: as the bus does usually.
+  init(
+    _ configuration: CommonConfiguration, requests: Int?, lifeline: String?
+  ) throws(ServiceFailure) {
     var common = configuration
     common.dataDirectory = try DataDirectory.prepare(common.dataDirectory)
     nameLock = try NameLock(common.name, in: common.dataDirectory)
@@ -47,7 +50,7 @@ struct ServiceProcess: Sendable {
     LoggingSystem.bootstrap { _ in TelemetryLogHandler(sink: sink, level: level) }
     let logger = Logger(label: service)
 
-    let bus = try Self.makeBus(common, logger)
+    let bus = try Self.makeBus(common, requests, logger)
     let hosts = HostDirectory(
       ask: { () async throws(Failure) -> HostTable in
         let answer = try await bus.call(
@@ -64,7 +67,7 @@ struct ServiceProcess: Sendable {
   }
 
   private static func makeBus(
-    _ common: CommonConfiguration, _ logger: Logger
+    _ common: CommonConfiguration, _ requests: Int?, _ logger: Logger
   ) throws(ServiceFailure) -> Bus {
     do {
       let addresses: BusAddresses
@@ -79,7 +82,7 @@ struct ServiceProcess: Sendable {
       }
       let configuration = BusConfiguration(
         service: common.service, name: common.name, addresses: addresses,
-        drainGrace: common.drain)
+        limits: requests.map { .admitting($0) } ?? .standard, drainGrace: common.drain)
       return Bus(
         configuration: configuration, transport: try configuration.makeTransport(),
         logger: logger)

@@ -167,4 +167,11 @@ public protocol ServiceConfiguration: Sendable {
   static var settings: [Setting] { get }
   /// Records mistakes with `values.reject`, never throws: all are reported at once.
   init(_ values: inout SettingValues)
+  /// Requests of other services that it works on at once, where it has a limit of its own: the bus then
+  /// lets so many through. nil: the bus has its usual limit.
+  var requestsAtOnce: Int? { get }
+}
+
+extension ServiceConfiguration {
+  public var requestsAtOnce: Int? { nil }
 }
