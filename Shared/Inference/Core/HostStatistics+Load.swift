@@ -123,7 +123,10 @@ extension HostStatistics {
       records[load.host]?.published = load
       records[load.host]?.others = max(0, load.inFlight - (ownShare[load.host] ?? 0))
     }
-    for host in Array(records.keys) { records[host]?.noteCrowd(now) }
+    for host in Array(records.keys) {
+      let others = records[host]?.others ?? 0
+      records[host]?.noteCrowd(others: others, now)
+    }
     refreshAll(now)
   }
 }

@@ -49,7 +49,10 @@ public struct HostStatistics: Sendable {
     var others = 0
     var news = News()
 
-    mutating func noteCrowd(_ now: Instant) { crowd.set(max(0, inFlight) + others, now: now) }
+    /// - Parameter others: under way at other processes, as far as that is still believed.
+    mutating func noteCrowd(others: Int, _ now: Instant) {
+      crowd.set(max(0, inFlight) + others, now: now)
+    }
   }
 
   /// What has not been reported yet.
@@ -139,7 +142,8 @@ public struct HostStatistics: Sendable {
     var record = records[host] ?? Record(breaker: CircuitBreaker(policy: breakerPolicy))
     records[host] = nil  // so that the arrays inside are not shared while they change
     record.learn(
-      observation, started: started, now: now, isSuspect: isSuspect(record, now), using: &rng)
+      observation, started: started, now: now, isSuspect: isSuspect(record, now),
+      others: hearing.fading(record.others, now), using: &rng)
     if index.row(of: host) != nil || record.inFlight != 0 { records[host] = record }
     refresh(host, record, now)
   }
@@ -216,11 +220,11 @@ public struct HostStatistics: Sendable {
 
 extension HostStatistics.Record {
   fileprivate mutating func learn(
-    _ observation: HostObservation, started: Instant, now: Instant, isSuspect: Bool,
+    _ observation: HostObservation, started: Instant, now: Instant, isSuspect: Bool, others: Int,
     using rng: inout SplitMix64
   ) {
     let waited = max(.zero, started.duration(to: now))
-    defer { noteCrowd(now) }
+    defer { noteCrowd(others: others, now) }
     switch observation {
     case .began(let tokens):
       inFlight += 1
