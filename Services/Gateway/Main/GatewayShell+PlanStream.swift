@@ -2,6 +2,7 @@ import ClusterModel
 import GatewayCore
 import Hummingbird
 import ServiceKit
+import Synchronization
 import Telemetry
 import Text
 
@@ -16,7 +17,18 @@ extension GatewayShell {
     /// Time to tell what waits to be told.
     case progress
     case keepAlive
-    case over(Result<Void, Failure>)
+  }
+
+  /// How the plan ended, for whoever has read all that came before. Not a signal among the others: for it
+  /// there is room however slowly the client reads.
+  private final class Outcome: Sendable {
+    private let result = Mutex(Result<Void, Failure>?.none)
+
+    /// - Returns: nil: it has not ended.
+    func get() -> Result<Void, Failure>? { result.withLock { $0 } }
+
+    /// The first one counts.
+    func set(_ new: Result<Void, Failure>) { result.withLock { $0 = $0 ?? new } }
   }
 
   @concurrent
@@ -28,23 +40,26 @@ extension GatewayShell {
       bufferingPolicy: .bufferingOldest(Self.maximumWaitingEvents))
     // One alarm at a time: the writer asks for the next when the last has rung.
     let (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
-    let place = answers.enter { source.yield(.over(.failure(OpenAnswers.ended))) }
+    let outcome = Outcome()
+    let place = answers.enter {
+      outcome.set(.failure(OpenAnswers.ended))
+      source.finish()
+    }
     defer { place.leave() }
     let keepAlive = configuration.keepAlive
     let result = await withTaskGroup(of: Void.self) { group in
       group.addTask {
-        var outcome = Result<Void, Failure>.success(())
         do throws(Failure) {
           try await self.run(plan, exchange) { event throws(Failure) in
             if case .dropped = source.yield(.event(event)) {
               throw Failure(.slowReader, "the client reads more slowly than the answer comes")
             }
           }
+          outcome.set(.success(()))
         } catch {
-          outcome = .failure(error)
+          outcome.set(.failure(error))
         }
-        // Room for this one is certain only when the reader has caught up.
-        while case .dropped = source.yield(.over(outcome)) { await Task.yield() }
+        source.finish()
       }
       group.addTask {
         while (try? await Task.sleep(for: keepAlive)) != nil { source.yield(.keepAlive) }
@@ -56,7 +71,7 @@ extension GatewayShell {
         }
       }
       var stream = PlanStream(exchange, plan, composer) { alarm.yield($0) }
-      let result = await write(signals, &stream, &writer)
+      let result = await write(signals, outcome, &stream, &writer)
       group.cancelAll()
       source.finish()
       alarm.finish()
@@ -103,28 +118,32 @@ extension GatewayShell {
 
   @concurrent
   private func write(
-    _ signals: AsyncStream<Signal>, _ stream: inout PlanStream,
+    _ signals: AsyncStream<Signal>, _ outcome: Outcome, _ stream: inout PlanStream,
     _ writer: inout any ResponseBodyWriter
   ) async -> Result<Void, Failure> {
     do throws(Failure) {
       try await tell(stream.progress(), stream, &writer)
+      var quietSince = 0
       for await signal in signals {
         switch signal {
         case .keepAlive:
-          if stream.delivery == nil { try await send(SSE.keepAlive, &writer) }
+          // Also where an answer that has begun waits for another agent or dispatcher.
+          if stream.pieces == quietSince { try await send(SSE.keepAlive, &writer) }
+          quietSince = stream.pieces
         case .progress: try await tell(stream.progress(), stream, &writer)
         case .event(let event):
           stream.pacer.note(event)
           try await tell(stream.progress(), stream, &writer)
           if case .delta(let delta) = event { try await pass(delta, &stream, &writer) }
-        case .over(.failure(let failure)): throw failure
-        case .over(.success):
-          try await close(&stream, &writer)
-          return .success(())
         }
       }
       // Only a cancelled task leaves the loop without an end.
-      throw Failure(.cancelled, "the client has left")
+      guard let ended = outcome.get() else {
+        throw Failure(.cancelled, "the client has left")
+      }
+      try ended.get()
+      try await close(&stream, &writer)
+      return .success(())
     } catch {
       stream.delivery?.end(failed: true)
       return .failure(error)
