@@ -256,6 +256,30 @@ struct DispatcherHostLineTests {
     #expect(line.end(0, now: seconds(1)).isEmpty)
   }
 
+  @Test("a client whose waiting tasks all left is not put behind the turns that they had")
+  func leaveTurns() {
+    let line = Line([place("a")])
+    _ = line.join(0, work(), client: "other", now: .zero)
+    for ticket in 1...60 { _ = line.join(ticket, work(), client: "hasty", now: .zero) }
+    for ticket in 1...60 { #expect(line.leave(ticket)) }
+    _ = line.join(100, work(), client: "hasty", now: .zero)
+    for ticket in 200..<260 { _ = line.join(ticket, work(), client: "other", now: .zero) }
+    let first = line.end(0, now: seconds(1)).map(\.ticket)
+    let second = line.end(first[0], now: seconds(2)).map(\.ticket)
+    #expect((first + second).contains(100), "\(first), \(second)")
+  }
+
+  @Test("however many wait for one host, one that is idle gets what it may do")
+  func crowd() {
+    let line = Line([place("a", models: ["m"]), place("b", models: ["n"])])
+    for ticket in 0..<1_000 {
+      _ = line.join(ticket, work(models: ["m"]), client: "c\(ticket)", now: .zero)
+    }
+    #expect(
+      line.join(5_000, work(models: ["n"]), client: "c", now: .zero)
+        == [.init(ticket: 5_000, host: "b")])
+  }
+
   @Test("without any host everything begins: who does it says what is missing")
   func noHost() {
     let line = Line()

@@ -27,6 +27,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
   struct Waiting: Sendable {
     var ticket: Ticket
     var work: HostWork
+    var client: String
     /// Its client's turn.
     var rank: UInt64
   }
@@ -86,7 +87,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     let turn = max(turns[client] ?? 0, round) + 1
     turns[client] = turn
     kinds[work.kind, default: Kind()].tickets += 1
-    let entry = Waiting(ticket: ticket, work: work, rank: turn)
+    let entry = Waiting(ticket: ticket, work: work, client: client, rank: turn)
     waiting.insert(entry, at: place(behind: turn))
     return admit(now: now)
   }
@@ -113,6 +114,8 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
   public mutating func leave(_ ticket: Ticket) -> Bool {
     guard let place = waiting.firstIndex(where: { $0.ticket == ticket }) else { return false }
     let left = waiting.remove(at: place)
+    // The turns of those that left are not waited for.
+    turns[left.client] = waiting.last { $0.client == left.client }?.rank
     forget(left.work.kind)
     return true
   }
@@ -173,11 +176,22 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     var admitted: [Admission] = []
     var left: [Waiting] = []
     var seen = 0
-    while seen < waiting.count, seen < HostSchedule.lookAhead, schedule.hasRoom {
+    var looked = 0
+    // Those that want the same of a host as one before, for whom no host has room, wait without a look:
+    // however many they are, they do not stand between others and a host that is idle.
+    var blocked: Set<HostWork.Wish> = []
+    while seen < waiting.count, looked < HostSchedule.lookAhead, schedule.hasRoom {
       let entry = waiting[seen]
       seen += 1
+      guard !blocked.contains(entry.work.wish) else {
+        left.append(entry)
+        continue
+      }
+      looked += 1
       switch schedule.place(entry.work, tokens: expectedTokens(entry.work)) {
-      case .wait: left.append(entry)
+      case .wait:
+        left.append(entry)
+        if !schedule.hasRoom(for: entry.work) { blocked.insert(entry.work.wish) }
       case .begin(let host):
         admitted.append(Admission(ticket: entry.ticket, host: host))
         running[entry.ticket] = Running(work: entry.work, host: host, since: now)

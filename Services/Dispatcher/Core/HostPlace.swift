@@ -78,6 +78,14 @@ public struct HostWork: Equatable, Sendable {
       tokens: min(task.maxTokens ?? expectedTokens, expectedTokens))
   }
 
+  /// All that decides which hosts may do it.
+  struct Wish: Hashable {
+    var models: [ModelID]
+    var dataPolicy: DataPolicy
+  }
+
+  var wish: Wish { Wish(models: models, dataPolicy: dataPolicy) }
+
   func mayBeDone(at place: HostPlace) -> Bool {
     place.trust >= dataPolicy
       && (models.isEmpty || models.contains { place.models.contains($0) })

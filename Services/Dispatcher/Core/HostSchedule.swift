@@ -115,6 +115,13 @@ struct HostSchedule {
     seats.isEmpty || seats.contains(where: \.hasRoom) || !isUniform && open > 0
   }
 
+  /// Whether a task like this one could begin.
+  func hasRoom(for work: HostWork) -> Bool {
+    guard isUniform || !work.models.isEmpty else { return open > 0 }
+    let able = seats.filter { work.mayBeDone(at: $0.place) }
+    return able.isEmpty || able.contains(where: \.hasRoom)
+  }
+
   /// Gives the task to a host, now or when that host is free.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
     let able = seats.indices.filter { work.mayBeDone(at: seats[$0].place) }

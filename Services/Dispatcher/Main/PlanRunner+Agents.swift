@@ -7,14 +7,17 @@ import Wire
 
 extension PlanRunner {
   /// Waits for the client's turn, gives the task to an agent and passes on what it says.
+  ///
+  /// The host first: a task that had an agent's turn and waited for a busy host would keep the agent from
+  /// those whose host is idle.
   func follow(_ start: TaskStart) async {
     let asked = now
-    guard await shell.turns.pass(start.role, client: client) else { return }
-    defer { shell.turns.end(start.role) }
     let work = HostWork(start, expectedTokens: PlanRunLimits.standard.expectedTokens)
     guard let place = await shell.turns.place(work, client: client) else { return }
     var report: TaskReport?
     defer { shell.turns.leave(place, report: report) }
+    guard await shell.turns.pass(start.role, client: client) else { return }
+    defer { shell.turns.end(start.role) }
     guard let agent = shell.reserve(start) else {
       handle(.noAgent(start.attempt))
       return
