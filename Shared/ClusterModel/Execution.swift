@@ -181,10 +181,24 @@ public struct TaskReport: Equatable, Sendable {
 
 /// One plan as a dispatcher receives it.
 public struct PlanOrder: Equatable, Sendable {
+  /// A task that an earlier dispatcher went on without.
+  public struct Skipped: Equatable, Sendable {
+    public var reason: String
+    /// What it cost all the same.
+    public var usage: Usage
+
+    public init(reason: String, usage: Usage = .zero) {
+      self.reason = reason
+      self.usage = usage
+    }
+  }
+
   public var plan: Plan
   public var conversation: Conversation
   /// Outputs that an earlier dispatcher already got; those tasks are not run again.
   public var finished: [TaskID: TaskReport]
+  /// Neither are these, or an answer that has begun would go on from other inputs.
+  public var skipped: [TaskID: Skipped]
   public var dataPolicy: DataPolicy
   /// For the inferences of all its tasks.
   public var terms: InferenceTerms
@@ -198,13 +212,15 @@ public struct PlanOrder: Equatable, Sendable {
 
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
-    dataPolicy: DataPolicy = .any, terms: InferenceTerms = InferenceTerms(),
+    skipped: [TaskID: Skipped] = [:], dataPolicy: DataPolicy = .any,
+    terms: InferenceTerms = InferenceTerms(),
     request: PlanRequest? = nil, documents: [Document] = [], client: String = "",
     sinkPrefix: String = ""
   ) {
     self.plan = plan
     self.conversation = conversation
     self.finished = finished
+    self.skipped = skipped
     self.dataPolicy = dataPolicy
     self.terms = terms
     self.request = request

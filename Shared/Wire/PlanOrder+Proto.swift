@@ -15,6 +15,15 @@ extension Arena {
       unsafe output.pointee.report = report(entry.value)
       return unsafe output
     }
+    let skipped = order.skipped.sorted { $0.key < $1.key }
+    unsafe message.pointee.n_skipped = skipped.count
+    unsafe message.pointee.skipped = array(skipped) { entry in
+      let task = unsafe make(tutti__v1__skipped_task__init)
+      unsafe task.pointee.task = text(entry.key.name)
+      unsafe task.pointee.reason = text(entry.value.reason)
+      unsafe task.pointee.usage = usage(entry.value.usage)
+      return unsafe task
+    }
     unsafe message.pointee.data_policy = text(order.dataPolicy.rawValue)
     unsafe message.pointee.terms = terms(order.terms)
     if let request = order.request { unsafe message.pointee.request = planRequest(request) }
@@ -37,6 +46,17 @@ extension PlanOrder {
         }
       )
     }
+    let skipped = try unsafe elements(message.n_skipped, message.skipped) {
+      task throws(WireError) in
+      (
+        TaskID(try unsafe String(wire: task.task, "SkippedTask.task")),
+        Skipped(
+          reason: try unsafe String(wire: task.reason, "SkippedTask.reason"),
+          usage: try unsafe required(task.usage, "SkippedTask.usage") { usage throws(WireError) in
+            try unsafe Usage(wire: usage)
+          })
+      )
+    }
     var request: PlanRequest?
     if let value = unsafe message.request { request = try unsafe PlanRequest(wire: value.pointee) }
     self.init(
@@ -47,6 +67,7 @@ extension PlanOrder {
         conversation throws(WireError) in try unsafe Conversation(wire: conversation)
       },
       finished: Dictionary(outputs) { first, _ in first },
+      skipped: Dictionary(skipped) { first, _ in first },
       dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunPlan.data_policy"),
       terms: try unsafe InferenceTerms(wire: message.terms), request: request,
       documents: try unsafe elements(message.n_documents, message.documents) {

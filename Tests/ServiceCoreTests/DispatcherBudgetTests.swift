@@ -165,6 +165,67 @@ struct DispatcherBudgetTests {
     }
   }
 
+  private func begin(_ plan: inout Rehearsal, _ task: TaskID, at host: HostID) {
+    plan(.assigned(Attempt(task, 1), agent: PeerID(name: "a", incarnation: 1)))
+    plan(
+      .began(
+        Attempt(task, 1), TaskBegan(host: host, model: "m", firstTokenMilliseconds: 1)))
+  }
+
+  @Test(
+    "what was given up while a host worked on it is not given out again, and what is known is told",
+    arguments: [Failure(.upstreamFailed, "broke off"), Failure(.peerLost, "gone")])
+  func unreported(_ failure: Failure) throws {
+    var shape = Plan.fan(2, quorum: 1, onFailure: .skip)
+    for index in shape.tasks.indices { shape.tasks[index].maxTokens = 100 }
+    var limits = Self.exact
+    limits.attempts = 1
+    var plan = try Rehearsal(order: Self.order(shape, budget: 300), limits: limits)
+    #expect(plan(.start).starts.map(\.order.task.maxTokens) == [90, 90])
+    begin(&plan, "t0", at: "h0")
+    let skipped = try #require(plan(.failed(Attempt("t0", 1), failure)).ended.last)
+    #expect(skipped.status == .skipped && skipped.report?.host == "h0")
+    #expect(
+      skipped.report?.usage == Usage(promptTokens: 10, completionTokens: 0, estimated: true))
+    let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 50))).starts.first)
+    // 300 less the 100 that t0 was allowed, 60 of t1, the sink's own prompt and one input of a word.
+    #expect(sink.order.task.maxTokens == 100)
+    let finished = plan(.finished(Attempt("sink", 1), used(11, 20))).finished
+    #expect(finished?.usage.promptTokens == 31 && finished?.usage.completionTokens == 70)
+    #expect(finished?.usage.estimated == true)
+  }
+
+  @Test("an attempt that no host had begun costs nothing")
+  func nothingBegun() throws {
+    var limits = Self.exact
+    limits.attempts = 1
+    var plan = try Rehearsal(
+      order: Self.order(.fan(2, quorum: 1, onFailure: .skip), budget: 1_000), limits: limits)
+    plan(.start)
+    let skipped = try #require(
+      plan(.failed(Attempt("t0", 1), Failure(.peerLost, "gone"))).ended.last)
+    #expect(skipped.status == .skipped && skipped.report == nil)
+    plan(.finished(Attempt("t1", 1), used(10, 50)))
+    #expect(plan(.finished(Attempt("sink", 1), used(11, 20))).finished?.usage.totalTokens == 91)
+  }
+
+  @Test("what came to nothing has its host and its cost, also where something stands in for it")
+  func useless() throws {
+    var shape = Plan.fan(2, quorum: 1, onFailure: .skip)
+    shape.tasks[2].onFailure = .degrade
+    var plan = try rehearsal(Self.order(shape, budget: 1_000))
+    plan(.start)
+    plan(.finished(Attempt("t0", 1), used(10, 40, " ")))
+    plan(.finished(Attempt("t1", 1), used(10, 30, "A draft.")))
+    plan(.finished(Attempt("sink", 1), used(12, 20, "")))
+    let ended = plan.log.ended
+    #expect(ended.map(\.status) == [.skipped, .done, .degraded])
+    #expect(ended.map(\.report?.host) == ["h", "h", "h"])
+    #expect(ended.map(\.report?.usage.completionTokens) == [40, 30, 20])
+    #expect(ended.map(\.report?.output) == ["", "A draft.", "A draft."])
+    #expect(plan.log.finished?.usage.totalTokens == 122)
+  }
+
   @Test("what an earlier dispatcher spent counts")
   func resumed() throws {
     var plan = try rehearsal(

@@ -331,6 +331,25 @@ struct PlanRunTests {
     }
   }
 
+  @Test("what an earlier dispatcher went on without is not run either, and its cost counts")
+  func resumedWithout() throws {
+    let shape = Plan.fan(3, quorum: 2, onFailure: .skip)
+    var plan = try Rehearsal(
+      order: PlanOrder(
+        plan: shape, conversation: Conversation(messagesJSON: Array("[]".utf8)),
+        finished: ["t0": report("kept"), "t2": report("too")],
+        skipped: [
+          "t1": .init(reason: "too late", usage: Usage(promptTokens: 3, completionTokens: 0))
+        ], sinkPrefix: "It is"))
+    let sink = try #require(plan(.start).starts.first)
+    #expect(sink.attempt.task == "sink" && sink.order.prefix == "It is")
+    #expect(sink.order.inputs.map(\.name) == ["t0", "t2"])
+    let finished = plan.finish("sink", output: "It is so.").finished
+    #expect(finished?.usage.promptTokens == 18)
+    #expect(plan.log.ended.map(\.status) == [.degraded])
+    #expect(plan.log.text == " so.")
+  }
+
   @Test("an input loses its middle, on whole characters")
   func inputBound() throws {
     var plan = try Rehearsal(.fan(1))

@@ -108,6 +108,55 @@ struct DispatcherExpansionTests {
     #expect(end.starts.count == 1)
   }
 
+  @Test("without a planner what was written for it is no answer: the request fails with the reason")
+  func onlyForThePlanner() throws {
+    var order = Self.order(sinkExpands: true)
+    order.plan.tasks[1].contract = .json(schema: "{}")
+    order.plan.tasks[1].onFailure = .fail
+    var plan = try Rehearsal(order: order)
+    plan(.start)
+    plan.finish("t0", output: "own")
+    plan.finish("sink", output: #"{"parts":[]}"#)
+    let end = plan(.expansionFailed("sink", Failure(.noPeer, "no planner answers")))
+    #expect(end.text.isEmpty && end.finished == nil)
+    #expect(end.failure?.message.contains("no planner answers") == true)
+  }
+
+  @Test("without a planner a comparison is the first of what it compared, also for who reads it")
+  func onlyCompared() throws {
+    for isSink in [true, false] {
+      var tasks = [
+        PlanTask(id: "a", role: .research), PlanTask(id: "b", role: .research),
+        PlanTask(
+          id: "compared", role: .coordinator,
+          inputs: [Edge(from: "a", name: "Answer 1"), Edge(from: "b", name: "Answer 2")],
+          merge: .agree, expansion: "round"),
+      ]
+      if !isSink {
+        tasks.append(
+          PlanTask(
+            id: "answer", role: .coordinator, inputs: [Edge(from: "compared", name: "Draft")],
+            merge: .summarise))
+      }
+      var plan = try Rehearsal(
+        order: PlanOrder(
+          plan: Plan(
+            id: "p", pattern: "test", tasks: tasks, sink: tasks.last?.id ?? "", seed: 1,
+            deadline: .seconds(60)), conversation: Conversation(messagesJSON: []),
+          request: Self.request))
+      plan(.start)
+      plan.finish("a", output: "One.")
+      plan.finish("b", output: "Two.")
+      let end = plan(.expansionFailed("compared", Failure(.noPeer, "no planner answers")))
+      #expect(end.ended.first?.status == .degraded)
+      if isSink {
+        #expect(end.text == "One." && end.finished != nil)
+      } else {
+        #expect(end.starts.first?.order.inputs.map(\.text) == ["One."])
+      }
+    }
+  }
+
   @Test("garbage from a planner is refused by name, and the plan goes on without it")
   func garbage() throws {
     let cycle = SubPlan(

@@ -190,6 +190,7 @@ struct PlanTraceTests {
     trace.record(ended("p1", report: report("a", 5)))
     trace.record(ended("p2", .creative, .skipped, reason: "lost"))
     #expect(trace.finished.keys.map(\.name) == ["p1"])
+    #expect(trace.skipped == ["p2": .init(reason: "lost")])
     #expect(trace.answer.isEmpty && trace.obstacle == nil)
     trace.record(started("s", .coordinator))
     trace.record(.delta(TaskDelta(text: "Hel")))
@@ -224,6 +225,19 @@ struct PlanTraceTests {
     ] {
       #expect(json.contains(part), "\(part) in \(json)")
     }
+  }
+
+  @Test("what came to nothing has its cost in the trace, and is nothing that was done")
+  func costOfNothing() {
+    var trace = PlanTrace(plan)
+    trace.record(started("p1"))
+    trace.record(ended("p1", .research, .skipped, reason: "empty", report: report("a", 5)))
+    #expect(trace.finished.isEmpty)
+    #expect(trace.usage.completionTokens == 5 && trace.hosts == ["a"])
+    #expect(trace.skipped["p1"]?.usage.completionTokens == 5)
+    #expect(trace.credits(prices: ["a": 1_000_000]) == 15)
+    // More than anybody pays is still a number.
+    #expect((trace.credits(prices: ["a": .max]) ?? 0) > 1_000_000)
   }
 
   @Test("tasks that never ran stand in the trace too, as unfinished")

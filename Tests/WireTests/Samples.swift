@@ -180,8 +180,11 @@ enum Samples {
       "run_plan",
       .runPlan(
         PlanOrder(
-          plan: plan, conversation: conversation, finished: ["p1": report], dataPolicy: .local,
-          request: request, documents: documents, client: "key é", sinkPrefix: text))
+          plan: plan, conversation: conversation, finished: ["p1": report],
+          skipped: [
+            "p2": .init(
+              reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
+          ], dataPolicy: .local, request: request, documents: documents, client: "key é", sinkPrefix: text))
     ),
     (
       "run_plan_small",

@@ -116,7 +116,8 @@ BODIES = {
     "run_plan": f'''run_plan {{ plan {{ {PLAN} }} conversation {{ {CONVERSATION} }}
         finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local"
         terms {{ minimum_rate_milli: -1 }} request {{ {REQUEST} }} {DOCUMENTS} client: "key é"
-        sink_prefix: {TEXT} }}''',
+        sink_prefix: {TEXT} skipped {{ task: "p2" reason: {TEXT}
+        usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }} }}''',
     "run_plan_small": f'''run_plan {{ plan {{ id: "plan-2" pattern: "tutti/auto"
         tasks {{ id: "t" role: "reasoning" merge: "none" {PLAIN} }} sink: "t" deadline_ms: 1000 }}
         conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }} }}''',

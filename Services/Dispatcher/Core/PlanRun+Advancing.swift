@@ -72,6 +72,7 @@ extension PlanRun {
     var dropped = false
     for index in tasks.indices where !needed[index] && !tasks[index].phase.isSettled {
       dropped = true
+      spendUnreported(index)
       stop(index)
       disarm(index)
       if case .expanding(let report) = tasks[index].phase {
@@ -80,7 +81,7 @@ extension PlanRun {
       }
       let reason = "nothing that still runs needs its output"
       tasks[index].phase = .skipped(Failure(.cancelled, reason))
-      emitEnd(index, .skipped, reason: reason)
+      emitEnd(index, .skipped, reason: reason, report: cost(of: index))
     }
     return dropped
   }

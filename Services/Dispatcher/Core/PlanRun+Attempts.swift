@@ -41,8 +41,7 @@ extension PlanRun {
   private static let brokenContract = "what it wrote is not what its contract asks for"
 
   mutating func attemptFinished(_ index: Int, _ report: TaskReport, now: Instant) {
-    spend(report, on: index)
-    var report = report
+    var report = spend(report, on: index)
     if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
     // An empty draft is none, and an answer from drafts is not empty. Straight from the conversation it
     // may be: a stop sequence can come first.
@@ -125,6 +124,7 @@ extension PlanRun {
           "\(limits.attempts) agents were tried, the last one failed: \(failure.message)",
           retryAfter: failure.retryAfter, param: failure.param), now: now)
     }
+    spendUnreported(index)
     if case .running(let agent?, _) = tasks[index].phase { tasks[index].avoiding.append(agent) }
     // Only an answer is continued: another agent begins any other text anew.
     if !isStreaming(index) { tasks[index].text = "" }

@@ -124,13 +124,53 @@ extension PlanRun {
   }
 
   /// What the budget is told of a task that has ended.
-  mutating func spend(_ report: TaskReport, on index: Int) {
+  /// - Returns: the report with all that the task cost.
+  mutating func spend(_ report: TaskReport, on index: Int) -> TaskReport {
     ledger.spend(report.usage)
+    ledger.release(index)
+    var whole = report
+    whole.usage = report.usage + tasks[index].givenUp
+    tasks[index].report = whole
     // Of the others it is not known how often they asked, or how much of a document they took.
     guard task(index).contract == .text, task(index).documents.isEmpty,
       let estimate = tasks[index].estimatedPrompt
-    else { return }
+    else { return whole }
     ledger.learn(counted: report.usage.promptTokens, estimated: estimate)
+    return whole
+  }
+
+  /// What the budget is told of an attempt that ends without a word of its agent. Before the first
+  /// token of a host there is nothing to tell.
+  mutating func spendUnreported(_ index: Int) {
+    guard case .running(_, let host?) = tasks[index].phase, tasks[index].report == nil else {
+      return ledger.release(index)
+    }
+    // Only of some it is known what they wrote; all have read their prompt.
+    let written = tasks[index].text.utf8.count - tasks[index].prefixBytes
+    let inputs = task(index).inputs.reduce(0) { sum, edge in
+      sum + (output(of: edge).map { Compression.estimatedTokens($0) } ?? 0)
+    }
+    let prompt = tasks[index].estimatedPrompt ?? estimatedPrompt(of: index) + inputs
+    let usage = Usage(
+      promptTokens: ledger.counted(prompt),
+      completionTokens: ledger.counted((max(0, written) + 3) / 4), estimated: true)
+    var report = TaskReport.mechanical("")
+    report.host = host
+    tasks[index].givenUp = tasks[index].givenUp + usage
+    report.usage = tasks[index].givenUp
+    tasks[index].report = report
+    ledger.giveUp(index, known: usage)
+  }
+
+  /// What was spent on a task that came to nothing, or for which something stands in: whoever worked on
+  /// it, and without a text. nil: nothing was.
+  func cost(of index: Int) -> TaskReport? {
+    let state = tasks[index]
+    guard state.report != nil || state.givenUp != .zero else { return nil }
+    var cost = state.report ?? .mechanical("")
+    cost.output = ""
+    cost.usage = state.report?.usage ?? state.givenUp
+    return cost
   }
 
   /// A plan is made to fit its budget. Where nothing is used yet, the request is what does not fit;

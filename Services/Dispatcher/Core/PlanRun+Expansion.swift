@@ -7,8 +7,8 @@ extension PlanRun {
     let task = task(index)
     guard let request = order.request else {
       return giveUpExpansion(
-        index, report, "nothing follows from it, because the request it needs for that is not there"
-      )
+        index, report,
+        "nothing follows from it, because the request it needs for that is not there", now: now)
     }
     tasks[index].phase = .expanding(report)
     directives.append(
@@ -48,7 +48,8 @@ extension PlanRun {
     } catch {
       let place = error.task.map { "task \"\($0)\": " } ?? ""
       giveUpExpansion(
-        index, report, "what the planner let follow from it was refused: \(place)\(error.message)")
+        index, report, "what the planner let follow from it was refused: \(place)\(error.message)",
+        now: now)
     }
     advance(now: now)
   }
@@ -57,16 +58,27 @@ extension PlanRun {
     guard let index = graph.indices[id], case .expanding(let report) = tasks[index].phase else {
       return
     }
-    giveUpExpansion(index, report, "nothing follows from it, because \(failure.message)")
+    giveUpExpansion(index, report, "nothing follows from it, because \(failure.message)", now: now)
     advance(now: now)
   }
 
-  /// The task's own output stands.
-  private mutating func giveUpExpansion(_ index: Int, _ report: TaskReport, _ reason: String) {
+  /// The task's own output stands. Where that is for a program, what it was made from does, if that can
+  /// be read; else the task has failed.
+  private mutating func giveUpExpansion(
+    _ index: Int, _ report: TaskReport, _ reason: String, now: Instant
+  ) {
     disarm(index)
     plan.tasks[index].expansion = nil
     let earlier = tasks[index].shortcoming
     tasks[index].shortcoming = earlier.isEmpty ? reason : "\(earlier); \(reason)"
+    var report = report
+    if task(index).contract != .text || task(index).merge == .agree {
+      guard let text = answer(withoutWaitingFor: index) else {
+        tasks[index].text = ""
+        return abandon(index, Failure(.upstreamFailed, tasks[index].shortcoming), now: now)
+      }
+      report.output = text
+    }
     settle(index, report: report)
   }
 

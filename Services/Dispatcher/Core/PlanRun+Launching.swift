@@ -14,6 +14,7 @@ extension PlanRun {
         if let inputTokens { inputs = namedInputs(of: task, toTokens: inputTokens) }
       }
     }
+    tasks[index].report = nil
     tasks[index].phase = .running(agent: nil, host: nil)
     tasks[index].prefixBytes = isStreaming(index) ? tasks[index].text.utf8.count : 0
     directives.append(

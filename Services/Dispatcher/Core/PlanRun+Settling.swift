@@ -62,16 +62,16 @@ extension PlanRun {
     let reason = message.cut(toBytes: limits.reasonBytes)
     // Behind a beginning that the client has nothing can stand in for the rest.
     let hasBegun = isStreaming(index) && (!tasks[index].text.isEmpty || tasks[index].hasStructure)
+    spendUnreported(index)
     if task.onFailure == .degrade, !hasBegun, let report = substitute(for: index) {
       tasks[index].shortcoming = reason
       if isStreaming(index) { emitRest(of: report.output) }
       return complete(index, report, now: now)
     }
     disarm(index)
-    ledger.release(index)
     tasks[index].phase = .skipped(failure)
     let isFatal = task.onFailure == .fail || index == graph.sink
-    emitEnd(index, isFatal ? .failed : .skipped, reason: reason)
+    emitEnd(index, isFatal ? .failed : .skipped, reason: reason, report: cost(of: index))
     guard isFatal else { return }
     fail(
       Failure(

@@ -18,7 +18,7 @@ extension PlanRun {
       written.isEmpty
       ? texts.lazy.compactMap { self.output(of: $0) }.first { !$0.isEmpty } : written
     guard let text = text ?? (task.expansion == nil ? nil : "") else { return nil }
-    var report = TaskReport.mechanical(text)
+    var report = standIn(text, for: index)
     report.contractMet = task.contract == .text
     return report
   }
@@ -31,12 +31,12 @@ extension PlanRun {
       "not done after \(plan.deadline.wholeMilliseconds) ms; still open: "
       + "\(open.prefix(8).joined(separator: ", "))"
     let sink = graph.sink
-    var seen: Set<Int> = []
     guard tasks[sink].text.isEmpty, !tasks[sink].hasStructure,
-      let text = answer(withoutWaitingFor: sink, seen: &seen)
+      let text = answer(withoutWaitingFor: sink)
     else {
       return fail(Failure(.deadlineExceeded, "The plan was \(over)."))
     }
+    spendUnreported(sink)
     stop(sink)
     // Nothing follows any more, so this is the answer.
     disarm(sink)
@@ -44,13 +44,26 @@ extension PlanRun {
     tasks[sink].phase = .waiting
     tasks[sink].shortcoming = "the plan was \(over); what was there stands in for the answer"
     emitRest(of: text)
-    complete(sink, .mechanical(text), now: now)
+    complete(sink, standIn(text, for: sink), now: now)
     advance(now: now)
+  }
+
+  /// Whoever wrote something else in vain has its cost.
+  private func standIn(_ text: String, for index: Int) -> TaskReport {
+    var report = cost(of: index) ?? .mechanical(text)
+    report.output = text
+    report.finishReason = "stop"
+    return report
   }
 
   /// The best that there is of the answer when nobody waits for this task any more; nil: nothing that
   /// answers the question. A task hands on a draft that it reads where its plan says so (`degrade`),
   /// or where it only chooses among what it reads. Notes and parts of an answer are no drafts of it.
+  func answer(withoutWaitingFor index: Int) -> String? {
+    var seen: Set<Int> = []
+    return answer(withoutWaitingFor: index, seen: &seen)
+  }
+
   private func answer(withoutWaitingFor index: Int, seen: inout Set<Int>) -> String? {
     guard seen.insert(index).inserted else { return nil }
     let task = task(index)

@@ -59,6 +59,10 @@ public struct PlanRun: Sendable {
     var grantedTokens: Int?
     /// What its prompt was expected to have; nil: nobody asked.
     var estimatedPrompt: Int?
+    /// What its latest attempt said in the end, also where that is of no use.
+    var report: TaskReport?
+    /// What attempts cost that were given up.
+    var givenUp = Usage.zero
   }
 
   enum Phase: Sendable {
@@ -96,7 +100,13 @@ public struct PlanRun: Sendable {
         throw InvalidPlan(.unknownOutput, task: id, "it is said to be finished but is no task")
       }
       tasks[index].phase = .done(report)
+      tasks[index].report = report
       ledger.spend(report.usage)
+    }
+    for (id, skipped) in order.skipped {
+      guard let index = graph.indices[id], case .waiting = tasks[index].phase else { continue }
+      tasks[index].phase = .skipped(Failure(.upstreamFailed, skipped.reason))
+      ledger.spend(skipped.usage)
     }
     tasks[graph.sink].text = order.sinkPrefix
   }

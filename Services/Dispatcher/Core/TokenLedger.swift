@@ -7,6 +7,8 @@ struct TokenLedger: Sendable {
   private(set) var spent = Usage.zero
   /// What tasks that run now may cost, by their index.
   private var reserved: [Int: Int] = [:]
+  /// What attempts may have cost of which nobody said it.
+  private var lost = 0
 
   /// Tokens that hosts counted where a hundred were estimated. Four bytes a token fits English; other
   /// languages, and models with small vocabularies, take more.
@@ -19,7 +21,7 @@ struct TokenLedger: Sendable {
   func left(for task: Int) -> Int? {
     guard let budget else { return nil }
     let promised = reserved.reduce(0) { $0 + ($1.key == task ? 0 : $1.value) }
-    return budget - spent.totalTokens - promised
+    return budget - spent.totalTokens - lost - promised
   }
 
   mutating func reserve(_ tokens: Int, for task: Int) {
@@ -29,6 +31,13 @@ struct TokenLedger: Sendable {
   mutating func release(_ task: Int) { reserved[task] = nil }
 
   mutating func spend(_ usage: Usage) { spent = spent + usage }
+
+  /// The task's attempt was given up while a host worked on it. How much it used nobody says: what is
+  /// known is told, and the budget counts all that it was allowed.
+  mutating func giveUp(_ task: Int, known: Usage) {
+    spend(known)
+    lost += max(0, (reserved.removeValue(forKey: task) ?? 0) - known.totalTokens)
+  }
 
   // MARK: - Estimates
 

@@ -41,6 +41,14 @@ public struct PlanTrace: Sendable {
   public private(set) var expansions: [Expansion] = []
   /// Outputs of tasks that are done, for a dispatcher that takes over.
   public private(set) var finished: [TaskID: TaskReport] = [:]
+  /// Those that it goes on without, for the same.
+  public var skipped: [TaskID: PlanOrder.Skipped] {
+    var skipped: [TaskID: PlanOrder.Skipped] = [:]
+    for line in tasks where line.status == .skipped {
+      skipped[line.id] = PlanOrder.Skipped(reason: line.reason, usage: line.usage)
+    }
+    return skipped
+  }
   public private(set) var ending: PlanFinished?
   /// What was passed on of the answer's text.
   public private(set) var answer = ""
@@ -101,7 +109,8 @@ public struct PlanTrace: Sendable {
       $0.firstTokenMilliseconds = report.firstTokenMilliseconds
       $0.totalMilliseconds = report.totalMilliseconds
     }
-    if let report = ended.report { finished[ended.task] = report }
+    // A report of one that came to nothing says what that cost.
+    finished[ended.task] = [.done, .degraded].contains(ended.status) ? ended.report : nil
   }
 
   private mutating func expand(_ task: TaskID, _ sub: SubPlan) {

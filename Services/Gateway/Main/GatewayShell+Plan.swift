@@ -38,6 +38,8 @@ extension GatewayShell {
       do throws(Failure) {
         try await self.relay(exchange, plan, composer, &writer)
       } catch {
+        // What was used was used, whatever came of it.
+        self.note(plan.read { $0 }, exchange)
         try await self.cut(error, exchange.journal, &writer)
       }
     }
@@ -222,11 +224,16 @@ extension GatewayShell {
     _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer
   ) async throws(Failure) -> Response {
     var message = MessageAssembler()
-    try await run(plan, exchange) { event in
-      if case .delta(let delta) = event {
-        exchange.journal.sentFirstToken()
-        message.add(delta)
+    do throws(Failure) {
+      try await run(plan, exchange) { event in
+        if case .delta(let delta) = event {
+          exchange.journal.sentFirstToken()
+          message.add(delta)
+        }
       }
+    } catch {
+      note(plan.read { $0 }, exchange)
+      throw error
     }
     let told = plan.read { $0 }
     note(told, exchange)

@@ -68,7 +68,8 @@ final class RunningPlan: Sendable {
       plan.deadline = max(.milliseconds(1), left)
       return PlanOrder(
         plan: plan, conversation: exchange.request.conversation, finished: trace.finished,
-        dataPolicy: exchange.request.options.dataPolicy, terms: terms, request: asked,
+        skipped: trace.skipped, dataPolicy: exchange.request.options.dataPolicy, terms: terms,
+        request: asked,
         documents: exchange.request.options.documents, client: exchange.client,
         sinkPrefix: trace.answer)
     }

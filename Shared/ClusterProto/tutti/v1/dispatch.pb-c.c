@@ -52,6 +52,51 @@ void   tutti__v1__task_output__free_unpacked
   assert(message->base.descriptor == &tutti__v1__task_output__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__skipped_task__init
+                     (Tutti__V1__SkippedTask         *message)
+{
+  static const Tutti__V1__SkippedTask init_value = TUTTI__V1__SKIPPED_TASK__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__skipped_task__get_packed_size
+                     (const Tutti__V1__SkippedTask *message)
+{
+  assert(message->base.descriptor == &tutti__v1__skipped_task__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__skipped_task__pack
+                     (const Tutti__V1__SkippedTask *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__skipped_task__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__skipped_task__pack_to_buffer
+                     (const Tutti__V1__SkippedTask *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__skipped_task__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SkippedTask *
+       tutti__v1__skipped_task__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SkippedTask *)
+     protobuf_c_message_unpack (&tutti__v1__skipped_task__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__skipped_task__free_unpacked
+                     (Tutti__V1__SkippedTask *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__skipped_task__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__run_plan__init
                      (Tutti__V1__RunPlan         *message)
 {
@@ -418,7 +463,71 @@ const ProtobufCMessageDescriptor tutti__v1__task_output__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_output__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[9] =
+static const ProtobufCFieldDescriptor tutti__v1__skipped_task__field_descriptors[3] =
+{
+  {
+    "task",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkippedTask, task),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkippedTask, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "usage",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkippedTask, usage),
+    &tutti__v1__usage__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__skipped_task__field_indices_by_name[] = {
+  1,   /* field[1] = reason */
+  0,   /* field[0] = task */
+  2,   /* field[2] = usage */
+};
+static const ProtobufCIntRange tutti__v1__skipped_task__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__skipped_task__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SkippedTask",
+  "SkippedTask",
+  "Tutti__V1__SkippedTask",
+  "tutti.v1",
+  sizeof(Tutti__V1__SkippedTask),
+  3,
+  tutti__v1__skipped_task__field_descriptors,
+  tutti__v1__skipped_task__field_indices_by_name,
+  1,  tutti__v1__skipped_task__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__skipped_task__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[10] =
 {
   {
     "plan",
@@ -528,6 +637,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[9] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "skipped",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__RunPlan, n_skipped),
+    offsetof(Tutti__V1__RunPlan, skipped),
+    &tutti__v1__skipped_task__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   7,   /* field[7] = client */
@@ -538,12 +659,13 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   0,   /* field[0] = plan */
   5,   /* field[5] = request */
   8,   /* field[8] = sink_prefix */
+  9,   /* field[9] = skipped */
   4,   /* field[4] = terms */
 };
 static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -553,7 +675,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  9,
+  10,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
   1,  tutti__v1__run_plan__number_ranges,

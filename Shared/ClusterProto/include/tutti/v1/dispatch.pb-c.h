@@ -18,6 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "tutti/v1/plan.pb-c.h"
 
 typedef struct Tutti__V1__TaskOutput Tutti__V1__TaskOutput;
+typedef struct Tutti__V1__SkippedTask Tutti__V1__SkippedTask;
 typedef struct Tutti__V1__RunPlan Tutti__V1__RunPlan;
 typedef struct Tutti__V1__TaskStarted Tutti__V1__TaskStarted;
 typedef struct Tutti__V1__TaskFirstToken Tutti__V1__TaskFirstToken;
@@ -51,6 +52,21 @@ struct  Tutti__V1__TaskOutput
     , {0,NULL}, NULL }
 
 
+struct  Tutti__V1__SkippedTask
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData task;
+  ProtobufCBinaryData reason;
+  /*
+   * what it cost all the same
+   */
+  Tutti__V1__Usage *usage;
+};
+#define TUTTI__V1__SKIPPED_TASK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__skipped_task__descriptor) \
+    , {0,NULL}, {0,NULL}, NULL }
+
+
 struct  Tutti__V1__RunPlan
 {
   ProtobufCMessage base;
@@ -80,10 +96,15 @@ struct  Tutti__V1__RunPlan
    * what the client has of the answer, from an earlier dispatcher
    */
   ProtobufCBinaryData sink_prefix;
+  /*
+   * that an earlier dispatcher went on without; not run either
+   */
+  size_t n_skipped;
+  Tutti__V1__SkippedTask **skipped;
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL} }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL }
 
 
 struct  Tutti__V1__TaskStarted
@@ -213,6 +234,25 @@ Tutti__V1__TaskOutput *
                       const uint8_t       *data);
 void   tutti__v1__task_output__free_unpacked
                      (Tutti__V1__TaskOutput *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SkippedTask methods */
+void   tutti__v1__skipped_task__init
+                     (Tutti__V1__SkippedTask         *message);
+size_t tutti__v1__skipped_task__get_packed_size
+                     (const Tutti__V1__SkippedTask   *message);
+size_t tutti__v1__skipped_task__pack
+                     (const Tutti__V1__SkippedTask   *message,
+                      uint8_t             *out);
+size_t tutti__v1__skipped_task__pack_to_buffer
+                     (const Tutti__V1__SkippedTask   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SkippedTask *
+       tutti__v1__skipped_task__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__skipped_task__free_unpacked
+                     (Tutti__V1__SkippedTask *message,
                       ProtobufCAllocator *allocator);
 /* Tutti__V1__RunPlan methods */
 void   tutti__v1__run_plan__init
@@ -352,6 +392,9 @@ void   tutti__v1__plan_event__free_unpacked
 typedef void (*Tutti__V1__TaskOutput_Closure)
                  (const Tutti__V1__TaskOutput *message,
                   void *closure_data);
+typedef void (*Tutti__V1__SkippedTask_Closure)
+                 (const Tutti__V1__SkippedTask *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__RunPlan_Closure)
                  (const Tutti__V1__RunPlan *message,
                   void *closure_data);
@@ -402,6 +445,7 @@ void tutti__v1__dispatcher__perform(ProtobufCService *service,
 
 extern const ProtobufCEnumDescriptor    tutti__v1__task_status__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_output__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__skipped_task__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_started__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_first_token__descriptor;
