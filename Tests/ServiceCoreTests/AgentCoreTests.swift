@@ -130,6 +130,15 @@ struct AgentCoreTests {
     #expect(sink["stream"] as? Bool == true)
   }
 
+  @Test("an answer that nobody limits is as long as its model makes it, also where a plan gives it")
+  func unlimited() throws {
+    let messages = #"[{"role":"user","content":"hi"}]"#
+    #expect(try body(order(messages, isSink: true))["max_tokens"] == nil)
+    var merging = order(messages, isSink: true)
+    merging.inputs = [TaskOrder.NamedInput(name: "Draft 1", text: "hello")]
+    #expect(try body(merging)["max_tokens"] as? Int == 256)
+  }
+
   @Test("a client that limits completion tokens in the newer way is not limited twice")
   func completionTokens() throws {
     let sink = try body(

@@ -56,9 +56,11 @@ public enum RequestComposition {
     let sampling = role.sampling(for: order.task)
     add("temperature", milli(sampling.temperatureMilli))
     add("top_p", milli(sampling.topPMilli))
-    if !given.contains("max_completion_tokens") {
-      add("max_tokens", .integer(order.task.maxTokens ?? role.profile.maxTokens))
-    }
+    // An answer from the conversation alone is as long as its model makes it, like one without a plan; a
+    // role's limit is for what others read.
+    let isDirect = order.writesAnswer && order.inputs.isEmpty
+    let limit = order.task.maxTokens ?? (isDirect ? nil : role.profile.maxTokens)
+    if let limit, !given.contains("max_completion_tokens") { add("max_tokens", .integer(limit)) }
     if question?.hasFormat ?? true, !order.writesAnswer,
       let format = ResponseFormat.json(for: order.task.contract)
     {
