@@ -74,12 +74,14 @@ public struct TaskOrder: Equatable, Sendable {
   public var host: HostID?
   /// The plan may spend only so many tokens: none goes into what the task can do without.
   public var sparesTokens: Bool
+  /// It is not the sink, but the answer has what it writes, word for word.
+  public var isPart: Bool
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
     isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
     terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = "",
-    host: HostID? = nil, sparesTokens: Bool = false
+    host: HostID? = nil, sparesTokens: Bool = false, isPart: Bool = false
   ) {
     self.plan = plan
     self.task = task
@@ -93,6 +95,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.prefix = prefix
     self.host = host
     self.sparesTokens = sparesTokens
+    self.isPart = isPart
   }
 
   public struct NamedInput: Equatable, Sendable {

@@ -37,6 +37,9 @@ public struct PlanTask: Equatable, Sendable {
   /// When it has ended, the planner is asked under this name what shall follow from its output; the
   /// tasks that come back are spliced into the plan. nil: nothing follows.
   public var expansion: String?
+  /// Its instruction says that its output stands behind this; what it writes before is for itself alone.
+  /// nil: all that it writes is its output.
+  public var mark: String?
 
   public static let everyDocument = "*"
 
@@ -47,7 +50,7 @@ public struct PlanTask: Equatable, Sendable {
     deadline: Duration? = nil,
     deadlineShare: Int? = nil, temperatureMilli: Int? = nil, profile: SamplingProfile? = nil,
     seed: UInt64 = 0, dataPolicy: DataPolicy? = nil, readsConversation: Bool = true,
-    documents: [String] = [], expansion: String? = nil
+    documents: [String] = [], expansion: String? = nil, mark: String? = nil
   ) {
     self.id = id
     self.role = role
@@ -69,6 +72,7 @@ public struct PlanTask: Equatable, Sendable {
     self.readsConversation = readsConversation
     self.documents = documents
     self.expansion = expansion
+    self.mark = mark
   }
 }
 

@@ -53,6 +53,7 @@ extension Arena {
     unsafe message.pointee.n_documents = task.documents.count
     unsafe message.pointee.documents = array(task.documents) { unsafe text($0) }
     unsafe message.pointee.expansion = text(task.expansion ?? "")
+    unsafe message.pointee.mark = text(task.mark ?? "")
     return unsafe message
   }
 
@@ -142,7 +143,9 @@ extension PlanTask {
       dataPolicy: try unsafe DataPolicy?(wire: message.data_policy, "PlanTask.data_policy"),
       readsConversation: unsafe message.reads_conversation != 0,
       documents: try unsafe texts(message.n_documents, message.documents, "PlanTask.documents"),
-      expansion: expansion.isEmpty ? nil : expansion)
+      expansion: expansion.isEmpty ? nil : expansion,
+      mark: unsafe message.mark.len == 0
+        ? nil : try unsafe String(wire: message.mark, "PlanTask.mark"))
   }
 }
 

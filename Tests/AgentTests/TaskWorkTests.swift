@@ -107,6 +107,19 @@ struct TaskWorkTests {
     #expect(!done.bodies[0].contains("response_format"))
   }
 
+  @Test("what stands before the mark is for the model alone, and without one all counts")
+  func marked() async throws {
+    var marked = order()
+    marked.task.mark = "My reply now:"
+    let said = "A is vague.\nMY REPLY NOW: It is a fox."
+    let done = try await perform(marked) { _ in said }
+    #expect(done.report.output == "It is a fox.")
+    #expect(try await perform(order()) { _ in said }.report.output == said)
+    #expect(try await perform(marked) { _ in "It is a fox." }.report.output == "It is a fox.")
+    let empty = "It is a fox. My reply now:"
+    #expect(try await perform(marked) { _ in empty }.report.output == empty)
+  }
+
   @Test("when no host answers with the plan's model, the next one that may is asked")
   func alternatives() async throws {
     let gone = order(model: "gone-7b", alternatives: ["lost-7b", "faulty-model"])
@@ -222,6 +235,19 @@ struct TaskWorkTests {
     #expect(done.told.text == done.report.output)
     #expect(done.attribute("facts") == "0 supported, 0 unsupported, 1 contradicted")
     #expect(done.attribute("documents") == "1, whole")
+  }
+
+  @Test(
+    "a part of the answer names its sources, and what was found of its claims goes to the trace only"
+  )
+  func part() async throws {
+    let budget = Document(name: "budget.md", text: "The Kestrel budget is 42 million euros.")
+    var part = order(documents: [budget])
+    part.isPart = true
+    let done = try await perform(part) { _ in "The Kestrel budget is 45 million euros [1]." }
+    #expect(done.report.output.hasSuffix("Sources: [1] budget.md"), "\(done.report.output)")
+    #expect(!done.report.output.contains("The sources say otherwise"))
+    #expect(done.attribute("facts") == "0 supported, 0 unsupported, 1 contradicted")
   }
 
   @Test("of long documents the passage that was asked for reaches the prompt")

@@ -183,15 +183,16 @@ struct DispatcherBudgetTests {
     var plan = try Rehearsal(order: Self.order(shape, budget: 300), limits: limits)
     #expect(plan(.start).starts.map(\.order.task.maxTokens) == [90, 90])
     begin(&plan, "t0", at: "h0")
+    plan(.delta(Attempt("t0", 1), TaskDelta(text: "Twelve bytes")))
     let skipped = try #require(plan(.failed(Attempt("t0", 1), failure)).ended.last)
     #expect(skipped.status == .skipped && skipped.report?.host == "h0")
     #expect(
-      skipped.report?.usage == Usage(promptTokens: 10, completionTokens: 0, estimated: true))
+      skipped.report?.usage == Usage(promptTokens: 10, completionTokens: 3, estimated: true))
     let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 50))).starts.first)
     // 300 less the 100 that t0 was allowed, 60 of t1, the sink's own prompt and one input of a word.
     #expect(sink.order.task.maxTokens == 100)
     let finished = plan(.finished(Attempt("sink", 1), used(11, 20))).finished
-    #expect(finished?.usage.promptTokens == 31 && finished?.usage.completionTokens == 70)
+    #expect(finished?.usage.promptTokens == 31 && finished?.usage.completionTokens == 73)
     #expect(finished?.usage.estimated == true)
   }
 

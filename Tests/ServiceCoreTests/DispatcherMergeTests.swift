@@ -168,6 +168,31 @@ struct DispatcherMergeTests {
     #expect(end.finished != nil)
   }
 
+  @Test("an answer of parts that a limit cut off was cut off")
+  func cutParts() throws {
+    for reason in ["stop", "length"] {
+      var plan = try Rehearsal(Self.plan(2, .concatenate, isSink: true, onFailure: .fail))
+      plan(.start)
+      var first = report("One")
+      first.finishReason = reason
+      plan(.finished(Attempt("t0", 1), first))
+      #expect(plan.finish("t1", output: "Two.").finished?.finishReason == reason)
+    }
+  }
+
+  @Test("an agent is told when the answer has what it writes, word for word")
+  func parts() throws {
+    for (merge, isPart) in [
+      (MergeRule.concatenate, true), (.vote, true), (.synthesise, false), (.agree, false),
+    ] {
+      var plan = try Rehearsal(Self.plan(2, merge, isSink: true))
+      #expect(plan(.start).starts.map(\.order.isPart) == [isPart, isPart], "\(merge)")
+    }
+    // Whoever is read by somebody who writes anew is part of nothing.
+    var plan = try Rehearsal(Self.plan(2, .concatenate))
+    #expect(plan(.start).starts.allSatisfy { !$0.order.isPart })
+  }
+
   @Test("a large mechanical answer goes out in pieces of whole characters")
   func pieces() throws {
     var plan = try Rehearsal(Self.plan(1, .replace, isSink: true))

@@ -41,7 +41,7 @@ enum Samples {
     id: "p1", role: .research, contract: .json(schema: #"{"type":"é\n"}"#), onFailure: .degrade,
     model: "m1", maxTokens: 64, deadlineShare: 40, temperatureMilli: 0, profile: .extraction,
     seed: 3, dataPolicy: .trusted, readsConversation: false, documents: ["d1", "d2"],
-    expansion: "repair")
+    expansion: "repair", mark: "Reply:")
 
   private static let plan = Plan(
     id: "plan-1", pattern: "tutti/ensemble",
@@ -184,7 +184,8 @@ enum Samples {
           skipped: [
             "p2": .init(
               reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
-          ], dataPolicy: .local, request: request, documents: documents, client: "key é", sinkPrefix: text))
+          ], dataPolicy: .local, request: request, documents: documents, client: "key é",
+          sinkPrefix: text))
     ),
     (
       "run_plan_small",
@@ -231,7 +232,7 @@ enum Samples {
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
             minimumRate: 1.5), documents: documents, prefix: text,
-          host: "h1", sparesTokens: true))
+          host: "h1", sparesTokens: true, isPart: true))
     ),
     ("task_event_began", .taskEvent(.began(began))),
     (

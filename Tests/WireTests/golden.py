@@ -22,6 +22,7 @@ PROPOSER = r'''
 id: "p1" role: "research" merge: "none" on_failure: "degrade" model: "m1" max_tokens: 64
 temperature_milli: 0 seed: 3 contract { kind: "json" schema: '{"type":"é\\n"}' } deadline_share: 40
 profile: "extraction" data_policy: "trusted" documents: "d1" documents: "d2" expansion: "repair"
+mark: "Reply:"
 '''
 
 SINK = rf'''
@@ -138,7 +139,7 @@ BODIES = {
         conversation {{ {CONVERSATION} }} {INPUTS} is_sink: true {DOCUMENTS} prefix: {TEXT}
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
         terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
-          minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true }}''',
+          minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true is_part: true }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",

@@ -4,6 +4,7 @@ import Inference
 import InferenceCore
 import Search
 import Telemetry
+import Text
 
 /// One task from its order to its report: chooses the model, reads the documents, asks as often as
 /// the contract needs, checks what came back.
@@ -75,7 +76,8 @@ struct TaskWork {
     switch step {
     case .ask: throw Failure(.internalError, "a task ended with a question")
     case .fail(let failure): throw failure
-    case .finish(let text, let contractMet):
+    case .finish(let written, let contractMet):
+      let text = order.task.mark.map { written.behindLast($0) } ?? written
       if order.task.contract != .text { span.set("contract", contractMet ? "met" : "broken") }
       if !order.writesAnswer,
         let review = CertainReview.enforcing(findings, in: text, contract: order.task.contract)
@@ -267,7 +269,7 @@ struct TaskWork {
     span.set("facts", check.summary)
     guard !order.writesAnswer || !order.conversation.isStructured && last?.finishReason == "stop"
     else { return nil }
-    let tail = check.tail(material.sources, hasVerdicts: !order.writesAnswer)
+    let tail = check.tail(material.sources, hasVerdicts: !order.writesAnswer && !order.isPart)
     guard !tail.isEmpty else { return nil }
     try send(.delta(output.append(tail)))
     return output.text

@@ -93,10 +93,21 @@ extension PlanRun {
         continue
       }
       tasks[index].missing = skippedInputs(of: index)
-      complete(index, .mechanical(text), now: now)
+      var report = TaskReport.mechanical(text)
+      if task(index).merge == .concatenate, hasCutInput(index) { report.finishReason = "length" }
+      complete(index, report, now: now)
       return true
     }
     return false
+  }
+
+  /// Whether a limit cut one of its inputs off.
+  private func hasCutInput(_ index: Int) -> Bool {
+    task(index).inputs.contains { edge in
+      guard let source = graph.indices[edge.from], case .done(let report) = tasks[source].phase
+      else { return false }
+      return report.finishReason == "length"
+    }
   }
 
   private mutating func startReady(now: Instant) -> Bool {

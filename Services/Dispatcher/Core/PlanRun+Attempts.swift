@@ -27,6 +27,7 @@ extension PlanRun {
   /// what it could not finish.
   mutating func wrote(_ attempt: Attempt, _ delta: TaskDelta) {
     guard let index = running(attempt) else { return }
+    tasks[index].writtenBytes += delta.text.utf8.count
     let isStreaming = isStreaming(index)
     if isStreaming || task(index).onFailure == .degrade {
       let room = max(0, limits.keptBytes - tasks[index].text.utf8.count)

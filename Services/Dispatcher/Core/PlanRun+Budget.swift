@@ -145,15 +145,13 @@ extension PlanRun {
     guard case .running(_, let host?) = tasks[index].phase, tasks[index].report == nil else {
       return ledger.release(index)
     }
-    // Only of some it is known what they wrote; all have read their prompt.
-    let written = tasks[index].text.utf8.count - tasks[index].prefixBytes
     let inputs = task(index).inputs.reduce(0) { sum, edge in
       sum + (output(of: edge).map { Compression.estimatedTokens($0) } ?? 0)
     }
     let prompt = tasks[index].estimatedPrompt ?? estimatedPrompt(of: index) + inputs
     let usage = Usage(
       promptTokens: ledger.counted(prompt),
-      completionTokens: ledger.counted((max(0, written) + 3) / 4), estimated: true)
+      completionTokens: ledger.counted((tasks[index].writtenBytes + 3) / 4), estimated: true)
     var report = TaskReport.mechanical("")
     report.host = host
     tasks[index].givenUp = tasks[index].givenUp + usage

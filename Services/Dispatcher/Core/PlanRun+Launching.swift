@@ -15,6 +15,7 @@ extension PlanRun {
       }
     }
     tasks[index].report = nil
+    tasks[index].writtenBytes = 0
     tasks[index].phase = .running(agent: nil, host: nil)
     tasks[index].prefixBytes = isStreaming(index) ? tasks[index].text.utf8.count : 0
     directives.append(
@@ -36,7 +37,18 @@ extension PlanRun {
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
       avoidHosts: hostsInUse, terms: order.terms,
       documents: order.documents.filter { readsAll || names.contains($0.name) },
-      prefix: isStreaming ? tasks[index].text : "", sparesTokens: ledger.budget != nil)
+      prefix: isStreaming ? tasks[index].text : "", sparesTokens: ledger.budget != nil,
+      isPart: isPart(index))
+  }
+
+  /// Whether its output reaches the sink through nobody who writes anew.
+  private func isPart(_ index: Int) -> Bool {
+    let readers = graph.readers[index]
+    return !readers.isEmpty
+      && readers.allSatisfy { reader in
+        [.concatenate, .replace, .vote].contains(task(reader).merge)
+          && task(reader).expansion == nil && (reader == graph.sink || isPart(reader))
+      }
   }
 
   private var hostsInUse: [HostID] {

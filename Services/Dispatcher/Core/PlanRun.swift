@@ -61,6 +61,8 @@ public struct PlanRun: Sendable {
     var estimatedPrompt: Int?
     /// What its latest attempt said in the end, also where that is of no use.
     var report: TaskReport?
+    /// Bytes that its latest attempt wrote.
+    var writtenBytes = 0
     /// What attempts cost that were given up.
     var givenUp = Usage.zero
   }

@@ -751,7 +751,7 @@ const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
   (ProtobufCMessageInit) tutti__v1__inference_terms__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[12] =
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[13] =
 {
   {
     "plan_id",
@@ -897,6 +897,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[12]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_part",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunTask, is_part),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
@@ -905,6 +917,7 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   8,   /* field[8] = documents */
   10,   /* field[10] = host */
   3,   /* field[3] = inputs */
+  12,   /* field[12] = is_part */
   4,   /* field[4] = is_sink */
   0,   /* field[0] = plan_id */
   9,   /* field[9] = prefix */
@@ -915,7 +928,7 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__run_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -925,7 +938,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  12,
+  13,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
   1,  tutti__v1__run_task__number_ranges,

@@ -1062,7 +1062,7 @@ const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor =
   (ProtobufCMessageInit) tutti__v1__output_contract__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[20] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[21] =
 {
   {
     "id",
@@ -1304,6 +1304,18 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[20
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "mark",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, mark),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   19,   /* field[19] = alternatives */
@@ -1316,6 +1328,7 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   0,   /* field[0] = id */
   3,   /* field[3] = inputs */
   2,   /* field[2] = instruction */
+  20,   /* field[20] = mark */
   8,   /* field[8] = max_tokens */
   4,   /* field[4] = merge */
   7,   /* field[7] = model */
@@ -1330,7 +1343,7 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
 {
@@ -1340,7 +1353,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
   "Tutti__V1__PlanTask",
   "tutti.v1",
   sizeof(Tutti__V1__PlanTask),
-  20,
+  21,
   tutti__v1__plan_task__field_descriptors,
   tutti__v1__plan_task__field_indices_by_name,
   1,  tutti__v1__plan_task__number_ranges,

@@ -264,10 +264,14 @@ struct  Tutti__V1__PlanTask
    * under what name the planner is asked what follows; empty: nothing
    */
   ProtobufCBinaryData expansion;
+  /*
+   * behind which its output stands; empty: all that it writes is output
+   */
+  ProtobufCBinaryData mark;
 };
 #define TUTTI__V1__PLAN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_task__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL}, {0,NULL} }
 
 
 struct  Tutti__V1__EstimatedWay
