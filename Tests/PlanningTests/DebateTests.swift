@@ -108,9 +108,9 @@ struct DebateTests {
     try debate.end("agreement-0", with: "", reading: Self.texts(positions, before))
     let first = try #require(debate.expanding)
     let now = [
-      "A has a point. My reply now: Half of the words of English come from it. Answer: yes",
-      "My reply now:\nA living language opens more doors.\nAnswer: no",
-      "My reply now:\nThere are only so many hours in a day, after all.\nAnswer: no",
+      "Half of the words of English come from it. Answer: yes",
+      "A living language opens more doors.\nAnswer: no",
+      "There are only so many hours in a day, after all.\nAnswer: no",
     ]
     try debate.end(
       first.id, with: "",
@@ -118,18 +118,21 @@ struct DebateTests {
     #expect(debate.expanding == nil)
   }
 
-  @Test("answers that change no more end it, whatever is said about others above them")
+  @Test("answers that change no more end it; what is said about others above them is no answer")
   func unchanged() throws {
     var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))
     try debate.end("agreement-0", with: "", reading: Self.texts(positions, Self.different))
     let first = try #require(debate.expanding)
     let round = Self.answers(first)
-    let remarks = ["A is vague. B is long.", "I like A. B is wrong.", "B has no source. A has."]
-    let said = zip(remarks, Self.different).map { "\($0)\nMy reply now:\n\($1)" }
+    for id in round {
+      let task = try debate.task(id)
+      #expect(task.mark.map { task.instruction.contains($0) } == true)
+    }
     try debate.end(
       first.id, with: "",
-      reading: Self.texts(positions, Self.different).merging(Self.texts(round, said)) { $1 })
+      reading: Self.texts(positions, Self.different)
+        .merging(Self.texts(round, Self.different)) { $1 })
     #expect(debate.expanding == nil)
     #expect(try debate.task(debate.plan.sink).inputs.map(\.from) == round)
   }

@@ -58,8 +58,7 @@ struct DebateStanding {
     if isClosed, Self.haveOneAnswer(answers.map(\.text)) { return true }
     for left in answers.indices {
       for right in answers.indices where right > left {
-        let alike = Agreement.similarityMilli(
-          DebateReply.final(answers[left].text), DebateReply.final(answers[right].text))
+        let alike = Agreement.similarityMilli(answers[left].text, answers[right].text)
         guard alike >= Self.convergedMilli else { return false }
       }
     }
@@ -74,43 +73,14 @@ struct DebateStanding {
         return false
       }
       if isClosed, Self.haveOneAnswer([answer.text, last]) { return true }
-      return Agreement.similarityMilli(DebateReply.final(answer.text), DebateReply.final(last))
-        >= Self.unchangedMilli
+      return Agreement.similarityMilli(answer.text, last) >= Self.unchangedMilli
     }
   }
 
   /// All come down to the same word, number or choice.
   private static func haveOneAnswer(_ texts: [String]) -> Bool {
-    let ballot = Ballot(texts.map(DebateReply.final))
+    let ballot = Ballot(texts)
     return ballot.counts.first?.votes == texts.count
-  }
-}
-
-/// How members part what they say of others from what they say themselves.
-enum DebateReply {
-  static let mark = "My reply now:"
-
-  /// What stands behind the mark; all of it when there is none.
-  static func final(_ text: String) -> String {
-    guard let mark = text.lastRange(of: mark) else { return text }
-    let rest = text[mark.upperBound...].trimmingSpace
-    return rest.isEmpty ? text : rest
-  }
-}
-
-extension String {
-  /// Where `other` occurs last, whatever the case of its ASCII letters.
-  fileprivate func lastRange(of other: String) -> Range<Index>? {
-    let wanted = other.lowercased()
-    var end = endIndex
-    while end > startIndex {
-      end = index(before: end)
-      let rest = self[end...]
-      if rest.prefix(wanted.count).lowercased() == wanted {
-        return end..<index(end, offsetBy: wanted.count)
-      }
-    }
-    return nil
   }
 }
 
@@ -125,6 +95,7 @@ private func nextRound(
       member, id: DebateShape.id(round: round, member: member), number: number,
       lineup: shape.lineup(basis), basis: basis, maxTokens: shape.shares.draft(basis.request))
     task.instruction = DebateInstruction.improve
+    task.mark = DebateInstruction.mark
     task.inputs = readings(
       of: standing.answers.map(\.task), by: own.task, seed: basis.seed(number))
     task.merge = .synthesise
@@ -160,10 +131,13 @@ private func conclusion(
 }
 
 enum DebateInstruction {
+  /// Parts what a member says of the others from what it says itself.
+  static let mark = "My reply now:"
+
   static let improve = """
     Below are your last answer to what I just said, and those of others. For each of the others \
     name in a sentence what is strong and what is weak in it. Then improve your own answer: take \
     what is right from theirs, correct what they show to be wrong in yours, and keep what you have \
-    good reason for. End with a line "\(DebateReply.mark)" and, below it, your whole improved reply.
+    good reason for. End with a line "\(mark)" and, below it, your whole improved reply.
     """
 }
