@@ -192,6 +192,16 @@ struct MaestroTests {
     #expect(Self.specialists(run).allSatisfy { $0.maxTokens == 40 })
   }
 
+  @Test("draft and repairs are not longer than the answer may be")
+  func limitedRepairs() throws {
+    var run = try Rehearsal(Requests.request("tutti/maestro", maxTokens: 40))
+    try run.end("analysis", with: Self.analysis)
+    try run.end("review-1", with: Self.repair)
+    for id in ["draft", "repair-1"] as [TaskID] {
+      #expect(try run.task(id).maxTokens == 40, "\(id)")
+    }
+  }
+
   @Test("models that the client names are used in turn, else every role chooses its own")
   func models() throws {
     #expect(Self.specialists(try Self.team(Self.analysis)).allSatisfy { $0.model == nil })

@@ -79,9 +79,11 @@ struct TokenShares {
   /// in the middle of its JSON.
   var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
 
-  /// What the answer may have: two shares, since it stands for all drafts.
-  /// - Returns: nil: the client's own limit, or none.
+  /// What the answer may have, and a text that could be it: two shares, since it stands for all drafts,
+  /// and not more than the client wants.
+  /// - Returns: nil: there is no limit.
   func answer(_ request: PlanRequest) -> Int? {
-    share.map { min(2 * $0, request.maxTokens ?? .max) }
+    guard let share else { return request.maxTokens }
+    return min(2 * share, request.maxTokens ?? .max)
   }
 }
