@@ -20,60 +20,97 @@ public enum ArithmeticCheck {
     case other
   }
 
+  /// What stands on one side of an equals sign: numbers with a sign between each two.
+  private struct Side {
+    var terms: [(value: Double, decimals: Int)]
+    var operations: [Character] = []
+    var range: Range<String.Index>
+    /// Nothing before it belongs to it.
+    var isWhole: Bool
+    /// What stands before it may be its sign, or the mark of a list.
+    var isMaybeNegative = false
+
+    var isComplete: Bool { terms.count == operations.count + 1 }
+  }
+
   /// More are not told: the text is no calculation.
   static let maximumFound = 8
   private static let readBytes = 256 << 10
 
+  /// Only what is certain: a calculation that nothing before it belongs to, and a number as its result
+  /// that nothing behind it belongs to.
   public static func wrongEquations(in text: String) -> [WrongEquation] {
     var found: [WrongEquation] = []
     let text = text.cut(toBytes: readBytes)
-    var terms: [(value: Double, decimals: Int)] = []
-    var operations: [Character] = []
-    var start: String.Index?
-    var afterEquals = false
-    func reset() {
-      terms = []
-      operations = []
-      start = nil
-      afterEquals = false
+    var left: Side?
+    var side: Side?
+    var isBehindEquals = false
+    func judge() {
+      if let left, let side, let wrong = wrongEquation(left, side, in: text) {
+        found.append(wrong)
+      }
     }
+    func reset() { (left, side, isBehindEquals) = (nil, nil, false) }
     forEachToken(in: text) { token, range in
       switch token {
       case .number(let value, let decimals):
-        if afterEquals, let from = start {
-          let right = computed(terms.map(\.value), operations)
-          let scale = max(decimals, terms.map(\.decimals).max() ?? 0)
-          if let right, !isEqual(right, value, decimals) {
-            found.append(
-              WrongEquation(
-                written: String(text[from..<range.upperBound]), right: shown(right, scale)))
-          }
-          reset()
-        } else if terms.count == operations.count {
-          start = start ?? range.lowerBound
-          terms.append((value, decimals))
+        if var begun = side, !begun.isComplete {
+          begun.terms.append((value, decimals))
+          begun.range = begun.range.lowerBound..<range.upperBound
+          side = begun
         } else {
-          reset()
-          start = range.lowerBound
-          terms = [(value, decimals)]
+          // Two numbers in a row, as in "2 1/2 + 3": what they mean together is not known.
+          let before = side == nil && !isBehindEquals ? opening(text, range.lowerBound) : nil
+          if side != nil { left = nil }
+          side = Side(
+            terms: [(value, decimals)], range: range,
+            isWhole: side == nil && isBehindEquals || before != nil,
+            isMaybeNegative: before == .dash)
         }
+        isBehindEquals = false
       case .operation(let sign):
-        if !afterEquals, terms.count == operations.count + 1, terms.count < 64 {
-          operations.append(sign)
+        if var begun = side, begun.isComplete, begun.terms.count < 64 {
+          begun.operations.append(sign)
+          side = begun
         } else {
           reset()
         }
       case .equals:
-        if !operations.isEmpty, terms.count == operations.count + 1 {
-          afterEquals = true
-        } else {
-          reset()
-        }
-      case .other: reset()
+        if side?.isComplete == true { judge() }
+        if !isBehindEquals { left = side?.isComplete == true ? side : nil }
+        side = nil
+        isBehindEquals = true
+      case .other:
+        if let side, closes(text, side.range.upperBound) { judge() }
+        reset()
       }
       return found.count < maximumFound
     }
+    if found.count < maximumFound { judge() }
     return found
+  }
+
+  private static func wrongEquation(_ left: Side, _ right: Side, in text: String) -> WrongEquation?
+  {
+    guard left.isWhole, !left.operations.isEmpty, right.isComplete, right.operations.isEmpty,
+      let result = right.terms.first
+    else { return nil }
+    let values = left.terms.map(\.value)
+    func isRight(_ sum: Double?) -> Bool {
+      guard let sum else { return true }
+      return isEqual(sum, result.value, result.decimals)
+        // Nineteen shared by five is three for each, and something is left.
+        || left.operations.contains("/") && result.value == sum.rounded(.towardZero)
+    }
+    let sum = computed(values, left.operations)
+    guard let sum, !isRight(sum) else { return nil }
+    if left.isMaybeNegative, isRight(computed([-values[0]] + values[1...], left.operations)) {
+      return nil
+    }
+    let decimals = max(result.decimals, left.terms.map(\.decimals).max() ?? 0)
+    return WrongEquation(
+      written: String(text[left.range.lowerBound..<right.range.upperBound]),
+      right: shown(sum, decimals))
   }
 
   /// × and ÷ before + and −; nil: nobody can say.
@@ -109,6 +146,73 @@ public enum ArithmeticCheck {
     return "\((value * scale).rounded() / scale)"
   }
 
+  // MARK: - What stands around it
+
+  private enum Opening { case plain, dash }
+
+  /// Words that belong to the number behind them.
+  private static let operators: Set<String> = [
+    "by", "choose", "durch", "mal", "minus", "mod", "negative", "of", "over", "plus", "root",
+    "sqrt", "times", "von",
+  ]
+
+  /// No further than this is looked: a line may be as long as the text.
+  private static let nearby = 40
+
+  /// What a calculation that begins there stands behind: the beginning of a line, a word or a mark
+  /// that belongs to the text; nil: something that may belong to the calculation.
+  private static func opening(_ text: String, _ start: String.Index) -> Opening? {
+    let line = text[..<start].suffix(nearby).suffix(while: { !$0.isNewline })
+    let before = line.trimmingEnd { isPassedOver($0) }
+    guard let last = before.last else { return .plain }
+    let isApart = before.endIndex < line.endIndex
+    let isFirst = before.dropLast().allSatisfy { $0.isWhitespace }
+    switch last {
+    case "*":
+      if isApart { return isFirst ? .plain : nil }
+      // Bold, but no power.
+      let base = before.dropLast(2).last
+      return before.hasSuffix("**") && base.map { $0.isLetter || $0.isNumber || $0 == ")" } != true
+        ? .plain : nil
+    case "-", "–": return isApart && isFirst ? .dash : nil
+    case ".", ",", "!", "?": return isApart ? .plain : nil
+    default: if ":;([|>#•—`'\"“„‘«\t".contains(last) { return .plain }
+    }
+    let word = before.suffix(while: { $0.isLetter })
+    // A letter is a variable, and a command of LaTeX an operator.
+    guard word.count > 1, !operators.contains(word.lowercased()),
+      text[..<word.startIndex].last != "\\"
+    else { return nil }
+    return .plain
+  }
+
+  /// Whether nothing behind a result belongs to it.
+  private static func closes(_ text: String, _ end: String.Index) -> Bool {
+    let rest = text[end...].prefix(nearby).prefix { !$0.isNewline }
+    let after = rest.drop { isPassedOver($0) }
+    guard let next = after.first else { return true }
+    if next.isLetter { return after.prefix { $0.isLetter }.count > 1 }
+    let isApart = after.startIndex > rest.startIndex
+    switch next {
+    case "*":
+      let following = after.dropFirst(2).first
+      return !isApart && after.hasPrefix("**")
+        && following.map { $0.isLetter || $0.isNumber || $0 == "(" } != true
+    // "0.14…" is cut off, not rounded.
+    case ".": return !after.dropFirst().hasPrefix(".")
+    default: return ",;:?)]}|<—`'\"”’»\t".contains(next)
+    }
+  }
+
+  private static func isPassedOver(_ character: Character) -> Bool {
+    switch character {
+    case " ", "\u{A0}", "$", "€", "£", "\\": true
+    default: false
+    }
+  }
+
+  // MARK: - Reading
+
   private static func forEachToken(
     in text: String, _ body: (Token, Range<String.Index>) -> Bool
   ) {
@@ -124,12 +228,16 @@ public enum ArithmeticCheck {
         // "3rd", "v2": no number to count with.
         let isWord = index < text.endIndex && text[index].isLetter && text[index] != "x"
         token = isWord ? .other : number(text[start..<index])
-      case "+", "*": token = .operation(character)
       case "-", "−", "–": token = .operation("-")
+      // Bold, or a power; a lone one is a product.
+      case "*" where index < text.endIndex && text[index] == "*":
+        index = text.index(after: index)
+        token = .other
+      case "+", "*": token = .operation(character)
       case "×", "·", "x": token = .operation("*")
       case "/", "÷": token = .operation("/")
       case "=": token = .equals
-      case " ", "\u{A0}", "$", "€", "£", "\\": continue
+      case _ where isPassedOver(character): continue
       default: token = .other
       }
       guard body(token, start..<index) else { return }
@@ -153,5 +261,16 @@ public enum ArithmeticCheck {
       let value = Double(written.filter { $0 != "," })
     else { return .other }
     return .number(value, decimals: parts.count == 2 ? parts[1].count : 0)
+  }
+}
+
+extension Substring {
+  /// The longest end of which every character is such a one.
+  fileprivate func suffix(while isSuch: (Character) -> Bool) -> Substring {
+    self[(lastIndex { !isSuch($0) }.map { index(after: $0) } ?? startIndex)...]
+  }
+
+  fileprivate func trimmingEnd(_ isSuch: (Character) -> Bool) -> Substring {
+    self[..<(lastIndex { !isSuch($0) }.map { index(after: $0) } ?? startIndex)]
   }
 }
