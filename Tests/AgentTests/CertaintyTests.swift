@@ -30,4 +30,17 @@ struct CertaintyTests {
   func wrong(text: String, written: String) {
     #expect(ArithmeticCheck.wrongEquations(in: text).map(\.written) == [written])
   }
+
+  @Test(
+    "a sentence that says what two of a source say together contradicts neither",
+    arguments: [
+      ("In 2021 and 2022 revenue was 5 and 7 million.", FactCheck.Verdict.supported),
+      ("In 2021 revenue was 7 million.", .contradicted),
+      ("In 2021 and 2022 revenue was 5 and 9 million.", .contradicted),
+    ])
+  func together(claim: String, verdict: FactCheck.Verdict) {
+    let source = Material.Source(
+      name: "s.md", text: "In 2021 revenue was 5 million. In 2022 revenue was 7 million.")
+    #expect(FactCheck(claim, against: [source]).claims.map(\.verdict) == [verdict])
+  }
 }

@@ -79,7 +79,9 @@ public struct FactCheck: Equatable, Sendable {
         let hasNumbers = claim.numbers.isSubset(of: sentence.numbers)
         let isOpposite = claim.isNegated != sentence.isNegated
         if hasNumbers, !isOpposite { return verdict(.supported, number) }
-        let differs = hasNumbers ? isOpposite : !sentence.numbers.isEmpty
+        // A claim that has all its numbers, and others, may say what several sentences say.
+        let differs =
+          hasNumbers ? isOpposite : !sentence.numbers.isSubset(of: claim.numbers)
         if differs, shared >= sharedForContradiction, shared > against?.shared ?? 0 {
           against = (number, shared)
         }
