@@ -36,6 +36,36 @@ struct EnsembleTests {
     #expect(plan.tasks.last?.merge == .synthesise)
   }
 
+  @Test(
+    "what asks for more than one word is written, however closed it begins",
+    arguments: [
+      "Is the Earth round and how do we know?",
+      "How many continents are there, and which one is the largest?",
+      "How many moons has Mars, what are they called?", "Compute the derivative of x^3 + 2x.",
+      "Calculate the prime factors of 84.",
+      "Translate into French:\nA: Hello, how are you?\nB: Fine, thanks.",
+      "What does she feel?\nA: Hello there.\nB: Go away.\nA: Why me?",
+      "Solve these:\nA. 2 + 2\nB. 3 + 3", "Answer:\nA) What is rain?\nB) What is snow?",
+    ])
+  func more(question: String) throws {
+    let plan = try Requests.plan(Requests.request("tutti/ensemble", question))
+    #expect(plan.tasks.last?.merge == .synthesise)
+  }
+
+  @Test(
+    "a condition, a sum of numbers and options under any mark leave a question closed",
+    arguments: [
+      ("If I have 3 apples and eat one, how many are left?", "number"),
+      ("Calculate 17 * 23 + 4.", "number"), ("Compute the sum of 3, 4 and 5.", "number"),
+      ("Which planet is the largest?\nA: Mars\nB: Jupiter", "letter"),
+      ("The largest planet is\nA. Mars\nB. Jupiter", "letter"),
+      ("Choose the capital of Peru:\n(A) Lima\n(B) Quito", "letter"),
+    ])
+  func stillClosed(question: String, asked: String) throws {
+    let plan = try Requests.plan(Requests.request("tutti/ensemble", question))
+    #expect(plan.tasks.first?.instruction.contains(asked) == true)
+  }
+
   @Test("a structured answer is never voted on")
   func structured() throws {
     let plan = try Requests.plan(
