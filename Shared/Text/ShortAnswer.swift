@@ -66,12 +66,26 @@ enum ShortAnswer {
 
   /// What stands in the last `\boxed{…}`, as models write it that were trained on mathematics.
   private static func boxed(in text: String) -> String? {
-    let mark = "\\boxed{"
-    guard let start = text.ranges(of: mark).last?.upperBound,
-      let end = text[start...].firstIndex(of: "}")
+    guard let start = text.ranges(of: "\\boxed{").last?.upperBound,
+      let end = closingBrace(of: text[start...])
     else { return nil }
-    let answer = simplified(text[start..<end])
+    // Without its braces, a sign before it would be the sign of nothing.
+    let plain = text[start..<end].replacing(#/\\[dt]?frac\{(\d+)\}\{(\d+)\}/#) { match in
+      "\(match.1)/\(match.2)"
+    }
+    let answer = simplified(plain[...])
     return answer.isEmpty ? nil : answer
+  }
+
+  /// Where the brace is closed that was opened before the text.
+  private static func closingBrace(of text: Substring) -> String.Index? {
+    var open = 1
+    for index in text.indices {
+      if text[index] == "{" { open += 1 }
+      if text[index] == "}" { open -= 1 }
+      if open == 0 { return index }
+    }
+    return nil
   }
 
   private static func lines(of text: String) -> [Substring] {

@@ -144,7 +144,7 @@ struct BallotTests {
       ("1000", ["1,000", "1000", "The solution is: 1,000.00"]),
       ("yes", ["Yes.", "yes, it is", "YES!", "Answer: yes", "<think>no?</think>\nYes."]),
       ("-3", ["-3", "\u{2212}3", "The answer is -3"]),
-      ("1/2", ["1/2", "The answer would be 1/2."]),
+      ("1/2", ["1/2", "The answer would be 1/2.", #"So it is \boxed{\dfrac{1}{2}}"#]),
       ("paris", ["Paris", "paris!", "It's Paris.", "The answer is: Paris"]),
     ])
   func variants(answer: String, texts: [String]) {
@@ -156,6 +156,8 @@ struct BallotTests {
     for (a, b) in [
       ("42", "-42"), ("4.2", "42"), ("1/2", "12"), ("yes", "no"), ("No one knows", "no"),
       ("A dog", "A"), ("B", "C"), ("1,000", "1,0"),
+      (#"\boxed{\frac{5}{6}}"#, #"\boxed{\frac{5}{8}}"#),
+      (#"\boxed{\frac{5}{6}}"#, #"\boxed{-\frac{5}{6}}"#),
     ] {
       #expect(ShortAnswer.of(a) != ShortAnswer.of(b), "\(a) and \(b)")
     }
