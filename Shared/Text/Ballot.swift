@@ -13,8 +13,16 @@ public struct Ballot: Hashable, Sendable {
     public let first: Int
   }
 
+  /// Whether a further text could show that these are to be read otherwise: as the letters of options.
+  private let mayBeChoices: Bool
+
   public init(_ texts: [String]) {
-    answers = texts.map { ShortAnswer.of($0) }
+    let plain = texts.map { ShortAnswer.of($0) }
+    let chosen = texts.map { ShortAnswer.of($0, hasOptions: true) }
+    // Somebody has answered with a letter alone, so there were options.
+    let hasOptions = plain.contains(where: ShortAnswer.isChoice)
+    answers = hasOptions ? chosen : plain
+    mayBeChoices = plain != chosen && !hasOptions
     var votes: [String: (count: Int, first: Int)] = [:]
     for (index, answer) in answers.enumerated() where !answer.isEmpty {
       votes[answer, default: (0, index)].count += 1
@@ -28,7 +36,7 @@ public struct Ballot: Hashable, Sendable {
 
   /// Whether no `missing` further texts can give another answer as many votes as the first has.
   public func isDecided(missing: Int) -> Bool {
-    guard let leader = counts.first else { return false }
+    guard let leader = counts.first, missing == 0 || !mayBeChoices else { return false }
     let second = counts.count > 1 ? counts[1].votes : 0
     return leader.votes > second + missing
   }

@@ -2,30 +2,36 @@
 /// `(b)` and `**Answer:** B.`, or `42`, `42.0` and `The answer is 42.`
 enum ShortAnswer {
   /// What the text names as its answer, else its last line, else all of it.
-  static func of(_ text: String) -> String {
+  /// - Parameter hasOptions: `B. Paris` is the option B, and not what somebody is called.
+  static func of(_ text: String, hasOptions: Bool = false) -> String {
     let text = Normaliser.normalised(ComparedText.bounded(text))
-    if let named = named(inNormalised: text) { return named }
-    let whole = simplified(text[...])
+    if let named = named(inNormalised: text, hasOptions) { return named }
+    let whole = simplified(text[...], hasOptions)
     guard NormalWords.words(of: text).count > ComparedText.shortWords else { return whole }
     let last = lines(of: text).last ?? text[...]
     // A last line that is as long as a sentence is no answer by itself.
     let words = NormalWords.words(of: String(last)).count
-    return words <= ComparedText.shortWords && words > 0 ? simplified(last) : whole
+    return words <= ComparedText.shortWords && words > 0 ? simplified(last, hasOptions) : whole
   }
 
   /// What the text says its answer is; nil: it does not say.
   static func named(in text: String) -> String? {
-    named(inNormalised: Normaliser.normalised(ComparedText.bounded(text)))
+    named(inNormalised: Normaliser.normalised(ComparedText.bounded(text)), false)
   }
 
-  private static func named(inNormalised text: String) -> String? {
+  /// Whether it is a letter alone, as whoever chose among options says it.
+  static func isChoice(_ answer: String) -> Bool {
+    answer.count == 1 && answer.first.map { ("a"..."h").contains($0) } == true
+  }
+
+  private static func named(inNormalised text: String, _ hasOptions: Bool) -> String? {
     if let boxed = boxed(in: text) { return boxed }
     for line in lines(of: text).reversed() {
       let words = line.split(whereSeparator: { $0.isWhitespace })
       // The last mention within the line, because it may be corrected there.
       for index in words.indices.reversed() {
         guard let length = introduction(words[index...]) else { continue }
-        let answer = simplified(clause(words[(index + length)...])[...])
+        let answer = simplified(clause(words[(index + length)...])[...], hasOptions)
         if !answer.isEmpty { return answer }
       }
     }
@@ -49,12 +55,28 @@ enum ShortAnswer {
   /// The words up to the end of their clause: `42` of `42, because …`.
   private static func clause(_ words: ArraySlice<Substring>) -> String {
     var clause: [Substring] = []
-    for word in words {
+    for (place, word) in zip(words.indices, words) {
       if reasons.contains(letters(word)) { break }
       clause.append(word)
+      if isInitial(word), isName(words[(place + 1)...]) { continue }
       if let last = word.last, [",", ".", ";", "!"].contains(last) { break }
     }
     return clause.joined(separator: " ")
+  }
+
+  /// `F.` of `F. Kafka`, or the choice `F`, behind which a sentence ends.
+  private static func isInitial(_ word: Substring) -> Bool {
+    word.count == 2 && word.hasSuffix(".") && word.first?.isUppercase == true
+  }
+
+  /// Nothing but words with a capital up to the end of their clause.
+  private static func isName(_ words: ArraySlice<Substring>) -> Bool {
+    guard !words.isEmpty else { return false }
+    for word in words {
+      guard word.first?.isUppercase == true else { return false }
+      if let last = word.last, [",", ".", ";", "!"].contains(last), !isInitial(word) { break }
+    }
+    return true
   }
 
   private static let reasons: Set<String> = ["because", "since", "as"]
@@ -73,7 +95,7 @@ enum ShortAnswer {
     let plain = text[start..<end].replacing(#/\\[dt]?frac\{(\d+)\}\{(\d+)\}/#) { match in
       "\(match.1)/\(match.2)"
     }
-    let answer = simplified(plain[...])
+    let answer = simplified(plain[...], false)
     return answer.isEmpty ? nil : answer
   }
 
@@ -94,8 +116,8 @@ enum ShortAnswer {
 
   // MARK: - The form in which answers are compared
 
-  static func simplified(_ text: Substring) -> String {
-    if let letter = choiceLetter(text) { return letter }
+  private static func simplified(_ text: Substring, _ hasOptions: Bool) -> String {
+    if let letter = choiceLetter(text, hasOptions) { return letter }
     if let opinion = opinion(text) { return opinion }
     var words = NormalWords.words(of: String(text))[...]
     while words.count > 1, fillers.contains(words[words.startIndex]) { words.removeFirst() }
@@ -106,14 +128,20 @@ enum ShortAnswer {
     "the", "its", "it", "is", "option", "choice", "answer", "so", "therefore", "thus", "hence",
   ]
 
-  /// The letter of `B`, `(B)`, `B.` and `B) Paris`; nil for everything that only begins with one.
-  private static func choiceLetter(_ text: Substring) -> String? {
+  /// The letter of `B`, `(B)`, `B.` and `B) Paris`, and of `B. Paris` where there are options; nil for
+  /// everything that only begins with one.
+  private static func choiceLetter(_ text: Substring, _ hasOptions: Bool) -> String? {
     let bare = text.drop { !$0.isLetter && !$0.isNumber }
     guard let letter = bare.first, letter.isASCII, ("A"..."H").contains(letter.uppercased())
     else { return nil }
     let rest = bare.dropFirst()
     guard let next = rest.first else { return letter.lowercased() }
-    if [")", ".", ":", "]", "*"].contains(next) { return letter.lowercased() }
+    if [")", ":", "]", "*"].contains(next) { return letter.lowercased() }
+    if next == "." {
+      // "B.", a line of its own and "**B.** Paris", but "F. Kafka" only where it cannot be a name.
+      let behind = rest.dropFirst().first
+      if hasOptions || behind == "*" || behind?.isNewline == true { return letter.lowercased() }
+    }
     return rest.allSatisfy { !$0.isLetter && !$0.isNumber } ? letter.lowercased() : nil
   }
 

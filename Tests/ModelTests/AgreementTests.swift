@@ -133,7 +133,7 @@ struct BallotTests {
         "b",
         [
           "B", "b.", "(B)", "**B**", "B) Paris", "Answer: B", "The answer is B.",
-          "Final answer: (b)",
+          "Final answer: (b)", "**B.** Paris", "The answer is B. It is the largest of them.",
         ]
       ),
       (
@@ -157,7 +157,8 @@ struct BallotTests {
       ("42", "-42"), ("4.2", "42"), ("1/2", "12"), ("yes", "no"), ("No one knows", "no"),
       ("A dog", "A"), ("B", "C"), ("1,000", "1,0"),
       (#"\boxed{\frac{5}{6}}"#, #"\boxed{\frac{5}{8}}"#),
-      (#"\boxed{\frac{5}{6}}"#, #"\boxed{-\frac{5}{6}}"#),
+      (#"\boxed{\frac{5}{6}}"#, #"\boxed{-\frac{5}{6}}"#), ("F. Kafka", "F. Scott Fitzgerald"),
+      ("The answer is F. Kafka.", "The answer is F. Scott Fitzgerald."),
     ] {
       #expect(ShortAnswer.of(a) != ShortAnswer.of(b), "\(a) and \(b)")
     }
@@ -172,13 +173,23 @@ struct BallotTests {
     #expect(Ballot([]).winner == nil)
   }
 
+  @Test("a letter before a full stop is a choice where somebody answers with a letter alone")
+  func options() {
+    #expect(
+      Ballot(["C", "B. Paris", "B", "C. Rome", "B. In Paris"]).answers == ["c", "b", "b", "c", "b"])
+    #expect(Ballot(["F. Kafka", "F. Scott Fitzgerald", "F. Kafka"]).counts.map(\.votes) == [2, 1])
+    // Who comes last may say that there were options, and then others are the most.
+    let early = Ballot(["C. Rome", "C. Rome", "B. Paris", "C. Rome", "B. In Paris"])
+    #expect(!early.isDecided(missing: 1) && early.isDecided(missing: 0))
+  }
+
   @Test("a vote that is decided stays as it is, whatever else is said")
   func decided() {
     var rng = SeededGenerator(seed: 9)
     var decided = 0
     for _ in 0..<2_000 {
       let texts = (0..<Int.random(in: 1...7, using: &rng)).map { _ in
-        ["A", "B", "the answer is B", ""][Int.random(in: 0..<4, using: &rng)]
+        ["A", "B", "the answer is B", "", "B. One", "B. Two"].randomElement(using: &rng) ?? ""
       }
       let known = Int.random(in: 0...texts.count, using: &rng)
       let early = Ballot(Array(texts[..<known]))
