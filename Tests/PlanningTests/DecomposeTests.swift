@@ -186,6 +186,33 @@ struct DecomposeTests {
     #expect(plan.tasks.reduce(0) { $0 + ($1.maxTokens ?? 0) } <= 900)
   }
 
+  @Test("where every part would read a long conversation again, nothing is split over one host")
+  func longHistory() throws {
+    var hosts = Requests.hosts(1, slots: 3)
+    hosts[0].slowdownPercent = 30
+    #expect(try Self.plan(Self.questions, hosts: hosts, conversationTokens: 60).tasks.count == 4)
+    let plan = try Self.plan(Self.questions, hosts: hosts, conversationTokens: 8_000)
+    #expect(plan.tasks.count == 1, "\(plan.reason)")
+  }
+
+  @Test("a text that all parts speak of is read once by who answers alone")
+  func sharedText() throws {
+    let article = String(repeating: "The harbour of the town was widened twice. ", count: 280)
+    let query =
+      "\(article)\nAnswer each of these in detail:\n1. How was it paid?\n2. How was it built?\n"
+      + "3. How do ships reach it?\n4. How is it kept deep?\n5. How do people live there?"
+    var hosts = Requests.hosts(4)
+    for index in hosts.indices { hosts[index].rateMilli = 20_000 }
+    let tokens = query.utf8.count / 4
+    let estimate = try #require(
+      try Self.plan(query, hosts: hosts, conversationTokens: tokens).estimate)
+    let reading = estimate.direct.milliseconds - estimate.direct.writingMilliseconds
+    #expect((tokens * 5...tokens * 5 + 1_000).contains(reading), "5 ms a token, and a moment")
+    let asked = try #require(
+      try Self.plan(article + Self.unmarked, hosts: hosts, conversationTokens: tokens).estimate)
+    #expect(asked.direct.milliseconds - asked.direct.writingMilliseconds < tokens * 5 + 1_000)
+  }
+
   // MARK: - Asked of a model
 
   static let unmarked =

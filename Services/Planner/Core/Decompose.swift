@@ -68,17 +68,10 @@ private func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
   return total - promptTokens(of: split, basis) >= 64 * units(of: split)
 }
 
-extension Split {
-  /// A part's instruction is all that it needs to be given.
-  fileprivate func standsAlone(_ basis: PlanBasis) -> Bool {
-    basis.queryIsConversation && !readsQuery
-  }
-}
-
 private func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
   let own = split.parts.reduce(0) { sum, part in
-    sum + PlanLimits.callTokens + part.promptTokens
-      + (split.standsAlone(basis) ? 0 : basis.conversationTokens)
+    sum + PlanLimits.callTokens + PartInstruction.aroundTokens
+      + split.promptTokens(of: part, basis)
   }
   if case .concatenate = split.merge { return own }
   return own + PlanLimits.callTokens + basis.conversationTokens
@@ -197,6 +190,9 @@ private func inputNames(of split: Split) -> [String] {
 }
 
 enum PartInstruction {
+  /// Estimated, of what is said around a part's own words.
+  static let aroundTokens = 40
+
   /// - Parameter alone: it is all that the task is given.
   static func text(of part: Split.Part, alone: Bool) -> String {
     var text = part.instruction

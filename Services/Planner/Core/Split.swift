@@ -32,7 +32,7 @@ struct Split: Equatable {
     var needs: [Int] = []
     /// Estimated, of its answer.
     var tokens: Int
-    /// Estimated, of what it reads.
+    /// Estimated, of its instruction.
     var promptTokens: Int
   }
 
@@ -47,4 +47,26 @@ struct Split: Equatable {
 
   /// With more, the parts are too small to be worth a call each.
   static let mostParts = 12
+}
+
+// MARK: - What is read
+
+extension Split {
+  /// A part's instruction is all that it needs to be given.
+  func standsAlone(_ basis: PlanBasis) -> Bool {
+    basis.queryIsConversation && !readsQuery
+  }
+
+  /// Estimated, of all that a part reads before it writes, but for the words that stand around every
+  /// prompt: hosts were measured with such words, until the first token.
+  func promptTokens(of part: Part, _ basis: PlanBasis) -> Int {
+    part.promptTokens + (standsAlone(basis) ? 0 : basis.conversationTokens)
+      + basis.documentTokens(of: part.documents)
+  }
+
+  /// Estimated, of the documents that the parts read, each once. One task could not read so many, and
+  /// would leave out what they tell: to be fair, it is taken to read as much.
+  func documentTokens(_ basis: PlanBasis) -> Int {
+    Set(parts.map(\.documents)).reduce(0) { $0 + basis.documentTokens(of: $1) }
+  }
 }

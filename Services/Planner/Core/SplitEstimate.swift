@@ -29,9 +29,9 @@ struct SplitEstimate: Equatable {
     // A client's limit holds for all parts together.
     let scale = wanted > limit ? (limit, wanted) : (1, 1)
     let tokens = split.parts.map { max(1, $0.tokens * scale.0 / scale.1) }
-    let reading = split.parts.reduce(0) { $0 + $1.promptTokens }
+    let reading = split.parts.map { split.promptTokens(of: $0, basis) }
 
-    let schedule = ListSchedule(split.parts, tokens: tokens, pool: pool)
+    let schedule = ListSchedule(split.parts, tokens: tokens, reading: reading, pool: pool)
     var time = schedule.makespan
     time.milliseconds += Self.overheadMilliseconds
     var written = tokens.reduce(0, +)
@@ -48,8 +48,9 @@ struct SplitEstimate: Equatable {
       written += proposal
     }
     directTokens = min(directTokens, limit)
+    // Whoever answers alone reads once what every part reads.
     direct = pool.fastest.time(
-      writing: directTokens, reading: max(basis.conversationTokens, reading)
+      writing: directTokens, reading: basis.conversationTokens + split.documentTokens(basis)
     ).way(tokens: directTokens)
     self.split = time.way(tokens: written)
     correction = basis.request.correction
@@ -247,7 +248,10 @@ struct ListSchedule {
     }
   }
 
-  init(_ parts: [Split.Part], tokens: [Int], pool: HostPool) {
+  /// - Parameters:
+  ///   - tokens: that each part writes.
+  ///   - reading: tokens that each part reads.
+  init(_ parts: [Split.Part], tokens: [Int], reading: [Int], pool: HostPool) {
     models = Array(repeating: nil, count: parts.count)
     var ends = [EstimatedTime?](repeating: nil, count: parts.count)
     var benches = pool.seats.map { Bench($0) }
@@ -265,7 +269,7 @@ struct ListSchedule {
       let earliest = parts[part].needs.compactMap { ends[$0] }
         .reduce(EstimatedTime(), EstimatedTime.later)
       let places = benches.map {
-        $0.place(writing: tokens[part], reading: parts[part].promptTokens, after: earliest)
+        $0.place(writing: tokens[part], reading: reading[part], after: earliest)
       }
       guard
         let best = places.indices.min(by: {

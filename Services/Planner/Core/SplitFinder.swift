@@ -57,7 +57,7 @@ extension Split.Part {
     self.heading = heading
     self.needs = needs
     tokens = AnswerSize.tokens(of: task, context: [shared, after].joined(separator: " "))
-    promptTokens = instruction.utf8.count / 4 + 40
+    promptTokens = instruction.utf8.count / 4
   }
 }
 
@@ -80,8 +80,6 @@ enum DocumentSplit {
       var part = Split.Part(
         "\(task)\nRead only: \(names).", heading: isEach && group.count == 1 ? group[0].name : nil)
       part.documents = group.map(\.name)
-      let bytes = group.reduce(0) { $0 + $1.bytes }
-      part.promptTokens += min(bytes / 4, mostDocumentTokens)
       part.tokens = AnswerSize.tokens(of: task) * group.count
       return part
     }
@@ -98,9 +96,6 @@ enum DocumentSplit {
     }
     return Split(parts: parts, merge: .concatenate, kind: "documents")
   }
-
-  /// An agent reads what it finds in a document, not all of it.
-  private static let mostDocumentTokens = 4_000
 
   private static let joint: Set<String> = ["compare", "across", "overall", "report", "synthesis"]
 

@@ -13,9 +13,10 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
   let guess = Split(
     parts: Array(
       repeating: Split.Part(
-        heading: nil, instruction: "", tokens: each, promptTokens: basis.conversationTokens),
+        heading: nil, instruction: "", documents: basis.request.documents.map(\.name),
+        tokens: each, promptTokens: SplitProposal.usualTaskTokens),
       count: parts),
-    merge: .concatenate, kind: "parts")
+    merge: .concatenate, kind: "parts", readsQuery: true)
   let estimate = SplitEstimate(guess, basis: basis, proposal: SplitProposal.tokens)
   guard estimate.isWorthwhile else {
     return .direct("looking for parts would take longer than it could save")
@@ -44,6 +45,8 @@ enum SplitProposal {
   }
 
   private static let usualPartTokens = 160
+  /// Of what a part is told: a line or two.
+  static let usualTaskTokens = 20
 
   static let schema = """
     {"type":"object","required":["parts"],"properties":{"parts":{"type":"array","minItems":1,\

@@ -25,8 +25,13 @@ struct Prompts {
 
 extension PlanBasis {
   /// As much of them as a task is given.
-  var documentTokens: Int {
-    min(request.documents.reduce(0) { $0 + $1.bytes } / 4, PlanLimits.materialTokens)
+  var documentTokens: Int { documentTokens(of: request.documents.map(\.name)) }
+
+  /// As much of some of them as a task is given.
+  func documentTokens(of names: [String]) -> Int {
+    let names = Set(names)
+    let bytes = request.documents.reduce(0) { $0 + (names.contains($1.name) ? $1.bytes : 0) }
+    return min(bytes / 4, PlanLimits.materialTokens)
   }
 }
 
