@@ -248,6 +248,48 @@ struct DecomposeTests {
     }
   }
 
+  private static func proposal(of count: Int) -> String {
+    let parts = (1...count).map { "{\"task\":\"Returns \($0)\"}" }.joined(separator: ",")
+    return "{\"parts\":[\(parts)],\"merge\":\"in_order\"}"
+  }
+
+  @Test("who does a proposed part reads what was asked, since the proposal says little of it")
+  func proposedInView() throws {
+    var run = try Rehearsal(
+      Requests.request(
+        "tutti/decompose", Self.unmarked, available: ["small"],
+        conversationTokens: Self.unmarked.utf8.count / 4))
+    try run.end("parts", with: Self.proposal(of: 3))
+    #expect(try run.task("answer").inputs.count == 3)
+    let part = try run.task("part-1")
+    #expect(part.readsConversation && part.instruction.hasPrefix("Of what I just said"))
+  }
+
+  @Test(
+    "parts are proposed and done within the budget, or it is answered directly within it",
+    arguments: [24, 400])
+  func proposedWithinBudget(conversationTokens: Int) throws {
+    var counts: Set<Int> = []
+    for budget in stride(from: 1_000, to: 12_000, by: 100) {
+      var run = try Rehearsal(
+        Requests.request(
+          "tutti/decompose", Self.unmarked, available: ["small"], budget: budget,
+          conversationTokens: conversationTokens))
+      guard run.plan.tasks[0].expansion != nil else { continue }
+      let proposal = try run.task("parts")
+      try run.end("parts", with: Self.proposal(of: 8))
+      let tasks = [proposal] + run.plan.tasks.filter { $0.id != "parts" && !$0.merge.isMechanical }
+      // Of what a task reads, 48 tokens are its role and its model's chat template.
+      let spent = tasks.reduce(0) { sum, task in
+        sum + (task.readsConversation ? conversationTokens : 0) + 48
+          + task.instruction.utf8.count / 4 + (task.maxTokens ?? 0)
+      }
+      #expect(spent <= budget, "\(run.plan.tasks.map(\.id))")
+      counts.insert(try run.task("answer").inputs.count)
+    }
+    #expect(counts == (conversationTokens > 24 ? [0, 8] : [8]))
+  }
+
   @Test(
     "a proposal that cannot be used leads to a direct answer",
     arguments: [

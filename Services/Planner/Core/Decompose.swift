@@ -63,12 +63,12 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
 }
 
 /// Every part reads its instruction and what it needs; a synthesis reads them all.
-private func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
+func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
   guard let total = basis.request.budgetTokens else { return true }
   return total - promptTokens(of: split, basis) >= 64 * units(of: split)
 }
 
-private func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
+func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
   let own = split.parts.reduce(0) { sum, part in
     sum + PlanLimits.callTokens + PartInstruction.aroundTokens
       + split.promptTokens(of: part, basis)

@@ -62,6 +62,13 @@ struct PlanBasis {
     }
   }
 
+  /// For what follows once so many tokens of the budget are spent.
+  func spending(_ tokens: Int) -> PlanBasis {
+    var request = request
+    request.budgetTokens = request.budgetTokens.map { max(1, $0 - tokens) }
+    return PlanBasis(request)
+  }
+
   /// The profile for tasks whose role does not decide it.
   var profile: SamplingProfile? { SamplingProfile(features) }
 

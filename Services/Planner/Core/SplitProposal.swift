@@ -22,7 +22,7 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
     return .direct("looking for parts would take longer than it could save")
   }
   if let total = basis.request.budgetTokens,
-    total < (parts + 1) * (basis.conversationTokens + SplitProposal.tokens) + tokens
+    total < SplitProposal.cost(basis) + promptTokens(of: guess, basis) + tokens
   {
     return .direct("looking for parts does not fit the budget")
   }
@@ -33,6 +33,7 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
 enum SplitProposal {
   /// Of the proposal itself.
   static let tokens = 160
+  static let mostTokens = 2 * tokens
   static let mostParts = 8
   static let taskBytes = 1_000
 
@@ -47,6 +48,11 @@ enum SplitProposal {
   private static let usualPartTokens = 160
   /// Of what a part is told: a line or two.
   static let usualTaskTokens = 20
+
+  /// What it may read and write of a budget.
+  static func cost(_ basis: PlanBasis) -> Int {
+    Prompts(1, told: [(instruction, 1)]).tokens(basis) + mostTokens
+  }
 
   static let schema = """
     {"type":"object","required":["parts"],"properties":{"parts":{"type":"array","minItems":1,\
@@ -75,7 +81,7 @@ func proposalPlan(
     instruction: SplitProposal.instruction,
     contract: .json(schema: SplitProposal.schema),
     model: basis.namedModel(0),
-    maxTokens: 2 * SplitProposal.tokens,
+    maxTokens: SplitProposal.mostTokens,
     deadlineShare: DeadlineShares.brief,
     temperatureMilli: 0,
     seed: basis.seed(0),
@@ -89,19 +95,16 @@ func proposalPlan(
 /// What follows a proposal: its parts if they make sense and still pay, else a direct answer.
 func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let first = expand.plan.tasks.count
+  let basis = basis.spending(SplitProposal.cost(basis))
   if let split = proposedSplit(expand.output, basis: basis) {
     let estimate = SplitEstimate(split, basis: basis)
-    if estimate.isWorthwhile {
+    if estimate.isWorthwhile, fitsBudget(split, basis) {
       let tasks = splitTasks(split, models: estimate.models, basis: basis, first: first)
       return SubPlan(tasks: tasks, output: "answer")
     }
   }
-  guard var answer = try? directTask(basis, id: "answer", number: first) else {
+  guard let answer = try? directTask(basis, id: "answer", number: first) else {
     return .nothing(after: expand.task)
-  }
-  // The proposal has spent some of it.
-  answer.maxTokens = answer.maxTokens.map {
-    max(PlanLimits.leastTokens, $0 - basis.conversationTokens - 2 * SplitProposal.tokens)
   }
   return SubPlan(tasks: [answer], output: answer.id)
 }
@@ -143,5 +146,6 @@ private func proposedSplit(_ output: String, basis: PlanBasis) -> Split? {
     parts: parts,
     merge: isCombined
       ? .synthesise(task: "reply to all of what I said.", tokens: whole) : .concatenate,
-    kind: "parts")
+    // A model writes a part's task in a word or two, and takes the query as read.
+    kind: "parts", readsQuery: true)
 }
