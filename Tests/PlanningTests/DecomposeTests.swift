@@ -213,6 +213,22 @@ struct DecomposeTests {
     #expect(asked.direct.milliseconds - asked.direct.writingMilliseconds < tokens * 5 + 1_000)
   }
 
+  @Test("a client's limit is for the answer, not for the notes it is written from")
+  func limitOfNotes() throws {
+    let documents = (1...100).map { DocumentFacts(name: "d\($0)", bytes: 5_000) }
+    for pattern in ["tutti/decompose", "tutti/auto"] {
+      var request = Requests.request(
+        pattern, "Write a report of 2000 words on what these documents say about the delay.",
+        maxTokens: 1_000, available: ["small"], documents: documents)
+      let limited = try Requests.plan(request)
+      let notes = limited.tasks.dropLast()
+      #expect(notes.count > 1 && notes.allSatisfy { $0.maxTokens == 384 }, "\(limited.reason)")
+      request.maxTokens = nil
+      let open = try Requests.plan(request)
+      #expect(open.tasks.dropLast().map(\.maxTokens) == notes.map(\.maxTokens))
+    }
+  }
+
   // MARK: - Asked of a model
 
   static let unmarked =

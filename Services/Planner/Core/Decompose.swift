@@ -127,8 +127,8 @@ func splitTasks(
   return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]
 }
 
-/// What each part may write: its portion of the client's limit where the parts are the answer, and
-/// its share of the budget.
+/// What each part may write: its portion of the client's limit where the parts are the answer, as much
+/// as a draft where they are notes for it, and its share of the budget.
 private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
   let wanted = split.parts.reduce(0) { $0 + $1.tokens }
   return split.parts.map { part -> Int? in
@@ -138,7 +138,7 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
       // Whole answers may be longer than estimated, but together not longer than the client allows.
       limits.append(max(1, most * part.tokens / max(1, wanted)))
     } else if case .synthesise = split.merge {
-      limits.append(max(PlanLimits.draftTokens, part.tokens * 2))
+      limits.append(PlanLimits.draftTokens)
     }
     return limits.min()
   }

@@ -49,9 +49,22 @@ struct Split: Equatable {
   static let mostParts = 12
 }
 
-// MARK: - What is read
+// MARK: - What is written and read
 
 extension Split {
+  /// Estimated, of each part's answer.
+  /// - Parameter limit: the client's, of the answer.
+  func partTokens(atMost limit: Int) -> [Int] {
+    guard case .concatenate = merge else {
+      // Notes are no part of the answer, whatever length is asked for of it.
+      return parts.map { min($0.tokens, PlanLimits.draftTokens) }
+    }
+    // The limit holds for all parts together.
+    let wanted = parts.reduce(0) { $0 + $1.tokens }
+    let scale = wanted > limit ? (limit, wanted) : (1, 1)
+    return parts.map { max(1, $0.tokens * scale.0 / scale.1) }
+  }
+
   /// A part's instruction is all that it needs to be given.
   func standsAlone(_ basis: PlanBasis) -> Bool {
     basis.queryIsConversation && !readsQuery

@@ -25,10 +25,7 @@ struct SplitEstimate: Equatable {
   init(_ split: Split, basis: PlanBasis, proposal: Int = 0) {
     let pool = HostPool(basis.request)
     let limit = basis.request.maxTokens ?? .max
-    let wanted = split.parts.reduce(0) { $0 + $1.tokens }
-    // A client's limit holds for all parts together.
-    let scale = wanted > limit ? (limit, wanted) : (1, 1)
-    let tokens = split.parts.map { max(1, $0.tokens * scale.0 / scale.1) }
+    let tokens = split.partTokens(atMost: limit)
     let reading = split.parts.map { split.promptTokens(of: $0, basis) }
 
     let schedule = ListSchedule(split.parts, tokens: tokens, reading: reading, pool: pool)
