@@ -229,6 +229,13 @@ struct DecomposeTests {
     }
   }
 
+  @Test("a length that is given for each part is not divided among them")
+  func eachLength() throws {
+    let plan = try Self.plan("Write 500 words on each of these topics: rain, wind and snow.")
+    #expect(plan.tasks.count == 4)
+    #expect((1_500...1_600).contains(try #require(plan.estimate).direct.tokens))
+  }
+
   // MARK: - Asked of a model
 
   static let unmarked =

@@ -48,7 +48,10 @@ enum SeriesSplit {
       let whole = AnswerSize.tokens(of: sentence, context: rest)
       let section = 160
       part.tokens = series.isEach ? whole : max(60, min(section, whole))
-      if whole > section * series.items.count { part.tokens = whole / series.items.count }
+      // A length that is given for each is no length of the whole.
+      if !series.isEach, whole > section * series.items.count {
+        part.tokens = whole / series.items.count
+      }
     }
     return part
   }
