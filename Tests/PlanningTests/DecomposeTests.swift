@@ -213,6 +213,29 @@ struct DecomposeTests {
     #expect(asked.direct.milliseconds - asked.direct.writingMilliseconds < tokens * 5 + 1_000)
   }
 
+  @Test("words of the text that is translated are no languages to translate it into")
+  func translatedText() throws {
+    let letter = """
+      Dear guests, from Monday you can go to the new Greek restaurant in the English garden. Please \
+      polish your shoes and be swift, for the Spanish band begins at eight and plays until midnight.
+      """
+    for (request, names) in [
+      ("Translate this letter into German and French:\n\n", ["German", "French"]),
+      ("Translate this letter from English into German and French.\n", ["German", "French"]),
+      (
+        "Translate \"I go to Greek and English lessons\" into German and French, and this too:\n",
+        ["German", "French"]
+      ),
+      (
+        "Translate the letter below into the following languages: German, Brazilian Portuguese.\n\n",
+        ["German", "Portuguese"]
+      ),
+    ] {
+      let plan = try Self.plan(request + letter + letter + letter)
+      #expect(plan.tasks.last?.inputs.map(\.name) == names, "\(request)")
+    }
+  }
+
   @Test("a client's limit is for the answer, not for the notes it is written from")
   func limitOfNotes() throws {
     let documents = (1...100).map { DocumentFacts(name: "d\($0)", bytes: 5_000) }

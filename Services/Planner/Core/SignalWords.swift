@@ -8,6 +8,14 @@ enum SignalWords {
   ]
   /// Before the language of what is given.
   static let sources: Set<String> = ["aus", "de", "from", "our", "the", "this", "vom"]
+  /// Before the languages that something becomes.
+  static let into: Set<String> = [
+    "al", "as", "auf", "en", "for", "in", "ins", "into", "nach", "para", "to", "zu",
+  ]
+  /// Among them, without being one.
+  static let rowWords: Set<String> = [
+    "all", "both", "each", "following", "language", "languages", "of", "sprachen", "the", "these",
+  ]
   static let joints: Set<String> = ["and", "et", "oder", "or", "ou", "und", "y"]
   /// What begins each of several blocks.
   static let openers: Set<String> = ["als", "as", "def", "for", "func", "to"]
