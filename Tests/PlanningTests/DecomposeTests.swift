@@ -259,6 +259,23 @@ struct DecomposeTests {
     #expect((1_500...1_600).contains(try #require(plan.estimate).direct.tokens))
   }
 
+  @Test("where hosts offer different models, a part is bound to one only if its host has no other")
+  func modelsOfHosts() throws {
+    var hosts = Requests.hosts(3)
+    hosts[0].models = ["mistral-7b-instruct"]
+    hosts[1].models = ["codellama-7b-instruct", "mistral-7b-instruct"]
+    hosts[2].models = ["codellama-7b-instruct", "mistral-7b-instruct"]
+    func models(_ named: [ModelID]) throws -> [ModelID?] {
+      try Requests.plan(
+        Requests.request(
+          "tutti/decompose", Self.questions, hosts: hosts, models: named,
+          available: ["codellama-7b-instruct", "mistral-7b-instruct"])
+      ).tasks.dropLast().map(\.model)
+    }
+    #expect(try models([]) == ["mistral-7b-instruct", nil, nil])
+    #expect(try models(["codellama-7b-instruct"]).allSatisfy { $0 == "codellama-7b-instruct" })
+  }
+
   // MARK: - Asked of a model
 
   static let unmarked =

@@ -9,7 +9,7 @@ struct SplitEstimate: Equatable {
   var correction: EstimateCorrection
   /// Hosts that got a part.
   var hosts: Int
-  /// The model for each part, where hosts differ in their models; nil: any.
+  /// The model for each part, where hosts differ in their models and its host offers only one; nil: any.
   var models: [ModelID?]
 
   /// With what became of earlier estimates.
@@ -279,7 +279,9 @@ struct ListSchedule {
       ends[part] = places[best].end
       makespan = .later(makespan, places[best].end)
       hosts.insert(pool.seats[best].host)
-      if !pool.isUniform { models[part] = pool.seats[best].models.first }
+      // Of a host that offers several, the agent chooses the one that suits the part.
+      let offered = pool.seats[best].models
+      if !pool.isUniform, offered.count == 1 { models[part] = offered[0] }
     }
   }
 }
