@@ -23,6 +23,20 @@ struct DecomposeTests {
     3. How do I harvest honey without a centrifuge?
     """
 
+  @Test("a part that nobody limits has room for more than is expected of it, and none is endless")
+  func unlimitedParts() throws {
+    func limits(_ query: String) throws -> Set<Int?> {
+      Set(try Self.plan(query).tasks.dropLast().map(\.maxTokens))
+    }
+    let long = try limits(
+      "Write 600 words on each of these topics: volcanoes, glaciers, deserts, rivers.")
+    #expect(long.count == 1 && long.allSatisfy { (1_200...2_500).contains($0 ?? .max) }, "\(long)")
+    let longest = try limits(
+      "Write 5000 words on each of these topics: volcanoes, glaciers, deserts, rivers.")
+    #expect(longest == [4_096])
+    #expect(try limits(Self.questions).allSatisfy { (384...1_000).contains($0 ?? .max) })
+  }
+
   @Test("questions are answered by themselves, with what was said before them, in their order")
   func enumeration() throws {
     let plan = try Self.plan(Self.questions, conversationTokens: 60)

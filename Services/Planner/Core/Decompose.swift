@@ -127,18 +127,22 @@ func splitTasks(
   return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]
 }
 
-/// What each part may write: its portion of the client's limit where the parts are the answer, as much
-/// as a draft where they are notes for it, and its share of the budget.
+/// What each part may write: its portion of the client's limit where the parts are the answer, or where
+/// nobody limits it much more than it is expected to take; as much as a draft where they are notes for the
+/// answer; and its share of the budget.
 private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
   let wanted = split.parts.reduce(0) { $0 + $1.tokens }
   return split.parts.map { part -> Int? in
     var limits: [Int] = []
     if let share { limits.append(share) }
-    if case .concatenate = split.merge, let most = basis.request.maxTokens {
+    switch (split.merge, basis.request.maxTokens) {
+    case (.concatenate, let most?):
       // Whole answers may be longer than estimated, but together not longer than the client allows.
       limits.append(max(1, most * part.tokens / max(1, wanted)))
-    } else if case .synthesise = split.merge {
-      limits.append(PlanLimits.draftTokens)
+    case (.concatenate, nil):
+      // A role's own limit would cut off a part of which much is expected.
+      limits.append(min(max(3 * part.tokens, PlanLimits.draftTokens), PlanLimits.partTokens))
+    case (.synthesise, _): limits.append(PlanLimits.draftTokens)
     }
     return limits.min()
   }

@@ -20,6 +20,8 @@ enum PlanLimits {
   static let draftTokens = 384
   /// Of a task that is not limited, for estimates: what the roles' own profiles allow.
   static let openTokens = 1_024
+  /// Of a part that is expected to be long: as many as 64 of them may have together.
+  static let partTokens = PlanValidation.maximumTokens / PlanValidation.maximumTasks
   /// A choice, a number or a name, and a word too many.
   static let closedTokens = 24
   /// What every call reads beside what it is told: the role's own words, and what the model's chat
