@@ -21,7 +21,7 @@ func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     // Without it, the draft stands as it was.
     onFailure: .degrade,
     model: basis.namedModel(round),
-    maxTokens: shape.shares.answer(basis.request),
+    maxTokens: shape.shares.wholeDraft(basis.request),
     deadlineShare: DeadlineShares.draft,
     profile: basis.profile,
     seed: basis.seed(first),

@@ -21,7 +21,7 @@ func maestroTeam(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     merge: .synthesise,
     quorum: 1,
     model: basis.namedModel(0),
-    maxTokens: shape.shares.answer(basis.request),
+    maxTokens: shape.shares.wholeDraft(basis.request),
     deadlineShare: DeadlineShares.answer,
     profile: basis.profile,
     seed: basis.seed(first + tasks.count))

@@ -84,11 +84,15 @@ struct TokenShares {
   /// in the middle of its JSON.
   var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
 
-  /// What the answer may have, and a text that could be it: two shares, since it stands for all drafts,
-  /// and not more than the client wants.
-  /// - Returns: nil: there is no limit.
+  /// What the answer may have: two shares, since it stands for all drafts.
+  /// - Returns: nil: the client's own limit, or none.
   func answer(_ request: PlanRequest) -> Int? {
-    guard let share else { return request.maxTokens }
-    return min(2 * share, request.maxTokens ?? .max)
+    share.map { min(2 * $0, request.maxTokens ?? .max) }
+  }
+
+  /// What a text may have that could be the answer: the client's limit is not its own, and holds for it.
+  /// - Returns: nil: its role's limit.
+  func wholeDraft(_ request: PlanRequest) -> Int? {
+    answer(request) ?? request.maxTokens.map { min($0, PlanLimits.partTokens) }
   }
 }
