@@ -75,7 +75,7 @@ struct EstimateOutcomeTests {
     // Half as many tokens as expected, in the time that was expected for half as many.
     let short = try #require(
       Self.outcome(told(Self.plan(.split), tokens: 210), seconds: 3))
-    #expect(short.lesson == .init(isSplit: true, ratio: 1))
+    #expect(short.lesson == .init(isSplit: true, ratio: 1, length: 0.6))
     #expect(short.verdict == .right)
     // As many as expected, cut by the limit: the reason does not matter, the count does.
     let cut = try #require(
@@ -84,7 +84,7 @@ struct EstimateOutcomeTests {
     // Three times as many in a direct answer, in twice the time that they should take.
     let long = try #require(
       Self.outcome(told(Self.plan(.direct, parts: 1), tokens: 1_200), seconds: 56))
-    #expect(long.lesson == .init(isSplit: false, ratio: 2))
+    #expect(long.lesson == .init(isSplit: false, ratio: 2, length: 2.8))
   }
 
   @Test("a split was right if a direct answer of that length would have taken longer")
@@ -203,6 +203,25 @@ struct EstimateMemoryTests {
     for n in 6..<12 { memory.learn(Self.split(1.4), now: at(minutes: Double(n))) }
     let both = memory.correction(at: at(minutes: 12))
     #expect((70...76).contains(both.directPercent) && (120...140).contains(both.splitPercent))
+  }
+
+  @Test("splits that write less than direct answers are expected to, whatever all answers write")
+  func lengths() {
+    var memory = EstimateMemory()
+    // All answers are half as long as expected: that is the questions'.
+    for n in 0..<6 {
+      memory.learn(.init(isSplit: n % 2 == 0, ratio: 1, length: 0.5), now: at(minutes: Double(n)))
+    }
+    #expect((95...105).contains(memory.correction(at: at(minutes: 6)).splitPercent))
+    // Splits alone are.
+    for n in 6..<16 {
+      memory.learn(
+        .init(isSplit: n % 2 == 0, ratio: 1, length: n % 2 == 0 ? 0.5 : 1),
+        now: at(minutes: Double(n)))
+    }
+    let correction = memory.correction(at: at(minutes: 16))
+    #expect((60...90).contains(correction.splitPercent), "\(correction)")
+    #expect((95...105).contains(correction.directPercent), "\(correction)")
   }
 
   @Test("twice as long and half as long cancel out")

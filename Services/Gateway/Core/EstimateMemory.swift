@@ -58,18 +58,27 @@ public struct EstimateMemory: Sendable {
 
   private var direct = Mean()
   private var split = Mean()
+  private var directLength = Mean()
+  private var splitLength = Mean()
   private var best: [HostID: Speed] = [:]
 
   public init() {}
 
   public mutating func learn(_ lesson: EstimateOutcome.Lesson, now: Instant) {
     guard lesson.ratio > 0, lesson.ratio.isFinite else { return }
-    let observed = min(max(BinaryLogarithm.of(lesson.ratio), -Self.mostSaid), Self.mostSaid)
+    let observed = Self.bounded(BinaryLogarithm.of(lesson.ratio))
+    let length = Self.bounded(BinaryLogarithm.of(lesson.length))
     if lesson.isSplit {
       split.add(observed, now: now, usual: direct.value(at: now))
+      splitLength.add(length, now: now)
     } else {
       direct.add(observed, now: now)
+      directLength.add(length, now: now)
     }
+  }
+
+  private static func bounded(_ logarithm: Double) -> Double {
+    min(max(logarithm, -mostSaid), mostSaid)
   }
 
   /// For the next plan.
@@ -78,14 +87,19 @@ public struct EstimateMemory: Sendable {
   /// split has said otherwise: else a way that is not taken would look the worse the faster the hosts
   /// turn out to be, and never be tried. A split that was slow says nothing of direct answers: it may be
   /// that hosts get into each other's way.
+  ///
+  /// How long an answer gets belongs to its question. That splits write less or more than direct answers do,
+  /// each against what was expected of it, does not: models end short parts sooner than a long answer, or
+  /// begin each part anew. Where that is so, it is the split that is shorter or longer for it.
   public func correction(at now: Instant) -> EstimateCorrection {
     func percent(_ logarithm: Double) -> Int {
       Int((100 * BinaryLogarithm.power(logarithm)).rounded())
     }
     let direct = direct.value(at: now)
+    let longer = splitLength.value(at: now) - directLength.value(at: now)
     return EstimateCorrection(
       directPercent: percent(direct),
-      splitPercent: percent(split.value(at: now, usual: direct)))
+      splitPercent: percent(Self.bounded(split.value(at: now, usual: direct) + longer)))
   }
 
   /// The facts with the best rate of late instead of the last one.

@@ -4,9 +4,9 @@ public import ClusterModel
 /// other one would have been better, as far as that can be said.
 ///
 /// An estimate is wrong in two ways. How long an answer gets nobody knows before it is written, and the
-/// next question's answer has another length, so that part is taken out: what was expected is
+/// next question's answer has another length, so that part is kept apart: what was expected is
 /// computed again for as many tokens as were written. What is left is speed: rates, first tokens,
-/// hosts that slow each other down, parts of unequal length. That is learned (`EstimateMemory`).
+/// hosts that slow each other down, parts of unequal length. Both are learned (`EstimateMemory`).
 public struct EstimateOutcome: Hashable, Sendable {
   public enum Verdict: String, CaseIterable, Sendable {
     case right
@@ -21,10 +21,13 @@ public struct EstimateOutcome: Hashable, Sendable {
     public var isSplit: Bool
     /// How many times as long as the facts promised for as many tokens.
     public var ratio: Double
+    /// How many times as long as expected, for writing as many tokens as it wrote, by the facts.
+    public var length: Double
 
-    public init(isSplit: Bool, ratio: Double) {
+    public init(isSplit: Bool, ratio: Double, length: Double = 1) {
       self.isSplit = isSplit
       self.ratio = ratio
+      self.length = length
     }
   }
 
@@ -71,8 +74,10 @@ public struct EstimateOutcome: Hashable, Sendable {
       return
     }
     let actual = Double(milliseconds)
+    let expected = max(1, estimate.taken.milliseconds(writing: share))
     lesson = Lesson(
-      isSplit: isSplit, ratio: actual / max(1, estimate.taken.milliseconds(writing: share)))
+      isSplit: isSplit, ratio: actual / expected,
+      length: expected / Double(max(1, estimate.taken.milliseconds)))
     if isSplit {
       let direct = estimate.direct.milliseconds(writing: share)
       verdict = actual < direct * Double(correction.directPercent) / 100 ? .right : .wrong
