@@ -108,6 +108,20 @@ struct PlanRunTests {
     #expect(plan.log.starts.map(\.order.terms) == [terms, terms, terms])
   }
 
+  @Test("tasks beside each other ask a second host only where the first is late; the answer may race")
+  func races() throws {
+    var plan = try Rehearsal(.fan(2))
+    plan(.start)
+    plan.finish("t0")
+    plan.finish("t1")
+    #expect(plan.log.starts.map(\.order.terms.race) == [.hedged, .hedged, nil])
+    var alone = try Rehearsal(
+      Plan(
+        id: "p", pattern: "test", tasks: [PlanTask(id: "only", role: .code)], sink: "only",
+        seed: 1, deadline: .seconds(60)))
+    #expect(alone(.start).starts.map(\.order.terms.race) == [nil])
+  }
+
   @Test("only the sink's deltas go out, in their order, and before its end")
   func deltas() throws {
     var plan = try Rehearsal(.fan(1))

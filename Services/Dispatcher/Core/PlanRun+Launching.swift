@@ -35,10 +35,19 @@ extension PlanRun {
     return TaskOrder(
       plan: plan.id, task: task, conversation: order.conversation, inputs: inputs,
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
-      avoidHosts: hostsInUse, terms: order.terms,
+      avoidHosts: hostsInUse, terms: terms(of: index),
       documents: order.documents.filter { readsAll || names.contains($0.name) },
       prefix: isStreaming ? tasks[index].text : "", sparesTokens: ledger.budget != nil,
       isPart: isPart(index))
+  }
+
+  /// Tasks that work beside each other are there to be done soon all together. Asked of two hosts at once,
+  /// each would take from the others what it gains; a second host is only asked where the first is late. The
+  /// answer itself is alone, and races as any other.
+  private func terms(of index: Int) -> InferenceTerms {
+    var terms = order.terms
+    if terms.race == nil, !isStreaming(index) { terms.race = .hedged }
+    return terms
   }
 
   /// Whether its output reaches the sink through nobody who writes anew.
