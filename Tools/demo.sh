@@ -57,7 +57,7 @@ ask tutti/fast "Why is the sky blue? Answer in two sentences."
 # Before the other patterns: what keeps both hosts busy makes them look slower than they are, and a
 # question is split only where that is expected to be faster.
 ask tutti/decompose \
-  "Answer each in a paragraph: 1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog? 5. What is hail? 6. What is dew?"
+  "Answer each in a paragraph: 1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog? 5. What is hail? 6. What is dew?" --max-tokens 480
 ask tutti/ensemble "Name one advantage of a wooden house. Answer in two sentences." --max-tokens 60
 ask tutti/debate "Is a hot dog a sandwich? Answer in one sentence." \
   --members 2 --rounds 1 --max-tokens 40

@@ -78,6 +78,24 @@ struct SplitGateTests {
     #expect((least - 3...writing + 3).contains(estimate.split.writingMilliseconds))
   }
 
+  @Test("a host that nobody has measured is taken to be like the slowest that somebody has")
+  func unmeasured() throws {
+    func way(_ known: [Int]) throws -> PlanEstimate.Way {
+      var hosts = Requests.hosts(known.count)
+      for (index, rate) in known.enumerated() {
+        hosts[index].rateMilli = rate
+        if rate == 0 { hosts[index].firstTokenMilliseconds = 0 }
+      }
+      let plan = try makePlan(
+        Requests.request(
+          "tutti/decompose", DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
+      return try #require(plan.estimate).split
+    }
+    #expect(try way([80_000, 0, 0]) == way([80_000, 80_000, 80_000]))
+    #expect(try way([80_000, 50_000, 0]) == way([80_000, 50_000, 50_000]))
+    #expect(try way([0, 0, 0]).milliseconds > way([80_000, 0, 0]).milliseconds)
+  }
+
   @Test("a long part beside short ones ends when the host has done the work of all of them")
   func unequal() throws {
     func split(_ slowdown: Int) throws -> PlanEstimate.Way {

@@ -151,7 +151,7 @@ struct HostPool {
   /// Every host that may be asked offers the same models.
   let isUniform: Bool
 
-  /// Of a laptop: some tokens a second, and a moment until the first.
+  /// Of a laptop, where nobody has measured any host: some tokens a second, and a moment until the first.
   static let usualRateMilli = 20_000
   static let usualFirstTokenMilliseconds = 400
   /// How answers slow each other down is measured beside a few others, and says nothing of crowds.
@@ -160,6 +160,13 @@ struct HostPool {
   init(_ request: PlanRequest) {
     let wanted = Set(request.models)
     let cautious = Int(HostSharing.cautiousSlowdown * 100)
+    // One that nobody has measured is like the slowest that somebody has: hosts of one cluster are more
+    // like each other than like any laptop.
+    let measured = request.hosts.filter { $0.rateMilli > 0 }
+    let rate = measured.map(\.rateMilli).min() ?? Self.usualRateMilli
+    let firstToken =
+      request.hosts.map(\.firstTokenMilliseconds).filter { $0 > 0 }.max()
+      ?? Self.usualFirstTokenMilliseconds
     var seats: [Seat] = []
     for host in request.hosts.prefix(PlanValidation.maximumHosts) {
       let models = host.models.filter { wanted.isEmpty || wanted.contains($0) }.sorted()
@@ -167,25 +174,23 @@ struct HostPool {
       seats.append(
         Seat(
           host: host.id, models: models,
-          rateMilli: host.rateMilli > 0 ? host.rateMilli : Self.usualRateMilli,
+          rateMilli: host.rateMilli > 0 ? host.rateMilli : rate,
           firstTokenMilliseconds: host.firstTokenMilliseconds > 0
-            ? host.firstTokenMilliseconds : Self.usualFirstTokenMilliseconds,
+            ? host.firstTokenMilliseconds : firstToken,
           slots: min(host.freeSlots, Self.mostSlots),
           slowdownPercent: min(max(0, host.slowdownPercent ?? cautious), 100)))
     }
     if seats.isEmpty {
       // Nothing is free or nothing is known: then there is one place, and nothing to gain. What was
       // measured holds all the same.
-      let fastest = request.hosts.max { $0.rateMilli < $1.rateMilli }
-      func known(_ value: Int?, else usual: Int) -> Int {
-        value.flatMap { $0 > 0 ? $0 : nil } ?? usual
-      }
+      let fastest = measured.max { $0.rateMilli < $1.rateMilli }
       seats = [
         Seat(
           host: "", models: request.models.isEmpty ? request.available : request.models,
-          rateMilli: known(fastest?.rateMilli, else: Self.usualRateMilli),
-          firstTokenMilliseconds: known(
-            fastest?.firstTokenMilliseconds, else: Self.usualFirstTokenMilliseconds),
+          rateMilli: fastest?.rateMilli ?? rate,
+          firstTokenMilliseconds: fastest.map(\.firstTokenMilliseconds).flatMap {
+            $0 > 0 ? $0 : nil
+          } ?? firstToken,
           slots: 1, slowdownPercent: cautious)
       ]
     }
