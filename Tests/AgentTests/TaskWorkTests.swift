@@ -147,6 +147,24 @@ struct TaskWorkTests {
     #expect(done.told.text == "Draft 12 of it is a fox.")
   }
 
+  @Test("an answer that begins with what its model was told of the drafts is none")
+  func agreementEcho() async throws {
+    let drafts = ["A fox.", "Two dogs, I think.", "Nobody knows what it is."]
+    let merge = order(
+      isSink: true,
+      inputs: drafts.enumerated().map { place, text in
+        .init(name: "Draft \(place + 1)", text: text, weightMilli: 200 * (place + 1))
+      })
+    let note = RequestComposition.agreementText(merge, nil)
+    try #require(note.utf8.count > 40)
+    let error = await #expect(throws: Failure.self) {
+      try await perform(merge) { question in
+        question.messages.contains { $0.text.contains(note) } ? note : "It was not told."
+      }
+    }
+    #expect(error?.message.contains("gives back what it was told") == true)
+  }
+
   @Test("JSON is asked for in the host's way and taken out of the prose around it")
   func json() async throws {
     let done = try await perform(order(.json(schema: schema))) { _ in

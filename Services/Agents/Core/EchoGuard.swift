@@ -22,8 +22,9 @@ public struct EchoGuard: Sendable {
   private let seams: [[UInt8]]
   private var said: [UInt8] = []
 
+  /// - Parameter told: what else stands in its prompt, for example how far its inputs agree.
   /// - Returns: nil when the task has nothing that could come back: it reads no text but the client's.
-  public init?(_ order: TaskOrder) {
+  public init?(_ order: TaskOrder, told: [String] = []) {
     guard order.writesAnswer, !order.inputs.isEmpty, order.prefix.isEmpty else { return nil }
     let instruction = Self.ink(order.task.instruction.utf8).prefix(Self.instructionBytes)
     var seams = order.inputs.map { Self.ink("\($0.name):".utf8) }
@@ -32,6 +33,10 @@ public struct EchoGuard: Sendable {
       let question = Self.ink(LastQuestion.text(of: order.conversation).utf8)
       // The question alone may well be said again before it is answered.
       if question.count <= Self.questionBytes { seams.append(question + instruction) }
+    }
+    for text in told {
+      let begin = Self.ink(text.utf8).prefix(Self.instructionBytes)
+      if begin.count == Self.instructionBytes { seams.append(Array(begin)) }
     }
     self.seams = seams
   }

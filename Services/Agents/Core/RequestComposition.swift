@@ -150,11 +150,15 @@ public enum RequestComposition {
     _ order: TaskOrder, consensus: Consensus? = nil, notes: [String] = []
   ) -> String {
     let task = order.task
-    let consensus = consensus ?? Consensus(weighed: order.inputs)
-    var parts = notes + [task.instruction, consensus?.text ?? ""]
+    var parts = notes + [task.instruction, agreementText(order, consensus)]
     parts += order.inputs.map { "\($0.name):\n\($0.text)" }
     if !order.writesAnswer { parts.append(ResponseFormat.instruction(for: task.contract)) }
     return parts.filter { !$0.isEmpty }.joined(separator: "\n\n")
+  }
+
+  /// How far its inputs agree, in the words of its prompt.
+  public static func agreementText(_ order: TaskOrder, _ consensus: Consensus?) -> String {
+    (consensus ?? Consensus(weighed: order.inputs))?.text ?? ""
   }
 
   private static func message(_ role: String, _ text: String) -> [UInt8] {

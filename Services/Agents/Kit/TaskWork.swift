@@ -30,6 +30,8 @@ struct TaskWork {
   private var usage = Usage.zero
   private var attempts: [AttemptRecord] = []
   private var last: InferenceSummary?
+  /// What stands in its prompt beside its instruction and inputs.
+  private var told: [String] = []
 
   init(
     order: TaskOrder, role: Role, inference: InferenceClient, span: OpenSpan,
@@ -57,6 +59,7 @@ struct TaskWork {
     if !findings.isEmpty { span.set("findings", findings.joined(separator: " ")) }
     let consensus = await consensus()
     let notes = [material.note(cites: role.citesSources), InputFindings.text(findings)]
+    told = notes + [RequestComposition.agreementText(order, consensus)]
     var dialogue = TaskDialogue(for: order)
     var output = TaskOutput(for: order)
     var questions = 0
@@ -151,7 +154,7 @@ struct TaskWork {
         prefix: order.writesAnswer ? Array(order.prefix.utf8) : []),
       constraints: constraints(model))
     try begin(answer)
-    var echo = passesOn ? EchoGuard(order) : nil
+    var echo = passesOn ? EchoGuard(order, told: told) : nil
     var held: [TaskDelta] = []
     for try await event in answer {
       switch event {
