@@ -108,7 +108,7 @@ struct PlanRunTests {
     #expect(plan.log.starts.map(\.order.terms) == [terms, terms, terms])
   }
 
-  @Test("tasks beside each other ask a second host only where the first is late; the answer may race")
+  @Test("tasks beside each other ask a second host only if the first is late; the answer may race")
   func races() throws {
     var plan = try Rehearsal(.fan(2))
     plan(.start)

@@ -220,8 +220,19 @@ struct EstimateMemoryTests {
         now: at(minutes: Double(n)))
     }
     let correction = memory.correction(at: at(minutes: 16))
-    #expect((60...90).contains(correction.splitPercent), "\(correction)")
+    #expect((60...95).contains(correction.splitPercent), "\(correction)")
     #expect((95...105).contains(correction.directPercent), "\(correction)")
+  }
+
+  @Test("one split says little of lengths, however many direct answers are shorter than expected")
+  func oneLength() {
+    var memory = EstimateMemory()
+    memory.learn(.init(isSplit: true, ratio: 1, length: 1), now: .zero)
+    for n in 1..<20 {
+      memory.learn(.init(isSplit: false, ratio: 1, length: 0.5), now: at(minutes: Double(n)))
+    }
+    let correction = memory.correction(at: at(minutes: 20))
+    #expect((95...125).contains(correction.splitPercent), "\(correction)")
   }
 
   @Test("twice as long and half as long cancel out")

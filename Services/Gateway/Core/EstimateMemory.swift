@@ -16,6 +16,9 @@ public struct EstimateMemory: Sendable {
   /// Half as much as one observation: the first moves a correction by two thirds of what it says. That
   /// gives up a way that loses after two or three times, and a clear winner not for one bad answer.
   static let doubt = 0.5
+  /// As much as four: how long answers get differs far more from question to question than how fast they
+  /// come, and a few of one way against a few of the other say little.
+  static let lengthDoubt = 4.0
   /// The next one always counts for a tenth at least, so that many of yesterday's conditions do not
   /// outvote those of now.
   static let mostWeight = 9.0
@@ -34,14 +37,17 @@ public struct EstimateMemory: Sendable {
     private var weight = 0.0
     private var at = Instant.zero
 
-    /// - Parameter usual: what it is as long as nothing was observed.
-    func value(at now: Instant, usual: Double = 0) -> Double {
+    /// - Parameter usual: what it is as long as nothing was observed, which counts as many
+    ///   observations as `doubt` says.
+    func value(at now: Instant, usual: Double = 0, doubt: Double = doubt) -> Double {
       let rest = halfLife.rest(after: at.duration(to: now))
       return (sum * rest + usual * doubt) / (weight * rest + doubt)
     }
 
-    mutating func add(_ observed: Double, now: Instant, usual: Double = 0) {
-      let believed = value(at: now, usual: usual)
+    mutating func add(
+      _ observed: Double, now: Instant, usual: Double = 0, doubt: Double = doubt
+    ) {
+      let believed = value(at: now, usual: usual, doubt: doubt)
       let step = min(max(observed - believed, -mostStep), mostStep)
       var rest = halfLife.rest(after: at.duration(to: now))
       if weight * rest > mostWeight { rest = mostWeight / weight }
@@ -60,6 +66,8 @@ public struct EstimateMemory: Sendable {
   private var split = Mean()
   private var directLength = Mean()
   private var splitLength = Mean()
+  /// Of both.
+  private var anyLength = Mean()
   private var best: [HostID: Speed] = [:]
 
   public init() {}
@@ -68,13 +76,15 @@ public struct EstimateMemory: Sendable {
     guard lesson.ratio > 0, lesson.ratio.isFinite else { return }
     let observed = Self.bounded(BinaryLogarithm.of(lesson.ratio))
     let length = Self.bounded(BinaryLogarithm.of(lesson.length))
+    let usual = anyLength.value(at: now)
     if lesson.isSplit {
       split.add(observed, now: now, usual: direct.value(at: now))
-      splitLength.add(length, now: now)
+      splitLength.add(length, now: now, usual: usual, doubt: Self.lengthDoubt)
     } else {
       direct.add(observed, now: now)
-      directLength.add(length, now: now)
+      directLength.add(length, now: now, usual: usual, doubt: Self.lengthDoubt)
     }
+    anyLength.add(length, now: now)
   }
 
   private static func bounded(_ logarithm: Double) -> Double {
@@ -96,7 +106,10 @@ public struct EstimateMemory: Sendable {
       Int((100 * BinaryLogarithm.power(logarithm)).rounded())
     }
     let direct = direct.value(at: now)
-    let longer = splitLength.value(at: now) - directLength.value(at: now)
+    let usual = anyLength.value(at: now)
+    let longer =
+      splitLength.value(at: now, usual: usual, doubt: Self.lengthDoubt)
+      - directLength.value(at: now, usual: usual, doubt: Self.lengthDoubt)
     return EstimateCorrection(
       directPercent: percent(direct),
       splitPercent: percent(Self.bounded(split.value(at: now, usual: direct) + longer)))
