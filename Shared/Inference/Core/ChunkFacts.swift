@@ -130,13 +130,19 @@ public struct ChunkFacts: Hashable, Sendable {
 extension Usage {
   /// The `usage` object of a host; nil if it is none.
   init?(_ value: JSONValue, in document: JSONDocument) {
-    guard value.kind == .object else { return nil }
-    func tokens(_ name: String) -> Int? {
-      document.value(name, in: value).flatMap(document.integer)
-        .flatMap { $0 >= 0 ? Self.bounded($0) : nil }
+    guard value.kind == .object, let prompt = document.tokens("prompt_tokens", in: value) else {
+      return nil
     }
-    guard let prompt = tokens("prompt_tokens") else { return nil }
-    self.init(promptTokens: prompt, completionTokens: tokens("completion_tokens") ?? 0)
+    self.init(
+      promptTokens: prompt,
+      completionTokens: document.tokens("completion_tokens", in: value) ?? 0)
+  }
+}
+
+extension JSONDocument {
+  /// A host's count of tokens; nil: it says none.
+  func tokens(_ name: String, in object: JSONValue) -> Int? {
+    value(name, in: object).flatMap(integer).flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
   }
 }
 

@@ -115,10 +115,7 @@ struct AnthropicReader: Sendable {
 
   private mutating func readUsage(_ usage: JSONValue?, _ document: JSONDocument) {
     guard let usage, usage.kind == .object else { return }
-    func tokens(_ name: String) -> Int? {
-      document.value(name, in: usage).flatMap(document.integer)
-        .flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
-    }
+    func tokens(_ name: String) -> Int? { document.tokens(name, in: usage) }
     hasUsage = true
     if let fresh = tokens("input_tokens") {
       cached = tokens("cache_read_input_tokens") ?? 0

@@ -36,13 +36,10 @@ struct OllamaReader: Sendable {
     let reason = document.value("done_reason", in: root).flatMap(document.string)
     let finish = reason == "length" ? "length" : calls > 0 ? "tool_calls" : "stop"
     items.append(try writer.delta([], finishReason: finish))
-    func count(_ name: String) -> Int? {
-      document.value(name, in: root).flatMap(document.integer)
-        .flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
-    }
     // A prompt that was cached whole is not counted.
-    if let made = count("eval_count") {
-      items.append(try writer.usage(prompt: count("prompt_eval_count") ?? 0, completion: made))
+    if let made = document.tokens("eval_count", in: root) {
+      let prompt = document.tokens("prompt_eval_count", in: root) ?? 0
+      items.append(try writer.usage(prompt: prompt, completion: made))
     }
     return items + [.done]
   }
@@ -86,11 +83,7 @@ struct OllamaReader: Sendable {
           : .raw(Array(document.slice(vector))),
       ]
     }
-    let prompt =
-      document.value("prompt_eval_count", in: root).flatMap(document.integer).map {
-        Usage.bounded($0)
-      }
-      ?? 0
+    let prompt = document.tokens("prompt_eval_count", in: root) ?? 0
     let model = document.value("model", in: root).flatMap(document.string) ?? reading.model.name
     return JSON.object([
       ("object", "list"), ("data", .array(data)), ("model", .string(model)),
