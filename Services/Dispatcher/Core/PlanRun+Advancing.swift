@@ -103,11 +103,7 @@ extension PlanRun {
 
   /// Whether a limit cut one of its inputs off.
   private func hasCutInput(_ index: Int) -> Bool {
-    task(index).inputs.contains { edge in
-      guard let source = graph.indices[edge.from], case .done(let report) = tasks[source].phase
-      else { return false }
-      return report.finishReason == "length"
-    }
+    task(index).inputs.contains { report(of: $0)?.finishReason == "length" }
   }
 
   private mutating func startReady(now: Instant) -> Bool {

@@ -208,10 +208,13 @@ public struct PlanRun: Sendable {
   /// replaced by another.
   func isStreaming(_ index: Int) -> Bool { index == graph.sink && task(index).expansion == nil }
 
-  func output(of edge: Edge) -> String? {
+  func output(of edge: Edge) -> String? { report(of: edge)?.output }
+
+  /// nil: the task has not succeeded.
+  func report(of edge: Edge) -> TaskReport? {
     guard let source = graph.indices[edge.from], case .done(let report) = tasks[source].phase
     else { return nil }
-    return report.output
+    return report
   }
 
   /// How many inputs must have succeeded before the task may run.
