@@ -110,9 +110,7 @@ extension ProcessTests {
     func noise() async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()
-      let token = try String(
-        contentsOfFile: cluster.dataDirectory + "/admin-token", encoding: .utf8
-      ).trimmingCharacters(in: .whitespacesAndNewlines)
+      let token = try cluster.adminToken()
       struct Services: Decodable {
         struct Line: Decodable { let service: String, mailbox: String }
         let data: [Line]

@@ -93,9 +93,7 @@ extension ProcessTests {
         #expect(
           sent?["authorization"] == "Bearer " + Hosts.secret || sent?["x-api-key"] == Hosts.secret)
 
-        let token = try String(
-          contentsOfFile: cluster.dataDirectory + "/admin-token", encoding: .utf8
-        ).trimmingCharacters(in: .whitespacesAndNewlines)
+        let token = try cluster.adminToken()
         let admin = try await cluster.get(cluster.registry + "/admin/v1/hosts", token: token).body
         #expect(admin.contains("env:" + Hosts.variable), "\(admin)")
         let told = [

@@ -21,11 +21,6 @@ extension ProcessTests {
       let error: Content
     }
 
-    private func adminToken(_ cluster: RunningCluster) throws -> String {
-      try String(contentsOfFile: cluster.dataDirectory + "/admin-token", encoding: .utf8)
-        .trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
     private func chat(
       _ cluster: RunningCluster, hop: String? = nil
     ) async throws -> (response: HTTPClientResponse, body: Data) {
@@ -72,7 +67,7 @@ extension ProcessTests {
     @Test("a request that comes back to its gateway is refused with 508, and the client reads why")
     func loop() async throws {
       let cluster = try await RunningCluster.start(.faulty(FaultyHosts.two()))
-      let token = try adminToken(cluster)
+      let token = try cluster.adminToken()
       // A host of the gateway that is the gateway.
       let added = try await cluster.tutti("hosts", "add", cluster.gateway, "--id", "itself")
       #expect(added.status == 0, "\(added)")
@@ -126,7 +121,7 @@ extension ProcessTests {
     @Test("the admin API's document and its routes are the same")
     func openAPI() async throws {
       let cluster = try RunningCluster.current()
-      let token = try adminToken(cluster)
+      let token = try cluster.adminToken()
       let (_, document) = try await cluster.get(
         cluster.registry + "/admin/v1/openapi.json", token: token)
       struct Document: Decodable { let paths: [String: [String: Ignored]] }

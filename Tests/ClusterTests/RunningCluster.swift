@@ -89,6 +89,12 @@ final class RunningCluster: Sendable {
         .merging(environment) { _, new in new }, in: directory)
   }
 
+  /// What the registry's admin API asks for.
+  func adminToken() throws -> String {
+    try String(contentsOfFile: dataDirectory + "/admin-token", encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
   /// - Returns: status and body.
   func get(
     _ url: String, token: String? = nil, timeout: TimeAmount = .seconds(60)
