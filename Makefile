@@ -10,7 +10,7 @@ SWIFT     ?= swift
 
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help setup build demo test check format bench proto clean
+.PHONY: help setup build demo test check format bench limits proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ format: ## Format the Swift sources in place
 
 bench: setup ## Measure: bus per transport, decisions, fast path against the bare backend (release build)
 	@Benchmarks/run.sh "$(SWIFT)"
+
+limits: ## Write docs/limits.md anew from the table in Shared/Limits
+	@TUTTI_WRITE_LIMITS=1 $(SWIFT) test --filter LimitsPageTests
 
 proto: ## Regenerate the C code from Proto/ (then commit it)
 	@Tools/proto.sh Shared/ClusterProto

@@ -40,9 +40,12 @@ let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 // MARK: - Target shorthands
 
+/// Every room may read the table of limits.
+let limits: [Target.Dependency] = ["Limits"]
+
 /// A target that knows no clock, environment, socket or lock (docs/ARCHITECTURE.md, "Pure cores").
 func pure(_ name: String, path: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+  .target(name: name, dependencies: dependencies + limits, path: path, swiftSettings: strict)
 }
 
 /// A library that talks to the outside world.
@@ -51,21 +54,28 @@ func shell(
   exclude: [String] = [], resources: [Resource]? = nil
 ) -> Target {
   .target(
-    name: name, dependencies: dependencies, path: path, exclude: exclude, resources: resources,
-    swiftSettings: strict)
+    name: name, dependencies: dependencies + limits, path: path, exclude: exclude,
+    resources: resources, swiftSettings: strict)
 }
 
 /// A process of its own.
 func executable(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
-  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+  .executableTarget(
+    name: name, dependencies: dependencies + limits, path: path, swiftSettings: strict)
 }
 
 func tests(
   _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []
 ) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+    name: name, dependencies: dependencies + limits, path: "Tests/\(name)", exclude: exclude,
     swiftSettings: strict)
+}
+
+/// Test targets to build, separated by commas; `nil` means all. A change to one core then compiles
+/// its own tests only: `TUTTI_ONLY_TESTS=InferenceCoreTests Tools/test.sh swift`.
+let onlyTests = Context.environment["TUTTI_ONLY_TESTS"].map { names in
+  Set(names.split(separator: ",").map(String.init))
 }
 
 let roles = ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"]
@@ -121,6 +131,7 @@ let package = Package(
     .target(name: "ClusterProto", dependencies: ["CProtobufC"], path: "Shared/ClusterProto"),
 
     // Pure libraries.
+    .target(name: "Limits", path: "Shared/Limits", swiftSettings: strict),
     pure("ClusterModel", path: "Shared/ClusterModel"),
     pure("Wire", path: "Shared/Wire", ["ClusterModel", "ClusterProto"]),
     pure("Text", path: "Shared/Text"),
@@ -274,3 +285,7 @@ let package = Package(
         "Agent\($0)Main", path: "Services/Agents/\($0)", ["AgentCore", "AgentKit", "ClusterModel"])
     }
 )
+
+if let onlyTests {
+  package.targets.removeAll { $0.type == .test && !onlyTests.contains($0.name) }
+}

@@ -5,7 +5,7 @@ import Testing
 @Suite("Pure cores")
 struct PurityTests {
   static let pure = [
-    "Shared/ClusterModel", "Shared/Wire", "Shared/Text", "Shared/Bus/Core",
+    "Shared/Limits", "Shared/ClusterModel", "Shared/Wire", "Shared/Text", "Shared/Bus/Core",
     "Shared/Inference/Core", "Services/Gateway/Core", "Services/Registry/Core",
     "Services/Planner/Core", "Services/Dispatcher/Core", "Services/Agents/Core",
     "Services/Monitor/Core", "Services/CommandLine/Core",

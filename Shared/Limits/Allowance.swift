@@ -1,0 +1,82 @@
+/// What one stream or request may cost: memory it keeps and work done for it.
+///
+/// Code that keeps an outsider's bytes charges their true size, which is the capacity of the buffer
+/// plus the cost of the entry that holds it. Code that loops over an outsider's data charges one
+/// unit per step. Work is granted per byte received, so that the total stays linear in what the
+/// outsider sent. A host that overdraws is at fault and the next host is asked; a client that
+/// overdraws is refused with the limit's name and value.
+public struct Allowance: Hashable, Sendable {
+  /// Bytes received so far. They grant work.
+  public private(set) var received = 0
+  /// Work units charged so far.
+  public private(set) var worked = 0
+  /// Bytes kept now.
+  public private(set) var kept = 0
+  /// The most bytes that were kept at once.
+  public private(set) var mostKept = 0
+
+  private let memory: Limit
+  private let workPerByte: Limit
+  private let freeWork: Limit
+
+  /// - Parameters:
+  ///   - memory: bytes that may be kept at once.
+  ///   - workPerByte: work units granted by each byte received.
+  ///   - freeWork: work units granted before the first byte.
+  public init(
+    memory: Limit, workPerByte: Limit = Limits.workPerByte, freeWork: Limit = Limits.freeWork
+  ) {
+    self.memory = memory
+    self.workPerByte = workPerByte
+    self.freeWork = freeWork
+  }
+
+  /// Records bytes that arrived from the outsider.
+  public mutating func receive(_ bytes: Int) {
+    received = received.addingCapped(max(bytes, 0))
+  }
+
+  /// Charges work.
+  public mutating func work(_ units: Int) throws(Overdrawn) {
+    worked = worked.addingCapped(max(units, 0))
+    guard worked > freeWork.value else { return }
+    guard worked - freeWork.value <= received.multipliedCapped(by: workPerByte.value) else {
+      throw Overdrawn(workPerByte)
+    }
+  }
+
+  /// Charges bytes that are kept until `release(_:)`.
+  public mutating func keep(_ bytes: Int) throws(Overdrawn) {
+    kept = kept.addingCapped(max(bytes, 0))
+    mostKept = max(mostKept, kept)
+    guard kept <= memory.value else { throw Overdrawn(memory) }
+  }
+
+  /// Returns bytes charged by `keep(_:)`.
+  public mutating func release(_ bytes: Int) {
+    kept = max(kept - max(bytes, 0), 0)
+  }
+}
+
+extension FixedWidthInteger {
+  /// The sum, or the nearest value the type can hold. For values that come from outside.
+  public func addingCapped(_ other: Self) -> Self {
+    let (sum, overflow) = addingReportingOverflow(other)
+    guard overflow else { return sum }
+    return other < 0 ? .min : .max
+  }
+
+  /// The difference, or the nearest value the type can hold. For values that come from outside.
+  public func subtractingCapped(_ other: Self) -> Self {
+    let (difference, overflow) = subtractingReportingOverflow(other)
+    guard overflow else { return difference }
+    return other < 0 ? .max : .min
+  }
+
+  /// The product, or the nearest value the type can hold. For values that come from outside.
+  public func multipliedCapped(by other: Self) -> Self {
+    let (product, overflow) = multipliedReportingOverflow(by: other)
+    guard overflow else { return product }
+    return (self < 0) == (other < 0) ? .max : .min
+  }
+}

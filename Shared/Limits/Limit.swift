@@ -1,0 +1,32 @@
+/// One bound on what an outsider (a host or a client) can cost.
+public struct Limit: Hashable, Sendable {
+  public enum Unit: String, Hashable, Sendable {
+    case bytes, count, milliseconds, percent
+  }
+
+  /// Dotted path of what is bounded, for example `answer.kept_bytes`.
+  public let name: String
+  public let value: Int
+  public let unit: Unit
+  /// Why it is this value and not half or twice as much.
+  public let reason: String
+
+  public init(_ name: String, _ value: Int, _ unit: Unit, _ reason: String) {
+    self.name = name
+    self.value = value
+    self.unit = unit
+    self.reason = reason
+  }
+}
+
+/// An outsider used more than a limit allows.
+public struct Overdrawn: Error, Hashable, Sendable, CustomStringConvertible {
+  public let limit: Limit
+
+  public init(_ limit: Limit) { self.limit = limit }
+
+  /// Names the limit and its value, for the outsider and for logs.
+  public var description: String {
+    "more than \(limit.value) \(limit.unit.rawValue) (limit \(limit.name))"
+  }
+}

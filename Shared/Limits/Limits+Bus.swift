@@ -1,0 +1,3 @@
+extension Limits {
+  static let bus: [Limit] = []
+}
