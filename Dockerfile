@@ -29,7 +29,7 @@ CMD ["tutti", "--help"]
 
 FROM python:3.11-slim-bookworm AS model-host
 COPY Services/CommandLine/EmbeddedModel/requirements.txt /tmp/requirements.txt
-RUN pip install --no-cache-dir --no-deps -r /tmp/requirements.txt \
+RUN pip install --no-cache-dir --require-hashes --no-deps -r /tmp/requirements.txt \
     && useradd --system --uid 10001 --create-home tutti
 COPY Services/CommandLine/EmbeddedModel/embedded_host.py /usr/local/bin/embedded_host.py
 USER tutti

@@ -57,7 +57,7 @@ python_environment() {
     rm -rf "$directory"
     mkdir -p "$(dirname "$directory")"
     python3 -m venv "$directory" || fail "python3 -m venv failed: is python3-venv installed?"
-    "$directory/bin/pip" install --quiet --disable-pip-version-check "$@" -r "$requirements" \
+    "$directory/bin/pip" install --quiet --disable-pip-version-check --require-hashes "$@" -r "$requirements" \
       || fail "pip could not install $what: is the network there?"
     cp "$requirements" "$directory/requirements.stamp"
   fi

@@ -6,20 +6,18 @@ import Yams
 /// command and variable in it is one that the executable accepts.
 @Suite("docker-compose.yml")
 struct ComposeTests {
-  static let secrets = [
-    "TUTTI_CLUSTER_KEY": "00112233445566778899aabbccddeeff",
-    "TUTTI_ADMIN_TOKEN": "0123456789abcdef0123456789abcdef",
-  ]
-
   /// The services of the normalised file that run one of our executables.
   static func services() throws -> [String: [String: Any]] {
+    try #require(try file()["services"] as? [String: [String: Any]])
+  }
+
+  private static func file() throws -> [String: Any] {
     let output = try Command.run(
       "docker-compose", ["--project-directory", SourceTree.root.path, "config"],
-      environment: secrets, directory: SourceTree.root)
+      environment: [:], directory: SourceTree.root)
     try #require(
       output.status == 0, "docker-compose config failed (missing? run: make setup): \(output.text)")
-    let file = try #require(try Yams.load(yaml: output.text) as? [String: Any])
-    return try #require(file["services"] as? [String: [String: Any]])
+    return try #require(try Yams.load(yaml: output.text) as? [String: Any])
   }
 
   @Test("every service of the cluster has a container, and health is checked")
@@ -37,12 +35,20 @@ struct ComposeTests {
 
   @Test("executables accept the commands and variables that the file gives them")
   func accepted() throws {
+    let secretFile = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try "00112233445566778899aabbccddeeff\n".write(
+      to: secretFile, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(at: secretFile) }
     var checked = 0
     for (name, service) in try Self.services() {
       guard let command = service["command"] as? [String], command[0].hasPrefix("tutti") else {
         continue
       }
-      let variables = try #require(service["environment"] as? [String: Any])
+      var variables = try #require(service["environment"] as? [String: Any])
+      for secret in ["TUTTI_CLUSTER_KEY_FILE", "TUTTI_ADMIN_TOKEN_FILE"]
+      where variables[secret] != nil {
+        variables[secret] = secretFile.path
+      }
       let output = try Command.run(
         Command.buildDirectory.appending(path: command[0]).path,
         command.dropFirst() + ["--check-config"],
@@ -51,6 +57,43 @@ struct ComposeTests {
       checked += 1
     }
     #expect(checked == 11)
+  }
+
+  @Test("only the gateway publishes a port, and only on this machine")
+  func ports() throws {
+    for (name, service) in try Self.services() {
+      let ports = service["ports"] as? [[String: Any]] ?? []
+      #expect(ports.count == (name == "gateway" ? 1 : 0), "\(name): \(ports)")
+      #expect(ports.allSatisfy { $0["host_ip"] as? String == "127.0.0.1" })
+    }
+  }
+
+  @Test("every container has limits, and a network that it needs")
+  func confined() throws {
+    let networks = [
+      "gateway": ["bus", "clients", "models"], "registry": ["bus", "models"],
+      "monitor": ["bus", "store"], "planner": ["bus"], "dispatcher": ["bus"],
+      "mongodb": ["store"], "model": ["models"], "prometheus": ["bus"],
+    ]
+    for (name, service) in try Self.services() {
+      for limit in ["mem_limit", "pids_limit", "cpus"] {
+        #expect(service[limit] != nil, "\(name) has no \(limit)")
+      }
+      let own = (service["networks"] as? [String: Any])?.keys.sorted()
+      #expect(own == networks[name] ?? ["bus", "models"], "\(name)")
+    }
+    let all = try #require(try Self.file()["networks"] as? [String: [String: Any]])
+    for name in ["bus", "models", "store"] { #expect(all[name]?["internal"] as? Bool == true) }
+  }
+
+  @Test("no secret stands in a variable")
+  func secretsAreFiles() throws {
+    for (name, service) in try Self.services() {
+      for variable in (service["environment"] as? [String: Any] ?? [:]).keys
+      where variable.contains("KEY") || variable.contains("TOKEN") {
+        #expect(variable.hasSuffix("_FILE"), "\(name): \(variable)")
+      }
+    }
   }
 
   @Test("a variable that no executable knows is a mistake")

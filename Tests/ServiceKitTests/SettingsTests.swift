@@ -153,7 +153,7 @@ struct SettingsTests {
       ("--drain-seconds", "0"), ("--name", "gateway-2.eu_1"), ("--log-level", "trace"),
     ])
   func rightValues(_ flag: String, _ value: String) {
-    #expect(settings([flag, value]).mistakes.isEmpty)
+    #expect(settings([flag, value, "--insecure-listen"]).mistakes.isEmpty)
   }
 
   @Test("a bad value is a mistake also where a stronger source hides it")

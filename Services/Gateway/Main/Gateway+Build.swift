@@ -34,6 +34,7 @@ func buildGateway(
   options.maxConnections = configuration.maximumRequests + 64
   options.setting = "--port"
   options.traceHeader = GatewayShell.traceHeader
+  options.tls = context.tls
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Ended in the opposite order: first no more requests, then no more connections to hosts.
   return [LoadReporter(bus: context.bus) { inference.loadReport() }, shell, server]

@@ -65,6 +65,7 @@ struct GatewayConfiguration: ServiceConfiguration {
 
   init(_ values: inout SettingValues) {
     address = values.address("gateway.port")
+    values.checkListening("gateway.port", address, asksForKeys: false)
     maximumRequests = values.integer("gateway.max_requests")
     keepAlive = values.duration("gateway.keep_alive")
     headDeadline = values.duration("gateway.head_deadline")

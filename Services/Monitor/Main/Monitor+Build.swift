@@ -28,6 +28,7 @@ func buildMonitor(
   // Nothing is sent here.
   options.maxBodyBytes = 16 * 1024
   options.setting = "--port"
+  options.tls = context.tls
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

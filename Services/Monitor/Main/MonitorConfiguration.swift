@@ -22,6 +22,7 @@ struct MonitorConfiguration: ServiceConfiguration {
 
   init(_ values: inout SettingValues) {
     address = values.address("monitor.port")
+    values.checkListening("monitor.port", address, asksForKeys: false)
     mongoDB = values.optionalText("monitor.mongodb_uri")
     if let mongoDB, !mongoDB.hasPrefix("mongodb://"), !mongoDB.hasPrefix("mongodb+srv://") {
       values.reject(

@@ -32,6 +32,7 @@ func buildRegistry(
   // A host's description is some hundred bytes.
   options.maxBodyBytes = 64 * 1024
   options.setting = "--port"
+  options.tls = context.tls
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

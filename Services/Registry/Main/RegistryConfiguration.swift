@@ -28,6 +28,7 @@ struct RegistryConfiguration: ServiceConfiguration {
 
   init(_ values: inout SettingValues) {
     admin = values.address("registry.port")
+    values.checkListening("registry.port", admin, asksForKeys: true)
     hosts = values.list("registry.hosts")
     adminToken = values.optionalText("registry.admin_token")
     if let adminToken, adminToken.utf8.count < AdminToken.minimumBytes {

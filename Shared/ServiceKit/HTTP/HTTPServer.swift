@@ -2,10 +2,12 @@ import ClusterModel
 public import HTTPTypes
 public import Hummingbird
 import HummingbirdCore
+import Limits
 public import Logging
 import Metrics
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 public import ServiceLifecycle
 import Telemetry
 
@@ -35,6 +37,8 @@ public struct HTTPServerOptions: Sendable {
   /// Every answer carries a trace id in this header, also those that no handler sees (an unknown
   /// path, a body that is too large); a handler's own is kept. nil: none is added.
   public var traceHeader: HTTPField.Name?
+  /// Serves HTTPS with this certificate; `nil` means plain HTTP.
+  public var tls: TLSIdentity?
   /// How the port was set, for the sentence that says it is taken: `--port`, `--http` …
   public var setting = "the address"
 
@@ -134,6 +138,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   private let base: HTTP1Channel
   private let limits: RequestLimits
   private let traceHeader: String?
+  private let tls: TLSIdentity?
 
   init(_ options: HTTPServerOptions, _ handler: @escaping HTTPChannelHandler.Responder) {
     base = HTTP1Channel(
@@ -147,6 +152,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
       maxBodyBytes: options.maxBodyBytes)
     traceHeader = options.traceHeader?.canonicalName
+    tls = options.tls
   }
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
@@ -166,8 +172,22 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
       try pipeline.addHandler(requestGuard, position: .after(decoder))
       try pipeline.addHandler(FirstByteTap(requestGuard), position: .first)
+      try addTLS(to: pipeline)
       return GuardedConnection(http: http, clientGone: clientGone)
     }
+  }
+
+  /// In front of everything else, so that the guard sees decrypted bytes only.
+  private func addTLS(to pipeline: ChannelPipeline.SynchronousOperations) throws {
+    guard let tls else { return }
+    let handshake = TLSHandshakeGuard(
+      deadline: .milliseconds(Int64(Limits.tlsHandshake.value)),
+      failed: {
+        Counter(label: "tutti_http_rejected_total", dimensions: [("reason", "tls_handshake")])
+          .increment()
+      })
+    try pipeline.addHandler(handshake, position: .first)
+    try pipeline.addHandler(NIOSSLServerHandler(context: tls.context(at: .now())), position: .first)
   }
 
   @concurrent

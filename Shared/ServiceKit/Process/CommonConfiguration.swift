@@ -10,6 +10,8 @@ public struct CommonConfiguration: Sendable {
   /// Where health and metrics are served; nil: nowhere.
   public var http: HostAndPort?
   public var logLevel: Logger.Level
+  /// Certificate and key of every HTTP port; `nil` means plain HTTP.
+  public var tls: TLSFiles?
   public var bus: BusChoice
   /// How long a drain may take before the process ends all the same.
   public var drain: Duration
@@ -87,6 +89,17 @@ public struct CommonConfiguration: Sendable {
         help: "Secret of the cluster, at least \(minimumClusterKeyBytes) bytes: seals every "
           + "message of --bus tcp. `openssl rand -hex 32` makes a good one.",
         group: bus, secret: true),
+      Setting(
+        "cluster.tls_certificate", .path,
+        help: "PEM file with the certificate and its chain: HTTP ports then serve HTTPS. A changed "
+          + "file is used for new connections without a restart.", group: cluster),
+      Setting(
+        "cluster.tls_key", .path, help: "PEM file with the private key of the certificate.",
+        group: cluster),
+      Setting(
+        ListenSafety.setting, .toggle,
+        help: "Allows ports on addresses that other machines reach without TLS, or without asking "
+          + "for keys. Anybody who reaches such a port can use it.", group: cluster),
     ]
   }
 
@@ -98,6 +111,8 @@ public struct CommonConfiguration: Sendable {
     dataDirectory = values.text("cluster.data_dir")
     logLevel = Logger.Level(rawValue: values.text("cluster.log_level")) ?? .info
     drain = values.duration("cluster.drain_seconds")
+    tls = Self.tls(&values)
+    if let http { values.checkListening("\(own).http", http, asksForKeys: false) }
     bus = .ipc
     guard values.choice("cluster.bus", as: BusKind.self) == .tcp else { return }
 
@@ -124,6 +139,24 @@ public struct CommonConfiguration: Sendable {
     bus = .tcp(
       listen: listen, advertise: advertise,
       registry: values.optionalAddress("cluster.bus_registry") ?? HostAndPort(port: 0), key: key)
+  }
+
+  private static func tls(_ values: inout SettingValues) -> TLSFiles? {
+    let (certificate, key) = ("cluster.tls_certificate", "cluster.tls_key")
+    switch (values.optionalText(certificate), values.optionalText(key)) {
+    case (nil, nil): return nil
+    case (.some, nil): values.reject(certificate, "needs the private key, too: --tls-key")
+    case (nil, .some): values.reject(key, "needs the certificate, too: --tls-certificate")
+    case (let chain?, let secret?):
+      let files = TLSFiles(certificate: chain, key: secret)
+      do throws(ServiceFailure) {
+        _ = try files.load()
+        return files
+      } catch {
+        values.reject(certificate, error.message)
+      }
+    }
+    return nil
   }
 
   /// `$XDG_DATA_HOME/tutti`, else `~/.local/share/tutti`.

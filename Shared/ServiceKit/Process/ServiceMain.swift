@@ -20,10 +20,12 @@ public struct ServiceContext: Sendable {
   public let health: Health
   /// Kept up to date by what the registry publishes. The registry itself fills its own by `apply`.
   public let hosts: HostDirectory
+  /// For every HTTP port of this process; `nil` means plain HTTP.
+  public let tls: TLSIdentity?
 
   public init(
     common: CommonConfiguration, bus: Bus, logger: Logger, recorder: TelemetryRecorder,
-    metrics: PrometheusRegistry, health: Health, hosts: HostDirectory
+    metrics: PrometheusRegistry, health: Health, hosts: HostDirectory, tls: TLSIdentity? = nil
   ) {
     self.common = common
     self.bus = bus
@@ -32,6 +34,7 @@ public struct ServiceContext: Sendable {
     self.metrics = metrics
     self.health = health
     self.hosts = hosts
+    self.tls = tls
   }
 }
 

@@ -63,7 +63,22 @@ struct ServiceProcess: Sendable {
     bus.onPublish { hosts.apply($0) }
     context = ServiceContext(
       common: common, bus: bus, logger: logger, recorder: recorder, metrics: metrics,
-      health: Health(service: service), hosts: hosts)
+      health: Health(service: service), hosts: hosts, tls: try Self.tls(common, logger))
+  }
+
+  private static func tls(
+    _ common: CommonConfiguration, _ logger: Logger
+  ) throws(ServiceFailure) -> TLSIdentity? {
+    guard let files = common.tls else { return nil }
+    return try TLSIdentity(files) { failure in
+      if let failure {
+        logger.error(
+          "the changed TLS files cannot be used; the previous certificate stays in service",
+          metadata: [LogKey.reason: "\(failure.message)"])
+      } else {
+        logger.notice("the TLS certificate was renewed")
+      }
+    }
   }
 
   private static func makeBus(
@@ -156,6 +171,7 @@ struct ServiceProcess: Sendable {
     addMetricsRoute(to: router, context.metrics)
     var options = HTTPServerOptions(address: address)
     options.setting = "--http"
+    options.tls = context.tls
     // Only questions come here, from a few who ask now and then.
     options.maxBodyBytes = 64 * 1024
     options.maxConnections = 64

@@ -21,11 +21,11 @@ public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
     let resolution = table.resolve(
       arguments: arguments, environment: environment, readFile: readFile)
     request = resolution.request
-    warnings = resolution.warnings
     var values = resolution.values
     common = CommonConfiguration(&values, service: C.service, hostName: hostName)
     own = C(&values)
     self.values = values
     mistakes = values.mistakes
+    warnings = resolution.warnings + values.warnings
   }
 }

@@ -38,6 +38,8 @@ public struct SettingValues: Sendable {
   var resolved: [String: Resolved]
   /// In the order in which they were found.
   var mistakes: [String] = []
+  /// What is allowed and may be unwise.
+  var warnings: [String] = []
 
   /// Empty when not set, which is a mistake.
   public mutating func text(_ key: String) -> String {
@@ -134,6 +136,16 @@ public struct SettingValues: Sendable {
       mistakes.append("\(entry.setting.names): \(why)")
     case .flag, .variable, .file:
       mistakes.append("\(entry.source): \(why)")
+    }
+  }
+
+  /// Records that a value is allowed and may be unwise.
+  /// - Parameter why: reads on after the setting's name.
+  public mutating func warn(_ key: String, _ why: String) {
+    let entry = find(key)
+    switch entry.source {
+    case .defaultValue, .unset: warnings.append("\(entry.setting.flag): \(why)")
+    case .flag, .variable, .file: warnings.append("\(entry.source): \(why)")
     }
   }
 

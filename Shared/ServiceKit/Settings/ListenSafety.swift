@@ -1,0 +1,53 @@
+import ClusterModel
+
+/// Which addresses a port may listen on.
+enum ListenSafety {
+  /// The toggle that allows what is unsafe.
+  static let setting = "cluster.insecure_listen"
+
+  /// Why a port at this address is unsafe; `nil` means it is safe.
+  ///
+  /// - Parameters:
+  ///   - hasTLS: the port serves HTTPS.
+  ///   - asksForKeys: a request without a valid key or token is refused.
+  static func danger(
+    of address: HostAndPort, hasTLS: Bool, asksForKeys: Bool
+  ) -> String? {
+    guard !address.isLoopback else { return nil }
+    var missing: [String] = []
+    if !hasTLS { missing.append("without TLS") }
+    if !asksForKeys { missing.append("without asking for keys") }
+    guard !missing.isEmpty else { return nil }
+    return "\(address) can be reached from other machines \(missing.joined(separator: " and "))"
+  }
+}
+
+extension SettingValues {
+  /// Refuses a port that other machines reach without TLS and keys, unless the operator allowed it;
+  /// then every start warns of it.
+  public mutating func checkListening(
+    _ key: String, _ address: HostAndPort, asksForKeys: Bool
+  ) {
+    let hasTLS = optionalText("cluster.tls_certificate") != nil
+    guard
+      let danger = ListenSafety.danger(of: address, hasTLS: hasTLS, asksForKeys: asksForKeys)
+    else { return }
+    if toggle(ListenSafety.setting) {
+      warn(key, danger)
+    } else {
+      let remedy = hasTLS ? "" : ", set --tls-certificate and --tls-key"
+      reject(
+        key,
+        "\(danger); listen on 127.0.0.1\(remedy), or allow it with --insecure-listen")
+    }
+  }
+}
+
+extension HostAndPort {
+  /// Only this machine reaches it.
+  public var isLoopback: Bool {
+    if ["localhost", "::1"].contains(host) { return true }
+    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+  }
+}
