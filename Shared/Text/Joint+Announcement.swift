@@ -3,15 +3,18 @@
 extension Joint {
   /// Behind the last words of the text, when they are said again after an announcement in whatever
   /// language.
+  ///
+  /// - Returns: the verdict, `nil` if there is no announcement; and how many readings were compared.
   func announced(
     in text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due, _ isFinal: Bool
-  ) -> Verdict? {
+  ) -> (Verdict?, compared: Int) {
     // What may as well be new must look like an announcement.
     let mayBeNew = continuation != .no && due != .differs
     let back = Self.agreementBack(of: ink.bytes, tail.bytes)
     var found: (length: Int, end: Int)?
     var isWaiting = false
     var candidates = 0
+    var compared = 0
     var isAmbiguous = false
     for (index, length) in back.enumerated() where length >= 6 && length <= index {
       var length = length
@@ -26,6 +29,8 @@ extension Joint {
       guard isColon || !mayBeNew && (length >= 32 || endsLine(text[..<ink.positions[first]])) else {
         continue
       }
+      guard compared < Self.comparedReadings else { break }
+      compared += 1
       switch known(text, after: ink.positions[index] + 1, isFinal) {
       case .no: continue
       case .soFar: isWaiting = true
@@ -36,9 +41,11 @@ extension Joint {
         let chance = continuation == .no ? 8 : 12
         guard length >= (due == .agrees ? 6 : due == .differs ? 16 : chance) else { continue }
         candidates += 1
-        isAmbiguous =
-          isAmbiguous
-          || self.isAmbiguous(place: tail.bytes.count - length, length, ink.bytes[first...])
+        // Of several, none is believed.
+        if candidates == 1 {
+          isAmbiguous = self.isAmbiguous(
+            place: tail.bytes.count - length, length, ink.bytes[first...])
+        }
         if found.map({ length > $0.length }) ?? true { found = (length, end) }
       }
     }
@@ -46,12 +53,16 @@ extension Joint {
       // Amid the words that the client has: the cut may come.
       let last = InkedText.agreement(
         of: Array(tail.bytes.reversed()), withStartOf: Array(ink.bytes.reversed()))
-      if isWaiting || last.contains(where: { $0 >= 8 && $0 < ink.bytes.count }) { return .wait }
+      if isWaiting || last.contains(where: { $0 >= 8 && $0 < ink.bytes.count }) {
+        return (.wait, compared)
+      }
     }
-    guard let found else { return nil }
-    return candidates == 1 && !isAmbiguous
+    guard let found else { return (nil, compared) }
+    let verdict: Verdict =
+      candidates == 1 && !isAmbiguous
       ? .join(start: found.end, insert: [])
       : .reject("it says again what the client has more than once")
+    return (verdict, compared)
   }
 
   private func endsLine(_ text: ArraySlice<UInt8>) -> Bool {

@@ -95,12 +95,15 @@ extension Joint {
   func overlaps(
     in held: [UInt8], _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int],
     _ isFinal: Bool
-  ) -> (whole: [Overlap], growing: Int?) {
+  ) -> (whole: [Overlap], growing: Int?, compared: Int) {
     var whole: [Overlap] = []
     var growing: Int?
+    var compared = 0
     for place in agreement.indices where agreement[place] > 0 {
       let length = agreement[place]
       if place + length == tail.bytes.count {
+        guard compared < Self.comparedReadings else { break }
+        compared += 1
         switch known(text, after: ink.positions[length - 1] + 1, isFinal) {
         case .no: continue
         case .soFar: growing = growing ?? place
@@ -119,7 +122,7 @@ extension Joint {
         growing = growing ?? place
       }
     }
-    return (whole, growing)
+    return (whole, growing, compared)
   }
 
   /// Whether the bytes are the same few again and again, at least twice, or end in the clause in

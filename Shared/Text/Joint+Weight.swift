@@ -115,11 +115,14 @@ extension Joint {
     return overlap.length >= 3 || overlap.standing == .agrees && continuation == .differs
   }
 
+  /// Two rows of a table are looked for within so many bytes.
+  private static let rowBytes = 8_192
+
   /// Whether as much comes again as a row of a table has cells: rows may well be equal.
   private func isWholeRow(_ overlap: Overlap) -> Bool {
     let bar = UInt8(ascii: "|")
     guard context.json == nil, let last = tail.positions.last else { return false }
-    let lines = delivered[...last].split(separator: 0x0A).suffix(2)
+    let lines = delivered[...last].suffix(Self.rowBytes).split(separator: 0x0A).suffix(2)
     guard lines.count == 2, lines.allSatisfy({ $0.first == bar }) else { return false }
     return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
   }

@@ -39,6 +39,12 @@ struct Joint: Sendable {
   let dueInk: [UInt8]
   let tail: InkedText
   let head: InkedText
+  /// Steps since they were counted.
+  private var steps = 0
+
+  /// Readings of one look whose continuation is compared in full. Texts that repeat themselves have
+  /// as many as periods.
+  static let comparedReadings = 64
 
   init(
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary,
@@ -60,15 +66,25 @@ struct Joint: Sendable {
 
   var hasLongToken: Bool { boundary < delivered.count }
 
-  func verdict(on held: [UInt8], isFinal: Bool) -> Verdict {
+  /// Steps since the last call.
+  mutating func takeWork() -> Int {
+    defer { steps = 0 }
+    return steps
+  }
+
+  mutating func verdict(on held: [UInt8], isFinal: Bool) -> Verdict {
     let verdict = read(held, from: 0, isFinal: isFinal)
     guard case .wait = verdict, held.count >= 2 * JointFilter.decidingBytes else { return verdict }
     return read(held, from: 0, isFinal: true)
   }
 
-  private func read(_ held: [UInt8], from start: Int, isFinal: Bool, depth: Int = 0) -> Verdict {
+  private mutating func read(
+    _ held: [UInt8], from start: Int, isFinal: Bool, depth: Int = 0
+  ) -> Verdict {
     let text = held[start...]
     let ink = InkedText(text)
+    // Both texts are walked some ten times.
+    steps += 10 * (text.count + tail.bytes.count)
     guard !ink.bytes.isEmpty else {
       guard isFinal else { return .wait }
       return hasLongToken
@@ -83,6 +99,7 @@ struct Joint: Sendable {
     }
     let agreement = InkedText.agreement(of: tail.bytes, withStartOf: ink.bytes)
     let overlaps = overlaps(in: held, text, ink, agreement, isFinal)
+    steps += overlaps.compared * text.count
     if let verdict = growing(overlaps.growing, text, ink, continuation, due, isFinal) {
       return verdict
     }
@@ -164,7 +181,7 @@ struct Joint: Sendable {
 
   /// Words around the continuation: an announcement, a code fence that is open already or that is
   /// put around JSON. nil: there are none.
-  private func withoutWrapping(
+  private mutating func withoutWrapping(
     _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due, _ isFinal: Bool,
     _ depth: Int
   ) -> Verdict? {
@@ -200,7 +217,7 @@ struct Joint: Sendable {
   }
 
   /// Nothing is repeated from the first word on.
-  private func goOn(
+  private mutating func goOn(
     _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int], _ continuation: Fit,
     _ due: Due, _ isFinal: Bool
   ) -> Verdict {
@@ -210,7 +227,9 @@ struct Joint: Sendable {
     let isKnown = due == .agrees && dueInk.count >= 8
     let isStrange = due == .differs || due == .soFar || isLackingSpace && !isKnown
     if continuation == .no || isStrange {
-      if let verdict = announced(in: text, ink, continuation, due, isFinal) { return verdict }
+      let (verdict, compared) = announced(in: text, ink, continuation, due, isFinal)
+      steps += compared * text.count
+      if let verdict { return verdict }
       if !isFinal, text.count < Self.suspiciousBytes || due == .soFar { return .wait }
       if endsInAnnouncement(text) {
         return .reject("it announced what it would say, and said something else")

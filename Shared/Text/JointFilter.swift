@@ -36,8 +36,16 @@ public struct JointFilter: Sendable {
   /// An agreement of this length is no chance.
   static let certainBytes = 256
 
+  /// What a host is told that ends before it has repeated the text.
+  public static let endedTooSoon = "it ended before it had said again what the client has"
+
   private var state: State
-  private let joint: Joint
+  /// `nil` means that it is no longer needed: its copy of the text is freed.
+  private var joint: Joint?
+  /// Held bytes at which the joint is looked at next.
+  private var nextLook = 0
+  /// Steps since they were counted.
+  private var steps = 0
   private var json: JSONProgress?
   /// The JSON is whole, and the fence around it was closed: the rest is talk.
   private var isFenced = false
@@ -51,12 +59,27 @@ public struct JointFilter: Sendable {
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, asked: Asked
   ) {
     json = context.json
-    joint = Joint(
-      delivered: delivered, boundary: boundary, unseen: unseen, context: context, asked: asked)
-    state =
-      asked == .anew
-      ? .repeating(RepeatedText(of: delivered, isJSON: context.json != nil)) : .deciding([])
-    if delivered.isEmpty { state = .joined }
+    if delivered.isEmpty {
+      state = .joined
+    } else if asked == .anew {
+      state = .repeating(RepeatedText(of: delivered, isJSON: context.json != nil))
+    } else {
+      state = .deciding([])
+      joint = Joint(
+        delivered: delivered, boundary: boundary, unseen: unseen, context: context, asked: asked)
+    }
+  }
+
+  /// Steps since the last call, of comparisons that are longer than what came.
+  public mutating func takeWork() -> Int {
+    defer { steps = 0 }
+    return steps
+  }
+
+  /// Whether the host may end now: all that it had to repeat has come.
+  public var isWholeAtEnd: Bool {
+    if case .repeating(let repeated) = state { return repeated.isDone }
+    return true
   }
 
   /// Everything from here on is new.
@@ -87,21 +110,31 @@ public struct JointFilter: Sendable {
     case .repeating(let repeated):
       state = .joined
       guard repeated.isDone else {
-        throw Rejection("it ended before it had said again what the client has")
+        throw Rejection(Self.endedTooSoon)
       }
       return []
     }
   }
 
   private mutating func decide(_ held: [UInt8], isFinal: Bool) throws(Rejection) -> [UInt8] {
-    switch joint.verdict(on: held, isFinal: isFinal) {
+    guard isFinal || held.count >= nextLook else {
+      state = .deciding(held)
+      return []
+    }
+    let verdict = joint?.verdict(on: held, isFinal: isFinal) ?? .join(start: 0, insert: [])
+    steps += joint?.takeWork() ?? 0
+    switch verdict {
     case .wait:
+      // A look costs as much as the text is long. In steps of a sixteenth there are at most some 90.
+      nextLook = held.count + max(1, held.count / 16)
       state = .deciding(held)
       return []
     case .join(let start, let insert):
       state = .joined
+      joint = nil
       return try pass((insert + held[start...])[...])
     case .follow(var repeated, let start):
+      joint = nil
       return try follow(&repeated, held[start...])
     case .reject(let reason):
       throw Rejection(reason)

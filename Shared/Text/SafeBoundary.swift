@@ -23,6 +23,9 @@ public struct SafeBoundary: Sendable {
 
   private static let recentBytes = 256
 
+  /// Bytes that one keeps besides itself, at most: recent bytes and a byte per open container.
+  public static let memory = 2 * recentBytes + JSONDocument.standardDepth
+
   /// Bytes taken.
   public private(set) var offset = 0
   /// Bytes up to the last safe place.
@@ -63,6 +66,9 @@ public struct SafeBoundary: Sendable {
 
   /// nil: it is not JSON.
   public var json: JSONProgress? { rule == .json ? progress : nil }
+
+  /// It is JSON that cannot end here.
+  public var isUnfinishedJSON: Bool { rule == .json && !progress.isComplete }
 
   public mutating func take(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { take(byte) }

@@ -70,6 +70,9 @@ struct HopRun {
     send("[]", usage: (prompt, completion), from: asked.count - 1)
   }
 
+  /// A chunk of the host that was asked last, byte for byte.
+  mutating func send(_ data: String) { send(Array(data.utf8), from: asked.count - 1) }
+
   mutating func end() {
     directives += run.received(
       .done, from: asked[asked.count - 1].id, cluster: cluster, now: now)
@@ -91,13 +94,21 @@ struct HopRun {
     let data = Array(
       (#"{"id":"c\#(leg)","object":"chat.completion.chunk","created":\#(leg),"model":"m\#(leg)","#
         + #""choices":\#(choices)\#(told ?? "")}"#).utf8)
-    guard var facts = try? ChunkFacts(parsing: data) else { return }
-    facts.isUnasked =
-      facts.isOnlyUsage && request.stream
-      && !String(decoding: request.body, as: UTF8.self).contains("include_usage")
-    directives += run.received(
-      .chunk(InferenceChunk(data: data, facts: facts)), from: asked[leg].id, cluster: cluster,
-      now: now)
+    send(data, from: leg)
+  }
+
+  private mutating func send(_ data: [UInt8], from leg: Int) {
+    let item: UpstreamItem
+    do throws(AttemptFailure) {
+      var facts = try ChunkFacts(parsing: data)
+      facts.isUnasked =
+        facts.isOnlyUsage && request.stream
+        && !String(decoding: request.body, as: UTF8.self).contains("include_usage")
+      item = .chunk(InferenceChunk(data: data, facts: facts))
+    } catch {
+      item = .broken(error)
+    }
+    directives += run.received(item, from: asked[leg].id, cluster: cluster, now: now)
   }
 
   static func quoted(_ text: String) -> String {

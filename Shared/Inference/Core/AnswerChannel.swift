@@ -1,34 +1,50 @@
+import Limits
 import Text
 
-/// One text of an answer: all that was said of it, and how much of that the client has.
+/// One text of an answer: all that was sent of it, and how much of that the client has.
 struct AnswerChannel: Sendable {
   let part: AnswerPart
-  /// Of a tool call, as the client knows them.
+  /// Of a tool call, as the client knows it.
   var name = ""
   var hasHeader = false
 
-  var text: [UInt8] = []
-  var boundary: SafeBoundary
+  private(set) var text: [UInt8] = []
+  private(set) var boundary: SafeBoundary
+  /// The boundary at two earlier places, the older one first: after a cut only the text that follows
+  /// one of them is read again.
+  private var checkpoints: [SafeBoundary] = []
   /// Bytes that the client has.
   var released = 0
-  /// Something else followed: its end is as safe as any.
+  /// Another text followed: the end of this one is safe.
   var isClosed = false
-  /// What an old host said behind `released`, for the joint.
-  var unseen: [UInt8] = []
-  /// Within a long token: bytes that are old enough to go, whole characters and escapes.
+  /// Text of the previous host after `released`, for the joint.
+  private(set) var unseen: [UInt8] = []
+  /// The chunk that touched it last, by its number.
+  var lastChunk = 0
+  /// Steps over its text since they were charged.
+  private var steps = 0
+  /// Within a long token: bytes that are old enough to be released, whole characters and escapes.
   private var aged = 0
+  /// Bytes without white space, as long as they are fewer than `leastBeginning`.
+  private var visibleBytes = 0
+  /// End of the first `leastBeginning` bytes without white space; `nil` means that fewer have come.
+  private var beginningEnd: Int?
+  /// Watches for beginnings of stop sequences, which are not released before they are known not to
+  /// be one. `nil` means that the request has none.
+  private var stops: StopMatcher?
 
   /// Bytes without white space that the client gets first, unless the text ends before: the shortest
-  /// words that are known again when they are repeated.
+  /// words that are recognised when they are repeated.
   private static let leastBeginning = 3
+  /// Read in half a millisecond.
+  private static let checkpointBytes = 64 << 10
 
-  /// Texts that end it. What may become one is not told before it is clear that it does not.
-  private let stop: [[UInt8]]
-
-  /// - Parameter isOneDocument: the answer was promised to be one JSON text.
-  init(_ part: AnswerPart, isOneDocument: Bool = false, stop: [[UInt8]] = []) {
+  /// - Parameters:
+  ///   - isOneDocument: the answer was promised to be one JSON text.
+  ///   - stops: watches for beginnings of stop sequences.
+  init(_ part: AnswerPart, isOneDocument: Bool = false, stops: StopMatcher? = nil) {
     self.part = part
-    self.stop = part == .content ? stop : []
+    self.stops = part == .content ? stops : nil
     if case .call = part {
       boundary = SafeBoundary(.json)
     } else {
@@ -36,56 +52,93 @@ struct AnswerChannel: Sendable {
     }
   }
 
-  mutating func append(_ bytes: some Collection<UInt8>) {
-    if !unseen.isEmpty { unseen = [] }
-    text += bytes
-    boundary.take(bytes)
+  /// True memory: the buffer, what the boundary keeps, and the entry itself.
+  var memory: Int {
+    text.capacity + unseen.capacity + (1 + checkpoints.count) * SafeBoundary.memory
+      + MemoryLayout<Self>.stride
   }
 
-  /// How much of it may go to the client: all up to the last safe place, and of a longer token what
-  /// is older than `window`.
+  mutating func append(_ bytes: some Collection<UInt8>) {
+    if !unseen.isEmpty { unseen = [] }
+    let start = text.count
+    if start - (checkpoints.last?.offset ?? 0) >= Self.checkpointBytes {
+      checkpoints = checkpoints.suffix(1) + [boundary]
+    }
+    text += bytes
+    boundary.take(bytes)
+    if part == .content { watch(from: start) }
+    steps += text.count - start
+  }
+
+  /// Steps since the last call.
+  mutating func takeSteps() -> Int {
+    defer { steps = 0 }
+    return steps
+  }
+
+  mutating func markBoundary() { boundary.markBoundary() }
+
+  /// Counts the first visible bytes and follows stop sequences through new text.
+  private mutating func watch(from start: Int) {
+    var index = start
+    while beginningEnd == nil, index < text.count {
+      if !Self.isSpace(text[index]) { visibleBytes += 1 }
+      index += 1
+      if visibleBytes == Self.leastBeginning { beginningEnd = index }
+    }
+    guard stops != nil else { return }
+    for byte in text[start...] { stops?.take(byte) }
+    steps += stops?.takeWork() ?? 0
+  }
+
+  /// How much of it may go to the client: all up to the last safe place, and of a longer token the
+  /// bytes that are older than `window`.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
     return unlessTooLittle(beforeStop(safeLimit(window: window), window))
   }
 
   /// The last safe place, and nothing of a longer token.
-  func boundaryLimit(window: Int) -> Int {
+  mutating func boundaryLimit(window: Int) -> Int {
     unlessTooLittle(beforeStop(boundary.boundary, window))
   }
 
-  /// Nothing, where that is hardly anything: as long as the client has none of it, another host may
-  /// begin anew in its own words. Of an "I" or a bracket alone nobody could tell whether the next
-  /// host says it again or says another.
+  /// Zero if that is too little: as long as the client has nothing, another host may begin anew in
+  /// its own words. After an "I" or a bracket alone it is unknown whether the next host repeats it.
   private func unlessTooLittle(_ limit: Int) -> Int {
     guard part == .content, released == 0, limit > 0 else { return limit }
-    let ink = text[..<limit].lazy.filter { !" \n\r\t".utf8.contains($0) }
-    return ink.prefix(Self.leastBeginning).count < Self.leastBeginning ? 0 : limit
+    guard let beginningEnd, beginningEnd <= limit else { return 0 }
+    return limit
   }
 
   /// At most up to where a stop sequence may have begun, within the last `window` bytes, and without
   /// the white space before it.
-  private func beforeStop(_ limit: Int, _ window: Int) -> Int {
-    var start = max(released, text.count - window)
-    guard !stop.isEmpty, start < limit else { return limit }
-    while start < limit, !stop.contains(where: { mayBegin($0, at: start) }) { start += 1 }
-    guard start < limit else { return limit }
-    while start > released, " \n\r\t".utf8.contains(text[start - 1]) { start -= 1 }
+  private mutating func beforeStop(_ limit: Int, _ window: Int) -> Int {
+    let earliest = max(released, text.count - window)
+    guard stops != nil, earliest < limit else { return limit }
+    let open = stops?.openLength(atMost: text.count - earliest) ?? 0
+    steps += stops?.takeWork() ?? 0
+    var start = text.count - open
+    guard open > 0, start < limit else { return limit }
+    let least = max(released, start - window)
+    while start > least, Self.isSpace(text[start - 1]) {
+      start -= 1
+      steps += 1
+    }
     return start
   }
 
-  private func mayBegin(_ stop: [UInt8], at index: Int) -> Bool {
-    text.count - index < stop.count && stop.starts(with: text[index...])
-  }
-
   private mutating func safeLimit(window: Int) -> Int {
-    guard text.count - boundary.boundary > window else { return boundary.boundary }
+    let end = text.count - window
+    guard end > boundary.boundary else { return boundary.boundary }
     aged = max(aged, boundary.boundary)
-    while true {
+    while aged < end {
       let next = aged + atomLength(at: aged)
-      guard next <= text.count - window else { return aged }
+      guard next <= end else { break }
       aged = next
+      steps += 1
     }
+    return aged
   }
 
   /// Bytes of the character or escape that begins there. A backslash outside JSON is taken with its
@@ -103,7 +156,7 @@ struct AnswerChannel: Sendable {
     return 12
   }
 
-  /// The host is gone: forgets what the client does not have.
+  /// The host is given up: forgets the text that the client does not have.
   mutating func forgetUnreleased() {
     guard released < text.count else { return }
     let place = boundary.boundary
@@ -111,9 +164,37 @@ struct AnswerChannel: Sendable {
     text.removeSubrange(released...)
     isClosed = false
     aged = min(aged, released)
-    let format = boundary.isKnown ? boundary.format : nil
-    boundary = SafeBoundary(format, isSequence: boundary.isSequence)
-    boundary.take(text)
+    checkpoints.removeAll { $0.offset > released }
+    let known = lastCheckpoint
+    let unread = text[known.offset...]
+    boundary = known
+    boundary.take(unread)
     if place >= released { boundary.markBoundary() }
+    if released == 0 {
+      visibleBytes = 0
+      beginningEnd = nil
+    }
+    stops?.reset()
+    for byte in text.suffix(AnswerStream.heldBytes) { stops?.take(byte) }
+    steps += unread.count
+  }
+
+  /// The boundary at a place before `released` from which the text can be read again.
+  private var lastCheckpoint: SafeBoundary {
+    if let last = checkpoints.last(where: { ($0.json == nil) == (boundary.json == nil) }) {
+      return last
+    }
+    let format = boundary.isKnown ? boundary.format : nil
+    return SafeBoundary(format, isSequence: boundary.isSequence)
+  }
+
+  /// Forgets the text of an answer that is too long to be resumed.
+  mutating func dropText() {
+    text = []
+    released = 0
+  }
+
+  private static func isSpace(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
   }
 }

@@ -1,15 +1,15 @@
+import Limits
 import Text
 
 /// What a request asks of its answer, as far as joining two hosts' words depends on it.
 public struct AnswerShape: Hashable, Sendable {
-  /// More stop sequences than OpenAI allows (4) are kept, but no flood of them.
-  private static let maximumStops = 16
-
   /// How many choices.
   public var choices = 1
   public var hasLogprobs = false
   /// Texts that end the answer.
   public var stop: [[UInt8]] = []
+  /// It has more or longer stop sequences than are looked for. Only its host stops at them.
+  public var hasUnwatchedStops = false
   /// The answer must be JSON.
   public var wantsJSON = false
   /// Tokens that the answer may have. nil: as many as the host likes.
@@ -32,11 +32,7 @@ public struct AnswerShape: Hashable, Sendable {
     if let logprobs = scanner["logprobs"] {
       hasLogprobs = document.boolean(logprobs) ?? (logprobs.kind == .number)
     }
-    if let value = scanner["stop"] {
-      let values = value.kind == .array ? document.elements(of: value) : [value]
-      stop = values.prefix(Self.maximumStops).compactMap(document.string).map { Array($0.utf8) }
-        .filter { !$0.isEmpty }
-    }
+    if let value = scanner["stop"] { readStop(value, document) }
     if let format = scanner["response_format"], let type = document.value("type", in: format) {
       wantsJSON = ["json_object", "json_schema"].contains(document.string(type) ?? "")
     }
@@ -47,6 +43,25 @@ public struct AnswerShape: Hashable, Sendable {
       asksUsage.flatMap(document.boolean) == true
       || scanner["stream"].flatMap(document.boolean) != true
     promptTokens = Self.promptTokens(scanner)
+  }
+
+  private mutating func readStop(_ value: JSONValue, _ document: JSONDocument) {
+    func add(_ value: JSONValue) -> Bool {
+      guard let text = document.string(value), !text.isEmpty else { return true }
+      stop.append(Array(text.utf8))
+      return stop.count <= Limits.stopSequences.value && text.utf8.count <= Limits.stopBytes.value
+    }
+    if value.kind == .array {
+      document.forEachElement(of: value, add)
+    } else {
+      _ = add(value)
+    }
+    if stop.count > Limits.stopSequences.value
+      || stop.contains(where: { $0.count > Limits.stopBytes.value })
+    {
+      stop = []
+      hasUnwatchedStops = true
+    }
   }
 
   /// What a picture costs at most at the common sizes: 1,105 at OpenAI, some 1,600 at Anthropic.
@@ -95,6 +110,10 @@ public struct AnswerShape: Hashable, Sendable {
   public var obstacle: String? {
     if choices > 1 { return "it has \(choices) choices (n), which no host can go on with" }
     if hasLogprobs { return "it carries logprobs, which another host cannot go on with" }
+    if hasUnwatchedStops {
+      return "it has more than \(Limits.stopSequences.value) stop sequences or one longer than "
+        + "\(Limits.stopBytes.value) bytes, which are not looked for where two hosts meet"
+    }
     return nil
   }
 }

@@ -1,43 +1,49 @@
 import ClusterModel
+import Limits
 import Text
 
 extension AnswerStream {
-  /// A host that goes on with what another began: how its words become the answer's.
+  /// A host that resumes what another began: how its words become the answer's.
   struct Hop: Sendable {
-    let identity: StreamIdentity
-    /// The answer calls tools: it is said again from its start.
+    /// `nil` means that the first host's chunks are unknown, because another process got them.
+    let identity: StreamIdentity?
+    /// The answer calls tools: it is sent again from its start.
     let callsTools: Bool
     var isAnew: Bool
     /// Tokens of its prompt that the client's has not: the answer so far, and the words that ask it to
-    /// go on.
+    /// resume.
     var addedPromptTokens = 0
 
     /// The client has some text already.
     var joins = false
-    /// nil: what it says is new from the first word on.
-    var content: JointFilter?
-    /// Watches the first words that pass it. nil: they are known, or anything may begin there.
-    var restart: Restart?
-    /// Its words, said anew before the calls, went another way.
-    var dropsContent = false
-    var reasoning: JointFilter?
-    var dropsReasoning = false
+    /// `nil` means that its content is new from the first word on.
+    private var content: JointFilter?
+    /// Watches the first words that pass it. `nil` means that they are known, or that anything may
+    /// begin there.
+    private var restart: Restart?
+    /// Its words, sent anew before the calls, went another way.
+    private var dropsContent = false
+    private var reasoning: JointFilter?
+    private var dropsReasoning = false
     /// The calls that the client knows, in its order, and what it has of their arguments.
-    var known: [KnownCall] = []
-    /// This host's calls in the order in which they came.
-    var order: [Int] = []
-    /// The end of what the client has and the first bytes behind it: a stop sequence may span them.
-    var stopTail: [UInt8]?
-    var stopText: [UInt8] = []
+    private(set) var known: [KnownCall] = []
+    /// This host's calls, by its own index: in which order they came.
+    private(set) var positions: [Int: Int] = [:]
+    /// The lowest index that no known call has.
+    private var nextIndex = 0
+    /// Looks for a stop sequence that spans the joint. `nil` means that none can.
+    var stopWatch: StopWatch?
+    /// Steps since they were charged.
+    private var steps = 0
 
     struct KnownCall: Sendable {
       let index: Int
       let name: String
-      var saidName = ""
+      var sentName = ""
       var filter: JointFilter?
     }
 
-    init(identity: StreamIdentity, callsTools: Bool, isAnew: Bool) {
+    init(identity: StreamIdentity?, callsTools: Bool, isAnew: Bool) {
       self.identity = identity
       self.callsTools = callsTools
       self.isAnew = isAnew
@@ -59,94 +65,113 @@ extension AnswerStream {
           dropsReasoning = true
           content = filter(asked)
           if !isAnew, !callsTools { restart = Restart(after: channel) }
-          let longest = stop.map(\.count).max() ?? 0
-          if longest > 1, !callsTools { stopTail = channel.text.suffix(longest - 1) }
+          if !callsTools { stopWatch = StopWatch(stop, after: channel.text) }
         case .reasoning:
           reasoning = filter(.anew)
         case .call(let index):
           known.append(
             KnownCall(index: index, name: channel.name, filter: filter(.anew)))
+          nextIndex = max(nextIndex, index + 1)
         }
       }
       if callsTools, !known.isEmpty { dropsReasoning = true }
     }
+
+    /// Steps since the last call.
+    mutating func takeSteps() -> Int {
+      defer { steps = 0 }
+      return steps
+    }
   }
 
-  /// A chunk of the new host as the client shall see it; nil: there is nothing in it for the client.
+  /// The end of the text that the client has, and the first bytes after it, which wait as long as a
+  /// stop sequence may span them.
+  struct StopWatch: Sendable {
+    private var matcher: StopMatcher
+    private let longest: Int
+    private(set) var text: [UInt8] = []
+
+    /// - Returns: `nil` if no sequence can span the joint.
+    init?(_ stop: [[UInt8]], after delivered: [UInt8]) {
+      longest = stop.map(\.count).max() ?? 0
+      guard longest > 1 else { return nil }
+      matcher = StopMatcher(stop)
+      for byte in delivered.suffix(longest - 1) { matcher.take(byte) }
+    }
+
+    /// So much has come that no sequence spans the joint any more.
+    var isOver: Bool { text.count >= longest + min(longest, AnswerStream.heldBytes) }
+
+    /// - Returns: where in `text` the first stop sequence begins; negative means within the text
+    ///   before it.
+    mutating func append(_ bytes: [UInt8]) -> Int? {
+      var first: Int?
+      for byte in bytes {
+        text.append(byte)
+        let length = matcher.take(byte)
+        if length > 0 { first = min(first ?? .max, text.count - length) }
+      }
+      return first
+    }
+
+    mutating func takeSteps() -> Int { matcher.takeWork() }
+  }
+
+  /// A chunk of the new host as the client shall see it; `nil` means that nothing in it is for the
+  /// client.
   mutating func rejoined(
     _ chunk: InferenceChunk, _ parts: DeltaParts
   ) throws(AttemptFailure) -> InferenceChunk? {
-    guard var hop else { return chunk }
-    defer { self.hop = hop }
-    // Nobody knows by what name another process's host spoke: this one's own stays.
-    var rewrite = ChunkRewrite(identity: hop.identity.members.isEmpty ? nil : hop.identity)
-    rewrite.keepsRole = firstChunk == nil
-    // What waits to be understood comes before the calls.
+    var rewrite = ChunkRewrite()
+    // Of an answer that another process began, this host's own identity stays.
+    if let identity = hop?.identity, !identity.members.isEmpty { rewrite.identity = identity }
+    rewrite.keepsRole = !hasBegun
+    // Text that waits for the joint comes before the calls.
     let isLast = chunk.facts.finishReason != nil || !parts.calls.isEmpty
-    do {
-      for (part, text) in parts.texts where !part.isCall {
-        rewrite.texts[part, default: []] += try hop.joined(part, text)
-      }
-      if isLast, !hop.callsTools, let rest = try hop.content?.finish() {
-        rewrite.texts[.content, default: []] += try hop.checked(rest)
-      }
-      for call in parts.calls { try hop.meet(call, &rewrite) }
-      for (part, text) in parts.texts where part.isCall {
-        rewrite.texts[part, default: []] += try hop.joined(part, text)
-      }
+    do throws(JointFilter.Rejection) {
+      try hop?.join(parts, isLast: isLast, &rewrite)
     } catch {
       throw AttemptFailure(.badJoint, error.reason)
     }
-    if hop.stopTail != nil { stopAtJoint(&hop, &rewrite, isLast: isLast) }
+    if hop?.stopWatch != nil { stopAtJoint(&rewrite, isLast: isLast) }
+    try charge(hop?.takeSteps() ?? 0)
     keptBytes += rewrite.texts.values.reduce(0) { $0 + $1.count }
-    if hop.joins, chunk.facts.usage != nil { rewrite.usage = usage }
-    return rewrite.apply(to: chunk)
+    if hop?.joins == true, chunk.facts.usage != nil { rewrite.usage = usage }
+    return try rewrite.apply(to: chunk)
   }
 
   /// Looks for a stop sequence that begins in what the client has, or in what an old host held back
   /// because of it, and ends in what is new: the host need not see it as one.
-  private mutating func stopAtJoint(
-    _ hop: inout Hop, _ rewrite: inout ChunkRewrite, isLast: Bool
-  ) {
-    guard let tail = hop.stopTail, isLast || rewrite.texts[.content] != nil else { return }
-    hop.stopText += rewrite.texts[.content] ?? []
-    let longest = shape.stop.map(\.count).max() ?? 0
-    if let start = Self.stopStart(tail, hop.stopText, shape.stop) {
-      rewrite.texts = [.content: Array(hop.stopText.prefix(max(start, 0)))]
+  private mutating func stopAtJoint(_ rewrite: inout ChunkRewrite, isLast: Bool) {
+    guard isLast || rewrite.texts[.content] != nil else { return }
+    let start = hop?.stopWatch?.append(rewrite.texts[.content] ?? [])
+    let text = hop?.stopWatch?.text ?? []
+    if let start {
+      rewrite.texts = [.content: Array(text.prefix(max(start, 0)))]
       rewrite.finishReason = "stop"
       isOver = true
-      hop.stopTail = nil
-    } else if isLast || hop.stopText.count >= longest + min(longest, Self.heldBytes) {
-      rewrite.texts[.content] = hop.stopText
-      hop.stopTail = nil
+      hop?.stopWatch = nil
+    } else if isLast || hop?.stopWatch?.isOver == true {
+      rewrite.texts[.content] = text
+      hop?.stopWatch = nil
     } else {
       rewrite.texts[.content] = nil
     }
   }
 
-  /// Where in the new text the first stop sequence begins; below zero: in what the client has.
-  private static func stopStart(_ tail: [UInt8], _ text: [UInt8], _ stops: [[UInt8]]) -> Int? {
-    let window = tail + text
-    return window.indices.first { index in
-      stops.contains {
-        index + $0.count > tail.count && window[index...].starts(with: $0)
-      }
-    }.map { $0 - tail.count }
-  }
-
   /// Whether the answer may end now.
   mutating func checkEnd(_ reason: String) throws(AttemptFailure) {
     guard let hop, hop.joins, !isOver else { return }
-    guard hop.order.count >= hop.known.count, !hop.callsTools || !hop.order.isEmpty else {
+    try charge(hop.known.count + channels.count)
+    guard hop.positions.count >= hop.known.count, !hop.callsTools || !hop.positions.isEmpty else {
       throw AttemptFailure(.badJoint, "it does not make the tool calls that were begun")
     }
-    for call in hop.known {
-      var filter = call.filter
-      do { _ = try filter?.finish() } catch { throw AttemptFailure(.badJoint, error.reason) }
+    for call in hop.known where call.filter?.isWholeAtEnd == false {
+      throw AttemptFailure(.badJoint, JointFilter.endedTooSoon)
     }
     guard reason != "length" else { return }
-    for channel in channels {
-      if let json = channel.boundary.json, !json.isComplete, channel.part != .reasoning {
+    for channel in channels where channel.part != .reasoning {
+      if channel.boundary.isUnfinishedJSON {
         throw AttemptFailure(.badJoint, "it ended before the JSON was whole")
       }
     }
@@ -154,23 +179,47 @@ extension AnswerStream {
 }
 
 extension AnswerStream.Hop {
-  /// A call by which the client knows it, or a new one.
+  /// What of the host's texts the client gets.
+  mutating func join(
+    _ parts: DeltaParts, isLast: Bool, _ rewrite: inout ChunkRewrite
+  ) throws(JointFilter.Rejection) {
+    for (part, text) in parts.texts where !part.isCall {
+      rewrite.texts[part, default: []] += try joined(part, text)
+    }
+    if isLast, !callsTools, let rest = try finishContent() {
+      rewrite.texts[.content, default: []] += try checked(rest)
+    }
+    for call in parts.calls { try meet(call, &rewrite) }
+    for (part, text) in parts.texts where part.isCall {
+      rewrite.texts[part, default: []] += try joined(part, text)
+    }
+    steps += content?.takeWork() ?? 0
+    steps += parts.texts.reduce(0) { $0 + $1.text.count } + parts.calls.count
+  }
+
+  private mutating func finishContent() throws(JointFilter.Rejection) -> [UInt8]? {
+    try content?.finish()
+  }
+
+  /// The place of a call among this host's calls.
   private mutating func position(of index: Int) -> Int {
-    if let position = order.firstIndex(of: index) { return position }
-    order.append(index)
-    return order.count - 1
+    if let position = positions[index] { return position }
+    positions[index] = positions.count
+    return positions.count - 1
   }
 
   /// A new call gets the next index that the client does not know.
   private func clientIndex(_ position: Int) -> Int {
-    guard position >= known.count else { return known[position].index }
-    return (known.map(\.index).max() ?? -1) + 1 + position - known.count
+    position < known.count ? known[position].index : nextIndex + position - known.count
   }
 
-  mutating func meet(
+  private mutating func meet(
     _ call: DeltaParts.Call, _ rewrite: inout ChunkRewrite
   ) throws(JointFilter.Rejection) {
     let position = position(of: call.index)
+    guard clientIndex(position) < Limits.toolCalls.value else {
+      throw JointFilter.Rejection("it makes more than \(Limits.toolCalls.value) tool calls")
+    }
     var change =
       rewrite.calls[call.index]
       ?? ChunkRewrite.Call(index: clientIndex(position), keepsHeader: true, name: nil)
@@ -178,17 +227,35 @@ extension AnswerStream.Hop {
       if let name = call.name { change.name = (change.name ?? "") + name }
     } else {
       change.keepsHeader = false
-      known[position].saidName += call.name ?? ""
-      let (said, wanted) = (known[position].saidName, known[position].name)
-      guard wanted.hasPrefix(said) else {
-        throw JointFilter.Rejection("it calls \(said) where \(wanted) was called")
-      }
+      try meet(known: position, call.name ?? "")
     }
     rewrite.calls[call.index] = change
   }
 
+  /// The name of a call that the client knows, which may come in pieces.
+  private mutating func meet(
+    known position: Int, _ piece: String
+  ) throws(JointFilter.Rejection) {
+    guard !piece.isEmpty else { return }
+    let wanted = known[position].name
+    // By bytes: a piece may end between the parts of one character.
+    guard known[position].sentName.utf8.count + piece.utf8.count <= wanted.utf8.count,
+      wanted.utf8.dropFirst(known[position].sentName.utf8.count).starts(with: piece.utf8)
+    else {
+      throw Self.otherCall(known[position].sentName + piece, wanted)
+    }
+    known[position].sentName += piece
+  }
+
+  private static func otherCall(_ name: String, _ wanted: String) -> JointFilter.Rejection {
+    let bytes = Array(name.utf8.prefix(Limits.nameBytes.value))
+    let short = String(
+      decoding: bytes.dropLast(UTF8Bytes.incompleteTailLength(of: bytes)), as: UTF8.self)
+    return JointFilter.Rejection("it calls \(short) where \(wanted) was called")
+  }
+
   /// The first words that pass the joint must be words that can follow.
-  mutating func checked(_ passed: [UInt8]) throws(JointFilter.Rejection) -> [UInt8] {
+  private mutating func checked(_ passed: [UInt8]) throws(JointFilter.Rejection) -> [UInt8] {
     guard let restart, !passed.isEmpty else { return passed }
     self.restart = nil
     guard !restart.shows(in: passed) else {
@@ -197,7 +264,7 @@ extension AnswerStream.Hop {
     return passed
   }
 
-  mutating func joined(
+  private mutating func joined(
     _ part: AnswerPart, _ text: [UInt8]
   ) throws(JointFilter.Rejection) -> [UInt8] {
     switch part {
@@ -205,7 +272,7 @@ extension AnswerStream.Hop {
       if dropsContent { return [] }
       restart?.hear(text)
       guard callsTools, content != nil else { return try checked(content?.take(text) ?? text) }
-      // What is said before calls is not the answer: the client keeps the words it has.
+      // Words before calls are not the answer: the client keeps the words it has.
       guard let rest = try? content?.take(text) else {
         dropsContent = true
         return []
@@ -214,7 +281,7 @@ extension AnswerStream.Hop {
     case .reasoning:
       if dropsReasoning { return [] }
       guard reasoning != nil else { return text }
-      // Thoughts that go another way are not the answer: the client keeps those it has.
+      // Reasoning that goes another way is not the answer: the client keeps what it has.
       guard let rest = try? reasoning?.take(text) else {
         dropsReasoning = true
         return []
@@ -223,9 +290,8 @@ extension AnswerStream.Hop {
     case .call(let index):
       let position = position(of: index)
       guard position < known.count else { return text }
-      guard known[position].saidName == known[position].name else {
-        throw JointFilter.Rejection(
-          "it calls \(known[position].saidName) where \(known[position].name) was called")
+      guard known[position].sentName == known[position].name else {
+        throw Self.otherCall(known[position].sentName, known[position].name)
       }
       return try known[position].filter?.take(text) ?? text
     }

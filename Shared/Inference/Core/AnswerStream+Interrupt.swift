@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// When the host that answers breaks off, and another is asked.
@@ -16,28 +17,29 @@ extension AnswerStream {
       guard !isTooLong else {
         throw Failure(
           .upstreamFailed,
-          "the answer broke off, and is longer than the \(Self.continuableBytes) bytes that are kept"
+          "the answer broke off, and is longer than the \(Limits.continuableBytes.value) bytes that are kept"
         )
       }
     }
     let releases = hasDelivered ? releaseSafe() : []
     countDelivered()
-    held = []
+    held.removeAll()
     current = -1
     finishReason = nil
     isOver = false
     let hadCalls = channels.contains { $0.part.isCall }
     let callsTools = hadCalls || hop?.callsTools == true
+    // The old hop shares buffers with the channels.
+    let identity = hop?.identity ?? self.identity
+    hop = nil
     for index in channels.indices { channels[index].forgetUnreleased() }
-    channels.removeAll { $0.released == 0 && !$0.hasHeader }
+    removeUnseenChannels()
+    renewAllowance()
     guard hasDelivered else {
-      channels = []
-      hop = firstChunk.map {
-        Hop(identity: StreamIdentity(of: $0), callsTools: false, isAnew: true)
-      }
+      removeUnseenChannels()
+      hop = identity.map { Hop(identity: $0, callsTools: false, isAnew: true) }
       return ([], ResumePoint())
     }
-    let identity = hop?.identity ?? StreamIdentity(of: firstChunk ?? [])
     let prefix = callsTools ? 0 : known(.content).map { channels[$0].boundary.boundary } ?? 0
     var point = ResumePoint()
     if prefix > 0, let content = known(.content) {
@@ -49,18 +51,26 @@ extension AnswerStream {
     return (releases, point)
   }
 
+  /// All that is safe. A chunk that cannot be read is the old host's fault, and is forgotten.
   private mutating func releaseSafe() -> [InferenceChunk] {
     var released: [InferenceChunk] = []
     while let entry = held.first {
-      guard canGo(entry) else {
-        if entry.channel >= 0, entry.more.isEmpty {
-          let channel = channels[entry.channel]
-          let limit = channel.boundaryLimit(window: Self.heldBytes)
-          if limit > channel.released, let head = goAhead(to: limit) { released.append(head) }
+      guard canRelease(entry) else {
+        if entry.channel >= 0 {
+          let limit = channels[entry.channel].boundaryLimit(window: Self.heldBytes)
+          if limit > channels[entry.channel].released,
+            let part = try? releasePart(of: entry, to: limit)
+          {
+            released.append(part)
+          }
         }
         break
       }
-      if let chunk = goWhole(entry) { released.append(chunk) }
+      do throws(AttemptFailure) {
+        if let chunk = try releaseWhole(entry) { released.append(chunk) }
+      } catch {
+        break
+      }
       held.removeFirst()
     }
     return released

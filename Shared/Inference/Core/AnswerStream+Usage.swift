@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// What an answer costs, whoever made which part of it.
@@ -42,7 +43,7 @@ extension AnswerStream {
     firstPromptTokens = knownPromptTokens
     if hasDelivered {
       priorTokens += tally.total(
-        withoutBytes: droppedBytes, orLastChunks: held.count { $0.hasText && !$0.isSplit },
+        withoutBytes: droppedBytes, orLastChunks: held.count(where: { $0.hasText && !$0.isSplit }),
         ofBytes: heldTextBytes)
     }
     tally = TokenTally()
@@ -54,7 +55,8 @@ extension AnswerStream {
   /// How many of the tokens that the client has lie in so many of the bytes that it has.
   func deliveredTokens(ofBytes bytes: Int) -> Int {
     let all = channels.reduce(0) { $0 + $1.released }
-    return all == 0 ? 0 : (priorTokens * bytes + all / 2) / all
+    guard all > 0 else { return 0 }
+    return priorTokens.multipliedCapped(by: bytes).addingCapped(all / 2) / all
   }
 
   /// Tokens of the next host's prompt that the client's has not.
@@ -64,34 +66,34 @@ extension AnswerStream {
     let prefix = channels[content].text[..<channels[content].boundary.boundary]
     let given = deliveredTokens(ofBytes: prefix.count)
     guard way == .instruct else { return given }
-    return given + ResumeInstruction.tokens(after: Array(prefix)) + 2 * Self.turnTokens
+    let end = Array(prefix.suffix(2 * ResumeInstruction.anchorBytes))
+    return given + ResumeInstruction.tokens(after: end) + 2 * Self.turnTokens
   }
 
   // MARK: - Ends that no host tells
 
-  /// The host broke off. If it had nothing left to say within `max_tokens`, the answer is whole.
+  /// The host broke off. If it had nothing left to send within `max_tokens`, the answer is whole.
   ///
-  /// - Returns: what is left of it, with its end; nil: something may still be said.
+  /// - Returns: what is left of it, with its end; `nil` means that the answer may go on.
   mutating func endAtLimit() -> [InferenceChunk]? {
     guard isContinuable, !isTooLong, !isOver, let limit = shape.maximumTokens,
-      usage.completionTokens >= limit
+      usage.completionTokens >= limit, let released = try? releaseAll(),
+      let end = chunk(finishReason: "length")
     else { return nil }
-    let released = letGo()
-    guard let end = chunk(finishReason: "length") else { return nil }
     finishReason = "length"
     isOver = true
     return released + [end]
   }
 
-  /// For a client that is told the usage of an answer whose last host did not tell it.
+  /// For a client that is sent the usage of an answer whose last host did not report it.
   func lastUsage() -> [InferenceChunk] {
     guard shape.wantsUsage, !hasToldUsage, isOver || hop?.joins == true else { return [] }
     return chunk(choices: .array([]), [("usage", usage.json)]).map { [$0] } ?? []
   }
 
   private func chunk(finishReason: String) -> InferenceChunk? {
-    let isChat = firstChunk.flatMap { try? JSONObjectScanner($0) }?.isChat ?? true
-    let gain: (String, JSON) = isChat ? ("delta", .object([])) : ("text", "")
+    let gain: (String, JSON) =
+      identity?.isChat == false ? ("text", "") : ("delta", .object([]))
     return chunk(
       choices: .array([
         .object([("index", 0), gain, ("finish_reason", .string(finishReason))])
@@ -100,24 +102,12 @@ extension AnswerStream {
 
   /// A chunk like those that the client got.
   private func chunk(choices: JSON, _ more: [(String, JSON)]) -> InferenceChunk? {
-    guard let first = firstChunk.flatMap({ try? JSONObjectScanner($0) }) else { return nil }
-    let names = StreamIdentity.names + ["object"]
-    let common = first.members.filter { names.contains($0.name) }.map {
-      ($0.name, JSON.raw(Array(first.document.slice($0.value))))
-    }
+    guard let identity else { return nil }
+    var common = identity.members.map { ($0.name, JSON.raw($0.json)) }
+    if let object = identity.object { common.append(("object", .raw(object))) }
     let data = JSON.object(common + [("choices", choices)] + more).encoded
     guard let facts = try? ChunkFacts(parsing: data) else { return nil }
     return InferenceChunk(data: data, facts: facts)
-  }
-}
-
-extension JSONObjectScanner {
-  /// A chunk of a chat, not of a plain completion.
-  fileprivate var isChat: Bool {
-    guard let choice = self["choices"].flatMap({ document.elements(of: $0).first }) else {
-      return true
-    }
-    return document.value("delta", in: choice) != nil
   }
 }
 

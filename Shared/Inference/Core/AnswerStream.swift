@@ -1,56 +1,43 @@
 import ClusterModel
+import Limits
 import Text
 
-/// What the client has of an answer, what is held back of it, and how another host goes on with it.
+/// What the client has of an answer, what is held back of it, and how another host resumes it.
 ///
 /// Chunks of a healthy host go through whole and byte for byte, only a little later: what follows
 /// the last safe place waits until the next one is known, because what the client has cannot be
-/// taken back. It keeps the answer's text once, for the next host must be given it: as many bytes as
-/// the client got, up to `continuableBytes`; beyond that nothing is kept, and nothing continued.
+/// taken back. The answer's text is kept once, because the next host must be given it: as many bytes
+/// as the client got, up to `Limits.continuableBytes`; of a longer answer nothing is kept, and it
+/// cannot be resumed.
+///
+/// What a host can cost is bounded: its steps are charged to an allowance that grows with its bytes,
+/// and chunks that wait have a limit of true memory.
 public struct AnswerStream: Sendable {
-  /// What is held back at most: a long word. Within a longer token the older bytes go, and the next
-  /// host must say them again exactly.
+  /// Bytes that are held back at most: a long word. Within a longer token the older bytes are
+  /// released, and the next host must repeat them exactly.
   public static let heldBytes = 64
-  /// 4 MiB are a million tokens, more than any model writes or reads again.
-  public static let continuableBytes = 4 << 20
-
-  /// A chunk that waits, with the ends of its texts in their channels.
-  struct Held: Sendable {
-    var chunk: InferenceChunk
-    /// -1: it adds no text.
-    var channel = -1
-    var end = 0
-    /// Of a chunk that adds to several channels, the others.
-    var more: [(channel: Int, end: Int)] = []
-    /// Its first bytes went ahead.
-    var isSplit = false
-
-    var hasText: Bool { channel >= 0 || !more.isEmpty }
-
-    mutating func grow(_ channel: Int, _ channels: [AnswerChannel]) {
-      more.removeAll { $0.channel == channel }
-      more.append((channel, channels[channel].text.count))
-    }
-  }
 
   let shape: AnswerShape
   var channels: [AnswerChannel] = []
-  var held: [Held] = []
+  /// The place of each text in `channels`.
+  private var places: [AnswerPart: Int] = [:]
+  var held = HeldChunks()
   /// The channel that was written last.
   var current = -1
   let isContinuable: Bool
   private(set) var isTooLong = false
   /// The first chunk that the client got: every later one looks like it.
-  var firstChunk: [UInt8]?
+  private var firstChunk: [UInt8]?
+  private var firstIdentity: StreamIdentity?
   var hasDelivered = false
-  /// What the host that answers now has said, and bytes of that which were not dropped.
+  /// What the host that answers now has sent, and bytes of that which were not dropped.
   var tally = TokenTally()
   var keptBytes = 0
   /// Tokens that the client had before it.
   var priorTokens = 0
-  /// The usage of the whole answer was told.
+  /// The usage of the whole answer was sent.
   var hasToldUsage = false
-  /// What another host is asked for; nil: the first host speaks.
+  /// The host that resumes the answer; `nil` means that the first host answers.
   var hop: Hop?
 
   /// Known as soon as it was read, even while its chunk is held.
@@ -58,12 +45,22 @@ public struct AnswerStream: Sendable {
   var hostUsage: Usage?
   var firstPromptTokens: Int?
   /// A stop sequence was completed across a joint, or nothing is left of `max_tokens`: the answer is
-  /// over, whatever the host says.
+  /// over, whatever the host sends.
   public internal(set) var isOver = false
+
+  /// Steps of the host that answers now, and memory of the text.
+  private var allowance = AnswerStream.newAllowance()
+  /// Bytes of all texts that are kept.
+  private var textBytes = 0
+  private var chunkNumber = 0
+  /// Steps over texts since they were charged.
+  private var steps = 0
+  private let stops: StopMatcher?
 
   public init(shape: AnswerShape) {
     self.shape = shape
     isContinuable = shape.obstacle == nil
+    stops = StopMatcher(beginningsOf: shape.stop, longest: Self.heldBytes)
   }
 
   /// An answer that another process began. The next step is `interrupt`.
@@ -74,95 +71,182 @@ public struct AnswerStream: Sendable {
     guard !prefix.isEmpty else { return }
     let index = write(.content, prefix)
     told(index, prefix.count)
-    // Nobody counted its tokens.
+    // Its tokens are unknown.
     priorTokens = TokenTally.tokens(prefix.count)
-    // The other process let go what lies before a safe place, so its end is one. Only a token that
-    // was too long to be held back is cut anywhere, and white space belongs to what follows it.
+    // The other process released what lies before a safe place, so its end is one. Only a token that
+    // was too long to be held back is cut anywhere, and white space belongs to the word after it.
     let channel = channels[index]
     let endsInSpace = prefix.last.map { [0x09, 0x0A, 0x0D, 0x20].contains($0) } ?? true
     if !endsInSpace, prefix.count - channel.boundary.boundary <= Self.heldBytes {
-      channels[index].boundary.markBoundary()
+      channels[index].markBoundary()
     }
   }
 
   /// Bytes that wait: what a cut would cost.
   public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }
 
+  // MARK: - What it costs
+
+  /// Steps charged to the host that answers now.
+  public var work: Int { allowance.worked }
+  /// True memory of text and chunks that are kept.
+  public var memory: Int { allowance.kept + held.memory }
+
+  private static func newAllowance() -> Allowance {
+    Allowance(memory: Limits.answerMemory, freeWork: Limits.answerFreeWork)
+  }
+
+  /// A host that resumes the answer gets its own work, and pays for none of what is kept.
+  mutating func renewAllowance() {
+    allowance = Self.newAllowance()
+    textBytes = channels.reduce(0) { $0 + $1.text.count }
+    let memory = channels.reduce(0) { $0 + $1.memory }
+    do { try allowance.keep(memory) } catch { isTooLong = true }
+    // A host that repeats the text is compared with all of it.
+    allowance.receive(textBytes)
+  }
+
+  private func overdrawn(_ limit: Overdrawn) -> AttemptFailure {
+    AttemptFailure(.garbage, "reading its answer takes \(limit)")
+  }
+
+  /// - Throws: `garbage` if the host costs more than its bytes pay for.
+  mutating func charge(_ steps: Int) throws(AttemptFailure) {
+    do throws(Overdrawn) {
+      try allowance.work(steps)
+    } catch {
+      throw overdrawn(error)
+    }
+  }
+
+  /// Steps of an event besides those that depend on its length.
+  private static let eventSteps = 64
+
   // MARK: - Events
 
   /// A chunk of the host that answers now.
   ///
   /// - Returns: chunks for the client now, in order.
-  /// - Throws: `badJoint` when what the host says cannot be joined to what the client has; the next
-  ///   step is `interrupt`.
+  /// - Throws: `badJoint` when the host's text cannot be joined to what the client has, `garbage`
+  ///   when a chunk cannot be read or costs too much; the next step is `interrupt`.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [InferenceChunk] {
     guard !isOver else { return [] }
-    let parts = chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
+    allowance.receive(chunk.data.count)
+    try charge(Self.eventSteps + chunk.data.count)
+    var parts = try chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
     count(chunk.facts, parts)
     var chunk = chunk
     if hop != nil {
-      guard let joined = try rejoined(chunk, parts ?? DeltaParts(chunk.facts)) else { return [] }
+      let read: DeltaParts
+      if let parts { read = parts } else { read = try DeltaParts(chunk.facts) }
+      guard let joined = try rejoined(chunk, read) else { return [] }
       chunk = joined
+      parts = try chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
+      try charge(8 * chunk.data.count)
     } else {
       keptBytes = tally.bytes
     }
-    finishReason = chunk.facts.finishReason ?? finishReason
+    if let reason = chunk.facts.finishReason { try end(reason) }
     guard isContinuable, !isTooLong else {
       hasDelivered = hasDelivered || chunk.facts.isValidToken
       return [chunk]
     }
-    hold(chunk)
+    try hold(chunk, parts)
     if hop != nil, let reason = finishReason { try checkEnd(reason) }
-    return release()
+    return try release()
   }
 
-  /// The answer is whole: everything held is let go, and the usage told that no host can tell.
-  public mutating func finish() -> [InferenceChunk] { letGo() + lastUsage() }
+  private mutating func end(_ reason: String) throws(AttemptFailure) {
+    guard reason.utf8.count <= Limits.nameBytes.value else {
+      throw AttemptFailure(
+        .garbage, "its finish_reason is longer than \(Limits.nameBytes.value) bytes")
+    }
+    finishReason = reason
+  }
 
-  mutating func letGo() -> [InferenceChunk] {
+  /// The answer is whole: everything held is released, and usage is added that no host can report.
+  ///
+  /// - Throws: `garbage` when a chunk that waits cannot be read.
+  public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
+    try releaseAll() + lastUsage()
+  }
+
+  mutating func releaseAll() throws(AttemptFailure) -> [InferenceChunk] {
     for index in channels.indices { channels[index].isClosed = true }
-    return release()
+    return try release()
   }
 
   // MARK: - Holding back
 
-  private mutating func hold(_ chunk: InferenceChunk) {
-    var entry = Held(chunk: chunk)
-    if chunk.facts.deltaJSON == nil {
-      if !chunk.facts.text.isEmpty {
-        entry.channel = write(.content, chunk.facts.text.utf8)
-        entry.end = channels[entry.channel].text.count
-      }
-    } else {
-      let parts = DeltaParts(chunk.facts)
-      for (part, text) in parts.texts where !part.isCall {
-        entry.grow(write(part, text), channels)
-      }
-      for call in parts.calls {
-        let index = channel(.call(call.index))
-        channels[index].name += call.name ?? ""
-        begin(index)
-        entry.grow(index, channels)
-      }
-      for (part, text) in parts.texts where part.isCall {
-        entry.grow(write(part, text), channels)
-      }
+  private mutating func hold(
+    _ chunk: InferenceChunk, _ parts: DeltaParts?
+  ) throws(AttemptFailure) {
+    var entry = HeldChunks.Entry(chunk: chunk)
+    chunkNumber += 1
+    if let parts {
+      entry.more = try write(parts)
       if entry.more.count == 1 {
-        (entry.channel, entry.end) = entry.more.removeLast()
+        (entry.channel, entry.end) = entry.more[0]
+        entry.more = []
       }
+    } else if !chunk.facts.text.isEmpty {
+      entry.channel = write(.content, chunk.facts.text.utf8)
+      entry.end = channels[entry.channel].text.count
     }
-    held.append(entry)
-    if chunk.facts.finishReason != nil {
-      for index in channels.indices { channels[index].isClosed = true }
+    do throws(Overdrawn) { try held.append(entry) } catch { throw overdrawn(error) }
+    // All others are closed already.
+    if chunk.facts.finishReason != nil, current >= 0 { channels[current].isClosed = true }
+  }
+
+  /// - Returns: the texts that grow, with their ends.
+  private mutating func write(
+    _ parts: DeltaParts
+  ) throws(AttemptFailure) -> [(channel: Int, end: Int)] {
+    var grown: [(channel: Int, end: Int)] = []
+    for (part, text) in parts.texts where !part.isCall { touch(write(part, text), &grown) }
+    for call in parts.calls {
+      let index = channel(.call(call.index))
+      try name(index, call.name)
+      begin(index)
+      touch(index, &grown)
     }
+    for (part, text) in parts.texts where part.isCall { touch(write(part, text), &grown) }
+    for place in grown.indices { grown[place].end = channels[grown[place].channel].text.count }
+    try charge(parts.texts.count + parts.calls.count + grown.count)
+    return grown
+  }
+
+  /// Names come in pieces.
+  private mutating func name(_ index: Int, _ piece: String?) throws(AttemptFailure) {
+    guard let piece, !piece.isEmpty else { return }
+    channels[index].name += piece
+    guard channels[index].name.utf8.count <= Limits.nameBytes.value else {
+      throw AttemptFailure(
+        .garbage, "the name of its tool call is longer than \(Limits.nameBytes.value) bytes")
+    }
+  }
+
+  private mutating func touch(_ index: Int, _ grown: inout [(channel: Int, end: Int)]) {
+    guard channels[index].lastChunk != chunkNumber else { return }
+    channels[index].lastChunk = chunkNumber
+    grown.append((index, 0))
   }
 
   private mutating func write(_ part: AnswerPart, _ text: some Collection<UInt8>) -> Int {
     let index = channel(part)
     begin(index)
+    let (capacity, count) = (channels[index].text.capacity, channels[index].text.count)
     channels[index].append(text)
-    if channels[index].text.count > Self.continuableBytes { isTooLong = true }
+    steps += channels[index].takeSteps()
+    textBytes += channels[index].text.count - count
+    keep(channels[index].text.capacity - capacity)
+    if textBytes > Limits.continuableBytes.value { isTooLong = true }
     return index
+  }
+
+  /// Memory of the text. An answer that takes too much is passed on and cannot be resumed.
+  private mutating func keep(_ bytes: Int) {
+    do { try allowance.keep(bytes) } catch { isTooLong = true }
   }
 
   /// Another text than before is written: that one had come to an end.
@@ -173,61 +257,79 @@ public struct AnswerStream: Sendable {
     current = index
   }
 
-  func known(_ part: AnswerPart) -> Int? { channels.firstIndex { $0.part == part } }
+  func known(_ part: AnswerPart) -> Int? {
+    if channels.indices.contains(current), channels[current].part == part { return current }
+    return places[part]
+  }
 
   private mutating func channel(_ part: AnswerPart) -> Int {
     if let index = known(part) { return index }
-    channels.append(AnswerChannel(part, isOneDocument: shape.wantsJSON, stop: shape.stop))
+    let channel = AnswerChannel(part, isOneDocument: shape.wantsJSON, stops: stops)
+    channels.append(channel)
+    places[part] = channels.count - 1
+    keep(channel.memory)
     return channels.count - 1
   }
 
-  private mutating func release() -> [InferenceChunk] {
+  /// Forgets channels of which the client has nothing.
+  mutating func removeUnseenChannels() {
+    channels.removeAll { $0.released == 0 && !$0.hasHeader }
+    places = [:]
+    for (index, channel) in channels.enumerated() { places[channel.part] = index }
+  }
+
+  private mutating func release() throws(AttemptFailure) -> [InferenceChunk] {
     if isTooLong {
       for index in channels.indices { channels[index].isClosed = true }
     }
     var released: [InferenceChunk] = []
-    var count = 0
-    while count < held.count, canGo(held[count]) {
-      if let chunk = goWhole(held[count]) { released.append(chunk) }
-      count += 1
+    while let entry = held.first, canRelease(entry) {
+      if let chunk = try releaseWhole(entry) { released.append(chunk) }
+      held.removeFirst()
+      try charge(1)
     }
-    held.removeFirst(count)
-    if let first = held.first, first.channel >= 0, first.more.isEmpty {
+    if let first = held.first, first.channel >= 0 {
       let channel = first.channel
-      let limit = channels[channel].limit(window: Self.heldBytes)
+      let limit = limit(channel)
       if channels[channel].text.count - channels[channel].released > Self.heldBytes,
-        limit > channels[channel].released, let head = goAhead(to: limit)
+        limit > channels[channel].released, let head = try releasePart(of: first, to: limit)
       {
         released.append(head)
       }
     }
-    if isTooLong {
-      for index in channels.indices {
-        channels[index].text = []
-        channels[index].released = 0
-      }
-    }
+    try charge(steps)
+    steps = 0
+    if isTooLong { dropTexts() }
     return released
   }
 
-  mutating func canGo(_ entry: Held) -> Bool {
-    guard entry.hasText else { return true }
-    func fits(_ channel: Int, _ end: Int) -> Bool {
-      end <= channels[channel].limit(window: Self.heldBytes)
-    }
-    if entry.channel >= 0, !fits(entry.channel, entry.end) { return false }
-    return entry.more.allSatisfy { fits($0.channel, $0.end) }
+  private mutating func dropTexts() {
+    for index in channels.indices { channels[index].dropText() }
+    textBytes = 0
+    allowance.release(allowance.kept)
   }
 
-  mutating func goWhole(_ entry: Held) -> InferenceChunk? {
-    if firstChunk == nil { firstChunk = entry.chunk.data }
-    var chunk: InferenceChunk? = entry.chunk
-    if entry.channel >= 0 {
-      if entry.isSplit { chunk = rest(of: entry) }
-      told(entry.channel, entry.end)
-    } else if !entry.more.isEmpty {
-      for (channel, end) in entry.more { told(channel, end) }
-    }
+  mutating func canRelease(_ entry: HeldChunks.Entry) -> Bool {
+    guard entry.hasText else { return true }
+    if entry.channel >= 0 { return fits(entry.channel, entry.end) }
+    for (channel, end) in entry.more where !fits(channel, end) { return false }
+    return true
+  }
+
+  private mutating func fits(_ channel: Int, _ end: Int) -> Bool {
+    end <= limit(channel)
+  }
+
+  private mutating func limit(_ channel: Int) -> Int {
+    defer { steps += channels[channel].takeSteps() }
+    return channels[channel].limit(window: Self.heldBytes)
+  }
+
+  mutating func releaseWhole(_ entry: HeldChunks.Entry) throws(AttemptFailure) -> InferenceChunk? {
+    let chunk = try entry.isSplit ? rest(of: entry) : entry.chunk
+    begin(with: entry.chunk)
+    if entry.channel >= 0 { told(entry.channel, entry.end) }
+    for (channel, end) in entry.more { told(channel, end) }
     return chunk
   }
 
@@ -238,25 +340,34 @@ public struct AnswerStream: Sendable {
   }
 
   /// The first part of the chunk that comes next, up to a place in its text.
-  mutating func goAhead(to limit: Int) -> InferenceChunk? {
-    let entry = held[0]
+  mutating func releasePart(
+    of entry: HeldChunks.Entry, to limit: Int
+  ) throws(AttemptFailure) -> InferenceChunk? {
     var rewrite = ChunkRewrite()
     rewrite.keepsRole = !entry.isSplit
     rewrite.keepsEnd = false
+    rewrite.isPart = true
     let channel = channels[entry.channel]
     rewrite.texts[channel.part] = Array(channel.text[channel.released..<limit])
     if case .call(let index) = channel.part {
-      let name = DeltaParts(entry.chunk.facts).calls.compactMap(\.name).joined()
+      let name =
+        try entry.isSplit ? nil : DeltaParts(entry.chunk.facts).calls.compactMap(\.name).joined()
       rewrite.calls[index] = ChunkRewrite.Call(
-        index: index, keepsHeader: !entry.isSplit, name: entry.isSplit ? nil : name)
+        index: index, keepsHeader: !entry.isSplit, name: name)
     }
-    if firstChunk == nil { firstChunk = entry.chunk.data }
-    held[0].isSplit = true
+    // Made of the last part, which is short, and not of the whole chunk again.
+    let source = held.lastPart ?? entry.chunk
+    try charge(8 * source.data.count)
+    guard let part = try rewrite.apply(to: source) else { return nil }
+    begin(with: entry.chunk)
+    held.markFirstSplit(part)
     told(entry.channel, limit)
-    return rewrite.apply(to: entry.chunk)
+    return part
   }
 
-  private func rest(of entry: Held) -> InferenceChunk? {
+  private mutating func rest(
+    of entry: HeldChunks.Entry
+  ) throws(AttemptFailure) -> InferenceChunk? {
     var rewrite = ChunkRewrite()
     rewrite.keepsRole = false
     let channel = channels[entry.channel]
@@ -264,6 +375,29 @@ public struct AnswerStream: Sendable {
     if case .call(let index) = channel.part {
       rewrite.calls[index] = ChunkRewrite.Call(index: index, keepsHeader: false, name: nil)
     }
-    return rewrite.apply(to: entry.chunk)
+    try charge(8 * entry.chunk.data.count)
+    return try rewrite.apply(to: entry.chunk)
   }
+
+  // MARK: - The first chunk
+
+  /// Whether the client has a chunk.
+  var hasBegun: Bool { firstChunk != nil || firstIdentity != nil }
+
+  /// What later chunks have in common with the first; `nil` means that there is none.
+  var identity: StreamIdentity? {
+    firstIdentity ?? firstChunk.map { StreamIdentity(of: $0) }
+  }
+
+  /// A short chunk is kept as it is and read only if another host resumes the answer.
+  private mutating func begin(with chunk: InferenceChunk) {
+    guard !hasBegun else { return }
+    if chunk.data.capacity <= Self.shortChunk {
+      firstChunk = chunk.data
+    } else {
+      firstIdentity = StreamIdentity(of: chunk.data)
+    }
+  }
+
+  private static let shortChunk = 4_096
 }

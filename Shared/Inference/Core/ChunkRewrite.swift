@@ -1,58 +1,49 @@
 import ClusterModel
+import Limits
 import Text
 
-/// What all chunks of a stream have in common; a client sees one stream, whoever speaks.
-struct StreamIdentity: Hashable, Sendable {
-  static let names = ["id", "created", "model", "system_fingerprint"]
-  /// Name and JSON of those that the first chunk has.
-  var members: [(name: String, json: [UInt8])] = []
-
-  init(of data: [UInt8]) {
-    guard let scanner = try? JSONObjectScanner(data) else { return }
-    for name in Self.names {
-      if let value = scanner[name] { members.append((name, Array(scanner.document.slice(value)))) }
-    }
-  }
-
-  static func == (left: Self, right: Self) -> Bool {
-    left.members.elementsEqual(right.members) { $0 == $1 }
-  }
-
-  func hash(into hasher: inout Hasher) {
-    for member in members {
-      hasher.combine(member.name)
-      hasher.combine(member.json)
-    }
-  }
-}
-
-/// A chunk said otherwise: with other texts, under another host's name, without its end. What is
-/// not named here stays as it was.
+/// A chunk rewritten: with other texts, under another host's name, without its end. Members that are
+/// not named here stay as they were.
 struct ChunkRewrite: Sendable {
   struct Call: Sendable {
     /// The index by which the client knows it.
     var index: Int
     /// Whether id and type stay; the client may have them.
     var keepsHeader: Bool
-    /// nil: none.
+    /// `nil` means that the chunk has no name of the call.
     var name: String?
+  }
+
+  /// Members that are read, of each object. They stay in a part, and come once.
+  private enum Read {
+    static let chunk: Set<String> = ["choices", "usage"]
+    static let choice: Set<String> = ["delta", "text", "finish_reason"]
+    static let delta: Set<String> = [
+      "role", "content", "reasoning", "reasoning_content", "tool_calls",
+    ]
+    static let call: Set<String> = ["id", "index", "function"]
+    static let function: Set<String> = ["name", "arguments"]
   }
 
   var identity: StreamIdentity?
   var keepsRole = true
   /// `finish_reason` and `usage` stay.
   var keepsEnd = true
+  /// The chunk goes ahead of the rest of its text: long members that are not understood are left to
+  /// the rest, so that they are sent once.
+  var isPart = false
   var finishReason: String?
-  /// In place of the host's. Its details go: they tell of one host's part.
+  /// In place of the host's. Its details are dropped: they describe one host's part.
   var usage: Usage?
-  /// The texts it has now; what is missing here is empty.
+  /// The texts it has now; one that is missing here is empty.
   var texts: [AnswerPart: [UInt8]] = [:]
-  /// By the host's own index; what is missing here stays.
+  /// By the host's own index; one that is missing here stays.
   var calls: [Int: Call] = [:]
 
-  /// - Returns: nil when nothing is left to say.
-  func apply(to chunk: InferenceChunk) -> InferenceChunk? {
-    guard let scanner = try? JSONObjectScanner(chunk.data) else { return chunk }
+  /// - Returns: `nil` if nothing is left to send.
+  /// - Throws: `garbage` if the chunk cannot be read.
+  func apply(to chunk: InferenceChunk) throws(AttemptFailure) -> InferenceChunk? {
+    let scanner = try Self.scan(chunk.data, "a chunk", Read.chunk)
     var facts = chunk.facts
     var replacements: [(name: String, json: [UInt8])] = []
     var removals: Set<String> = []
@@ -60,13 +51,18 @@ struct ChunkRewrite: Sendable {
       replacements = identity.members
       removals = Set(StreamIdentity.names).subtracting(identity.members.map(\.name))
     }
+    if isPart { removals.formUnion(long(scanner, but: Read.chunk)) }
     var saysSomething = false
-    if let choices = scanner["choices"],
-      let first = scanner.document.elements(of: choices).first
-    {
-      let (json, says) = rewritten(Array(scanner.document.slice(first)), &facts)
-      replacements.append(("choices", [UInt8(ascii: "[")] + json + [UInt8(ascii: "]")]))
-      saysSomething = says
+    if let choices = scanner["choices"] {
+      let elements = scanner.document.elements(of: choices)
+      guard elements.count <= 1 else {
+        throw AttemptFailure(.garbage, "it sent several choices in a chunk of one choice")
+      }
+      if let first = elements.first {
+        let (json, says) = try rewritten(Array(scanner.document.slice(first)), &facts)
+        replacements.append(("choices", [UInt8(ascii: "[")] + json + [UInt8(ascii: "]")]))
+        saysSomething = says
+      }
     }
     if let value = scanner["usage"], value.kind == .object {
       if !keepsEnd {
@@ -85,19 +81,50 @@ struct ChunkRewrite: Sendable {
       data: scanner.edited(replacing: replacements, removing: removals), facts: facts)
   }
 
-  private func rewritten(_ choice: [UInt8], _ facts: inout ChunkFacts) -> ([UInt8], says: Bool) {
-    guard let scanner = try? JSONObjectScanner(choice) else { return (choice, true) }
+  private static let emptyObject = Array("{}".utf8)
+
+  /// - Parameter names: members that are read. Which of two equal ones counts would be a guess.
+  /// - Throws: `garbage` if it is not an object, or has too many members, or one of `names` twice.
+  private static func scan(
+    _ json: [UInt8], _ what: String, _ names: Set<String>
+  ) throws(AttemptFailure) -> JSONObjectScanner {
+    let scanner: JSONObjectScanner
+    do throws(JSONError) {
+      scanner = try JSONObjectScanner(json, maximumMembers: Limits.answerMembers.value)
+    } catch {
+      throw AttemptFailure(.garbage, "it sent \(what) that cannot be read: \(error)")
+    }
+    guard names.isDisjoint(with: scanner.duplicates) else {
+      throw AttemptFailure(.garbage, "it sent \(what) that has a member twice")
+    }
+    return scanner
+  }
+
+  /// Names of long members.
+  private func long(_ scanner: JSONObjectScanner, but names: Set<String>) -> [String] {
+    scanner.members.filter { Self.isLong($0) && !names.contains($0.name) }.map(\.name)
+  }
+
+  private static func isLong(_ member: JSONMember) -> Bool {
+    member.nameRange.count + member.value.range.count > 2 * Limits.nameBytes.value
+  }
+
+  private func rewritten(
+    _ choice: [UInt8], _ facts: inout ChunkFacts
+  ) throws(AttemptFailure) -> ([UInt8], says: Bool) {
+    let scanner = try Self.scan(choice, "a choice", Read.choice)
     var replacements: [(name: String, json: [UInt8])] = []
     var says = false
     let text = String(decoding: texts[.content] ?? [], as: UTF8.self)
     facts.text = text
-    if let delta = scanner["delta"] {
-      let (json, deltaSays) = rewritten(delta: Array(scanner.document.slice(delta)), text)
+    if let delta = scanner["delta"], delta.kind != .null || !text.isEmpty {
+      let old = delta.kind == .null ? Self.emptyObject : Array(scanner.document.slice(delta))
+      let (json, deltaSays) = try rewritten(delta: old, text)
       replacements.append(("delta", json))
       says = deltaSays
       if facts.hasOther { facts.deltaJSON = deltaSays ? json : nil }
       facts.hasOther = facts.hasOther && deltaSays
-    } else if scanner["text"] != nil || !text.isEmpty {
+    } else if scanner["delta"] == nil, scanner["text"] != nil || !text.isEmpty {
       replacements.append(("text", JSON.quoted(text)))
       says = !text.isEmpty
     }
@@ -110,11 +137,17 @@ struct ChunkRewrite: Sendable {
       replacements.append(("finish_reason", JSON.quoted(finishReason)))
       facts.finishReason = finishReason
     }
-    return (scanner.edited(replacing: replacements), says || facts.finishReason != nil)
+    let removals = isPart ? Set(long(scanner, but: Read.choice)) : []
+    return (
+      scanner.edited(replacing: replacements, removing: removals),
+      says || facts.finishReason != nil
+    )
   }
 
-  private func rewritten(delta: [UInt8], _ text: String) -> ([UInt8], says: Bool) {
-    guard let scanner = try? JSONObjectScanner(delta) else { return (delta, true) }
+  private func rewritten(
+    delta: [UInt8], _ text: String
+  ) throws(AttemptFailure) -> ([UInt8], says: Bool) {
+    let scanner = try Self.scan(delta, "a delta", Read.delta)
     let document = scanner.document
     var members: [(String, JSON)] = []
     var says = false
@@ -123,13 +156,13 @@ struct ChunkRewrite: Sendable {
       let raw = JSON.raw(Array(document.slice(member.value)))
       switch member.name {
       case "role":
-        if keepsRole {
+        if keepsRole, !isPart || !Self.isLong(member) {
           members.append((member.name, raw))
           says = true
         }
       case "content":
         guard member.value.kind == .string || needsContent else {
-          members.append((member.name, raw))
+          if !isPart || !Self.isLong(member) { members.append((member.name, raw)) }
           continue
         }
         members.append((member.name, .string(text)))
@@ -137,7 +170,7 @@ struct ChunkRewrite: Sendable {
         needsContent = false
       case "reasoning_content", "reasoning":
         guard member.value.kind == .string else {
-          members.append((member.name, raw))
+          if !isPart || !Self.isLong(member) { members.append((member.name, raw)) }
           continue
         }
         let reasoning = texts[.reasoning] ?? []
@@ -145,14 +178,12 @@ struct ChunkRewrite: Sendable {
         members.append((member.name, .string(String(decoding: reasoning, as: UTF8.self))))
         says = true
       case "tool_calls":
-        var seen: Set<Int> = []
-        let calls = document.elements(of: member.value).enumerated().compactMap {
-          rewritten(call: Array(document.slice($1)), position: $0, &seen)
-        }
+        let calls = try rewritten(calls: member.value, document)
         guard !calls.isEmpty else { continue }
         members.append((member.name, .array(calls.map(JSON.raw))))
         says = true
       default:
+        if isPart, Self.isLong(member) { continue }
         members.append((member.name, raw))
         says = says || member.value.kind != .null
       }
@@ -164,41 +195,60 @@ struct ChunkRewrite: Sendable {
     return (JSON.object(members).encoded, says)
   }
 
-  /// - Parameter seen: calls of the same chunk. One that comes twice says all at once.
-  private func rewritten(call: [UInt8], position: Int, _ seen: inout Set<Int>) -> [UInt8]? {
-    guard let scanner = try? JSONObjectScanner(call) else { return call }
+  private func rewritten(
+    calls: JSONValue, _ document: JSONDocument
+  ) throws(AttemptFailure) -> [[UInt8]] {
+    var seen: Set<Int> = []
+    var rewritten: [[UInt8]] = []
+    for (position, call) in document.elements(of: calls).enumerated() {
+      if let call = try self.rewritten(call: Array(document.slice(call)), position, &seen) {
+        rewritten.append(call)
+      }
+    }
+    return rewritten
+  }
+
+  /// - Parameter seen: calls of the same chunk. One that comes twice has all its text at once.
+  private func rewritten(
+    call: [UInt8], _ position: Int, _ seen: inout Set<Int>
+  ) throws(AttemptFailure) -> [UInt8]? {
+    let scanner = try Self.scan(call, "a tool call", Read.call)
     let document = scanner.document
-    let index = scanner["index"].flatMap(document.integer) ?? position
+    let index = try DeltaParts.index(scanner["index"], position, document)
     guard seen.insert(index).inserted else { return nil }
     let change = calls[index]
     let arguments = texts[.call(index)] ?? []
     let keepsHeader = change?.keepsHeader ?? true
     var replacements: [(name: String, json: [UInt8])] = []
     if let change { replacements.append(("index", JSON.integer(change.index).encoded)) }
-    let (function, saysName) = rewritten(
-      function: scanner["function"].map { Array(document.slice($0)) }, change, arguments)
+    let (function, saysName) = try rewritten(
+      function: scanner["function"].flatMap {
+        $0.kind == .null ? nil : Array(document.slice($0))
+      }, change, arguments)
     if let function { replacements.append(("function", function)) }
     guard keepsHeader || saysName || !arguments.isEmpty else { return nil }
-    return scanner.edited(
-      replacing: replacements, removing: keepsHeader ? [] : ["id", "type"])
+    var removals: Set<String> = keepsHeader ? [] : ["id", "type"]
+    if isPart { removals.formUnion(long(scanner, but: Read.call)) }
+    return scanner.edited(replacing: replacements, removing: removals)
   }
 
   private func rewritten(
     function: [UInt8]?, _ change: Call?, _ arguments: [UInt8]
-  ) -> ([UInt8]?, saysName: Bool) {
+  ) throws(AttemptFailure) -> ([UInt8]?, saysName: Bool) {
     let name = change?.name ?? ""
     if function == nil, name.isEmpty, arguments.isEmpty { return (nil, false) }
-    guard let scanner = try? JSONObjectScanner(function ?? Array("{}".utf8)) else {
-      return (function, false)
-    }
+    let scanner = try Self.scan(
+      function ?? Self.emptyObject, "the function of a tool call", Read.function)
     var members: [(name: String, json: [UInt8])] = []
     if !name.isEmpty { members.append(("name", JSON.quoted(name))) }
     if scanner["arguments"] != nil || !arguments.isEmpty {
       members.append(("arguments", JSON.quoted(String(decoding: arguments, as: UTF8.self))))
     }
     let losesName = change != nil && name.isEmpty
+    var removals: Set<String> = losesName ? ["name"] : []
+    if isPart { removals.formUnion(long(scanner, but: Read.function)) }
     return (
-      scanner.edited(replacing: members, removing: losesName ? ["name"] : []),
+      scanner.edited(replacing: members, removing: removals),
       saysName: !name.isEmpty || (change == nil && scanner["name"] != nil)
     )
   }

@@ -1,3 +1,4 @@
+import Limits
 import Text
 
 /// One of the texts that an answer is made of.
@@ -12,38 +13,37 @@ enum AnswerPart: Hashable, Sendable {
   var isCall: Bool { if case .call = self { true } else { false } }
 }
 
-/// The texts that one chunk adds, in the order in which they are read: thoughts, words, calls.
+/// The texts that one chunk adds, in the order in which they are read: reasoning, content, calls.
 struct DeltaParts: Sendable {
   struct Call: Sendable {
     var index: Int
-    var id: String?
     var name: String?
   }
 
   var texts: [(part: AnswerPart, text: [UInt8])] = []
   var calls: [Call] = []
-  var hasRole = false
 
   var textBytes: Int { texts.reduce(0) { $0 + $1.text.count } }
 
-  init(_ facts: ChunkFacts) {
-    if let delta = facts.deltaJSON { read(delta) }
+  /// - Throws: `garbage` for a delta or a call that cannot be read, or an index out of range.
+  init(_ facts: ChunkFacts) throws(AttemptFailure) {
+    if let delta = facts.deltaJSON { try read(delta) }
     guard !facts.text.isEmpty else { return }
     let calls = texts.firstIndex { $0.part.isCall } ?? texts.endIndex
     texts.insert((.content, Array(facts.text.utf8)), at: calls)
   }
 
-  private mutating func read(_ delta: [UInt8]) {
-    guard let document = try? JSONDocument(validating: delta) else { return }
+  private mutating func read(_ delta: [UInt8]) throws(AttemptFailure) {
+    let document = try ChunkFacts.document(delta)
     var reasoning: [UInt8] = []
-    for member in document.members(of: document.root) {
+    for member in try Self.members(of: document.root, in: document) {
       switch member.name {
       case "reasoning_content", "reasoning":
         // Some hosts send both, with the same words.
         if let text = document.string(member.value), !text.isEmpty { reasoning = Array(text.utf8) }
       case "tool_calls":
         for (position, call) in document.elements(of: member.value).enumerated() {
-          read(call: call, position, document)
+          try read(call: call, position, document)
         }
       default: break
       }
@@ -51,19 +51,67 @@ struct DeltaParts: Sendable {
     if !reasoning.isEmpty { texts.insert((.reasoning, reasoning), at: 0) }
   }
 
-  private mutating func read(call: JSONValue, _ position: Int, _ document: JSONDocument) {
-    func text(_ name: String, _ value: JSONValue) -> String? {
-      document.value(name, in: value).flatMap(document.string)
+  private mutating func read(
+    call: JSONValue, _ position: Int, _ document: JSONDocument
+  ) throws(AttemptFailure) {
+    var index: JSONValue?
+    var function: JSONValue?
+    for member in try Self.members(of: call, in: document) {
+      switch member.name {
+      case "index": index = index ?? member.value
+      case "function": function = function ?? member.value
+      default: break
+      }
     }
-    var read = Call(
-      index: document.value("index", in: call).flatMap(document.integer) ?? position,
-      id: text("id", call))
-    if let function = document.value("function", in: call) {
-      read.name = text("name", function)
-      if let arguments = text("arguments", function), !arguments.isEmpty {
+    var read = Call(index: try Self.index(index, position, document))
+    var members: [JSONMember] = []
+    if let function { members = try Self.members(of: function, in: document) }
+    for member in members {
+      switch member.name {
+      case "name": read.name = read.name ?? document.string(member.value)
+      case "arguments":
+        guard let arguments = document.string(member.value), !arguments.isEmpty else { continue }
         texts.append((.call(read.index), Array(arguments.utf8)))
+      default: break
       }
     }
     calls.append(read)
+  }
+
+  /// The index of a call; without one it is the call's position in its chunk.
+  ///
+  /// - Throws: `garbage` if it is out of range.
+  static func index(
+    _ value: JSONValue?, _ position: Int, _ document: JSONDocument
+  ) throws(AttemptFailure) -> Int {
+    var index: Int? = position
+    if let value, value.kind != .null { index = document.integer(value) }
+    guard let index, (0..<Limits.toolCalls.value).contains(index) else {
+      throw AttemptFailure(
+        .garbage,
+        "it sent a tool call with an index that is not one of 0 to \(Limits.toolCalls.value - 1)")
+    }
+    return index
+  }
+
+  /// "reasoning_content" in escapes.
+  private static let longestName = 128
+
+  private static func members(
+    of value: JSONValue, in document: JSONDocument
+  ) throws(AttemptFailure) -> [JSONMember] {
+    var members: [JSONMember] = []
+    var count = 0
+    document.forEachMember(of: value) { member in
+      count += 1
+      // Comparing names is slow if they have many combining marks, and no name that is read is long.
+      if member.nameRange.count <= longestName { members.append(member) }
+      return count <= Limits.answerMembers.value
+    }
+    guard count <= Limits.answerMembers.value else {
+      throw AttemptFailure(
+        .garbage, "it sent an object of more than \(Limits.answerMembers.value) members")
+    }
+    return members
   }
 }

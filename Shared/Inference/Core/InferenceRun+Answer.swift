@@ -90,7 +90,7 @@ extension InferenceRun {
 
   /// What is held, and the body of a client that does not stream.
   private mutating func passLast() throws(AttemptFailure) -> [Directive] {
-    var directives = try pass(answer?.stream.finish() ?? [])
+    var directives = try pass(try answer?.stream.finish() ?? [])
     if let body = answer?.body { directives.append(.deliver(.body(try body.body()))) }
     return directives
   }

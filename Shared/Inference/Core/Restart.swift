@@ -14,7 +14,14 @@ import Text
 struct Restart: Sendable {
   /// The first word that the old host was about to say, as far as it came.
   private let due: [UInt8]
+  /// The first bytes of the new host: at least as many as are compared with `due`.
   private var heard: [UInt8] = []
+  /// Bytes without white space of all that came.
+  private var visibleBytes = 0
+
+  private static let heardBytes = 256
+  /// A longer line has no beginning that matters.
+  private static let lineBytes = 4_096
 
   /// - Returns: nil where anything may begin, or nothing is known of what was due.
   init?(after channel: AnswerChannel) {
@@ -26,12 +33,15 @@ struct Restart: Sendable {
     else { return nil }
   }
 
-  mutating func hear(_ text: [UInt8]) { heard += text }
+  mutating func hear(_ text: [UInt8]) {
+    if heard.count < Self.heardBytes { heard += text.prefix(Self.heardBytes - heard.count) }
+    visibleBytes += text.count { !Self.isSpace($0) }
+  }
 
   /// - Parameter passed: what the joint lets through of all that was heard.
   func shows(in passed: [UInt8]) -> Bool {
     // What was dropped was known: it is no restart in other words.
-    guard passed.count(where: { !Self.isSpace($0) }) == heard.count(where: { !Self.isSpace($0) }),
+    guard passed.count(where: { !Self.isSpace($0) }) == visibleBytes,
       let first = heard.first, !Self.isSpace(first)
     else { return false }
     let word = heard.prefix { !Self.isSpace($0) }
@@ -44,12 +54,13 @@ struct Restart: Sendable {
 
   /// Its last line is no heading and no row of a table, and ends in a word or a comma.
   private static func isAmidSentence(_ text: [UInt8]) -> Bool {
-    let line = text[((text.lastIndex(of: 0x0A) ?? -1) + 1)...]
+    let end = text.suffix(lineBytes)
+    let line = end[(end.lastIndex(of: 0x0A).map { $0 + 1 } ?? end.startIndex)...]
     guard let start = line.first(where: { !isSpace($0) }), !"#|".utf8.contains(start) else {
       return false
     }
-    let end = line.last { !isSpace($0) && !#"*_`"')]}>"#.utf8.contains($0) }
-    return end.map { $0 < 0x80 && !".!?:;|-#".utf8.contains($0) } ?? false
+    let last = line.last { !isSpace($0) && !#"*_`"')]}>"#.utf8.contains($0) }
+    return last.map { $0 < 0x80 && !".!?:;|-#".utf8.contains($0) } ?? false
   }
 
   private static func isSpace(_ byte: UInt8) -> Bool { " \n\r\t".utf8.contains(byte) }

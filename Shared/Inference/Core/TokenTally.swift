@@ -1,3 +1,5 @@
+import Limits
+
 /// Tokens of what one host has said, as well as they can be known.
 ///
 /// What the host has reported counts: some do so with every chunk. Behind the last report they are
@@ -50,7 +52,8 @@ struct TokenTally: Sendable {
   }
 
   private func share(of part: Int) -> Int {
-    bytes == 0 ? 0 : (total * min(part, bytes) + bytes / 2) / bytes
+    guard bytes > 0 else { return 0 }
+    return total.multipliedCapped(by: min(part, bytes)).addingCapped(bytes / 2) / bytes
   }
 
   /// Of a text that nobody has counted.

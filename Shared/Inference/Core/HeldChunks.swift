@@ -1,0 +1,81 @@
+import Limits
+
+/// Chunks that wait for the next safe boundary, oldest first, with the memory that they take.
+struct HeldChunks: Sendable {
+  /// A chunk that waits, with the ends of its texts in their channels.
+  struct Entry: Sendable {
+    var chunk: InferenceChunk
+    /// -1 means that it adds no text.
+    var channel = -1
+    var end = 0
+    /// All channels and ends of a chunk that adds to several.
+    var more: [(channel: Int, end: Int)] = []
+    /// Its first bytes went ahead.
+    var isSplit = false
+
+    var hasText: Bool { channel >= 0 || !more.isEmpty }
+
+    /// True memory: its buffers and the entry itself.
+    fileprivate var memory: Int {
+      let facts = chunk.facts
+      return MemoryLayout<Entry?>.stride + chunk.data.capacity + (facts.deltaJSON?.capacity ?? 0)
+        + facts.text.utf8.count + (facts.finishReason?.utf8.count ?? 0)
+        + more.capacity * MemoryLayout<(channel: Int, end: Int)>.stride
+    }
+  }
+
+  /// Those before `head` have gone.
+  private var entries: [Entry?] = []
+  private var head = 0
+  /// What they may take.
+  private var allowance = Allowance(memory: Limits.heldChunkBytes)
+  /// The last part of the first one's text that went ahead; later parts are made of it.
+  var lastPart: InferenceChunk?
+
+  var isEmpty: Bool { head == entries.count }
+  var count: Int { entries.count - head }
+  var first: Entry? { head < entries.count ? entries[head] : nil }
+  /// Bytes that they take.
+  var memory: Int { allowance.kept }
+
+  mutating func append(_ entry: Entry) throws(Overdrawn) {
+    var entry = entry
+    // A buffer that once held a larger event is not kept.
+    if entry.chunk.data.capacity > 2 * entry.chunk.data.count + 1_024 {
+      var data: [UInt8] = []
+      data.reserveCapacity(entry.chunk.data.count)
+      data += entry.chunk.data
+      entry.chunk.data = data
+    }
+    entries.append(entry)
+    try allowance.keep(entry.memory)
+  }
+
+  mutating func markFirstSplit(_ part: InferenceChunk) {
+    guard head < entries.count else { return }
+    entries[head]?.isSplit = true
+    lastPart = part
+  }
+
+  mutating func removeFirst() {
+    guard head < entries.count, let entry = entries[head] else { return }
+    allowance.release(entry.memory)
+    entries[head] = nil
+    lastPart = nil
+    head += 1
+    if head == entries.count {
+      entries.removeAll(keepingCapacity: entries.capacity <= 64)
+      head = 0
+    } else if head >= 64, 2 * head >= entries.count {
+      entries.removeFirst(head)
+      head = 0
+    }
+  }
+
+  mutating func removeAll() { self = HeldChunks() }
+
+  /// How many of those that wait satisfy a condition.
+  func count(where isCounted: (Entry) -> Bool) -> Int {
+    entries[head...].count { $0.map(isCounted) ?? false }
+  }
+}

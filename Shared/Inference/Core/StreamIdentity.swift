@@ -1,0 +1,60 @@
+import Limits
+import Text
+
+/// Members that all chunks of a stream share: the client sees one stream, whichever host answers.
+///
+/// They come from the first host and are copied into every chunk of the next one, so their length is
+/// bounded.
+struct StreamIdentity: Hashable, Sendable {
+  static let names = ["id", "created", "model", "system_fingerprint"]
+  /// Name and JSON of those that the first chunk has.
+  private(set) var members: [(name: String, json: [UInt8])] = []
+  /// JSON of `object`, in case that a chunk has to be made.
+  private(set) var object: [UInt8]?
+  /// A chunk of a chat, not of a plain completion.
+  private(set) var isChat = true
+
+  init(of data: [UInt8]) {
+    guard let scanner = try? JSONObjectScanner(data) else { return }
+    for name in Self.names {
+      if let value = scanner[name], let json = Self.bounded(value, in: scanner.document) {
+        members.append((name, json))
+      }
+    }
+    object = scanner["object"].flatMap { Self.bounded($0, in: scanner.document) }
+    if let choices = scanner["choices"],
+      let choice = scanner.document.elements(of: choices).first
+    {
+      isChat = scanner.document.value("delta", in: choice) != nil
+    }
+  }
+
+  /// A scalar of at most `Limits.nameBytes`. Longer strings are cut between two characters; `nil`
+  /// means that the value is left out.
+  private static func bounded(_ value: JSONValue, in document: JSONDocument) -> [UInt8]? {
+    switch value.kind {
+    case .object, .array: return nil
+    case .number, .boolean, .null:
+      return value.range.count <= Limits.nameBytes.value ? Array(document.slice(value)) : nil
+    case .string:
+      guard value.range.count > Limits.nameBytes.value + 2 else {
+        return Array(document.slice(value))
+      }
+      let head = Array((document.string(value) ?? "").utf8.prefix(Limits.nameBytes.value))
+      let whole = head.dropLast(UTF8Bytes.incompleteTailLength(of: head))
+      return JSON.quoted(String(decoding: whole, as: UTF8.self))
+    }
+  }
+
+  static func == (left: Self, right: Self) -> Bool {
+    left.members.elementsEqual(right.members) { $0 == $1 } && left.object == right.object
+      && left.isChat == right.isChat
+  }
+
+  func hash(into hasher: inout Hasher) {
+    for member in members {
+      hasher.combine(member.name)
+      hasher.combine(member.json)
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/// Bounds on what is read from a host before it becomes part of an answer.
+extension Limits {
+  static let reading = [
+    eventBytes, answerBodyBytes, streamBytes, errorBytes, readerBytes, assembledBytes, eventWork,
+    emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
+    vectorNumbers, translatedTexts, translatedParts, translatedBytes,
+  ]
+
+  public static let eventBytes = Limit(
+    "answer.event_bytes", 1 << 20, .bytes,
+    "A chunk of a chat answer has some 300 bytes. 1 MiB leaves room for a whole tool call.")
+  public static let answerBodyBytes = Limit(
+    "answer.body_bytes", 32 << 20, .bytes,
+    "An answer that is not streamed. 32 MiB holds 2,048 embeddings of 1,024 numbers.")
+  public static let streamBytes = Limit(
+    "answer.stream_bytes", 320 << 20, .bytes,
+    "A million tokens, one per chunk, in chunks of some 300 bytes. A stream is not stored.")
+  public static let errorBytes = Limit(
+    "answer.error_bytes", 64 << 10, .bytes,
+    "The body of an error status. Error messages have some 200 bytes; pages of HTML some 10 KiB.")
+  public static let readerBytes = Limit(
+    "answer.reader_bytes", 80 << 20, .bytes,
+    "A body of 32 MiB, its translation of the same size, and what buffers grow ahead.")
+  public static let assembledBytes = Limit(
+    "answer.assembled_bytes", 64 << 20, .bytes,
+    "True memory of the body made of a stream: a million tokens have some 8 MiB of text, and buffers "
+      + "and log probabilities take several times that.")
+  public static let eventWork = Limit(
+    "answer.event_work", 2_048, .count,
+    "Work units that every event costs besides its bytes: it is parsed, held, passed on and freed. "
+      + "32 bytes pay for it, and no chunk with text is shorter.")
+  public static let emptyChunksInRow = Limit(
+    "answer.empty_chunks_in_row", 64, .count,
+    "Chunks without news that are all passed on: an opening chunk for each choice and a few pauses. "
+      + "After these one in 64 is passed on as a sign of life.")
+  public static let emptyChunks = Limit(
+    "answer.empty_chunks", 65_536, .count,
+    "Some hosts send an empty chunk for each token that they hide. No model hides more than 64 Ki.")
+  public static let answerChoices = Limit(
+    "answer.choices", 2_048, .count,
+    "Choices of one answer: as many prompts as an array of them may have at OpenAI, or 128 choices "
+      + "for 16 prompts.")
+  public static let toolCalls = Limit(
+    "answer.tool_calls", 1_024, .count,
+    "Tool calls of one answer. OpenAI allows 128 tools in a request, and models call some 30 at once."
+  )
+  public static let answerMembers = Limit(
+    "answer.members", 1_024, .count,
+    "Members of one object of an answer. Chunks have some 20, and `JSONObjectScanner` reads no more."
+  )
+  public static let nameBytes = Limit(
+    "answer.name_bytes", 256, .bytes,
+    "Ids, model names, fingerprints, roles, finish reasons and names of tools. Each is copied into "
+      + "many chunks. The longest in the field are paths of model files, some 150 bytes.")
+  public static let callIDBytes = Limit(
+    "answer.call_id_bytes", 4 << 10, .bytes,
+    "The id of a tool call, which is sent once. Some gateways put a signed thought of 2 KiB into it."
+  )
+  public static let vectorNumbers = Limit(
+    "answer.vector_numbers", 65_536, .count,
+    "Numbers of one embedding that is translated. The longest in the field have 16,384.")
+  public static let translatedTexts = Limit(
+    "translation.texts", 2_048, .count,
+    "Texts to embed and stop strings of a request that is translated: as many as OpenAI embeds at "
+      + "once.")
+  public static let translatedParts = Limit(
+    "translation.parts", 65_536, .count,
+    "Messages, parts, tools and calls of a request that is translated into another dialect. Each "
+      + "takes some 500 bytes while it is translated. Long conversations have some 2,000.")
+  public static let translatedBytes = Limit(
+    "translation.bytes", 192 << 20, .bytes,
+    "Memory of a translation while it is made: five times the largest request body.")
+}
