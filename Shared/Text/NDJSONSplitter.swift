@@ -27,6 +27,9 @@ public struct NDJSONSplitter: Sendable {
     return lines
   }
 
+  /// Bytes of the line that is not complete yet.
+  public var pendingBytes: Int { line.count }
+
   /// The last line, when the stream ended properly without a line end.
   public mutating func end() -> [UInt8]? { takeLine() }
 

@@ -62,6 +62,9 @@ public struct SSESplitter: Sendable {
   /// Whether bytes have come that belong to no complete event: the stream was cut there.
   public var hasUnfinishedEvent: Bool { !line.isEmpty || hasData }
 
+  /// Bytes of the event that is not complete yet.
+  public var pendingBytes: Int { line.count + data.count }
+
   private mutating func grow(by piece: some Collection<UInt8>) throws(TooLarge) {
     guard line.count + piece.count + data.count <= maximumEventBytes else {
       throw TooLarge(limit: maximumEventBytes)

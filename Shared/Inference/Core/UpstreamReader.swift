@@ -83,6 +83,16 @@ public struct UpstreamReader: Sendable {
       retryAfter: retryAfter, limits: limits)
   }
 
+  /// Bytes that the next call of `append(_:)` or `end()` may parse at once, besides those that it is
+  /// given: an event that is not complete yet, or a body that is parsed whole at its end.
+  public var pendingBytes: Int {
+    switch mode {
+    case .events, .anthropic: events.pendingBytes
+    case .ollama: lines.pendingBytes
+    case .wholeAnswer, .body, .error: collected.count
+    }
+  }
+
   /// Nothing comes after `broken`.
   public mutating func append(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
     guard !isBroken else { return [] }
