@@ -1,7 +1,8 @@
 /// Bounds on what is read from a host before it becomes part of an answer.
 extension Limits {
   static let reading = [
-    eventBytes, answerBodyBytes, streamBytes, errorBytes, readerBytes, assembledBytes, eventWork,
+    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, readerBytes,
+    assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
     vectorNumbers, translatedTexts, translatedParts, translatedBytes,
   ]
@@ -12,6 +13,10 @@ extension Limits {
   public static let answerBodyBytes = Limit(
     "answer.body_bytes", 32 << 20, .bytes,
     "An answer that is not streamed. 32 MiB holds 2,048 embeddings of 1,024 numbers.")
+  public static let wholeAnswerBytes = Limit(
+    "answer.whole_bytes", 8 << 20, .bytes,
+    "One body of a host that was asked for a stream: a million tokens of 8 bytes. It is copied three "
+      + "times while it is read.")
   public static let streamBytes = Limit(
     "answer.stream_bytes", 320 << 20, .bytes,
     "A million tokens, one per chunk, in chunks of some 300 bytes. A stream is not stored.")
@@ -37,9 +42,9 @@ extension Limits {
     "answer.empty_chunks", 65_536, .count,
     "Some hosts send an empty chunk for each token that they hide. No model hides more than 64 Ki.")
   public static let answerChoices = Limit(
-    "answer.choices", 2_048, .count,
-    "Choices of one answer: as many prompts as an array of them may have at OpenAI, or 128 choices "
-      + "for 16 prompts.")
+    "answer.choices", 4_096, .count,
+    "Choices of one answer: 128 choices, which is OpenAI's limit, for 32 prompts. No request may ask "
+      + "for more.")
   public static let toolCalls = Limit(
     "answer.tool_calls", 1_024, .count,
     "Tool calls of one answer. OpenAI allows 128 tools in a request, and models call some 30 at once."

@@ -312,41 +312,74 @@ struct JSONCursor {
   /// The text of a checked string, given with its quotes.
   static func unescaped(_ quoted: ArraySlice<UInt8>) -> String {
     let inner = quoted.dropFirst().dropLast()
-    guard inner.contains(UInt8(ascii: "\\")) else {
+    guard let escape = inner.firstIndex(of: UInt8(ascii: "\\")) else {
       return String(decoding: inner, as: UTF8.self)
     }
-    // Code units of UTF-16, so that surrogate pairs written as two escapes meet again.
-    var units: [UInt16] = []
-    var text = ""
-    var plain = inner.startIndex
-    var index = inner.startIndex
+    var text: [UInt8] = []
+    text.reserveCapacity(inner.count)
+    text += inner[..<escape]
+    // The first half of a surrogate pair waits for its second, which is another escape.
+    var half: UInt16?
+    var index = escape
     while index < inner.endIndex {
-      guard inner[index] == UInt8(ascii: "\\") else {
-        if !units.isEmpty {
-          text += String(decoding: units, as: UTF16.self)
-          units.removeAll()
-        }
+      let byte = inner[index]
+      guard byte == UInt8(ascii: "\\") else {
+        if half.take() != nil { text += replacement }
+        text.append(byte)
         index += 1
         continue
       }
-      text += String(decoding: inner[plain..<index], as: UTF8.self)
-      let escape = inner[index + 1]
+      let code = inner[index + 1]
       index += 2
-      switch escape {
-      case UInt8(ascii: "b"): units.append(0x08)
-      case UInt8(ascii: "f"): units.append(0x0C)
-      case UInt8(ascii: "n"): units.append(0x0A)
-      case UInt8(ascii: "r"): units.append(0x0D)
-      case UInt8(ascii: "t"): units.append(0x09)
-      case UInt8(ascii: "u"):
-        units.append(inner[index..<index + 4].reduce(0) { $0 << 4 | (hexadecimal($1) ?? 0) })
+      let unit: UInt16
+      if code == UInt8(ascii: "u") {
+        unit = inner[index..<index + 4].reduce(0) { $0 << 4 | (hexadecimal($1) ?? 0) }
         index += 4
-      default: units.append(UInt16(escape))
+      } else {
+        unit = character(code)
       }
-      plain = index
+      append(unit, &half, to: &text)
     }
-    text += String(decoding: units, as: UTF16.self)
-    text += String(decoding: inner[plain...], as: UTF8.self)
-    return text
+    if half != nil { text += replacement }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// U+FFFD, which stands for a lone surrogate.
+  private static let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
+
+  private static func character(_ code: UInt8) -> UInt16 {
+    switch code {
+    case UInt8(ascii: "b"): 0x08
+    case UInt8(ascii: "f"): 0x0C
+    case UInt8(ascii: "n"): 0x0A
+    case UInt8(ascii: "r"): 0x0D
+    case UInt8(ascii: "t"): 0x09
+    default: UInt16(code)
+    }
+  }
+
+  /// Appends a code unit of UTF-16 as UTF-8.
+  private static func append(_ unit: UInt16, _ half: inout UInt16?, to text: inout [UInt8]) {
+    if 0xDC00...0xDFFF ~= unit, let first = half.take() {
+      let scalar = 0x10000 + (UInt32(first & 0x3FF) << 10 | UInt32(unit & 0x3FF))
+      text.append(0xF0 | UInt8(truncatingIfNeeded: scalar >> 18))
+      for shift: UInt32 in [12, 6, 0] {
+        text.append(0x80 | UInt8(truncatingIfNeeded: scalar >> shift & 0x3F))
+      }
+      return
+    }
+    if half.take() != nil { text += replacement }
+    switch unit {
+    case 0xD800...0xDBFF: half = unit
+    case 0xDC00...0xDFFF: text += replacement
+    case 0..<0x80: text.append(UInt8(truncatingIfNeeded: unit))
+    case 0x80..<0x800:
+      text.append(0xC0 | UInt8(truncatingIfNeeded: unit >> 6))
+      text.append(0x80 | UInt8(truncatingIfNeeded: unit & 0x3F))
+    default:
+      text.append(0xE0 | UInt8(truncatingIfNeeded: unit >> 12))
+      text.append(0x80 | UInt8(truncatingIfNeeded: unit >> 6 & 0x3F))
+      text.append(0x80 | UInt8(truncatingIfNeeded: unit & 0x3F))
+    }
   }
 }

@@ -51,6 +51,9 @@ public struct JSONDocument: Sendable {
   /// No request or tool schema seen in the field nests deeper than some 30 levels.
   public static let standardDepth = 128
 
+  /// Bytes of a number that is read. The longest exact decimal form of a Double has 1,077.
+  static let longestNumber = 1_100
+
   public let bytes: [UInt8]
   public let root: JSONValue
 
@@ -67,52 +70,44 @@ public struct JSONDocument: Sendable {
   public func slice(_ value: JSONValue) -> ArraySlice<UInt8> { bytes[value.range] }
 
   /// The members of an object, in their order; none if the value is not an object.
-  public func members(of value: JSONValue) -> [JSONMember] {
-    var members: [JSONMember] = []
-    forEachMember(of: value) {
-      members.append($0)
-      return true
-    }
-    return members
-  }
+  public func members(of value: JSONValue) -> [JSONMember] { Array(eachMember(of: value)) }
+
+  /// The members of an object one by one; nothing is stored. None if the value is not an object.
+  public func eachMember(of value: JSONValue) -> JSONMembers { JSONMembers(value, in: self) }
 
   /// The value of the first member of that name.
   public func value(_ name: String, in value: JSONValue) -> JSONValue? {
-    var found: JSONValue?
-    forEachMember(of: value) {
-      if $0.name == name { found = $0.value }
-      return found == nil
+    for member in eachMember(of: value) where member.name == name { return member.value }
+    return nil
+  }
+
+  /// The values of the first members of these names, found in one pass.
+  public func values(_ names: [String], in value: JSONValue) -> [JSONValue?] {
+    var values: [JSONValue?] = Array(repeating: nil, count: names.count)
+    for member in eachMember(of: value) {
+      if let place = names.firstIndex(of: member.name), values[place] == nil {
+        values[place] = member.value
+      }
     }
-    return found
+    return values
   }
 
   /// Calls `body` with each member until it returns false.
   public func forEachMember(of value: JSONValue, _ body: (JSONMember) -> Bool) {
-    guard value.kind == .object else { return }
-    var cursor = JSONCursor(bytes: bytes, position: value.range.lowerBound + 1)
-    while let nameRange = cursor.nextName() {
-      let member = JSONMember(
-        name: JSONCursor.unescaped(bytes[nameRange]), nameRange: nameRange,
-        value: cursor.valueAfterColon())
+    for member in eachMember(of: value) {
       guard body(member) else { return }
     }
   }
 
   /// The elements of an array, in their order; none if the value is not an array.
-  public func elements(of value: JSONValue) -> [JSONValue] {
-    var elements: [JSONValue] = []
-    forEachElement(of: value) {
-      elements.append($0)
-      return true
-    }
-    return elements
-  }
+  public func elements(of value: JSONValue) -> [JSONValue] { Array(eachElement(of: value)) }
+
+  /// The elements of an array one by one; nothing is stored. None if the value is not an array.
+  public func eachElement(of value: JSONValue) -> JSONElements { JSONElements(value, in: self) }
 
   /// Calls `body` with each element until it returns false.
   public func forEachElement(of value: JSONValue, _ body: (JSONValue) -> Bool) {
-    guard value.kind == .array else { return }
-    var cursor = JSONCursor(bytes: bytes, position: value.range.lowerBound + 1)
-    while let element = cursor.nextElement() {
+    for element in eachElement(of: value) {
       guard body(element) else { return }
     }
   }
@@ -127,16 +122,56 @@ public struct JSONDocument: Sendable {
   }
 
   public func number(_ value: JSONValue) -> Double? {
-    guard value.kind == .number else { return nil }
+    guard value.kind == .number, value.range.count <= Self.longestNumber else { return nil }
     return Double(String(decoding: bytes[value.range], as: UTF8.self))
   }
 
   /// A number without a fraction, also when it is written `1.0` or `1e3`; nil for anything else.
   public func integer(_ value: JSONValue) -> Int? {
-    guard value.kind == .number else { return nil }
+    guard value.kind == .number, value.range.count <= Self.longestNumber else { return nil }
     if let exact = Int(String(decoding: bytes[value.range], as: UTF8.self)) { return exact }
     // Beyond 2⁵³ a Double no longer holds every integer.
     guard let real = number(value), real.magnitude <= 9_007_199_254_740_992 else { return nil }
     return Int(exactly: real)
+  }
+}
+
+/// The members of an object one by one, read where they lie.
+public struct JSONMembers: Sequence, IteratorProtocol, Sendable {
+  private var cursor: JSONCursor
+  private var isOver: Bool
+
+  init(_ value: JSONValue, in document: JSONDocument) {
+    isOver = value.kind != .object
+    cursor = JSONCursor(bytes: document.bytes, position: value.range.lowerBound + 1)
+  }
+
+  public mutating func next() -> JSONMember? {
+    guard !isOver, let nameRange = cursor.nextName() else {
+      isOver = true
+      return nil
+    }
+    return JSONMember(
+      name: JSONCursor.unescaped(cursor.bytes[nameRange]), nameRange: nameRange,
+      value: cursor.valueAfterColon())
+  }
+}
+
+/// The elements of an array one by one, read where they lie.
+public struct JSONElements: Sequence, IteratorProtocol, Sendable {
+  private var cursor: JSONCursor
+  private var isOver: Bool
+
+  init(_ value: JSONValue, in document: JSONDocument) {
+    isOver = value.kind != .array
+    cursor = JSONCursor(bytes: document.bytes, position: value.range.lowerBound + 1)
+  }
+
+  public mutating func next() -> JSONValue? {
+    guard !isOver, let element = cursor.nextElement() else {
+      isOver = true
+      return nil
+    }
+    return element
   }
 }

@@ -23,21 +23,18 @@ public struct JSONObjectScanner: Sendable {
     }
     var members: [JSONMember] = []
     var seen: Set<String> = []
+    var repeated: Set<String> = []
     var duplicates: [String] = []
-    var tooMany: JSONError?
-    document.forEachMember(of: document.root) { member in
+    for member in document.eachMember(of: document.root) {
       guard members.count < maximumMembers else {
-        tooMany = JSONError(
+        throw JSONError(
           offset: member.nameRange.lowerBound, reason: "more than \(maximumMembers) members")
-        return false
       }
-      if !seen.insert(member.name).inserted, !duplicates.contains(member.name) {
+      if !seen.insert(member.name).inserted, repeated.insert(member.name).inserted {
         duplicates.append(member.name)
       }
       members.append(member)
-      return true
     }
-    if let tooMany { throw tooMany }
     self.members = members
     self.duplicates = duplicates
   }

@@ -9,41 +9,62 @@ public struct NDJSONSplitter: Sendable {
 
   private let maximumLineBytes: Int
   private var line: [UInt8] = []
+  /// Steps taken so far: bytes examined or copied, and lines.
+  public private(set) var work = 0
 
   public init(maximumLineBytes: Int = SSESplitter.standardEventBytes) {
     self.maximumLineBytes = maximumLineBytes
   }
 
-  /// The lines that these bytes complete.
+  /// The lines that these bytes complete, each in a buffer of its own size.
   public mutating func append(_ bytes: some Collection<UInt8>) throws(TooLarge) -> [[UInt8]] {
-    var lines: [[UInt8]] = []
-    var rest = bytes[...]
-    while let end = rest.firstIndex(of: 0x0A) {
-      try grow(by: rest[..<end])
-      rest = rest[rest.index(after: end)...]
-      if let whole = takeLine() { lines.append(whole) }
-    }
-    try grow(by: rest)
-    return lines
+    try append(whole: Array(bytes))
   }
 
   /// Bytes of the line that is not complete yet.
   public var pendingBytes: Int { line.count }
 
-  /// The last line, when the stream ended properly without a line end.
-  public mutating func end() -> [UInt8]? { takeLine() }
+  /// Memory that the buffer takes.
+  public var bufferBytes: Int { line.capacity }
 
-  private mutating func takeLine() -> [UInt8]? {
-    if line.last == 0x0D { line.removeLast() }
-    guard !line.isEmpty else { return nil }
+  /// The last line, when the stream ended properly without a line end.
+  public mutating func end() -> [UInt8]? {
     defer { line = [] }
-    return line
+    return Self.trimmed(line[...])
   }
 
-  private mutating func grow(by piece: some Collection<UInt8>) throws(TooLarge) {
-    guard line.count + piece.count <= maximumLineBytes else {
-      throw TooLarge(limit: maximumLineBytes)
+  /// Not generic: the bytes are walked without a call for each.
+  private mutating func append(whole bytes: [UInt8]) throws(TooLarge) -> [[UInt8]] {
+    var lines: [[UInt8]] = []
+    var start = 0
+    var position = 0
+    work += bytes.count
+    while position < bytes.count {
+      defer { position += 1 }
+      guard bytes[position] == 0x0A else { continue }
+      let piece = bytes[start..<position]
+      start = position + 1
+      try checkSize(piece.count)
+      work += piece.count + line.count + 1
+      if line.isEmpty {
+        if let whole = Self.trimmed(piece) { lines.append(whole) }
+      } else {
+        line += piece
+        if let whole = Self.trimmed(line[...]) { lines.append(whole) }
+        line = []
+      }
     }
-    line += piece
+    try checkSize(bytes.count - start)
+    line += bytes[start...]
+    return lines
+  }
+
+  private static func trimmed(_ line: ArraySlice<UInt8>) -> [UInt8]? {
+    let line = line.last == 0x0D ? line.dropLast() : line
+    return line.isEmpty ? nil : Array(line)
+  }
+
+  private func checkSize(_ more: Int) throws(TooLarge) {
+    guard line.count + more <= maximumLineBytes else { throw TooLarge(limit: maximumLineBytes) }
   }
 }
