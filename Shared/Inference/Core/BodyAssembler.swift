@@ -1,3 +1,4 @@
+public import Limits
 import Text
 
 /// Makes of a stream's chunks the one body that a client gets who asked for no stream. Every field
@@ -6,16 +7,18 @@ public struct BodyAssembler: Sendable {
   /// A choice while it grows.
   private struct Choice {
     /// `delta`, or nothing for a completion.
-    var message: JSONTree?
+    var message: GrowingObject?
     /// Everything else but the index.
-    var rest = JSONTree.object([])
+    var rest = GrowingObject()
   }
 
   private let endpoint: InferenceEndpoint
   private let limit: Int
   private var taken = 0
-  private var top: [(name: String, value: JSONTree)] = []
+  private var top = GrowingObject()
   private var choices: [Int: Choice] = [:]
+  /// What the answer has cost so far.
+  public private(set) var allowance = Allowance(memory: Limits.assembledBytes)
 
   /// - Parameter limit: bytes of all chunks; the body is smaller.
   public init(endpoint: InferenceEndpoint, limit: Int = UpstreamLimits().streamBytes) {
@@ -25,44 +28,62 @@ public struct BodyAssembler: Sendable {
 
   /// - Throws: `garbage` for what is no chunk, `tooLarge`.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) {
-    taken += chunk.data.count
+    taken = taken.addingCapped(chunk.data.count)
     guard taken <= limit else {
       throw AttemptFailure(.tooLarge, "its answer is larger than \(limit) bytes")
     }
-    let document = try ChunkFacts.document(chunk.data)
-    for member in document.members(of: document.root) {
-      if member.name == "choices" {
-        for (position, choice) in document.elements(of: member.value).enumerated() {
-          take(choice: choice, position: position, document)
+    allowance.receive(chunk.data.count)
+    var json = try HostJSON(chunk.data, allowance)
+    defer { allowance = json.allowance }
+    try json.allowance.charge(json.root.range.count)
+    for member in json.document.eachMember(of: json.root) {
+      switch member.name {
+      case "choices":
+        var position = 0
+        for choice in try json.elements(of: member.value, "choices") ?? noElements(json) {
+          try take(choice: choice, position: position, &json)
+          position += 1
         }
-        if !top.contains(where: { $0.name == "choices" }) { top.append(("choices", .null)) }
-      } else if let known = top.firstIndex(where: { $0.name == member.name }) {
-        // An answer has one identity; of what is counted, the last word is right.
-        guard !["id", "object", "created", "model"].contains(member.name) else { continue }
-        if member.value.kind != .null { top[known].value = JSONTree(member.value, document) }
-      } else {
-        top.append((member.name, JSONTree(member.value, document)))
+        if top.place(of: "choices") == nil { try top.append("choices", .null, &json) }
+      case "id", "object", "created", "model":
+        // An answer has one identity.
+        if top.place(of: member.name) == nil { try top.set(member.name, member.value, &json) }
+      default:
+        // The last word is right about what is counted.
+        try top.set(member.name, member.value, &json)
       }
     }
   }
 
-  private mutating func take(choice: JSONValue, position: Int, _ document: JSONDocument) {
-    let index = document.value("index", in: choice).flatMap(document.integer) ?? position
+  private func noElements(_ json: HostJSON) -> JSONElements {
+    json.document.eachElement(of: JSONValue(kind: .null, range: json.root.range))
+  }
+
+  private mutating func take(
+    choice: JSONValue, position: Int, _ json: inout HostJSON
+  ) throws(AttemptFailure) {
+    try json.allowance.charge(choice.range.count)
+    let given = json.document.value("index", in: choice)
+    let bound = Limits.answerChoices.value
+    let index = try json.index(given, below: bound, "a choice") ?? position
+    guard index < bound else { throw .garbage("more than \(bound) choices") }
+    if choices[index] == nil { try json.allowance.charge(buffer: JSONTree.entryBytes) }
     var grown = choices.removeValue(forKey: index) ?? Choice()
-    for member in document.members(of: choice) {
-      let value = JSONTree(member.value, document)
+    defer { choices[index] = grown }
+    for member in json.document.eachMember(of: choice) {
       switch member.name {
       case "index": break
       case "delta", "message":
-        guard case .object(let gains) = value else { continue }
-        if grown.message == nil { grown.message = .object([]) }
-        for gain in gains { grown.message?.gain(gain.name, gain.value) }
-      case "text": grown.rest.gain("text", value)
-      case "logprobs": grown.rest.gain("logprobs", value)
-      default: grown.rest.set(member.name, value)
+        guard member.value.kind == .object else { continue }
+        if grown.message == nil { grown.message = GrowingObject() }
+        try json.allowance.charge(member.value.range.count)
+        for gain in json.document.eachMember(of: member.value) {
+          try grown.message?.gain(gain.name, gain.value, &json)
+        }
+      case "text", "logprobs": try grown.rest.gain(member.name, member.value, &json)
+      default: try grown.rest.set(member.name, member.value, &json)
       }
     }
-    choices[index] = grown
   }
 
   /// - Throws: `garbage` when there was no choice.
@@ -70,35 +91,43 @@ public struct BodyAssembler: Sendable {
     guard !choices.isEmpty else {
       throw AttemptFailure(.garbage, "its answer has no choice")
     }
-    var bytes: [UInt8] = []
-    JSONTree.object(
-      top.map { member in
-        switch member.name {
-        case "choices":
-          (
-            member.name,
-            .array(choices.sorted { $0.key < $1.key }.map { whole($0.value, index: $0.key) })
-          )
-        case "object" where endpoint == .chatCompletions:
-          (member.name, .string(Array("chat.completion".utf8)))
-        default: (member.name, member.value)
-        }
+    var bytes: [UInt8] = [UInt8(ascii: "{")]
+    for (place, member) in top.members.enumerated() {
+      if place > 0 { bytes.append(UInt8(ascii: ",")) }
+      JSON.appendString(member.name, to: &bytes)
+      bytes.append(UInt8(ascii: ":"))
+      switch member.name {
+      case "choices": appendChoices(to: &bytes)
+      case "object" where endpoint == .chatCompletions: bytes += #""chat.completion""#.utf8
+      default: member.value.append(to: &bytes)
       }
-    ).append(to: &bytes)
+    }
+    bytes.append(UInt8(ascii: "}"))
     return bytes
   }
 
-  private func whole(_ choice: Choice, index: Int) -> JSONTree {
-    var members: [(name: String, value: JSONTree)] = [("index", .raw(Array(String(index).utf8)))]
-    if endpoint == .chatCompletions {
-      var message = choice.message ?? .object([])
-      // A stream may leave out what a message always has.
-      message.complete("content", with: .null)
-      message.complete("role", with: .string(Array("assistant".utf8)))
-      message.dropCallIndices()
-      members.append(("message", message))
+  private func appendChoices(to bytes: inout [UInt8]) {
+    bytes.append(UInt8(ascii: "["))
+    for (place, choice) in choices.sorted(by: { $0.key < $1.key }).enumerated() {
+      if place > 0 { bytes.append(UInt8(ascii: ",")) }
+      bytes += #"{"index":\#(choice.key)"#.utf8
+      if endpoint == .chatCompletions {
+        var message = choice.value.message ?? GrowingObject()
+        // A stream may leave out what a message always has.
+        message.complete("content", with: .null)
+        message.complete("role", with: .string(Array("assistant".utf8)))
+        message.dropCallIndices()
+        bytes += #","message":"#.utf8
+        message.append(to: &bytes)
+      }
+      for member in choice.value.rest.members {
+        bytes.append(UInt8(ascii: ","))
+        JSON.appendString(member.name, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        member.value.append(to: &bytes)
+      }
+      bytes.append(UInt8(ascii: "}"))
     }
-    if case .object(let rest) = choice.rest { members += rest }
-    return .object(members)
+    bytes.append(UInt8(ascii: "]"))
   }
 }

@@ -1,4 +1,5 @@
 public import ClusterModel
+public import Limits
 import Text
 
 /// What a chunk of a stream, or a whole body, says, as far as the cluster needs to know.
@@ -39,29 +40,52 @@ public struct ChunkFacts: Hashable, Sendable {
 
   /// Reads a chunk or a body of `/v1/chat/completions` or `/v1/completions`.
   ///
+  /// - Parameter choices: how many the request asked for.
   /// - Throws: `AttemptFailure`: `garbage`, or `errorEvent` with the host's words.
-  public init(parsing bytes: [UInt8]) throws(AttemptFailure) {
+  public init(
+    parsing bytes: [UInt8], choices: Int = Limits.answerChoices.value
+  ) throws(AttemptFailure) {
+    var allowance = Allowance(memory: Limits.readerBytes)
+    allowance.receive(bytes.count)
+    try self.init(parsing: bytes, choices: choices, &allowance)
+  }
+
+  /// - Parameter allowance: what the host may cost; charged with each pass over its bytes.
+  init(
+    parsing bytes: [UInt8], choices: Int, _ allowance: inout Allowance
+  ) throws(AttemptFailure) {
+    var json = try HostJSON(bytes, allowance)
+    defer { allowance = json.allowance }
+    try self.init(&json, choices: choices)
+  }
+
+  init(_ json: inout HostJSON, choices asked: Int) throws(AttemptFailure) {
     self.init()
-    let document = try Self.document(bytes)
+    try json.allowance.charge(json.root.range.count)
     var hostError: JSONValue?
     var choices: Int?
-    document.forEachMember(of: document.root) { member in
+    var count = HostJSON.Members()
+    for member in json.document.eachMember(of: json.root) {
+      try count.count()
       switch member.name {
       case "choices":
         choices = choices ?? 0
-        document.forEachElement(of: member.value) {
-          read(choice: $0, position: choices ?? 0, in: document)
-          choices = (choices ?? 0) + 1
-          return true
+        guard let elements = try json.elements(of: member.value, "choices") else { continue }
+        for choice in elements {
+          let position = choices ?? 0
+          guard position < asked else { throw .garbage("more than \(asked) choices") }
+          try read(choice: choice, position: position, of: asked, in: &json)
+          choices = position + 1
         }
-      case "usage": usage = Usage(member.value, in: document)
+      case "usage": usage = Usage(member.value, in: json.document)
       case "error" where member.value.kind != .null: hostError = member.value
+      case "id", "object", "model", "system_fingerprint":
+        if member.value.kind == .string { try json.check(length: member.value, Limits.nameBytes) }
       default: break
       }
-      return true
     }
     if let hostError {
-      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: hostError, in: document))
+      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: hostError, in: json.document))
     }
     isOnlyUsage = choices == 0 && usage != nil
   }
@@ -80,24 +104,28 @@ public struct ChunkFacts: Hashable, Sendable {
     return document
   }
 
-  private mutating func read(choice: JSONValue, position: Int, in document: JSONDocument) {
+  private mutating func read(
+    choice: JSONValue, position: Int, of asked: Int, in json: inout HostJSON
+  ) throws(AttemptFailure) {
     var index = position
     var delta: JSONValue?
     var gained: String?
     var reason: String?
-    document.forEachMember(of: choice) { member in
+    var count = HostJSON.Members()
+    guard let members = try json.members(of: choice, "a choice") else { return }
+    for member in members {
+      try count.count()
       switch member.name {
-      case "index": index = document.integer(member.value) ?? index
+      case "index": index = try json.index(member.value, below: asked, "a choice") ?? index
       case "delta", "message": delta = member.value
-      case "text": gained = document.string(member.value)
-      case "finish_reason": reason = document.string(member.value)
+      case "text": gained = json.document.string(member.value)
+      case "finish_reason": reason = try json.name(member.value, "a finish_reason")
       default: break
       }
-      return true
     }
     // Several choices come interleaved, each in chunks of its own.
     let isFirst = index == 0
-    if let delta { read(delta: delta, isFirst: isFirst, in: document) }
+    if let delta { try read(delta: delta, isFirst: isFirst, in: &json) }
     if let gained {
       if isFirst { text += gained } else if !gained.isEmpty { hasOther = true }
     }
@@ -107,48 +135,101 @@ public struct ChunkFacts: Hashable, Sendable {
     }
   }
 
-  private mutating func read(delta: JSONValue, isFirst: Bool, in document: JSONDocument) {
+  private mutating func read(
+    delta: JSONValue, isFirst: Bool, in json: inout HostJSON
+  ) throws(AttemptFailure) {
     var hasMore = false
-    document.forEachMember(of: delta) { member in
+    var count = HostJSON.Members()
+    guard let members = try json.members(of: delta, "a delta") else { return }
+    for member in members {
+      try count.count()
       switch (member.name, member.value.kind) {
       case ("content", .string):
-        let gained = document.string(member.value) ?? ""
-        if isFirst { text += gained } else if !gained.isEmpty { hasMore = true }
-      case ("role", _), (_, .null): break
-      case (_, .string): hasMore = hasMore || member.value.range.count > 2
-      case (_, .array), (_, .object): hasMore = hasMore || member.value.range.count > 2
+        if isFirst {
+          text += json.document.string(member.value) ?? ""
+        } else if member.value.range.count > 2 {
+          hasMore = true
+        }
+      case (_, .null): break
+      case ("role", _): try json.checkName(member.value, "a role")
+      case ("tool_calls", _):
+        try checkCalls(member.value, in: &json)
+        hasMore = hasMore || member.value.range.count > 2
+      case (_, .string), (_, .array), (_, .object):
+        hasMore = hasMore || member.value.range.count > 2
       default: break
       }
-      return true
     }
     guard hasMore else { return }
     hasOther = true
-    if isFirst { deltaJSON = Array(document.slice(delta)) }
+    if isFirst { deltaJSON = Array(json.document.slice(delta)) }
+  }
+
+  /// Later stages read the calls with `JSONObjectScanner` and number their buffers by them.
+  private func checkCalls(
+    _ calls: JSONValue, in json: inout HostJSON
+  ) throws(AttemptFailure) {
+    guard let elements = try json.elements(of: calls, "tool_calls") else { return }
+    var number = 0
+    for call in elements {
+      number += 1
+      guard number <= Limits.toolCalls.value else {
+        throw AttemptFailure(overdrawn: Limits.toolCalls)
+      }
+      guard let members = try json.members(of: call, "a tool call") else {
+        throw .garbage("a tool call that is no object")
+      }
+      var count = HostJSON.Members()
+      for member in members {
+        try count.count()
+        switch member.name {
+        case "index":
+          _ = try json.index(member.value, below: Limits.toolCalls.value, "a tool call")
+        case "id":
+          try json.checkName(member.value, "the id of a tool call", limit: Limits.callIDBytes)
+        case "type": try json.checkName(member.value, "the type of a tool call")
+        case "function": try checkFunction(member.value, in: &json)
+        default: break
+        }
+      }
+    }
+  }
+
+  private func checkFunction(
+    _ function: JSONValue, in json: inout HostJSON
+  ) throws(AttemptFailure) {
+    guard let members = try json.members(of: function, "the function of a tool call") else {
+      return
+    }
+    var count = HostJSON.Members()
+    for member in members {
+      try count.count()
+      if member.name == "name" { try json.checkName(member.value, "the name of a tool") }
+    }
   }
 }
 
 extension Usage {
   /// The `usage` object of a host; nil if it is none.
   init?(_ value: JSONValue, in document: JSONDocument) {
-    guard value.kind == .object, let prompt = document.tokens("prompt_tokens", in: value) else {
-      return nil
-    }
+    guard value.kind == .object else { return nil }
+    let counts = document.values(["prompt_tokens", "completion_tokens"], in: value)
+    guard let prompt = counts[0].flatMap(document.tokens) else { return nil }
     self.init(
-      promptTokens: prompt,
-      completionTokens: document.tokens("completion_tokens", in: value) ?? 0)
+      promptTokens: prompt, completionTokens: counts[1].flatMap(document.tokens) ?? 0)
   }
 }
 
 extension JSONDocument {
   /// A host's count of tokens; nil: it says none.
-  func tokens(_ name: String, in object: JSONValue) -> Int? {
-    value(name, in: object).flatMap(integer).flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
+  func tokens(_ value: JSONValue) -> Int? {
+    integer(value).flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
   }
 }
 
 /// What a host says when something went wrong.
 public enum UpstreamWords {
-  /// A sentence is enough; a page of HTML is not a cause.
+  /// Bytes. A sentence is enough; a page of HTML is not a cause.
   static let longest = 500
 
   /// The message in an error body, whatever its shape.
@@ -198,7 +279,14 @@ public enum UpstreamWords {
   }
 
   private static func clipped(_ text: String) -> String {
-    let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-    return line.count <= longest ? line : line.prefix(longest) + "…"
+    // Cut by bytes: one character may have any number of combining marks.
+    let isLong = text.utf8.count > longest
+    let bytes = Array(text.utf8.prefix(longest))
+    let head =
+      isLong
+      ? String(
+        decoding: bytes.dropLast(UTF8Bytes.incompleteTailLength(of: bytes)), as: UTF8.self) : text
+    let line = head.split(whereSeparator: \.isNewline).joined(separator: " ")
+    return isLong ? line + "…" : line
   }
 }

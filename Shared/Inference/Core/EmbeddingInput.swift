@@ -10,14 +10,37 @@ enum EmbeddingInput {
       input.kind == .array
     else { return body.count / TokenTally.bytesPerToken }
     let document = scanner.document
-    let texts = document.elements(of: input)
-    // [1, 2, 3] is one text.
-    if texts.contains(where: { $0.kind == .number }) { return texts.count }
-    return texts.reduce(0) { longest, text in
-      let tokens =
-        text.kind == .array
-        ? document.elements(of: text).count : text.range.count / TokenTally.bytesPerToken
-      return max(longest, tokens)
+    var count = 0
+    var longest = 0
+    // Nothing is stored: an array of digits would take twelve times its bytes.
+    for text in document.eachElement(of: input) {
+      count += 1
+      longest = max(longest, Self.tokens(text, document))
     }
+    // [1, 2, 3] is one text.
+    return isTokens(input, document) ? count : longest
+  }
+
+  private static func tokens(_ text: JSONValue, _ document: JSONDocument) -> Int {
+    guard text.kind == .array else { return text.range.count / TokenTally.bytesPerToken }
+    var count = 0
+    for _ in document.eachElement(of: text) { count += 1 }
+    return count
+  }
+
+  private static func isTokens(_ input: JSONValue, _ document: JSONDocument) -> Bool {
+    for element in document.eachElement(of: input) where element.kind == .number { return true }
+    return false
+  }
+
+  /// How many texts a request asks to be embedded. `nil` means that it does not say.
+  static func count(_ scanner: JSONObjectScanner) -> Int? {
+    guard let input = scanner["input"] else { return nil }
+    if input.kind == .string { return 1 }
+    guard input.kind == .array else { return nil }
+    if isTokens(input, scanner.document) { return 1 }
+    var count = 0
+    for _ in scanner.document.eachElement(of: input) { count += 1 }
+    return count == 0 ? nil : count
   }
 }

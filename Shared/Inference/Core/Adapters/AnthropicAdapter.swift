@@ -14,6 +14,12 @@ enum AnthropicAdapter {
       throw .cannot("answer \(order.request.endpoint.rawValue): its dialect is anthropic")
     }
     var fields = try RequestFields(order.request.body)
+    return try request(order, &fields)
+  }
+
+  static func request(
+    _ order: UpstreamOrder, _ fields: inout RequestFields
+  ) throws(AdapterRefusal) -> UpstreamRequest {
     fields.drop(ignored)
     try fields.refuseSeveralAnswers()
     for name in ["presence_penalty", "frequency_penalty"] {
@@ -195,7 +201,7 @@ enum AnthropicAdapter {
   ) throws(AdapterRefusal) {
     let stops = try fields.texts("stop")
     guard !stops.isEmpty else { return }
-    guard stops.allSatisfy({ $0.contains { !$0.isWhitespace } }) else {
+    guard stops.allSatisfy({ $0.unicodeScalars.contains { !$0.properties.isWhitespace } }) else {
       throw .cannot("stop at white space alone")
     }
     members.append(("stop_sequences", .array(stops.map { .string($0) })))
@@ -208,7 +214,9 @@ enum AnthropicAdapter {
     let parallel = try fields.boolean("parallel_tool_calls") ?? true
     let choice = fields.take("tool_choice")
     var tools: [JSON] = []
-    for tool in fields.take("tools").map(document.elements) ?? [] {
+    let given = fields.take("tools") ?? JSONValue(kind: .null, range: document.root.range)
+    for tool in document.eachElement(of: given) {
+      try fields.keep(tool)
       guard let function = document.value("function", in: tool),
         let name = fields.text("name", in: function)
       else { throw .cannot("take a tool that is no function") }
@@ -236,7 +244,7 @@ enum AnthropicAdapter {
     case "none": said = [("type", "none")]
     case "required": said = [("type", "any")]
     case "auto": said = [("type", "auto")]
-    case let other?: throw .cannot("take tool_choice \"\(other.prefix(32))\"")
+    case let other?: throw .cannot("take tool_choice \(ChatMessage.quoted(other))")
     case nil:
       if let choice {
         guard
@@ -271,7 +279,7 @@ enum AnthropicAdapter {
       }
       members.append(
         ("output_config", ["format": ["type": "json_schema", "schema": fields.raw(schema)]]))
-    default: throw .cannot("promise response_format \"\(type.prefix(32))\"")
+    default: throw .cannot("promise response_format \(ChatMessage.quoted(type))")
     }
   }
 }

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Anthropic's events, one by one, as chunks.
@@ -15,78 +16,106 @@ struct AnthropicReader: Sendable {
 
   init(_ reading: UpstreamReading) { writer = ChunkWriter(reading) }
 
-  mutating func read(_ data: [UInt8]) throws(AttemptFailure) -> [UpstreamItem] {
-    let document = try ChunkFacts.document(data)
-    func value(_ name: String, _ object: JSONValue?) -> JSONValue? {
-      object.flatMap { document.value(name, in: $0) }
-    }
-    func text(_ name: String, _ object: JSONValue?) -> String? {
-      value(name, object).flatMap(document.string)
-    }
-    let root = document.root
-    let block = value("index", root).flatMap(document.integer) ?? 0
-    switch text("type", root) {
-    case "message_start":
-      let message = value("message", root)
-      writer.id = text("id", message) ?? writer.id
-      writer.model = text("model", message) ?? writer.model
-      readUsage(value("usage", message), document)
-      return [opening(try writer.delta([("role", "assistant"), ("content", "")]))]
-    case "content_block_start":
-      let content = value("content_block", root)
-      switch text("type", content) {
-      case "text": return try say("content", text("text", content))
-      case "thinking": return try say("reasoning_content", text("thinking", content))
-      case "tool_use":
-        // Arguments that come at once rather than in pieces; usually an empty object for "not yet".
-        let given = value("input", content).map { Array(document.slice($0)) } ?? []
-        let whole = given.count > 2 ? String(decoding: given, as: UTF8.self) : ""
-        calls[block] = (nextCall, !whole.isEmpty)
-        nextCall += 1
-        return [
-          try call(
-            block, id: text("id", content), name: text("name", content) ?? "", arguments: whole)
-        ]
-      default: return []  // what only Anthropic's own tools make
-      }
-    case "content_block_delta":
-      let delta = value("delta", root)
-      switch text("type", delta) {
-      case "text_delta": return try say("content", text("text", delta))
-      case "thinking_delta": return try say("reasoning_content", text("thinking", delta))
-      case "input_json_delta":
-        guard let piece = text("partial_json", delta), !piece.isEmpty, calls[block] != nil else {
-          return []
-        }
-        calls[block]?.hasArguments = true
-        return [try call(block, arguments: piece)]
-      default: return []  // signatures and citations
-      }
+  mutating func read(
+    _ data: [UInt8], _ allowance: inout Allowance
+  ) throws(AttemptFailure) -> [UpstreamItem] {
+    var json = try HostJSON(data, allowance)
+    defer { allowance = json.allowance }
+    let root = try json.values(
+      ["type", "index", "message", "content_block", "delta", "usage", "error"], in: json.root)
+    let block = try json.index(root[1], below: .max, "a content block") ?? 0
+    switch root[0].flatMap(json.document.string) {
+    case "message_start": return [try start(root[2], &json)]
+    case "content_block_start": return try begin(block, root[3], &json)
+    case "content_block_delta": return try grow(block, root[4], &json)
     case "content_block_stop":
       guard calls[block]?.hasArguments == false else { return [] }
       calls[block]?.hasArguments = true
-      return [try call(block, arguments: "{}")]
+      return [try call(block, arguments: "{}", &json)]
     case "message_delta":
-      readUsage(value("usage", root), document)
-      guard let reason = text("stop_reason", value("delta", root)) else { return [] }
-      return [try writer.delta([], finishReason: Self.finishReason(reason))]
-    case "message_stop": return try usage() + [.done]
+      try readUsage(root[5], &json)
+      let delta = try json.values(["stop_reason"], in: root[4])
+      guard let reason = delta[0].flatMap(json.document.string) else { return [] }
+      return [
+        try writer.delta([], finishReason: Self.finishReason(reason), &json.allowance)
+      ]
+    case "message_stop": return try usage(&json.allowance) + [.done]
     case "error":
-      let error = value("error", root)
-      let isBusy = ["overloaded_error", "rate_limit_error"].contains(text("type", error) ?? "")
+      let type = try json.values(["type"], in: root[6])[0].flatMap(json.document.string)
+      let isBusy = ["overloaded_error", "rate_limit_error"].contains(type ?? "")
       throw AttemptFailure(
-        isBusy ? .busy : .errorEvent, UpstreamWords.message(of: error ?? root, in: document))
+        isBusy ? .busy : .errorEvent,
+        UpstreamWords.message(of: root[6] ?? json.root, in: json.document))
     default: return []  // `ping`, and events of later versions
     }
   }
 
-  /// The stream ended without saying so; what it cost is told all the same.
-  mutating func end() throws(AttemptFailure) -> [UpstreamItem] { try usage() }
+  private mutating func start(
+    _ message: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> UpstreamItem {
+    let message = try json.values(["id", "model", "usage"], in: message)
+    writer.begin(
+      id: try json.name(message[0], "an id"), model: try json.name(message[1], "a model"))
+    try readUsage(message[2], &json)
+    return opening(try writer.delta([("role", "assistant"), ("content", "")], &json.allowance))
+  }
 
-  private mutating func usage() throws(AttemptFailure) -> [UpstreamItem] {
+  private mutating func begin(
+    _ block: Int, _ content: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> [UpstreamItem] {
+    let content = try json.values(
+      ["type", "text", "thinking", "input", "id", "name"], in: content)
+    switch content[0].flatMap(json.document.string) {
+    case "text": return try say("content", content[1], &json)
+    case "thinking": return try say("reasoning_content", content[2], &json)
+    case "tool_use":
+      guard nextCall < Limits.toolCalls.value else {
+        throw AttemptFailure(overdrawn: Limits.toolCalls)
+      }
+      // Arguments that come at once rather than in pieces; usually an empty object for "not yet".
+      let given = content[3].map { json.document.slice($0) } ?? []
+      let whole = given.count > 2 ? String(decoding: given, as: UTF8.self) : ""
+      calls[block] = (nextCall, !whole.isEmpty)
+      nextCall += 1
+      return [
+        try call(
+          block, id: json.name(content[4], "the id of a tool call", limit: Limits.callIDBytes),
+          name: json.name(content[5], "the name of a tool") ?? "", arguments: whole, &json)
+      ]
+    default: return []  // made by Anthropic's own tools only
+    }
+  }
+
+  private mutating func grow(
+    _ block: Int, _ delta: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> [UpstreamItem] {
+    let delta = try json.values(["type", "text", "thinking", "partial_json"], in: delta)
+    switch delta[0].flatMap(json.document.string) {
+    case "text_delta": return try say("content", delta[1], &json)
+    case "thinking_delta": return try say("reasoning_content", delta[2], &json)
+    case "input_json_delta":
+      guard let piece = delta[3].flatMap(json.document.string), !piece.isEmpty,
+        calls[block] != nil
+      else { return [] }
+      calls[block]?.hasArguments = true
+      return [try call(block, arguments: piece, &json)]
+    default: return []  // signatures and citations
+    }
+  }
+
+  /// The stream ended without saying so; what it cost is told all the same.
+  mutating func end(
+    _ allowance: inout Allowance
+  ) throws(AttemptFailure) -> [UpstreamItem] { try usage(&allowance) }
+
+  private mutating func usage(
+    _ allowance: inout Allowance
+  ) throws(AttemptFailure) -> [UpstreamItem] {
     guard hasUsage, !hasToldUsage else { return [] }
     hasToldUsage = true
-    return [try writer.usage(prompt: input, completion: output, cached: cached)]
+    return [
+      try writer.usage(prompt: input, completion: output, cached: cached, &allowance)
+    ]
   }
 
   /// The prompt's tokens are told at once; should the answer break off, nobody tells them again.
@@ -96,13 +125,16 @@ struct AnthropicReader: Sendable {
     return .chunk(chunk)
   }
 
-  private func say(_ name: String, _ text: String?) throws(AttemptFailure) -> [UpstreamItem] {
-    guard let text, !text.isEmpty else { return [] }
-    return [try writer.delta([(name, .string(text))])]
+  private mutating func say(
+    _ name: String, _ value: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> [UpstreamItem] {
+    guard let text = value.flatMap(json.document.string), !text.isEmpty else { return [] }
+    return [try writer.delta([(name, .string(text))], &json.allowance)]
   }
 
-  private func call(
-    _ block: Int, id: String? = nil, name: String? = nil, arguments: String
+  private mutating func call(
+    _ block: Int, id: String? = nil, name: String? = nil, arguments: String,
+    _ json: inout HostJSON
   ) throws(AttemptFailure) -> UpstreamItem {
     var function: [(String, JSON)] = []
     if let name { function.append(("name", .string(name))) }
@@ -110,19 +142,25 @@ struct AnthropicReader: Sendable {
     var call: [(String, JSON)] = [("index", .integer(calls[block]?.index ?? 0))]
     if let id { call += [("id", .string(id)), ("type", "function")] }
     call.append(("function", .object(function)))
-    return try writer.delta([("tool_calls", [.object(call)])])
+    return try writer.delta([("tool_calls", [.object(call)])], &json.allowance)
   }
 
-  private mutating func readUsage(_ usage: JSONValue?, _ document: JSONDocument) {
+  private mutating func readUsage(
+    _ usage: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) {
     guard let usage, usage.kind == .object else { return }
-    func tokens(_ name: String) -> Int? { document.tokens(name, in: usage) }
+    let tokens = try json.values(
+      [
+        "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens",
+      ], in: usage
+    ).map { $0.flatMap(json.document.tokens) }
     hasUsage = true
-    if let fresh = tokens("input_tokens") {
-      cached = tokens("cache_read_input_tokens") ?? 0
+    if let fresh = tokens[0] {
+      cached = tokens[1] ?? 0
       // What is read from or written to the cache is not counted among the input tokens.
-      input = fresh + cached + (tokens("cache_creation_input_tokens") ?? 0)
+      input = fresh.addingCapped(cached).addingCapped(tokens[2] ?? 0)
     }
-    output = tokens("output_tokens") ?? output
+    output = tokens[3] ?? output
   }
 
   static func finishReason(_ reason: String) -> String {

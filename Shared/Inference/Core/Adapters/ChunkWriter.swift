@@ -1,66 +1,91 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Writes the chunks that a host's own dialect does not have.
 struct ChunkWriter: Sendable {
-  var id: String
-  var model: String
-  let created: Int
-  let wantsUsage: Bool
+  private let reading: UpstreamReading
+  private(set) var id: String
+  /// The members before `choices`, encoded once.
+  private var head: [UInt8] = []
+  private var isNamed = false
+  private var written = 0
 
   init(_ reading: UpstreamReading) {
+    self.reading = reading
     id = reading.id
-    model = reading.model.name
-    created = reading.created
-    wantsUsage = reading.wantsUsage
+    encodeHead(model: reading.model.name)
   }
 
-  func delta(
-    _ delta: [(String, JSON)], finishReason: String? = nil
+  /// Takes the host's names of the answer and the model. An answer has one of each: later ones do not
+  /// count.
+  mutating func begin(id: String? = nil, model: String?) {
+    guard !isNamed, id != nil || model != nil else { return }
+    isNamed = true
+    self.id = id ?? self.id
+    encodeHead(model: model ?? reading.model.name)
+  }
+
+  private mutating func encodeHead(model: String) {
+    head =
+      JSON.object([
+        ("id", .string(id)), ("object", "chat.completion.chunk"),
+        ("created", .integer(reading.created)), ("model", .string(model)),
+      ]).encoded
+    head[head.count - 1] = UInt8(ascii: ",")
+  }
+
+  mutating func delta(
+    _ delta: [(String, JSON)], finishReason: String? = nil, _ allowance: inout Allowance
   ) throws(AttemptFailure) -> UpstreamItem {
-    try chunk([
-      (
-        "choices",
-        [
+    try chunk(
+      [
+        (
+          "choices",
           [
-            "index": 0, "delta": .object(delta),
-            "finish_reason": finishReason.map { JSON.string($0) } ?? JSON.null,
+            [
+              "index": 0, "delta": .object(delta),
+              "finish_reason": finishReason.map { JSON.string($0) } ?? JSON.null,
+            ]
           ]
-        ]
-      )
-    ])
+        )
+      ], &allowance)
   }
 
-  func usage(prompt: Int, completion: Int, cached: Int? = nil) throws(AttemptFailure)
-    -> UpstreamItem
-  {
+  mutating func usage(
+    prompt: Int, completion: Int, cached: Int? = nil, _ allowance: inout Allowance
+  ) throws(AttemptFailure) -> UpstreamItem {
     var usage: [(String, JSON)] = [
       ("prompt_tokens", .integer(prompt)), ("completion_tokens", .integer(completion)),
-      ("total_tokens", .integer(prompt + completion)),
+      ("total_tokens", .integer(prompt.addingCapped(completion))),
     ]
     if let cached {
       usage.append(("prompt_tokens_details", ["cached_tokens": .integer(cached)]))
     }
-    return try chunk([("choices", []), ("usage", .object(usage))])
+    return try chunk([("choices", []), ("usage", .object(usage))], &allowance)
   }
 
-  private func chunk(_ members: [(String, JSON)]) throws(AttemptFailure) -> UpstreamItem {
-    let data =
-      JSON.object(
-        [
-          ("id", .string(id)), ("object", "chat.completion.chunk"), ("created", .integer(created)),
-          ("model", .string(model)),
-        ] + members
-      ).encoded
-    return .chunk(try InferenceChunk(data, wantsUsage: wantsUsage))
+  private mutating func chunk(
+    _ members: [(String, JSON)], _ allowance: inout Allowance
+  ) throws(AttemptFailure) -> UpstreamItem {
+    var data = head
+    data += JSON.object(members).encoded.dropFirst()
+    // What is written for a host counts like what it sends: its shortest lines become long chunks.
+    written = written.addingCapped(data.count)
+    guard written <= Limits.streamBytes.value else {
+      throw AttemptFailure(overdrawn: Limits.streamBytes)
+    }
+    return .chunk(try InferenceChunk(data, reading, &allowance))
   }
 }
 
 extension InferenceChunk {
   /// Reads the bytes; marks usage that only we asked for.
-  init(_ data: [UInt8], wantsUsage: Bool) throws(AttemptFailure) {
-    var facts = try ChunkFacts(parsing: data)
-    facts.isUnasked = facts.isOnlyUsage && !wantsUsage
+  init(
+    _ data: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
+  ) throws(AttemptFailure) {
+    var facts = try ChunkFacts(parsing: data, choices: reading.choices, &allowance)
+    facts.isUnasked = facts.isOnlyUsage && !reading.wantsUsage
     self.init(data: data, facts: facts)
   }
 }

@@ -24,6 +24,12 @@ public enum OllamaAdapter {
 
   static func chat(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
     var fields = try RequestFields(order.request.body)
+    return try chat(order, &fields)
+  }
+
+  static func chat(
+    _ order: UpstreamOrder, _ fields: inout RequestFields
+  ) throws(AdapterRefusal) -> UpstreamRequest {
     fields.drop(ignored)
     try fields.refuseSeveralAnswers()
     _ = fields.take("model")
@@ -60,7 +66,7 @@ public enum OllamaAdapter {
     do throws(AdapterRefusal) {
       texts = try fields.texts("input")
     } catch {
-      throw .cannot("embed tokens; send text")
+      throw error.kind == .untranslatable ? error : .cannot("embed tokens; send text")
     }
     let format = fields.take("encoding_format").flatMap(fields.document.string) ?? "float"
     guard ["float", "base64"].contains(format) else {
@@ -69,11 +75,14 @@ public enum OllamaAdapter {
     var members: [(String, JSON)] = [
       ("model", .string(order.model.name)), ("input", .array(texts.map { .string($0) })),
     ]
+    // An empty list is an error that the host explains.
+    let vectors = texts.isEmpty ? nil : texts.count
     members += fields.rest
     return UpstreamRequest(
       path: "/api/embed", headers: order.headers("application/json"),
       body: JSON.object(members).encoded,
-      reading: order.reading(.ollama, wantsUsage: true, base64: format == "base64"))
+      reading: order.reading(
+        .ollama, wantsUsage: true, base64: format == "base64", vectors: vectors))
   }
 
   private static let ignored = [
@@ -152,7 +161,12 @@ public enum OllamaAdapter {
     // A client that knows Ollama may say some of them itself.
     if let own = fields.take("options") {
       guard own.kind == .object else { throw .invalid("options is no object") }
-      options = fields.document.members(of: own).map { ($0.name, fields.raw($0.value)) }
+      for member in fields.document.eachMember(of: own) {
+        guard options.count < JSONObjectScanner.standardMembers else {
+          throw .invalid("options has more than \(JSONObjectScanner.standardMembers) members")
+        }
+        options.append((member.name, fields.raw(member.value)))
+      }
     }
     func set(_ name: String, _ value: JSON) {
       options.removeAll { $0.0 == name }
@@ -182,8 +196,9 @@ public enum OllamaAdapter {
       return
     default: throw .cannot("be made to call a tool (tool_choice)")
     }
-    if let tools = fields.take("tools"), !fields.document.elements(of: tools).isEmpty {
-      members.append(("tools", fields.raw(tools)))
+    if let tools = fields.take("tools") {
+      var elements = fields.document.eachElement(of: tools)
+      if elements.next() != nil { members.append(("tools", fields.raw(tools))) }
     }
   }
 
@@ -201,7 +216,7 @@ public enum OllamaAdapter {
           .flatMap({ fields.document.value("schema", in: $0) })
       else { throw .invalid("response_format has no schema") }
       members.append(("format", fields.raw(schema)))
-    default: throw .cannot("promise response_format \"\(type.prefix(32))\"")
+    default: throw .cannot("promise response_format \(ChatMessage.quoted(type))")
     }
   }
 }

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Ollama's lines, one by one, as chunks.
@@ -9,55 +10,73 @@ struct OllamaReader: Sendable {
 
   init(_ reading: UpstreamReading) { writer = ChunkWriter(reading) }
 
-  mutating func read(_ line: [UInt8]) throws(AttemptFailure) -> [UpstreamItem] {
-    let document = try ChunkFacts.document(line)
-    let root = document.root
-    if let error = document.value("error", in: root), error.kind != .null {
-      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: error, in: document))
+  mutating func read(
+    _ line: [UInt8], _ allowance: inout Allowance
+  ) throws(AttemptFailure) -> [UpstreamItem] {
+    var json = try HostJSON(line, allowance)
+    defer { allowance = json.allowance }
+    let root = try json.values(
+      [
+        "error", "message", "model", "done", "done_reason", "eval_count", "prompt_eval_count",
+      ], in: json.root)
+    if let error = root[0], error.kind != .null {
+      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: error, in: json.document))
     }
     var items: [UpstreamItem] = []
-    let message = document.value("message", in: root)
-    writer.model = document.value("model", in: root).flatMap(document.string) ?? writer.model
+    writer.begin(model: try json.name(root[2], "a model"))
+    let message = try json.values(["thinking", "content", "tool_calls"], in: root[1])
     var delta = hasBegun ? [] : [("role", JSON.string("assistant"))]
-    for (name, ours) in [("thinking", "reasoning_content"), ("content", "content")] {
-      let text = message.flatMap { document.value(name, in: $0) }.flatMap(document.string) ?? ""
+    for (value, ours) in [(message[0], "reasoning_content"), (message[1], "content")] {
+      let text = value.flatMap(json.document.string) ?? ""
       if !text.isEmpty { delta.append((ours, .string(text))) }
     }
-    let made = message.flatMap { document.value("tool_calls", in: $0) }.map(document.elements) ?? []
-    if !made.isEmpty {
-      delta.append(("tool_calls", .array(made.map { call($0, document) })))
-    }
+    let made = try calls(message[2], &json)
+    if !made.isEmpty { delta.append(("tool_calls", .array(made))) }
     if !delta.isEmpty {
-      items.append(try writer.delta(delta))
+      items.append(try writer.delta(delta, &json.allowance))
       hasBegun = true
     }
-    guard document.value("done", in: root).flatMap(document.boolean) == true else { return items }
+    guard root[3].flatMap(json.document.boolean) == true else { return items }
 
-    let reason = document.value("done_reason", in: root).flatMap(document.string)
+    let reason = root[4].flatMap(json.document.string)
     let finish = reason == "length" ? "length" : calls > 0 ? "tool_calls" : "stop"
-    items.append(try writer.delta([], finishReason: finish))
+    items.append(try writer.delta([], finishReason: finish, &json.allowance))
     // A prompt that was cached whole is not counted.
-    if let made = document.tokens("eval_count", in: root) {
-      let prompt = document.tokens("prompt_eval_count", in: root) ?? 0
-      items.append(try writer.usage(prompt: prompt, completion: made))
+    if let made = root[5].flatMap(json.document.tokens) {
+      let prompt = root[6].flatMap(json.document.tokens) ?? 0
+      items.append(try writer.usage(prompt: prompt, completion: made, &json.allowance))
     }
     return items + [.done]
   }
 
-  private mutating func call(_ value: JSONValue, _ document: JSONDocument) -> JSON {
-    let function = document.value("function", in: value)
-    let arguments = function.flatMap { document.value("arguments", in: $0) }
-    let name = function.flatMap { document.value("name", in: $0) }.flatMap(document.string)
+  private mutating func calls(
+    _ made: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> [JSON] {
+    var said: [JSON] = []
+    guard let elements = try json.elements(of: made, "tool_calls") else { return said }
+    for element in elements {
+      guard calls < Limits.toolCalls.value else {
+        throw AttemptFailure(overdrawn: Limits.toolCalls)
+      }
+      said.append(try call(element, &json))
+      calls += 1
+    }
+    return said
+  }
+
+  private func call(
+    _ value: JSONValue, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> JSON {
+    let call = try json.values(["function", "id"], in: value)
+    let function = try json.values(["name", "arguments"], in: call[0])
+    let name = try json.name(function[0], "the name of a tool")
     let id =
-      document.value("id", in: value).flatMap(document.string) ?? "call_\(calls)_\(writer.id)"
-    defer { calls += 1 }
+      try json.name(call[1], "the id of a tool call", limit: Limits.callIDBytes)
+      ?? "call_\(calls)_\(writer.id)"
+    let arguments = function[1].map { String(decoding: json.document.slice($0), as: UTF8.self) }
     return [
       "index": .integer(calls), "id": .string(id), "type": "function",
-      "function": [
-        "name": .string(name ?? ""),
-        "arguments": .string(
-          arguments.map { String(decoding: document.slice($0), as: UTF8.self) } ?? "{}"),
-      ],
+      "function": ["name": .string(name ?? ""), "arguments": .string(arguments ?? "{}")],
     ]
   }
 
@@ -65,30 +84,75 @@ struct OllamaReader: Sendable {
 
   /// `/api/embed`'s answer as `/v1/embeddings` gives it.
   static func embeddings(
-    _ body: [UInt8], _ reading: UpstreamReading
+    _ body: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UInt8] {
-    let document = try ChunkFacts.document(body)
-    let root = document.root
-    if let error = document.value("error", in: root), error.kind != .null {
-      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: error, in: document))
+    var json = try HostJSON(body, allowance)
+    defer { allowance = json.allowance }
+    let root = try json.values(
+      ["error", "embeddings", "prompt_eval_count", "model"], in: json.root)
+    if let error = root[0], error.kind != .null {
+      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: error, in: json.document))
     }
-    guard let embeddings = document.value("embeddings", in: root), embeddings.kind == .array else {
+    guard let embeddings = root[1], embeddings.kind == .array else {
       throw AttemptFailure(.garbage, "its answer has no embeddings")
     }
-    let data: [JSON] = document.elements(of: embeddings).enumerated().map { index, vector in
-      [
-        "object": "embedding", "index": .integer(index),
-        "embedding": reading.encodesBase64
-          ? .string(base64(document.elements(of: vector).map { document.number($0) ?? 0 }))
-          : .raw(Array(document.slice(vector))),
-      ]
+    let prompt = root[2].flatMap(json.document.tokens) ?? 0
+    let model = try json.name(root[3], "a model") ?? reading.model.name
+    var answer = Array(#"{"object":"list","data":["#.utf8)
+    answer.reserveCapacity(embeddings.range.count + 4_096)
+    try append(embeddings, reading, to: &answer, &json)
+    answer += #"],"model":"#.utf8
+    JSON.appendString(model, to: &answer)
+    answer += #","usage":{"prompt_tokens":\#(prompt),"total_tokens":\#(prompt)}}"#.utf8
+    return answer
+  }
+
+  /// Written straight into the answer: a value for each vector would take more memory than the
+  /// vectors themselves.
+  private static func append(
+    _ embeddings: JSONValue, _ reading: UpstreamReading, to answer: inout [UInt8],
+    _ json: inout HostJSON
+  ) throws(AttemptFailure) {
+    var index = 0
+    let most = reading.vectors ?? Limits.translatedTexts.value
+    try json.allowance.charge(embeddings.range.count)
+    for vector in json.document.eachElement(of: embeddings) {
+      guard index < most else { throw EmbeddingAnswer.wrongCount(most) }
+      if index > 0 { answer.append(UInt8(ascii: ",")) }
+      answer += #"{"object":"embedding","index":\#(index),"embedding":"#.utf8
+      let numbers = try numbers(vector, decoded: reading.encodesBase64, &json)
+      if reading.encodesBase64 {
+        answer.append(UInt8(ascii: "\""))
+        answer += base64(numbers).utf8
+        answer.append(UInt8(ascii: "\""))
+      } else {
+        answer += json.document.slice(vector)
+      }
+      answer.append(UInt8(ascii: "}"))
+      index += 1
     }
-    let prompt = document.tokens("prompt_eval_count", in: root) ?? 0
-    let model = document.value("model", in: root).flatMap(document.string) ?? reading.model.name
-    return JSON.object([
-      ("object", "list"), ("data", .array(data)), ("model", .string(model)),
-      ("usage", ["prompt_tokens": .integer(prompt), "total_tokens": .integer(prompt)]),
-    ]).encoded
+    guard reading.vectors ?? index == index else { throw EmbeddingAnswer.wrongCount(most) }
+  }
+
+  /// The numbers of a vector, checked, and decoded if they are needed.
+  private static func numbers(
+    _ vector: JSONValue, decoded: Bool, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> [Double] {
+    guard let elements = try json.elements(of: vector, "embeddings") else {
+      throw .garbage("an embedding that is no array")
+    }
+    var numbers: [Double] = []
+    var count = 0
+    for element in elements {
+      count += 1
+      guard element.kind == .number else { throw .garbage("an embedding that is not of numbers") }
+      guard count <= Limits.vectorNumbers.value else {
+        throw AttemptFailure(overdrawn: Limits.vectorNumbers)
+      }
+      if decoded { numbers.append(json.document.number(element) ?? 0) }
+    }
+    guard count > 0 else { throw .garbage("an embedding without numbers") }
+    return numbers
   }
 
   /// Little-endian 32-bit floats, as OpenAI gives them.
@@ -98,7 +162,9 @@ struct OllamaReader: Sendable {
     bytes.reserveCapacity(numbers.count * 4)
     for number in numbers {
       let bits = Float(number).bitPattern
-      bytes += [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: bits >> $0) }
+      for shift: UInt32 in [0, 8, 16, 24] {
+        bytes.append(UInt8(truncatingIfNeeded: bits >> shift))
+      }
     }
     var text: [UInt8] = []
     text.reserveCapacity(bytes.count / 3 * 4 + 4)

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// The dialect that clients speak themselves: what is sent is the client's own bytes, with a few
@@ -20,7 +21,26 @@ enum OpenAIAdapter {
       path: order.request.endpoint.rawValue,
       headers: order.headers(order.streams ? "text/event-stream" : "application/json"),
       body: edits.body,
-      reading: order.reading(.openai, wantsUsage: wantsUsage, resumed: resumed), resumed: resumed)
+      reading: order.reading(
+        .openai, wantsUsage: wantsUsage, resumed: resumed, choices: choices(scanner),
+        vectors: order.streams ? nil : EmbeddingInput.count(scanner)),
+      resumed: resumed)
+  }
+
+  /// Choices that a request asks for: so many for each of its prompts.
+  static func choices(_ scanner: JSONObjectScanner) -> Int {
+    let most = Limits.answerChoices.value
+    let each = max(scanner["n"].flatMap(scanner.document.integer) ?? 1, 1)
+    var prompts = 0
+    if let prompt = scanner["prompt"], prompt.kind == .array {
+      for element in scanner.document.eachElement(of: prompt) {
+        prompts += 1
+        // Numbers are the tokens of one prompt.
+        if element.kind == .number { prompts = 1 }
+        if element.kind == .number || prompts >= most { break }
+      }
+    }
+    return min(each.multipliedCapped(by: max(prompts, 1)), most)
   }
 
   /// Usage is asked of every host: whoever answers is paid by it.
@@ -65,7 +85,7 @@ enum OpenAIAdapter {
     guard spent > 0, let value = edits.scanner[name],
       let tokens = edits.scanner.document.integer(value), tokens > least
     else { return }
-    edits.set(name, Array(String(max(tokens - spent, least)).utf8))
+    edits.set(name, Array(String(max(tokens.subtractingCapped(spent), least)).utf8))
   }
 
   private static func continuedChat(
@@ -73,7 +93,7 @@ enum OpenAIAdapter {
   ) -> ResumeWay? {
     let document = edits.scanner.document
     guard let messages = edits.scanner["messages"], messages.kind == .array,
-      let last = document.elements(of: messages).last
+      let last = last(of: messages, document)
     else { return nil }
     let ownPrefix = edits.scanner["continue_final_message"].flatMap(document.boolean) == true
     let answer = message("assistant", order.prefix)
@@ -102,6 +122,13 @@ enum OpenAIAdapter {
     JSON.object([("role", .string(role)), ("content", .string(content))]).encoded
   }
 
+  /// The others are not stored: an array of digits would take twelve times its bytes.
+  private static func last(of array: JSONValue, _ document: JSONDocument) -> JSONValue? {
+    var last: JSONValue?
+    for element in document.eachElement(of: array) { last = element }
+    return last
+  }
+
   /// The array with more elements; every byte that was there stays.
   private static func appended(
     _ elements: [[UInt8]], to array: JSONValue, after last: JSONValue, _ document: JSONDocument
@@ -122,7 +149,7 @@ enum OpenAIAdapter {
     case .string:
       return inserted(inner(text), at: content.range.upperBound - 1, within: array, document)
     case .array:
-      guard let part = document.elements(of: content).last else { return nil }
+      guard let part = last(of: content, document) else { return nil }
       let added = JSON.object([("type", "text"), ("text", .string(text))]).encoded
       return inserted(
         [UInt8(ascii: ",")] + added, at: part.range.upperBound, within: array, document)
@@ -136,7 +163,7 @@ enum OpenAIAdapter {
     let document = edits.scanner.document
     guard let prompt = edits.scanner["prompt"] else { return nil }
     // Tokens cannot be lengthened by text; of several prompts one alone would go on.
-    let texts = prompt.kind == .array ? document.elements(of: prompt) : [prompt]
+    let texts = prompt.kind == .array ? Array(document.eachElement(of: prompt).prefix(2)) : [prompt]
     guard texts.count == 1, let text = document.string(texts[0]) else { return nil }
     if edits.scanner["echo"].flatMap(document.boolean) == true {
       // The answer so far begins with the prompt.

@@ -1,16 +1,48 @@
+import Limits
 import Text
 
 /// A client's request, member by member, for a dialect that must be translated to. What is taken is
 /// ticked off; the rest goes to the host as it is, so that a field nobody knew of yet arrives.
 struct RequestFields {
   let scanner: JSONObjectScanner
+  /// What the translation costs, for the client. Work is linear in the body, memory is bounded.
+  var allowance: Allowance
   private var taken: Set<String> = ["tutti", "stream", "stream_options"]
 
   var document: JSONDocument { scanner.document }
 
   init(_ body: [UInt8]) throws(AdapterRefusal) {
     scanner = try Self.scanner(body)
+    allowance = Allowance(memory: Limits.translatedBytes)
+    allowance.receive(body.count)
+    try work(2 * body.count)
   }
+
+  mutating func work(_ units: Int) throws(AdapterRefusal) {
+    do {
+      try allowance.work(units)
+    } catch {
+      throw .cannot("take the request: it needs \(error)")
+    }
+  }
+
+  /// Charges a part of the conversation and the bytes that are copied for it.
+  mutating func keep(_ value: JSONValue) throws(AdapterRefusal) {
+    parts += 1
+    guard parts <= Limits.translatedParts.value else {
+      throw .cannot("take \(Overdrawn(Limits.translatedParts))")
+    }
+    try work(value.range.count)
+    do {
+      try allowance.keep(Self.partBytes + 2 * value.range.count)
+    } catch {
+      throw .cannot("take the request: it needs \(error)")
+    }
+  }
+
+  /// A message, part or call while it is translated: values of Swift, and JSON made of them.
+  private static let partBytes = 512
+  private var parts = 0
 
   static func scanner(_ body: [UInt8]) throws(AdapterRefusal) -> JSONObjectScanner {
     do {
@@ -60,9 +92,17 @@ struct RequestFields {
   /// A string, or an array of strings.
   mutating func texts(_ name: String) throws(AdapterRefusal) -> [String] {
     guard let value = take(name) else { return [] }
+    guard value.kind == .array else {
+      guard let text = document.string(value) else { throw .invalid("\(name) holds no text") }
+      return [text]
+    }
     var texts: [String] = []
-    for element in value.kind == .array ? document.elements(of: value) : [value] {
+    try work(value.range.count)
+    for element in document.eachElement(of: value) {
       guard let text = document.string(element) else { throw .invalid("\(name) holds no text") }
+      guard texts.count < Limits.translatedTexts.value else {
+        throw .cannot("take \(name) with \(Overdrawn(Limits.translatedTexts))")
+      }
       texts.append(text)
     }
     return texts
@@ -72,7 +112,7 @@ struct RequestFields {
   mutating func maxTokens(less spent: Int) throws(AdapterRefusal) -> Int? {
     let newer = try integer("max_completion_tokens")
     let older = try integer("max_tokens")
-    return (newer ?? older).map { max($0 - spent, 1) }
+    return (newer ?? older).map { max($0.subtractingCapped(spent), 1) }
   }
 
   /// Refuses what only OpenAI's own dialect has words for.
@@ -80,15 +120,16 @@ struct RequestFields {
     if let n = try integer("n"), n != 1 { throw .cannot("give several choices (n = \(n))") }
     if take("logprobs").flatMap(document.boolean) == true { throw .cannot("give logprobs") }
     if let top = try integer("top_logprobs"), top > 0 { throw .cannot("give top_logprobs") }
-    if let bias = take("logit_bias"), !document.members(of: bias).isEmpty {
-      throw .cannot("take a logit_bias")
+    if let bias = take("logit_bias") {
+      var members = document.eachMember(of: bias)
+      if members.next() != nil { throw .cannot("take a logit_bias") }
     }
     for name in ["functions", "function_call"] where take(name) != nil {
       throw .cannot("take \(name); use tools")
     }
     if take("audio") != nil { throw .cannot("answer in sound") }
     if let modalities = take("modalities"),
-      document.elements(of: modalities).contains(where: { document.string($0) != "text" })
+      document.eachElement(of: modalities).contains(where: { document.string($0) != "text" })
     {
       throw .cannot("answer in anything but text")
     }
@@ -137,21 +178,29 @@ struct ChatMessage {
       .joined(separator: "\n")
   }
 
-  init(_ value: JSONValue, _ fields: RequestFields) throws(AdapterRefusal) {
-    guard let role = fields.text("role", in: value) else {
+  init(_ value: JSONValue, _ fields: inout RequestFields) throws(AdapterRefusal) {
+    try fields.keep(value)
+    let document = fields.document
+    let members = document.values(["role", "content", "tool_call_id", "tool_calls"], in: value)
+    guard let role = members[0].flatMap(document.string) else {
       throw .invalid("a message has no role")
     }
     guard ["system", "developer", "user", "assistant", "tool"].contains(role) else {
-      throw .cannot("take a message of role \"\(role.prefix(32))\"")
+      throw .cannot("take a message of role \(Self.quoted(role))")
     }
     self.role = role == "developer" ? "system" : role
-    let document = fields.document
-    parts = try Self.parts(document.value("content", in: value), document)
-    callID = fields.text("tool_call_id", in: value)
+    parts = try Self.parts(members[1], &fields)
+    callID = members[2].flatMap(document.string)
     calls = []
-    for call in document.value("tool_calls", in: value).map(document.elements) ?? [] {
-      calls.append(try Self.call(call, fields))
+    guard let calls = members[3] else { return }
+    for call in document.eachElement(of: calls) {
+      self.calls.append(try Self.call(call, &fields))
     }
+  }
+
+  /// A client's word in a message of ours. Cut by bytes: one character may be any number of them.
+  static func quoted(_ word: String) -> String {
+    "\"" + String(decoding: word.utf8.prefix(32), as: UTF8.self) + "\""
   }
 
   static func all(_ fields: inout RequestFields) throws(AdapterRefusal) -> [ChatMessage] {
@@ -159,35 +208,44 @@ struct ChatMessage {
       throw .invalid("messages is no array")
     }
     var all: [ChatMessage] = []
-    for message in fields.document.elements(of: messages) {
-      all.append(try ChatMessage(message, fields))
+    for message in fields.document.eachElement(of: messages) {
+      all.append(try ChatMessage(message, &fields))
     }
     return all
   }
 
   private static func call(
-    _ call: JSONValue, _ fields: RequestFields
+    _ call: JSONValue, _ fields: inout RequestFields
   ) throws(AdapterRefusal) -> Call {
+    try fields.keep(call)
     let document = fields.document
-    guard let function = document.value("function", in: call),
-      let name = fields.text("name", in: function)
-    else { throw .cannot("take a tool call that is no function") }
-    let text = fields.text("arguments", in: function) ?? ""
+    let members = document.values(["function", "id"], in: call)
+    guard let function = members[0] else {
+      throw .cannot("take a tool call that is no function")
+    }
+    let said = document.values(["name", "arguments"], in: function)
+    guard let name = said[0].flatMap(document.string) else {
+      throw .cannot("take a tool call that is no function")
+    }
+    let text = said[1].flatMap(document.string) ?? ""
     let arguments = Array((text.isEmpty ? "{}" : text).utf8)
     guard let parsed = try? JSONDocument(validating: arguments), parsed.root.kind == .object else {
       throw .cannot("take a tool call whose arguments are no JSON object")
     }
-    return Call(id: fields.text("id", in: call) ?? "", name: name, arguments: arguments)
+    return Call(
+      id: members[1].flatMap(document.string) ?? "", name: name, arguments: arguments)
   }
 
   private static func parts(
-    _ content: JSONValue?, _ document: JSONDocument
+    _ content: JSONValue?, _ fields: inout RequestFields
   ) throws(AdapterRefusal) -> [Part] {
+    let document = fields.document
     guard let content, content.kind != .null else { return [] }
     if let text = document.string(content) { return [.text(text)] }
     guard content.kind == .array else { throw .invalid("a message's content is no text") }
     var parts: [Part] = []
-    for element in document.elements(of: content) {
+    for element in document.eachElement(of: content) {
+      try fields.keep(element)
       let type = document.value("type", in: element).flatMap(document.string) ?? ""
       let value = document.value(type, in: element)
       switch type {
@@ -197,20 +255,24 @@ struct ChatMessage {
           let url = value.flatMap({ document.value("url", in: $0) ?? $0 }).flatMap(document.string)
         else { throw .invalid("an image has no url") }
         parts.append(try image(url))
-      default: throw .cannot("take a part of type \"\(type.prefix(32))\"")
+      default: throw .cannot("take a part of type \(quoted(type))")
       }
     }
     return parts
   }
 
+  /// By bytes: an image has millions of them, and to tell its characters apart takes long.
   private static func image(_ url: String) throws(AdapterRefusal) -> Part {
-    guard url.hasPrefix("data:") else { return .imageURL(url) }
-    guard let comma = url.firstIndex(of: ","), url[..<comma].hasSuffix(";base64") else {
-      throw .cannot("take an image whose data: URL is not base64")
-    }
-    let type = url[..<comma].dropFirst(5).dropLast(7).prefix { $0 != ";" }
+    let bytes = url.utf8
+    guard bytes.starts(with: "data:".utf8) else { return .imageURL(url) }
+    let suffix = Array(";base64".utf8)
+    guard let comma = bytes.firstIndex(of: UInt8(ascii: ",")),
+      bytes[..<comma].suffix(suffix.count).elementsEqual(suffix)
+    else { throw .cannot("take an image whose data: URL is not base64") }
+    let type = bytes[..<comma].dropFirst(5).dropLast(suffix.count)
+      .prefix { $0 != UInt8(ascii: ";") }
     return .image(
-      mediaType: type.isEmpty ? "image/png" : String(type),
-      base64: String(url[url.index(after: comma)...]))
+      mediaType: type.isEmpty ? "image/png" : String(decoding: type, as: UTF8.self),
+      base64: String(decoding: bytes[bytes.index(after: comma)...], as: UTF8.self))
   }
 }

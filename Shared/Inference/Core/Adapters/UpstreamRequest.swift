@@ -1,4 +1,6 @@
 public import ClusterModel
+public import Limits
+import Text
 
 /// What is sent to a host, and how its answer is to be read.
 public struct UpstreamRequest: Hashable, Sendable {
@@ -94,12 +96,14 @@ struct UpstreamOrder {
   var prefix: String { String(decoding: resume?.prefix ?? [], as: UTF8.self) }
 
   func reading(
-    _ dialect: HostDialect, wantsUsage: Bool, resumed: ResumeWay? = nil, base64: Bool = false
+    _ dialect: HostDialect, wantsUsage: Bool, resumed: ResumeWay? = nil, base64: Bool = false,
+    choices: Int = 1, vectors: Int? = nil
   ) -> UpstreamReading {
     UpstreamReading(
       dialect: dialect, endpoint: request.endpoint, streams: streams,
       wantsUsage: !request.stream || wantsUsage, id: "chatcmpl-\(request.trace.trace)",
-      model: model, prefix: resumed == nil ? [] : resume?.prefix ?? [], encodesBase64: base64)
+      model: model, prefix: resumed == nil ? [] : resume?.prefix ?? [], encodesBase64: base64,
+      choices: choices, vectors: vectors)
   }
 
   func headers(_ accept: String, bearer: Bool = true) -> [UpstreamRequest.Header] {
@@ -129,11 +133,16 @@ public struct UpstreamReading: Hashable, Sendable {
   public var prefix: [UInt8]
   /// Embeddings as base64 of little-endian 32-bit floats.
   public var encodesBase64: Bool
+  /// Choices that the request asks for. Others are garbage.
+  public var choices: Int
+  /// Embeddings that the request asks for. `nil` means that the request does not say.
+  public var vectors: Int?
 
   public init(
     dialect: HostDialect = .openai, endpoint: InferenceEndpoint, streams: Bool,
     wantsUsage: Bool = true, id: String = "", model: ModelID = "", created: Int = 0,
-    prefix: [UInt8] = [], encodesBase64: Bool = false
+    prefix: [UInt8] = [], encodesBase64: Bool = false, choices: Int = Limits.answerChoices.value,
+    vectors: Int? = nil
   ) {
     self.dialect = dialect
     self.endpoint = endpoint
@@ -144,6 +153,8 @@ public struct UpstreamReading: Hashable, Sendable {
     self.created = created
     self.prefix = prefix
     self.encodesBase64 = encodesBase64
+    self.choices = choices
+    self.vectors = vectors
   }
 }
 

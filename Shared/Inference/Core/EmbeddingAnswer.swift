@@ -1,0 +1,27 @@
+import Limits
+import Text
+
+/// The vectors of an embeddings answer: as many as texts were sent.
+enum EmbeddingAnswer {
+  /// Checks a body of `/v1/embeddings`.
+  ///
+  /// - Parameter vectors: how many were asked for. `nil` means that the request did not say.
+  static func check(_ json: inout HostJSON, vectors: Int?) throws(AttemptFailure) {
+    guard let vectors else { return }
+    var count = 0
+    let data = try json.values(["data"], in: json.root)[0]
+    guard let elements = try json.elements(of: data, "data") else {
+      throw .garbage("no embeddings")
+    }
+    for element in elements {
+      count += 1
+      guard element.kind == .object else { throw .garbage("an embedding that is no object") }
+      guard count <= vectors else { break }
+    }
+    guard count == vectors else { throw wrongCount(vectors) }
+  }
+
+  static func wrongCount(_ vectors: Int) -> AttemptFailure {
+    .garbage("another number of embeddings than the \(vectors) that were asked for")
+  }
+}
