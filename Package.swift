@@ -242,7 +242,9 @@ let package = Package(
     tests(
       "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],
       exclude: ["prompts.json"]),
-    tests("WireTests", ["Wire", "ClusterModel", "ClusterTesting"], exclude: ["golden.py"]),
+    tests(
+      "WireTests", ["Wire", "ClusterModel", "ClusterTesting", "RegistryCore"],
+      exclude: ["golden.py"]),
     tests(
       "BusTests",
       ["Bus", "BusCore", "Wire", "ClusterModel", "ClusterTesting", lifecycle, logging]),

@@ -76,12 +76,14 @@ public struct TaskOrder: Equatable, Sendable {
   public var sparesTokens: Bool
   /// It is not the sink, but the answer has what it writes, word for word.
   public var isPart: Bool
+  /// Whose request it is, as in `PlanOrder`. Agents use it only to tell clients apart.
+  public var client: String
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
     isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
     terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = "",
-    host: HostID? = nil, sparesTokens: Bool = false, isPart: Bool = false
+    host: HostID? = nil, sparesTokens: Bool = false, isPart: Bool = false, client: String = ""
   ) {
     self.plan = plan
     self.task = task
@@ -96,6 +98,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.host = host
     self.sparesTokens = sparesTokens
     self.isPart = isPart
+    self.client = client
   }
 
   public struct NamedInput: Equatable, Sendable {

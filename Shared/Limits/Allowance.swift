@@ -73,6 +73,16 @@ extension FixedWidthInteger {
     return other < 0 ? .max : .min
   }
 
+  /// The value, cut to what the type can hold; 0 for what is no number. For values that come from
+  /// outside or are computed from them.
+  public init(clamping value: Double) {
+    guard let whole = Self(exactly: value.rounded(.towardZero)) else {
+      self = value > 0 ? .max : value < 0 ? .min : 0
+      return
+    }
+    self = whole
+  }
+
   /// The product, or the nearest value the type can hold. For values that come from outside.
   public func multipliedCapped(by other: Self) -> Self {
     let (product, overflow) = multipliedReportingOverflow(by: other)

@@ -1,3 +1,97 @@
 extension Limits {
-  static let hosts: [Limit] = []
+  static let hosts: [Limit] = [
+    requestedChoices, countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts,
+    tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
+    tableRowBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes, probeTime,
+    peerAddressBytes, peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
+    telemetryAttributeBytes, telemetryAttributes, pendingTelemetryBytes, metricLabels,
+    metricLabelBytes, metricFamilies, metricBytesPerProcess, metricBytes,
+  ]
+
+  public static let requestedChoices = Limit(
+    "request.choices", 4_096, .count,
+    "Choices of one answer: 32 prompts with the 128 choices that OpenAI allows for each.")
+  public static let countedClientFailures = Limit(
+    "blame.counted_failures", 3, .count,
+    "Failures of one client in each window that count against a host for all clients. A breaker "
+      + "opens after five in a row, so no single client opens one.")
+  public static let clientFailureWindow = Limit(
+    "blame.window", 60_000, .milliseconds,
+    "As long as a breaker remembers a row of failures.")
+  public static let clientsPerHost = Limit(
+    "blame.clients_per_host", 16, .count,
+    "Clients whose failures a host's record tells apart. Two are enough to open a breaker; the rest "
+      + "keeps a client that fails all the time in memory while others come and go.")
+  public static let closedHosts = Limit(
+    "blame.closed_hosts", 4_096, .count,
+    "Pairs of a host and a client to which it is closed for a while: some 64 bytes each.")
+
+  public static let tableHosts = Limit(
+    "table.hosts", 1_000, .count,
+    "With 500 probes in a second, which is what one core does, each is probed every two seconds.")
+  public static let hostModels = Limit(
+    "table.host_models", 1_000, .count, "The largest aggregators list some 400 models.")
+  public static let modelNameBytes = Limit(
+    "table.model_name_bytes", 256, .bytes,
+    "Names of model files with their folders have some 100 bytes.")
+  public static let hostOfferBytes = Limit(
+    "table.host_offer_bytes", 64 << 10, .bytes,
+    "1,000 models with names of 48 bytes. Eight hosts have to list that much to fill the table.")
+  public static let guaranteedOfferBytes = Limit(
+    "table.guaranteed_offer_bytes", 400, .bytes,
+    "Eight models of each host, whatever the others list; 1,000 hosts × 400 bytes fit.")
+  public static let tableOfferBytes = Limit(
+    "table.offer_bytes", 500_000, .bytes,
+    "The host table travels in one frame of 1 MiB: this half holds the models of all hosts.")
+  public static let tableRowBytes = Limit(
+    "table.row_bytes", 500_000, .bytes,
+    "The other half of the frame: 1,000 hosts with ids and URLs of 80 bytes together.")
+  public static let hostVersionBytes = Limit(
+    "table.host_version_bytes", 100, .bytes,
+    "A version with the hash of a commit has some 60 bytes; each process keeps it of every host.")
+  public static let hostReasonBytes = Limit(
+    "table.host_reason_bytes", 200, .bytes, "One sentence; longer ones would crowd out hosts.")
+  public static let hostSlots = Limit(
+    "table.host_slots", 65_536, .count,
+    "More requests at once than any server takes; sums over all hosts and processes stay small.")
+  public static let probeBytes = Limit(
+    "probe.body_bytes", 2 << 20, .bytes, "1,000 models of 2 KB each.")
+  public static let probeTime = Limit(
+    "probe.milliseconds", 2_000, .milliseconds,
+    "For each request of a probe, its whole body included. A healthy server lists its models in "
+      + "milliseconds, and 64 slow hosts would keep all others from being probed.")
+  public static let peerAddressBytes = Limit(
+    "peers.address_bytes", 300, .bytes,
+    "A host name has at most 253 bytes. 512 peers with two addresses fit into one frame.")
+  public static let peerLabelBytes = Limit(
+    "peers.label_bytes", 100, .bytes, "Of a process's version and service name.")
+  public static let reportedHosts = Limit(
+    "load.reported_hosts", 4_096, .count,
+    "Hosts of one load report; a process knows at most 1,000, and some that have just left.")
+
+  public static let telemetryLabelBytes = Limit(
+    "telemetry.label_bytes", 256, .bytes,
+    "Names of services, hosts, models, spans and attributes; a model's name is the longest.")
+  public static let telemetryMessageBytes = Limit(
+    "telemetry.message_bytes", 8 << 10, .bytes,
+    "A log line's message with a stack of causes; processes cut theirs at the same length.")
+  public static let telemetryAttributeBytes = Limit(
+    "telemetry.attribute_bytes", 2 << 10, .bytes, "An error with the words of several hosts.")
+  public static let telemetryAttributes = Limit(
+    "telemetry.attributes", 32, .count, "The span of a plan with its pieces has some 30.")
+  public static let pendingTelemetryBytes = Limit(
+    "telemetry.pending_bytes", 32 << 20, .bytes,
+    "50,000 records of 300 bytes, twice: a minute of a busy cluster while the store is away.")
+  public static let metricLabels = Limit(
+    "metrics.labels", 16, .count, "Processes give a metric at most 12.")
+  public static let metricLabelBytes = Limit(
+    "metrics.label_bytes", 256, .bytes, "Of one label's value; processes cut theirs at 200.")
+  public static let metricFamilies = Limit(
+    "metrics.families", 1_000, .count, "A process has some 60; its own limit is 500.")
+  public static let metricBytesPerProcess = Limit(
+    "metrics.process_bytes", 8 << 20, .bytes,
+    "20,000 series with labels of some hundred bytes each.")
+  public static let metricBytes = Limit(
+    "metrics.bytes", 64 << 20, .bytes,
+    "Of all processes; what a scrape can take is 20 MB of text.")
 }

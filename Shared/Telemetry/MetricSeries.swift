@@ -20,7 +20,7 @@ struct LabelSet: Hashable, Sendable, Comparable {
   init(_ dimensions: [(String, String)]) {
     var byKey: [String: String] = [:]
     for (key, value) in dimensions.prefix(Self.maxLabels) {
-      byKey[MetricName.label(key)] = value.cut(toUTF8: Self.maxValueBytes)
+      byKey[MetricName.label(key)] = value.cut(toBytes: Self.maxValueBytes)
     }
     labels = byKey.sorted { $0.key < $1.key }.map { Attribute($0.key, $0.value) }
   }
@@ -69,18 +69,6 @@ enum MetricName {
       result.unicodeScalars.append(allowed ? character : "_")
     }
     return result.isEmpty ? "_" : result
-  }
-}
-
-extension String {
-  /// At most `limit` bytes of UTF-8, whole characters only.
-  func cut(toUTF8 limit: Int) -> String {
-    guard utf8.count > limit else { return self }
-    var end = utf8.index(utf8.startIndex, offsetBy: limit)
-    while end > startIndex, end.samePosition(in: unicodeScalars) == nil {
-      end = utf8.index(before: end)
-    }
-    return String(self[..<end])
   }
 }
 

@@ -30,7 +30,7 @@ public final class LogSink: Sendable {
   func log(_ level: Logger.Level, _ message: String, _ attributes: [Attribute], trace: TraceID?) {
     let record = LogRecord(
       timeUnixMicroseconds: clock(), level: level.rawValue, service: service,
-      message: message.cut(toUTF8: Self.maxValueBytes), trace: trace, attributes: attributes)
+      message: message.cut(toBytes: Self.maxValueBytes), trace: trace, attributes: attributes)
     write(LogLine.render(record, as: format))
     if level >= .info { recorder?.record(record) }
   }
@@ -65,7 +65,7 @@ public struct TelemetryLogHandler: LogHandler {
     var trace: TraceID?
     var attributes: [Attribute] = []
     for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
-      let text = "\(value)".cut(toUTF8: LogSink.maxValueBytes)
+      let text = "\(value)".cut(toBytes: LogSink.maxValueBytes)
       if key == LogKey.trace, let id = TraceID(text) {
         trace = id
       } else {

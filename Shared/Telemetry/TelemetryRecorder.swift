@@ -77,7 +77,7 @@ public final class TelemetryRecorder: Sendable {
 
   public func record(_ log: LogRecord) {
     var log = log
-    log.message = log.message.cut(toUTF8: limits.messageBytes)
+    log.message = log.message.cut(toBytes: limits.messageBytes)
     log.attributes = cut(log.attributes)
     let dropped = state.withLock { [log] in $0.logs.append(log) }
     if dropped { countDrop("log") }
@@ -127,7 +127,7 @@ public final class TelemetryRecorder: Sendable {
 
   private func cut(_ attributes: [Attribute]) -> [Attribute] {
     attributes.prefix(limits.attributes).map {
-      Attribute($0.key.cut(toUTF8: 128), $0.value.cut(toUTF8: limits.attributeBytes))
+      Attribute($0.key.cut(toBytes: 128), $0.value.cut(toBytes: limits.attributeBytes))
     }
   }
 }

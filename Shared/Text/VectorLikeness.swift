@@ -1,3 +1,5 @@
+import Limits
+
 /// How near to each other an embedding model places texts, on one scale for all models.
 ///
 /// A cosine by itself says little: of texts that have nothing to do with each other one model says
@@ -36,7 +38,7 @@ public enum VectorLikeness {
         guard row != column else { return 1_000 }
         // Products of the same numbers in the same order: the matrix is symmetric to the last bit.
         let cosine = dot(vectors[min(row, column)], vectors[max(row, column)])
-        return Int((max(0, min(1, (cosine - floor) / (1 - floor))) * 1_000).rounded())
+        return Int(clamping: (max(0, min(1, (cosine - floor) / (1 - floor))) * 1_000).rounded())
       }
     }
   }

@@ -63,6 +63,7 @@ extension Arena {
     unsafe message.pointee.host = text(order.host?.name ?? "")
     unsafe message.pointee.spares_tokens = order.sparesTokens ? 1 : 0
     unsafe message.pointee.is_part = order.isPart ? 1 : 0
+    unsafe message.pointee.client = text(order.client)
     return unsafe message
   }
 
@@ -178,7 +179,8 @@ extension TaskOrder {
       prefix: try unsafe String(wire: message.prefix, "RunTask.prefix"),
       host: unsafe message.host.len == 0
         ? nil : HostID(try unsafe String(wire: message.host, "RunTask.host")),
-      sparesTokens: unsafe message.spares_tokens != 0, isPart: unsafe message.is_part != 0)
+      sparesTokens: unsafe message.spares_tokens != 0, isPart: unsafe message.is_part != 0,
+      client: try unsafe String(wire: message.client, "RunTask.client"))
   }
 }
 

@@ -125,7 +125,7 @@ struct HopShapeTests {
   @Test(
     "several choices and logprobs end with the named error once something was told",
     arguments: [
-      (#","n":2"#, "it has 2 choices (n)"), (#","best_of":3"#, "it has 3 choices (n)"),
+      (#","n":2"#, "it has 2 choices (n)"),
       (#","logprobs":true"#, "it carries logprobs"), (#","logprobs":3"#, "it carries logprobs"),
     ])
   func notContinued(_ extra: String, _ words: String) throws {

@@ -123,18 +123,6 @@ struct InferenceRunTests {
     #expect(lastFailure(run.failed(lost, second, cluster: cluster, now: at(2))) != nil)
   }
 
-  @Test("a request that a host rejects is not given to another")
-  func rejected() throws {
-    var run = run()
-    let cluster = view([host("a"), host("b")])
-    let (id, _) = try #require(started(run.begin(cluster, now: at(0))))
-    let directives = run.received(
-      .broken(AttemptFailure(.rejected, "it answered 400: bad", status: 400)), from: id,
-      cluster: cluster, now: at(1))
-    #expect(started(directives) == nil)
-    #expect(lastFailure(directives)?.code == .invalidRequest)
-  }
-
   @Test("what one kind of host rejects is asked of one other kind, and then of nobody")
   func rejectedByKind() throws {
     var hosts = ["a", "b", "c", "d"].map { host($0) }

@@ -262,10 +262,10 @@ struct InferenceClientTests {
     try await host.stop()
   }
 
-  @Test("a request the host rejects comes back with the host's own words, at once")
+  @Test("a request that two hosts reject comes back with their own words")
   func rejected() async throws {
     let faults = FaultyHostFaults(status: 400, statusBody: #"{"error":{"message":"no such tool"}}"#)
-    try await withHosts([.init(faults: faults), .init()]) { client, hosts in
+    try await withHosts([.init(faults: faults), .init(faults: faults)]) { client, hosts in
       await #expect {
         try await client.infer(request(), constraints: constraints(seed: firstHostSeed))
       } throws: { error in
@@ -273,7 +273,23 @@ struct InferenceClientTests {
         return failure?.code == .invalidRequest
           && failure?.message.contains("no such tool") == true
       }
-      #expect(hosts[1].counts.inferences == 0)
+      #expect(hosts.map(\.requests.count) == [1, 1])
+    }
+  }
+
+  @Test("a host that rejects every request fails no client", arguments: [nil, "gateway"])
+  func rejectsAll(_ tag: String?) async throws {
+    let faults = FaultyHostFaults(status: 400)
+    try await withHosts([.init(faults: faults), .init(answer: .text(answer))]) { client, hosts in
+      for number in 0..<12 as Range<UInt64> {
+        var constraints = constraints(seed: firstHostSeed &+ number)
+        constraints.client = tag.map { ClientFingerprint(tag: $0) }
+        let (got, summary) = try await text(
+          try await client.infer(request(), constraints: constraints))
+        #expect(got == answer && summary?.host == "h1")
+      }
+      // It is left alone after a row of them.
+      #expect(hosts[0].requests.count < 12 && hosts[1].requests.count == 12)
     }
   }
 

@@ -318,6 +318,7 @@ struct HostRegistryTests {
     limits.probesAtOnce = 2
     limits.modelsPerHost = 3
     limits.offerBytes = 100
+    limits.guaranteedOfferBytes = 0
     hosts = HostRegistry(epoch: 1, limits: limits, now: .zero)
     var underWay: [ProbeOrder] = []
     for port in 1...5 {

@@ -232,7 +232,7 @@ enum Samples {
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
             minimumRate: 1.5), documents: documents, prefix: text,
-          host: "h1", sparesTokens: true, isPart: true))
+          host: "h1", sparesTokens: true, isPart: true, client: "0123456789abcdef"))
     ),
     ("task_event_began", .taskEvent(.began(began))),
     (

@@ -49,7 +49,7 @@ extension TaskWork {
         trace: span.context),
       constraints: InferenceConstraints(
         race: .single, deadlines: Deadlines(total: min(consensusPatience, share)),
-        dataPolicy: dataPolicy,
+        dataPolicy: dataPolicy, client: ClientFingerprint(tag: order.client),
         seed: order.task.seed))
     var meanings: [[Int]]?
     for try await event in answer {

@@ -124,7 +124,7 @@ struct TaskWork {
       dataPolicy: dataPolicy,
       avoid: HostTurn.avoided(
         by: order, model: order.task.model, hosts: inference.view().table),
-      prefer: order.host, seed: order.task.seed)
+      prefer: order.host, client: ClientFingerprint(tag: order.client), seed: order.task.seed)
   }
 
   /// With the next model when no host answers with the chosen one, as long as nobody was told anything.

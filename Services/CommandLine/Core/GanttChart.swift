@@ -1,3 +1,5 @@
+import Limits
+
 /// A `TaskTimeline` in letters: one line for each bar.
 public struct GanttChart: Sendable {
   private let timeline: TaskTimeline
@@ -58,7 +60,7 @@ public struct GanttChart: Sendable {
   private func column(_ time: UInt64, _ width: Int) -> Int {
     guard timeline.length > 0 else { return 0 }
     let share = Double(time) / Double(timeline.length)
-    return min(width, max(0, Int((share * Double(width)).rounded(.down))))
+    return min(width, max(0, Int(clamping: (share * Double(width)).rounded(.down))))
   }
 
   /// With one decimal.

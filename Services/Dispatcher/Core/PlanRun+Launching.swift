@@ -38,7 +38,7 @@ extension PlanRun {
       avoidHosts: hostsInUse, terms: terms(of: index),
       documents: order.documents.filter { readsAll || names.contains($0.name) },
       prefix: isStreaming ? tasks[index].text : "", sparesTokens: ledger.budget != nil,
-      isPart: isPart(index))
+      isPart: isPart(index), client: order.client)
   }
 
   /// Tasks that work beside each other are there to be done soon all together. Asked of two hosts at once,

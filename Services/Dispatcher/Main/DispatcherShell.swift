@@ -1,3 +1,4 @@
+import Limits
 import Bus
 import ClusterModel
 import DispatcherCore
@@ -57,7 +58,7 @@ final class DispatcherShell: Sendable {
       dimensions: [("pattern", order.plan.pattern), ("outcome", failure?.code.rawValue ?? "done")]
     ).increment()
     Timer(label: "tutti_dispatcher_plan_seconds")
-      .recordNanoseconds(Int64(started.duration(to: .now).inSeconds * 1e9))
+      .recordNanoseconds(Int64(clamping: started.duration(to: .now).inSeconds * 1e9))
     if let failure { throw failure }
   }
 

@@ -1,3 +1,4 @@
+import Limits
 public import ClusterModel
 
 /// What this gateway learned of how well estimates hold: how much longer direct answers and splits
@@ -103,7 +104,7 @@ public struct EstimateMemory: Sendable {
   /// begin each part anew. Where that is so, it is the split that is shorter or longer for it.
   public func correction(at now: Instant) -> EstimateCorrection {
     func percent(_ logarithm: Double) -> Int {
-      Int((100 * BinaryLogarithm.power(logarithm)).rounded())
+      Int(clamping: (100 * BinaryLogarithm.power(logarithm)).rounded())
     }
     let direct = direct.value(at: now)
     let usual = anyLength.value(at: now)
@@ -132,7 +133,7 @@ public struct EstimateMemory: Sendable {
         $0.rateMilli * Self.bestHalfLife.rest(after: $0.at.duration(to: now))
       }
       if let known, known > measured {
-        host.rateMilli = Int(known.rounded())
+        host.rateMilli = Int(clamping: known.rounded())
       } else {
         best[host.id] = Speed(rateMilli: measured, at: now)
       }

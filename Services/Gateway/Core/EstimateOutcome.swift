@@ -1,3 +1,4 @@
+import Limits
 public import ClusterModel
 
 /// What became of a planner's estimate: how long the way that was taken really took, and whether the
@@ -84,7 +85,7 @@ public struct EstimateOutcome: Hashable, Sendable {
     } else {
       let split = estimate.split.milliseconds(writing: share)
       let isMissed = PlanEstimate.isWorthwhile(
-        split: Int(split * Double(correction.splitPercent) / 100), direct: milliseconds)
+        split: Int(clamping: split * Double(correction.splitPercent) / 100), direct: milliseconds)
       verdict = isMissed ? .wrong : .right
     }
   }

@@ -90,7 +90,7 @@ public enum GatewayRouting {
   static func notFound(
     _ name: String, among models: [ModelID], param: String
   ) -> RequestProblem {
-    let shown = String(name.prefix(100))
+    let shown = name.cut(toBytes: 100)
     if ownModels.contains(name) {
       return RequestProblem(
         .modelNotFound,

@@ -22,7 +22,7 @@ extension GatewayShell {
         deadlines: request.options.deadlines(
           over: configuration.deadlines.of(request.endpoint.directRoute)),
         dataPolicy: request.options.dataPolicy, affinity: request.affinity,
-        seed: exchange.seed))
+        client: ClientFingerprint(tag: exchange.client), seed: exchange.seed))
     let place = answers.enter { pending.cancel() }
     guard request.stream else {
       defer { place.leave() }

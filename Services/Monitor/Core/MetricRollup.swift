@@ -1,4 +1,8 @@
 public import ClusterModel
+import Limits
+
+/// The table of limits. `MetricRollup.Limits` hides its name inside the rollup.
+private typealias RollupLimits = Limits
 
 /// The metrics of every process as one set of families: each sample gets the labels `service` and
 /// `instance`, families of one name are joined, and who falls silent is dropped.
@@ -13,6 +17,11 @@ public struct MetricRollup: Sendable {
     public var samplesPerInstance = 20_000
     /// For all together: 20 MB of text is what a scrape can take.
     public var samples = 200_000
+    /// Names, labels and values of one process, and of all together.
+    public var bytesPerInstance = RollupLimits.metricBytesPerProcess.value
+    public var bytes = RollupLimits.metricBytes.value
+    /// Families of one process, with or without samples.
+    public var familiesPerInstance = RollupLimits.metricFamilies.value
     /// Processes report every few seconds: who was silent for half a minute is gone or stuck, and
     /// its last numbers would look alive.
     public var silence: Duration = .seconds(30)
@@ -24,6 +33,7 @@ public struct MetricRollup: Sendable {
     var service: String
     var families: [MetricFamily]
     var samples: Int
+    var bytes: Int
     var heard: Instant
   }
 
@@ -62,9 +72,16 @@ public struct MetricRollup: Sendable {
     var room = min(
       limits.samplesPerInstance,
       limits.samples - snapshots.reduce(0) { $1.key == instance ? $0 : $0 + $1.value.samples })
+    var bytes = min(
+      limits.bytesPerInstance,
+      limits.bytes - snapshots.reduce(0) { $1.key == instance ? $0 : $0 + $1.value.bytes })
     var kept: [MetricFamily] = []
     var names: Set<String> = []
-    for family in families {
+    for (number, family) in families.enumerated() {
+      guard number < limits.familiesPerInstance else {
+        count(.tooMany, Array(families[number...]))
+        break
+      }
       guard Self.isName(family.name, colons: true) else {
         count(.badName, [family])
         continue
@@ -77,20 +94,25 @@ public struct MetricRollup: Sendable {
         count(.kindConflict, [family])
         continue
       }
-      guard family.samples.count <= room else {
+      let size = family.bytes
+      guard family.samples.count <= room, size <= bytes else {
         // A part of a histogram would be invalid: all of the family or nothing.
         count(.tooMany, [family])
         continue
       }
       kinds[family.name] = family.kind
       var family = family
+      family.help = family.help.cut(toBytes: RollupLimits.telemetryAttributeBytes.value)
       family.samples = checked(family)
       room -= family.samples.count
+      bytes -= size
       kept.append(family)
     }
     snapshots[instance] = Snapshot(
       service: service, families: kept, samples: kept.reduce(0) { $0 + $1.samples.count },
-      heard: now)
+      bytes: kept.reduce(0) { $0 + $1.bytes }, heard: now)
+    // A process may name other families each time.
+    if kinds.count > 4 * limits.familiesPerInstance { forgetUnnamed() }
   }
 
   /// Drops the processes that fell silent, and what only they said.
@@ -98,6 +120,10 @@ public struct MetricRollup: Sendable {
     let silent = snapshots.filter { $0.value.heard.duration(to: now) >= limits.silence }.map(\.key)
     if silent.isEmpty { return }
     for instance in silent { snapshots[instance] = nil }
+    forgetUnnamed()
+  }
+
+  private mutating func forgetUnnamed() {
     let named = Set(snapshots.values.flatMap { $0.families.map(\.name) })
     kinds = kinds.filter { named.contains($0.key) }
   }
@@ -145,6 +171,15 @@ public struct MetricRollup: Sendable {
     var seen: Set<Series> = []
     var kept: [MetricFamily.Sample] = []
     for sample in family.samples {
+      // Bounded before anything of it is hashed.
+      guard sample.labels.count <= RollupLimits.metricLabels.value,
+        sample.labels.allSatisfy({
+          $0.key.utf8.count <= 200 && $0.value.utf8.count <= RollupLimits.metricLabelBytes.value
+        })
+      else {
+        leftOut[.badName, default: 0] += 1
+        continue
+      }
       let names = sample.labels.map(\.key)
       let isBucket = sample.suffix == "_bucket"
       guard suffixes.contains(sample.suffix), Set(names).count == names.count,
@@ -173,14 +208,24 @@ public struct MetricRollup: Sendable {
   }
 
   private static func isName(_ name: String, colons: Bool) -> Bool {
-    guard (1...200).contains(name.utf8.count), !(0x30...0x39).contains(name.utf8.first!) else {
-      return false
-    }
+    guard name.utf8.count <= 200, let first = name.utf8.first, !(0x30...0x39).contains(first)
+    else { return false }
     return name.utf8.allSatisfy { byte in
       switch byte {
       case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x5F: true
       case 0x3A: colons
       default: false
+      }
+    }
+  }
+}
+
+extension MetricFamily {
+  /// Estimate of the memory that it takes.
+  fileprivate var bytes: Int {
+    samples.reduce(name.utf8.count + help.utf8.count) { total, sample in
+      sample.labels.reduce(total + sample.suffix.utf8.count + 64) {
+        $0 + $1.key.utf8.count + $1.value.utf8.count + 32
       }
     }
   }

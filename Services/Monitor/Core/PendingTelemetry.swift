@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// What waits to be written, oldest first. When there is too much the oldest goes: the newest are
 /// worth most to whoever looks for what goes wrong now.
@@ -7,11 +8,19 @@ public struct PendingTelemetry: Sendable {
   public static let standardCapacity = 50_000
 
   public let capacity: Int
+  let byteCapacity: Int
   /// Logs, spans and requests that wait.
   public private(set) var records = 0
+  /// Estimate of the memory that they take.
+  public private(set) var bytes = 0
   private var batches: [TelemetryBatch] = []
 
-  public init(capacity: Int = Self.standardCapacity) { self.capacity = capacity }
+  public init(
+    capacity: Int = Self.standardCapacity, bytes: Int = Limits.pendingTelemetryBytes.value
+  ) {
+    self.capacity = capacity
+    byteCapacity = bytes
+  }
 
   public var isEmpty: Bool { batches.isEmpty }
 
@@ -23,6 +32,7 @@ public struct PendingTelemetry: Sendable {
     batch.metrics = []
     batches.append(batch)
     records += batch.records
+    bytes = bytes.addingCapped(batch.bytes)
     return makeRoom()
   }
 
@@ -38,6 +48,7 @@ public struct PendingTelemetry: Sendable {
     let oldest = Array(batches.prefix(count))
     batches.removeFirst(count)
     records -= taken
+    bytes -= oldest.reduce(0) { $0 + $1.bytes }
     return oldest
   }
 
@@ -46,6 +57,7 @@ public struct PendingTelemetry: Sendable {
   public mutating func putBack(_ taken: [TelemetryBatch]) -> Int {
     batches.insert(contentsOf: taken, at: 0)
     records += taken.reduce(0) { $0 + $1.records }
+    bytes += taken.reduce(0) { $0 + $1.bytes }
     return makeRoom()
   }
 
@@ -53,8 +65,9 @@ public struct PendingTelemetry: Sendable {
     var dropped = 0
     var surplus = 0
     // One batch always stays, however large: it came in one message, so it has a limit of its own.
-    while records - dropped > capacity, surplus < batches.count - 1 {
+    while records - dropped > capacity || bytes > byteCapacity, surplus < batches.count - 1 {
       dropped += batches[surplus].records
+      bytes -= batches[surplus].bytes
       surplus += 1
     }
     batches.removeFirst(surplus)

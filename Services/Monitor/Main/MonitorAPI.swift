@@ -99,7 +99,7 @@ private enum Parameters {
   static func allow(_ names: Set<String>, in request: Request) throws {
     for (name, _) in request.uri.queryParameters where !names.contains(String(name)) {
       throw wrong(
-        String(name.prefix(64)),
+        String(name).cut(toBytes: 64),
         "is not known here; known: "
           + names.sorted().joined(separator: ", "))
     }

@@ -62,9 +62,9 @@ final class MonitorShell: Service {
 
   /// Sets the handler; before the bus runs.
   func answerBus() {
-    context.bus.onCast { [self] body, _ in
+    context.bus.onCast { [self] body, peer in
       guard case .telemetry(let batch) = body else { return }
-      await take(batch)
+      await take(TelemetryIntake.bounded(batch, from: peer.name))
     }
   }
 

@@ -1,3 +1,4 @@
+import Limits
 import Bus
 import BusCore
 import ClusterModel
@@ -58,6 +59,7 @@ struct PlannerShell: Sendable {
   }
 
   private func record(_ label: String, since started: ContinuousClock.Instant) {
-    Timer(label: label).recordNanoseconds(Int64(started.duration(to: .now).inSeconds * 1e9))
+    Timer(label: label).recordNanoseconds(
+      Int64(clamping: started.duration(to: .now).inSeconds * 1e9))
   }
 }

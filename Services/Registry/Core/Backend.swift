@@ -63,14 +63,14 @@ public struct ModelListing: Decodable {
 
   public func offers(contextTokens: Int?) -> [ModelOffer] {
     entries.map { entry in
-      let tokens = entry.maxModelLen ?? contextTokens
-      return ModelOffer(id: ModelID(entry.id), contextTokens: tokens.flatMap { $0 > 0 ? $0 : nil })
+      let tokens = (entry.maxModelLen ?? contextTokens).flatMap { $0 > 0 ? $0 : nil }
+      return ModelOffer(id: ModelID(entry.id), contextTokens: tokens.map(Usage.bounded))
     }
   }
 
   /// - Parameter server: the header of that name.
   public func backend(server: String) -> Backend {
-    if server.lowercased().hasPrefix("llama.cpp") { return .llamaCpp }
+    if server.cut(toBytes: 64).lowercased().hasPrefix("llama.cpp") { return .llamaCpp }
     guard let first = entries.first else { return .other }
     switch first.ownedBy {
     case "llamacpp": return .llamaCpp

@@ -51,18 +51,15 @@ public enum ProbeResult: Equatable, Sendable {
   case failed(absent: Bool, reason: String)
 }
 
-extension ModelID {
-  fileprivate var isGatewaysOwn: Bool { name.hasPrefix(Self.ownPrefix) }
-}
-
 extension HostRegistry {
   /// Probes whose time has come, the most overdue first, as many as may be under way.
   public mutating func tick(now: Instant) -> [Directive] {
     let room = limits.probesAtOnce - probesUnderWay
     guard room > 0 else { return [] }
-    let due = entries.values.filter { $0.due.map { $0 <= now } ?? false }
-      .sorted { ($0.due!, $0.added) < ($1.due!, $1.added) }
-    return due.prefix(room).map { entry in
+    let due = entries.values.compactMap { entry in entry.due.map { (at: $0, entry: entry) } }
+      .filter { $0.at <= now }
+      .sorted { ($0.at, $0.entry.added) < ($1.at, $1.entry.added) }
+    return due.prefix(room).map { _, entry in
       let order = ProbeOrder(
         id: nextProbe(), host: entry.host.id, url: entry.host.url,
         dialect: entry.configuredDialect, credential: entry.host.credential)
@@ -128,35 +125,28 @@ extension HostRegistry {
     entry.host.reason = ""
     entry.host.dialect = entry.configuredDialect ?? report.dialect
     entry.host.resume = entry.configuredResume ?? report.resume
-    entry.host.slots = entry.configuredSlots ?? report.slots.map { min(max($0, 1), 65_536) }
-    entry.host.version = report.version.map { String($0.prefix(100)) }
+    entry.host.slots =
+      entry.configuredSlots
+      ?? report.slots.map {
+        min(max($0, 1), HostTableLimits.hostSlots.value)
+      }
+    entry.host.version = report.version.map {
+      $0.cut(toBytes: HostTableLimits.hostVersionBytes.value)
+    }
     entry.host.probeMilliseconds = Int(clamping: report.roundTrip.wholeMilliseconds)
 
-    // What does not fit is left out rather than making the whole table too large to send.
-    let room = limits.offerBytes - (offerBytes - entry.offerBytes)
-    var seen: Set<ModelID> = []
-    var bytes = 0
-    var offers: [ModelOffer] = []
-    // A host that is a gateway lists its patterns too. They are not models: a plan's task would
-    // become a plan there, and our own list would have them twice.
-    let models = report.models.filter { !$0.id.isGatewaysOwn }
-    for offer in models where offers.count < limits.modelsPerHost {
-      let size = offer.id.name.utf8.count + 16
-      guard (1...256).contains(offer.id.name.utf8.count), bytes + size <= room,
-        seen.insert(offer.id).inserted
-      else { continue }
-      bytes += size
-      offers.append(offer)
-    }
-    entry.host.models = offers
-    offerBytes += bytes - entry.offerBytes
-    entry.offerBytes = bytes
-    let unused = Set(models.map(\.id)).count - offers.count
-    if unused > 0 {
+    let selection = Self.select(
+      report.models, count: limits.modelsPerHost, room: offerRoom(of: entry))
+    let before = max(entry.offerBytes, limits.guaranteedOfferBytes)
+    entry.host.models = selection.offers
+    entry.offerBytes = selection.bytes
+    committedOfferBytes += max(entry.offerBytes, limits.guaranteedOfferBytes) - before
+    if selection.leftOut > 0 {
       entry.host.reason =
-        "\(unused) of its models are left out: a host may offer \(limits.modelsPerHost), with names "
-        + "of at most 256 bytes, and all hosts together \(limits.offerBytes >> 10) KiB of names"
-    } else if models.count < report.models.count {
+        "\(selection.leftOut) of its models are left out: a host may offer "
+        + "\(limits.modelsPerHost), with names of at most "
+        + "\(HostTableLimits.modelNameBytes.value) bytes and \(limits.hostOfferBytes >> 10) KiB in all"
+    } else if selection.gatewayNames > 0 {
       entry.host.reason =
         "it is a gateway itself: its own names (\(ModelID.ownPrefix)…) are left out"
     }
@@ -167,7 +157,7 @@ extension HostRegistry {
     _ rng: inout some RandomNumberGenerator
   ) {
     entry.failures += 1
-    let reason = String(reason.prefix(300))
+    let reason = reason.cut(toBytes: HostTableLimits.hostReasonBytes.value)
     if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
       // Still ready: the next probe comes sooner, to know.
       entry.due = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))

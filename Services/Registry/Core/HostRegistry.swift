@@ -4,11 +4,16 @@ public import ClusterModel
 /// means; asks nobody itself.
 public struct HostRegistry: Sendable {
   public struct Limits: Equatable, Sendable {
-    /// 1,000 hosts × 300 bytes is a third of a frame, and 500 probes a second are what a core does.
-    public var hosts = 1_000
-    public var modelsPerHost = 1_000
-    /// A table travels in one message; 700 KB of models leave room for 1,000 hosts in 1 MiB.
-    public var offerBytes = 700_000
+    public var hosts = HostTableLimits.tableHosts.value
+    public var modelsPerHost = HostTableLimits.hostModels.value
+    /// Of all hosts' models together.
+    public var offerBytes = HostTableLimits.tableOfferBytes.value
+    /// Of one host's models.
+    public var hostOfferBytes = HostTableLimits.hostOfferBytes.value
+    /// Kept free for each host, whatever the others list.
+    public var guaranteedOfferBytes = HostTableLimits.guaranteedOfferBytes.value
+    /// Of everything else that the table says of all hosts.
+    public var rowBytes = HostTableLimits.tableRowBytes.value
     /// Probes that may be under way: each holds a connection for at most its 2 s deadline.
     public var probesAtOnce = 64
 
@@ -46,6 +51,12 @@ public struct HostRegistry: Sendable {
     var backOff: Duration = HostRegistry.firstBackOff
     var offerBytes = 0
     var added: Int
+
+    /// Of its line in the table without its models; what the host says counts with its most.
+    var rowBytes: Int {
+      HostRegistry.reservedRowBytes + host.id.name.utf8.count + host.url.utf8.count
+        + (host.credential?.utf8.count ?? 0)
+    }
   }
 
   /// Between probes of a host that is ready.
@@ -59,13 +70,18 @@ public struct HostRegistry: Sendable {
   /// nothing listens there.
   public static let failuresBeforeUnreachable = 3
   static let suspendedReason = "suspended by an admin"
+  /// Version and reason at their longest, and the numbers and names of a line.
+  static let reservedRowBytes =
+    HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
 
   public let limits: Limits
   private let epoch: UInt64
   var revision: UInt64 = 1
   var entries: [HostID: Entry] = [:]
   var probesUnderWay = 0
-  var offerBytes = 0
+  /// Bytes of the table that belong to hosts: for each what it lists, or what is kept free for it.
+  var committedOfferBytes = 0
+  private var rowBytes = 0
   private var lastProbe: UInt64 = 0
   private var nextPosition = 0
 
@@ -82,9 +98,11 @@ public struct HostRegistry: Sendable {
       let suspended = host.state == .suspended
       host.state = suspended ? .suspended : .unknown
       host.reason = suspended ? Self.suspendedReason : ""
-      insert(
+      let entry = entry(
         HostRecord(host, dialect: record.dialect, resume: record.resume),
         identity: address.identity, due: suspended ? nil : now)
+      guard rowBytes + entry.rowBytes <= limits.rowBytes else { continue }
+      insert(entry)
     }
   }
 
@@ -140,7 +158,9 @@ public struct HostRegistry: Sendable {
       resume: draft.resume ?? .instruct, credential: draft.credential, tier: draft.tier,
       trust: draft.trust, slots: draft.slots, pricePerMillion: draft.pricePerMillion)
     let record = HostRecord(host, dialect: draft.dialect, resume: draft.resume)
-    insert(record, identity: address.identity, due: now)
+    let entry = entry(record, identity: address.identity, due: now)
+    try checkRow(entry.rowBytes)
+    insert(entry)
     revision += 1
     return (host, [.persist(record), .publish(table)] + tick(now: now))
   }
@@ -180,6 +200,9 @@ public struct HostRegistry: Sendable {
       entry.configuredSlots = slots
       entry.host.slots = slots
     }
+    let shownRow = entries[id]?.rowBytes ?? 0
+    try checkRow(entry.rowBytes - shownRow)
+    rowBytes += entry.rowBytes - shownRow
     entries[id] = entry
     let after = record(of: entry)
     guard after != before else { return (shown, []) }
@@ -224,7 +247,8 @@ public struct HostRegistry: Sendable {
   public mutating func remove(_ id: HostID) throws(Failure) -> [Directive] {
     var entry = try entry(id)
     endProbe(&entry)
-    offerBytes -= entry.offerBytes
+    committedOfferBytes -= max(entry.offerBytes, limits.guaranteedOfferBytes)
+    rowBytes -= entry.rowBytes
     entries[id] = nil
     revision += 1
     return [.forget(id), .publish(table), .settled(id)]
@@ -232,11 +256,28 @@ public struct HostRegistry: Sendable {
 
   // MARK: - Plumbing
 
-  private mutating func insert(_ record: HostRecord, identity: String, due: Instant?) {
-    entries[record.host.id] = Entry(
+  private func entry(_ record: HostRecord, identity: String, due: Instant?) -> Entry {
+    Entry(
       host: record.host, configuredSlots: record.host.slots, configuredDialect: record.dialect,
       configuredResume: record.resume, identity: identity, due: due, added: nextPosition)
+  }
+
+  private mutating func insert(_ entry: Entry) {
+    entries[entry.host.id] = entry
     nextPosition += 1
+    rowBytes += entry.rowBytes
+    committedOfferBytes += limits.guaranteedOfferBytes
+    trimOffers()
+  }
+
+  /// - Throws: `overloaded` if the table would no longer fit into one message.
+  private func checkRow(_ more: Int) throws(Failure) {
+    guard more <= 0 || rowBytes + more <= limits.rowBytes else {
+      throw Failure(
+        .overloaded,
+        "The host table is full: its URLs, ids and credentials have \(limits.rowBytes) bytes. "
+          + "Remove a host, or use shorter ones.")
+    }
   }
 
   private func entry(_ id: HostID) throws(Failure) -> Entry {

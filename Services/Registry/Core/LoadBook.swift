@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// Merges what the processes report of their traffic into one table.
 ///
@@ -24,7 +25,7 @@ public struct LoadBook: Sendable {
   }
 
   /// A process and a host at once: what is said of more than the registry may have is not kept.
-  static let maximumHosts = 4_096
+  static let maximumHosts = Limits.reportedHosts.value
 
   private let epoch: UInt64
   private var revision: UInt64 = 0
@@ -32,6 +33,8 @@ public struct LoadBook: Sendable {
   private var records: [HostID: Record] = [:]
   private var lastTable: Instant?
   private var hasNews = false
+  /// The hosts of the last table; `nil` before the first one.
+  private var known: Set<HostID>?
   /// Since the start, for the metrics.
   public private(set) var trips = 0
 
@@ -50,8 +53,9 @@ public struct LoadBook: Sendable {
     }
     var share = Share(
       peer: peer, sequence: report.sequence, inFlight: [:], open: [], heard: now)
-    for line in report.hosts.prefix(Self.maximumHosts) {
-      if line.inFlight > 0 { share.inFlight[line.host] = line.inFlight }
+    for line in report.hosts.prefix(Self.maximumHosts) where isHost(line.host) {
+      let inFlight = min(line.inFlight, Limits.hostSlots.value)
+      if inFlight > 0 { share.inFlight[line.host] = inFlight }
       if line.isOpen { share.open.insert(line.host) }
       learn(line, now)
     }
@@ -59,8 +63,11 @@ public struct LoadBook: Sendable {
     hasNews = true
   }
 
+  /// A process cannot fill the book with hosts that nobody registered.
+  private func isHost(_ host: HostID) -> Bool { known?.contains(host) ?? true }
+
   private mutating func learn(_ line: HostLoadReport, _ now: Instant) {
-    trips += max(0, line.trips)
+    trips = trips.addingCapped(max(0, line.trips))
     guard records[line.host] != nil || records.count < Self.maximumHosts else { return }
     var record = records.removeValue(forKey: line.host) ?? Record()
     for samples in line.firstTokens {
@@ -97,6 +104,7 @@ public struct LoadBook: Sendable {
     lastTable = now
     revision += 1
     let known = Set(heard.map(\.host))
+    self.known = known
     records = records.filter { known.contains($0.key) }
     var inFlight: [HostID: Int] = [:]
     var open: [HostID: Int] = [:]

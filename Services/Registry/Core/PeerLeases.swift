@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// Who is on the bus: every process says hello with a lease and renews it; who does not leaves.
 ///
@@ -116,9 +117,16 @@ public struct PeerLeases: Sendable {
     guard leases.contains(peer.ttl) else {
       throw Failure(.invalidRequest, "A lease lasts from 0.5 to 300 seconds, not \(peer.ttl).")
     }
-    guard (1...1_024).contains(peer.mailbox.utf8.count), peer.publisher?.utf8.count ?? 0 <= 1_024
+    let address = Limits.peerAddressBytes.value
+    guard (1...address).contains(peer.mailbox.utf8.count),
+      peer.publisher?.utf8.count ?? 0 <= address
     else {
-      throw Failure(.invalidRequest, "A peer's mailbox and publisher have at most 1,024 bytes.")
+      throw Failure(
+        .invalidRequest, "A peer's mailbox and publisher have at most \(address) bytes.")
+    }
+    let label = Limits.peerLabelBytes.value
+    guard peer.version.utf8.count <= label, peer.service.description.utf8.count <= label else {
+      throw Failure(.invalidRequest, "A peer's service and version have at most \(label) bytes.")
     }
   }
 }

@@ -181,9 +181,9 @@ struct HostFields {
     throw AdminFailure(
       Failure(
         .invalidRequest,
-        "\(unknown.prefix(64)) is not a member here; known: "
+        "\(unknown.cut(toBytes: 64)) is not a member here; known: "
           + names.sorted().joined(separator: ", ") + "."),
-      param: String(unknown.prefix(64)))
+      param: unknown.cut(toBytes: 64))
   }
 
   private func wrong(_ name: String, _ what: String) -> AdminFailure {

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import ClusterModel
 import Foundation
 import Inference
+import Limits
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -10,11 +11,8 @@ import Synchronization
 
 /// Asks one host how it does. Holds no opinion: `HostRegistry` judges.
 final class HostProber: Sendable {
-  /// A healthy server lists its models in milliseconds; a busy one may need longer than a network
-  /// round trip, but not this long.
-  static let deadline: Duration = .seconds(2)
-  /// 1,000 models of 2 KB each.
-  private static let maximumBytes = 2 * 1_024 * 1_024
+  static let deadline = Duration.milliseconds(Limits.probeTime.value)
+  private static let maximumBytes = Limits.probeBytes.value
   /// Slots and version change only when the server restarts, which also fails a probe or two.
   private static let detailsLast: Duration = .seconds(60)
   /// As many as there can be hosts.
@@ -147,6 +145,8 @@ final class HostProber: Sendable {
     case .lmStudio, .llamaFarm, .anthropic: facts.version = facts.backend.name
     case .ollama, .other: break
     }
+    // It is kept, and only so much of it is told.
+    facts.version = facts.version?.cut(toBytes: Limits.hostVersionBytes.value)
     details.withLock { known in
       if known.count >= Self.maximumDetails { known.removeAll() }
       known[order.host] = facts
@@ -177,23 +177,47 @@ final class HostProber: Sendable {
         name: anthropic ? "x-api-key" : "authorization",
         value: anthropic ? secret : "Bearer \(secret)")
     }
-    let nanoseconds = Self.deadline.wholeMilliseconds * 1_000_000
-    let response = try await client.execute(
-      request, deadline: .now() + .nanoseconds(nanoseconds))
-    // Reading also an error's body leaves the connection usable.
-    let body = try await response.body.collect(upTo: Self.maximumBytes)
-    let data = Data(body.readableBytesView)
+    let response = try await exchange(request)
+    let data = Data(response.body.readableBytesView)
     guard response.status == .ok else {
       let error = try? JSONDecoder().decode(AnthropicError.self, from: data)
       throw NotOK(status: response.status.code, isAnthropic: error?.type == "error")
     }
     do {
-      return (
-        try JSONDecoder().decode(Answer.self, from: data),
-        response.headers.first(name: "server") ?? ""
-      )
+      return (try JSONDecoder().decode(Answer.self, from: data), response.server)
     } catch {
       throw NotModels()
+    }
+  }
+
+  private struct Exchanged: Sendable {
+    var status: HTTPResponseStatus
+    var server: String
+    var body: ByteBuffer
+  }
+
+  /// The HTTP client's own deadline ends with the response's head; a host that sends its body byte by
+  /// byte would hold a probe's place for ever.
+  private func exchange(_ request: HTTPClientRequest) async throws -> Exchanged {
+    let nanoseconds = Self.deadline.wholeMilliseconds * 1_000_000
+    return try await withThrowingTaskGroup(of: Exchanged?.self) { [client] group in
+      group.addTask {
+        let response = try await client.execute(
+          request, deadline: .now() + .nanoseconds(nanoseconds))
+        // Reading also an error's body leaves the connection usable.
+        let body = try await response.body.collect(upTo: Self.maximumBytes)
+        return Exchanged(
+          status: response.status, server: response.headers.first(name: "server") ?? "", body: body)
+      }
+      group.addTask {
+        try await Task.sleep(for: Self.deadline)
+        return nil
+      }
+      defer { group.cancelAll() }
+      guard let first = try await group.next(), let exchanged = first else {
+        throw HTTPClientError.deadlineExceeded
+      }
+      return exchanged
     }
   }
 
@@ -226,7 +250,7 @@ final class HostProber: Sendable {
     default:
       .failed(
         absent: false,
-        reason: "the connection failed (\(String(describing: error).prefix(120)))")
+        reason: "the connection failed (\(String(describing: error).cut(toBytes: 120)))")
     }
   }
 }

@@ -3,7 +3,10 @@ import Text
 
 /// What a request asks of its answer, as far as joining two hosts' words depends on it.
 public struct AnswerShape: Hashable, Sendable {
-  /// How many choices.
+  /// As many choices as any host gives; more are taken for a mistake of the request.
+  public static let maximumChoices = Limits.requestedChoices.value
+
+  /// How many choices the answer has: prompts × `n`. `best_of` adds none; the host keeps the best.
   public var choices = 1
   public var hasLogprobs = false
   /// Texts that end the answer.
@@ -22,13 +25,14 @@ public struct AnswerShape: Hashable, Sendable {
   public init() {}
 
   /// Reads the client's body; one that is no JSON object asks for nothing special.
-  public init(body: [UInt8]) {
+  public init(body: [UInt8], endpoint: InferenceEndpoint = .chatCompletions) {
     promptTokens = body.count / TokenTally.bytesPerToken
     guard let scanner = try? JSONObjectScanner(body) else { return }
     let document = scanner.document
-    choices = max(
-      scanner["n"].flatMap(document.integer) ?? 1, scanner["best_of"].flatMap(document.integer) ?? 1
-    )
+    let prompts =
+      endpoint == .completions ? scanner["prompt"].map { Self.prompts(in: $0, document) } ?? 1 : 1
+    let each = max(scanner["n"].flatMap(document.integer) ?? 1, 1)
+    choices = min(prompts.multipliedCapped(by: each), Self.maximumChoices)
     if let logprobs = scanner["logprobs"] {
       hasLogprobs = document.boolean(logprobs) ?? (logprobs.kind == .number)
     }
@@ -62,6 +66,19 @@ public struct AnswerShape: Hashable, Sendable {
       stop = []
       hasUnwatchedStops = true
     }
+  }
+
+  /// `prompt` of `/v1/completions`: a text, the tokens of one, or an array of either.
+  private static func prompts(in value: JSONValue, _ document: JSONDocument) -> Int {
+    guard value.kind == .array else { return 1 }
+    var count = 0
+    document.forEachElement(of: value) { element in
+      // Numbers are the tokens of one prompt.
+      guard element.kind != .number else { return false }
+      count += 1
+      return count < maximumChoices
+    }
+    return max(count, 1)
   }
 
   /// What a picture costs at most at the common sizes: 1,105 at OpenAI, some 1,600 at Anthropic.

@@ -12,8 +12,8 @@ public struct ChunkFacts: Hashable, Sendable {
   public var hasOther: Bool
   /// Of the first choice.
   public var finishReason: String?
-  /// How many choices end with it.
-  public var finishedChoices: Int
+  /// What each of its choices gains.
+  public private(set) var steps = ChoiceSteps()
   public var usage: Usage?
   /// It has usage and no choice: the last chunk before the end, when it was asked for.
   public var isOnlyUsage: Bool
@@ -28,10 +28,14 @@ public struct ChunkFacts: Hashable, Sendable {
     self.deltaJSON = deltaJSON
     self.hasOther = hasOther
     self.finishReason = finishReason
-    finishedChoices = finishReason == nil ? 0 : 1
     self.usage = usage
     self.isOnlyUsage = isOnlyUsage
+    guard !text.isEmpty || hasOther || finishReason != nil else { return }
+    steps.add(index: 0, says: !text.isEmpty || hasOther, ends: finishReason != nil)
   }
+
+  /// How many choices end with it.
+  public var finishedChoices: Int { steps.ended }
 
   /// Whether an answer has begun with it: it says something, or ends properly without a word.
   public var isValidToken: Bool {
@@ -119,35 +123,41 @@ public struct ChunkFacts: Hashable, Sendable {
       case "index": index = try json.index(member.value, below: asked, "a choice") ?? index
       case "delta", "message": delta = member.value
       case "text": gained = json.document.string(member.value)
-      case "finish_reason": reason = try json.name(member.value, "a finish_reason")
+      // Some hosts send "" where others send null.
+      case "finish_reason":
+        reason = try json.name(member.value, "a finish_reason").flatMap { $0.isEmpty ? nil : $0 }
       default: break
       }
     }
     // Several choices come interleaved, each in chunks of its own.
     let isFirst = index == 0
-    if let delta { try read(delta: delta, isFirst: isFirst, in: &json) }
-    if let gained {
-      if isFirst { text += gained } else if !gained.isEmpty { hasOther = true }
+    var says = false
+    if let delta { says = try read(delta: delta, isFirst: isFirst, in: &json) }
+    if let gained, !gained.isEmpty {
+      says = true
+      if isFirst { text += gained } else { hasOther = true }
     }
-    if let reason {
-      finishedChoices += 1
-      if isFirst { finishReason = reason }
-    }
+    if let reason, isFirst { finishReason = reason }
+    steps.add(index: index, says: says, ends: reason != nil)
   }
 
+  /// - Returns: whether the choice gains anything.
   private mutating func read(
     delta: JSONValue, isFirst: Bool, in json: inout HostJSON
-  ) throws(AttemptFailure) {
+  ) throws(AttemptFailure) -> Bool {
     var hasMore = false
+    var hasText = false
     var count = HostJSON.Members()
-    guard let members = try json.members(of: delta, "a delta") else { return }
+    guard let members = try json.members(of: delta, "a delta") else { return false }
     for member in members {
       try count.count()
       switch (member.name, member.value.kind) {
       case ("content", .string):
+        let isEmpty = member.value.range.count <= 2
+        hasText = hasText || !isEmpty
         if isFirst {
           text += json.document.string(member.value) ?? ""
-        } else if member.value.range.count > 2 {
+        } else if !isEmpty {
           hasMore = true
         }
       case (_, .null): break
@@ -160,9 +170,10 @@ public struct ChunkFacts: Hashable, Sendable {
       default: break
       }
     }
-    guard hasMore else { return }
+    guard hasMore else { return hasText }
     hasOther = true
     if isFirst { deltaJSON = Array(json.document.slice(delta)) }
+    return true
   }
 
   /// Later stages read the calls with `JSONObjectScanner` and number their buffers by them.
@@ -279,14 +290,8 @@ public enum UpstreamWords {
   }
 
   private static func clipped(_ text: String) -> String {
-    // Cut by bytes: one character may have any number of combining marks.
-    let isLong = text.utf8.count > longest
-    let bytes = Array(text.utf8.prefix(longest))
-    let head =
-      isLong
-      ? String(
-        decoding: bytes.dropLast(UTF8Bytes.incompleteTailLength(of: bytes)), as: UTF8.self) : text
-    let line = head.split(whereSeparator: \.isNewline).joined(separator: " ")
-    return isLong ? line + "…" : line
+    let line = text.cut(toBytes: 4 * longest).split(whereSeparator: \.isNewline)
+      .joined(separator: " ")
+    return line.utf8.count <= longest ? line : line.cut(toBytes: longest) + "…"
   }
 }

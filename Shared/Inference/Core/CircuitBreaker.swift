@@ -105,7 +105,10 @@ public struct CircuitBreaker: Hashable, Sendable {
   ) {
     guard counts(started) else { return }
     switch state {
-    case .open: return  // it was open before this failure came
+    case .open(let until):
+      // It was open before this failure came, unless the request that was let through has ended
+      // without a verdict and this is its verdict.
+      if until <= now { open(now, &rng) }
     case .halfOpen: open(now, &rng)
     case .closed:
       if lastFailure.duration(to: now) > policy.memory { forget() }

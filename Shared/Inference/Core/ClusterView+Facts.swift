@@ -1,3 +1,4 @@
+import Limits
 public import ClusterModel
 
 extension ClusterView {
@@ -33,9 +34,9 @@ extension ClusterView {
     return HostFacts(
       id: host.id, models: host.models.map(\.id).filter(\.looksLikeChat).sorted(),
       freeSlots: standing.freeSlots,
-      rateMilli: standing.tokensPerSecond.map { Int(($0 * 1_000).rounded()) } ?? 0,
+      rateMilli: standing.tokensPerSecond.map { Int(clamping: ($0 * 1_000).rounded()) } ?? 0,
       firstTokenMilliseconds: isMeasured
         ? standing.firstTokenP50.map { Int($0.wholeMilliseconds) } ?? 0 : 0,
-      slowdownPercent: standing.slowdown.map { Int(($0 * 100).rounded()) })
+      slowdownPercent: standing.slowdown.map { Int(clamping: ($0 * 100).rounded()) })
   }
 }

@@ -9,6 +9,7 @@ public struct ClusterView: Sendable {
   /// In the table's order.
   public let standings: [HostStanding]
   let pulses: [HostPulse]
+  let closed: ClosedHosts
   public let score: HostScore
   /// When it was taken.
   public var moment: Instant
@@ -16,12 +17,13 @@ public struct ClusterView: Sendable {
   public var table: HostTable { index.table }
 
   init(
-    index: HostIndex, standings: [HostStanding], pulses: [HostPulse], score: HostScore,
-    now: Instant
+    index: HostIndex, standings: [HostStanding], pulses: [HostPulse],
+    closed: ClosedHosts = ClosedHosts(), score: HostScore, now: Instant
   ) {
     self.index = index
     self.standings = standings
     self.pulses = pulses
+    self.closed = closed
     self.score = score
     moment = now
   }
@@ -40,6 +42,11 @@ public struct ClusterView: Sendable {
   /// nil: it is not in the table.
   public func standing(of host: HostID) -> HostStanding? {
     index.row(of: host).map { standings[$0] }
+  }
+
+  /// Whether the host is not closed to this client.
+  func isOpen(_ row: Int, to client: ClientFingerprint?) -> Bool {
+    closed.admits(client, to: table.hosts[row].id, at: moment)
   }
 
   /// What is under way on the community's ready hosts, by the slots they have: 1 is all of them taken.

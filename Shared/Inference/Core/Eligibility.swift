@@ -38,7 +38,8 @@ public struct Eligibility: Sendable {
       let pulse = view.pulses[offer.row]
       guard pulse.blockedUntil <= now, pulse.heard >= staleBefore,
         offer.contextTokens >= promptTokens, policy == .any || index.trust[offer.row] >= policy,
-        required == nil || required == offer.row
+        required == nil || required == offer.row,
+        view.closed.isEmpty || view.isOpen(offer.row, to: constraints.client)
       else { continue }
       rows.append(offer.row)
     }
@@ -130,6 +131,9 @@ public struct Eligibility: Sendable {
     let standing = view.standings[row]
     guard standing.breaker.admits(at: view.moment) else {
       return "failed several requests in a row and is left alone for a while"
+    }
+    guard view.isOpen(row, to: constraints.client) else {
+      return "failed several requests of this client in a row and is left alone for a while"
     }
     if let heard = standing.heard, heard + view.score.knownStaleAfter < view.moment {
       return "was not heard for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"

@@ -32,6 +32,9 @@ public struct HostScore: Hashable, Sendable {
   /// does.
   public var explorers = 2
   public var unmeasuredFirstToken = 0.5
+  /// An unmeasured host with a higher error rate counts as an average one: it has answered nothing
+  /// and failed once, so measuring it first would fail another request.
+  public var exploredErrorRate = 0.3
   /// Not heard for so long it is not asked: longer than a probe's longest back-off.
   public var knownStaleAfter = Duration.seconds(90)
 
@@ -77,7 +80,9 @@ struct HostPulse: Hashable, Sendable {
   init(_ standing: HostStanding, _ score: HostScore) {
     load = score.load(inFlight: standing.inFlight, slots: standing.slots)
     firstToken = standing.firstTokenP95.map(score.firstToken) ?? 0
-    unmeasured = standing.inFlight < score.explorers ? 0 : score.unmeasuredFirstToken
+    let isExplored =
+      standing.inFlight < score.explorers && standing.errorRate < score.exploredErrorRate
+    unmeasured = isExplored ? 0 : score.unmeasuredFirstToken
     errors = standing.isSuspect ? 1 : min(max(standing.errorRate, 0), 1)
     if standing.firstTokenP95 == nil {
       measuredUntil = -.infinity

@@ -1,3 +1,4 @@
+import Limits
 public import ClusterModel
 
 // The load of the whole cluster: what this process reports, and what it makes of what the registry
@@ -23,7 +24,7 @@ extension HostStatistics {
       let silence = published.duration(to: now) - LoadRhythm.silence
       guard silence > .zero else { return others }
       let rest = 1 - silence.inSeconds / HostStatistics.othersForgotten.inSeconds
-      return rest > 0 ? Int((Double(others) * rest).rounded(.up)) : 0
+      return rest > 0 ? Int(clamping: (Double(others) * rest).rounded(.up)) : 0
     }
 
     /// A published load with its samples faded since; nil: none.

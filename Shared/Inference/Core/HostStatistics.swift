@@ -14,8 +14,13 @@ public enum HostObservation: Hashable, Sendable {
   case ended
   /// It failed. `answered`: its first token had come.
   case failed(AttemptFailure, answered: Bool)
-  /// It was given up for no fault of the host's: it lost a race, or whoever asked has left.
+  /// It was given up for no fault of the host's: it lost a race.
   case cancelled(answered: Bool)
+  /// It was given up for the client's sake: the client has left, or set a deadline of its own. How
+  /// long the host was given says nothing of a host that nobody has measured.
+  case withdrawn(answered: Bool)
+  /// It refused a request that another host then answered.
+  case contradicted
 }
 
 /// Learns how each host does from what becomes of the attempts, and from what the registry merged of
@@ -42,6 +47,7 @@ public struct HostStatistics: Sendable {
     var promptTokens = DecayedSum()
     var prompts = DecayedSum()
     var breaker: CircuitBreaker
+    var clients = ClientFailures()
     /// Its last own word to this process.
     var heard: Instant?
     /// As the registry merged it, and under way at the others as far as it knew.
@@ -79,6 +85,7 @@ public struct HostStatistics: Sendable {
   var records: [HostID: Record] = [:]
   private var standings: [HostStanding] = []
   private var pulses: [HostPulse] = []
+  private var closed = ClosedHosts()
   var hearing = Hearing()
   var reporting = Reporting()
 
@@ -117,7 +124,7 @@ public struct HostStatistics: Sendable {
   public mutating func view(now: Instant) -> ClusterView {
     if hearing.needsRefresh(now) { refreshAll(now) }
     return ClusterView(
-      index: index, standings: standings, pulses: pulses, score: score, now: now)
+      index: index, standings: standings, pulses: pulses, closed: closed, score: score, now: now)
   }
 
   public func standing(of host: HostID, now: Instant) -> HostStanding? {
@@ -134,18 +141,41 @@ public struct HostStatistics: Sendable {
 
   // MARK: - Observations
 
-  /// - Parameter started: when the attempt was begun: what began before a breaker opened says
-  ///   nothing about how the host does now.
+  /// - Parameters:
+  ///   - client: whose request it was. `nil` means a request of Tutti's own: every failure counts.
+  ///   - started: when the attempt was begun: what began before a breaker opened says nothing about
+  ///     how the host does now.
   public mutating func observe(
-    _ observation: HostObservation, of host: HostID, started: Instant, now: Instant
+    _ observation: HostObservation, of host: HostID, for client: ClientFingerprint? = nil,
+    started: Instant, now: Instant
   ) {
     var record = records[host] ?? Record(breaker: CircuitBreaker(policy: breakerPolicy))
     records[host] = nil  // so that the arrays inside are not shared while they change
+    var counts = true
+    if let client { counts = judge(observation, of: host, &record.clients, for: client, now) }
     record.learn(
-      observation, started: started, now: now, isSuspect: isSuspect(record, now),
-      others: hearing.fading(record.others, now), using: &rng)
+      observation, started: started, now: now, counts: counts,
+      isSuspect: isSuspect(record, now), others: hearing.fading(record.others, now), using: &rng)
     if index.row(of: host) != nil || record.inFlight != 0 { records[host] = record }
     refresh(host, record, now)
+  }
+
+  /// - Returns: whether a failure counts for all clients, and not only for this one.
+  private mutating func judge(
+    _ observation: HostObservation, of host: HostID, _ clients: inout ClientFailures,
+    for client: ClientFingerprint, _ now: Instant
+  ) -> Bool {
+    switch observation {
+    case .ended:
+      if clients.succeeded(client) { closed.open(host, to: client) }
+      return true
+    case .failed(let failure, _) where failure.blame == .host && failure.mayBeOfRequest: break
+    case .contradicted: break
+    case .began, .firstToken, .flowed, .failed, .cancelled, .withdrawn: return true
+    }
+    let verdict = clients.failed(client, now: now)
+    if let end = verdict.closedUntil { closed.close(host, to: client, until: end, now: now) }
+    return verdict.counts
   }
 
   // MARK: - Standings
@@ -220,8 +250,8 @@ public struct HostStatistics: Sendable {
 
 extension HostStatistics.Record {
   fileprivate mutating func learn(
-    _ observation: HostObservation, started: Instant, now: Instant, isSuspect: Bool, others: Int,
-    using rng: inout SplitMix64
+    _ observation: HostObservation, started: Instant, now: Instant, counts: Bool, isSuspect: Bool,
+    others: Int, using rng: inout SplitMix64
   ) {
     let waited = max(.zero, started.duration(to: now))
     defer { noteCrowd(others: others, now) }
@@ -258,21 +288,36 @@ extension HostStatistics.Record {
       case .host:
         // It took at least so long.
         if !answered, failure.kind == .firstTokenDeadline { sample(waited, now) }
-        failed.add(1, now: now)
-        news.failed += 1
-        let before = breaker.trips
-        breaker.failed(started: started, isSuspect: isSuspect, now: now, using: &rng)
-        news.trips += breaker.trips - before
+        fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
       case .load:
         heard = now
         breaker.overloaded(retryAfter: failure.retryAfter, started: started, now: now)
-      case .nobody: givenUp(waited, answered, started, now)
+      case .nobody: withdrawn(waited, answered, started, now)
       case .unasked: breaker.ended(started: started, now: now)
       }
     case .cancelled(let answered):
       inFlight -= 1
       givenUp(waited, answered, started, now)
+    case .withdrawn(let answered):
+      inFlight -= 1
+      withdrawn(waited, answered, started, now)
+    case .contradicted:
+      // Its attempt has ended already, as one that says nothing about the host.
+      fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
     }
+  }
+
+  /// - Parameter counts: the client has not contributed its share of failures yet.
+  private mutating func fault(
+    _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
+  ) {
+    // One client's failing requests must not keep a breaker open either.
+    guard counts else { return breaker.ended(started: started, now: now) }
+    failed.add(1, now: now)
+    news.failed += 1
+    let before = breaker.trips
+    breaker.failed(started: started, isSuspect: isSuspect, now: now, using: &rng)
+    news.trips += breaker.trips - before
   }
 
   private mutating func sample(_ time: Duration, _ now: Instant) {
@@ -288,6 +333,15 @@ extension HostStatistics.Record {
     if !answered, waited > firstTokens.quantile(0.5) ?? .zero { sample(waited, now) }
     breaker.ended(started: started, now: now)
   }
+
+  /// The client decided how long the host was given, so the time counts only if it exceeds times that
+  /// the host took: a deadline of 1 ms must not make an unmeasured host look fast.
+  private mutating func withdrawn(
+    _ waited: Duration, _ answered: Bool, _ started: Instant, _ now: Instant
+  ) {
+    if !answered, let usual = firstTokens.quantile(0.5), waited > usual { sample(waited, now) }
+    breaker.ended(started: started, now: now)
+  }
 }
 
 extension AttemptFailure {
@@ -297,17 +351,21 @@ extension AttemptFailure {
     case unasked
   }
 
+  /// Whether a request can have caused it. A refused connection is no client's doing; anything else
+  /// may be: a request can crash, stall or confuse the host.
+  var mayBeOfRequest: Bool { kind != .connect }
+
   /// Whose doing it was, as far as the host's standing goes.
   var blame: Blame {
     switch kind {
     case .connect, .lostBeforeHead, .lost, .firstTokenDeadline, .stall, .crawl, .cut,
-      .garbage, .errorEvent:
+      .garbage, .errorEvent, .tooLarge:
       .host
     case .busy: .load
-    // 4xx that only this host gives are its operator's mistake, and no other request cures them;
-    // but they are answers of a host that works.
+    // 4xx are answers of a host that works. Those that another host contradicts are counted when
+    // that one has answered (`HostObservation.contradicted`).
     case .status: (status ?? 500) >= 500 ? .host : .nobody
-    case .rejected, .contextTooSmall, .totalDeadline, .badJoint, .tooLarge, .consumerLeft: .nobody
+    case .rejected, .contextTooSmall, .totalDeadline, .badJoint, .consumerLeft: .nobody
     case .unsuited, .noSecret: .unasked
     }
   }

@@ -11,5 +11,9 @@ public struct InferenceLimits: Hashable, Sendable {
   /// Chunks without a word that are kept before the first token.
   public var heldChunks = 1_024
 
+  /// Silence after which an answer whose choices have all ended is taken as whole. The usage chunk
+  /// and `[DONE]` follow the last word within milliseconds.
+  public var endPatience = Duration.seconds(5)
+
   public init() {}
 }

@@ -54,13 +54,16 @@ public struct InferenceConstraints: Hashable, Sendable {
   /// Equal keys prefer equal hosts when load does not decide: the host that knows the conversation
   /// has its prefix cached.
   public var affinity: [UInt8]?
+  /// Whose request it is, so that one client's failures are not held against a host by all. `nil`
+  /// means a request of Tutti's own.
+  public var client: ClientFingerprint?
   /// The same seed, request and host table give the same choice.
   public var seed: UInt64
 
   public init(
     race: RaceMode? = nil, deadlines: Deadlines = .standard, dataPolicy: DataPolicy = .any,
     avoid: [HostID] = [], prefer: HostID? = nil, require: HostID? = nil, affinity: [UInt8]? = nil,
-    seed: UInt64
+    client: ClientFingerprint? = nil, seed: UInt64
   ) {
     self.race = race
     self.deadlines = deadlines
@@ -69,6 +72,7 @@ public struct InferenceConstraints: Hashable, Sendable {
     self.prefer = prefer
     self.require = require
     self.affinity = affinity
+    self.client = client
     self.seed = seed
   }
 }

@@ -1,3 +1,4 @@
+import Limits
 import ClusterModel
 
 /// From the first valid token to the last, over as many hosts as it takes.
@@ -30,7 +31,7 @@ extension InferenceRun {
     switch item {
     case .chunk(let chunk): return take(chunk, cluster, now)
     case .done, .end:
-      if isFinished { return finish(cluster, now) }
+      if isFinished || answer?.isWhole == true { return finish(cluster, now) }
       return interrupt(
         AttemptFailure(.cut, "its stream ended without a finish_reason"), cluster, now)
     case .broken(let failure):
@@ -48,9 +49,10 @@ extension InferenceRun {
     legs[0].count(chunk.facts.tokens, now: now)
     answer?.lastChunk = now
     answer?.pace.count(chunk.facts.tokens)
-    answer?.finishedChoices += chunk.facts.finishedChoices
     var directives: [Directive]
     do throws(AttemptFailure) {
+      try checkIndices(chunk.facts.steps)
+      answer?.progress.take(chunk.facts.steps)
       defer { legs[0].made = answer?.stream.hostTokens }
       directives = try pass(try answer?.stream.take(chunk) ?? [])
     } catch {
@@ -59,6 +61,13 @@ extension InferenceRun {
     // A stop sequence was completed across a joint: the host does not know that it is done.
     if answer?.stream.isOver == true { directives += finish(cluster, now, cancels: true) }
     return directives
+  }
+
+  /// - Throws: `garbage` for a choice that the request does not ask for.
+  private func checkIndices(_ steps: ChoiceSteps) throws(AttemptFailure) {
+    guard steps.hasInvalidIndex || steps.highest >= shape.choices else { return }
+    throw AttemptFailure(
+      .garbage, "it sent a choice with an index outside the \(shape.choices) that were asked for")
   }
 
   /// To the client, or into the body that it will get.
@@ -84,7 +93,7 @@ extension InferenceRun {
       return interrupt(error, cluster, now)
     }
     legs = []
-    directives += record(leg, .answered, now) + conclude(leg, now)
+    directives += record(leg, .answered, now) + contradictions() + conclude(leg, now)
     return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
   }
 
@@ -156,7 +165,7 @@ extension InferenceRun {
   /// has seen nothing: what cannot be continued, or was not when a host tried, begins anew for it.
   private mutating func keep(isJoinable: Bool = true) throws(Failure) -> [Directive] {
     guard var stream = answer?.stream else { return [] }
-    answer?.finishedChoices = 0
+    answer?.progress = ChoiceProgress()
     if !isJoinable, mayBeginAnew {
       beginAnew()
       return []
@@ -211,14 +220,14 @@ extension InferenceRun {
   /// A silence is a stall. A crawl is one too, as long as somebody else could do better.
   mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard let leg = legs.first, let answer else { return [] }
-    if answer.isFinished { return finish(cluster, now, cancels: true) }
-    if answer.lastChunk.advanced(by: leg.patience.interToken) <= now {
+    if answer.lastChunk.advanced(by: silencePatience(answer, leg)) <= now {
+      if answer.isWhole { return finish(cluster, now, cancels: true) }
       return interrupt(
         AttemptFailure(
           .stall, "it sent nothing for \(leg.patience.interToken.wholeMilliseconds) ms"), cluster,
         now)
     }
-    guard let rate = self.answer?.pace.check(now: now) else { return [] }
+    guard let rate = self.answer?.pace.check(now: now), !answer.isWhole else { return [] }
     guard hasUntried(cluster.view()) else { return [] }
     return interrupt(
       AttemptFailure(
@@ -227,13 +236,18 @@ extension InferenceRun {
           + Self.oneDecimal(leg.patience.tokensPerSecondFloor)), cluster, now)
   }
 
+  /// How long a silence may last. After its last word a host has only usage and the end to send.
+  func silencePatience(_ answer: Answer, _ leg: Attempt) -> Duration {
+    answer.isFinished ? min(limits.endPatience, leg.patience.interToken) : leg.patience.interToken
+  }
+
   private func hasUntried(_ view: ClusterView) -> Bool {
     let asked = Set(attempts.map(\.host) + legs.map(\.host))
     return eligibility(view).candidates.contains { !asked.contains($0.host.id) }
   }
 
   private static func oneDecimal(_ value: Double) -> String {
-    let tenths = Int((value * 10).rounded())
+    let tenths = Int(clamping: (value * 10).rounded())
     return "\(tenths / 10).\(tenths % 10)"
   }
 }

@@ -58,8 +58,16 @@ extension InferenceRun {
   ) -> Candidate? {
     guard attempts.count(where: { $0.failure != nil }) < limits.failures else { return nil }
     let eligible = eligibility(view)
-    guard let rejecting = rejecting(eligible) else { return nil }
-    let running = legs.map(\.host) + rejecting
+    // Of an answer that was begun, it is the way to go on that is rejected.
+    let rejecting = answer == nil ? attempts.filter { $0.failure?.kind == .rejected } : []
+    if let first = rejecting.first {
+      // Two hosts that agree are believed.
+      guard rejecting.count < 2 else { return nil }
+      if attempts.last?.failure?.kind == .rejected {
+        return secondOpinion(first.host, eligible)
+      }
+    }
+    let running = legs.map(\.host) + rejecting.map(\.host)
     // A missed deadline is what the operator's own hosts are for.
     let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
     // One that was beaten works: it is as good as one that nobody has asked.
@@ -75,20 +83,19 @@ extension InferenceRun {
     return next
   }
 
-  /// Hosts that would find the same fault with the request as one that has rejected it: of the same
-  /// model in the same software. nil: two that differ have found one, so it is the request's.
-  private func rejecting(_ eligible: Eligibility) -> [HostID]? {
-    let rejected = attempts.filter { $0.failure?.kind == .rejected }
-    // Of an answer that was begun, it is the way to go on that is rejected.
-    guard !rejected.isEmpty, answer == nil else { return [] }
-    guard rejected.count < 2 else { return nil }
+  /// The one second host that is asked whether a rejection is the request's fault: of another
+  /// software if there is one, because the same software finds the same fault. It is taken from no
+  /// budget: a rejection costs a host next to nothing, and a client that sends only bad requests must
+  /// not use up the retries of the others. `nil` means that the rejection is believed.
+  private mutating func secondOpinion(_ rejecting: HostID, _ eligible: Eligibility) -> Candidate? {
+    let asked = Set(attempts.map(\.host) + legs.map(\.host))
     let all = eligible.candidates
-    let kinds = Set(
-      rejected.map { record in
-        let version = all.first { $0.host.id == record.host }?.host.softwareName
-        return "\(version ?? "") \(record.model)"
-      })
-    return all.filter { kinds.contains("\($0.host.softwareName) \($0.model)") }.map(\.host.id)
+    let software = all.first { $0.host.id == rejecting }?.host.softwareName
+    let alike = all.filter { $0.host.softwareName == software }.map(\.host.id)
+    let other = choose(eligible, excluding: asked.union(alike))
+    // The operator's own hosts are not asked in place of the community's.
+    if let other, other.host.tier == .community { return other }
+    return choose(eligible, excluding: asked) ?? other
   }
 
   private func mayTryAgain(_ host: HostID) -> Bool {
@@ -120,6 +127,14 @@ extension AttemptFailure {
       .noSecret, .consumerLeft:
       false
     }
+  }
+}
+
+extension AttemptFailure {
+  /// The host found fault with the request, or with having been asked.
+  var isRefusal: Bool {
+    // A rejection without a status is Tutti's own: the host was not asked.
+    (kind == .rejected || kind == .status) && (400..<500).contains(status ?? 0)
   }
 }
 

@@ -122,7 +122,7 @@ extension InferenceRun {
     legs = []
     phase = .over
     directives.append(.observe(winner.host, .firstToken, started: winner.started))
-    directives += record(winner, .answered, now)
+    directives += record(winner, .answered, now) + contradictions()
     let usage =
       facts.usage
       ?? Usage(promptTokens: shape.promptTokens, completionTokens: 0, estimated: true)
@@ -152,11 +152,15 @@ extension InferenceRun {
     if case .resuming = phase { return interrupt(failure, cluster, now) }
     let leg = legs.remove(at: index)
     let directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
-    // Every host would find the same fault with the request.
     let wanted = race.failed(leg.id)
-    // While others work on it, nobody takes the place of one that finds fault with it.
-    let isReplaced = failure.kind != .rejected || legs.isEmpty
-    return directives + (isReplaced ? ask(wanted, cluster, now) : []) + fallen()
+    guard failure.kind == .rejected else {
+      return directives + ask(wanted, cluster, now) + fallen()
+    }
+    // A host that still works on the request says whether the rejection is right. Otherwise one
+    // other host is asked, alone.
+    guard legs.isEmpty else { return directives }
+    race = Race(mode: .single)
+    return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
   }
 
   /// Those that have missed their deadline go together, and one host takes the place of all: most

@@ -31,13 +31,22 @@ extension InferenceRun {
       case .answered: .ended
       case .beaten: .cancelled(answered: answered)
       case .failed(let failure) where failure.kind == .consumerLeft:
-        .cancelled(answered: answered)
+        .withdrawn(answered: answered)
       // One client's haste must not take a host from all the others.
       case .failed(let failure) where attempt.isHurried && failure.kind.isLateness:
-        .cancelled(answered: answered)
+        .withdrawn(answered: answered)
       case .failed(let failure): .failed(failure, answered: answered)
       }
     return (observations + [end]).map { .observe(attempt.host, $0, started: attempt.started) }
+  }
+
+  /// The request has an answer, so hosts that refused it were wrong.
+  func contradictions() -> [Directive] {
+    attempts.compactMap { record in
+      guard record.role != .resumption, record.failure?.isRefusal == true else { return nil }
+      return .observe(
+        record.host, .contradicted, started: begun.advanced(by: record.started))
+    }
   }
 
   func summary(

@@ -74,12 +74,14 @@ public struct InferenceRun: Sendable {
     var lastChunk: Instant
     var pace: Pace
     let choices: Int
-    var finishedChoices = 0
+    var progress = ChoiceProgress()
     /// nil: the next host begins at the start.
     var resume: ResumePoint?
 
-    /// Every choice has its `finish_reason`.
-    var isFinished: Bool { finishedChoices >= choices }
+    /// Every choice that the request asks for has ended.
+    var isFinished: Bool { progress.isComplete(choices) }
+    /// Every choice that the host began has ended. It may begin another one unless its stream ends.
+    var isWhole: Bool { progress.isEveryBegunEnded }
   }
 
   enum Phase {
@@ -123,7 +125,7 @@ public struct InferenceRun: Sendable {
     self.request = request
     self.constraints = constraints
     self.limits = limits
-    shape = AnswerShape(body: request.body)
+    shape = AnswerShape(body: request.body, endpoint: request.endpoint)
     embeddedTokens =
       request.endpoint == .embeddings ? EmbeddingInput.longestTokens(in: request.body) : nil
     rng = SplitMix64(seed: constraints.seed)
@@ -139,8 +141,8 @@ public struct InferenceRun: Sendable {
       return min(total, first, race.nextWake ?? total)
     case .answering:
       guard let answer, let leg = legs.first else { return total }
-      let silent = answer.lastChunk.advanced(by: leg.patience.interToken)
-      return min(total, silent, answer.pace.nextCheck)
+      let patience = silencePatience(answer, leg)
+      return min(total, answer.lastChunk.advanced(by: patience), answer.pace.nextCheck)
     }
   }
 

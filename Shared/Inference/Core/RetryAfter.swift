@@ -1,3 +1,5 @@
+import Limits
+
 /// `Retry-After` of HTTP: seconds, whole or in part, or a date (RFC 9110, 10.2.3).
 public enum RetryAfter {
   /// A day: nobody plans further ahead, and what is larger is a mistake.
@@ -18,7 +20,7 @@ public enum RetryAfter {
 
   private static func wait(_ seconds: Double) -> Duration? {
     guard (0...longest).contains(seconds) else { return nil }
-    return .milliseconds(Int((seconds * 1_000).rounded(.up)))
+    return .milliseconds(Int(clamping: (seconds * 1_000).rounded(.up)))
   }
 
   private static let months = [

@@ -112,10 +112,17 @@ public final class InferenceClient: Sendable {
     }
   }
 
-  /// - Parameter started: when the attempt was begun, on this client's clock.
-  func observe(_ observation: HostObservation, of host: HostID, started: Instant) {
+  /// - Parameters:
+  ///   - asker: whose request it was.
+  ///   - started: when the attempt was begun, on this client's clock.
+  func observe(
+    _ observation: HostObservation, of host: HostID, for asker: ClientFingerprint?,
+    started: Instant
+  ) {
     let now = now
-    statistics.withLock { $0.observe(observation, of: host, started: started, now: now) }
+    statistics.withLock {
+      $0.observe(observation, of: host, for: asker, started: started, now: now)
+    }
   }
 
   /// False when the process holds too much already.

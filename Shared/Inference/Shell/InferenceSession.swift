@@ -37,12 +37,15 @@ final class InferenceSession: Sendable {
 
   private let client: InferenceClient
   private let request: InferenceRequest
+  /// Whose request it is.
+  private let asker: ClientFingerprint?
   private let pool: UpstreamConnections.Pool
   private let state: Mutex<State>
 
   init(client: InferenceClient, request: InferenceRequest, constraints: InferenceConstraints) {
     self.client = client
     self.request = request
+    asker = constraints.client
     pool = client.connections.pool()
     state = Mutex(
       State(
@@ -205,7 +208,7 @@ final class InferenceSession: Sendable {
         }
       case .observe(let host, let observation, let started):
         // Under the lock of this run: what its next decision sees must include it.
-        client.observe(observation, of: host, started: started)
+        client.observe(observation, of: host, for: asker, started: started)
       case .open(let opening):
         open(.success(opening), &state, &effects)
       case .deliver(let event):

@@ -1,3 +1,4 @@
+import Limits
 public import ClusterModel
 public import HTTPTypes
 public import Hummingbird
@@ -111,7 +112,7 @@ public func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLin
 /// What goes with a failure's status: the type of its body, and `Retry-After` where that helps.
 public func errorHeaders(for failure: Failure) -> HTTPFields {
   var headers: HTTPFields = [.contentType: "application/json"]
-  let asked = failure.retryAfter.map { Int($0.inSeconds.rounded(.up)) }
+  let asked = failure.retryAfter.map { Int(clamping: $0.inSeconds.rounded(.up)) }
   if let seconds = asked ?? ErrorLine.of(failure.code).retryAfterSeconds {
     headers[.retryAfter] = String(max(1, seconds))
   }

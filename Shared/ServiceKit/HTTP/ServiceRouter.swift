@@ -40,7 +40,7 @@ enum RouteMiss {
 
   init(method: String, path: String, routes: [KnownRoute]) {
     // A path can be of any length and is somebody else's text.
-    let shown = path.count > 200 ? path.prefix(200) + "…" : path[...]
+    let shown = path.utf8.count > 200 ? path.cut(toBytes: 200) + "…" : path
     let here = routes.filter { Self.matches($0.path, path) }.map(\.method)
     if here.isEmpty {
       let known = routes.map { "\($0.method) \($0.path)" }.uniqued.joined(separator: ", ")

@@ -1,3 +1,5 @@
+import Limits
+
 /// A value that passed its setting's check.
 enum SettingValue: Hashable, Sendable {
   case text(String)
@@ -172,7 +174,7 @@ extension Setting.Kind {
     case "h": milliseconds = number * 3_600_000
     default: return nil
     }
-    return .microseconds(Int64((milliseconds * 1_000).rounded()))
+    return .microseconds(Int64(clamping: (milliseconds * 1_000).rounded()))
   }
 
   private static func bytes(_ text: String) -> Int? {

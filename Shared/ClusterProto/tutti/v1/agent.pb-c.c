@@ -751,7 +751,7 @@ const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
   (ProtobufCMessageInit) tutti__v1__inference_terms__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[13] =
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[14] =
 {
   {
     "plan_id",
@@ -909,9 +909,22 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[13]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "client",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunTask, client),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
+  13,   /* field[13] = client */
   2,   /* field[2] = conversation */
   5,   /* field[5] = data_policy */
   8,   /* field[8] = documents */
@@ -928,7 +941,7 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__run_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -938,7 +951,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  13,
+  14,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
   1,  tutti__v1__run_task__number_ranges,

@@ -165,10 +165,14 @@ struct  Tutti__V1__RunTask
    * the answer has what it writes, word for word
    */
   protobuf_c_boolean is_part;
+  /*
+   * whose request it is, as in RunPlan; empty: unknown
+   */
+  ProtobufCBinaryData client;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0 }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL} }
 
 
 struct  Tutti__V1__TaskBegan

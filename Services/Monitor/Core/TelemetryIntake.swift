@@ -1,0 +1,56 @@
+public import ClusterModel
+import Limits
+
+/// Bounds what a process reports before the monitor keeps it. Processes bound their own records; one
+/// that does not must not fill the monitor's memory or its store.
+public enum TelemetryIntake {
+  /// - Parameter sender: the name of the process on the bus. A process reports for nobody else.
+  public static func bounded(_ batch: TelemetryBatch, from sender: String) -> TelemetryBatch {
+    var batch = batch
+    batch.instance = sender
+    batch.service = label(batch.service)
+    for index in batch.logs.indices {
+      batch.logs[index].level = label(batch.logs[index].level)
+      batch.logs[index].service = label(batch.logs[index].service)
+      batch.logs[index].message = batch.logs[index].message.cut(
+        toBytes: Limits.telemetryMessageBytes.value)
+      batch.logs[index].attributes = bounded(batch.logs[index].attributes)
+    }
+    for index in batch.spans.indices {
+      batch.spans[index].service = label(batch.spans[index].service)
+      batch.spans[index].name = label(batch.spans[index].name)
+      batch.spans[index].attributes = bounded(batch.spans[index].attributes)
+    }
+    for index in batch.requests.indices {
+      batch.requests[index].endpoint = label(batch.requests[index].endpoint)
+      batch.requests[index].model = label(batch.requests[index].model)
+      batch.requests[index].pattern = label(batch.requests[index].pattern)
+      batch.requests[index].errorCode = label(batch.requests[index].errorCode)
+      batch.requests[index].host = label(batch.requests[index].host)
+    }
+    return batch
+  }
+
+  private static func label(_ text: String) -> String {
+    text.cut(toBytes: Limits.telemetryLabelBytes.value)
+  }
+
+  private static func bounded(_ attributes: [Attribute]) -> [Attribute] {
+    attributes.prefix(Limits.telemetryAttributes.value).map {
+      Attribute(label($0.key), $0.value.cut(toBytes: Limits.telemetryAttributeBytes.value))
+    }
+  }
+}
+
+extension TelemetryBatch {
+  /// Estimate of the memory that its records take: their texts, and 256 bytes for each.
+  var bytes: Int {
+    func size(_ attributes: [Attribute]) -> Int {
+      attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 32 }
+    }
+    var total = records * 256
+    for log in logs { total += log.message.utf8.count + size(log.attributes) }
+    for span in spans { total += span.name.utf8.count + size(span.attributes) }
+    return total
+  }
+}

@@ -1,0 +1,113 @@
+import Testing
+
+/// Patterns that stop a process, take quadratic time or cut text by characters, found where values
+/// from outside pass. A character of Swift has no length: a letter may carry a million marks.
+@Suite("What a stranger's value could make of a line")
+struct TrapTests {
+  struct Rule: Sendable, CustomTestStringConvertible {
+    let name: String
+    let pattern: String
+    let remedy: String
+    /// Looks into string literals, too.
+    var readsStrings = false
+    /// `path` or `path: part of the line`, with why it is no danger.
+    var exceptions: [String: String] = [:]
+
+    var testDescription: String { name }
+  }
+
+  static let rules = [
+    Rule(
+      name: "text is cut by bytes",
+      pattern: #"String\([\w.$]+\.(prefix|suffix)\(|\\\([^()]*\.(prefix|suffix)\(|"#
+        + #"\.(prefix|suffix)\([^()]*\) \+ ""#,
+      remedy: "use cut(toBytes:)", readsStrings: true,
+      exceptions: [
+        "Services/Dispatcher/Core/PlanRun+StandIn.swift": "an array of names",
+        "Services/Monitor/Core/OverviewPage.swift": "hexadecimal digits",
+        "Services/Planner/Core/SplitSignals.swift": "one character as a key, of a bounded query",
+      ]),
+    Rule(
+      name: "nothing traps on purpose", pattern: #"\btry!|\bfatalError\("#,
+      remedy: "throw, or return a directive"),
+    Rule(
+      name: "a Double is checked before it becomes an integer",
+      pattern: #"\bU?Int(8|16|32|64)?\((?!clamping:|exactly:|bitPattern:|truncatingIfNeeded:)"#
+        + #"[^{}]*(\.rounded\(|\binSeconds\b|\bDouble\()"#,
+      remedy: "use Int(clamping:) of Limits",
+      exceptions: [
+        "Services/CommandLine/Main/SimulateCommand.swift":
+          "numbers of the operator's own simulation",
+        "Shared/Inference/Simulation/RaceSimulation.swift":
+          "numbers of the operator's own simulation",
+      ]),
+    Rule(
+      name: "queues do not move all they hold for each element", pattern: #"\.removeFirst\(\)"#,
+      remedy: "keep an index, or remove many at once",
+      exceptions: [
+        "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
+        "Services/CommandLine/Main/CommandLineShell.swift": "a handful of our own directives",
+        "Services/Dispatcher/Core/FairQueue.swift": "a queue of our own with this method",
+        "Shared/Inference/Core/AnswerStream+Interrupt.swift": "the chunks that are held back: bounded by AnswerStream",
+        "Shared/Inference/Core/HostStatistics+Load.swift": "at most 64 reports",
+        "Shared/Inference/Core/LevelHistory.swift": "at most as many as it remembers",
+        "Shared/ServiceKit/Settings/ArgumentReader.swift": "the operator's own command line",
+        "Shared/Text/Normalisation.swift": "at most as many bytes as an end mark has",
+        "Shared/Text/ShortAnswer.swift": "the words of a short answer",
+      ]),
+    Rule(
+      name: "nothing is unwrapped by force",
+      pattern: #"[\w\])]!(?=[.,;)\]}\s?]|$)"#, remedy: "use guard let",
+      exceptions: [
+        "Services/CommandLine/Main/ChildProcess.swift: baseAddress!":
+          "of a buffer that is not empty",
+        "Services/Gateway/Main/GatewayShell.swift: HTTPField.Name(": "a constant",
+        "Shared/Store/MongoHandles.swift: client!": "the pool's contract",
+        "Shared/Text/JSONElision.swift: init(validating: bytes)!": "an initialiser's own overload",
+        "Shared/Wire/Arena.swift: baseAddress!": "of a buffer that is not empty",
+      ]),
+  ]
+
+  /// A line without its comment, and without what stands in string literals if that is not asked for.
+  private static func code(_ line: Substring, readsStrings: Bool) -> String {
+    let bare = line.replacing(#/"(\\.|[^"\\])*"/#, with: "\"\"")
+    let comment = bare.firstRange(of: "//")
+    if !readsStrings { return String(comment.map { bare[..<$0.lowerBound] } ?? bare[...]) }
+    let isComment = line.drop { $0 == " " }.hasPrefix("//")
+    return isComment ? "" : String(line)
+  }
+
+  @Test("is written otherwise, or argued", arguments: rules)
+  func lines(_ rule: Rule) throws {
+    let pattern = try Regex(rule.pattern)
+    for folder in ["Services", "Shared"] {
+      for file in try SourceTree.swiftFiles(under: folder)
+      where !file.path.hasPrefix("Shared/ClusterTesting/") {
+        for (number, line) in file.lines.enumerated() {
+          let code = Self.code(line, readsStrings: rule.readsStrings)
+          guard code.firstMatch(of: pattern) != nil else { continue }
+          let isArgued = rule.exceptions.keys.contains { key in
+            let parts = key.split(separator: ": ", maxSplits: 1)
+            return parts[0] == file.path && (parts.count == 1 || line.contains(parts[1]))
+          }
+          if !isArgued {
+            Issue.record("\(file.path):\(number + 1): \(rule.remedy): \(line)")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("there is one helper that cuts text by bytes")
+  func oneHelper() throws {
+    var found: [String] = []
+    for folder in ["Services", "Shared"] {
+      for file in try SourceTree.swiftFiles(under: folder) {
+        for line in file.lines where line.firstMatch(of: /func cut\(to/) != nil {
+          found.append(file.path)
+        }
+      }
+    }
+    #expect(found == ["Shared/ClusterModel/TextCut.swift"])
+  }
+}

@@ -1,0 +1,96 @@
+import ClusterModel
+import ClusterTesting
+import Limits
+import RegistryCore
+import Testing
+import Wire
+
+/// Tables are published in one frame each: one that does not fit reaches nobody.
+@Suite("The fullest tables fit into a frame")
+struct FullestTableTests {
+  private func bytes(_ body: Body) throws -> Int {
+    try Envelope(
+      messageID: .max, shape: .publish, sender: PeerID(name: "registry", incarnation: .max),
+      sequence: .max, body: body
+    ).encoded().count
+  }
+
+  private static let room = (1 << 20) - 1_024
+
+  @Test("hosts that list, call themselves and say as much as they can")
+  func hosts() throws {
+    var rng = SeededGenerator(seed: 1)
+    var registry = HostRegistry(epoch: .max, now: .zero)
+    var orders: [ProbeOrder] = []
+    var number = 0
+    while number < 1_000 {
+      let draft = HostDraft(
+        url: "https://host-\(number).example.org:12345/\(String(repeating: "p", count: 20))",
+        id: HostID("host-\(number)"), slots: 65_536, pricePerMillion: 1_000_000_000)
+      guard let added = try? registry.add(draft, now: .zero) else { break }
+      for case .probe(let order) in added.directives { orders.append(order) }
+      number += 1
+    }
+    #expect(number == 1_000)
+    // Names of every length; a version of one letter with marks, which is one character.
+    let marks = "a" + String(repeating: "\u{301}", count: 100_000)
+    while let order = orders.popLast() {
+      let models = (0..<100).map { index in
+        ModelOffer(
+          id: ModelID(
+            "\(order.host)-\(index)-"
+              + String(repeating: "m", count: Int.random(in: 0...240, using: &rng))),
+          contextTokens: .max)
+      }
+      let report = ProbeReport(models: models, slots: .max, version: marks, roundTrip: .seconds(9))
+      for case .probe(let next) in registry.probed(
+        order, .answered(report), now: .zero, using: &rng)
+      {
+        orders.append(next)
+      }
+    }
+    let table = registry.table
+    #expect(table.hosts.count == 1_000 && table.hosts.allSatisfy { $0.state == .ready })
+    // Nobody is left without models because others list many.
+    #expect(table.hosts.allSatisfy { !$0.models.isEmpty })
+    #expect(table.hosts.allSatisfy { $0.version?.utf8.count ?? 0 <= Limits.hostVersionBytes.value })
+    let size = try bytes(.hostTable(table))
+    #expect(size <= Self.room, "\(size)")
+  }
+
+  @Test("processes with the longest names and addresses")
+  func peers() throws {
+    let own = Peer(
+      id: PeerID(name: "registry", incarnation: 1), service: .registry, mailbox: "ipc:///r",
+      ttl: .seconds(5))
+    var leases = PeerLeases(epoch: .max, own: own)
+    let address = String(repeating: "a", count: Limits.peerAddressBytes.value)
+    let label = String(repeating: "v", count: Limits.peerLabelBytes.value)
+    for number in 1..<PeerLeases.capacity {
+      let name = String(repeating: "n", count: 124) + "\(number)"
+      _ = try leases.hello(
+        Peer(
+          id: PeerID(name: name, incarnation: .max), service: .other(label), mailbox: address,
+          publisher: address, version: label, ttl: .seconds(300)), now: .zero)
+    }
+    #expect(leases.count == PeerLeases.capacity)
+    let size = try bytes(.peerTable(leases.table))
+    #expect(size <= Self.room, "\(size)")
+  }
+
+  @Test("a peer that calls itself by more than a label is refused")
+  func refused() {
+    let own = Peer(
+      id: PeerID(name: "registry", incarnation: 1), service: .registry, mailbox: "ipc:///r",
+      ttl: .seconds(5))
+    var leases = PeerLeases(epoch: 1, own: own)
+    let long = "a" + String(repeating: "\u{301}", count: 100_000)
+    func refuses(_ service: ServiceName, _ version: String) -> Bool {
+      (try? leases.hello(
+        Peer(
+          id: PeerID(name: "p", incarnation: 1), service: service, mailbox: "ipc:///p",
+          version: version, ttl: .seconds(5)), now: .zero)) == nil
+    }
+    #expect(refuses(.gateway, long) && refuses(.other(long), "1") && !refuses(.gateway, "1"))
+  }
+}
