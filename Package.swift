@@ -147,7 +147,10 @@ let package = Package(
     // Shells.
     shell(
       "Bus", path: "Shared/Bus/Shell",
-      ["BusCore", "ClusterModel", "Wire", "CNanomsg", crypto, lifecycle, logging, metrics]),
+      [
+        "BusCore", "ClusterModel", "Wire", "CNanomsg", crypto, lifecycle, logging, metrics, nioCore,
+        nioPosix,
+      ]),
     shell(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
     shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", grdb, logging]),
@@ -247,7 +250,10 @@ let package = Package(
       exclude: ["golden.py"]),
     tests(
       "BusTests",
-      ["Bus", "BusCore", "Wire", "ClusterModel", "ClusterTesting", lifecycle, logging]),
+      [
+        "Bus", "BusCore", "Wire", "ClusterModel", "ClusterTesting", "RegistryCore", lifecycle,
+        logging, nioCore, nioPosix,
+      ]),
     tests(
       "InferenceCoreTests",
       ["InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel", "Text"],

@@ -5,14 +5,11 @@
 #include <errno.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
-#include <nanomsg/pubsub.h>
 #include <nanomsg/ipc.h>
 #include <nanomsg/tcp.h>
 
 static const int CNN_PULL = NN_PULL;
 static const int CNN_PUSH = NN_PUSH;
-static const int CNN_PUB = NN_PUB;
-static const int CNN_SUB = NN_SUB;
 
 /// A new socket of the given kind, or -errno.
 static inline int cnn_socket(int protocol) {
@@ -76,11 +73,6 @@ static inline int cnn_set_buffers(int socket, int send, int receive) {
 /// 0, or -errno. Small frames leave at once.
 static inline int cnn_set_no_delay(int socket) {
   return cnn_set(socket, NN_TCP, NN_TCP_NODELAY, 1);
-}
-
-/// 0, or -errno. Everything that is published.
-static inline int cnn_subscribe_all(int socket) {
-  return nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0) < 0 ? -nn_errno() : 0;
 }
 
 static inline int cnn_descriptor(int socket, int option) {

@@ -50,20 +50,21 @@ public struct Peer: Hashable, Sendable {
   public var service: ServiceName
   /// nanomsg URL of its PULL socket.
   public var mailbox: String
-  /// nanomsg URL of its PUB socket; nil if it publishes nothing.
-  public var publisher: String?
+  /// Public key that its frames prove, 32 bytes. Empty over `ipc://`, where the directory's mode
+  /// guards the sockets.
+  public var key: [UInt8]
   public var version: String
   /// Without a renewed hello within this time the peer leaves the table.
   public var ttl: Duration
 
   public init(
-    id: PeerID, service: ServiceName, mailbox: String, publisher: String? = nil,
+    id: PeerID, service: ServiceName, mailbox: String, key: [UInt8] = [],
     version: String = Version.current, ttl: Duration
   ) {
     self.id = id
     self.service = service
     self.mailbox = mailbox
-    self.publisher = publisher
+    self.key = key
     self.version = version
     self.ttl = ttl
   }

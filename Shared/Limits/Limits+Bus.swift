@@ -1,3 +1,90 @@
 extension Limits {
-  static let bus: [Limit] = []
+  static let bus: [Limit] = [
+    busStrangerBytes, busStrangerWait, busUnknownPerAddress, busUnknownConnections,
+    busConnectionsPerPeer, busPeers, busNewcomers, busAddressBytes, busFrameBytes, busElements,
+    busMessageBytes, busReassemblyBytes, busReassemblyShare, busPartials, busPartialShare,
+    busHeldMessages, busHeldBytes, busHeldShare, busHandlers, busHandlerReserve, busCasts,
+    busCastShare, busOutgoing, busRememberedIDs, busRememberedSenders, busStreamBytes,
+    busAllStreamBytes,
+  ]
+
+  // Over `tcp://`, before a connection has proved that it holds the cluster key.
+
+  public static let busStrangerBytes = Limit(
+    "bus.stranger_bytes", 1 << 10, .bytes,
+    "The greeting, a length and the header of a sealed frame take at most 149 bytes.")
+  public static let busStrangerWait = Limit(
+    "bus.stranger_wait", 5_000, .milliseconds,
+    "A process of the cluster proves itself within 20 ms of connecting; the rest is for slow lines."
+  )
+  public static let busUnknownPerAddress = Limit(
+    "bus.unknown_connections_per_address", 64, .count,
+    "A machine starts about ten processes at once. The oldest connection is closed for the newest, "
+      + "so that an honest newcomer gets in beside a flood from its own address.")
+  public static let busUnknownConnections = Limit(
+    "bus.unknown_connections", 256, .count,
+    "Four addresses at their limit; the address with the most connections loses its oldest.")
+  public static let busConnectionsPerPeer = Limit(
+    "bus.connections_per_peer", 8, .count,
+    "A listed peer holds one; a few more may linger while a network heals.")
+
+  // One member of the cluster.
+
+  public static let busPeers = Limit(
+    "bus.peers", 512, .count, "nanomsg allows 512 sockets in a process, one for each peer.")
+  public static let busNewcomers = Limit(
+    "bus.newcomers", 64, .count,
+    "Peers that said hello and are in no table yet: a whole cluster that starts at once, twice.")
+  public static let busAddressBytes = Limit(
+    "bus.address_bytes", 255, .bytes, "A host name has at most 253 bytes.")
+  public static let busFrameBytes = Limit(
+    "bus.frame_bytes", 1 << 20, .bytes,
+    "nanomsg allocates a frame before it has arrived; larger messages travel in fragments. A "
+      + "publication is one frame.")
+  public static let busElements = Limit(
+    "bus.elements", 1 << 16, .count,
+    "Elements of all repeated fields of a message. An empty one takes 2 bytes of the frame and "
+      + "about 50 of memory, so a hostile frame stays near 3 MiB.")
+  public static let busMessageBytes = Limit(
+    "bus.message_bytes", 24 << 20, .bytes,
+    "The largest message is a plan to run: 10 MiB of documents, 4 of messages, 4 of plan, and the "
+      + "outputs that are there already.")
+  public static let busReassemblyBytes = Limit(
+    "bus.reassembly_bytes", 96 << 20, .bytes, "Four of the largest messages at once.")
+  public static let busReassemblyShare = Limit(
+    "bus.reassembly_share", 48 << 20, .bytes, "One sender leaves room for others.")
+  public static let busPartials = Limit(
+    "bus.partial_messages", 256, .count, "Each may announce 100 fragments that never come.")
+  public static let busPartialShare = Limit(
+    "bus.partial_message_share", 64, .count, "One sender leaves room for others.")
+  public static let busHeldMessages = Limit(
+    "bus.held_messages", 256, .count,
+    "Mail of peers that the table does not list yet waits for the table, 2 s at most.")
+  public static let busHeldBytes = Limit(
+    "bus.held_bytes", 24 << 20, .bytes, "One of the largest messages.")
+  public static let busHeldShare = Limit(
+    "bus.held_share", 64, .count, "One unlisted sender leaves room for others.")
+  public static let busHandlers = Limit(
+    "bus.handlers", 1_024, .count, "Each request in progress may hold a whole prompt.")
+  public static let busHandlerReserve = Limit(
+    "bus.handler_reserve", 32, .count,
+    "The last handlers are for senders that hold less than half of them.")
+  public static let busCasts = Limit(
+    "bus.casts", 1_024, .count, "Casts whose handler runs; more are dropped and counted.")
+  public static let busCastShare = Limit(
+    "bus.cast_share", 256, .count, "One sender leaves room for others.")
+  public static let busOutgoing = Limit(
+    "bus.outgoing", 4_096, .count, "Twice what a busy gateway admits.")
+  public static let busRememberedIDs = Limit(
+    "bus.remembered_ids", 4_096, .count,
+    "Message ids of one sender, so that a duplicate does not run twice: seconds of a busy gateway.")
+  public static let busRememberedSenders = Limit(
+    "bus.remembered_senders", 1_024, .count,
+    "Twice the peers: one that was lost may only have been silent.")
+  public static let busStreamBytes = Limit(
+    "bus.stream_bytes", 1 << 20, .bytes,
+    "A slow reader of one stream is cut: pausing a model for it would hold its slot.")
+  public static let busAllStreamBytes = Limit(
+    "bus.all_stream_bytes", 64 << 20, .bytes, "64 streams whose readers are as slow as they may be."
+  )
 }

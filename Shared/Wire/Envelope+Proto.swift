@@ -21,14 +21,8 @@ extension Envelope {
   public init(
     decoding bytes: UnsafeRawBufferPointer, limits: WireLimits = .standard
   ) throws(WireError) {
-    guard bytes.count <= limits.frameBytes else {
-      throw .tooLarge(bytes: bytes.count, limit: limits.frameBytes)
-    }
+    try unsafe Self.scan(bytes, limits)
     guard bytes.count > 0, let base = bytes.baseAddress else { throw .malformed("empty") }
-    var scan = unsafe WireScan(limits: limits)
-    try unsafe withUnsafePointer(to: tutti__v1__envelope__descriptor) {
-      descriptor throws(WireError) in try unsafe scan.check(bytes, descriptor)
-    }
     guard
       let message = unsafe tutti__v1__envelope__unpack(
         nil, bytes.count, base.assumingMemoryBound(to: UInt8.self))
@@ -43,6 +37,30 @@ extension Envelope {
     }
   }
 
+  /// Checks that a receiver with these limits would read the bytes, without reading them.
+  public static func check(
+    _ bytes: [UInt8], limits: WireLimits = .standard
+  ) throws(WireError) {
+    try unsafe reading(bytes) { buffer throws(WireError) in try unsafe scan(buffer, limits) }
+  }
+
+  /// Checks what unpacking would allocate.
+  private static func scan(
+    _ bytes: UnsafeRawBufferPointer, _ limits: WireLimits
+  ) throws(WireError) {
+    guard bytes.count <= limits.frameBytes else {
+      throw .tooLarge(bytes: bytes.count, limit: limits.frameBytes)
+    }
+    guard bytes.count > 0 else { throw .malformed("empty") }
+    var scan = unsafe WireScan(limits: limits)
+    try unsafe withUnsafePointer(to: tutti__v1__envelope__descriptor) {
+      descriptor throws(WireError) in try unsafe scan.check(bytes, descriptor)
+    }
+  }
+
+  /// Bytes of a sender's name: it is a key in many tables.
+  private static let senderBytes = 128
+
   private init(wire message: Tutti__V1__Envelope) throws(WireError) {
     guard unsafe message.version == Self.version else {
       throw unsafe .unsupportedVersion(message.version)
@@ -51,6 +69,9 @@ extension Envelope {
     else { throw .unknownValue(field: "Envelope.shape") }
     let sender = try unsafe String(wire: message.sender, "Envelope.sender")
     guard !sender.isEmpty else { throw .missing(field: "Envelope.sender") }
+    guard sender.utf8.count <= Self.senderBytes else {
+      throw .malformed("Envelope.sender is longer than \(Self.senderBytes) bytes")
+    }
     let to = unsafe message.to_incarnation
     let remaining = unsafe message.remaining_ms
     var trace: TraceContext?

@@ -9,9 +9,9 @@ extension Arena {
     unsafe message.pointee.incarnation = peer.id.incarnation
     unsafe message.pointee.service = text(peer.service.description)
     unsafe message.pointee.mailbox = text(peer.mailbox)
-    unsafe message.pointee.publisher = text(peer.publisher ?? "")
     unsafe message.pointee.version = text(peer.version)
     unsafe message.pointee.ttl_ms = peer.ttl.wireMilliseconds
+    unsafe message.pointee.key = bytes(peer.key)
     return unsafe message
   }
 
@@ -40,7 +40,6 @@ extension Arena {
 
 extension Peer {
   init(wire message: Tutti__V1__Peer) throws(WireError) {
-    let publisher = try unsafe String(wire: message.publisher, "Peer.publisher")
     let name = try unsafe String(wire: message.name, "Peer.name")
     let mailbox = try unsafe String(wire: message.mailbox, "Peer.mailbox")
     guard !name.isEmpty else { throw .missing(field: "Peer.name") }
@@ -48,7 +47,7 @@ extension Peer {
     self.init(
       id: PeerID(name: name, incarnation: unsafe message.incarnation),
       service: ServiceName(try unsafe String(wire: message.service, "Peer.service")),
-      mailbox: mailbox, publisher: publisher.isEmpty ? nil : publisher,
+      mailbox: mailbox, key: unsafe [UInt8](wire: message.key),
       version: try unsafe String(wire: message.version, "Peer.version"),
       ttl: .milliseconds(unsafe message.ttl_ms))
   }

@@ -1,64 +1,106 @@
-import CProtobufC
 public import ClusterModel
-import ClusterProto
 
-/// What goes over `tcp://` instead of a bare envelope. The bus seals and opens it.
+/// A frame on `tcp://`: a header that proves its sender, then the sealed envelope. The bus seals and
+/// opens it.
+///
+/// The layout is fixed and no protobuf, so that a header can be checked before memory is allocated
+/// for the body: "TS", version, kind (1 byte each), incarnation and counter (8 bytes, big endian),
+/// public key (32), length of the name (1), name, proof (16), body.
 public struct SealedFrame: Equatable, Sendable {
-  public static let version: UInt32 = 1
+  public static let version: UInt8 = 2
+  /// Bytes of a public key.
+  public static let keyBytes = 32
+  /// Bytes of the proof, and of the tag at the end of the body.
+  public static let tagBytes = 16
+  /// Bytes of a sender's name, at most.
+  public static let nameBytes = 64
+  /// Bytes before the name.
+  static let fixedBytes = 4 + 16 + keyBytes + 1
 
-  public var sender: PeerID
-  /// The nonce; never repeats within an incarnation.
-  public var counter: UInt64
-  /// ChaCha20-Poly1305 of an envelope, tag appended.
-  public var ciphertext: [UInt8]
+  public struct Header: Hashable, Sendable {
+    public var sender: PeerID
+    /// The nonce; never repeats within an incarnation.
+    public var counter: UInt64
+    /// The sender's public key.
+    public var key: [UInt8]
+    /// Sealed with the cluster key alone: the sender does not know the recipient's key yet.
+    public var isIntroduction: Bool
 
-  public init(sender: PeerID, counter: UInt64, ciphertext: [UInt8]) {
-    self.sender = sender
-    self.counter = counter
-    self.ciphertext = ciphertext
-  }
-
-  public func encoded() throws(WireError) -> [UInt8] {
-    let arena = unsafe Arena()
-    let message = unsafe arena.make(tutti__v1__sealed_frame__init)
-    unsafe message.pointee.version = Self.version
-    unsafe message.pointee.sender = arena.text(sender.name)
-    unsafe message.pointee.incarnation = sender.incarnation
-    unsafe message.pointee.counter = counter
-    unsafe message.pointee.ciphertext = arena.bytes(ciphertext)
-    let size = unsafe tutti__v1__sealed_frame__get_packed_size(message)
-    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      count = unsafe tutti__v1__sealed_frame__pack(message, buffer.baseAddress)
+    public init(sender: PeerID, counter: UInt64, key: [UInt8], isIntroduction: Bool = false) {
+      self.sender = sender
+      self.counter = counter
+      self.key = key
+      self.isIntroduction = isIntroduction
     }
-    unsafe withExtendedLifetime(arena) {}
-    guard bytes.count == size else { throw .malformed("\(bytes.count) of \(size) bytes packed") }
-    return bytes
+
+    /// The header's bytes up to the proof, which is computed over them.
+    public var bytes: [UInt8] {
+      var bytes: [UInt8] = [0x54, 0x53, SealedFrame.version, isIntroduction ? 1 : 0]
+      let name = Array(sender.name.utf8.prefix(SealedFrame.nameBytes))
+      bytes.reserveCapacity(SealedFrame.fixedBytes + name.count + SealedFrame.tagBytes)
+      for number in [sender.incarnation, counter] {
+        for shift in stride(from: UInt64(56), through: 0, by: -8) {
+          bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+        }
+      }
+      bytes += key
+      bytes.append(UInt8(name.count))
+      return bytes + name
+    }
   }
+
+  /// Result of reading the first bytes of a frame.
+  public enum Beginning: Equatable, Sendable {
+    /// More bytes are needed.
+    case incomplete
+    case garbage
+    /// A header and its proof, `length` bytes together.
+    case header(Header, proof: [UInt8], length: Int)
+  }
+
+  public var header: Header
+  public var proof: [UInt8]
+  /// ChaCha20-Poly1305 of an envelope, tag appended.
+  public var body: [UInt8]
+
+  public init(header: Header, proof: [UInt8], body: [UInt8]) {
+    self.header = header
+    self.proof = proof
+    self.body = body
+  }
+
+  public func encoded() -> [UInt8] { header.bytes + proof + body }
 
   public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(WireError) {
-    guard bytes.count <= limits.frameBytes else {
-      throw .tooLarge(bytes: bytes.count, limit: limits.frameBytes)
+    guard bytes.count <= limits.frameBytes + Self.fixedBytes + Self.nameBytes + 2 * Self.tagBytes
+    else { throw .tooLarge(bytes: bytes.count, limit: limits.frameBytes) }
+    guard case .header(let header, let proof, let length) = Self.beginning(of: bytes),
+      bytes.count >= length + Self.tagBytes
+    else { throw .malformed("not a sealed frame") }
+    self.init(header: header, proof: proof, body: Array(bytes[length...]))
+  }
+
+  /// Reads the header from the first bytes of a frame.
+  public static func beginning(of bytes: [UInt8]) -> Beginning {
+    for (index, expected) in [0x54, 0x53, version].enumerated() where index < bytes.count {
+      if bytes[index] != expected { return .garbage }
     }
-    self = try unsafe reading(bytes) { buffer throws(WireError) in
-      guard bytes.count > 0, let base = buffer.baseAddress else { throw .malformed("empty") }
-      var scan = unsafe WireScan(limits: limits)
-      try unsafe withUnsafePointer(to: tutti__v1__sealed_frame__descriptor) {
-        descriptor throws(WireError) in try unsafe scan.check(buffer, descriptor)
-      }
-      guard
-        let message = unsafe tutti__v1__sealed_frame__unpack(
-          nil, buffer.count, base.assumingMemoryBound(to: UInt8.self))
-      else { throw .malformed("not a sealed frame") }
-      defer { unsafe tutti__v1__sealed_frame__free_unpacked(message, nil) }
-      guard unsafe message.pointee.version == Self.version else {
-        throw unsafe .unsupportedVersion(message.pointee.version)
-      }
-      let name = try unsafe String(wire: message.pointee.sender, "SealedFrame.sender")
-      guard !name.isEmpty else { throw .missing(field: "SealedFrame.sender") }
-      return SealedFrame(
-        sender: PeerID(name: name, incarnation: unsafe message.pointee.incarnation),
-        counter: unsafe message.pointee.counter,
-        ciphertext: unsafe [UInt8](wire: message.pointee.ciphertext))
+    guard bytes.count >= fixedBytes else { return .incomplete }
+    let nameLength = Int(bytes[fixedBytes - 1])
+    guard bytes[3] <= 1, (1...nameBytes).contains(nameLength) else { return .garbage }
+    let length = fixedBytes + nameLength + tagBytes
+    guard bytes.count >= length else { return .incomplete }
+    let nameEnd = fixedBytes + nameLength
+    guard let name = String(validating: bytes[fixedBytes..<nameEnd], as: UTF8.self) else {
+      return .garbage
     }
+    func number(_ start: Int) -> UInt64 {
+      bytes[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) }
+    }
+    return .header(
+      Header(
+        sender: PeerID(name: name, incarnation: number(4)), counter: number(12),
+        key: Array(bytes[20..<20 + keyBytes]), isIntroduction: bytes[3] == 1),
+      proof: Array(bytes[nameEnd..<length]), length: length)
   }
 }

@@ -1,3 +1,5 @@
+import Limits
+
 /// Why bytes are not a message, or a message cannot become bytes.
 public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Longer than `WireLimits.frameBytes`.
@@ -44,11 +46,11 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 /// What is checked before a frame is unpacked: unpacking allocates.
 public struct WireLimits: Hashable, Sendable {
   /// Frames as they travel.
-  public static let standard = WireLimits(frameBytes: 1 << 20, elements: 1 << 16)
+  public static let standard = WireLimits(
+    frameBytes: Limits.busFrameBytes.value, elements: Limits.busElements.value)
 
   public var frameBytes: Int
-  /// Elements of all repeated fields together. An empty one takes 2 bytes of the frame and about
-  /// 50 of memory, so 65,536 keep a hostile frame near 3 MiB.
+  /// Elements of all repeated fields together.
   public var elements: Int
 
   public init(frameBytes: Int, elements: Int) {

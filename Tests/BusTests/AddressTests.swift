@@ -37,13 +37,15 @@ struct AddressTests {
     #expect(try mailbox(.gateway, Self.tcp()) == "tcp://10.0.0.1:7401")
     #expect(try mailbox(.registry, Self.tcp()) == "tcp://10.0.0.2:7400")
     let registry = BusConfiguration(service: .registry, name: "r", addresses: Self.tcp())
-    #expect(try registry.makeTransport().publisher == "tcp://10.0.0.2:7401")
     #expect(registry.registryMailbox == "tcp://10.0.0.2:7400")
   }
 
   @Test(
     "an address that is not HOST:PORT is refused by name",
-    arguments: ["", "host", "host:", ":1", "host:0", "host:65535", "host:x", "tcp://host"])
+    arguments: [
+      "", "host", "host:", ":1", "host:0", "host:65536", "host:x", "host:+1", "tcp://host",
+      "eth0;host:1", "ho st:1", "h:1:2", "[::g]:1",
+    ])
   func badAddresses(address: String) {
     for addresses in [
       Self.tcp(listen: address), Self.tcp(advertise: address), Self.tcp(registry: address),
@@ -84,6 +86,30 @@ struct AddressTests {
     let failure = #expect(throws: Failure.self) { try second.start { _ in } }
     #expect(failure?.message.contains("\(directory)/registry") == true)
     await first.stop(grace: .zero)
+  }
+
+  @Test(
+    "an address from the wire has our scheme, lies in our directory and is short, or is none",
+    arguments: [
+      ("ipc:///d/a", "ipc:///d/b", true), ("ipc:///e/a", "ipc:///d/b", false),
+      ("ipc:///d/../d/a", "ipc:///d/b", false), ("ipc:///d//a", "ipc:///d/b", false),
+      ("ipc://d/a", "ipc:///d/b", false), ("tcp://h:1", "ipc:///d/b", false),
+      ("tcp://h:1", "tcp://g:2", true), ("tcp://[::1]:1", "tcp://g:2", true),
+      ("tcp://eth0;h:1", "tcp://g:2", false), ("tcp://h", "tcp://g:2", false),
+      ("tcp://h:99999", "tcp://g:2", false), ("tcp://h:1\u{0}", "tcp://g:2", false),
+      ("inproc://x", "tcp://g:2", false), ("", "tcp://g:2", false), ("://", "tcp://g:2", false),
+    ] as [(String, String, Bool)])
+  func fromTheWire(address: String, own: String, isUsable: Bool) {
+    #expect((MailboxAddress(address, beside: own) != nil) == isUsable, "\(address)")
+  }
+
+  @Test("a path that nanomsg would abort over is no address")
+  func longAddresses() {
+    for count in 1...300 {
+      let path = "ipc:///d/" + String(repeating: "x", count: count)
+      #expect((MailboxAddress(path) != nil) == (count <= 96), "\(count)")
+    }
+    #expect(MailboxAddress("tcp://" + String(repeating: "h", count: 254) + ":1") == nil)
   }
 
   // MARK: - The directory of the sockets
@@ -141,7 +167,7 @@ struct AddressTests {
     let directory = try RuntimeDirectory.path(forDataDirectory: UUID().uuidString, runtime: nil)
     defer { try? FileManager.default.removeItem(atPath: directory) }
     let names = [
-      "agent-code-1-abc", "agent-code-1-abc.pub", "agent-code-1-2-abc", "agent-code-2-abc",
+      "agent-code-1-abc", "agent-code-1-abd", "agent-code-1-2-abc", "agent-code-2-abc",
       "registry", "agent-code-1-a_c",
     ]
     for name in names { try Data().write(to: URL(filePath: "\(directory)/\(name)")) }

@@ -3,6 +3,7 @@ import BusCore
 import ClusterModel
 import Foundation
 import Logging
+import RegistryCore
 import Synchronization
 import Testing
 import Wire
@@ -19,7 +20,8 @@ final class TestCluster: Sendable {
   private let directory: String
   private let registryPort: Int
   let registry: Bus
-  private let table: Mutex<PeerTable>
+  private let leases: Mutex<PeerLeases>
+  private let start = ContinuousClock.now
 
   init(_ kind: Kind, network: LoopbackNetwork = LoopbackNetwork(seed: 7)) throws {
     self.kind = kind
@@ -33,35 +35,37 @@ final class TestCluster: Sendable {
     registry = Bus(
       configuration: configuration, transport: try configuration.makeTransport(),
       logger: Logger(label: "test"))
-    table = Mutex(
-      PeerTable(epoch: configuration.incarnation, revision: 1, peers: [registry.peer]))
-    registry.adopt(table.withLock { $0 })
+    leases = Mutex(PeerLeases(epoch: configuration.incarnation, own: registry.peer))
+    registry.adopt(table)
     registry.onCall { [self] request throws(Failure) in
       switch request.body {
-      case .hello(let peer):
-        return .peerTable(
-          change { peers in peers = peers.filter { $0.id.name != peer.id.name } + [peer] })
-      case .goodbye(let id): return .peerTable(change { peers in peers.removeAll { $0.id == id } })
+      case .hello(let peer) where peer.id == request.sender:
+        let outcome = leases.withLock { leases in
+          Result { () throws(Failure) in try leases.hello(peer, now: now) }
+        }
+        perform(try outcome.get())
+        return .peerTable(table)
+      case .goodbye(let id) where id == request.sender:
+        perform(leases.withLock { $0.goodbye(id, now: now) })
+        return .peerTable(table)
       default: throw Failure(.unhandled, "only hellos")
       }
     }
-    registry.onPeerLost { [self] id in _ = change { peers in peers.removeAll { $0.id == id } } }
+    registry.onPeerLost { [self] id in
+      perform(leases.withLock { $0.goodbye(id, now: now) })
+    }
   }
 
-  private func change(_ edit: (inout [Peer]) -> Void) -> PeerTable {
-    let (new, changed) = table.withLock { table -> (PeerTable, Bool) in
-      var peers = table.peers
-      edit(&peers)
-      guard peers != table.peers else { return (table, false) }
-      table.peers = peers
-      table.revision += 1
-      return (table, true)
+  /// The table as the registry has it.
+  var table: PeerTable { leases.withLock(\.table) }
+
+  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+
+  private func perform(_ directives: [PeerLeases.Directive]) {
+    for case .publish(let table) in directives {
+      registry.adopt(table)
+      registry.publish(.peerTable(table))
     }
-    if changed {
-      registry.adopt(new)
-      registry.publish(.peerTable(new))
-    }
-    return new
   }
 
   func join(
@@ -76,6 +80,9 @@ final class TestCluster: Sendable {
       logger: Logger(label: "test"))
   }
 
+  /// The cluster's key on `tcp://`.
+  static let clusterKey = [UInt8](repeating: 42, count: 32)
+
   private static func addresses(
     _ kind: Kind, _ directory: String, _ network: LoopbackNetwork, _ port: Int, _ registry: Int
   ) -> BusAddresses {
@@ -85,7 +92,7 @@ final class TestCluster: Sendable {
     case .sealedTCP:
       .tcp(
         listen: "127.0.0.1:\(port)", advertise: "127.0.0.1:\(port)",
-        registry: "127.0.0.1:\(registry)", clusterKey: Array(repeating: 42, count: 32))
+        registry: "127.0.0.1:\(registry)", clusterKey: clusterKey)
     }
   }
 

@@ -245,6 +245,36 @@ struct ConversationTests {
   }
 }
 
+extension ConversationTests {
+  @Test(
+    "a table that no frame holds is refused where it is made, and the peers keep the one before")
+  func largePublication() async throws {
+    let cluster = try TestCluster(.ipc)
+    let planner = try cluster.join(.planner, "planner-1")
+    let (tables, got) = AsyncStream.makeStream(of: HostTable.self)
+    planner.onPublish { body in if case .hostTable(let table) = body { got.yield(table) } }
+    func table(_ revision: UInt64, bytes: Int = 0, models: Int = 0) -> HostTable {
+      var host = Host(id: "h", url: "http://h")
+      host.reason = String(repeating: "x", count: bytes)
+      host.models = (0..<models).map { _ in ModelOffer(id: "") }
+      return HostTable(epoch: 1, revision: revision, hosts: [host])
+    }
+    try await cluster.run([planner]) {
+      cluster.registry.publish(.hostTable(table(1)))
+      cluster.registry.publish(.hostTable(table(2, bytes: 1 << 20)))
+      cluster.registry.publish(.hostTable(table(3, models: 70_000)))
+      cluster.registry.publish(.hostTable(table(4)))
+      var revisions: [UInt64] = []
+      for await table in tables {
+        revisions.append(table.revision)
+        if table.revision == 4 { break }
+      }
+      #expect(revisions == [1, 4])
+      #expect(cluster.registry.dropped["publication_refused"] == 2)
+    }
+  }
+}
+
 extension Bus {
   /// How many wait for services.
   fileprivate var waiters: Int { state.withLock { $0.peerWaiters.count } }

@@ -7,7 +7,7 @@ import Wire
 struct MachineTests {
   static let registry = Peer(
     id: PeerID(name: "registry-1", incarnation: 1), service: .registry, mailbox: "m://registry",
-    publisher: "m://registry.pub", ttl: .seconds(5))
+    ttl: .seconds(5))
   static let planner = Peer(
     id: PeerID(name: "planner-1", incarnation: 2), service: .planner, mailbox: "m://planner-1",
     ttl: .seconds(5))
@@ -360,7 +360,7 @@ struct MachineTests {
     let (id, _) = Self.ask(&machine, deadline: nil)
     let registry = Peer(
       id: PeerID(name: "registry-1", incarnation: 50), service: .registry,
-      mailbox: Self.registry.mailbox, publisher: Self.registry.publisher, ttl: .seconds(5))
+      mailbox: Self.registry.mailbox, ttl: .seconds(5))
     let directives = machine.apply(
       PeerTable(epoch: 50, revision: 1, peers: [registry]), now: Self.at(100))
     #expect(directives.failure(of: id) == nil)

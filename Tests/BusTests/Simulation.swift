@@ -88,7 +88,7 @@ struct Simulation {
     let peer = Peer(
       id: PeerID(name: name, incarnation: incarnations), service: service,
       mailbox: isRegistry ? Self.registryMailbox : "sim://\(name)-\(incarnations)",
-      publisher: isRegistry ? "sim://registry.pub" : nil, ttl: .seconds(3))
+      ttl: .seconds(3))
     let process = Process(peer)
     processes[name] = process
     if isRegistry { perform(process.machine.apply(process.table, now: now), by: process) }
@@ -196,10 +196,10 @@ struct Simulation {
       case .send(let envelope, let mailbox, _):
         process.connections.insert(mailbox)
         deliver(envelope, to: mailbox)
-      case .publish(let envelope):
-        for other in processes.sorted(by: { $0.key < $1.key }).map(\.value)
-        where other !== process {
-          deliver(envelope, to: other.machine.own.mailbox)
+      case .publish(let envelope, let mailboxes):
+        for mailbox in mailboxes {
+          process.connections.insert(mailbox)
+          deliver(envelope, to: mailbox)
         }
       case .connect(let mailbox): process.connections.insert(mailbox)
       case .disconnect(let mailbox): process.connections.remove(mailbox)
@@ -217,7 +217,7 @@ struct Simulation {
         let count = chance.nextInt(in: 0..<20)
         lengths[key] = count
         schedule(chance.nextInt(in: 0..<50), .item(own, key, left: count))
-      case .subscribe, .cancelHandler, .deliverCast, .deliverPublication, .peersChanged, .dropped:
+      case .seal, .cancelHandler, .deliverCast, .deliverPublication, .peersChanged, .dropped:
         break
       case .peerLost(let peer):
         if process.service == .registry {

@@ -75,6 +75,33 @@ struct PeerLeasesTests {
     #expect(leases.table.peers == [Self.registry])
   }
 
+  @Test("with keys, a name or mailbox is taken over only after its holder has left")
+  func takeover() throws {
+    func keyed(_ name: String, _ incarnation: UInt64, _ key: UInt8, _ mailbox: String) -> Peer {
+      var peer = Self.peer(name, incarnation)
+      peer.key = [UInt8](repeating: key, count: 32)
+      peer.mailbox = mailbox
+      return peer
+    }
+    var leases = leases()
+    let honest = keyed("a", 1, 1, "tcp://10.0.0.1:1")
+    _ = try leases.hello(honest, now: at(0))
+    for intruder in [
+      keyed("a", 2, 9, "tcp://10.0.0.9:1"), keyed("a", 1, 9, "tcp://10.0.0.1:1"),
+      keyed("b", 1, 9, "tcp://10.0.0.1:1"),
+    ] where intruder.id != honest.id {
+      #expect(
+        code { () throws(Failure) in _ = try leases.hello(intruder, now: at(10)) } == .overloaded)
+    }
+    #expect(leases.table.peers.first == honest)
+    // The same key may restart at once, another after the lease.
+    let restarted = keyed("a", 3, 1, "tcp://10.0.0.1:1")
+    #expect(try leases.hello(restarted, now: at(20)).count == 1)
+    let successor = keyed("a", 4, 2, "tcp://10.0.0.1:1")
+    #expect(try leases.hello(successor, now: at(2_020)).count == 1)
+    #expect(leases.table.peers.first == successor)
+  }
+
   @Test("the 513th process is refused, and let in when another's lease is over")
   func capacity() throws {
     var leases = leases()
@@ -97,10 +124,17 @@ struct PeerLeasesTests {
   func nonsense() {
     var leases = leases()
     var long = Self.peer("x", 1)
-    long.mailbox = String(repeating: "m", count: 1_025)
+    long.mailbox = String(repeating: "m", count: 256)
+    var version = Self.peer("x", 1)
+    version.version = String(repeating: "v", count: 129)
+    var service = Self.peer("x", 1, service: .other(String(repeating: "s", count: 129)))
+    service.ttl = .seconds(2)
+    var key = Self.peer("x", 1)
+    key.key = [1, 2, 3]
     let wrong = [
       Self.peer("a", 1, ttl: .zero), Self.peer("a", 1, ttl: .seconds(301)), Self.peer("", 1),
-      Self.peer(String(repeating: "n", count: 129), 1), long,
+      Self.peer(String(repeating: "n", count: 129), 1), long, version, service, key,
+      Self.peer("x", 1, service: .registry),
     ]
     for peer in wrong {
       #expect(

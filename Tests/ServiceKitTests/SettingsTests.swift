@@ -342,6 +342,24 @@ struct SettingsTests {
     #expect(short.mistakes.first?.contains("short") == false)
   }
 
+  @Test("the registry's key is 64 hexadecimal digits or a mistake")
+  func registryKey() {
+    func choice(_ key: String) -> (CommonConfiguration.BusChoice, [String]) {
+      let all = settings(
+        ["--bus=tcp", "--bus-registry=r:1", "--bus-listen=0.0.0.0:2", "--bus-registry-key=\(key)"],
+        environment: ["TUTTI_CLUSTER_KEY": "0123456789abcdef"])
+      return (all.common.bus, all.mistakes)
+    }
+    if case .tcp(_, _, _, _, let key) = choice(String(repeating: "0f", count: 32)).0 {
+      #expect(key == [UInt8](repeating: 15, count: 32))
+    } else {
+      Issue.record("the bus is not tcp")
+    }
+    for wrong in ["0f", String(repeating: "0", count: 63), String(repeating: "xy", count: 32)] {
+      #expect(choice(wrong).1.first?.contains("64 hexadecimal digits") == true, "\(wrong)")
+    }
+  }
+
   @Test("over tcp a process that listens everywhere advertises its machine and carries its name")
   func tcpAdvertises() throws {
     let all = settings(
@@ -349,7 +367,7 @@ struct SettingsTests {
       environment: ["TUTTI_CLUSTER_KEY": "0123456789abcdef"])
     #expect(all.mistakes.isEmpty)
     #expect(all.common.name == "gateway-box")
-    guard case .tcp(let listen, let advertise, let registry, let key) = all.common.bus else {
+    guard case .tcp(let listen, let advertise, let registry, let key, nil) = all.common.bus else {
       Issue.record("the bus is not tcp")
       return
     }

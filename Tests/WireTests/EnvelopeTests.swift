@@ -131,11 +131,46 @@ struct EnvelopeTests {
 
   @Test("a sealed frame is the same after a round trip")
   func sealed() throws {
-    let frame = SealedFrame(
-      sender: PeerID(name: "a\u{0}é", incarnation: 5), counter: .max, ciphertext: [1, 0, 255])
+    let frame = Samples.sealed
     #expect(try SealedFrame(decoding: frame.encoded()) == frame)
     #expect(throws: WireError.self) { try SealedFrame(decoding: Samples.everything.encoded()) }
-    #expect(throws: WireError.malformed("empty")) { try SealedFrame(decoding: []) }
+    #expect(throws: WireError.self) { try SealedFrame(decoding: []) }
+  }
+
+  @Test("the header of a sealed frame is read from its first bytes, never from fewer")
+  func sealedHeader() {
+    let bytes = Samples.sealed.encoded()
+    let length = bytes.count - Samples.sealed.body.count
+    for count in 0..<length {
+      #expect(SealedFrame.beginning(of: Array(bytes[..<count])) == .incomplete, "\(count)")
+    }
+    for count in length...bytes.count {
+      #expect(
+        SealedFrame.beginning(of: Array(bytes[..<count]))
+          == .header(Samples.sealed.header, proof: Samples.sealed.proof, length: length))
+    }
+    for (index, value) in [(0, 0), (1, 0), (2, 1), (3, 2), (52, 0), (52, 65), (53, 0xFF)] {
+      var changed = bytes
+      changed[index] = UInt8(value)
+      #expect(SealedFrame.beginning(of: changed) == .garbage, "byte \(index)")
+    }
+  }
+
+  @Test("a name longer than any process has is refused")
+  func longSender() throws {
+    var envelope = Samples.everything
+    envelope.sender = PeerID(name: String(repeating: "n", count: 129), incarnation: 1)
+    #expect(throws: WireError.self) { try Envelope(decoding: envelope.encoded()) }
+  }
+
+  @Test("a check without reading refuses what reading refuses")
+  func check() throws {
+    #expect(throws: Never.self) { try Envelope.check(Samples.everything.encoded()) }
+    let many =
+      Fields.header
+      + Fields.message(32, Array(repeating: [0x1A, 0x00], count: 200_000).flatMap { $0 })
+    #expect(throws: WireError.tooManyElements(limit: 1 << 16)) { try Envelope.check(many) }
+    #expect(throws: WireError.malformed("empty")) { try Envelope.check([]) }
   }
 }
 

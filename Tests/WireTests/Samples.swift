@@ -32,9 +32,14 @@ enum Samples {
     reason: "", models: [ModelOffer(id: "m1", contextTokens: 8_192), ModelOffer(id: "m2")],
     slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40)
 
+  static let sealed = SealedFrame(
+    header: SealedFrame.Header(
+      sender: PeerID(name: "a\u{0}é", incarnation: 5), counter: .max, key: [UInt8](1...32)),
+    proof: [UInt8](repeating: 7, count: 16), body: [UInt8](repeating: 0xFE, count: 40))
+
   private static let peer = Peer(
     id: PeerID(name: "planner-1", incarnation: 12), service: .planner, mailbox: "ipc:///run/p",
-    publisher: "ipc:///run/p.pub", version: "0.1.0", ttl: .seconds(5))
+    key: [UInt8](0..<32), version: "0.1.0", ttl: .seconds(5))
 
   /// Every field of a task that has a form for "nothing is said" says something here.
   private static let asking = PlanTask(

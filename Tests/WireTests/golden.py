@@ -15,7 +15,7 @@ TRACE = '"00000000000000010000000000000002"'
 
 PEER = r'''
 name: "planner-1" incarnation: 12 service: "planner" mailbox: "ipc:///run/p"
-publisher: "ipc:///run/p.pub" version: "0.1.0" ttl_ms: 5000
+version: "0.1.0" ttl_ms: 5000 key: "\000\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037"
 '''
 
 PROPOSER = r'''

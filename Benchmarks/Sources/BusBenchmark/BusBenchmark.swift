@@ -36,8 +36,7 @@ enum BusBenchmark {
     var logger = Logger(label: "benchmark")
     logger.logLevel = .error
     let serverConfiguration = BusConfiguration(
-      service: .registry, name: "registry-1", incarnation: 1, addresses: addresses(true),
-      publishes: true)
+      service: .registry, name: "registry-1", incarnation: 1, addresses: addresses(true))
     let clientConfiguration = BusConfiguration(
       service: .gateway, name: "gateway-1", incarnation: 2, addresses: addresses(false))
     let server = Bus(

@@ -4,10 +4,13 @@ import Limits
 /// Who is on the bus: every process says hello with a lease and renews it; who does not leaves.
 ///
 /// A name belongs to one incarnation. A restarted process takes its name over, and the one it
-/// replaced is refused from then on, so that two processes of one name cannot take turns.
+/// replaced is refused from then on, so that two processes of one name cannot take turns. If frames
+/// are sealed, a process with another key takes a name or mailbox over only after its holder has
+/// left, so that no member of the cluster can push another out.
 public struct PeerLeases: Sendable {
-  /// nanomsg allows 512 sockets in a process, and everybody holds one for each peer.
-  public static let capacity = 512
+  public static let capacity = Limits.busPeers.value
+  /// A name or a version, in bytes: 512 lines of a table stay far below one frame.
+  static let textBytes = 128
   /// A shorter lease would end between two hellos, a longer one keep the dead for a whole shift.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
   /// Of replaced incarnations of one name: more means that processes fight over it, and the oldest
@@ -62,12 +65,27 @@ public struct PeerLeases: Sendable {
         .invalidRequest,
         "\(name) is the registry's own name; start the process with another --name.")
     }
+    guard
+      !leases.values.contains(where: {
+        $0.peer.mailbox == peer.mailbox && $0.peer.id.name != name && !$0.isOver(at: now)
+      })
+    else {
+      throw Failure(
+        .overloaded, "Another process receives at \(peer.mailbox) and has not left yet.",
+        retryAfter: .seconds(1))
+    }
     // Nothing changes before the last guard: a refusal carries no directives.
     var lease = Lease(peer: peer, ends: now.advanced(by: peer.ttl))
     let present = leases[name].flatMap { $0.isOver(at: now) ? nil : $0 }
     if let present {
       lease.replaced = present.replaced
       if present.peer.id != peer.id {
+        guard present.peer.key == peer.key else {
+          throw Failure(
+            .overloaded,
+            "\(name) belongs to another process that has not left yet; give this one another --name or wait.",
+            retryAfter: .seconds(1))
+        }
         guard !present.replaced.contains(peer.id.incarnation) else {
           throw Failure(
             .peerLost,
@@ -111,22 +129,32 @@ public struct PeerLeases: Sendable {
   }
 
   private static func check(_ peer: Peer) throws(Failure) {
-    guard (1...128).contains(peer.id.name.utf8.count) else {
-      throw Failure(.invalidRequest, "A peer's name has 1 to 128 bytes.")
+    guard (1...textBytes).contains(peer.id.name.utf8.count),
+      peer.version.utf8.count <= textBytes, peer.service.description.utf8.count <= textBytes
+    else {
+      throw Failure(
+        .invalidRequest,
+        "A peer's name has 1 to \(textBytes) bytes; its service and version have at most as many.")
+    }
+    guard peer.service != .registry else {
+      throw Failure(.invalidRequest, "This cluster has a registry; it cannot have another.")
     }
     guard leases.contains(peer.ttl) else {
       throw Failure(.invalidRequest, "A lease lasts from 0.5 to 300 seconds, not \(peer.ttl).")
     }
-    let address = Limits.peerAddressBytes.value
-    guard (1...address).contains(peer.mailbox.utf8.count),
-      peer.publisher?.utf8.count ?? 0 <= address
-    else {
-      throw Failure(
-        .invalidRequest, "A peer's mailbox and publisher have at most \(address) bytes.")
+    let address = Limits.busAddressBytes.value
+    guard (1...address).contains(peer.mailbox.utf8.count) else {
+      throw Failure(.invalidRequest, "A peer's mailbox has at most \(address) bytes.")
     }
     let label = Limits.peerLabelBytes.value
     guard peer.version.utf8.count <= label, peer.service.description.utf8.count <= label else {
       throw Failure(.invalidRequest, "A peer's service and version have at most \(label) bytes.")
     }
+    guard peer.key.isEmpty || peer.key.count == keyBytes else {
+      throw Failure(.invalidRequest, "A peer's key has \(keyBytes) bytes.")
+    }
   }
+
+  /// An X25519 public key.
+  private static let keyBytes = 32
 }

@@ -38,8 +38,11 @@ final class RegistryShell: Service {
   private static let tick: Duration = .milliseconds(100)
   /// A report is in the merged table within this time and the table's own interval.
   private static let mergeTick: Duration = .milliseconds(50)
-  /// A subscriber that missed a publication catches up within this time.
+  /// A peer that missed a publication catches up within this time.
   private static let refresh: Duration = .seconds(2)
+
+  /// Hosts in one load report: more than the registry keeps come from no honest process.
+  private static let reportedHosts = 4_096
 
   private let context: ServiceContext
   private let store: HostStore
@@ -73,9 +76,10 @@ final class RegistryShell: Service {
   func answerBus() {
     context.bus.onCall { [self] request async throws(Failure) -> Body in
       switch request.body {
-      case .hello(let peer):
+      // A process speaks for itself only.
+      case .hello(let peer) where peer.id == request.sender:
         return .peerTable(try hello(peer))
-      case .goodbye(let peer):
+      case .goodbye(let peer) where peer == request.sender:
         return .peerTable(goodbye(peer))
       case .hostTableRequest:
         return .hostTable(hostTable)
@@ -84,7 +88,9 @@ final class RegistryShell: Service {
       }
     }
     context.bus.onCast { [self] body, peer in
-      guard case .loadReport(let report) = body else { return }
+      guard case .loadReport(let report) = body, report.hosts.count <= Self.reportedHosts else {
+        return
+      }
       let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
       let directives = state.withLock { state in
         state.loads.report(report, from: peer, now: now)
@@ -104,6 +110,8 @@ final class RegistryShell: Service {
     }
     let (directives, table) = try outcome.get()
     perform(directives)
+    // A new process has not seen the tables that went out before.
+    if !directives.isEmpty { context.bus.publish(.hostTable(hostTable), to: peer.id) }
     return table
   }
 

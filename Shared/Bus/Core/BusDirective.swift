@@ -6,7 +6,7 @@ public enum Lane: Sendable {
   /// Never dropped while the process has room: cancels, heartbeats, broken ends of streams.
   case control
   case data
-  /// Dropped first, and counted.
+  /// Telemetry and published tables: dropped first, and counted.
   case telemetry
 }
 
@@ -54,11 +54,14 @@ public struct BusRequest: Equatable, Sendable {
 /// What the machine asks its shell to do, in this order.
 public enum BusDirective: Equatable, Sendable {
   case send(Envelope, to: String, Lane)
-  case publish(Envelope)
+  /// Send the same envelope to all of these mailboxes.
+  case publish(Envelope, to: [String])
+  /// From here on mail to the mailbox is sealed for this process; `nil` means that it is unknown.
+  /// `disconnect` makes it unknown, too.
+  case seal(mailbox: String, for: Recipient?)
   /// Connect without sending, so that the mailbox's death is noticed.
   case connect(String)
   case disconnect(String)
-  case subscribe(String)
 
   /// A call of ours is over.
   case resolve(UInt64, Result<Body, Failure>)

@@ -1,26 +1,40 @@
 public import ClusterModel
+import Limits
 public import Wire
 
 extension BusMachine {
   /// A message arrived.
-  /// - Parameter bytes: its size on the wire, for the bounds of buffers.
-  public mutating func received(_ envelope: Envelope, bytes: Int, now: Instant) -> [BusDirective] {
+  /// - Parameters:
+  ///   - bytes: its size on the wire, for the bounds of buffers.
+  ///   - seal: who sealed it. `nil` means that the transport does not seal.
+  public mutating func received(
+    _ envelope: Envelope, bytes: Int, from seal: SealedSender? = nil, now: Instant
+  ) -> [BusDirective] {
     if let meant = envelope.toIncarnation, meant != own.id.incarnation {
       return [.dropped(reason: "wrong_incarnation")]
     }
-    if envelope.sender == own.id, envelope.shape == .publish { return [] }
+    if let seal {
+      guard seal.id == envelope.sender else { return [.dropped(reason: "wrong_sender")] }
+      if seal.isIntroduction { return receivedIntroduction(envelope, seal) }
+    }
+    if let listed = directory[envelope.sender], listed.key != seal?.key ?? [] {
+      return [.dropped(reason: "wrong_key")]
+    }
     directory.heard(from: envelope.sender)
     heartbeats[envelope.sender]?.heard = now
     heartbeats[envelope.sender]?.pinged = nil
 
     if case .fragment(let fragment) = envelope.body {
-      return receivedFragment(fragment, envelope, now: now)
+      guard directory[envelope.sender] != nil else {
+        return hold(envelope, bytes: bytes, from: seal, now: now)
+      }
+      return receivedFragment(fragment, envelope, from: seal, now: now)
     }
     switch envelope.shape {
-    case .call, .open: return receivedRequest(envelope, bytes: bytes, now: now)
-    case .reply: return receivedReply(envelope, now: now)
-    case .item: return receivedItem(envelope, bytes: bytes)
-    case .end: return receivedEnd(envelope)
+    case .call, .open: return receivedRequest(envelope, bytes: bytes, from: seal, now: now)
+    case .reply: return receivedReply(envelope, from: seal, now: now)
+    case .item: return receivedItem(envelope, bytes: bytes, from: seal)
+    case .end: return receivedEnd(envelope, from: seal)
     case .cancel:
       let key = RequestKey(sender: envelope.sender, messageID: envelope.correlationID)
       guard incoming.removeValue(forKey: key) != nil else {
@@ -32,13 +46,18 @@ extension BusMachine {
       end(with: key.sender)
       return [.cancelHandler(key, Failure(.cancelled, "the caller cancelled"))]
     case .cast:
-      guard directory[envelope.sender] != nil else { return hold(envelope, bytes: bytes, now: now) }
+      guard directory[envelope.sender] != nil else {
+        return hold(envelope, bytes: bytes, from: seal, now: now)
+      }
       guard remember(RequestKey(sender: envelope.sender, messageID: envelope.messageID)) else {
         return [.dropped(reason: "duplicate")]
       }
       return [.deliverCast(envelope.body, from: envelope.sender)]
     case .publish:
-      if case .peerTable(let table) = envelope.body { return apply(table, now: now) }
+      guard isFromRegistry(envelope, seal) else { return [.dropped(reason: "not_registry")] }
+      if case .peerTable(let table) = envelope.body {
+        return received(table, from: envelope.sender, now: now)
+      }
       return [.deliverPublication(envelope.body)]
     case .ping:
       guard let peer = directory[envelope.sender] else { return [] }
@@ -47,15 +66,52 @@ extension BusMachine {
         toIncarnation: peer.id.incarnation, body: .ack)
       return [.send(pong, to: peer.mailbox, .control)]
     case .pong:
-      guard let request = expected(envelope), request.kind == .call else { return [] }
+      guard let request = expected(envelope, seal), request.kind == .call else { return [] }
       outgoing[envelope.correlationID] = nil
       end(with: request.peer)
       return [.resolve(envelope.correlationID, .success(.ack))]
     }
   }
 
+  /// A process says hello and does not know our key yet. The frame may be a replay, so it changes
+  /// nothing here: the answer shows our key and incarnation, and the next hello is bound to both.
+  private mutating func receivedIntroduction(
+    _ envelope: Envelope, _ seal: SealedSender
+  ) -> [BusDirective] {
+    guard isRegistry, envelope.shape == .call, case .hello(let peer) = envelope.body,
+      peer.id == seal.id, peer.key == seal.key
+    else { return [.dropped(reason: "introduction_only")] }
+    if let listed = directory[peer.id], listed.key != peer.key {
+      return [.dropped(reason: "wrong_key")]
+    }
+    guard isFree(peer.mailbox, for: peer) else { return [.dropped(reason: "bad_address")] }
+    let key = RequestKey(sender: peer.id, messageID: envelope.messageID)
+    return forgetIntroduction(for: peer.mailbox) + [
+      .seal(mailbox: peer.mailbox, for: Recipient(peer)),
+      .send(answer(key, .reply, .ack), to: peer.mailbox, .control),
+    ]
+  }
+
+  /// Keeps the number of introduced processes bounded: the oldest that did not come back gives way.
+  private mutating func forgetIntroduction(for mailbox: String) -> [BusDirective] {
+    introductions.removeAll { $0 == mailbox }
+    introductions.append(mailbox)
+    guard introductions.count > limits.newcomers else { return [] }
+    let oldest = introductions.removeFirst()
+    return directory.peer(at: oldest) == nil ? [.disconnect(oldest)] : []
+  }
+
+  /// Whether mail to the address may be sealed for the peer: it is an address, and no other process
+  /// receives there.
+  private func isFree(_ mailbox: String, for peer: Peer) -> Bool {
+    guard MailboxAddress(mailbox, beside: own.mailbox) != nil, mailbox != registryMailbox else {
+      return false
+    }
+    return directory.peer(at: mailbox).map { Recipient($0) == Recipient(peer) } ?? true
+  }
+
   private mutating func receivedFragment(
-    _ fragment: Body.Fragment, _ envelope: Envelope, now: Instant
+    _ fragment: Body.Fragment, _ envelope: Envelope, from seal: SealedSender?, now: Instant
   ) -> [BusDirective] {
     switch reassembly.add(fragment, of: Reassembly.Key(envelope), now: now) {
     case .waiting: return []
@@ -68,7 +124,7 @@ extension BusMachine {
         whole.shape == envelope.shape
       else { return [.dropped(reason: "bad_fragment")] }
       if case .fragment = whole.body { return [.dropped(reason: "bad_fragment")] }
-      return received(whole, bytes: packed.count, now: now)
+      return received(whole, bytes: packed.count, from: seal, now: now)
     }
   }
 
@@ -86,35 +142,40 @@ extension BusMachine {
   /// Keeps mail of somebody whom our table does not list: its answer would have nowhere to go. The
   /// table that lists it is on its way, or the registry is asked for it now.
   private mutating func hold(
-    _ envelope: Envelope, bytes: Int, now: Instant
+    _ envelope: Envelope, bytes: Int, from seal: SealedSender?, now: Instant
   ) -> [BusDirective] {
     guard held.count < limits.heldMessages,
+      held.count(where: { $0.envelope.sender == envelope.sender }) < Limits.busHeldShare.value,
       held.reduce(bytes, { $0 + $1.bytes }) <= limits.heldBytes
     else { return [.dropped(reason: "unknown_peer")] }
-    held.append((envelope, bytes, now))
+    held.append(Held(envelope: envelope, bytes: bytes, seal: seal, since: now))
     if !isRegistry { nextHello = min(nextHello, now) }
     return []
   }
 
   private mutating func receivedRequest(
-    _ envelope: Envelope, bytes: Int, now: Instant
+    _ envelope: Envelope, bytes: Int, from seal: SealedSender?, now: Instant
   ) -> [BusDirective] {
     var directives: [BusDirective] = []
-    if case .hello(let peer) = envelope.body, isRegistry, peer.id == envelope.sender,
-      directory[peer.id] == nil
-    {
-      directory.introduce(peer, until: now + peer.ttl)
+    if isRegistry, case .hello(let peer) = envelope.body {
+      guard peer.id == envelope.sender, peer.key == seal?.key ?? [] else {
+        return [.dropped(reason: "wrong_sender")]
+      }
+      guard isFree(peer.mailbox, for: peer),
+        directory[peer.id].map({ $0.mailbox == peer.mailbox }) ?? true
+      else { return [.dropped(reason: "bad_address")] }
+      directives += introduce(peer, now: now)
     }
     guard let peer = directory[envelope.sender] else {
-      return hold(envelope, bytes: bytes, now: now)
+      return directives + hold(envelope, bytes: bytes, from: seal, now: now)
     }
     let key = RequestKey(sender: envelope.sender, messageID: envelope.messageID)
-    guard remember(key) else { return [.dropped(reason: "duplicate")] }
+    guard remember(key) else { return directives + [.dropped(reason: "duplicate")] }
     let isStream = envelope.shape == .open
     let refusal: Failure? =
       if isDraining {
         Failure(.shuttingDown, "\(own.id.name) is shutting down", retryAfter: .seconds(1))
-      } else if incoming.count >= limits.handlers {
+      } else if incoming.count >= limits.handlers || holdsTooMuch(peer.id) {
         Failure(
           .overloaded, "\(own.id.name) works on \(limits.handlers) requests already",
           retryAfter: .seconds(1))
@@ -123,7 +184,9 @@ extension BusMachine {
       }
     if let refusal {
       let shape: Envelope.Shape = isStream ? .end : .reply
-      return [.send(answer(key, shape, .failure(refusal)), to: peer.mailbox, .control)]
+      return directives + [
+        .send(answer(key, shape, .failure(refusal)), to: peer.mailbox, .control)
+      ]
     }
     incoming[key] = Incoming(
       isStream: isStream, mailbox: peer.mailbox, deadline: envelope.remaining.map { now + $0 })
@@ -138,20 +201,36 @@ extension BusMachine {
     return directives
   }
 
-  private mutating func receivedReply(_ envelope: Envelope, now: Instant) -> [BusDirective] {
-    guard let request = expected(envelope) else { return [] }
+  /// Adds a peer that says hello to us, the registry.
+  private mutating func introduce(_ peer: Peer, now: Instant) -> [BusDirective] {
+    guard directory[peer.id] == nil else { return [] }
+    let forgotten = directory.introduce(
+      peer, until: now + min(peer.ttl, own.ttl), limit: limits.newcomers)
+    var directives: [BusDirective] = []
+    if let forgotten {
+      directives += lose(forgotten.id, why: "it never joined", now: now)
+      directives.append(.disconnect(forgotten.mailbox))
+    }
+    if !peer.key.isEmpty {
+      directives.append(.seal(mailbox: peer.mailbox, for: Recipient(peer)))
+    }
+    return directives
+  }
+
+  /// Whether the last handlers are kept for others.
+  private func holdsTooMuch(_ peer: PeerID) -> Bool {
+    let reserve = min(Limits.busHandlerReserve.value, limits.handlers / 8)
+    guard incoming.count >= limits.handlers - reserve else { return false }
+    return incoming.keys.count { $0.sender == peer } >= limits.handlers / 2
+  }
+
+  private mutating func receivedReply(
+    _ envelope: Envelope, from seal: SealedSender?, now: Instant
+  ) -> [BusDirective] {
+    guard let request = expected(envelope, seal) else { return [] }
     switch request.kind {
     case .stream: return []
-    case .hello:
-      outgoing[envelope.correlationID] = nil
-      guard case .peerTable(let table) = envelope.body else {
-        nextHello = now + Self.helloRetry
-        return []
-      }
-      if table.epoch != directory.table.epoch { helloInterval = Self.firstHelloInterval }
-      nextHello = now + helloInterval
-      helloInterval = min(helloInterval * 2, own.ttl / 3)
-      return apply(table, now: now)
+    case .hello: return receivedWelcome(envelope, from: seal, now: now)
     case .call:
       outgoing[envelope.correlationID] = nil
       end(with: request.peer)
@@ -163,9 +242,41 @@ extension BusMachine {
     }
   }
 
-  private mutating func receivedItem(_ envelope: Envelope, bytes: Int) -> [BusDirective] {
+  /// The registry answered a hello of ours.
+  private mutating func receivedWelcome(
+    _ envelope: Envelope, from seal: SealedSender?, now: Instant
+  ) -> [BusDirective] {
+    outgoing[envelope.correlationID] = nil
+    let isNew = registry != envelope.sender
+    var directives: [BusDirective] = []
+    if let seal, isNew {
+      // Pinned for as long as we live, if no setting pins it.
+      registryKey = seal.key
+      directives.append(
+        .seal(mailbox: registryMailbox, for: Recipient(id: seal.id, key: seal.key)))
+    }
+    switch envelope.body {
+    case .ack where isNew:
+      registry = envelope.sender
+      nextHello = now
+      return directives + hello(now: now)
+    case .peerTable(let table):
+      registry = envelope.sender
+      if table.epoch != directory.table.epoch { helloInterval = Self.firstHelloInterval }
+      nextHello = now + helloInterval
+      helloInterval = min(helloInterval * 2, own.ttl / 3)
+      return directives + received(table, from: envelope.sender, now: now)
+    default:
+      nextHello = now + Self.helloRetry
+      return directives
+    }
+  }
+
+  private mutating func receivedItem(
+    _ envelope: Envelope, bytes: Int, from seal: SealedSender?
+  ) -> [BusDirective] {
     let id = envelope.correlationID
-    guard let request = expected(envelope), request.kind == .stream else { return [] }
+    guard let request = expected(envelope, seal), request.kind == .stream else { return [] }
     if envelope.sequence < request.expected { return [.dropped(reason: "duplicate")] }
     if envelope.sequence > request.expected {
       let lost = envelope.sequence - request.expected
@@ -173,13 +284,15 @@ extension BusMachine {
         .ended(id, Failure(.streamGap, "\(lost) items of the stream were lost on the way"))
       ] + abandon(id)
     }
-    outgoing[id]?.expected += 1
+    outgoing[id]?.expected &+= 1
     return [.item(id, envelope.body, bytes: bytes)]
   }
 
-  private mutating func receivedEnd(_ envelope: Envelope) -> [BusDirective] {
+  private mutating func receivedEnd(
+    _ envelope: Envelope, from seal: SealedSender?
+  ) -> [BusDirective] {
     let id = envelope.correlationID
-    guard let request = expected(envelope), request.kind == .stream else { return [] }
+    guard let request = expected(envelope, seal), request.kind == .stream else { return [] }
     outgoing[id] = nil
     end(with: request.peer)
     if case .failure(let failure) = envelope.body {
@@ -197,18 +310,53 @@ extension BusMachine {
     if failure.code == .shuttingDown { directory.leaves(peer) }
   }
 
-  /// The request that an answer belongs to, if it comes from whom we asked. A hello goes to whoever
-  /// is the registry.
-  private func expected(_ envelope: Envelope) -> Outgoing? {
+  /// The request that an answer belongs to, if it comes from the process that was asked. A hello or
+  /// goodbye is answered by the registry.
+  private func expected(_ envelope: Envelope, _ seal: SealedSender?) -> Outgoing? {
     guard let request = outgoing[envelope.correlationID] else { return nil }
-    return request.peer == nil || request.peer == envelope.sender ? request : nil
+    if let peer = request.peer { return peer == envelope.sender ? request : nil }
+    return hasRegistryKey(seal) ? request : nil
+  }
+
+  /// Whether a frame was sealed with the registry's own key, as far as we know it.
+  private func hasRegistryKey(_ seal: SealedSender?) -> Bool {
+    guard let seal else { return true }
+    return registryKey == nil || registryKey == seal.key
+  }
+
+  /// Whether a publication comes from the registry that answered our hello. The directory of
+  /// `ipc://` sockets is the trust there, so that the first publication may come before the answer.
+  private func isFromRegistry(_ envelope: Envelope, _ seal: SealedSender?) -> Bool {
+    guard !isRegistry else { return false }
+    if seal == nil, registry == nil { return true }
+    return registry == envelope.sender && hasRegistryKey(seal)
   }
 
   // MARK: - Peers
 
+  /// A table of peers arrived from the registry.
+  private mutating func received(
+    _ table: PeerTable, from sender: PeerID, now: Instant
+  ) -> [BusDirective] {
+    guard table.epoch == sender.incarnation, table.peers.count <= limits.peers else {
+      return [.dropped(reason: "bad_table")]
+    }
+    var usable = table
+    usable.peers.removeAll {
+      MailboxAddress($0.mailbox, beside: own.mailbox) == nil || $0.key.count != own.key.count
+    }
+    let refused = table.peers.count - usable.peers.count
+    return Array(repeating: .dropped(reason: "bad_address"), count: refused)
+      + apply(usable, isCurrent: registry == sender, now: now)
+  }
+
   /// Our copy of the table: from the registry, or computed by us if we are the registry.
-  public mutating func apply(_ table: PeerTable, now: Instant) -> [BusDirective] {
-    guard let gone = directory.apply(table, now: now) else { return [] }
+  /// - Parameter isCurrent: the registry that answered our own hello sent it.
+  public mutating func apply(
+    _ table: PeerTable, isCurrent: Bool = false, now: Instant
+  ) -> [BusDirective] {
+    let known = Set(directory.all.map(Recipient.init))
+    guard let gone = directory.apply(table, isCurrent: isCurrent, now: now) else { return [] }
     directory.introduce(own, until: nil)
     var directives: [BusDirective] = []
     for peer in gone where peer.id != own.id {
@@ -216,8 +364,9 @@ extension BusMachine {
       // A restarted registry keeps its address.
       if directory.peer(at: peer.mailbox) == nil { directives.append(.disconnect(peer.mailbox)) }
     }
-    for peer in table.peers where peer.id != own.id {
-      if let publisher = peer.publisher { directives.append(.subscribe(publisher)) }
+    for peer in table.peers
+    where peer.id != own.id && !peer.key.isEmpty && !known.contains(Recipient(peer)) {
+      directives.append(.seal(mailbox: peer.mailbox, for: Recipient(peer)))
     }
     directives.append(.peersChanged)
     let waiting = held
@@ -226,7 +375,7 @@ extension BusMachine {
       if directory[mail.envelope.sender] == nil {
         held.append(mail)
       } else {
-        directives += received(mail.envelope, bytes: mail.bytes, now: now)
+        directives += received(mail.envelope, bytes: mail.bytes, from: mail.seal, now: now)
       }
     }
     return directives
@@ -234,9 +383,20 @@ extension BusMachine {
 
   /// A mailbox's connection went away.
   public mutating func connectionLost(to mailbox: String, now: Instant) -> [BusDirective] {
-    if mailbox == registryMailbox { nextHello = min(nextHello, now + Self.helloRetry) }
-    guard let peer = directory.peer(at: mailbox), peer.id != own.id else { return [] }
-    return lose(peer.id, why: "its connection broke", now: now)
+    var directives: [BusDirective] = []
+    if mailbox == registryMailbox {
+      nextHello = min(nextHello, now + Self.helloRetry)
+      directives += forgetRegistry()
+    }
+    guard let peer = directory.peer(at: mailbox), peer.id != own.id else { return directives }
+    return directives + lose(peer.id, why: "its connection broke", now: now)
+  }
+
+  /// The next hello goes to whichever incarnation of the registry answers.
+  mutating func forgetRegistry() -> [BusDirective] {
+    guard registry != nil else { return [] }
+    registry = nil
+    return own.key.isEmpty ? [] : [.seal(mailbox: registryMailbox, for: nil)]
   }
 
   /// Everything in flight with a peer is over.

@@ -18,6 +18,7 @@ extension BusMachine {
       case .hello:
         outgoing[id] = nil
         nextHello = now + Self.helloRetry
+        directives += forgetRegistry()
       case .call: directives += [.resolve(id, .failure(failure))] + abandon(id)
       case .stream: directives += [.ended(id, failure)] + abandon(id)
       }
@@ -43,7 +44,7 @@ extension BusMachine {
     return directives
   }
 
-  private mutating func hello(now: Instant) -> [BusDirective] {
+  mutating func hello(now: Instant) -> [BusDirective] {
     guard !isRegistry, !isDraining, nextHello <= now,
       !outgoing.values.contains(where: { $0.kind == .hello })
     else { return [] }

@@ -30,13 +30,25 @@ public struct BusMachine: Sendable {
     var pinged: Instant?
   }
 
+  /// Mail of a peer that the table does not list yet.
+  struct Held: Equatable, Sendable {
+    var envelope: Envelope
+    var bytes: Int
+    var seal: SealedSender?
+    var since: Instant
+  }
+
   public let own: Peer
   public let registryMailbox: String
   public let limits: BusLimits
   public internal(set) var directory = PeerDirectory()
   public internal(set) var isDraining = false
 
-  var nextID: UInt64 = 1
+  /// The registry that answered our last hello.
+  var registry: PeerID?
+  /// Its public key: tables are accepted from no one else.
+  var registryKey: [UInt8]?
+  var nextID: UInt64
   var publications: UInt32 = 0
   var outgoing: [UInt64: Outgoing] = [:]
   var incoming: [RequestKey: Incoming] = [:]
@@ -45,18 +57,29 @@ public struct BusMachine: Sendable {
   var seen: [PeerID: RecentIDs] = [:]
   /// Who got an answer of ours that may still be on its way.
   var answered: Set<PeerID> = []
-  var held: [(envelope: Envelope, bytes: Int, since: Instant)] = []
+  var held: [Held] = []
+  /// Mailboxes of processes that introduced themselves to us, the registry; the newest last.
+  var introductions: [String] = []
   var reassembly: Reassembly
   var nextHello: Instant = .zero
-  /// To the hello after the next: short at first, while others join and our subscription to the
-  /// registry is not up yet, then a third of the lease.
+  /// To the hello after the next: short at first, while others join, then a third of the lease.
   var helloInterval: Duration = Self.firstHelloInterval
   var isRegistry: Bool { own.service == .registry }
   var turn = 0
 
-  public init(own: Peer, registryMailbox: String, limits: BusLimits = .standard) {
+  /// - Parameters:
+  ///   - registryKey: the registry's public key, if it is known beforehand. Otherwise the first
+  ///     registry that answers is believed from then on.
+  ///   - firstID: of our messages; a random one cannot be guessed by a process that would like to
+  ///     answer in another's place.
+  public init(
+    own: Peer, registryMailbox: String, registryKey: [UInt8]? = nil, firstID: UInt64 = 1,
+    limits: BusLimits = .standard
+  ) {
     self.own = own
     self.registryMailbox = registryMailbox
+    self.registryKey = registryKey
+    self.nextID = firstID
     self.limits = limits
     self.reassembly = Reassembly(limits: limits)
     directory.introduce(own, until: nil)
@@ -71,7 +94,7 @@ public struct BusMachine: Sendable {
 
   /// An id for a call or stream that is about to be made.
   public mutating func reserveID() -> UInt64 {
-    defer { nextID += 1 }
+    defer { nextID &+= 1 }
     return nextID
   }
 
@@ -130,14 +153,15 @@ public struct BusMachine: Sendable {
     return [.send(envelope, to: peer.mailbox, lane)]
   }
 
-  public mutating func publish(_ body: Body) -> [BusDirective] {
-    defer { publications &+= 1 }
-    return [
-      .publish(
-        Envelope(
-          messageID: reserveID(), shape: .publish, sender: own.id, sequence: publications,
-          body: body))
-    ]
+  /// Sends to the mailbox of every live peer.
+  /// - Parameter recipient: the only peer to send to. `nil` means all.
+  public mutating func publish(_ body: Body, to recipient: PeerID? = nil) -> [BusDirective] {
+    if recipient == nil { publications &+= 1 }
+    let envelope = Envelope(
+      messageID: reserveID(), shape: .publish, sender: own.id, sequence: publications, body: body)
+    let mailboxes = directory.reachable
+      .filter { $0.id != own.id && (recipient == nil || $0.id == recipient) }.map(\.mailbox)
+    return mailboxes.isEmpty ? [] : [.publish(envelope, to: mailboxes)]
   }
 
   private func name(of destination: Destination) -> String {

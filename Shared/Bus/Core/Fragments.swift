@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 public import Wire
 
 /// Cuts packed envelopes that are larger than a frame, and puts them together again.
@@ -32,8 +33,6 @@ public struct Reassembly: Sendable {
 
   /// Unfinished messages older than this are given up: their other pieces were lost.
   static let patience: Duration = .seconds(30)
-  /// Unfinished messages at once. Each may announce some pieces that it never sends.
-  static let maximumPartials = 256
 
   public init(limits: BusLimits) { self.limits = limits }
 
@@ -51,8 +50,11 @@ public struct Reassembly: Sendable {
     guard count >= 1, index < count, count <= maximumPieces else {
       return .refused(reason: "bad_fragment")
     }
-    guard partials[message] != nil || partials.count < Self.maximumPartials else {
-      return .refused(reason: "reassembly_full")
+    if partials[message] == nil {
+      let own = partials.keys.count { $0.sender == message.sender }
+      guard partials.count < Limits.busPartials.value, own < Limits.busPartialShare.value else {
+        return .refused(reason: "reassembly_full")
+      }
     }
     var partial =
       partials.removeValue(forKey: message)
@@ -69,7 +71,11 @@ public struct Reassembly: Sendable {
     if partial.missing == 0 {
       return .complete(partial.pieces.reduce(into: []) { $0 += $1 ?? [] })
     }
-    guard bytes + partial.bytes <= limits.reassemblyBytes else {
+    let share = min(Limits.busReassemblyShare.value, limits.reassemblyBytes)
+    let own = partials.reduce(partial.bytes) {
+      $1.key.sender == message.sender ? $0 + $1.value.bytes : $0
+    }
+    guard bytes + partial.bytes <= limits.reassemblyBytes, own <= share else {
       return .refused(reason: "reassembly_full")
     }
     bytes += partial.bytes

@@ -31,9 +31,17 @@ public struct PeerDirectory: Equatable, Sendable {
     byID.values.first { $0.mailbox == mailbox }
   }
 
-  /// - Returns: peers that left with this table; nil if the table is older than ours.
-  public mutating func apply(_ new: PeerTable, now: Instant) -> [Peer]? {
-    guard (new.epoch, new.revision) > (table.epoch, table.revision) else { return nil }
+  /// Mailboxes that a publication goes to.
+  public var reachable: [Peer] { all.filter { dead[$0.id] == nil } }
+
+  /// - Parameter isCurrent: the table comes from the registry that answered our own hello. It counts
+  ///   even if its epoch is lower than ours: the clock of the registry's machine stepped back.
+  /// - Returns: peers that left with this table; `nil` if the table is older than ours.
+  public mutating func apply(
+    _ new: PeerTable, isCurrent: Bool = false, now: Instant
+  ) -> [Peer]? {
+    let isOther = isCurrent && new.epoch != table.epoch
+    guard isOther || (new.epoch, new.revision) > (table.epoch, table.revision) else { return nil }
     let isNewRegistry = new.epoch != table.epoch && table.epoch != 0
     let listed = Dictionary(new.peers.map { ($0.id, $0) }) { first, _ in first }
     let listedNames = Set(new.peers.map(\.id.name))
@@ -56,12 +64,26 @@ public struct PeerDirectory: Equatable, Sendable {
     return gone.sorted { $0.id < $1.id }
   }
 
-  /// Somebody that introduced itself, before the table says so.
-  /// - Parameter until: when it is forgotten again if no table lists it; nil: never.
-  public mutating func introduce(_ peer: Peer, until: Instant?) {
-    guard byID[peer.id] == nil else { return }
+  /// Adds a peer that introduced itself, before the table lists it.
+  /// - Parameters:
+  ///   - until: when it is forgotten again if no table lists it. `nil` means never.
+  ///   - limit: peers at once that no table lists.
+  /// - Returns: the peer that was forgotten to make room.
+  @discardableResult
+  public mutating func introduce(
+    _ peer: Peer, until: Instant?, limit: Int = .max
+  ) -> Peer? {
+    guard byID[peer.id] == nil else { return nil }
+    var forgotten: Peer?
+    if until != nil, carried.count >= limit,
+      let oldest = carried.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key
+    {
+      forgotten = byID[oldest]
+      forget(oldest)
+    }
     byID[peer.id] = peer
     carried[peer.id] = until
+    return forgotten
   }
 
   public mutating func heard(from id: PeerID) { dead[id] = nil }

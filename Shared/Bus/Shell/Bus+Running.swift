@@ -44,11 +44,13 @@ extension Bus {
 
   private func heard(_ event: TransportEvent) {
     switch event {
-    case .frame(let bytes):
+    case .frame(let bytes, let seal):
       do {
         let envelope = try Envelope(decoding: bytes)
         perform(
-          state.withLock { $0.machine.received(envelope, bytes: bytes.count, now: now) })
+          state.withLock {
+            $0.machine.received(envelope, bytes: bytes.count, from: seal, now: now)
+          })
       } catch {
         count(error.reason)
       }
@@ -119,6 +121,7 @@ extension Bus {
       } else {
         count("unhandled")
       }
+      state.withLock { $0.casts.end(sender) }
     }
   }
 

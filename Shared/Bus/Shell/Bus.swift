@@ -1,5 +1,6 @@
 @_exported public import BusCore
 public import ClusterModel
+import Limits
 public import Logging
 import Metrics
 public import ServiceLifecycle
@@ -33,6 +34,7 @@ public final class Bus: Service, Sendable {
     var cancelledEarly: Set<UInt64> = []
     var streams: [UInt64: StreamBuffer] = [:]
     var running: [RequestKey: CancelSignal] = [:]
+    var casts = CastShares()
     var handlers = Handlers()
     var peerWaiters: [PeerWaiter] = []
   }
@@ -63,12 +65,13 @@ public final class Bus: Service, Sendable {
     self.logger = logger
     peer = Peer(
       id: PeerID(name: configuration.name, incarnation: configuration.incarnation),
-      service: configuration.service, mailbox: transport.mailbox, publisher: transport.publisher,
+      service: configuration.service, mailbox: transport.mailbox, key: transport.publicKey,
       ttl: configuration.ttl)
     state = Mutex(
       State(
         machine: BusMachine(
           own: peer, registryMailbox: configuration.registryMailbox,
+          registryKey: configuration.registryKey, firstID: UInt64.random(in: 1...(1 << 62)),
           limits: configuration.limits)))
     streamBytes = StreamBytes(limit: configuration.limits.allStreamBytes)
     // The machine admits so many handlers; casts beyond twice that are dropped and counted.
@@ -181,9 +184,10 @@ public final class Bus: Service, Sendable {
     perform(state.withLock { $0.machine.cast(body, to: destination, lane: lane) })
   }
 
-  /// Sends to every subscriber of ours; needs `BusConfiguration.publishes`.
-  public func publish(_ body: Body) {
-    perform(state.withLock { $0.machine.publish(body) })
+  /// Sends a table to every live peer, or to one. A table that does not fit in a frame is refused,
+  /// counted and logged; the peers keep the one before it.
+  public func publish(_ body: Body, to recipient: PeerID? = nil) {
+    perform(state.withLock { $0.machine.publish(body, to: recipient) })
   }
 
   /// For the registry, which computes the table instead of being told it.
@@ -246,11 +250,10 @@ public final class Bus: Service, Sendable {
       } catch {
         undelivered(envelope, lane, error)
       }
-    case .publish(let envelope):
-      if let frame = try? envelope.encoded() { transport.publish(frame) }
+    case .publish(let envelope, let mailboxes): publish(envelope, to: mailboxes)
+    case .seal(let mailbox, let recipient): transport.seal(mailbox, for: recipient)
     case .connect(let mailbox): transport.connect(to: mailbox)
     case .disconnect(let mailbox): transport.disconnect(from: mailbox)
-    case .subscribe(let publisher): transport.subscribe(to: publisher)
     case .resolve(let id, let result):
       state.withLock { $0.calls.removeValue(forKey: id) }?.resume(returning: result)
     case .item(let id, let body, let bytes):
@@ -269,7 +272,11 @@ public final class Bus: Service, Sendable {
     case .cancelHandler(let key, _):
       state.withLock { $0.running.removeValue(forKey: key) }?.signal()
     case .deliverCast(let body, let sender):
-      if case .dropped = jobQueue.yield(.cast(body, sender)) { count("cast_overflow") }
+      guard state.withLock({ $0.casts.begin(sender) }) else { return count("cast_overflow") }
+      if case .dropped = jobQueue.yield(.cast(body, sender)) {
+        state.withLock { $0.casts.end(sender) }
+        count("cast_overflow")
+      }
     case .deliverPublication(let body):
       state.withLock(\.handlers.publication)?(body)
     case .peersChanged: answerPeerWaiters()
@@ -277,6 +284,25 @@ public final class Bus: Service, Sendable {
       logger.debug("peer lost", metadata: ["peer": "\(peer)"])
       state.withLock(\.handlers.peerLost)?(peer)
     case .dropped(let reason): count(reason)
+    }
+  }
+
+  private func publish(_ envelope: Envelope, to mailboxes: [String]) {
+    do {
+      let packed = try envelope.encoded()
+      let limit = configuration.limits.frameBytes - Self.sealingRoom
+      guard packed.count <= limit else {
+        throw WireError.tooLarge(bytes: packed.count, limit: limit)
+      }
+      try Envelope.check(packed)
+      // A peer that misses a table gets the next one, so tables make room for data.
+      for mailbox in mailboxes where !transport.send(packed, to: mailbox, lane: .telemetry) {
+        count("table_outbox_full")
+      }
+    } catch {
+      count("publication_refused")
+      logger.error(
+        "publication refused; peers keep the table before it", metadata: ["reason": "\(error)"])
     }
   }
 
@@ -293,6 +319,9 @@ public final class Bus: Service, Sendable {
     }
   }
 
+  /// Bytes that sealing adds to a frame, at most.
+  private static let sealingRoom = 1_024
+
   /// - Returns: false when the lane to that mailbox is full.
   private func transmit(
     _ envelope: Envelope, to mailbox: String, lane: Lane
@@ -303,8 +332,7 @@ public final class Bus: Service, Sendable {
     } catch {
       throw Failure(.internalError, "a message could not be packed: \(error)")
     }
-    // Sealing adds to a frame, so the border lies a little below it.
-    if packed.count <= configuration.limits.frameBytes - 1_024 {
+    if packed.count <= configuration.limits.frameBytes - Self.sealingRoom {
       return transport.send(packed, to: mailbox, lane: lane)
     }
     for piece in try Reassembly.split(packed, of: envelope, limits: configuration.limits) {
@@ -335,6 +363,28 @@ public final class Bus: Service, Sendable {
   func count(_ reason: String) {
     drops.withLock { $0[reason, default: 0] += 1 }
     Counter(label: "tutti_bus_dropped_total", dimensions: [("reason", reason)]).increment()
+  }
+}
+
+/// Casts whose handler runs, by sender.
+struct CastShares: Sendable {
+  private var bySender: [PeerID: Int] = [:]
+  private var total = 0
+
+  /// - Returns: false when the sender, or all senders together, have too many.
+  mutating func begin(_ sender: PeerID) -> Bool {
+    guard total < Limits.busCasts.value,
+      bySender[sender, default: 0] < Limits.busCastShare.value
+    else { return false }
+    total += 1
+    bySender[sender, default: 0] += 1
+    return true
+  }
+
+  mutating func end(_ sender: PeerID) {
+    guard let own = bySender[sender] else { return }
+    total -= 1
+    bySender[sender] = own > 1 ? own - 1 : nil
   }
 }
 

@@ -14,16 +14,13 @@ public struct BusConfiguration: Sendable {
   /// times as often.
   public var ttl: Duration
   public var limits: BusLimits
-  /// Whether `Bus.publish` is used: binds a publisher beside the mailbox.
-  public var publishes: Bool
   /// How long handlers may go on after a graceful shutdown began.
   public var drainGrace: Duration
 
   /// - Parameter incarnation: nil: microseconds since 1970, now.
   public init(
     service: ServiceName, name: String, incarnation: UInt64? = nil, addresses: BusAddresses,
-    ttl: Duration = .seconds(5), limits: BusLimits = .standard, publishes: Bool? = nil,
-    drainGrace: Duration = .seconds(10)
+    ttl: Duration = .seconds(5), limits: BusLimits = .standard, drainGrace: Duration = .seconds(10)
   ) {
     self.service = service
     self.name = name
@@ -31,7 +28,6 @@ public struct BusConfiguration: Sendable {
     self.addresses = addresses
     self.ttl = ttl
     self.limits = limits
-    self.publishes = publishes ?? (service == .registry)
     self.drainGrace = drainGrace
   }
 
@@ -39,9 +35,14 @@ public struct BusConfiguration: Sendable {
   public var registryMailbox: String {
     switch addresses {
     case .ipc(let directory): "ipc://\(directory)/registry"
-    case .tcp(_, _, let registry, _): Self.url(registry)
+    case .tcp(_, _, let registry, _, _, _): Self.url(registry)
     case .loopback: "loopback://registry"
     }
+  }
+
+  /// The registry's public key, if the operator set it.
+  var registryKey: [UInt8]? {
+    if case .tcp(_, _, _, _, let key, _) = addresses { key } else { nil }
   }
 
   /// The transport that `addresses` ask for. Over `ipc://` the sockets that killed predecessors of
@@ -55,17 +56,15 @@ public struct BusConfiguration: Sendable {
       if service != .registry { RuntimeDirectory.removeSockets(of: name, in: directory) }
       // Everyone knows the registry's address beforehand; all others carry their incarnation.
       let mailbox = service == .registry ? registryMailbox : "ipc://\(directory)/\(own)"
-      let publisher = publishes ? mailbox + ".pub" : nil
-      // nanomsg aborts on a longer path.
-      for url in [mailbox, publisher ?? ""] where url.utf8.count > 105 {
+      guard MailboxAddress(mailbox) != nil else {
         throw Failure(
           .invalidRequest,
-          "the socket address \(url) is too long: use a shorter --name or runtime directory")
+          "the socket address \(mailbox) is too long or no path: use a shorter --name or runtime directory"
+        )
       }
       return try NanomsgTransport(
-        NanomsgTransport.Configuration(
-          listen: mailbox, mailbox: mailbox, publisherListen: publisher, publisher: publisher))
-    case .tcp(let listen, let advertise, let registry, let clusterKey):
+        NanomsgTransport.Configuration(listen: mailbox, mailbox: mailbox))
+    case .tcp(let listen, let advertise, let registry, let clusterKey, _, let identity):
       for (what, address) in [("advertised", advertise), ("registry's", registry)] {
         let (host, _) = try Self.parse(address, what)
         guard !["*", "0.0.0.0", "[::]"].contains(host) else {
@@ -74,21 +73,24 @@ public struct BusConfiguration: Sendable {
             "the \(what) bus address \(address) is one to listen on; give one to connect to")
         }
       }
-      let seal = try FrameSeal(
-        clusterKey: clusterKey, own: PeerID(name: name, incarnation: incarnation))
       // The registry is reached where everyone knows it to be, whatever it would call itself.
       let mailbox = Self.url(service == .registry ? registry : advertise)
+      let seal = try FrameSeal(
+        clusterKey: clusterKey, own: PeerID(name: name, incarnation: incarnation),
+        identity: identity, mailbox: mailbox, registryMailbox: registryMailbox)
       let (host, port) = try Self.parse(listen, "listening")
-      // nanomsg binds an interface or an address, not a name.
-      let bound = "tcp://\(host == "localhost" ? "127.0.0.1" : host):\(port)"
-      return try NanomsgTransport(
-        NanomsgTransport.Configuration(
-          listen: bound, mailbox: mailbox, publisherListen: publishes ? Self.above(bound) : nil,
-          publisher: publishes ? Self.above(mailbox) : nil, seal: seal))
+      // Each listening address has its own directory, so that no other process uses it.
+      let directory = try RuntimeDirectory.path(forDataDirectory: "/tutti-bus/\(host):\(port)")
+      RuntimeDirectory.removeSockets(of: "socket", in: directory)
+      var configuration = NanomsgTransport.Configuration(
+        listen: "ipc://\(directory)/socket-\(String(incarnation, radix: 36))", mailbox: mailbox)
+      configuration.listener = NanomsgTransport.Configuration.Public(
+        host: host == "*" ? "0.0.0.0" : host.filter { $0 != "[" && $0 != "]" }, port: port,
+        seal: seal)
+      return try NanomsgTransport(configuration)
     case .loopback(let network):
       return network.endpoint(
-        mailbox: service == .registry ? registryMailbox : "loopback://\(own)",
-        publisher: publishes ? "loopback://\(own).pub" : nil)
+        mailbox: service == .registry ? registryMailbox : "loopback://\(own)")
     }
   }
 
@@ -112,23 +114,12 @@ public struct BusConfiguration: Sendable {
   private static func parse(
     _ address: String, _ what: String
   ) throws(Failure) -> (host: String, port: Int) {
-    let text = url(address).dropFirst(6)
-    guard let colon = text.lastIndex(of: ":"), colon != text.startIndex,
-      let port = Int(text[text.index(after: colon)...]), (1...65_534).contains(port)
-    else {
+    guard let parsed = MailboxAddress.hostAndPort(String(url(address).dropFirst(6))) else {
       throw Failure(
         .invalidRequest,
-        "the \(what) bus address \"\(address)\" is not HOST:PORT with a port of 1 to 65534")
+        "the \(what) bus address \"\(address)\" is not HOST:PORT with a port of 1 to 65535")
     }
-    return (String(text[..<colon]), port)
-  }
-
-  /// The port above, for publishing.
-  private static func above(_ url: String) -> String {
-    guard let colon = url.lastIndex(of: ":"), let port = Int(url[url.index(after: colon)...]) else {
-      preconditionFailure("parsed before: \(url)")
-    }
-    return "\(url[...colon])\(port + 1)"
+    return parsed
   }
 }
 
@@ -136,11 +127,16 @@ public struct BusConfiguration: Sendable {
 public enum BusAddresses: Sendable {
   /// One machine: sockets in a short directory of mode 0700 (`RuntimeDirectory`).
   case ipc(directory: String)
-  /// Many machines: every frame is sealed with a key derived from `clusterKey` (16 bytes or more).
-  /// - `listen`: `HOST:PORT` to bind; a publisher also binds the port above.
+  /// Many machines: every frame is sealed with keys derived from `clusterKey` (16 bytes or more).
+  /// - `listen`: `HOST:PORT` to bind.
   /// - `advertise`: `HOST:PORT` at which the others reach us.
   /// - `registry`: `HOST:PORT` at which everyone, itself included, knows the registry.
-  case tcp(listen: String, advertise: String, registry: String, clusterKey: [UInt8])
+  /// - `registryKey`: its public key. `nil` means that the first registry which answers is believed
+  ///   from then on.
+  /// - `identity`: our own key pair.
+  case tcp(
+    listen: String, advertise: String, registry: String, clusterKey: [UInt8],
+    registryKey: [UInt8]? = nil, identity: BusIdentity = BusIdentity())
   /// One process, without nanomsg, with the network's faults: for tests.
   case loopback(LoopbackNetwork)
 }

@@ -1,119 +1,249 @@
-import Crypto
-import Synchronization
+import BusCore
 public import ClusterModel
+import Crypto
 import Foundation
+import Limits
+import Synchronization
 import Wire
 
-/// Encrypts and authenticates frames for `tcp://`: ChaCha20-Poly1305 (RFC 8439) under a key per
-/// sender incarnation, derived from the cluster key by HKDF-SHA256 (RFC 5869). The nonce is the
-/// sender's counter; the recipient's address is authenticated, so that a frame for one process
-/// cannot be replayed to another; a window of counters refuses replays to the same one.
+/// Encrypts and authenticates frames for `tcp://`: ChaCha20-Poly1305 (RFC 8439) under a key for each
+/// pair of processes, derived by HKDF-SHA256 (RFC 5869) from the cluster key, an X25519 exchange
+/// (RFC 7748) and both incarnations. So a frame can only come from the process whose public key it
+/// names, and cannot be replayed to another process or to a later incarnation; a window of counters
+/// refuses replays to the same one.
+///
+/// A process that does not know the registry's public key yet introduces itself under the cluster
+/// key alone.
 public final class FrameSeal: Sendable {
   enum Opened {
-    case opened([UInt8])
+    case opened([UInt8], SealedSender)
     case refused(reason: String)
   }
 
   /// Senders whose keys and windows are kept; each proved that it holds the cluster key.
-  static let maximumSenders = 512
+  static let maximumSenders = Limits.busRememberedSenders.value
 
   private struct Sender {
     let key: SymmetricKey
-    /// By recipient: a mailbox and a publisher's subscription do not keep each other's order.
-    var windows: [String: ReplayWindow] = [:]
+    var window = ReplayWindow()
     var lastUse: UInt64 = 0
+  }
+
+  /// Sender and kind of a frame: each has a window of its own.
+  private struct SenderKey: Hashable {
+    let id: PeerID
+    let key: [UInt8]
+    let isIntroduction: Bool
+
+    init(_ header: SealedFrame.Header) {
+      id = header.sender
+      key = header.key
+      isIntroduction = header.isIntroduction
+    }
   }
 
   private struct State {
     var counter: UInt64 = 0
     var uses: UInt64 = 0
-    var senders: [PeerID: Sender] = [:]
+    var senders: [SenderKey: Sender] = [:]
+    var recipients: [String: Recipient] = [:]
+    /// Derived when the first frame is sealed.
+    var recipientKeys: [Recipient: SymmetricKey] = [:]
+    var known: Set<[UInt8]> = []
   }
 
-  private let clusterKey: SymmetricKey
+  private let clusterKey: [UInt8]
   private let own: PeerID
-  private let ownKey: SymmetricKey
+  private let identity: BusIdentity
+  private let mailbox: String
+  private let registryMailbox: String
+  private let introductionKey: SymmetricKey
   private let state = Mutex(State())
 
-  /// - Parameter clusterKey: at least 16 bytes.
-  public init(clusterKey: [UInt8], own: PeerID) throws(Failure) {
+  /// - Parameters:
+  ///   - clusterKey: at least 16 bytes.
+  ///   - mailbox: our own, as others address it.
+  ///   - registryMailbox: the only mailbox to which we introduce ourselves.
+  public init(
+    clusterKey: [UInt8], own: PeerID, identity: BusIdentity = BusIdentity(), mailbox: String,
+    registryMailbox: String
+  ) throws(Failure) {
     guard clusterKey.count >= 16 else {
       throw Failure(
         .invalidRequest,
         "tcp:// needs a cluster key of at least 16 bytes: set TUTTI_CLUSTER_KEY, for example to the output of openssl rand -hex 32"
       )
     }
-    self.clusterKey = SymmetricKey(data: clusterKey)
+    self.clusterKey = clusterKey
     self.own = own
-    self.ownKey = Self.derive(self.clusterKey, own)
+    self.identity = identity
+    self.mailbox = mailbox
+    self.registryMailbox = registryMailbox
+    introductionKey = Self.derive(
+      clusterKey, shared: [], sender: own, senderKey: identity.publicKey, recipient: nil)
   }
 
-  func close(_ frame: [UInt8], recipient: String) -> [UInt8] {
-    let counter = state.withLock { state in
-      state.counter += 1
-      return state.counter
+  var publicKey: [UInt8] { identity.publicKey }
+
+  /// From here on mail to the mailbox is sealed for this process.
+  /// - Returns: whether another process was known to receive there.
+  @discardableResult
+  func know(_ mailbox: String, _ recipient: Recipient?) -> Bool {
+    state.withLock { state in
+      let former = state.recipients[mailbox]
+      if let former { state.recipientKeys[former] = nil }
+      state.recipients[mailbox] = recipient
+      state.known = Set(state.recipients.values.map(\.key))
+      return former != nil && recipient != nil && former != recipient
     }
-    let box = try? ChaChaPoly.seal(
-      frame, using: ownKey, nonce: Self.nonce(counter),
-      authenticating: Self.authenticated(own, counter, recipient))
-    guard let box else { return [] }
-    let sealed = SealedFrame(
-      sender: own, counter: counter, ciphertext: [UInt8](box.ciphertext) + [UInt8](box.tag))
-    return (try? sealed.encoded()) ?? []
   }
 
-  func open(_ bytes: [UInt8], recipient: String) -> Opened {
-    guard let sealed = try? SealedFrame(decoding: bytes), sealed.ciphertext.count >= 16 else {
-      return .refused(reason: "unsealed")
+  /// Whether mail is sealed for the holder of this key.
+  func isKnown(_ key: [UInt8]) -> Bool { state.withLock { $0.known.contains(key) } }
+
+  /// - Returns: `nil` if no process is known to receive mail there.
+  func close(_ frame: [UInt8], to mailbox: String) -> [UInt8]? {
+    let (counter, recipient, known) = state.withLock {
+      state -> (UInt64, Recipient?, SymmetricKey?) in
+      state.counter &+= 1
+      let recipient = state.recipients[mailbox]
+      return (state.counter, recipient, recipient.flatMap { state.recipientKeys[$0] })
     }
-    let known = state.withLock { state in state.senders[sealed.sender] }
-    if let window = known?.windows[recipient], !window.admits(sealed.counter) {
-      return .refused(reason: "replayed")
+    let key: SymmetricKey
+    if let known {
+      key = known
+    } else if let recipient {
+      guard let shared = identity.shared(with: recipient.key) else { return nil }
+      key = Self.derive(
+        clusterKey, shared: shared, sender: own, senderKey: publicKey, recipient: recipient)
+      state.withLock { state in
+        if state.recipients[mailbox] == recipient { state.recipientKeys[recipient] = key }
+      }
+    } else if mailbox == registryMailbox {
+      key = introductionKey
+    } else {
+      return nil
     }
-    let key = known?.key ?? Self.derive(clusterKey, sealed.sender)
+    let header = SealedFrame.Header(
+      sender: own, counter: counter, key: publicKey, isIntroduction: recipient == nil)
+    let bytes = header.bytes
+    let authenticated = Data(bytes) + Data(mailbox.utf8)
+    guard
+      let proof = try? ChaChaPoly.seal(
+        Data(), using: key, nonce: Self.nonce(counter, .proof), authenticating: authenticated),
+      let box = try? ChaChaPoly.seal(
+        frame, using: key, nonce: Self.nonce(counter, .body), authenticating: authenticated)
+    else { return nil }
+    var sealed = bytes
+    sealed.reserveCapacity(bytes.count + 2 * SealedFrame.tagBytes + frame.count)
+    sealed += proof.tag
+    sealed += box.ciphertext
+    sealed += box.tag
+    return sealed
+  }
+
+  /// Checks the header of a frame that has not arrived yet.
+  /// - Returns: why it proves nothing; `nil` if it proves its sender.
+  func refusal(of header: SealedFrame.Header, proof: [UInt8]) -> String? {
+    guard let (key, window) = receivingKey(header) else { return "seal_broken" }
+    guard window?.admits(header.counter) ?? (header.counter > 0) else { return "replayed" }
     guard
       let box = try? ChaChaPoly.SealedBox(
-        nonce: Self.nonce(sealed.counter), ciphertext: sealed.ciphertext.dropLast(16),
-        tag: sealed.ciphertext.suffix(16)),
-      let frame = try? ChaChaPoly.open(
-        box, using: key,
-        authenticating: Self.authenticated(sealed.sender, sealed.counter, recipient))
-    else { return .refused(reason: "seal_broken") }
-    let fresh = state.withLock { state -> Bool in
-      state.uses += 1
-      if state.senders[sealed.sender] == nil {
-        if state.senders.count >= Self.maximumSenders,
-          let oldest = state.senders.min(by: { $0.value.lastUse < $1.value.lastUse })
-        {
-          state.senders[oldest.key] = nil
-        }
-        state.senders[sealed.sender] = Sender(key: key)
-      }
-      state.senders[sealed.sender]?.lastUse = state.uses
-      return state.senders[sealed.sender]?.windows[recipient, default: ReplayWindow()]
-        .accept(sealed.counter) ?? false
+        nonce: Self.nonce(header.counter, .proof), ciphertext: Data(), tag: proof),
+      (try? ChaChaPoly.open(box, using: key, authenticating: authenticated(header))) != nil
+    else { return "seal_broken" }
+    state.withLock { state in Self.remember(header, key, &state) }
+    return nil
+  }
+
+  func open(_ bytes: [UInt8]) -> Opened {
+    guard let frame = try? SealedFrame(decoding: bytes) else { return .refused(reason: "unsealed") }
+    let header = frame.header
+    guard let (key, window) = receivingKey(header) else { return .refused(reason: "seal_broken") }
+    guard window?.admits(header.counter) ?? (header.counter > 0) else {
+      return .refused(reason: "replayed")
     }
-    return fresh ? .opened([UInt8](frame)) : .refused(reason: "replayed")
+    guard
+      let box = try? ChaChaPoly.SealedBox(
+        nonce: Self.nonce(header.counter, .body),
+        ciphertext: frame.body.dropLast(SealedFrame.tagBytes),
+        tag: frame.body.suffix(SealedFrame.tagBytes)),
+      let content = try? ChaChaPoly.open(box, using: key, authenticating: authenticated(header))
+    else { return .refused(reason: "seal_broken") }
+    let isFresh = state.withLock { state -> Bool in
+      Self.remember(header, key, &state)
+      return state.senders[SenderKey(header)]?.window.accept(header.counter) ?? false
+    }
+    guard isFresh else { return .refused(reason: "replayed") }
+    return .opened(
+      [UInt8](content),
+      SealedSender(id: header.sender, key: header.key, isIntroduction: header.isIntroduction))
   }
 
-  private static func derive(_ key: SymmetricKey, _ peer: PeerID) -> SymmetricKey {
-    HKDF<SHA256>.deriveKey(
-      inputKeyMaterial: key, salt: Data("tutti bus v1".utf8),
-      info: Data("\(peer.name)\u{0}\(peer.incarnation)".utf8), outputByteCount: 32)
+  /// The key under which the sender of a header seals for us, and what came under it so far.
+  private func receivingKey(_ header: SealedFrame.Header) -> (SymmetricKey, ReplayWindow?)? {
+    if let known = state.withLock({ $0.senders[SenderKey(header)] }) {
+      return (known.key, known.window)
+    }
+    if header.isIntroduction {
+      return (
+        Self.derive(
+          clusterKey, shared: [], sender: header.sender, senderKey: header.key, recipient: nil), nil
+      )
+    }
+    guard let shared = identity.shared(with: header.key) else { return nil }
+    return (
+      Self.derive(
+        clusterKey, shared: shared, sender: header.sender, senderKey: header.key,
+        recipient: Recipient(id: own, key: publicKey)), nil
+    )
   }
 
-  private static func nonce(_ counter: UInt64) throws -> ChaChaPoly.Nonce {
-    var bytes = [UInt8](repeating: 0, count: 4)
-    for shift in stride(from: 56, through: 0, by: -8) {
-      bytes.append(UInt8(truncatingIfNeeded: counter >> UInt64(shift)))
+  private static func remember(
+    _ header: SealedFrame.Header, _ key: SymmetricKey, _ state: inout State
+  ) {
+    state.uses &+= 1
+    let sender = SenderKey(header)
+    if state.senders[sender] == nil {
+      if state.senders.count >= maximumSenders {
+        // A flood of new identities does not push out the windows of listed peers.
+        let unknown = state.senders.filter { !state.known.contains($0.key.key) }
+        let oldest = (unknown.isEmpty ? state.senders : unknown)
+          .min { $0.value.lastUse < $1.value.lastUse }
+        if let oldest { state.senders[oldest.key] = nil }
+      }
+      state.senders[sender] = Sender(key: key)
+    }
+    state.senders[sender]?.lastUse = state.uses
+  }
+
+  /// - Parameter recipient: `nil` for an introduction.
+  private static func derive(
+    _ clusterKey: [UInt8], shared: [UInt8], sender: PeerID, senderKey: [UInt8],
+    recipient: Recipient?
+  ) -> SymmetricKey {
+    var info = Data("\(sender.name)\u{0}\(sender.incarnation)\u{0}".utf8) + Data(senderKey)
+    if let recipient {
+      info += Data("\(recipient.id.incarnation)\u{0}".utf8) + Data(recipient.key)
+    }
+    return HKDF<SHA256>.deriveKey(
+      inputKeyMaterial: SymmetricKey(data: clusterKey + shared),
+      salt: Data((recipient == nil ? "tutti bus v2 hello" : "tutti bus v2").utf8), info: info,
+      outputByteCount: 32)
+  }
+
+  private enum Use: UInt8 { case body, proof }
+
+  private static func nonce(_ counter: UInt64, _ use: Use) throws -> ChaChaPoly.Nonce {
+    var bytes: [UInt8] = [use.rawValue, 0, 0, 0]
+    for shift in stride(from: UInt64(56), through: 0, by: -8) {
+      bytes.append(UInt8(truncatingIfNeeded: counter >> shift))
     }
     return try ChaChaPoly.Nonce(data: bytes)
   }
 
-  private static func authenticated(_ sender: PeerID, _ counter: UInt64, _ recipient: String)
-    -> Data
-  {
-    Data("1\u{0}\(sender.name)\u{0}\(sender.incarnation)\u{0}\(counter)\u{0}\(recipient)".utf8)
+  private func authenticated(_ header: SealedFrame.Header) -> Data {
+    Data(header.bytes) + Data(mailbox.utf8)
   }
 }
 

@@ -49,7 +49,6 @@ public final class LoopbackNetwork: Sendable {
     var faults: Faults
     var chance: UInt64
     var endpoints: [String: Endpoint] = [:]
-    var subscribers: [String: Set<String>] = [:]
     /// Frames for mailboxes that nobody has opened yet, as nanomsg keeps them until it connects.
     var unopened: [String: [[UInt8]]] = [:]
     var queue: [Parcel] = []
@@ -85,8 +84,8 @@ public final class LoopbackNetwork: Sendable {
   public func kill(_ mailbox: String) { close(mailbox) }
 
   /// A process's way into this network.
-  func endpoint(mailbox: String, publisher: String?) -> LoopbackTransport {
-    LoopbackTransport(network: self, mailbox: mailbox, publisher: publisher)
+  func endpoint(mailbox: String) -> LoopbackTransport {
+    LoopbackTransport(network: self, mailbox: mailbox)
   }
 
   // MARK: - From the transports
@@ -108,13 +107,14 @@ public final class LoopbackNetwork: Sendable {
       thread.name = "loopback"
       thread.start()
     }
-    for frame in early { _ = post(.frame(frame), frame.count, to: mailbox, faulty: true) }
+    for frame in early {
+      _ = post(.frame(frame, from: nil), frame.count, to: mailbox, faulty: true)
+    }
   }
 
   func close(_ mailbox: String) {
     let mourners = state.withLock { state -> [String] in
       guard state.endpoints.removeValue(forKey: mailbox) != nil else { return [] }
-      for publisher in state.subscribers.keys { state.subscribers[publisher]?.remove(mailbox) }
       return state.endpoints.filter { $0.value.connected.contains(mailbox) }.keys.sorted()
     }
     for other in mourners { _ = post(.lost(mailbox: mailbox), 0, to: other, faulty: false) }
@@ -130,10 +130,6 @@ public final class LoopbackNetwork: Sendable {
 
   func disconnect(_ own: String, from mailbox: String) {
     state.withLock { _ = $0.endpoints[own]?.connected.remove(mailbox) }
-  }
-
-  func subscribe(_ own: String, to publisher: String) {
-    state.withLock { _ = $0.subscribers[publisher, default: []].insert(own) }
   }
 
   func send(_ frame: [UInt8], from own: String, to mailbox: String, lane: Lane) -> Bool {
@@ -156,13 +152,8 @@ public final class LoopbackNetwork: Sendable {
     switch room {
     case nil: return true
     case false: return false
-    default: return post(.frame(frame), frame.count, to: mailbox, faulty: true)
+    default: return post(.frame(frame, from: nil), frame.count, to: mailbox, faulty: true)
     }
-  }
-
-  func publish(_ frame: [UInt8], from publisher: String) {
-    let readers = state.withLock { $0.subscribers[publisher, default: []].sorted() }
-    for reader in readers { _ = post(.frame(frame), frame.count, to: reader, faulty: true) }
   }
 
   // MARK: - Delivery
@@ -240,13 +231,12 @@ extension LoopbackNetwork.State {
 /// One process's mailbox in a `LoopbackNetwork`.
 final class LoopbackTransport: Transport {
   let mailbox: String
-  let publisher: String?
+  let publicKey: [UInt8] = []
   private let network: LoopbackNetwork
 
-  init(network: LoopbackNetwork, mailbox: String, publisher: String?) {
+  init(network: LoopbackNetwork, mailbox: String) {
     self.network = network
     self.mailbox = mailbox
-    self.publisher = publisher
   }
 
   func start(_ deliver: @escaping @Sendable (TransportEvent) -> Void) throws(Failure) {
@@ -259,11 +249,6 @@ final class LoopbackTransport: Transport {
 
   func connect(to mailbox: String) { network.connect(self.mailbox, to: mailbox) }
   func disconnect(from mailbox: String) { network.disconnect(self.mailbox, from: mailbox) }
-  func subscribe(to publisher: String) { network.subscribe(mailbox, to: publisher) }
-
-  func publish(_ frame: [UInt8]) {
-    if let publisher { network.publish(frame, from: publisher) }
-  }
-
+  func seal(_ mailbox: String, for recipient: Recipient?) {}
   func stop(grace: Duration) async { network.close(mailbox) }
 }

@@ -2,6 +2,7 @@ public import BusCore
 import CNanomsg
 public import ClusterModel
 import Foundation
+import Limits
 import Synchronization
 
 /// Mailboxes over nanomsg. One thread, the reactor, touches every socket; everybody else only puts
@@ -9,25 +10,25 @@ import Synchronization
 /// stop half of a two-core process.
 public final class NanomsgTransport: Transport {
   public struct Configuration: Sendable {
-    /// What to bind; for tcp `tcp://HOST:PORT`.
+    /// The `ipc://` address that nanomsg binds.
     public var listen: String
-    /// What the others connect to; the same as `listen` except for tcp.
+    /// The address that other processes connect to; the same as `listen` unless there is a
+    /// listener.
     public var mailbox: String
-    /// What to bind for publishing, and how the others know it.
-    public var publisherListen: String?
-    public var publisher: String?
-    /// Frames leave and arrive sealed; nil only where the file system guards the sockets.
-    public var seal: FrameSeal?
+    /// The public listener, and how frames are sealed. `nil` means that the file system guards the
+    /// sockets.
+    var listener: Public?
 
-    public init(
-      listen: String, mailbox: String, publisherListen: String? = nil, publisher: String? = nil,
-      seal: FrameSeal? = nil
-    ) {
+    struct Public: Sendable {
+      var host: String
+      var port: Int
+      var seal: FrameSeal
+      var patience: Duration = .milliseconds(Limits.busStrangerWait.value)
+    }
+
+    public init(listen: String, mailbox: String) {
       self.listen = listen
       self.mailbox = mailbox
-      self.publisherListen = publisherListen
-      self.publisher = publisher
-      self.seal = seal
     }
   }
 
@@ -36,12 +37,10 @@ public final class NanomsgTransport: Transport {
   /// Where only we can connect, a frame that is too large is received, counted and dropped, and its
   /// sender stays connected.
   static let localReceiveLimit = 17 << 20
-  /// nanomsg allows 512 sockets in a process; the rest is for subscriptions and tests.
+  /// nanomsg allows 512 sockets in a process; the rest is for tests.
   static let maximumConnections = 400
   /// Per mailbox and lane: the largest message in fragments, and some.
   static let laneLimit = 32 << 20
-  /// Publications that the reactor has not taken yet.
-  static let publishingLimit = 16 << 20
   /// All outboxes of the process together; telemetry gets a quarter of it.
   static let outboxLimit = 96 << 20
   /// A connection that is down and was not used for so long is closed; one that is up shows us that
@@ -58,8 +57,8 @@ public final class NanomsgTransport: Transport {
   private enum Command {
     case connect(String)
     case disconnect(String)
-    case subscribe(String)
-    case publish([UInt8])
+    /// The mailbox belongs to another process now: what was proved to the one before counts no more.
+    case reconnect(String)
   }
 
   private struct Shared {
@@ -69,8 +68,6 @@ public final class NanomsgTransport: Transport {
     /// Mailboxes whose outbox got its first frame since the reactor last looked.
     var fresh: [String] = []
     var commands: [Command] = []
-    /// Bytes of the publications among them.
-    var publishing = 0
     var awake = false
     var stopAt: ContinuousClock.Instant?
     var stopped = false
@@ -83,11 +80,11 @@ public final class NanomsgTransport: Transport {
   private let wake: WakePipe
 
   private var receiveLimit: Int {
-    configuration.seal == nil ? Self.localReceiveLimit : Self.frameLimit
+    configuration.listener == nil ? Self.localReceiveLimit : Self.frameLimit
   }
 
   public var mailbox: String { configuration.mailbox }
-  public var publisher: String? { configuration.publisher }
+  public var publicKey: [UInt8] { configuration.listener?.seal.publicKey ?? [] }
 
   public init(_ configuration: Configuration) throws(Failure) {
     self.configuration = configuration
@@ -99,17 +96,27 @@ public final class NanomsgTransport: Transport {
   public func start(
     _ deliver: @escaping @Sendable (TransportEvent) -> Void
   ) throws(Failure) {
-    let pull = try Self.open(CNN_PULL, receiving: receiveLimit, bind: configuration.listen)
-    var pub: Int32?
-    if let address = configuration.publisherListen {
-      do { pub = try Self.open(CNN_PUB, receiving: receiveLimit, bind: address) } catch {
+    guard let listen = MailboxAddress(configuration.listen), case .socket(let path) = listen.target
+    else {
+      throw Failure(.internalError, "\(configuration.listen) is no address for a mailbox")
+    }
+    let pull = try Self.open(CNN_PULL, receiving: receiveLimit, bind: listen)
+    var listener: BusListener?
+    if let settings = configuration.listener {
+      do {
+        listener = try BusListener(
+          BusListener.Settings(
+            host: settings.host, port: settings.port, socketPath: path,
+            frameLimit: Self.frameLimit, patience: settings.patience),
+          seal: settings.seal, dropped: { deliver(.dropped(reason: $0)) })
+      } catch {
         _ = cnn_close(pull)
         throw error
       }
     }
-    let publishing = pub
+    let opened = listener
     let thread = Thread { [self] in
-      var reactor = Reactor(transport: self, pull: pull, pub: publishing, deliver: deliver)
+      var reactor = Reactor(transport: self, pull: pull, listener: opened, deliver: deliver)
       reactor.run()
     }
     thread.name = "tutti-bus"
@@ -139,20 +146,14 @@ public final class NanomsgTransport: Transport {
   /// What is sent afterwards goes over a new connection.
   public func disconnect(from mailbox: String) {
     forget(mailbox)
+    configuration.listener?.seal.know(mailbox, nil)
     enqueue(.disconnect(mailbox))
   }
 
-  public func subscribe(to publisher: String) { enqueue(.subscribe(publisher)) }
-
-  /// Dropped when publications are queued faster than the reactor sends them; whoever missed a table
-  /// gets the next one.
-  public func publish(_ frame: [UInt8]) {
-    let fits = shared.withLock { shared -> Bool in
-      guard shared.publishing + frame.count <= Self.publishingLimit else { return false }
-      shared.publishing += frame.count
-      return true
+  public func seal(_ mailbox: String, for recipient: Recipient?) {
+    if configuration.listener?.seal.know(mailbox, recipient) == true {
+      enqueue(.reconnect(mailbox))
     }
-    if fits { enqueue(.publish(frame)) }
   }
 
   public func stop(grace: Duration) async {
@@ -174,6 +175,16 @@ public final class NanomsgTransport: Transport {
     }
   }
 
+  /// The directory of a listener's mailbox is of no use to others.
+  private func removeSocket() {
+    guard configuration.listener != nil,
+      case .socket(let path)? =
+        MailboxAddress(configuration.listen)?.target
+    else { return }
+    _ = unsafe unlink(path)
+    _ = unsafe rmdir(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]))
+  }
+
   private func enqueue(_ command: Command) {
     let needsWake = shared.withLock { shared -> Bool in
       guard !shared.stopped else { return false }
@@ -187,16 +198,17 @@ public final class NanomsgTransport: Transport {
   // MARK: - Opening
 
   private static func open(
-    _ kind: Int32, receiving limit: Int, bind address: String
+    _ kind: Int32, receiving limit: Int, bind address: MailboxAddress
   ) throws(Failure) -> Int32 {
     let socket = try open(kind, receiving: limit)
-    let result = unsafe address.withCString { unsafe cnn_bind(socket, $0) }
+    let result = unsafe address.url.withCString { unsafe cnn_bind(socket, $0) }
     if result < 0 {
       _ = cnn_close(socket)
       let reason = unsafe String(cString: cnn_message(-result))
       throw Failure(
         .internalError,
-        "cannot bind \(address): \(reason); is another process using it? Choose another address.")
+        "cannot bind \(address.url): \(reason); is another process using it? Choose another address."
+      )
     }
     return socket
   }
@@ -208,7 +220,7 @@ public final class NanomsgTransport: Transport {
       throw Failure(.internalError, "cannot open a nanomsg socket: \(reason)")
     }
     _ = cnn_set_no_delay(socket)
-    if kind == CNN_PULL || kind == CNN_SUB {
+    if kind == CNN_PULL {
       _ = cnn_set_receive_limit(socket, Int32(limit))
     }
     _ = cnn_set_reconnect(socket, 10, 500)
@@ -221,7 +233,7 @@ public final class NanomsgTransport: Transport {
   private struct Reactor {
     let transport: NanomsgTransport
     let pull: Int32
-    let pub: Int32?
+    let listener: BusListener?
     let deliver: @Sendable (TransportEvent) -> Void
 
     struct Connection {
@@ -237,15 +249,14 @@ public final class NanomsgTransport: Transport {
     }
 
     var connections: [String: Connection] = [:]
-    var subscriptions: [String: Int32] = [:]
 
     init(
-      transport: NanomsgTransport, pull: Int32, pub: Int32?,
+      transport: NanomsgTransport, pull: Int32, listener: BusListener?,
       deliver: @escaping @Sendable (TransportEvent) -> Void
     ) {
       self.transport = transport
       self.pull = pull
-      self.pub = pub
+      self.listener = listener
       self.deliver = deliver
     }
 
@@ -256,7 +267,6 @@ public final class NanomsgTransport: Transport {
         let (commands, fresh, stopAt) = transport.shared.withLock { shared in
           defer {
             shared.commands = []
-            shared.publishing = 0
             shared.fresh = []
             shared.awake = false
           }
@@ -276,12 +286,8 @@ public final class NanomsgTransport: Transport {
 
     private func wait() {
       var descriptors = [pollfd(fd: transport.wake.readEnd, events: Int16(POLLIN), revents: 0)]
-      for socket in [pull] + subscriptions.values {
-        let descriptor = cnn_receive_descriptor(socket)
-        if descriptor >= 0 {
-          descriptors.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
-        }
-      }
+      let mail = cnn_receive_descriptor(pull)
+      if mail >= 0 { descriptors.append(pollfd(fd: mail, events: Int16(POLLIN), revents: 0)) }
       for connection in connections.values where connection.pending {
         let descriptor = cnn_send_descriptor(connection.socket)
         if descriptor >= 0 {
@@ -293,31 +299,26 @@ public final class NanomsgTransport: Transport {
       if descriptors[0].revents != 0 { transport.wake.drain() }
     }
 
-    private mutating func receiveAll() {
-      // Bounded, so that a flood on one socket does not keep the outboxes waiting.
-      for socket in [pull] + subscriptions.values {
-        var budget = 256
-        while budget > 0, let frame = Self.receive(socket) {
-          budget -= 1
-          guard frame.count <= NanomsgTransport.frameLimit else {
-            deliver(.dropped(reason: "too_large"))
-            continue
-          }
-          if let seal = transport.configuration.seal {
-            switch seal.open(frame, recipient: recipient(of: socket)) {
-            case .opened(let bytes): deliver(.frame(bytes))
-            case .refused(let reason): deliver(.dropped(reason: reason))
-            }
-          } else {
-            deliver(.frame(frame))
-          }
+    private func receiveAll() {
+      // Bounded, so that a flood does not keep the outboxes waiting.
+      var budget = 256
+      while budget > 0, let frame = Self.receive(pull) {
+        budget -= 1
+        guard frame.count <= NanomsgTransport.frameLimit else {
+          deliver(.dropped(reason: "too_large"))
+          continue
+        }
+        guard let seal = transport.configuration.listener?.seal else {
+          deliver(.frame(frame, from: nil))
+          continue
+        }
+        switch seal.open(frame) {
+        // A greeting: it has done its work at the listener.
+        case .opened(let bytes, _) where bytes.isEmpty: break
+        case .opened(let bytes, let sender): deliver(.frame(bytes, from: sender))
+        case .refused(let reason): deliver(.dropped(reason: reason))
         }
       }
-    }
-
-    private func recipient(of socket: Int32) -> String {
-      if socket == pull { return transport.configuration.mailbox }
-      return subscriptions.first { $0.value == socket }?.key ?? ""
     }
 
     private static func receive(_ socket: Int32) -> [UInt8]? {
@@ -335,26 +336,21 @@ public final class NanomsgTransport: Transport {
         if let connection = connections.removeValue(forKey: mailbox) {
           _ = cnn_close(connection.socket)
         }
-      case .subscribe(let publisher):
-        guard subscriptions[publisher] == nil,
-          let socket = try? NanomsgTransport.open(
-            CNN_SUB, receiving: transport.receiveLimit)
-        else { return }
-        _ = cnn_subscribe_all(socket)
-        if unsafe publisher.withCString({ unsafe cnn_connect(socket, $0) }) < 0 {
-          _ = cnn_close(socket)
-        } else {
-          subscriptions[publisher] = socket
-        }
-      case .publish(let frame):
-        guard let pub, let name = transport.configuration.publisher else { return }
-        let sealed = transport.configuration.seal?.close(frame, recipient: name) ?? frame
-        _ = unsafe sealed.withUnsafeBytes { unsafe cnn_send(pub, $0.baseAddress, $0.count) }
+      case .reconnect(let mailbox):
+        guard let connection = connections.removeValue(forKey: mailbox) else { return }
+        _ = cnn_close(connection.socket)
+        open(mailbox)
       }
     }
 
     private mutating func open(_ mailbox: String) {
       if connections[mailbox] == nil {
+        guard let address = MailboxAddress(mailbox, beside: transport.mailbox) else {
+          transport.forget(mailbox)
+          deliver(.dropped(reason: "bad_address"))
+          deliver(.lost(mailbox: mailbox))
+          return
+        }
         if connections.count >= NanomsgTransport.maximumConnections { closeIdlest() }
         guard connections.count < NanomsgTransport.maximumConnections,
           let socket = try? NanomsgTransport.open(CNN_PUSH, receiving: transport.receiveLimit)
@@ -365,7 +361,7 @@ public final class NanomsgTransport: Transport {
           return
         }
         _ = cnn_set_buffers(socket, Int32(NanomsgTransport.socketBuffer), 128 << 10)
-        if unsafe mailbox.withCString({ unsafe cnn_connect(socket, $0) }) < 0 {
+        if unsafe address.url.withCString({ unsafe cnn_connect(socket, $0) }) < 0 {
           _ = cnn_close(socket)
           transport.forget(mailbox)
           deliver(.lost(mailbox: mailbox))
@@ -376,13 +372,24 @@ public final class NanomsgTransport: Transport {
       connections[mailbox]?.pending = true
     }
 
+    /// Connections that never came up go first, so that addresses at which no process listens
+    /// keep none that is in use.
     private mutating func closeIdlest() {
-      let idlest = connections.filter { !$0.value.pending }.min {
-        $0.value.lastUse < $1.value.lastUse
+      let idlest = connections.filter { !$0.value.pending || !$0.value.connected }.min {
+        ($0.value.connected ? 1 : 0, $0.value.lastUse)
+          < ($1.value.connected ? 1 : 0, $1.value.lastUse)
       }
-      guard let idlest else { return }
-      _ = cnn_close(idlest.value.socket)
-      connections[idlest.key] = nil
+      if let idlest { close(idlest.key) }
+    }
+
+    /// Closes a connection and drops what waits for it.
+    private mutating func close(_ mailbox: String) {
+      guard let connection = connections.removeValue(forKey: mailbox) else { return }
+      _ = cnn_close(connection.socket)
+      guard connection.pending else { return }
+      transport.forget(mailbox)
+      deliver(.dropped(reason: "unreachable"))
+      deliver(.lost(mailbox: mailbox))
     }
 
     /// Hands frames to nanomsg until it takes no more.
@@ -396,10 +403,7 @@ public final class NanomsgTransport: Transport {
             connection.pending = false
             break
           }
-          let sent = unsafe frame.withUnsafeBytes { bytes in
-            unsafe cnn_send(connection.socket, bytes.baseAddress, bytes.count)
-          }
-          guard sent >= 0 else {
+          guard Self.send(frame, over: connection.socket) else {
             connection.held = frame
             break
           }
@@ -410,9 +414,23 @@ public final class NanomsgTransport: Transport {
       }
     }
 
+    /// - Returns: false when nanomsg takes no more.
+    private static func send(_ frame: [UInt8], over socket: Int32) -> Bool {
+      unsafe frame.withUnsafeBytes { unsafe cnn_send(socket, $0.baseAddress, $0.count) } >= 0
+    }
+
     /// The next frame for a mailbox, sealed if frames are.
     private func next(_ mailbox: String) -> [UInt8]? {
-      let frame = transport.shared.withLock { shared -> [UInt8]? in
+      guard let seal = transport.configuration.listener?.seal else { return pop(mailbox) }
+      while let frame = pop(mailbox) {
+        if let sealed = seal.close(frame, to: mailbox) { return sealed }
+        deliver(.dropped(reason: "unknown_recipient"))
+      }
+      return nil
+    }
+
+    private func pop(_ mailbox: String) -> [UInt8]? {
+      transport.shared.withLock { shared -> [UInt8]? in
         guard let frame = shared.outboxes[mailbox]?.pop() else {
           shared.outboxes[mailbox] = nil
           return nil
@@ -420,8 +438,6 @@ public final class NanomsgTransport: Transport {
         shared.bytes -= frame.count
         return frame
       }
-      guard let frame, let seal = transport.configuration.seal else { return frame }
-      return seal.close(frame, recipient: mailbox)
     }
 
     /// Finds connections that came up or went down since the last look. A peer that is killed drops
@@ -440,24 +456,31 @@ public final class NanomsgTransport: Transport {
           connection.isRefused = true
           deliver(.lost(mailbox: mailbox))
         }
+        if established > connection.established { greet(mailbox, connection.socket) }
         connection.connected = now
         connection.established = established
         connections[mailbox] = connection
-        if !now, !connection.pending,
-          connection.lastUse.duration(to: .now) > NanomsgTransport.idleLimit
-        {
-          _ = cnn_close(connection.socket)
-          connections[mailbox] = nil
+        if !now, connection.lastUse.duration(to: .now) > NanomsgTransport.idleLimit {
+          close(mailbox)
         }
       }
+    }
+
+    /// The other side's listener keeps a connection only after its first frame.
+    private func greet(_ mailbox: String, _ socket: Int32) {
+      guard let greeting = transport.configuration.listener?.seal.close([], to: mailbox) else {
+        return
+      }
+      // If nanomsg takes no more, other frames are on their way and prove as much.
+      _ = Self.send(greeting, over: socket)
     }
 
     private func close() {
       // Deregistered by not polling any more; only then are the sockets closed.
       for connection in connections.values { _ = cnn_close(connection.socket) }
-      for socket in subscriptions.values { _ = cnn_close(socket) }
+      listener?.stop()
       _ = cnn_close(pull)
-      if let pub { _ = cnn_close(pub) }
+      transport.removeSocket()
       let waiters = transport.shared.withLock { shared in
         shared.stopped = true
         shared.outboxes = [:]

@@ -41,8 +41,7 @@ public enum RuntimeDirectory {
     for file in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     where file.hasPrefix("\(name)-") {
       let rest = file.dropFirst(name.count + 1)
-      let incarnation = rest.hasSuffix(".pub") ? rest.dropLast(4) : rest
-      if UInt64(incarnation, radix: 36) != nil {
+      if UInt64(rest, radix: 36) != nil {
         try? FileManager.default.removeItem(atPath: "\(directory)/\(file)")
       }
     }

@@ -20,7 +20,11 @@ public struct CommonConfiguration: Sendable {
   public enum BusChoice: Sendable {
     /// One machine; the sockets' directory follows from the data directory.
     case ipc
-    case tcp(listen: HostAndPort, advertise: HostAndPort, registry: HostAndPort, key: [UInt8])
+    /// - `registryKey`: the registry's public key. `nil` means that the first registry which answers
+    ///   is believed.
+    case tcp(
+      listen: HostAndPort, advertise: HostAndPort, registry: HostAndPort, key: [UInt8],
+      registryKey: [UInt8]? = nil)
   }
 
   /// Sections that the file of a cluster may have: `cluster`, one for each service, and those that
@@ -100,6 +104,11 @@ public struct CommonConfiguration: Sendable {
         ListenSafety.setting, .toggle,
         help: "Allows ports on addresses that other machines reach without TLS, or without asking "
           + "for keys. Anybody who reaches such a port can use it.", group: cluster),
+      Setting(
+        "cluster.bus_registry_key", .text,
+        help: "Public key of the registry, 64 hexadecimal digits, which it logs when it starts. "
+          + "Without it a process believes the first registry that answers, for as long as it "
+          + "runs.", group: bus),
     ]
   }
 
@@ -126,6 +135,11 @@ public struct CommonConfiguration: Sendable {
         "has \(key.count) bytes; at least \(Self.minimumClusterKeyBytes) are needed "
           + "(`openssl rand -hex 32` makes a good one)")
     }
+    let pinned = values.optionalText("cluster.bus_registry_key")
+    let registryKey = pinned.flatMap { [UInt8](hexadecimal: $0) }
+    if pinned != nil, registryKey?.count != 32 {
+      values.reject("cluster.bus_registry_key", "is not 64 hexadecimal digits")
+    }
     let listen = values.optionalAddress("\(own).bus_listen") ?? HostAndPort(port: 0)
     // Everything on a machine listens on all of its addresses or on one; only the latter can be
     // told to others as it is.
@@ -138,7 +152,8 @@ public struct CommonConfiguration: Sendable {
     }
     bus = .tcp(
       listen: listen, advertise: advertise,
-      registry: values.optionalAddress("cluster.bus_registry") ?? HostAndPort(port: 0), key: key)
+      registry: values.optionalAddress("cluster.bus_registry") ?? HostAndPort(port: 0), key: key,
+      registryKey: registryKey)
   }
 
   private static func tls(_ values: inout SettingValues) -> TLSFiles? {
@@ -165,6 +180,19 @@ public struct CommonConfiguration: Sendable {
     // Without a home, as in a bare container, the system's place for a service's state.
     guard let home = environment["HOME"], home.hasPrefix("/") else { return "/var/lib/tutti" }
     return (home == "/" ? "" : home) + "/.local/share/tutti"
+  }
+}
+
+extension [UInt8] {
+  /// - Returns: `nil` for text that is not pairs of hexadecimal digits.
+  init?(hexadecimal text: String) {
+    let digits = text.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
+    guard digits.count.isMultiple(of: 2) else { return nil }
+    self = []
+    for index in stride(from: 0, to: digits.count, by: 2) {
+      guard let high = digits[index], let low = digits[index + 1] else { return nil }
+      append(UInt8(high << 4 | low))
+    }
   }
 }
 

@@ -80,7 +80,7 @@ public final class HostDirectory: Service {
     if case .loadTable(let table) = body {
       merged.withLock { merged in
         if let known = merged?.table,
-          (known.epoch, known.revision) >= (table.epoch, table.revision)
+          known.epoch == table.epoch, known.revision >= table.revision
         {
           return
         }

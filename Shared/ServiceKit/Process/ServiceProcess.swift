@@ -81,6 +81,10 @@ struct ServiceProcess: Sendable {
     }
   }
 
+  private static func hexadecimal(_ byte: UInt8) -> String {
+    (byte < 16 ? "0" : "") + String(byte, radix: 16)
+  }
+
   private static func makeBus(
     _ common: CommonConfiguration, _ requests: Int?, _ logger: Logger
   ) throws(ServiceFailure) -> Bus {
@@ -90,10 +94,19 @@ struct ServiceProcess: Sendable {
       case .ipc:
         addresses = .ipc(
           directory: try RuntimeDirectory.path(forDataDirectory: common.dataDirectory))
-      case .tcp(let listen, let advertise, let registry, let key):
+      case .tcp(let listen, let advertise, let registry, let key, let registryKey):
+        // Peers pin the registry's key, so it outlives the process.
+        let identity =
+          common.service == .registry
+          ? try BusIdentity(file: common.dataDirectory + "/bus-key") : BusIdentity()
+        if common.service == .registry {
+          logger.info(
+            "bus key; other processes can be given it as TUTTI_BUS_REGISTRY_KEY",
+            metadata: ["key": "\(identity.publicKey.map { hexadecimal($0) }.joined())"])
+        }
         addresses = .tcp(
           listen: "\(listen)", advertise: "\(advertise)", registry: "\(registry)",
-          clusterKey: key)
+          clusterKey: key, registryKey: registryKey, identity: identity)
       }
       let configuration = BusConfiguration(
         service: common.service, name: common.name, addresses: addresses,

@@ -688,18 +688,6 @@ static const ProtobufCFieldDescriptor tutti__v1__peer__field_descriptors[7] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "publisher",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Tutti__V1__Peer, publisher),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "version",
     6,
     PROTOBUF_C_LABEL_NONE,
@@ -723,19 +711,32 @@ static const ProtobufCFieldDescriptor tutti__v1__peer__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "key",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Peer, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__peer__field_indices_by_name[] = {
   1,   /* field[1] = incarnation */
+  6,   /* field[6] = key */
   3,   /* field[3] = mailbox */
   0,   /* field[0] = name */
-  4,   /* field[4] = publisher */
   2,   /* field[2] = service */
-  6,   /* field[6] = ttl_ms */
-  5,   /* field[5] = version */
+  5,   /* field[5] = ttl_ms */
+  4,   /* field[4] = version */
 };
-static const ProtobufCIntRange tutti__v1__peer__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__peer__number_ranges[2 + 1] =
 {
   { 1, 0 },
+  { 6, 4 },
   { 0, 7 }
 };
 const ProtobufCMessageDescriptor tutti__v1__peer__descriptor =
@@ -749,7 +750,7 @@ const ProtobufCMessageDescriptor tutti__v1__peer__descriptor =
   7,
   tutti__v1__peer__field_descriptors,
   tutti__v1__peer__field_indices_by_name,
-  1,  tutti__v1__peer__number_ranges,
+  2,  tutti__v1__peer__number_ranges,
   (ProtobufCMessageInit) tutti__v1__peer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -25,7 +25,6 @@ typedef struct Tutti__V1__Failure Tutti__V1__Failure;
 typedef struct Tutti__V1__Ack Tutti__V1__Ack;
 typedef struct Tutti__V1__Fragment Tutti__V1__Fragment;
 typedef struct Tutti__V1__Envelope Tutti__V1__Envelope;
-typedef struct Tutti__V1__SealedFrame Tutti__V1__SealedFrame;
 
 
 /* --- enums --- */
@@ -61,7 +60,7 @@ typedef enum _Tutti__V1__Shape {
    */
   TUTTI__V1__SHAPE__SHAPE_CAST = 7,
   /*
-   * a table for every subscriber; `sequence` counts from 0
+   * a table for every live peer; `sequence` counts from 0
    */
   TUTTI__V1__SHAPE__SHAPE_PUBLISH = 8,
   /*
@@ -230,29 +229,6 @@ struct  Tutti__V1__Envelope
     , 0, 0, 0, TUTTI__V1__SHAPE__SHAPE_UNSPECIFIED, {0,NULL}, 0, 0, 0, 0, NULL, {0,NULL}, TUTTI__V1__ENVELOPE__BODY__NOT_SET, {0} }
 
 
-/*
- * What goes over tcp:// instead of a bare Envelope.
- */
-struct  Tutti__V1__SealedFrame
-{
-  ProtobufCMessage base;
-  uint32_t version;
-  ProtobufCBinaryData sender;
-  uint64_t incarnation;
-  /*
-   * nonce; never repeats within an incarnation
-   */
-  uint64_t counter;
-  /*
-   * ChaCha20-Poly1305 of an Envelope, tag appended
-   */
-  ProtobufCBinaryData ciphertext;
-};
-#define TUTTI__V1__SEALED_FRAME__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__sealed_frame__descriptor) \
-    , 0, {0,NULL}, 0, 0, {0,NULL} }
-
-
 /* Tutti__V1__TraceContext methods */
 void   tutti__v1__trace_context__init
                      (Tutti__V1__TraceContext         *message);
@@ -348,25 +324,6 @@ Tutti__V1__Envelope *
 void   tutti__v1__envelope__free_unpacked
                      (Tutti__V1__Envelope *message,
                       ProtobufCAllocator *allocator);
-/* Tutti__V1__SealedFrame methods */
-void   tutti__v1__sealed_frame__init
-                     (Tutti__V1__SealedFrame         *message);
-size_t tutti__v1__sealed_frame__get_packed_size
-                     (const Tutti__V1__SealedFrame   *message);
-size_t tutti__v1__sealed_frame__pack
-                     (const Tutti__V1__SealedFrame   *message,
-                      uint8_t             *out);
-size_t tutti__v1__sealed_frame__pack_to_buffer
-                     (const Tutti__V1__SealedFrame   *message,
-                      ProtobufCBuffer     *buffer);
-Tutti__V1__SealedFrame *
-       tutti__v1__sealed_frame__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   tutti__v1__sealed_frame__free_unpacked
-                     (Tutti__V1__SealedFrame *message,
-                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__TraceContext_Closure)
@@ -384,9 +341,6 @@ typedef void (*Tutti__V1__Fragment_Closure)
 typedef void (*Tutti__V1__Envelope_Closure)
                  (const Tutti__V1__Envelope *message,
                   void *closure_data);
-typedef void (*Tutti__V1__SealedFrame_Closure)
-                 (const Tutti__V1__SealedFrame *message,
-                  void *closure_data);
 
 /* --- services --- */
 
@@ -399,7 +353,6 @@ extern const ProtobufCMessageDescriptor tutti__v1__failure__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__ack__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor;
-extern const ProtobufCMessageDescriptor tutti__v1__sealed_frame__descriptor;
 
 PROTOBUF_C__END_DECLS
 

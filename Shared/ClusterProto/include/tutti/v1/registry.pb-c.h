@@ -69,19 +69,19 @@ struct  Tutti__V1__Peer
    * nanomsg URL of its PULL socket
    */
   ProtobufCBinaryData mailbox;
-  /*
-   * nanomsg URL of its PUB socket; empty: publishes nothing
-   */
-  ProtobufCBinaryData publisher;
   ProtobufCBinaryData version;
   /*
    * the lease; renewed by the next Hello
    */
   uint32_t ttl_ms;
+  /*
+   * X25519 public key, 32 bytes; empty over ipc://
+   */
+  ProtobufCBinaryData key;
 };
 #define TUTTI__V1__PEER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__peer__descriptor) \
-    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, {0,NULL} }
 
 
 struct  Tutti__V1__Hello
