@@ -139,6 +139,7 @@ let package = Package(
     pure("Wire", path: "Shared/Wire", ["ClusterModel", "ClusterProto"]),
     pure("Text", path: "Shared/Text"),
     pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel", "Wire"]),
+    pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
     pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "Text"]),
     // Needs Foundation's logarithms, and nothing else of it.
     shell(
@@ -157,18 +158,20 @@ let package = Package(
     // Apart from Store: an agent searches documents and needs no MongoDB for it.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
+      "Overload", path: "Shared/Overload/Shell", ["OverloadCore", "ClusterModel", metrics]),
+    shell(
       "Inference", path: "Shared/Inference/Shell",
       [
-        "InferenceCore", "ClusterModel", "Text", asyncHTTPClient, nioCore, nioHTTP1, nioPosix,
+        "InferenceCore", "ClusterModel", "Overload", "Text", asyncHTTPClient, nioCore, nioHTTP1,
+        nioPosix,
         logging, metrics,
       ]),
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "ClusterModel", "InferenceCore", "Telemetry", "Wire", hummingbird,
-        hummingbirdCore, httpTypes, lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix,
-        nioSSL,
-        nioTLS, unixSignals, yams,
+        "Bus", "BusCore", "ClusterModel", "InferenceCore", "Overload", "OverloadCore", "Telemetry",
+        "Wire", hummingbird, hummingbirdCore, httpTypes, lifecycle, logging, metrics, nioCore,
+        nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
     shell(
       "ClusterTesting", path: "Shared/ClusterTesting/Kit",
@@ -186,8 +189,9 @@ let package = Package(
     executable(
       "GatewayMain", path: "Services/Gateway/Main",
       [
-        "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "ServiceKit",
-        "Telemetry", "Text", "Wire", hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
+        "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "Overload",
+        "OverloadCore", "ServiceKit", "Telemetry", "Text", "Wire", hummingbird, httpTypes,
+        lifecycle, logging, metrics, nioCore,
       ]),
     pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel"]),
     executable(
@@ -261,8 +265,8 @@ let package = Package(
     tests(
       "InferenceTests",
       [
-        "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", logging,
-        nioCore, nioPosix,
+        "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", "Overload",
+        logging, nioCore, nioHTTP1, nioPosix,
       ]),
     tests(
       "StoreTests",
@@ -276,7 +280,8 @@ let package = Package(
     tests(
       "ServiceKitTests",
       [
-        "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "InferenceCore", "Wire",
+        "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "InferenceCore",
+        "Overload", "OverloadCore", "Wire",
         hummingbird, httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded,
         nioHTTP1, nioPosix, nioSSL,
       ]),

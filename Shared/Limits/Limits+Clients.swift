@@ -1,6 +1,48 @@
 extension Limits {
-  static let clients: [Limit] = [tlsFileBytes, tlsHandshake]
+  static let clients = [
+    connections, connectionsPerClient, connectionsPerLocalClient, reservedConnections,
+    requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
+    plansPerClient, plansPerLocalClient, readerStall, tlsFileBytes, tlsHandshake,
+  ]
 
+  public static let connections = Limit(
+    "clients.connections", 1_024, .count,
+    "Twice the requests answered at once, so that clients can keep connections between requests. "
+      + "With 64 KiB of buffers each they are 64 MiB. At the limit the connection that has been "
+      + "idle longest is closed.")
+  public static let connectionsPerClient = Limit(
+    "clients.connections_per_client", 128, .count,
+    "Client libraries keep up to 100 connections. Eight such clients fit.")
+  public static let connectionsPerLocalClient = Limit(
+    "clients.connections_per_local_client", 1_024, .count,
+    "All programs on this machine share one address, among them load generators with hundreds of "
+      + "streams. Idle connections are closed when others wait.")
+  public static let reservedConnections = Limit(
+    "clients.reserved_connections", 32, .count,
+    "Connections beyond all others that are answered for /health, /ready and /metrics only. Probes "
+      + "and scrapers ask a few times a minute.")
+  public static let requestsPerClient = Limit(
+    "clients.requests_per_client", 128, .count,
+    "A quarter of the requests answered at once: three other clients find room.")
+  public static let requestsPerLocalClient = Limit(
+    "clients.requests_per_local_client", 512, .count,
+    "All programs on this machine share one address; 512 is what the gateway answers at once.")
+  public static let requestBytesPerClient = Limit(
+    "clients.request_bytes_per_client", 64 << 20, .bytes,
+    "A quarter of the memory budget: five bodies of the largest size at once.")
+  public static let requestBytesPerLocalClient = Limit(
+    "clients.request_bytes_per_local_client", 128 << 20, .bytes,
+    "Half of the memory budget: ten bodies of the largest size at once.")
+  public static let plansPerClient = Limit(
+    "clients.plans_per_client", 32, .count,
+    "A plan has up to 64 tasks, so that 32 plans keep every host of a small cluster busy.")
+  public static let plansPerLocalClient = Limit(
+    "clients.plans_per_local_client", 256, .count,
+    "Half of the requests answered at once: direct answers still find room.")
+  public static let readerStall = Limit(
+    "clients.reader_stall", 60_000, .milliseconds,
+    "A client that takes less than 32 KiB in a minute is slower than any model. It holds a slot of a "
+      + "host, which waits for it.")
   public static let tlsFileBytes = Limit(
     "tls.file_bytes", 1 << 20, .bytes, "A certificate chain has some kilobytes.")
   public static let tlsHandshake = Limit(

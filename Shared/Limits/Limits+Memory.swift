@@ -1,3 +1,35 @@
 extension Limits {
-  static let memory: [Limit] = []
+  static let memory = [
+    processMemory, streamUnread, streamPause, requestFloor, requestCopies, turnBytes, heavyBytes,
+    heavyJobs,
+  ]
+
+  public static let processMemory = Limit(
+    "memory.process", 256 << 20, .bytes,
+    "All request bodies, answers, unread chunks and plans of one process. At the limit the largest "
+      + "unread stream ends first and new requests get 503.")
+  public static let streamUnread = Limit(
+    "memory.stream_unread", 1 << 20, .bytes,
+    "Room for one event of the largest size. Above it the stream of a plan is cut.")
+  public static let streamPause = Limit(
+    "memory.stream_pause", 64 << 10, .bytes,
+    "Above it a host's stream is not read until the client has read: some 100 chunks, more than a "
+      + "client falls back by in one turn.")
+  public static let requestFloor = Limit(
+    "memory.request_floor", 64 << 10, .bytes,
+    "Each request is charged at least this: its head, its records, and its unread bytes up to "
+      + "memory.stream_pause. 512 requests are 32 MiB.")
+  public static let requestCopies = Limit(
+    "memory.request_copies", 3, .count,
+    "A request's body is held as it came, as it is passed on, and as one host is sent it.")
+  public static let turnBytes = Limit(
+    "memory.turn_bytes", 16 << 10, .bytes,
+    "What one turn of an event loop reads of a host's answer: at 10 MB/s of parsing it takes 2 ms.")
+  public static let heavyBytes = Limit(
+    "memory.heavy_bytes", 64 << 10, .bytes,
+    "Larger bodies and events are read by a thread of their own, because no part of them can be "
+      + "passed on before the last byte.")
+  public static let heavyJobs = Limit(
+    "memory.heavy_jobs", 1_024, .count,
+    "Jobs that wait for that thread: two for each request answered at once.")
 }

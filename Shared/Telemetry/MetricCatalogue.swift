@@ -83,7 +83,32 @@ public struct MetricCatalogue: Sendable {
       "tutti_http_rejected_total", .counter,
       "Connections that were cut or refused before a handler saw a request, by reason."),
 
+    MetricDescription(
+      "tutti_http_evicted_total", .counter,
+      "Idle or incomplete connections that were closed because others needed their room."),
+
+    // Memory and large bodies.
+    MetricDescription(
+      "tutti_memory_held_bytes", .gauge,
+      "Bytes held for clients: request bodies, answers, unread chunks and plans."),
+    MetricDescription(
+      "tutti_memory_ended_total", .counter,
+      "Streams that were ended because the memory budget was used up and they had most unread."),
+    MetricDescription(
+      "tutti_memory_refused_total", .counter,
+      "Charges that did not fit into the memory budget."),
+    MetricDescription(
+      "tutti_heavy_jobs_refused_total", .counter,
+      "Large bodies that were not read because too many waited."),
+    MetricDescription(
+      "tutti_inference_paused_total", .counter,
+      "Times a host's stream was not read because the client did not read."),
+
     // Gateway.
+    MetricDescription(
+      "tutti_gateway_refused_total", .counter,
+      "Requests refused because of a client's share, the number of requests or the memory budget, "
+        + "by error code."),
     MetricDescription(
       "tutti_gateway_requests_total", .counter,
       "Client requests that are over, by pattern and status."),

@@ -12,16 +12,21 @@ struct ImportArrowTests {
       ("Shared/Wire", ["ClusterModel", "ClusterProto", "CProtobufC"]),
       ("Shared/Text", []),
       ("Shared/Bus/Core", ["ClusterModel", "Wire"]),
+      ("Shared/Overload/Core", ["ClusterModel"]),
+      ("Shared/Overload/Shell", ["OverloadCore", "ClusterModel"]),
       ("Shared/Bus/Shell", ["BusCore", "ClusterModel", "Wire", "CNanomsg"]),
       ("Shared/Telemetry", ["ClusterModel"]),
       ("Shared/Store", ["ClusterModel", "CMongoC"]),
       ("Shared/Search", ["ClusterModel"]),
       ("Shared/Inference/Core", ["ClusterModel", "Text"]),
       ("Shared/Inference/Simulation", ["InferenceCore", "ClusterModel"]),
-      ("Shared/Inference/Shell", ["InferenceCore", "ClusterModel", "Text"]),
+      ("Shared/Inference/Shell", ["InferenceCore", "ClusterModel", "Overload", "Text"]),
       (
         "Shared/ServiceKit",
-        ["Bus", "BusCore", "ClusterModel", "InferenceCore", "Telemetry", "Wire"]
+        [
+          "Bus", "BusCore", "ClusterModel", "InferenceCore", "Overload", "OverloadCore",
+          "Telemetry", "Wire",
+        ]
       ),
       ("Shared/ClusterTesting/Kit", ["ClusterModel"]),
       ("Shared/ClusterTesting/FaultyHostMain", ["ClusterTesting"]),
@@ -37,7 +42,7 @@ struct ImportArrowTests {
         "Services/Gateway/Main",
         [
           "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore",
-          "ServiceKit",
+          "Overload", "OverloadCore", "ServiceKit",
           "Telemetry", "Text", "Wire",
         ]
       ),
@@ -85,7 +90,8 @@ struct ImportArrowTests {
 
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
-    "CMongoC", "Telemetry", "Store", "Search", "InferenceCore", "Inference", "ServiceKit",
+    "CMongoC", "Overload", "OverloadCore", "Telemetry", "Store", "Search", "InferenceCore",
+    "Inference", "ServiceKit",
     "ClusterTesting",
     "AnswerTesting",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",

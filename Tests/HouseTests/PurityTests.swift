@@ -6,7 +6,8 @@ import Testing
 struct PurityTests {
   static let pure = [
     "Shared/Limits", "Shared/ClusterModel", "Shared/Wire", "Shared/Text", "Shared/Bus/Core",
-    "Shared/Inference/Core", "Services/Gateway/Core", "Services/Registry/Core",
+    "Shared/Overload/Core", "Shared/Inference/Core", "Services/Gateway/Core",
+    "Services/Registry/Core",
     "Services/Planner/Core", "Services/Dispatcher/Core", "Services/Agents/Core",
     "Services/Monitor/Core", "Services/CommandLine/Core",
   ]

@@ -1,0 +1,58 @@
+/// Whom a request is charged to: the address it comes from.
+public enum ClientID: Hashable, Sendable {
+  /// A program on this machine.
+  case local
+  case ipv4(UInt32)
+  /// The upper 64 bits of an IPv6 address. A subscriber is given at least that network, and could
+  /// use any address in it.
+  case ipv6(UInt64)
+
+  /// - Parameter octets: 4 or 16 bytes in network order. Any other number, as of a local socket,
+  ///   means this machine.
+  public init(octets: some Collection<UInt8>) {
+    switch octets.count {
+    case 4:
+      let value = octets.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+      self = value >> 24 == 127 ? .local : .ipv4(value)
+    case 16:
+      let high = octets.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      let low = octets.dropFirst(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      if high == 0, low == 1 {
+        self = .local
+      } else if high == 0, low >> 32 == 0xFFFF {
+        // An IPv4 address as a dual-stack socket reports it.
+        self.init(octets: octets.dropFirst(12))
+      } else {
+        self = .ipv6(high)
+      }
+    default: self = .local
+    }
+  }
+
+  /// - Parameter address: an IPv4 or IPv6 address in text, as a socket reports it.
+  public init(address: String) {
+    let text = address.prefix { $0 != "%" }
+    self.init(octets: text.contains(":") ? Self.ipv6Octets(text) : Self.ipv4Octets(text))
+  }
+
+  private static func ipv4Octets(_ text: Substring) -> [UInt8] {
+    text.split(separator: ".").compactMap { UInt8($0) }
+  }
+
+  private static func ipv6Octets(_ text: Substring) -> [UInt8] {
+    func octets(_ groups: [Substring]) -> [UInt8] {
+      groups.flatMap { group -> [UInt8] in
+        if group.contains(".") { return ipv4Octets(group) }
+        guard let value = UInt16(group, radix: 16) else { return [] }
+        return [UInt8(value >> 8), UInt8(value & 0xFF)]
+      }
+    }
+    let groups = text.split(separator: ":", omittingEmptySubsequences: false)
+    // Two colons stand for as many zeros as are missing.
+    let gap = groups.dropFirst().firstIndex { $0.isEmpty } ?? groups.endIndex
+    let head = octets(groups[..<gap].filter { !$0.isEmpty })
+    let tail = octets(groups[gap...].filter { !$0.isEmpty })
+    let zeros = max(0, 16 - head.count - tail.count)
+    return head + [UInt8](repeating: 0, count: zeros) + tail
+  }
+}

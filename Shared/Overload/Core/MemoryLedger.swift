@@ -1,0 +1,92 @@
+public import Limits
+
+/// Bytes that a process holds for others, by holder, against one budget.
+///
+/// At the budget the largest unread stream ends first: its client does not read, and a host waits for
+/// it. Anything else that does not fit is refused.
+public struct MemoryLedger: Sendable {
+  public struct AccountID: Hashable, Sendable {
+    let number: UInt64
+  }
+
+  public enum Kind: Hashable, Sendable {
+    /// Bodies, answers and plans. They end by themselves.
+    case work
+    /// What a client has not read yet.
+    case unread
+  }
+
+  public struct Verdict: Hashable, Sendable {
+    /// Whether the bytes are charged.
+    public var isGranted: Bool
+    /// A stream to end now. Its account is closed already.
+    public var ended: AccountID?
+
+    public init(isGranted: Bool, ended: AccountID?) {
+      self.isGranted = isGranted
+      self.ended = ended
+    }
+  }
+
+  private struct Account {
+    let kind: Kind
+    var bytes = 0
+  }
+
+  public let limit: Limit
+  /// A smaller stream is no stream that nobody reads, and its end would free nothing.
+  private let smallestVictim: Int
+  private var accounts: [AccountID: Account] = [:]
+  private var last: UInt64 = 0
+  public private(set) var held = 0
+
+  public init(_ limit: Limit, smallestVictim: Int = 16 << 10) {
+    self.limit = limit
+    self.smallestVictim = smallestVictim
+  }
+
+  public mutating func open(_ kind: Kind) -> AccountID {
+    last += 1
+    let id = AccountID(number: last)
+    accounts[id] = Account(kind: kind)
+    return id
+  }
+
+  /// Charges bytes to an account. A closed account is granted nothing.
+  public mutating func charge(_ bytes: Int, to id: AccountID) -> Verdict {
+    guard accounts[id] != nil else { return Verdict(isGranted: false, ended: nil) }
+    var ended: AccountID?
+    if held.addingCapped(bytes) > limit.value {
+      ended = largestUnread(growing: id, by: bytes)
+      if let ended { close(ended) }
+    }
+    guard accounts[id] != nil, held.addingCapped(bytes) <= limit.value else {
+      return Verdict(isGranted: false, ended: ended)
+    }
+    accounts[id]?.bytes += bytes
+    held += bytes
+    return Verdict(isGranted: true, ended: ended)
+  }
+
+  private func largestUnread(growing id: AccountID, by bytes: Int) -> AccountID? {
+    func size(_ entry: (key: AccountID, value: Account)) -> Int {
+      entry.key == id ? entry.value.bytes.addingCapped(bytes) : entry.value.bytes
+    }
+    // Equal sizes: the oldest, so that the same events end the same stream.
+    return accounts.filter { $0.value.kind == .unread && size($0) >= smallestVictim }
+      .max { (size($0), $1.key.number) < (size($1), $0.key.number) }?.key
+  }
+
+  public mutating func release(_ bytes: Int, of id: AccountID) {
+    guard let account = accounts[id] else { return }
+    let released = min(bytes, account.bytes)
+    accounts[id]?.bytes -= released
+    held -= released
+  }
+
+  /// Releases all of an account. Calling it again has no effect.
+  public mutating func close(_ id: AccountID) {
+    guard let account = accounts.removeValue(forKey: id) else { return }
+    held -= account.bytes
+  }
+}

@@ -1,0 +1,139 @@
+public import ClusterModel
+public import Limits
+import Metrics
+import OverloadCore
+import Synchronization
+
+/// The memory that one process holds for clients and hosts. Shared by all that holds some.
+public final class MemoryBudget: Sendable {
+  private struct State {
+    var ledger: MemoryLedger
+    var ends: [MemoryLedger.AccountID: @Sendable (Failure) -> Void] = [:]
+  }
+
+  private let state: Mutex<State>
+  private let limit: Limit
+
+  /// - Parameter bytes: the setting; the default is `Limits.processMemory`.
+  public init(_ bytes: Int = Limits.processMemory.value) {
+    limit = Limits.processMemory.with(bytes)
+    state = Mutex(State(ledger: MemoryLedger(limit)))
+  }
+
+  public var held: Int { state.withLock { $0.ledger.held } }
+
+  /// An account for a body, an answer or a plan.
+  public func account() -> MemoryAccount {
+    MemoryAccount(state.withLock { $0.ledger.open(.work) }, self)
+  }
+
+  /// An account for what a client has not read.
+  /// - Parameter end: called when the budget is used up and this account is the largest of its kind.
+  public func unreadAccount(end: @escaping @Sendable (Failure) -> Void) -> MemoryAccount {
+    let id = state.withLock { state in
+      let id = state.ledger.open(.unread)
+      state.ends[id] = end
+      return id
+    }
+    return MemoryAccount(id, self)
+  }
+
+  /// - Returns: whether the bytes are granted, and what is to be called when no lock is held.
+  fileprivate func charge(
+    _ bytes: Int, to id: MemoryLedger.AccountID
+  ) -> (isGranted: Bool, end: (@Sendable () -> Void)?) {
+    let (verdict, held, end) = state.withLock { state in
+      let verdict = state.ledger.charge(bytes, to: id)
+      return (
+        verdict, state.ledger.held, verdict.ended.flatMap { state.ends.removeValue(forKey: $0) }
+      )
+    }
+    Gauge(label: "tutti_memory_held_bytes").record(held)
+    if verdict.ended != nil { Counter(label: "tutti_memory_ended_total").increment() }
+    if !verdict.isGranted { Counter(label: "tutti_memory_refused_total").increment() }
+    // The caller ends its own stream itself.
+    guard let end, verdict.ended != id else { return (verdict.isGranted, nil) }
+    return (verdict.isGranted, { @Sendable [self] in end(largestUnread) })
+  }
+
+  /// What the client is told whose stream is ended.
+  public var largestUnread: Failure {
+    Failure(
+      .slowReader,
+      "the answer was read too slowly: at most \(limit.value) bytes are held for all clients "
+        + "(limit \(limit.name)), and this answer had most of them unread",
+      retryAfter: .seconds(1))
+  }
+
+  fileprivate func release(_ bytes: Int, of id: MemoryLedger.AccountID) {
+    state.withLock { $0.ledger.release(bytes, of: id) }
+  }
+
+  fileprivate func close(_ id: MemoryLedger.AccountID) {
+    let held = state.withLock { state in
+      state.ledger.close(id)
+      state.ends[id] = nil
+      return state.ledger.held
+    }
+    Gauge(label: "tutti_memory_held_bytes").record(held)
+  }
+
+  /// What a client is told whose request does not fit.
+  public var overloaded: Failure {
+    Failure(
+      .overloaded,
+      "the gateway holds as many bytes for its clients as it may (\(limit.value), limit "
+        + "\(limit.name)); try again in a moment", retryAfter: .seconds(1))
+  }
+}
+
+/// What one holder has been granted. Everything is released when it goes.
+public final class MemoryAccount: Sendable {
+  /// Charges come in steps of this, so that small ones cost an addition.
+  private static let step = 16 << 10
+
+  private struct Sizes {
+    var used = 0
+    var granted = 0
+  }
+
+  private let id: MemoryLedger.AccountID
+  private let budget: MemoryBudget
+  private let sizes = Mutex(Sizes())
+
+  fileprivate init(_ id: MemoryLedger.AccountID, _ budget: MemoryBudget) {
+    self.id = id
+    self.budget = budget
+  }
+
+  deinit { budget.close(id) }
+
+  /// Sets what is held now.
+  /// - Returns: `false` if it is more than the budget grants. Must not be called under a lock that
+  ///   the end of another stream could need.
+  public func set(_ bytes: Int) -> Bool { settle { $0 = bytes } }
+
+  /// Adds to what is held.
+  public func add(_ bytes: Int) -> Bool { settle { $0 = max(0, $0.addingCapped(bytes)) } }
+
+  private func settle(_ change: (inout Int) -> Void) -> Bool {
+    let (isGranted, end) = sizes.withLock { sizes -> (Bool, (@Sendable () -> Void)?) in
+      change(&sizes.used)
+      if sizes.used > sizes.granted {
+        let missing = sizes.used - sizes.granted
+        let asked = missing.addingCapped(Self.step - 1) / Self.step * Self.step
+        let (isGranted, end) = budget.charge(asked, to: id)
+        if isGranted { sizes.granted += asked }
+        return (isGranted, end)
+      }
+      if sizes.granted - sizes.used >= 2 * Self.step {
+        let spare = (sizes.granted - sizes.used) / Self.step * Self.step
+        budget.release(spare, of: id)
+        sizes.granted -= spare
+      }
+      return (true, nil)
+    }
+    end?()
+    return isGranted
+  }
+}
