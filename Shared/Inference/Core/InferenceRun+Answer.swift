@@ -259,7 +259,7 @@ struct Pace: Sendable {
   static let window = Duration.seconds(10)
 
   /// Tokens a second.
-  private let floor: Double
+  let floor: Double
   private var windowStart: Instant
   private var tokens = 0
 

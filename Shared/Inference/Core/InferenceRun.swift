@@ -112,6 +112,8 @@ public struct InferenceRun: Sendable {
   var answer: Answer?
   var begun = Instant.zero
   var nextAttempt = 0
+  /// The client does not read; `nil` means it does.
+  var pausedSince: Instant?
   /// Hosts that were asked in words to go on.
   var askedInWords: Set<HostID> = []
   /// Dialects that were looked at, with why they have no words for this request; nil: they have.
@@ -140,7 +142,7 @@ public struct InferenceRun: Sendable {
       let first = legs.map { $0.started.advanced(by: $0.patience.firstToken) }.min() ?? total
       return min(total, first, race.nextWake ?? total)
     case .answering:
-      guard let answer, let leg = legs.first else { return total }
+      guard pausedSince == nil, let answer, let leg = legs.first else { return total }
       let patience = silencePatience(answer, leg)
       return min(total, answer.lastChunk.advanced(by: patience), answer.pace.nextCheck)
     }
@@ -243,7 +245,9 @@ public struct InferenceRun: Sendable {
       .totalDeadline,
       "the whole answer took longer than \(constraints.deadlines.total.wholeMilliseconds) ms")
     let leg = legs.first
-    let directives = giveUpAll(failure, now)
+    // A client that did not read is no host's fault.
+    let cause = pausedSince == nil ? failure : AttemptFailure(.consumerLeft, failure.message)
+    let directives = giveUpAll(cause, now)
     return directives + [.fail(leg.map { broken(at: $0, failure) } ?? failureOfAll())]
   }
 

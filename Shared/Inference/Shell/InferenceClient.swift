@@ -2,27 +2,25 @@ public import ClusterModel
 public import InferenceCore
 public import Logging
 import NIOCore
+public import Overload
 import Synchronization
 
 /// The one piece of code through which every token of the cluster passes: picks a host, asks it,
 /// gives up on it in time, tries the next.
 public final class InferenceClient: Sendable {
-  /// What a whole process may hold for readers that are slower than their hosts. 256 streams at
-  /// their own limit; before that something else has gone wrong.
-  static let maximumBufferedBytes = 256 << 20
-
   let connections = UpstreamConnections()
   let logger: Logger
   let limits: UpstreamLimits
   let inferenceLimits: InferenceLimits
   let metrics = InferenceMetrics()
   let credentials: Credentials
+  let memory: MemoryBudget
+  let heavyWork: HeavyWork
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
   private let origin = ContinuousClock.now
   private let statistics: Mutex<HostStatistics>
   private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
-  private let bufferedBytes = Mutex(0)
 
   /// - Parameters:
   ///   - hosts: this process's copy of the host table, read at every decision.
@@ -30,15 +28,20 @@ public final class InferenceClient: Sendable {
   ///     experience is all there is.
   ///   - statistics: what is known of the hosts at the start, and how they are compared.
   ///   - inferenceLimits: what one request may cost.
+  ///   - memory: the process's budget, for what clients have not read.
+  ///   - heavyWork: where large bodies are read and translated.
   public init(
     hosts: @escaping @Sendable () -> HostTable,
     load: @escaping @Sendable () -> (table: LoadTable, age: Duration)? = { nil },
     statistics: HostStatistics = HostStatistics(seed: .random(in: .min ... .max)),
     limits: UpstreamLimits = UpstreamLimits(),
     inferenceLimits: InferenceLimits = InferenceLimits(),
-    credentials: Credentials = Credentials(), logger: Logger
+    credentials: Credentials = Credentials(), memory: MemoryBudget = MemoryBudget(),
+    heavyWork: HeavyWork = HeavyWork(), logger: Logger
   ) {
     self.credentials = credentials
+    self.memory = memory
+    self.heavyWork = heavyWork
     self.hosts = hosts
     self.load = load
     self.statistics = Mutex(statistics)
@@ -124,17 +127,6 @@ public final class InferenceClient: Sendable {
       $0.observe(observation, of: host, for: asker, started: started, now: now)
     }
   }
-
-  /// False when the process holds too much already.
-  func reserve(bytes: Int) -> Bool {
-    bufferedBytes.withLock { held in
-      guard held + bytes <= Self.maximumBufferedBytes else { return false }
-      held += bytes
-      return true
-    }
-  }
-
-  func free(bytes: Int) { bufferedBytes.withLock { $0 -= bytes } }
 }
 
 extension InferenceClient: ClusterAccess {

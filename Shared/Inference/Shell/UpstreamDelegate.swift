@@ -2,23 +2,44 @@ import AsyncHTTPClient
 import ClusterModel
 import Foundation
 import InferenceCore
+import Limits
 import NIOCore
 import NIOHTTP1
+import Overload
 import Synchronization
 
-/// Carries what one host answers to its session.
+/// Carries the answer of one host to its session, a bounded number of bytes in each turn of the event
+/// loop. Large events and bodies are read on the thread for heavy work.
+///
+/// AsyncHTTPClient reads no further until the future of a part is done, and reports the end of the
+/// response after it. An error it reports at any time: it waits here until the part is done.
 final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   typealias Response = Void
+
+  private struct State {
+    /// `nil` until the head is there.
+    var reader: UpstreamReader?
+    /// Bytes read since the event loop last turned to other work.
+    var turn = 0
+    var received = 0
+    /// Some of a part is still to be read.
+    var isReading = false
+    /// Reported while a part was being read.
+    var failure: (any Error)?
+    /// For what the reader holds of a large event or body.
+    var account: MemoryAccount?
+  }
 
   private let session: InferenceSession
   private let attempt: AttemptID
   private let reading: UpstreamReading
   private let secret: String?
   private let limits: UpstreamLimits
-  /// nil until the head is there. Called on one event loop; the lock is never waited for.
-  private let reader = Mutex<UpstreamReader?>(nil)
+  /// Used by one thread at a time: the event loop, or the thread for heavy work while the event loop
+  /// waits for it. The lock is never waited for.
+  private let state = Mutex(State())
 
-  /// - Parameter secret: what the host was sent as its own; it may say it again when it complains.
+  /// - Parameter secret: the host's own; a complaint of the host may repeat it.
   init(
     session: InferenceSession, attempt: AttemptID, reading: UpstreamReading, secret: String?,
     limits: UpstreamLimits
@@ -36,8 +57,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     task: HTTPClient.Task<Void>, _ head: HTTPResponseHead
   ) -> EventLoopFuture<Void> {
     let status = Int(head.status.code)
-    reader.withLock {
-      $0 = UpstreamReader(
+    state.withLock {
+      $0.reader = UpstreamReader(
         reading, status: status,
         retryAfter: head.headers.first(name: "retry-after").flatMap {
           RetryAfter.duration($0, now: Int(Date().timeIntervalSince1970))
@@ -51,24 +72,126 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   func didReceiveBodyPart(
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
-    session.received(
-      Credentials.hide(
-        secret, in: reader.withLock { $0?.append(buffer.readableBytesView) ?? [] }), from: attempt)
-    return task.eventLoop.makeSucceededVoidFuture()
+    let isShort = state.withLock { state in
+      state.received += buffer.readableBytes
+      state.turn += buffer.readableBytes
+      return state.turn <= Limits.turnBytes.value && !Self.isHeavy(state, buffer.readableBytes)
+    }
+    if isShort {
+      return session.received(items(buffer.readableBytesView), from: attempt)
+        ?? task.eventLoop.makeSucceededVoidFuture()
+    }
+    let done = task.eventLoop.makePromise(of: Void.self)
+    state.withLock { $0.isReading = true }
+    readSlices(buffer, done)
+    return done.futureResult
   }
 
   func didFinishRequest(task: HTTPClient.Task<Void>) throws {
-    session.received(
-      Credentials.hide(secret, in: reader.withLock { $0?.end() ?? [] }), from: attempt)
+    let (isLong, isOver) = state.withLock { state in
+      (Self.isHeavy(state, 0), state.reader == nil)
+    }
+    guard !isOver else { return }
+    guard isLong else {
+      _ = session.received(end(), from: attempt)
+      return
+    }
+    session.aside { _ = self.session.receivedOutside(self.end(), from: self.attempt) }
+  }
+
+  private func end() -> [UpstreamItem] {
+    let items = state.withLock { state in
+      state.account = nil
+      return state.reader?.end() ?? []
+    }
+    return Credentials.hide(secret, in: items)
   }
 
   func didReceiveError(task: HTTPClient.Task<Void>, _ error: any Error) {
-    // What came of an error's body before the connection went is cause enough.
-    let (hasHead, items) = reader.withLock { reader in
-      (reader != nil, reader?.cutShort() ?? [])
+    let waits = state.withLock { state in
+      if state.isReading { state.failure = error }
+      return state.isReading
     }
-    session.received(Credentials.hide(secret, in: items), from: attempt)
+    if !waits { fail(error) }
+  }
+
+  private func fail(_ error: any Error) {
+    // An error's body is cause enough, even if the connection was lost before its end.
+    let (hasHead, items) = state.withLock { state in
+      state.account = nil
+      return (state.reader != nil, state.reader?.cutShort() ?? [])
+    }
+    _ = session.received(Credentials.hide(secret, in: items), from: attempt)
     session.failed(Self.failure(error, hasHead: hasHead), attempt)
+  }
+
+  // MARK: - Reading
+
+  /// Whether the next bytes may complete an event or body too large for an event loop.
+  private static func isHeavy(_ state: State, _ bytes: Int) -> Bool {
+    (state.reader?.pendingBytes ?? 0) + min(bytes, Limits.turnBytes.value) > Limits.heavyBytes.value
+  }
+
+  private func items(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
+    Credentials.hide(secret, in: state.withLock { $0.reader?.append(bytes) ?? [] })
+  }
+
+  /// Reads a part in slices, each in a turn of its own; all of it at once on the thread for heavy work.
+  private func readSlices(_ buffer: ByteBuffer, _ done: EventLoopPromise<Void>) {
+    var rest = buffer
+    let isHeavy = state.withLock { Self.isHeavy($0, buffer.readableBytes) }
+    let length = isHeavy ? rest.readableBytes : min(rest.readableBytes, Limits.turnBytes.value)
+    guard length > 0, let slice = rest.readSlice(length: length) else {
+      finishPart(done)
+      return
+    }
+    let left = rest
+    let loop = done.futureResult.eventLoop
+    let next: @Sendable (EventLoopFuture<Void>?) -> Void = { later in
+      let turn: @Sendable () -> Void = {
+        self.state.withLock { $0.turn = 0 }
+        self.readSlices(left, done)
+      }
+      if let later {
+        later.whenComplete { _ in turn() }
+      } else {
+        loop.execute(turn)
+      }
+    }
+    guard isHeavy else {
+      next(session.received(items(slice.readableBytesView), from: attempt))
+      return
+    }
+    let isTaken = session.aside {
+      guard self.hold(slice.readableBytes) else {
+        self.session.step(.abandon(self.session.client.memory.overloaded))
+        loop.execute { self.finishPart(done) }
+        return
+      }
+      let items = self.items(slice.readableBytesView)
+      _ = self.hold(0)
+      next(self.session.receivedOutside(items, from: self.attempt))
+    }
+    if !isTaken { finishPart(done) }
+  }
+
+  /// Charges the process with what the reader holds.
+  private func hold(_ more: Int) -> Bool {
+    let (account, bytes) = state.withLock { state in
+      if state.account == nil { state.account = session.client.memory.account() }
+      return (state.account, (state.reader?.pendingBytes ?? 0) + more)
+    }
+    return account?.set(bytes) ?? true
+  }
+
+  private func finishPart(_ done: EventLoopPromise<Void>) {
+    let failure = state.withLock { state in
+      state.isReading = false
+      state.turn = 0
+      return state.failure.take()
+    }
+    if let failure { fail(failure) }
+    done.succeed()
   }
 
   private static func failure(_ error: any Error, hasHead: Bool) -> AttemptFailure {

@@ -4,27 +4,23 @@ import InferenceCore
 import NIOHTTP1
 
 extension InferenceClient {
-  /// A request as it goes to one host, with the host's secret.
+  /// The secret that a host asks for; `nil` means that it asks for none.
   ///
-  /// - Throws: what cannot be said in the host's dialect, or a secret that is not there, in words
-  ///   that name no secret.
-  func say(
-    _ request: InferenceRequest, to candidate: Candidate, from resume: ResumePoint? = nil
-  ) throws(AttemptFailure) -> (http: HTTPClient.Request, said: UpstreamRequest, secret: String?) {
-    let secret: String?
+  /// - Throws: a sentence that names no secret.
+  func secret(for candidate: Candidate) throws(AttemptFailure) -> String? {
     do throws(Failure) {
-      secret = try credentials.secret(for: candidate.host)
+      return try credentials.secret(for: candidate.host)
     } catch {
       throw AttemptFailure(.noSecret, error.message)
     }
-    let said: UpstreamRequest
-    do throws(AdapterRefusal) {
-      said = try UpstreamRequest(request, to: candidate, from: resume, secret: secret)
-    } catch {
-      throw error.failure
-    }
+  }
+
+  /// A request in a host's dialect as it goes to that host.
+  func makeHTTPRequest(
+    _ upstream: UpstreamRequest, _ request: InferenceRequest, to candidate: Candidate
+  ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
-    for header in said.headers { headers.add(name: header.name, value: header.value) }
+    for header in upstream.headers { headers.add(name: header.name, value: header.value) }
     headers.add(
       name: "traceparent", value: "00-\(request.trace.trace)-\(request.trace.span)-01")
     if !request.hops.isEmpty {
@@ -32,10 +28,9 @@ extension InferenceClient {
     }
     let url = candidate.host.url
     do {
-      let http = try HTTPClient.Request(
-        url: (url.hasSuffix("/") ? String(url.dropLast()) : url) + said.path, method: .POST,
-        headers: headers, body: .bytes(said.body))
-      return (http, said, secret)
+      return try HTTPClient.Request(
+        url: (url.hasSuffix("/") ? String(url.dropLast()) : url) + upstream.path, method: .POST,
+        headers: headers, body: .bytes(upstream.body))
     } catch {
       throw AttemptFailure(.connect, "it cannot be asked: \(error)")
     }

@@ -1,0 +1,89 @@
+import AsyncHTTPClient
+import ClusterModel
+import InferenceCore
+import Logging
+
+/// The words of a request depend on this, if an answer begins at its beginning.
+struct PreparedKey: Hashable, Sendable {
+  let dialect: HostDialect
+  let model: ModelID
+  let secret: String?
+}
+
+/// Requests to hosts.
+extension InferenceSession {
+  /// As many dialects as a request is kept in.
+  private static let mostPrepared = 2
+
+  func start(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
+    guard isLarge, pool.eventLoop.inEventLoop else {
+      ask(id, candidate, resume)
+      return
+    }
+    aside { self.ask(id, candidate, resume) }
+  }
+
+  private func ask(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
+    let http: HTTPClient.Request
+    let prepared: UpstreamRequest
+    let secret: String?
+    do throws(AttemptFailure) {
+      secret = try client.secret(for: candidate)
+      prepared = try prepare(candidate, resume, secret)
+      http = try client.makeHTTPRequest(prepared, request, to: candidate)
+    } catch {
+      failed(error, id)
+      return
+    }
+    let delegate = UpstreamDelegate(
+      session: self, attempt: id, reading: prepared.reading, secret: secret, limits: client.limits)
+    let task = pool.client.execute(request: http, delegate: delegate)
+    let isCurrent = state.withLock { state in
+      guard state.upstream[id] != nil, state.end == nil else { return false }
+      state.upstream[id] = .some(task)
+      return true
+    }
+    // It was given up, or its answer was whole, before the task was known here.
+    if !isCurrent { pool.eventLoop.scheduleTask(in: .zero) { task.cancel() } }
+  }
+
+  /// A large request is translated once for each dialect and model.
+  private func prepare(
+    _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
+  ) throws(AttemptFailure) -> UpstreamRequest {
+    let key = PreparedKey(
+      dialect: candidate.host.dialect, model: candidate.model, secret: secret)
+    let isKept = isLarge && resume == nil
+    if isKept, let known = state.withLock({ $0.prepared[key] }) { return known }
+    let prepared: UpstreamRequest
+    do throws(AdapterRefusal) {
+      prepared = try UpstreamRequest(request, to: candidate, from: resume, secret: secret)
+    } catch {
+      throw error.failure
+    }
+    if isKept {
+      state.withLock { state in
+        if state.prepared.count >= Self.mostPrepared { state.prepared = [:] }
+        state.prepared[key] = prepared
+      }
+    }
+    return prepared
+  }
+
+  func recordOutcome(_ attempts: [AttemptRecord]) {
+    let summary = state.withLock { state in
+      state.prepared = [:]
+      return state.summary
+    }
+    client.metrics.record(attempts: attempts, summary: summary)
+    for attempt in attempts {
+      guard let failure = attempt.failure else { continue }
+      client.logger.debug(
+        "host did not answer",
+        metadata: [
+          "trace_id": "\(request.trace.trace)", "host": "\(attempt.host)",
+          "code": "\(failure.kind.rawValue)", "reason": "\(failure.message)",
+        ])
+    }
+  }
+}
