@@ -159,10 +159,27 @@ struct GatewayRequestTests {
     #expect(
       options.deadlines(over: .standard)
         == Deadlines(
-          firstToken: .milliseconds(1), interToken: .milliseconds(2), total: .seconds(3_600)))
+          firstToken: .milliseconds(1), interToken: .milliseconds(2), total: .seconds(600)))
     #expect(try parse(#"{"model":"m",\#(hello),"tutti":null}"#).options == TuttiOptions())
     #expect(
       try parse(#"{"model":"m",\#(hello),"tutti":{"rounds":null}}"#).options == TuttiOptions())
+  }
+
+  @Test("a client's deadlines lower the gateway's and never raise them")
+  func deadlinesOnlyLower() throws {
+    let own = Deadlines(firstToken: .seconds(5), interToken: nil, total: .seconds(60))
+    var options = TuttiOptions()
+    options.firstToken = .seconds(9)
+    options.interToken = .seconds(9)
+    options.total = .seconds(3_600)
+    #expect(
+      options.deadlines(over: own)
+        == Deadlines(firstToken: .seconds(5), interToken: .seconds(9), total: .seconds(60)))
+    options.firstToken = .seconds(1)
+    options.total = .seconds(2)
+    #expect(
+      options.deadlines(over: own)
+        == Deadlines(firstToken: .seconds(1), interToken: .seconds(9), total: .seconds(2)))
   }
 
   @Test(

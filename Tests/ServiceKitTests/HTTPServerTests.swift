@@ -5,6 +5,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOPosix
+import OverloadCore
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -95,6 +96,72 @@ struct HTTPServerTests {
       }
       #expect(traces.count == 1, "\(answer)")
       #expect(traces.first.flatMap { TraceID(String($0.dropFirst(15))) } != nil, "\(answer)")
+    }
+  }
+
+  @Test("600 idle connections of one client keep nobody out", .timeLimit(.minutes(2)))
+  func idleCrowd() async throws {
+    try await withServer { router in
+      router.get("/ok") { _, _ in "fine" }
+    } change: { options in
+      options.connections = ConnectionLimits(
+        total: 100, perClient: 100, perLocalClient: 100, reserved: 8)
+    } _: { port in
+      var crowd: [any Channel] = []
+      for _ in 0..<600 {
+        crowd.append(
+          try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port).get())
+      }
+      let answer = try await RawClient.connect(port).exchange(get("/ok"))
+      #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(answer)")
+      for channel in crowd { channel.close(promise: nil) }
+    }
+  }
+
+  @Test("where every connection is at work, health is answered and other paths say so")
+  func reserve() async throws {
+    let (began, begin) = AsyncStream<Void>.makeStream()
+    let (released, release) = AsyncStream<Void>.makeStream()
+    try await withServer { router in
+      router.get("/health") { _, _ in "alive" }
+      router.get("/ok") { _, _ in "fine" }
+      router.get("/slow") { _, _ in
+        begin.yield()
+        for await _ in released {}
+        return "done"
+      }
+    } change: { options in
+      options.connections = ConnectionLimits(
+        total: 2, perClient: 2, perLocalClient: 2, reserved: 4)
+    } _: { port in
+      try await withThrowingTaskGroup(of: String.self) { group in
+        for _ in 0..<2 {
+          group.addTask { try await RawClient.connect(port).exchange(get("/slow")) }
+        }
+        var starts = began.makeAsyncIterator()
+        for _ in 0..<2 { await starts.next() }
+        let health = try await RawClient.connect(port).exchange(get("/health"))
+        #expect(health.hasPrefix("HTTP/1.1 200 "), "\(health)")
+        let other = try await RawClient.connect(port).exchange(get("/ok"))
+        #expect(other.hasPrefix("HTTP/1.1 429 "), "\(other)")
+        #expect(other.lowercased().contains("retry-after: 1"))
+        #expect(other.contains("clients.connections_per_local_client"))
+        release.finish()
+        for try await answer in group { #expect(answer.hasPrefix("HTTP/1.1 200 ")) }
+      }
+    }
+  }
+
+  @Test("a handler knows which client it answers")
+  func client() async throws {
+    try await withServer { router in
+      router.get("/who") { _, _ in
+        ClientConnection.current?.client == .local ? "this machine" : "unknown"
+      }
+    } _: { port in
+      let answer = try await RawClient.connect(port).exchange(get("/who"))
+      #expect(answer.hasSuffix("this machine"), "\(answer)")
     }
   }
 

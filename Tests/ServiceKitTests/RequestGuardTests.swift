@@ -227,6 +227,28 @@ struct RequestGuardTests {
     #expect(many.rejections == [.headersTooLarge])
   }
 
+  @Test(
+    "a request with no Host, or two, or with a coding that HTTP/1.0 does not have, is 400",
+    arguments: [
+      "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+      "GET / HTTP/1.0\r\nhost: a\r\nHost: b\r\n\r\n",
+      "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ])
+  func ambiguous(request: String) throws {
+    let connection = try Connection()
+    connection.receive(request)
+    #expect(connection.rejections == [.invalidRequest])
+    #expect(connection.answer.hasPrefix("HTTP/1.1 400 "))
+    #expect(connection.parts.isEmpty)
+  }
+
+  @Test("HTTP/1.0 needs no Host")
+  func oldClient() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.0\r\n\r\n")
+    #expect(connection.rejections.isEmpty && connection.parts.count == 2)
+  }
+
   @Test("what is not HTTP is 400 in the OpenAI shape, and the connection ends")
   func notHTTP() throws {
     let connection = try Connection()

@@ -27,11 +27,17 @@ public struct TuttiOptions: Hashable, Sendable {
 
   public init() {}
 
-  /// What the client asked for, over what the gateway's configuration says.
+  /// The gateway's deadlines, lowered to what the client asked for. A client cannot raise them: a
+  /// request holds its place and a host's slot until the deadline.
   public func deadlines(over standard: Deadlines) -> Deadlines {
-    Deadlines(
-      firstToken: firstToken ?? standard.firstToken, interToken: interToken ?? standard.interToken,
-      total: total ?? standard.total, minimumRate: standard.minimumRate)
+    func lower(_ own: Duration?, _ limit: Duration?) -> Duration? {
+      guard let own, let limit else { return own ?? limit }
+      return min(own, limit)
+    }
+    return Deadlines(
+      firstToken: lower(firstToken, standard.firstToken),
+      interToken: lower(interToken, standard.interToken),
+      total: min(total ?? standard.total, standard.total), minimumRate: standard.minimumRate)
   }
 
   /// The same for the tasks of a plan.

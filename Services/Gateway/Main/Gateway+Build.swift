@@ -3,6 +3,7 @@ import ClusterModel
 import GatewayCore
 import Inference
 import InferenceCore
+import Overload
 import ServiceKit
 import ServiceLifecycle
 
@@ -10,12 +11,16 @@ func buildGateway(
   _ configuration: GatewayConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {
   let hosts = context.hosts
+  let memory = MemoryBudget(configuration.memoryBudget)
+  let heavyWork = HeavyWork()
   let inference = InferenceClient(
     hosts: { hosts.table }, load: { hosts.load },
     statistics: configuration.inference.statistics(
       own: context.bus.peer.id, seed: .random(in: .min ... .max)),
-    inferenceLimits: configuration.inference.limits, logger: context.logger)
-  let shell = GatewayShell(configuration, context, inference: inference)
+    inferenceLimits: configuration.inference.limits, memory: memory, heavyWork: heavyWork,
+    logger: context.logger)
+  let shell = GatewayShell(
+    configuration, context, inference: inference, memory: memory, heavyWork: heavyWork)
 
   context.health.addCheck("hosts") {
     GatewayRouting.available(hosts.table, policy: .any).isEmpty
@@ -30,8 +35,7 @@ func buildGateway(
   options.maxBodyBytes = RequestLimits.bodyBytes
   options.headDeadline = configuration.headDeadline
   options.bodyDeadline = configuration.bodyDeadline
-  // Health checks, and the 503 for what is too much, must still get through.
-  options.maxConnections = configuration.maximumRequests + 64
+  options.connections = configuration.connections
   options.setting = "--port"
   options.traceHeader = GatewayShell.traceHeader
   options.tls = context.tls

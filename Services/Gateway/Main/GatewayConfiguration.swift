@@ -1,5 +1,7 @@
 import ClusterModel
 import GatewayCore
+import Limits
+import OverloadCore
 import ServiceKit
 
 struct GatewayConfiguration: ServiceConfiguration {
@@ -9,7 +11,53 @@ struct GatewayConfiguration: ServiceConfiguration {
   private static let deadline = Setting.Kind.duration(
     unit: .seconds, .milliseconds(1) ... .seconds(3_600))
 
-  static let settings = own + InferenceConfiguration.settings
+  static let settings = own + shares + InferenceConfiguration.settings
+
+  private static let shares = [
+    Setting(
+      "gateway.memory_budget", .bytes((16 << 20)...(1 << 40)),
+      default: bytes(Limits.processMemory),
+      help: "All request bodies, answers, unread chunks and plans together. Beyond it the largest "
+        + "unread stream ends, and new requests get 503 with Retry-After."),
+    Setting(
+      "gateway.max_connections", .integer(8...1_000_000), default: count(Limits.connections),
+      help: "Connections of clients. Beyond them the one that has been idle longest is closed."),
+    Setting(
+      "gateway.connections_per_client", .integer(1...1_000_000),
+      default: count(Limits.connectionsPerClient),
+      help: "Connections from one address (IPv6: one /64 network). Raise it if all clients come "
+        + "through one proxy; the same holds for the other limits for each client."),
+    Setting(
+      "gateway.connections_per_local_client", .integer(1...1_000_000),
+      default: count(Limits.connectionsPerLocalClient),
+      help: "The same for all programs on this machine together."),
+    Setting(
+      "gateway.requests_per_client", .integer(1...100_000),
+      default: count(Limits.requestsPerClient),
+      help: "Requests from one address that are answered at once; more get 429 with Retry-After."),
+    Setting(
+      "gateway.requests_per_local_client", .integer(1...100_000),
+      default: count(Limits.requestsPerLocalClient),
+      help: "The same for all programs on this machine together."),
+    Setting(
+      "gateway.request_bytes_per_client", .bytes((1 << 20)...(1 << 40)),
+      default: bytes(Limits.requestBytesPerClient),
+      help: "Bodies of requests under way from one address; more get 429 with Retry-After."),
+    Setting(
+      "gateway.request_bytes_per_local_client", .bytes((1 << 20)...(1 << 40)),
+      default: bytes(Limits.requestBytesPerLocalClient),
+      help: "The same for all programs on this machine together."),
+    Setting(
+      "gateway.plans_per_client", .integer(1...100_000), default: count(Limits.plansPerClient),
+      help: "Plans under way from one address; more get 429 with Retry-After."),
+    Setting(
+      "gateway.plans_per_local_client", .integer(1...100_000),
+      default: count(Limits.plansPerLocalClient),
+      help: "The same for all programs on this machine together."),
+  ]
+
+  private static func count(_ limit: Limit) -> String { String(limit.value) }
+  private static func bytes(_ limit: Limit) -> String { "\(limit.value >> 20)MiB" }
 
   private static let own = [
     Setting(
@@ -55,6 +103,10 @@ struct GatewayConfiguration: ServiceConfiguration {
 
   var address: HostAndPort
   var maximumRequests: Int
+  var memoryBudget: Int
+  var connections: ConnectionLimits
+  var remoteShare: ClientShare
+  var localShare: ClientShare
   var keepAlive: Duration
   /// For clients that send slowly.
   var headDeadline: Duration
@@ -67,6 +119,19 @@ struct GatewayConfiguration: ServiceConfiguration {
     address = values.address("gateway.port")
     values.checkListening("gateway.port", address, asksForKeys: false)
     maximumRequests = values.integer("gateway.max_requests")
+    memoryBudget = values.bytes("gateway.memory_budget")
+    connections = ConnectionLimits(
+      total: values.integer("gateway.max_connections"),
+      perClient: values.integer("gateway.connections_per_client"),
+      perLocalClient: values.integer("gateway.connections_per_local_client"))
+    remoteShare = ClientShare(
+      requests: values.integer("gateway.requests_per_client"),
+      requestBytes: values.bytes("gateway.request_bytes_per_client"),
+      plans: values.integer("gateway.plans_per_client"))
+    localShare = ClientShare(
+      requests: values.integer("gateway.requests_per_local_client"),
+      requestBytes: values.bytes("gateway.request_bytes_per_local_client"),
+      plans: values.integer("gateway.plans_per_local_client"))
     keepAlive = values.duration("gateway.keep_alive")
     headDeadline = values.duration("gateway.head_deadline")
     bodyDeadline = values.duration("gateway.body_deadline")

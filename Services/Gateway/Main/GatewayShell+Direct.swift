@@ -12,17 +12,9 @@ extension GatewayShell {
   /// bus.
   func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
     let request = exchange.request
-    let body = try request.body(within: TokenBudget.of(request, table: context.hosts.table))
-    let pending = inference.start(
-      InferenceRequest(
-        endpoint: request.endpoint.upstream, model: model, body: body,
-        stream: request.stream, trace: exchange.trace, hops: exchange.hops),
-      constraints: InferenceConstraints(
-        race: request.options.race,
-        deadlines: request.options.deadlines(
-          over: configuration.deadlines.of(request.endpoint.directRoute)),
-        dataPolicy: request.options.dataPolicy, affinity: request.affinity,
-        client: ClientFingerprint(tag: exchange.client), seed: exchange.seed))
+    let pending = try await heavily(request.body.count) { () throws(RequestProblem) in
+      try self.ask(exchange, model)
+    }
     let place = answers.enter { pending.cancel() }
     guard request.stream else {
       defer { place.leave() }
@@ -39,6 +31,24 @@ extension GatewayShell {
         try await self.cut(error, exchange.journal, &writer)
       }
     }
+  }
+
+  private func ask(
+    _ exchange: Exchange, _ model: ModelID?
+  ) throws(RequestProblem) -> PendingInference {
+    let request = exchange.request
+    let body = try request.body(within: TokenBudget.of(request, table: context.hosts.table))
+    return inference.start(
+      InferenceRequest(
+        endpoint: request.endpoint.upstream, model: model, body: body,
+        stream: request.stream, trace: exchange.trace, hops: exchange.hops),
+      constraints: InferenceConstraints(
+        race: request.options.race,
+        deadlines: request.options.deadlines(
+          over: configuration.deadlines.of(request.endpoint.directRoute)),
+        dataPolicy: request.options.dataPolicy, affinity: request.affinity,
+        client: ClientFingerprint(tag: exchange.client),
+        seed: exchange.seed))
   }
 
   // MARK: - Not streamed
@@ -65,8 +75,9 @@ extension GatewayShell {
         }
       }
     }
+    let response = try json(body, exchange)
     exchange.journal.end(status: 200)
-    return json(body, exchange.trace)
+    return response
   }
 
   // MARK: - Streamed

@@ -5,6 +5,7 @@ import GatewayCore
 import Hummingbird
 import Inference
 import InferenceCore
+import Limits
 import Logging
 import ServiceKit
 import Telemetry
@@ -70,6 +71,7 @@ extension GatewayShell {
   private func makePlan(
     _ exchange: Exchange, _ pattern: String
   ) async throws(Failure) -> RunningPlan {
+    let place = try exchange.seat.enterPlan()
     let options = exchange.request.options
     let view = inference.view()
     let available = GatewayRouting.available(view.table, policy: options.dataPolicy)
@@ -95,7 +97,7 @@ extension GatewayShell {
     plan.deadline = min(
       plan.deadline, options.deadlines(over: configuration.deadlines.of(.plan)).total)
     exchange.journal.follows(pattern: plan.pattern)
-    return RunningPlan(plan, asked: asked, budget: budget)
+    return RunningPlan(plan, asked: asked, budget: budget, place: place)
   }
 
   private func plan(_ asked: PlanRequest, _ exchange: Exchange) async throws(Failure) -> Body {
@@ -164,9 +166,16 @@ extension GatewayShell {
       // The dispatcher keeps the deadline itself, and says what was missed.
       deadline: order.plan.deadline + Self.deadlineGrace,
       trace: span.context, idempotencyKey: Array("\(order.plan.id)/\(dispatch)".utf8))
+    // The answer and the outputs of tasks are kept until the plan is over.
+    var uncharged = 0
     for try await body in events {
       guard case .planEvent(let event) = body else {
         throw Failure(.internalError, "the dispatcher sent something that is no event")
+      }
+      uncharged += event.keptBytes
+      if uncharged >= Limits.turnBytes.value {
+        try exchange.seat.hold(uncharged)
+        uncharged = 0
       }
       plan.record(event)
       try await receive(event)
@@ -240,8 +249,9 @@ extension GatewayShell {
     let body = composer.body(
       message: message.message, finish: told.ending?.finishReason ?? "stop", usage: told.usage,
       adding: additions(told, plan.estimateOutcome, exchange))
+    let response = try json(body, exchange)
     exchange.journal.end(status: 200)
-    return json(body, exchange.trace)
+    return response
   }
 }
 

@@ -1,6 +1,7 @@
 import ClusterModel
 import GatewayCore
 import Hummingbird
+import Limits
 import ServiceKit
 import Synchronization
 import Telemetry
@@ -8,9 +9,6 @@ import Text
 
 /// A plan's answer as a stream: deltas as they are made, progress as comments between them.
 extension GatewayShell {
-  /// Events on their way to a client that reads slowly: some 4,000 tokens.
-  private static let maximumWaitingEvents = 4_096
-
   /// What the writer of a stream waits for.
   private enum Signal: Sendable {
     case event(PlanEvent)
@@ -36,8 +34,8 @@ extension GatewayShell {
     _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer,
     _ writer: inout any ResponseBodyWriter
   ) async throws(Failure) {
-    let (signals, source) = AsyncStream<Signal>.makeStream(
-      bufferingPolicy: .bufferingOldest(Self.maximumWaitingEvents))
+    // Bounded by the backlog, in bytes.
+    let (signals, source) = AsyncStream<Signal>.makeStream(bufferingPolicy: .unbounded)
     // One alarm at a time: the writer asks for the next when the last has rung.
     let (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
     let outcome = Outcome()
@@ -47,13 +45,22 @@ extension GatewayShell {
     }
     defer { place.leave() }
     let keepAlive = configuration.keepAlive
+    let backlog = PlanBacklog(memory) { failure in
+      outcome.set(.failure(failure))
+      source.finish()
+    }
     let result = await withTaskGroup(of: Void.self) { group in
       group.addTask {
         do throws(Failure) {
           try await self.run(plan, exchange) { event throws(Failure) in
-            if case .dropped = source.yield(.event(event)) {
-              throw Failure(.slowReader, "the client reads more slowly than the answer comes")
+            guard backlog.add(event) else {
+              throw Failure(
+                .slowReader,
+                "the client reads more slowly than the answer comes, and more than "
+                  + "\(Limits.streamUnread.value) bytes of it wait (limit "
+                  + "\(Limits.streamUnread.name))")
             }
+            source.yield(.event(event))
           }
           outcome.set(.success(()))
         } catch {
@@ -71,7 +78,7 @@ extension GatewayShell {
         }
       }
       var stream = PlanStream(exchange, plan, composer) { alarm.yield($0) }
-      let result = await write(signals, outcome, &stream, &writer)
+      let result = await write(signals, outcome, backlog, &stream, &writer)
       group.cancelAll()
       source.finish()
       alarm.finish()
@@ -118,8 +125,8 @@ extension GatewayShell {
 
   @concurrent
   private func write(
-    _ signals: AsyncStream<Signal>, _ outcome: Outcome, _ stream: inout PlanStream,
-    _ writer: inout any ResponseBodyWriter
+    _ signals: AsyncStream<Signal>, _ outcome: Outcome, _ backlog: PlanBacklog,
+    _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
   ) async -> Result<Void, Failure> {
     do throws(Failure) {
       try await tell(stream.progress(), stream, &writer)
@@ -132,6 +139,7 @@ extension GatewayShell {
           quietSince = stream.pieces
         case .progress: try await tell(stream.progress(), stream, &writer)
         case .event(let event):
+          defer { backlog.remove(event) }
           stream.pacer.note(event)
           try await tell(stream.progress(), stream, &writer)
           if case .delta(let delta) = event { try await pass(delta, &stream, &writer) }

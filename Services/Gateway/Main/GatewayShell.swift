@@ -6,8 +6,10 @@ import HTTPTypes
 import Hummingbird
 import Inference
 import InferenceCore
+import Limits
 import Logging
 import NIOCore
+import Overload
 import ServiceKit
 import ServiceLifecycle
 import Telemetry
@@ -21,15 +23,20 @@ final class GatewayShell: Service {
   let inference: InferenceClient
   let answers = OpenAnswers()
   let estimates = EstimateLedger()
+  let memory: MemoryBudget
+  let heavyWork: HeavyWork
   private let admission: Admission
 
   init(
-    _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient
+    _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient,
+    memory: MemoryBudget, heavyWork: HeavyWork
   ) {
     self.configuration = configuration
     self.context = context
     self.inference = inference
-    admission = Admission(limit: configuration.maximumRequests)
+    self.memory = memory
+    self.heavyWork = heavyWork
+    admission = Admission(configuration, memory: memory, logger: context.logger)
   }
 
   /// Between requests nothing is done here. What is open when the drain is nearly over is ended with
@@ -102,10 +109,13 @@ final class GatewayShell: Service {
     let journal = RequestJournal(path ?? endpoint.rawValue, recorder: context.recorder)
     do {
       let ingress = journal.phase(.ingress)
-      let seat = try admission.enter()
+      let seat = try admission.arrive()
       let hops = try hops(of: request)
-      let body = try await request.body.collect(upTo: RequestLimits.bodyBytes)
-      let parsed = try ClientRequest(parsing: Array(body.readableBytesView), endpoint: endpoint)
+      let body = try await collect(request, seat)
+      try seat.take()
+      let parsed = try await heavily(body.count) { () throws(RequestProblem) in
+        try ClientRequest(parsing: body, endpoint: endpoint)
+      }
       journal.describe(parsed)
       ingress.set("bytes", String(parsed.body.count))
       return try await work(
@@ -118,15 +128,39 @@ final class GatewayShell: Service {
       return refusal(problem.failure, param: problem.param, journal)
     } catch let failure as Failure {
       return refusal(answers.explained(failure), param: nil, journal)
-    } catch is NIOTooManyBytesError {
-      let failure = Failure(
-        .requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
-      return refusal(failure, param: nil, journal)
     } catch {
       // The connection broke while the body came, or a bug: the server's own table knows.
       journal.end(status: 500, Failure(.internalError, ""))
       throw error
     }
+  }
+
+  /// The body, charged as it comes: a slow one holds no more than what has come of it.
+  private func collect(_ request: Request, _ seat: Seat) async throws -> [UInt8] {
+    let declared = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    var body: [UInt8] = []
+    var charged = 0
+    for try await part in request.body {
+      let count = body.count + part.readableBytes
+      guard count <= RequestLimits.bodyBytes else {
+        throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
+      }
+      if body.capacity < count {
+        body.reserveCapacity(max(count, min(declared, 2 * count)))
+        try seat.receive(body.capacity - charged)
+        charged = body.capacity
+      }
+      body.append(contentsOf: part.readableBytesView)
+    }
+    return body
+  }
+
+  /// Runs work on a large body where it holds up no other request, and on a small one at once.
+  func heavily<Value: Sendable, Problem: Error>(
+    _ bytes: Int, _ work: @escaping @Sendable () throws(Problem) -> Value
+  ) async throws -> Value {
+    guard bytes > Limits.heavyBytes.value else { return try work() }
+    return try await heavyWork.run { Result(catching: work) }.get()
   }
 
   private func answer(_ exchange: Exchange) async throws -> Response {
@@ -189,6 +223,24 @@ final class GatewayShell: Service {
       status: .ok,
       headers: [.contentType: "application/json", Self.traceHeader: "\(trace.trace)"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  /// An answer that stays charged to its request until the client has read it.
+  func json(_ body: [UInt8], _ exchange: Exchange) throws(Failure) -> Response {
+    guard body.count > Limits.heavyBytes.value else { return json(body, exchange.trace) }
+    try exchange.seat.hold(body.count)
+    var response = json([], exchange.trace)
+    response.body = ResponseBody(contentLength: body.count) { writer in
+      var start = 0
+      while start < body.count {
+        let end = min(start + Limits.heavyBytes.value, body.count)
+        try await writer.write(ByteBuffer(bytes: body[start..<end]))
+        start = end
+      }
+      try await writer.finish(nil)
+      withExtendedLifetime(exchange) {}
+    }
+    return response
   }
 
   func stream(

@@ -9,6 +9,7 @@ final class RunningPlan: Sendable {
   let budget: TokenBudget?
   /// What it was made from.
   private let asked: PlanRequest
+  private let place: PlanPlace
   private struct State {
     var trace: PlanTrace
     /// How long it took; nil: it has not ended.
@@ -20,8 +21,9 @@ final class RunningPlan: Sendable {
   private let began = ContinuousClock.now
   private let end: ContinuousClock.Instant
 
-  init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?) {
+  init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?, place: PlanPlace) {
     self.asked = asked
+    self.place = place
     self.budget = budget
     state = Mutex(State(trace: PlanTrace(plan)))
     end = began.advanced(by: plan.deadline)

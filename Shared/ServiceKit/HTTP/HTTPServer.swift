@@ -8,6 +8,8 @@ import Metrics
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import Overload
+public import OverloadCore
 public import ServiceLifecycle
 import Telemetry
 
@@ -32,8 +34,10 @@ public struct HTTPServerOptions: Sendable {
   public var maxHeaderCount = 100
   /// A larger body is 413.
   public var maxBodyBytes = 10 * 1024 * 1024
-  /// Further clients wait. 512 connections with 64 KiB of buffers each are 32 MiB.
-  public var maxConnections = 512
+  /// Shares of the connections. At a share the connection that has been idle longest is closed.
+  public var connections = ConnectionLimits(total: 512)
+  /// Answered also on connections beyond all shares.
+  public var reservedPaths: Set<String> = ["/health", "/ready", "/metrics"]
   /// Every answer carries a trace id in this header, also those that no handler sees (an unknown
   /// path, a body that is too large); a handler's own is kept. nil: none is added.
   public var traceHeader: HTTPField.Name?
@@ -79,7 +83,9 @@ struct HTTPServer: Service {
       server: HTTPServerBuilder { handler in GuardedHTTP1Channel(options, handler) },
       configuration: ApplicationConfiguration(
         address: .hostname(options.address.host, port: options.address.port),
-        availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),
+        // Beyond all shares, for connections that are about to be closed.
+        availableConnectionsDelegate: MaximumAvailableConnections(
+          options.connections.total + 2 * options.connections.reserved)),
       onServerRunning: { channel in
         let port = channel.localAddress?.port ?? options.address.port
         logger.info(
@@ -128,6 +134,7 @@ struct HTTPServer: Service {
 /// A connection, and how its end becomes known.
 struct GuardedConnection: ServerChildChannelValue {
   let http: HTTP1Channel.Value
+  let client: ClientID
   let clientGone: AsyncStream<Void>
 
   var channel: any Channel { http.channel }
@@ -139,6 +146,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   private let limits: RequestLimits
   private let traceHeader: String?
   private let tls: TLSIdentity?
+  private let registry: ConnectionRegistry
+  private let rejections = RateGate()
 
   init(_ options: HTTPServerOptions, _ handler: @escaping HTTPChannelHandler.Responder) {
     base = HTTP1Channel(
@@ -150,7 +159,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     limits = RequestLimits(
       head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
-      maxBodyBytes: options.maxBodyBytes)
+      maxBodyBytes: options.maxBodyBytes, reservedPaths: options.reservedPaths)
+    registry = ConnectionRegistry(options.connections)
     traceHeader = options.traceHeader?.canonicalName
     tls = options.tls
   }
@@ -158,12 +168,18 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
     base.setup(channel: channel, logger: logger).flatMapThrowing { http in
       let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+      let place = registry.open(channel)
       let requestGuard = RequestGuard(
-        limits: limits, traceHeader: traceHeader,
+        limits: limits, place: place, traceHeader: traceHeader,
         rejected: { code, trace in
-          logger.debug(
-            "refused a request",
-            metadata: [LogKey.code: "\(code)", LogKey.trace: "\(trace?.description ?? "-")"])
+          if let skipped = rejections.pass() {
+            logger.debug(
+              "refused a request",
+              metadata: [
+                LogKey.code: "\(code)", LogKey.trace: "\(trace?.description ?? "-")",
+                "skipped": "\(skipped)",
+              ])
+          }
           Counter(label: "tutti_http_rejected_total", dimensions: [("reason", code.rawValue)])
             .increment()
         },
@@ -173,7 +189,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       try pipeline.addHandler(requestGuard, position: .after(decoder))
       try pipeline.addHandler(FirstByteTap(requestGuard), position: .first)
       try addTLS(to: pipeline)
-      return GuardedConnection(http: http, clientGone: clientGone)
+      return GuardedConnection(http: http, client: place.client, clientGone: clientGone)
     }
   }
 
@@ -193,8 +209,13 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   @concurrent
   func handle(value: GuardedConnection, logger: Logger) async {
     let base = base
+    let connection = ClientConnection(client: value.client)
     await withTaskGroup(of: Void.self) { group in
-      group.addTask { await base.handle(value: value.http, logger: logger) }
+      group.addTask {
+        await ClientConnection.$current.withValue(connection) {
+          await base.handle(value: value.http, logger: logger)
+        }
+      }
       group.addTask { for await _ in value.clientGone {} }
       // Whichever ends first: the connection is over, or there is nobody left to answer.
       await group.next()

@@ -1,7 +1,9 @@
 import ClusterModel
 import HTTPTypes
+import Limits
 import NIOCore
 import NIOHTTP1
+import OverloadCore
 import Telemetry
 
 /// How long a client may take, and how much it may send.
@@ -14,11 +16,13 @@ struct RequestLimits: Sendable {
   /// Between two requests on one connection.
   var idle: TimeAmount
   var maxBodyBytes: Int
+  /// Answered also on a connection beyond all shares.
+  var reservedPaths: Set<String> = []
   /// How long we go on reading, and throwing away, what a client sends after it was refused.
   /// Closing at once would reset the connection, and the client would never see why.
   var linger: TimeAmount = .seconds(2)
-  /// How long a client may leave our bytes unread. Its network may be slow; this long it is gone.
-  var stall: TimeAmount = .seconds(60)
+  /// How long the connection may stay unwritable because the client does not read.
+  var stall: TimeAmount = .milliseconds(Int64(Limits.readerStall.value))
 }
 
 /// Watches one connection for requests that arrive too slowly, are too large, or cannot be parsed,
@@ -43,12 +47,14 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private let limits: RequestLimits
+  private let place: ConnectionPlace?
   private let traceHeader: String?
   private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
-  private var reading = Reading.nothing
+  private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests handed to the application whose answer is not complete.
-  private var pending = 0
+  private var pending = 0 { didSet { noteActivity() } }
+  private var activity = ConnectionTable.Activity.idle
   /// Some of the answer to the oldest of them is out.
   private var answerBegan = false
   private var timer: Scheduled<Void>?
@@ -58,15 +64,17 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var heldClosings: [EventLoopPromise<Void>] = []
 
   /// - Parameters:
+  ///   - place: among the server's connections; `nil` means that the connection is the only one.
   ///   - traceHeader: gets a trace id in each answer from here; nil: there is none.
   ///   - rejected: a request was refused here, with this code and trace.
   ///   - clientGone: nobody waits for answers on this connection any more.
   init(
-    limits: RequestLimits, traceHeader: String? = nil,
+    limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
     clientGone: @escaping () -> Void
   ) {
     self.limits = limits
+    self.place = place
     self.traceHeader = traceHeader
     self.rejected = rejected
     self.clientGone = clientGone
@@ -156,14 +164,18 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     switch unwrapInboundIn(data) {
     case .head(var head):
       if case .refused = reading { return }
-      if !head.isKeepAlive {
+      if let failure = refusal(of: head) {
+        refuse(failure, context)
+        return
+      }
+      if !head.isKeepAlive || place?.limit != nil {
         // Said in the words that Hummingbird reads: a client of HTTP/1.0 says nothing, and waits for
         // the end of the connection.
         head.headers.replaceOrAdd(name: "connection", value: "close")
       }
       let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
-      pending += 1
       reading = .body(since: context.eventLoop.now, received: 0, declared: declared)
+      pending += 1
       guard declared <= limits.maxBodyBytes else {
         refuseBody(context)
         return
@@ -190,6 +202,62 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       if pending == 0 { arm(limits.idle, context) }
     }
     context.fireChannelRead(data)
+  }
+
+  /// Why a request is answered here, by its head alone.
+  private func refusal(of head: HTTPRequestHead) -> Failure? {
+    let hosts = head.headers["host"].count
+    guard hosts <= 1 else {
+      return Failure(.invalidRequest, "The request has \(hosts) Host headers; it may have one.")
+    }
+    if head.version == .http1_0 || head.version == .http0_9 {
+      if head.headers.contains(name: "transfer-encoding") {
+        return Failure(
+          .invalidRequest, "HTTP/1.0 has no Transfer-Encoding: send a Content-Length, or HTTP/1.1.")
+      }
+    } else if hosts == 0 {
+      return Failure(.invalidRequest, "The request has no Host header.")
+    }
+    guard let limit = place?.limit else { return nil }
+    let path = head.uri.prefix { $0 != "?" }
+    guard !limits.reservedPaths.contains(String(path)) else { return nil }
+    let isOwn = limit.name != Limits.connections.name
+    return Failure(
+      isOwn ? .rateLimited : .overloaded,
+      "\(isOwn ? "This client has" : "The server has") \(limit.value) connections already and none "
+        + "of them is idle (limit \(limit.name)); try again in a moment.", retryAfter: .seconds(1))
+  }
+
+  // MARK: - Room for others
+
+  private func noteActivity() {
+    let now: ConnectionTable.Activity =
+      switch reading {
+      case .head: pending > 0 ? .answering : .receiving
+      case .body: pending > 1 ? .answering : .receiving
+      case .refused: .receiving
+      case .nothing: pending > 0 ? .answering : .idle
+      }
+    guard now != activity else { return }
+    activity = now
+    place?.change(to: now)
+  }
+
+  func triggerUserOutboundEvent(
+    context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+  ) {
+    guard let request = event as? MakeRoom else {
+      context.triggerUserOutboundEvent(event, promise: promise)
+      return
+    }
+    if activity == .answering || activity == .receiving && !request.isIncompleteToo {
+      place?.reinstate(activity, context.channel)
+    } else {
+      ConnectionPlace.recordEviction()
+      clientGone()
+      end(context)
+    }
+    promise?.succeed(())
   }
 
   // MARK: - Answers

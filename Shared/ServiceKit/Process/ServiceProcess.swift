@@ -3,6 +3,7 @@ import BusCore
 import ClusterModel
 import Logging
 import Metrics
+import OverloadCore
 import ServiceLifecycle
 import Telemetry
 import Wire
@@ -187,7 +188,7 @@ struct ServiceProcess: Sendable {
     options.tls = context.tls
     // Only questions come here, from a few who ask now and then.
     options.maxBodyBytes = 64 * 1024
-    options.maxConnections = 64
+    options.connections = ConnectionLimits(total: 64, perClient: 32, perLocalClient: 64)
     return makeHTTPServer(router: router, options: options, logger: context.logger)
   }
 

@@ -1,0 +1,46 @@
+import ClusterModel
+import Limits
+import Overload
+import Synchronization
+
+/// The events of one plan that its client has not read. The dispatcher's stream comes over the bus and
+/// cannot be stopped, so that a client that falls back too far is cut.
+final class PlanBacklog: Sendable {
+  private let bytes = Atomic(0)
+  private let account: MemoryAccount
+
+  /// - Parameter end: called when the process holds too much and this backlog is the largest.
+  init(_ memory: MemoryBudget, end: @escaping @Sendable (Failure) -> Void) {
+    account = memory.unreadAccount(end: end)
+  }
+
+  /// - Returns: `false` if the client is too far behind.
+  func add(_ event: PlanEvent) -> Bool {
+    let (before, waiting) = bytes.add(event.keptBytes, ordering: .relaxed)
+    // One large event is no sign of a slow client.
+    guard before == 0 || waiting <= Limits.streamUnread.value else { return false }
+    // Below the mark it is part of what each request is charged.
+    return waiting <= Limits.streamPause.value || account.set(waiting)
+  }
+
+  func remove(_ event: PlanEvent) {
+    let (before, waiting) = bytes.subtract(event.keptBytes, ordering: .relaxed)
+    if before > Limits.streamPause.value { _ = account.set(waiting) }
+  }
+}
+
+extension PlanEvent {
+  /// Bytes that it takes while it waits.
+  var keptBytes: Int {
+    switch self {
+    case .delta(let delta):
+      Self.entryBytes + delta.text.utf8.count + (delta.deltaJSON?.capacity ?? 0)
+    case .ended(let ended):
+      Self.entryBytes + ended.reason.utf8.count + (ended.report?.output.utf8.count ?? 0)
+    case .expanded(_, let sub): Self.entryBytes * (1 + sub.tasks.count)
+    case .started, .firstToken, .finished: Self.entryBytes
+    }
+  }
+
+  private static let entryBytes = MemoryLayout<PlanEvent>.stride + 128
+}

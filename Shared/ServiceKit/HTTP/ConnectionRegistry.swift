@@ -1,0 +1,93 @@
+import Limits
+import Metrics
+import NIOCore
+public import OverloadCore
+import Synchronization
+
+/// The connection whose request a handler answers.
+public struct ClientConnection: Sendable {
+  public let client: ClientID
+
+  /// `nil` outside a request of `makeHTTPServer`.
+  @TaskLocal public static var current: ClientConnection?
+}
+
+/// The connections of one server, and the shell around `ConnectionTable`.
+final class ConnectionRegistry: Sendable {
+  private struct State {
+    var table: ConnectionTable
+    var channels: [ConnectionID: any Channel] = [:]
+  }
+
+  private let state: Mutex<State>
+
+  init(_ limits: ConnectionLimits) { state = Mutex(State(table: ConnectionTable(limits))) }
+
+  var count: Int { state.withLock { $0.table.count } }
+
+  /// Admits a connection, and asks another to close if one has to make room.
+  func open(_ channel: any Channel) -> ConnectionPlace {
+    let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
+    let (admission, evicted) = state.withLock { state in
+      let admission = state.table.open(client)
+      state.channels[admission.id] = channel
+      return (admission, admission.evicting.flatMap { state.channels.removeValue(forKey: $0.id) })
+    }
+    if let evicted, let eviction = admission.evicting {
+      // The connection decides on its own event loop: a request may have begun meanwhile.
+      evicted.triggerUserOutboundEvent(
+        MakeRoom(isIncompleteToo: eviction.activity == .receiving), promise: nil)
+    }
+    var limit: Limit?
+    if case .reserved(_, _, let reached) = admission { limit = reached }
+    let place = ConnectionPlace(registry: self, id: admission.id, client: client, limit: limit)
+    channel.closeFuture.whenComplete { _ in place.close() }
+    return place
+  }
+
+  fileprivate func change(_ id: ConnectionID, to activity: ConnectionTable.Activity) {
+    state.withLock { $0.table.change(id, to: activity) }
+  }
+
+  fileprivate func reinstate(
+    _ id: ConnectionID, _ client: ClientID, _ activity: ConnectionTable.Activity,
+    _ channel: any Channel
+  ) {
+    state.withLock { state in
+      state.table.reinstate(id, of: client, activity)
+      state.channels[id] = channel
+    }
+  }
+
+  fileprivate func close(_ id: ConnectionID) {
+    state.withLock { state in
+      state.table.close(id)
+      state.channels[id] = nil
+    }
+  }
+}
+
+/// Sent down a pipeline: another connection needs the room of this one.
+struct MakeRoom: Sendable {
+  /// Also if a request has begun to arrive.
+  let isIncompleteToo: Bool
+}
+
+/// What the guard of one connection knows of its server's other connections.
+struct ConnectionPlace: Sendable {
+  let registry: ConnectionRegistry
+  let id: ConnectionID
+  let client: ClientID
+  /// The limit because of which only health and metrics are answered; `nil` means none.
+  let limit: Limit?
+
+  func change(to activity: ConnectionTable.Activity) { registry.change(id, to: activity) }
+
+  func reinstate(_ activity: ConnectionTable.Activity, _ channel: any Channel) {
+    registry.reinstate(id, client, activity, channel)
+  }
+
+  func close() { registry.close(id) }
+
+  static func recordEviction() { Counter(label: "tutti_http_evicted_total").increment() }
+}
