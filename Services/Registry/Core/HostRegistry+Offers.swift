@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 
 /// Which of a host's models stand in the table, so that the table always fits into one message and no
 /// host takes the room of the others.

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// One question to one host.
 public struct ProbeOrder: Hashable, Sendable {

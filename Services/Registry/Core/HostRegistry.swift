@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// Which hosts there are and how they do. Decides when each is probed and what a probe's answer
 /// means; asks nobody itself.
