@@ -64,6 +64,32 @@ extension ProcessTests {
       #expect(after == 200)
     }
 
+    @Test("a body that comes slowly holds no place, and is answered when it is complete")
+    func slowBody() async throws {
+      let cluster = try RunningCluster.current()
+      let text =
+        #"{"model":"\#(FaultyHosts.model)","messages":[{"role":"user","content":"Hello"}]}"#
+      let (parts, part) = AsyncStream<ByteBuffer>.makeStream()
+      var request = HTTPClientRequest(url: cluster.gateway + "/v1/chat/completions")
+      request.method = .POST
+      request.body = .stream(parts, length: .known(Int64(text.utf8.count)))
+      part.yield(ByteBuffer(string: String(text.prefix(20))))
+      let slow = Task { [request] in
+        try await HTTPClient.shared.execute(request, timeout: .seconds(60)).status.code
+      }
+      // The gateway answers one request at a time.
+      for _ in 0..<3 {
+        let status = try await eventually("others are answered") { () -> UInt? in
+          let status = try await chat(cluster).response.status.code
+          return status == 503 ? nil : status
+        }
+        #expect(status == 200)
+      }
+      part.yield(ByteBuffer(string: String(text.dropFirst(20))))
+      part.finish()
+      #expect(try await slow.value == 200)
+    }
+
     @Test("a request that comes back to its gateway is refused with 508, and the client reads why")
     func loop() async throws {
       let cluster = try await RunningCluster.start(.faulty(FaultyHosts.two()))

@@ -140,7 +140,7 @@ struct HTTPServerTests {
           group.addTask { try await RawClient.connect(port).exchange(get("/slow")) }
         }
         var starts = began.makeAsyncIterator()
-        for _ in 0..<2 { await starts.next() }
+        for _ in 0..<2 { _ = await starts.next() }
         let health = try await RawClient.connect(port).exchange(get("/health"))
         #expect(health.hasPrefix("HTTP/1.1 200 "), "\(health)")
         let other = try await RawClient.connect(port).exchange(get("/ok"))

@@ -146,7 +146,7 @@ final class GatewayShell: Service {
         throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
       }
       if body.capacity < count {
-        body.reserveCapacity(max(count, min(declared, 2 * count)))
+        body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)
         try seat.receive(body.capacity - charged)
         charged = body.capacity
       }

@@ -24,6 +24,8 @@ extension InferenceSession {
   }
 
   private func ask(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
+    // It may have waited for the thread until its answer was not needed.
+    if isLarge, state.withLock({ $0.upstream[id] == nil || $0.end != nil }) { return }
     let http: HTTPClient.Request
     let prepared: UpstreamRequest
     let secret: String?

@@ -5,6 +5,7 @@ import Limits
 import Metrics
 import NIOCore
 import Overload
+import Synchronization
 
 /// Events in, and what the machine directs.
 extension InferenceSession {
@@ -58,9 +59,12 @@ extension InferenceSession {
     return effects.pause
   }
 
-  /// Whether an event may lead to a search for another host, or to a translation, of a large request.
+  /// Whether an event may lead to a search for another host, a translation or an assembly, and the
+  /// request or the answer is large.
   private func isLong(_ event: Event, now: Instant) -> Bool {
-    guard isLarge, pool.eventLoop.inEventLoop else { return false }
+    guard isLarge || answerIsLong.load(ordering: .relaxed), pool.eventLoop.inEventLoop else {
+      return false
+    }
     switch event {
     case .begin, .failed: return true
     // No host is searched when the whole answer is due, and the deadline waits for no other work.

@@ -68,6 +68,8 @@ final class InferenceSession: Sendable {
 
   /// Whether it takes long to translate the request, or to look who could answer it.
   var isLarge: Bool { request.body.count > Limits.heavyBytes.value }
+  /// Whether it takes long to assemble the answer, or to ask another host to go on with it.
+  let answerIsLong = Atomic(false)
 
   init(client: InferenceClient, request: InferenceRequest, constraints: InferenceConstraints) {
     self.client = client

@@ -22,6 +22,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
+    /// More has come than an event loop should assemble.
+    var isLong = false
     /// Some of a part is still to be read.
     var isReading = false
     /// Reported while a part was being read.
@@ -72,17 +74,25 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   func didReceiveBodyPart(
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
-    let isShort = state.withLock { state in
+    // `nil` means that it takes more than what is left of this turn.
+    let items = state.withLock { state -> [UpstreamItem]? in
       state.received += buffer.readableBytes
       state.turn += buffer.readableBytes
-      return state.turn <= Limits.turnBytes.value && !Self.isHeavy(state, buffer.readableBytes)
+      if state.received > Limits.heavyBytes.value, !state.isLong {
+        state.isLong = true
+        session.answerIsLong.store(true, ordering: .relaxed)
+      }
+      guard state.turn <= Limits.turnBytes.value, !Self.isHeavy(state, buffer.readableBytes) else {
+        state.isReading = true
+        return nil
+      }
+      return state.reader?.append(buffer.readableBytesView) ?? []
     }
-    if isShort {
-      return session.received(items(buffer.readableBytesView), from: attempt)
+    if let items {
+      return session.received(Credentials.hide(secret, in: items), from: attempt)
         ?? task.eventLoop.makeSucceededVoidFuture()
     }
     let done = task.eventLoop.makePromise(of: Void.self)
-    state.withLock { $0.isReading = true }
     readSlices(buffer, done)
     return done.futureResult
   }
