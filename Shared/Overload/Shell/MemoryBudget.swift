@@ -13,6 +13,7 @@ public final class MemoryBudget: Sendable {
 
   private let state: Mutex<State>
   private let limit: Limit
+  private let gauge = Gauge(label: "tutti_memory_held_bytes")
 
   /// - Parameter bytes: the setting; the default is `Limits.processMemory`.
   public init(_ bytes: Int = Limits.processMemory.value) {
@@ -48,7 +49,7 @@ public final class MemoryBudget: Sendable {
         verdict, state.ledger.held, verdict.ended.flatMap { state.ends.removeValue(forKey: $0) }
       )
     }
-    Gauge(label: "tutti_memory_held_bytes").record(held)
+    gauge.record(held)
     if verdict.ended != nil { Counter(label: "tutti_memory_ended_total").increment() }
     if !verdict.isGranted { Counter(label: "tutti_memory_refused_total").increment() }
     // The caller ends its own stream itself.
@@ -75,7 +76,7 @@ public final class MemoryBudget: Sendable {
       state.ends[id] = nil
       return state.ledger.held
     }
-    Gauge(label: "tutti_memory_held_bytes").record(held)
+    gauge.record(held)
   }
 
   /// What a client is told whose request does not fit.
