@@ -131,6 +131,7 @@ let package = Package(
     .systemLibrary(
       name: "CMongoC", path: "Shared/CMongoC", pkgConfig: "libmongoc-1.0",
       providers: [.apt(["libmongoc-dev"]), .brew(["mongo-c-driver"])]),
+    .target(name: "CCrash", path: "Shared/CCrash"),
     .target(name: "ClusterProto", dependencies: ["CProtobufC"], path: "Shared/ClusterProto"),
 
     // Pure libraries.
@@ -146,6 +147,7 @@ let package = Package(
       "InferenceSimulation", path: "Shared/Inference/Simulation", ["ClusterModel", "InferenceCore"]),
 
     // Shells.
+    shell("Files", path: "Shared/Files", []),
     shell(
       "Bus", path: "Shared/Bus/Shell",
       [
@@ -154,7 +156,7 @@ let package = Package(
       ]),
     shell(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
-    shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", grdb, logging]),
+    shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", "Files", grdb, logging]),
     // Apart from Store: an agent searches documents and needs no MongoDB for it.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
@@ -169,9 +171,9 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "ClusterModel", "InferenceCore", "Overload", "OverloadCore", "Telemetry",
-        "Wire", hummingbird, hummingbirdCore, httpTypes, lifecycle, logging, metrics, nioCore,
-        nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
+        "Bus", "BusCore", "CCrash", "ClusterModel", "Files", "InferenceCore", "Overload",
+        "OverloadCore", "Telemetry", "Wire", crypto, hummingbird, hummingbirdCore, httpTypes,
+        lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
     shell(
       "ClusterTesting", path: "Shared/ClusterTesting/Kit",
@@ -197,8 +199,9 @@ let package = Package(
     executable(
       "RegistryMain", path: "Services/Registry/Main",
       [
-        "RegistryCore", "Bus", "BusCore", "ClusterModel", "Inference", "ServiceKit", "Store",
-        "Telemetry", "Wire", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging, metrics,
+        "RegistryCore", "Bus", "BusCore", "ClusterModel", "Files", "Inference", "ServiceKit",
+        "Store", "Telemetry", "Wire", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
+        metrics,
         nioCore, nioHTTP1,
         nioPosix,
       ]),
@@ -238,9 +241,8 @@ let package = Package(
     executable(
       "CommandLineMain", path: "Services/CommandLine/Main",
       [
-        "CommandLineCore", "EmbeddedModel", "ClusterModel", "InferenceSimulation", "ServiceKit",
-        argumentParser,
-        asyncHTTPClient, logging, nioCore, nioHTTP1,
+        "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
+        "ServiceKit", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1,
       ]),
 
     // Tests.
@@ -270,7 +272,7 @@ let package = Package(
       ]),
     tests(
       "StoreTests",
-      ["Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
+      ["Files", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
     tests(
       "AgentTests",
       [

@@ -16,7 +16,8 @@ struct ImportArrowTests {
       ("Shared/Overload/Shell", ["OverloadCore", "ClusterModel"]),
       ("Shared/Bus/Shell", ["BusCore", "ClusterModel", "Wire", "CNanomsg"]),
       ("Shared/Telemetry", ["ClusterModel"]),
-      ("Shared/Store", ["ClusterModel", "CMongoC"]),
+      ("Shared/Files", []),
+      ("Shared/Store", ["ClusterModel", "CMongoC", "Files"]),
       ("Shared/Search", ["ClusterModel"]),
       ("Shared/Inference/Core", ["ClusterModel", "Text"]),
       ("Shared/Inference/Simulation", ["InferenceCore", "ClusterModel"]),
@@ -24,8 +25,8 @@ struct ImportArrowTests {
       (
         "Shared/ServiceKit",
         [
-          "Bus", "BusCore", "ClusterModel", "InferenceCore", "Overload", "OverloadCore",
-          "Telemetry", "Wire",
+          "Bus", "BusCore", "CCrash", "ClusterModel", "Files", "InferenceCore", "Overload",
+          "OverloadCore", "Telemetry", "Wire",
         ]
       ),
       ("Shared/ClusterTesting/Kit", ["ClusterModel"]),
@@ -49,8 +50,8 @@ struct ImportArrowTests {
       (
         "Services/Registry/Main",
         [
-          "RegistryCore", "Bus", "BusCore", "ClusterModel", "Inference", "ServiceKit", "Store",
-          "Telemetry", "Wire",
+          "RegistryCore", "Bus", "BusCore", "ClusterModel", "Files", "Inference", "ServiceKit",
+          "Store", "Telemetry", "Wire",
         ]
       ),
       (
@@ -78,7 +79,8 @@ struct ImportArrowTests {
       (
         "Services/CommandLine/Main",
         [
-          "CommandLineCore", "EmbeddedModel", "ClusterModel", "InferenceSimulation", "ServiceKit",
+          "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
+          "ServiceKit",
           "Bus",
           "Telemetry",
         ]
@@ -90,8 +92,8 @@ struct ImportArrowTests {
 
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
-    "CMongoC", "Overload", "OverloadCore", "Telemetry", "Store", "Search", "InferenceCore",
-    "Inference", "ServiceKit",
+    "CCrash", "CMongoC", "Files", "Overload", "OverloadCore", "Telemetry", "Store", "Search",
+    "InferenceCore", "Inference", "ServiceKit",
     "ClusterTesting",
     "AnswerTesting",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
