@@ -92,6 +92,39 @@ public final class HostStore: Sendable {
           UPDATE hosts SET dialect = 'auto';
           """)
     }
+    migrator.registerMigration("3: strict") { database in
+      // SQLite would refuse the row below too, but without saying which one.
+      let wrong = try Row.fetchOne(
+        database,
+        sql: """
+          SELECT quote(id) AS id FROM hosts WHERE typeof(id) <> 'text' OR typeof(url) <> 'text'
+            OR typeof(suspended) <> 'integer' OR typeof(price) <> 'integer'
+            OR typeof(slots) NOT IN ('integer', 'null')
+            OR typeof(credential) NOT IN ('text', 'null') LIMIT 1
+          """)
+      if let wrong {
+        let id = (try? wrong.decode(String.self, forColumn: "id")) ?? "?"
+        throw Failure(
+          .storeDamaged,
+          "The row of host \(id.prefix(100)) holds a value of the wrong type; correct or delete it."
+        )
+      }
+      try database.execute(
+        sql: """
+          CREATE TABLE strict_hosts (
+            position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+            url TEXT NOT NULL, dialect TEXT NOT NULL, tier TEXT NOT NULL, trust TEXT NOT NULL,
+            suspended INTEGER NOT NULL, slots INTEGER, price INTEGER NOT NULL,
+            resume TEXT NOT NULL DEFAULT 'auto', credential TEXT) STRICT;
+          INSERT INTO strict_hosts
+            (position, id, url, dialect, tier, trust, suspended, slots, price, resume, credential)
+          SELECT
+            position, id, url, dialect, tier, trust, suspended, slots, price, resume, credential
+          FROM hosts;
+          DROP TABLE hosts;
+          ALTER TABLE strict_hosts RENAME TO hosts;
+          """)
+    }
     return migrator
   }
 
@@ -99,12 +132,12 @@ public final class HostStore: Sendable {
   private static let learned = "auto"
 
   private static func record(_ row: Row) throws -> HostRecord {
-    let id: String = row["id"]
-    let dialect: String = row["dialect"]
-    let resume: String = row["resume"]
-    let tier: String = row["tier"]
-    let trust: String = row["trust"]
-    let suspended: Bool = row["suspended"]
+    let id = try row.decode(String.self, forColumn: "id")
+    let dialect = try row.decode(String.self, forColumn: "dialect")
+    let resume = try row.decode(String.self, forColumn: "resume")
+    let tier = try row.decode(String.self, forColumn: "tier")
+    let trust = try row.decode(String.self, forColumn: "trust")
+    let suspended = try row.decode(Bool.self, forColumn: "suspended")
     let chosenDialect = HostDialect(rawValue: dialect)
     let chosenResume = ResumeWay(rawValue: resume)
     guard chosenDialect != nil || dialect == learned, chosenResume != nil || resume == learned,
@@ -116,11 +149,13 @@ public final class HostStore: Sendable {
         "Host \(id) has an unknown dialect, resume way, tier or trust; correct its row.")
     }
     let host = Host(
-      id: HostID(id), url: row["url"], dialect: chosenDialect ?? .openai,
-      resume: chosenResume ?? .instruct, credential: row["credential"], tier: tier, trust: trust,
+      id: HostID(id), url: try row.decode(String.self, forColumn: "url"),
+      dialect: chosenDialect ?? .openai, resume: chosenResume ?? .instruct,
+      credential: try row.decode(String?.self, forColumn: "credential"), tier: tier, trust: trust,
       state: suspended ? .suspended : .unknown,
-      reason: suspended ? Host.suspendedReason : "", slots: row["slots"],
-      pricePerMillion: row["price"])
+      reason: suspended ? Host.suspendedReason : "",
+      slots: try row.decode(Int?.self, forColumn: "slots"),
+      pricePerMillion: try row.decode(Int.self, forColumn: "price"))
     return HostRecord(host, dialect: chosenDialect, resume: chosenResume)
   }
 }

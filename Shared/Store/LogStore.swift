@@ -1,4 +1,5 @@
 public import ClusterModel
+public import Limits
 
 /// Where the monitor keeps logs, spans and requests. For reading, never for recovery.
 ///
@@ -22,7 +23,12 @@ public protocol LogStore: Sendable {
   func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord]
 
   /// Drops what is older or more than the store's `Retention` allows.
-  func applyRetention(nowUnixMicroseconds: UInt64) async throws(Failure)
+  /// - Parameter nowUnixMicroseconds: `nil` means that the clock cannot be believed (`ClockTrust`);
+  ///   nothing is then dropped for its age.
+  func applyRetention(nowUnixMicroseconds: UInt64?) async throws(Failure)
+
+  /// Damaged records that were left out of answers so far.
+  var damagedRecords: Int { get }
 
   /// Writes what is pending and lets go of files and connections. Nothing may follow.
   func close() async
@@ -33,6 +39,8 @@ public struct Retention: Equatable, Sendable {
   /// Of each kind: logs, spans, requests.
   public var maximumRecords: Int
   public var maximumAge: Duration
+  /// Of everything together, where the store knows its size.
+  public var maximumBytes: Int
 
   /// 200,000 records of some 300 bytes are about 60 MB a kind: what a laptop's data directory can
   /// spare. Seven days reach back over a weekend to the change that broke things.
@@ -42,9 +50,16 @@ public struct Retention: Equatable, Sendable {
   /// A plan of 64 tasks with ten spans each has 640; 10,000 spans are 3 MB of answer.
   public static let spansPerTrace = 10_000
 
-  public init(maximumRecords: Int, maximumAge: Duration) {
+  /// A record that claims to be from the future is dated back to now if it is ahead by more than
+  /// this: no machine's clock is so wrong by accident for long, and the record would stay for ever.
+  static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
+
+  public init(
+    maximumRecords: Int, maximumAge: Duration, maximumBytes: Int = Limits.logBytes.value
+  ) {
     self.maximumRecords = maximumRecords
     self.maximumAge = maximumAge
+    self.maximumBytes = maximumBytes
   }
 
   /// Records with an earlier time are dropped.

@@ -9,6 +9,7 @@ public final class MongoLogStore: LogStore {
   private let retention: Retention
   private let queue = DispatchQueue(label: "tutti.store.mongodb")
   private let waiting = Mutex(0)
+  private let damaged = Mutex(0)
 
   /// The writer, the sweeper and an operator's handful of queries; more than 64 in line behind a
   /// server that is slow would only time out.
@@ -76,7 +77,7 @@ public final class MongoLogStore: LogStore {
       }
       if let since = query.sinceUnixMicroseconds { filter.set("time", atLeast(since)) }
       return try client.collection(Kind.logs.rawValue)
-        .find(filter, options: newest(of: .logs, limit: query.limit), logRecord)
+        .find(filter, options: newest(of: .logs, limit: query.limit), self.undamaged(logRecord))
     }
   }
 
@@ -86,7 +87,8 @@ public final class MongoLogStore: LogStore {
       if let trace = query.trace { filter.set("trace", trace.description) }
       if let since = query.sinceUnixMicroseconds { filter.set("time", atLeast(since)) }
       return try client.collection(Kind.requests.rawValue)
-        .find(filter, options: newest(of: .requests, limit: query.limit), requestRecord)
+        .find(
+          filter, options: newest(of: .requests, limit: query.limit), self.undamaged(requestRecord))
     }
   }
 
@@ -95,18 +97,24 @@ public final class MongoLogStore: LogStore {
       let options = BSONDocument().set("sort", BSONDocument().set("start", 1))
         .set("limit", Retention.spansPerTrace)
       return try client.collection(Kind.spans.rawValue)
-        .find(BSONDocument().set("trace", trace.description), options: options, spanRecord)
+        .find(
+          BSONDocument().set("trace", trace.description), options: options,
+          self.undamaged(spanRecord))
     }
   }
 
-  public func applyRetention(nowUnixMicroseconds now: UInt64) async throws(Failure) {
-    let cutoff = retention.cutoff(nowUnixMicroseconds: now)
+  public var damagedRecords: Int { damaged.withLock { $0 } }
+
+  public func applyRetention(nowUnixMicroseconds now: UInt64?) async throws(Failure) {
+    let cutoff = now.map { retention.cutoff(nowUnixMicroseconds: $0) } ?? 0
     let keep = retention.maximumRecords
     try await perform { client throws(Failure) in
       for kind in Kind.allCases {
         let collection = client.collection(kind.rawValue)
-        let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
-        try collection.delete(BSONDocument().set(kind.time, before))
+        if cutoff > 0 {
+          let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
+          try collection.delete(BSONDocument().set(kind.time, before))
+        }
         // Whatever shares the first time that is too many goes with it.
         let options = newest(of: kind, limit: 1).set("skip", keep)
         let surplus = try collection.find(BSONDocument(), options: options) {
@@ -124,6 +132,17 @@ public final class MongoLogStore: LogStore {
   public func close() async {}
 
   // MARK: - Plumbing
+
+  /// One damaged document must not hide all others: it is left out and counted.
+  private func undamaged<Record>(
+    _ read: @escaping (BSONView) -> Record?
+  ) -> (BSONView) -> Record? {
+    { view in
+      let record = read(view)
+      if record == nil { self.damaged.withLock { $0 += 1 } }
+      return record
+    }
+  }
 
   private func perform<Value: Sendable>(
     _ work: @escaping @Sendable (MongoClient) throws(Failure) -> Value

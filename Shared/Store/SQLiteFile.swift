@@ -1,24 +1,25 @@
 internal import ClusterModel
-internal import Foundation
+internal import Files
 internal import GRDB
 
 /// Opens database files, and turns SQLite's errors into sentences.
 enum SQLiteFile {
   /// - Parameters:
-  ///   - path: created with mode 0600 if absent; its directory must exist.
+  ///   - path: created with mode 0600 if absent; its directory must exist. A link, or a file that
+  ///     others may write, is refused.
   ///   - open: makes the connection.
   static func open<Connection: DatabaseWriter>(
     path: String, migrator: DatabaseMigrator, verify: Bool,
     _ open: (String, Configuration) throws -> Connection
   ) throws(Failure) -> Connection {
-    if !FileManager.default.fileExists(atPath: path) {
-      let made = FileManager.default.createFile(
-        atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
-      guard made else {
-        throw Failure(
-          .storeUnreachable,
-          "Cannot create \(path); check that its directory exists and can be written.")
+    do throws(FileRefused) {
+      if try !PrivateFile.create(path) { try PrivateFile.check(path, others: .mayRead) }
+      // SQLite opens these by itself.
+      for suffix in ["-wal", "-shm", "-journal"] {
+        try PrivateFile.check(path + suffix, others: .mayRead)
       }
+    } catch {
+      throw Failure(.storeUnreachable, error.message)
     }
     var configuration = Configuration()
     // Another process (an operator's sqlite3) may hold the write lock for a moment.
@@ -49,6 +50,9 @@ enum SQLiteFile {
 
   static func failure(_ error: any Error, path: String) -> Failure {
     switch error {
+    case let failure as Failure where failure.code == .storeDamaged:
+      return failure.message.contains(path)
+        ? failure : Failure(.storeDamaged, "\(path): \(failure.message)")
     case let failure as Failure:
       return failure
     case let error as DatabaseError
@@ -65,6 +69,8 @@ enum SQLiteFile {
     case let error as DatabaseError:
       return Failure(
         .storeFailed, "SQLite refused (\(path)): \(error.message ?? "\(error.resultCode)").")
+    case is RowDecodingError:
+      return damaged(path, "a row holds a value of the wrong type")
     default:
       return Failure(.storeFailed, "\(path): \(error)")
     }

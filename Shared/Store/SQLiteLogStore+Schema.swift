@@ -32,8 +32,92 @@ extension SQLiteLogStore {
           CREATE INDEX requests_by_trace ON requests (trace);
           """)
     }
+    migrator.registerMigration("2: strict") { database in
+      for table in strictTables { try table.replaceOld(in: database) }
+    }
     return migrator
   }
+
+  /// A table whose columns hold only values of their types.
+  private struct StrictTable {
+    enum Kind { case integer, text, optionalText }
+
+    let name: String
+    let columns: [(name: String, kind: Kind)]
+    /// SQL of its indexes.
+    let indexes: [String]
+
+    /// Copies the rows of the table of the same name that was not strict. Rows with values of the
+    /// wrong type are left behind.
+    func replaceOld(in database: Database) throws {
+      let definitions = columns.map { column in
+        switch column.kind {
+        case .integer: "\(column.name) INTEGER NOT NULL"
+        case .text: "\(column.name) TEXT NOT NULL"
+        case .optionalText: "\(column.name) TEXT"
+        }
+      }
+      let tests = columns.map { column in
+        switch column.kind {
+        case .integer: "typeof(\(column.name)) = 'integer'"
+        case .text: "typeof(\(column.name)) = 'text'"
+        case .optionalText: "typeof(\(column.name)) IN ('text', 'null')"
+        }
+      }
+      let names = (["id"] + columns.map { $0.name }).joined(separator: ", ")
+      try database.execute(
+        sql: """
+          CREATE TABLE strict_\(name) (
+            id INTEGER PRIMARY KEY, \(definitions.joined(separator: ", "))) STRICT;
+          INSERT INTO strict_\(name) (\(names)) SELECT \(names) FROM \(name)
+            WHERE \(tests.joined(separator: " AND ")) ORDER BY id;
+          DROP TABLE \(name);
+          ALTER TABLE strict_\(name) RENAME TO \(name);
+          """)
+      for index in indexes { try database.execute(sql: index) }
+    }
+  }
+
+  private static var strictTables: [StrictTable] {
+    [
+      StrictTable(
+        name: "logs",
+        columns: [
+          ("time", .integer), ("level", .text), ("service", .text), ("message", .text),
+          ("trace", .optionalText), ("attributes", .text),
+        ],
+        indexes: [
+          "CREATE INDEX logs_by_time ON logs (time)",
+          "CREATE INDEX logs_by_trace ON logs (trace, time) WHERE trace IS NOT NULL",
+        ]),
+      StrictTable(
+        name: "spans",
+        columns: [
+          ("trace", .text), ("span", .text), ("parent", .text), ("service", .text),
+          ("name", .text), ("start", .integer), ("duration", .integer), ("failed", .integer),
+          ("attributes", .text),
+        ],
+        indexes: [
+          "CREATE INDEX spans_by_start ON spans (start)",
+          "CREATE INDEX spans_by_trace ON spans (trace, start)",
+        ]),
+      StrictTable(
+        name: "requests",
+        columns: [
+          ("trace", .text), ("time", .integer), ("endpoint", .text), ("model", .text),
+          ("pattern", .text), ("stream", .integer), ("status", .integer), ("error_code", .text),
+          ("host", .text), ("prompt_tokens", .integer), ("completion_tokens", .integer),
+          ("tokens_estimated", .integer), ("first_token_ms", .integer), ("total_ms", .integer),
+        ],
+        indexes: [
+          "CREATE INDEX requests_by_time ON requests (time)",
+          "CREATE INDEX requests_by_trace ON requests (trace)",
+        ]),
+    ]
+  }
+
+  /// A row whose ids make no sense: another program wrote it.
+  private struct DamagedRow: Error {}
 
   static func insert(_ log: LogRecord, into database: Database) throws {
     try database.cachedStatement(
@@ -45,12 +129,12 @@ extension SQLiteLogStore {
     ])
   }
 
-  static func log(_ row: Row) -> LogRecord {
-    let trace: String? = row["trace"]
+  static func log(_ row: Row) throws -> LogRecord {
+    let trace = try row.decode(String?.self, forColumn: "trace")
     return LogRecord(
-      timeUnixMicroseconds: microseconds(row["time"]), level: row["level"],
-      service: row["service"], message: row["message"], trace: trace.flatMap { TraceID($0) },
-      attributes: attributes(row["attributes"]))
+      timeUnixMicroseconds: try microseconds(row, "time"), level: try text(row, "level"),
+      service: try text(row, "service"), message: try text(row, "message"),
+      trace: trace.flatMap { TraceID($0) }, attributes: try attributes(row))
   }
 
   static func insert(_ span: SpanRecord, into database: Database) throws {
@@ -65,19 +149,16 @@ extension SQLiteLogStore {
     ])
   }
 
-  /// Nil if somebody else wrote the row and its ids make no sense.
-  static func span(_ row: Row) -> SpanRecord? {
-    let trace: String = row["trace"]
-    let span: String = row["span"]
-    let parent: String = row["parent"]
-    guard let trace = TraceID(trace), let span = UInt64(span, radix: 16),
-      let parent = UInt64(parent, radix: 16)
-    else { return nil }
+  static func span(_ row: Row) throws -> SpanRecord {
+    guard let trace = TraceID(try text(row, "trace")),
+      let span = UInt64(try text(row, "span"), radix: 16),
+      let parent = UInt64(try text(row, "parent"), radix: 16)
+    else { throw DamagedRow() }
     return SpanRecord(
-      trace: trace, span: SpanID(span), parent: SpanID(parent), service: row["service"],
-      name: row["name"], startUnixMicroseconds: microseconds(row["start"]),
-      durationMicroseconds: microseconds(row["duration"]), failed: row["failed"],
-      attributes: attributes(row["attributes"]))
+      trace: trace, span: SpanID(span), parent: SpanID(parent), service: try text(row, "service"),
+      name: try text(row, "name"), startUnixMicroseconds: try microseconds(row, "start"),
+      durationMicroseconds: try microseconds(row, "duration"),
+      failed: try row.decode(Bool.self, forColumn: "failed"), attributes: try attributes(row))
   }
 
   static func insert(_ request: RequestRecord, into database: Database) throws {
@@ -94,21 +175,33 @@ extension SQLiteLogStore {
     ])
   }
 
-  /// Nil if somebody else wrote the row and its trace id makes no sense.
-  static func request(_ row: Row) -> RequestRecord? {
-    let trace: String = row["trace"]
-    guard let trace = TraceID(trace) else { return nil }
+  static func request(_ row: Row) throws -> RequestRecord {
+    guard let trace = TraceID(try text(row, "trace")) else { throw DamagedRow() }
     return RequestRecord(
-      trace: trace, timeUnixMicroseconds: microseconds(row["time"]), endpoint: row["endpoint"],
-      model: row["model"], pattern: row["pattern"], stream: row["stream"],
-      status: row["status"], errorCode: row["error_code"], host: row["host"],
+      trace: trace, timeUnixMicroseconds: try microseconds(row, "time"),
+      endpoint: try text(row, "endpoint"), model: try text(row, "model"),
+      pattern: try text(row, "pattern"), stream: try row.decode(Bool.self, forColumn: "stream"),
+      status: try number(row, "status"), errorCode: try text(row, "error_code"),
+      host: try text(row, "host"),
       usage: Usage(
-        promptTokens: row["prompt_tokens"], completionTokens: row["completion_tokens"],
-        estimated: row["tokens_estimated"]),
-      firstTokenMilliseconds: row["first_token_ms"], totalMilliseconds: row["total_ms"])
+        promptTokens: try number(row, "prompt_tokens"),
+        completionTokens: try number(row, "completion_tokens"),
+        estimated: try row.decode(Bool.self, forColumn: "tokens_estimated")),
+      firstTokenMilliseconds: try number(row, "first_token_ms"),
+      totalMilliseconds: try number(row, "total_ms"))
   }
 
-  private static func microseconds(_ value: Int64) -> UInt64 { UInt64(clamping: value) }
+  private static func text(_ row: Row, _ column: String) throws -> String {
+    try row.decode(String.self, forColumn: column)
+  }
+
+  private static func number(_ row: Row, _ column: String) throws -> Int {
+    try row.decode(Int.self, forColumn: column)
+  }
+
+  private static func microseconds(_ row: Row, _ column: String) throws -> UInt64 {
+    UInt64(clamping: try row.decode(Int64.self, forColumn: column))
+  }
 
   private static func json(_ attributes: [Attribute]) throws -> String {
     if attributes.isEmpty { return "[]" }
@@ -116,8 +209,9 @@ extension SQLiteLogStore {
     return String(decoding: try JSONEncoder().encode(kept), as: UTF8.self)
   }
 
-  private static func attributes(_ json: String) -> [Attribute] {
+  private static func attributes(_ row: Row) throws -> [Attribute] {
+    let json = try text(row, "attributes")
     if json == "[]" { return [] }
-    return (try? JSONDecoder().decode([Attribute].self, from: Data(json.utf8))) ?? []
+    return try JSONDecoder().decode([Attribute].self, from: Data(json.utf8))
   }
 }

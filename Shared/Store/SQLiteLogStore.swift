@@ -1,6 +1,8 @@
 public import ClusterModel
 internal import Foundation
 internal import GRDB
+internal import Limits
+internal import Synchronization
 
 /// The embedded default: one SQLite file in write-ahead mode, so that readers never wait for the
 /// writer. GRDB runs every statement on queues of its own, never on Swift's cooperative threads.
@@ -8,6 +10,7 @@ public final class SQLiteLogStore: LogStore {
   private let path: String
   private let retention: Retention
   private let pool: DatabasePool
+  private let damaged = Mutex(0)
 
   /// - Parameter path: of the database file; created if absent.
   public init(path: String, retention: Retention = .standard) throws(Failure) {
@@ -18,6 +21,10 @@ public final class SQLiteLogStore: LogStore {
       var configuration = configuration
       // One reader a core of a small machine: an operator's queries are few.
       configuration.maximumReaderCount = 2
+      configuration.prepareDatabase { database in
+        // The file of the write-ahead log shrinks again after a large write.
+        try database.execute(sql: "PRAGMA journal_size_limit = 16777216")
+      }
       return try DatabasePool(path: path, configuration: configuration)
     }
   }
@@ -27,12 +34,14 @@ public final class SQLiteLogStore: LogStore {
   }
 
   public func append(_ batches: [TelemetryBatch]) async throws(Failure) {
+    let maximumBytes = retention.maximumBytes
     try await write { database in
       for batch in batches {
         for log in batch.logs { try Self.insert(log, into: database) }
         for span in batch.spans { try Self.insert(span, into: database) }
         for request in batch.requests { try Self.insert(request, into: database) }
       }
+      try Self.trim(database, to: maximumBytes)
     }
   }
 
@@ -42,54 +51,96 @@ public final class SQLiteLogStore: LogStore {
     filter.require("service = ?", query.service?.storable)
     filter.require("time >= ?", query.sinceUnixMicroseconds.map { Int64(clamping: $0) })
     if let level = query.level { filter.requireOne(of: level.andWorse, in: "level") }
-    return try await read { [filter] database in
-      try Row.fetchAll(
-        database,
-        sql: "SELECT * FROM logs \(filter.clause) ORDER BY time DESC, id DESC LIMIT \(query.limit)",
-        arguments: filter.arguments
-      ).map(Self.log)
+    let answer = try await read { [filter] database in
+      try Decoded(
+        Self.log,
+        Row.fetchAll(
+          database,
+          sql:
+            "SELECT * FROM logs \(filter.clause) ORDER BY time DESC, id DESC LIMIT \(query.limit)",
+          arguments: filter.arguments
+        ))
     }
+    return counted(answer)
   }
 
   public func requests(_ query: RequestQuery) async throws(Failure) -> [RequestRecord] {
     var filter = Filter()
     filter.require("trace = ?", query.trace?.description)
     filter.require("time >= ?", query.sinceUnixMicroseconds.map { Int64(clamping: $0) })
-    return try await read { [filter] database in
-      try Row.fetchAll(
-        database,
-        sql: "SELECT * FROM requests \(filter.clause) ORDER BY time DESC, id DESC "
-          + "LIMIT \(query.limit)",
-        arguments: filter.arguments
-      ).compactMap(Self.request)
+    let answer = try await read { [filter] database in
+      try Decoded(
+        Self.request,
+        Row.fetchAll(
+          database,
+          sql: "SELECT * FROM requests \(filter.clause) ORDER BY time DESC, id DESC "
+            + "LIMIT \(query.limit)",
+          arguments: filter.arguments
+        ))
     }
+    return counted(answer)
   }
 
   public func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord] {
-    try await read { database in
-      try Row.fetchAll(
-        database,
-        sql: "SELECT * FROM spans WHERE trace = ? ORDER BY start, id "
-          + "LIMIT \(Retention.spansPerTrace)",
-        arguments: [trace.description]
-      ).compactMap(Self.span)
+    let answer = try await read { database in
+      try Decoded(
+        Self.span,
+        Row.fetchAll(
+          database,
+          sql: "SELECT * FROM spans WHERE trace = ? ORDER BY start, id "
+            + "LIMIT \(Retention.spansPerTrace)",
+          arguments: [trace.description]
+        ))
+    }
+    return counted(answer)
+  }
+
+  public var damagedRecords: Int { damaged.withLock { $0 } }
+
+  public func applyRetention(nowUnixMicroseconds now: UInt64?) async throws(Failure) {
+    let retention = retention
+    try await write { database in
+      for (table, time) in Self.tables {
+        if let now {
+          let cutoff = Int64(clamping: retention.cutoff(nowUnixMicroseconds: now))
+          try database.execute(
+            sql: "DELETE FROM \(table) WHERE \(time) < ?", arguments: [cutoff])
+          let future = now.addingCapped(Retention.futureMicroseconds)
+          try database.execute(
+            sql: "UPDATE \(table) SET \(time) = ? WHERE \(time) > ?",
+            arguments: [Int64(clamping: now), Int64(clamping: future)])
+        }
+        // By arrival, not by time: a wrong clock must not choose what goes.
+        try database.execute(
+          sql: "DELETE FROM \(table) WHERE id <= "
+            + "(SELECT id FROM \(table) ORDER BY id DESC LIMIT 1 OFFSET ?)",
+          arguments: [retention.maximumRecords])
+      }
+      try Self.trim(database, to: retention.maximumBytes)
     }
   }
 
-  public func applyRetention(nowUnixMicroseconds now: UInt64) async throws(Failure) {
-    let cutoff = Int64(clamping: retention.cutoff(nowUnixMicroseconds: now))
-    let keep = retention.maximumRecords
-    try await write { database in
-      for (table, time) in [("logs", "time"), ("spans", "start"), ("requests", "time")] {
+  private static let tables = [("logs", "time"), ("spans", "start"), ("requests", "time")]
+
+  /// Drops the records that came first until the rest takes no more than `limit`. The file keeps its
+  /// pages and uses them again.
+  private static func trim(_ database: Database, to limit: Int) throws {
+    // An eighth each time: 200 times leave nothing of any file.
+    for _ in 0..<200 {
+      guard try usedBytes(database) > limit else { return }
+      for (table, _) in tables {
         try database.execute(
-          sql: "DELETE FROM \(table) WHERE \(time) < ?", arguments: [cutoff])
-        // Whatever shares the first time that is too many goes with it.
-        try database.execute(
-          sql: "DELETE FROM \(table) WHERE \(time) <= "
-            + "(SELECT \(time) FROM \(table) ORDER BY \(time) DESC LIMIT 1 OFFSET ?)",
-          arguments: [keep])
+          sql: "DELETE FROM \(table) WHERE id <= (SELECT id FROM \(table) ORDER BY id "
+            + "LIMIT 1 OFFSET (SELECT COUNT(*) / 8 FROM \(table)))")
       }
     }
+  }
+
+  private static func usedBytes(_ database: Database) throws -> Int {
+    func number(_ name: String) throws -> Int {
+      try Int.fetchOne(database, sql: "PRAGMA \(name)") ?? 0
+    }
+    return try (number("page_count") - number("freelist_count")) * number("page_size")
   }
 
   public func close() async {
@@ -98,6 +149,27 @@ public final class SQLiteLogStore: LogStore {
   }
 
   // MARK: - Plumbing
+
+  /// The records of rows. One damaged row must not hide all others: it is left out and counted.
+  private struct Decoded<Record: Sendable>: Sendable {
+    var records: [Record] = []
+    var damaged = 0
+
+    init(_ decode: (Row) throws -> Record, _ rows: [Row]) {
+      for row in rows {
+        do {
+          records.append(try decode(row))
+        } catch {
+          damaged += 1
+        }
+      }
+    }
+  }
+
+  private func counted<Record>(_ answer: Decoded<Record>) -> [Record] {
+    damaged.withLock { $0 += answer.damaged }
+    return answer.records
+  }
 
   private func write(
     _ work: @escaping @Sendable (Database) throws -> Void

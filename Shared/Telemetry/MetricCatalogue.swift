@@ -53,6 +53,12 @@ public struct MetricCatalogue: Sendable {
       "process_resident_memory_bytes", .gauge, "Memory of this process that is in RAM."),
     MetricDescription(
       "process_start_time_seconds", .gauge, "When this process started, in seconds since 1970."),
+    MetricDescription(
+      "tutti_process_crashes_total", .counter,
+      "Times that a process of this name ended unasked since `tutti up` began."),
+    MetricDescription(
+      "tutti_process_last_crash_time_seconds", .gauge,
+      "When a process of this name last ended unasked, in seconds since 1970."),
     MetricDescription("process_open_fds", .gauge, "File descriptors that this process has open."),
     MetricDescription(
       "tutti_telemetry_dropped_total", .counter,
@@ -198,6 +204,9 @@ public struct MetricCatalogue: Sendable {
     MetricDescription(
       "tutti_monitor_store_failures_total", .counter,
       "Telemetry records that could not be written to the log store."),
+    MetricDescription(
+      "tutti_monitor_damaged_records", .gauge,
+      "Records that were left out of answers because their rows are damaged."),
     MetricDescription(
       "tutti_monitor_instances", .gauge, "Processes whose metrics are in this answer."),
   ])

@@ -11,7 +11,10 @@ func buildMonitor(
     if let uri = configuration.mongoDB {
       store = try MongoLogStore(uri: uri)
     } else {
-      store = try SQLiteLogStore(path: context.common.dataDirectory + "/monitor.sqlite")
+      var retention = Retention.standard
+      retention.maximumBytes = configuration.storeBytes
+      store = try SQLiteLogStore(
+        path: context.common.dataDirectory + "/monitor.sqlite", retention: retention)
     }
   } catch {
     throw ServiceFailure(

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import ServiceKit
 
 struct MonitorConfiguration: ServiceConfiguration {
@@ -11,18 +12,27 @@ struct MonitorConfiguration: ServiceConfiguration {
       "monitor.port", .address, default: "8082",
       help: "Where metrics, logs and traces are served: PORT or HOST:PORT."),
     Setting(
+      "monitor.store_bytes", .bytes(Limits.logBytesLeast.value...1 << 40),
+      default: "\(Limits.logBytes.value)",
+      help:
+        "What logs, spans and requests may take in DATA_DIR/monitor.sqlite; the oldest go first."
+    ),
+    Setting(
       "monitor.mongodb_uri", .text,
       help: "mongodb://HOST:PORT/DATABASE of the log store; without it, DATA_DIR/monitor.sqlite.",
       variable: "TUTTI_MONGODB_URI", secret: true),
   ]
 
   var address: HostAndPort
+  /// Of the embedded log store.
+  var storeBytes: Int
   /// Nil: SQLite in the data directory.
   var mongoDB: String?
 
   init(_ values: inout SettingValues) {
     address = values.address("monitor.port")
     values.checkListening("monitor.port", address, asksForKeys: false)
+    storeBytes = values.bytes("monitor.store_bytes")
     mongoDB = values.optionalText("monitor.mongodb_uri")
     if let mongoDB, !mongoDB.hasPrefix("mongodb://"), !mongoDB.hasPrefix("mongodb+srv://") {
       values.reject(

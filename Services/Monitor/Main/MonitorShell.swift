@@ -41,6 +41,7 @@ final class MonitorShell: Service {
   private let received: [String: Counter]
   private let lost = Counter(label: "tutti_monitor_store_failures_total")
   private let instances = Gauge(label: "tutti_monitor_instances")
+  private let damaged = Gauge(label: "tutti_monitor_damaged_records")
 
   init(context: ServiceContext, store: any LogStore) {
     self.context = context
@@ -96,6 +97,7 @@ final class MonitorShell: Service {
   /// The metrics of every process, our own as they are at this moment.
   func families() -> [MetricFamily] {
     instances.record(state.withLock { $0.rollup.instances.count })
+    damaged.record(store.damagedRecords)
     let own = context.metrics.snapshot()
     return state.withLock { state in
       state.rollup.received(
@@ -182,11 +184,14 @@ final class MonitorShell: Service {
 
   private func sweep() async {
     await cancelWhenGracefulShutdown { [self] in
+      var clock = ClockTrust()
       while !Task.isCancelled {
         try? await Task.sleep(for: Self.retentionInterval)
         guard !Task.isCancelled, storeProblem == nil else { continue }
+        let wall = Self.unixMicroseconds
+        let isSteady = clock.isSteady(wallUnixMicroseconds: wall, uptime: now.sinceStart)
         do throws(Failure) {
-          try await store.applyRetention(nowUnixMicroseconds: Self.unixMicroseconds)
+          try await store.applyRetention(nowUnixMicroseconds: isSteady ? wall : nil)
         } catch {
           context.logger.warning(
             "retention not applied", metadata: [LogKey.reason: "\(error.message)"])
@@ -195,7 +200,9 @@ final class MonitorShell: Service {
     }
   }
 
-  private static var unixMicroseconds: UInt64 { UInt64(Date().timeIntervalSince1970 * 1e6) }
+  private static var unixMicroseconds: UInt64 {
+    UInt64(max(0, Date().timeIntervalSince1970) * 1e6)
+  }
 
   private func report(_ failure: Failure?) {
     let before = state.withLock { state in

@@ -1,0 +1,190 @@
+import ClusterModel
+import Foundation
+import GRDB
+import Store
+import Testing
+
+@Suite("Damaged rows, sizes and clocks")
+struct DamagedStoreTests {
+  private static let trace = TraceID(high: 1, low: 2)
+  private static let hour: UInt64 = 3_600_000_000
+
+  private func log(_ message: String, at time: UInt64) -> LogRecord {
+    LogRecord(timeUnixMicroseconds: time, level: "info", service: "s", message: message)
+  }
+
+  private func batch(_ logs: [LogRecord]) -> TelemetryBatch {
+    TelemetryBatch(service: "s", instance: "s", logs: logs)
+  }
+
+  /// Changes the file as another program could.
+  private func edit(_ path: String, _ sql: String) throws {
+    let file = try DatabaseQueue(path: path)
+    try file.writeWithoutTransaction { try $0.execute(sql: sql) }
+    try file.close()
+  }
+
+  @Test("a row that makes no sense is left out and counted; the others are answered")
+  func damagedRows() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("monitor.sqlite")
+    let store = try SQLiteLogStore(path: path)
+    try await store.append([batch([log("one", at: 1), log("two", at: 2), log("three", at: 3)])])
+    try edit(path, "UPDATE logs SET attributes = '{' WHERE message = 'two'")
+    #expect(try await store.logs(LogQuery()).map(\.message) == ["three", "one"])
+    #expect(store.damagedRecords == 1)
+    let span = SpanRecord(
+      trace: Self.trace, span: SpanID(7), parent: SpanID(0), service: "s", name: "n",
+      startUnixMicroseconds: 1, durationMicroseconds: 1, failed: false)
+    try await store.append([TelemetryBatch(service: "s", instance: "s", spans: [span, span])])
+    try edit(path, "UPDATE spans SET span = 'xyz' WHERE id = 1")
+    #expect(try await store.spans(of: Self.trace) == [span])
+    #expect(store.damagedRecords == 2)
+    await store.close()
+  }
+
+  @Test("no column takes a value of another type")
+  func strict() async throws {
+    let scratch = try Scratch()
+    let (logs, hosts) = (scratch.path("monitor.sqlite"), scratch.path("registry.sqlite"))
+    let (logStore, hostStore) = (try SQLiteLogStore(path: logs), try HostStore(path: hosts))
+    try await logStore.append([batch([log("one", at: 1)])])
+    try await hostStore.save(HostRecord(Host(id: "a", url: "http://a")))
+    await logStore.close()
+    await hostStore.close()
+    #expect(throws: DatabaseError.self) { try edit(logs, "UPDATE logs SET time = 'noon'") }
+    #expect(throws: DatabaseError.self) { try edit(hosts, "UPDATE hosts SET url = x'00ff'") }
+  }
+
+  /// Makes the tables of a file as lenient as those of the versions before, with a row of each kind.
+  private func olderVersion(_ path: String, tables: [String], migration: String) throws {
+    let file = try DatabaseQueue(path: path)
+    try file.write { database in
+      for table in tables {
+        let sql = try String.fetchOne(
+          database, sql: "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",
+          arguments: [table])
+        let lenient = try #require(sql).replacing(" STRICT", with: "")
+          .replacing("\"\(table)\"", with: "old_\(table)")
+        try database.execute(sql: lenient)
+        try database.execute(
+          sql: """
+            INSERT INTO old_\(table) SELECT * FROM \(table);
+            DROP TABLE \(table);
+            ALTER TABLE old_\(table) RENAME TO \(table);
+            """)
+      }
+      try database.execute(
+        sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [migration])
+    }
+    try file.close()
+  }
+
+  @Test("a file of an older version is read; its rows of wrong types are left behind")
+  func migrateLogs() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("monitor.sqlite")
+    var store = try SQLiteLogStore(path: path)
+    try await store.append([batch([log("one", at: 1), log("two", at: 2), log("three", at: 3)])])
+    await store.close()
+    try olderVersion(path, tables: ["logs", "spans", "requests"], migration: "2: strict")
+    try edit(path, "UPDATE logs SET time = 'noon' WHERE message = 'two'")
+    store = try SQLiteLogStore(path: path)
+    #expect(try await store.logs(LogQuery()).map(\.message) == ["three", "one"])
+    try await store.append([batch([log("four", at: 4)])])
+    #expect(try await store.logs(LogQuery(limit: 1)).map(\.message) == ["four"])
+    await store.close()
+  }
+
+  @Test("hosts of an older version are kept, and a damaged row is named and stays")
+  func migrateHosts() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("registry.sqlite")
+    let records = ["a", "b"].map {
+      HostRecord(Host(id: HostID($0), url: "http://\($0)", trust: .local, slots: 2))
+    }
+    var store = try HostStore(path: path)
+    for record in records { try await store.save(record) }
+    await store.close()
+    try olderVersion(path, tables: ["hosts"], migration: "3: strict")
+    try edit(path, "UPDATE hosts SET slots = 'many' WHERE id = 'b'")
+    do {
+      _ = try HostStore(path: path)
+      Issue.record("opened")
+    } catch {
+      #expect(error.code == .storeDamaged && error.message.contains("'b'"), "\(error)")
+    }
+    try edit(path, "UPDATE hosts SET slots = 2 WHERE id = 'b'")
+    store = try HostStore(path: path)
+    #expect(try await store.hosts() == records)
+    await store.close()
+  }
+
+  @Test("the oldest arrivals go when the file has its bytes, whatever their times say")
+  func bytes() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("monitor.sqlite")
+    let limit = 1 << 20
+    let store = try SQLiteLogStore(
+      path: path,
+      retention: Retention(
+        maximumRecords: .max, maximumAge: .seconds(1 << 40), maximumBytes: limit))
+    let filler = String(repeating: "x", count: 1_000)
+    for round in 0..<80 {
+      // A clock that runs backwards: the last to come claim to be the oldest.
+      let logs = (0..<50).map { log("\(round) \($0) \(filler)", at: UInt64(10_000 - round)) }
+      try await store.append([batch(logs)])
+    }
+    let kept = try await store.logs(LogQuery(limit: 1_000))
+    #expect(kept.contains { $0.message.hasPrefix("79 49 ") })
+    #expect(!kept.contains { $0.message.hasPrefix("0 ") })
+    #expect(kept.count > 300)
+    await store.close()
+    let attributes = try FileManager.default.attributesOfItem(atPath: path)
+    let size = (attributes[.size] as? NSNumber)?.intValue
+    // One write beyond the limit, whose pages are used again.
+    #expect(try #require(size) < limit * 5 / 4)
+  }
+
+  @Test("records from the future are dated back and age like all others")
+  func future() async throws {
+    let scratch = try Scratch()
+    let store = try SQLiteLogStore(
+      path: scratch.path("monitor.sqlite"),
+      retention: Retention(maximumRecords: 100, maximumAge: .seconds(3_600)))
+    let now = 1_000 * Self.hour
+    try await store.append([
+      batch([log("ahead", at: now + 9_000 * Self.hour), log("now", at: now)])
+    ])
+    try await store.applyRetention(nowUnixMicroseconds: now)
+    #expect(try await store.logs(LogQuery()).map(\.timeUnixMicroseconds) == [now, now])
+    // The clock is not believed: nothing is old.
+    try await store.applyRetention(nowUnixMicroseconds: nil)
+    #expect(try await store.logs(LogQuery()).count == 2)
+    try await store.applyRetention(nowUnixMicroseconds: now + 2 * Self.hour)
+    #expect(try await store.logs(LogQuery()).isEmpty)
+    await store.close()
+  }
+
+  @Test("a clock that jumps a year ahead and back is not believed until it is steady again")
+  func clock() {
+    var clock = ClockTrust(patience: .seconds(3_600))
+    var wall = 500_000 * Self.hour
+    var uptime = Duration.zero
+    let year = Int64(8_760 * Self.hour)
+    // Microseconds by which the clock jumps between two readings ten minutes apart.
+    let start: [Int64] = [0, 0, 0, 0, 0, 0, 0]
+    let correction: [Int64] = [2_000_000, -2_000_000]
+    let there: [Int64] = [year, 0]
+    let back: [Int64] = [-year, 0, 0, 0, 0, 0, 0]
+    var answers: [Bool] = []
+    for jump in start + correction + there + back {
+      wall = UInt64(Int64(wall) + 600_000_000 + jump)
+      uptime += .seconds(600)
+      answers.append(clock.isSteady(wallUnixMicroseconds: wall, uptime: uptime))
+    }
+    // An hour after the start, and an hour after the last jump.
+    let hour = [false, false, false, false, false, false, true]
+    #expect(answers == hour + [true, true] + [false, false] + hour)
+  }
+}
