@@ -51,3 +51,42 @@ public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
     }
   }
 }
+
+/// Which references a cluster follows. Without rules an admin could have any variable or file of the
+/// services sent to a host: an API key of another program, a private key.
+public struct CredentialRules: Hashable, Sendable {
+  public static let standardPrefix = "TUTTI_CREDENTIAL_"
+
+  /// What the names of variables must begin with.
+  public var prefix: String
+  /// Absolute path of the folder that secrets are read from. Empty means that no file is read.
+  public var folder: String
+
+  public init(prefix: String = Self.standardPrefix, folder: String = "") {
+    self.prefix = prefix
+    self.folder = folder
+  }
+
+  /// - Throws: `invalidRequest` with a sentence that says which references are followed.
+  public func check(_ reference: CredentialReference) throws(Failure) {
+    switch reference {
+    case .environment(let name):
+      guard name.hasPrefix(prefix), name != prefix else {
+        throw Failure(
+          .invalidRequest,
+          "credential env:\(name) is not followed: the variable's name must begin with \(prefix) "
+            + "(setting cluster.credentials_prefix).")
+      }
+    case .file(let path):
+      guard !folder.isEmpty, path.hasPrefix(folder + "/"),
+        !path.split(separator: "/").contains(where: { $0 == ".." || $0 == "." })
+      else {
+        throw Failure(
+          .invalidRequest,
+          "credential file:\(path) is not followed: the file must be below "
+            + "\(folder.isEmpty ? "the credentials folder" : folder) "
+            + "(setting cluster.credentials_dir).")
+      }
+    }
+  }
+}

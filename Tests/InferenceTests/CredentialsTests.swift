@@ -22,16 +22,19 @@ struct CredentialsTests {
 
   @Test("come from the environment, or it is said which variable is missing")
   func environment() throws {
-    let credentials = Credentials(environment: ["KEY": "s3", "EMPTY": "", "ODD": "a\nb"])
+    let credentials = Credentials(
+      environment: ["K_KEY": "s3", "K_EMPTY": "", "K_ODD": "a\nb", "KEY": "s4"],
+      rules: CredentialRules(prefix: "K_"))
     #expect(try credentials.secret(for: host(nil)) == nil)
-    #expect(try credentials.secret(for: host("env:KEY")) == "s3")
-    for name in ["NAME", "EMPTY"] {
+    #expect(try credentials.secret(for: host("env:K_KEY")) == "s3")
+    for name in ["K_NAME", "K_EMPTY"] {
       #expect(
         message(credentials, "env:\(name)")
           == "the environment variable \(name) that host h1 needs is not set")
     }
-    #expect(message(credentials, "env:ODD")?.contains("no HTTP header") == true)
-    #expect(message(credentials, "env:ODD")?.contains("a\nb") == false)
+    #expect(message(credentials, "env:K_ODD")?.contains("no HTTP header") == true)
+    #expect(message(credentials, "env:K_ODD")?.contains("a\nb") == false)
+    #expect(message(credentials, "env:KEY")?.contains("is not followed") == true)
   }
 
   @Test("are not told again with what a host says of them, nor a part of them")
@@ -58,13 +61,23 @@ struct CredentialsTests {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     let file = folder.appending(path: "key")
-    let credentials = Credentials(environment: [:])
+    let credentials = Credentials(
+      environment: [:], rules: CredentialRules(folder: folder.path))
     let reference = "file:\(file.path)"
     #expect(message(credentials, reference)?.hasSuffix("that host h1 needs is not there") == true)
     try Data("first\n".utf8).write(to: file)
     #expect(try credentials.secret(for: host(reference)) == "first")
     try Data(" second \n".utf8).write(to: file)
     #expect(try credentials.secret(for: host(reference)) == "second")
+    // A link within the folder is how mounted secrets are replaced; one out of it is refused.
+    let link = folder.appending(path: "link")
+    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: file)
+    #expect(try credentials.secret(for: host("file:\(link.path)")) == "second")
+    let outside = folder.appending(path: "outside")
+    try FileManager.default.createSymbolicLink(
+      at: outside, withDestinationURL: URL(filePath: "/etc/passwd"))
+    #expect(message(credentials, "file:\(outside.path)")?.contains("leads out of") == true)
+    #expect(message(credentials, "file:/etc/passwd")?.contains("is not followed") == true)
     try Data().write(to: file)
     #expect(message(credentials, reference)?.hasSuffix("needs is empty") == true)
     try Data(count: 10_000).write(to: file)

@@ -183,13 +183,15 @@ struct InferenceClientTests {
     let working = try await FaultyHost.started(.init(answer: .text(answer)))
     var lines = [working.host("h0"), working.host("h1")]
     for (credential, missing) in [
-      ("env:TUTTI_TEST_NOT_SET", "the environment variable TUTTI_TEST_NOT_SET"),
+      ("env:TUTTI_CREDENTIAL_NONE", "the environment variable TUTTI_CREDENTIAL_NONE"),
       ("file:/nonexistent/tutti-secret", "the file /nonexistent/tutti-secret"),
     ] {
       lines[0].credential = credential
       let table = HostTable(epoch: 1, revision: 1, hosts: lines)
       let client = InferenceClient(
-        hosts: { table }, credentials: Credentials(environment: ["OTHER": "s3cret"]),
+        hosts: { table },
+        credentials: Credentials(
+          environment: ["OTHER": "s3cret"], rules: CredentialRules(folder: "/nonexistent")),
         logger: Logger(label: "test"))
       let (got, summary) = try await text(
         client.infer(request(), constraints: constraints(seed: firstHostSeed)))
@@ -221,10 +223,10 @@ struct InferenceClientTests {
         faults: FaultyHostFaults(
           status: 401, statusBody: #"{"error":{"message":"\#(secret) is no key of ours"}}"#)))
     var line = host.host("h0")
-    line.credential = "env:KEY"
+    line.credential = "env:TUTTI_CREDENTIAL_KEY"
     let table = HostTable(epoch: 1, revision: 1, hosts: [line])
     let client = InferenceClient(
-      hosts: { table }, credentials: Credentials(environment: ["KEY": secret]),
+      hosts: { table }, credentials: Credentials(environment: ["TUTTI_CREDENTIAL_KEY": secret]),
       logger: Logger(label: "test"))
     await #expect {
       try await client.infer(request(), constraints: constraints())

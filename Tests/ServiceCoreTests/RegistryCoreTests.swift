@@ -258,15 +258,17 @@ struct HostRegistryTests {
     #expect(hosts.host("h:1")?.resume == .trailingAssistant)
 
     let patch = HostPatch(
-      dialect: .value(.openai), resume: .value(.instruct), credential: .value("env:KEY"))
+      dialect: .value(.openai), resume: .value(.instruct),
+      credential: .value("env:TUTTI_CREDENTIAL_KEY"), allowsPlainHTTP: true)
     let (host, directives) = try hosts.patch("h:1", patch)
-    #expect(host.dialect == .openai && host.resume == .instruct && host.credential == "env:KEY")
+    let credential = "env:TUTTI_CREDENTIAL_KEY"
+    #expect(host.dialect == .openai && host.resume == .instruct && host.credential == credential)
     var kept = host
     kept.slots = nil
     #expect(
       directives.first == .persist(HostRecord(kept, dialect: .openai, resume: .instruct)))
     order = try nextOrder()
-    #expect(order.dialect == .openai && order.credential == "env:KEY")
+    #expect(order.dialect == .openai && order.credential == credential)
     _ = hosts.probed(order, .answered(report), now: at(5_000), using: &rng)
     #expect(hosts.host("h:1")?.dialect == .openai)
 
@@ -293,6 +295,57 @@ struct HostRegistryTests {
         #expect(!error.message.contains("sk-secret"))
       }
     }
+  }
+
+  @Test("only variables with the prefix and files below the folder are followed")
+  func credentialRules() throws {
+    let rules = CredentialRules(prefix: "KEYS_", folder: "/data/credentials")
+    for good in ["env:KEYS_A", "file:/data/credentials/a", "file:/data/credentials/b/c"] {
+      try rules.check(CredentialReference(good))
+    }
+    for bad in [
+      "env:KEYS_", "env:OPENAI_API_KEY", "env:TUTTI_ADMIN_TOKEN", "file:/etc/shadow",
+      "file:/data/credentials", "file:/data/credentials-2/a", "file:/data/credentials/../token",
+    ] {
+      do throws(Failure) {
+        try rules.check(CredentialReference(bad))
+        Issue.record("accepted \(bad)")
+      } catch {
+        #expect(error.code == .invalidRequest && error.message.contains("cluster.credentials_"))
+      }
+    }
+    // Without a folder no file is read.
+    #expect(throws: Failure.self) { try CredentialRules().check(CredentialReference("file:/x/y")) }
+  }
+
+  @Test("a credential goes unencrypted to another machine only if that is said")
+  mutating func plainHTTP() throws {
+    let credential = "env:TUTTI_CREDENTIAL_A"
+    for url in ["http://10.0.0.7:8000", "http://127.evil.example", "http://localhost.example"] {
+      do throws(Failure) {
+        _ = try hosts.add(HostDraft(url: url, credential: credential), now: .zero)
+        Issue.record("accepted \(url)")
+      } catch {
+        #expect(error.code == .invalidRequest && error.message.contains("allow_plain_http"))
+      }
+      #expect(hosts.table.hosts.isEmpty)
+    }
+    for (id, url) in [
+      ("a", "http://localhost:1"), ("b", "http://127.0.0.9:1"), ("c", "http://[::1]:1"),
+      ("d", "https://x"),
+    ] {
+      _ = try hosts.add(
+        HostDraft(url: url, id: HostID(id), credential: credential), now: .zero)
+    }
+    _ = try hosts.add(
+      HostDraft(url: "http://x:1", id: "e", credential: credential, allowsPlainHTTP: true),
+      now: .zero)
+    _ = try hosts.add(HostDraft(url: "http://y:1", id: "f"), now: .zero)
+    #expect(
+      code { () throws(Failure) in
+        _ = try hosts.patch("f", HostPatch(credential: .value(credential)))
+      } == .invalidRequest)
+    #expect(hosts.host("f")?.credential == nil)
   }
 
   @Test("restored hosts are unknown until they are asked, suspended ones stay so")

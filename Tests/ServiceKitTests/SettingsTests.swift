@@ -224,6 +224,7 @@ struct SettingsTests {
       environment: [
         "TUTTI_REGISTRY_ANYTHING": "1", "TUTTI_MONGODB_URI": "mongodb://x", "TUTTI_URL": "u",
         "TUTTI_ADMIN_TOKEN": "t", "TUTTI_LIFELINE_FD": "3", "PATH": "/bin",
+        "TUTTI_CREDENTIAL_OPENAI": "key", "TUTTI_CRASHES": "1 2 reason",
         "TUTTI_GATEWAY_PORT": "tcp://10.0.0.1:8080", "TUTTI_GATEWAY_SERVICE_HOST": "10.0.0.1",
         "TUTTI_GATEWAY_SERVICE_PORT": "8080", "TUTTI_GATEWAY_PORT_8080_TCP": "tcp://10.0.0.1:1",
         "TUTTI_GATEWAY_PORT_8080_TCP_ADDR": "10.0.0.1", "TUTTI_GATEWAY_PORT_8080_TCP_PROTO": "tcp",

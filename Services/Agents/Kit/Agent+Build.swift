@@ -15,7 +15,8 @@ func buildAgent<Room: AgentRoom>(
     hosts: { directory.table }, load: { directory.load },
     statistics: configuration.inference.statistics(
       own: context.bus.peer.id, seed: .random(in: .min ... .max)),
-    inferenceLimits: configuration.inference.limits, logger: context.logger)
+    inferenceLimits: configuration.inference.limits,
+    credentials: Credentials(rules: context.common.credentials), logger: context.logger)
   let shell = AgentShell(
     role: configuration.role, maxTasks: configuration.maxTasks, inference: inference,
     context: context)

@@ -18,7 +18,7 @@ func buildGateway(
     statistics: configuration.inference.statistics(
       own: context.bus.peer.id, seed: .random(in: .min ... .max)),
     inferenceLimits: configuration.inference.limits, memory: memory, heavyWork: heavyWork,
-    logger: context.logger)
+    credentials: Credentials(rules: context.common.credentials), logger: context.logger)
   let shell = GatewayShell(
     configuration, context, inference: inference, memory: memory, heavyWork: heavyWork)
 

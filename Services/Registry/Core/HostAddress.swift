@@ -6,6 +6,8 @@ public struct HostAddress: Hashable, Sendable {
   public let url: String
   /// For example `127.0.0.1:11434`; with a path, its parts are joined by `-`.
   public let defaultID: HostID
+  /// Whether what is sent there can be read on the way: `http` to another machine.
+  public let isReadableOnTheWay: Bool
   /// Equal for two spellings of one host: `localhost` is `127.0.0.1`.
   let identity: String
 
@@ -56,6 +58,14 @@ public struct HostAddress: Hashable, Sendable {
     defaultID = HostID(([bare + suffix] + parts.map(Self.idSafe)).joined(separator: "-"))
     let machine = name == "localhost" ? "127.0.0.1" : name
     identity = "\(scheme)://\(machine)\(suffix)\(path)"
+    isReadableOnTheWay = scheme == "http" && !Self.isLoopback(bare)
+  }
+
+  /// Only spellings that cannot mean another machine: `127.evil.example` is a name.
+  private static func isLoopback(_ name: String) -> Bool {
+    if name == "localhost" || name == "::1" { return true }
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
   }
 
   /// `host`, `host:port`, `[v6]` or `[v6]:port`.

@@ -11,6 +11,8 @@ public struct HostDraft: Equatable, Sendable {
   public var resume: ResumeWay?
   /// `env:NAME` or `file:/path`; nil: the host asks for none.
   public var credential: String?
+  /// The credential may be sent to another machine without encryption.
+  public var allowsPlainHTTP: Bool
   public var tier: HostTier
   public var trust: DataPolicy
   /// Nil: as the host reports.
@@ -20,14 +22,15 @@ public struct HostDraft: Equatable, Sendable {
 
   public init(
     url: String, id: HostID? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
-    credential: String? = nil, tier: HostTier = .community, trust: DataPolicy = .any,
-    slots: Int? = nil, pricePerMillion: Int = 0
+    credential: String? = nil, allowsPlainHTTP: Bool = false, tier: HostTier = .community,
+    trust: DataPolicy = .any, slots: Int? = nil, pricePerMillion: Int = 0
   ) {
     self.url = url
     self.id = id
     self.dialect = dialect
     self.resume = resume
     self.credential = credential
+    self.allowsPlainHTTP = allowsPlainHTTP
     self.tier = tier
     self.trust = trust
     self.slots = slots
@@ -48,6 +51,8 @@ public struct HostPatch: Equatable, Sendable {
   public var dialect: Change<HostDialect>
   public var resume: Change<ResumeWay>
   public var credential: Change<String>
+  /// The credential may be sent to another machine without encryption.
+  public var allowsPlainHTTP: Bool
   public var tier: HostTier?
   public var trust: DataPolicy?
   public var slots: Int?
@@ -55,12 +60,14 @@ public struct HostPatch: Equatable, Sendable {
 
   public init(
     dialect: Change<HostDialect> = .unchanged, resume: Change<ResumeWay> = .unchanged,
-    credential: Change<String> = .unchanged, tier: HostTier? = nil, trust: DataPolicy? = nil,
-    slots: Int? = nil, pricePerMillion: Int? = nil
+    credential: Change<String> = .unchanged, allowsPlainHTTP: Bool = false,
+    tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Int? = nil,
+    pricePerMillion: Int? = nil
   ) {
     self.dialect = dialect
     self.resume = resume
     self.credential = credential
+    self.allowsPlainHTTP = allowsPlainHTTP
     self.tier = tier
     self.trust = trust
     self.slots = slots

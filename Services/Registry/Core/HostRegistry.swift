@@ -76,6 +76,7 @@ public struct HostRegistry: Sendable {
     HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
 
   public let limits: Limits
+  private let credentials: CredentialRules
   private let epoch: UInt64
   var revision: UInt64 = 1
   var entries: [HostID: Entry] = [:]
@@ -89,9 +90,14 @@ public struct HostRegistry: Sendable {
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
   ///   - restored: hosts as they were persisted, in their order; due at once.
-  public init(epoch: UInt64, restored: [HostRecord] = [], limits: Limits = Limits(), now: Instant) {
+  ///   - credentials: which references an admin may name.
+  public init(
+    epoch: UInt64, restored: [HostRecord] = [], limits: Limits = Limits(),
+    credentials: CredentialRules = CredentialRules(), now: Instant
+  ) {
     self.epoch = epoch
     self.limits = limits
+    self.credentials = credentials
     for record in restored.prefix(limits.hosts) {
       var host = record.host
       guard let address = try? HostAddress(host.url), entries[host.id] == nil else { continue }
@@ -143,7 +149,9 @@ public struct HostRegistry: Sendable {
     let id = draft.id ?? address.defaultID
     try HostAddress.check(id: id.name)
     try Self.check(slots: draft.slots, price: draft.pricePerMillion)
-    if let credential = draft.credential { _ = try CredentialReference(credential) }
+    if let credential = draft.credential {
+      try check(credential, at: address, allowsPlainHTTP: draft.allowsPlainHTTP)
+    }
     if let twin = entries.values.first(where: { $0.identity == address.identity }) {
       throw Failure(.hostExists, "\(address.url) is already there as host \(twin.host.id).")
     }
@@ -172,7 +180,10 @@ public struct HostRegistry: Sendable {
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     var entry = try entry(id)
     try Self.check(slots: patch.slots, price: patch.pricePerMillion ?? 0)
-    if case .value(let credential) = patch.credential { _ = try CredentialReference(credential) }
+    if case .value(let credential) = patch.credential {
+      try check(
+        credential, at: HostAddress(entry.host.url), allowsPlainHTTP: patch.allowsPlainHTTP)
+    }
     let before = record(of: entry)
     let shown = entry.host
     switch patch.dialect {
@@ -307,6 +318,19 @@ public struct HostRegistry: Sendable {
     var host = entry.host
     host.slots = entry.configuredSlots
     return HostRecord(host, dialect: entry.configuredDialect, resume: entry.configuredResume)
+  }
+
+  private func check(
+    _ credential: String, at address: HostAddress, allowsPlainHTTP: Bool
+  ) throws(Failure) {
+    try credentials.check(CredentialReference(credential))
+    guard allowsPlainHTTP || !address.isReadableOnTheWay else {
+      throw Failure(
+        .invalidRequest,
+        "credential would be sent to \(address.url) without encryption, where everyone on the way "
+          + "can read it; use https, or say so with allow_plain_http "
+          + "(`tutti hosts add --allow-plain-http`).")
+    }
   }
 
   private static func check(slots: Int?, price: Int) throws(Failure) {

@@ -46,6 +46,17 @@ struct AdminAPI: Sendable {
     route(router, .get, "/admin/v1/services") { _, _ in
       json(Page(data: shell.peerTable.peers.map(PeerJSON.init), hasMore: false))
     }
+    // Without the token: the client asks before it sends it.
+    router.get("/admin/v1/proof") { request, _ in
+      let nonce = request.uri.queryParameters["nonce"].map(String.init) ?? ""
+      guard let proof = token.proof(of: nonce) else {
+        return AdminFailure(
+          Failure(.invalidRequest, "nonce has \(AdminProof.nonceDigits) hexadecimal digits."),
+          param: "nonce"
+        ).response
+      }
+      return json(Proof(proof: proof))
+    }
     route(router, .get, "/admin/v1/openapi.json") { _, _ in
       body(Array(adminOpenAPI.utf8), .ok)
     }
@@ -117,6 +128,13 @@ struct AdminAPI: Sendable {
     }
   }
 
+  private struct Proof: Encodable {
+    var object = "proof"
+    var proof: String
+
+    init(proof: String) { self.proof = proof }
+  }
+
   private func authorise(_ request: Request) throws {
     let header = request.headers[.authorization] ?? ""
     guard header.lowercased().hasPrefix("bearer ") else {
@@ -172,7 +190,8 @@ extension HostDraft {
   fileprivate var faulty: String {
     if (try? HostAddress(url)) == nil { return "url" }
     if let id, (try? HostAddress.check(id: id.name)) == nil { return "id" }
-    return slots.map { (1...65_536).contains($0) } ?? true ? "price_per_million" : "slots"
+    guard slots.map({ (1...65_536).contains($0) }) ?? true else { return "slots" }
+    return (0...1_000_000_000).contains(pricePerMillion) ? "credential" : "price_per_million"
   }
 }
 

@@ -153,7 +153,7 @@ struct HostFields {
 
   func draft() throws -> HostDraft {
     try allow([
-      "url", "id", "dialect", "resume", "credential", "tier", "trust", "slots",
+      "url", "id", "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
       "price_per_million",
     ])
     guard let url = try text("url") else {
@@ -162,16 +162,21 @@ struct HostFields {
     return HostDraft(
       url: url, id: try text("id").map { HostID($0) }, dialect: try chosen("dialect").said,
       resume: try chosen("resume").said, credential: try credential().said,
-      tier: try choice("tier") ?? .community, trust: try choice("trust") ?? .any,
+      allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier") ?? .community,
+      trust: try choice("trust") ?? .any,
       slots: try integer("slots", in: 1...65_536),
       pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000) ?? 0)
   }
 
   func patch() throws -> HostPatch {
-    try allow(["dialect", "resume", "credential", "tier", "trust", "slots", "price_per_million"])
+    try allow([
+      "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
+      "price_per_million",
+    ])
     return HostPatch(
       dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
-      tier: try choice("tier"), trust: try choice("trust"),
+      allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier"),
+      trust: try choice("trust"),
       slots: try integer("slots", in: 1...65_536),
       pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000))
   }
@@ -195,6 +200,14 @@ struct HostFields {
     case nil, .null: nil
     case .text(let text): text
     default: throw wrong(name, "a string")
+    }
+  }
+
+  private func flag(_ name: String) throws -> Bool {
+    switch members[name] {
+    case nil, .null: false
+    case .flag(let isOn): isOn
+    default: throw wrong(name, "true or false")
     }
   }
 
@@ -261,6 +274,7 @@ enum JSONScalar: Decodable {
   case null
   case text(String)
   case integer(Int)
+  case flag(Bool)
   case other
 
   init(from decoder: any Decoder) throws {
@@ -271,6 +285,8 @@ enum JSONScalar: Decodable {
       self = .text(text)
     } else if let number = try? container.decode(Int.self) {
       self = .integer(number)
+    } else if let isOn = try? container.decode(Bool.self) {
+      self = .flag(isOn)
     } else {
       self = .other
     }

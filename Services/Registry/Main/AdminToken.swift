@@ -1,4 +1,5 @@
 import ClusterModel
+import Files
 import Foundation
 import ServiceKit
 
@@ -6,6 +7,7 @@ import ServiceKit
 struct AdminToken: Sendable {
   /// 16 bytes cannot be guessed over a network.
   static let minimumBytes = 16
+  private static let maximumBytes = 4_096
 
   private let bytes: [UInt8]
 
@@ -18,22 +20,13 @@ struct AdminToken: Sendable {
       return
     }
     let path = dataDirectory + "/admin-token"
-    if !FileManager.default.fileExists(atPath: path) {
-      var rng = SystemRandomNumberGenerator()
-      let digits = (0..<4).map { _ in rng.next() as UInt64 }.map {
-        let text = String($0, radix: 16)
-        return String(repeating: "0", count: 16 - text.count) + text
-      }
-      // Only its owner can read it from its first moment on.
-      let made = FileManager.default.createFile(
-        atPath: path, contents: Data((digits.joined() + "\n").utf8),
-        attributes: [.posixPermissions: 0o600])
-      guard made else {
-        throw ServiceFailure(.unavailable, "Cannot create \(path); check the data directory.")
-      }
-    }
-    guard let contents = FileManager.default.contents(atPath: path) else {
-      throw ServiceFailure(.unavailable, "Cannot read \(path); check its permissions.")
+    let contents: [UInt8]
+    do throws(FileRefused) {
+      // If the name is taken, the file there is read, and refused unless it is ours alone.
+      _ = try PrivateFile.create(path, Array((AdminProof.nonce() + "\n").utf8))
+      contents = try PrivateFile.read(path, atMost: Self.maximumBytes) ?? []
+    } catch {
+      throw ServiceFailure(.unavailable, error.message)
     }
     let text = String(decoding: contents, as: UTF8.self)
       .trimmingCharacters(in: .whitespacesAndNewlines)
@@ -43,6 +36,11 @@ struct AdminToken: Sendable {
         "\(path) holds fewer than \(Self.minimumBytes) bytes; remove it to have a new one made.")
     }
     bytes = Array(text.utf8)
+  }
+
+  /// - Returns: `nil` if `nonce` is none.
+  func proof(of nonce: String) -> String? {
+    AdminProof.isNonce(nonce) ? AdminProof.proof(token: bytes, nonce: nonce) : nil
   }
 
   /// Takes as long for a token that is wrong in its first byte as for one wrong in its last.

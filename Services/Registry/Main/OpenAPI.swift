@@ -42,6 +42,8 @@ let adminOpenAPI = #"""
               "dialect": {"$ref": "#/components/schemas/Dialect"},
               "resume": {"$ref": "#/components/schemas/Resume"},
               "credential": {"$ref": "#/components/schemas/Credential"},
+              "allow_plain_http": {"type": ["boolean", "null"], "default": false,
+                "description": "The credential may be sent to another machine without encryption"},
               "tier": {"$ref": "#/components/schemas/Tier"},
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
@@ -75,6 +77,8 @@ let adminOpenAPI = #"""
               "dialect": {"$ref": "#/components/schemas/Dialect"},
               "resume": {"$ref": "#/components/schemas/Resume"},
               "credential": {"$ref": "#/components/schemas/Credential"},
+              "allow_plain_http": {"type": ["boolean", "null"], "default": false,
+                "description": "The credential may be sent to another machine without encryption"},
               "tier": {"$ref": "#/components/schemas/Tier"},
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
@@ -137,6 +141,23 @@ let adminOpenAPI = #"""
           }
         }
       },
+      "/admin/v1/proof": {
+        "get": {
+          "summary": "Proof that this registry knows the admin token, before it is sent here",
+          "security": [],
+          "parameters": [{"name": "nonce", "in": "query", "required": true,
+            "description": "Random; never used twice",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}],
+          "responses": {
+            "200": {"description": "HMAC-SHA256 with the admin token as key over \"tutti-registry-proof:\" and the nonce's digits",
+              "content": {"application/json": {"schema": {
+                "type": "object", "required": ["object", "proof"],
+                "properties": {"object": {"const": "proof"},
+                  "proof": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}}}}},
+            "400": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
       "/admin/v1/openapi.json": {
         "get": {
           "summary": "This document",
@@ -173,7 +194,7 @@ let adminOpenAPI = #"""
           "description": "How it is asked to go on with an answer that another host began"},
         "Credential": {"type": ["string", "null"], "maxLength": 1024,
           "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$",
-          "description": "Where the host's secret lies, for every process that asks it; null: none"},
+          "description": "Where the host's secret lies, for every process that asks it; null: none. env: names begin with cluster.credentials_prefix, file: paths lie below cluster.credentials_dir"},
         "Tier": {"type": ["string", "null"], "enum": ["community", "fallback", null]},
         "Trust": {"type": ["string", "null"], "enum": ["any", "trusted", "local", null]},
         "Host": {

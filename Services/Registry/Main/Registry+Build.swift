@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import ClusterModel
+import Inference
 import RegistryCore
 import ServiceKit
 import ServiceLifecycle
@@ -20,7 +21,9 @@ func buildRegistry(
   }
   let shell = RegistryShell(
     context: context, store: store, restored: restored,
-    prober: HostProber(client: HTTPClient(configuration: HostProber.clientConfiguration)))
+    prober: HostProber(
+      client: HTTPClient(configuration: HostProber.clientConfiguration),
+      credentials: Credentials(rules: context.common.credentials)))
   try await shell.addConfigured(configuration.hosts)
   shell.answerBus()
 

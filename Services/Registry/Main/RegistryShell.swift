@@ -24,14 +24,12 @@ final class RegistryShell: Service {
     var lastWaiter: UInt64 = 0
   }
 
-  /// One change of what is on disk; `done` hears when it is durable, or why it is not.
-  private struct Write: Sendable {
-    enum Change: Sendable {
-      case save(HostRecord)
-      case remove(HostID)
-    }
+  /// A change that an admin asks for, and where its outcome goes.
+  private struct Order: Sendable {
     var change: Change
-    var done: AsyncStream<Failure?>.Continuation
+    /// The admin waits for the host's next probe.
+    var waits: Bool
+    var outcome: AsyncStream<Result<Changed, Failure>>.Continuation
   }
 
   /// Leases and probes are due to the tenth of a second; ten looks a second cost nothing.
@@ -51,8 +49,8 @@ final class RegistryShell: Service {
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
-  /// Bounded by the admin API's connections: each waits for its own write.
-  private let writes = AsyncStream.makeStream(of: Write.self)
+  /// Bounded by the admin API's connections: each waits for its own order.
+  private let orders = AsyncStream.makeStream(of: Order.self)
   private let instruments = RegistryInstruments()
 
   init(context: ServiceContext, store: HostStore, restored: [HostRecord], prober: HostProber) {
@@ -64,7 +62,8 @@ final class RegistryShell: Service {
     state = Mutex(
       State(
         leases: PeerLeases(epoch: epoch, own: own),
-        hosts: HostRegistry(epoch: epoch, restored: restored, now: .zero),
+        hosts: HostRegistry(
+          epoch: epoch, restored: restored, credentials: context.common.credentials, now: .zero),
         loads: LoadBook(epoch: epoch)))
   }
 
@@ -150,60 +149,63 @@ final class RegistryShell: Service {
   }
   func host(_ id: HostID) -> Host? { state.withLock { $0.hosts.host(id) } }
 
-  typealias Change = (inout HostRegistry, Instant) throws(Failure) -> (
-    Host, [HostRegistry.Directive]
-  )
+  typealias Change =
+    @Sendable (inout HostRegistry, Instant) throws(Failure) -> (Host?, [HostRegistry.Directive])
 
-  /// Returns when the change is durable.
+  /// Returns when the change is stored and in force. A change that cannot be stored changes nothing.
   /// - Parameter wait: how long to wait for the first probe that ends after the change; the host
   ///   that is returned is as it stands then.
-  func change(waiting wait: Duration = .zero, _ change: Change) async throws(Failure) -> Host {
-    let outcome = state.withLock { state -> Result<Changed, Failure> in
-      Result { () throws(Failure) in
-        let (host, directives) = try change(&state.hosts, now)
-        let written = enqueue(directives)
-        var settled: AsyncStream<Void>?
-        if wait > .zero, host.state == .unknown { settled = waiter(for: host.id, &state) }
-        return Changed(host: host, directives: directives, written: written, settled: settled)
-      }
+  func change(
+    waiting wait: Duration = .zero,
+    _ change:
+      @escaping @Sendable (inout HostRegistry, Instant) throws(Failure) -> (
+        host: Host, directives: [HostRegistry.Directive]
+      )
+  ) async throws(Failure) -> Host {
+    let changed = try await carriedOut(waits: wait > .zero) { hosts, now throws(Failure) in
+      let (host, directives) = try change(&hosts, now)
+      return (host, directives)
     }
-    let changed = try outcome.get()
-    perform(changed.directives)
-    try await durable(changed.written)
-    guard let settled = changed.settled else { return changed.host }
+    guard let changedHost = changed.host else {
+      preconditionFailure("a change of a host gave none")
+    }
+    guard let settled = changed.settled else { return changedHost }
     await withTaskGroup(of: Void.self) { group in
       group.addTask { for await _ in settled {} }
       group.addTask { try? await Task.sleep(for: wait) }
       await group.next()
       group.cancelAll()
     }
-    return host(changed.host.id) ?? changed.host
+    return host(changedHost.id) ?? changedHost
   }
 
+  /// Returns when the removal is stored and in force.
   func remove(_ id: HostID) async throws(Failure) {
-    let outcome = state.withLock {
-      state -> Result<([HostRegistry.Directive], [AsyncStream<Failure?>]), Failure> in
-      Result { () throws(Failure) in
-        let directives = try state.hosts.remove(id)
-        return (directives, enqueue(directives))
-      }
+    _ = try await carriedOut(waits: false) { hosts, _ throws(Failure) in
+      (nil, try hosts.remove(id))
     }
-    let (directives, written) = try outcome.get()
-    perform(directives)
-    try await durable(written)
+  }
+
+  private func carriedOut(
+    waits: Bool, _ change: @escaping Change
+  ) async throws(Failure) -> Changed {
+    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Changed, Failure>.self)
+    let order = Order(change: change, waits: waits, outcome: outcome)
+    guard case .enqueued = orders.continuation.yield(order) else {
+      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
+    }
+    for await result in outcomes { return try result.get() }
+    throw Failure(.cancelled, "The client left before the change was stored.")
   }
 
   /// Adds the hosts of the configuration that are not there yet, at the start.
   func addConfigured(_ urls: [String]) async throws {
     for url in urls {
-      let outcome = state.withLock { state -> Result<[HostRegistry.Directive], Failure> in
-        Result { () throws(Failure) in
-          try state.hosts.add(HostDraft(url: url), now: now).directives
-        }
-      }
       do throws(Failure) {
-        let directives = try outcome.get()
-        for case .persist(let record) in directives { try await store.save(record) }
+        var hosts = state.withLock { $0.hosts }
+        let directives = try hosts.add(HostDraft(url: url), now: now).directives
+        try await persist(directives)
+        state.withLock { [hosts] in $0.hosts = hosts }
         // Nobody listens yet: the tables go out when `run` begins.
         for case .probe(let order) in directives { probes.continuation.yield(order) }
       } catch {
@@ -214,9 +216,9 @@ final class RegistryShell: Service {
   }
 
   private struct Changed: Sendable {
-    var host: Host
+    /// `nil` after a removal.
+    var host: Host?
     var directives: [HostRegistry.Directive]
-    var written: [AsyncStream<Failure?>]
     var settled: AsyncStream<Void>?
   }
 
@@ -228,36 +230,17 @@ final class RegistryShell: Service {
       case .probe(let order): probes.continuation.yield(order)
       case .publish(let table): publish(table)
       case .settled(let id): settled(id)
-      case .persist, .forget: break  // `enqueue` has put them in line, in the order of the changes
+      case .persist, .forget: break  // stored before the change came into force
       }
     }
   }
 
-  /// Puts what must be durable in line. Called under the lock, so that the line has the order of
-  /// the changes.
-  private func enqueue(_ directives: [HostRegistry.Directive]) -> [AsyncStream<Failure?>] {
-    directives.compactMap { directive in
-      let change: Write.Change
+  private func persist(_ directives: [HostRegistry.Directive]) async throws(Failure) {
+    for directive in directives {
       switch directive {
-      case .persist(let record): change = .save(record)
-      case .forget(let id): change = .remove(id)
-      case .probe, .publish, .settled: return nil
-      }
-      let (answer, done) = AsyncStream.makeStream(of: Failure?.self)
-      writes.continuation.yield(Write(change: change, done: done))
-      return answer
-    }
-  }
-
-  private func durable(_ written: [AsyncStream<Failure?>]) async throws(Failure) {
-    for answer in written {
-      var answered = false
-      for await failure in answer {
-        answered = true
-        if let failure { throw failure }
-      }
-      if !answered {
-        throw Failure(.shuttingDown, "The registry is shutting down; the change may not be kept.")
+      case .persist(let record): try await store.save(record)
+      case .forget(let id): try await store.remove(id)
+      case .probe, .publish, .settled: break
       }
     }
   }
@@ -288,7 +271,7 @@ final class RegistryShell: Service {
       await withDiscardingTaskGroup { group in
         group.addTask { await self.tickAndRefresh() }
         group.addTask { await self.mergeLoads() }
-        group.addTask { await self.write() }
+        group.addTask { await self.carryOutOrders() }
         // The machine lets no more than `probesAtOnce` be under way.
         for await order in probes.stream {
           group.addTask { await self.carryOut(order) }
@@ -348,19 +331,39 @@ final class RegistryShell: Service {
     }
   }
 
-  private func write() async {
-    for await write in writes.stream {
+  /// One order at a time: what was possible before the store was asked is possible after it.
+  private func carryOutOrders() async {
+    for await order in orders.stream {
       do throws(Failure) {
-        switch write.change {
-        case .save(let record): try await store.save(record)
-        case .remove(let id): try await store.remove(id)
-        }
-        write.done.yield(nil)
+        order.outcome.yield(.success(try await carryOut(order)))
       } catch {
-        context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
-        write.done.yield(error)
+        order.outcome.yield(.failure(error))
       }
-      write.done.finish()
+      order.outcome.finish()
     }
+  }
+
+  private func carryOut(_ order: Order) async throws(Failure) -> Changed {
+    // On a copy: the change must not be visible before it is stored.
+    var planned = state.withLock { $0.hosts }
+    let (_, directives) = try order.change(&planned, now)
+    do throws(Failure) {
+      try await persist(directives)
+    } catch {
+      context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
+      throw Failure(
+        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+    }
+    let outcome = state.withLock { state -> Result<Changed, Failure> in
+      Result { () throws(Failure) in
+        let (host, directives) = try order.change(&state.hosts, now)
+        var settled: AsyncStream<Void>?
+        if order.waits, let host, host.state == .unknown { settled = waiter(for: host.id, &state) }
+        return Changed(host: host, directives: directives, settled: settled)
+      }
+    }
+    let changed = try outcome.get()
+    perform(changed.directives)
+    return changed
   }
 }

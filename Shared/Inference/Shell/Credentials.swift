@@ -18,11 +18,15 @@ public final class Credentials: Sendable {
   }
 
   private let environment: [String: String]
+  private let rules: CredentialRules
   private let files = Mutex<[String: (stamp: Stamp, secret: String)]>([:])
 
-  /// - Parameter environment: nil: this process's own.
-  public init(environment: [String: String]? = nil) {
+  /// - Parameters:
+  ///   - environment: `nil` means this process's own.
+  ///   - rules: References outside them are refused.
+  public init(environment: [String: String]? = nil, rules: CredentialRules = CredentialRules()) {
     self.environment = environment ?? ProcessInfo.processInfo.environment
+    self.rules = rules
   }
 
   /// The secret that a host asks for; nil when it asks for none. A file is read again when it has
@@ -31,7 +35,9 @@ public final class Credentials: Sendable {
   /// - Throws: `invalidRequest` with a sentence that names the reference and says what to do.
   public func secret(for host: ClusterModel.Host) throws(Failure) -> String? {
     guard let credential = host.credential else { return nil }
-    switch try CredentialReference(credential) {
+    let reference = try CredentialReference(credential)
+    try rules.check(reference)
+    switch reference {
     case .environment(let name):
       guard let value = environment[name], !value.isEmpty else {
         throw Failure(
@@ -72,6 +78,12 @@ public final class Credentials: Sendable {
     let what = "the file \(path)"
     // Through links: a secret that is mounted is replaced by moving a link.
     let target = URL(filePath: path).resolvingSymlinksInPath().path
+    let folder = URL(filePath: rules.folder).resolvingSymlinksInPath().path
+    guard target.hasPrefix(folder + "/") else {
+      throw Failure(
+        .invalidRequest,
+        "\(what) that host \(host) needs is a link that leads out of \(rules.folder)")
+    }
     guard let attributes = try? FileManager.default.attributesOfItem(atPath: target),
       let modified = attributes[.modificationDate] as? Date,
       let size = (attributes[.size] as? NSNumber)?.intValue,

@@ -15,6 +15,14 @@ public struct CommonConfiguration: Sendable {
   public var bus: BusChoice
   /// How long a drain may take before the process ends all the same.
   public var drain: Duration
+  private var credentialsPrefix: String
+  private var credentialsFolder: String?
+
+  /// Which references to the secrets of hosts this process follows.
+  public var credentials: CredentialRules {
+    CredentialRules(
+      prefix: credentialsPrefix, folder: credentialsFolder ?? dataDirectory + "/credentials")
+  }
 
   /// How the processes find each other, before any directory or socket is touched.
   public enum BusChoice: Sendable {
@@ -74,6 +82,14 @@ public struct CommonConfiguration: Sendable {
         help: "How long requests in flight may go on once the process was told to stop.",
         group: cluster),
       Setting(
+        "cluster.credentials_prefix", .name, default: CredentialRules.standardPrefix,
+        help: "A host's credential env:NAME is followed only if NAME begins with this.",
+        group: cluster),
+      Setting(
+        "cluster.credentials_dir", .path,
+        help: "A host's credential file:/path is followed only below this folder. Default: "
+          + "credentials in the data directory.", group: cluster),
+      Setting(
         "cluster.bus", .choice(BusKind.allCases.map(\.rawValue)), default: "ipc",
         help: "ipc joins the processes of one machine that share a data directory; tcp joins "
           + "machines and needs the settings below.", group: cluster),
@@ -122,6 +138,11 @@ public struct CommonConfiguration: Sendable {
     drain = values.duration("cluster.drain_seconds")
     tls = Self.tls(&values)
     if let http { values.checkListening("\(own).http", http, asksForKeys: false) }
+    credentialsPrefix = values.text("cluster.credentials_prefix")
+    credentialsFolder = values.optionalText("cluster.credentials_dir")
+    if let folder = credentialsFolder, !folder.hasPrefix("/") || folder.hasSuffix("/") {
+      values.reject("cluster.credentials_dir", "is not an absolute path without a / at its end")
+    }
     bus = .ipc
     guard values.choice("cluster.bus", as: BusKind.self) == .tcp else { return }
 

@@ -22,6 +22,10 @@ enum ProcessMetrics {
       values.append(("process_open_fds", Double(descriptors.count)))
     }
     values.append(("process_start_time_seconds", start))
+    values.append(("tutti_process_crashes_total", Double(CrashNote.own?.count ?? 0)))
+    if let note = CrashNote.own {
+      values.append(("tutti_process_last_crash_time_seconds", Double(note.lastUnixSeconds)))
+    }
     var families = values.compactMap { name, value in family(name, [], value) }
     if let info = family("tutti_build_info", [Attribute("version", Version.current)], 1) {
       families.append(info)

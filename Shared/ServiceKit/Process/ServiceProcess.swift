@@ -28,6 +28,8 @@ struct ServiceProcess: Sendable {
     var common = configuration
     common.dataDirectory = try DataDirectory.prepare(common.dataDirectory)
     nameLock = try NameLock(common.name, in: common.dataDirectory)
+    CrashReports.install(
+      name: common.service.description, dataDirectory: common.dataDirectory)
     if let lifeline {
       guard let descriptor = Int32(lifeline), descriptor > 2 else {
         throw ServiceFailure(
@@ -137,6 +139,11 @@ struct ServiceProcess: Sendable {
         LogKey.peer: "\(context.bus.peer.id)", "version": "\(Version.current)",
         "data_dir": "\(context.common.dataDirectory)",
       ])
+    if let note = CrashNote.own {
+      context.logger.warning(
+        "started again after a crash",
+        metadata: [LogKey.count: "\(note.count)", LogKey.reason: "\(note.reason)"])
+    }
     let stops = StopRequests()
     if let lifeline { stops.watchLifeline(lifeline) }
     // Whichever of these ends first is the service group: the other two wait for ever.

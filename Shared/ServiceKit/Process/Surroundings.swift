@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Everything a process finds around it when it starts. Tests make their own.
@@ -48,19 +49,16 @@ struct Surroundings: Sendable {
 
 /// The directory that holds what must outlive the processes.
 public enum DataDirectory {
-  /// Makes sure that it is there, and ours alone when it is new.
+  /// Creates it if it is absent, and refuses one in which other users could replace files.
   /// - Returns: its absolute path.
   public static func prepare(_ path: String) throws(ServiceFailure) -> String {
     let absolute =
       path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-    do {
-      try FileManager.default.createDirectory(
-        atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    do throws(FileRefused) {
+      try PrivateDirectory.prepare(absolute)
     } catch {
       throw ServiceFailure(
-        .unavailable,
-        "The data directory \(absolute) cannot be created (\(reason(error))): choose another with "
-          + "--data-dir.")
+        .unavailable, "The data directory is not used. \(error.message) Its setting is --data-dir.")
     }
     guard FileManager.default.isWritableFile(atPath: absolute) else {
       throw ServiceFailure(
@@ -69,10 +67,5 @@ public enum DataDirectory {
           + "--data-dir.")
     }
     return absolute
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
-    return (underlying ?? error).localizedDescription
   }
 }

@@ -1,3 +1,5 @@
+import ClusterModel
+
 /// Collects what each source says about each setting, strongest source first. A value that a
 /// stronger source hides is checked all the same: it would bite on the day that source goes away.
 struct SettingSearch {
@@ -160,6 +162,7 @@ struct UnknownVariables {
   /// Read by the command line or by some service under a name without its section.
   static let elsewhere = [
     "TUTTI_CONFIG", "TUTTI_URL", "TUTTI_API_KEY", "TUTTI_DATA_DIR", "TUTTI_LIFELINE_FD",
+    CrashNote.variable,
     "TUTTI_MODEL_ENV", "TUTTI_TEST_PYTHON",
     "TUTTI_ADMIN_TOKEN", "TUTTI_ADMIN_TOKEN_FILE", "TUTTI_MONGODB_URI", "TUTTI_MONGODB_URI_FILE",
   ]
@@ -174,6 +177,7 @@ struct UnknownVariables {
     return environment.keys.sorted().compactMap { name in
       guard name.hasPrefix("TUTTI_"), !known.contains(name),
         !foreign.contains(where: name.hasPrefix),
+        !name.hasPrefix(CredentialRules.standardPrefix),
         !Injected.isInjected(name, environment[name] ?? "")
       else { return nil }
       let near = nearest(to: name, in: known.sorted()).map { "; did you mean \($0)?" } ?? ""

@@ -1,0 +1,75 @@
+import CCrash
+import Files
+import Foundation
+import Limits
+
+/// Where the backtraces of crashed processes go: `DATA_DIR/crashes/NAME-PID.txt`.
+public enum CrashReports {
+  /// For `SWIFT_BACKTRACE`: never waits for a key, and omits the parts that take long to write.
+  public static let backtraceOptions =
+    "enable=yes,interactive=no,color=no,threads=crashed,registers=none,images=none,limit=64"
+
+  public static func path(of name: String, pid: Int32, in dataDirectory: String) -> String {
+    "\(dataDirectory)/crashes/\(name)-\(pid).txt"
+  }
+
+  /// From now on a crash ends this process at once, and a copy of it writes the backtrace.
+  public static func install(name: String, dataDirectory: String) {
+    let folder = dataDirectory + "/crashes"
+    // Without the folder the backtrace goes to standard error.
+    let path =
+      (try? PrivateDirectory.prepare(folder)) == nil
+      ? "" : path(of: name, pid: getpid(), in: dataDirectory)
+    removeOld(name, in: folder)
+    unsafe ccrash_install(
+      path, Int32(Limits.crashReportSeconds.value / 1_000), Int(Limits.crashReportBytes.value))
+  }
+
+  /// Leaves room for one more report of this name.
+  private static func removeOld(_ name: String, in folder: String) {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    let own = files.filter { file in
+      guard file.hasPrefix(name + "-"), file.hasSuffix(".txt") else { return false }
+      return Int32(file.dropFirst(name.utf8.count + 1).dropLast(4)) != nil
+    }
+    .map { folder + "/" + $0 }
+    .sorted { modified($0) > modified($1) }
+    for file in own.dropFirst(Limits.crashReports.value - 1) {
+      try? FileManager.default.removeItem(atPath: file)
+    }
+  }
+
+  private static func modified(_ path: String) -> Date {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    return attributes?[.modificationDate] as? Date ?? .distantPast
+  }
+}
+
+/// The earlier crashes of a process under its name, in the variable that `tutti up` sets when it
+/// starts the process again: count, time of the last one, reason.
+public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
+  public static let variable = "TUTTI_CRASHES"
+
+  public var count: Int
+  public var lastUnixSeconds: Int64
+  public var reason: String
+
+  public init(count: Int, lastUnixSeconds: Int64, reason: String) {
+    self.count = count
+    self.lastUnixSeconds = lastUnixSeconds
+    self.reason = reason
+  }
+
+  /// - Returns: `nil` if the text is not a note.
+  public init?(_ text: String) {
+    let parts = text.split(separator: " ", maxSplits: 2)
+    guard parts.count == 3, let count = Int(parts[0]), count > 0, let time = Int64(parts[1])
+    else { return nil }
+    self.init(count: count, lastUnixSeconds: time, reason: String(parts[2]))
+  }
+
+  public var description: String { "\(count) \(lastUnixSeconds) \(reason)" }
+
+  /// Of this process.
+  static let own = ProcessInfo.processInfo.environment[variable].flatMap { CrashNote($0) }
+}
