@@ -5,8 +5,10 @@ public struct Child: Hashable, Sendable {
   /// Path of the program.
   public var executable: String
   public var arguments: [String]
-  /// Variables it gets besides those of `tutti up`.
+  /// Variables it gets besides those that it inherits.
   public var environment: [String: String]
+  /// Variables of `tutti up` that it inherits. `nil` means all: it is a service of ours.
+  public var inherits: Set<String>?
   /// Stages start in rising order and drain in falling order.
   public var stage: Int
   /// Whether the next stages wait until it is ready.
@@ -16,15 +18,52 @@ public struct Child: Hashable, Sendable {
 
   public init(
     name: String, executable: String, arguments: [String] = [],
-    environment: [String: String] = [:], stage: Int, isAwaited: Bool = false, grace: Duration
+    environment: [String: String] = [:], inherits: Set<String>? = nil, stage: Int,
+    isAwaited: Bool = false, grace: Duration
   ) {
     self.name = name
     self.executable = executable
     self.arguments = arguments
     self.environment = environment
+    self.inherits = inherits
     self.stage = stage
     self.isAwaited = isAwaited
     self.grace = grace
+  }
+
+  /// What a program needs that is no service of ours: no secret and no key is among them.
+  public static let fewVariables: Set<String> = [
+    "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ",
+  ]
+
+  /// - Parameter own: variables of `tutti up`.
+  public func variables(from own: [String: String]) -> [String: String] {
+    own.filter { inherits?.contains($0.key) ?? true }.merging(environment) { _, new in new }
+  }
+}
+
+/// How often a child ended without being asked to, since `tutti up` began.
+public struct ChildCrashes: Codable, Hashable, Sendable {
+  public var name: String
+  public var count: Int
+  public var lastUnixSeconds: Int64
+  public var reason: String
+  /// File with the backtrace of the last one. `nil` means that there is none.
+  public var report: String?
+
+  public init(
+    name: String, count: Int, lastUnixSeconds: Int64, reason: String, report: String? = nil
+  ) {
+    self.name = name
+    self.count = count
+    self.lastUnixSeconds = lastUnixSeconds
+    self.reason = reason
+    self.report = report
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case name, count, reason, report
+    case lastUnixSeconds = "last_unix_s"
   }
 }
 
@@ -38,9 +77,22 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .exited(let status): "exited with \(status)"
-    case .signalled(let number): "was killed by signal \(number)"
+    case .signalled(let number):
+      "was killed by signal \(number)" + (Self.names[number].map { " (\($0))" } ?? "")
     case .notStarted(let reason): "could not be started (\(reason))"
     }
+  }
+
+  /// Numbers that Linux and macOS share.
+  private static let names: [Int32: String] = [
+    3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 15: "TERM",
+  ]
+
+  /// Its signal is one that a program raises by a mistake, so a backtrace is written.
+  public var isCrash: Bool {
+    guard case .signalled(let number) = self else { return false }
+    // 7 and 10 are SIGBUS on Linux and macOS.
+    return [3, 4, 5, 6, 7, 8, 10, 11].contains(number)
   }
 }
 

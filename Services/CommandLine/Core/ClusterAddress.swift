@@ -9,21 +9,25 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
   public var pid: Int32?
   /// Where the token of the registry's admin API is.
   public var adminTokenFile: String?
+  /// Where `tutti up` records the crashes of its children.
+  public var crashFile: String?
 
   public init(
     gateway: String, registry: String, monitor: String, pid: Int32? = nil,
-    adminTokenFile: String? = nil
+    adminTokenFile: String? = nil, crashFile: String? = nil
   ) {
     self.gateway = gateway
     self.registry = registry
     self.monitor = monitor
     self.pid = pid
     self.adminTokenFile = adminTokenFile
+    self.crashFile = crashFile
   }
 
   enum CodingKeys: String, CodingKey {
     case gateway, registry, monitor, pid
     case adminTokenFile = "admin_token_file"
+    case crashFile = "crash_file"
   }
 
   /// Of a gateway's URL; the registry and the monitor are on the next two ports.

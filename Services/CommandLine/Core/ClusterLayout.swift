@@ -78,7 +78,7 @@ public struct ClusterLayout: Hashable, Sendable {
         arguments: [
           host.launcher, "--port", "\(host.port)", "--threads", "\(host.threads)",
         ],
-        stage: 0, grace: .seconds(5))
+        inherits: Child.fewVariables, stage: 0, grace: .seconds(5))
     }
       + ServiceName.all.map { service in
         let placement = placement(of: service)

@@ -63,6 +63,8 @@ public struct Supervisor: Sendable {
     /// Newest last; at most `loopCrashes` are kept, more decide nothing.
     var crashes: [Instant] = []
     var isLooping = false
+    /// All of them, unlike `crashes`.
+    var crashCount = 0
   }
 
   private var entries: [Entry]
@@ -95,6 +97,11 @@ public struct Supervisor: Sendable {
   /// Children that have not been ready yet, in the order of their start.
   public var notReadyYet: [String] {
     entries.filter { !$0.wasReady }.map(\.child.name)
+  }
+
+  /// How often a child ended without being asked to.
+  public func crashCount(of name: String) -> Int {
+    index(of: name).map { entries[$0].crashCount } ?? 0
   }
 
   // MARK: - Events
@@ -231,6 +238,7 @@ public struct Supervisor: Sendable {
       entries[index].isLooping = false
     }
     entries[index].crashes.append(now)
+    entries[index].crashCount += 1
     if entries[index].crashes.count > policy.loopCrashes {
       entries[index].crashes.removeFirst()
     }

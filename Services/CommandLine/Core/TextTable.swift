@@ -31,11 +31,5 @@ public struct TextTable: Sendable {
   }
 
   /// A host or a log line may hold anything; control characters could rewrite the terminal.
-  public static func printable(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.map { scalar in
-          scalar.properties.generalCategory == .control ? " " : scalar
-        }))
-  }
+  public static func printable(_ text: String) -> String { TerminalText.line(text) }
 }

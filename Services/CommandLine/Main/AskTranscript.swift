@@ -60,6 +60,7 @@ struct AskTranscript {
   /// What the plan does meanwhile, drawn in place; nil: it is told in lines.
   private var live: LiveProgress?
   private var execution: Execution?
+  private var answer = TerminalText()
   private var lineIsOpen = false
   /// The open line was set off from the progress that follows it.
   private var isSetOff = false
@@ -91,10 +92,10 @@ struct AskTranscript {
       execution = chunk.tutti ?? execution
       if printsJSON {
         live?.yield()
-        Terminal.write(bytes + [0x0A], to: 1)
+        Terminal.json(bytes)
       } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
         live?.yield()
-        Terminal.write(text, to: 1)
+        Terminal.write(answer.visible(text), to: 1)
         lineIsOpen = text.last?.isNewline != true
         isSetOff = false
       }
@@ -104,6 +105,8 @@ struct AskTranscript {
   /// What follows begins on a line of its own.
   mutating func endLine() {
     live?.erase()
+    let rest = answer.end()
+    if !rest.isEmpty { Terminal.write(rest, to: 1) }
     if lineIsOpen { Terminal.write("\n", to: 1) }
     lineIsOpen = false
   }
@@ -153,7 +156,7 @@ struct AskTranscript {
     Terminal.note("")
     for line in table.lines { Terminal.note(line) }
     if let id = execution?.traceID ?? traceID {
-      Terminal.note("pattern \(execution?.pattern ?? "-"), trace \(TextTable.printable(id))")
+      Terminal.note("pattern \(execution?.pattern ?? "-"), trace \(id)")
     }
   }
 }

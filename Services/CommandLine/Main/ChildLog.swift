@@ -1,11 +1,11 @@
 import CommandLineCore
 import Foundation
+import Limits
 
 /// The files that the children's output goes to: DATA_DIR/logs/NAME.log.
 enum ChildLog {
-  /// A log that has grown beyond this is put aside when its child starts, and replaces the one put
-  /// aside before: at most twice this for each child, between its starts.
-  static let rotationBytes: off_t = 8 << 20
+  /// Between two looks at the sizes of the logs.
+  static let lookInterval = Duration.seconds(10)
 
   static func path(of child: String, in dataDirectory: String) -> String {
     "\(dataDirectory)/logs/\(child).log"
@@ -14,15 +14,30 @@ enum ChildLog {
   /// - Returns: a descriptor to append with; the caller closes it.
   static func open(_ child: String, in dataDirectory: String) throws(CommandFailure) -> Int32 {
     let path = path(of: child, in: dataDirectory)
-    var facts = stat()
-    if unsafe stat(path, &facts) == 0, facts.st_size > rotationBytes {
-      unsafe rename(path, path + ".1")
-    }
-    let descriptor = unsafe Foundation.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    rotate(path)
+    let descriptor = unsafe Foundation.open(
+      path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else {
       throw CommandFailure(.failed, "\(path): \(ChildProcess.errorText(errno))")
     }
     return descriptor
+  }
+
+  /// Puts a log that has grown beyond its limit aside, where it replaces the one before.
+  static func rotate(_ child: String, in dataDirectory: String) {
+    rotate(path(of: child, in: dataDirectory))
+  }
+
+  /// The child keeps its descriptor, so the file stays and its contents move. Lines written between
+  /// the two steps are lost.
+  private static func rotate(_ path: String) {
+    var facts = stat()
+    guard unsafe lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG,
+      facts.st_size > off_t(Limits.childLogBytes.value)
+    else { return }
+    try? FileManager.default.removeItem(atPath: path + ".1")
+    try? FileManager.default.copyItem(atPath: path, toPath: path + ".1")
+    unsafe truncate(path, 0)
   }
 
   /// Its last lines, for a message that says why a child does not start.

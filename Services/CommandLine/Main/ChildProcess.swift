@@ -1,5 +1,6 @@
 import CommandLineCore
 import Foundation
+import ServiceKit
 
 /// Starting, signalling and reaping processes: the only file that talks to the kernel about them.
 enum ChildProcess {
@@ -21,9 +22,12 @@ enum ChildProcess {
   static func spawn(
     _ child: Child, log: Int32, inheritance: Inheritance
   ) throws(CommandFailure) -> pid_t {
-    var variables = ProcessInfo.processInfo.environment
+    var variables = child.variables(from: ProcessInfo.processInfo.environment)
     for name in UpConfiguration.ownVariables { variables[name] = nil }
-    variables.merge(child.environment) { _, new in new }
+    if child.inherits == nil {
+      variables["SWIFT_BACKTRACE"] =
+        variables["SWIFT_BACKTRACE"] ?? CrashReports.backtraceOptions
+    }
     variables["TUTTI_LIFELINE_FD"] = "\(lifelineNumber)"
 
     // Out of the way of the numbers that the child gets: a descriptor that is one of them would

@@ -3,6 +3,7 @@ import CommandLineCore
 import Foundation
 import NIOCore
 import NIOHTTP1
+import ServiceKit
 
 /// The registry's admin API, as far as the command line uses it.
 extension ClusterClient {
@@ -29,15 +30,35 @@ extension ClusterClient {
     return adminToken
   }
 
+  /// The token, once the registry has proved that it knows it: another process may have taken the
+  /// registry's port.
+  private func provenToken() async throws -> String {
+    struct Proof: Decodable { let proof: String }
+    let token = try requiredToken()
+    let nonce = AdminProof.nonce()
+    let answer = try await request(
+      .GET, address.registry + "/admin/v1/proof?nonce=" + nonce, timeout: .seconds(5))
+    let proof = try? JSONDecoder().decode(Proof.self, from: answer.body).proof
+    guard answer.status == 200,
+      AdminProof.isValid(proof ?? "", token: Array(token.utf8), nonce: nonce)
+    else {
+      throw CommandFailure(
+        .failed,
+        "\(address.registry) does not prove that it knows the admin token, so it does not get it: "
+          + "it is another cluster's registry or another program")
+    }
+    return token
+  }
+
   func services() async throws -> [ServiceLine] {
     let url = address.registry + "/admin/v1/services"
-    return try await success(.GET, url, token: requiredToken())
+    return try await success(.GET, url, token: provenToken())
       .decoded(as: Page<ServiceLine>.self, from: url).data
   }
 
   /// As the registry sent them.
   func hostsJSON() async throws -> Data {
-    try await success(.GET, hostsURL + "?limit=1000", token: requiredToken()).body
+    try await success(.GET, hostsURL + "?limit=1000", token: provenToken()).body
   }
 
   func hosts() async throws -> [HostLine] {
@@ -48,14 +69,14 @@ extension ClusterClient {
   /// - Parameter id: nil: the registry makes one from the URL.
   func addHost(
     url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
-    dialect: HostDialect? = nil, resume: ResumeWay? = nil, credential: CredentialReference? = nil
+    dialect: HostDialect? = nil, resume: ResumeWay? = nil, credential: CredentialReference? = nil,
+    allowsPlainHTTP: Bool = false
   ) async throws -> HostLine {
-    var more: [String: String] = [:]
-    more["tier"] = tier?.rawValue
-    more["dialect"] = dialect?.rawValue
-    more["resume"] = resume?.rawValue
-    more["credential"] = credential?.description
-    let answer = try await postHost(url: url, id: id, trust: trust, more: more)
+    let answer = try await postHost(
+      HostBody(
+        url: url, id: id?.name, trust: trust?.rawValue, tier: tier?.rawValue,
+        dialect: dialect?.rawValue, resume: resume?.rawValue, credential: credential?.description,
+        allowsPlainHTTP: allowsPlainHTTP ? true : nil))
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
@@ -65,28 +86,39 @@ extension ClusterClient {
   /// Adds a host unless it is there already.
   /// - Returns: whether it is there now.
   func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws -> Bool {
-    let status = try await postHost(url: url, id: id, trust: trust).status
+    let body = HostBody(url: url, id: id?.name, trust: trust?.rawValue)
+    let status = try await postHost(body).status
     return (200..<300).contains(status) || status == 409
   }
 
-  private func postHost(
-    url: String, id: HostID?, trust: DataPolicy?, more: [String: String] = [:]
-  ) async throws -> Answer {
-    var members = more
-    members["url"] = url
-    members["id"] = id?.name
-    members["trust"] = trust?.rawValue
-    return try await request(
-      .POST, hostsURL, token: requiredToken(), json: JSONEncoder().encode(members))
+  /// What is `nil` is left to the registry.
+  private struct HostBody: Encodable {
+    var url: String
+    var id: String?
+    var trust: String?
+    var tier: String?
+    var dialect: String?
+    var resume: String?
+    var credential: String?
+    var allowsPlainHTTP: Bool?
+
+    enum CodingKeys: String, CodingKey {
+      case url, id, trust, tier, dialect, resume, credential
+      case allowsPlainHTTP = "allow_plain_http"
+    }
+  }
+
+  private func postHost(_ body: HostBody) async throws -> Answer {
+    try await request(.POST, hostsURL, token: provenToken(), json: JSONEncoder().encode(body))
   }
 
   func setHost(_ id: HostID, suspended: Bool) async throws {
     _ = try await success(
-      .POST, "\(hostURL(id))/\(suspended ? "suspend" : "resume")", token: requiredToken())
+      .POST, "\(hostURL(id))/\(suspended ? "suspend" : "resume")", token: provenToken())
   }
 
   func removeHost(_ id: HostID) async throws {
-    _ = try await success(.DELETE, hostURL(id), token: requiredToken())
+    _ = try await success(.DELETE, hostURL(id), token: provenToken())
   }
 
   private func hostURL(_ id: HostID) -> String {

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import ClusterModel
 import CommandLineCore
+import Files
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -19,7 +20,9 @@ struct ClusterClient: Sendable {
 
   /// Lives as long as the command.
   private static let http: HTTPClient = {
-    var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5)))
+    // No service of ours sends a client elsewhere, and the token must not go there.
+    var configuration = HTTPClient.Configuration(
+      redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5)))
     // A refused connection is an answer: nobody is there. Trying again until the deadline would
     // leave whoever typed the command without a word for minutes.
     configuration.connectionPool.retryConnectionEstablishment = false
@@ -141,8 +144,10 @@ extension ClusterClient {
   }
 
   static func token(inFile path: String) -> String? {
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
-    let token = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    // Not through a link, and not from a file that another user could have written.
+    guard let bytes = try? PrivateFile.read(path, atMost: 4_096) else { return nil }
+    let token = String(decoding: bytes, as: UTF8.self).trimmingCharacters(
+      in: .whitespacesAndNewlines)
     return token.isEmpty ? nil : token
   }
 

@@ -1,6 +1,8 @@
 import ClusterModel
 import CommandLineCore
+import Files
 import Foundation
+import ServiceKit
 import Synchronization
 
 /// Runs the processes of a cluster as its `Supervisor` decides, until nothing runs any more.
@@ -31,6 +33,7 @@ final class ClusterShell: Sendable {
   private let epoch: ContinuousClock.Instant
   /// Processes that run, for those who wait until they are ready.
   private let live = Mutex<Set<pid_t>>([])
+  private let crashes = Mutex<[String: ChildCrashes]>([:])
 
   /// - Parameter hostURLs: hosts that are not our children.
   init(_ layout: ClusterLayout, hostURLs: [String], lock: DataDirectoryLock) {
@@ -44,6 +47,7 @@ final class ClusterShell: Sendable {
 
   private var now: Instant { Instant(sinceStart: epoch.duration(to: clock.now)) }
   private var clusterFile: String { layout.dataDirectory + "/cluster.json" }
+  private var crashFile: String { layout.dataDirectory + "/crashes.json" }
 
   /// - Parameter lifeline: descriptor of our own lifeline; nil: none.
   func run(lifeline: Int32?) async throws -> ExitStatus {
@@ -56,8 +60,10 @@ final class ClusterShell: Sendable {
       onChild: { inbox.yield(.childEnded) }, onLifelineEnd: { inbox.yield(.lifelineEnded) })
     defer {
       withExtendedLifetime((pipe, processEvents)) {}
-      try? FileManager.default.removeItem(atPath: clusterFile)
+      for file in [clusterFile, crashFile] { try? FileManager.default.removeItem(atPath: file) }
     }
+    CrashReports.install(name: "up", dataDirectory: layout.dataDirectory)
+    writeCrashes()
     try FileManager.default.createDirectory(
       atPath: layout.dataDirectory + "/logs", withIntermediateDirectories: true,
       attributes: [.posixPermissions: 0o700])
@@ -83,6 +89,7 @@ final class ClusterShell: Sendable {
       if !Task.isCancelled { inbox.yield(.startIsOverdue) }
     }
     group.addTask { [self] in await introduceHosts() }
+    group.addTask { [self] in await boundLogs() }
 
     var iterator = events.makeAsyncIterator()
     while true {
@@ -134,6 +141,7 @@ final class ClusterShell: Sendable {
           _ = live.withLock { $0.remove(pid) }
           directives += supervisor.exited(
             name, exit, now: now, random: .random(in: 0 ... .max))
+          record(name, exit, pid: pid, count: supervisor.crashCount(of: name))
         }
       case .ready(let name, let pid):
         directives += supervisor.becameReady(name, pid: pid)
@@ -151,6 +159,12 @@ final class ClusterShell: Sendable {
   }
 
   private func start(_ child: Child, _ pipe: Lifeline) throws(CommandFailure) -> pid_t {
+    var child = child
+    if child.inherits == nil, let earlier = crashes.withLock({ $0[child.name] }) {
+      let note = CrashNote(
+        count: earlier.count, lastUnixSeconds: earlier.lastUnixSeconds, reason: earlier.reason)
+      child.environment[CrashNote.variable] = note.description
+    }
     let log = try ChildLog.open(child.name, in: layout.dataDirectory)
     defer { close(log) }
     let pid = try ChildProcess.spawn(
@@ -194,15 +208,47 @@ final class ClusterShell: Sendable {
     return false
   }
 
+  /// A service that is made to log without end must not fill the disk.
+  private func boundLogs() async {
+    while !Task.isCancelled {
+      for child in layout.children { ChildLog.rotate(child.name, in: layout.dataDirectory) }
+      try? await Task.sleep(for: ChildLog.lookInterval)
+    }
+  }
+
+  // MARK: - Crashes
+
+  private func record(_ name: String, _ exit: ChildExit, pid: pid_t, count: Int) {
+    let isNew = crashes.withLock { crashes in
+      guard count > crashes[name]?.count ?? 0 else { return false }
+      crashes[name] = ChildCrashes(
+        name: name, count: count, lastUnixSeconds: Int64(Date().timeIntervalSince1970),
+        reason: exit.description,
+        report: exit.isCrash
+          ? CrashReports.path(of: name, pid: pid, in: layout.dataDirectory) : nil)
+      return true
+    }
+    if isNew { writeCrashes() }
+  }
+
+  /// For `tutti status`.
+  private func writeCrashes() {
+    let all = crashes.withLock { $0.values.sorted { $0.name < $1.name } }
+    do {
+      try PrivateFile.replace(crashFile, with: Array(JSONEncoder().encode(all)))
+    } catch {
+      Terminal.progress("\(crashFile) cannot be written; `tutti status` will not show crashes")
+    }
+  }
+
   // MARK: - What the operator sees
 
   private func announce(answering: Bool) {
     let address = ClusterAddress(
       gateway: layout.gatewayURL, registry: layout.registryURL, monitor: layout.monitorURL,
-      pid: getpid(), adminTokenFile: layout.dataDirectory + "/admin-token")
+      pid: getpid(), adminTokenFile: layout.dataDirectory + "/admin-token", crashFile: crashFile)
     do {
-      try JSONEncoder().encode(address)
-        .write(to: URL(fileURLWithPath: clusterFile), options: .atomic)
+      try PrivateFile.replace(clusterFile, with: Array(JSONEncoder().encode(address)))
     } catch {
       Terminal.progress("\(clusterFile) cannot be written; other commands need --url")
     }
@@ -228,6 +274,9 @@ final class ClusterShell: Sendable {
     case .allReady: break
     case .restarting(let name, let exit, let delay):
       Terminal.progress("\(name) \(exit); it starts again in \(delay.wholeMilliseconds) ms")
+      if exit.isCrash {
+        Terminal.progress("its backtrace goes to \(layout.dataDirectory)/crashes")
+      }
     case .crashLoop(let name, let exit, let delay):
       explain(
         name,

@@ -1,4 +1,5 @@
 import CommandLineCore
+import Files
 import Foundation
 
 /// Holds the data directory for one cluster. The children inherit the descriptor, so that after a
@@ -13,18 +14,14 @@ final class DataDirectoryLock: Sendable {
   init(
     _ directory: String, patience: Duration, notice: (String) -> Void
   ) async throws {
-    do {
-      try FileManager.default.createDirectory(
-        atPath: directory, withIntermediateDirectories: true,
-        attributes: [.posixPermissions: 0o700])
+    do throws(FileRefused) {
+      try PrivateDirectory.prepare(directory)
     } catch {
       throw CommandFailure(
-        .unavailable,
-        "the data directory \(directory) cannot be created (\(error.localizedDescription)); "
-          + "name another with --data-dir")
+        .unavailable, "the data directory is not used. \(error.message) Its flag is --data-dir")
     }
     let path = directory + "/lock"
-    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else {
       throw CommandFailure(
         .unavailable,

@@ -42,16 +42,17 @@ struct HostsCommand: AsyncParsableCommand {
       discussion: """
           tutti hosts add http://127.0.0.1:11434
           tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted
-          tutti hosts add https://api.openai.com --credential env:OPENAI_API_KEY
-          tutti hosts add https://api.anthropic.com --credential file:/run/anthropic
+          tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI
 
         The dialect (openai, anthropic or ollama) and the way in which the host goes on with an \
         answer that another began are learned from what it answers; --dialect and --resume are for \
         hosts that hide what they are, a proxy for example.
 
         A credential is named, never given: env:NAME is a variable in the environment of the \
-        processes that ask the host (those that `tutti up` starts have its environment), file:/path \
-        a file that they can read, which is read again when it changes.
+        processes that ask the host (those that `tutti up` starts have its environment), whose name \
+        begins with TUTTI_CREDENTIAL_ (setting cluster.credentials_prefix); file:/path is a file \
+        below credentials in the data directory (setting cluster.credentials_dir), which is read \
+        again when it changes.
         """)
 
     @OptionGroup var cluster: ClusterOptions
@@ -65,6 +66,10 @@ struct HostsCommand: AsyncParsableCommand {
     var dialect: String?
     @Option(help: "Where its secret lies: env:NAME or file:/path. Default: it asks for none.")
     var credential: String?
+    @Flag(
+      name: .customLong("allow-plain-http"),
+      help: "Send the credential to another machine over http:, where everyone can read it.")
+    var allowPlainHTTP = false
     @Option(
       help: ArgumentHelp(
         "How it goes on with an answer: auto (default), continue_final_message (vLLM), "
@@ -106,8 +111,9 @@ struct HostsCommand: AsyncParsableCommand {
         tier: tier.flatMap(HostTier.init(rawValue:)),
         dialect: dialect.flatMap(HostDialect.init(rawValue:)),
         resume: resume.flatMap(ResumeWay.init(rawValue:)),
-        credential: try credential.map { try CredentialReference($0) })
-      Terminal.line(TextTable.printable(host.id))
+        credential: try credential.map { try CredentialReference($0) },
+        allowsPlainHTTP: allowPlainHTTP)
+      Terminal.line(host.id)
     }
   }
 
@@ -122,7 +128,7 @@ struct HostsCommand: AsyncParsableCommand {
     func run() async throws {
       let client = try cluster.client()
       if json {
-        Terminal.line(String(decoding: try await client.hostsJSON(), as: UTF8.self))
+        Terminal.json(try await client.hostsJSON())
         return
       }
       let hosts = try await client.hosts().map(StatusCommand.Report.Host.init)

@@ -88,7 +88,7 @@ struct LogsCommand: AsyncParsableCommand {
   private func show(_ record: LogRecord) {
     if json {
       if let line = try? JSONEncoder().encode(record) {
-        Terminal.line(String(decoding: line, as: UTF8.self))
+        Terminal.json(line)
       }
       return
     }
@@ -97,6 +97,6 @@ struct LogsCommand: AsyncParsableCommand {
     var line = "\(time) \(record.level) \(record.service): \(record.message)"
     for attribute in record.attributes { line += " \(attribute.key)=\(attribute.value)" }
     if let trace = record.trace { line += " trace=\(trace)" }
-    Terminal.line(TextTable.printable(line))
+    Terminal.line(line)
   }
 }

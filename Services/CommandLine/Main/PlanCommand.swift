@@ -54,13 +54,15 @@ struct PlanCommand: AsyncParsableCommand {
     let answer = try await client.success(
       .POST, url, token: client.apiKey, json: try JSONEncoder().encode(body))
     let preview = try answer.decoded(as: Preview.self, from: url)
-    let shown =
-      switch format {
-      case .text: preview.text
-      case .mermaid: preview.mermaid
-      case .graphviz: preview.graphviz
-      case .json: String(decoding: answer.body, as: UTF8.self)
-      }
-    Terminal.write(shown.hasSuffix("\n") ? shown : shown + "\n", to: 1)
+    let shown: String
+    switch format {
+    case .text: shown = preview.text
+    case .mermaid: shown = preview.mermaid
+    case .graphviz: shown = preview.graphviz
+    case .json:
+      Terminal.json(answer.body)
+      return
+    }
+    Terminal.text(shown.hasSuffix("\n") ? shown : shown + "\n")
   }
 }

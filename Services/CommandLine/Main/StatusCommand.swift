@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandLineCore
+import Files
 import Foundation
 import NIOHTTP1
 
@@ -42,6 +43,8 @@ struct StatusCommand: AsyncParsableCommand {
     let models: [String]
     let services: [Service]
     let hosts: [Host]
+    /// `nil` means not known: the cluster was not found through its data directory.
+    let crashes: [ChildCrashes]?
   }
 
   func run() async throws {
@@ -50,7 +53,7 @@ struct StatusCommand: AsyncParsableCommand {
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-      Terminal.line(String(decoding: try encoder.encode(report), as: UTF8.self))
+      Terminal.json(try encoder.encode(report))
     } else {
       show(report)
     }
@@ -69,7 +72,28 @@ struct StatusCommand: AsyncParsableCommand {
       gateway: client.address.gateway, registry: client.address.registry,
       monitor: client.address.monitor, ready: ready, models: models.map(\.id),
       services: services.map { .init(name: $0.name, service: $0.service) },
-      hosts: hosts.map(Report.Host.init))
+      hosts: hosts.map(Report.Host.init), crashes: crashes(client))
+  }
+
+  private func crashes(_ client: ClusterClient) -> [ChildCrashes]? {
+    guard let file = client.address.crashFile,
+      let bytes = try? PrivateFile.read(file, atMost: 1 << 20)
+    else { return nil }
+    return try? JSONDecoder().decode([ChildCrashes].self, from: Data(bytes))
+  }
+
+  private func show(_ crashes: [ChildCrashes]) {
+    guard !crashes.isEmpty else { return }
+    var table = TextTable([
+      ("crashed", .left), ("times", .right), ("last", .left), ("reason", .left),
+      ("backtrace", .left),
+    ])
+    for crash in crashes {
+      let time = Date(timeIntervalSince1970: Double(crash.lastUnixSeconds)).formatted(.iso8601)
+      table.append([crash.name, "\(crash.count)", time, crash.reason, crash.report ?? "-"])
+    }
+    Terminal.line("")
+    for line in table.lines { Terminal.line(line) }
   }
 
   private func show(_ report: Report) {
@@ -82,6 +106,7 @@ struct StatusCommand: AsyncParsableCommand {
     for line in HostsCommand.table(report.hosts).lines { Terminal.line(line) }
     Terminal.line("")
     Terminal.line("models")
-    for model in report.models { Terminal.line("  " + TextTable.printable(model)) }
+    for model in report.models { Terminal.line("  " + model) }
+    show(report.crashes ?? [])
   }
 }

@@ -7,12 +7,23 @@ enum Terminal {
     write("tutti: \(TextTable.printable(text))\n", to: 2)
   }
 
+  /// A line of the answer, whatever it is made from.
   static func line(_ text: String) {
-    write(text + "\n", to: 1)
+    write(TextTable.printable(text) + "\n", to: 1)
   }
 
   static func note(_ text: String) {
-    write(text + "\n", to: 2)
+    write(TextTable.printable(text) + "\n", to: 2)
+  }
+
+  /// Lines of text, whatever they are made from.
+  static func text(_ text: String) {
+    write(TerminalText.visible(text), to: 1)
+  }
+
+  /// JSON on a line of its own.
+  static func json(_ bytes: some Collection<UInt8>) {
+    write(TerminalText.json(bytes) + [0x0A], to: 1)
   }
 
   /// Standard error is a terminal on which lines can be taken back.
@@ -45,7 +56,8 @@ enum Terminal {
     return isatty(1) == 1 || out.st_mode & S_IFMT == S_IFIFO
   }()
 
-  /// At once and whole: an answer is shown while it is written.
+  /// At once and whole: an answer is shown while it is written. The terminal acts on control
+  /// characters in it, so only our own text goes this way.
   static func write(_ text: String, to descriptor: Int32) {
     write(Array(text.utf8), to: descriptor)
   }

@@ -44,7 +44,7 @@ struct TraceCommand: AsyncParsableCommand {
     let url = client.address.monitor + "/traces/" + id
     let answer = try await client.success(.GET, url)
     if json {
-      Terminal.line(String(decoding: answer.body, as: UTF8.self))
+      Terminal.json(answer.body)
       return
     }
     let spans = try answer.decoded(as: Trace.self, from: url).spans
@@ -94,7 +94,7 @@ struct TraceCommand: AsyncParsableCommand {
     Terminal.line("")
     for line in table.lines { Terminal.line(line) }
     for departure in timeline.departures {
-      Terminal.line("not as planned: " + TextTable.printable(departure))
+      Terminal.line("not as planned: " + departure)
     }
   }
 }

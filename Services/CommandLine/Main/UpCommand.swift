@@ -24,7 +24,7 @@ struct UpCommand: AsyncParsableCommand {
     let environment = ProcessInfo.processInfo.environment
     let configuration = try await checkedConfiguration(environment)
     if flags.checkConfig {
-      Terminal.write(configuration.effective, to: 1)
+      Terminal.text(configuration.effective)
       return
     }
     let cluster = try await buildCluster(configuration, environment: environment)

@@ -17,8 +17,9 @@ func buildGateway(
     hosts: { hosts.table }, load: { hosts.load },
     statistics: configuration.inference.statistics(
       own: context.bus.peer.id, seed: .random(in: .min ... .max)),
-    inferenceLimits: configuration.inference.limits, memory: memory, heavyWork: heavyWork,
-    credentials: Credentials(rules: context.common.credentials), logger: context.logger)
+    inferenceLimits: configuration.inference.limits,
+    credentials: Credentials(rules: context.common.credentials), memory: memory,
+    heavyWork: heavyWork, logger: context.logger)
   let shell = GatewayShell(
     configuration, context, inference: inference, memory: memory, heavyWork: heavyWork)
 
