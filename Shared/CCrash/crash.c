@@ -112,7 +112,9 @@ static void watch(int number, siginfo_t *info, void *context) {
     looks--;
   }
   if (looks == 0) say("\nthe backtrace was not done in time and is cut off\n");
-  kill(0, SIGKILL);
+  if (corpse > 0) kill(corpse, SIGKILL);
+  // Its backtracer, and this process.
+  kill(-getpid(), SIGKILL);
   _exit(0);
 }
 
