@@ -23,6 +23,10 @@ struct FaultyHostProcess: AsyncParsableCommand {
         curl http://127.0.0.1:PORT/counts
         curl http://127.0.0.1:PORT/records                          (request by request)
 
+      `hostile` names a row of the hostile mode, which every answer then plays; so do requests of the
+      model hostile/NAME. The rows are listed by:
+        curl http://127.0.0.1:PORT/hostile
+
       Faults: \(FaultyHostFaults.names.sorted().joined(separator: ", "))
       """)
 
@@ -41,6 +45,9 @@ struct FaultyHostProcess: AsyncParsableCommand {
 
   @Option(help: "What it makes of a trailing assistant message: trailing, flag or none.")
   var prefill = FaultyHostPrefill.trailing.rawValue
+
+  @Option(help: "The only API it has: openai, anthropic or ollama. Default: all of them.")
+  var dialect: String?
 
   @Flag(help: "Answer with the body of the request instead.")
   var echo = false
@@ -70,6 +77,9 @@ struct FaultyHostProcess: AsyncParsableCommand {
     guard FaultyHostPrefill(rawValue: prefill) != nil else {
       throw ValidationError("--prefill \(prefill) is none of trailing, flag and none")
     }
+    guard dialect.map({ FaultyHostDialect(rawValue: $0) != nil }) ?? true else {
+      throw ValidationError("--dialect is none of openai, anthropic and ollama")
+    }
     _ = try parsedFaults()
   }
 
@@ -98,6 +108,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
         models: model.isEmpty ? ["faulty-model"] : model, answer: try chosenAnswer(),
         tokens: tokenLongest.map { .seeded(seed, longest: $0) }
           ?? tokenCharacters.map { .characters($0) } ?? .words,
+        dialect: dialect.flatMap(FaultyHostDialect.init(rawValue:)),
         prefill: FaultyHostPrefill(rawValue: prefill) ?? .trailing,
         firstToken: firstTokenMs.distribution, interToken: interTokenMs.distribution, seed: seed,
         faults: try parsedFaults(), port: port))

@@ -11,6 +11,8 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   public var maximumActive = 0
   /// Connections that were made.
   public var connections = 0
+  /// Bytes that were sent as a hostile host.
+  public var hostileBytes = 0
 
   public init() {}
 
@@ -50,6 +52,7 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   enum CodingKeys: String, CodingKey {
     case requests, completed, cancels, active, connections
     case maximumActive = "max_active"
+    case hostileBytes = "hostile_bytes"
   }
 }
 

@@ -11,6 +11,8 @@ final class FaultyHostExchange {
   /// Where `faults.kind` strikes.
   var breaksAt: FaultyHostPiece.Break?
   var sentBytes = 0
+  /// Of an answer that a `HostileRow` gives.
+  var hostile: HostileCursor?
 
   init(
     path: String, streams: Bool, faults: FaultyHostFaults, record: FaultyHostRecord,

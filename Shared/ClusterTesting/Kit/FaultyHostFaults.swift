@@ -59,6 +59,10 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   public var hugeBodyBytes: Int?
   /// Drop the connection when a request has come, before any answer.
   public var refuse: Bool?
+  /// Name of the `HostileRow` to play for every request that it aims at.
+  public var hostile: String?
+  /// Whether to play the part of the second host of that row.
+  public var hostileSecond: Bool?
   /// Chance that a request meets the faults; unset: every one.
   public var probability: Double?
   /// How many requests meet the faults before the host works again; unset: all.
@@ -72,7 +76,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     dropAtByte: Int? = nil, stallAtToken: Int? = nil, endAtToken: Int? = nil,
     errorAtToken: Int? = nil, crawlMilliseconds: Double? = nil, garbage: Bool? = nil,
     halfCharacterAtToken: Int? = nil, hugeBodyBytes: Int? = nil, refuse: Bool? = nil,
-    probability: Double? = nil, remaining: Int? = nil
+    hostile: String? = nil, hostileSecond: Bool? = nil, probability: Double? = nil,
+    remaining: Int? = nil
   ) {
     self.kind = kind
     self.atByte = atByte
@@ -89,6 +94,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     self.halfCharacterAtToken = halfCharacterAtToken
     self.hugeBodyBytes = hugeBodyBytes
     self.refuse = refuse
+    self.hostile = hostile
+    self.hostileSecond = hostileSecond
     self.probability = probability
     self.remaining = remaining
   }
@@ -100,7 +107,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   }
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case kind, random, status, garbage, refuse, probability, remaining
+    case kind, random, status, garbage, refuse, hostile, probability, remaining
+    case hostileSecond = "hostile_second"
     case atByte = "at_byte"
     case statusBody = "status_body"
     case retryAfter = "retry_after"

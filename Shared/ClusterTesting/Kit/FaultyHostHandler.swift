@@ -59,6 +59,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     switch (head.method, path) {
     case (.GET, "/counts"): writer.writeJSON(host.counts, to: channel)
     case (.GET, "/records"): writer.writeJSON(host.records, to: channel)
+    case (.GET, "/hostile"): writer.writeJSON(HostileRow.all.map(HostileRowLine.init), to: channel)
     case (.GET, "/faults"): writer.writeJSON(host.faults, to: channel)
     case (.PUT, "/faults"): replaceFaults(channel)
     case (.GET, "/v1/models"), (.POST, "/v1/chat/completions"), (.POST, "/v1/completions"),
@@ -76,7 +77,8 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     let given = (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any]
     let unknown = (given ?? [:]).keys.filter { !known.contains($0) }.sorted()
     guard given != nil, unknown.isEmpty,
-      let faults = try? JSONDecoder().decode(FaultyHostFaults.self, from: Data(body))
+      let faults = try? JSONDecoder().decode(FaultyHostFaults.self, from: Data(body)),
+      faults.hostile.map({ HostileRow.named($0) != nil }) ?? true
     else {
       let names = FaultyHostFaults.names.sorted().joined(separator: ", ")
       let message = "send a JSON object with some of: \(names)"
@@ -106,6 +108,10 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     let exchange = host.exchange(question, number: number, faults: met)
     self.exchange = exchange
 
+    if let row = exchange.faults.hostileRow(for: question) {
+      play(row, isSecond: exchange.faults.hostileSecond == true, exchange, channel)
+      return
+    }
     if exchange.faults.refuse == true {
       fail(exchange, channel)
       return
@@ -270,6 +276,46 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
   ) {
     let step = Step(exchange: exchange) { [self] in finish(exchange, as: outcome) }
     channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenSuccess { [self] in go(step) }
+  }
+
+  // MARK: - Hostile
+
+  private func play(
+    _ row: HostileRow, isSecond: Bool, _ exchange: FaultyHostExchange, _ channel: any Channel
+  ) {
+    let script = row.script(isSecond: isSecond)
+    exchange.hostile = HostileCursor(script)
+    channel.writeAndFlush(HTTPServerResponsePart.head(script.head), promise: nil)
+    goOn(exchange, ending: script.ending, channel)
+  }
+
+  /// One write after the other: a gateway that does not read makes this host wait.
+  private func goOn(
+    _ exchange: FaultyHostExchange, ending: HostileScript.Ending, _ channel: any Channel
+  ) {
+    let next = exchange.hostile?.next() ?? .end
+    switch next {
+    case .send(let bytes):
+      exchange.sentBytes += bytes.count
+      host.count { $0.hostileBytes += bytes.count }
+      let step = Step(exchange: exchange) { [self] in goOn(exchange, ending: ending, channel) }
+      let buffer = channel.allocator.buffer(bytes: bytes)
+      channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(buffer))).whenSuccess {
+        [self] in
+        // Not at once: a write that succeeds at once would pile up on the stack.
+        channel.eventLoop.execute { [self] in go(step) }
+      }
+    case .pause(let milliseconds):
+      after(.milliseconds(milliseconds), exchange, channel) { [self] in
+        goOn(exchange, ending: ending, channel)
+      }
+    case .end:
+      switch ending {
+      case .proper: end(exchange, channel)
+      case .cut: drop(exchange, after: [], channel)
+      case .open: break
+      }
+    }
   }
 
   // MARK: - The exchange

@@ -1,0 +1,431 @@
+"""Hostile clients. Each row is a function of (port, seconds) that returns None, or a sentence if
+the gateway's answer itself breaks a limit. All are bounded in connections, bytes and time."""
+
+import json
+import socket
+import threading
+import time
+
+from cluster import GOOD_MODEL
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+USER = {"role": "user", "content": "hi"}
+ROWS = {}
+# Statuses of the answers since the harness last emptied it; 0 is none.
+STATUSES = []
+
+
+def row(function):
+    ROWS["client-" + function.__name__.replace("_", "-")] = function
+    return function
+
+
+def connect(port, timeout=10):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def head(method, path, length, more=""):
+    return (
+        f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        f"connection: close\r\n{more}content-length: {length}\r\n\r\n").encode()
+
+
+def exchange(port, method, path, body=b"", more="", seconds=20, raw=None):
+    """Status (0: none came) and bytes of the answer."""
+    deadline = time.monotonic() + seconds
+    first, count = b"", 0
+    try:
+        with connect(port, seconds) as connection:
+            try:
+                connection.sendall(raw if raw is not None else head(method, path, len(body), more) + body)
+            except ConnectionError:
+                pass  # an answer may come before all of a large body was taken
+            while time.monotonic() < deadline:
+                connection.settimeout(max(0.01, deadline - time.monotonic()))
+                piece = connection.recv(1 << 16)
+                if not piece:
+                    break
+                count += len(piece)
+                first = first or piece
+    except OSError:
+        pass
+    try:
+        status = int(first.split(b" ", 2)[1])
+    except (IndexError, ValueError):
+        status = 0
+    STATUSES.append(status)
+    return status, count
+
+
+def chat(port, value, seconds=20, path=CHAT):
+    return exchange(port, "POST", path, json.dumps(value).encode(), seconds=seconds)
+
+
+def good(**more):
+    return {"model": GOOD_MODEL, "messages": [USER], **more}
+
+
+def together(count, work):
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def held(port, count, seconds, first=b"", each=None):
+    """Connections that are kept, each sent `first`, then `each` every second."""
+    connections = []
+    try:
+        for _ in range(count):
+            try:
+                connection = connect(port, 2)
+                connection.sendall(first)
+                connections.append(connection)
+            except OSError:
+                break
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            for connection in connections if each else []:
+                try:
+                    connection.sendall(each)
+                except OSError:
+                    pass
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+# Connections
+
+
+@row
+def idle_connections(port, seconds):
+    held(port, 600, seconds)
+
+
+@row
+def kept_connections(port, seconds):
+    held(port, 600, seconds, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+
+
+@row
+def renewed_connections(port, seconds):
+    ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
+    held(port, 600, seconds, ask, ask)
+
+
+@row
+def half_heads(port, seconds):
+    held(port, 600, seconds, b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n", b"x-a: b\r\n")
+
+
+@row
+def slow_bodies(port, seconds):
+    held(port, 300, seconds, head("POST", CHAT, 100_000) + b'{"model":"', b"a")
+
+
+@row
+def expect_continue(port, seconds):
+    held(port, 300, seconds, head("POST", CHAT, 100_000, "expect: 100-continue\r\n"))
+
+
+@row
+def large_halves(port, seconds):
+    body = b'{"model":"good","messages":[{"role":"user","content":"' + b"a" * 6_000_000
+    held(port, 30, seconds, head("POST", CHAT, len(body) + 1_000) + body, b"a")
+
+
+@row
+def unread_pipeline(port, seconds):
+    held(port, 4, seconds, b"GET /v1/models HTTP/1.1\r\nhost: a\r\n\r\n" * 4_000)
+
+
+@row
+def unread_answers(port, seconds):
+    body = json.dumps(good(stream=True)).encode()
+    held(port, 300, seconds, head("POST", CHAT, len(body)) + body)
+
+
+@row
+def storm(port, seconds):
+    deadline = time.monotonic() + seconds
+    together(30, lambda _: [chat(port, good(stream=True)) for _ in range(100)
+                            if time.monotonic() < deadline])
+
+
+@row
+def leavers(port, seconds):
+    body = json.dumps(good(stream=True)).encode()
+    deadline = time.monotonic() + seconds
+
+    def leave(_):
+        for _ in range(200):
+            if time.monotonic() > deadline:
+                return
+            try:
+                with connect(port, 2) as connection:
+                    connection.sendall(head("POST", CHAT, len(body)) + body)
+            except OSError:
+                pass
+
+    together(10, leave)
+
+
+@row
+def small_chunks(port, seconds):
+    body = json.dumps(good()).encode() + b" " * 100_000
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    raw = (b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"
+           b"transfer-encoding: chunked\r\n\r\n" + chunks)
+    together(4, lambda _: exchange(port, "", "", raw=raw))
+
+
+# Framing
+
+
+def refused(port, raw, what):
+    status, _ = exchange(port, "", "", raw=raw, seconds=5)
+    return None if status in (400, 505) else f"{what} got {status}, not 400"
+
+
+@row
+def no_host(port, seconds):
+    return refused(port, b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", "a request without Host")
+
+
+@row
+def two_hosts(port, seconds):
+    return refused(
+        port, b"GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+        "a request with two Hosts")
+
+
+@row
+def old_chunked(port, seconds):
+    return refused(
+        port, b"POST /v1/chat/completions HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"0\r\n\r\n", "chunked coding in HTTP/1.0")
+
+
+# Requests
+
+
+def bounded_error(port, body, path=CHAT, times=2):
+    most = 0
+    for _ in range(times):
+        status, count = exchange(port, "POST", path, body)
+        most = max(most, count)
+    return f"an error of {most} bytes came back" if most > 64 << 10 else None
+
+
+@row
+def options_million(port, seconds):
+    return bounded_error(
+        port, json.dumps(good()).encode()[:-1] + b',"tutti":{' + b'"a":1,' * 999_999 + b'"a":1}}')
+
+
+@row
+def options_distinct(port, seconds):
+    options = b",".join(b'"o%d":1' % number for number in range(500_000))
+    return bounded_error(port, json.dumps(good()).encode()[:-1] + b',"tutti":{' + options + b"}}")
+
+
+@row
+def members_million(port, seconds):
+    return bounded_error(
+        port, json.dumps(good()).encode()[:-1] + b"," + b'"a":1,' * 999_999 + b'"a":1}')
+
+
+@row
+def option_name(port, seconds):
+    return bounded_error(
+        port, json.dumps(good(tutti={"o" * 5_000_000: 1})).encode())
+
+
+@row
+def messages_many(port, seconds):
+    return bounded_error(port, json.dumps(good(messages=[USER] * 10_000)).encode())
+
+
+@row
+def messages_empty_arrays(port, seconds):
+    return bounded_error(port, b'{"model":"good","messages":[' + b"[]," * 3_000_000 + b"[]]}")
+
+
+@row
+def parts_many(port, seconds):
+    part = {"type": "text", "text": "a"}
+    return bounded_error(
+        port, json.dumps(good(messages=[{"role": "user", "content": [part] * 100_000}])).encode())
+
+
+@row
+def escapes(port, seconds):
+    text = b"\\u00e9" * 600_000
+    body = b'{"model":"good","messages":[{"role":"user","content":"' + text + b'"}]}'
+    together(4, lambda _: exchange(port, "POST", CHAT, body))
+
+
+@row
+def marks(port, seconds):
+    body = json.dumps(
+        good(messages=[{"role": "user", "content": "a" + "\u0301" * 1_500_000}]),
+        ensure_ascii=False).encode()
+    together(4, lambda _: exchange(port, "POST", CHAT, body))
+
+
+@row
+def large_bodies(port, seconds):
+    body = json.dumps(good(messages=[{"role": "user", "content": "a" * 3_900_000}])).encode()
+    together(20, lambda _: exchange(port, "POST", CHAT, body))
+
+
+@row
+def stops(port, seconds):
+    chat(port, good(stream=True, stop=["a" * 200 + str(number) for number in range(20_000)]))
+    chat(port, good(stream=True, stop=["T" * 2_000_000]))
+
+
+def at_once(port, value, path=CHAT, count=12):
+    """Requests that the host cannot fulfil, and whether it still serves others after them."""
+    together(count, lambda number: chat(port, {**value, "seed": number}, path=path))
+    status, _ = chat(port, good(seed=1_000))
+    return None if status == 200 else f"an honest request got {status} afterwards"
+
+
+@row
+def choices(port, seconds):
+    return at_once(port, good(n=2, stream=True))
+
+
+@row
+def choices_whole(port, seconds):
+    return at_once(port, good(n=2))
+
+
+@row
+def choices_most(port, seconds):
+    return at_once(port, good(n=128))
+
+
+@row
+def best_of(port, seconds):
+    return at_once(port, {"model": GOOD_MODEL, "prompt": "hi", "best_of": 2}, COMPLETIONS)
+
+
+@row
+def prompts_many(port, seconds):
+    return at_once(port, {"model": GOOD_MODEL, "prompt": ["a", "b"]}, COMPLETIONS)
+
+
+@row
+def deadlines(port, seconds):
+    for name in ("first_token", "inter_token", "total"):
+        words = at_once(port, good(stream=True, tutti={"deadlines_ms": {name: 1}}))
+        if words:
+            return words
+
+
+@row
+def deadlines_long(port, seconds):
+    for _ in range(6):
+        chat(port, good(tutti={"deadlines_ms": {"total": 86_400_000, "first_token": 86_400_000}}))
+
+
+# Plans
+
+
+def preview(port, text, seconds=30, **options):
+    return chat(
+        port, {"model": "tutti/auto", "messages": [{"role": "user", "content": text}], **options},
+        seconds=seconds, path="/v1/plans")
+
+
+def previews(port, text, count=2, **options):
+    """Plans of hostile texts, and whether an honest one is answered afterwards."""
+    together(count, lambda _: preview(port, text, **options))
+    status, _ = preview(port, "Compare 1. rain, 2. wind and 3. snow in a paragraph each.")
+    return None if status == 200 else f"an honest plan got {status} afterwards"
+
+
+@row
+def plan_sentences(port, seconds):
+    return previews(port, "a. " * 20_000)
+
+
+@row
+def plan_items(port, seconds):
+    return previews(port, "".join(f"{number}. a\n" for number in range(8_000)))
+
+
+@row
+def plan_commas(port, seconds):
+    return previews(port, "compare " + "a, " * 20_000 + "and b")
+
+
+@row
+def plan_questions(port, seconds):
+    return previews(port, "why? " * 12_000)
+
+
+@row
+def plan_quotes(port, seconds):
+    return previews(port, "\"'`" * 20_000)
+
+
+@row
+def plan_brackets(port, seconds):
+    return previews(port, "([{<" * 15_000)
+
+
+@row
+def plan_marks(port, seconds):
+    return previews(port, "a" + "\u0301" * 30_000)
+
+
+@row
+def plan_lines(port, seconds):
+    return previews(port, "\n" * 60_000)
+
+
+@row
+def plan_documents(port, seconds):
+    documents = [{"title": f"d{number}", "text": "a. " * 30_000} for number in range(100)]
+    return previews(port, "What is said?", tutti={"documents": documents})
+
+
+@row
+def plan_storm(port, seconds):
+    return previews(port, "Compare rain and wind. " * 100, count=100)
+
+
+@row
+def plans_unread(port, seconds):
+    body = json.dumps({
+        "model": "tutti/ensemble", "stream": True, "messages": [USER]}).encode()
+    held(port, 100, seconds, head("POST", CHAT, len(body)) + body)
+
+
+# Other surfaces
+
+
+@row
+def models_flood(port, seconds):
+    deadline = time.monotonic() + seconds
+    together(20, lambda _: [exchange(port, "GET", "/v1/models") for _ in range(100)
+                            if time.monotonic() < deadline])
+
+
+@row
+def long_path(port, seconds):
+    together(10, lambda _: exchange(port, "GET", "/" + "p" * 1_000_000))
+
+
+@row
+def model_names(port, seconds):
+    for number in range(300):
+        chat(port, {"model": f"no-such-model-{number}" + "a" * 200, "messages": [USER]})

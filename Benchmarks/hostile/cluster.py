@@ -1,0 +1,241 @@
+"""A cluster of real processes for the hostile harness, and what /proc reports about it."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+GOOD_MODEL = "good"
+GOOD_ANSWER = "The quick brown fox jumps over the lazy dog."
+
+
+def free_port(span=1):
+    while True:
+        sockets = []
+        try:
+            first = socket.socket()
+            first.bind(("127.0.0.1", 0))
+            sockets.append(first)
+            port = first.getsockname()[1]
+            for offset in range(1, span):
+                other = socket.socket()
+                other.bind(("127.0.0.1", port + offset))
+                sockets.append(other)
+            return port
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+
+
+def get_json(url, method="GET", body=None, token=None, timeout=10):
+    headers = {"content-type": "application/json"}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers=headers)
+    with urllib.request.urlopen(request, timeout=timeout) as reply:
+        return json.load(reply)
+
+
+def stat(pid):
+    """Fields of /proc/PID/stat after the name; None for a process that is gone or a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields
+
+
+def cpu_seconds(pid):
+    fields = stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def rss_mib(pid):
+    fields = stat(pid)
+    return int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20) if fields else 0.0
+
+
+def children(parent):
+    """Process ids of the children by the name of their executable."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        fields = stat(name)
+        if not fields or int(fields[1]) != parent:
+            continue
+        try:
+            program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
+        except OSError:
+            continue
+        found[program] = int(name)
+    return found
+
+
+class FaultyHost:
+    """A process of tutti-faulty-host. It plays a hostile row if one is named."""
+
+    def __init__(self, bin_dir, models, dialect="openai", row=None, second=False, answer=GOOD_ANSWER):
+        faults = {}
+        if row:
+            faults["hostile"] = row
+        if second:
+            faults["hostile_second"] = True
+        command = [
+            f"{bin_dir}/tutti-faulty-host", "--dialect", dialect, "--answer", answer,
+            "--faults", json.dumps(faults),
+        ]
+        for model in models:
+            command += ["--model", model]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().strip()
+        if not self.url.startswith("http://127.0.0.1:"):
+            raise SystemExit("hostile: tutti-faulty-host did not start")
+
+    def rows(self):
+        return get_json(self.url + "/hostile")
+
+    def sent(self):
+        try:
+            return get_json(self.url + "/counts")["hostile_bytes"]
+        except OSError:
+            return 0
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Cluster:
+    """`tutti up` with one good host."""
+
+    def __init__(self, bin_dir):
+        self.bin_dir = bin_dir
+        self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
+        self.good = FaultyHost(bin_dir, [GOOD_MODEL])
+        self.port = free_port(span=3)
+        self.log = open(self.directory + "/log", "w+")
+        # Its standard input is a pipe that ends with this process, and the cluster ends with it.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_")}
+        environment["TUTTI_LIFELINE_FD"] = "0"
+        self.process = subprocess.Popen(
+            [f"{bin_dir}/tutti", "up", "--port", str(self.port), "--data-dir", self.data,
+             "--host", self.good.url],
+            stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT, env=environment)
+        deadline = time.monotonic() + 120
+        while not os.path.exists(self.data + "/cluster.json"):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                raise SystemExit("hostile: the cluster did not start:\n" + self.log.read()[-2000:])
+            time.sleep(0.05)
+        self.wait_for_model(GOOD_MODEL, 30)
+        self.services = children(self.process.pid)
+        self.added = 0
+
+    @property
+    def data(self):
+        return self.directory + "/data"
+
+    @property
+    def gateway(self):
+        return self.services.get("tutti-gateway", 0)
+
+    def admin(self, method, path, body=None, timeout=15):
+        with open(self.data + "/admin-token") as file:
+            token = file.read().strip()
+        return get_json(
+            f"http://127.0.0.1:{self.port + 1}/admin/v1{path}", method, body, token, timeout)
+
+    def add(self, host):
+        """Registers a host; the probe's result is not the caller's concern."""
+        self.added += 1
+        name = f"h{self.added}"
+        try:
+            self.admin("POST", "/hosts?wait_ms=4000", {"url": host.url, "id": name})
+        except OSError:
+            pass  # a harmed registry: the verdict says so
+        return name
+
+    def remove(self, name):
+        try:
+            self.admin("DELETE", f"/hosts/{name}")
+        except OSError:
+            pass
+
+    def wait_for_model(self, model, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                listing = get_json(f"http://127.0.0.1:{self.port}/v1/models", timeout=5)
+                if any(entry["id"] == model for entry in listing["data"]):
+                    return True
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.05)
+        return False
+
+    def died(self):
+        """Names of services that ended since the last call; their successors are watched on."""
+        now = children(self.process.pid)
+        gone = [name for name, pid in self.services.items() if now.get(name) != pid]
+        self.services.update(now)
+        return [re.sub("^tutti-", "", name) for name in gone]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        # A service that does not end with its cluster would disturb the next one.
+        for name, pid in self.services.items():
+            try:
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == name:
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self.process.stdin.close()
+        self.log.close()
+        self.good.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Gauge:
+    """Largest memory and used processor time of the gateway, sampled in a thread."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.pid = cluster.gateway
+        self.first = rss_mib(self.pid)
+        self.most = self.first
+        self.cpu_before = cpu_seconds(self.pid)
+        self.cpu = 0.0
+        self.running = True
+        self.thread = threading.Thread(target=self.sample, daemon=True)
+        self.thread.start()
+
+    def sample(self):
+        while self.running:
+            self.most = max(self.most, rss_mib(self.pid))
+            self.cpu = max(self.cpu, cpu_seconds(self.pid) - self.cpu_before)
+            time.sleep(0.05)
+
+    def stop(self):
+        self.running = False
+        self.thread.join()
+        self.cpu = max(self.cpu, cpu_seconds(self.pid) - self.cpu_before)
+        return self.most - self.first, self.cpu

@@ -1,0 +1,105 @@
+"""Honest clients, as processes of their own, so that the harness's work does not slow them.
+
+    traffic.py paced PORT MODEL          a request every 50 ms, whatever became of those before
+    traffic.py steady PORT MODEL COUNT   COUNT clients, each with one request after the other
+
+Each request is a line on standard output: when it began (monotonic seconds), its milliseconds, and
+1 if the answer was right. Both end when standard input ends.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+PATIENCE = 30
+PACE = 0.05
+MOST_OPEN = 400
+
+
+async def ask(port, body):
+    """Status and body of one answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        data = await reader.read(1 << 20)
+        while piece := await reader.read(1 << 16):
+            data += piece
+        return int(data.split(b" ", 2)[1]), data.partition(b"\r\n\r\n")[2]
+    finally:
+        writer.close()
+
+
+def text_of(body, stream):
+    if not stream:
+        start, end = body.find(b"{"), body.rfind(b"}")
+        return json.loads(body[start : end + 1])["choices"][0]["message"]["content"]
+    text = ""
+    done = False
+    for line in body.split(b"\n"):
+        if line.startswith(b"data: {"):
+            for choice in json.loads(line[6:])["choices"]:
+                text += choice["delta"].get("content") or ""
+        done = done or line.startswith(b"data: [DONE]")
+    return text if done else None
+
+
+async def one(port, model, number, expected):
+    stream = number % 2 == 0
+    body = json.dumps({
+        "model": model, "stream": stream,
+        "messages": [{"role": "user", "content": f"Question {number}"}]}).encode()
+    began = time.monotonic()
+    try:
+        status, answer = await asyncio.wait_for(ask(port, body), PATIENCE)
+        right = status == 200 and text_of(answer, stream) == expected
+    except (OSError, ValueError, KeyError, IndexError, TypeError, asyncio.TimeoutError,
+            asyncio.IncompleteReadError):
+        right = False
+    print(f"{began:.4f} {(time.monotonic() - began) * 1e3:.2f} {int(right)}", flush=True)
+
+
+async def paced(port, model, expected):
+    open_requests = set()
+    number = 0
+    next_one = time.monotonic()
+    while True:
+        if len(open_requests) < MOST_OPEN:
+            task = asyncio.create_task(one(port, model, number, expected))
+            open_requests.add(task)
+            task.add_done_callback(open_requests.discard)
+        number += 1
+        next_one += PACE
+        await asyncio.sleep(max(0, next_one - time.monotonic()))
+
+
+async def steady(port, model, expected, count):
+    async def client(first):
+        number = first
+        while True:
+            await one(port, model, number, expected)
+            number += count
+            await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(client(first) for first in range(count)))
+
+
+async def main():
+    kind, port, model = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    expected = os.environ["EXPECTED"]
+    work = asyncio.create_task(
+        paced(port, model, expected) if kind == "paced"
+        else steady(port, model, expected, int(sys.argv[4])))
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    work.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,151 @@
+/// One way in which a host tries to harm a gateway or a registry.
+///
+/// A `FaultyHost` plays a row for every answer while its fault `hostile` names it, and for requests
+/// of the model `hostile/NAME` without that.
+public struct HostileRow: Sendable, CustomStringConvertible {
+  /// Which request is answered with harm.
+  public enum Target: String, Codable, Sendable {
+    case answer
+    /// The list of models, or of Ollama's tags.
+    case listing
+    case version
+  }
+
+  /// The client that a row needs.
+  public struct Client: Codable, Hashable, Sendable {
+    public var path = "/v1/chat/completions"
+    public var stream = true
+    /// A deadline makes a gateway ask for a stream although the client asked for none.
+    public var firstTokenMilliseconds: Int?
+    /// Clients at the same time.
+    public var clients = 1
+    /// Whether they read the answer.
+    public var reads = true
+    /// Requests of each client, one after the other.
+    public var times = 1
+    /// Whether the model is one that a good host offers too.
+    public var isShared = false
+
+    public init() {}
+
+    enum CodingKeys: String, CodingKey {
+      case path, stream, clients, reads, times
+      case firstTokenMilliseconds = "first_token_ms"
+      case isShared = "is_shared"
+    }
+  }
+
+  public let name: String
+  /// What the host does.
+  public let harm: String
+  public var dialect = FaultyHostDialect.openai
+  public var target = Target.answer
+  public var client = Client()
+  let first: @Sendable () -> HostileScript
+  /// Of a row with two hosts, what the host sends that is asked after the first one.
+  let second: (@Sendable () -> HostileScript)?
+
+  public var needsTwoHosts: Bool { second != nil }
+  public var model: String { Self.prefix + name }
+  public var description: String { name }
+
+  static let prefix = "hostile/"
+
+  public static let all: [HostileRow] =
+    hops + floods + shapes + texts + bodies + heads + ollama + anthropic + probes
+
+  static func named(_ name: String) -> HostileRow? { byName[name] }
+
+  private static let byName = Dictionary(
+    all.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+
+  func script(isSecond: Bool) -> HostileScript {
+    if isSecond, let second { return second() }
+    return first()
+  }
+
+  // MARK: - Making rows
+
+  static func stream(
+    _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
+  ) -> HostileRow {
+    HostileRow(
+      name: name, harm: harm, first: { HostileScript(first()) }, second: nil)
+  }
+
+  /// The client asks for no stream, and the gateway assembles one.
+  static func assembled(
+    _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
+  ) -> HostileRow {
+    var row = stream(name, harm, first)
+    row.client.stream = false
+    row.client.firstTokenMilliseconds = 20_000
+    return row
+  }
+
+  /// The host is asked for no stream and gives none.
+  static func body(
+    _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
+  ) -> HostileRow {
+    var row = HostileRow(
+      name: name, harm: harm, first: { .body(first()) }, second: nil)
+    row.client.stream = false
+    return row
+  }
+
+  /// One host breaks off, and another resumes.
+  static func hop(
+    _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part],
+    then second: @escaping @Sendable () -> [HostileScript.Part]
+  ) -> HostileRow {
+    var row = HostileRow(
+      name: name, harm: harm, first: { HostileScript(first(), ending: .cut) },
+      // Late, so that the other host wins a race.
+      second: { HostileScript([.pause(milliseconds: 300)] + second()) })
+    row.client.times = 4
+    return row
+  }
+
+  static func script(
+    _ name: String, _ harm: String, _ first: @escaping @Sendable () -> HostileScript
+  ) -> HostileRow {
+    HostileRow(name: name, harm: harm, first: first, second: nil)
+  }
+}
+
+/// A row as JSON, for a harness in another language.
+struct HostileRowLine: Encodable {
+  let name: String
+  let harm: String
+  let dialect: FaultyHostDialect
+  let target: HostileRow.Target
+  let hosts: Int
+  let client: HostileRow.Client
+
+  init(_ row: HostileRow) {
+    name = row.name
+    harm = row.harm
+    dialect = row.dialect
+    target = row.target
+    hosts = row.needsTwoHosts ? 2 : 1
+    client = row.client
+  }
+}
+
+extension FaultyHostFaults {
+  /// The row to play for a request; `nil` means none.
+  func hostileRow(for question: FaultyHostQuestion) -> HostileRow? {
+    let target: HostileRow.Target =
+      switch question.request.path {
+      case "/v1/models", "/api/tags": .listing
+      case "/api/version": .version
+      default: .answer
+      }
+    let asked = question.model.flatMap { model in
+      model.hasPrefix(HostileRow.prefix) ? String(model.dropFirst(HostileRow.prefix.count)) : nil
+    }
+    guard let name = hostile ?? asked, let row = HostileRow.named(name), row.target == target
+    else { return nil }
+    return row
+  }
+}

@@ -1,0 +1,124 @@
+import NIOHTTP1
+
+/// One response of a hostile host: what it sends, in order, and how it ends.
+///
+/// Bytes are made when they are sent, and at most `maximumBytes` of them, so that a row that floods
+/// a gateway cannot fill the machine it is tested on.
+struct HostileScript: Sendable {
+  enum Part: Sendable {
+    case bytes([UInt8])
+    /// The same bytes so many times.
+    case times(Int, [UInt8])
+    /// Bytes made from a counter that begins at 0.
+    case each(Int, @Sendable (Int) -> [UInt8])
+    case pause(milliseconds: Int64)
+  }
+
+  enum Ending: Sendable {
+    /// As HTTP has it.
+    case proper
+    /// The connection is closed.
+    case cut
+    /// Nothing more is sent; the connection stays open.
+    case open
+  }
+
+  /// Twice what a gateway accepts of one body.
+  static let maximumBytes = 64 << 20
+  /// A socket buffer's worth.
+  static let standardBatch = 64 << 10
+
+  var status = 200
+  var type = "text/event-stream"
+  var headers: [(name: String, value: String)] = []
+  /// `nil` means chunked coding.
+  var length: Int?
+  var parts: [Part]
+  var ending = Ending.proper
+  /// Bytes per write.
+  var batch = standardBatch
+
+  init(_ parts: [Part], ending: Ending = .proper) {
+    self.parts = parts
+    self.ending = ending
+  }
+
+  static func body(_ parts: [Part], status: Int = 200) -> HostileScript {
+    var script = HostileScript(parts)
+    script.type = "application/json"
+    script.status = status
+    return script
+  }
+
+  var head: HTTPResponseHead {
+    var fields = HTTPHeaders()
+    fields.add(name: "content-type", value: type)
+    for header in headers { fields.add(name: header.name, value: header.value) }
+    if let length { fields.add(name: "content-length", value: "\(length)") }
+    return HTTPResponseHead(
+      version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: fields)
+  }
+}
+
+/// Where a script stands while it is sent.
+struct HostileCursor {
+  enum Step {
+    case send([UInt8])
+    case pause(milliseconds: Int64)
+    case end
+  }
+
+  private let script: HostileScript
+  private var part = 0
+  /// Repetitions of the part that were sent.
+  private var done = 0
+  /// What a write had no room for.
+  private var rest: ArraySlice<UInt8> = []
+  private(set) var sent = 0
+
+  init(_ script: HostileScript) { self.script = script }
+
+  /// The next write: at most one batch.
+  mutating func next() -> Step {
+    var batch: [UInt8] = []
+    while batch.count < script.batch, sent + batch.count < HostileScript.maximumBytes {
+      if !rest.isEmpty {
+        let piece = rest.prefix(script.batch - batch.count)
+        batch += piece
+        rest = rest.dropFirst(piece.count)
+        continue
+      }
+      guard part < script.parts.count else { break }
+      switch script.parts[part] {
+      case .bytes(let bytes):
+        rest = bytes[...]
+        advance(1)
+      case .times(let count, let bytes):
+        rest = done < count ? bytes[...] : []
+        advance(count)
+      case .each(let count, let make):
+        rest = done < count ? make(done)[...] : []
+        advance(count)
+      case .pause(let milliseconds):
+        // What was made before goes out first.
+        guard batch.isEmpty else {
+          sent += batch.count
+          return .send(batch)
+        }
+        advance(1)
+        return .pause(milliseconds: milliseconds)
+      }
+    }
+    guard !batch.isEmpty else { return .end }
+    sent += batch.count
+    return .send(batch)
+  }
+
+  private mutating func advance(_ count: Int) {
+    done += 1
+    if done >= count {
+      part += 1
+      done = 0
+    }
+  }
+}
