@@ -1,8 +1,13 @@
 """Hostile clients. Each row is a function of (port, seconds) that returns None, or a sentence if
-the gateway's answer itself breaks a limit. All are bounded in connections, bytes and time."""
+the gateway's answer itself breaks a limit. All are bounded in connections, bytes and time.
+
+    clients.py list                          the rows
+    clients.py ROW PORT SECONDS [MODEL]      plays one; prints {"words": …, "statuses": […]}
+"""
 
 import json
 import socket
+import sys
 import threading
 import time
 
@@ -20,8 +25,16 @@ def row(function):
     return function
 
 
-def connect(port, timeout=10):
-    connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+def connect(port, timeout=10, buffer=None):
+    connection = socket.socket()
+    connection.settimeout(timeout)
+    if buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    try:
+        connection.connect(("127.0.0.1", port))
+    except OSError:
+        connection.close()
+        raise
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
@@ -67,6 +80,10 @@ def good(**more):
     return {"model": GOOD_MODEL, "messages": [USER], **more}
 
 
+def opening():
+    return b'{"model":"%s","messages":' % GOOD_MODEL.encode()
+
+
 def together(count, work):
     threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
     for thread in threads:
@@ -81,9 +98,10 @@ def held(port, count, seconds, first=b"", each=None):
     try:
         for _ in range(count):
             try:
-                connection = connect(port, 2)
-                connection.sendall(first)
+                # Small, so that the kernel does not take what the client leaves unread.
+                connection = connect(port, 2, buffer=4_096)
                 connections.append(connection)
+                connection.sendall(first)
             except OSError:
                 break
         deadline = time.monotonic() + seconds
@@ -135,7 +153,7 @@ def expect_continue(port, seconds):
 
 @row
 def large_halves(port, seconds):
-    body = b'{"model":"good","messages":[{"role":"user","content":"' + b"a" * 6_000_000
+    body = opening() + b'[{"role":"user","content":"' + b"a" * 6_000_000
     held(port, 30, seconds, head("POST", CHAT, len(body) + 1_000) + body, b"a")
 
 
@@ -253,7 +271,7 @@ def messages_many(port, seconds):
 
 @row
 def messages_empty_arrays(port, seconds):
-    return bounded_error(port, b'{"model":"good","messages":[' + b"[]," * 3_000_000 + b"[]]}")
+    return bounded_error(port, opening() + b"[" + b"[]," * 3_000_000 + b"[]]}")
 
 
 @row
@@ -266,7 +284,7 @@ def parts_many(port, seconds):
 @row
 def escapes(port, seconds):
     text = b"\\u00e9" * 600_000
-    body = b'{"model":"good","messages":[{"role":"user","content":"' + text + b'"}]}'
+    body = opening() + b'[{"role":"user","content":"' + text + b'"}]}'
     together(4, lambda _: exchange(port, "POST", CHAT, body))
 
 
@@ -429,3 +447,12 @@ def long_path(port, seconds):
 def model_names(port, seconds):
     for number in range(300):
         chat(port, {"model": f"no-such-model-{number}" + "a" * 200, "messages": [USER]})
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "list":
+        print("\n".join(ROWS))
+    else:
+        GOOD_MODEL = sys.argv[4] if len(sys.argv) > 4 else GOOD_MODEL
+        said = ROWS[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3]))
+        print(json.dumps({"words": said, "statuses": sorted(set(STATUSES))}))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -209,6 +210,59 @@ class Cluster:
             except OSError:
                 pass
         self.process.stdin.close()
+        self.log.close()
+        self.good.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class TCPCluster(Cluster):
+    """A registry and a gateway that meet over tcp, each started on its own."""
+
+    def __init__(self, bin_dir):
+        self.bin_dir = bin_dir
+        self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
+        self.good = FaultyHost(bin_dir, [GOOD_MODEL])
+        self.port = free_port(span=2)
+        # A publisher, where there is one, listens on the port above its bus.
+        self.bus_port = free_port(span=4)
+        self.added = 0
+        self.log = open(self.directory + "/log", "w+")
+        file = self.directory + "/tutti.yaml"
+        with open(file, "w") as text:
+            text.write(
+                f"cluster:\n  bus: tcp\n  bus_registry: 127.0.0.1:{self.bus_port}\n"
+                f"  cluster_key: {secrets.token_hex(32)}\n  data_dir: {self.data}\n"
+                f"registry:\n  port: {self.port + 1}\n  hosts: [\"{self.good.url}\"]\n"
+                f"  bus_listen: 127.0.0.1:{self.bus_port}\n"
+                f"  bus_advertise: 127.0.0.1:{self.bus_port}\n"
+                f"gateway:\n  port: {self.port}\n  bus_listen: 127.0.0.1:{self.bus_port + 2}\n"
+                f"  bus_advertise: 127.0.0.1:{self.bus_port + 2}\n")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_")}
+        self.processes = {
+            name: subprocess.Popen(
+                [f"{bin_dir}/{name}", "--config", file], stdin=subprocess.DEVNULL,
+                stdout=self.log, stderr=subprocess.STDOUT, env=environment)
+            for name in ("tutti-registry", "tutti-gateway")}
+        self.services = {name: process.pid for name, process in self.processes.items()}
+        if not self.wait_for_model(GOOD_MODEL, 60):
+            self.log.seek(0)
+            text = self.log.read()[-2000:]
+            self.stop()
+            raise SystemExit("hostile: the tcp cluster did not start:\n" + text)
+
+    def died(self):
+        gone = [name for name, process in self.processes.items() if process.poll() is not None]
+        return [re.sub("^tutti-", "", name) for name in gone]
+
+    def stop(self):
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self.log.close()
         self.good.stop()
         shutil.rmtree(self.directory, ignore_errors=True)

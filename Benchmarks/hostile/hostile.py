@@ -5,8 +5,8 @@
     hostile.py --bin DIR --soak MINUTES
 
 Starts `tutti up` with one good host, runs a client that sends a request every 50 ms, and plays one
-row after the other: hosts from the hostile mode of tutti-faulty-host, clients from clients.py. A
-row fails if a service dies, if a healthy request fails or takes longer than 100 ms, if the gateway
+row after the other: hosts from the hostile mode of tutti-faulty-host, clients from clients.py, and
+strangers at the bus of a cluster over tcp from bus.py. A row fails if a service dies, if a healthy request fails or takes longer than 100 ms, if the gateway
 grows by more than 32 MiB, or if a hostile byte costs more than 3 times the processor time of an
 honest answer's byte. A row also fails if the cluster does not take a new host afterwards.
 
@@ -26,8 +26,9 @@ import sys
 import threading
 import time
 
+import bus
 import clients
-from cluster import GOOD_ANSWER, GOOD_MODEL, Cluster, FaultyHost, Gauge, cpu_seconds, rss_mib
+from cluster import GOOD_ANSWER, GOOD_MODEL, Cluster, FaultyHost, Gauge, TCPCluster, rss_mib
 
 SLOWEST_MS, GROWTH_MIB, COST_RATIO = 100, 32, 3
 # Below these a row's cost says nothing about its bytes.
@@ -129,8 +130,8 @@ class Harness:
         self.honest_cost = {}
         self.calm_cpu_per_second = 0.0
 
-    def start(self):
-        self.cluster = Cluster(self.bin_dir)
+    def start(self, tcp=False):
+        self.cluster = TCPCluster(self.bin_dir) if tcp else Cluster(self.bin_dir)
         self.honest = Honest(self.cluster, "paced")
         self.honest.wait(0)
         time.sleep(1)
@@ -176,8 +177,11 @@ class Harness:
 
     def play(self, row):
         """One row: its line of the table."""
+        tcp = row["kind"] == "bus"
+        if self.cluster and tcp != isinstance(self.cluster, TCPCluster):
+            self.stop()
         if self.cluster is None:
-            self.start()
+            self.start(tcp)
         self.number += 1
         cluster, honest = self.cluster, self.honest
         cluster.died()
@@ -186,6 +190,8 @@ class Harness:
         sent, words, statuses = 0, None, []
         if row["kind"] == "host":
             sent, statuses, words = self.host_row(row)
+        elif tcp:
+            bus.ROWS[row["name"]]((cluster.bus_port, cluster.bus_port + 2), CLIENT_ROW_SECONDS)
         else:
             clients.STATUSES.clear()
             words = clients.ROWS[row["name"]](cluster.port, CLIENT_ROW_SECONDS)
@@ -205,6 +211,8 @@ class Harness:
             words = f"{wrong} of {len(statuses)} failed" if wrong else None
         if not takes_a_new_host(cluster, self.number):
             words = words or "a new host was not taken"
+        # A process that hangs in its crash takes a while to end.
+        died = sorted({*died, *cluster.died()})
         megabytes = sent / 1e6
         result = {
             "row": row["name"], "died": died, "healthy": len(lines), "failed": failed,
@@ -266,7 +274,8 @@ def all_rows(bin_dir):
         rows = [{**row, "kind": "host"} for row in host.rows()]
     finally:
         host.stop()
-    return rows + [{"name": name, "kind": "client"} for name in clients.ROWS]
+    return (rows + [{"name": name, "kind": "client"} for name in clients.ROWS]
+            + [{"name": name, "kind": "bus"} for name in bus.ROWS])
 
 
 def table(arguments, rows):
@@ -332,8 +341,8 @@ def soak(arguments, rows):
 
         def attack():
             mine = random.Random(chance.random())
-            plays = [row for row in rows if row["kind"] == "client"
-                     or row["target"] == "answer" and not row["client"]["is_shared"]]
+            plays = [row for row in rows if row["kind"] == "client" or row["kind"] == "host"
+                     and row["target"] == "answer" and not row["client"]["is_shared"]]
             while time.monotonic() < end:
                 row = mine.choice(plays)
                 try:
