@@ -108,11 +108,15 @@ class FaultyHost:
     def rows(self):
         return get_json(self.url + "/hostile")
 
-    def sent(self):
+    def counts(self):
+        """Bytes sent as a hostile host, and requests that wanted an answer."""
+        telling = ("/v1/models", "/api/tags", "/api/version")
         try:
-            return get_json(self.url + "/counts")["hostile_bytes"]
+            counts = get_json(self.url + "/counts", timeout=30)
         except OSError:
-            return 0
+            return 0, 0
+        asked = sum(n for path, n in counts["requests"].items() if path not in telling)
+        return counts["hostile_bytes"], asked
 
     def stop(self):
         self.process.kill()

@@ -20,6 +20,7 @@ import os
 import queue
 import random
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -170,7 +171,11 @@ class Harness:
                     words = "a new host was not taken beside it"
             for name in names:
                 cluster.remove(name)
-            return sum(host.sent() for host in hosts), statuses, words
+            counts = [host.counts() for host in hosts]
+            sent = sum(bytes_sent for bytes_sent, _ in counts)
+            if not sent and not any(asked for _, asked in counts):
+                words = words or "not reached"
+            return sent, statuses, words
         finally:
             for host in hosts:
                 host.stop()
@@ -208,7 +213,7 @@ class Harness:
         died = cluster.died()
         if row["kind"] == "host" and row["client"]["is_shared"]:
             wrong = sum(status != 200 for status, _ in statuses)
-            words = f"{wrong} of {len(statuses)} failed" if wrong else None
+            words = f"{wrong} of {len(statuses)} failed" if wrong else words
         if not takes_a_new_host(cluster, self.number):
             words = words or "a new host was not taken"
         # A process that hangs in its crash takes a while to end.
@@ -247,8 +252,6 @@ class Harness:
             faults.append("cost")
         if result["words"]:
             faults.append(result["words"])
-        if row["kind"] == "host" and not result["hostile_bytes"] and row["name"] != "silent":
-            faults.append("not reached")
         result["verdict"] = ", ".join(faults) or "ok"
 
 
@@ -394,6 +397,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="list the rows and end")
     parser.add_argument("--soak", type=float, help="minutes of the mixed run")
     arguments = parser.parse_args()
+    # So that what was started is ended, however this script is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rows = all_rows(arguments.bin)
     if arguments.list:
         for row in rows:
