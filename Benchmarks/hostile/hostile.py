@@ -50,22 +50,30 @@ class Honest:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "EXPECTED": GOOD_ANSWER})
         self.lines = []
+        # When the requests began that are not over.
+        self.open = set()
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
     def read(self):
         for line in self.process.stdout:
-            began, milliseconds, right = line.split()
-            self.lines.append((float(began), float(milliseconds), right == "1"))
+            words = line.split()
+            began = float(words[0])
+            if len(words) == 1:
+                self.open.add(began)
+            else:
+                self.lines.append((began, float(words[1]), words[2] == "1"))
+                self.open.discard(began)
 
     def between(self, start, end):
         return [line for line in list(self.lines) if start <= line[0] < end]
 
     def wait(self, before, seconds=32):
-        """Waits until a request that began after `before` was answered."""
+        """Waits until the requests that began before that are over, and one after it is right."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if any(right for began, _, right in self.lines[-40:] if began >= before):
+            is_served = any(right for began, _, right in self.lines[-40:] if began >= before)
+            if is_served and not any(began < before for began in list(self.open)):
                 return True
             time.sleep(0.05)
         return False
@@ -371,6 +379,7 @@ def soak(arguments, rows):
                   + (f"  died: {' '.join(died)}" if died else ""), flush=True)
         for thread in threads:
             thread.join(60)
+        honest.wait(end)
         mixed = honest.between(begun, end)
         report("alone", calm)
         report("mixed", mixed)

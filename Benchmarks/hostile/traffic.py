@@ -3,8 +3,8 @@
     traffic.py paced PORT MODEL          a request every 50 ms, whatever became of those before
     traffic.py steady PORT MODEL COUNT   COUNT clients, each with one request after the other
 
-Each request is a line on standard output: when it began (monotonic seconds), its milliseconds, and
-1 if the answer was right. Both end when standard input ends.
+Each request is two lines on standard output: when it began (monotonic seconds), and, when it is over,
+that time again, its milliseconds, and 1 if the answer was right. Both end when standard input ends.
 """
 
 import asyncio
@@ -54,13 +54,14 @@ async def one(port, model, number, expected):
         "model": model, "stream": stream,
         "messages": [{"role": "user", "content": f"Question {number}"}]}).encode()
     began = time.monotonic()
+    print(f"{began:.6f}", flush=True)
     try:
         status, answer = await asyncio.wait_for(ask(port, body), PATIENCE)
         right = status == 200 and text_of(answer, stream) == expected
     except (OSError, ValueError, KeyError, IndexError, TypeError, asyncio.TimeoutError,
             asyncio.IncompleteReadError):
         right = False
-    print(f"{began:.4f} {(time.monotonic() - began) * 1e3:.2f} {int(right)}", flush=True)
+    print(f"{began:.6f} {(time.monotonic() - began) * 1e3:.2f} {int(right)}", flush=True)
 
 
 async def paced(port, model, expected):
