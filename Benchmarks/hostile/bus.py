@@ -36,7 +36,7 @@ def say(port, *pieces, wait=0.2):
 
 @row
 def publisher(ports, seconds):
-    """25 bytes to the port above each bus, where a publisher may listen."""
+    """25 bytes to the port above each bus, on which a publisher may listen."""
     for port in ports:
         say(port + 1, greeting(SUBSCRIBE), frame(b"\x01" * 9))
 

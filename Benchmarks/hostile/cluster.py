@@ -227,7 +227,7 @@ class TCPCluster(Cluster):
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL])
         self.port = free_port(span=2)
-        # A publisher, where there is one, listens on the port above its bus.
+        # A publisher, if there is one, listens on the port above its bus.
         self.bus_port = free_port(span=4)
         self.added = 0
         self.log = open(self.directory + "/log", "w+")

@@ -175,8 +175,8 @@ class Harness:
             else:
                 time.sleep(4)
                 # The table must still travel while it holds what this host said.
-                if not takes_a_new_host(cluster, f"beside-{self.number}"):
-                    words = "a new host was not taken beside it"
+                if not takes_a_new_host(cluster, f"next-{self.number}"):
+                    words = "a new host was not taken next to it"
             for name in names:
                 cluster.remove(name)
             counts = [host.counts() for host in hosts]

@@ -41,7 +41,7 @@ struct TidyTests {
   @Test("links between documents lead somewhere")
   func links() throws {
     let documents =
-      ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+      ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
       + (FileManager.default.enumerator(atPath: SourceTree.root.appending(path: "docs").path)?
         .compactMap { $0 as? String }.filter { $0.hasSuffix(".md") }.map { "docs/\($0)" } ?? [])
     for document in documents {
