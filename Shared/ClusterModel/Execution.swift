@@ -1,3 +1,5 @@
+import Limits
+
 /// What the client said, byte for byte: nothing of it is decoded to be encoded again.
 public struct Conversation: Equatable, Sendable {
   /// The request's `messages` array.
@@ -36,7 +38,7 @@ public struct Usage: Hashable, Codable, Sendable {
     self.estimated = estimated
   }
 
-  public var totalTokens: Int { promptTokens + completionTokens }
+  public var totalTokens: Int { promptTokens.addingCapped(completionTokens) }
 
   /// As many tokens as anybody else may say that a text has: a hundred times the longest context, and
   /// sums of it, and what it costs, stay numbers.
@@ -47,8 +49,8 @@ public struct Usage: Hashable, Codable, Sendable {
 
   public static func + (left: Usage, right: Usage) -> Usage {
     Usage(
-      promptTokens: left.promptTokens + right.promptTokens,
-      completionTokens: left.completionTokens + right.completionTokens,
+      promptTokens: left.promptTokens.addingCapped(right.promptTokens),
+      completionTokens: left.completionTokens.addingCapped(right.completionTokens),
       estimated: left.estimated || right.estimated)
   }
 }

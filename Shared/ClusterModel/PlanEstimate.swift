@@ -1,3 +1,5 @@
+import Limits
+
 /// What a planner expected of a query before anybody was asked: answered directly, and split.
 ///
 /// It says what the facts of the hosts promise and nothing of what was learned since, so that who
@@ -45,7 +47,7 @@ public struct PlanEstimate: Hashable, Sendable {
   /// What a split must save to be worth its calls: half a second, and a tenth of the direct time,
   /// because estimates err. Both in milliseconds.
   public static func isWorthwhile(split: Int, direct: Int) -> Bool {
-    split + 500 + direct / 10 < direct
+    split.addingCapped(500).addingCapped(direct / 10) < direct
   }
 
   /// The way that was taken.

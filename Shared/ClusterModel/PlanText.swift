@@ -104,9 +104,12 @@ extension Plan {
 
   /// On one line, cut.
   private static func line(_ text: String, atMost bytes: Int) -> String {
-    let flat = text.split(whereSeparator: { $0.isWhitespace || $0.isControl }).joined(
+    // An instruction may have thousands of times as many bytes as are shown.
+    let head = text.cut(toBytes: 8 * bytes)
+    let flat = head.split(whereSeparator: { $0.isWhitespace || $0.isControl }).joined(
       separator: " ")
-    return flat.utf8.count > bytes ? flat.cut(toBytes: bytes) + "…" : flat
+    let isWhole = flat.utf8.count <= bytes && head.utf8.count == text.utf8.count
+    return isWhole ? flat : flat.cut(toBytes: bytes) + "…"
   }
 
   /// Mermaid reads marks in labels unless they are written as entities.
@@ -125,9 +128,10 @@ extension Plan {
 
   private static func graphvizText(_ text: String) -> String {
     var result = ""
-    for character in line(text, atMost: 128) {
-      if character == "\"" || character == "\\" { result.append("\\") }
-      result.append(character)
+    // By code points: a quotation mark with a combining mark is another character, and ends a label.
+    for scalar in line(text, atMost: 128).unicodeScalars {
+      if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
+      result.unicodeScalars.append(scalar)
     }
     return result
   }

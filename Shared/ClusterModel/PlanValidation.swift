@@ -1,14 +1,11 @@
+import Limits
+
 /// The rules that every plan keeps, whoever made it. The planner checks what it made and the
 /// dispatcher checks what it was given, with this one function, in time linear in the plan's size.
 public enum PlanValidation {
-  /// 16 members and their 16 critics for two rounds still fit; a dispatcher's work per event stays
-  /// in microseconds.
-  public static let maximumTasks = 64
-  /// As many as an ensemble may have members.
-  public static let maximumInputs = 16
-  /// Two rounds of repair, seven of a debate, and room; an expansion that always asks for another
-  /// ends here.
-  public static let maximumExpansions = 16
+  public static let maximumTasks = Limits.planTasks.value
+  public static let maximumInputs = Limits.planInputs.value
+  public static let maximumExpansions = Limits.planExpansions.value
   /// Tokens that all tasks together may be allowed to write, where they say so: 64 tasks of 4,096.
   public static let maximumTokens = 64 * 4_096
   /// Words that a choice may be made from.
@@ -19,10 +16,9 @@ public enum PlanValidation {
   public static let maximumDocuments = 100
   /// Hosts that a planner is told of; with more, the estimate changes no more.
   public static let maximumHosts = 64
-  /// Tasks on the longest path. Each waits for a whole answer, so 16 already means minutes.
-  public static let maximumDepth = 16
-  /// As long as the query that a planner is given; a plan of 64 such tasks is 4 MiB.
-  public static let maximumInstructionBytes = 64 * 1024
+  /// Tasks on the longest path.
+  public static let maximumDepth = Limits.planDepth.value
+  public static let maximumInstructionBytes = Limits.instructionBytes.value
   /// Task ids and input names go into every event, span and prompt label.
   public static let maximumNameBytes = 128
   /// Shorter is no time at all on the wire, longer outlives every client's patience.
@@ -114,6 +110,14 @@ public enum PlanValidation {
     guard task.documents.count <= maximumDocuments else {
       throw InvalidPlan(
         .tooManyDocuments, task: id, "it reads more than \(maximumDocuments) documents")
+    }
+    guard task.documents.allSatisfy({ $0.utf8.count <= maximumNameBytes }),
+      task.alternatives.count <= maximumInputs
+    else {
+      throw InvalidPlan(
+        .nameTooLong, task: id,
+        "a document's name has at most \(maximumNameBytes) bytes, and a task at most "
+          + "\(maximumInputs) other models")
     }
     if let deadline = task.deadline, !deadlines.contains(deadline) {
       throw InvalidPlan(.deadlineOutOfRange, task: id, "its deadline must be from 1 ms to 1 h")

@@ -1,11 +1,21 @@
 extension String {
   /// The longest prefix of whole code points with at most `limit` bytes of UTF-8.
+  ///
+  /// Texts from outside are cut by bytes: one character may have a megabyte of combining marks.
   public func cut(toBytes limit: Int) -> String {
+    utf8.count <= limit ? self : String(self[...].cut(toBytes: limit))
+  }
+}
+
+extension Substring {
+  /// The longest prefix of whole code points with at most `limit` bytes of UTF-8.
+  public func cut(toBytes limit: Int) -> Substring {
+    guard limit > 0 else { return self[..<startIndex] }
     guard utf8.count > limit else { return self }
-    var end = utf8.index(utf8.startIndex, offsetBy: limit)
-    while end > utf8.startIndex, utf8[end] & 0b1100_0000 == 0b1000_0000 {
+    var end = utf8.index(startIndex, offsetBy: limit)
+    while end > startIndex, utf8[end] & 0b1100_0000 == 0b1000_0000 {
       end = utf8.index(before: end)
     }
-    return String(self[..<end])
+    return self[..<end]
   }
 }

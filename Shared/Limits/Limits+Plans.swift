@@ -1,3 +1,79 @@
 extension Limits {
-  static let plans: [Limit] = []
+  static let plans: [Limit] = [
+    splitBytes, planTasks, planInputs, planExpansions, planDepth, instructionBytes, planPromptBytes,
+    planOutputBytes, planTraceBytes, dispatcherBytes, taskOutputBytes, readOutputBytes, heldDeltas,
+    checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes, vectorNumbers,
+    assembledNames, errorBytes, errorProblems, errorNameBytes,
+  ]
+
+  public static let splitBytes = Limit(
+    "plan.split_bytes", 16 << 10, .bytes,
+    "A query that a person wrote is shorter. A longer one was pasted: its lists and questions are "
+      + "not the client's, and it is planned as one piece.")
+  public static let planTasks = Limit(
+    "plan.tasks", 64, .count,
+    "16 members and their 16 critics for two rounds still fit; a dispatcher's work per event stays "
+      + "in microseconds.")
+  public static let planInputs = Limit(
+    "plan.task_inputs", 16, .count, "As many as an ensemble may have members.")
+  public static let planExpansions = Limit(
+    "plan.expansions", 16, .count,
+    "Two rounds of repair, seven of a debate, and room; an expansion that always asks for another "
+      + "ends here.")
+  public static let planDepth = Limit(
+    "plan.depth", 16, .count, "Each task on a path waits for a whole answer: 16 take minutes.")
+  public static let instructionBytes = Limit(
+    "plan.instruction_bytes", 64 << 10, .bytes,
+    "As long as the query that a planner is given; a plan of 64 such tasks is 4 MiB.")
+  public static let planPromptBytes = Limit(
+    "plan.prompt_bytes", 320 << 20, .bytes,
+    "64 tasks that each read the longest conversation (4 MiB), and six that read all documents "
+      + "(10 MB).")
+  public static let planOutputBytes = Limit(
+    "plan.output_bytes", 16 << 20, .bytes,
+    "64 tasks that each write 256 KiB, four times what any of their readers is given.")
+  public static let planTraceBytes = Limit(
+    "plan.trace_bytes", 16 << 20, .bytes,
+    "The outputs of a plan, which a gateway keeps for a second dispatcher. A plan that writes more "
+      + "goes on, and ends if its dispatcher is lost.")
+  public static let dispatcherBytes = Limit(
+    "dispatcher.plan_bytes", 512 << 20, .bytes,
+    "A thousand plans with an ordinary conversation, or twenty with the largest documents.")
+  public static let taskOutputBytes = Limit(
+    "task.output_bytes", 1 << 20, .bytes,
+    "An answer of 250,000 tokens: more than any model writes, and more than any prompt holds.")
+  public static let readOutputBytes = Limit(
+    "task.read_output_bytes", 128 << 10, .bytes,
+    "Twice what a task is given of each input. Of a longer output only the beginning and the end "
+      + "are shortened to that.")
+  public static let heldDeltas = Limit(
+    "task.held_deltas", 1_024, .count,
+    "While an answer may still be an echo of its prompt its pieces are held; a question and an "
+      + "instruction have fewer tokens.")
+  public static let checkedClaims = Limit(
+    "check.claims", 100, .count, "Sentences of an answer of some pages.")
+  public static let checkedEvidence = Limit(
+    "check.evidence", 2_000, .count, "Sentences of the sources that one prompt holds.")
+  public static let claimWords = Limit(
+    "check.claim_words", 128, .count,
+    "Four times a long sentence. A text without full stops is compared by its beginning.")
+  public static let comparedNames = Limit(
+    "names.compared", 256, .count,
+    "Models of a large cluster. Names that are nearer in length are compared first.")
+  public static let comparedNameBytes = Limit(
+    "names.compared_bytes", 128, .bytes,
+    "Twice the longest model name seen. 256 comparisons of it are 4 million steps.")
+  public static let vectorNumbers = Limit(
+    "embedding.numbers", 16_384, .count,
+    "Four times as many as the largest embedding models give for one text.")
+  public static let assembledNames = Limit(
+    "answer.assembled_names", 64, .count,
+    "Members of a message beside its content: hosts send two or three.")
+  public static let errorBytes = Limit(
+    "error.message_bytes", 2 << 10, .bytes,
+    "Some eight sentences. A client that made more mistakes is told of the first ones.")
+  public static let errorProblems = Limit(
+    "error.problems", 8, .count, "Mistakes that one error names.")
+  public static let errorNameBytes = Limit(
+    "error.name_bytes", 128, .bytes, "A name from a request in an error, for example of an option.")
 }

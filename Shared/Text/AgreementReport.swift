@@ -1,3 +1,5 @@
+import Limits
+
 /// How far named texts agree, as JSON: what a task writes whose merge is `agree`, and what the one
 /// who asked for it reads.
 public struct AgreementReport: Hashable, Sendable {
@@ -17,12 +19,18 @@ public struct AgreementReport: Hashable, Sendable {
       let names = document.value("names", in: document.root),
       let matrix = document.value("matrix_milli", in: document.root)
     else { return nil }
+    // More than a task reads were never compared, and a matrix has their square.
+    var count = 0
+    document.forEachElement(of: names) { _ in
+      count += 1
+      return count <= Limits.planTasks.value
+    }
+    guard count <= Limits.planTasks.value else { return nil }
     self.names = document.elements(of: names).compactMap { document.string($0) }
     self.matrix = document.elements(of: matrix).map { row in
       document.elements(of: row).compactMap { document.integer($0) }
     }
-    let count = self.names.count
-    guard document.elements(of: names).count == count, self.matrix.count == count,
+    guard self.names.count == count, self.matrix.count == count,
       self.matrix.allSatisfy({ row in row.count == count && row.allSatisfy((0...1_000).contains) })
     else { return nil }
   }

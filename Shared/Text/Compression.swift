@@ -1,3 +1,5 @@
+import Limits
+
 /// What a text is made of, as far as cutting it goes.
 public enum TextShape: String, Hashable, Sendable {
   case prose, markdown, list, json
@@ -23,13 +25,22 @@ public enum Compression {
   public static func compressed(
     _ text: String, toTokens budget: Int, estimate: (String) -> Int = estimatedTokens
   ) -> String {
+    var work = 0
+    return compressed(text, toTokens: budget, estimate: estimate, work: &work)
+  }
+
+  /// - Parameter work: gains one unit per byte, line and rendition.
+  static func compressed(
+    _ text: String, toTokens budget: Int, estimate: (String) -> Int = estimatedTokens,
+    work: inout Int
+  ) -> String {
     guard budget > 0 else { return "" }
     let fits = { (bytes: [UInt8]) in estimate(String(decoding: bytes, as: UTF8.self)) <= budget }
     var current = Array(text.utf8)
     // What a pass leaves is left alone by the next, except where a cut has made two lines equal or
     // has taken the backticks from around a token. Every such pass takes something out.
     for _ in 0..<maximumPasses {
-      let next = pass(current, startingAt: 4 * budget, fits)
+      let next = pass(current, startingAt: budget.multipliedCapped(by: 4), fits, &work)
       if next == current { break }
       current = next
     }
@@ -50,14 +61,16 @@ public enum Compression {
   }
 
   private static func pass(
-    _ bytes: [UInt8], startingAt guess: Int, _ fits: ([UInt8]) -> Bool
+    _ bytes: [UInt8], startingAt guess: Int, _ fits: ([UInt8]) -> Bool, _ work: inout Int
   ) -> [UInt8] {
+    work += 4 * bytes.count
     let normal = Normaliser.normalised(bytes)
     for json in [normal, bytes] where isJSON(json) {
       if fits(json) { return json }
       let elision = JSONElision(json)
-      return largest(upTo: json.count, startingAt: guess, fits) { elision.rendered(within: $0) }
-        ?? elision.smallest
+      return largest(upTo: json.count, startingAt: guess, fits, &work) {
+        elision.rendered(within: $0)
+      } ?? elision.smallest
     }
     var outline = Outline(normal)
     outline.removeRepetitions()
@@ -68,8 +81,9 @@ public enum Compression {
       // A skeleton that takes more than half is cut like the rest, its lowest headings first.
       let skeleton = cut.rendered(within: 0)
       guard level == 0 || fits(skeleton + skeleton) else { continue }
-      let result = largest(upTo: whole.count, startingAt: guess, fits) {
-        cut.rendered(within: $0)
+      work += outline.units.count
+      let result = largest(upTo: whole.count, startingAt: guess, fits, &work) { room in
+        cut.rendered(within: room)
       }
       if let result { return result }
     }
@@ -79,7 +93,7 @@ public enum Compression {
 
   /// The rendition with the most bytes that fits, by bisection.
   private static func largest(
-    upTo limit: Int, startingAt guess: Int, _ fits: ([UInt8]) -> Bool,
+    upTo limit: Int, startingAt guess: Int, _ fits: ([UInt8]) -> Bool, _ work: inout Int,
     _ render: (Int) -> [UInt8]
   ) -> [UInt8]? {
     var best: [UInt8]?
@@ -88,6 +102,8 @@ public enum Compression {
     var probe = min(guess, limit)
     while low <= high {
       let bytes = render(probe)
+      // A rendition looks at all of the text.
+      work += limit
       if fits(bytes) {
         if bytes.count >= best?.count ?? 0 { best = bytes }
         low = probe + 1

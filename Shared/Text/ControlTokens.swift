@@ -98,23 +98,35 @@ enum ControlTokens {
   /// Tokens by their first byte.
   struct Table: Sendable {
     let tokens: [Token]
-    private let byFirst: [UInt8: [Token]]
+    /// By the byte's value.
+    private let byFirst: [[Token]]
     let longest: Int
 
     init(_ tokens: [Token]) {
       self.tokens = tokens
-      byFirst = Dictionary(grouping: tokens) { $0.bytes[0] }
+      var byFirst = [[Token]](repeating: [], count: 256)
+      for token in tokens { byFirst[Int(token.bytes[0])].append(token) }
+      self.byFirst = byFirst
       longest = tokens.reduce(0) { max($0, $1.bytes.count) }
     }
 
-    func canStart(_ byte: UInt8) -> Bool { byFirst[byte] != nil }
+    func canStart(_ byte: UInt8) -> Bool { !byFirst[Int(byte)].isEmpty }
+
+    /// Length of the longest token that begins at a position; 0 means none does.
+    func length(in bytes: [UInt8], at position: Int) -> Int {
+      var length = 0
+      for token in byFirst[Int(bytes[position])] where token.bytes.count > length {
+        if bytes[position...].starts(with: token.bytes) { length = token.bytes.count }
+      }
+      return length
+    }
 
     /// Of the bytes, which begin with a token's first byte: the longest token that they begin with,
     /// and whether more bytes could make a longer one.
     func match(_ bytes: [UInt8]) -> (token: Token?, mayGrow: Bool) {
       var found: Token?
       var mayGrow = false
-      for token in byFirst[bytes[0]] ?? [] {
+      for token in byFirst[Int(bytes[0])] {
         if token.bytes.count > bytes.count {
           mayGrow = mayGrow || token.bytes.starts(with: bytes)
         } else if bytes.starts(with: token.bytes), token.bytes.count > found?.bytes.count ?? 0 {
@@ -126,12 +138,68 @@ enum ControlTokens {
 
     /// Whether what comes next could make a token together with the end of these bytes.
     func endsInside(_ bytes: [UInt8]) -> Bool {
-      bytes.indices.contains { index in
+      // A token that began earlier would have ended.
+      bytes.indices.suffix(longest).contains { index in
         let tail = bytes[index...]
-        return (byFirst[bytes[index]] ?? []).contains {
+        return byFirst[Int(bytes[index])].contains {
           $0.bytes.count > tail.count && $0.bytes.starts(with: tail)
         }
       }
+    }
+  }
+
+  // MARK: - Breaking tokens
+
+  /// The longest name within `<|…|>` that is looked for.
+  private static let maximumNameBytes = 48
+
+  /// The text with a space in every control token, also in those that only look like one: a host
+  /// turns them into tokens wherever they stand. Doing it twice changes nothing.
+  static func broken(_ bytes: [UInt8]) -> [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(bytes.count)
+    var spaceAfter = -1
+    for position in bytes.indices {
+      let byte = bytes[position]
+      result.append(byte)
+      if withReasoning.canStart(byte),
+        withReasoning.length(in: bytes, at: position) > 0 || isBarred(bytes, at: position)
+      {
+        // After the token's first character.
+        spaceAfter = position + WordBorders.length(lead: byte) - 1
+      }
+      if position == spaceAfter { result.append(0x20) }
+    }
+    return result
+  }
+
+  private static let bars: [[UInt8]] = [Array("|".utf8), Array("｜".utf8)]
+
+  /// `<|name|>`, also with wide bars, as the templates of models to come may have it.
+  private static func isBarred(_ bytes: [UInt8], at position: Int) -> Bool {
+    guard bytes[position] == UInt8(ascii: "<") else { return false }
+    for bar in bars where bytes[(position + 1)...].starts(with: bar) {
+      let start = position + 1 + bar.count
+      var index = start
+      while index < bytes.count, index - start <= maximumNameBytes {
+        if bytes[index...].starts(with: bar) {
+          let end = index + bar.count
+          return index > start && end < bytes.count && bytes[end] == UInt8(ascii: ">")
+        }
+        guard isOfName(bytes[index]) || bar.count > 1 && bytes[index] >= 0x80 else { break }
+        index += 1
+      }
+    }
+    return false
+  }
+
+  private static func isOfName(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"),
+      UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: ":"):
+      true
+    default: false
     }
   }
 }

@@ -1,7 +1,8 @@
 /// JSON made smaller and still JSON: keys stay, long strings lose their middle, long arrays theirs.
 struct JSONElision: Sendable {
-  /// Elision goes down by its own calls, so what nests deeper counts as text.
-  static let maximumDepth = 256
+  /// Elision goes down by its own calls and reads each level again, so what nests deeper counts as
+  /// text.
+  static let maximumDepth = 64
 
   private indirect enum Node: Sendable {
     case object([(name: [UInt8], value: Node)], size: Int)
@@ -201,7 +202,8 @@ struct JSONElision: Sendable {
       let cut = JSON.quoted(
         String(decoding: Array(pieces.joined(separator: [0x20])), as: UTF8.self))
       if cut.count <= room { return cut }
-      inner -= max(cut.count - room, 1)
+      // In steps of a sixteenth at least: a boundary far from the end would make it one by one.
+      inner -= max(cut.count - room, inner / 16, 1)
     }
     return marker
   }

@@ -1,22 +1,36 @@
 extension String {
-  /// What stands behind the last place where `mark` is, whatever the case of its ASCII letters; all of
-  /// it where the mark is not, or nothing is behind it.
+  /// The text after the last occurrence of a mark, whatever the case of its ASCII letters. The whole
+  /// text if the mark is not in it or nothing follows it.
   public func behindLast(_ mark: String) -> String {
-    guard !mark.isEmpty, let range = lastRange(of: mark) else { return self }
-    let rest = self[range.upperBound...].trimmingSpace
-    return rest.isEmpty ? self : rest
+    var work = 0
+    return behindLast(mark, work: &work)
   }
 
-  private func lastRange(of other: String) -> Range<Index>? {
-    let wanted = other.lowercased()
-    var end = endIndex
-    while end > startIndex {
-      end = index(before: end)
-      let rest = self[end...]
-      if rest.prefix(wanted.count).lowercased() == wanted {
-        return end..<index(end, offsetBy: wanted.count)
+  /// - Parameter work: gains one unit per byte that was compared.
+  func behindLast(_ mark: String, work: inout Int) -> String {
+    let wanted = mark.utf8.map(Self.lowercased)
+    guard let last = wanted.last else { return self }
+    let bytes = Array(utf8)
+    var end = bytes.count
+    while end >= wanted.count {
+      work += 1
+      if Self.lowercased(bytes[end - 1]) == last {
+        let start = end - wanted.count
+        let isMark = wanted.indices.reversed().allSatisfy {
+          work += 1
+          return Self.lowercased(bytes[start + $0]) == wanted[$0]
+        }
+        if isMark {
+          let rest = String(decoding: bytes[end...], as: UTF8.self).trimmingSpace
+          return rest.isEmpty ? self : rest
+        }
       }
+      end -= 1
     }
-    return nil
+    return self
+  }
+
+  private static func lowercased(_ byte: UInt8) -> UInt8 {
+    (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
   }
 }

@@ -42,12 +42,25 @@ public struct Normaliser: Sendable {
   private var swallowsSpaces = false
   private var hasJustRemoved = false
   private var openTags: [[UInt8]: Int] = [:]
+  /// Bytes looked at so far, once for each time.
+  private(set) var work = 0
 
   /// - Parameters:
   ///   - keepsReasoning: the client asked for it; its blocks are passed on like any text.
   ///   - startsInReasoning: the host's template opens `<think>` itself, so the answer starts inside.
-  public init(keepsReasoning: Bool = false, startsInReasoning: Bool = false) {
-    table = keepsReasoning ? ControlTokens.withoutReasoning : ControlTokens.withReasoning
+  ///   - fence: of the prompt; a model that repeats its marks says nothing by them.
+  public init(
+    keepsReasoning: Bool = false, startsInReasoning: Bool = false, removing fence: Fence? = nil
+  ) {
+    let known = keepsReasoning ? ControlTokens.withoutReasoning : ControlTokens.withReasoning
+    table =
+      fence.map { fence in
+        ControlTokens.Table(
+          known.tokens
+            + [fence.opening, fence.closing].map {
+              ControlTokens.Token(bytes: Array($0.utf8), kind: .control)
+            })
+      } ?? known
     if startsInReasoning, !keepsReasoning {
       mode = .reasoning(end: Array("</think>".utf8))
     }
@@ -100,6 +113,7 @@ public struct Normaliser: Sendable {
   // MARK: - Finding tokens
 
   private mutating func lex(_ byte: UInt8) {
+    work += 1
     switch mode {
     case .text: lexText(byte)
     case .role(let word): lexRole(word, byte)

@@ -29,21 +29,24 @@ struct Outline: Sendable {
   /// - Parameter bytes: normalised text.
   init(_ bytes: [UInt8]) {
     var isApart = false
-    var fence: (opening: [UInt8], content: [[UInt8]], open: NormalisedLine.Fence)?
+    // Apart from each other, so that a block's lines are never copied to add one.
+    var open: NormalisedLine.Fence?
+    var opening: [UInt8] = []
+    var content: [[UInt8]] = []
     var fenceIsApart = false
     for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false) {
       let line = Array(line)
       let look = NormalisedLine(looking: line)
-      if let started = fence {
-        if look.closes(started.open) {
-          units.append(Self.fence(started.opening, started.content, line, fenceIsApart))
-          fence = nil
+      if let fence = open {
+        if look.closes(fence) {
+          units.append(Self.fence(opening, content, line, fenceIsApart))
+          open = nil
         } else {
-          fence?.content.append(line)
+          content.append(line)
         }
         isApart = false
-      } else if let opening = look.opening {
-        fence = (line, [], opening)
+      } else if let begun = look.opening {
+        (open, opening, content) = (begun, line, [])
         fenceIsApart = isApart && !units.isEmpty
       } else if !look.hasContent {
         isApart = true
@@ -52,13 +55,12 @@ struct Outline: Sendable {
         isApart = false
       }
     }
-    if let fence {
+    if let fence = open {
       // The model was cut off within its code.
-      let closing = [UInt8](repeating: fence.open.byte, count: fence.open.length)
-      let indent = fence.opening.prefix { $0 == 0x20 || $0 == 0x09 }
-      var content = fence.content
+      let closing = [UInt8](repeating: fence.byte, count: fence.length)
+      let indent = opening.prefix { $0 == 0x20 || $0 == 0x09 }
       while content.last?.isEmpty == true { content.removeLast() }
-      units.append(Self.fence(fence.opening, content, indent + closing, fenceIsApart))
+      units.append(Self.fence(opening, content, indent + closing, fenceIsApart))
     }
   }
 

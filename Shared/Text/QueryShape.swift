@@ -1,3 +1,5 @@
+import Limits
+
 /// What a question looks like before anybody reads it: counts of what separates and enumerates.
 ///
 /// One pass over the bytes and no allocation, since the gateway takes it of every request whose
@@ -17,7 +19,7 @@ public struct QueryShape: Hashable, Sendable {
   public private(set) var separators = 0
 
   /// Behind this, a text is pasted rather than asked, and its shape says nothing of what is wanted.
-  public static let maximumBytes = 16 * 1024
+  public static let maximumBytes = Limits.splitBytes.value
 
   /// - Parameters:
   ///   - query: `bytes` is that of all of it.

@@ -1,27 +1,71 @@
-/// Cuts a text into what its marks and lines separate.
+/// Cuts a text into sentences, in time linear in its bytes.
 public enum Sentences {
-  /// The sentences in their order, without the white space around them. A line's end ends one, too.
+  /// The sentences in their order, without the white space around them. The end of a line ends one
+  /// too.
   public static func split(_ text: some StringProtocol) -> [String] {
+    var work = 0
+    return split(text, work: &work)
+  }
+
+  /// - Parameter work: gains one unit per character that was looked at.
+  static func split(_ text: some StringProtocol, work: inout Int) -> [String] {
     var sentences: [String] = []
-    for line in text.split(whereSeparator: \.isNewline) { append(line, to: &sentences) }
+    for line in text.split(whereSeparator: \.isNewline) {
+      append(line, to: &sentences, work: &work)
+    }
     return sentences
   }
 
-  private static func append(_ line: some StringProtocol, to sentences: inout [String]) {
+  private static func append(
+    _ line: some StringProtocol, to sentences: inout [String], work: inout Int
+  ) {
     var start = line.startIndex
     var index = line.startIndex
+    var word = LastWord(start)
     while index < line.endIndex {
+      work += 1
       let next = line.index(after: index)
-      let isMark = line[index] == "." || line[index] == "?" || line[index] == "!"
+      let character = line[index]
+      let isMark = character == "." || character == "?" || character == "!"
       if isMark, next == line.endIndex || line[next].isWhitespace,
-        line[index] != "." || endsSentence(line[start..<index])
+        character != "." || endsSentence(line[word.start..<word.end], word, work: &work)
       {
         add(line[start..<next], to: &sentences)
         start = next
+        word = LastWord(next)
+      } else {
+        word.take(isSpace: character.isWhitespace, from: index, to: next)
       }
       index = next
     }
     add(line[start...], to: &sentences)
+  }
+
+  /// The last word of the sentence so far, which may end before the white space after it.
+  private struct LastWord {
+    var start: String.Index
+    var end: String.Index
+    /// It is the sentence's first word.
+    var isFirst = true
+    private var isOpen = false
+
+    init(_ start: String.Index) {
+      self.start = start
+      end = start
+    }
+
+    mutating func take(isSpace: Bool, from index: String.Index, to next: String.Index) {
+      guard !isSpace else {
+        isOpen = false
+        return
+      }
+      if !isOpen {
+        isFirst = start == end
+        start = index
+        isOpen = true
+      }
+      end = next
+    }
   }
 
   private static func add(_ piece: some StringProtocol, to sentences: inout [String]) {
@@ -29,12 +73,15 @@ public enum Sentences {
     if trimmed.contains(where: { $0.isLetter || $0.isNumber }) { sentences.append(trimmed) }
   }
 
-  /// Whether a full stop behind this ends a sentence: not behind "e.g", an initial or a number that
-  /// opens a line.
-  private static func endsSentence(_ text: some StringProtocol) -> Bool {
-    let last = text.split(whereSeparator: \.isWhitespace).last.map { $0.lowercased() } ?? ""
-    if last.count == 1, last.first?.isLetter == true { return false }
-    if last.allSatisfy(\.isNumber), text.trimmingSpace.count == last.count { return false }
+  /// Whether a full stop after this word ends a sentence: not after "e.g", an initial or a number
+  /// that opens a line.
+  private static func endsSentence(
+    _ written: some StringProtocol, _ word: LastWord, work: inout Int
+  ) -> Bool {
+    let last = written.lowercased()
+    work += last.utf8.count
+    if let first = last.first, first.isLetter, last.dropFirst().isEmpty { return false }
+    if word.isFirst, last.allSatisfy(\.isNumber) { return false }
     return !abbreviations.contains(last)
   }
 

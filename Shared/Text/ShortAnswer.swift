@@ -55,28 +55,48 @@ enum ShortAnswer {
   /// The words up to the end of their clause: `42` of `42, because …`.
   private static func clause(_ words: ArraySlice<Substring>) -> String {
     var clause: [Substring] = []
+    var names: NamesToClauseEnd?
     for (place, word) in zip(words.indices, words) {
       if reasons.contains(letters(word)) { break }
       clause.append(word)
-      if isInitial(word), isName(words[(place + 1)...]) { continue }
+      if isInitial(word) {
+        let ends = names ?? NamesToClauseEnd(words)
+        names = ends
+        if ends.begins(at: place + 1) { continue }
+      }
       if let last = word.last, [",", ".", ";", "!"].contains(last) { break }
     }
     return clause.joined(separator: " ")
   }
 
-  /// `F.` of `F. Kafka`, or the choice `F`, behind which a sentence ends.
+  /// `F.` of `F. Kafka`, or the choice `F`, after which a sentence ends.
   private static func isInitial(_ word: Substring) -> Bool {
-    word.count == 2 && word.hasSuffix(".") && word.first?.isUppercase == true
+    word.utf8.count <= 8 && word.count == 2 && word.hasSuffix(".")
+      && word.first?.isUppercase == true
   }
 
-  /// Nothing but words with a capital up to the end of their clause.
-  private static func isName(_ words: ArraySlice<Substring>) -> Bool {
-    guard !words.isEmpty else { return false }
-    for word in words {
-      guard word.first?.isUppercase == true else { return false }
-      if let last = word.last, [",", ".", ";", "!"].contains(last), !isInitial(word) { break }
+  /// From which words on there are only words with a capital up to the end of their clause. Made from
+  /// the end, once: a line of initials asks for it at every word.
+  private struct NamesToClauseEnd {
+    private var begins: [Bool]
+    private let first: Int
+
+    init(_ words: ArraySlice<Substring>) {
+      first = words.startIndex
+      begins = Array(repeating: false, count: words.count)
+      for place in words.indices.reversed() {
+        let word = words[place]
+        guard word.first?.isUppercase == true else { continue }
+        let isEnd =
+          word.last.map { [",", ".", ";", "!"].contains($0) } == true && !isInitial(word)
+        begins[place - first] =
+          isEnd || place + 1 == words.endIndex || begins[place + 1 - first]
+      }
     }
-    return true
+
+    func begins(at place: Int) -> Bool {
+      begins.indices.contains(place - first) && begins[place - first]
+    }
   }
 
   private static let reasons: Set<String> = ["because", "since", "as"]

@@ -55,6 +55,7 @@ public enum VectorLikeness {
   private static func directions(_ vectors: [[Double]]) -> [[Double]]? {
     var directions: [[Double]] = []
     for vector in vectors {
+      guard vector.count <= Limits.vectorNumbers.value else { return nil }
       let length = dot(vector, vector).squareRoot()
       guard length.isFinite, length > 0 else { return nil }
       directions.append(vector.map { $0 / length })
