@@ -272,7 +272,7 @@ let package = Package(
       ]),
     tests(
       "StoreTests",
-      ["Files", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", grdb, logging]),
+      ["Files", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", "Text", grdb, logging]),
     tests(
       "AgentTests",
       [

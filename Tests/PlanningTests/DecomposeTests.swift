@@ -364,7 +364,7 @@ struct DecomposeTests {
       #expect(spent <= budget, "\(run.plan.tasks.map(\.id))")
       counts.insert(try run.task("answer").inputs.count)
     }
-    #expect(counts == (conversationTokens > 24 ? [0, 8] : [8]))
+    #expect(counts == [0, 8])
   }
 
   @Test(

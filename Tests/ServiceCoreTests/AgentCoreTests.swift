@@ -2,6 +2,7 @@ import AgentCore
 import ClusterModel
 import Foundation
 import Testing
+import Text
 
 @Suite("An agent's request")
 struct AgentCoreTests {
@@ -68,7 +69,11 @@ struct AgentCoreTests {
         #"[{"role":"user","content":"hi"}]"#, instruction: "Merge these.",
         inputs: [.init(name: "Draft 1", text: "one"), .init(name: "Draft 2", text: "two")]))
     #expect(said.count == 2)
-    #expect(said[1]["content"] as? String == "hi\n\nMerge these.\n\nDraft 1:\none\n\nDraft 2:\ntwo")
+    let fence = Fence(seed: 0xFFFF_FFFF_0000_0007)
+    #expect(
+      said[1]["content"] as? String
+        == "hi\n\nMerge these.\n\n\(fence.explanation)\n\nDraft 1:\n\(fence.enclosing("one"))"
+        + "\n\nDraft 2:\n\(fence.enclosing("two"))")
     #expect(!"\(said)".contains("secret-task-id"))
   }
 

@@ -2,6 +2,7 @@ import AgentCore
 import ClusterModel
 import ClusterTesting
 import Testing
+import Text
 
 @Suite("Documents on their way into a prompt")
 struct AgentMaterialTests {
@@ -17,10 +18,13 @@ struct AgentMaterialTests {
       return
     }
     #expect(material.isWhole)
+    let fence = Fence(seed: 1)
     #expect(
-      material.note(cites: false) == "Sources:\n\n[1] d0.md\nOne.\n\n[2] d1.md\nTwo.")
-    #expect(material.note(cites: true).contains("like [1]"))
-    #expect(Material.none.note(cites: true).isEmpty)
+      material.note(cites: false, fence: fence)
+        == "Sources:\n\n[1]\n\(fence.enclosing("d0.md\nOne."))\n\n[2]\n"
+        + fence.enclosing("d1.md\nTwo."))
+    #expect(material.note(cites: true, fence: fence).contains("like [1]"))
+    #expect(Material.none.note(cites: true, fence: fence).isEmpty)
   }
 
   @Test("what fits once repetitions are gone is not searched")

@@ -2,6 +2,7 @@ import AgentCore
 import ClusterModel
 import Foundation
 import Testing
+import Text
 
 private let role = Role(
   name: .critic, systemPrompt: "Review.",
@@ -111,7 +112,11 @@ struct AgentRequestTests {
     let task = PlanTask(
       id: "t", role: .critic, instruction: "Shorten this.", readsConversation: false)
     let messages = try said(body(order(task, inputs: [.init(name: "Text", text: "long")])))
-    #expect(messages == ["Review.", "Shorten this.\n\nText:\nlong"])
+    let fence = Fence(seed: 0)
+    #expect(
+      messages == [
+        "Review.", "Shorten this.\n\n\(fence.explanation)\n\nText:\n\(fence.enclosing("long"))",
+      ])
     let failure = #expect(throws: Failure.self) {
       try body(order(PlanTask(id: "t", role: .critic, readsConversation: false)))
     }

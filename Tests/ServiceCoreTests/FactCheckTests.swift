@@ -2,6 +2,7 @@ import AgentCore
 import ClusterModel
 import ClusterTesting
 import Testing
+import Text
 
 private func check(_ answer: String, _ sources: String...) -> FactCheck {
   FactCheck(answer, against: sources.map { .init(name: "s.md", text: $0) })
@@ -140,12 +141,13 @@ struct ArithmeticCheckTests {
     ]
     let material = Material(
       sources: [.init(name: "s", text: "It began in March 2021.")], isWhole: true)
-    let text = InputFindings.text(InputFindings.of(inputs, material: material))
+    let text = InputFindings.text(
+      InputFindings.of(inputs, material: material), fence: Fence(seed: 1))
     #expect(text.contains("Draft: \"17 + 25 = 43\" is wrong; it is 42."))
     #expect(text.contains("Other: \"It began in March 2019.\" is not what [1] says."))
     #expect(
       InputFindings.of([.init(name: "Draft", text: "17 + 25 = 42")], material: .none).isEmpty)
-    #expect(InputFindings.text([]).isEmpty)
+    #expect(InputFindings.text([], fence: Fence(seed: 1)).isEmpty)
   }
 }
 

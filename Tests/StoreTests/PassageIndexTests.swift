@@ -2,6 +2,7 @@ import AgentCore
 import ClusterModel
 import Search
 import Testing
+import Text
 
 @Suite("Documents, searched")
 struct PassageIndexTests {
@@ -42,7 +43,9 @@ struct PassageIndexTests {
       asked: "What is the access phrase of the Kestrel archive?", within: 900)
     #expect(material.sources.first?.name == "notes-6.md")
     #expect(material.sources.first?.text.contains("violet-heron-7731") == true)
-    #expect(material.note(cites: true).contains("[1] notes-6.md"))
+    let fence = Fence(seed: 1)
+    #expect(
+      material.note(cites: true, fence: fence).contains("[1]\n\(fence.opening)\nnotes-6.md"))
     let answer = "The access phrase of the Kestrel archive is violet-heron-7731 [1]."
     let check = FactCheck(answer, against: material.sources)
     #expect(check.claims.map(\.verdict) == [.supported])

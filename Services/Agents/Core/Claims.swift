@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 
 /// A sentence, as far as it can be compared with another.
 struct Sentence: Equatable, Sendable {
@@ -9,34 +10,82 @@ struct Sentence: Equatable, Sendable {
   /// Numbers of the sources that it cites.
   var cited: Set<Int>
 
-  init(_ written: Substring) {
-    var cited: Set<Int> = []
-    var plain = written
+  /// - Parameter limit: words that are compared; more only make it slower.
+  init(_ written: Substring, words limit: Int = .max, work: inout Int) {
     // "[2]" is no number of the sentence.
-    for match in written.matches(of: #/\[(\d{1,3})\]/#) {
-      if let number = Int(match.1) { cited.insert(number) }
-    }
-    if !cited.isEmpty { plain = written.replacing(#/\s*\[\d{1,3}\]/#, with: "") }
-    let words = Words.split(String(plain))
-    text = String(plain)
+    let (plain, cited) = Self.withoutCitations(written)
+    work += written.utf8.count
+    let read = limit == .max ? plain : plain.cut(toBytes: limit.multipliedCapped(by: 16))
+    let words = Words.split(read).prefix(limit)
+    work += words.count
+    text = plain
     content = Words.content(words.filter { !Words.isNumber($0) })
     numbers = Set(words.filter(Words.isNumber))
     isNegated = words.contains(where: Words.negations.contains)
     self.cited = cited
   }
 
-  /// Sentences of a text, at most so many: lines, cut behind a full stop. Headings, questions and code
+  /// Without `[1]` and the white space before it, and the numbers of those.
+  private static func withoutCitations(_ written: Substring) -> (plain: String, cited: Set<Int>) {
+    var cited: Set<Int> = []
+    var plain: [UInt8] = []
+    let bytes = Array(written.utf8)
+    var position = 0
+    while position < bytes.count {
+      guard let citation = citation(in: bytes, at: position) else {
+        plain.append(bytes[position])
+        position += 1
+        continue
+      }
+      cited.insert(citation.number)
+      while let last = plain.last, isSpace(last) { plain.removeLast() }
+      position = citation.end
+    }
+    return cited.isEmpty
+      ? (String(written), []) : (String(decoding: plain, as: UTF8.self), cited)
+  }
+
+  /// `[`, one to three digits, `]`.
+  private static func citation(in bytes: [UInt8], at start: Int) -> (number: Int, end: Int)? {
+    guard bytes[start] == UInt8(ascii: "[") else { return nil }
+    var number = 0
+    var position = start + 1
+    while position < bytes.count, position <= start + 4 {
+      let byte = bytes[position]
+      if byte == UInt8(ascii: "]"), position > start + 1 { return (number, position + 1) }
+      guard (0x30...0x39).contains(byte) else { return nil }
+      number = number * 10 + Int(byte - 0x30)
+      position += 1
+    }
+    return nil
+  }
+
+  private static func isSpace(_ byte: UInt8) -> Bool {
+    byte == 0x20 || (0x09...0x0D).contains(byte)
+  }
+
+  /// Sentences of a text, at most so many: lines, cut after a full stop. Headings, questions and code
   /// claim nothing.
-  static func all(of text: String, atMost limit: Int) -> [Sentence] {
+  static func all(of text: String, atMost limit: Int, words: Int = .max) -> [Sentence] {
+    var work = 0
+    return all(of: text, atMost: limit, words: words, work: &work)
+  }
+
+  /// - Parameter work: gains one unit per byte that was looked at.
+  static func all(
+    of text: String, atMost limit: Int, words: Int = .max, work: inout Int
+  ) -> [Sentence] {
     var sentences: [Sentence] = []
     var isCode = false
     for line in text.split(whereSeparator: \.isNewline) {
+      guard sentences.count < limit else { return sentences }
       let trimmed = line.drop { $0 == " " || $0 == "\t" }
       if trimmed.hasPrefix("```") || trimmed.hasPrefix("~~~") { isCode.toggle() }
       guard !isCode, !trimmed.hasPrefix("#"), !trimmed.hasPrefix("```") else { continue }
-      for piece in pieces(of: withoutBullet(trimmed), atMost: limit) where !piece.hasSuffix("?") {
+      for piece in pieces(of: withoutBullet(trimmed), atMost: limit, work: &work)
+      where !piece.hasSuffix("?") {
         guard sentences.count < limit else { return sentences }
-        let sentence = Sentence(piece)
+        let sentence = Sentence(piece, words: words, work: &work)
         if !sentence.content.isEmpty || !sentence.numbers.isEmpty || !sentence.cited.isEmpty {
           sentences.append(sentence)
         }
@@ -57,26 +106,45 @@ struct Sentence: Equatable, Sendable {
     return rest.dropFirst(2)
   }
 
-  /// Cut behind a full stop that white space follows, and behind the citation after it.
-  private static func pieces(of line: Substring, atMost limit: Int) -> [Substring] {
+  /// Cut after a full stop that white space follows, and after the citations that follow it.
+  private static func pieces(
+    of line: Substring, atMost limit: Int, work: inout Int
+  ) -> [Substring] {
     var pieces: [Substring] = []
     var start = line.startIndex
     var index = line.startIndex
     while index < line.endIndex, pieces.count < limit {
       let character = line[index]
       index = line.index(after: index)
+      work += 1
       guard ".!?。！？".contains(character) else { continue }
       guard index == line.endIndex || line[index] == " " || "。！？".contains(character) else {
         continue
       }
       // "It is so. [1]": the citation belongs to what it follows.
-      if let match = line[index...].prefixMatch(of: #/(\s*\[\d{1,3}\])+/#) {
-        index = match.range.upperBound
-      }
+      index = afterCitations(in: line, from: index, work: &work)
       pieces.append(line[start..<index])
       start = index
     }
     if start < line.endIndex, pieces.count < limit { pieces.append(line[start...]) }
     return pieces.map { $0.drop { $0 == " " } }.filter { !$0.isEmpty }
+  }
+
+  private static func afterCitations(
+    in line: Substring, from start: Substring.Index, work: inout Int
+  ) -> Substring.Index {
+    var end = start
+    while true {
+      var index = end
+      while index < line.endIndex, line[index].isWhitespace {
+        index = line.index(after: index)
+        work += 1
+      }
+      // "[999]" has five bytes.
+      let next = Array(line[index...].utf8.prefix(5))
+      work += 1
+      guard !next.isEmpty, let citation = citation(in: next, at: 0) else { return end }
+      end = line.utf8.index(index, offsetBy: citation.end)
+    }
   }
 }

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// What an embedding model is asked of texts that are to be compared: one request for all of them,
@@ -35,7 +36,9 @@ public struct ConsensusQuestion: Sendable {
   /// - Returns: nil when the host's answer does not hold a vector for each input, or they tell nothing
   ///   apart.
   public func meanings(in answer: [UInt8]) -> [[Int]]? {
-    guard let vectors = Self.vectors(in: answer), vectors.count == inputs.count else { return nil }
+    guard let vectors = Self.vectors(in: answer, count: inputs.count),
+      vectors.count == inputs.count
+    else { return nil }
     var rest = vectors[...]
     var texts: [[Double]] = []
     for pieces in pieces {
@@ -47,22 +50,40 @@ public struct ConsensusQuestion: Sendable {
   }
 
   /// In the order of their inputs, whatever order the host gives them in.
-  private static func vectors(in answer: [UInt8]) -> [[Double]]? {
+  /// - Parameter count: how many there must be.
+  private static func vectors(in answer: [UInt8], count: Int) -> [[Double]]? {
     guard let document = try? JSONDocument(validating: answer),
       let data = document.value("data", in: document.root)
     else { return nil }
     var vectors: [(index: Int, numbers: [Double])] = []
-    for element in document.elements(of: data) {
-      guard let vector = document.value("embedding", in: element), vector.kind == .array else {
-        return nil
+    var isGood = true
+    document.forEachElement(of: data) { element in
+      isGood = vectors.count < count
+      guard isGood, let numbers = numbers(of: element, in: document) else {
+        isGood = false
+        return false
       }
-      let numbers = document.elements(of: vector).compactMap { document.number($0) }
       let index = document.value("index", in: element).flatMap { document.integer($0) }
       vectors.append((index ?? vectors.count, numbers))
+      return true
     }
+    guard isGood else { return nil }
     vectors.sort { $0.index < $1.index }
     guard vectors.map(\.index) == Array(vectors.indices) else { return nil }
     return vectors.map(\.numbers)
+  }
+
+  /// - Returns: `nil` when there is no vector, or one that no model gives.
+  private static func numbers(of element: JSONValue, in document: JSONDocument) -> [Double]? {
+    guard let vector = document.value("embedding", in: element), vector.kind == .array else {
+      return nil
+    }
+    var numbers: [Double] = []
+    document.forEachElement(of: vector) { value in
+      if let number = document.number(value) { numbers.append(number) }
+      return numbers.count <= Limits.vectorNumbers.value
+    }
+    return numbers.count <= Limits.vectorNumbers.value ? numbers : nil
   }
 
   /// Split at white space where there is some.
@@ -70,12 +91,12 @@ public struct ConsensusQuestion: Sendable {
     var pieces: [String] = []
     var rest = text[...].drop(while: \.isWhitespace)
     while !rest.isEmpty {
-      var piece = String(rest).cut(toBytes: pieceBytes)[...]
-      if piece.utf8.count < rest.utf8.count, let space = piece.lastIndex(where: \.isWhitespace) {
+      var piece = rest.cut(toBytes: pieceBytes)
+      if piece.endIndex < rest.endIndex, let space = piece.lastIndex(where: \.isWhitespace) {
         piece = piece[..<space]
       }
       pieces.append(String(piece))
-      rest = rest.dropFirst(piece.count).drop(while: \.isWhitespace)
+      rest = rest[piece.endIndex...].drop(while: \.isWhitespace)
     }
     guard pieces.count > count else { return pieces }
     return pieces.prefix((count + 1) / 2) + pieces.suffix(count / 2)

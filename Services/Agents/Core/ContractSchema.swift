@@ -12,6 +12,8 @@ struct ContractSchema: Sendable {
   private var items: [ContractSchema] = []
   /// Empty: any value.
   private var choices: [Scalar] = []
+  /// The same, for looking one up.
+  private var choiceSet: Set<Scalar> = []
   private var minimumItems = 0
   private var maximumItems = Int.max
   /// In code points.
@@ -50,7 +52,9 @@ struct ContractSchema: Sendable {
           return true
         }
       case "items": items = value.kind == .object ? [ContractSchema(value, document)] : []
-      case "enum": choices = document.elements(of: value).map { Self.scalar($0, document) }
+      case "enum":
+        choices = document.elements(of: value).map { Self.scalar($0, document) }
+        choiceSet = Set(choices)
       case "minItems": minimumItems = document.integer(value) ?? 0
       case "maxItems": maximumItems = document.integer(value) ?? .max
       case "maxLength": maximumLength = document.integer(value) ?? .max
@@ -83,7 +87,7 @@ struct ContractSchema: Sendable {
     guard fitsType(value, document) else {
       return "\(name) must be \(types.sorted().joined(separator: " or ")), not \(value.kind)"
     }
-    if !choices.isEmpty, !choices.contains(Self.scalar(value, document)) {
+    if !choices.isEmpty, !choiceSet.contains(Self.scalar(value, document)) {
       return "\(name) must be one of \(choices.map(Self.shown).joined(separator: ", "))"
     }
     switch value.kind {

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// A task whose output is a vector: one text goes to a model that embeds.
@@ -24,7 +25,8 @@ public enum EmbeddingTask {
     guard !text.isEmpty else {
       throw Failure(.invalidRequest, "the task has neither an instruction nor inputs to embed")
     }
-    return JSON.object([("input", .string(text.cut(toBytes: maximumBytes)))]).encoded
+    let input = Fence.withoutControlTokens(text.cut(toBytes: maximumBytes))
+    return JSON.object([("input", .string(input))]).encoded
   }
 
   /// - Returns: the first embedding of a host's answer, an array of numbers as it was written.
@@ -32,10 +34,20 @@ public enum EmbeddingTask {
   public static func vector(in body: [UInt8]) throws(Failure) -> String {
     guard let document = try? JSONDocument(validating: body),
       let data = document.value("data", in: document.root),
-      let first = document.elements(of: data).first,
+      let first = document.firstElement(of: data),
       let vector = document.value("embedding", in: first), vector.kind == .array,
-      document.elements(of: vector).allSatisfy({ $0.kind == .number })
+      vector.range.count <= Limits.taskOutputBytes.value, isVector(vector, in: document)
     else { throw Failure(.upstreamFailed, "the host's answer holds no embedding") }
     return String(decoding: document.slice(vector), as: UTF8.self)
+  }
+
+  private static func isVector(_ value: JSONValue, in document: JSONDocument) -> Bool {
+    var (count, isGood) = (0, true)
+    document.forEachElement(of: value) { element in
+      count += 1
+      isGood = element.kind == .number && count <= Limits.vectorNumbers.value
+      return isGood
+    }
+    return isGood
   }
 }

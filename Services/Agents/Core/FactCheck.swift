@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 
 /// Holds what an answer claims against the sources it was made from, sentence by sentence: by words
 /// and numbers alone, so it finds a wrong number and a missing source, not a wrong thought.
@@ -19,8 +20,8 @@ public struct FactCheck: Equatable, Sendable {
   }
 
   /// An answer of some pages.
-  static let maximumClaims = 100
-  static let maximumEvidence = 2_000
+  static let maximumClaims = Limits.checkedClaims.value
+  static let maximumEvidence = Limits.checkedEvidence.value
   /// Of a claim's content words, in one sentence of a source.
   private static let sharedForSupport = 0.6
   private static let sharedForContradiction = 0.65
@@ -30,6 +31,8 @@ public struct FactCheck: Equatable, Sendable {
   public private(set) var claims: [Claim] = []
   /// Numbers of sources that the answer cites and that exist.
   public private(set) var cited: Set<Int> = []
+  /// Bytes that were read and words that were compared.
+  private(set) var work = 0
 
   private struct Evidence {
     var sentences: [Sentence]
@@ -39,20 +42,24 @@ public struct FactCheck: Equatable, Sendable {
 
   public init(_ answer: String, against sources: [Material.Source]) {
     var left = Self.maximumEvidence
+    var work = 0
     let evidence = sources.map { source in
-      let sentences = Sentence.all(of: source.text, atMost: left)
+      let sentences = Sentence.all(of: source.text, atMost: left, work: &work)
       left -= sentences.count
       return Evidence(
         sentences: sentences, content: sentences.reduce(into: []) { $0.formUnion($1.content) },
         numbers: sentences.reduce(into: []) { $0.formUnion($1.numbers) })
     }
-    for sentence in Sentence.all(of: answer, atMost: Self.maximumClaims) {
+    let sentences = Sentence.all(
+      of: answer, atMost: Self.maximumClaims, words: Limits.claimWords.value, work: &work)
+    for sentence in sentences {
       cited.formUnion(sentence.cited.filter { (1...max(sources.count, 1)).contains($0) })
       // One word is a label, not a claim.
       guard sentence.content.count + sentence.numbers.count > 1 else { continue }
-      claims.append(Self.judge(sentence, evidence))
+      claims.append(Self.judge(sentence, evidence, work: &work))
     }
     if sources.isEmpty { cited = [] }
+    self.work = work
   }
 
   public func count(_ verdict: Verdict) -> Int { claims.count { $0.verdict == verdict } }
@@ -64,7 +71,9 @@ public struct FactCheck: Equatable, Sendable {
 
   // MARK: - Judging
 
-  private static func judge(_ claim: Sentence, _ evidence: [Evidence]) -> Claim {
+  private static func judge(
+    _ claim: Sentence, _ evidence: [Evidence], work: inout Int
+  ) -> Claim {
     func verdict(_ verdict: Verdict, _ source: Int?) -> Claim {
       Claim(text: claim.text, verdict: verdict, source: source.map { $0 + 1 })
     }
@@ -74,6 +83,7 @@ public struct FactCheck: Equatable, Sendable {
     var against: (source: Int, shared: Double)?
     for (number, source) in evidence.enumerated() {
       for sentence in source.sentences {
+        work += 1 + min(claim.content.count, sentence.content.count)
         let shared = share(of: claim, in: sentence.content)
         guard shared >= sharedForSupport else { continue }
         let hasNumbers = claim.numbers.isSubset(of: sentence.numbers)
@@ -97,7 +107,11 @@ public struct FactCheck: Equatable, Sendable {
   /// A claim of nothing but numbers shares all its words with everything.
   private static func share(of claim: Sentence, in content: Set<String>) -> Double {
     guard !claim.content.isEmpty else { return 1 }
-    let shared = claim.content.count { content.contains($0) }
+    // The smaller set is looked up in the larger one, so that a long claim costs no more than what it
+    // is compared with.
+    let (few, many) =
+      claim.content.count < content.count ? (claim.content, content) : (content, claim.content)
+    let shared = few.count { many.contains($0) }
     return Double(shared) / Double(claim.content.count)
   }
 

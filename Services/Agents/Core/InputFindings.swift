@@ -1,4 +1,5 @@
 public import ClusterModel
+public import Text
 
 /// What can be computed about the texts that a task judges, so that its model need not: wrong sums,
 /// and what the sources say otherwise.
@@ -7,18 +8,21 @@ public enum InputFindings {
   static let maximumFindings = 8
   private static let toldBytes = 160
 
-  /// For the prompt; empty when nothing was found.
-  public static func text(_ findings: [String]) -> String {
+  /// For the prompt; empty when nothing was found. Findings quote the texts that they are about.
+  /// - Parameter fence: of the task's prompt.
+  public static func text(_ findings: [String], fence: Fence) -> String {
     guard !findings.isEmpty else { return "" }
-    return "These mistakes are certain:\n" + findings.map { "- \($0)" }.joined(separator: "\n")
+    let list = findings.map { "- \($0)" }.joined(separator: "\n")
+    return "These mistakes are certain:\n" + fence.enclosing(list)
   }
 
   /// A sentence for each mistake, the first ones only.
   public static func of(_ inputs: [TaskOrder.NamedInput], material: Material) -> [String] {
     var findings: [String] = []
-    for input in inputs {
+    for input in inputs where findings.count < maximumFindings {
       for equation in ArithmeticCheck.wrongEquations(in: input.text) {
-        findings.append("\(input.name): \"\(equation.written)\" is wrong; it is \(equation.right).")
+        let written = equation.written.cut(toBytes: toldBytes)
+        findings.append("\(input.name): \"\(written)\" is wrong; it is \(equation.right).")
       }
       guard !material.sources.isEmpty else { continue }
       for claim in FactCheck(input.text, against: material.sources).claims {

@@ -1,5 +1,5 @@
 public import ClusterModel
-import Text
+public import Text
 
 /// What a task is given of its documents, numbered, so that an answer can cite it.
 public struct Material: Equatable, Sendable {
@@ -27,9 +27,12 @@ public struct Material: Equatable, Sendable {
   }
 
   /// For the prompt; empty when there is none.
-  public func note(cites: Bool) -> String {
+  /// - Parameter fence: of the task's prompt.
+  public func note(cites: Bool, fence: Fence) -> String {
     guard !sources.isEmpty else { return "" }
-    let parts = sources.enumerated().map { "[\($0 + 1)] \($1.name)\n\($1.text)" }
+    let parts = sources.enumerated().map {
+      "[\($0 + 1)]\n\(fence.enclosing("\($1.name)\n\($1.text)"))"
+    }
     let head = isWhole ? "Sources:" : "What was found in the sources:"
     let told =
       cites
@@ -94,7 +97,7 @@ public enum Reading: Equatable, Sendable {
     var taken: Set<Int> = []
     func take(_ places: some Sequence<Int>, until least: Int) {
       for place in places where left > least && passages.indices.contains(place) {
-        let cost = passages[place].tokens + 16
+        let cost = passages[place].tokens + 16 + Fence.tokensAround
         guard cost <= left, taken.insert(place).inserted else { continue }
         left -= cost
         chosen.append(place)
@@ -118,8 +121,10 @@ public enum Reading: Equatable, Sendable {
       }, isWhole: true)
   }
 
-  /// With its number and name.
-  private static func size(of text: String) -> Int { Compression.estimatedTokens(text) + 16 }
+  /// With its number, name and fence.
+  private static func size(of text: String) -> Int {
+    Compression.estimatedTokens(text) + 16 + Fence.tokensAround
+  }
 }
 
 /// What can be wrong with a document that came with a request.

@@ -102,7 +102,9 @@ public enum ModelPreference {
     }
     var reason = "\(appetite.rawValue), of \(models.count)"
     if let size = ModelName(best.id).sizeMillions { reason += ", \(ModelName.shown(size))" }
-    if let rate = best.tokensPerSecond { reason += ", \(Int(rate.rounded())) tokens/s" }
+    if let rate = best.tokensPerSecond, rate.isFinite {
+      reason += ", \(Int(min(max(rate, 0), 1e9).rounded())) tokens/s"
+    }
     if best.freeHosts == 0 { reason += ", its hosts are busy" }
     return Choice(model: best.id, reason: reason)
   }

@@ -120,7 +120,8 @@ public enum RequestComposition {
         "the task reads no conversation, and has neither an instruction nor inputs")
     }
     if let repair {
-      messages.append(message("assistant", repair.said.cut(toBytes: repairedBytes)))
+      let said = Fence.withoutControlTokens(repair.said.cut(toBytes: repairedBytes))
+      messages.append(message("assistant", said))
       messages.append(
         message("user", ResponseFormat.correction(repair.mistake, order.task.contract)))
     }
@@ -145,13 +146,17 @@ public enum RequestComposition {
 
   /// The instruction and the inputs, under the names the instruction knows them by. Task ids and
   /// roles stay out: a model repeats what it reads. The form of the answer comes last: what a small
-  /// model has read last it does.
+  /// model has read last it does. Texts of others stand in a fence, which is explained once.
   static func closingText(
     _ order: TaskOrder, consensus: Consensus? = nil, notes: [String] = []
   ) -> String {
     let task = order.task
-    var parts = notes + [task.instruction, agreementText(order, consensus)]
-    parts += order.inputs.map { "\($0.name):\n\($0.text)" }
+    let fence = Fence(seed: task.seed)
+    let isFenced =
+      !order.inputs.isEmpty || (notes + [task.instruction]).contains(where: fence.isUsed)
+    var parts = notes + [task.instruction, isFenced ? fence.explanation : ""]
+    parts.append(agreementText(order, consensus))
+    parts += order.inputs.map { "\(Fence.name($0.name)):\n\(fence.enclosing($0.text))" }
     if !order.writesAnswer { parts.append(ResponseFormat.instruction(for: task.contract)) }
     return parts.filter { !$0.isEmpty }.joined(separator: "\n\n")
   }

@@ -11,8 +11,12 @@ public struct TaskOutput: Sendable {
   private var repeated: [UInt8] = []
 
   public init(for order: TaskOrder) {
+    let fence = Fence(seed: order.task.seed)
+    let isFenced =
+      !order.inputs.isEmpty || !order.documents.isEmpty || fence.isUsed(in: order.task.instruction)
     normaliser = Normaliser(
-      keepsReasoning: order.writesAnswer && Self.wantsReasoning(order.conversation))
+      keepsReasoning: order.writesAnswer && Self.wantsReasoning(order.conversation),
+      removing: isFenced ? fence : nil)
     guard order.writesAnswer, !order.prefix.isEmpty else { return }
     let bytes = Array(order.prefix.utf8)
     let said = normaliser.append(bytes)

@@ -2,6 +2,7 @@ import AgentCore
 import ClusterModel
 import Inference
 import InferenceCore
+import Limits
 import Search
 import Telemetry
 import Text
@@ -9,8 +10,9 @@ import Text
 /// One task from its order to its report: chooses the model, reads the documents, asks as often as
 /// the contract needs, checks what came back.
 struct TaskWork {
-  /// An output larger than this would not fit into another task's prompt, nor on the bus.
-  static let outputBytes = 1 << 20
+  static let outputBytes = Limits.taskOutputBytes.value
+  /// The same of deltas that hold more than text, which repeat their members' names.
+  private static let structuredBytes = 8 * outputBytes
   /// Passages that are looked at: more than any prompt has room for.
   static let foundPassages = 64
 
@@ -58,7 +60,11 @@ struct TaskWork {
       role.checksInputs ? InputFindings.of(order.inputs, material: material) : []
     if !findings.isEmpty { span.set("findings", findings.joined(separator: " ")) }
     let consensus = await consensus()
-    let notes = [material.note(cites: role.citesSources), InputFindings.text(findings)]
+    let fence = Fence(seed: order.task.seed)
+    let notes = [
+      material.note(cites: role.citesSources, fence: fence),
+      InputFindings.text(findings, fence: fence),
+    ]
     told = notes + [RequestComposition.agreementText(order, consensus)]
     var dialogue = TaskDialogue(for: order)
     var output = TaskOutput(for: order)
@@ -156,23 +162,27 @@ struct TaskWork {
     try begin(answer)
     var echo = passesOn ? EchoGuard(order, told: told) : nil
     var held: [TaskDelta] = []
+    var structuredBytes = 0
     for try await event in answer {
       switch event {
       case .chunk(let chunk):
         let facts = chunk.facts
         guard !facts.text.isEmpty || facts.deltaJSON != nil else { continue }
         let delta = output.take(facts.text, deltaJSON: facts.deltaJSON)
-        guard output.text.utf8.count <= Self.outputBytes else {
+        structuredBytes += facts.deltaJSON?.count ?? 0
+        guard output.text.utf8.count <= Self.outputBytes,
+          structuredBytes <= Self.structuredBytes
+        else {
           throw Failure(
             .upstreamFailed,
-            "\(answer.host) wrote more than \(Self.outputBytes) bytes for one task")
+            "\(answer.host) wrote \(Overdrawn(Limits.taskOutputBytes)) for one task")
         }
         guard passesOn, let delta else { continue }
         switch delta.deltaJSON == nil ? echo?.take(delta.text) : nil {
-        case .hold: held.append(delta)
+        case .hold where held.count < Limits.heldDeltas.value: held.append(delta)
         case .echo:
           throw Failure(.upstreamFailed, "\(answer.host) gives back what it was told")
-        case .clear, nil:
+        case .hold, .clear, nil:
           echo = nil
           for delta in held + [delta] { try send(.delta(delta)) }
           held = []

@@ -21,7 +21,7 @@ enum CommandSplit {
     }
     guard commands.count > 1 else { return nil }
     let shared = before.joined(separator: " ")
-    let parts = commands.enumerated().map { place, command in
+    let parts = commands.prefix(Split.foundParts).enumerated().map { place, command in
       Split.Part(
         command, shared: shared,
         needs: PartReferences.needs(of: command, at: place, hasContext: false))

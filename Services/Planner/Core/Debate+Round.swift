@@ -56,13 +56,10 @@ struct DebateStanding {
   /// Every pair says much the same.
   private var hasConverged: Bool {
     if isClosed, Self.haveOneAnswer(answers.map(\.text)) { return true }
-    for left in answers.indices {
-      for right in answers.indices where right > left {
-        let alike = Agreement.similarityMilli(answers[left].text, answers[right].text)
-        guard alike >= Self.convergedMilli else { return false }
-      }
+    // Each text is read once, however many it is compared with.
+    return Agreement.matrix(of: answers.map(\.text)).joined().allSatisfy {
+      $0 >= Self.convergedMilli
     }
-    return true
   }
 
   /// Everybody says much what it said before.
@@ -89,7 +86,8 @@ private func nextRound(
 ) -> SubPlan {
   var tasks: [PlanTask] = []
   for (place, own) in standing.answers.enumerated() {
-    let member = DebateShape.member(of: own.task) ?? place
+    let named = DebateShape.member(of: own.task)
+    let member = named.flatMap { (0..<shape.members.count).contains($0) ? $0 : nil } ?? place
     let number = plan.tasks.count + tasks.count
     var task = shape.members.task(
       member, id: DebateShape.id(round: round, member: member), number: number,

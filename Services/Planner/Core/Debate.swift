@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Several members state a position each; then, round by round, every one reads the others' last
@@ -54,7 +55,8 @@ struct DebateShape {
   private static func prompts(members: Int, rounds: Int) -> Prompts {
     Prompts(
       members * (rounds + 1) + 1,
-      told: [(DebateInstruction.improve, members * rounds), (SynthesisInstruction.merge, 1)])
+      told: [(DebateInstruction.improve, members * rounds), (SynthesisInstruction.merge, 1)],
+      fenced: [(members, members * rounds), (members, 1)])
   }
 
   /// Every answer is written once and, but for the last, read by every member of the next round;
@@ -76,7 +78,7 @@ struct DebateShape {
 
   /// From a task's id, which this file gave it.
   static func member(of id: TaskID) -> Int? {
-    id.name.split(separator: "-").last.flatMap { Int($0) }.map { $0 - 1 }
+    id.name.split(separator: "-").last.flatMap { Int($0) }.map { $0.subtractingCapped(1) }
   }
 }
 

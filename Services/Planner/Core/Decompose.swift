@@ -31,6 +31,9 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   {
     return .direct(reason)
   }
+  guard request.documents.count > 1 || request.query.utf8.count <= QueryShape.maximumBytes else {
+    return .direct("it is too long to look for parts in it")
+  }
   let found = SplitFinder(basis).split
   // Who asks for a split by name has seen parts in it; where the query names them, few words and a
   // single sentence are no reason against that, and a doubt is decided for the client.
@@ -71,10 +74,12 @@ func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
 func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
   let own = split.parts.reduce(0) { sum, part in
     sum + PlanLimits.callTokens + PartInstruction.aroundTokens
+      + Fence.tokens(around: part.needs.count + (split.isProposed ? 1 : 0))
       + split.promptTokens(of: part, basis)
   }
   if case .concatenate = split.merge { return own }
   return own + PlanLimits.callTokens + basis.conversationTokens
+    + Fence.tokens(around: split.parts.count)
 }
 
 /// Shares that are written and read.
@@ -112,7 +117,9 @@ func splitTasks(
       PlanTask(
         id: TaskID("part-\(place + 1)"),
         role: role(of: part),
-        instruction: PartInstruction.text(of: part, alone: split.standsAlone(basis)),
+        instruction: PartInstruction.text(
+          of: part, alone: split.standsAlone(basis),
+          fence: split.isProposed ? basis.fence(first + place) : nil),
         inputs: part.needs.map { Edge(from: TaskID("part-\($0 + 1)"), name: "Notes \($0 + 1)") },
         merge: part.needs.isEmpty ? .none : .synthesise,
         onFailure: split.merge == .concatenate ? .fail : .skip,
@@ -197,9 +204,11 @@ enum PartInstruction {
   /// Estimated, of what is said around a part's own words.
   static let aroundTokens = 40
 
-  /// - Parameter alone: it is all that the task is given.
-  static func text(of part: Split.Part, alone: Bool) -> String {
-    var text = part.instruction
+  /// - Parameters:
+  ///   - alone: it is all that the task is given.
+  ///   - fence: for a part that a model named. `nil` means the client did.
+  static func text(of part: Split.Part, alone: Bool, fence: Fence? = nil) -> String {
+    var text = fence?.enclosing(inLine: part.instruction) ?? part.instruction
     if !part.needs.isEmpty { text += "\nUse the notes below." }
     if let heading = part.heading {
       text += "\nBegin with the heading \"\(heading)\" on a line of its own."

@@ -21,7 +21,9 @@ private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) ->
   // Every task reads the query, the answer's task also reads the drafts, and it may write as much
   // as two of them.
   let shares = try TokenShares(
-    basis, prompts: Prompts(members.count + 1, told: [(SynthesisInstruction.merge, 1)]),
+    basis,
+    prompts: Prompts(
+      members.count + 1, told: [(SynthesisInstruction.merge, 1)], fenced: [(members.count, 1)]),
     units: 2 * members.count + 2, for: members.shape)
   let lineup = basis.features.isAboutCode ? Lineup.code : Lineup.prose
   let drafts = (0..<members.count).map { member in

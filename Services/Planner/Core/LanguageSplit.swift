@@ -9,7 +9,7 @@ enum LanguageSplit {
     guard languages.count > 1 else { return nil }
     // What is asked for is about as long as what was given.
     let tokens = min(max(query.utf8.count / 4, 24), 800)
-    let parts = languages.map { language in
+    let parts = languages.prefix(Split.foundParts).map { language in
       var part = Split.Part(
         "Of these languages, do only this one: \(language)", shared: query, heading: language)
       part.tokens = tokens

@@ -14,7 +14,7 @@ enum ListSplit {
     guard areTasks || isDistributive(outline) else { return nil }
     let closing = closing(outline.after)
     var parts: [Split.Part] = []
-    for (place, item) in outline.items.enumerated() {
+    for (place, item) in outline.items.prefix(Split.foundParts).enumerated() {
       let needs = PartReferences.needs(
         of: item, at: place, hasContext: isContext(outline.before))
       parts.append(

@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// What follows a review: the draft as it is, or a repair and another review. At most two repairs:
 /// what a model gets wrong three times it gets wrong.
@@ -15,7 +16,7 @@ func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let repair = PlanTask(
     id: TaskID("repair-\(round)"),
     role: found.role,
-    instruction: MaestroInstruction.repair(found.issues),
+    instruction: MaestroInstruction.repair(found.issues, basis.fence(first)),
     inputs: [Edge(from: draft, name: "Reply")],
     merge: .synthesise,
     // Without it, the draft stands as it was.
@@ -28,8 +29,9 @@ func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     documents: found.role == .research && !basis.request.documents.isEmpty
       ? [PlanTask.everyDocument] : [])
   let again = review(
-    of: repair.id, round: round + 1, instruction: task.instruction, number: first + 1, basis: basis,
-    shape: shape)
+    of: repair.id, round: round + 1,
+    instruction: Fence(seed: task.seed).moved(task.instruction, to: basis.fence(first + 1)),
+    number: first + 1, basis: basis, shape: shape)
   return SubPlan(tasks: [repair, again], output: again.id)
 }
 

@@ -27,7 +27,8 @@ func maestroTeam(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     seed: basis.seed(first + tasks.count))
   tasks.append(draft)
   let review = review(
-    of: draft.id, round: 1, instruction: MaestroInstruction.review(team.criteria),
+    of: draft.id, round: 1,
+    instruction: MaestroInstruction.review(team.criteria, basis.fence(first + tasks.count)),
     number: first + tasks.count, basis: basis, shape: shape)
   return SubPlan(tasks: tasks + [review], output: review.id)
 }
@@ -46,7 +47,7 @@ private func work(
     id: workID(place),
     role: specialist.role,
     instruction: MaestroInstruction.work(
-      specialist.brief, readsNotes: !specialist.needs.isEmpty),
+      specialist.brief, readsNotes: !specialist.needs.isEmpty, basis.fence(first + place)),
     inputs: specialist.needs.enumerated().map {
       Edge(from: workID($1), name: "Notes \($0 + 1)")
     },

@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// The coordinator says which specialists the query needs; they work in the order of what they need
 /// from each other; a draft is written from their work, reviewed, and repaired at most twice; then the
@@ -10,7 +11,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let analysis = PlanTask(
     id: "analysis",
     role: .coordinator,
-    instruction: MaestroInstruction.analyse(request.documents),
+    instruction: MaestroInstruction.analyse(request.documents, basis.fence(0)),
     contract: .json(schema: Team.schema),
     onFailure: .degrade,
     model: basis.namedModel(0),
@@ -81,11 +82,17 @@ struct MaestroShape {
       4 + specialists + repairs + reviews,
       told: [
         // What is wrong is said with the schema again.
-        (MaestroInstruction.analyse(basis.request.documents), 2), (Team.schema, 3),
+        (MaestroInstruction.analyse(basis.request.documents, basis.fence(0)), 2),
+        (Team.schema, 3),
         (Review.schema, reviews + reviews / 2), (MaestroInstruction.draft, 1),
-        (MaestroInstruction.work("", readsNotes: true), specialists),
-        (MaestroInstruction.review([]), reviews), (MaestroInstruction.repair([]), repairs),
+        (MaestroInstruction.work("", readsNotes: true, basis.fence(0)), specialists),
+        (MaestroInstruction.review([], basis.fence(0)), reviews),
+        (MaestroInstruction.repair([], basis.fence(0)), repairs),
         (MaestroInstruction.finish, 1),
+      ],
+      fenced: [
+        (specialists, specialists + 1), (2, reviews + repairs), (1, 1),
+        (basis.request.documents.isEmpty ? 0 : 1, 3),
       ], readsDocuments: true)
   }
 
@@ -99,7 +106,7 @@ struct MaestroShape {
 
 /// What a team is told. Of roles, names and steps nothing is said where it could reach the answer.
 enum MaestroInstruction {
-  static func analyse(_ documents: [DocumentFacts]) -> String {
+  static func analyse(_ documents: [DocumentFacts], _ fence: Fence) -> String {
     var text = """
       Do not reply to what I just said yet. Decide who should work on the reply. Say it as one JSON \
       object and nothing else, like this: {"specialists":[{"name":"facts","role":"research","brief":\
@@ -111,21 +118,18 @@ enum MaestroInstruction {
     if !documents.isEmpty {
       let names = documents.prefix(10).map { $0.name.cut(toBytes: 80) }.joined(separator: ", ")
       let rest = documents.count > 10 ? " and \(documents.count - 10) more" : ""
-      text += " Only research can read the documents: \(names)\(rest)."
+      text += " Only research can read the documents: \(fence.enclosing(inLine: names))\(rest)."
     }
     return text
   }
 
-  static func work(_ brief: String, readsNotes: Bool) -> String {
+  static func work(_ brief: String, readsNotes: Bool, _ fence: Fence) -> String {
     let notes = readsNotes ? " Use the notes below where they help." : ""
+    let task = Team.isOurs(brief) ? brief : fence.enclosing(inLine: brief)
     return """
       Do not reply to what I just said as a whole. As one part of the work on the reply, do this: \
-      \(Self.sentence(brief))\(notes) Give the result of this part only, without an introduction.
+      \(task).\(notes) Give the result of this part only, without an introduction.
       """
-  }
-
-  private static func sentence(_ text: String) -> String {
-    text.last.map { ".!?:;".contains($0) } == false ? text + "." : text
   }
 
   static let draft = """
@@ -133,7 +137,7 @@ enum MaestroInstruction {
     with every figure, name and source that matters. Do not mention the notes.
     """
 
-  static func review(_ criteria: [String]) -> String {
+  static func review(_ criteria: [String], _ fence: Fence) -> String {
     var text = """
       Below is a reply to what I just said. Check it: is every fact and every sum right, is all \
       answered that I asked, does it hold together? Give marks from 1 (bad) to 5 (good). Ask for a \
@@ -143,13 +147,13 @@ enum MaestroInstruction {
       "kind" is facts, reasoning, wording or code.
       """
     if !criteria.isEmpty {
-      text += " It must have: " + criteria.joined(separator: "; ") + "."
+      text += " It must have: \(fence.enclosing(inLine: criteria.joined(separator: "; ")))."
     }
     return text
   }
 
-  static func repair(_ issues: [Review.Issue]) -> String {
-    let list = issues.map { "- \($0.text)" }.joined(separator: "\n")
+  static func repair(_ issues: [Review.Issue], _ fence: Fence) -> String {
+    let list = fence.enclosing(issues.map { "- \($0.text)" }.joined(separator: "\n"))
     return """
       Below is a reply to what I just said. Write the whole reply again with these points corrected, \
       and keep everything else as it is:

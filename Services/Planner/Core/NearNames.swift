@@ -1,4 +1,6 @@
 import ClusterModel
+import Limits
+import Text
 
 /// The sentence for a model that nobody offers, with the names it was probably meant to be.
 func notFound(_ model: ModelID, among available: [ModelID]) -> String {
@@ -8,23 +10,26 @@ func notFound(_ model: ModelID, among available: [ModelID]) -> String {
     let names = near.map { "\"\($0)\"" }.joined(separator: ", ")
     return "No eligible host offers the model \"\(name)\". Did you mean \(names)?"
   }
-  let some = available.prefix(5).map { "\"\($0)\"" }.joined(separator: ", ")
+  let some = available.prefix(5).map {
+    "\"\($0.name.cut(toBytes: Limits.comparedNameBytes.value))\""
+  }.joined(separator: ", ")
   let rest = available.count > 5 ? " and \(available.count - 5) more" : ""
   return "No eligible host offers the model \"\(name)\"; there is \(some)\(rest)."
 }
 
 /// At most three of `names` that differ from `name` by few letters or contain it, best first.
 func nearNames(to name: String, among names: [String]) -> [String] {
-  // 200 names of 128 letters are some 3 million steps: milliseconds, and only on an error.
-  let wanted = Array(name.lowercased().utf8.prefix(128))
+  let wanted = Array(name.lowercased().utf8.prefix(Limits.comparedNameBytes.value))
   guard !wanted.isEmpty else { return [] }
   let allowed = max(2, wanted.count / 3)
   var ranked: [(distance: Int, name: String)] = []
-  for candidate in names.prefix(200) {
-    let lower = candidate.cut(toBytes: 128).lowercased()
-    let distance =
-      lower.contains(name.lowercased()) ? 1 : editDistance(wanted, Array(lower.utf8.prefix(128)))
-    if distance <= allowed { ranked.append((distance, candidate)) }
+  for candidate in names.prefix(Limits.comparedNames.value) {
+    let lower = Array(
+      candidate.lowercased().utf8.prefix(Limits.comparedNameBytes.value))
+    let distance = ByteSearch.holds(lower, wanted) ? 1 : editDistance(wanted, lower)
+    if distance <= allowed {
+      ranked.append((distance, candidate.cut(toBytes: Limits.comparedNameBytes.value)))
+    }
   }
   ranked.sort { ($0.distance, $0.name) < ($1.distance, $1.name) }
   return ranked.prefix(3).map(\.name)

@@ -5,23 +5,37 @@ enum PartReferences {
   /// - Parameter hasContext: something was said before all parts, which pronouns may mean.
   /// - Returns: indices into the parts before.
   static func needs(of part: String, at place: Int, hasContext: Bool) -> [Int] {
-    guard place > 0 else { return [] }
+    switch reference(of: part, at: place, hasContext: hasContext) {
+    case .none: []
+    case .previous: [place - 1]
+    case .all: Array(0..<place)
+    }
+  }
+
+  /// Whether a part speaks of one before it. Unlike `needs`, it costs no more for late parts.
+  static func needsOthers(_ part: String, at place: Int, hasContext: Bool) -> Bool {
+    reference(of: part, at: place, hasContext: hasContext) != .none
+  }
+
+  private enum Reference { case none, previous, all }
+
+  private static func reference(of part: String, at place: Int, hasContext: Bool) -> Reference {
+    guard place > 0 else { return .none }
     let text = part.lowercased()
     let words = part.lowercasedWords
-    let all = Array(0..<place)
-    if strongPlural.contains(where: text.holds) { return all }
+    if strongPlural.contains(where: text.holds) { return .all }
     if let first = commandWords(words).first, SplitWords.closing.contains(first),
       words.contains(where: plural.contains)
     {
-      return all
+      return .all
     }
-    if strong.contains(where: text.holds) { return [place - 1] }
-    guard !hasContext else { return [] }
+    if strong.contains(where: text.holds) { return .previous }
+    guard !hasContext else { return .none }
     // A pronoun early in a sentence has nothing before it that it could mean.
     let early = commandWords(words).prefix(earlyWords)
-    if early.contains(where: plural.contains) { return all }
-    if early.contains(where: pronouns.contains) { return [place - 1] }
-    return []
+    if early.contains(where: plural.contains) { return .all }
+    if early.contains(where: pronouns.contains) { return .previous }
+    return .none
   }
 
   private static let earlyWords = 7

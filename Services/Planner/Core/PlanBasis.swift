@@ -27,7 +27,8 @@ struct PlanBasis {
       models = Array(available[first...] + available[..<first])
     }
     // Four bytes a token is the usual estimate for English.
-    conversationTokens = max(request.conversationTokens, request.query.utf8.count / 4 + 1)
+    conversationTokens = max(
+      Usage.bounded(request.conversationTokens), request.query.utf8.count / 4 + 1)
     // Mixed, so that two requests with neighbouring seeds share none; then counted up, so that
     // tasks that work side by side can take turns over the hosts without knowing of each other.
     var mixer = SplitMix64(seed: request.seed)
@@ -36,6 +37,10 @@ struct PlanBasis {
 
   /// - Parameter number: the task's place in its plan.
   func seed(_ number: Int) -> UInt64 { firstSeed &+ UInt64(number) }
+
+  /// For the words of models in the instruction of a task.
+  /// - Parameter number: the task's place in its plan.
+  func fence(_ number: Int) -> Fence { Fence(seed: seed(number)) }
 
   /// One of the models that the client named, in turn; nil: none was, so the agent chooses.
   func namedModel(_ turn: Int) -> ModelID? {

@@ -14,7 +14,7 @@ enum QuestionSplit {
     let before = sentences[..<first].joined(separator: " ")
     let after = sentences[(last + 1)...].joined(separator: " ")
     guard !ListSplit.isTask(before) || before.isEmpty else { return nil }
-    let parts = questions.enumerated().map { place, index in
+    let parts = questions.prefix(Split.foundParts).enumerated().map { place, index in
       Split.Part(
         sentences[index], shared: before, after: after,
         heading: ListSplit.heading(of: sentences[index], isTask: true),

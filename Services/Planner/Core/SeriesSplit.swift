@@ -12,7 +12,7 @@ enum SeriesSplit {
       guard others.allSatisfy({ CommandSplit.clauses(of: $0).isEmpty }) else { return nil }
       guard accepts(series, sentence) else { return nil }
       let rest = others.joined(separator: " ")
-      let parts = series.items.map { item in
+      let parts = series.items.prefix(Split.foundParts).map { item in
         Split.Part(
           "Write only the part about this: \(item)", shared: sentence, after: rest,
           heading: heading(of: item))

@@ -9,6 +9,8 @@ struct Split: Equatable {
   /// Each part is done with the whole query in view: clauses of one sentence speak of what stands in
   /// others.
   var readsQuery = false
+  /// A model named the parts: its words are fenced in the tasks' instructions.
+  var isProposed = false
 
   /// No part reads another.
   var isFree: Bool { parts.allSatisfy(\.needs.isEmpty) }
@@ -47,6 +49,9 @@ struct Split: Equatable {
 
   /// With more, the parts are too small to be worth a call each.
   static let mostParts = 12
+  /// How many parts a finder makes at most. One more than may be used, so that a query with too many
+  /// is seen to have them, at the cost of thirteen and not of thousands.
+  static let foundParts = mostParts + 1
 }
 
 // MARK: - What is written and read

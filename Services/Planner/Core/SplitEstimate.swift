@@ -154,6 +154,8 @@ struct HostPool {
   /// Of a laptop, where nobody has measured any host: some tokens a second, and a moment until the first.
   static let usualRateMilli = 20_000
   static let usualFirstTokenMilliseconds = 400
+  /// No request may take longer than that.
+  private static let mostFirstTokenMilliseconds = 3_600_000
   /// How answers slow each other down is measured beside a few others, and says nothing of crowds.
   static let mostSlots = 8
 
@@ -165,8 +167,9 @@ struct HostPool {
     let measured = request.hosts.filter { $0.rateMilli > 0 }
     let rate = measured.map(\.rateMilli).min() ?? Self.usualRateMilli
     let firstToken =
-      request.hosts.map(\.firstTokenMilliseconds).filter { $0 > 0 }.max()
-      ?? Self.usualFirstTokenMilliseconds
+      request.hosts.map(\.firstTokenMilliseconds).filter { $0 > 0 }.max().map {
+        min($0, Self.mostFirstTokenMilliseconds)
+      } ?? Self.usualFirstTokenMilliseconds
     var seats: [Seat] = []
     for host in request.hosts.prefix(PlanValidation.maximumHosts) {
       let models = host.models.filter { wanted.isEmpty || wanted.contains($0) }.sorted()
@@ -176,7 +179,7 @@ struct HostPool {
           host: host.id, models: models,
           rateMilli: host.rateMilli > 0 ? host.rateMilli : rate,
           firstTokenMilliseconds: host.firstTokenMilliseconds > 0
-            ? host.firstTokenMilliseconds : firstToken,
+            ? min(host.firstTokenMilliseconds, Self.mostFirstTokenMilliseconds) : firstToken,
           slots: min(host.freeSlots, Self.mostSlots),
           slowdownPercent: min(max(0, host.slowdownPercent ?? cautious), 100)))
     }
@@ -189,7 +192,7 @@ struct HostPool {
           host: "", models: request.models.isEmpty ? request.available : request.models,
           rateMilli: fastest?.rateMilli ?? rate,
           firstTokenMilliseconds: fastest.map(\.firstTokenMilliseconds).flatMap {
-            $0 > 0 ? $0 : nil
+            $0 > 0 ? min($0, Self.mostFirstTokenMilliseconds) : nil
           } ?? firstToken,
           slots: 1, slowdownPercent: cautious)
       ]

@@ -48,15 +48,17 @@ extension Split.Part {
   /// - Parameters:
   ///   - shared: what holds for all parts, before the task.
   ///   - after: what holds for all parts, behind it.
+  ///   - tokens: of its answer; `nil` means that the words of the task tell.
   init(
     _ task: String, shared: String = "", after: String = "", heading: String? = nil,
-    needs: [Int] = []
+    needs: [Int] = [], tokens: Int? = nil
   ) {
     let pieces = [shared, task, after].filter { !$0.isEmpty }
     instruction = pieces.joined(separator: "\n")
     self.heading = heading
     self.needs = needs
-    tokens = AnswerSize.tokens(of: task, context: [shared, after].joined(separator: " "))
+    self.tokens =
+      tokens ?? AnswerSize.tokens(of: task, context: [shared, after].joined(separator: " "))
     promptTokens = instruction.utf8.count / 4
   }
 }
@@ -67,7 +69,10 @@ enum DocumentSplit {
     let request = basis.request
     let words = request.query.lowercasedWords
     let groups = groups(of: request.documents)
-    guard groups.count > 1 else { return nil }
+    // A query that fills an instruction leaves no room for the names.
+    guard groups.count > 1,
+      request.query.utf8.count <= PlanValidation.maximumInstructionBytes - instructionRoom
+    else { return nil }
     let isEach = words.contains { SplitWords.distributive.contains($0) || $0 == "per" }
     let wantsOne = words.contains { SplitWords.overall.contains($0) || joint.contains($0) }
     let task =
@@ -75,12 +80,14 @@ enum DocumentSplit {
       ? eachTask(request.query)
       : "Collect from it what matters for this: "
         + request.query
+    let size = AnswerSize.tokens(of: task)
     var parts = groups.map { group in
-      let names = group.map(\.name).joined(separator: ", ").cut(toBytes: 400)
+      let names = group.map { Fence.name($0.name) }.joined(separator: ", ").cut(toBytes: 400)
       var part = Split.Part(
-        "\(task)\nRead only: \(names).", heading: isEach && group.count == 1 ? group[0].name : nil)
+        "\(task)\nRead only: \(names).",
+        heading: isEach && group.count == 1 ? Fence.name(group[0].name) : nil,
+        tokens: size * group.count)
       part.documents = group.map(\.name)
-      part.tokens = AnswerSize.tokens(of: task) * group.count
       return part
     }
     guard isEach else {
@@ -97,6 +104,8 @@ enum DocumentSplit {
     return Split(parts: parts, merge: .concatenate, kind: "documents")
   }
 
+  /// Bytes of an instruction beside the query.
+  private static let instructionRoom = 2_048
   private static let joint: Set<String> = ["compare", "across", "overall", "report", "synthesis"]
 
   /// Neighbours together, so that no plan has more parts than it may.

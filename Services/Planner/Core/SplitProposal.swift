@@ -16,7 +16,7 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
         heading: nil, instruction: "", documents: basis.request.documents.map(\.name),
         tokens: each, promptTokens: SplitProposal.usualTaskTokens),
       count: parts),
-    merge: .concatenate, kind: "parts", readsQuery: true)
+    merge: .concatenate, kind: "parts", readsQuery: true, isProposed: true)
   let estimate = SplitEstimate(guess, basis: basis, proposal: SplitProposal.tokens)
   guard estimate.isWorthwhile else {
     return .direct("looking for parts would take longer than it could save")
@@ -147,5 +147,5 @@ private func proposedSplit(_ output: String, basis: PlanBasis) -> Split? {
     merge: isCombined
       ? .synthesise(task: "reply to all of what I said.", tokens: whole) : .concatenate,
     // A model writes a part's task in a word or two, and takes the query as read.
-    kind: "parts", readsQuery: true)
+    kind: "parts", readsQuery: true, isProposed: true)
 }

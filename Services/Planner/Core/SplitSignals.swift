@@ -82,7 +82,7 @@ struct SplitSignals: Equatable {
     // What was told before them is what their pronouns mean.
     let isTold = sentences.first.map { !$0.hasSuffix("?") && !$0.hasSuffix(":") } ?? false
     boundParts = asked.enumerated().count { place, question in
-      !PartReferences.needs(of: question, at: place, hasContext: isTold).isEmpty
+      PartReferences.needsOthers(question, at: place, hasContext: isTold)
     }
     freeQuestions = max(0, asked.count { $0.lowercasedWords.count > 2 } - boundParts)
   }

@@ -147,6 +147,11 @@ extension Team {
     }
   }
 
+  /// Whether a brief is one of those that the query's words suggest, and no model's.
+  static func isOurs(_ brief: String) -> Bool {
+    [Brief.facts, Brief.steps, Brief.code, Brief.wording].contains(brief)
+  }
+
   private enum Brief {
     static let facts = "collect the facts that matter for it, and say how sure each of them is"
     static let steps = "work out step by step what follows, and check each step"

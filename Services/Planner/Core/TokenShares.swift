@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// What the calls of a plan read, whatever is written: the conversation each time, what they are told,
@@ -11,9 +12,15 @@ struct Prompts {
   /// The documents are given to one of them.
   var readsDocuments = false
 
-  init(_ count: Int, told: [(text: String, times: Int)] = [], readsDocuments: Bool = false) {
+  /// - Parameter fenced: how many texts of others a call reads, and how many such calls there are.
+  init(
+    _ count: Int, told: [(text: String, times: Int)] = [],
+    fenced: [(texts: Int, times: Int)] = [], readsDocuments: Bool = false
+  ) {
     self.count = count
-    self.told = told.reduce(0) { $0 + $1.times * Compression.estimatedTokens($1.text) }
+    self.told =
+      told.reduce(0) { $0 + $1.times * Compression.estimatedTokens($1.text) }
+      + fenced.reduce(0) { $0 + $1.times * Fence.tokens(around: $1.texts) }
     self.readsDocuments = readsDocuments
   }
 
@@ -30,7 +37,9 @@ extension PlanBasis {
   /// As much of some of them as a task is given.
   func documentTokens(of names: [String]) -> Int {
     let names = Set(names)
-    let bytes = request.documents.reduce(0) { $0 + (names.contains($1.name) ? $1.bytes : 0) }
+    let bytes = request.documents.reduce(0) {
+      $0.addingCapped(names.contains($1.name) ? max(0, $1.bytes) : 0)
+    }
     return min(bytes / 4, PlanLimits.materialTokens)
   }
 }
