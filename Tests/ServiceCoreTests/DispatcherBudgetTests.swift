@@ -8,6 +8,8 @@ struct DispatcherBudgetTests {
   static var exact: PlanRunLimits {
     var limits = PlanRunLimits.standard
     limits.callTokens = 0
+    limits.fenceTokens = 0
+    limits.fencedTextTokens = 0
     return limits
   }
 
@@ -127,12 +129,12 @@ struct DispatcherBudgetTests {
       var plan = try Rehearsal(order: order)
       return plan(.start).starts.first?.order.task.maxTokens
     }
-    // What is kept for the sink: 48 + 10, and 16 to write.
-    #expect(try granted([]) == 8_000 - 58 - 74)
+    // What is kept for the sink: 48 + 10, 48 for the fence around its input, and 16 to write.
+    #expect(try granted([]) == 8_000 - 58 - 122)
     let text = String(repeating: "word ", count: 800)
-    #expect(try granted([Document(name: "a", text: text)]) == 8_000 - 58 - 74 - 1_000)
+    #expect(try granted([Document(name: "a", text: text)]) == 8_000 - 58 - 48 - 122 - 1_000)
     let many = (0..<9).map { Document(name: "\($0)", text: text) }
-    #expect(try granted(many) == 8_000 - 58 - 74 - 6_000)
+    #expect(try granted(many) == 8_000 - 58 - 48 - 122 - 6_000)
   }
 
   @Test("what a program reads may be asked for twice, and the budget has room for it")

@@ -1,3 +1,5 @@
+import Text
+
 /// Whether a model that was to merge texts gave them back instead. Its words are on their way to the
 /// client when that shows, so it is said, not undone.
 enum Echo {
@@ -13,31 +15,36 @@ enum Echo {
   static func reason(
     _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input]
   ) -> String? {
+    var work = 0
+    return reason(output, instruction: instruction, merging: inputs, work: &work)
+  }
+
+  /// - Parameter work: gains one unit per byte that was compared.
+  static func reason(
+    _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input],
+    work: inout Int
+  ) -> String? {
     let said = ink(output, limit: lookedAtBytes)
     let told = ink(instruction, limit: leastBytes)
-    if told.count == leastBytes, holds(said, told) { return "it gives back what it was told" }
+    if told.count == leastBytes, ByteSearch.holds(said, told, work: &work) {
+      return "it gives back what it was told"
+    }
     var copies = 0
     var sought: Set<[UInt8]> = []
     for input in inputs {
       let text = ink(input.text, limit: soughtBytes)
       // Two that say the same are one.
       guard text.count >= leastBytes, sought.insert(text).inserted else { continue }
-      if holds(said, ink("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)) {
+      let named = ink("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
+      if ByteSearch.holds(said, named, work: &work) {
         return "it gives back what it was to merge"
       }
-      if holds(said, text) { copies += 1 }
+      if ByteSearch.holds(said, text, work: &work) { copies += 1 }
     }
     return copies > 1 ? "it gives back what it was to merge" : nil
   }
 
   private static func ink(_ text: String, limit: Int) -> [UInt8] {
     Array(text.utf8.lazy.filter { $0 > 0x20 }.prefix(limit))
-  }
-
-  private static func holds(_ text: [UInt8], _ words: [UInt8]) -> Bool {
-    guard let first = words.first, text.count >= words.count else { return false }
-    return (0...(text.count - words.count)).contains {
-      text[$0] == first && text[$0..<($0 + words.count)].elementsEqual(words)
-    }
   }
 }

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// Tasks that wait for a host, and the hosts that they wait for.
 ///
@@ -102,7 +103,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     for host in Set([ended.host, report?.host].compactMap(\.self)) { endings.append((host, now)) }
     if let report, report.usage.completionTokens > 0 {
       kinds[ended.work.kind]?.ended += 1
-      kinds[ended.work.kind]?.tokens += report.usage.completionTokens
+      kinds[ended.work.kind]?.tokens += Usage.bounded(report.usage.completionTokens)
       learnRate(report, of: ended)
     }
     forget(ended.work.kind)
@@ -132,7 +133,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
   private static var leastTokens: Int { 8 }
 
   private mutating func learnRate(_ report: TaskReport, of ended: Running) {
-    let milliseconds = report.totalMilliseconds - report.firstTokenMilliseconds
+    let milliseconds = report.totalMilliseconds.subtractingCapped(report.firstTokenMilliseconds)
     guard report.host == ended.host, report.usage.completionTokens >= Self.leastTokens,
       milliseconds > 0
     else { return }
@@ -151,8 +152,11 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
   /// still in them.
   func others(at place: HostPlace, own: Int, now: Instant) -> Int {
     let ended = endings.count { $0.host == place.id && $0.at.duration(to: now) < Self.publishing }
-    return max(0, place.inFlight - own - ended)
+    return min(max(0, place.inFlight.subtractingCapped(own + ended)), Self.mostOthers)
   }
+
+  /// More than any host answers; what a table says beyond it is a mistake.
+  private static var mostOthers: Int { 1_000_000 }
 
   /// A report and a table are each at most an interval late, and both take their way over the bus.
   private static var publishing: Duration { LoadRhythm.interval * 3 }

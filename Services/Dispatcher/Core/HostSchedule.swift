@@ -92,22 +92,27 @@ struct HostSchedule {
         return max(whole - task.since.duration(to: now).inSeconds, whole * Self.overdue)
       }
       seat.slots = ends.sorted().prefix(slots).map { Slot(free: $0, isTaken: true) }
-      // How far others are nobody knows: halfway.
+      // The progress of other requests is unknown; assume half.
       let half = seat.seconds(usual, beside: 0) / 2
-      let room = min(others, slots - seat.slots.count)
-      seat.slots += Array(repeating: Slot(free: half, isTaken: false), count: room)
-      // They stand in the host's own line, before whoever comes now.
-      for _ in room..<min(others, Self.lookAhead) {
+      let left = slots - seat.slots.count
+      // Of each kind no more than one decision looks at: a host may claim any number of slots.
+      let busy = min(others, left)
+      seat.slots += Array(
+        repeating: Slot(free: half, isTaken: false), count: min(busy, Self.lookAhead))
+      seat.slots += Array(
+        repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
+      // The rest stand in the host's own queue, before whoever comes now.
+      for _ in 0..<min(others - busy, Self.lookAhead) {
         let next = seat.slots.indices.min { seat.slots[$0].free < seat.slots[$1].free } ?? 0
         seat.slots[next].free += half
       }
-      while seat.slots.count < slots { seat.slots.append(Slot(free: 0, isTaken: false)) }
       return seat
     }
     let unplaced = line.running.count - atHost.values.reduce(0) { $0 + $1.count }
     let slots = line.places.compactMap(\.slots)
     let isKnown = slots.count == line.places.count && !slots.isEmpty
-    open = isKnown ? slots.reduce(0) { $0 + max(1, $1) } * Self.perSlot - unplaced : .max
+    let all = slots.reduce(0) { $0 + min(max(1, $1), 65_536) }
+    open = isKnown ? all * Self.perSlot - unplaced : .max
   }
 
   /// Whether any task could begin.

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// What a mechanical task makes of the texts that it reads, at once and without an agent.
@@ -20,6 +21,20 @@ enum MechanicalMerge {
     }
   }
 
+  /// As a task reads it that writes anew.
+  static func reading(_ text: String, toTokens limit: Int) -> String {
+    Compression.compressed(bounded(text), toTokens: limit)
+  }
+
+  /// Without the middle of a text that is longer than anybody reads: shortening it well takes time.
+  static func bounded(_ text: String) -> String {
+    let limit = Limits.readOutputBytes.value
+    guard text.utf8.count > limit else { return text }
+    let end = text.utf8.suffix(limit * 4 / 10).drop { $0 & 0b1100_0000 == 0b1000_0000 }
+    return text.cut(toBytes: limit * 6 / 10) + "\n\n\(Compression.marker)\n\n"
+      + String(decoding: end, as: UTF8.self)
+  }
+
   static func concatenated(_ inputs: [Input]) -> String {
     inputs.map(\.text).filter { !$0.isEmpty }.joined(separator: "\n\n")
   }
@@ -32,7 +47,7 @@ enum MechanicalMerge {
 
   /// As it goes into the result: without control tokens and reasoning, and only so long.
   static func prepared(_ text: String, toTokens limit: Int) -> String {
-    let text = Normaliser.normalised(text)
+    let text = Normaliser.normalised(bounded(text))
     guard Compression.estimatedTokens(text) > limit else { return text }
     return Compression.compressed(text, toTokens: limit)
   }

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 
 extension PlanRun {
   // MARK: - What an agent says
@@ -30,7 +31,9 @@ extension PlanRun {
     tasks[index].writtenBytes += delta.text.utf8.count
     let isStreaming = isStreaming(index)
     if isStreaming || task(index).onFailure == .degrade {
-      let room = max(0, limits.keptBytes - tasks[index].text.utf8.count)
+      var room = max(0, limits.keptBytes - tasks[index].text.utf8.count)
+      // All tasks of a plan may keep as much as that.
+      if tasks[index].text.utf8.count > limits.deltaBytes { room = min(room, outputRoom) }
       tasks[index].text += delta.text.cut(toBytes: room)
       if delta.deltaJSON != nil || delta.text.utf8.count > room {
         tasks[index].hasStructure = true
@@ -42,6 +45,14 @@ extension PlanRun {
   private static let brokenContract = "what it wrote is not what its contract asks for"
 
   mutating func attemptFinished(_ index: Int, _ report: TaskReport, now: Instant) {
+    guard report.output.utf8.count <= outputRoom else {
+      return abandon(
+        index,
+        Failure(
+          .upstreamFailed,
+          "with its output the plan's tasks have written \(Overdrawn(Limits.planOutputBytes))"),
+        now: now)
+    }
     var report = spend(report, on: index)
     if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
     // An empty draft is none, and an answer from drafts is not empty. Straight from the conversation it

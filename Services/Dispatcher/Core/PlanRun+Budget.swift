@@ -100,7 +100,14 @@ extension PlanRun {
     let task = task(index)
     let conversation = task.readsConversation ? (order.conversation.messagesJSON.count + 3) / 4 : 0
     return limits.callTokens + conversation + Compression.estimatedTokens(task.instruction)
-      + contractTokens(of: index) + materialTokens(of: task)
+      + contractTokens(of: index) + materialTokens(of: task) + fenceTokens(of: task)
+  }
+
+  /// Tokens around the texts of others.
+  private func fenceTokens(of task: PlanTask) -> Int {
+    let texts = task.inputs.count + (task.documents.isEmpty ? 0 : 1)
+    if texts > 0 { return limits.fenceTokens + limits.fencedTextTokens * texts }
+    return Fence(seed: task.seed).isUsed(in: task.instruction) ? limits.fenceTokens : 0
   }
 
   /// A model is told the form of what it writes. Of JSON some three bytes are a token.

@@ -94,5 +94,6 @@ extension PlanRun {
       tasks[before].text = ""
       tasks[graph.sink].text = said
     }
+    prepareOutputs()
   }
 }

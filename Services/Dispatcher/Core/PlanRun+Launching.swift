@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 extension PlanRun {
@@ -14,6 +15,16 @@ extension PlanRun {
         if let inputTokens { inputs = namedInputs(of: task, toTokens: inputTokens) }
       }
     }
+    let order = taskOrder(index, inputs: inputs)
+    promptBytes = promptBytes.addingCapped(order.promptBytes)
+    guard promptBytes <= Limits.planPromptBytes.value else {
+      return abandon(
+        index,
+        Failure(
+          .requestTooLarge,
+          "the plan's tasks would read \(Overdrawn(Limits.planPromptBytes)); send a shorter "
+            + "conversation or fewer documents"), now: now)
+    }
     tasks[index].report = nil
     tasks[index].writtenBytes = 0
     tasks[index].phase = .running(agent: nil, host: nil)
@@ -22,7 +33,7 @@ extension PlanRun {
       .start(
         TaskStart(
           attempt: Attempt(task.id, tasks[index].attempt), role: task.role,
-          order: taskOrder(index, inputs: inputs), avoiding: tasks[index].avoiding,
+          order: order, avoiding: tasks[index].avoiding,
           remaining: now.duration(to: tasks[index].deadline ?? planDeadline))))
   }
 
@@ -52,12 +63,22 @@ extension PlanRun {
 
   /// Whether its output reaches the sink through nobody who writes anew.
   private func isPart(_ index: Int) -> Bool {
+    var known: [Int: Bool] = [:]
+    return isPart(index, &known)
+  }
+
+  /// - Parameter known: what was found out, so that no task is looked at for every way to it.
+  private func isPart(_ index: Int, _ known: inout [Int: Bool]) -> Bool {
+    if let isPart = known[index] { return isPart }
     let readers = graph.readers[index]
-    return !readers.isEmpty
+    let isPart =
+      !readers.isEmpty
       && readers.allSatisfy { reader in
         [.concatenate, .replace, .vote].contains(task(reader).merge)
-          && task(reader).expansion == nil && (reader == graph.sink || isPart(reader))
+          && task(reader).expansion == nil && (reader == graph.sink || self.isPart(reader, &known))
       }
+    known[index] = isPart
+    return isPart
   }
 
   private var hostsInUse: [HostID] {
@@ -70,9 +91,8 @@ extension PlanRun {
 
   private func namedInputs(of task: PlanTask, toTokens limit: Int) -> [TaskOrder.NamedInput] {
     var inputs = task.inputs.compactMap { edge in
-      output(of: edge).map {
-        TaskOrder.NamedInput(
-          name: edge.name, text: Compression.compressed($0, toTokens: limit))
+      readingOutput(of: edge, toTokens: limit).map {
+        TaskOrder.NamedInput(name: edge.name, text: $0)
       }
     }
     // Of two texts each agrees with the other as much, so weights say nothing.
@@ -85,5 +105,15 @@ extension PlanRun {
 
   func expandInputs(of task: PlanTask) -> [TaskOrder.NamedInput] {
     namedInputs(of: task, toTokens: limits.inputTokens)
+  }
+}
+
+extension TaskOrder {
+  /// Bytes of the prompt that an agent makes of it, at most.
+  fileprivate var promptBytes: Int {
+    let texts = inputs.reduce(0) { $0 + $1.text.utf8.count }
+    let documents = documents.reduce(0) { $0 + $1.text.utf8.count }
+    return (task.readsConversation ? conversation.messagesJSON.count : 0)
+      + task.instruction.utf8.count + texts + documents
   }
 }

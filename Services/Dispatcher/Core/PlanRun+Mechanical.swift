@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 extension PlanRun {
   /// What a mechanical task's inputs make; nil: something is missing that could change it.
@@ -18,10 +19,7 @@ extension PlanRun {
 
   private func mechanicalInputs(of task: PlanTask) -> [MechanicalMerge.Input] {
     task.inputs.compactMap { edge in
-      output(of: edge).map {
-        MechanicalMerge.Input(
-          name: edge.name, text: MechanicalMerge.prepared($0, toTokens: limits.inputTokens))
-      }
+      preparedOutput(of: edge).map { MechanicalMerge.Input(name: edge.name, text: $0) }
     }
   }
 
@@ -48,9 +46,11 @@ extension PlanRun {
     guard bytes.starts(with: said) else { return false }
     var rest = bytes[said.count...]
     while !rest.isEmpty {
-      let piece = String(decoding: rest, as: UTF8.self).cut(toBytes: limits.deltaBytes)
-      rest = rest.dropFirst(piece.utf8.count)
-      directives.append(.emit(.delta(TaskDelta(text: piece))))
+      let most = rest.prefix(limits.deltaBytes)
+      let cut = most.count < rest.count ? UTF8Bytes.incompleteTailLength(of: most) : 0
+      let piece = cut < most.count ? most.dropLast(cut) : most
+      rest = rest[piece.endIndex...]
+      directives.append(.emit(.delta(TaskDelta(text: String(decoding: piece, as: UTF8.self)))))
     }
     tasks[graph.sink].text = answer
     return true

@@ -10,9 +10,7 @@ extension PlanRun {
   public func mergeFacts(of id: TaskID) -> [(key: String, value: String)] {
     guard let index = graph.indices[id], task(index).merge == .vote else { return [] }
     let given = task(index).inputs.compactMap { edge in
-      output(of: edge).map {
-        (edge: edge, text: MechanicalMerge.prepared($0, toTokens: limits.inputTokens))
-      }
+      preparedOutput(of: edge).map { (edge: edge, text: $0) }
     }
     let ballot = Ballot(given.map(\.text))
     guard let winner = ballot.counts.first else { return [] }

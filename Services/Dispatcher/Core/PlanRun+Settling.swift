@@ -19,6 +19,7 @@ extension PlanRun {
             + "what is left of the plan; ask again."))
     }
     tasks[index].phase = .done(report)
+    prepareOutput(of: index)
     // An earlier dispatcher has said so already.
     guard order.finished[task(index).id] == nil else { return }
     var reasons: [String] = []

@@ -20,6 +20,8 @@ public struct PlanRun: Sendable {
   var state = State.idle
   var planDeadline = Instant.zero
   var ledger: TokenLedger
+  /// Bytes of all prompts that agents were given.
+  var promptBytes = 0
   /// What the event that is being handled has led to.
   var directives: [PlanRunDirective] = []
 
@@ -63,6 +65,10 @@ public struct PlanRun: Sendable {
     var report: TaskReport?
     /// Bytes that its latest attempt wrote.
     var writtenBytes = 0
+    /// The output as tasks read it that write anew, and as mechanical ones do. `nil` until a task
+    /// reads it that way.
+    var reading: String?
+    var prepared: String?
     /// What attempts cost that were given up.
     var givenUp = Usage.zero
   }
@@ -111,6 +117,7 @@ public struct PlanRun: Sendable {
       ledger.spend(skipped.usage)
     }
     tasks[graph.sink].text = order.sinkPrefix
+    prepareOutputs()
   }
 
   public var isOver: Bool { state == .over }
@@ -138,6 +145,7 @@ public struct PlanRun: Sendable {
       advance(now: now)
     case .cancelled:
       fail(Failure(.cancelled, "The request was cancelled."))
+    case .stopped(let failure): fail(failure)
     case .assigned, .noAgent, .began, .delta, .finished, .failed, .expanded, .expansionFailed,
       .fired:
       preconditionFailure("\(event) before the plan was started")
@@ -164,6 +172,7 @@ public struct PlanRun: Sendable {
     case .expansionFailed(let task, let failure): expansionFailed(task, failure, now: now)
     case .fired(let timer): fired(timer, now: now)
     case .cancelled: fail(Failure(.cancelled, "The request was cancelled."))
+    case .stopped(let failure): fail(failure)
     }
   }
 

@@ -1,3 +1,5 @@
+import Text
+
 /// Bounds of a plan's run.
 public struct PlanRunLimits: Equatable, Sendable {
   public static let standard = PlanRunLimits()
@@ -32,6 +34,9 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// What a prompt has beside what the task is told: the role's own words, and what the model's chat
   /// template puts around them. 20 tokens each with the models that were looked at, and some room.
   public var callTokens = 48
+  /// Once in a prompt with texts of others, and around each of them.
+  public var fenceTokens = Fence.explanationTokens
+  public var fencedTextTokens = Fence.tokensAround
   /// Of the documents that a task reads, as many as an agent gives a model.
   public var materialTokens = 6_000
   /// Of what a task has written so far, kept in case its agent is lost: eight times as much as any

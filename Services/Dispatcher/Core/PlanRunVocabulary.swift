@@ -33,6 +33,8 @@ public enum PlanRunEvent: Equatable, Sendable {
   case fired(PlanTimer)
   /// Nobody wants the answer any more.
   case cancelled
+  /// The process cannot go on with the plan.
+  case stopped(Failure)
 }
 
 /// A timer of one plan. Arming one that is armed moves it.

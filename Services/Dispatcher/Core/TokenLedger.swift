@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 
 /// What a plan may spend on tokens, prompts included, over all its tasks.
 struct TokenLedger: Sendable {
@@ -48,12 +49,12 @@ struct TokenLedger: Sendable {
   /// budget that was kept too well is still kept.
   mutating func learn(counted: Int, estimated: Int) {
     guard budget != nil, estimated > 0 else { return }
-    percent = max(percent, min(Self.mostPercent, counted * 100 / estimated))
+    percent = max(percent, min(Self.mostPercent, counted.multipliedCapped(by: 100) / estimated))
   }
 
   /// Tokens that hosts will count, for an estimate.
-  func counted(_ estimate: Int) -> Int { estimate * percent / 100 }
+  func counted(_ estimate: Int) -> Int { estimate.multipliedCapped(by: percent) / 100 }
 
   /// The estimate of a text of which hosts will count that many.
-  func estimated(_ counted: Int) -> Int { counted * 100 / percent }
+  func estimated(_ counted: Int) -> Int { counted.multipliedCapped(by: 100) / percent }
 }

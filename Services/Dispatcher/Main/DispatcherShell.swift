@@ -2,6 +2,7 @@ import Limits
 import Bus
 import ClusterModel
 import DispatcherCore
+import Limits
 import Metrics
 import ServiceKit
 import Synchronization
@@ -14,6 +15,8 @@ final class DispatcherShell: Sendable {
     var plans = 0
     var load: [PeerID: Int] = [:]
     var turn = 0
+    /// Of all running plans.
+    var memory = Allowance(memory: Limits.dispatcherBytes)
   }
 
   let context: ServiceContext
@@ -41,10 +44,12 @@ final class DispatcherShell: Sendable {
     }
     try admit()
     defer { leave() }
+    try keep(order.keptBytes, insteadOf: 0)
     let run: PlanRun
     do throws(InvalidPlan) {
       run = try PlanRun(order: order)
     } catch {
+      try keep(0, insteadOf: order.keptBytes)
       throw Failure(.invalidPlan, "\(error)")
     }
     let span = context.recorder.span(.execution, in: request.trace)
@@ -74,6 +79,28 @@ final class DispatcherShell: Sendable {
         retryAfter: .seconds(1))
     }
     Gauge(label: "tutti_dispatcher_running_plans").record(plans)
+  }
+
+  /// Charges what a plan keeps.
+  /// - Parameter before: what it was charged last. It stays charged when this fails.
+  func keep(_ bytes: Int, insteadOf before: Int) throws(Failure) {
+    let overdrawn = state.withLock { state -> Overdrawn? in
+      guard bytes > before else {
+        state.memory.release(before - bytes)
+        return nil
+      }
+      do throws(Overdrawn) {
+        try state.memory.keep(bytes - before)
+        return nil
+      } catch {
+        state.memory.release(bytes - before)
+        return error
+      }
+    }
+    guard let overdrawn else { return }
+    throw Failure(
+      .overloaded, "\(context.common.name) would keep \(overdrawn) for its plans",
+      retryAfter: .seconds(1))
   }
 
   private func leave() {

@@ -26,6 +26,10 @@ final class PlanRunner: Sendable {
     var timers: [PlanTimer: Int] = [:]
     var generation = 0
     var outcome: Result<Void, Failure>?
+    /// What the dispatcher was charged for the plan.
+    var charged: Int
+    /// Bytes of deltas since then.
+    var uncharged = 0
   }
 
   let shell: DispatcherShell
@@ -43,7 +47,7 @@ final class PlanRunner: Sendable {
     self.trace = trace
     self.writer = writer
     client = run.order.client
-    state = Mutex(State(run: run))
+    state = Mutex(State(run: run, charged: run.order.keptBytes))
     (work, queue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4_096))
   }
 
@@ -63,6 +67,9 @@ final class PlanRunner: Sendable {
       handle(.cancelled)
       queue.finish()
     }
+    let charged = state.withLock(\.charged)
+    // Giving back never fails.
+    try? shell.keep(0, insteadOf: charged)
     switch state.withLock(\.outcome) {
     case .success: return nil
     case .failure(let failure): return failure
@@ -73,6 +80,26 @@ final class PlanRunner: Sendable {
   func handle(_ event: PlanRunEvent) {
     state.withLock { state in
       for directive in state.run.handle(event, now: now) { perform(directive, &state) }
+      charge(event, &state)
+    }
+  }
+
+  /// Deltas are charged together: one alone is not worth the dispatcher's lock.
+  private static let chargedBytes = 64 << 10
+
+  private func charge(_ event: PlanRunEvent, _ state: inout State) {
+    if case .delta(_, let delta) = event {
+      state.uncharged += delta.text.utf8.count
+      guard state.uncharged > Self.chargedBytes else { return }
+    }
+    guard !state.run.isOver else { return }
+    state.uncharged = 0
+    let kept = state.run.keptBytes
+    do throws(Failure) {
+      try shell.keep(kept, insteadOf: state.charged)
+      state.charged = kept
+    } catch {
+      for directive in state.run.handle(.stopped(error), now: now) { perform(directive, &state) }
     }
   }
 
