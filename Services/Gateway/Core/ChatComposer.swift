@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 public import Text
 
 /// Server-sent events as bytes.
@@ -105,6 +106,8 @@ public struct MessageAssembler: Sendable {
 
   public private(set) var text = ""
   private var others: [(name: String, text: String)] = []
+  /// Positions in `others`.
+  private var places: [String: Int] = [:]
   private var calls: [Int: Call] = [:]
 
   public init() {}
@@ -122,9 +125,10 @@ public struct MessageAssembler: Sendable {
         }
       default:
         guard let gained = scanner.document.string(member.value) else { continue }
-        if let index = others.firstIndex(where: { $0.name == member.name }) {
-          others[index].text += gained
-        } else {
+        if let place = places[member.name] {
+          others[place].text += gained
+        } else if others.count < Limits.assembledNames.value {
+          places[member.name] = others.count
           others.append((member.name, gained))
         }
       }
@@ -144,7 +148,9 @@ public struct MessageAssembler: Sendable {
         call.arguments +=
           document.value("arguments", in: member.value).flatMap(document.string) ?? ""
       default:
-        if !call.fields.contains(where: { $0.0 == member.name }) {
+        if call.fields.count < Limits.assembledNames.value,
+          !call.fields.contains(where: { $0.0 == member.name })
+        {
           call.fields.append((member.name, .raw(Array(document.slice(member.value)))))
         }
       }

@@ -225,7 +225,7 @@ private struct RequestReader {
   }
 
   func isStructured() -> Bool {
-    if let tools = value("tools"), !document.elements(of: tools).isEmpty { return true }
+    if let tools = value("tools"), document.firstElement(of: tools) != nil { return true }
     guard let format = value("response_format"), format.kind == .object,
       let type = document.value("type", in: format).flatMap(document.string)
     else { return false }
@@ -260,7 +260,7 @@ private struct RequestReader {
     if let problem { throw problem }
     guard count > 0 else { throw .invalid("messages", "is empty; send at least one message") }
     affinity = Array(document.bytes[beginning].prefix(RequestLimits.affinityBytes))
-    if let lastUser { query = Self.cut(text(ofContent: lastUser), RequestLimits.queryBytes) }
+    if let lastUser { query = text(ofContent: lastUser).cut(toBytes: RequestLimits.queryBytes) }
   }
 
   private func check(
@@ -292,20 +292,16 @@ private struct RequestReader {
   private func text(ofContent content: JSONValue) -> String {
     if let text = document.string(content) { return text }
     var parts: [String] = []
+    var bytes = 0
     document.forEachElement(of: content) { part in
       if let text = document.value("text", in: part).flatMap(document.string) {
         parts.append(text)
+        bytes += text.utf8.count + 1
       }
-      return true
+      // No more is read.
+      return bytes <= RequestLimits.queryBytes
     }
     return parts.joined(separator: "\n")
-  }
-
-  private static func cut(_ text: String, _ limit: Int) -> String {
-    guard text.utf8.count > limit else { return text }
-    let head = Array(text.utf8.prefix(limit))
-    return String(
-      decoding: head.dropLast(UTF8Bytes.incompleteTailLength(of: head)), as: UTF8.self)
   }
 
   /// Members that the gateway answers for itself; the tasks of a plan set their own.

@@ -1,5 +1,5 @@
-import Limits
 public import ClusterModel
+import Limits
 
 /// What became of a planner's estimate: how long the way that was taken really took, and whether the
 /// other one would have been better, as far as that can be said.
@@ -57,7 +57,7 @@ public struct EstimateOutcome: Hashable, Sendable {
     self.estimate = estimate
     self.correction = correction
     milliseconds = max(1, Int(took.wholeMilliseconds))
-    tokens = told.tasks.reduce(0) { $0 + $1.usage.completionTokens }
+    tokens = told.tasks.reduce(0) { $0.addingCapped($1.usage.completionTokens) }
     let share = Double(tokens) / Double(estimate.taken.tokens)
     let wasSmooth =
       dispatches == 1 && ["stop", "length"].contains(ending.finishReason)
@@ -97,6 +97,7 @@ public struct EstimateOutcome: Hashable, Sendable {
       ? correction.directPercent : correction.splitPercent(for: estimate.decision)
     let expected = estimate.taken.milliseconds
     return "\(estimate.decision.rawValue): \(milliseconds) ms for \(tokens) tokens; expected "
-      + "\(expected) ms for \(estimate.taken.tokens), corrected \(expected * percent / 100) ms"
+      + "\(expected) ms for \(estimate.taken.tokens), corrected "
+      + "\(expected.multipliedCapped(by: percent) / 100) ms"
   }
 }

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// A plan and what became of its tasks, as far as it was told: for the trace that the client asked
@@ -54,6 +55,9 @@ public struct PlanTrace: Sendable {
   public private(set) var answer = ""
   /// Why no other dispatcher can go on; nil: one can.
   public private(set) var obstacle: String?
+  /// Bytes of `finished` and `answer`.
+  private var memory = Allowance(memory: Limits.planTraceBytes)
+  private var isTooLarge = false
 
   public init(_ plan: Plan) {
     self.plan = plan
@@ -88,7 +92,7 @@ public struct PlanTrace: Sendable {
     case .ended(let ended): record(ended)
     case .expanded(let task, let sub): expand(task, sub)
     case .delta(let delta):
-      answer += delta.text
+      if keep(delta.text.utf8.count) { answer += delta.text }
       if Self.hasToolCall(delta) {
         obstacle = "a tool call was under way, and nobody can go on inside one"
       }
@@ -110,7 +114,25 @@ public struct PlanTrace: Sendable {
       $0.totalMilliseconds = report.totalMilliseconds
     }
     // A report of one that came to nothing says what that cost.
-    finished[ended.task] = [.done, .degraded].contains(ended.status) ? ended.report : nil
+    let report = [.done, .degraded].contains(ended.status) ? ended.report : nil
+    memory.release(finished[ended.task]?.output.utf8.count ?? 0)
+    finished[ended.task] = keep(report?.output.utf8.count ?? 0) ? report : nil
+  }
+
+  /// Charges bytes that a second dispatcher would need. When there are too many, nothing is kept any
+  /// more: the plan goes on, and cannot be handed over.
+  private mutating func keep(_ bytes: Int) -> Bool {
+    guard !isTooLarge else { return false }
+    do throws(Overdrawn) {
+      try memory.keep(bytes)
+      return true
+    } catch {
+      isTooLarge = true
+      obstacle = obstacle ?? "the plan has written \(error), which is not kept for another"
+      finished = [:]
+      answer = ""
+      return false
+    }
   }
 
   private mutating func expand(_ task: TaskID, _ sub: SubPlan) {
@@ -137,7 +159,7 @@ public struct PlanTrace: Sendable {
   ) {
     if let index = tasks.firstIndex(where: { $0.id == task }) {
       change(&tasks[index])
-    } else if let role {
+    } else if let role, tasks.count < PlanValidation.maximumTasks {
       var line = TaskLine(id: task, role: role, agent: "")
       change(&line)
       tasks.append(line)

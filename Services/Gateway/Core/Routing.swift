@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// How a request is answered.
@@ -90,7 +91,7 @@ public enum GatewayRouting {
   static func notFound(
     _ name: String, among models: [ModelID], param: String
   ) -> RequestProblem {
-    let shown = name.cut(toBytes: 100)
+    let shown = name.cut(toBytes: Limits.errorNameBytes.value)
     if ownModels.contains(name) {
       return RequestProblem(
         .modelNotFound,
@@ -107,7 +108,8 @@ public enum GatewayRouting {
     let hint =
       near.isEmpty
       ? "GET /v1/models lists those that are there"
-      : "near it: " + near.map { "`\($0)`" }.joined(separator: ", ")
+      : "near it: "
+        + near.map { "`\($0.cut(toBytes: Limits.errorNameBytes.value))`" }.joined(separator: ", ")
     return RequestProblem(
       .modelNotFound, "no host offers the model `\(shown)`; \(hint)", param: param)
   }
@@ -117,26 +119,50 @@ public enum GatewayRouting {
 public enum NearNames {
   /// At most three, the nearest first.
   public static func near(_ name: String, among known: some Sequence<String>) -> [String] {
+    var work = 0
+    return near(name, among: known, work: &work)
+  }
+
+  /// - Parameter work: gains one unit per pair of letters that was compared.
+  static func near(
+    _ name: String, among known: some Sequence<String>, work: inout Int
+  ) -> [String] {
     let wanted = Array(name.lowercased().utf8.prefix(RequestLimits.modelBytes))
-    return known.compactMap { candidate -> (Int, String)? in
+    var found: [(distance: Int, name: String)] = []
+    var similar: [(difference: Int, name: String, letters: [UInt8])] = []
+    for candidate in known {
       let other = Array(candidate.lowercased().utf8.prefix(RequestLimits.modelBytes))
       if wanted.count >= 3, contains(other, wanted) || (other.count >= 3 && contains(wanted, other))
       {
-        return (0, candidate)
+        found.append((0, candidate))
+      } else if abs(wanted.count - other.count) <= allowed(wanted, other) {
+        similar.append((abs(wanted.count - other.count), candidate, other))
       }
-      let distance = distance(wanted, other)
-      // A third of the letters may differ: a typing error or two, not another word.
-      return distance <= max(1, max(wanted.count, other.count) / 3) ? (distance, candidate) : nil
     }
-    .sorted { ($0.0, $0.1) < ($1.0, $1.1) }.prefix(3).map(\.1)
+    similar.sort { ($0.difference, $0.name) < ($1.difference, $1.name) }
+    for candidate in similar.prefix(Limits.comparedNames.value) {
+      let most = Limits.comparedNameBytes.value
+      let distance = distance(
+        Array(wanted.prefix(most)), Array(candidate.letters.prefix(most)), work: &work)
+      if distance <= allowed(wanted, candidate.letters) {
+        found.append((distance, candidate.name))
+      }
+    }
+    return found.sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.prefix(3).map(\.name)
+  }
+
+  /// A third of the letters may differ: a typing error or two, not another word.
+  private static func allowed(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    max(1, max(a.count, b.count) / 3)
   }
 
   private static func contains(_ text: [UInt8], _ part: [UInt8]) -> Bool {
-    text.count >= part.count && !text.ranges(of: part).isEmpty
+    ByteSearch.holds(text, part)
   }
 
   /// Levenshtein's.
-  static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+  private static func distance(_ a: [UInt8], _ b: [UInt8], work: inout Int) -> Int {
+    work += a.count * b.count
     var row = Array(0...b.count)
     for (i, left) in a.enumerated() {
       var diagonal = row[0]

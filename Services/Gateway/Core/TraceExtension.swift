@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 public import Text
 
 /// What `"trace": true` adds to an answer, as its member `tutti`.
@@ -57,7 +58,7 @@ public enum TraceExtension {
     func way(_ way: PlanEstimate.Way, _ percent: Int) -> JSON {
       [
         "predicted_ms": .integer(way.milliseconds),
-        "corrected_ms": .integer(way.milliseconds * percent / 100),
+        "corrected_ms": .integer(way.milliseconds.multipliedCapped(by: percent) / 100),
         "tokens": .integer(way.tokens),
       ]
     }

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 public import Text
 
 /// The member `tutti` of a request: how the cluster shall answer it.
@@ -61,7 +62,8 @@ public struct TuttiOptions: Hashable, Sendable {
     defer { problems += found.all }
     var seen: Set<String> = []
     document.forEachMember(of: value) { member in
-      let reader = OptionReader(document: document, param: "tutti.\(member.name)", problems: found)
+      let name = member.name.cut(toBytes: Limits.errorNameBytes.value)
+      let reader = OptionReader(document: document, param: "tutti.\(name)", problems: found)
       if !seen.insert(member.name).inserted {
         reader.reject("is given more than once")
       } else if Self.names.contains(member.name) {
@@ -69,8 +71,7 @@ public struct TuttiOptions: Hashable, Sendable {
       } else {
         reader.reject("is not an option; known are \(Self.names.joined(separator: ", "))")
       }
-      // A mistake in each of a thousand unknown options need not be told.
-      return seen.count <= 64
+      return !found.isFull
     }
     let most =
       models.isEmpty ? members ?? Self.defaultMembers : models.count
@@ -165,6 +166,8 @@ public struct TuttiOptions: Hashable, Sendable {
 /// What the readers of all options write to.
 private final class ProblemList {
   var all: [RequestProblem] = []
+  /// A client that makes the same mistake a million times is told of the first ones.
+  var isFull: Bool { all.count > Limits.errorProblems.value }
 }
 
 /// Reads one option.
@@ -173,7 +176,9 @@ private struct OptionReader {
   let param: String
   let problems: ProblemList
 
-  func reject(_ message: String) { problems.all.append(.invalid(param, message)) }
+  func reject(_ message: String) {
+    if !problems.isFull { problems.all.append(.invalid(param, message)) }
+  }
 
   func integer(_ value: JSONValue, in range: ClosedRange<Int>) -> Int? {
     if let number = document.integer(value), range.contains(number) { return number }
@@ -195,17 +200,18 @@ private struct OptionReader {
     guard value.kind == .object else {
       return reject("must be an object with some of \(names.joined(separator: ", "))")
     }
-    var count = 0
+    var seen: Set<String> = []
     document.forEachMember(of: value) { member in
-      let inner = OptionReader(
-        document: document, param: "\(param).\(member.name)", problems: problems)
-      if names.contains(member.name) {
+      let name = member.name.cut(toBytes: Limits.errorNameBytes.value)
+      let inner = OptionReader(document: document, param: "\(param).\(name)", problems: problems)
+      if !seen.insert(member.name).inserted {
+        inner.reject("is given more than once")
+      } else if names.contains(member.name) {
         if member.value.kind != .null { body(member.name, member.value, inner) }
       } else {
         inner.reject("is not an option; known are \(names.joined(separator: ", "))")
       }
-      count += 1
-      return count <= 16
+      return !problems.isFull
     }
   }
 }
