@@ -142,12 +142,12 @@ struct AnswerWorkTests {
       for _ in 0..<n { try reading.arguments("1, ") }
     },
     Input(name: "500 calls that a second host makes again", size: 2_000) { reading, n in
-      for _ in 0..<2 {
+      for pass in 0..<2 {
+        if pass == 1 { try reading.hop() }
         for number in 0..<n {
           try reading.arguments(
             number < 500 ? "[1, " : "2, ", of: number % 500, name: number < 500 ? "f" : nil)
         }
-        if reading.released.count < n { try reading.hop() }
       }
     },
     Input(name: "a joint that is not understood", size: 1_000) { reading, n in
@@ -231,7 +231,7 @@ struct AnswerWorkTests {
     #expect(reading.stream.memory < 1 << 20)
     let released = reading.released.reduce(0) { $0 + $1.facts.text.utf8.count }
     #expect(released == sent)
-    #expect(throws: Failure.self) { try reading.stream.interrupt() }
+    #expect(throws: Failure.self) { _ = try reading.stream.interrupt() }
   }
 
   @Test("the limit of kept text is over all calls together")
@@ -240,6 +240,6 @@ struct AnswerWorkTests {
     let text = String(repeating: "1, ", count: 10_000)
     for call in 0..<200 { try reading.arguments("[" + text, of: call, name: "f") }
     #expect(reading.stream.memory < 1 << 20)
-    #expect(throws: Failure.self) { try reading.stream.interrupt() }
+    #expect(throws: Failure.self) { _ = try reading.stream.interrupt() }
   }
 }

@@ -77,7 +77,7 @@ struct HostileAnswerTests {
   // MARK: - Unreadable chunks
 
   /// Choices of a chunk that another host sends after the cut.
-  private static let unreadable = [
+  private static let unreadableChoices = [
     #"[{"index":0,"delta":"two"}]"#,
     #"[{"index":0,"delta":["two"]}]"#,
     #"[{"index":0,"delta":{"content":" two",\#(members(1_100))}}]"#,
@@ -93,20 +93,21 @@ struct HostileAnswerTests {
     #"[7,{"index":0,"delta":{"content":" two"}}]"#,
   ]
 
-  @Test("a chunk that cannot be read is garbage and never passed on", arguments: unreadable)
+  @Test("a chunk that cannot be read is garbage and never passed on", arguments: unreadableChoices)
   func unreadable(_ choices: String) {
+    let whole = "One and then two or three"
     var hop = HopRun()
     for word in ["One", " and", " th"] { hop.say(word) }
     hop.breakOff()
-    let before = hop.chunks.count
+    for word in [" then", " two", " or"] { hop.say(word) }
     hop.send(#"{"id":"e","choices":\#(choices)}"#)
-    #expect(
-      isGarbage(hop),
-      "\(hop.chunks.dropFirst(before).map { String(decoding: $0.data, as: UTF8.self) })")
-    for word in [" then", " three"] { hop.say(word) }
+    #expect(isGarbage(hop), "\(hop.received.content)")
+    #expect(hop.asked.count == 3)
+    let prefix = hop.asked.last?.resume?.prefix ?? []
+    hop.say(String(decoding: whole.utf8.dropFirst(prefix.count), as: UTF8.self))
     hop.say("", finish: "stop")
     hop.end()
-    #expect(hop.received.content == "One and then three")
+    #expect(hop.received.content == whole)
   }
 
   @Test("a chunk of more than 1,024 members is garbage of the host that resumes")
@@ -172,7 +173,7 @@ struct HostileAnswerTests {
     "id, model, fingerprint and object of the first host are cut before another speaks under them")
   func identity() throws {
     let long = String(repeating: "é", count: 200_000)
-    var hop = HopRun(#","max_tokens":9"#)
+    var hop = HopRun()
     for word in ["One", " two", " thr"] {
       hop.send(
         #"{"id":"\#(long)","object":"\#(long)","created":1,"model":"\#(long)","system_fingerprint":{"a":"\#(long)"},"choices":[{"index":0,"delta":{"content":"\#(word)"}}]}"#
@@ -231,28 +232,46 @@ struct HostileAnswerTests {
 
   // MARK: - Texts
 
+  private static func text(_ start: String, _ unit: String, _ count: Int) -> String {
+    start + String(repeating: unit, count: count)
+  }
+
+  private static let textsToCut: [String] = [
+    text("a", "\u{301}", 3_000),
+    text("", " ", 3_000) + "abc",
+    text("abc", "\n", 3_000) + "def",
+    text("", "[", 3_000),
+    text("", #"{"a":"#, 500),
+    text("", "\u{0}", 500),
+    text("", "\\", 3_001),
+    text("", "`", 3_000),
+    text("", "|", 3_000),
+    text("", "😀", 800),
+    text("[", "1", 3_000),
+    text("[", "0,", 1_500),
+    text(#"{"a":""#, #"\ud83d\ude00"#, 300),
+    text(#"{"a":""#, #"\ud83d"#, 300),
+    text(#"{"a":""#, #"\\"#, 1_000),
+    text("", "Sure, here is: ", 200),
+    text("", "漢", 1_000),
+    text("", "ab ", 1_000),
+  ]
+
+  private static let argumentsToCut: [String] = [
+    text(#"{"x":""#, "x", 300),
+    text(#"{"x":""#, #"\ud800"#, 100),
+    text(#"{"x":""#, #"\ud83d\ude00"#, 60),
+    text(#"{"x":""#, #"\""#, 200),
+    text("", "[", 10_000),
+    text("", "7", 300),
+    text("", " ", 3_000),
+    text("not JSON at all, ", "y", 300),
+    text(#"{"x":""#, "\u{301}", 300),
+  ]
+
   @Test(
-    "texts that are hard to cut break off anywhere, and the answer becomes whole",
-    arguments: [
-      "a" + String(repeating: "\u{301}", count: 3_000),
-      String(repeating: " ", count: 3_000) + "abc",
-      "abc" + String(repeating: "\n", count: 3_000) + "def",
-      String(repeating: "[", count: 3_000),
-      String(repeating: #"{"a":"#, count: 500),
-      String(repeating: "\u{0}", count: 500),
-      String(repeating: "\\", count: 3_001),
-      "```" + String(repeating: "`", count: 3_000),
-      String(repeating: "|", count: 3_000),
-      String(repeating: "😀", count: 800),
-      "[" + String(repeating: "1", count: 3_000),
-      "[" + String(repeating: "0,", count: 1_500),
-      #"{"a":""# + String(repeating: #"\ud83d\ude00"#, count: 300),
-      #"{"a":""# + String(repeating: #"\ud83d"#, count: 300),
-      #"{"a":""# + String(repeating: #"\\"#, count: 1_000),
-      String(repeating: "Sure, here is: ", count: 200),
-      String(repeating: "漢", count: 1_000),
-      String(repeating: "ab ", count: 1_000),
-    ])
+    "texts that are hard to cut break off anywhere, and the answer is never wrong",
+    arguments: textsToCut)
   func hardTexts(_ text: String) {
     let bytes = Array(text.utf8)
     for cut in [1, 2, 3, 64, 65, 66, 127, 130, bytes.count / 2, bytes.count]
@@ -264,27 +283,18 @@ struct HostileAnswerTests {
       hop.breakOff()
       let prefix = hop.asked.last?.resume?.prefix ?? []
       let rest = String(decoding: bytes.dropFirst(prefix.count), as: UTF8.self)
-      for piece in pieces(rest, of: 33) where hop.failure == nil { hop.say(piece) }
-      hop.say("", finish: "stop")
-      hop.end()
+      let asked = hop.asked.count
+      for piece in pieces(rest, of: 33) where hop.asked.count == asked { hop.say(piece) }
+      if hop.asked.count == asked {
+        hop.say("", finish: "stop")
+        hop.end()
+      }
       // It is whole, or a host was refused; it is never wrong.
-      #expect(text.utf8.starts(with: hop.received.content.utf8) || hop.failure != nil)
+      #expect(text.utf8.starts(with: hop.received.content.utf8), "\(cut)")
     }
   }
 
-  @Test(
-    "the same texts as the argument of a call",
-    arguments: [
-      #"{"x":"\#(String(repeating: "x", count: 300))"#,
-      #"{"x":"\#(String(repeating: #"\ud800"#, count: 100))"#,
-      #"{"x":"\#(String(repeating: #"\ud83d\ude00"#, count: 60))"#,
-      #"{"x":"\#(String(repeating: #"\""#, count: 200))"#,
-      String(repeating: "[", count: 10_000),
-      String(repeating: "7", count: 300),
-      String(repeating: " ", count: 3_000),
-      "not JSON at all, " + String(repeating: "y", count: 300),
-      #"{"x":"\#(String(repeating: "\u{301}", count: 300))"#,
-    ])
+  @Test("arguments that are hard to cut break off anywhere", arguments: argumentsToCut)
   func hardArguments(_ text: String) {
     for cut in [1, 6, 64, 70, 71, 72, 73, 74, 75, 140, text.utf8.count] where cut <= text.utf8.count
     {
@@ -340,18 +350,16 @@ struct HostileAnswerTests {
 
   @Test("sixteen stop sequences of 256 bytes are looked for")
   func watchedStops() {
-    let stops = (0..<16).map {
-      String(repeating: "=", count: 255) + String(UnicodeScalar(65 + $0)!)
-    }
+    let stops = "ABCDEFGHIJKLMNOP".map { Self.text("", "=", 255) + String($0) }
     var hop = HopRun(#","stop":[\#(stops.map { #""\#($0)""# }.joined(separator: ","))]"#)
     hop.say("One ")
     for _ in 0..<20 { hop.say("==========") }
     hop.breakOff()
-    for _ in 0..<50 where hop.summary == nil { hop.say("==========") }
+    hop.say(" ")
+    for _ in 0..<30 { hop.say("==========") }
     hop.say("P two", finish: "stop")
-    hop.end()
     #expect(!hop.received.content.contains("P"))
-    #expect(hop.summary?.finishReason == "stop" || hop.failure != nil)
+    #expect(hop.summary?.finishReason == "stop")
   }
 
   private func pieces(_ text: String, of length: Int) -> [String] {

@@ -53,8 +53,11 @@ public struct AnswerStream: Sendable {
   /// Bytes of all texts that are kept.
   private var textBytes = 0
   private var chunkNumber = 0
-  /// Steps over texts since they were charged.
+  /// Steps since they were charged: what is released must not be lost, so they are charged with the
+  /// next chunk.
   private var steps = 0
+  /// Thrown with the next chunk.
+  private var failure: AttemptFailure?
   private let stops: StopMatcher?
 
   public init(shape: AnswerShape) {
@@ -88,7 +91,7 @@ public struct AnswerStream: Sendable {
   // MARK: - What it costs
 
   /// Steps charged to the host that answers now.
-  public var work: Int { allowance.worked }
+  public var work: Int { allowance.worked + steps }
   /// True memory of text and chunks that are kept.
   public var memory: Int { allowance.kept + held.memory }
 
@@ -99,8 +102,11 @@ public struct AnswerStream: Sendable {
   /// A host that resumes the answer gets its own work, and pays for none of what is kept.
   mutating func renewAllowance() {
     allowance = Self.newAllowance()
+    steps = 0
+    failure = nil
     textBytes = channels.reduce(0) { $0 + $1.text.count }
-    let memory = channels.reduce(0) { $0 + $1.memory }
+    // Each may have to be compared with what the next host sends.
+    let memory = channels.reduce(0) { $0 + $1.memory + MemoryLayout<Hop.KnownCall>.stride }
     do { try allowance.keep(memory) } catch { isTooLong = true }
     // A host that repeats the text is compared with all of it.
     allowance.receive(textBytes)
@@ -131,8 +137,10 @@ public struct AnswerStream: Sendable {
   ///   when a chunk cannot be read or costs too much; the next step is `interrupt`.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [InferenceChunk] {
     guard !isOver else { return [] }
+    if let failure { throw failure }
     allowance.receive(chunk.data.count)
-    try charge(Self.eventSteps + chunk.data.count)
+    try charge(steps + Self.eventSteps + chunk.data.count)
+    steps = 0
     var parts = try chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
     count(chunk.facts, parts)
     var chunk = chunk
@@ -212,7 +220,7 @@ public struct AnswerStream: Sendable {
     }
     for (part, text) in parts.texts where part.isCall { touch(write(part, text), &grown) }
     for place in grown.indices { grown[place].end = channels[grown[place].channel].text.count }
-    try charge(parts.texts.count + parts.calls.count + grown.count)
+    steps += parts.texts.count + parts.calls.count + grown.count
     return grown
   }
 
@@ -283,24 +291,30 @@ public struct AnswerStream: Sendable {
       for index in channels.indices { channels[index].isClosed = true }
     }
     var released: [InferenceChunk] = []
-    while let entry = held.first, canRelease(entry) {
-      if let chunk = try releaseWhole(entry) { released.append(chunk) }
-      held.removeFirst()
-      try charge(1)
-    }
-    if let first = held.first, first.channel >= 0 {
-      let channel = first.channel
-      let limit = limit(channel)
-      if channels[channel].text.count - channels[channel].released > Self.heldBytes,
-        limit > channels[channel].released, let head = try releasePart(of: first, to: limit)
-      {
-        released.append(head)
+    do throws(AttemptFailure) {
+      while let entry = held.first, canRelease(entry) {
+        if let chunk = try releaseWhole(entry) { released.append(chunk) }
+        held.removeFirst()
       }
+      if let part = try releasePart() { released.append(part) }
+    } catch {
+      // What was released before it must reach the client.
+      guard !released.isEmpty else { throw error }
+      failure = error
     }
-    try charge(steps)
-    steps = 0
     if isTooLong { dropTexts() }
     return released
+  }
+
+  /// The first bytes of a chunk that waits, if it is a part of a long word.
+  private mutating func releasePart() throws(AttemptFailure) -> InferenceChunk? {
+    guard let first = held.first, first.channel >= 0 else { return nil }
+    let channel = first.channel
+    let limit = limit(channel)
+    guard channels[channel].text.count - channels[channel].released > Self.heldBytes,
+      limit > channels[channel].released
+    else { return nil }
+    return try releasePart(of: first, to: limit)
   }
 
   private mutating func dropTexts() {
@@ -310,6 +324,7 @@ public struct AnswerStream: Sendable {
   }
 
   mutating func canRelease(_ entry: HeldChunks.Entry) -> Bool {
+    steps += 1 + entry.more.count
     guard entry.hasText else { return true }
     if entry.channel >= 0 { return fits(entry.channel, entry.end) }
     for (channel, end) in entry.more where !fits(channel, end) { return false }
@@ -357,7 +372,7 @@ public struct AnswerStream: Sendable {
     }
     // Made of the last part, which is short, and not of the whole chunk again.
     let source = held.lastPart ?? entry.chunk
-    try charge(8 * source.data.count)
+    steps += 8 * source.data.count
     guard let part = try rewrite.apply(to: source) else { return nil }
     begin(with: entry.chunk)
     held.markFirstSplit(part)
@@ -375,7 +390,7 @@ public struct AnswerStream: Sendable {
     if case .call(let index) = channel.part {
       rewrite.calls[index] = ChunkRewrite.Call(index: index, keepsHeader: false, name: nil)
     }
-    try charge(8 * entry.chunk.data.count)
+    steps += 8 * entry.chunk.data.count
     return try rewrite.apply(to: entry.chunk)
   }
 
