@@ -201,7 +201,7 @@ public struct AnswerStream: Sendable {
       entry.channel = write(.content, chunk.facts.text.utf8)
       entry.end = channels[entry.channel].text.count
     }
-    do throws(Overdrawn) { try held.append(entry) } catch { throw overdrawn(error) }
+    held.append(entry)
     // All others are closed already.
     if chunk.facts.finishReason != nil, current >= 0 { channels[current].isClosed = true }
   }
@@ -297,6 +297,7 @@ public struct AnswerStream: Sendable {
         held.removeFirst()
       }
       if let part = try releasePart() { released.append(part) }
+      if let limit = held.overdrawn { throw overdrawn(limit) }
     } catch {
       // What was released before it must reach the client.
       guard !released.isEmpty else { throw error }

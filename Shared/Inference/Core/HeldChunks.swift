@@ -27,18 +27,19 @@ struct HeldChunks: Sendable {
   /// Those before `head` have gone.
   private var entries: [Entry?] = []
   private var head = 0
-  /// What they may take.
-  private var allowance = Allowance(memory: Limits.heldChunkBytes)
+  /// True memory that they take.
+  private(set) var memory = 0
   /// The last part of the first one's text that went ahead; later parts are made of it.
   var lastPart: InferenceChunk?
 
-  var isEmpty: Bool { head == entries.count }
-  var count: Int { entries.count - head }
   var first: Entry? { head < entries.count ? entries[head] : nil }
-  /// Bytes that they take.
-  var memory: Int { allowance.kept }
 
-  mutating func append(_ entry: Entry) throws(Overdrawn) {
+  /// Too much waits. A chunk that is released at once may be larger.
+  var overdrawn: Overdrawn? {
+    memory > Limits.heldChunkBytes.value ? Overdrawn(Limits.heldChunkBytes) : nil
+  }
+
+  mutating func append(_ entry: Entry) {
     var entry = entry
     // A buffer that once held a larger event is not kept.
     if entry.chunk.data.capacity > 2 * entry.chunk.data.count + 1_024 {
@@ -48,7 +49,7 @@ struct HeldChunks: Sendable {
       entry.chunk.data = data
     }
     entries.append(entry)
-    try allowance.keep(entry.memory)
+    memory += entry.memory
   }
 
   mutating func markFirstSplit(_ part: InferenceChunk) {
@@ -59,7 +60,7 @@ struct HeldChunks: Sendable {
 
   mutating func removeFirst() {
     guard head < entries.count, let entry = entries[head] else { return }
-    allowance.release(entry.memory)
+    memory -= entry.memory
     entries[head] = nil
     lastPart = nil
     head += 1
