@@ -221,6 +221,32 @@ struct FaultTests {
     await receiver.stop(grace: .zero)
   }
 
+  @Test("mailboxes at which no process listens keep no connection from one that does")
+  func unreachable() async throws {
+    let name = "ipc:///tmp/tutti-unreachable-\(UInt32.random(in: 0...UInt32.max))"
+    func transport(_ suffix: String) throws -> NanomsgTransport {
+      var configuration = NanomsgTransport.Configuration(
+        listen: name + suffix, mailbox: name + suffix)
+      configuration.connections = 8
+      return try NanomsgTransport(configuration)
+    }
+    let receiver = try transport(".r")
+    let sender = try transport(".s")
+    let (frames, got) = AsyncStream.makeStream(of: [UInt8].self)
+    try sender.start { _ in }
+    try receiver.start { if case .frame(let frame, _) = $0 { got.yield(frame) } }
+    for index in 0..<20 {
+      #expect(sender.send([0], to: "\(name).\(index)", lane: .data))
+    }
+    #expect(sender.send([7], to: name + ".r", lane: .data))
+    for await frame in frames {
+      #expect(frame == [7])
+      break
+    }
+    await sender.stop(grace: .zero)
+    await receiver.stop(grace: .zero)
+  }
+
   @Test("several tasks may write one stream", arguments: TestCluster.Kind.allCases)
   func writers(kind: TestCluster.Kind) async throws {
     let cluster = try TestCluster(kind)

@@ -64,7 +64,7 @@ struct HostileMemberTests {
           for body in [
             Body.peerTable(PeerTable(epoch: epoch, revision: .max, peers: [cast.mad.peer])),
             .hostTable(HostTable(epoch: epoch, revision: .max, hosts: [])),
-            .loadTable(LoadTable(epoch: epoch, revision: .max)),
+            .loadTable(LoadTable(epoch: epoch, revision: .max, hosts: [], merged: [])),
           ] {
             try cast.send(
               Envelope(messageID: 1, shape: .publish, sender: sender, body: body),

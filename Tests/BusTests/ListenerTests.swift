@@ -87,14 +87,18 @@ struct ListenerTests {
         mailbox: gateway.peer.mailbox, registryMailbox: "tcp://h:1")
       seal.know(planner.peer.mailbox, Recipient(planner.peer))
       let underOtherKey = try #require(seal.close([1], to: planner.peer.mailbox))
+      func announced(_ count: Int, _ bytes: [UInt8] = []) -> [UInt8] {
+        greeting + RawConnection.length(count) + bytes
+      }
+      let header: [UInt8] = [0x54, 0x53, 2] + [UInt8](1...27)
       let inputs: [(String, [UInt8])] = [
-        ("unsealed", greeting + RawConnection.length(1 << 20) + [UInt8](repeating: 7, count: 400)),
-        ("unsealed", greeting + RawConnection.length(0)),
-        ("unsealed", greeting + RawConnection.length(30) + [0x54, 0x53, 2] + [UInt8](1...27)),
-        ("too_large", greeting + RawConnection.length(2 << 20)),
-        ("too_large", greeting + [UInt8](repeating: 0xFF, count: 8)),
-        ("seal_broken", greeting + RawConnection.frame(underOtherKey)),
-        ("seal_broken", greeting + RawConnection.length(1 << 20) + underOtherKey),
+        ("unsealed", announced(1 << 20, [UInt8](repeating: 7, count: 400))),
+        ("unsealed", announced(0)),
+        ("unsealed", announced(30, header)),
+        ("too_large", announced(2 << 20)),
+        ("too_large", announced(-1)),
+        ("seal_broken", announced(underOtherKey.count, underOtherKey)),
+        ("seal_broken", announced(1 << 20, underOtherKey)),
         ("unsealed", Array("GET / HTTP/1.1\r\n\r\n".utf8)),
       ]
       for bus in [planner, cluster.registry] {
@@ -195,7 +199,8 @@ struct ListenerTests {
     let listed = [UInt8](repeating: 1, count: 32)
     let roster = ConnectionRoster(isListed: { $0 == listed })
     let proved = (0..<20).count { _ in
-      roster.prove(roster.admit(from: "a") {}.id, listed)
+      let admitted = roster.admit(from: "a", close: {})
+      return roster.prove(admitted.id, listed)
     }
     #expect(proved == Limits.busConnectionsPerPeer.value)
   }

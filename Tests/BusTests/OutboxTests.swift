@@ -1,8 +1,11 @@
 import BusCore
 import ClusterModel
 import ClusterTesting
+import Limits
 import Testing
 import Wire
+
+@testable import Bus
 
 @Suite("Outbox and fragments")
 struct OutboxTests {
@@ -55,6 +58,21 @@ struct OutboxTests {
       }
       #expect(outbox.bytes == bytes)
     }
+  }
+
+  @Test("one sender leaves room for the casts of others, and gets its own room back")
+  func casts() {
+    var shares = CastShares()
+    let flood = PeerID(name: "flood", incarnation: 1)
+    let began = (0..<2_000).count { _ in shares.begin(flood) }
+    #expect(began == Limits.busCastShare.value)
+    let other = PeerID(name: "other", incarnation: 1)
+    let mayBegin = shares.begin(other)
+    #expect(mayBegin)
+    for _ in 0..<began { shares.end(flood) }
+    shares.end(flood)
+    let mayBeginAgain = shares.begin(flood)
+    #expect(mayBeginAgain)
   }
 
   // MARK: - Fragments

@@ -28,7 +28,7 @@ struct RawConnection {
 
   /// The length that comes before a frame.
   static func length(_ count: Int) -> [UInt8] {
-    stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: UInt64(count) >> $0) }
+    stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: count >> $0) }
   }
 
   static func frame(_ bytes: [UInt8]) -> [UInt8] { length(bytes.count) + bytes }

@@ -70,7 +70,10 @@ struct SealTests {
       var changed = frame
       changed[index] ^= 1
       let reason = Self.reason(robert.seal.open(changed))
-      #expect(["seal_broken", "unsealed"].contains(reason), "byte \(index): \(reason)")
+      // The lowest byte of the counter becomes 0, which no frame has.
+      let isZero = index == 19 && reason == "replayed"
+      #expect(
+        isZero || ["seal_broken", "unsealed"].contains(reason), "byte \(index): \(reason)")
     }
   }
 

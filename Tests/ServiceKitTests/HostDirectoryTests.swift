@@ -173,8 +173,11 @@ struct HostDirectoryTests {
     directory.apply(.loadTable(table(1, 4)))
     #expect(directory.load?.table == table(1, 5))
     directory.apply(.loadTable(table(2, 1)))
-    directory.apply(.loadTable(table(1, 6)))
     #expect(directory.load?.table == table(2, 1))
+    // The bus passes on what the current registry publishes; the clock of its machine may have
+    // stepped back.
+    directory.apply(.loadTable(table(1, 6)))
+    #expect(directory.load?.table == table(1, 6))
     #expect(try #require(directory.load?.age) >= .zero)
     #expect(directory.table == .empty)
   }

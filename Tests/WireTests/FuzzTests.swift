@@ -99,7 +99,7 @@ struct FuzzTests {
   private static func mutant(
     _ bytes: [UInt8], _ chance: inout SeededGenerator, depth: Int = 0
   ) -> [UInt8] {
-    let fields = fields(bytes[...])
+    let fields = Self.fields(bytes[...])
     guard !fields.isEmpty else { return bytes + chance.nextBytes(2) }
     let (start, content, end) = fields[chance.nextInt(in: 0..<fields.count)]
     let header = Array(bytes[start..<content])
@@ -121,7 +121,10 @@ struct FuzzTests {
     // Now and then the content stands under another number.
     let number = chance.nextInt(in: 0..<10) == 0 ? UInt64(chance.nextInt(in: 1..<80)) : key >> 3
     let field = Fields.message(number, inner)
-    return bytes[..<start] + Array(repeating: field, count: count).flatMap { $0 } + bytes[end...]
+    var changed = Array(bytes[..<start])
+    for _ in 0..<count { changed += field }
+    changed += bytes[end...]
+    return changed
   }
 
   @Test("every sample, with fields at any depth changed and all lengths right", arguments: 0..<32)

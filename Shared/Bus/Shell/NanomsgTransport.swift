@@ -18,6 +18,8 @@ public final class NanomsgTransport: Transport {
     /// The public listener, and how frames are sealed. `nil` means that the file system guards the
     /// sockets.
     var listener: Public?
+    /// Mailboxes that are connected at once; above it the one unused for longest gives way.
+    var connections = NanomsgTransport.maximumConnections
 
     struct Public: Sendable {
       var host: String
@@ -351,8 +353,9 @@ public final class NanomsgTransport: Transport {
           deliver(.lost(mailbox: mailbox))
           return
         }
-        if connections.count >= NanomsgTransport.maximumConnections { closeIdlest() }
-        guard connections.count < NanomsgTransport.maximumConnections,
+        let most = transport.configuration.connections
+        if connections.count >= most { closeIdlest() }
+        guard connections.count < most,
           let socket = try? NanomsgTransport.open(CNN_PUSH, receiving: transport.receiveLimit)
         else {
           transport.forget(mailbox)
