@@ -147,7 +147,7 @@ extension ProcessTests {
 
 /// Hosts of one test each.
 enum HostsThatDiffer {
-  static let variable = "FAULTY_HOST_SECRET"
+  static let variable = "TUTTI_CREDENTIAL_FAULTY_HOST"
   static let secret = "sk-5f1d-never-written-9c27"
   static let text =
     "First we walk along the river, then we cross the old bridge, and when the evening comes we "
