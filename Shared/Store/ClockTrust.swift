@@ -1,4 +1,4 @@
-public import Limits
+internal import Limits
 
 /// Tells whether records may be dropped for their age.
 ///
@@ -13,7 +13,12 @@ public struct ClockTrust: Sendable {
   /// What time servers correct without a jump, within the time between two readings.
   private static let toleranceMicroseconds: UInt64 = 60 * 1_000_000
 
-  public init(patience: Duration = .milliseconds(Limits.clockTrustSeconds.value)) {
+  public init() {
+    self.init(patience: .milliseconds(Limits.clockTrustSeconds.value))
+  }
+
+  /// - Parameter patience: how long the clock must be steady before it is believed.
+  public init(patience: Duration) {
     self.patience = patience
   }
 

@@ -1,5 +1,5 @@
 public import ClusterModel
-public import Limits
+internal import Limits
 
 /// Where the monitor keeps logs, spans and requests. For reading, never for recovery.
 ///
@@ -42,6 +42,8 @@ public struct Retention: Equatable, Sendable {
   /// Of everything together, where the store knows its size.
   public var maximumBytes: Int
 
+  public static let standardBytes = Limits.logBytes.value
+
   /// 200,000 records of some 300 bytes are about 60 MB a kind: what a laptop's data directory can
   /// spare. Seven days reach back over a weekend to the change that broke things.
   public static let standard = Retention(
@@ -55,7 +57,7 @@ public struct Retention: Equatable, Sendable {
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
   public init(
-    maximumRecords: Int, maximumAge: Duration, maximumBytes: Int = Limits.logBytes.value
+    maximumRecords: Int, maximumAge: Duration, maximumBytes: Int = Self.standardBytes
   ) {
     self.maximumRecords = maximumRecords
     self.maximumAge = maximumAge
