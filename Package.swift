@@ -242,7 +242,7 @@ let package = Package(
       "CommandLineMain", path: "Services/CommandLine/Main",
       [
         "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
-        "ServiceKit", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1,
+        "ServiceKit", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1, nioSSL,
       ]),
 
     // Tests.

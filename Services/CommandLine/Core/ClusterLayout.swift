@@ -11,6 +11,8 @@ public struct ClusterLayout: Hashable, Sendable {
   public var registryPort: Int
   public var monitorPort: Int
   public var modelHosts: [ModelHost]
+  /// The services serve HTTPS.
+  public var usesTLS = false
   /// How long requests in flight may go on once a service was told to stop.
   public var drain: Duration
 
@@ -54,9 +56,11 @@ public struct ClusterLayout: Hashable, Sendable {
     self.drain = drain
   }
 
-  public var gatewayURL: String { "http://127.0.0.1:\(gatewayPort)" }
-  public var registryURL: String { "http://127.0.0.1:\(registryPort)" }
-  public var monitorURL: String { "http://127.0.0.1:\(monitorPort)" }
+  public var gatewayURL: String { url(gatewayPort) }
+  public var registryURL: String { url(registryPort) }
+  public var monitorURL: String { url(monitorPort) }
+
+  private func url(_ port: Int) -> String { "\(usesTLS ? "https" : "http")://127.0.0.1:\(port)" }
 
   /// Threads of each model server: more threads than cores make all of them wait for each other
   /// (two servers with two threads each on two cores fall to one token a second).

@@ -5,6 +5,7 @@ import Files
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 import ServiceKit
 
 /// Asks the services of a cluster over HTTP, and turns what goes wrong into one sentence.
@@ -18,16 +19,30 @@ struct ClusterClient: Sendable {
   /// A page of logs or a host table; larger is not an answer of ours.
   static let longestAnswer = 32 << 20
 
-  /// Lives as long as the command.
-  private static let http: HTTPClient = {
+  /// Live as long as the command.
+  private static let http = makeClient(verification: .fullVerification)
+  /// For this machine's own services. Their certificate names the machine as others reach it and not
+  /// 127.0.0.1; the registry's proof says that it is ours before it gets the token.
+  private static let ownHTTP = makeClient(verification: .none)
+
+  private static func client(for url: String) -> HTTPClient {
+    ["https://127.0.0.1:", "https://localhost:", "https://[::1]:"].contains(where: url.hasPrefix)
+      ? ownHTTP : http
+  }
+
+  private static func makeClient(verification: CertificateVerification) -> HTTPClient {
     // No service of ours sends a client elsewhere, and the token must not go there.
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5)))
     // A refused connection is an answer: nobody is there. Trying again until the deadline would
     // leave whoever typed the command without a word for minutes.
     configuration.connectionPool.retryConnectionEstablishment = false
+    var tls = TLSConfiguration.makeClientConfiguration()
+    tls.minimumTLSVersion = .tlsv12
+    tls.certificateVerification = verification
+    configuration.tlsConfiguration = tls
     return HTTPClient(configuration: configuration)
-  }()
+  }
 
   struct Answer: Sendable {
     let status: Int
@@ -71,7 +86,7 @@ struct ClusterClient: Sendable {
       request.body = .bytes(ByteBuffer(bytes: json))
     }
     do {
-      return try await Self.http.execute(request, timeout: timeout)
+      return try await Self.client(for: url).execute(request, timeout: timeout)
     } catch let error as CancellationError {
       throw error
     } catch let error as HTTPClientError where error == .deadlineExceeded {

@@ -14,6 +14,7 @@ func buildCluster(
     dataDirectory: directory, binDirectory: try binDirectory(),
     configFile: options.configFile.map(absolutePath), gatewayPort: options.gatewayPort,
     registryPort: options.registryPort, monitorPort: options.monitorPort, drain: options.drain)
+  layout.usesTLS = options.usesTLS
   let missing = layout.executables.filter { !FileManager.default.isExecutableFile(atPath: $0) }
   guard missing.isEmpty else {
     throw CommandFailure(

@@ -86,6 +86,8 @@ struct UpConfiguration: Sendable {
   /// nil: searched for in the data directories.
   let modelEnvironment: String?
   let drain: Duration
+  /// The services serve HTTPS: they read the same variables and the same file.
+  let usesTLS: Bool
   /// What `--check-config` prints.
   let effective: String
 
@@ -143,6 +145,7 @@ struct UpConfiguration: Sendable {
     embeddedHosts = values.integer("up.embedded_hosts")
     modelEnvironment = values.optionalText("up.model_env")
     drain = values.duration("cluster.drain_seconds")
+    usesTLS = values.optionalText("cluster.tls_certificate") != nil
     if values.text("cluster.bus") != "ipc" {
       values.reject(
         "cluster.bus",
