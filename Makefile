@@ -10,7 +10,7 @@ SWIFT     ?= swift
 
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help setup build demo test check format bench limits proto clean
+.PHONY: help setup build demo test check format bench fuzz sanitize hostile limits proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,17 +31,30 @@ test: setup ## Build and run the whole test suite
 
 check: setup ## What a change must pass before it is pushed: format, imports, tests
 	$(SWIFT) format lint --strict --recursive --configuration .swift-format \
-	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources
+	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
 	@Tools/build.sh "$(SWIFT)" build --build-tests --explicit-target-dependency-import-check error
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
 	  Tools/test.sh "$(SWIFT)"
 
 format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --configuration .swift-format \
-	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources
+	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
 
 bench: setup ## Measure: bus per transport, decisions, fast path against the bare backend (release build)
 	@Benchmarks/run.sh "$(SWIFT)"
+
+# Seconds for each entry, and which: make fuzz FUZZ=answer FUZZ_SECONDS=600
+FUZZ ?= all
+FUZZ_SECONDS ?= 60
+fuzz: setup ## Fuzz the readers of outsiders' bytes (Linux); FUZZ=ENTRY FUZZ_SECONDS=60
+	@Tools/fuzz.sh "$(FUZZ)" "$(FUZZ_SECONDS)"
+
+sanitize: setup ## Run the tests of cores and sockets under AddressSanitizer, then ThreadSanitizer
+	@TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" Tools/sanitize.sh address
+	@TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" Tools/sanitize.sh thread
+
+hostile: setup ## Play hostile hosts and clients against a release build (Linux); ROWS=REGEX, SOAK=MINUTES
+	@Benchmarks/hostile/run.sh "$(SWIFT)" $(if $(ROWS),--rows '$(ROWS)') $(if $(SOAK),--soak $(SOAK))
 
 limits: ## Write docs/limits.md anew from the table in Shared/Limits
 	@TUTTI_WRITE_LIMITS=1 $(SWIFT) test --filter LimitsPageTests
@@ -50,4 +63,4 @@ proto: ## Regenerate the C code from Proto/ (then commit it)
 	@Tools/proto.sh Shared/ClusterProto
 
 clean: ## Remove build output; keeps the installed model and test tools
-	rm -rf .build Benchmarks/.build
+	rm -rf .build .build-asan .build-tsan Benchmarks/.build Fuzz/.build
