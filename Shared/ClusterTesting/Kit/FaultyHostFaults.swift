@@ -63,6 +63,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   public var hostile: String?
   /// Whether to play the part of the second host of that row.
   public var hostileSecond: Bool?
+  /// Plays the row with every repetition cut to that share; unset: as it is.
+  public var hostileDivisor: Int?
   /// Chance that a request meets the faults; unset: every one.
   public var probability: Double?
   /// How many requests meet the faults before the host works again; unset: all.
@@ -76,8 +78,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     dropAtByte: Int? = nil, stallAtToken: Int? = nil, endAtToken: Int? = nil,
     errorAtToken: Int? = nil, crawlMilliseconds: Double? = nil, garbage: Bool? = nil,
     halfCharacterAtToken: Int? = nil, hugeBodyBytes: Int? = nil, refuse: Bool? = nil,
-    hostile: String? = nil, hostileSecond: Bool? = nil, probability: Double? = nil,
-    remaining: Int? = nil
+    hostile: String? = nil, hostileSecond: Bool? = nil, hostileDivisor: Int? = nil,
+    probability: Double? = nil, remaining: Int? = nil
   ) {
     self.kind = kind
     self.atByte = atByte
@@ -96,6 +98,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     self.refuse = refuse
     self.hostile = hostile
     self.hostileSecond = hostileSecond
+    self.hostileDivisor = hostileDivisor
     self.probability = probability
     self.remaining = remaining
   }
@@ -109,6 +112,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, random, status, garbage, refuse, hostile, probability, remaining
     case hostileSecond = "hostile_second"
+    case hostileDivisor = "hostile_divisor"
     case atByte = "at_byte"
     case statusBody = "status_body"
     case retryAfter = "retry_after"

@@ -284,7 +284,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     _ row: HostileRow, isSecond: Bool, _ exchange: FaultyHostExchange, _ channel: any Channel
   ) {
     let script = row.script(isSecond: isSecond)
-    exchange.hostile = HostileCursor(script)
+    exchange.hostile = HostileCursor(script, divisor: exchange.faults.hostileDivisor ?? 1)
     channel.writeAndFlush(HTTPServerResponsePart.head(script.head), promise: nil)
     goOn(exchange, ending: script.ending, channel)
   }

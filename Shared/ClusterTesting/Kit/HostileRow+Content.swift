@@ -131,12 +131,13 @@ extension HostileRow {
     },
     body("body-choices", "500,000 choices") {
       [
-        .bytes(Array(#"{"id":"c","choices":["#.utf8)),
-        .each(500_000) { number in
+        .bytes(
           Array(
-            (#"{"index":\#(number),"message":{"content":"a"},"finish_reason":"stop"}"#
-              + (number == 499_999 ? "]}" : ",")).utf8)
-        },
+            #"{"id":"c","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}"#
+              .utf8)),
+        .each(500_000) {
+          Array(#",{"index":\#($0),"message":{"content":"a"},"finish_reason":"stop"}"#.utf8)
+        }, .bytes(Array("]}".utf8)),
       ]
     },
     embeddings("embedding-count", "2,000,000 empty vectors for one input") {

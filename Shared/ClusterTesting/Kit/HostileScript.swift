@@ -69,6 +69,7 @@ struct HostileCursor {
   }
 
   private let script: HostileScript
+  private let divisor: Int
   private var part = 0
   /// Repetitions of the part that were sent.
   private var done = 0
@@ -76,7 +77,11 @@ struct HostileCursor {
   private var rest: ArraySlice<UInt8> = []
   private(set) var sent = 0
 
-  init(_ script: HostileScript) { self.script = script }
+  /// - Parameter divisor: every repetition is cut to its share: the same harm, smaller.
+  init(_ script: HostileScript, divisor: Int = 1) {
+    self.script = script
+    self.divisor = max(divisor, 1)
+  }
 
   /// The next write: at most one batch.
   mutating func next() -> Step {
@@ -94,11 +99,11 @@ struct HostileCursor {
         rest = bytes[...]
         advance(1)
       case .times(let count, let bytes):
-        rest = done < count ? bytes[...] : []
-        advance(count)
+        rest = bytes[...]
+        advance(max(count / divisor, 1))
       case .each(let count, let make):
-        rest = done < count ? make(done)[...] : []
-        advance(count)
+        rest = make(done)[...]
+        advance(max(count / divisor, 1))
       case .pause(let milliseconds):
         // What was made before goes out first.
         guard batch.isEmpty else {
