@@ -93,6 +93,8 @@ let package = Package(
     .executable(name: "tutti-dispatcher", targets: ["DispatcherMain"]),
     .executable(name: "tutti-monitor", targets: ["MonitorMain"]),
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
+    .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
+    .library(name: "TuttiFuzzSettings", targets: ["SettingsFuzzEntry"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "Wire", "ClusterModel"]),
     .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel"]),
     .library(
@@ -182,6 +184,15 @@ let package = Package(
     shell(
       "AnswerTesting", path: "Shared/ClusterTesting/Answers",
       ["ClusterModel", "InferenceCore"]),
+    // What `make fuzz` calls with anything, and a test with what was found.
+    shell(
+      "FuzzEntries", path: "Shared/ClusterTesting/FuzzEntries",
+      [
+        "BusCore", "ClusterModel", "GatewayCore", "InferenceCore", "PlannerCore", "RegistryCore",
+        "Text", "Wire",
+      ]),
+    shell(
+      "SettingsFuzzEntry", path: "Shared/ClusterTesting/SettingsFuzzEntry", ["ServiceKit"]),
     executable(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
       ["ClusterTesting", argumentParser]),
@@ -293,6 +304,7 @@ let package = Package(
         "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
         "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "Text",
       ], exclude: ["triples.json"]),
+    tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests(
       "ClusterTests",
       ["ClusterTesting", "ClusterModel", asyncHTTPClient, nioCore, nioHTTP1, logging],

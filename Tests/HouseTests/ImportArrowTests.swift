@@ -31,6 +31,14 @@ struct ImportArrowTests {
       ),
       ("Shared/ClusterTesting/Kit", ["ClusterModel"]),
       ("Shared/ClusterTesting/FaultyHostMain", ["ClusterTesting"]),
+      (
+        "Shared/ClusterTesting/FuzzEntries",
+        [
+          "BusCore", "ClusterModel", "GatewayCore", "InferenceCore", "PlannerCore", "RegistryCore",
+          "Text", "Wire",
+        ]
+      ),
+      ("Shared/ClusterTesting/SettingsFuzzEntry", ["ServiceKit"]),
       ("Shared/ClusterTesting/Answers", ["ClusterModel", "InferenceCore"]),
       ("Services/Gateway/Core", ["ClusterModel", "Text"]),
       ("Services/Registry/Core", ["ClusterModel"]),
@@ -95,7 +103,7 @@ struct ImportArrowTests {
     "CCrash", "CMongoC", "Files", "Overload", "OverloadCore", "Telemetry", "Store", "Search",
     "InferenceCore", "Inference", "ServiceKit",
     "ClusterTesting",
-    "AnswerTesting",
+    "AnswerTesting", "FuzzEntries", "SettingsFuzzEntry",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
     "MonitorCore", "CommandLineCore", "EmbeddedModel",
   ]

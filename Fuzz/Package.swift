@@ -1,0 +1,23 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own: libFuzzer and its instrumentation stay out of the product's builds.
+// Tools/fuzz.sh builds it with the flags that instrument every module.
+let package = Package(
+  name: "tutti-fuzz",
+  platforms: [.macOS(.v15)],
+  dependencies: [.package(name: "tutti", path: "..")],
+  targets: [
+    .systemLibrary(name: "CFuzzer", path: "Sources/CFuzzer"),
+    .executableTarget(
+      name: "tutti-fuzz",
+      dependencies: ["CFuzzer", .product(name: "TuttiFuzz", package: "tutti")],
+      path: "Sources/TuttiFuzz", swiftSettings: [.swiftLanguageMode(.v6)],
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+    // Apart: it needs the shells that read settings, which take minutes to compile.
+    .executableTarget(
+      name: "tutti-fuzz-settings",
+      dependencies: ["CFuzzer", .product(name: "TuttiFuzzSettings", package: "tutti")],
+      path: "Sources/TuttiFuzzSettings", swiftSettings: [.swiftLanguageMode(.v6)]),
+  ]
+)

@@ -1,0 +1,27 @@
+import CFuzzer
+import Foundation
+import FuzzEntries
+
+/// libFuzzer for the entry that `TUTTI_FUZZ_ENTRY` names; the arguments are libFuzzer's.
+@main
+struct Fuzz {
+  /// Set once, before libFuzzer begins to call.
+  nonisolated(unsafe) static var entry = FuzzEntry.json
+
+  static func main() {
+    let name = ProcessInfo.processInfo.environment["TUTTI_FUZZ_ENTRY"] ?? ""
+    guard let entry = FuzzEntry(rawValue: name) else {
+      let names = FuzzEntry.allCases.map(\.rawValue).joined(separator: ", ")
+      FileHandle.standardError.write(Data("TUTTI_FUZZ_ENTRY is one of \(names)\n".utf8))
+      exit(64)
+    }
+    Self.entry = entry
+    var count = CommandLine.argc
+    var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv
+    exit(
+      LLVMFuzzerRunDriver(&count, &arguments) { data, size in
+        Fuzz.entry.run([UInt8](UnsafeBufferPointer(start: data, count: size)))
+        return 0
+      })
+  }
+}

@@ -1,0 +1,17 @@
+import CFuzzer
+import Foundation
+import SettingsFuzzEntry
+
+/// libFuzzer for the settings file; the arguments are libFuzzer's.
+@main
+struct FuzzSettings {
+  static func main() {
+    var count = CommandLine.argc
+    var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv
+    exit(
+      LLVMFuzzerRunDriver(&count, &arguments) { data, size in
+        SettingsFuzzEntry.run([UInt8](UnsafeBufferPointer(start: data, count: size)))
+        return 0
+      })
+  }
+}

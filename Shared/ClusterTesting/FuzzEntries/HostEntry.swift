@@ -1,0 +1,73 @@
+import ClusterModel
+import Foundation
+import RegistryCore
+import Wire
+
+/// The first byte chooses the document, the others are what a host answered. Whatever a host says
+/// of itself, the host table must still travel.
+enum HostEntry {
+  static func run(_ bytes: [UInt8]) {
+    guard let first = bytes.first else { return }
+    let data = Data(bytes.dropFirst())
+    var version: String?
+    var slots: Int?
+    var listing: ModelListing?
+    switch first % 6 {
+    case 0: listing = decoded(ModelListing.self, data)
+    case 1: listing = decoded(OllamaTags.self, data)?.listing
+    case 2: version = decoded(ServerVersion.self, data)?.version
+    case 3:
+      let props = decoded(LlamaProps.self, data)
+      version = props?.buildInfo
+      slots = props?.totalSlots
+    case 4: _ = decoded(AnthropicError.self, data)
+    default:
+      let text = String(decoding: data, as: UTF8.self)
+      _ = try? HostAddress(text)
+      _ = try? HostAddress.check(id: text)
+    }
+    publish(listing, version: version, slots: slots)
+  }
+
+  private static func decoded<Value: Decodable>(_ type: Value.Type, _ data: Data) -> Value? {
+    try? JSONDecoder().decode(type, from: data)
+  }
+
+  private static func publish(_ listing: ModelListing?, version: String?, slots: Int?) {
+    var registry = HostRegistry(epoch: 1, now: .zero)
+    guard let added = try? registry.add(HostDraft(url: "http://127.0.0.1:1"), now: .zero) else {
+      return
+    }
+    var rng = Counting()
+    for case .probe(let order) in added.directives {
+      let backend = listing?.backend(server: "") ?? .other
+      let report = ProbeReport(
+        models: listing?.offers(contextTokens: nil) ?? [ModelOffer(id: "m")], slots: slots,
+        version: version,
+        dialect: backend.dialect, resume: backend.resume, roundTrip: .milliseconds(1))
+      let directives = registry.probed(
+        order, .answered(report), now: Instant.zero.advanced(by: .milliseconds(1)), using: &rng)
+      for case .publish(let table) in directives { check(table) }
+    }
+  }
+
+  private static func check(_ table: HostTable) {
+    let envelope = Envelope(
+      messageID: 1, shape: .publish, sender: PeerID(name: "registry", incarnation: 1),
+      body: .hostTable(table))
+    guard let bytes = try? envelope.encoded() else {
+      preconditionFailure("a host table cannot be sent")
+    }
+    precondition(
+      (try? Envelope(decoding: bytes)) != nil, "a host table that was sent cannot be read")
+  }
+
+  private struct Counting: RandomNumberGenerator {
+    var state: UInt64 = 1
+
+    mutating func next() -> UInt64 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1
+      return state
+    }
+  }
+}

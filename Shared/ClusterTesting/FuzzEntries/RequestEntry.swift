@@ -1,0 +1,43 @@
+import ClusterModel
+import GatewayCore
+import InferenceCore
+import Text
+
+/// The first byte chooses the endpoint, the others are the body.
+enum RequestEntry {
+  /// An error names limits and members; it does not repeat what the client sent.
+  private static let mostErrorBytes = 64 << 10
+
+  static func run(_ bytes: [UInt8]) {
+    guard let first = bytes.first else { return }
+    let endpoints = GatewayEndpoint.allCases
+    let endpoint = endpoints[Int(first) % endpoints.count]
+    let body = Array(bytes.dropFirst())
+    _ = AnswerShape(body: body)
+    let request: ClientRequest
+    do throws(RequestProblem) {
+      request = try ClientRequest(parsing: body, endpoint: endpoint)
+    } catch {
+      precondition(error.failure.message.utf8.count <= mostErrorBytes, "an error repeats the input")
+      return
+    }
+    translate(request, endpoint)
+  }
+
+  private static func translate(_ request: ClientRequest, _ endpoint: GatewayEndpoint) {
+    guard let endpoint = InferenceEndpoint(rawValue: endpoint.rawValue) else { return }
+    let question = InferenceRequest(
+      endpoint: endpoint, model: request.model, body: request.body, stream: request.stream,
+      trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1)))
+    for dialect in HostDialect.allCases {
+      let host = Host(
+        id: "h", url: "http://h", dialect: dialect, state: .ready,
+        models: [ModelOffer(id: request.model)])
+      guard
+        let sent = try? UpstreamRequest(question, to: Candidate(host: host, model: request.model))
+      else { continue }
+      precondition(
+        (try? JSONDocument(validating: sent.body)) != nil, "a host is sent what is no JSON")
+    }
+  }
+}

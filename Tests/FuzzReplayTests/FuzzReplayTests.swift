@@ -1,0 +1,41 @@
+import Foundation
+import FuzzEntries
+import SettingsFuzzEntry
+import Testing
+
+/// Inputs that a fuzzer began with or found. A trap ends the whole test process: the line before it
+/// in the log names the file.
+@Suite("Inputs of the fuzzer", .timeLimit(.minutes(5)))
+struct FuzzReplayTests {
+  private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fuzz")
+
+  private static func files(_ entry: String) -> [URL] {
+    ["Corpus", "Findings"].flatMap { kind in
+      let folder = folder.appending(path: "\(kind)/\(entry)")
+      return
+        ((try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil))
+        ?? []).sorted { $0.path < $1.path }
+    }
+  }
+
+  @Test("every seed and finding of an entry is read to its end", arguments: FuzzEntry.allCases)
+  func replay(entry: FuzzEntry) throws {
+    let files = Self.files(entry.rawValue)
+    #expect(!files.isEmpty, "Fuzz/Corpus/\(entry) has no seed")
+    for file in files { entry.run(Array(try Data(contentsOf: file))) }
+  }
+
+  @Test("an entry takes an empty input and every single byte", arguments: FuzzEntry.allCases)
+  func small(entry: FuzzEntry) {
+    entry.run([])
+    for byte in UInt8.min...UInt8.max { entry.run([byte]) }
+  }
+
+  @Test("every seed and finding of the settings file is read to its end")
+  func settings() throws {
+    let files = Self.files("settings")
+    #expect(!files.isEmpty, "Fuzz/Corpus/settings has no seed")
+    for file in files { SettingsFuzzEntry.run(Array(try Data(contentsOf: file))) }
+  }
+}
