@@ -1,6 +1,6 @@
 extension Limits {
   static let hosts: [Limit] = [
-    requestedChoices, countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts,
+    countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
     tableRowBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes, probeTime,
     peerAddressBytes, peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
@@ -8,9 +8,6 @@ extension Limits {
     metricLabelBytes, metricFamilies, metricBytesPerProcess, metricBytes,
   ]
 
-  public static let requestedChoices = Limit(
-    "request.choices", 4_096, .count,
-    "Choices of one answer: 32 prompts with the 128 choices that OpenAI allows for each.")
   public static let countedClientFailures = Limit(
     "blame.counted_failures", 3, .count,
     "Failures of one client in each window that count against a host for all clients. A breaker "

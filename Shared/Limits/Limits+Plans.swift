@@ -2,8 +2,8 @@ extension Limits {
   static let plans: [Limit] = [
     splitBytes, planTasks, planInputs, planExpansions, planDepth, instructionBytes, planPromptBytes,
     planOutputBytes, planTraceBytes, dispatcherBytes, taskOutputBytes, readOutputBytes, heldDeltas,
-    checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes, vectorNumbers,
-    assembledNames, errorBytes, errorProblems, errorNameBytes,
+    checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes,
+    assembledNames, errorMessageBytes, errorProblems, errorNameBytes,
   ]
 
   public static let splitBytes = Limit(
@@ -63,13 +63,10 @@ extension Limits {
   public static let comparedNameBytes = Limit(
     "names.compared_bytes", 128, .bytes,
     "Twice the longest model name seen. 256 comparisons of it are 4 million steps.")
-  public static let vectorNumbers = Limit(
-    "embedding.numbers", 16_384, .count,
-    "Four times as many as the largest embedding models give for one text.")
   public static let assembledNames = Limit(
     "answer.assembled_names", 64, .count,
     "Members of a message beside its content: hosts send two or three.")
-  public static let errorBytes = Limit(
+  public static let errorMessageBytes = Limit(
     "error.message_bytes", 2 << 10, .bytes,
     "Some eight sentences. A client that made more mistakes is told of the first ones.")
   public static let errorProblems = Limit(

@@ -53,7 +53,7 @@ struct HostileRequestTests {
     ])
   func bounded(json: String) throws {
     let found = try #require(problem(json))
-    #expect(found.failure.message.utf8.count <= Limits.errorBytes.value)
+    #expect(found.failure.message.utf8.count <= Limits.errorMessageBytes.value)
     #expect(!found.failure.message.isEmpty)
     #expect((found.param?.utf8.count ?? 0) <= Limits.errorNameBytes.value)
   }

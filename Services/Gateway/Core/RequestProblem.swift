@@ -10,7 +10,7 @@ public struct RequestProblem: Error, Hashable, Sendable {
   /// - Parameters: what is quoted of a request may be as long as the request; the rest is cut.
   public init(_ code: Failure.Code, _ message: String, param: String? = nil) {
     failure = Failure(
-      code, message.cut(toBytes: Limits.errorBytes.value),
+      code, message.cut(toBytes: Limits.errorMessageBytes.value),
       param: param?.cut(toBytes: Limits.errorNameBytes.value))
   }
 
@@ -24,7 +24,7 @@ public struct RequestProblem: Error, Hashable, Sendable {
     guard var first = problems.first else { return nil }
     let told = problems.prefix(Limits.errorProblems.value)
     let rest = problems.count > told.count ? "; and more" : ""
-    let most = Limits.errorBytes.value - rest.utf8.count
+    let most = Limits.errorMessageBytes.value - rest.utf8.count
     first.failure.message =
       told.map(\.failure.message).joined(separator: "; ").cut(toBytes: most) + rest
     return first

@@ -4,7 +4,7 @@ import Text
 /// What a request asks of its answer, as far as joining two hosts' words depends on it.
 public struct AnswerShape: Hashable, Sendable {
   /// As many choices as any host gives; more are taken for a mistake of the request.
-  public static let maximumChoices = Limits.requestedChoices.value
+  public static let maximumChoices = Limits.answerChoices.value
 
   /// How many choices the answer has: prompts × `n`. `best_of` adds none; the host keeps the best.
   public var choices = 1
