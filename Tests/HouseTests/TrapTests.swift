@@ -48,7 +48,8 @@ struct TrapTests {
         "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
         "Services/CommandLine/Main/CommandLineShell.swift": "a handful of our own directives",
         "Services/Dispatcher/Core/FairQueue.swift": "a queue of our own with this method",
-        "Shared/Inference/Core/AnswerStream+Interrupt.swift": "the chunks that are held back: bounded by AnswerStream",
+        "Shared/Inference/Core/AnswerStream+Interrupt.swift":
+          "the chunks that are held back, which AnswerStream bounds",
         "Shared/Inference/Core/HostStatistics+Load.swift": "at most 64 reports",
         "Shared/Inference/Core/LevelHistory.swift": "at most as many as it remembers",
         "Shared/ServiceKit/Settings/ArgumentReader.swift": "the operator's own command line",

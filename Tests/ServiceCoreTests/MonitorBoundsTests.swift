@@ -116,14 +116,4 @@ struct MonitorBoundsTests {
     #expect(pending.bytes == 0)
     #expect(pending.putBack(taken) == 0 && pending.records == 12)
   }
-
-  @Test("a chain of spans is not drawn deeper than a page is wide")
-  func deep() {
-    let spans = (1...1_000).map {
-      SpanRecord(
-        trace: TraceID(high: 1, low: 1), span: SpanID($0), parent: SpanID($0 - 1), service: "s",
-        name: "n", startUnixMicroseconds: $0, durationMicroseconds: 1)
-    }
-    #expect(TraceTree(spans).nodes.map(\.depth).max() == 64)
-  }
 }

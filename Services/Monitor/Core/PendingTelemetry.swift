@@ -7,6 +7,8 @@ public struct PendingTelemetry: Sendable {
   /// Some 300 bytes each: 15 MB, or a minute of a busy cluster while the store is away.
   public static let standardCapacity = 50_000
 
+  public static let standardBytes = Limits.pendingTelemetryBytes.value
+
   public let capacity: Int
   let byteCapacity: Int
   /// Logs, spans and requests that wait.
@@ -16,7 +18,7 @@ public struct PendingTelemetry: Sendable {
   private var batches: [TelemetryBatch] = []
 
   public init(
-    capacity: Int = Self.standardCapacity, bytes: Int = Limits.pendingTelemetryBytes.value
+    capacity: Int = Self.standardCapacity, bytes: Int = Self.standardBytes
   ) {
     self.capacity = capacity
     byteCapacity = bytes

@@ -19,9 +19,6 @@ public struct TraceTree: Equatable, Sendable {
 
   public let nodes: [Node]
 
-  /// Deeper spans are drawn at this depth: indenting a chain of thousands takes its square.
-  static let deepest = 64
-
   /// - Parameter spans: of one trace, in any order. A span reported twice counts once; spans that
   ///   are each other's ancestors are cut apart at the earliest.
   public init(_ spans: [SpanRecord]) {
@@ -43,7 +40,7 @@ public struct TraceTree: Equatable, Sendable {
         guard placed.insert(node.span.span).inserted else { continue }
         nodes.append(node)
         for child in (children[node.span.span] ?? []).reversed() {
-          stack.append(Node(span: child, depth: min(node.depth + 1, Self.deepest)))
+          stack.append(Node(span: child, depth: node.depth + 1))
         }
       }
     }
