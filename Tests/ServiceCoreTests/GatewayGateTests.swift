@@ -133,13 +133,22 @@ struct GatewayGateTests {
     #expect(asked.options.documents.count == 1)
   }
 
-  @Test("a client's tag is the same for the same key, and empty without one")
+  @Test("a program on this machine is told apart by its key, and has an empty tag without one")
   func clientTag() {
-    let tag = ClientTag.tag(authorization: "Bearer sk-1")
-    #expect(tag == ClientTag.tag(authorization: "Bearer sk-1"))
-    #expect(tag != ClientTag.tag(authorization: "Bearer sk-2"))
-    #expect(tag.count == 16 && !tag.contains("sk"))
-    #expect(ClientTag.tag(authorization: nil).isEmpty)
-    #expect(ClientTag.tag(authorization: " ").isEmpty)
+    func tag(_ authorization: String?) -> String {
+      ClientTag.tag(authorization: authorization, address: nil)
+    }
+    #expect(tag("Bearer sk-1") == tag("Bearer sk-1"))
+    #expect(tag("Bearer sk-1") != tag("Bearer sk-2"))
+    #expect(tag("Bearer sk-1").count == 16 && !tag("Bearer sk-1").contains("sk"))
+    #expect(tag(nil).isEmpty)
+    #expect(tag(" ").isEmpty)
+  }
+
+  @Test("a client from elsewhere is its address, whatever keys it sends")
+  func clientTagOfAddress() {
+    let tag = ClientTag.tag(authorization: "Bearer sk-1", address: "ipv4(1)")
+    #expect(tag == ClientTag.tag(authorization: "Bearer sk-2", address: "ipv4(1)"))
+    #expect(tag != ClientTag.tag(authorization: "Bearer sk-1", address: "ipv4(2)"))
   }
 }

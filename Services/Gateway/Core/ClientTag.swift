@@ -1,11 +1,17 @@
 /// Tells clients apart without saying who they are: dispatchers are fair between tags, and a tag goes
 /// where a key must not.
 public enum ClientTag {
-  /// - Parameter authorization: the header's value; nil or without a key: nobody in particular.
-  /// - Returns: the same 16 digits for the same key, in every gateway; empty for nobody.
-  public static func tag(authorization: String?) -> String {
-    guard let authorization else { return "" }
-    let key = authorization.split(separator: " ").last.map { Array($0.utf8) } ?? []
+  /// Programs on this machine share one address and are told apart by their keys. Any other client is
+  /// its address: a stranger could send another key with each request.
+  ///
+  /// - Parameters:
+  ///   - authorization: the header's value.
+  ///   - address: the client's address; `nil` means this machine.
+  /// - Returns: the same 16 digits for the same client, in every gateway; empty for a program on this
+  ///   machine without a key.
+  public static func tag(authorization: String?, address: String?) -> String {
+    let words = address ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
+    let key = Array(words.utf8)
     guard !key.isEmpty else { return "" }
     // FNV-1a: it has to tell keys apart, not to withstand anybody.
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325

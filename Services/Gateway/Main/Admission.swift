@@ -98,6 +98,9 @@ final class Seat: Sendable {
     if isTaken { admission.recordInFlight() }
   }
 
+  /// The client's address; `nil` means this machine.
+  var address: String? { client == .local ? nil : "\(client)" }
+
   /// Charges the client with bytes of its body that came.
   func receive(_ bytes: Int) throws(Failure) {
     try admission.refusing { shares throws(Failure) in try shares.receive(bytes, from: client) }

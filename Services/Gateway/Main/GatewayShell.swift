@@ -122,7 +122,8 @@ final class GatewayShell: Service {
         Exchange(
           request: parsed, journal: journal, seat: seat, hops: hops,
           seed: parsed.options.seed ?? .random(in: .min ... .max),
-          client: ClientTag.tag(authorization: request.headers[.authorization]),
+          client: ClientTag.tag(
+            authorization: request.headers[.authorization], address: seat.address),
           ingress: ingress))
     } catch let problem as RequestProblem {
       return refusal(problem.failure, param: problem.param, journal)
