@@ -290,7 +290,7 @@ struct HostileAnswerTests {
         hop.end()
       }
       // It is whole, or a host was refused; it is never wrong.
-      #expect(text.utf8.starts(with: hop.received.content.utf8), "\(cut)")
+      #expect(isBeginning(hop.received.content, of: text), "\(cut)")
     }
   }
 
@@ -308,8 +308,7 @@ struct HostileAnswerTests {
       hop.say(delta: Self.calls(Self.call("0", "keep", text)))
       hop.say(delta: "{}", finish: "tool_calls")
       hop.end()
-      let received = hop.received.arguments[0] ?? ""
-      #expect(text.utf8.starts(with: received.utf8), "\(cut)")
+      #expect(isBeginning(hop.received.arguments[0] ?? "", of: text), "\(cut)")
     }
   }
 
@@ -360,6 +359,11 @@ struct HostileAnswerTests {
     hop.say("P two", finish: "stop")
     #expect(!hop.received.content.contains("P"))
     #expect(hop.summary?.finishReason == "stop")
+  }
+
+  /// White space aside: at a joint there may be more or less of it.
+  private func isBeginning(_ received: String, of text: String) -> Bool {
+    text.utf8.filter { $0 > 0x20 }.starts(with: received.utf8.filter { $0 > 0x20 })
   }
 
   private func pieces(_ text: String, of length: Int) -> [String] {
