@@ -101,11 +101,10 @@ struct GrowingArray: Sendable {
         mark.canBeFound = true
         mark.index = json.document.integer(member.value)
         mark.hasOddIndex = mark.index == nil && member.value.kind != .null
-      case "id" where mark.id == nil:
+      // llama.cpp gives log probabilities the numbers of their tokens: nothing is found by those.
+      case "id" where mark.id == nil && member.value.kind == .string:
         mark.canBeFound = true
-        if member.value.kind == .string {
-          mark.id = json.document.slice(member.value).dropFirst().dropLast()
-        }
+        mark.id = json.document.slice(member.value).dropFirst().dropLast()
       case "function" where !mark.isCall:
         mark.isCall = true
         mark.canBeFound = true
