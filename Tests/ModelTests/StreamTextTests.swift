@@ -57,6 +57,43 @@ struct StreamTextTests {
     }
   }
 
+  @Test("an event and a line own buffers of their size, also after large ones")
+  func buffers() throws {
+    let large = String(repeating: "x", count: 500_000)
+    let small = String(repeating: "data: y\n\n", count: 100)
+    var splitter = SSESplitter()
+    let events = try splitter.append(Array("data: \(large)\n\n\(small)".utf8))
+    #expect(events.count == 101)
+    for event in events { #expect(event.data.capacity <= event.data.count + 4_160) }
+    #expect(splitter.bufferBytes < 10_000)
+    var lines = NDJSONSplitter()
+    var whole: [[UInt8]] = []
+    for byte in "\(large)\ny\ny\n".utf8 { whole += try lines.append([byte]) }
+    #expect(whole.map(\.count) == [500_000, 1, 1])
+    for line in whole { #expect(line.capacity <= line.count + 4_160) }
+    #expect(lines.bufferBytes < 10_000)
+  }
+
+  @Test("splitting is linear in the bytes, whole or in pieces", arguments: [1, 7, 4_096])
+  func linear(_ piece: Int) throws {
+    func work(_ text: String) throws -> (events: Int, lines: Int) {
+      var (splitter, lines) = (SSESplitter(), NDJSONSplitter())
+      let bytes = Array(text.utf8)
+      for start in stride(from: 0, to: bytes.count, by: piece) {
+        let end = min(start + piece, bytes.count)
+        _ = try splitter.append(bytes[start..<end])
+        _ = try lines.append(bytes[start..<end])
+      }
+      return (splitter.work, lines.work)
+    }
+    for text in ["data:\n", "data: abc\n\n", "\n", "\r", ": c\n", "x"] {
+      let half = try work(String(repeating: text, count: 20_000))
+      let whole = try work(String(repeating: text, count: 40_000))
+      #expect(Double(whole.events) <= 2.2 * Double(half.events), "\(text)")
+      #expect(Double(whole.lines) <= 2.2 * Double(half.lines), "\(text)")
+    }
+  }
+
   @Test("random bytes never crash the splitter")
   func fuzz() {
     for seed in 0..<500 as Range<UInt64> {
