@@ -4,23 +4,25 @@ struct JSONElision: Sendable {
   /// text.
   static let maximumDepth = 64
 
-  private indirect enum Node: Sendable {
-    case object([(name: [UInt8], value: Node)], size: Int)
+  /// Leaves are places in the text: a buffer for each would take fifty times the bytes of a digit.
+  private enum Node: Sendable {
+    case object([(name: Range<Int>, value: Node)], size: Int)
     case array([Node], size: Int)
-    case string([UInt8])
+    case string(Range<Int>)
     /// A number, `true`, `false` or `null`.
-    case plain([UInt8])
+    case plain(Range<Int>)
 
     /// Bytes without white space.
     var size: Int {
       switch self {
       case .object(_, let size), .array(_, let size): size
-      case .string(let bytes), .plain(let bytes): bytes.count
+      case .string(let range), .plain(let range): range.count
       }
     }
   }
 
   private let root: Node
+  private let bytes: [UInt8]
 
   /// Nil for what is no JSON, or nests too deep.
   init?(validating bytes: [UInt8]) {
@@ -28,6 +30,7 @@ struct JSONElision: Sendable {
       let document = try? JSONDocument(validating: bytes, maximumDepth: Self.maximumDepth)
     else { return nil }
     root = Self.node(document.root, in: document)
+    self.bytes = bytes
   }
 
   /// - Parameter bytes: JSON that was checked.
@@ -39,26 +42,27 @@ struct JSONElision: Sendable {
     switch value.kind {
     case .object:
       var size = 2
-      let members = document.members(of: value).map { member in
+      var members: [(name: Range<Int>, value: Node)] = []
+      for member in document.eachMember(of: value) {
         let value = node(member.value, in: document)
         size += member.nameRange.count + 2 + value.size
-        return (name: Array(document.bytes[member.nameRange]), value: value)
+        members.append((member.nameRange, value))
       }
       return .object(members, size: members.isEmpty ? 2 : size - 1)
     case .array:
-      let elements = document.elements(of: value).map { node($0, in: document) }
+      let elements = document.eachElement(of: value).map { node($0, in: document) }
       let size = elements.reduce(2) { $0 + $1.size + 1 }
       return .array(elements, size: elements.isEmpty ? 2 : size - 1)
-    case .string: return .string(Array(document.slice(value)))
-    case .number, .boolean, .null: return .plain(Array(document.slice(value)))
+    case .string: return .string(value.range)
+    case .number, .boolean, .null: return .plain(value.range)
     }
   }
 
   /// At most that many bytes; more only where nothing smaller is JSON of that kind.
   func rendered(within room: Int) -> [UInt8] {
-    var bytes: [UInt8] = []
-    Self.render(root, room, &bytes)
-    return bytes
+    var out: [UInt8] = []
+    render(root, room, &out)
+    return out
   }
 
   /// For a budget of one token of four bytes.
@@ -66,29 +70,32 @@ struct JSONElision: Sendable {
 
   private static let marker = JSON.quoted(Compression.marker)
 
-  private static func render(_ node: Node, _ room: Int, _ out: inout [UInt8]) {
+  private func render(_ node: Node, _ room: Int, _ out: inout [UInt8]) {
     switch node {
     case .object(let members, let size): render(members, size, room, &out)
     case .array(let elements, let size): render(elements, size, room, &out)
-    case .string(let bytes): out += bytes.count <= room ? bytes : cut(bytes, room)
-    case .plain(let bytes): out += bytes.count <= max(room, 4) ? bytes : Array("null".utf8)
+    case .string(let range):
+      if range.count <= room { out += bytes[range] } else { out += Self.cut(bytes[range], room) }
+    case .plain(let range):
+      if range.count <= max(room, 4) { out += bytes[range] } else { out += "null".utf8 }
     }
   }
 
   // MARK: - Objects
 
   /// Every key stays if it can, and the values share what the keys leave.
-  private static func render(
-    _ members: [(name: [UInt8], value: Node)], _ size: Int, _ room: Int, _ out: inout [UInt8]
+  private func render(
+    _ members: [(name: Range<Int>, value: Node)], _ size: Int, _ room: Int, _ out: inout [UInt8]
   ) {
+    let marker = Self.marker
     let keys = members.reduce(2) { $0 + $1.name.count + 2 }
     // Under four bytes a value says nothing.
     let hasRoom = size <= room || keys + 4 * members.count <= room
-    let kept = hasRoom ? members.indices.map { $0 } : keptMembers(members, room)
+    let kept = hasRoom ? members.indices.map { $0 } : Self.keptMembers(members, room)
     let ownKeys = kept.reduce(2) { $0 + members[$1].name.count + 2 }
     let isCut = kept.count < members.count
     let markerSize = 2 * marker.count + 2
-    let share = fairShare(
+    let share = Self.fairShare(
       kept.map { members[$0].value.size }, max(room - ownKeys - (isCut ? markerSize : 0), 0))
     guard !isCut || !kept.isEmpty || room >= markerSize + 2 else {
       out += [UInt8(ascii: "{"), UInt8(ascii: "}")]
@@ -109,7 +116,8 @@ struct JSONElision: Sendable {
       if index > expected { mark() }
       expected = index + 1
       separate()
-      out += members[index].name + [UInt8(ascii: ":")]
+      out += bytes[members[index].name]
+      out.append(UInt8(ascii: ":"))
       render(members[index].value, min(members[index].value.size, share), &out)
     }
     if expected < members.count { mark() }
@@ -117,7 +125,9 @@ struct JSONElision: Sendable {
   }
 
   /// The first and the last members whose keys fit with a few bytes for each value.
-  private static func keptMembers(_ members: [(name: [UInt8], value: Node)], _ room: Int) -> [Int] {
+  private static func keptMembers(
+    _ members: [(name: Range<Int>, value: Node)], _ room: Int
+  ) -> [Int] {
     kept(
       members.map { $0.name.count + 2 + min($0.value.size, 8) },
       room - 2 * marker.count - 4)
@@ -125,9 +135,10 @@ struct JSONElision: Sendable {
 
   // MARK: - Arrays
 
-  private static func render(
+  private func render(
     _ elements: [Node], _ size: Int, _ room: Int, _ out: inout [UInt8]
   ) {
+    let marker = Self.marker
     guard size > room else {
       out.append(UInt8(ascii: "["))
       for (index, element) in elements.enumerated() {
@@ -144,7 +155,7 @@ struct JSONElision: Sendable {
     }
     // An element larger than a third of the room is cut itself.
     let largest = max(inner / 3, 1)
-    let kept = kept(elements.map { min($0.size, largest) + 1 }, inner)
+    let kept = Self.kept(elements.map { min($0.size, largest) + 1 }, inner)
     out.append(UInt8(ascii: "["))
     var expected = 0
     for index in kept {
@@ -188,11 +199,11 @@ struct JSONElision: Sendable {
   // MARK: - Strings
 
   /// The string with its middle left out, quotes included; escapes stay whole.
-  private static func cut(_ quoted: [UInt8], _ room: Int) -> [UInt8] {
+  private static func cut(_ quoted: ArraySlice<UInt8>, _ room: Int) -> [UInt8] {
     guard room >= marker.count else {
       return [UInt8(ascii: "\""), UInt8(ascii: "\"")]
     }
-    let text = Array(JSONCursor.unescaped(quoted[...]).utf8)
+    let text = Array(JSONCursor.unescaped(quoted).utf8)
     // Escapes take more bytes than what they stand for: less and less, until it fits.
     var inner = room - marker.count - 2
     while inner > 0 {

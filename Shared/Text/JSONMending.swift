@@ -10,6 +10,7 @@ public enum JSONMending {
   /// - Returns: none when nothing in it was ended, or it is not cut but wrong. Whether one is valid
   ///   is for the caller to check.
   public static func closed(_ bytes: [UInt8], from start: Int) -> [[UInt8]] {
+    guard bytes.indices.contains(start) else { return [] }
     var open: [UInt8] = []
     var isInString = false
     var isEscaped = false
