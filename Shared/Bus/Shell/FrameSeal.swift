@@ -91,10 +91,11 @@ public final class FrameSeal: Sendable {
   func know(_ mailbox: String, _ recipient: Recipient?) -> Bool {
     state.withLock { state in
       let former = state.recipients[mailbox]
+      guard former != recipient else { return false }
       if let former { state.recipientKeys[former] = nil }
       state.recipients[mailbox] = recipient
       state.known = Set(state.recipients.values.map(\.key))
-      return former != nil && recipient != nil && former != recipient
+      return former != nil && recipient != nil
     }
   }
 
