@@ -1,3 +1,5 @@
+import ClusterModel
+
 /// A reader of outsiders' bytes that a fuzzer can call with anything.
 ///
 /// An entry must end for every input: no trap, no hang, and no broken promise, which is a

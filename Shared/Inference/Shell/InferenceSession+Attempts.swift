@@ -2,6 +2,8 @@ import AsyncHTTPClient
 import ClusterModel
 import InferenceCore
 import Logging
+import NIOCore
+import Synchronization
 
 /// The words of a request depend on this, if an answer begins at its beginning.
 struct PreparedKey: Hashable, Sendable {
