@@ -3,7 +3,7 @@ extension Limits {
     countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
     tableRowBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes, probeTime,
-    peerAddressBytes, peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
+    peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
     telemetryAttributeBytes, telemetryAttributes, pendingTelemetryBytes, metricLabels,
     metricLabelBytes, metricFamilies, metricBytesPerProcess, metricBytes,
   ]
@@ -57,9 +57,6 @@ extension Limits {
     "probe.milliseconds", 2_000, .milliseconds,
     "For each request of a probe, its whole body included. A healthy server lists its models in "
       + "milliseconds, and 64 slow hosts would keep all others from being probed.")
-  public static let peerAddressBytes = Limit(
-    "peers.address_bytes", 300, .bytes,
-    "A host name has at most 253 bytes. 512 peers with two addresses fit into one frame.")
   public static let peerLabelBytes = Limit(
     "peers.label_bytes", 100, .bytes, "Of a process's version and service name.")
   public static let reportedHosts = Limit(
