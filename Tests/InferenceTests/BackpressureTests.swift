@@ -197,7 +197,10 @@ struct HeavyWorkTests {
   /// Occupies the thread for heavy work until it is released.
   private final class Obstacle: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
-    init(_ work: HeavyWork) { #expect(work.submit { [semaphore] in semaphore.wait() }) }
+    init(_ work: HeavyWork) {
+      let isTaken = work.submit { [semaphore] in semaphore.wait() }
+      #expect(isTaken)
+    }
     func release() { semaphore.signal() }
   }
 

@@ -2,6 +2,7 @@ import ClusterModel
 import ClusterTesting
 import InferenceCore
 import Logging
+import Overload
 import Testing
 
 @testable import Inference
