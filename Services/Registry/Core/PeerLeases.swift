@@ -79,13 +79,13 @@ public struct PeerLeases: Sendable {
     let present = leases[name].flatMap { $0.isOver(at: now) ? nil : $0 }
     if let present {
       lease.replaced = present.replaced
+      guard present.peer.key == peer.key else {
+        throw Failure(
+          .overloaded,
+          "\(name) belongs to another process that has not left yet; give this one another --name or wait.",
+          retryAfter: .seconds(1))
+      }
       if present.peer.id != peer.id {
-        guard present.peer.key == peer.key else {
-          throw Failure(
-            .overloaded,
-            "\(name) belongs to another process that has not left yet; give this one another --name or wait.",
-            retryAfter: .seconds(1))
-        }
         guard !present.replaced.contains(peer.id.incarnation) else {
           throw Failure(
             .peerLost,
