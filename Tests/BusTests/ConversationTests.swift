@@ -253,7 +253,7 @@ extension ConversationTests {
     let planner = try cluster.join(.planner, "planner-1")
     let (tables, got) = AsyncStream.makeStream(of: HostTable.self)
     planner.onPublish { body in if case .hostTable(let table) = body { got.yield(table) } }
-    func table(_ revision: UInt64, bytes: Int = 0, models: Int = 0) -> HostTable {
+    @Sendable func table(_ revision: UInt64, bytes: Int = 0, models: Int = 0) -> HostTable {
       var host = Host(id: "h", url: "http://h")
       host.reason = String(repeating: "x", count: bytes)
       host.models = (0..<models).map { _ in ModelOffer(id: "") }

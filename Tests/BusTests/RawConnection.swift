@@ -1,6 +1,7 @@
 import ClusterModel
 import NIOCore
 import NIOPosix
+import Wire
 
 @testable import Bus
 

@@ -208,7 +208,7 @@ struct SealTests {
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
     #expect(throws: Failure.self) { try BusIdentity(file: link) }
     let short = folder.appending(path: "short").path
-    FileManager.default.createFile(
+    _ = FileManager.default.createFile(
       atPath: short, contents: Data([1]), attributes: [.posixPermissions: 0o600])
     #expect(throws: Failure.self) { try BusIdentity(file: short) }
   }

@@ -47,7 +47,7 @@ struct PausedReaderTests {
     run.readingResumed(now: at(32))
     _ = run.received(piece(" y", finish: "stop"), from: id, cluster: cluster, now: at(33))
     let directives = run.received(.end, from: id, cluster: cluster, now: at(33))
-    var flow: (Duration, Duration)?
+    var flow: (Duration, Duration?)?
     for case .observe(_, .flowed(_, let over, let longest), _) in directives {
       flow = (over, longest)
     }
