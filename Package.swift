@@ -283,7 +283,10 @@ let package = Package(
       ]),
     tests(
       "StoreTests",
-      ["Files", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", "Text", grdb, logging]),
+      [
+        "Files", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", "Text", grdb,
+        logging,
+      ]),
     tests(
       "AgentTests",
       [

@@ -106,7 +106,7 @@ public final class HostStore: Sendable {
         let id = (try? wrong.decode(String.self, forColumn: "id")) ?? "?"
         throw Failure(
           .storeDamaged,
-          "The row of host \(id.prefix(100)) holds a value of the wrong type; correct or delete it."
+          "The row of host \(id.cut(toBytes: 100)) holds a value of the wrong type; correct or delete it."
         )
       }
       try database.execute(

@@ -128,7 +128,15 @@ struct ChoiceTests {
   }
 
   @Test(
-    "a choice that was not asked for is garbage", arguments: [1, 63, 64, -1, .max, .min])
+    "an index that no request can ask for is garbage where it is read",
+    arguments: [
+      -1, 4_096, .max, .min,
+    ])
+  func impossible(_ index: Int) {
+    #expect(throws: AttemptFailure.self) { try chunk(index, "Two") }
+  }
+
+  @Test("a choice that was not asked for is garbage", arguments: [1, 63, 64])
   func foreign(_ index: Int) throws {
     var (run, id) = run("")
     _ = run.received(try chunk(0, "One"), from: id, cluster: cluster, now: at(1))

@@ -19,9 +19,11 @@ struct PausedReaderTests {
         race: .single,
         deadlines: Deadlines(
           firstToken: .seconds(10), interToken: .seconds(5), total: .seconds(60)), seed: 1))
-    guard case .start(let id, _, _)? = run.begin(cluster, now: at(0)).first else {
-      throw Failure(.internalError, "no host was asked")
+    let started = run.begin(cluster, now: at(0)).compactMap { directive -> AttemptID? in
+      guard case .start(let id, _, _) = directive else { return nil }
+      return id
     }
+    let id = try #require(started.first)
     _ = run.received(piece("x"), from: id, cluster: cluster, now: at(1))
     return (run, id)
   }

@@ -291,7 +291,7 @@ struct CommandLineTextTests {
     }
   }
 
-  @Test("columns are aligned, and control characters are not printed")
+  @Test("columns are aligned, and control characters are shown as visible text")
   func table() {
     var table = TextTable([("task", .left), ("ms", .right)])
     table.append(["a\u{1B}[2J", "7"])
@@ -299,7 +299,7 @@ struct CommandLineTextTests {
     #expect(
       table.lines == [
         "task          ms",
-        "a [2J          7",
+        "a\u{241B}[2J          7",
         "proposer-1  1234",
       ])
   }

@@ -64,13 +64,14 @@ struct FullestTableTests {
       id: PeerID(name: "registry", incarnation: 1), service: .registry, mailbox: "ipc:///r",
       ttl: .seconds(5))
     var leases = PeerLeases(epoch: .max, own: own)
-    let address = String(repeating: "a", count: Limits.busAddressBytes.value)
+    let address = String(repeating: "a", count: Limits.busAddressBytes.value - 3)
     let label = String(repeating: "v", count: Limits.peerLabelBytes.value)
     for number in 1..<PeerLeases.capacity {
       let name = String(repeating: "n", count: 124) + "\(number)"
       _ = try leases.hello(
         Peer(
-          id: PeerID(name: name, incarnation: .max), service: .other(label), mailbox: address,
+          id: PeerID(name: name, incarnation: .max), service: .other(label),
+          mailbox: address + "\(100 + number)",
           key: [UInt8](repeating: 7, count: 32), version: label, ttl: .seconds(300)), now: .zero)
     }
     #expect(leases.count == PeerLeases.capacity)

@@ -139,7 +139,8 @@ BODIES = {
         conversation {{ {CONVERSATION} }} {INPUTS} is_sink: true {DOCUMENTS} prefix: {TEXT}
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
         terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
-          minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true is_part: true }}''',
+          minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true is_part: true
+        client: "0123456789abcdef" }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",

@@ -137,7 +137,7 @@ extension InferenceSession {
         var effects = Effects()
         apply(directives, &state, &effects)
         if effects.attempts != nil { effects.attempts = run?.attempts }
-        let next = state.waiting.isEmpty ? nil : state.waiting.removeFirst()
+        let next = state.waiting.popFirst()
         if next == nil { state.run = run.take() }
         settle(&state, &effects, now: now)
         rearm(&state, &effects)

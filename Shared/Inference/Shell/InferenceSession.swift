@@ -28,7 +28,7 @@ final class InferenceSession: Sendable {
     /// `nil` while an event is handled outside the lock.
     var run: InferenceRun?
     /// What happened meanwhile, in order.
-    var waiting: [Event] = []
+    var waiting: ArraySlice<Event> = []
     /// `nil` means that it was not handed over yet.
     var upstream: [AttemptID: HTTPClient.Task<Void>?] = [:]
     var opening: Result<InferenceOpening, Failure>?
