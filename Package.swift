@@ -166,7 +166,8 @@ let package = Package(
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [
-        "InferenceCore", "ClusterModel", "Overload", "Text", asyncHTTPClient, nioCore, nioHTTP1,
+        "InferenceCore", "ClusterModel", "Overload", "OverloadCore", "Text", asyncHTTPClient,
+        nioCore, nioHTTP1,
         nioPosix,
         logging, metrics,
       ]),

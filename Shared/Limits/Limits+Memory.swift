@@ -1,7 +1,7 @@
 extension Limits {
   static let memory = [
     processMemory, streamUnread, streamPause, requestFloor, requestCopies, turnBytes, heavyBytes,
-    heavyJobs,
+    heavyJobs, streamBurst, streamRate, fastStreamRate, streamWait,
   ]
 
   public static let processMemory = Limit(
@@ -23,8 +23,22 @@ extension Limits {
     "memory.request_copies", 3, .count,
     "A request's body is held as it came, as it is passed on, and as one host is sent it.")
   public static let turnBytes = Limit(
-    "memory.turn_bytes", 16 << 10, .bytes,
-    "What one turn of an event loop reads of a host's answer: at 10 MB/s of parsing it takes 2 ms.")
+    "memory.turn_bytes", 8 << 10, .bytes,
+    "What one turn of an event loop reads of a host's answer: at 7 MB/s, which is what small chunks "
+      + "take, 1.2 ms.")
+  public static let streamBurst = Limit(
+    "pace.stream_burst", 256 << 10, .bytes,
+    "What a stream may bring at once: a thousand chunks. Most answers are shorter.")
+  public static let streamRate = Limit(
+    "pace.stream_rate", 128 << 10, .bytes,
+    "A second, after the burst: 500 chunks. A stream that is faster shares pace.fast_streams.")
+  public static let fastStreamRate = Limit(
+    "pace.fast_streams", 2 << 20, .bytes,
+    "A second and core, for all streams together that are faster than pace.stream_rate: a third of "
+      + "the processor. Hosts that send as fast as they can leave the rest to the others.")
+  public static let streamWait = Limit(
+    "pace.wait", 5, .milliseconds,
+    "Before a fast stream asks again: short beside a token, and long beside a turn.")
   public static let heavyBytes = Limit(
     "memory.heavy_bytes", 64 << 10, .bytes,
     "Larger bodies and events are read by a thread of their own, because no part of them can be "

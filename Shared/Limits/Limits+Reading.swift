@@ -4,7 +4,7 @@ extension Limits {
     eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, readerBytes,
     assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
-    vectorNumbers, translatedTexts, translatedParts, translatedBytes,
+    vectorNumbers, vectorBytes, translatedTexts, translatedParts, translatedBytes,
   ]
 
   public static let eventBytes = Limit(
@@ -64,6 +64,10 @@ extension Limits {
   public static let vectorNumbers = Limit(
     "answer.vector_numbers", 65_536, .count,
     "Numbers of one embedding that is translated. The longest in the field have 16,384.")
+  public static let vectorBytes = Limit(
+    "answer.vector_bytes", 2 << 20, .bytes,
+    "The JSON of one embedding: 65,536 numbers of 30 digits. An answer has as many as texts were sent."
+  )
   public static let translatedTexts = Limit(
     "translation.texts", 2_048, .count,
     "Texts to embed and stop strings of a request that is translated: as many as OpenAI embeds at "

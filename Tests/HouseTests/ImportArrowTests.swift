@@ -21,7 +21,10 @@ struct ImportArrowTests {
       ("Shared/Search", ["ClusterModel"]),
       ("Shared/Inference/Core", ["ClusterModel", "Text"]),
       ("Shared/Inference/Simulation", ["InferenceCore", "ClusterModel"]),
-      ("Shared/Inference/Shell", ["InferenceCore", "ClusterModel", "Overload", "Text"]),
+      (
+        "Shared/Inference/Shell",
+        ["InferenceCore", "ClusterModel", "Overload", "OverloadCore", "Text"]
+      ),
       (
         "Shared/ServiceKit",
         [

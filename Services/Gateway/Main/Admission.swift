@@ -14,6 +14,7 @@ final class Admission: Sendable {
   let memory: MemoryBudget
   private let shares: Mutex<ClientShares>
   private let logger: Logger
+  private let uploads = UploadGate()
   private let refusals = RateGate()
 
   init(_ configuration: GatewayConfiguration, memory: MemoryBudget, logger: Logger) {
@@ -32,6 +33,12 @@ final class Admission: Sendable {
     let seat = Seat(self, client)
     try seat.hold(Limits.requestFloor.value)
     return seat
+  }
+
+  /// Waits until a large body of this client may be read.
+  fileprivate func room(for bytes: Int, _ client: ClientID) async throws(Failure) -> UploadGate.Pass
+  {
+    try await uploads.enter(bytes, client)
   }
 
   /// Counts and logs what is refused.
@@ -100,6 +107,14 @@ final class Seat: Sendable {
 
   /// The client's address; `nil` means this machine.
   var address: String? { client == .local ? nil : "\(client)" }
+
+  /// Waits until a body may be read. Small ones are read at once.
+  /// - Parameter declared: the length that the client announced; 0 means that it announced none.
+  /// - Returns: what is to be held until the body is complete; `nil` if there is no need.
+  func upload(declared: Int) async throws(Failure) -> UploadGate.Pass? {
+    guard declared > Limits.heavyBytes.value else { return nil }
+    return try await admission.room(for: declared, client)
+  }
 
   /// Charges the client with bytes of its body that came.
   func receive(_ bytes: Int) throws(Failure) {

@@ -138,13 +138,19 @@ final class GatewayShell: Service {
 
   /// The body, charged as it comes: a slow one holds no more than what has come of it.
   private func collect(_ request: Request, _ seat: Seat) async throws -> [UInt8] {
-    let declared = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
+    var pass = try await seat.upload(declared: min(declared, RequestLimits.bodyBytes))
+    defer { withExtendedLifetime(pass) {} }
     var body: [UInt8] = []
     var charged = 0
     for try await part in request.body {
       let count = body.count + part.readableBytes
       guard count <= RequestLimits.bodyBytes else {
         throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
+      }
+      if pass == nil, count > Limits.heavyBytes.value {
+        // Of unknown length: it takes the room of the largest.
+        pass = try await seat.upload(declared: RequestLimits.bodyBytes)
       }
       if body.capacity < count {
         body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)

@@ -155,6 +155,10 @@ public struct UpstreamReader: Sendable {
     if case .wholeAnswer = mode {
       return (min(limits.bodyBytes, Limits.wholeAnswerBytes.value), Limits.wholeAnswerBytes.name)
     }
+    if let vectors = reading.vectors {
+      let bytes = Limits.vectorBytes.value.multipliedCapped(by: vectors)
+      if bytes < limits.bodyBytes { return (bytes, Limits.vectorBytes.name) }
+    }
     return (limits.bodyBytes, Limits.answerBodyBytes.name)
   }
 

@@ -16,6 +16,8 @@ public final class InferenceClient: Sendable {
   let credentials: Credentials
   let memory: MemoryBudget
   let heavyWork: HeavyWork
+  /// Shared by the streams that are faster than any model.
+  let fastStreams = FastStreams(loops: System.coreCount, at: .zero)
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
   private let origin = ContinuousClock.now

@@ -6,6 +6,7 @@ import Limits
 import NIOCore
 import NIOHTTP1
 import Overload
+import OverloadCore
 import Synchronization
 
 /// Carries the answer of one host to its session, a bounded number of bytes in each turn of the event
@@ -22,6 +23,10 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
+    /// Of a stream that brought more than its burst.
+    var pace: StreamPace?
+    /// It is faster than a stream may be without asking.
+    var isFast = false
     /// More has come than an event loop should assemble.
     var isLong = false
     /// Some of a part is still to be read.
@@ -82,7 +87,10 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
         state.isLong = true
         session.answerIsLong.store(true, ordering: .relaxed)
       }
-      guard state.turn <= Limits.turnBytes.value, !Self.isHeavy(state, buffer.readableBytes) else {
+      keepPace(buffer.readableBytes, &state)
+      guard state.turn <= Limits.turnBytes.value, !state.isFast,
+        !Self.isHeavy(state, buffer.readableBytes)
+      else {
         state.isReading = true
         return nil
       }
@@ -137,6 +145,15 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
 
   // MARK: - Reading
 
+  /// Streams that stay within their burst cost no look at the clock.
+  private func keepPace(_ bytes: Int, _ state: inout State) {
+    guard reading.streams, state.received > Limits.streamBurst.value else { return }
+    let now = session.client.now
+    var pace = state.pace ?? StreamPace(at: now)
+    state.isFast = !pace.take(bytes, at: now)
+    state.pace = pace
+  }
+
   /// Whether the next bytes may complete an event or body too large for an event loop.
   private static func isHeavy(_ state: State, _ bytes: Int) -> Bool {
     (state.reader?.pendingBytes ?? 0) + min(bytes, Limits.turnBytes.value) > Limits.heavyBytes.value
@@ -151,12 +168,18 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     var rest = buffer
     let isHeavy = state.withLock { Self.isHeavy($0, buffer.readableBytes) }
     let length = isHeavy ? rest.readableBytes : min(rest.readableBytes, Limits.turnBytes.value)
+    let loop = done.futureResult.eventLoop
+    if length > 0, !isHeavy, state.withLock(\.isFast),
+      let wait = session.client.fastStreams.take(length, at: session.client.now)
+    {
+      loop.scheduleTask(in: TimeAmount(wait)) { self.readSlices(buffer, done) }
+      return
+    }
     guard length > 0, let slice = rest.readSlice(length: length) else {
       finishPart(done)
       return
     }
     let left = rest
-    let loop = done.futureResult.eventLoop
     let next: @Sendable (EventLoopFuture<Void>?) -> Void = { later in
       let turn: @Sendable () -> Void = {
         self.state.withLock { $0.turn = 0 }
