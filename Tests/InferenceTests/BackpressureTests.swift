@@ -156,7 +156,8 @@ struct BackpressureTests {
         chunks += 1
         bytes += chunk.facts.text.utf8.count
       }
-      #expect(chunks == Self.events + 1)
+      // A long word comes in several parts.
+      #expect(chunks > Self.events)
       #expect(bytes == Self.events * 4_000)
     }
   }
