@@ -1,4 +1,4 @@
-import Limits
+public import Limits
 
 /// Large request bodies that are on their way, by client. What is above a client's share waits in
 /// order of arrival and is not read meanwhile.
