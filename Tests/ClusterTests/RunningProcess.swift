@@ -14,8 +14,8 @@ final class RunningProcess: @unchecked Sendable {
   let pid: pid_t
   private let process: Process
   /// Its write end is ours alone: when the test's process goes, however it goes, the child reads
-  /// the end of its lifeline.
-  private let lifeline = Pipe()
+  /// the end of its lifeline. `nil` means that it has none.
+  private let lifeline: Pipe?
   private let outputFile: URL
   private let errorFile: URL
   private let state = Mutex(State())
@@ -38,15 +38,17 @@ final class RunningProcess: @unchecked Sendable {
     var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("TUTTI_") }
     variables["TUTTI_MODEL_ENV"] = ProcessInfo.processInfo.environment["TUTTI_MODEL_ENV"]
     variables.merge(environment) { _, new in new }
-    if hasLifeline {
+    lifeline = hasLifeline ? Pipe() : nil
+    if let lifeline {
       process.standardInput = lifeline
       variables["TUTTI_LIFELINE_FD"] = "0"
     } else {
       process.standardInput = FileHandle.nullDevice
     }
     process.environment = variables
-    process.standardOutput = try FileHandle(forWritingTo: outputFile)
-    process.standardError = try FileHandle(forWritingTo: errorFile)
+    let files = try [outputFile, errorFile].map { try FileHandle(forWritingTo: $0) }
+    process.standardOutput = files[0]
+    process.standardError = files[1]
     let ended = Ended()
     process.terminationHandler = { process in
       // A signal as a shell shows it.
@@ -56,6 +58,9 @@ final class RunningProcess: @unchecked Sendable {
       ended.tell(status)
     }
     try process.run()
+    // Foundation keeps a process for ever, and its Process.run crashes with some 1,300 open files.
+    for file in files { try? file.close() }
+    try? lifeline?.fileHandleForReading.close()
     pid = process.processIdentifier
     ended.listen { [weak self] status in self?.ended(status) }
   }
@@ -109,7 +114,7 @@ final class RunningProcess: @unchecked Sendable {
   func signal(_ number: Int32) { _ = kill(pid, number) }
 
   /// As if the process of the tests were gone.
-  func cutLifeline() { try? lifeline.fileHandleForWriting.close() }
+  func cutLifeline() { try? lifeline?.fileHandleForWriting.close() }
 
   var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
   var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
