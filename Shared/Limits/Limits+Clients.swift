@@ -41,9 +41,9 @@ extension Limits {
     "clients.plans_per_local_client", 256, .count,
     "Half of the requests answered at once: direct answers still find room.")
   public static let uploadBytesPerClient = Limit(
-    "clients.upload_bytes_per_client", 24 << 20, .bytes,
-    "Bodies above 64 KiB that are not complete yet: two of the largest. The next ones wait unread, so "
-      + "that halves of bodies cannot fill the memory.")
+    "clients.upload_bytes_per_client", 16 << 20, .bytes,
+    "Bodies above 64 KiB that are not complete yet: one of the largest and some smaller ones. The next "
+      + "ones wait unread, so that halves of bodies cannot fill the memory.")
   public static let readerStall = Limit(
     "clients.reader_stall", 60_000, .milliseconds,
     "A client that takes less than 32 KiB in a minute is slower than any model. It holds a slot of a "

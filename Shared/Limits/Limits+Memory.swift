@@ -27,8 +27,9 @@ extension Limits {
     "What one turn of an event loop reads of a host's answer: at 7 MB/s, which is what small chunks "
       + "take, 1.2 ms.")
   public static let streamBurst = Limit(
-    "pace.stream_burst", 256 << 10, .bytes,
-    "What a stream may bring at once: a thousand chunks. Most answers are shorter.")
+    "pace.stream_burst", 64 << 10, .bytes,
+    "What a stream may bring at once: 250 chunks, more than a model makes in two seconds. Twenty such "
+      + "streams that begin together cost 0.2 s.")
   public static let streamRate = Limit(
     "pace.stream_rate", 128 << 10, .bytes,
     "A second, after the burst: 500 chunks. A stream that is faster shares pace.fast_streams.")
