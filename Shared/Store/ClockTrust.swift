@@ -1,6 +1,6 @@
 internal import Limits
 
-/// Tells whether records may be dropped for their age.
+/// Decides whether records may be dropped for their age.
 ///
 /// A clock that jumps a year ahead makes every record look old. Two clocks are compared: wall time
 /// that advances by something else than the monotonic time has jumped, and is not believed until it

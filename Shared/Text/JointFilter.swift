@@ -36,7 +36,7 @@ public struct JointFilter: Sendable {
   /// An agreement of this length is no chance.
   static let certainBytes = 256
 
-  /// What a host is told that ends before it has repeated the text.
+  /// The failure of a host that ends before it has repeated the text.
   public static let endedTooSoon = "it ended before it had said again what the client has"
 
   private var state: State

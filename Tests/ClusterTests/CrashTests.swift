@@ -68,7 +68,7 @@ extension ProcessTests {
       let cluster = try RunningCluster.current()
       let file = unsafe open(cluster.dataDirectory + "/registry.sqlite", O_RDWR)
       try #require(file >= 0)
-      // SQLite's reserved byte: whoever holds it is the writer.
+      // SQLite's reserved byte: the process that holds it is the writer.
       var lock = flock()
       lock.l_type = Int16(F_WRLCK)
       lock.l_whence = Int16(SEEK_SET)

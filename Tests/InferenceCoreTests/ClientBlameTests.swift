@@ -7,7 +7,7 @@ private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(sec
 private let one = ClientFingerprint(tag: "one")
 private let other = ClientFingerprint(tag: "other")
 
-/// One client's failing requests close a host to this client and to nobody else.
+/// One client's failing requests close a host to this client only.
 @Suite("Whose requests fail at a host")
 struct ClientBlameTests {
   private var statistics: HostStatistics = {
@@ -132,7 +132,7 @@ struct ClientBlameTests {
     #expect(standing.firstTokenP95 == nil && standing.errorRate == 0)
     let own = admits(one, at: 3)
     #expect(own)
-    // Its patience is that with a host that nobody knows.
+    // Its patience is that for an unknown host.
     #expect(HostPatience(for: standing, now: at(3)).firstToken == .seconds(60))
   }
 

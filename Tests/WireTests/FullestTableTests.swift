@@ -5,7 +5,7 @@ import RegistryCore
 import Testing
 import Wire
 
-/// Tables are published in one frame each: one that does not fit reaches nobody.
+/// Tables are published in one frame each: one that does not fit reaches no process.
 @Suite("The fullest tables fit into a frame")
 struct FullestTableTests {
   private func bytes(_ body: Body) throws -> Int {
@@ -51,7 +51,7 @@ struct FullestTableTests {
     }
     let table = registry.table
     #expect(table.hosts.count == 1_000 && table.hosts.allSatisfy { $0.state == .ready })
-    // Nobody is left without models because others list many.
+    // No host loses its models because others list many.
     #expect(table.hosts.allSatisfy { !$0.models.isEmpty })
     #expect(table.hosts.allSatisfy { $0.version?.utf8.count ?? 0 <= Limits.hostVersionBytes.value })
     let size = try bytes(.hostTable(table))

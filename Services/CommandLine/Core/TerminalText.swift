@@ -3,7 +3,7 @@
 ///
 /// Line ends and tabs stay. The text may come in pieces.
 public struct TerminalText: Sendable {
-  /// A CR at the end of a piece: only the next piece tells whether it belongs to a line end.
+  /// A CR at the end of a piece: only the next piece shows whether it belongs to a line end.
   private var heldReturn = false
 
   public init() {}

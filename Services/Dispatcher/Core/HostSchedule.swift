@@ -101,7 +101,7 @@ struct HostSchedule {
         repeating: Slot(free: half, isTaken: false), count: min(busy, Self.lookAhead))
       seat.slots += Array(
         repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
-      // The rest stand in the host's own queue, before whoever comes now.
+      // The rest stand in the host's own queue, before any later request.
       for _ in 0..<min(others - busy, Self.lookAhead) {
         let next = seat.slots.indices.min { seat.slots[$0].free < seat.slots[$1].free } ?? 0
         seat.slots[next].free += half

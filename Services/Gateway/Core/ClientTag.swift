@@ -1,7 +1,7 @@
 /// Tells clients apart without saying who they are: dispatchers are fair between tags, and a tag goes
 /// where a key must not.
 public enum ClientTag {
-  /// Programs on this machine share one address and are told apart by their keys. Any other client is
+  /// Programs on this machine share one address and are distinguished by their keys. Any other client is
   /// its address: a stranger could send another key with each request.
   ///
   /// - Parameters:

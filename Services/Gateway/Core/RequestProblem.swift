@@ -19,7 +19,7 @@ public struct RequestProblem: Error, Hashable, Sendable {
     return RequestProblem(.invalidRequest, "`\(param)` \(message)", param: param)
   }
 
-  /// One problem that tells the first of them; the very first names the member.
+  /// One problem that lists the first of them; the first one names the member.
   static func all(_ problems: [RequestProblem]) -> RequestProblem? {
     guard var first = problems.first else { return nil }
     let told = problems.prefix(Limits.errorProblems.value)

@@ -166,7 +166,7 @@ public struct TuttiOptions: Hashable, Sendable {
 /// What the readers of all options write to.
 private final class ProblemList {
   var all: [RequestProblem] = []
-  /// A client that makes the same mistake a million times is told of the first ones.
+  /// For a mistake made a million times, the error lists the first ones.
   var isFull: Bool { all.count > Limits.errorProblems.value }
 }
 

@@ -4,7 +4,7 @@ import Limits
 /// Bounds what a process reports before the monitor keeps it. Processes bound their own records; one
 /// that does not must not fill the monitor's memory or its store.
 public enum TelemetryIntake {
-  /// - Parameter sender: the name of the process on the bus. A process reports for nobody else.
+  /// - Parameter sender: the name of the process on the bus. A process reports for itself only.
   public static func bounded(_ batch: TelemetryBatch, from sender: String) -> TelemetryBatch {
     var batch = batch
     batch.instance = sender

@@ -63,7 +63,7 @@ public struct LoadBook: Sendable {
     hasNews = true
   }
 
-  /// A process cannot fill the book with hosts that nobody registered.
+  /// A process cannot add hosts that are not registered.
   private func isHost(_ host: HostID) -> Bool { known?.contains(host) ?? true }
 
   private mutating func learn(_ line: HostLoadReport, _ now: Instant) {

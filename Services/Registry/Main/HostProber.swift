@@ -145,7 +145,7 @@ final class HostProber: Sendable {
     case .lmStudio, .llamaFarm, .anthropic: facts.version = facts.backend.name
     case .ollama, .other: break
     }
-    // It is kept, and only so much of it is told.
+    // The whole text is kept; the message quotes its beginning.
     facts.version = facts.version?.cut(toBytes: Limits.hostVersionBytes.value)
     details.withLock { known in
       if known.count >= Self.maximumDetails { known.removeAll() }

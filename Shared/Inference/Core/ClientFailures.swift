@@ -8,7 +8,7 @@ public struct ClientFingerprint: Hashable, Sendable {
 
   public init(_ value: UInt64) { self.value = value }
 
-  /// - Parameter tag: how the gateway tells clients apart; empty means an unknown client, which is
+  /// - Parameter tag: how the gateway distinguishes clients; empty means an unknown client, which is
   ///   one client.
   public init(tag: String) { value = StableHash.of(tag.utf8) }
 }

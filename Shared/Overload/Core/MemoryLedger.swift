@@ -34,7 +34,7 @@ public struct MemoryLedger: Sendable {
   }
 
   public let limit: Limit
-  /// A smaller stream is no stream that nobody reads, and its end would free nothing.
+  /// A smaller stream is being read, and ending it would free nothing.
   private let smallestVictim: Int
   private var accounts: [AccountID: Account] = [:]
   private var last: UInt64 = 0

@@ -57,7 +57,7 @@ public final class MemoryBudget: Sendable {
     return (verdict.isGranted, { @Sendable [self] in end(largestUnread) })
   }
 
-  /// What the client is told whose stream is ended.
+  /// The error for the client whose stream is ended.
   public var largestUnread: Failure {
     Failure(
       .slowReader,
@@ -79,7 +79,7 @@ public final class MemoryBudget: Sendable {
     gauge.record(held)
   }
 
-  /// What a client is told whose request does not fit.
+  /// The error for a client whose request does not fit.
   public var overloaded: Failure {
     Failure(
       .overloaded,
