@@ -85,6 +85,10 @@ extension ProcessTests {
         }
         #expect(status == 200)
       }
+      _ = try await eventually("nothing is under way") { () -> Bool? in
+        let metrics = try await cluster.get(cluster.gateway + "/metrics").body
+        return metrics.contains("\ntutti_gateway_in_flight 0") ? true : nil
+      }
       part.yield(ByteBuffer(string: String(text.dropFirst(20))))
       part.finish()
       #expect(try await slow.value == 200)

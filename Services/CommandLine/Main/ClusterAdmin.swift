@@ -44,8 +44,9 @@ extension ClusterClient {
     else {
       throw CommandFailure(
         .failed,
-        "\(address.registry) does not prove that it knows the admin token, so it does not get it: "
-          + "it is another cluster's registry or another program")
+        "\(address.registry) does not prove that it knows the token, so it does not get it: this is "
+          + "not the admin token of that registry (look at TUTTI_ADMIN_TOKEN and --data-dir), or another "
+          + "program listens there")
     }
     return token
   }
