@@ -17,7 +17,7 @@ public enum HostObservation: Hashable, Sendable {
   /// It was given up for no fault of the host's: it lost a race.
   case cancelled(answered: Bool)
   /// It was given up for the client's sake: the client has left, or set a deadline of its own. How
-  /// long the host was given says nothing of a host that nobody has measured.
+  /// long the host was given does not describe an unmeasured host.
   case withdrawn(answered: Bool)
   /// It refused a request that another host then answered.
   case contradicted
