@@ -6,10 +6,16 @@ An nginx that returns a fixed completion is the instant backend. wrk asks it dir
 Needs wrk and nginx (Debian packages wrk and nginx-light).
 
     python3 Benchmarks/fast_path.py BIN_DIR [SECONDS]
+    python3 Benchmarks/fast_path.py BIN_DIR SECONDS OTHER_BIN_DIR [ROUNDS]
+
+The second form runs two builds at the same time, asks them in turn and prints the ratio of their
+medians: what else the machine does then costs both the same.
 """
-import json, os, re, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
 BIN, SECONDS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
+OTHER = sys.argv[3] if len(sys.argv) > 3 else None
+ROUNDS = int(sys.argv[4]) if len(sys.argv) > 4 else 10
 COMPLETION = json.dumps({
     "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "instant",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."},
@@ -73,33 +79,77 @@ http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {di
     open(script, "w").write("wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
                             f"wrk.body = [[{REQUEST}]]\n")
     nginx = subprocess.Popen([shutil.which("nginx", path="/usr/sbin:" + os.environ["PATH"]), "-c", conf, "-p", directory])
-    cluster = subprocess.Popen([f"{BIN}/tutti", "up", "--port", str(port), "--data-dir", f"{directory}/data",
-                                "--host", f"http://127.0.0.1:{backend}"], stdout=subprocess.DEVNULL,
-                               stderr=open(f"{directory}/up.log", "w"))
+    clusters = []
     try:
-        for _ in range(120):
-            if os.path.exists(f"{directory}/data/cluster.json"): break
-            if cluster.poll() is not None: sys.exit(open(f"{directory}/up.log").read())
-            time.sleep(0.5)
-        gateway = next(int(p) for p in os.listdir("/proc") if p.isdigit() and is_gateway(p, cluster.pid))
-        bare, through = f"http://127.0.0.1:{backend}/v1/chat/completions", f"http://127.0.0.1:{port}/v1/chat/completions"
-        wrk(through, 8, script)  # warm
-        print(f"\nFast path, instant backend, non-streaming, {SECONDS} s each")
-        print(f"{'':10}{'conns':>6}{'p50 us':>9}{'p99 us':>9}{'req/s':>10}{'CPU us/req':>12}{'errors':>8}")
-        ratios = []
-        for connections in (1, 32):
-            direct = wrk(bare, connections, script)
-            before = cpu_seconds(gateway)
-            via = wrk(through, connections, script)
-            cpu = (cpu_seconds(gateway) - before) / max(1, via["count"]) * 1e6
-            row("bare", connections, direct, None)
-            row("tutti", connections, via, cpu)
-            ratios.append(f"{connections} conns: p50 x{via['p50'] / direct['p50']:.1f}, req/s /{direct['rate'] / via['rate']:.1f}")
-        print("ratio to the bare backend: " + "; ".join(ratios))
+        bare = f"http://127.0.0.1:{backend}/v1/chat/completions"
+        for number, binaries in enumerate([BIN] + ([OTHER] if OTHER else [])):
+            clusters.append(Cluster(binaries, f"{directory}/{number}", backend))
+        for cluster in clusters:
+            cluster.wait_until_ready()
+            wrk(cluster.url, 8, script)  # warm
+        if OTHER:
+            compare(clusters, script)
+        else:
+            measure(clusters[0], bare, script)
     finally:
-        cluster.terminate(); cluster.wait(60)
+        for cluster in clusters: cluster.stop()
         nginx.terminate(); nginx.wait(10)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+class Cluster:
+    def __init__(self, binaries, directory, backend):
+        os.mkdir(directory)
+        self.binaries, self.directory, port = binaries, directory, free_port(3)
+        self.url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        self.process = subprocess.Popen(
+            [f"{binaries}/tutti", "up", "--port", str(port), "--data-dir", f"{directory}/data",
+             "--host", f"http://127.0.0.1:{backend}"],
+            stdout=subprocess.DEVNULL, stderr=open(f"{directory}/up.log", "w"))
+
+    def wait_until_ready(self):
+        for _ in range(120):
+            if os.path.exists(f"{self.directory}/data/cluster.json"): break
+            if self.process.poll() is not None: sys.exit(open(f"{self.directory}/up.log").read())
+            time.sleep(0.5)
+        self.gateway = next(int(p) for p in os.listdir("/proc") if p.isdigit() and is_gateway(p, self.process.pid))
+
+    def ask(self, connections, script):
+        """What wrk measured, and the gateway's processor time per request in microseconds."""
+        before = cpu_seconds(self.gateway)
+        result = wrk(self.url, connections, script)
+        return result, (cpu_seconds(self.gateway) - before) / max(1, result["count"]) * 1e6
+
+    def stop(self):
+        self.process.terminate(); self.process.wait(60)
+
+
+def measure(cluster, bare, script):
+    print(f"\nFast path, instant backend, non-streaming, {SECONDS} s each")
+    print(f"{'':10}{'conns':>6}{'p50 us':>9}{'p99 us':>9}{'req/s':>10}{'CPU us/req':>12}{'errors':>8}")
+    ratios = []
+    for connections in (1, 32):
+        direct = wrk(bare, connections, script)
+        via, cpu = cluster.ask(connections, script)
+        row("bare", connections, direct, None)
+        row("tutti", connections, via, cpu)
+        ratios.append(f"{connections} conns: p50 x{via['p50'] / direct['p50']:.1f}, req/s /{direct['rate'] / via['rate']:.1f}")
+    print("ratio to the bare backend: " + "; ".join(ratios))
+
+
+def compare(clusters, script):
+    print(f"\nFast path, instant backend, non-streaming, {ROUNDS} rounds of {SECONDS} s in turn")
+    for connections in (1, 32):
+        costs = [[], []]
+        for _ in range(ROUNDS):
+            for cluster, cost in zip(clusters, costs):
+                result, cpu = cluster.ask(connections, script)
+                if result["errors"]: sys.exit(f"{cluster.binaries}: {result['errors']} requests failed")
+                cost.append(cpu)
+        first, second = map(statistics.median, costs)
+        pairs = sorted(a / b for a, b in zip(*costs))
+        print(f"{connections:>3} connections: {first:.0f} and {second:.0f} CPU us a request; "
+              f"ratio {first / second:.3f} (pairs {pairs[0]:.2f} to {pairs[-1]:.2f})")
 
 
 def is_gateway(pid, parent):

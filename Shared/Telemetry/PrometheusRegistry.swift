@@ -26,8 +26,20 @@ public final class PrometheusRegistry: MetricsFactory {
     var overflows: UInt64 = 0
   }
 
+  /// A handle as the code asks for it. Names and labels are made valid once per handle.
+  private struct Handle: Hashable, Sendable {
+    let name: String
+    let kind: MetricKind
+    let isTimer: Bool
+    let dimensions: [Attribute]
+  }
+
+  /// Beyond this all are forgotten, and made again.
+  private static let handleLimit = 10_000
+
   private struct State: Sendable {
     var families: [String: Family] = [:]
+    var handles: [Handle: Series] = [:]
     var collectors: [@Sendable () -> [MetricFamily]] = []
   }
 
@@ -122,8 +134,7 @@ public final class PrometheusRegistry: MetricsFactory {
   private func number(
     _ label: String, _ dimensions: [(String, String)], _ kind: MetricKind
   ) -> NumberSeries {
-    let name = MetricName.make(label, kind)
-    let found = series(name, dimensions, kind) { _ in .number(NumberSeries()) }
+    let found = series(label, dimensions, kind) { _ in .number(NumberSeries()) }
     if case .number(let series) = found { return series }
     return NumberSeries()
   }
@@ -131,8 +142,7 @@ public final class PrometheusRegistry: MetricsFactory {
   private func histogram(
     _ label: String, _ dimensions: [(String, String)], isTimer: Bool
   ) -> HistogramSeries {
-    let name = MetricName.make(label, .histogram, isTimer: isTimer)
-    let found = series(name, dimensions, .histogram) {
+    let found = series(label, dimensions, .histogram, isTimer: isTimer) {
       .histogram(HistogramSeries(bounds: $0.buckets))
     }
     if case .histogram(let series) = found { return series }
@@ -142,9 +152,13 @@ public final class PrometheusRegistry: MetricsFactory {
   /// nil when the name is already used for another kind, or there are too many names: the caller
   /// then gets a series that nobody sees, because a metric must never break the work it counts.
   private func series(
-    _ name: String, _ dimensions: [(String, String)], _ kind: MetricKind,
+    _ label: String, _ dimensions: [(String, String)], _ kind: MetricKind, isTimer: Bool = false,
     make: (MetricDescription) -> Series
   ) -> Series? {
+    let handle = Handle(
+      name: label, kind: kind, isTimer: isTimer, dimensions: dimensions.map(Attribute.init))
+    if let known = state.withLock({ $0.handles[handle] }) { return known }
+    let name = MetricName.make(label, kind, isTimer: isTimer)
     let labels = LabelSet(dimensions)
     return state.withLock { state in
       if state.families[name] == nil {
@@ -152,7 +166,13 @@ public final class PrometheusRegistry: MetricsFactory {
         state.families[name] = Family(description: describe(name, kind))
       }
       guard let family = state.families[name], family.description.kind == kind else { return nil }
-      if let series = family.series[labels] { return series }
+      if let series = family.series[labels] {
+        if labels.labels.allSatisfy({ $0.value.utf8.count < LabelSet.maxValueBytes }) {
+          if state.handles.count >= Self.handleLimit { state.handles = [:] }
+          state.handles[handle] = series
+        }
+        return series
+      }
       guard family.series.count < seriesLimit else {
         state.families[name]?.overflows += 1
         if let series = family.series[.overflow] { return series }

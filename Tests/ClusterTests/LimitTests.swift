@@ -64,17 +64,21 @@ extension ProcessTests {
       #expect(after == 200)
     }
 
-    private func untilIdle(_ cluster: RunningCluster) async throws {
-      _ = try await eventually("nothing is under way") { () -> Bool? in
+    /// Waits until a gauge of the gateway is zero, or is not.
+    private func wait(
+      _ what: String, _ cluster: RunningCluster, until gauge: String, isZero: Bool
+    ) async throws {
+      _ = try await eventually(what) { () -> Bool? in
         let metrics = try await cluster.get(cluster.gateway + "/metrics").body
-        return metrics.contains("\ntutti_gateway_in_flight 0") ? true : nil
+        return metrics.contains("\n\(gauge) 0\n") == isZero ? true : nil
       }
     }
 
     @Test("a body that comes slowly holds no place, and is answered when it is complete")
     func slowBody() async throws {
       let cluster = try RunningCluster.current()
-      try await untilIdle(cluster)
+      let held = "tutti_memory_held_bytes"
+      try await wait("no request is under way", cluster, until: held, isZero: true)
       let text =
         #"{"model":"\#(FaultyHosts.model)","messages":[{"role":"user","content":"Hello"}]}"#
       let (parts, part) = AsyncStream<ByteBuffer>.makeStream()
@@ -86,8 +90,11 @@ extension ProcessTests {
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
         return (
           status: Int(response.status.code),
-          body: String(buffer: try await response.body.collect(upTo: 1 << 20)))
+          body: String(buffer: try await response.body.collect(upTo: 1 << 20))
+        )
       }
+      // A request whose head comes while the gateway is full is refused: this one has come.
+      try await wait("the head has come", cluster, until: held, isZero: false)
       // The gateway answers one request at a time.
       for _ in 0..<3 {
         let status = try await eventually("others are answered") { () -> UInt? in
@@ -96,7 +103,8 @@ extension ProcessTests {
         }
         #expect(status == 200)
       }
-      try await untilIdle(cluster)
+      let inFlight = "tutti_gateway_in_flight"
+      try await wait("the others are over", cluster, until: inFlight, isZero: true)
       part.yield(ByteBuffer(string: String(text.dropFirst(20))))
       part.finish()
       let answer = try await slow.value

@@ -16,6 +16,7 @@ final class Admission: Sendable {
   private let logger: Logger
   private let uploads = UploadGate()
   private let refusals = RateGate()
+  private let inFlight = Gauge(label: "tutti_gateway_in_flight")
 
   init(_ configuration: GatewayConfiguration, memory: MemoryBudget, logger: Logger) {
     shares = Mutex(
@@ -72,8 +73,22 @@ final class Admission: Sendable {
     shares.withLock { body(&$0) }
   }
 
-  fileprivate func recordInFlight() {
-    Gauge(label: "tutti_gateway_in_flight").record(shares.withLock(\.requests))
+  /// Takes a place for a request of this client.
+  fileprivate func enter(_ client: ClientID) throws(Failure) {
+    try refusing { shares throws(Failure) in
+      try shares.enter(client)
+      // Under the lock: the gauge never goes back to an older count.
+      inFlight.record(shares.requests)
+    }
+  }
+
+  fileprivate func leave(_ client: ClientID, releasing bytes: Int, isTaken: Bool) {
+    change { shares in
+      shares.release(bytes, of: client)
+      guard isTaken else { return }
+      shares.leave(client)
+      inFlight.record(shares.requests)
+    }
   }
 }
 
@@ -98,11 +113,7 @@ final class Seat: Sendable {
 
   deinit {
     let (bytes, isTaken) = state.withLock { ($0.bytes, $0.isTaken) }
-    admission.change { shares in
-      shares.release(bytes, of: client)
-      if isTaken { shares.leave(client) }
-    }
-    if isTaken { admission.recordInFlight() }
+    admission.leave(client, releasing: bytes, isTaken: isTaken)
   }
 
   /// The client's address; `nil` means this machine.
@@ -125,12 +136,11 @@ final class Seat: Sendable {
 
   /// The body is complete.
   func take() throws(Failure) {
-    try admission.refusing { shares throws(Failure) in try shares.enter(client) }
+    try admission.enter(client)
     let bytes = state.withLock { state in
       state.isTaken = true
       return state.bytes
     }
-    admission.recordInFlight()
     try hold(bytes * (Limits.requestCopies.value - 1))
   }
 

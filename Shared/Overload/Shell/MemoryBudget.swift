@@ -43,13 +43,12 @@ public final class MemoryBudget: Sendable {
   fileprivate func charge(
     _ bytes: Int, to id: MemoryLedger.AccountID
   ) -> (isGranted: Bool, end: (@Sendable () -> Void)?) {
-    let (verdict, held, end) = state.withLock { state in
+    let (verdict, end) = state.withLock { state in
       let verdict = state.ledger.charge(bytes, to: id)
-      return (
-        verdict, state.ledger.held, verdict.ended.flatMap { state.ends.removeValue(forKey: $0) }
-      )
+      // Under the lock: the gauge never goes back to an older value.
+      gauge.record(state.ledger.held)
+      return (verdict, verdict.ended.flatMap { state.ends.removeValue(forKey: $0) })
     }
-    gauge.record(held)
     if verdict.ended != nil { Counter(label: "tutti_memory_ended_total").increment() }
     if !verdict.isGranted { Counter(label: "tutti_memory_refused_total").increment() }
     // The caller ends its own stream itself.
@@ -67,16 +66,18 @@ public final class MemoryBudget: Sendable {
   }
 
   fileprivate func release(_ bytes: Int, of id: MemoryLedger.AccountID) {
-    state.withLock { $0.ledger.release(bytes, of: id) }
+    state.withLock { state in
+      state.ledger.release(bytes, of: id)
+      gauge.record(state.ledger.held)
+    }
   }
 
   fileprivate func close(_ id: MemoryLedger.AccountID) {
-    let held = state.withLock { state in
+    state.withLock { state in
       state.ledger.close(id)
       state.ends[id] = nil
-      return state.ledger.held
+      gauge.record(state.ledger.held)
     }
-    gauge.record(held)
   }
 
   /// The error for a client whose request does not fit.

@@ -6,7 +6,7 @@ import Text
 struct ChunkWriter: Sendable {
   private let reading: UpstreamReading
   private(set) var id: String
-  /// The members before `choices`, encoded once.
+  /// The members before `choices`, encoded once. Empty until the first chunk.
   private var head: [UInt8] = []
   private var isNamed = false
   private var written = 0
@@ -14,7 +14,6 @@ struct ChunkWriter: Sendable {
   init(_ reading: UpstreamReading) {
     self.reading = reading
     id = reading.id
-    encodeHead(model: reading.model.name)
   }
 
   /// Takes the host's names of the answer and the model. An answer has one of each: later ones do not
@@ -68,6 +67,7 @@ struct ChunkWriter: Sendable {
   private mutating func chunk(
     _ members: [(String, JSON)], _ allowance: inout Allowance
   ) throws(AttemptFailure) -> UpstreamItem {
+    if head.isEmpty { encodeHead(model: reading.model.name) }
     var data = head
     data += JSON.object(members).encoded.dropFirst()
     // What is written for a host counts like what it sends: its shortest lines become long chunks.
