@@ -80,10 +80,19 @@ extension Arena {
   }
 }
 
+/// No report measures more of anything: sums of reports stay far from overflow.
+private let largestMeasured = 4_000_000_000
+
 extension FixedWidthInteger where Self: UnsignedInteger {
   /// Thousandths, rounded to the nearest.
   fileprivate init(milli value: Double) {
-    self = value > 0 ? Self(Swift.min(value * 1_000 + 0.5, 4_000_000_000)) : 0
+    self = value > 0 ? Self(Swift.min(value * 1_000 + 0.5, Double(largestMeasured))) : 0
+  }
+}
+
+extension Int {
+  fileprivate init(measured value: UInt64) {
+    self = Swift.min(Int(clamping: value), largestMeasured)
   }
 }
 
@@ -108,11 +117,11 @@ extension HostLoadReport {
       },
       answered: Int(unsafe message.answered), failed: Int(unsafe message.failed),
       flow: TokenFlow(
-        tokens: Int(clamping: unsafe message.tokens),
-        time: .milliseconds(Int64(clamping: unsafe message.flow_ms)),
-        beside: Double(unsafe message.beside_milli) / 1_000,
-        besideSquared: Double(unsafe message.beside_squared_milli) / 1_000,
-        timeBeside: .milliseconds(Int64(clamping: unsafe message.flow_beside_ms))),
+        tokens: Int(measured: unsafe message.tokens),
+        time: .milliseconds(Int(measured: unsafe message.flow_ms)),
+        beside: Double(Int(measured: unsafe message.beside_milli)) / 1_000,
+        besideSquared: Double(Int(measured: unsafe message.beside_squared_milli)) / 1_000,
+        timeBeside: .milliseconds(Int(measured: unsafe message.flow_beside_ms))),
       trips: Int(unsafe message.trips), isOpen: unsafe message.is_open != 0)
   }
 }
