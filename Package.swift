@@ -228,9 +228,8 @@ let package = Package(
     executable(
       "DispatcherMain", path: "Services/Dispatcher/Main",
       [
-        "DispatcherCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire",
-        lifecycle,
-        logging, metrics,
+        "DispatcherCore", "Bus", "BusCore", "ClusterModel", "OverloadCore", "ServiceKit",
+        "Telemetry", "Wire", lifecycle, logging, metrics,
       ]),
     pure("AgentCore", path: "Services/Agents/Core", ["ClusterModel", "Text"]),
     shell(
@@ -306,7 +305,8 @@ let package = Package(
       "ServiceCoreTests",
       [
         "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
-        "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "Text",
+        "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "OverloadCore",
+        "Text",
       ], exclude: ["triples.json"]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests(

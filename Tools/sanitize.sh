@@ -26,9 +26,15 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM
 export TUTTI_ONLY_TESTS=${TUTTI_ONLY_TESTS:-ModelTests,PlanningTests,WireTests,BusTests,InferenceCoreTests,InferenceTests,StoreTests,AgentTests,ServiceKitTests,ServiceCoreTests,FuzzReplayTests}
 options=(--sanitize "$kind" --scratch-path "$scratch")
 "$root/Tools/build.sh" "$swift" build --build-tests "${options[@]}" || exit 1
+preload=
+if [ "$kind" = thread ]; then
+  preload=$root/$scratch/tsan_mutex.so
+  "${CC:-$(dirname "$(command -v "$swift")")/clang}" -shared -fPIC -O1 -o "$preload" \
+    "$root/Tools/tsan_mutex.c" -ldl || exit 1
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-"$swift" test --skip-build "${options[@]}" "$@" 2>&1 | tee "$log"
+LD_PRELOAD=$preload "$swift" test --skip-build "${options[@]}" "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 reports=$(grep -cE '(ERROR: AddressSanitizer|WARNING: ThreadSanitizer)' "$log")
 echo "sanitize $kind: $reports reports, tests ended with $status"

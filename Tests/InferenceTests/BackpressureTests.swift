@@ -199,7 +199,7 @@ struct HeavyWorkTests {
   private final class Obstacle: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
     init(_ work: HeavyWork) {
-      let isTaken = work.submit { [semaphore] in semaphore.wait() }
+      let isTaken = work.submit(for: 1) { [semaphore] in semaphore.wait() }
       #expect(isTaken)
     }
     func release() { semaphore.signal() }
@@ -223,6 +223,24 @@ struct HeavyWorkTests {
     for _ in 0..<100_000 where !client.inFlight.isEmpty { await Task.yield() }
     try await client.shutdown()
     try await host.stop()
+  }
+
+  @Test("clients take turns on the thread, whatever one of them has waiting")
+  func turns() async {
+    let work = HeavyWork()
+    let obstacle = Obstacle(work)
+    let order = Mutex<[Int]>([])
+    for _ in 0..<3 {
+      let isTaken = work.submit(for: 2) { order.withLock { $0.append(2) } }
+      #expect(isTaken)
+    }
+    await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+      let isTaken = work.submit(for: 3) { order.withLock { $0.append(3) } }
+      #expect(isTaken)
+      _ = work.submit(for: 2) { done.resume() }
+      obstacle.release()
+    }
+    #expect(order.withLock { $0 } == [2, 3, 2, 2])
   }
 
   @Test("a client that leaves does not wait for the thread that reads its answer")

@@ -1,6 +1,7 @@
 import ClusterModel
 import ClusterTesting
 import DispatcherCore
+import OverloadCore
 import Testing
 
 /// Many plans at once in virtual time, whose tasks wait for their client's turn as in a dispatcher.
@@ -16,7 +17,7 @@ struct CrowdedDispatcher {
 
   private var runs: [PlanRun]
   private let clients: [String]
-  private var queue: FairQueue<Ticket>
+  private var queue: FairQueue<String, Ticket>
   private var rng = SeededGenerator(seed: 4)
   private(set) var now = Instant.zero
   /// What happens, by its time and the order in which it was foreseen.

@@ -1,6 +1,7 @@
 import ClusterModel
 import DispatcherCore
 import Metrics
+import OverloadCore
 import Synchronization
 
 /// Lets only so many tasks be with agents, and with the hosts behind them, at once. The others wait
@@ -20,7 +21,7 @@ final class TaskTurns: Sendable {
   }
 
   private struct State {
-    var agents: [AgentRole: FairQueue<UInt64>] = [:]
+    var agents: [AgentRole: FairQueue<String, UInt64>] = [:]
     var hosts = HostLine<UInt64>()
     var waiting: [UInt64: CheckedContinuation<Turn?, Never>] = [:]
     /// Those that left before they waited.
@@ -147,7 +148,7 @@ final class TaskTurns: Sendable {
   }
 
   private static func store(
-    _ queue: FairQueue<UInt64>, of role: AgentRole, admitting admitted: [UInt64],
+    _ queue: FairQueue<String, UInt64>, of role: AgentRole, admitting admitted: [UInt64],
     in state: inout State
   ) -> [(UInt64, Turn)] {
     state.agents[role] = queue

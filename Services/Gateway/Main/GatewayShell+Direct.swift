@@ -12,7 +12,8 @@ extension GatewayShell {
   /// bus.
   func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
     let request = exchange.request
-    let pending = try await heavily(request.body.count) { () throws(RequestProblem) in
+    let pending = try await heavily(request.body.count, exchange.client) {
+      () throws(RequestProblem) in
       try self.ask(exchange, model)
     }
     let place = answers.enter { pending.cancel() }

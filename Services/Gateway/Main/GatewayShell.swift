@@ -113,7 +113,9 @@ final class GatewayShell: Service {
       let hops = try hops(of: request)
       let body = try await collect(request, seat)
       try seat.take()
-      let parsed = try await heavily(body.count) { () throws(RequestProblem) in
+      let client = ClientTag.tag(
+        authorization: request.headers[.authorization], address: seat.address)
+      let parsed = try await heavily(body.count, client) { () throws(RequestProblem) in
         try ClientRequest(parsing: body, endpoint: endpoint)
       }
       journal.describe(parsed)
@@ -122,8 +124,7 @@ final class GatewayShell: Service {
         Exchange(
           request: parsed, journal: journal, seat: seat, hops: hops,
           seed: parsed.options.seed ?? .random(in: .min ... .max),
-          client: ClientTag.tag(
-            authorization: request.headers[.authorization], address: seat.address),
+          client: client,
           ingress: ingress))
     } catch let problem as RequestProblem {
       return refusal(problem.failure, param: problem.param, journal)
@@ -164,10 +165,12 @@ final class GatewayShell: Service {
 
   /// Runs work on a large body where it holds up no other request, and on a small one at once.
   func heavily<Value: Sendable, Problem: Error>(
-    _ bytes: Int, _ work: @escaping @Sendable () throws(Problem) -> Value
+    _ bytes: Int, _ client: String, _ work: @escaping @Sendable () throws(Problem) -> Value
   ) async throws -> Value {
     guard bytes > Limits.heavyBytes.value else { return try work() }
-    return try await heavyWork.run { Result(catching: work) }.get()
+    return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
+      Result(catching: work)
+    }.get()
   }
 
   private func answer(_ exchange: Exchange) async throws -> Response {

@@ -96,7 +96,7 @@ extension InferenceSession {
   /// Runs a job on the thread for heavy work. If too many wait, the request ends.
   @discardableResult
   func aside(_ job: @escaping @Sendable () -> Void) -> Bool {
-    let isTaken = client.heavyWork.submit(job)
+    let isTaken = client.heavyWork.submit(for: asker?.value ?? 0, job)
     if !isTaken {
       step(
         .abandon(

@@ -2,43 +2,62 @@ public import ClusterModel
 import Dispatch
 public import Limits
 import Metrics
+import OverloadCore
 import Synchronization
 
 /// One thread for work that is too long for an event loop: reading, assembling and translating large
-/// bodies. Jobs run one after the other, in the order in which they came.
+/// bodies. Jobs run one after the other; clients take turns.
 ///
 /// One thread, because two would take both cores from the event loops.
 public final class HeavyWork: Sendable {
-  private let queue = DispatchQueue(label: "tutti.heavy-work", qos: .utility)
-  private let waiting = Mutex(0)
+  private struct State {
+    var queue = FairQueue<UInt64, UInt64>(limit: 1)
+    var jobs: [UInt64: @Sendable () -> Void] = [:]
+    var last: UInt64 = 0
+  }
+
+  private let thread = DispatchQueue(label: "tutti.heavy-work", qos: .utility)
+  private let state = Mutex(State())
   private let limit: Limit
 
   public init(limit: Limit = Limits.heavyJobs) { self.limit = limit }
 
+  /// - Parameter client: whose turn it takes; the same number for the same client.
   /// - Returns: `false` if too many jobs wait; then the job is not run.
-  public func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
-    let isTaken = waiting.withLock { waiting in
-      guard waiting < limit.value else { return false }
-      waiting += 1
-      return true
+  public func submit(for client: UInt64, _ job: @escaping @Sendable () -> Void) -> Bool {
+    let first = state.withLock { state -> [UInt64]? in
+      guard state.jobs.count < limit.value else { return nil }
+      state.last += 1
+      state.jobs[state.last] = job
+      return state.queue.join(state.last, client: client)
     }
-    guard isTaken else {
+    guard let first else {
       Counter(label: "tutti_heavy_jobs_refused_total").increment()
       return false
     }
-    queue.async { [self] in
-      job()
-      waiting.withLock { $0 -= 1 }
-    }
+    begin(first)
     return true
+  }
+
+  private func begin(_ tickets: [UInt64]) {
+    for ticket in tickets {
+      thread.async { [self] in
+        state.withLock { $0.jobs[ticket] }?()
+        begin(
+          state.withLock { state in
+            state.jobs[ticket] = nil
+            return state.queue.end()
+          })
+      }
+    }
   }
 
   /// Runs a job and waits for its result without holding a thread of the caller's.
   public func run<Value: Sendable>(
-    _ job: @escaping @Sendable () -> Value
+    for client: UInt64, _ job: @escaping @Sendable () -> Value
   ) async throws(Failure) -> Value {
     let value = await withCheckedContinuation { (result: CheckedContinuation<Value?, Never>) in
-      let isTaken = submit { result.resume(returning: job()) }
+      let isTaken = submit(for: client) { result.resume(returning: job()) }
       if !isTaken { result.resume(returning: nil) }
     }
     guard let value else {

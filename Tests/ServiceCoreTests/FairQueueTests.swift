@@ -1,13 +1,13 @@
 import ClusterModel
 import ClusterTesting
-import DispatcherCore
+import OverloadCore
 import Testing
 
 @Suite("Fair between clients")
-struct DispatcherFairQueueTests {
+struct FairQueueTests {
   @Test("a client with one task waits one turn, whatever others have waiting")
   func turns() {
-    var queue = FairQueue<Int>(limit: 1)
+    var queue = FairQueue<String, Int>(limit: 1)
     #expect(queue.join(0, client: "many") == [0])
     for ticket in 1...1_000 { #expect(queue.join(ticket, client: "many") == []) }
     #expect(queue.join(5_000, client: "one") == [])
@@ -20,7 +20,7 @@ struct DispatcherFairQueueTests {
 
   @Test("one that leaves while it waits takes nobody's turn")
   func leaving() {
-    var queue = FairQueue<Int>(limit: 1)
+    var queue = FairQueue<String, Int>(limit: 1)
     _ = queue.join(0, client: "a")
     _ = queue.join(1, client: "a")
     _ = queue.join(2, client: "b")
@@ -37,7 +37,7 @@ struct DispatcherFairQueueTests {
 
   @Test("a higher limit lets those begin that waited, a lower one stops nobody")
   func limits() {
-    var queue = FairQueue<Int>(limit: 1)
+    var queue = FairQueue<String, Int>(limit: 1)
     for ticket in 0..<5 { _ = queue.join(ticket, client: "\(ticket % 2)") }
     #expect(queue.setLimit(3) == [1, 2])
     #expect(queue.setLimit(0) == [])
@@ -52,7 +52,7 @@ struct DispatcherFairQueueTests {
     for seed in UInt64(0)..<300 {
       var rng = SeededGenerator(seed: seed)
       let limit = Int.random(in: 1...5, using: &rng)
-      var queue = FairQueue<Int>(limit: limit)
+      var queue = FairQueue<String, Int>(limit: limit)
       var joined: Set<Int> = []
       var left: Set<Int> = []
       var begun: Set<Int> = []

@@ -1,40 +1,41 @@
-/// Who may begin next when more want to than may run at once: clients take turns, so that one with a
-/// thousand tasks waits a thousand turns, and one with a single task waits one.
+/// A queue in which clients take turns: a client with a thousand jobs waits a thousand turns, and a
+/// client with one job waits one.
 ///
-/// Knows no clock, task or agent; whoever asks keeps what a ticket stands for.
-public struct FairQueue<Ticket: Hashable & Sendable>: Sendable {
+/// It has no clock and runs nothing; the caller keeps what a ticket stands for.
+public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable>: Sendable {
   /// How many may run at once.
   public private(set) var limit: Int
   public private(set) var running = 0
-  /// Clients with somebody waiting, the one whose turn is next first.
-  private var turns: Line<String> = Line()
-  private var lines: [String: Line<Ticket>] = [:]
-  /// Those that wait. One that has left is skipped when its turn comes.
+  /// Clients with waiting tickets, in the order of their turns.
+  private var turns: Line<Client> = Line()
+  private var lines: [Client: Line<Ticket>] = [:]
+  /// Tickets that wait. A ticket that left is skipped when its turn comes.
   private var waiting: Set<Ticket> = []
 
   public init(limit: Int) { self.limit = max(1, limit) }
 
   public var waitingCount: Int { waiting.count }
 
-  /// - Returns: who may begin now, in this order; perhaps the ticket itself.
-  public mutating func join(_ ticket: Ticket, client: String) -> [Ticket] {
+  /// - Returns: the tickets that may begin now, in this order; possibly this one.
+  public mutating func join(_ ticket: Ticket, client: Client) -> [Ticket] {
     guard waiting.insert(ticket).inserted else { return [] }
     if lines[client] == nil { turns.append(client) }
     lines[client, default: Line()].append(ticket)
     return admitted()
   }
 
-  /// One that had begun has ended.
+  /// A ticket that had begun has ended.
+  /// - Returns: the tickets that may begin now.
   public mutating func end() -> [Ticket] {
     running = max(0, running - 1)
     return admitted()
   }
 
-  /// One that waits wants to no more.
-  /// - Returns: false if it does not wait: it has begun, or was never here.
+  /// Removes a waiting ticket.
+  /// - Returns: `false` if it does not wait: it has begun, or was never here.
   public mutating func leave(_ ticket: Ticket) -> Bool { waiting.remove(ticket) != nil }
 
-  /// - Returns: who may begin because of it.
+  /// - Returns: the tickets that may begin because of it.
   public mutating func setLimit(_ limit: Int) -> [Ticket] {
     self.limit = max(1, limit)
     return admitted()
@@ -68,7 +69,7 @@ private struct Line<Element: Sendable>: Sendable {
     guard first < elements.count else { return nil }
     let element = elements[first]
     first += 1
-    // Now and then what was served is forgotten, when it is at least half of everything.
+    // Served elements are dropped when they are at least half of all.
     if first > 32, 2 * first > elements.count {
       elements.removeSubrange(..<first)
       first = 0
