@@ -1,7 +1,7 @@
 extension Limits {
   static let memory = [
     processMemory, streamUnread, streamPause, requestFloor, requestCopies, turnBytes, heavyBytes,
-    heavyJobs, streamBurst, streamRate, fastStreamRate, streamWait,
+    heavyJobs, readCopies, streamBurst, streamRate, fastStreamRate, streamWait,
   ]
 
   public static let processMemory = Limit(
@@ -10,7 +10,7 @@ extension Limits {
       + "unread stream ends first and new requests get 503.")
   public static let streamUnread = Limit(
     "memory.stream_unread", 1 << 20, .bytes,
-    "Room for one event of the largest size. Above it the stream of a plan is cut.")
+    "What a client has not read of a plan's answer: 250,000 words. Above it the stream is cut.")
   public static let streamPause = Limit(
     "memory.stream_pause", 64 << 10, .bytes,
     "Above it a host's stream is not read until the client has read: some 100 chunks, more than a "
@@ -44,6 +44,10 @@ extension Limits {
     "memory.heavy_bytes", 64 << 10, .bytes,
     "Larger bodies and events are read by a thread of their own, because no part of them can be "
       + "passed on before the last byte.")
+  public static let readCopies = Limit(
+    "memory.read_copies", 3, .count,
+    "A large event or body is charged three times while it is read: the bytes, the text in it, and "
+      + "what the client is sent.")
   public static let heavyJobs = Limit(
     "memory.heavy_jobs", 1_024, .count,
     "Jobs that wait for that thread: two for each request answered at once.")

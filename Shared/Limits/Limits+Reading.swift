@@ -1,28 +1,33 @@
 /// Bounds on what is read from a host before it becomes part of an answer.
 extension Limits {
   static let reading = [
-    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, readerBytes,
+    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, strayBytes, readerBytes,
     assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
     vectorNumbers, vectorBytes, translatedTexts, translatedParts, translatedBytes,
   ]
 
   public static let eventBytes = Limit(
-    "answer.event_bytes", 1 << 20, .bytes,
-    "A chunk of a chat answer has some 300 bytes. 1 MiB leaves room for a whole tool call.")
+    "answer.event_bytes", 32 << 20, .bytes,
+    "As many as a body: a picture or a minute of sound travels in one event. A chunk of text has some "
+      + "300 bytes, and only what has come of an event is kept.")
   public static let answerBodyBytes = Limit(
     "answer.body_bytes", 32 << 20, .bytes,
     "An answer that is not streamed. 32 MiB holds 2,048 embeddings of 1,024 numbers.")
   public static let wholeAnswerBytes = Limit(
-    "answer.whole_bytes", 8 << 20, .bytes,
-    "One body of a host that was asked for a stream: a million tokens of 8 bytes. It is copied three "
-      + "times while it is read.")
+    "answer.whole_bytes", 32 << 20, .bytes,
+    "One body of a host that was asked for a stream: as many as any body, because the host may answer "
+      + "with a picture.")
   public static let streamBytes = Limit(
     "answer.stream_bytes", 320 << 20, .bytes,
     "A million tokens, one per chunk, in chunks of some 300 bytes. A stream is not stored.")
   public static let errorBytes = Limit(
     "answer.error_bytes", 64 << 10, .bytes,
     "The body of an error status. Error messages have some 200 bytes; pages of HTML some 10 KiB.")
+  public static let strayBytes = Limit(
+    "answer.stray_bytes", 2 << 10, .bytes,
+    "The first lines of a stream that belong to no event. Some hosts write the cause of a failure "
+      + "there; a sentence and the head of a page of HTML fit.")
   public static let readerBytes = Limit(
     "answer.reader_bytes", 80 << 20, .bytes,
     "A body of 32 MiB, its translation of the same size, and what buffers grow ahead.")

@@ -1,7 +1,8 @@
 /// Bounds on what is kept of an answer so that another host can resume it.
 extension Limits {
   static let resuming = [
-    continuableBytes, answerMemory, heldChunkBytes, answerFreeWork, stopSequences, stopBytes,
+    continuableBytes, answerMemory, heldChunkBytes, largeChunkBytes, answerFreeWork, stopSequences,
+    stopBytes,
   ]
 
   public static let continuableBytes = Limit(
@@ -16,6 +17,10 @@ extension Limits {
     "answer.held_bytes", 4 << 20, .bytes,
     "True memory of chunks that wait for the next safe boundary. Usually two chunks of 300 bytes "
       + "wait; 4 MiB hold one event of 1 MiB, its delta, and the chunk after it.")
+  public static let largeChunkBytes = Limit(
+    "answer.large_chunk_bytes", 1 << 20, .bytes,
+    "A chunk that is larger, such as a picture, is passed on at once and not kept, with all that waits "
+      + "before it. Another host cannot resume such an answer.")
   public static let answerFreeWork = Limit(
     "answer.free_work", 16 << 20, .count,
     "The first words of a host that resumes an answer are compared with its end up to 100 times, "

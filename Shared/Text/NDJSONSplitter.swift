@@ -55,8 +55,17 @@ public struct NDJSONSplitter: Sendable {
       }
     }
     try checkSize(bytes.count - start)
-    line += bytes[start...]
+    keep(bytes[start...])
     return lines
+  }
+
+  /// Doubles the buffer like an array does, but never beyond what a line may have.
+  private mutating func keep(_ piece: ArraySlice<UInt8>) {
+    let needed = line.count + piece.count
+    if needed > line.capacity, needed > SSESplitter.idleCapacity {
+      line.reserveCapacity(min(max(needed, 2 * line.capacity), max(maximumLineBytes, needed)))
+    }
+    line += piece
   }
 
   private static func trimmed(_ line: ArraySlice<UInt8>) -> [UInt8]? {

@@ -12,7 +12,8 @@ public struct SSEEvent: Hashable, Sendable {
 }
 
 /// Cuts a byte stream into server-sent events, wherever the network cut it before. Lines may end in
-/// LF, CRLF or CR; comments, `id` and `retry` are dropped.
+/// LF, CRLF or CR; comments are counted, `id` and `retry` are dropped. Lines that no event stream has
+/// are kept up to a limit, because some hosts write there why they failed.
 ///
 /// Memory is bounded: an event, or a line, larger than the limit is an error, not a larger buffer.
 public struct SSESplitter: Sendable {
@@ -25,10 +26,13 @@ public struct SSESplitter: Sendable {
 
   /// Capacity that a buffer keeps between events. A chunk has some 300 bytes.
   static let idleCapacity = 4_096
+  /// The name of an event that is made of an object outside of events, if such lines are kept.
+  public static let strayName = "\u{0}stray"
   /// An event's name beyond this is cut: names are words such as `content_block_delta`.
   static let longestName = 64
 
   private let maximumEventBytes: Int
+  private let maximumStrayBytes: Int
   /// The beginning of a line whose end has not arrived.
   private var line: [UInt8] = []
   private var data: [UInt8] = []
@@ -38,9 +42,16 @@ public struct SSESplitter: Sendable {
   private var isFirstLine = true
   /// Steps taken so far: bytes examined or copied, and lines.
   public private(set) var work = 0
+  /// Comment lines so far.
+  public private(set) var comments = 0
+  /// The beginning of the lines that are neither fields nor comments, joined by line feeds.
+  public private(set) var stray: [UInt8] = []
 
-  public init(maximumEventBytes: Int = SSESplitter.standardEventBytes) {
+  public init(
+    maximumEventBytes: Int = SSESplitter.standardEventBytes, maximumStrayBytes: Int = 0
+  ) {
     self.maximumEventBytes = maximumEventBytes
+    self.maximumStrayBytes = maximumStrayBytes
   }
 
   /// The events that these bytes complete.
@@ -82,19 +93,50 @@ public struct SSESplitter: Sendable {
       if line.isEmpty {
         endLine(piece, &events)
       } else {
-        line += piece
-        let whole = line
-        line = []
-        endLine(whole[...], &events)
+        keep(piece)
+        endKeptLine(&events)
       }
     }
     if start < bytes.count {
       lastWasCR = false
       try checkSize(bytes.count - start)
-      line += bytes[start...]
+      keep(bytes[start...])
     }
     return events
   }
+
+  /// The last event of a stream that ended without the empty line after it.
+  public mutating func end() -> SSEEvent? {
+    var events: [SSEEvent] = []
+    if !line.isEmpty { endKeptLine(&events) }
+    return dispatch()
+  }
+
+  /// Doubles the buffer like an array does, but never beyond what an event may have.
+  private mutating func keep(_ piece: ArraySlice<UInt8>) {
+    let needed = line.count + piece.count
+    if needed > line.capacity, needed > Self.idleCapacity {
+      line.reserveCapacity(min(max(needed, 2 * line.capacity), max(maximumEventBytes, needed)))
+    }
+    line += piece
+  }
+
+  private mutating func endKeptLine(_ events: inout [SSEEvent]) {
+    var whole: [UInt8] = []
+    swap(&whole, &line)
+    guard whole.count > Self.idleCapacity, !hasData, !isFirstLine, whole.starts(with: Self.field)
+    else {
+      endLine(whole[...], &events)
+      return
+    }
+    // The value of a large line is moved within its buffer and not copied.
+    work += 1 + whole.count
+    whole.removeFirst(whole[Self.field.count] == 0x20 ? Self.field.count + 1 : Self.field.count)
+    data = whole
+    hasData = true
+  }
+
+  private static let field = Array("data:".utf8)
 
   private func checkSize(_ more: Int) throws(TooLarge) {
     guard line.count + more + data.count <= maximumEventBytes else {
@@ -129,7 +171,21 @@ public struct SSESplitter: Sendable {
       name = "error"
       data += value
       hasData = true
+    } else if field.isEmpty {
+      comments += 1
+    } else if !field.elementsEqual("id".utf8), !field.elementsEqual("retry".utf8) {
+      keep(stray: whole, &events)
     }
+  }
+
+  private mutating func keep(stray whole: ArraySlice<UInt8>, _ events: inout [SSEEvent]) {
+    guard maximumStrayBytes > 0 else { return }
+    if whole.first == UInt8(ascii: "{"), !hasData {
+      events.append(SSEEvent(name: Self.strayName, data: Array(whole)))
+    }
+    guard stray.count < maximumStrayBytes else { return }
+    if !stray.isEmpty { stray.append(0x0A) }
+    stray += whole.prefix(maximumStrayBytes - stray.count)
   }
 
   /// The event gets a buffer of its own size: a capacity for the largest event in each would let a

@@ -45,6 +45,43 @@ struct StreamTextTests {
     #expect(splitter.hasUnfinishedEvent)
   }
 
+  @Test("at the end the last event is given without its empty line")
+  func lastEvent() throws {
+    for text in ["data: x", "data: x\n", "event: e\ndata: x"] {
+      var splitter = SSESplitter()
+      #expect(try splitter.append(Array(text.utf8)).isEmpty)
+      #expect(splitter.end()?.data == Array("x".utf8))
+      #expect(splitter.end() == nil)
+    }
+  }
+
+  @Test("comments are counted, and lines that are no field are kept up to a limit")
+  func strayLines() throws {
+    var splitter = SSESplitter(maximumStrayBytes: 12)
+    let events = try splitter.append(
+      Array(": a\nBad Gateway\n:\nid: 1\nretry: 2\nmore\ndata: x\n\n".utf8))
+    #expect(events == [SSEEvent(data: Array("x".utf8))] && splitter.comments == 2)
+    #expect(String(decoding: splitter.stray, as: UTF8.self) == "Bad Gateway\n")
+    var objects = SSESplitter(maximumStrayBytes: 12)
+    #expect(
+      try objects.append(Array("{\"a\": 1}\ndata: x\n\n".utf8)).map(\.name)
+        == [SSESplitter.strayName, nil])
+  }
+
+  @Test("a large line in pieces is the same event as in one", arguments: [1, 4_000, 70_000])
+  func largeLine(_ piece: Int) throws {
+    let text = String(repeating: "0123456789", count: 20_000)
+    for stream in ["data: \(text)\n\n", "data:\(text)\ndata: y\n\n", "data: y\ndata: \(text)\n\n"] {
+      var (whole, cut) = (SSESplitter(), SSESplitter())
+      let bytes = Array("data: z\n\n\(stream)".utf8)
+      var events: [SSEEvent] = []
+      for start in stride(from: 0, to: bytes.count, by: piece) {
+        events += try cut.append(bytes[start..<min(start + piece, bytes.count)])
+      }
+      #expect(try events == whole.append(bytes) && events.count == 2)
+    }
+  }
+
   @Test("an event larger than the limit is an error, in one line or in many")
   func tooLarge() {
     #expect(throws: SSESplitter.TooLarge.self) {
