@@ -110,6 +110,11 @@ public struct MetricCatalogue: Sendable {
       "tutti_inference_paused_total", .counter,
       "Times a host's stream was not read because the client did not read."),
 
+    MetricDescription(
+      "tutti_inference_odd_events_total", .counter,
+      "Events of hosts' streams that were skipped because they hold no chunk, or repaired because "
+        + "they are not UTF-8."),
+
     // Gateway.
     MetricDescription(
       "tutti_gateway_refused_total", .counter,

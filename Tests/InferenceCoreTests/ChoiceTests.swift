@@ -51,7 +51,7 @@ struct ChoiceTests {
     var (run, id) = run(#","n":2"#)
     _ = run.received(try chunk(0, "One.", #""stop""#), from: id, cluster: cluster, now: at(1))
     _ = run.received(try chunk(1, "Two"), from: id, cluster: cluster, now: at(1))
-    let all = run.received(.done, from: id, cluster: cluster, now: at(1))
+    let all = run.received(.end, from: id, cluster: cluster, now: at(1))
     #expect(all.last != .complete)
     #expect(run.attempts.first?.failure?.kind == .cut)
   }

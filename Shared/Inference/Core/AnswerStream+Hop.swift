@@ -238,6 +238,8 @@ extension AnswerStream.Hop {
   ) throws(JointFilter.Rejection) {
     guard !piece.isEmpty else { return }
     let wanted = known[position].name
+    // Some hosts repeat it with each piece of the arguments.
+    if piece == wanted, known[position].sentName == wanted { return }
     // By bytes: a piece may end between the parts of one character.
     guard known[position].sentName.utf8.count + piece.utf8.count <= wanted.utf8.count,
       wanted.utf8.dropFirst(known[position].sentName.utf8.count).starts(with: piece.utf8)

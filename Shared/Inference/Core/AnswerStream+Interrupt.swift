@@ -14,6 +14,11 @@ extension AnswerStream {
       if let obstacle = shape.obstacle {
         throw Failure(.upstreamFailed, "the answer broke off, and \(obstacle)")
       }
+      guard !hasForeign else {
+        throw Failure(
+          .upstreamFailed,
+          "the answer broke off, and has a part that is no text, which no host can go on with")
+      }
       guard !isTooLong else {
         throw Failure(
           .upstreamFailed,
@@ -26,6 +31,7 @@ extension AnswerStream {
     held.removeAll()
     current = -1
     finishReason = nil
+    hasFalseEnd = false
     isOver = false
     let hadCalls = channels.contains { $0.part.isCall }
     let callsTools = hadCalls || hop?.callsTools == true

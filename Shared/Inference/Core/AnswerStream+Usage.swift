@@ -78,7 +78,7 @@ extension AnswerStream {
   mutating func endAtLimit() -> [InferenceChunk]? {
     guard isContinuable, !isTooLong, !isOver, let limit = shape.maximumTokens,
       usage.completionTokens >= limit, let released = try? releaseAll(),
-      let end = chunk(finishReason: "length")
+      let identity, let end = chunk(finishReason: "length", like: identity)
     else { return nil }
     finishReason = "length"
     isOver = true
@@ -87,22 +87,24 @@ extension AnswerStream {
 
   /// For a client that is sent the usage of an answer whose last host did not report it.
   func lastUsage() -> [InferenceChunk] {
-    guard shape.wantsUsage, !hasToldUsage, isOver || hop?.joins == true else { return [] }
-    return chunk(choices: .array([]), [("usage", usage.json)]).map { [$0] } ?? []
+    guard shape.wantsUsage, !hasToldUsage, isOver || hop?.joins == true, let identity else {
+      return []
+    }
+    return chunk(choices: .array([]), [("usage", usage.json)], like: identity).map { [$0] } ?? []
   }
 
-  private func chunk(finishReason: String) -> InferenceChunk? {
-    let gain: (String, JSON) =
-      identity?.isChat == false ? ("text", "") : ("delta", .object([]))
+  func chunk(finishReason: String, like identity: StreamIdentity) -> InferenceChunk? {
+    let gain: (String, JSON) = identity.isChat ? ("delta", .object([])) : ("text", "")
     return chunk(
       choices: .array([
         .object([("index", 0), gain, ("finish_reason", .string(finishReason))])
-      ]), [])
+      ]), [], like: identity)
   }
 
   /// A chunk like those that the client got.
-  private func chunk(choices: JSON, _ more: [(String, JSON)]) -> InferenceChunk? {
-    guard let identity else { return nil }
+  private func chunk(
+    choices: JSON, _ more: [(String, JSON)], like identity: StreamIdentity
+  ) -> InferenceChunk? {
     var common = identity.members.map { ($0.name, JSON.raw($0.json)) }
     if let object = identity.object { common.append(("object", .raw(object))) }
     let data = JSON.object(common + [("choices", choices)] + more).encoded

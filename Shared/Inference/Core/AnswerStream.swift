@@ -26,6 +26,12 @@ public struct AnswerStream: Sendable {
   var current = -1
   let isContinuable: Bool
   private(set) var isTooLong = false
+  /// The client has some of a part that is not followed, such as a picture.
+  private(set) var hasForeign = false
+  /// The host went on after a `finish_reason`: its reasons are no ends.
+  var hasFalseEnd = false
+  /// The first chunk that any host sent; `nil` if it was long.
+  private var sample: [UInt8]?
   /// The first chunk that the client got: every later one looks like it.
   private var firstChunk: [UInt8]?
   private var firstIdentity: StreamIdentity?
@@ -141,6 +147,8 @@ public struct AnswerStream: Sendable {
     allowance.receive(chunk.data.count)
     try charge(steps + Self.eventSteps + chunk.data.count)
     steps = 0
+    if sample == nil, chunk.data.count <= Self.shortChunk { sample = chunk.data }
+    if finishReason != nil, chunk.facts.tokens > 0 { hasFalseEnd = true }
     var parts = try chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
     count(chunk.facts, parts)
     var chunk = chunk
@@ -156,12 +164,23 @@ public struct AnswerStream: Sendable {
     }
     if let reason = chunk.facts.finishReason { try end(reason) }
     guard isContinuable, !isTooLong else {
-      hasDelivered = hasDelivered || chunk.facts.isValidToken
-      return [chunk]
+      return [pass(chunk)]
+    }
+    guard chunk.data.count <= Limits.largeChunkBytes.value else {
+      isTooLong = true
+      let waiting = try release()
+      return failure == nil ? waiting + [pass(chunk)] : waiting
     }
     try hold(chunk, parts)
     if hop != nil, let reason = finishReason { try checkEnd(reason) }
     return try release()
+  }
+
+  /// A chunk that is not kept.
+  private mutating func pass(_ chunk: InferenceChunk) -> InferenceChunk {
+    hasDelivered = hasDelivered || chunk.facts.isValidToken
+    begin(with: chunk)
+    return chunk
   }
 
   private mutating func end(_ reason: String) throws(AttemptFailure) {
@@ -176,7 +195,19 @@ public struct AnswerStream: Sendable {
   ///
   /// - Throws: `garbage` when a chunk that waits cannot be read.
   public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
-    try releaseAll() + lastUsage()
+    try endWithoutReason() + releaseAll() + lastUsage()
+  }
+
+  /// The host said that its stream is complete, and gave no `finish_reason`: the client gets one,
+  /// after what waits.
+  private mutating func endWithoutReason() throws(AttemptFailure) -> [InferenceChunk] {
+    guard finishReason == nil, !isOver, shape.choices == 1 else { return [] }
+    let calls = channels.contains { $0.part.isCall }
+    let likeness = identity ?? StreamIdentity(of: sample ?? [])
+    guard let end = chunk(finishReason: calls ? "tool_calls" : "stop", like: likeness) else {
+      return []
+    }
+    return try take(end)
   }
 
   mutating func releaseAll() throws(AttemptFailure) -> [InferenceChunk] {
@@ -190,6 +221,7 @@ public struct AnswerStream: Sendable {
     _ chunk: InferenceChunk, _ parts: DeltaParts?
   ) throws(AttemptFailure) {
     var entry = HeldChunks.Entry(chunk: chunk)
+    entry.isForeign = parts?.isForeign ?? false
     chunkNumber += 1
     if let parts {
       entry.more = try write(parts)
@@ -203,7 +235,9 @@ public struct AnswerStream: Sendable {
     }
     held.append(entry)
     // All others are closed already.
-    if chunk.facts.finishReason != nil, current >= 0 { channels[current].isClosed = true }
+    if chunk.facts.finishReason != nil, !hasFalseEnd, current >= 0 {
+      channels[current].isClosed = true
+    }
   }
 
   /// - Returns: the texts that grow, with their ends.
@@ -224,9 +258,9 @@ public struct AnswerStream: Sendable {
     return grown
   }
 
-  /// Names come in pieces.
+  /// Names come in pieces, or whole with each piece of the arguments.
   private mutating func name(_ index: Int, _ piece: String?) throws(AttemptFailure) {
-    guard let piece, !piece.isEmpty else { return }
+    guard let piece, !piece.isEmpty, channels[index].name != piece else { return }
     channels[index].name += piece
     guard channels[index].name.utf8.count <= Limits.nameBytes.value else {
       throw AttemptFailure(
@@ -346,6 +380,10 @@ public struct AnswerStream: Sendable {
     begin(with: entry.chunk)
     if entry.channel >= 0 { told(entry.channel, entry.end) }
     for (channel, end) in entry.more { told(channel, end) }
+    if entry.isForeign {
+      hasForeign = true
+      hasDelivered = true
+    }
     return chunk
   }
 

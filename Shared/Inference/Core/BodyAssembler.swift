@@ -8,21 +8,31 @@ public struct BodyAssembler: Sendable {
   private struct Choice {
     /// `delta`, or nothing for a completion.
     var message: GrowingObject?
+    /// It had a `delta`: a `message` after it says the same again.
+    var hasDelta = false
     /// Everything else but the index.
     var rest = GrowingObject()
   }
 
   private let endpoint: InferenceEndpoint
   private let limit: Int
+  /// The request asks for one choice: the numbers that the host gives it say nothing.
+  private let isOnly: Bool
   private var taken = 0
   private var top = GrowingObject()
   private var choices: [Int: Choice] = [:]
   /// What the answer has cost so far.
   public private(set) var allowance = Allowance(memory: Limits.assembledBytes)
 
-  /// - Parameter limit: bytes of all chunks; the body is smaller.
-  public init(endpoint: InferenceEndpoint, limit: Int = UpstreamLimits().streamBytes) {
+  /// - Parameters:
+  ///   - choices: how many the request asks for.
+  ///   - limit: bytes of all chunks; the body is smaller.
+  public init(
+    endpoint: InferenceEndpoint, choices: Int = Limits.answerChoices.value,
+    limit: Int = UpstreamLimits().streamBytes
+  ) {
     self.endpoint = endpoint
+    isOnly = choices == 1
     self.limit = limit
   }
 
@@ -46,8 +56,8 @@ public struct BodyAssembler: Sendable {
         }
         if top.place(of: "choices") == nil { try top.append("choices", .null, &json) }
       case "id", "object", "created", "model":
-        // An answer has one identity.
-        if top.place(of: member.name) == nil { try top.set(member.name, member.value, &json) }
+        // An answer has one identity. Some hosts leave it empty in their first chunk.
+        if !top.isSaid(member.name) { try top.set(member.name, member.value, &json) }
       default:
         // The last word is right about what is counted.
         try top.set(member.name, member.value, &json)
@@ -65,22 +75,31 @@ public struct BodyAssembler: Sendable {
     try json.allowance.charge(choice.range.count)
     let given = json.document.value("index", in: choice)
     let bound = Limits.answerChoices.value
-    let index = try json.index(given, below: bound, "a choice") ?? position
+    let index = isOnly ? 0 : try json.index(given, below: bound, "a choice") ?? position
     guard index < bound else { throw .garbage("more than \(bound) choices") }
     if choices[index] == nil { try json.allowance.charge(buffer: JSONTree.entryBytes) }
     var grown = choices.removeValue(forKey: index) ?? Choice()
     defer { choices[index] = grown }
+    if !grown.hasDelta {
+      try json.allowance.charge(choice.range.count)
+      grown.hasDelta = json.document.value("delta", in: choice)?.kind == .object
+    }
     for member in json.document.eachMember(of: choice) {
       switch member.name {
       case "index": break
       case "delta", "message":
-        guard member.value.kind == .object else { continue }
+        guard member.value.kind == .object, member.name == "delta" || !grown.hasDelta else {
+          continue
+        }
         if grown.message == nil { grown.message = GrowingObject() }
         try json.allowance.charge(member.value.range.count)
         for gain in json.document.eachMember(of: member.value) {
           try grown.message?.gain(gain.name, gain.value, &json)
         }
       case "text", "logprobs": try grown.rest.gain(member.name, member.value, &json)
+      // One element or more for each token. Those of the prompt come whole.
+      case _ where member.value.kind == .array && !member.name.hasPrefix("prompt_"):
+        try grown.rest.gain(member.name, member.value, under: JSONTree.list, &json)
       default: try grown.rest.set(member.name, member.value, &json)
       }
     }

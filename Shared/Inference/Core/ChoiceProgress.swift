@@ -1,16 +1,38 @@
 /// What one chunk adds to the choices of an answer. Indices below 64 need no allocation.
 public struct ChoiceSteps: Hashable, Sendable {
+  /// The gain of one choice by a chunk.
+  public struct Gain: Hashable, Sendable {
+    /// It gains anything.
+    public var says = false
+    /// It gains more than reasoning: text, a tool call, a refusal.
+    public var answers = false
+    /// The chunk has a reason for its end.
+    public var ends = false
+    /// The reason is not `stop`, which some hosts send at the end of the reasoning.
+    public var isFirm = false
+
+    public init(
+      says: Bool = false, answers: Bool = false, ends: Bool = false, isFirm: Bool = false
+    ) {
+      self.says = says
+      self.answers = answers
+      self.ends = ends
+      self.isFirm = isFirm
+    }
+  }
+
   /// One choice of index 64 or above.
   struct Step: Hashable, Sendable {
     var index: Int
-    var says: Bool
-    var ends: Bool
+    var gain: Gain
   }
 
-  /// A bit per index: the choice is in the chunk, the chunk adds to it, the chunk ends it.
+  /// A bit per index: the choice is in the chunk, and what it gains there.
   private(set) var present: UInt64 = 0
   private(set) var saying: UInt64 = 0
+  private(set) var answering: UInt64 = 0
   private(set) var ending: UInt64 = 0
+  private(set) var firm: UInt64 = 0
   /// `nil` means that every index is below 64.
   private(set) var more: [Step]?
   /// An index is negative.
@@ -18,26 +40,28 @@ public struct ChoiceSteps: Hashable, Sendable {
 
   public init() {}
 
-  public mutating func add(index: Int, says: Bool, ends: Bool) {
+  public mutating func add(index: Int, _ gain: Gain) {
     guard index >= 0 else {
       hasInvalidIndex = true
       return
     }
     guard index < 64 else {
       if more == nil { more = [] }
-      more?.append(Step(index: index, says: says, ends: ends))
+      more?.append(Step(index: index, gain: gain))
       return
     }
     let bit = UInt64(1) << UInt64(index)
     present |= bit
-    if says { saying |= bit }
-    if ends { ending |= bit }
+    if gain.says { saying |= bit }
+    if gain.answers { answering |= bit }
+    if gain.ends { ending |= bit }
+    if gain.isFirm { firm |= bit }
   }
 
   /// How many choices end with the chunk.
   public var ended: Int {
     guard let more else { return ending.nonzeroBitCount }
-    return ending.nonzeroBitCount + more.count { $0.ends }
+    return ending.nonzeroBitCount + more.count { $0.gain.ends }
   }
 
   /// The highest index; -1 if there is no choice.
@@ -51,46 +75,75 @@ public struct ChoiceSteps: Hashable, Sendable {
 /// Which choices of an answer have begun and which have ended.
 ///
 /// Completion is a property of each choice and not a count: hosts repeat a `finish_reason`, send it
-/// early, or give fewer choices than the request asks for.
+/// early or with every chunk, or give fewer choices than the request asks for. The end of a choice is
+/// final if nothing was added after it and the choice is not reasoning alone; any other end counts
+/// only if the stream ends properly right after it.
 struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
+  private var spoken: UInt64 = 0
+  private var answered: UInt64 = 0
   /// Ended, and nothing was added since.
   private var ended: UInt64 = 0
-  /// Ended at some point. A host that sends `stop` with its reasoning and no reason later has still
-  /// ended the choice when its stream ends properly.
-  private var everEnded: UInt64 = 0
-  /// The same of indices from 64 on, with the bits of `Mark`.
-  private var more: [Int: UInt8] = [:]
+  /// Of the last end.
+  private var firm: UInt64 = 0
+  /// Something was added after an end: the reasons of this choice say nothing.
+  private var revived: UInt64 = 0
+  /// The same of indices from 64 on.
+  private var more: [Int: Choice] = [:]
 
-  private enum Mark {
-    static let ended: UInt8 = 1
-    static let everEnded: UInt8 = 2
+  private struct Choice: Hashable, Sendable {
+    var hasSpoken = false
+    var hasAnswered = false
+    var hasEnded = false
+    var isFirm = false
+    var isRevived = false
+
+    mutating func take(_ gain: ChoiceSteps.Gain) {
+      if gain.says, hasEnded { isRevived = true }
+      hasSpoken = hasSpoken || gain.says
+      hasAnswered = hasAnswered || gain.answers
+      hasEnded = hasEnded && !gain.says || gain.ends
+      if gain.ends { isFirm = gain.isFirm }
+    }
+
+    var isFinal: Bool { hasEnded && !isRevived && (hasAnswered || isFirm || !hasSpoken) }
   }
 
   mutating func take(_ steps: ChoiceSteps) {
     begun |= steps.present
+    revived |= ended & steps.saying
+    spoken |= steps.saying
+    answered |= steps.answering
     ended = ended & ~steps.saying | steps.ending
-    everEnded |= steps.ending
+    firm = firm & ~steps.ending | steps.firm
     guard let further = steps.more else { return }
-    for step in further {
-      var marks = more[step.index] ?? 0
-      if step.says { marks &= ~Mark.ended }
-      if step.ends { marks |= Mark.ended | Mark.everEnded }
-      more[step.index] = marks
-    }
+    for step in further { more[step.index, default: Choice()].take(step.gain) }
   }
 
-  /// Whether as many choices have ended as the request asks for: the host has nothing left to say.
+  /// Choices below 64 whose end is final.
+  private var final: UInt64 { ended & ~revived & (answered | firm | ~spoken) }
+
+  /// Whether the ends of as many choices as the request asks for are final: the host has nothing left
+  /// to say.
   func isComplete(_ expected: Int) -> Bool {
-    let low = ended.nonzeroBitCount
+    let low = final.nonzeroBitCount
     guard low < expected, !more.isEmpty else { return low >= expected }
-    return low + more.values.count { $0 & Mark.ended != 0 } >= expected
+    return low + more.values.count { $0.isFinal } >= expected
+  }
+
+  /// Whether the end of every choice that has begun is final. A silence after it is the end of the
+  /// answer, even if it has fewer choices than the request asks for.
+  var isEveryBegunFinal: Bool {
+    guard hasBegun else { return false }
+    return begun & ~final == 0 && more.values.allSatisfy { $0.isFinal }
   }
 
   /// Whether every choice that has begun has ended. If the stream ends properly too, the answer is
-  /// whole, even if it has fewer choices than the request asks for.
+  /// whole.
   var isEveryBegunEnded: Bool {
-    guard begun != 0 || !more.isEmpty else { return false }
-    return begun & ~everEnded == 0 && more.values.allSatisfy { $0 & Mark.everEnded != 0 }
+    guard hasBegun else { return false }
+    return begun & ~ended == 0 && more.values.allSatisfy { $0.hasEnded }
   }
+
+  private var hasBegun: Bool { begun != 0 || !more.isEmpty }
 }

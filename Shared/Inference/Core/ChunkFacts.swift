@@ -31,11 +31,19 @@ public struct ChunkFacts: Hashable, Sendable {
     self.usage = usage
     self.isOnlyUsage = isOnlyUsage
     guard !text.isEmpty || hasOther || finishReason != nil else { return }
-    steps.add(index: 0, says: !text.isEmpty || hasOther, ends: finishReason != nil)
+    let says = !text.isEmpty || hasOther
+    steps.add(
+      index: 0,
+      ChoiceSteps.Gain(
+        says: says, answers: says, ends: finishReason != nil,
+        isFirm: finishReason != nil && finishReason != "stop"))
   }
 
   /// How many choices end with it.
   public var finishedChoices: Int { steps.ended }
+
+  /// Whether it has any choice.
+  var hasChoices: Bool { steps.highest >= 0 }
 
   /// Whether an answer has begun with it: it says something, or ends properly without a word.
   public var isValidToken: Bool {
@@ -58,16 +66,25 @@ public struct ChunkFacts: Hashable, Sendable {
   init(
     parsing bytes: [UInt8], choices: Int, _ allowance: inout Allowance
   ) throws(AttemptFailure) {
-    var json = try HostJSON(bytes, allowance)
-    defer { allowance = json.allowance }
-    try self.init(&json, choices: choices)
+    var terms = ChunkTerms(choices: choices)
+    try self.init(parsing: bytes, &terms, &allowance)
   }
 
-  init(_ json: inout HostJSON, choices asked: Int) throws(AttemptFailure) {
+  /// - Parameter terms: learns from the chunk.
+  init(
+    parsing bytes: [UInt8], _ terms: inout ChunkTerms, _ allowance: inout Allowance
+  ) throws(AttemptFailure) {
+    var json = try HostJSON(bytes, allowance)
+    defer { allowance = json.allowance }
+    try self.init(&json, &terms)
+  }
+
+  init(_ json: inout HostJSON, _ terms: inout ChunkTerms) throws(AttemptFailure) {
     self.init()
     try json.allowance.charge(json.root.range.count)
-    var hostError: JSONValue?
+    var trouble = HostTrouble()
     var choices: Int?
+    var hasUsage = false
     var count = HostJSON.Members()
     for member in json.document.eachMember(of: json.root) {
       try count.count()
@@ -77,21 +94,27 @@ public struct ChunkFacts: Hashable, Sendable {
         guard let elements = try json.elements(of: member.value, "choices") else { continue }
         for choice in elements {
           let position = choices ?? 0
-          guard position < asked else { throw .garbage("more than \(asked) choices") }
-          try read(choice: choice, position: position, of: asked, in: &json)
+          guard position < terms.choices else {
+            throw .garbage("more than \(terms.choices) choices")
+          }
+          try read(choice: choice, position: position, &terms, in: &json)
           choices = position + 1
         }
-      case "usage": usage = Usage(member.value, in: json.document)
-      case "error" where member.value.kind != .null: hostError = member.value
+      case "usage":
+        hasUsage = member.value.kind == .object
+        usage = Usage(member.value, in: json.document)
       case "id", "object", "model", "system_fingerprint":
-        if member.value.kind == .string { try json.check(length: member.value, Limits.nameBytes) }
-      default: break
+        trouble.isChunk = true
+        guard member.value.kind == .string else { continue }
+        try json.check(length: member.value, Limits.nameBytes)
+        if member.name == "object", member.value.range.count == 7 { trouble.take(member, json) }
+      default: trouble.take(member, json)
       }
     }
-    if let hostError {
-      throw AttemptFailure(.errorEvent, UpstreamWords.message(of: hostError, in: json.document))
+    if let words = trouble.words(in: json, isAnswer: choices ?? 0 > 0 || hasUsage) {
+      throw AttemptFailure(.errorEvent, words)
     }
-    isOnlyUsage = choices == 0 && usage != nil
+    isOnlyUsage = (choices ?? 0) == 0 && hasUsage
   }
 
   /// What a host sent as JSON; its root is an object.
@@ -100,55 +123,72 @@ public struct ChunkFacts: Hashable, Sendable {
     do {
       document = try JSONDocument(validating: bytes)
     } catch {
-      throw AttemptFailure(.garbage, "it sent what is not JSON: \(error)")
+      throw AttemptFailure(
+        .garbage, "it sent what is not JSON: \(error)" + UpstreamWords.quoted(bytes))
     }
     guard document.root.kind == .object else {
-      throw AttemptFailure(.garbage, "it sent JSON that is not an object")
+      throw AttemptFailure(
+        .garbage, "it sent JSON that is not an object" + UpstreamWords.quoted(bytes))
     }
     return document
   }
 
   private mutating func read(
-    choice: JSONValue, position: Int, of asked: Int, in json: inout HostJSON
+    choice: JSONValue, position: Int, _ terms: inout ChunkTerms, in json: inout HostJSON
   ) throws(AttemptFailure) {
     var index = position
     var delta: JSONValue?
-    var gained: String?
+    var message: JSONValue?
+    var plain: JSONValue?
     var reason: String?
     var count = HostJSON.Members()
     guard let members = try json.members(of: choice, "a choice") else { return }
     for member in members {
       try count.count()
       switch member.name {
-      case "index": index = try json.index(member.value, below: asked, "a choice") ?? index
-      case "delta", "message": delta = member.value
-      case "text": gained = json.document.string(member.value)
+      case "index":
+        // The number of an only choice says nothing: some hosts count their chunks there.
+        let bound = terms.choices == 1 ? Int.max : terms.choices
+        index = try json.index(member.value, below: bound, "a choice") ?? index
+      case "delta" where member.value.kind != .null: delta = member.value
+      case "message" where member.value.kind != .null: message = member.value
+      case "text" where member.value.kind == .string: plain = member.value
       // Some hosts send "" where others send null.
       case "finish_reason":
         reason = try json.name(member.value, "a finish_reason").flatMap { $0.isEmpty ? nil : $0 }
       default: break
       }
     }
+    if let reason, let failure = FinishReason.failure(reason) { throw failure }
+    let isOnly = terms.choices == 1
     // Several choices come interleaved, each in chunks of its own.
-    let isFirst = index == 0
-    var says = false
-    if let delta { says = try read(delta: delta, isFirst: isFirst, in: &json) }
-    if let gained, !gained.isEmpty {
-      says = true
-      if isFirst { text += gained } else { hasOther = true }
+    let isFirst = isOnly || index == 0
+    var gain = ChoiceSteps.Gain()
+    switch terms.choose(delta: delta, message: message, text: plain) {
+    case .delta(let delta): gain = try read(delta: delta, isFirst: isFirst, in: &json)
+    case .text(let text) where text.range.count > 2:
+      gain = ChoiceSteps.Gain(says: true, answers: true)
+      if isFirst { self.text += json.document.string(text) ?? "" } else { hasOther = true }
+    case .text, .nothing: break
     }
-    if let reason, isFirst { finishReason = reason }
-    steps.add(index: index, says: says, ends: reason != nil)
+    if let reason {
+      gain.ends = true
+      gain.isFirm = reason != "stop"
+      if isFirst { finishReason = reason }
+    }
+    if isOnly { try terms.check(index: index, gain) }
+    steps.add(index: isOnly ? 0 : index, gain)
   }
 
-  /// - Returns: whether the choice gains anything.
+  /// - Returns: what the choice gains.
   private mutating func read(
     delta: JSONValue, isFirst: Bool, in json: inout HostJSON
-  ) throws(AttemptFailure) -> Bool {
+  ) throws(AttemptFailure) -> ChoiceSteps.Gain {
     var hasMore = false
+    var hasReasoning = false
     var hasText = false
     var count = HostJSON.Members()
-    guard let members = try json.members(of: delta, "a delta") else { return false }
+    guard let members = try json.members(of: delta, "a delta") else { return ChoiceSteps.Gain() }
     for member in members {
       try count.count()
       switch (member.name, member.value.kind) {
@@ -161,19 +201,35 @@ public struct ChunkFacts: Hashable, Sendable {
           hasMore = true
         }
       case (_, .null): break
+      case ("content", .array):
+        guard let parts = try json.elements(of: member.value, "content") else { continue }
+        for part in parts {
+          switch try ContentPart(part, &json) {
+          case .text(let piece) where isFirst:
+            text += piece
+            hasText = hasText || !piece.isEmpty
+          case .reasoning: hasReasoning = true
+          case .text, .other: hasMore = true
+          }
+        }
       case ("role", _): try json.checkName(member.value, "a role")
       case ("tool_calls", _):
         try checkCalls(member.value, in: &json)
         hasMore = hasMore || member.value.range.count > 2
+      case ("reasoning_content", _), ("reasoning", _), ("reasoning_details", _), ("thinking", _),
+        ("thinking_blocks", _):
+        hasReasoning = hasReasoning || member.value.range.count > 2
       case (_, .string), (_, .array), (_, .object):
         hasMore = hasMore || member.value.range.count > 2
       default: break
       }
     }
-    guard hasMore else { return hasText }
+    let gain = ChoiceSteps.Gain(
+      says: hasText || hasMore || hasReasoning, answers: hasText || hasMore)
+    guard hasMore || hasReasoning else { return gain }
     hasOther = true
     if isFirst { deltaJSON = Array(json.document.slice(delta)) }
-    return true
+    return gain
   }
 
   /// Later stages read the calls with `JSONObjectScanner` and number their buffers by them.
@@ -246,14 +302,33 @@ public enum UpstreamWords {
   /// The message in an error body, whatever its shape.
   public static func message(ofBody bytes: [UInt8]) -> String {
     guard let document = try? JSONDocument(validating: bytes) else {
-      return clipped(String(decoding: bytes.prefix(longest), as: UTF8.self))
+      return clipped(PageText.words(of: bytes, atMost: longest))
     }
-    for name in ["error", "detail", "message"] {
-      if let value = document.value(name, in: document.root) {
-        return message(of: value, in: document)
-      }
+    return message(ofRoot: document.root, in: document)
+  }
+
+  /// The message in an object that holds an error under one of the names in use. Some hosts put the
+  /// object into an array.
+  static func message(ofRoot root: JSONValue, in document: JSONDocument) -> String {
+    let root = document.firstElement(of: root) ?? root
+    let values = document.values(names, in: root)
+    for value in values.compactMap({ $0 }) where HostTrouble.isSaid(value, document) {
+      return message(of: value, in: document)
     }
-    return clipped(String(decoding: bytes.prefix(longest), as: UTF8.self))
+    return clipped(String(decoding: document.slice(root).prefix(longest), as: UTF8.self))
+  }
+
+  private static let names = [
+    "error", "detail", "message", "errors", "error_message", "error_msg", "msg", "base_resp",
+    "status_msg", "error_description", "reason", "title",
+  ]
+
+  /// The host's own words, to follow a sentence; empty if there are none. A chunk that is broken is
+  /// part of an answer, and no words of the host.
+  static func quoted(_ bytes: [UInt8]) -> String {
+    guard bytes.first(where: { $0 > 0x20 }) != UInt8(ascii: "{") else { return "" }
+    let words = message(ofBody: bytes)
+    return words.isEmpty ? "" : ": \(words)"
   }
 
   /// The kind of error that a body names, for example `overloaded_error`.
@@ -282,9 +357,11 @@ public enum UpstreamWords {
   }
 
   static func message(of value: JSONValue, in document: JSONDocument) -> String {
+    // A list of mistakes, as FastAPI sends it.
+    let value = document.firstElement(of: value) ?? value
     if let text = document.string(value) { return clipped(text) }
-    if let inner = document.value("message", in: value), let text = document.string(inner) {
-      return clipped(text)
+    for inner in document.values(["message", "msg", "status_msg", "detail"], in: value) {
+      if let text = inner.flatMap(document.string), !text.isEmpty { return clipped(text) }
     }
     return clipped(String(decoding: document.slice(value).prefix(longest), as: UTF8.self))
   }

@@ -117,8 +117,14 @@ struct ChunkRewrite: Sendable {
     var says = false
     let text = String(decoding: texts[.content] ?? [], as: UTF8.self)
     facts.text = text
-    if let delta = scanner["delta"], delta.kind != .null || !text.isEmpty {
+    var removals: Set<String> = isPart ? Set(long(scanner, but: Read.choice)) : []
+    // Some hosts say a text twice in a choice, or write a message where the delta belongs.
+    let message = scanner["message"].flatMap { $0.kind == .null ? nil : $0 }
+    let own = scanner["delta"].flatMap { $0.kind == .null ? nil : $0 }
+    if let delta = own ?? message ?? scanner["delta"], delta.kind != .null || !text.isEmpty {
+      removals.insert("message")
       let old = delta.kind == .null ? Self.emptyObject : Array(scanner.document.slice(delta))
+      if scanner["text"]?.kind == .string { replacements.append(("text", JSON.quoted(text))) }
       let (json, deltaSays) = try rewritten(delta: old, text)
       replacements.append(("delta", json))
       says = deltaSays
@@ -137,7 +143,6 @@ struct ChunkRewrite: Sendable {
       replacements.append(("finish_reason", JSON.quoted(finishReason)))
       facts.finishReason = finishReason
     }
-    let removals = isPart ? Set(long(scanner, but: Read.choice)) : []
     return (
       scanner.edited(replacing: replacements, removing: removals),
       says || facts.finishReason != nil

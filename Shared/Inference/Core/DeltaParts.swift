@@ -22,6 +22,12 @@ struct DeltaParts: Sendable {
 
   var texts: [(part: AnswerPart, text: [UInt8])] = []
   var calls: [Call] = []
+  /// It adds to a part of the answer that is not followed, so that no other host can go on with it.
+  var isForeign = false
+
+  private static let foreign: Set<String> = [
+    "refusal", "function_call", "audio", "images", "image", "video",
+  ]
 
   var textBytes: Int { texts.reduce(0) { $0 + $1.text.count } }
 
@@ -45,7 +51,12 @@ struct DeltaParts: Sendable {
         for (position, call) in document.elements(of: member.value).enumerated() {
           try read(call: call, position, document)
         }
-      default: break
+      default:
+        if member.value.kind != .null, member.value.range.count > 2,
+          Self.foreign.contains(member.name)
+        {
+          isForeign = true
+        }
       }
     }
     if !reasoning.isEmpty { texts.insert((.reasoning, reasoning), at: 0) }

@@ -4,6 +4,16 @@ import Text
 /// An array whose elements grow: those that are numbered or have an id are found in constant time,
 /// the others are kept as they came.
 struct GrowingArray: Sendable {
+  enum Kind: Sendable {
+    case calls
+    /// Of a content: a part of the same type as the last one adds to it.
+    case parts
+    /// Nothing is found: each element is one of its own.
+    case list
+    /// Elements are found by their numbers, and calls by their ids.
+    case other
+  }
+
   private enum Slot: Sendable {
     case one(JSONTree)
     /// Elements that no later one can find, joined by commas; and where the last of them begins.
@@ -15,12 +25,15 @@ struct GrowingArray: Sendable {
     var index: Int?
     var id: ArraySlice<UInt8>?
     var isCall = false
-    var hasName = false
+    var name: ArraySlice<UInt8>?
+    var hasArguments = false
+    var type: ArraySlice<UInt8>?
     /// A later element may belong to it.
     var canBeFound = false
     var hasOddIndex = false
   }
 
+  private let arrayKind: Kind
   private var slots: [Slot] = []
   /// Slots that later elements can find.
   private var findable = 0
@@ -30,15 +43,61 @@ struct GrowingArray: Sendable {
   /// An index or id of a slot has changed.
   private var isStale = false
 
-  /// Adds an element.
-  mutating func append(_ element: JSONValue, _ json: inout HostJSON) throws(AttemptFailure) {
-    let mark = try Self.mark(of: element, &json)
-    try append(element, mark, &json)
+  init(_ kind: Kind) { arrayKind = kind }
+
+  /// The elements of an array that comes for the first time.
+  init(_ kind: Kind, of value: JSONValue, _ json: inout HostJSON) throws(AttemptFailure) {
+    self.init(kind)
+    guard kind == .other else {
+      try gain(elementsOf: value, &json)
+      return
+    }
+    for element in json.document.eachElement(of: value) {
+      try append(element, try Self.mark(of: element, &json), &json)
+    }
   }
 
-  /// Adds an element, or what it says to the one that it belongs to.
-  mutating func gain(_ element: JSONValue, _ json: inout HostJSON) throws(AttemptFailure) {
+  /// Adds the elements of an array, or what they say to those that they belong to. A single value
+  /// counts as an array of one.
+  mutating func gain(
+    elementsOf value: JSONValue, _ json: inout HostJSON
+  ) throws(AttemptFailure) {
+    guard value.kind == .array else { return try gain(value, position: 0, &json) }
+    var position = 0
+    for element in json.document.eachElement(of: value) {
+      try gain(element, position: position, &json)
+      position += 1
+    }
+  }
+
+  /// Adds text to a content.
+  /// - Parameter text: the inside of a JSON string.
+  mutating func gain(
+    text: some Collection<UInt8>, _ json: inout HostJSON
+  ) throws(AttemptFailure) {
+    let part = Array(#"{"type":"text","text":""#.utf8) + text + Array(#""}"#.utf8)
+    var own = try HostJSON(part, json.allowance)
+    try gain(own.root, position: 0, &own)
+    json.allowance = own.allowance
+  }
+
+  /// - Parameter position: among the elements that came together.
+  private mutating func gain(
+    _ element: JSONValue, position: Int, _ json: inout HostJSON
+  ) throws(AttemptFailure) {
+    switch (arrayKind, element.kind) {
+    case (.list, _): return try append(plain: json.document.slice(element), &json)
+    case (.parts, .string):
+      return try gain(text: json.document.slice(element).dropFirst().dropLast(), &json)
+    default: break
+    }
     let mark = try Self.mark(of: element, &json)
+    // Parts and calls that come together are several, whatever they do not say.
+    let isAlone = position == 0 || mark.index != nil || mark.id?.isEmpty == false
+    guard isAlone || arrayKind == .other else {
+      try append(element, mark, &json)
+      return
+    }
     guard let place = try place(of: mark, &json) else {
       try append(element, mark, &json)
       return
@@ -105,11 +164,16 @@ struct GrowingArray: Sendable {
       case "id" where mark.id == nil && member.value.kind == .string:
         mark.canBeFound = true
         mark.id = json.document.slice(member.value).dropFirst().dropLast()
+      case "type" where mark.type == nil && member.value.kind == .string:
+        mark.type = json.document.slice(member.value)
       case "function" where !mark.isCall:
         mark.isCall = true
         mark.canBeFound = true
-        let name = try json.values(["name"], in: member.value)[0]
-        mark.hasName = name.map { $0.kind == .string && $0.range.count > 2 } ?? false
+        let values = try json.values(["name", "arguments"], in: member.value)
+        if let name = values[0], name.kind == .string, name.range.count > 2 {
+          mark.name = json.document.slice(name).dropFirst().dropLast()
+        }
+        mark.hasArguments = values[1].map { $0.kind == .string && $0.range.count > 2 } ?? false
       default: break
       }
     }
@@ -122,20 +186,48 @@ struct GrowingArray: Sendable {
     if mark.index != nil || mark.isCall, isStale { try find(&json) }
     if let index = mark.index {
       guard let place = byIndex[index] else { return nil }
-      return isAnotherCall(mark, than: slots[place]) ? nil : place
+      return try isAnotherCall(mark, than: slots[place], &json) ? nil : place
+    }
+    if arrayKind == .parts, let last = slots.last, isSameType(mark, as: last) {
+      return slots.count - 1
     }
     // A call without its number: of the call that has its id, otherwise of the last one.
-    guard mark.isCall, !slots.isEmpty else { return nil }
-    guard let id = mark.id, !id.isEmpty else { return slots.count - 1 }
-    return byID[Array(id)]
+    guard mark.isCall, let last = slots.last else { return nil }
+    if let id = mark.id, !id.isEmpty { return byID[Array(id)] }
+    return try isAnotherCall(mark, than: last, &json) ? nil : slots.count - 1
   }
 
-  /// Some servers give every call the number 0: a name under another id begins a call of its own.
-  private func isAnotherCall(_ mark: Mark, than slot: Slot) -> Bool {
-    guard mark.isCall, mark.hasName, let id = mark.id, !id.isEmpty, case .one(let tree) = slot,
-      let known = Self.id(of: tree), !known.isEmpty
+  private func isSameType(_ mark: Mark, as slot: Slot) -> Bool {
+    guard let type = mark.type, case .one(.object(let object)) = slot,
+      case .string(let known)? = object.value("type")
     else { return false }
-    return !known.elementsEqual(id)
+    return known.elementsEqual(type.dropFirst().dropLast())
+  }
+
+  /// Some servers give every call the number 0, or none: a name begins a call of its own if its id is
+  /// another one, or if the call that is there has all its arguments.
+  private func isAnotherCall(
+    _ mark: Mark, than slot: Slot, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> Bool {
+    guard mark.isCall, let name = mark.name, case .one(let tree) = slot else { return false }
+    if let id = mark.id, !id.isEmpty, let known = Self.id(of: tree), !known.isEmpty {
+      return !known.elementsEqual(id)
+    }
+    guard case .object(let call) = tree, case .object(let function)? = call.value("function"),
+      case .string(let arguments)? = function.value("arguments"),
+      arguments.last == UInt8(ascii: "}")
+    else { return false }
+    if !mark.hasArguments, case .string(let known)? = function.value("name"),
+      known.elementsEqual(name)
+    {
+      return false
+    }
+    try json.allowance.charge(2 * arguments.count)
+    let quote = [UInt8(ascii: "\"")]
+    guard let text = try? JSONDocument(validating: quote + arguments + quote),
+      let inner = text.string(text.root)
+    else { return false }
+    return (try? JSONDocument(validating: Array(inner.utf8))) != nil
   }
 
   private static func id(of tree: JSONTree) -> [UInt8]? {
@@ -167,7 +259,7 @@ struct GrowingArray: Sendable {
   private mutating func append(
     _ element: JSONValue, _ mark: Mark, _ json: inout HostJSON
   ) throws(AttemptFailure) {
-    guard mark.canBeFound else {
+    guard mark.canBeFound || arrayKind == .parts && mark.type != nil else {
       try append(plain: json.document.slice(element), &json)
       return
     }

@@ -12,6 +12,8 @@ struct HeldChunks: Sendable {
     var more: [(channel: Int, end: Int)] = []
     /// Its first bytes went ahead.
     var isSplit = false
+    /// It adds to a part of the answer that is not followed.
+    var isForeign = false
 
     var hasText: Bool { channel >= 0 || !more.isEmpty }
 

@@ -39,12 +39,28 @@ extension AttemptFailure {
 struct HostJSON {
   let document: JSONDocument
   var allowance: Allowance
+  /// The bytes were not UTF-8.
+  private(set) var isRepaired = false
 
   /// What a host sent as JSON; its root is an object.
   init(_ bytes: [UInt8], _ allowance: Allowance) throws(AttemptFailure) {
     self.allowance = allowance
     try self.allowance.charge(bytes.count)
     document = try ChunkFacts.document(bytes)
+  }
+
+  /// A body in which some bytes may be no characters: each becomes U+FFFD. Some hosts cut a
+  /// character in two.
+  init(repairing bytes: [UInt8], _ allowance: Allowance) throws(AttemptFailure) {
+    do throws(AttemptFailure) {
+      try self.init(bytes, allowance)
+    } catch {
+      guard !UTF8Bytes.isValid(bytes) else { throw error }
+      var allowance = allowance
+      try allowance.charge(3 * bytes.count)
+      try self.init(Array(String(decoding: bytes, as: UTF8.self).utf8), allowance)
+      isRepaired = true
+    }
   }
 
   var root: JSONValue { document.root }

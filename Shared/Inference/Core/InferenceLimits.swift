@@ -15,5 +15,9 @@ public struct InferenceLimits: Hashable, Sendable {
   /// and `[DONE]` follow the last word within milliseconds.
   public var endPatience = Duration.seconds(5)
 
+  /// How many times as long a host is waited for that sends comments or pings and no token. Hosts that
+  /// queue requests, or read long prompts, send one each second or so.
+  public var signPatience = 4
+
   public init() {}
 }

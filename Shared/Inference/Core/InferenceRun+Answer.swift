@@ -5,8 +5,12 @@ import ClusterModel
 extension InferenceRun {
   func newAnswer(_ stream: AnswerStream, _ now: Instant) -> Answer {
     Answer(
-      stream: stream, body: request.stream ? nil : BodyAssembler(endpoint: request.endpoint),
+      stream: stream, body: request.stream ? nil : newBody,
       lastChunk: now, pace: Pace(floor: 0, from: now), choices: shape.choices)
+  }
+
+  private var newBody: BodyAssembler {
+    BodyAssembler(endpoint: request.endpoint, choices: shape.choices)
   }
 
   /// Another process began the answer: the first host is asked to go on with it, alone, as if one
@@ -30,10 +34,13 @@ extension InferenceRun {
     let isFinished = answer?.isFinished == true
     switch item {
     case .chunk(let chunk): return take(chunk, cluster, now)
-    case .done, .end:
-      if isFinished || answer?.isWhole == true { return finish(cluster, now) }
+    // The host's own word that it is done, with or without a reason.
+    case .done: return finish(cluster, now)
+    case .end:
+      if isFinished || answer?.isEnded == true { return finish(cluster, now) }
       return interrupt(
-        AttemptFailure(.cut, "its stream ended without a finish_reason"), cluster, now)
+        AttemptFailure(.cut, "its stream ended without a finish_reason and without [DONE]"),
+        cluster, now)
     case .broken(let failure):
       return isFinished ? finish(cluster, now, cancels: true) : interrupt(failure, cluster, now)
     case .body:
@@ -189,7 +196,8 @@ extension InferenceRun {
 
   private mutating func beginAnew() {
     answer?.stream = AnswerStream(shape: shape)
-    answer?.body = BodyAssembler(endpoint: request.endpoint)
+    let body = newBody
+    answer?.body = body
     answer?.resume = nil
   }
 
@@ -220,11 +228,14 @@ extension InferenceRun {
   /// A silence is a stall. A crawl is one too, as long as somebody else could do better.
   mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard let leg = legs.first, let answer else { return [] }
-    if answer.lastChunk.advanced(by: silencePatience(answer, leg)) <= now {
+    if nextChunkDue(answer, leg) <= now {
       if answer.isWhole { return finish(cluster, now, cancels: true) }
       return interrupt(
         AttemptFailure(
-          .stall, "it sent nothing for \(leg.patience.interToken.wholeMilliseconds) ms"), cluster,
+          .stall,
+          "it sent nothing for "
+            + "\(answer.lastChunk.duration(to: nextChunkDue(answer, leg)).wholeMilliseconds) ms"),
+        cluster,
         now)
     }
     guard let rate = self.answer?.pace.check(now: now), !answer.isWhole else { return [] }
@@ -241,7 +252,7 @@ extension InferenceRun {
     answer.isFinished ? min(limits.endPatience, leg.patience.interToken) : leg.patience.interToken
   }
 
-  private func hasUntried(_ view: ClusterView) -> Bool {
+  func hasUntried(_ view: ClusterView) -> Bool {
     let asked = Set(attempts.map(\.host) + legs.map(\.host))
     return eligibility(view).candidates.contains { !asked.contains($0.host.id) }
   }

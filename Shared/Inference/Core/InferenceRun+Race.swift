@@ -68,6 +68,11 @@ extension InferenceRun {
   ) -> [Directive] {
     switch item {
     case .broken(let failure): return lose(index, failure, cluster, now)
+    case .done where isOnlyHope(index, cluster):
+      let id = legs[index].id
+      let directives = win(index, cluster, now)
+      guard case .answering = phase, legs.first?.id == id else { return directives }
+      return directives + finish(cluster, now)
     case .done, .end:
       return lose(
         index, AttemptFailure(.cut, "its stream ended without a token"), cluster, now)
@@ -85,6 +90,13 @@ extension InferenceRun {
       }
       return win(index, cluster, now)
     }
+  }
+
+  /// Whether a host that ended an answer without a word is believed: it began a choice, and no other
+  /// host can be asked.
+  private func isOnlyHope(_ index: Int, _ cluster: some ClusterAccess) -> Bool {
+    guard case .racing = phase, legs.count == 1 else { return false }
+    return legs[index].held.contains { $0.facts.hasChoices } && !hasUntried(cluster.view())
   }
 
   /// The first valid token: the others are beaten, the answer begins or goes on.

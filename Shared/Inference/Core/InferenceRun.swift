@@ -52,6 +52,8 @@ public struct InferenceRun: Sendable {
     var longestPause = Duration.zero
     /// Tokens that it made, by its own count where it told one. nil: no more is known than `tokens`.
     var made: Int?
+    /// When it last sent a comment or a ping.
+    var lastSign: Instant?
 
     var host: HostID { candidate.host.id }
 
@@ -78,10 +80,13 @@ public struct InferenceRun: Sendable {
     /// nil: the next host begins at the start.
     var resume: ResumePoint?
 
-    /// Every choice that the request asks for has ended.
+    /// Every choice that the request asks for has ended for good.
     var isFinished: Bool { progress.isComplete(choices) }
-    /// Every choice that the host began has ended. It may begin another one unless its stream ends.
-    var isWhole: Bool { progress.isEveryBegunEnded }
+    /// Every choice that the host began has ended for good. It may begin another one while its stream
+    /// goes on.
+    var isWhole: Bool { progress.isEveryBegunFinal }
+    /// Every choice that the host began has a reason for its end, which counts if the stream ends too.
+    var isEnded: Bool { progress.isEveryBegunEnded }
   }
 
   enum Phase {
@@ -139,12 +144,11 @@ public struct InferenceRun: Sendable {
     switch phase {
     case .new, .over: return nil
     case .racing, .resuming:
-      let first = legs.map { $0.started.advanced(by: $0.patience.firstToken) }.min() ?? total
+      let first = legs.map(firstTokenDue).min() ?? total
       return min(total, first, race.nextWake ?? total)
     case .answering:
       guard pausedSince == nil, let answer, let leg = legs.first else { return total }
-      let patience = silencePatience(answer, leg)
-      return min(total, answer.lastChunk.advanced(by: patience), answer.pace.nextCheck)
+      return min(total, nextChunkDue(answer, leg), answer.pace.nextCheck)
     }
   }
 
@@ -172,6 +176,12 @@ public struct InferenceRun: Sendable {
   public mutating func received(status: Int, from id: AttemptID) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
     legs[index].status = status
+  }
+
+  /// A comment, a ping or an empty event: the host is there, and says nothing.
+  public mutating func receivedSign(from id: AttemptID, now: Instant) {
+    guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
+    legs[index].lastSign = now
   }
 
   public mutating func received(
@@ -230,10 +240,11 @@ public struct InferenceRun: Sendable {
   }
 
   func lateness(_ leg: Attempt, _ now: Instant) -> AttemptFailure? {
-    guard leg.started.advanced(by: leg.patience.firstToken) <= now else { return nil }
+    guard firstTokenDue(leg) <= now else { return nil }
     return AttemptFailure(
       .firstTokenDeadline,
-      "it sent no token within \(leg.patience.firstToken.wholeMilliseconds) ms")
+      "it sent no token within \(leg.started.duration(to: firstTokenDue(leg)).wholeMilliseconds) ms"
+    )
   }
 
   /// The whole answer took too long.

@@ -12,6 +12,9 @@ enum JSONTree: Sendable {
   case array(GrowingArray)
   /// Without its quotes, escapes as they came: halves of a surrogate pair meet again.
   case string([UInt8])
+  /// A text of an unknown name that came once and then again unchanged, as often as the number says:
+  /// a constant, until another text follows.
+  case repeated([UInt8], Int)
   case raw([UInt8])
   case null
 
@@ -19,6 +22,8 @@ enum JSONTree: Sendable {
   static let element = "\u{0}element"
   /// The name of values that are replaced and never grow.
   static let replaced = "\u{0}replaced"
+  /// The name of arrays to which elements are added and in which none is found.
+  static let list = "\u{0}list"
 
   /// True memory of an entry besides its buffers: its place in an array that grows ahead, its place
   /// in a dictionary, and the head of an allocation.
@@ -33,7 +38,9 @@ enum JSONTree: Sendable {
     case _ where name == Self.replaced:
       self = .raw(try Self.copy(json.document.slice(value), &json))
     case .string:
-      self = .string(try Self.copy(json.document.slice(value).dropFirst().dropLast(), &json))
+      let text = try Self.copy(json.document.slice(value).dropFirst().dropLast(), &json)
+      let isKnown = Self.texts.contains(name) || Self.labels.contains(name)
+      self = isKnown ? .string(text) : .repeated(text, 0)
     case .number, .boolean: self = .raw(try Self.copy(json.document.slice(value), &json))
     case .object:
       guard Self.grows(name) else {
@@ -42,21 +49,29 @@ enum JSONTree: Sendable {
       }
       var object = GrowingObject()
       for member in json.document.eachMember(of: value) {
-        let value = try JSONTree(member.value, under: member.name, &json)
+        let inner = Self.inner(of: name, member.name)
+        let value = try JSONTree(member.value, under: inner, &json)
         try object.append(member.name, value, &json)
       }
       self = .object(object)
     case .array:
-      var array = GrowingArray()
-      for element in json.document.eachElement(of: value) {
-        if name == "tool_calls" {
-          try array.gain(element, &json)
-        } else {
-          try array.append(element, &json)
-        }
-      }
-      self = .array(array)
+      self = .array(try GrowingArray(Self.arrayKind(name), of: value, &json))
     }
+  }
+
+  private static func arrayKind(_ name: String) -> GrowingArray.Kind {
+    switch name {
+    case "tool_calls": .calls
+    case "content", "thinking": .parts
+    case list: .list
+    default: .other
+    }
+  }
+
+  /// The name by which a member of an object is read. Arrays in `logprobs` have an entry for each token,
+  /// whatever the entries look like.
+  private static func inner(of object: String, _ member: String) -> String {
+    object == "logprobs" ? list : member
   }
 
   /// Objects of other names are said anew by each chunk that has them.
@@ -76,7 +91,7 @@ enum JSONTree: Sendable {
     switch self {
     case .object(let object): object.append(to: &bytes)
     case .array(let array): array.append(to: &bytes)
-    case .string(let inner):
+    case .string(let inner), .repeated(let inner, _):
       bytes.append(UInt8(ascii: "\""))
       bytes += inner
       bytes.append(UInt8(ascii: "\""))
@@ -90,7 +105,8 @@ enum JSONTree: Sendable {
     switch self {
     case .object(let object): object.cost
     case .array(let array): array.cost
-    case .string(let bytes), .raw(let bytes): bytes.capacity + Self.bufferBytes
+    case .string(let bytes), .repeated(let bytes, _), .raw(let bytes):
+      bytes.capacity + Self.bufferBytes
     case .null: 0
     }
   }
@@ -105,7 +121,12 @@ enum JSONTree: Sendable {
     case (_, .null): return
     case (.string, .string): try gain(text: more, under: name, &json)
     case (.array, .array): try gain(elements: more, &json)
-    case (.object, .object): try gain(members: more, &json)
+    case (.object, .object): try gain(members: more, under: name, &json)
+    // A content may be a text in one chunk and an array of parts in another.
+    case (.string, .array) where name == "content":
+      try becomeParts(&json)
+      try gain(elements: more, &json)
+    case (.array, .string) where name == "content": try gain(elements: more, &json)
     default: try replace(with: more, under: name, &json)
     }
   }
@@ -115,7 +136,7 @@ enum JSONTree: Sendable {
     switch self {
     case .object: .object
     case .array: .array
-    case .string: .string
+    case .string, .repeated: .string
     case .raw: .number
     case .null: .null
     }
@@ -128,18 +149,32 @@ enum JSONTree: Sendable {
     self = .null
     defer { self = .array(array) }
     try json.allowance.charge(more.range.count)
-    for element in json.document.eachElement(of: more) { try array.gain(element, &json) }
+    try array.gain(elementsOf: more, &json)
+  }
+
+  /// The text of a content becomes its first part.
+  private mutating func becomeParts(_ json: inout HostJSON) throws(AttemptFailure) {
+    let text: [UInt8] =
+      switch self {
+      case .string(let text), .repeated(let text, _): text
+      case .object, .array, .raw, .null: []
+      }
+    json.allowance.release(cost)
+    var array = GrowingArray(.parts)
+    if !text.isEmpty { try array.gain(text: text, &json) }
+    self = .array(array)
   }
 
   private mutating func gain(
-    members more: JSONValue, _ json: inout HostJSON
+    members more: JSONValue, under name: String, _ json: inout HostJSON
   ) throws(AttemptFailure) {
     guard case .object(var object) = self else { return }
     self = .null
     defer { self = .object(object) }
     try json.allowance.charge(more.range.count)
     for member in json.document.eachMember(of: more) {
-      try object.gain(member.name, member.value, &json)
+      try object.gain(
+        member.name, member.value, under: Self.inner(of: name, member.name), &json)
     }
   }
 
@@ -159,27 +194,61 @@ enum JSONTree: Sendable {
     switch name {
     // Said once; some servers repeat them in every chunk.
     case "role", "type": try replace(with: more, under: name, &json)
-    case "id", "name":
+    // Come whole. Some servers make a new one for each chunk.
+    case "id", Self.list:
+      guard textBytes == 0 else { return }
+      try replace(with: more, under: name, &json)
+    case "name":
       try json.allowance.charge(new.count)
       guard !isText(new) else { return }
-      let limit = name == "id" ? Limits.callIDBytes : Limits.nameBytes
       // An escape of six bytes stands for at least one.
-      guard textBytes + new.count <= 6 * limit.value else {
-        throw AttemptFailure(overdrawn: limit)
+      guard textBytes + new.count <= 6 * Limits.nameBytes.value else {
+        throw AttemptFailure(overdrawn: Limits.nameBytes)
       }
       try append(new, &json)
-    default: try append(new, &json)
+    default: try gain(unknown: new, &json)
     }
   }
 
+  /// A text of a name that has no rule. Equal texts are held back as repetitions of a constant, such as
+  /// a format; when another one comes, all of them were pieces.
+  private mutating func gain(
+    unknown new: ArraySlice<UInt8>, _ json: inout HostJSON
+  ) throws(AttemptFailure) {
+    guard case .repeated(let text, let count) = self else { return try append(new, &json) }
+    if new.count == text.count {
+      try json.allowance.charge(new.count)
+      if text.elementsEqual(new) {
+        self = .repeated(text, count.addingCapped(1))
+        return
+      }
+    }
+    self = .string(text)
+    for _ in 0..<count { try append(text[...], &json) }
+    try append(new, &json)
+  }
+
+  /// Texts that models write, piece by piece.
+  private static let texts: Set<String> = [
+    "arguments", "content", "data", "input", "output", "output_text", "partial_json", "reasoning",
+    "reasoning_content", "reasoning_text", "refusal", "summary", "text", "thinking", "thought",
+    "transcript", "value",
+  ]
+  /// Texts that are not written in pieces, and the name of a call.
+  private static let labels: Set<String> = ["id", "name", "role", "type", list]
+
   private func isText(_ text: ArraySlice<UInt8>) -> Bool {
-    guard case .string(let there) = self else { return false }
-    return there.elementsEqual(text)
+    switch self {
+    case .string(let there), .repeated(let there, _): there.elementsEqual(text)
+    case .object, .array, .raw, .null: false
+    }
   }
 
   private var textBytes: Int {
-    guard case .string(let there) = self else { return 0 }
-    return there.count
+    switch self {
+    case .string(let there), .repeated(let there, _): there.count
+    case .object, .array, .raw, .null: 0
+    }
   }
 
   private mutating func append(
@@ -208,6 +277,15 @@ struct GrowingObject: Sendable {
 
   func value(_ name: String) -> JSONTree? { place(of: name).map { members[$0].value } }
 
+  /// Whether a member is there that is not empty, zero or null.
+  func isSaid(_ name: String) -> Bool {
+    switch value(name) {
+    case nil, .null: false
+    case .raw(let json): ![[0x22, 0x22], [0x30]].contains(json)
+    case .object, .array, .string, .repeated: true
+    }
+  }
+
   /// Adds a member, also one of a name that is there: the first one then grows.
   mutating func append(
     _ name: String, _ value: JSONTree, _ json: inout HostJSON
@@ -233,13 +311,14 @@ struct GrowingObject: Sendable {
   }
 
   /// A member comes again and adds to what is there.
+  /// - Parameter rule: the name by which the value grows; `nil` means its own.
   mutating func gain(
-    _ name: String, _ more: JSONValue, _ json: inout HostJSON
+    _ name: String, _ more: JSONValue, under rule: String? = nil, _ json: inout HostJSON
   ) throws(AttemptFailure) {
     if let place = place(of: name) {
-      try members[place].value.gain(more, under: name, &json)
+      try members[place].value.gain(more, under: rule ?? name, &json)
     } else {
-      try append(name, JSONTree(more, under: name, &json), &json)
+      try append(name, JSONTree(more, under: rule ?? name, &json), &json)
     }
   }
 

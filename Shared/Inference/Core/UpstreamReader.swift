@@ -63,6 +63,14 @@ public struct UpstreamReader: Sendable {
   private var splitterWork = 0
   private var bufferBytes = 0
   private var news = ChunkNews()
+  private var terms: ChunkTerms
+  /// The host's words outside of chunks. They are the cause if the stream ends before its answer.
+  private var words = ""
+  /// A choice has ended with its `finish_reason`.
+  private var hasEnd = false
+  private var otherSigns = 0
+  /// Events that were skipped or repaired.
+  public private(set) var oddEvents = 0
   /// What the host has cost so far.
   public private(set) var allowance = Allowance(memory: Limits.readerBytes)
 
@@ -72,7 +80,9 @@ public struct UpstreamReader: Sendable {
   ) {
     self.reading = reading
     self.limits = limits
-    events = SSESplitter(maximumEventBytes: limits.eventBytes)
+    terms = ChunkTerms(choices: reading.choices, endpoint: reading.endpoint)
+    events = SSESplitter(
+      maximumEventBytes: limits.eventBytes, maximumStrayBytes: Limits.strayBytes.value)
     lines = NDJSONSplitter(maximumLineBytes: limits.eventBytes)
     anthropic = AnthropicReader(reading)
     ollama = OllamaReader(reading)
@@ -109,6 +119,9 @@ public struct UpstreamReader: Sendable {
     }
   }
 
+  /// Comments, pings and empty events so far: the host is there, and says nothing.
+  public var signs: Int { events.comments + otherSigns }
+
   /// Nothing comes after `broken`.
   public mutating func append(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
     append(piece: Array(bytes))
@@ -118,11 +131,7 @@ public struct UpstreamReader: Sendable {
   private mutating func append(piece bytes: [UInt8]) -> [UpstreamItem] {
     guard !isBroken, !isDone else { return [] }
     allowance.receive(bytes.count)
-    if !hasBegun, let first = bytes.first(where: { $0 > 0x20 }) {
-      hasBegun = true
-      // No field of an event stream begins like this.
-      if case .events = mode, first == UInt8(ascii: "{") { mode = .wholeAnswer }
-    }
+    if !hasBegun { begin(bytes) }
     do throws(AttemptFailure) {
       switch mode {
       case .error:
@@ -150,6 +159,27 @@ public struct UpstreamReader: Sendable {
       return broken(error)
     }
   }
+
+  /// Recognises a body in place of a stream, and a stream in place of a body, by the first byte that
+  /// is not white space and not part of a byte order mark.
+  private mutating func begin(_ bytes: [UInt8]) {
+    guard let first = bytes.first(where: { $0 > 0x20 && !Self.orderMark.contains($0) }) else {
+      return
+    }
+    hasBegun = true
+    switch (mode, first) {
+    // No field of an event stream begins like this.
+    case (.events, UInt8(ascii: "{")): mode = .wholeAnswer
+    case (.body, UInt8(ascii: "d")), (.body, UInt8(ascii: "e")), (.body, UInt8(ascii: ":")):
+      guard reading.dialect == .openai, reading.endpoint != .embeddings, collected.isEmpty else {
+        return
+      }
+      mode = .events
+    default: break
+    }
+  }
+
+  private static let orderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
   private var bodyLimit: (bytes: Int, name: String) {
     if case .wholeAnswer = mode {
@@ -198,6 +228,15 @@ public struct UpstreamReader: Sendable {
     return items
   }
 
+  /// A line that belongs to no event and begins like an object. If it holds an error, it ends the stream.
+  private mutating func readStray(_ line: [UInt8]) throws(AttemptFailure) {
+    try allowance.charge(2 * line.count)
+    guard let document = try? JSONDocument(validating: line),
+      let error = document.value("error", in: document.root), HostTrouble.isSaid(error, document)
+    else { return }
+    throw AttemptFailure(.errorEvent, UpstreamWords.message(of: error, in: document))
+  }
+
   private func tooLarge(_ what: String) -> AttemptFailure {
     AttemptFailure(
       .tooLarge,
@@ -219,7 +258,7 @@ public struct UpstreamReader: Sendable {
     guard !isBroken else { return [] }
     do throws(AttemptFailure) {
       switch mode {
-      case .events: return [.end]
+      case .events: return try endOfEvents()
       case .anthropic: return (isDone ? [] : try anthropic.end(&allowance)) + [.end]
       case .ollama:
         var items: [UpstreamItem] = []
@@ -231,8 +270,8 @@ public struct UpstreamReader: Sendable {
       case .wholeAnswer:
         let data = try WholeAnswer.chunk(of: taken(), reading, &allowance)
         try allowance.charge(buffer: data.capacity)
-        let chunk = try InferenceChunk(data, reading, &allowance)
-        guard chunk.facts.finishReason != nil else { throw Self.noAnswer }
+        let chunk = try InferenceChunk(data, reading, &terms, &allowance)
+        guard chunk.facts.hasChoices else { throw Self.noAnswer(data) }
         return [.chunk(chunk), .done, .end]
       }
     } catch {
@@ -240,35 +279,112 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// The connection went before the response was complete: what is known of an error is told, an
-  /// answer is not one.
+  private mutating func endOfEvents() throws(AttemptFailure) -> [UpstreamItem] {
+    guard !isDone else { return [.end] }
+    var items: [UpstreamItem] = []
+    // The empty line after the last event may be missing. If more is missing, the stream was cut.
+    if let event = events.end() {
+      var copy = self
+      copy.read(event.data, name: event.name, &items)
+      if case .broken(let failure)? = items.last, failure.kind == .garbage {
+        items = []
+      } else {
+        self = copy
+      }
+    }
+    guard !isBroken else { return items }
+    if let failure = wordsAtEnd { throw failure }
+    return items + [.end]
+  }
+
+  /// The host's own words as the cause of an end before the answer's.
+  private var wordsAtEnd: AttemptFailure? {
+    guard !isDone, !hasEnd else { return nil }
+    let words = words.isEmpty ? UpstreamWords.message(ofBody: events.stray) : words
+    guard !words.isEmpty else { return nil }
+    return AttemptFailure(.errorEvent, "its stream ended before its answer: \(words)")
+  }
+
+  /// The connection went before the response was complete. An error is reported by what has come of
+  /// its body. A body that is complete JSON is an answer, and anything else is not.
   public mutating func cutShort() -> [UpstreamItem] {
-    if case .error = mode { return end() }
-    return []
+    guard !isBroken else { return [] }
+    switch mode {
+    case .error: return end()
+    case .body, .wholeAnswer:
+      let isJSON = collected.first(where: { $0 > 0x20 }) == UInt8(ascii: "{")
+      if isJSON {
+        guard collected.last(where: { $0 > 0x20 }) == UInt8(ascii: "}"),
+          (try? allowance.charge(collected.count)) != nil,
+          (try? JSONDocument(validating: collected)) != nil
+        else { return [] }
+      }
+      return collected.isEmpty ? [] : end()
+    case .events: return wordsAtEnd.map { broken($0) } ?? []
+    case .anthropic, .ollama: return []
+    }
   }
 
   private mutating func read(_ data: [UInt8], name: String?, _ items: inout [UpstreamItem]) {
     do throws(AttemptFailure) {
-      try allowance.charge(Limits.eventWork.value)
-      switch mode {
-      case .anthropic: items += try anthropic.read(data, &allowance)
-      case .ollama: items += try ollama.read(data, &allowance)
-      case .events, .wholeAnswer, .body, .error:
-        if data.elementsEqual("[DONE]".utf8) {
-          items.append(.done)
-          break
-        }
-        let chunk = try InferenceChunk(data, reading, &allowance)
-        guard name != "error" else {
-          throw AttemptFailure(.errorEvent, UpstreamWords.message(ofBody: data))
-        }
-        if try news.isToBePassedOn(chunk.facts, choices: reading.choices) {
-          items.append(.chunk(chunk))
-        }
+      // Anthropic's events say in themselves what they are.
+      var name = name
+      if name == SSESplitter.strayName { return try readStray(data) }
+      if case .anthropic = mode { name = nil }
+      switch OddEvent(data, name: name) {
+      case nil: try readObject(data, &items)
+      case .done: items.append(.done)
+      case .silence:
+        otherSigns += 1
+        try skip(data)
+      case .words:
+        words = UpstreamWords.message(ofBody: data)
+        try skip(data)
+      case .failure: throw AttemptFailure(.errorEvent, UpstreamWords.message(ofBody: data))
+      case .garbage: _ = try ChunkFacts.document(data)
       }
       if case .done? = items.last { isDone = true }
     } catch {
       items += broken(error)
+    }
+  }
+
+  /// An event without an answer in it costs its bytes only. The number of such events has a bound.
+  private mutating func skip(_ data: [UInt8]) throws(AttemptFailure) {
+    oddEvents += 1
+    try allowance.charge(data.count)
+    try news.countSkipped()
+  }
+
+  private mutating func readObject(
+    _ data: [UInt8], _ items: inout [UpstreamItem]
+  ) throws(AttemptFailure) {
+    try allowance.charge(Limits.eventWork.value)
+    let before = items.count
+    do throws(AttemptFailure) {
+      try readValid(data, &items)
+    } catch {
+      // Some hosts cut a character in two. Nothing was read of what is not UTF-8.
+      guard error.kind == .garbage, !UTF8Bytes.isValid(data) else { throw error }
+      try allowance.charge(2 * data.count)
+      oddEvents += 1
+      try readValid(Array(String(decoding: data, as: UTF8.self).utf8), &items)
+    }
+    if items.count == before { otherSigns += 1 }
+  }
+
+  private mutating func readValid(
+    _ data: [UInt8], _ items: inout [UpstreamItem]
+  ) throws(AttemptFailure) {
+    switch mode {
+    case .anthropic: items += try anthropic.read(data, &allowance)
+    case .ollama: items += try ollama.read(data, &allowance)
+    case .events, .wholeAnswer, .body, .error:
+      let chunk = try InferenceChunk(data, reading, &terms, &allowance)
+      hasEnd = hasEnd || chunk.facts.finishedChoices > 0
+      if try news.isToBePassedOn(chunk.facts, choices: reading.choices) {
+        items.append(.chunk(chunk))
+      }
     }
   }
 
@@ -281,6 +397,8 @@ public struct UpstreamReader: Sendable {
   /// The body; it is parsed once, and nothing is left of it here.
   private mutating func taken() -> [UInt8] {
     defer { collected = [] }
+    // The rest of a mark may have come alone.
+    collected.removeFirst(collected.prefix { Self.orderMark.contains($0) }.count)
     return collected
   }
 
@@ -289,20 +407,26 @@ public struct UpstreamReader: Sendable {
     if reading.dialect == .ollama, reading.endpoint == .embeddings {
       body = try OllamaReader.embeddings(body, reading, &allowance)
       try allowance.charge(buffer: body.capacity)
+    } else if reading.endpoint == .completions,
+      let merged = try BatchAnswer.merged(body, &allowance)
+    {
+      body = merged
     }
-    var json = try HostJSON(body, allowance)
+    var json = try HostJSON(repairing: body, allowance)
     defer { allowance = json.allowance }
-    let facts = try ChunkFacts(&json, choices: reading.choices)
+    if json.isRepaired { oddEvents += 1 }
+    let facts = try ChunkFacts(&json, &terms)
     if reading.endpoint == .embeddings {
       if reading.dialect != .ollama { try EmbeddingAnswer.check(&json, vectors: reading.vectors) }
-    } else if facts.finishReason == nil {
-      throw Self.noAnswer
+    } else if !facts.hasChoices {
+      throw Self.noAnswer(body)
     }
-    return .body(body, facts)
+    return .body(json.document.bytes, facts)
   }
 
-  private static let noAnswer = AttemptFailure(
-    .garbage, "its answer has no choice with a finish_reason")
+  private static func noAnswer(_ body: [UInt8]) -> AttemptFailure {
+    AttemptFailure(.garbage, "its answer has no choice: \(UpstreamWords.message(ofBody: body))")
+  }
 
   private static func failure(
     status: Int, retryAfter: Duration?, body: [UInt8]
@@ -320,29 +444,5 @@ public struct UpstreamReader: Sendable {
     return AttemptFailure(
       kind, "it answered \(status)\(type)" + (words.isEmpty ? "" : ": \(words)"), status: status,
       retryAfter: retryAfter)
-  }
-}
-
-/// Decides which chunks without news are passed on: a host may send them without end, and each would
-/// be held and sent to the client.
-struct ChunkNews: Sendable {
-  private var inRow = 0
-  private var total = 0
-
-  mutating func isToBePassedOn(
-    _ facts: ChunkFacts, choices: Int
-  ) throws(AttemptFailure) -> Bool {
-    guard facts.text.isEmpty, !facts.hasOther, facts.finishedChoices == 0 else {
-      inRow = 0
-      return true
-    }
-    inRow += 1
-    total += 1
-    guard total <= Limits.emptyChunks.value else {
-      throw AttemptFailure(overdrawn: Limits.emptyChunks)
-    }
-    let free = Limits.emptyChunksInRow.value
-    // Token counts are needed; each choice has an opening chunk.
-    return facts.usage != nil || inRow <= free + choices || inRow % free == 0
   }
 }

@@ -71,7 +71,7 @@ extension InferenceSession {
     case .timePassed: return now < deadline
     case .items(let items, _):
       return !items.allSatisfy { if case .chunk = $0 { true } else { false } }
-    case .head, .abandon: return false
+    case .head, .sign, .abandon: return false
     }
   }
 
@@ -164,6 +164,9 @@ extension InferenceSession {
         directives += run?.received(item, from: id, cluster: client, now: now) ?? []
       }
       return directives
+    case .sign(let id):
+      run?.receivedSign(from: id, now: now)
+      return []
     case .failed(let failure, let id):
       return run?.failed(failure, id, cluster: client, now: now) ?? []
     case .timePassed:
@@ -191,6 +194,8 @@ extension InferenceSession {
       endEarly(
         Failure(.deadlineExceeded, "the whole answer took longer than its deadline"), &state,
         &effects)
+    // The machine's next event says as much.
+    case .sign: return
     case .begin, .head, .items, .failed, .timePassed: break
     }
     state.waiting.append(event)

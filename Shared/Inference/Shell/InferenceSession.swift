@@ -19,6 +19,8 @@ final class InferenceSession: Sendable {
     case begin
     case head(status: Int, AttemptID)
     case items([UpstreamItem], AttemptID)
+    /// A comment, a ping or an empty event: the host is there, and says nothing.
+    case sign(AttemptID)
     case failed(AttemptFailure, AttemptID)
     case timePassed
     case abandon(Failure)
@@ -166,6 +168,8 @@ final class InferenceSession: Sendable {
     items.isEmpty ? nil : step(.items(items, id))
   }
 
+  func receivedSign(from id: AttemptID) { step(.sign(id)) }
+
   /// The same for items so large that the machine takes long over them. Called on the thread for
   /// heavy work.
   func receivedOutside(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
@@ -187,7 +191,8 @@ extension InferenceEvent {
   /// Bytes that it takes while the client has not read it: capacity, and the entry itself.
   var keptBytes: Int {
     switch self {
-    case .chunk(let chunk): chunk.data.capacity + Self.entryBytes
+    case .chunk(let chunk):
+      chunk.data.capacity + (chunk.facts.deltaJSON?.capacity ?? 0) + Self.entryBytes
     case .body(let body): body.capacity + Self.entryBytes
     case .finished: Self.entryBytes
     }

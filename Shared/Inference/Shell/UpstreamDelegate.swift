@@ -3,6 +3,7 @@ import ClusterModel
 import Foundation
 import InferenceCore
 import Limits
+import Metrics
 import NIOCore
 import NIOHTTP1
 import Overload
@@ -16,6 +17,14 @@ import Synchronization
 /// response after it. An error it reports at any time: it waits here until the part is done.
 final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   typealias Response = Void
+
+  /// The result of reading some bytes.
+  private struct Read {
+    var items: [UpstreamItem] = []
+    /// It sent comments or pings.
+    var hasSigns = false
+    var oddEvents = 0
+  }
 
   private struct State {
     /// `nil` until the head is there.
@@ -35,6 +44,18 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     var failure: (any Error)?
     /// For what the reader holds of a large event or body.
     var account: MemoryAccount?
+    /// Comments, pings and odd events that were reported.
+    var signs = 0
+    var oddEvents = 0
+
+    mutating func read(_ body: (inout UpstreamReader?) -> [UpstreamItem]?) -> Read {
+      var read = Read(items: body(&reader) ?? [])
+      let (newSigns, newOddEvents) = (reader?.signs ?? 0, reader?.oddEvents ?? 0)
+      read.hasSigns = newSigns > signs
+      read.oddEvents = newOddEvents - oddEvents
+      (signs, oddEvents) = (newSigns, newOddEvents)
+      return read
+    }
   }
 
   private let session: InferenceSession
@@ -80,7 +101,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
     // `nil` means that it takes more than what is left of this turn.
-    let items = state.withLock { state -> [UpstreamItem]? in
+    let read = state.withLock { state -> Read? in
       state.received += buffer.readableBytes
       state.turn += buffer.readableBytes
       if state.received > Limits.heavyBytes.value, !state.isLong {
@@ -94,10 +115,10 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
         state.isReading = true
         return nil
       }
-      return state.reader?.append(buffer.readableBytesView) ?? []
+      return state.read { $0?.append(buffer.readableBytesView) }
     }
-    if let items {
-      return session.received(Credentials.hide(secret, in: items), from: attempt)
+    if let read {
+      return session.received(items(of: read), from: attempt)
         ?? task.eventLoop.makeSucceededVoidFuture()
     }
     let done = task.eventLoop.makePromise(of: Void.self)
@@ -118,11 +139,11 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   }
 
   private func end() -> [UpstreamItem] {
-    let items = state.withLock { state in
+    let read = state.withLock { state -> Read in
       state.account = nil
-      return state.reader?.end() ?? []
+      return state.read { $0?.end() }
     }
-    return Credentials.hide(secret, in: items)
+    return items(of: read)
   }
 
   func didReceiveError(task: HTTPClient.Task<Void>, _ error: any Error) {
@@ -143,6 +164,15 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     session.failed(Self.failure(error, hasHead: hasHead), attempt)
   }
 
+  /// The items of a result. Comments and pings are reported to the session, and odd events are counted.
+  private func items(of read: Read) -> [UpstreamItem] {
+    if read.hasSigns { session.receivedSign(from: attempt) }
+    if read.oddEvents > 0 {
+      Counter(label: "tutti_inference_odd_events_total").increment(by: read.oddEvents)
+    }
+    return Credentials.hide(secret, in: read.items)
+  }
+
   // MARK: - Reading
 
   /// Streams that stay within their burst cost no look at the clock.
@@ -160,7 +190,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   }
 
   private func items(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
-    Credentials.hide(secret, in: state.withLock { $0.reader?.append(bytes) ?? [] })
+    items(of: state.withLock { state -> Read in state.read { $0?.append(bytes) } })
   }
 
   /// Reads a part in slices, each in a turn of its own; all of it at once on the thread for heavy work.
@@ -208,13 +238,13 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     if !isTaken { finishPart(done) }
   }
 
-  /// Charges the process with what the reader holds.
+  /// Charges the process with what the reader holds, and with what is made of it.
   private func hold(_ more: Int) -> Bool {
     let (account, bytes) = state.withLock { state in
       if state.account == nil { state.account = session.client.memory.account() }
       return (state.account, (state.reader?.pendingBytes ?? 0) + more)
     }
-    return account?.set(bytes) ?? true
+    return account?.set(bytes.multipliedCapped(by: Limits.readCopies.value)) ?? true
   }
 
   private func finishPart(_ done: EventLoopPromise<Void>) {

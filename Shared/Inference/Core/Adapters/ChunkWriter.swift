@@ -84,7 +84,16 @@ extension InferenceChunk {
   init(
     _ data: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
   ) throws(AttemptFailure) {
-    var facts = try ChunkFacts(parsing: data, choices: reading.choices, &allowance)
+    var terms = ChunkTerms(choices: reading.choices, endpoint: reading.endpoint)
+    try self.init(data, reading, &terms, &allowance)
+  }
+
+  /// - Parameter terms: learns from the chunk.
+  init(
+    _ data: [UInt8], _ reading: UpstreamReading, _ terms: inout ChunkTerms,
+    _ allowance: inout Allowance
+  ) throws(AttemptFailure) {
+    var facts = try ChunkFacts(parsing: data, &terms, &allowance)
     facts.isUnasked = facts.isOnlyUsage && !reading.wantsUsage
     self.init(data: data, facts: facts)
   }

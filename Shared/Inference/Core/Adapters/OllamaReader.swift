@@ -39,6 +39,7 @@ struct OllamaReader: Sendable {
     guard root[3].flatMap(json.document.boolean) == true else { return items }
 
     let reason = root[4].flatMap(json.document.string)
+    if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let finish = reason == "length" ? "length" : calls > 0 ? "tool_calls" : "stop"
     items.append(try writer.delta([], finishReason: finish, &json.allowance))
     // A prompt that was cached whole is not counted.

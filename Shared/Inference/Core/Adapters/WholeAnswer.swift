@@ -11,7 +11,7 @@ struct WholeAnswer {
   static func chunk(
     of body: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UInt8] {
-    var answer = WholeAnswer(json: try HostJSON(body, allowance), prefix: reading.prefix)
+    var answer = WholeAnswer(json: try HostJSON(repairing: body, allowance), prefix: reading.prefix)
     defer { allowance = answer.json.allowance }
     try answer.edit(choices: reading.choices)
     return answer.edited
@@ -61,11 +61,19 @@ struct WholeAnswer {
   private mutating func edit(choice: JSONValue) throws(AttemptFailure) {
     guard let members = try json.members(of: choice, "a choice") else { return }
     var count = HostJSON.Members()
+    let message = json.document.value("message", in: choice)
+    try json.allowance.charge(choice.range.count)
     for member in members {
       try count.count()
-      guard member.name == "message" else { continue }
-      edits.append((member.nameRange, JSON.quoted("delta")))
-      try edit(message: member.value)
+      switch member.name {
+      case "message" where member.value.kind != .null:
+        edits.append((member.nameRange, JSON.quoted("delta")))
+        try edit(message: member.value)
+      // Of a body the message counts. The names change places, because the client reads a chunk.
+      case "delta" where message != nil && message?.kind != .null:
+        edits.append((member.nameRange, JSON.quoted("message")))
+      default: break
+      }
     }
   }
 

@@ -1,0 +1,84 @@
+import Limits
+import Text
+
+/// An event of a stream that holds no JSON object.
+enum OddEvent: Equatable {
+  /// The end of the stream: `[DONE]`.
+  case done
+  /// A heartbeat, or JSON that is no object: nothing is said.
+  case silence
+  /// A text, which may be the cause if nothing else comes.
+  case words
+  /// It reports a failure.
+  case failure
+  case garbage
+
+  /// - Returns: `nil` for an object, which is read as a chunk.
+  init?(_ data: [UInt8], name: String?) {
+    guard name != "error" else {
+      self = .failure
+      return
+    }
+    if let name, Self.heartbeats.contains(name) {
+      self = .silence
+      return
+    }
+    guard let first = data.first(where: { $0 > 0x20 }) else {
+      self = .silence
+      return
+    }
+    if first == UInt8(ascii: "{") { return nil }
+    self = Self.kind(data)
+  }
+
+  private static let longestWord = 16
+  private static let heartbeats: Set<String> = [
+    "ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive", "noop", "none",
+    "undefined", "ok",
+  ]
+
+  private static func kind(_ data: [UInt8]) -> OddEvent {
+    if data.count <= longestWord {
+      let word = String(decoding: data, as: UTF8.self).lowercased()
+        .filter { !$0.isWhitespace && $0 != "\"" }
+      if word == "[done]" || word == "done" { return .done }
+      if heartbeats.contains(word) { return .silence }
+    }
+    guard let document = try? JSONDocument(validating: data) else { return .garbage }
+    if document.root.kind == .string { return .words }
+    // Some hosts put the object with the error into an array.
+    guard let element = document.firstElement(of: document.root),
+      let error = document.value("error", in: element), HostTrouble.isSaid(error, document)
+    else { return .silence }
+    return .failure
+  }
+}
+
+/// Decides which chunks without news are passed on: a host may send them without end, and each would
+/// be held and sent to the client.
+struct ChunkNews: Sendable {
+  private var inRow = 0
+  private var total = 0
+
+  /// Counts an event that is skipped.
+  mutating func countSkipped() throws(AttemptFailure) {
+    total += 1
+    guard total <= Limits.emptyChunks.value else {
+      throw AttemptFailure(overdrawn: Limits.emptyChunks)
+    }
+  }
+
+  mutating func isToBePassedOn(
+    _ facts: ChunkFacts, choices: Int
+  ) throws(AttemptFailure) -> Bool {
+    guard facts.text.isEmpty, !facts.hasOther, facts.finishedChoices == 0 else {
+      inRow = 0
+      return true
+    }
+    inRow += 1
+    try countSkipped()
+    let free = Limits.emptyChunksInRow.value
+    // Token counts are needed; each choice has an opening chunk.
+    return facts.usage != nil || inRow <= free + choices || inRow % free == 0
+  }
+}
