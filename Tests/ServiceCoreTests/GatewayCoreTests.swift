@@ -361,6 +361,30 @@ struct GatewayAnswerTests {
     #expect(text(SSE.data(bytes("{}"))) == "data: {}\n\n")
   }
 
+  @Test(
+    "an event is one line, however its JSON is laid out",
+    arguments: [
+      "{\n  \"a\": 1\n}", "\r\n{\r\n\"a\":\r1}\n\n", "  {}  ", "\n", "{\"a\":\"\\n\"}",
+    ])
+  func oneLine(_ json: String) {
+    let event = SSE.data(bytes(json))
+    #expect(event.starts(with: bytes("data: ")) && event.suffix(2) == [0x0A, 0x0A])
+    #expect(!event.dropLast(2).contains { $0 == 0x0A || $0 == 0x0D })
+    #expect(
+      event.dropFirst(6).filter { $0 > 0x20 } == bytes(json).filter { $0 > 0x20 })
+    for length in [1, 3, 1_000] {
+      #expect(SSE.pieces(ofData: bytes(json), atMost: length).flatMap { $0 } == event)
+    }
+  }
+
+  @Test("a refusal stands in place of a text")
+  func refusal() {
+    var assembler = MessageAssembler()
+    assembler.add(TaskDelta(text: "", deltaJSON: bytes(#"{"refusal":"No."}"#)))
+    #expect(
+      text(assembler.message.encoded) == #"{"role":"assistant","content":null,"refusal":"No."}"#)
+  }
+
   @Test("deltas become the message a client without a stream gets, tool calls put together")
   func message() {
     var assembler = MessageAssembler()

@@ -4,12 +4,57 @@ public import Text
 
 /// Server-sent events as bytes.
 public enum SSE {
+  /// An event of one line, which every client reads. Line ends in JSON are white space between its
+  /// tokens.
   public static func data(_ json: [UInt8]) -> [UInt8] {
-    var event = Array("data: ".utf8)
+    var event = opening
     event.reserveCapacity(json.count + 8)
-    event += json
-    event += [0x0A, 0x0A]
+    event += trimmed(json)
+    for index in opening.count..<event.count where isLineEnd(event[index]) { event[index] = 0x20 }
+    event += ending
     return event
+  }
+
+  /// The same in pieces, each made when the one before was sent: a large event is not copied whole.
+  public static func pieces(ofData json: [UInt8], atMost length: Int) -> Pieces {
+    Pieces(rest: trimmed(json), length: length)
+  }
+
+  public struct Pieces: Sequence, IteratorProtocol {
+    fileprivate var rest: ArraySlice<UInt8>
+    fileprivate let length: Int
+    private var isOpened = false
+    private var isEnded = false
+
+    fileprivate init(rest: ArraySlice<UInt8>, length: Int) {
+      self.rest = rest
+      self.length = length
+    }
+
+    public mutating func next() -> [UInt8]? {
+      guard isOpened else {
+        isOpened = true
+        return SSE.opening
+      }
+      guard rest.isEmpty else {
+        defer { rest = rest.dropFirst(length) }
+        return rest.prefix(length).map { SSE.isLineEnd($0) ? 0x20 : $0 }
+      }
+      defer { isEnded = true }
+      return isEnded ? nil : SSE.ending
+    }
+  }
+
+  private static let opening = Array("data: ".utf8)
+  private static let ending: [UInt8] = [0x0A, 0x0A]
+
+  private static func isLineEnd(_ byte: UInt8) -> Bool { byte == 0x0A || byte == 0x0D }
+
+  /// Without the white space that some hosts pad a body with.
+  private static func trimmed(_ json: [UInt8]) -> ArraySlice<UInt8> {
+    var json = json[...]
+    while let last = json.last, last <= 0x20 { json.removeLast() }
+    return json.drop { $0 <= 0x20 }
   }
 
   /// Every client ignores it. The text must be one line.
@@ -160,9 +205,11 @@ public struct MessageAssembler: Sendable {
   }
 
   public var message: JSON {
+    // Calls and a refusal stand in place of a text.
+    let isElsewhere = !calls.isEmpty || others.contains { $0.name == "refusal" && !$0.text.isEmpty }
     var members: [(String, JSON)] = [
       ("role", "assistant"),
-      ("content", text.isEmpty && !calls.isEmpty ? nil : .string(text)),
+      ("content", text.isEmpty && isElsewhere ? nil : .string(text)),
     ]
     members += others.map { ($0.name, .string($0.text)) }
     if !calls.isEmpty {

@@ -3,6 +3,7 @@ import GatewayCore
 import Hummingbird
 import Inference
 import InferenceCore
+import Limits
 import NIOCore
 import ServiceKit
 import Text
@@ -99,7 +100,7 @@ extension GatewayShell {
       switch event {
       case .body: break
       case .chunk(let chunk):
-        try await send(SSE.data(chunk.data), &writer)
+        try await send(event: chunk.data, &writer)
         exchange.journal.sentFirstToken()
         if firstChunk == nil { firstChunk = chunk.data }
       case .finished(let summary):
@@ -136,6 +137,19 @@ extension GatewayShell {
   }
 
   // MARK: - Writing to the client
+
+  @concurrent
+  private func send(
+    event json: [UInt8], _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    guard json.count > Limits.heavyBytes.value else {
+      try await send(SSE.data(json), &writer)
+      return
+    }
+    for piece in SSE.pieces(ofData: json, atMost: Limits.heavyBytes.value) {
+      try await send(piece, &writer)
+    }
+  }
 
   @concurrent
   func send(_ bytes: [UInt8], _ writer: inout any ResponseBodyWriter) async throws(Failure) {

@@ -287,8 +287,9 @@ final class GatewayShell: Service {
     return response
   }
 
-  /// The end of a stream that cannot be finished: one error event, then the connection is closed
-  /// without `[DONE]`. What is thrown makes the server close it.
+  /// The end of a stream that cannot be finished: one error event, then the proper end of the body,
+  /// without `[DONE]`, so that the client sees the event and no fault of the protocol. What is thrown
+  /// makes the server close the connection.
   @concurrent
   func cut(
     _ failure: Failure, _ journal: RequestJournal, _ writer: inout any ResponseBodyWriter
@@ -299,6 +300,7 @@ final class GatewayShell: Service {
     } else {
       journal.end(status: httpStatus(for: failure.code).code, failure)
       try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
+      try await writer.finish(nil)
     }
     throw failure
   }
