@@ -121,6 +121,26 @@ struct OddAssemblyTests {
     #expect(wire.run.attempts.last?.outcome == .answered)
   }
 
+  @Test("text in parts that a second host repeats reaches the client once")
+  func repeatedParts() {
+    func said(_ text: String) -> String {
+      wireChunk(#"{"content":[{"type":"text","text":"\#(text)"}]}"#)
+    }
+    let words = ["One", " two", " three", " four", " five", " six", " seven", " eight"]
+    var wire = WireRun(hosts: 2)
+    wire.events(words.map(said))
+    wire.breakOff()
+    wire.events((words + [" nine."]).map(said) + ["[DONE]"])
+    #expect(wire.isComplete, "\(wire.failure?.message ?? "")")
+    let text = wire.objects.map { object -> String in
+      let choice = (object["choices"] as? [NSDictionary])?.first
+      let content = (choice?["delta"] as? NSDictionary)?["content"]
+      let parts = (content as? [NSDictionary])?.compactMap { $0["text"] as? String }
+      return content as? String ?? parts?.joined() ?? ""
+    }
+    #expect(text.joined() == (words + [" nine."]).joined())
+  }
+
   @Test("ids and constants are said once, texts of unknown names grow")
   func constants() throws {
     let detail: (String) -> String = {

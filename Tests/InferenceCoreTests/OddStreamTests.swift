@@ -178,6 +178,8 @@ struct OddStreamTests {
       (#"{"errors":[{"message":"quota"}]}"#, "quota"),
       (#"{"error":{"message":"","detail":"inner"}}"#, "inner"),
       (#"{"error":"plain"}"#, "plain"),
+      ("event: error\ndata: {\"error\":{\"message\":\"in an event\"}}\n\n", "in an event"),
+      ("data: {\"error\":{\"message\":\"in an event\"}}", "in an event"),
     ])
   func words(_ body: String, _ words: String) {
     for status in [200, 500] {

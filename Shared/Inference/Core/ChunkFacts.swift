@@ -301,6 +301,7 @@ public enum UpstreamWords {
 
   /// The message in an error body, whatever its shape.
   public static func message(ofBody bytes: [UInt8]) -> String {
+    let bytes = dataOfEvent(bytes) ?? bytes
     guard let document = try? JSONDocument(validating: bytes) else {
       return clipped(PageText.words(of: bytes, atMost: longest))
     }
@@ -316,6 +317,14 @@ public enum UpstreamWords {
       return message(of: value, in: document)
     }
     return clipped(String(decoding: document.slice(root).prefix(longest), as: UTF8.self))
+  }
+
+  /// The data of the first event, if a body is a stream.
+  private static func dataOfEvent(_ bytes: [UInt8]) -> [UInt8]? {
+    guard bytes.starts(with: "data:".utf8) || bytes.starts(with: "event:".utf8) else { return nil }
+    var events = SSESplitter(maximumEventBytes: Limits.errorBytes.value)
+    let whole = (try? events.append(bytes)) ?? []
+    return whole.first?.data ?? events.end()?.data
   }
 
   private static let names = [

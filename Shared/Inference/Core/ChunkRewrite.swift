@@ -116,6 +116,7 @@ struct ChunkRewrite: Sendable {
     var replacements: [(name: String, json: [UInt8])] = []
     var says = false
     let text = String(decoding: texts[.content] ?? [], as: UTF8.self)
+    let hadText = !facts.text.isEmpty
     facts.text = text
     var removals: Set<String> = isPart ? Set(long(scanner, but: Read.choice)) : []
     // Some hosts say a text twice in a choice, or write a message where the delta belongs.
@@ -125,7 +126,7 @@ struct ChunkRewrite: Sendable {
       removals.insert("message")
       let old = delta.kind == .null ? Self.emptyObject : Array(scanner.document.slice(delta))
       if scanner["text"]?.kind == .string { replacements.append(("text", JSON.quoted(text))) }
-      let (json, deltaSays) = try rewritten(delta: old, text)
+      let (json, deltaSays) = try rewritten(delta: old, text, hadText: hadText)
       replacements.append(("delta", json))
       says = deltaSays
       if facts.hasOther { facts.deltaJSON = deltaSays ? json : nil }
@@ -149,8 +150,9 @@ struct ChunkRewrite: Sendable {
     )
   }
 
+  /// - Parameter hadText: the chunk had text, which may stand in parts of an array.
   private func rewritten(
-    delta: [UInt8], _ text: String
+    delta: [UInt8], _ text: String, hadText: Bool
   ) throws(AttemptFailure) -> ([UInt8], says: Bool) {
     let scanner = try Self.scan(delta, "a delta", Read.delta)
     let document = scanner.document
@@ -166,7 +168,8 @@ struct ChunkRewrite: Sendable {
           says = true
         }
       case "content":
-        guard member.value.kind == .string || needsContent else {
+        let isText = member.value.kind == .string || member.value.kind == .array && hadText
+        guard isText || needsContent else {
           if !isPart || !Self.isLong(member) { members.append((member.name, raw)) }
           continue
         }

@@ -80,6 +80,7 @@ extension InferenceRun {
     case .chunk(let chunk):
       legs[index].held.append(chunk)
       guard chunk.facts.isValidToken else {
+        legs[index].lastSign = now
         // A host that sends empty chunks for ever is one that says nothing.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
