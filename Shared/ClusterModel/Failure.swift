@@ -8,14 +8,19 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   /// The member of the client's request that it is about, for example `tutti.rounds`; nil: none of
   /// them, or the request as a whole.
   public var param: String?
+  /// The status and the error of the hosts, if the client is to get them as its answer. It does not
+  /// travel over the bus: there the code stands for the status.
+  public var refusal: HostRefusal?
 
   public init(
-    _ code: Code, _ message: String, retryAfter: Duration? = nil, param: String? = nil
+    _ code: Code, _ message: String, retryAfter: Duration? = nil, param: String? = nil,
+    refusal: HostRefusal? = nil
   ) {
     self.code = code
     self.message = message
     self.retryAfter = retryAfter
     self.param = param
+    self.refusal = refusal
   }
 
   public var description: String { "\(code.rawValue): \(message)" }

@@ -2,8 +2,8 @@ extension Limits {
   static let clients = [
     connections, connectionsPerClient, connectionsPerLocalClient, reservedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
-    plansPerClient, plansPerLocalClient, uploadBytesPerClient, readerStall, tlsFileBytes,
-    tlsHandshake,
+    plansPerClient, plansPerLocalClient, uploadBytesPerClient, readerStall, forwardedHeaders,
+    forwardedHeaderBytes, tlsFileBytes, tlsHandshake,
   ]
 
   public static let connections = Limit(
@@ -48,6 +48,12 @@ extension Limits {
     "clients.reader_stall", 60_000, .milliseconds,
     "A client that takes less than 32 KiB in a minute is slower than any model. It holds a slot of a "
       + "host, which waits for it.")
+  public static let forwardedHeaders = Limit(
+    "clients.forwarded_headers", 16, .count,
+    "Headers of a client that go to hosts: three by default, and a list of the operator's.")
+  public static let forwardedHeaderBytes = Limit(
+    "clients.forwarded_header_bytes", 4 << 10, .bytes,
+    "Of all headers of a client that go to hosts. Servers take 8 KiB of headers in all.")
   public static let tlsFileBytes = Limit(
     "tls.file_bytes", 1 << 20, .bytes, "A certificate chain has some kilobytes.")
   public static let tlsHandshake = Limit(

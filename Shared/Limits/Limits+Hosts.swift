@@ -1,6 +1,6 @@
 extension Limits {
   static let hosts: [Limit] = [
-    countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts,
+    countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts, rememberedHabits,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
     tableRowBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes, probeTime,
     peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
@@ -22,6 +22,11 @@ extension Limits {
   public static let closedHosts = Limit(
     "blame.closed_hosts", 4_096, .count,
     "Pairs of a host and a client to which it is closed for a while: some 64 bytes each.")
+
+  public static let rememberedHabits = Limit(
+    "habits.entries", 4_096, .count,
+    "Pairs of a host and a model of which it is remembered how they take requests: some 150 bytes "
+      + "each. 1,000 hosts with four models in use each fit.")
 
   public static let tableHosts = Limit(
     "table.hosts", 1_000, .count,

@@ -1,7 +1,8 @@
 /// Bounds on what is read from a host before it becomes part of an answer.
 extension Limits {
   static let reading = [
-    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, strayBytes, readerBytes,
+    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, errorMemberBytes,
+    errorMembers, strayBytes, readerBytes,
     assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
     vectorNumbers, vectorBytes, translatedTexts, translatedParts, translatedBytes,
@@ -28,6 +29,13 @@ extension Limits {
     "answer.stray_bytes", 2 << 10, .bytes,
     "The first lines of a stream that belong to no event. Some hosts write the cause of a failure "
       + "there; a sentence and the head of a page of HTML fit.")
+  public static let errorMemberBytes = Limit(
+    "answer.error_member_bytes", 4 << 10, .bytes,
+    "All members of a host's error object that are passed on, without its message. Three names and a "
+      + "list of faulty fields have some 500 bytes.")
+  public static let errorMembers = Limit(
+    "answer.error_members", 16, .count, "Members of a host's error object; hosts send three to six."
+  )
   public static let readerBytes = Limit(
     "answer.reader_bytes", 80 << 20, .bytes,
     "A body of 32 MiB, its translation of the same size, and what buffers grow ahead.")

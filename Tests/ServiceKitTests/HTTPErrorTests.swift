@@ -56,6 +56,30 @@ struct HTTPErrorTests {
     #expect(String(decoding: named, as: UTF8.self).contains("\"param\":\"messages\""))
   }
 
+  @Test("the status and the members of a host's error are the answer")
+  func refusal() throws {
+    let failure = Failure(
+      .invalidRequest, "host a: no", retryAfter: .milliseconds(1_250),
+      refusal: HostRefusal(
+        status: 422,
+        members: [
+          .init(name: "code", json: Array("7".utf8)),
+          .init(name: "param", json: Array(#""p""#.utf8)),
+          .init(name: "n_ctx", json: Array("2048".utf8)),
+        ]))
+    #expect(httpStatus(of: failure).code == 422)
+    #expect(jsonError(failure).status.code == 422)
+    #expect(
+      String(decoding: ErrorBody(failure).json, as: UTF8.self)
+        == #"{"error":{"message":"host a: no","type":"invalid_request_error","param":"p","code":7,"n_ctx":2048}}"#
+    )
+    let headers = errorHeaders(for: failure)
+    #expect(headers[.retryAfter] == "2" && headers[HTTPField.Name("retry-after-ms")!] == "1250")
+    // Nothing but a status of an error is taken for one.
+    let odd = Failure(.overloaded, "", refusal: HostRefusal(status: 200))
+    #expect(httpStatus(of: odd).code == 503)
+  }
+
   @Test("Retry-After comes with what passes, rounded up, and not with what does not")
   func retryAfter() {
     func header(_ failure: Failure) -> String? { errorHeaders(for: failure)[.retryAfter] }

@@ -13,6 +13,8 @@ public struct ErrorBody: Hashable, Sendable {
   /// The request's member that is wrong; `null` if it is none.
   public var param: String?
   public var code: String?
+  /// Members of a host's error, which come in place of those above.
+  public var members: [HostRefusal.Member] = []
 
   public init(message: String, type: String, param: String? = nil, code: String?) {
     self.message = message
@@ -26,14 +28,21 @@ public struct ErrorBody: Hashable, Sendable {
     let line = ErrorLine.of(failure.code)
     self.init(
       message: failure.message, type: line.type, param: param ?? failure.param, code: line.code)
+    members = failure.refusal?.members ?? []
   }
 
   /// `{"error":{…}}` without a line break: also what goes into a stream's `data:` line.
   public var json: [UInt8] {
-    func member(_ text: String?) -> String { text.map(JSONText.quoted) ?? "null" }
-    return Array(
-      ("{\"error\":{\"message\":\(member(message)),\"type\":\(member(type)),"
-        + "\"param\":\(member(param)),\"code\":\(member(code))}}").utf8)
+    var json = Array("{\"error\":{\"message\":\(JSONText.quoted(message))".utf8)
+    for (name, text) in [("type", type), ("param", param), ("code", code)] {
+      json += Array(",\"\(name)\":".utf8)
+      json +=
+        members.first { $0.name == name }?.json ?? Array((text.map(JSONText.quoted) ?? "null").utf8)
+    }
+    for member in members where !["message", "type", "param", "code"].contains(member.name) {
+      json += Array(",\(JSONText.quoted(member.name)):".utf8) + member.json
+    }
+    return json + Array("}}".utf8)
   }
 }
 
@@ -106,8 +115,20 @@ extension Failure.Code {
   static let headersTooLarge = Failure.Code(rawValue: "headers_too_large")
 }
 
-/// The HTTP status of a failure.
+extension HTTPField.Name {
+  static let retryAfterMilliseconds = HTTPField.Name("retry-after-ms")!
+}
+
+/// The HTTP status of a code.
 public func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLine.of(code).status }
+
+/// The HTTP status of a failure: that of the hosts, if they agree on one.
+public func httpStatus(of failure: Failure) -> HTTPResponse.Status {
+  guard let refusal = failure.refusal, (400..<600).contains(refusal.status) else {
+    return httpStatus(for: failure.code)
+  }
+  return HTTPResponse.Status(code: refusal.status)
+}
 
 /// What goes with a failure's status: the type of its body, and `Retry-After` where that helps.
 public func errorHeaders(for failure: Failure) -> HTTPFields {
@@ -116,13 +137,17 @@ public func errorHeaders(for failure: Failure) -> HTTPFields {
   if let seconds = asked ?? ErrorLine.of(failure.code).retryAfterSeconds {
     headers[.retryAfter] = String(max(1, seconds))
   }
+  // The official clients read it first, and need not wait for a whole second.
+  if let wait = failure.retryAfter?.wholeMilliseconds, wait > 0, wait % 1_000 != 0 {
+    headers[.retryAfterMilliseconds] = String(wait)
+  }
   return headers
 }
 
 /// A whole answer for a failure.
 public func jsonError(_ failure: Failure, param: String? = nil) -> Response {
   Response(
-    status: httpStatus(for: failure.code), headers: errorHeaders(for: failure),
+    status: httpStatus(of: failure), headers: errorHeaders(for: failure),
     body: ResponseBody(byteBuffer: ByteBuffer(bytes: ErrorBody(failure, param: param).json)))
 }
 
@@ -138,7 +163,7 @@ public struct RequestFailure: Error, Hashable, Sendable {
 }
 
 extension Failure: HTTPResponseError {
-  public var status: HTTPResponse.Status { httpStatus(for: code) }
+  public var status: HTTPResponse.Status { httpStatus(of: self) }
 
   public func response(
     from request: Request, context: some RequestContext
@@ -146,7 +171,7 @@ extension Failure: HTTPResponseError {
 }
 
 extension RequestFailure: HTTPResponseError {
-  public var status: HTTPResponse.Status { httpStatus(for: failure.code) }
+  public var status: HTTPResponse.Status { httpStatus(of: failure) }
 
   public func response(
     from request: Request, context: some RequestContext

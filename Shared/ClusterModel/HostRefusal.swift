@@ -1,0 +1,23 @@
+/// The status with which a host refused a request, and what its error says besides the message.
+public struct HostRefusal: Hashable, Sendable {
+  /// A member of the host's error object.
+  public struct Member: Hashable, Sendable {
+    public var name: String
+    /// As the host sent it.
+    public var json: [UInt8]
+
+    public init(name: String, json: [UInt8]) {
+      self.name = name
+      self.json = json
+    }
+  }
+
+  public var status: Int
+  /// `type`, `param`, `code` and others; without `message` and without those that are `null`.
+  public var members: [Member]
+
+  public init(status: Int, members: [Member] = []) {
+    self.status = status
+    self.members = members
+  }
+}
