@@ -188,10 +188,8 @@ struct HostChoiceTests {
         "was not heard for 100 s", "runs vLLM 0.5.9, older than 0.6.3",
       ])
     #expect(eligible(view, promptTokens: 1_000).candidates.count == 3)
-    let tooLong = eligible(view, promptTokens: 1_001)
-    #expect(tooLong.isEmpty)
-    #expect(
-      tooLong.explanation(model: "m").contains("has too small a context for some 1001 prompt"))
+    // The estimate refuses no host.
+    #expect(eligible(view, promptTokens: 1_001).candidates.count == 3)
   }
 
   @Test("the fallback tier is never raced, and asked when nobody else is left or time is up")

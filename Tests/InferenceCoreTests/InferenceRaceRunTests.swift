@@ -144,12 +144,18 @@ struct InferenceRaceRunTests {
   func embeddingContext(_ input: String, fits: Bool) {
     var small = host("a")
     small.models[0].contextTokens = 512
+    var large = host("b")
+    large.models[0].contextTokens = 8_192
+    let request = InferenceRequest(
+      endpoint: .embeddings, model: "m", body: Array(#"{"input":\#(input)}"#.utf8), stream: false,
+      trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1)))
     var run = InferenceRun(
-      request: InferenceRequest(
-        endpoint: .embeddings, model: "m", body: Array(#"{"input":\#(input)}"#.utf8), stream: false,
-        trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
-      constraints: InferenceConstraints(seed: 1))
-    #expect(starts(run.begin(view([small]), now: at(0))).count == (fits ? 1 : 0))
+      request: request, constraints: InferenceConstraints(avoid: ["b"], seed: 1))
+    // The larger host is asked if the text may not fit; if there is no other, the small one decides.
+    #expect(
+      starts(run.begin(view([small, large]), now: at(0))).map(\.host) == [fits ? "a" : "b"])
+    var alone = InferenceRun(request: request, constraints: InferenceConstraints(seed: 1))
+    #expect(starts(alone.begin(view([small]), now: at(0))).map(\.host) == ["a"])
   }
 
   @Test("the operator's own hosts never race; a missed deadline brings them in before anybody else")

@@ -297,14 +297,15 @@ struct InferenceClientTests {
     }
   }
 
-  @Test("all hosts busy is an overload with a time to wait")
+  @Test("hosts that all limit the rate limit the client, with a time to wait")
   func busy() async throws {
     try await withHosts([.init(faults: FaultyHostFaults(status: 429, retryAfter: 7))]) {
       client, _ in
       await #expect {
         try await client.infer(request(), constraints: constraints())
       } throws: { error in
-        (error as? Failure)?.code == .overloaded && (error as? Failure)?.retryAfter == .seconds(7)
+        (error as? Failure)?.code == .rateLimited
+          && (error as? Failure)?.retryAfter == .seconds(7)
       }
     }
   }

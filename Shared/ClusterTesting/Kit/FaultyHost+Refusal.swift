@@ -25,12 +25,18 @@ extension FaultyHost {
         return (400, FaultyHostAnthropic.error(message, status: 400))
       }
     }
-    guard let secret = configuration.secret else { return nil }
+    guard let secret = configuration.secret else { return familyRefusal(of: request) }
     let shown =
       dialect == .anthropic
       ? request.headers["x-api-key"] == secret
       : request.headers["authorization"] == "Bearer \(secret)"
     let voice = configuration.dialect ?? dialect
-    return shown ? nil : (401, voice.error("that is not the secret", status: 401))
+    return shown
+      ? familyRefusal(of: request) : (401, voice.error("that is not the secret", status: 401))
+  }
+
+  private func familyRefusal(of request: FaultyHostRequest) -> (status: Int, body: [UInt8])? {
+    guard request.method == "POST", request.path.hasSuffix("/completions") else { return nil }
+    return configuration.family?.refusal(of: request.body)
   }
 }

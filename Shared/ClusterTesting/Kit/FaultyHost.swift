@@ -28,6 +28,8 @@ public struct FaultyHostConfiguration: Sendable {
   public var secret: String?
   /// What it makes of a trailing assistant message in the OpenAI dialect.
   public var prefill: FaultyHostPrefill
+  /// Rules by which it refuses requests for text; `nil` means none.
+  public var family: FaultyHostFamily?
   public var firstToken: DelayDistribution
   public var interToken: DelayDistribution
   public var seed: UInt64
@@ -40,7 +42,7 @@ public struct FaultyHostConfiguration: Sendable {
     answer: Answer = .text("The quick brown fox jumps over the lazy dog."),
     vector: @escaping @Sendable (String) -> [Double] = { _ in [0.25, -0.5, 1] },
     tokens: FaultyHostTokens = .words, dialect: FaultyHostDialect? = nil, secret: String? = nil,
-    prefill: FaultyHostPrefill = .trailing,
+    prefill: FaultyHostPrefill = .trailing, family: FaultyHostFamily? = nil,
     firstToken: DelayDistribution = .none, interToken: DelayDistribution = .none, seed: UInt64 = 1,
     faults: FaultyHostFaults = .none,
     port: Int = 0
@@ -52,6 +54,7 @@ public struct FaultyHostConfiguration: Sendable {
     self.dialect = dialect
     self.secret = secret
     self.prefill = prefill
+    self.family = family
     self.firstToken = firstToken
     self.interToken = interToken
     self.seed = seed

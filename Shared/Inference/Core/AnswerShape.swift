@@ -21,6 +21,8 @@ public struct AnswerShape: Hashable, Sendable {
   public var wantsUsage = false
   /// Of the prompt, estimated: four bytes a token, JSON included, and pictures by their number.
   public var promptTokens = 0
+  /// The last message is the assistant's: hosts differ in whether the answer repeats it.
+  public var hasPrefill = false
 
   public init() {}
 
@@ -47,6 +49,15 @@ public struct AnswerShape: Hashable, Sendable {
       asksUsage.flatMap(document.boolean) == true
       || scanner["stream"].flatMap(document.boolean) != true
     promptTokens = Self.promptTokens(scanner)
+    if endpoint == .chatCompletions { hasPrefill = Self.endsWithAssistant(scanner) }
+  }
+
+  private static func endsWithAssistant(_ scanner: JSONObjectScanner) -> Bool {
+    guard let messages = scanner["messages"] else { return false }
+    var last: JSONValue?
+    for message in scanner.document.eachElement(of: messages) { last = message }
+    return last.flatMap { scanner.document.value("role", in: $0) }
+      .flatMap(scanner.document.string) == "assistant"
   }
 
   private mutating func readStop(_ value: JSONValue, _ document: JSONDocument) {
@@ -88,6 +99,7 @@ public struct AnswerShape: Hashable, Sendable {
   private static func promptTokens(_ scanner: JSONObjectScanner) -> Int {
     let document = scanner.document
     var text = scanner.bytes.count - (scanner["tutti"]?.range.count ?? 0)
+    text = max(text - excessOfEscapes(scanner.bytes), 0)
     var pictures = 0
     // A shorter body has no picture that matters.
     guard text > 4_096, let messages = scanner["messages"], messages.kind == .array else {
@@ -106,7 +118,30 @@ public struct AnswerShape: Hashable, Sendable {
       }
       return true
     }
-    return text / TokenTally.bytesPerToken + pictures * pictureTokens
+    return max(text, 0) / TokenTally.bytesPerToken + pictures * pictureTokens
+  }
+
+  /// Bytes that JSON needs for escapes beyond those of the characters themselves: the same text is as
+  /// long for a model if it is escaped.
+  private static func excessOfEscapes(_ bytes: [UInt8]) -> Int {
+    var excess = 0
+    var position = 0
+    while let escape = bytes[position...].firstIndex(of: UInt8(ascii: "\\")) {
+      guard escape + 1 < bytes.count else { break }
+      position = escape + 2
+      guard bytes[escape + 1] == UInt8(ascii: "u"), escape + 5 < bytes.count else {
+        excess += 1
+        continue
+      }
+      position = escape + 6
+      func digit(_ place: Int) -> UInt8 { bytes[escape + 2 + place] | 0x20 }
+      // In UTF-8 they take one byte, two or three; a surrogate is half of four.
+      let isBelow0x800 = digit(0) == 0x30 && digit(1) < 0x38
+      let isASCII = isBelow0x800 && digit(1) == 0x30 && digit(2) < 0x38
+      let isSurrogate = digit(0) == 0x64 && digit(1) >= 0x38
+      excess += isASCII ? 5 : isBelow0x800 || isSurrogate ? 4 : 3
+    }
+    return excess
   }
 
   /// Bytes of the data that a part of a message carries: `{"type":"image_url","image_url":

@@ -17,6 +17,7 @@ extension AttemptRecord: CustomStringConvertible {
     let facts =
       "\(host) \(role.rawValue) \(outcome.name), \(counted(tokens, "token")), "
       + "\(started.wholeMilliseconds)–\(ended.wholeMilliseconds) ms"
+      + form.changes.map { ", \($0)" }.joined()
     return failure.map { "\(facts): \($0.message)" } ?? facts
   }
 }

@@ -11,6 +11,8 @@ public struct ClusterView: Sendable {
   let pulses: [HostPulse]
   let closed: ClosedHosts
   public let score: HostScore
+  /// How hosts take requests.
+  public let habits: HostHabits
   /// When it was taken.
   public var moment: Instant
 
@@ -18,13 +20,15 @@ public struct ClusterView: Sendable {
 
   init(
     index: HostIndex, standings: [HostStanding], pulses: [HostPulse],
-    closed: ClosedHosts = ClosedHosts(), score: HostScore, now: Instant
+    closed: ClosedHosts = ClosedHosts(), score: HostScore, habits: HostHabits = HostHabits(),
+    now: Instant
   ) {
     self.index = index
     self.standings = standings
     self.pulses = pulses
     self.closed = closed
     self.score = score
+    self.habits = habits
     moment = now
   }
 
@@ -61,13 +65,16 @@ public struct ClusterView: Sendable {
   }
 }
 
-/// A host that may be asked, and for which of its models.
+/// A host that may be asked, for which of its models, and how.
 public struct Candidate: Hashable, Sendable {
   public var host: Host
   public var model: ModelID
+  /// Changes of the request that this host needs.
+  public var form: RequestForm
 
-  public init(host: Host, model: ModelID) {
+  public init(host: Host, model: ModelID, form: RequestForm = []) {
     self.host = host
     self.model = model
+    self.form = form
   }
 }

@@ -13,18 +13,19 @@ public struct Eligibility: Sendable {
 
   private let model: ModelID?
   private let constraints: InferenceConstraints
-  private let promptTokens: Int
   let view: ClusterView
   /// In the table's order.
   let rows: [Int]
+  /// Contexts of those of them that are too small by the estimate. The host decides, so it is asked
+  /// after the others.
+  let small: [Int: Int]
 
-  /// - Parameter promptTokens: estimated; a host whose context is known to be smaller cannot answer.
+  /// - Parameter promptTokens: estimated; hosts whose context is smaller are asked last.
   public init(
     model: ModelID?, constraints: InferenceConstraints, view: ClusterView, promptTokens: Int = 0
   ) {
     self.model = model
     self.constraints = constraints
-    self.promptTokens = promptTokens
     self.view = view
     let index = view.index
     let now = view.moment.sinceStart.inSeconds
@@ -34,16 +35,25 @@ public struct Eligibility: Sendable {
     rows.reserveCapacity(offers.count)
     let staleBefore = now - view.score.knownStaleAfter.inSeconds
     let policy = constraints.dataPolicy
+    var small: [Int: Int] = [:]
     for offer in offers {
       let pulse = view.pulses[offer.row]
       guard pulse.blockedUntil <= now, pulse.heard >= staleBefore,
-        offer.contextTokens >= promptTokens, policy == .any || index.trust[offer.row] >= policy,
+        policy == .any || index.trust[offer.row] >= policy,
         required == nil || required == offer.row,
         view.closed.isEmpty || view.isOpen(offer.row, to: constraints.client)
       else { continue }
       rows.append(offer.row)
+      // No text has more tokens than four times the estimate, which is a token for each byte.
+      guard offer.contextTokens / TokenTally.bytesPerToken < promptTokens,
+        let model = model ?? index.chatModel(offer.row),
+        offer.contextTokens
+          < view.habits.tokens(estimated: promptTokens, at: view.table.hosts[offer.row].id, model)
+      else { continue }
+      small[offer.row] = offer.contextTokens
     }
     self.rows = rows
+    self.small = small
   }
 
   /// By what the table alone says, for whoever explains it and asks nobody.
@@ -69,6 +79,15 @@ public struct Eligibility: Sendable {
   }
 
   public var candidates: [Candidate] { rows.map(candidate) }
+
+  /// Those of some rows that have room for the prompt; if none has, the ones with the largest context.
+  func roomiest(of rows: [Int]) -> [Int] {
+    guard !small.isEmpty else { return rows }
+    let fitting = rows.filter { small[$0] == nil }
+    guard fitting.isEmpty else { return fitting }
+    let largest = rows.compactMap { small[$0] }.max()
+    return rows.filter { small[$0] == largest }
+  }
 
   func candidate(_ row: Int) -> Candidate {
     // A row is only here because its host offers the model, or a chat model.
@@ -138,6 +157,6 @@ public struct Eligibility: Sendable {
     if let heard = standing.heard, heard + view.score.knownStaleAfter < view.moment {
       return "was not heard for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"
     }
-    return "has too small a context for some \(promptTokens) prompt tokens"
+    return "does not answer now"
   }
 }

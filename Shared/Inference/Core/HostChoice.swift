@@ -23,13 +23,15 @@ public enum HostChoice {
     public var soonest: Bool
     /// Only hosts that ask nothing for it.
     public var needsNoPrice: Bool
+    /// Only hosts that have room for the prompt, as far as it can be estimated.
+    public var needsRoom: Bool
     /// The community has missed the deadline: the operator's own hosts come first.
     public var isPastDeadline: Bool
 
     public init(
       avoid: [HostID] = [], prefer: HostID? = nil, excluding: [HostID] = [],
       affinity: [UInt8]? = nil, needsFreeSlot: Bool = false, needsNoPrice: Bool = false,
-      soonest: Bool = false, isPastDeadline: Bool = false
+      needsRoom: Bool = false, soonest: Bool = false, isPastDeadline: Bool = false
     ) {
       self.avoid = avoid
       self.prefer = prefer
@@ -38,6 +40,7 @@ public enum HostChoice {
       self.needsFreeSlot = needsFreeSlot
       self.soonest = soonest
       self.needsNoPrice = needsNoPrice
+      self.needsRoom = needsRoom
       self.isPastDeadline = isPastDeadline
     }
   }
@@ -50,7 +53,7 @@ public enum HostChoice {
     _ count: Int, from eligible: Eligibility, _ wish: Wish = Wish(), using rng: inout SplitMix64
   ) -> [Candidate] {
     let view = eligible.view
-    let (rows, isFallback) = pool(eligible.rows, view, wish)
+    let (rows, isFallback) = pool(eligible.rows, view, wish, eligible)
     let most = isFallback ? min(count, 1) : count
     guard most > 0, let preferred = wish.prefer.flatMap(view.index.row), rows.contains(preferred)
     else {
@@ -81,13 +84,17 @@ public enum HostChoice {
   // MARK: - Who comes into question
 
   private static func pool(
-    _ rows: [Int], _ view: ClusterView, _ wish: Wish
+    _ rows: [Int], _ view: ClusterView, _ wish: Wish, _ eligible: Eligibility? = nil
   ) -> (rows: [Int], isFallback: Bool) {
     let index = view.index
     var rows = rows
     if !wish.excluding.isEmpty {
       let excluded = wish.excluding.compactMap(index.row)
       rows.removeAll { excluded.contains($0) }
+    }
+    if let eligible, !eligible.small.isEmpty {
+      if wish.needsRoom { rows.removeAll { eligible.small[$0] != nil } }
+      rows = eligible.roomiest(of: rows)
     }
     if wish.needsFreeSlot {
       let now = view.moment.sinceStart.inSeconds

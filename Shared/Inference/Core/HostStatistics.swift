@@ -21,6 +21,8 @@ public enum HostObservation: Hashable, Sendable {
   case withdrawn(answered: Bool)
   /// It refused a request that another host then answered.
   case contradicted
+  /// It showed how it takes requests for a model.
+  case learned(HostHabit, ModelID)
 }
 
 /// Learns how each host does from what becomes of the attempts, and from what the registry merged of
@@ -86,6 +88,7 @@ public struct HostStatistics: Sendable {
   private var standings: [HostStanding] = []
   private var pulses: [HostPulse] = []
   private var closed = ClosedHosts()
+  private var habits = HostHabits()
   var hearing = Hearing()
   var reporting = Reporting()
 
@@ -124,7 +127,8 @@ public struct HostStatistics: Sendable {
   public mutating func view(now: Instant) -> ClusterView {
     if hearing.needsRefresh(now) { refreshAll(now) }
     return ClusterView(
-      index: index, standings: standings, pulses: pulses, closed: closed, score: score, now: now)
+      index: index, standings: standings, pulses: pulses, closed: closed, score: score,
+      habits: habits, now: now)
   }
 
   public func standing(of host: HostID, now: Instant) -> HostStanding? {
@@ -149,6 +153,9 @@ public struct HostStatistics: Sendable {
     _ observation: HostObservation, of host: HostID, for client: ClientFingerprint? = nil,
     started: Instant, now: Instant
   ) {
+    if case .learned(let habit, let model) = observation {
+      return habits.learn(habit, of: host, model, now: now)
+    }
     var record = records[host] ?? Record(breaker: CircuitBreaker(policy: breakerPolicy))
     records[host] = nil  // so that the arrays inside are not shared while they change
     var counts = true
@@ -171,7 +178,7 @@ public struct HostStatistics: Sendable {
       return true
     case .failed(let failure, _) where failure.blame == .host && failure.mayBeOfRequest: break
     case .contradicted: break
-    case .began, .firstToken, .flowed, .failed, .cancelled, .withdrawn: return true
+    case .began, .firstToken, .flowed, .failed, .cancelled, .withdrawn, .learned: return true
     }
     let verdict = clients.failed(client, now: now)
     if let end = verdict.closedUntil { closed.close(host, to: client, until: end, now: now) }
@@ -304,6 +311,7 @@ extension HostStatistics.Record {
     case .contradicted:
       // Its attempt has ended already, as one that says nothing about the host.
       fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
+    case .learned: break
     }
   }
 
@@ -365,7 +373,8 @@ extension AttemptFailure {
     // 4xx are answers of a host that works. Those that another host contradicts are counted when
     // that one has answered (`HostObservation.contradicted`).
     case .status: (status ?? 500) >= 500 ? .host : .nobody
-    case .rejected, .contextTooSmall, .totalDeadline, .badJoint, .consumerLeft: .nobody
+    case .rejected, .formRefused, .contextTooSmall, .totalDeadline, .badJoint, .consumerLeft:
+      .nobody
     case .unsuited, .noSecret: .unasked
     }
   }

@@ -103,11 +103,14 @@ public struct AttemptRecord: Hashable, Sendable {
   /// Tokens it made for this request, whoever got them: by its own count where it told one, else
   /// estimated by its chunks.
   public var tokens: Int
+  /// Additions of Tutti's that were left out because hosts had refused them.
+  public var form: RequestForm
   public var outcome: AttemptOutcome
 
   public init(
     host: HostID, model: ModelID, role: AttemptRole = .first, tier: HostTier = .community,
-    started: Duration, ended: Duration, tokens: Int = 0, outcome: AttemptOutcome
+    started: Duration, ended: Duration, tokens: Int = 0, form: RequestForm = [],
+    outcome: AttemptOutcome
   ) {
     self.host = host
     self.model = model
@@ -116,6 +119,7 @@ public struct AttemptRecord: Hashable, Sendable {
     self.started = started
     self.ended = ended
     self.tokens = tokens
+    self.form = form
     self.outcome = outcome
   }
 
@@ -143,6 +147,8 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case status
     /// It finds fault with the request: every host of its kind would.
     case rejected
+    /// It finds fault with what Tutti added to the request: it is asked again without that.
+    case formRefused = "form_refused"
     /// The request is longer than what it can read at once: another host may have a larger context.
     case contextTooSmall = "context_too_small"
     case firstTokenDeadline = "first_token_deadline"
@@ -173,11 +179,17 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   public var message: String
   public var status: Int?
   public var retryAfter: Duration?
+  /// The host's error; `nil` means that no error of a host is the reason.
+  public var refusal: UpstreamRefusal?
 
-  public init(_ kind: Kind, _ message: String, status: Int? = nil, retryAfter: Duration? = nil) {
+  public init(
+    _ kind: Kind, _ message: String, status: Int? = nil, retryAfter: Duration? = nil,
+    refusal: UpstreamRefusal? = nil
+  ) {
     self.kind = kind
     self.message = message
     self.status = status
     self.retryAfter = retryAfter
+    self.refusal = refusal
   }
 }

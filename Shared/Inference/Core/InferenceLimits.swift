@@ -6,6 +6,9 @@ public struct InferenceLimits: Hashable, Sendable {
   /// Attempts that may fail, in the race and in mid-answer together: where one in five fails, one
   /// request in 15,000 is lost.
   public var failures = 6
+  /// Attempts after which the same host is asked again without what it refused of Tutti's additions:
+  /// as many as there are additions, since servers name one at a time.
+  public var formChanges = 8
   /// Before a hedge where the first host has no latency of its own yet.
   public var hedgeUnmeasured = Duration.seconds(1)
   /// Chunks without a word that are kept before the first token.

@@ -24,10 +24,16 @@ public struct InferenceRequest: Hashable, Sendable {
   /// what follows it, as if a first host had died behind it. The tokens that it took count towards
   /// `max_tokens`. Empty: the answer begins at the beginning.
   public var prefix: [UInt8]
+  /// Changes that undo what the body holds besides the client's own members. A host that refuses an
+  /// addition is asked again without it.
+  public var undoable: RequestForm
+  /// Headers of the client that go to a host.
+  public var headers: [UpstreamRequest.Header]
 
   public init(
     endpoint: InferenceEndpoint, model: ModelID?, body: [UInt8], stream: Bool,
-    trace: TraceContext, hops: [String] = [], prefix: [UInt8] = []
+    trace: TraceContext, hops: [String] = [], prefix: [UInt8] = [], undoable: RequestForm = [],
+    headers: [UpstreamRequest.Header] = []
   ) {
     self.endpoint = endpoint
     self.model = model
@@ -36,6 +42,8 @@ public struct InferenceRequest: Hashable, Sendable {
     self.trace = trace
     self.hops = hops
     self.prefix = prefix
+    self.undoable = undoable
+    self.headers = headers
   }
 }
 

@@ -114,7 +114,7 @@ extension InferenceRun {
   private mutating func conclude(_ leg: Attempt, _ now: Instant) -> [Directive] {
     guard let answer else { return [] }
     phase = .over
-    return [
+    return counted(answer.stream.usage, by: leg) + [
       .deliver(
         .finished(
           summary(
@@ -141,7 +141,9 @@ extension InferenceRun {
     guard let leg = legs.first, answer != nil else { return [] }
     legs = []
     phase = .resuming
-    var directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
+    let again = reformed(leg, failure)
+    let recorded = again == nil ? failure : failure.ofForm
+    var directives = [Directive.cancel(leg.id)] + record(leg, .failed(recorded), now)
     if let end = endAtLimit(leg, now) { return directives + end }
     do throws(Failure) {
       directives += try keep(isJoinable: failure.kind != .badJoint)
@@ -149,7 +151,7 @@ extension InferenceRun {
       return directives + stop(broken(at: leg, failure, error))
     }
     let view = cluster.view()
-    guard let next = instructed(leg, failure) ?? replacement(view, cluster) else {
+    guard let next = again ?? instructed(leg, failure) ?? replacement(view, cluster) else {
       return directives + stop(broken(at: leg, failure))
     }
     return directives + resume(at: next, view, now)

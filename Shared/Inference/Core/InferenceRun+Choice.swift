@@ -4,14 +4,15 @@ import ClusterModel
 extension InferenceRun {
   mutating func choose(
     _ eligible: Eligibility, excluding: Set<HostID> = [], needsFreeSlot: Bool = false,
-    needsNoPrice: Bool = false, isPastDeadline: Bool = false
+    needsNoPrice: Bool = false, needsRoom: Bool = false, isPastDeadline: Bool = false
   ) -> Candidate? {
     var excluding = excluding
     while true {
       let wish = HostChoice.Wish(
         avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
         affinity: constraints.affinity, needsFreeSlot: needsFreeSlot, needsNoPrice: needsNoPrice,
-        soonest: answer != nil || constraints.prefer != nil, isPastDeadline: isPastDeadline)
+        needsRoom: needsRoom, soonest: answer != nil || constraints.prefer != nil,
+        isPastDeadline: isPastDeadline)
       guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
         return nil
       }
@@ -43,9 +44,11 @@ extension InferenceRun {
     let asked = Set(attempts.map(\.host) + legs.map(\.host))
     // Two at once is what costs nothing; nobody chose to pay for both.
     let isUnpaid = constraints.race == nil && race.mode == .dual
+    // A host that shortens a prompt without a word must not win by it.
     guard
       let next = choose(
-        eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid),
+        eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid,
+        needsRoom: true),
       next.host.tier == .community, cluster.mayRace(at: view)
     else { return nil }
     return next
@@ -56,7 +59,8 @@ extension InferenceRun {
   mutating func replacement(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
-    guard attempts.count(where: { $0.failure != nil }) < limits.failures else { return nil }
+    let failures = attempts.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
+    guard failures.count < limits.failures else { return nil }
     let eligible = eligibility(view)
     // Of an answer that was begun, it is the way to go on that is rejected.
     let rejecting = answer == nil ? attempts.filter { $0.failure?.kind == .rejected } : []
@@ -67,16 +71,20 @@ extension InferenceRun {
         return secondOpinion(first.host, eligible)
       }
     }
-    let running = legs.map(\.host) + rejecting.map(\.host)
+    let running = legs.map(\.host) + rejecting.map(\.host) + hostsNotLarger(eligible)
     // A missed deadline is what the operator's own hosts are for.
     let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
     // One that was beaten works: it is as good as one that nobody has asked.
-    let failed = attempts.filter { $0.failure != nil }.map(\.host)
-    var next = choose(
-      eligible, excluding: Set(failed + running), isPastDeadline: isPastDeadline)
-    if next == nil {
-      let excluded = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
-      next = choose(eligible, excluding: excluded.union(running))
+    let failed = failures.map(\.host)
+    let spent = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
+    var next: Candidate?
+    // A host that seems too small comes after one that may have failed by chance.
+    for needsRoom in [true, false] where next == nil {
+      next =
+        choose(
+          eligible, excluding: Set(failed + running), needsRoom: needsRoom,
+          isPastDeadline: isPastDeadline)
+        ?? choose(eligible, excluding: spent.union(running), needsRoom: needsRoom)
     }
     // What is over half done is not given up for the sake of a budget.
     guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
@@ -98,8 +106,34 @@ extension InferenceRun {
     return choose(eligible, excluding: asked) ?? other
   }
 
+  /// Hosts that have no larger context than one that was too small.
+  private func hostsNotLarger(_ eligible: Eligibility) -> [HostID] {
+    let refusing = attempts.filter { $0.failure?.kind == .contextTooSmall }
+    guard !refusing.isEmpty else { return [] }
+    func context(_ host: Host, _ model: ModelID) -> Int? {
+      host.models.first { $0.id == model }?.contextTokens
+    }
+    let candidates = eligible.candidates
+    let largest = refusing.compactMap { record in
+      candidates.first { $0.host.id == record.host }.flatMap { context($0.host, record.model) }
+    }.max()
+    let smaller = candidates.filter { candidate in
+      guard let largest, let own = context(candidate.host, candidate.model) else { return false }
+      return own <= largest
+    }
+    return refusing.map(\.host) + smaller.map(\.host.id)
+  }
+
   private func mayTryAgain(_ host: HostID) -> Bool {
-    let records = attempts.filter { $0.host == host }
+    let records = attempts.filter {
+      $0.host == host && $0.failure?.kind != .formRefused
+    }
+    // The request may cause a server error: one more host, or the same once more, is enough.
+    if records.contains(where: { $0.failure?.isServerError == true }),
+      attempts.count(where: { $0.failure?.isServerError == true }) > 1
+    {
+      return false
+    }
     if records.count == 1, records[0].failure?.mayBeChance ?? true { return true }
     // It works, and did not go on where it was to: it was not told so in words yet.
     return records.last?.failure?.kind == .badJoint && isToBeAskedInWords(host)
@@ -122,7 +156,8 @@ extension AttemptFailure {
     // A model that is sampled says something else the next time.
     case .badJoint: true
     case .status: (status ?? 0) >= 500
-    case .connect, .busy, .rejected, .contextTooSmall, .firstTokenDeadline, .totalDeadline,
+    case .connect, .busy, .rejected, .formRefused, .contextTooSmall, .firstTokenDeadline,
+      .totalDeadline,
       .tooLarge, .unsuited,
       .noSecret, .consumerLeft:
       false
@@ -131,6 +166,9 @@ extension AttemptFailure {
 }
 
 extension AttemptFailure {
+  /// An internal error, or a request that the host does not implement. The request may be the reason.
+  var isServerError: Bool { kind == .status && (status == 500 || status == 501) }
+
   /// The host found fault with the request, or with having been asked.
   var isRefusal: Bool {
     // A rejection without a status is Tutti's own: the host was not asked.

@@ -15,7 +15,10 @@ extension InferenceRun {
   func makeRace(_ eligible: Eligibility, first: Candidate, _ view: ClusterView) -> Race {
     var mode = constraints.race ?? (eligible.isSecondFree(beside: first) ? .dual : .hedged)
     // An embedding comes in one piece of known work; nothing is gained by computing it twice.
-    if constraints.require != nil || constraints.race == nil && request.endpoint == .embeddings {
+    // A body shows who is first only when it is whole.
+    if constraints.require != nil || forms.asksForBody
+      || constraints.race == nil && request.endpoint == .embeddings
+    {
       mode = .single
     }
     let usual = view.standing(of: first.host.id)?.firstTokenP95
@@ -43,9 +46,14 @@ extension InferenceRun {
   ) -> [Directive] {
     let id = AttemptID(nextAttempt)
     nextAttempt += 1
+    var candidate = candidate
+    candidate.form = form(for: candidate, view)
     var patience = HostPatience(
       for: view.standing(of: candidate.host.id) ?? HostStanding(), promptTokens: promptTokens,
       now: now)
+    if candidate.form.contains(.unstreamed) {
+      patience.firstToken = max(patience.firstToken, forms.bodyPatience)
+    }
     let usual = patience
     if let wanted = constraints.deadlines.firstToken { patience.firstToken = wanted }
     if let wanted = constraints.deadlines.interToken { patience.interToken = wanted }
@@ -109,7 +117,7 @@ extension InferenceRun {
     winner.held = []
     var directives = beat(winner, now)
     legs = [winner]
-    directives.append(.observe(winner.host, .firstToken, started: winner.started))
+    directives += answered(winner)
     if answer == nil { answer = newAnswer(AnswerStream(shape: shape), now) }
     answer?.pace = Pace(floor: winner.patience.tokensPerSecondFloor, from: now)
     if answer?.firstToken == nil {
@@ -129,18 +137,21 @@ extension InferenceRun {
   private mutating func win(
     _ index: Int, body: [UInt8], _ facts: ChunkFacts, _ now: Instant
   ) -> [Directive] {
-    let winner = legs[index]
+    var winner = legs[index]
     var directives = beat(winner, now)
     let opening = opening(winner, now)
     legs = []
     phase = .over
-    directives.append(.observe(winner.host, .firstToken, started: winner.started))
+    directives += answered(winner)
+    winner.made = facts.usage?.completionTokens
     directives += record(winner, .answered, now) + contradictions()
+    if let usage = facts.usage { directives += counted(usage, by: winner) }
+    if answer?.firstToken == nil { directives.append(.open(opening)) }
     let usage =
       facts.usage
       ?? Usage(promptTokens: shape.promptTokens, completionTokens: 0, estimated: true)
     return directives + [
-      .open(opening), .deliver(.body(body)),
+      .deliver(.body(body)),
       .deliver(
         .finished(
           summary(
@@ -164,6 +175,11 @@ extension InferenceRun {
   ) -> [Directive] {
     if case .resuming = phase { return interrupt(failure, cluster, now) }
     let leg = legs.remove(at: index)
+    if let again = reformed(leg, failure) {
+      _ = race.failed(leg.id)
+      return [.cancel(leg.id)] + record(leg, .failed(failure.ofForm), now)
+        + start(again, .retry, cluster.view(), now: now)
+    }
     let directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
     let wanted = race.failed(leg.id)
     guard failure.kind == .rejected else {

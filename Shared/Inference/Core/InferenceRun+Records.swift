@@ -17,7 +17,8 @@ extension InferenceRun {
         host: attempt.host, model: attempt.candidate.model, role: attempt.role,
         tier: attempt.candidate.host.tier,
         started: begun.duration(to: attempt.started), ended: begun.duration(to: now),
-        tokens: attempt.made ?? attempt.tokens, outcome: outcome))
+        tokens: attempt.made ?? attempt.tokens, form: reported(attempt.candidate.form),
+        outcome: outcome))
     var observations: [HostObservation] = []
     if let first = attempt.firstToken, let last = attempt.lastToken, attempt.tokens > 1 {
       observations.append(
@@ -64,49 +65,130 @@ extension InferenceRun {
   ) -> Failure {
     guard answer?.firstToken != nil else { return failureOfAll() }
     let tokens = attempts.reduce(0) { $0 + ($1.isInAnswer ? $1.tokens : 0) }
-    let told = attempts.compactMap { record in
-      record.failure.map { "host \(record.host): \($0.message)" }
-    }
     let code: Failure.Code =
       failure.kind == .totalDeadline ? .deadlineExceeded : .upstreamFailed
     return Failure(
       code,
       "the answer broke off after \(tokens) tokens and "
         + (reason.map(\.message) ?? "no other host could go on with it") + ": "
-        + told.joined(separator: "; "))
+        + Self.causes(attempts))
   }
 
   /// One failure from those of all hosts that were asked.
   func failureOfAll() -> Failure {
-    let failures = attempts.compactMap(\.failure)
-    if let rejected = attempts.last(where: { $0.failure?.kind == .rejected }),
+    // The same host was asked again without what it had refused.
+    let last = attempts.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
+    let failures = last.compactMap(\.failure)
+    if let rejected = last.last(where: { $0.failure?.kind == .rejected }),
       let failure = rejected.failure
     {
-      let code: Failure.Code = failure.status == 413 ? .requestTooLarge : .invalidRequest
-      return Failure(code, "host \(rejected.host) rejects the request: \(failure.message)")
+      return Self.refused(
+        failure, "host \(rejected.host) rejects the request: \(failure.message)")
     }
-    let told = attempts.compactMap { record in
-      record.failure.map { "host \(record.host): \($0.message)" }
-    }.joined(separator: "; ")
-    if failures.allSatisfy({ $0.kind == .contextTooSmall }) {
+    let causes = Self.causes(last)
+    let small = failures.filter { $0.kind == .contextTooSmall }
+    if let first = small.first,
+      failures.allSatisfy({ $0.kind == .contextTooSmall || $0.isUnasked })
+    {
       return Failure(
-        .contextLengthExceeded, "the request is longer than any host can read: \(told)")
+        .contextLengthExceeded, "the request is longer than any host can read: \(causes)",
+        refusal: first.forClient)
     }
     if failures.contains(where: { $0.kind == .totalDeadline }) {
-      return Failure(.deadlineExceeded, told)
+      return Failure(.deadlineExceeded, causes)
+    }
+    if let agreed = Self.agreed(failures) {
+      let wait = failures.compactMap(\.retryAfter).min()
+      let what = agreed.status == 429 ? "every host that was asked is busy: " : ""
+      return Self.refused(agreed, what + causes, retryAfter: wait)
     }
     if failures.allSatisfy({ $0.kind == .busy }) {
       let wait = failures.compactMap(\.retryAfter).min() ?? .seconds(1)
-      return Failure(.overloaded, "every host that was asked is busy: \(told)", retryAfter: wait)
+      return Failure(.overloaded, "every host that was asked is busy: \(causes)", retryAfter: wait)
     }
     if failures.allSatisfy({ $0.kind == .firstTokenDeadline }) {
-      return Failure(.deadlineExceeded, told)
+      return Failure(.deadlineExceeded, causes)
     }
-    return Failure(.upstreamFailed, told)
+    return Failure(.upstreamFailed, causes, refusal: Self.serverError(failures))
+  }
+
+  /// The words of each host. Words that repeat stand once, with their number.
+  private static func causes(_ records: [AttemptRecord]) -> String {
+    var causes: [(text: String, times: Int)] = []
+    for record in records {
+      guard let failure = record.failure else { continue }
+      let text = "host \(record.host): \(failure.message)"
+      if let known = causes.firstIndex(where: { $0.text == text }) {
+        causes[known].times += 1
+      } else {
+        causes.append((text, 1))
+      }
+    }
+    return causes.map { $0.times > 1 ? "\($0.text) (\($0.times) times)" : $0.text }
+      .joined(separator: "; ")
+  }
+
+  /// A status below 500 on which all hosts agree that answered. That a host is busy is not doubtful
+  /// because another cannot be reached.
+  private static func agreed(_ failures: [AttemptFailure]) -> AttemptFailure? {
+    guard let last = failures.last(where: { $0.status != nil }), let status = last.status,
+      (400..<500).contains(status)
+    else { return nil }
+    let isAgreed = failures.allSatisfy {
+      $0.status == status || $0.status == nil && status == 429 && $0.isUnasked
+    }
+    return isAgreed ? last : nil
+  }
+
+  private static func refused(
+    _ failure: AttemptFailure, _ message: String, retryAfter: Duration? = nil
+  ) -> Failure {
+    let code: Failure.Code
+    switch failure.status {
+    case 401: code = .invalidAPIKey
+    case 402: code = .insufficientBalance
+    case 403: code = .permissionDenied
+    case 404: code = .modelNotFound
+    case 408: code = .upstreamFailed
+    case 413: code = .requestTooLarge
+    case 429: code = .rateLimited
+    default: code = .invalidRequest
+    }
+    let remedy =
+      failure.status == 401
+      ? "; the key for a host is named when it is added: tutti hosts add URL --credential env:NAME"
+      : ""
+    return Failure(
+      code, message + remedy, retryAfter: retryAfter ?? failure.retryAfter,
+      refusal: failure.forClient)
+  }
+
+  /// The members of a host's error, if all hosts failed with the same status from 500.
+  private static func serverError(_ failures: [AttemptFailure]) -> HostRefusal? {
+    guard let last = failures.last?.refusal, last.status >= 500,
+      failures.allSatisfy({ $0.status == last.status })
+    else { return nil }
+    return HostRefusal(status: 502, members: last.members)
+  }
+}
+
+extension AttemptFailure {
+  /// The host was not reached, or not asked.
+  fileprivate var isUnasked: Bool {
+    switch kind {
+    case .connect, .lostBeforeHead, .noSecret, .unsuited: true
+    default: false
+    }
+  }
+
+  /// `nil` if no host has answered with a status.
+  fileprivate var forClient: HostRefusal? {
+    refusal?.forClient ?? status.map { HostRefusal(status: $0) }
   }
 }
 
 extension Failure.Code {
   /// By OpenAI's name, which client libraries look for to shorten a prompt.
   static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")
+  static let insufficientBalance = Failure.Code(rawValue: "insufficient_balance")
 }

@@ -109,6 +109,8 @@ public struct InferenceRun: Sendable {
   let shape: AnswerShape
   /// Of the longest text that is to be embedded; nil: none is.
   let embeddedTokens: Int?
+  /// How the request may be changed for a host that refuses what Tutti adds, and was.
+  var forms: RequestForms
   var rng: SplitMix64
   var phase = Phase.new
   var race = Race(mode: .single)
@@ -135,6 +137,8 @@ public struct InferenceRun: Sendable {
     shape = AnswerShape(body: request.body, endpoint: request.endpoint)
     embeddedTokens =
       request.endpoint == .embeddings ? EmbeddingInput.longestTokens(in: request.body) : nil
+    forms = RequestForms(
+      undoable: request.undoable(shape), total: constraints.deadlines.total)
     rng = SplitMix64(seed: constraints.seed)
   }
 
@@ -167,6 +171,7 @@ public struct InferenceRun: Sendable {
     }
     guard request.prefix.isEmpty else { return goOn(at: first, view, now) }
     phase = .racing
+    decideOnBody(eligibility, first)
     race = makeRace(eligibility, first: first, view)
     // The first host is known already: its pace decided how long a hedge waits.
     return start(first, .first, view, now: now) + ask(Array(race.begin().dropFirst()), cluster, now)

@@ -18,6 +18,12 @@ public enum RetryAfter {
     return wait(seconds)
   }
 
+  /// `retry-after-ms` of OpenAI: milliseconds, whole or in part.
+  /// - Returns: nil for what is no number, and for more than a day.
+  public static func duration(milliseconds value: String) -> Duration? {
+    Double(value.trimmed).flatMap { wait($0 / 1_000) }
+  }
+
   private static func wait(_ seconds: Double) -> Duration? {
     guard (0...longest).contains(seconds) else { return nil }
     return .milliseconds(Int(clamping: (seconds * 1_000).rounded(.up)))

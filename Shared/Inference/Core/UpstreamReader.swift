@@ -443,6 +443,6 @@ public struct UpstreamReader: Sendable {
       }
     return AttemptFailure(
       kind, "it answered \(status)\(type)" + (words.isEmpty ? "" : ": \(words)"), status: status,
-      retryAfter: retryAfter)
+      retryAfter: retryAfter, refusal: UpstreamRefusal(status: status, body: body))
   }
 }

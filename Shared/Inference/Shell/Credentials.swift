@@ -59,6 +59,7 @@ public final class Credentials: Sendable {
     return items.map { item in
       guard case .broken(var failure) = item else { return item }
       failure.message = hide(secret, in: failure.message)
+      failure.refusal?.hide(secret)
       return .broken(failure)
     }
   }

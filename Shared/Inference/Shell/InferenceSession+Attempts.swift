@@ -10,6 +10,7 @@ struct PreparedKey: Hashable, Sendable {
   let dialect: HostDialect
   let model: ModelID
   let secret: String?
+  let form: RequestForm
 }
 
 /// Requests to hosts.
@@ -56,7 +57,8 @@ extension InferenceSession {
     _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
   ) throws(AttemptFailure) -> UpstreamRequest {
     let key = PreparedKey(
-      dialect: candidate.host.dialect, model: candidate.model, secret: secret)
+      dialect: candidate.host.dialect, model: candidate.model, secret: secret,
+      form: candidate.form)
     let isKept = isLarge && resume == nil
     if isKept, let known = state.withLock({ $0.prepared[key] }) { return known }
     let prepared: UpstreamRequest

@@ -88,9 +88,12 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     state.withLock {
       $0.reader = UpstreamReader(
         reading, status: status,
-        retryAfter: head.headers.first(name: "retry-after").flatMap {
-          RetryAfter.duration($0, now: Int(Date().timeIntervalSince1970))
-        },
+        retryAfter: head.headers.first(name: "retry-after-ms").flatMap {
+          RetryAfter.duration(milliseconds: $0)
+        }
+          ?? head.headers.first(name: "retry-after").flatMap {
+            RetryAfter.duration($0, now: Int(Date().timeIntervalSince1970))
+          },
         limits: limits)
     }
     session.received(status: status, from: attempt)

@@ -21,6 +21,9 @@ extension InferenceClient {
   ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
     for header in upstream.headers { headers.add(name: header.name, value: header.value) }
+    for header in request.headers where !headers.contains(name: header.name) {
+      headers.add(name: header.name, value: header.value)
+    }
     headers.add(
       name: "traceparent", value: "00-\(request.trace.trace)-\(request.trace.span)-01")
     if !request.hops.isEmpty {

@@ -11,19 +11,26 @@ enum OpenAIAdapter {
     edits.set("model", JSON.quoted(order.model.name)) {
       scanner.document.string($0) == order.model.name
     }
+    let asksForStream = order.request.endpoint != .embeddings && !order.asksForBody
     var wantsUsage = false
-    if order.streams {
+    if asksForStream {
       edits.set("stream", Array("true".utf8)) { scanner.document.boolean($0) == true }
-      wantsUsage = askForUsage(&edits)
+      wantsUsage = askForUsage(order, &edits)
+    } else if order.request.stream {
+      // An agent asks for a stream; here it takes the answer in one piece.
+      edits.remove("stream")
+      edits.remove("stream_options")
+      wantsUsage = true
     }
     let resumed = order.resume.flatMap { continued($0, order, &edits) }
     return UpstreamRequest(
       path: order.request.endpoint.rawValue,
-      headers: order.headers(order.streams ? "text/event-stream" : "application/json"),
+      headers: order.headers(asksForStream ? "text/event-stream" : "application/json"),
       body: edits.body,
       reading: order.reading(
         .openai, wantsUsage: wantsUsage, resumed: resumed, choices: choices(scanner),
-        vectors: order.streams ? nil : EmbeddingInput.count(scanner)),
+        vectors: order.request.endpoint == .embeddings ? EmbeddingInput.count(scanner) : nil,
+        streams: order.streams),
       resumed: resumed)
   }
 
@@ -45,8 +52,13 @@ enum OpenAIAdapter {
 
   /// Usage is asked of every host: whoever answers is paid by it.
   /// - Returns: whether the client asked for it too.
-  private static func askForUsage(_ edits: inout Edits) -> Bool {
+  private static func askForUsage(_ order: UpstreamOrder, _ edits: inout Edits) -> Bool {
     let asked = [(name: "include_usage", json: Array("true".utf8))]
+    if order.form.contains(.withoutUsageOption) {
+      // Of an agent's request they are Tutti's own.
+      if order.request.undoable.contains(.withoutUsageOption) { edits.remove("stream_options") }
+      return false
+    }
     guard let options = edits.scanner["stream_options"], options.kind != .null else {
       edits.set("stream_options", Array(#"{"include_usage":true}"#.utf8))
       return false
@@ -197,6 +209,7 @@ enum OpenAIAdapter {
 private struct Edits {
   let scanner: JSONObjectScanner
   private var replacing: [(name: String, json: [UInt8])] = []
+  private var removing: Set<String> = ["tutti"]
 
   init(_ scanner: JSONObjectScanner) { self.scanner = scanner }
 
@@ -210,8 +223,11 @@ private struct Edits {
     replacing.append((name, json))
   }
 
+  mutating func remove(_ name: String) { removing.insert(name) }
+
   var body: [UInt8] {
-    guard !replacing.isEmpty || scanner["tutti"] != nil else { return scanner.bytes }
-    return scanner.edited(replacing: replacing, removing: ["tutti"])
+    guard !replacing.isEmpty || scanner.members.contains(where: { removing.contains($0.name) })
+    else { return scanner.bytes }
+    return scanner.edited(replacing: replacing, removing: removing)
   }
 }

@@ -45,6 +45,8 @@ public struct UpstreamRequest: Hashable, Sendable {
     _ request: InferenceRequest, to candidate: Candidate, from resume: ResumePoint? = nil,
     secret: String? = nil
   ) throws(AdapterRefusal) {
+    var request = request
+    request.body = candidate.form.applied(to: request.body)
     let order = UpstreamOrder(request, candidate, resume, secret)
     switch (candidate.host.dialect, request.endpoint) {
     // Ollama's own way to complete a prompt puts it through a chat template; its OpenAI way is the
@@ -78,6 +80,7 @@ struct UpstreamOrder {
   /// nil: the answer begins at the beginning.
   let resume: ResumePoint?
   let secret: String?
+  let form: RequestForm
 
   init(
     _ request: InferenceRequest, _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
@@ -88,19 +91,29 @@ struct UpstreamOrder {
     // Without a prefix the host begins anew, and may spend as much as anybody.
     self.resume = resume.flatMap { $0.prefix.isEmpty ? nil : $0 }
     self.secret = secret
+    form = candidate.form
   }
 
-  var streams: Bool { request.endpoint != .embeddings }
+  /// Whether the answer is read as a stream.
+  var streams: Bool {
+    // A body that goes on with a prefix is a chunk of the answer.
+    request.endpoint != .embeddings && (request.stream || !asksForBody || resume != nil)
+  }
+
+  /// Whether the host is asked for one body, in a dialect that is passed on as it is.
+  var asksForBody: Bool { form.contains(.unstreamed) && request.endpoint != .embeddings }
 
   /// The text that the host goes on with.
   var prefix: String { String(decoding: resume?.prefix ?? [], as: UTF8.self) }
 
+  /// - Parameter streams: `nil` means that the dialect is always asked for a stream.
   func reading(
     _ dialect: HostDialect, wantsUsage: Bool, resumed: ResumeWay? = nil, base64: Bool = false,
-    choices: Int = 1, vectors: Int? = nil
+    choices: Int = 1, vectors: Int? = nil, streams: Bool? = nil
   ) -> UpstreamReading {
     UpstreamReading(
-      dialect: dialect, endpoint: request.endpoint, streams: streams,
+      dialect: dialect, endpoint: request.endpoint,
+      streams: streams ?? (request.endpoint != .embeddings),
       wantsUsage: !request.stream || wantsUsage, id: "chatcmpl-\(request.trace.trace)",
       model: model, prefix: resumed == nil ? [] : resume?.prefix ?? [], encodesBase64: base64,
       choices: choices, vectors: vectors)
@@ -120,7 +133,8 @@ struct UpstreamOrder {
 public struct UpstreamReading: Hashable, Sendable {
   public var dialect: HostDialect
   public var endpoint: InferenceEndpoint
-  /// Whether the host was asked for a stream; the client may not have been.
+  /// Whether the answer is read as chunks, which one body becomes, too; otherwise it is passed on as
+  /// it is.
   public var streams: Bool
   /// Whether a chunk of nothing but usage is the client's.
   public var wantsUsage: Bool

@@ -1,0 +1,125 @@
+import ClusterModel
+
+/// How one request may be changed for hosts that refuse what Tutti adds to it, and was.
+struct RequestForms: Sendable {
+  /// Changes that undo an addition.
+  let undoable: RequestForm
+  /// The client wants a body, and nothing needs a stream.
+  var asksForBody = false
+  /// How long a host may take for a whole body. The other half of the time is left for another host.
+  var bodyPatience: Duration
+  /// Additions that hosts refused in this run.
+  private var refused: [HostID: RequestForm] = [:]
+  /// A refusal that named nothing: the next hosts get the client's own bytes at once.
+  private var common: RequestForm = []
+  /// Left out for the sake of this one prompt.
+  private var unremembered: RequestForm = []
+  private(set) var changes = 0
+
+  init(undoable: RequestForm, total: Duration) {
+    self.undoable = undoable
+    bodyPatience = total / 2
+  }
+
+  mutating func refuse(_ change: FormRemedy.Change, by host: HostID) {
+    changes += 1
+    refused[host, default: []].formUnion(change.form)
+    if change.isBlind { common.formUnion(change.form.intersection(.delivery)) }
+    if change.isForPrompt { unremembered.formUnion(change.form) }
+  }
+
+  /// Changes for a host, besides those that are remembered of it.
+  func form(for host: HostID) -> RequestForm { common.union(refused[host] ?? []) }
+
+  /// The changes to remember of a host that answers; empty if it refused nothing.
+  func learned(of host: HostID) -> RequestForm {
+    refused[host]?.subtracting(unremembered) ?? []
+  }
+}
+
+extension InferenceRun {
+  /// A client that asked for no stream gets the host's own body if one host alone may answer: then no
+  /// race, no deadline and no other host needs a stream. The same holds for an answer that goes on with
+  /// the client's own prefix, which hosts give differently in a stream.
+  mutating func decideOnBody(_ eligible: Eligibility, _ first: Candidate) {
+    let deadlines = constraints.deadlines
+    guard !request.stream, request.endpoint != .embeddings, takesDelivery(first.host),
+      deadlines.firstToken == nil, deadlines.interToken == nil, deadlines.minimumRate == nil
+    else { return }
+    let isAlone = eligible.rows.count <= 1
+    forms.asksForBody = isAlone || shape.hasPrefill
+    if isAlone { forms.bodyPatience = deadlines.total }
+  }
+
+  /// Whether a host takes the request in OpenAI's dialect, and so has a choice of how to answer it.
+  private func takesDelivery(_ host: Host) -> Bool {
+    host.dialect == .openai || host.dialect == .ollama && request.endpoint == .completions
+  }
+
+  /// How a host is asked.
+  func form(for candidate: Candidate, _ view: ClusterView) -> RequestForm {
+    let host = candidate.host
+    var form = view.habits.form(of: host.id, candidate.model, at: view.moment)
+    form.formUnion(forms.form(for: host.id))
+    if forms.asksForBody, answer == nil { form.insert(.unstreamed) }
+    form.formIntersection(forms.undoable)
+    return takesDelivery(host) ? form : form.subtracting(.delivery)
+  }
+
+  /// The form as the trace reports it. A client that asked for no stream misses none.
+  func reported(_ form: RequestForm) -> RequestForm {
+    forms.asksForBody ? form.subtracting(.unstreamed) : form
+  }
+
+  /// The host that refused, with what it is to be asked without; `nil` if the refusal is not about what
+  /// Tutti added.
+  mutating func reformed(_ leg: Attempt, _ failure: AttemptFailure) -> Candidate? {
+    guard leg.firstToken == nil, forms.changes < limits.formChanges else { return nil }
+    var left = forms.undoable.subtracting(leg.candidate.form)
+    if !takesDelivery(leg.candidate.host) { left.subtract(.delivery) }
+    guard
+      let change = FormRemedy.change(
+        after: failure, left: left, isSure: leg.role == .resumption)
+    else { return nil }
+    forms.refuse(change, by: leg.host)
+    return leg.candidate
+  }
+
+  /// A host answered. The first token of a body comes with its last, and tells nothing of its own.
+  func answered(_ winner: Attempt) -> [Directive] {
+    var directives: [Directive] = []
+    let isBody =
+      winner.candidate.form.contains(.unstreamed) && request.endpoint != .embeddings
+    if !isBody {
+      directives.append(.observe(winner.host, .firstToken, started: winner.started))
+    }
+    let form = forms.learned(of: winner.host)
+    if !form.isEmpty {
+      directives.append(
+        .observe(
+          winner.host, .learned(.form(form), winner.candidate.model), started: winner.started))
+    }
+    return directives
+  }
+
+  /// A host counted the tokens of the client's prompt.
+  func counted(_ usage: Usage, by leg: Attempt) -> [Directive] {
+    guard request.endpoint != .embeddings, !usage.estimated, request.prefix.isEmpty,
+      leg.role != .resumption, !attempts.contains(where: { $0.role == .resumption })
+    else { return [] }
+    let habit = HostHabit.prompt(estimated: shape.promptTokens, counted: usage.promptTokens)
+    guard HostHabits.isUseful(habit) else { return [] }
+    return [
+      .observe(leg.host, .learned(habit, leg.candidate.model), started: leg.started)
+    ]
+  }
+}
+
+extension AttemptFailure {
+  /// The same as a refusal of what Tutti added.
+  var ofForm: AttemptFailure {
+    var failure = self
+    failure.kind = .formRefused
+    return failure
+  }
+}
