@@ -35,7 +35,7 @@ extension ProcessTests {
     static let cases = [
       Case("invalid_json", 400), Case("not_utf8", 400), Case("not_an_object", 400),
       Case("empty_body", 400), Case("deep_nesting", 400), Case("no_messages", 400),
-      Case("empty_messages", 400), Case("no_model", 400), Case("unknown_model", 404),
+      Case("empty_messages", 400), Case("no_model", 200), Case("unknown_model", 404),
       Case("wrong_types", 400), Case("wrong_message_type", 400), Case("wrong_stream_type", 400),
       Case("unknown_option", 400), Case("option_out_of_range", 400, param: "tutti.rounds"),
       // The planner's to refuse.

@@ -46,8 +46,7 @@ struct GatewayRequestTests {
     "bad requests are refused, naming the member",
     arguments: [
       ("", nil), ("{", nil), ("[]", nil), ("nonsense", nil), ("\"x\"", nil),
-      ("{}", "model"), (#"{"model":1,\#(hello)}"#, "model"),
-      (#"{"model":"",\#(hello)}"#, "model"), (#"{"model":null,\#(hello)}"#, "model"),
+      ("{}", "messages"), (#"{"model":1,\#(hello)}"#, "model"),
       (#"{"model":"m","model":"n",\#(hello)}"#, "model"),
       (#"{"model":"m"}"#, "messages"), (#"{"model":"m","messages":[]}"#, "messages"),
       (#"{"model":"m","messages":"hi"}"#, "messages"),
@@ -61,7 +60,9 @@ struct GatewayRequestTests {
       ),
       (#"{"model":"m",\#(hello),"stream":"yes"}"#, "stream"),
       (#"{"model":"m",\#(hello),"n":0}"#, "n"), (#"{"model":"m",\#(hello),"n":"1"}"#, "n"),
-      (#"{"model":"m",\#(hello),"max_tokens":-1}"#, "max_tokens"),
+      (#"{"model":"tutti/auto",\#(hello),"max_tokens":0}"#, "max_tokens"),
+      (#"{"model":"tutti/auto",\#(hello),"max_completion_tokens":-2}"#, "max_completion_tokens"),
+      (#"{"model":"m",\#(hello),"max_tokens":2147483648}"#, "max_tokens"),
       (#"{"model":"m",\#(hello),"max_tokens":1.5}"#, "max_tokens"),
       (#"{"model":"m",\#(hello),"temperature":"hot"}"#, "temperature"),
       (#"{"model":"m",\#(hello),"stop":1}"#, "stop"),
@@ -96,6 +97,88 @@ struct GatewayRequestTests {
     let problem = refused(#"{"model":"m","messages":[{"role":"user","content":"\#(long)"}]}"#)
     #expect(problem?.failure.code == .requestTooLarge)
     #expect(problem?.param == "messages")
+  }
+
+  @Test("a photo is no text: only the limit on the whole body holds for it")
+  func photo() throws {
+    let data = String(repeating: "A", count: 5_000_000 * 4 / 3)
+    let photo =
+      #"{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,\#(data)"}}"#
+    let request = try parse(
+      #"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"What?"},"#
+        + "\(photo)]}]}")
+    #expect(request.query == "What?")
+    let plan = PlanRequest(
+      request, pattern: "tutti/ensemble", budget: nil, seed: 1, available: ["m"], hosts: [])
+    #expect((1_000...1_100).contains(plan.conversationTokens))
+    let long = String(repeating: "x", count: RequestLimits.messagesBytes)
+    let both = refused(
+      #"{"model":"m","messages":[{"role":"user","content":[\#(photo),"#
+        + #"{"type":"text","text":"\#(long)"}]}]}"#)
+    #expect(both?.failure.code == .requestTooLarge)
+  }
+
+  @Test(
+    "hosts mean what they mean by limits below 1, and a plan takes -1 for none",
+    arguments: [
+      ("m", "-1", nil), ("m", "0", nil), ("m", "-2", nil), ("tutti/fast", "-1", nil),
+      ("tutti/auto", "-1", nil), ("m", "7", 7), ("tutti/auto", "7", 7), ("m", "null", nil),
+    ] as [(String, String, Int?)])
+  func tokenLimits(_ model: String, _ limit: String, _ read: Int?) throws {
+    for name in ["max_tokens", "max_completion_tokens"] {
+      let json = #"{"model":"\#(model)",\#(hello),"\#(name)":\#(limit)}"#
+      let request = try parse(json)
+      #expect(request.maxTokens == read)
+      #expect(try request.body(within: nil) == bytes(json))
+    }
+  }
+
+  @Test(
+    "a request without a model takes the default one",
+    arguments: ["", #""model":null,"#, #""model":"","#])
+  func defaultModel(_ member: String) throws {
+    let chat = try parse("{\(member)\(hello)}")
+    #expect(chat.model.name == "tutti/fast")
+    #expect(try GatewayRouting.route(chat, table: table) == .direct(nil))
+    let text = try parse(#"{\#(member)"prompt":"a"}"#, .completions)
+    #expect(try GatewayRouting.route(text, table: table) == .direct(nil))
+    let own = try ClientRequest(
+      parsing: bytes("{\(member)\(hello)}"), endpoint: .chatCompletions,
+      defaultModel: "llama-3.1-8b")
+    #expect(try GatewayRouting.route(own, table: table) == .direct("llama-3.1-8b"))
+    // Embeddings take the only model that there is for them.
+    let vectors = try parse(#"{\#(member)"input":"a"}"#, .embeddings)
+    #expect(try GatewayRouting.route(vectors, table: table) == .direct("nomic-embed-text"))
+    var two = table
+    two.hosts[1].models.append(ModelOffer(id: "bge-m3"))
+    #expect {
+      try GatewayRouting.route(vectors, table: two)
+    } throws: { error in
+      (error as? RequestProblem)?.param == "model"
+        && (error as? RequestProblem)?.failure.message.contains("`bge-m3`") == true
+    }
+  }
+
+  @Test("headers of accounts go to hosts, secrets and those of one connection never do")
+  func headers() throws {
+    let sent = [
+      "openai-organization": "org", "openai-project": "p", "user-agent": "x/1", "x-team": "t",
+      "authorization": "Bearer k", "x-long": String(repeating: "x", count: 5_000), "x-odd": "a\nb",
+    ]
+    let standard = try ForwardedHeaders()
+    #expect(
+      standard.select { sent[$0] }.map(\.name)
+        == Array(
+          sent.keys.sorted().filter {
+            ["openai-organization", "openai-project", "user-agent"].contains($0)
+          }))
+    let more = try ForwardedHeaders(["X-Team", "x-long", "x-odd", "user-agent"])
+    #expect(more.select { sent[$0] }.map(\.value) == ["org", "p", "x/1", "t"])
+    for name in ["Authorization", "cookie", "x-api-key", "x-tutti-hops", "content-length", "Host"] {
+      #expect(throws: ForwardedHeaders.Forbidden(name: name.lowercased())) {
+        try ForwardedHeaders([name])
+      }
+    }
   }
 
   @Test("what a request says is read, and what the tasks inherit is kept byte for byte")

@@ -15,6 +15,15 @@ struct AskTranscript {
       let message: String
       let code: String?
 
+      enum CodingKeys: CodingKey { case message, code }
+
+      init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        message = try members.decode(String.self, forKey: .message)
+        // Some hosts have numbers there.
+        code = try? members.decode(String.self, forKey: .code)
+      }
+
       /// As if it had come as a status, before the stream began.
       var exit: ExitStatus {
         switch code {

@@ -114,6 +114,15 @@ struct ClusterClient: Sendable {
       struct Content: Decodable {
         let message: String
         let code: String?
+
+        enum CodingKeys: CodingKey { case message, code }
+
+        init(from decoder: any Decoder) throws {
+          let members = try decoder.container(keyedBy: CodingKeys.self)
+          message = try members.decode(String.self, forKey: .message)
+          // Some hosts have numbers there.
+          code = try? members.decode(String.self, forKey: .code)
+        }
       }
       let error: Content
     }

@@ -49,6 +49,9 @@ public struct ClientRequest: Sendable {
   let logprobsOption: String?
   /// Text of the last user message, cut to `RequestLimits.queryBytes`; empty if there is none.
   public let query: String
+  /// Tokens of the conversation, estimated: four bytes a token is usual for English, and pictures and
+  /// sounds count by their number.
+  let conversationTokens: Int
   /// The conversation as tasks get it; empty for other endpoints.
   public let conversation: Conversation
   /// What all turns of a conversation begin with, and so what the host has cached of the turn before:
@@ -58,13 +61,19 @@ public struct ClientRequest: Sendable {
   /// It asks for JSON, or gives tools: the answer has one form, and nothing may be added to it.
   public let isStructured: Bool
 
+  /// - Parameter standard: the model of a request that names none, except of one for embeddings.
   /// - Throws: `RequestProblem` that names the member that is wrong.
-  public init(parsing body: [UInt8], endpoint: GatewayEndpoint) throws(RequestProblem) {
+  public init(
+    parsing body: [UInt8], endpoint: GatewayEndpoint,
+    defaultModel standard: ModelID = ModelID(GatewayRouting.fast)
+  ) throws(RequestProblem) {
     self.endpoint = endpoint
     self.body = body
     var reader = try RequestReader(body)
 
-    model = try reader.model()
+    // Vectors of two models do not compare: the router takes the only one there is.
+    model = try reader.model() ?? (endpoint == .embeddings ? ModelID("") : standard)
+    let isPlan = GatewayRouting.patterns.contains(model.name)
     switch endpoint {
     case .chatCompletions: try reader.checkMessages()
     case .completions: try reader.require("prompt", [.string, .array])
@@ -72,8 +81,8 @@ public struct ClientRequest: Sendable {
     }
     stream = reader.boolean("stream") ?? false
     choices = reader.integer("n", in: 1...128) ?? 1
-    let limit = reader.integer("max_tokens", in: 1...Int(Int32.max))
-    maxTokens = reader.integer("max_completion_tokens", in: 1...Int(Int32.max)) ?? limit
+    let limit = reader.limit("max_tokens", isPlan: isPlan)
+    maxTokens = reader.limit("max_completion_tokens", isPlan: isPlan) ?? limit
     answers = reader.answers(choices)
     logprobsOption = reader.logprobsOption()
     includeUsage = reader.includeUsage()
@@ -98,6 +107,7 @@ public struct ClientRequest: Sendable {
     query = reader.query
     affinity = reader.affinity
     conversation = reader.conversation(endpoint)
+    conversationTokens = reader.tokens(of: conversation)
   }
 }
 
@@ -129,15 +139,36 @@ private struct RequestReader {
     scanner[name].flatMap { $0.kind == .null ? nil : $0 }
   }
 
-  func model() throws(RequestProblem) -> ModelID {
-    guard let value = value("model") else { throw .invalid("model", "is missing") }
+  /// - Returns: `nil` if it is left out, or empty as some clients send it for a host's only model.
+  func model() throws(RequestProblem) -> ModelID? {
+    guard let value = value("model") else { return nil }
     guard let name = document.string(value) else {
       throw .invalid("model", "must be a string, not \(value.kind.rawValue)")
     }
-    guard !name.isEmpty, name.utf8.count <= RequestLimits.modelBytes else {
-      throw .invalid("model", "must have 1 to \(RequestLimits.modelBytes) bytes")
+    guard name.utf8.count <= RequestLimits.modelBytes else {
+      throw .invalid("model", "must have at most \(RequestLimits.modelBytes) bytes")
     }
-    return ModelID(name)
+    return name.isEmpty ? nil : ModelID(name)
+  }
+
+  /// A limit on the answer's tokens. Hosts mean different things by numbers below 1, so that a request
+  /// to a model keeps its own; a plan takes −1 for no limit.
+  /// - Returns: `nil` if the answer is not limited by it.
+  mutating func limit(_ name: String, isPlan: Bool) -> Int? {
+    guard let value = value(name) else { return nil }
+    let most = Int(Int32.max)
+    guard let number = document.integer(value), number <= most, number >= (isPlan ? -1 : -most),
+      !isPlan || number != 0
+    else {
+      problems.append(
+        .invalid(
+          name,
+          isPlan
+            ? "must be an integer from 1 to \(most), or -1 for no limit"
+            : "must be an integer of at most \(most)"))
+      return nil
+    }
+    return number < 1 ? nil : number
   }
 
   func require(_ name: String, _ kinds: [JSONKind]) throws(RequestProblem) {
@@ -199,6 +230,16 @@ private struct RequestReader {
     return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
   }
 
+  /// Shorter conversations have no picture that matters.
+  private static let mediaFrom = 4_096
+
+  func tokens(of conversation: Conversation) -> Int {
+    let bytes = conversation.messagesJSON.count
+    guard bytes > Self.mediaFrom else { return (bytes + 3) / 4 }
+    let media = mediaParts()
+    return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
+  }
+
   /// Images and sounds within messages, whose bytes are no text.
   private func mediaParts() -> (count: Int, bytes: Int) {
     var parts = (count: 0, bytes: 0)
@@ -237,11 +278,15 @@ private struct RequestReader {
   mutating func checkMessages() throws(RequestProblem) {
     try require("messages", [.array])
     guard let messages = value("messages") else { return }
-    guard messages.range.count <= RequestLimits.messagesBytes else {
-      throw RequestProblem(
-        .requestTooLarge,
-        "`messages` has \(messages.range.count) bytes; at most \(RequestLimits.messagesBytes) "
-          + "are read", param: "messages")
+    // A photo is no text: only the limit on the whole body holds for it.
+    let most = RequestLimits.messagesBytes
+    if messages.range.count > most {
+      let text = messages.range.count - mediaParts().bytes
+      guard text <= most else {
+        throw RequestProblem(
+          .requestTooLarge,
+          "`messages` has \(text) bytes of text; at most \(most) are read", param: "messages")
+      }
     }
     var count = 0
     var problem: RequestProblem?

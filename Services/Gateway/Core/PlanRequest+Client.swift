@@ -20,8 +20,3 @@ extension PlanRequest {
       isStructured: request.isStructured, correction: correction)
   }
 }
-
-extension ClientRequest {
-  /// Four bytes a token is the usual estimate for English.
-  var conversationTokens: Int { (conversation.messagesJSON.count + 3) / 4 }
-}

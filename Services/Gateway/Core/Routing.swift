@@ -55,6 +55,7 @@ public enum GatewayRouting {
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is read by \(patterns.joined(separator: ", ")) only")
     }
+    if name.isEmpty { return .direct(try onlyEmbedder(table)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(
@@ -66,6 +67,21 @@ public enum GatewayRouting {
       throw notFound(name, among: table.hosts.flatMap(\.models).map(\.id), param: "model")
     }
     return .direct(request.model)
+  }
+
+  /// The model of a request for embeddings that names none.
+  private static func onlyEmbedder(_ table: HostTable) throws(RequestProblem) -> ModelID {
+    let models = Set(table.hosts.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding))
+    guard models.count == 1, let only = models.first else {
+      let names = models.sorted().prefix(3).map {
+        "`\($0.name.cut(toBytes: Limits.errorNameBytes.value))`"
+      }
+      throw .invalid(
+        "model",
+        "is missing; name an embedding model"
+          + (names.isEmpty ? ": no host offers one" : " such as \(names.joined(separator: ", "))"))
+    }
+    return only
   }
 
   /// Stage 1: what is not worth a plan is told from the request alone, before anybody is asked.

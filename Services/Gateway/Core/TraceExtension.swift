@@ -97,30 +97,36 @@ public enum TraceExtension {
     var host: HostID
     var role: String
     var outcome: String
+    var changes: [String]
     var tokens: Int
     var started: Duration
     var ended: Duration
 
     /// - Parameters:
     ///   - role: why it was asked.
+    ///   - changes: what was left out of what Tutti adds to a request.
     ///   - started: since the request, as `ended` is.
     public init(
-      host: HostID, role: String, outcome: String, tokens: Int, started: Duration, ended: Duration
+      host: HostID, role: String, outcome: String, changes: [String] = [], tokens: Int,
+      started: Duration, ended: Duration
     ) {
       self.host = host
       self.role = role
       self.outcome = outcome
+      self.changes = changes
       self.tokens = tokens
       self.started = started
       self.ended = ended
     }
 
     var json: JSON {
-      [
-        "host": .string(host.name), "role": .string(role), "outcome": .string(outcome),
-        "tokens": .integer(tokens), "started_ms": .integer(Int(started.wholeMilliseconds)),
-        "ended_ms": .integer(Int(ended.wholeMilliseconds)),
+      var members: [(String, JSON)] = [
+        ("host", .string(host.name)), ("role", .string(role)), ("outcome", .string(outcome)),
+        ("tokens", .integer(tokens)), ("started_ms", .integer(Int(started.wholeMilliseconds))),
+        ("ended_ms", .integer(Int(ended.wholeMilliseconds))),
       ]
+      if !changes.isEmpty { members.append(("changes", .array(changes.map { .string($0) }))) }
+      return .object(members)
     }
   }
 

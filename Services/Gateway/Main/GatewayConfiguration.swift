@@ -78,6 +78,15 @@ struct GatewayConfiguration: ServiceConfiguration {
       help: "A client that has not sent its request by then, and one second more for each MiB, is "
         + "cut off."),
     Setting(
+      "gateway.default_model", .text, default: GatewayRouting.fast,
+      help: "The model of a request that names none: a model of a host, tutti/fast or a pattern."),
+    Setting(
+      "gateway.forwarded_headers",
+      .list(of: .name, atMost: Limits.forwardedHeaders.value - ForwardedHeaders.standardCount),
+      help:
+        "Headers of a client that go to the host besides openai-organization, openai-project and "
+        + "user-agent."),
+    Setting(
       "gateway.first_token_deadline", deadline,
       help: "A host that has sent no token by then is given up. Default: from each host's own "
         + "history, 60s for a new one. Requests can set their own. Like the next three it holds for "
@@ -114,6 +123,8 @@ struct GatewayConfiguration: ServiceConfiguration {
   /// Of plans too: they travel with the tasks.
   var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
+  var defaultModel: ModelID
+  var forwardedHeaders: ForwardedHeaders
 
   init(_ values: inout SettingValues) {
     address = values.address("gateway.port")
@@ -144,5 +155,14 @@ struct GatewayConfiguration: ServiceConfiguration {
       plan: values.optionalDuration("gateway.plan_deadline"),
       embeddings: values.optionalDuration("gateway.embeddings_deadline"))
     inference = InferenceConfiguration(&values)
+    defaultModel = ModelID(values.text("gateway.default_model"))
+    do throws(ForwardedHeaders.Forbidden) {
+      forwardedHeaders = try ForwardedHeaders(values.list("gateway.forwarded_headers"))
+    } catch {
+      forwardedHeaders = ForwardedHeaders.none
+      values.reject(
+        "gateway.forwarded_headers",
+        "names \(error.name), which carries a secret or belongs to one connection")
+    }
   }
 }

@@ -43,7 +43,11 @@ extension GatewayShell {
     return inference.start(
       InferenceRequest(
         endpoint: request.endpoint.upstream, model: model, body: body,
-        stream: request.stream, trace: exchange.trace, hops: exchange.hops),
+        stream: request.stream, trace: exchange.trace, hops: exchange.hops,
+        // A limit for the sake of a budget must hold, under whatever name.
+        undoable: request.maxTokens == nil && body.count != request.body.count
+          ? .newLimitName : [],
+        headers: exchange.headers.map { UpstreamRequest.Header($0.name, $0.value) }),
       constraints: InferenceConstraints(
         race: request.options.race,
         deadlines: request.options.deadlines(
@@ -132,7 +136,8 @@ extension GatewayShell {
       attempts: summary.attempts.map { attempt in
         TraceExtension.Attempt(
           host: attempt.host, role: attempt.role.rawValue, outcome: attempt.outcome.name,
-          tokens: attempt.tokens, started: attempt.started, ended: attempt.ended)
+          changes: attempt.form.changes, tokens: attempt.tokens, started: attempt.started,
+          ended: attempt.ended)
       })
   }
 

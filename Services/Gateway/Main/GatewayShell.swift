@@ -92,6 +92,8 @@ final class GatewayShell: Service {
     /// Held until the answer is out.
     let seat: Seat
     let hops: [String]
+    /// Of the client, for the host.
+    let headers: [(name: String, value: String)]
     let seed: UInt64
     /// Whose it is, as dispatchers see it.
     let client: String
@@ -116,13 +118,15 @@ final class GatewayShell: Service {
       let client = ClientTag.tag(
         authorization: request.headers[.authorization], address: seat.address)
       let parsed = try await heavily(body.count, client) { () throws(RequestProblem) in
-        try ClientRequest(parsing: body, endpoint: endpoint)
+        try ClientRequest(
+          parsing: body, endpoint: endpoint, defaultModel: self.configuration.defaultModel)
       }
       journal.describe(parsed)
       ingress.set("bytes", String(parsed.body.count))
       return try await work(
         Exchange(
           request: parsed, journal: journal, seat: seat, hops: hops,
+          headers: forwarded(request.headers),
           seed: parsed.options.seed ?? .random(in: .min ... .max),
           client: client,
           ingress: ingress))
@@ -200,6 +204,12 @@ final class GatewayShell: Service {
     exchange.ingress.end()
     gate?.end()
     return route
+  }
+
+  private func forwarded(_ headers: HTTPFields) -> [(name: String, value: String)] {
+    configuration.forwardedHeaders.select { name in
+      HTTPField.Name(name).flatMap { headers[$0] }
+    }
   }
 
   // MARK: - Hops
@@ -298,7 +308,7 @@ final class GatewayShell: Service {
     if failure.code == .cancelled {
       journal.end(status: RequestJournal.clientLeft, failure)
     } else {
-      journal.end(status: httpStatus(for: failure.code).code, failure)
+      journal.end(status: httpStatus(of: failure).code, failure)
       try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
       try await writer.finish(nil)
     }

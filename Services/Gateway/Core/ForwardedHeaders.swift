@@ -1,0 +1,59 @@
+import Limits
+
+/// Which headers of a client go to the host that answers it. A host of a cloud accounts by some of
+/// them, and operators add their own.
+public struct ForwardedHeaders: Hashable, Sendable {
+  /// A name that must not be forwarded.
+  public struct Forbidden: Error, Hashable, Sendable {
+    public var name: String
+
+    public init(name: String) { self.name = name }
+  }
+
+  private static let standard = ["openai-organization", "openai-project", "user-agent"]
+
+  /// Secrets between client and gateway, and what describes one connection or one body.
+  private static let forbidden: Set<String> = [
+    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "host",
+    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    "expect", "accept", "accept-encoding", "content-type", "content-length", "content-encoding",
+    "traceparent", "tracestate", "anthropic-version", "forwarded",
+  ]
+
+  /// In lower case.
+  public let names: [String]
+
+  /// How many go without being named.
+  public static var standardCount: Int { standard.count }
+  public static let none = ForwardedHeaders(names: [])
+
+  private init(names: [String]) { self.names = names }
+
+  /// - Parameter more: names besides the standard ones.
+  /// - Throws: `Forbidden` for a header that carries a secret or belongs to one connection.
+  public init(_ more: [String] = []) throws(Forbidden) {
+    var names = Self.standard
+    for name in more.map({ $0.lowercased() }) {
+      guard !Self.forbidden.contains(name), !name.hasPrefix("x-tutti-") else {
+        throw Forbidden(name: name)
+      }
+      if !names.contains(name) { names.append(name) }
+    }
+    self.names = names
+  }
+
+  /// The headers that a request has of them, as long as they are short.
+  /// - Parameter value: of a header; `nil` means that the request has none of that name.
+  public func select(_ value: (String) -> String?) -> [(name: String, value: String)] {
+    var left = Limits.forwardedHeaderBytes.value
+    var selected: [(name: String, value: String)] = []
+    for name in names.prefix(Limits.forwardedHeaders.value) {
+      guard let value = value(name), !value.isEmpty, value.utf8.count <= left,
+        value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 })
+      else { continue }
+      left -= value.utf8.count
+      selected.append((name, value))
+    }
+    return selected
+  }
+}
