@@ -107,6 +107,31 @@ struct TaskWorkTests {
     #expect(!done.bodies[0].contains("response_format"))
   }
 
+  @Test(
+    "a host that refuses what the task added does the task without it, and the trace says so",
+    arguments: [
+      (
+        #"{"error":{"message":"Unsupported value: 'temperature'","param":"temperature"}}"#,
+        "temperature", "without temperature"
+      ),
+      (
+        #"{"error":{"message":"Your organization must be verified to stream","param":"stream"}}"#,
+        #""stream""#, "not streamed"
+      ),
+      (
+        #"{"error":{"message":"System role not supported","type":"BadRequestError"}}"#,
+        #""role":"system""#, "system text in the user's message"
+      ),
+    ])
+  func refusedAddition(_ refusal: String, _ addition: String, _ told: String) async throws {
+    let faults = FaultyHostFaults(status: 400, statusBody: refusal, remaining: 1)
+    let done = try await perform(order(), faults: faults) { _ in "It is a fox." }
+    #expect(done.report.output == "It is a fox." && done.told.text == "It is a fox.")
+    #expect(done.bodies.map { $0.contains(addition) } == [true, false])
+    #expect(done.bodies[1].contains("Research.") && done.bodies[1].contains("top_p"))
+    #expect(done.attribute("left_out") == told)
+  }
+
   @Test("what stands before the mark is for the model alone, and without one all counts")
   func marked() async throws {
     var marked = order()

@@ -56,6 +56,32 @@ struct AgentRequestTests {
     #expect(bare["temperature"] as? Double == 0.05 && bare["top_p"] as? Double == 0.8)
   }
 
+  @Test("members that a task adds are distinguished from the client's")
+  func additions() throws {
+    let task = PlanTask(id: "t", role: .critic)
+    func composed(_ parameters: [(String, String)], _ task: PlanTask) throws -> ComposedRequest {
+      try RequestComposition.request(
+        for: order(
+          task, isSink: true, inputs: [.init(name: "a", text: "x")], parameters: parameters),
+        role: role)
+    }
+    let plain = try composed([], task)
+    #expect(
+      plain.added == [
+        "stream", "stream_options", "system", "temperature", "top_p", "max_tokens", "seed",
+      ])
+    #expect(plain.mayDropLimit)
+    let own = try composed([("temperature", "1"), ("seed", "3"), ("max_tokens", "9")], task)
+    #expect(own.added == ["stream", "stream_options", "system", "top_p"] && !own.mayDropLimit)
+    // A share of a budget must hold; it takes the name that the client uses.
+    var short = task
+    short.maxTokens = 50
+    let share = try composed([("max_completion_tokens", "900")], short)
+    #expect(share.added.contains("max_completion_tokens") && !share.mayDropLimit)
+    let endless = try composed([("max_tokens", "-1")], short)
+    #expect(String(decoding: endless.body, as: UTF8.self).contains(#""max_tokens":50"#))
+  }
+
   @Test("a schema goes to the host as its form and to the model in words")
   func format() throws {
     let schema = #"{"type":"object","required":["verdict"]}"#

@@ -1,6 +1,16 @@
 public import ClusterModel
 import Text
 
+/// A request to a host, and which of its members are not the client's.
+public struct ComposedRequest: Equatable, Sendable {
+  public var body: [UInt8]
+  /// Names of members that the task adds; `system` is its system message. The host may be asked without
+  /// them.
+  public var added: Set<String> = ["stream", "stream_options", "system"]
+  /// The limit on the answer's tokens is the role's habit, and no share of a budget.
+  public var mayDropLimit = false
+}
+
 /// Writes the request that an agent sends to a host. The client's messages and parameters go in as
 /// the bytes they came in.
 public enum RequestComposition {
@@ -30,6 +40,15 @@ public enum RequestComposition {
     for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
     consensus: Consensus? = nil, notes: [String] = []
   ) throws(Failure) -> [UInt8] {
+    try request(for: order, role: role, question: question, consensus: consensus, notes: notes).body
+  }
+
+  /// The same, with what the task adds to the client's members.
+  public static func request(
+    for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
+    consensus: Consensus? = nil, notes: [String] = []
+  ) throws(Failure) -> ComposedRequest {
+    var composed = ComposedRequest(body: [])
     var members: [(String, JSON)] = [
       (
         "messages",
@@ -51,7 +70,9 @@ public enum RequestComposition {
       members.append((parameter.name, .raw(parameter.json)))
     }
     func add(_ name: String, _ value: JSON) {
-      if !given.contains(name) { members.append((name, value)) }
+      guard !given.contains(name) else { return }
+      members.append((name, value))
+      composed.added.insert(name)
     }
     let sampling = role.sampling(for: order.task)
     add("temperature", milli(sampling.temperatureMilli))
@@ -60,7 +81,12 @@ public enum RequestComposition {
     // role's limit is for what others read.
     let isDirect = order.writesAnswer && order.inputs.isEmpty
     let limit = order.task.maxTokens ?? (isDirect ? nil : role.profile.maxTokens)
-    if let limit, !given.contains("max_completion_tokens") { add("max_tokens", .integer(limit)) }
+    if let limit, !given.contains("max_completion_tokens") {
+      // A client that uses the newer name may have a model that takes no other.
+      let isNewer = order.conversation.parameters.contains { $0.name == "max_completion_tokens" }
+      add(isNewer ? "max_completion_tokens" : "max_tokens", .integer(limit))
+      composed.mayDropLimit = order.task.maxTokens == nil
+    }
     if question?.hasFormat ?? true, !order.writesAnswer,
       let format = ResponseFormat.json(for: order.task.contract)
     {
@@ -68,17 +94,18 @@ public enum RequestComposition {
     }
     // Servers differ in how many bits they take; 31 fit everywhere.
     add("seed", .integer(Int(order.task.seed & 0x7FFF_FFFF)))
-    return JSON.object(members).encoded
+    composed.body = JSON.object(members).encoded
+    return composed
   }
 
   /// Whether it is a client's limit on tokens above the task's own, which is a share of the client's
-  /// budget: the smaller one holds.
+  /// budget: the smaller one holds. A number below 1 is no limit.
   private static func exceeds(_ parameter: Conversation.Parameter, _ limit: Int?) -> Bool {
     guard let limit, ["max_tokens", "max_completion_tokens"].contains(parameter.name),
       let document = try? JSONDocument(validating: parameter.json),
       let wanted = document.integer(document.root)
     else { return false }
-    return wanted > limit
+    return wanted > limit || wanted < 1
   }
 
   private static func milli(_ value: Int) -> JSON {

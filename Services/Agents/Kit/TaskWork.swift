@@ -73,9 +73,9 @@ struct TaskWork {
     while case .ask(let question) = step {
       questions += 1
       do throws(Failure) {
-        let body = try RequestComposition.body(
+        let request = try RequestComposition.request(
           for: order, role: role, question: question, consensus: consensus, notes: notes)
-        output = try await ask(body, choice, passesOn: dialogue.passesOn)
+        output = try await ask(request, choice, passesOn: dialogue.passesOn)
         step = dialogue.answered(output.text)
       } catch {
         step = dialogue.failed(error)
@@ -135,12 +135,12 @@ struct TaskWork {
 
   /// With the next model when no host answers with the chosen one, as long as nobody was told anything.
   private mutating func ask(
-    _ body: [UInt8], _ choice: ModelPreference.Choice, passesOn: Bool
+    _ request: ComposedRequest, _ choice: ModelPreference.Choice, passesOn: Bool
   ) async throws(Failure) -> TaskOutput {
     let models = [choice.model] + choice.alternatives
     for (place, model) in models.enumerated() {
       do throws(Failure) {
-        return try await ask(body, model, passesOn: passesOn)
+        return try await ask(request, model, passesOn: passesOn)
       } catch {
         guard place + 1 < models.count, began == nil, error.isOfHosts else { throw error }
         span.set("without \(model?.name ?? "any")", error.message)
@@ -151,13 +151,16 @@ struct TaskWork {
 
   /// - Returns: all that was written.
   private mutating func ask(
-    _ body: [UInt8], _ model: ModelID?, passesOn: Bool
+    _ request: ComposedRequest, _ model: ModelID?, passesOn: Bool
   ) async throws(Failure) -> TaskOutput {
     var output = TaskOutput(for: order)
+    var undoable = RequestForm(undoing: request.added)
+    if request.mayDropLimit { undoable.insert(.withoutLimit) }
     let answer = try await inference.infer(
       InferenceRequest(
-        endpoint: .chatCompletions, model: model, body: body, stream: true, trace: span.context,
-        prefix: order.writesAnswer ? Array(order.prefix.utf8) : []),
+        endpoint: .chatCompletions, model: model, body: request.body, stream: true,
+        trace: span.context, prefix: order.writesAnswer ? Array(order.prefix.utf8) : [],
+        undoable: undoable),
       constraints: constraints(model))
     try begin(answer)
     var echo = passesOn ? EchoGuard(order, told: told) : nil
@@ -211,6 +214,8 @@ struct TaskWork {
   }
 
   private mutating func ended(_ summary: InferenceSummary) {
+    let changes = Set(summary.attempts.flatMap(\.form.changes)).sorted()
+    if !changes.isEmpty { span.set("left_out", changes.joined(separator: ", ")) }
     spent(on: summary)
     last = summary
   }
@@ -293,7 +298,8 @@ extension Failure {
   /// The hosts of one model are the reason: those of another may answer.
   fileprivate var isOfHosts: Bool {
     switch code {
-    case .noEligibleHost, .upstreamFailed, .modelNotFound: true
+    // Those of a key or an account, too: the hosts of another model have others.
+    case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied: true
     default: false
     }
   }

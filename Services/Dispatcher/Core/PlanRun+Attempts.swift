@@ -160,7 +160,8 @@ enum AgentLoss: Sendable {
   init?(_ code: Failure.Code) {
     switch code {
     case .peerLost, .noPeer, .streamGap, .shuttingDown: self = .lost
-    case .overloaded, .outboxFull: self = .overloaded
+    // A host that limits its rate is busy for a while, too.
+    case .overloaded, .rateLimited, .outboxFull: self = .overloaded
     default: return nil
     }
   }
