@@ -5,13 +5,14 @@ import Testing
 @Suite("Decomposition")
 struct DecomposeTests {
   static func plan(
-    _ query: String, hosts: [HostFacts] = Requests.hosts(4), maxTokens: Int? = nil,
+    _ query: String, pattern: String = "tutti/decompose", hosts: [HostFacts] = Requests.hosts(4),
+    maxTokens: Int? = nil,
     budget: Int? = nil, documents: [DocumentFacts] = [], isStructured: Bool = false,
     conversationTokens: Int = 0
   ) throws -> Plan {
     try Requests.plan(
       Requests.request(
-        "tutti/decompose", query, hosts: hosts, maxTokens: maxTokens, available: ["small"],
+        pattern, query, hosts: hosts, maxTokens: maxTokens, available: ["small"],
         budget: budget, documents: documents, isStructured: isStructured,
         conversationTokens: conversationTokens))
   }
@@ -176,11 +177,14 @@ struct DecomposeTests {
 
   @Test("nothing known of hosts, nothing free, or only slow ones beside a fast one: no split")
   func noGain() throws {
-    #expect(try Self.plan(Self.questions, hosts: []).tasks.count == 1)
-    #expect(try Self.plan(Self.questions, hosts: Requests.hosts(4, slots: 0)).tasks.count == 1)
+    func tasks(_ hosts: [HostFacts]) throws -> Int {
+      try Self.plan(Self.questions, pattern: "tutti/auto", hosts: hosts).tasks.count
+    }
+    #expect(try tasks([]) == 1)
+    #expect(try tasks(Requests.hosts(4, slots: 0)) == 1)
     var uneven = Requests.hosts(4)
     for index in 1..<4 { uneven[index].rateMilli = 1_000 }
-    #expect(try Self.plan(Self.questions, hosts: uneven).tasks.count == 1)
+    #expect(try tasks(uneven) == 1)
   }
 
   @Test("hosts of unknown speed count as usual ones")
@@ -205,7 +209,8 @@ struct DecomposeTests {
     var hosts = Requests.hosts(1, slots: 3)
     hosts[0].slowdownPercent = 30
     #expect(try Self.plan(Self.questions, hosts: hosts, conversationTokens: 60).tasks.count == 4)
-    let plan = try Self.plan(Self.questions, hosts: hosts, conversationTokens: 8_000)
+    let plan = try Self.plan(
+      Self.questions, pattern: "tutti/auto", hosts: hosts, conversationTokens: 8_000)
     #expect(plan.tasks.count == 1, "\(plan.reason)")
   }
 

@@ -1,10 +1,11 @@
 import ClusterModel
 import Text
 
-/// Splits the query into parts that are worked on at once, if that is faster; else answers directly.
+/// Splits the query into parts that are worked on at once. What has no parts is answered directly.
 ///
-/// Two stages: what is cheap is answered directly without a further look (`DirectGate`); of the rest, a
-/// candidate graph is estimated on the hosts there are, and taken only if it wins.
+/// A client that asks for this pattern by name has decided: whatever can be split is split, and the
+/// estimate only says what that costs. `tutti/auto` takes a split only if it is faster on the hosts
+/// there are.
 func decompose(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   switch splitDecision(basis) {
   case .direct(let reason, let estimate):
@@ -35,9 +36,9 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     return .direct("it is too long to look for parts in it")
   }
   let found = SplitFinder(basis).split
-  // Who asks for a split by name has seen parts in it; where the query names them, few words and a
-  // single sentence are no reason against that, and a doubt is decided for the client.
-  let isNamed = request.pattern == Pattern.decompose.rawValue && found?.isFree == true
+  // A client that asks for a split by name has seen parts in the query. If the query names them, few
+  // words and a single sentence are no reason against that, and a doubt is decided for the client.
+  let isNamed = basis.isSplitByName && found?.isFree == true
   if request.documents.count < 2, !isNamed, let reason = DirectGate.shapeReason(request.query) {
     return .direct(reason)
   }
@@ -48,11 +49,11 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   }
   if let split = found {
     // Documents have to be read, however little is to be said of them.
-    guard request.documents.count > 1 || split.partsAreLongEnough else {
+    guard basis.isSplitByName || request.documents.count > 1 || split.partsAreLongEnough else {
       return .direct("its parts are too short to be worth a call each")
     }
     let estimate = SplitEstimate(split, basis: basis)
-    guard estimate.isWorthwhile else {
+    guard basis.isSplitByName || estimate.isWorthwhile else {
       return .direct(
         "\(split.parts.count) \(split.kind) would take \(estimate.comparison)",
         estimate: estimate)
@@ -63,6 +64,11 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     return .split(split, estimate)
   }
   return proposalDecision(basis, signals)
+}
+
+extension PlanBasis {
+  /// The client asks for a split by the pattern's name.
+  var isSplitByName: Bool { request.pattern == Pattern.decompose.rawValue }
 }
 
 /// Every part reads its instruction and what it needs; a synthesis reads them all.

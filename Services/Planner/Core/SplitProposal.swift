@@ -2,7 +2,8 @@ import ClusterModel
 import Text
 
 /// Asking a model what the parts are, where the query looks like several things but does not say
-/// which: worth a call only if what it may save pays for that call, too.
+/// which: worth a call only if what it may save pays for that call, too, unless the client asks for a
+/// split by name.
 func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecision {
   guard basis.features.shape.bytes <= QueryShape.maximumBytes else {
     return .direct("it is too long to look for parts in it")
@@ -18,7 +19,7 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
       count: parts),
     merge: .concatenate, kind: "parts", readsQuery: true, isProposed: true)
   let estimate = SplitEstimate(guess, basis: basis, proposal: SplitProposal.tokens)
-  guard estimate.isWorthwhile else {
+  guard basis.isSplitByName || estimate.isWorthwhile else {
     return .direct("looking for parts would take longer than it could save")
   }
   if let total = basis.request.budgetTokens,
@@ -98,7 +99,7 @@ func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let basis = basis.spending(SplitProposal.cost(basis))
   if let split = proposedSplit(expand.output, basis: basis) {
     let estimate = SplitEstimate(split, basis: basis)
-    if estimate.isWorthwhile, fitsBudget(split, basis) {
+    if basis.isSplitByName || estimate.isWorthwhile, fitsBudget(split, basis) {
       let tasks = splitTasks(split, models: estimate.models, basis: basis, first: first)
       return SubPlan(tasks: tasks, output: "answer")
     }
