@@ -217,13 +217,15 @@ public struct PlanOrder: Equatable, Sendable {
   public var client: String
   /// What the client already has of the answer, from an earlier dispatcher.
   public var sinkPrefix: String
+  /// The client gets the answer in one piece at its end: until then something else may stand in for it.
+  public var isWhole: Bool
 
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
     skipped: [TaskID: Skipped] = [:], dataPolicy: DataPolicy = .any,
     terms: InferenceTerms = InferenceTerms(),
     request: PlanRequest? = nil, documents: [Document] = [], client: String = "",
-    sinkPrefix: String = ""
+    sinkPrefix: String = "", isWhole: Bool = false
   ) {
     self.plan = plan
     self.conversation = conversation
@@ -235,6 +237,7 @@ public struct PlanOrder: Equatable, Sendable {
     self.documents = documents
     self.client = client
     self.sinkPrefix = sinkPrefix
+    self.isWhole = isWhole
   }
 }
 

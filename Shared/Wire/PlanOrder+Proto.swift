@@ -31,6 +31,7 @@ extension Arena {
     unsafe message.pointee.documents = array(order.documents) { unsafe document($0) }
     unsafe message.pointee.client = text(order.client)
     unsafe message.pointee.sink_prefix = text(order.sinkPrefix)
+    unsafe message.pointee.is_whole = order.isWhole ? 1 : 0
     return unsafe message
   }
 }
@@ -74,6 +75,7 @@ extension PlanOrder {
         document throws(WireError) in try unsafe Document(wire: document)
       },
       client: try unsafe String(wire: message.client, "RunPlan.client"),
-      sinkPrefix: try unsafe String(wire: message.sink_prefix, "RunPlan.sink_prefix"))
+      sinkPrefix: try unsafe String(wire: message.sink_prefix, "RunPlan.sink_prefix"),
+      isWhole: unsafe message.is_whole != 0)
   }
 }

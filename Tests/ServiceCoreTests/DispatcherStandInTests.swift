@@ -76,6 +76,41 @@ struct DispatcherStandInTests {
     #expect(end(&called).failure?.code == .deadlineExceeded)
   }
 
+  @Test(
+    "a client that gets the answer in one piece gets a draft if the answer breaks off in the middle",
+    arguments: [true, false])
+  func brokenOff(isWhole: Bool) throws {
+    var plan = try Rehearsal(
+      order: PlanOrder(
+        plan: ensemble(3), conversation: Conversation(messagesJSON: []), isWhole: isWhole))
+    plan(.start)
+    for draft in 0..<3 { plan.finish(TaskID("t\(draft)"), output: "Draft \(draft).") }
+    let sink = try #require(plan.log.starts.last).attempt
+    plan(.delta(sink, TaskDelta(text: "It")))
+    let end = plan(.failed(sink, Failure(.upstreamFailed, "the answer broke off after 1 token")))
+    guard isWhole else {
+      #expect(end.failure?.code == .upstreamFailed && end.text.isEmpty)
+      return
+    }
+    #expect(end.text == "Draft 0." && end.finished != nil && end.failure == nil)
+    let ended = try #require(end.ended.first { $0.task == "sink" })
+    #expect(ended.status == .degraded && ended.report?.output == "Draft 0.")
+    #expect(ended.reason.contains("the answer broke off after 1 token"))
+  }
+
+  @Test("so it is when the time is over, and when an earlier dispatcher wrote the beginning")
+  func brokenOffByTime() throws {
+    var plan = try Rehearsal(
+      order: PlanOrder(
+        plan: ensemble(2), conversation: Conversation(messagesJSON: []),
+        finished: ["t0": report("kept"), "t1": report("other")], sinkPrefix: "It is",
+        isWhole: true))
+    plan(.start)
+    let end = end(&plan)
+    #expect(end.text == "kept" && end.failure == nil)
+    #expect(end.ended.last?.report?.output == "kept")
+  }
+
   @Test("without a draft, or where the plan wants none to stand in, the time's end is an error")
   func none() throws {
     var none = try Rehearsal(ensemble(2))

@@ -61,11 +61,10 @@ extension PlanRun {
     let task = task(index)
     let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
     let reason = message.cut(toBytes: limits.reasonBytes)
-    // Behind a beginning that the client has nothing can stand in for the rest.
-    let hasBegun = isStreaming(index) && (!tasks[index].text.isEmpty || tasks[index].hasStructure)
     spendUnreported(index)
-    if task.onFailure == .degrade, !hasBegun, let report = substitute(for: index) {
+    if task.onFailure == .degrade, !isOut(index), let report = substitute(for: index) {
       tasks[index].shortcoming = reason
+      takeBack(index)
       if isStreaming(index) { emitRest(of: report.output) }
       return complete(index, report, now: now)
     }

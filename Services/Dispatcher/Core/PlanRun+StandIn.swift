@@ -7,7 +7,8 @@ extension PlanRun {
   /// it can.
   func substitute(for index: Int) -> TaskReport? {
     let task = task(index)
-    let written = tasks[index].text
+    // A beginning of the answer is worth less than a draft of all of it.
+    let written = isStreaming(index) ? "" : tasks[index].text
     // Whoever named a quorum does not want what fewer of them say.
     guard !written.isEmpty || task.expansion != nil || hasQuorum(index) else { return nil }
     // How far texts agree is no text.
@@ -23,6 +24,19 @@ extension PlanRun {
     return report
   }
 
+  /// Whether the client has some of what the task wrote, so that nothing can stand in for the rest.
+  func isOut(_ index: Int) -> Bool {
+    isStreaming(index) && !order.isWhole
+      && (!tasks[index].text.isEmpty || tasks[index].hasStructure)
+  }
+
+  /// Drops what was written of the answer, of which the client has nothing.
+  mutating func takeBack(_ index: Int) {
+    guard isStreaming(index) else { return }
+    tasks[index].text = ""
+    tasks[index].hasStructure = false
+  }
+
   /// The plan's time is over. Before the answer has begun, a draft of it is better than none; behind
   /// its beginning nothing can stand in for the rest.
   mutating func planDeadlinePassed(now: Instant) {
@@ -31,13 +45,12 @@ extension PlanRun {
       "not done after \(plan.deadline.wholeMilliseconds) ms; still open: "
       + "\(open.prefix(8).joined(separator: ", "))"
     let sink = graph.sink
-    guard tasks[sink].text.isEmpty, !tasks[sink].hasStructure,
-      let text = answer(withoutWaitingFor: sink)
-    else {
+    guard !isOut(sink), let text = answer(withoutWaitingFor: sink) else {
       return fail(Failure(.deadlineExceeded, "The plan was \(over)."))
     }
     spendUnreported(sink)
     stop(sink)
+    takeBack(sink)
     // Nothing follows any more, so this is the answer.
     disarm(sink)
     plan.tasks[sink].expansion = nil

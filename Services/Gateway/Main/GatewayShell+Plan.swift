@@ -235,9 +235,18 @@ extension GatewayShell {
     var message = MessageAssembler()
     do throws(Failure) {
       try await run(plan, exchange) { event in
-        if case .delta(let delta) = event {
+        switch event {
+        case .delta(let delta):
           exchange.journal.sentFirstToken()
           message.add(delta)
+        case .ended(let ended) where ended.status == .degraded:
+          // A draft may stand in for an answer that broke off.
+          guard ended.task == plan.read(\.plan.sink), let output = ended.report?.output,
+            output != message.text
+          else { break }
+          message = MessageAssembler()
+          message.add(TaskDelta(text: output))
+        case .started, .firstToken, .ended, .expanded, .finished: break
         }
       }
     } catch {

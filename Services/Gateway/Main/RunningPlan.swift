@@ -73,7 +73,7 @@ final class RunningPlan: Sendable {
         skipped: trace.skipped, dataPolicy: exchange.request.options.dataPolicy, terms: terms,
         request: asked,
         documents: exchange.request.options.documents, client: exchange.client,
-        sinkPrefix: trace.answer)
+        sinkPrefix: trace.answer, isWhole: !exchange.request.stream)
     }
   }
 }

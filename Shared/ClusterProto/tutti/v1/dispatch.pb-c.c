@@ -527,7 +527,7 @@ const ProtobufCMessageDescriptor tutti__v1__skipped_task__descriptor =
   (ProtobufCMessageInit) tutti__v1__skipped_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[10] =
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[11] =
 {
   {
     "plan",
@@ -649,6 +649,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[10]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_whole",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunPlan, is_whole),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   7,   /* field[7] = client */
@@ -656,6 +668,7 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   3,   /* field[3] = data_policy */
   6,   /* field[6] = documents */
   2,   /* field[2] = finished */
+  10,   /* field[10] = is_whole */
   0,   /* field[0] = plan */
   5,   /* field[5] = request */
   8,   /* field[8] = sink_prefix */
@@ -665,7 +678,7 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -675,7 +688,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  10,
+  11,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
   1,  tutti__v1__run_plan__number_ranges,

@@ -101,10 +101,14 @@ struct  Tutti__V1__RunPlan
    */
   size_t n_skipped;
   Tutti__V1__SkippedTask **skipped;
+  /*
+   * the client gets the answer in one piece, at its end
+   */
+  protobuf_c_boolean is_whole;
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0 }
 
 
 struct  Tutti__V1__TaskStarted
