@@ -61,7 +61,7 @@ extension Joint {
     let verdict: Verdict =
       candidates == 1 && !isAmbiguous
       ? .join(start: found.end, insert: [])
-      : .reject("it says again what the client has more than once")
+      : .unclear("it says again what the client has more than once")
     return (verdict, compared)
   }
 

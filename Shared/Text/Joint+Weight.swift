@@ -45,6 +45,9 @@ extension Joint {
   ) -> Weight {
     let continuation = standing(of: text, due)
     let length = overlap.length
+    if let json = context.json {
+      return weigh(overlap, against: continuation, ink, isInString: json.isInString)
+    }
     let isExact = hasExactStart(text, due)
     if isAmbiguous(place: overlap.place, length, ink.bytes[...]) {
       if continuation == .agrees, overlap.standing == .differs { return .continues }
@@ -83,6 +86,31 @@ extension Joint {
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
+
+  /// The same in JSON, where a wrong reading is a valid document of another content: only evidence that
+  /// no chance gives decides. Otherwise the host is asked in a way that decides.
+  private func weigh(
+    _ overlap: Overlap, against continuation: Standing, _ ink: InkedText, isInString: Bool
+  ) -> Weight {
+    let length = overlap.length
+    let words = ink.bytes[..<length]
+    // A letter agrees by chance, and so do brackets.
+    if length < 3, isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
+      return .continues
+    }
+    if isAmbiguous(place: overlap.place, length, ink.bytes[...]) { return .unclear }
+    // All that was said is said again.
+    if overlap.place == 0, head.bytes.isEmpty, length >= 3 { return .repeats }
+    if dueInk.count >= Self.sureBytes, overlap.standing == .agrees || continuation == .agrees {
+      if continuation == .differs { return .repeats }
+      if overlap.standing == .differs { return .continues }
+    }
+    let clauses = overlap.standing > continuation ? 1 : 2
+    return isInString && length >= clauses * Self.clause ? .repeats : .unclear
+  }
+
+  /// Bytes that two texts do not have in common by chance.
+  private static let sureBytes = 8
 
   /// Whether it starts with just the bytes that were due, white space and all; where nothing is known
   /// of those, with white space.

@@ -14,6 +14,8 @@ struct Joint: Sendable {
     /// What comes from `start` on is a repetition, dropped until it is whole.
     case follow(RepeatedText, start: Int)
     case reject(String)
+    /// Several readings are possible.
+    case unclear(String)
   }
 
   enum Fit: Hashable {
@@ -140,7 +142,7 @@ struct Joint: Sendable {
       switch weigh(overlap, text[start...], ink, due) {
       case .repeats: break
       case .continues: return nil
-      case .unclear: return .reject("what it says may be new, or said again: both would fit")
+      case .unclear: return .unclear("what it says may be new, or said again: both would fit")
       }
     }
     return .join(start: overlap.end, insert: [])
@@ -149,13 +151,13 @@ struct Joint: Sendable {
   // MARK: - Readings
 
   /// A host that completes a text, and begins with the very white space and word that were due, is
-  /// believed.
+  /// believed. In JSON values are repeated so often that this decides nothing.
   private func goesOnExactly(
     _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due
   ) -> Bool {
-    guard asked == .completion, continuation != .no, due == .agrees || due == .soFar else {
-      return false
-    }
+    guard asked == .completion, context.json == nil, continuation != .no,
+      due == .agrees || due == .soFar
+    else { return false }
     return hasDueSpace(text) && !dueSpace.isEmpty && dueInk.count >= 3
   }
 
@@ -172,9 +174,13 @@ struct Joint: Sendable {
     guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
     if continuation != .no, Self.isPeriodic(ink.bytes[...]) {
       return asked == .completion
-        ? nil : .reject("it repeats what repeats itself: nobody knows how often")
+        ? nil : .unclear("it repeats what repeats itself, and it is unknown how often")
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
+    // Elements of a list may be equal, however long they are.
+    if context.json != nil, from > 0, continuation != .no {
+      return .unclear("it repeats elements of the JSON, or they come twice: both would fit")
+    }
     return .follow(
       RepeatedText(of: delivered, from: from, isJSON: context.json != nil), start: text.startIndex)
   }
@@ -194,7 +200,7 @@ struct Joint: Sendable {
     case .unfinished: return .wait
     case .ends(let count):
       // "Sur" was due, and "Sure, here it is:" came.
-      guard !isDue else { return .reject("it announced what it would say, or said it") }
+      guard !isDue else { return .unclear("it announced what it would say, or said it") }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
     guard !isDue, context.isInFence || context.json != nil else { return nil }

@@ -12,19 +12,29 @@ public struct JointFilter: Sendable {
     case completion
     /// By an instruction, with the end of the text as an anchor: it often repeats some of it.
     case instruction
+    /// To go on from an earlier place, so that it says again the words after it.
+    case anchored
     /// For the whole answer again.
     case anew
   }
 
   public struct Rejection: Error, Hashable, Sendable {
     public let reason: String
+    /// The words may be new or a repetition: a host that repeats more of the text can be joined.
+    public let isUnclear: Bool
 
-    public init(_ reason: String) { self.reason = reason }
+    public init(_ reason: String, isUnclear: Bool = false) {
+      self.reason = reason
+      self.isUnclear = isUnclear
+    }
   }
 
   private enum State: Sendable {
     /// Can transition to: `repeating`, `joined`.
     case deciding([UInt8])
+    /// The words that it was asked to say again are looked for. Can transition to: `repeating`,
+    /// `joined`.
+    case seeking(AnchorSearch, [UInt8])
     /// So much of it repeats what is known that it can be nothing else. Can transition to: `joined`.
     case repeating(RepeatedText)
     case joined
@@ -35,6 +45,8 @@ public struct JointFilter: Sendable {
   static let decidingBytes = 1_024
   /// An agreement of this length is no chance.
   static let certainBytes = 256
+  /// Before other evidence, an agreement of this length is a repetition.
+  static let repetitionBytes = 12
 
   /// The failure of a host that ends before it has repeated the text.
   public static let endedTooSoon = "it ended before it had said again what the client has"
@@ -61,6 +73,9 @@ public struct JointFilter: Sendable {
     json = context.json
     if delivered.isEmpty {
       state = .joined
+    } else if asked == .anchored {
+      state = .seeking(
+        AnchorSearch(delivered, from: boundary, isJSON: context.json != nil), [])
     } else if asked == .anew {
       state = .repeating(RepeatedText(of: delivered, isJSON: context.json != nil))
     } else {
@@ -96,6 +111,10 @@ public struct JointFilter: Sendable {
       state = .joined
       held += text
       return try decide(held, isFinal: false)
+    case .seeking(let search, var held):
+      state = .joined
+      held += text
+      return try seek(search, held, isFinal: false)
     case .repeating(var repeated):
       state = .joined
       return try follow(&repeated, text[...])
@@ -107,6 +126,7 @@ public struct JointFilter: Sendable {
     switch state {
     case .joined: return []
     case .deciding(let held): return try decide(held, isFinal: true)
+    case .seeking(let search, let held): return try seek(search, held, isFinal: true)
     case .repeating(let repeated):
       state = .joined
       guard repeated.isDone else {
@@ -123,11 +143,31 @@ public struct JointFilter: Sendable {
     }
     let verdict = joint?.verdict(on: held, isFinal: isFinal) ?? .join(start: 0, insert: [])
     steps += joint?.takeWork() ?? 0
+    return try apply(verdict, held) { .deciding($0) }
+  }
+
+  private mutating func seek(
+    _ search: AnchorSearch, _ held: [UInt8], isFinal: Bool
+  ) throws(Rejection) -> [UInt8] {
+    guard isFinal || held.count >= nextLook else {
+      state = .seeking(search, held)
+      return []
+    }
+    var search = search
+    let verdict = search.verdict(on: held, isFinal: isFinal)
+    steps += search.takeWork()
+    return try apply(verdict, held) { .seeking(search, $0) }
+  }
+
+  /// - Parameter waiting: the state in which more is waited for.
+  private mutating func apply(
+    _ verdict: Joint.Verdict, _ held: [UInt8], waiting: ([UInt8]) -> State
+  ) throws(Rejection) -> [UInt8] {
     switch verdict {
     case .wait:
       // A look costs as much as the text is long. In steps of a sixteenth there are at most some 90.
       nextLook = held.count + max(1, held.count / 16)
-      state = .deciding(held)
+      state = waiting(held)
       return []
     case .join(let start, let insert):
       state = .joined
@@ -138,6 +178,8 @@ public struct JointFilter: Sendable {
       return try follow(&repeated, held[start...])
     case .reject(let reason):
       throw Rejection(reason)
+    case .unclear(let reason):
+      throw Rejection(reason, isUnclear: true)
     }
   }
 

@@ -11,6 +11,9 @@ public struct EveryCut {
     /// It has the same words, lines and strings; only the amount of white space differs.
     public var spacedOtherwise = 0
     public var rejected: Int { rejections.count }
+    /// The first words of the host were unclear, so that it was asked to say again words that the client
+    /// has.
+    public var askedAgain = 0
     /// Another host would be asked: where, and why.
     public var rejections: [String] = []
     /// The text repeats itself at the cut, and the host that was asked to complete it said what a
@@ -22,7 +25,8 @@ public struct EveryCut {
 
     public var description: String {
       "\(cuts) cuts, \(identical) identical, \(spacedOtherwise) spaced otherwise, "
-        + "\(ambiguous) ambiguous, \(rejected) rejected, \(faults.count) wrong"
+        + "\(ambiguous) ambiguous, \(askedAgain) asked again, \(rejected) rejected, "
+        + "\(faults.count) wrong"
     }
   }
 
@@ -115,9 +119,10 @@ public struct EveryCut {
 
   private func goOn(_ cut: inout Case, _ count: inout Count) throws {
     var hop = 0
+    var isAskedAgain = false
     while true {
       hop += 1
-      let (release, point) = try cut.stream.interrupt()
+      let (release, point) = try cut.stream.interrupt(anchored: isAskedAgain)
       try cut.client.take(release)
       cut.stream.resume(way)
       cut.prefix = point.prefix
@@ -146,6 +151,12 @@ public struct EveryCut {
         if try !hear(host.events(again), &cut, isFirst: hop == 1) { continue }
         try cut.client.take(cut.stream.finish())
       } catch let error as AttemptFailure {
+        // Asked once more, to say again words that the client has.
+        if !isAskedAgain, cut.client.isBeginning(of: cut.whole) {
+          isAskedAgain = true
+          count.askedAgain += 1
+          continue
+        }
         count.rejections.append("\(cut.name): \(error.message), \(cut.exchange)")
         // What the client has must still be the start of the answer.
         if !cut.client.isBeginning(of: cut.whole) {

@@ -8,6 +8,8 @@ public enum ResumingPersonality: String, CaseIterable, Sendable {
   case stripsSpace
   /// Says the last words again.
   case repeatsTail
+  /// Says the last dozen characters again, wherever a word begins.
+  case repeatsDozen
   case restartsSentence
   case restartsAnswer
   /// "Sure, here is the continuation:"
@@ -41,6 +43,10 @@ public enum ResumingWriter {
     case .oracle: return rest
     case .stripsSpace: return String(rest.drop { $0 == " " || $0 == "\n" })
     case .repeatsTail: return from(tail)
+    case .repeatsDozen:
+      var index = max(prefix.count - 12, 0)
+      while index > 0, whole[index] & 0xC0 == 0x80 { index -= 1 }
+      return from(index)
     case .restartsSentence:
       var index = max(prefix.count - 2, 0)
       while index > 0, whole[index] != UInt8(ascii: ".") { index -= 1 }

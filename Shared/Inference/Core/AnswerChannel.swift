@@ -179,6 +179,35 @@ struct AnswerChannel: Sendable {
     steps += unread.count
   }
 
+  /// A host that has to repeat more may as well begin at the start.
+  private static let longestAnchor = 2_048
+
+  /// Where a host is to resume the text so that it says again enough words to find the place again: the
+  /// words after it occur nowhere else in the text. Zero means that it must begin at the start.
+  mutating func anchoredPlace() -> Int {
+    var back = 2 * AnchoredText.leastBytes
+    var known = AnchoredText(text)
+    defer { steps += known.work }
+    while back < text.count, back <= Self.longestAnchor {
+      let place = boundary(before: text.count - back)
+      guard place > AnchoredText.leastBytes / 2 else { return 0 }
+      if known.isUnique(from: place) { return place }
+      back = back.multipliedCapped(by: 2)
+    }
+    return 0
+  }
+
+  /// The last safe boundary up to a place.
+  private mutating func boundary(before place: Int) -> Int {
+    let format = boundary.isKnown ? boundary.format : nil
+    var known =
+      checkpoints.last { $0.offset <= place && ($0.json == nil) == (boundary.json == nil) }
+      ?? SafeBoundary(format, isSequence: boundary.isSequence)
+    steps += place - known.offset
+    known.take(text[known.offset..<place])
+    return known.boundary
+  }
+
   /// The boundary at a place before `released` from which the text can be read again.
   private var lastCheckpoint: SafeBoundary {
     if let last = checkpoints.last(where: { ($0.json == nil) == (boundary.json == nil) }) {

@@ -10,6 +10,9 @@ extension AnswerStream {
     /// The answer calls tools: it is sent again from its start.
     let callsTools: Bool
     var isAnew: Bool
+    /// How much of the text the host is given, if less than is safe: it says the rest again. `nil`
+    /// means all that is safe.
+    var anchor: Int?
     /// Tokens of its prompt that the client's has not: the answer so far, and the words that ask it to
     /// resume.
     var addedPromptTokens = 0
@@ -51,10 +54,10 @@ extension AnswerStream {
 
     mutating func begin(_ way: ResumeWay, channels: [AnswerChannel], stop: [[UInt8]]) {
       let asked: JointFilter.Asked =
-        isAnew ? .anew : way == .instruct ? .instruction : .completion
+        isAnew ? .anew : anchor != nil ? .anchored : way == .instruct ? .instruction : .completion
       joins = !channels.isEmpty
       for channel in channels {
-        let boundary = isAnew ? 0 : channel.boundary.boundary
+        let boundary = isAnew ? 0 : anchor ?? channel.boundary.boundary
         func filter(_ asked: JointFilter.Asked) -> JointFilter {
           JointFilter(
             delivered: channel.text, boundary: boundary, unseen: channel.unseen,
@@ -64,7 +67,7 @@ extension AnswerStream {
         case .content:
           dropsReasoning = true
           content = filter(asked)
-          if !isAnew, !callsTools { restart = Restart(after: channel) }
+          if !isAnew, anchor == nil, !callsTools { restart = Restart(after: channel) }
           if !callsTools { stopWatch = StopWatch(stop, after: channel.text) }
         case .reasoning:
           reasoning = filter(.anew)
@@ -131,7 +134,9 @@ extension AnswerStream {
     do throws(JointFilter.Rejection) {
       try hop?.join(parts, isLast: isLast, &rewrite)
     } catch {
-      throw AttemptFailure(.badJoint, error.reason)
+      var failure = AttemptFailure(.badJoint, error.reason)
+      failure.isUnclear = error.isUnclear
+      throw failure
     }
     if hop?.stopWatch != nil { stopAtJoint(&rewrite, isLast: isLast) }
     try charge(hop?.takeSteps() ?? 0)

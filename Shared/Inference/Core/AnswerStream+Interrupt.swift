@@ -6,8 +6,10 @@ import Text
 extension AnswerStream {
   /// The host was given up. What it said up to the last safe place is let go, the rest is forgotten.
   ///
+  /// - Parameter anchored: the next host is to say again some of what the client has, because it is
+  ///   unclear how another host's words join it.
   /// - Throws: `upstreamFailed`, naming why no host can go on with this answer.
-  public mutating func interrupt() throws(Failure) -> (
+  public mutating func interrupt(anchored: Bool = false) throws(Failure) -> (
     release: [InferenceChunk], resume: ResumePoint
   ) {
     if hasDelivered {
@@ -46,7 +48,7 @@ extension AnswerStream {
       hop = identity.map { Hop(identity: $0, callsTools: false, isAnew: true) }
       return ([], ResumePoint())
     }
-    let prefix = callsTools ? 0 : known(.content).map { channels[$0].boundary.boundary } ?? 0
+    let prefix = callsTools ? 0 : known(.content).map { place(in: $0, anchored: anchored) } ?? 0
     var point = ResumePoint()
     if prefix > 0, let content = known(.content) {
       let text = channels[content].text
@@ -54,7 +56,18 @@ extension AnswerStream {
       point.spentTokens = priorTokens - deliveredTokens(ofBytes: text.count - prefix)
     }
     hop = Hop(identity: identity, callsTools: callsTools, isAnew: prefix == 0)
+    if anchored, prefix > 0, let content = known(.content) {
+      hop?.anchor = prefix
+      point.anchor = Array(channels[content].text[prefix...])
+    }
     return (releases, point)
+  }
+
+  /// How much of a text the next host is given.
+  private mutating func place(in channel: Int, anchored: Bool) -> Int {
+    guard anchored else { return channels[channel].boundary.boundary }
+    defer { steps += channels[channel].takeSteps() }
+    return channels[channel].anchoredPlace()
   }
 
   /// All that is safe. A chunk that cannot be read is the old host's fault, and is forgotten.

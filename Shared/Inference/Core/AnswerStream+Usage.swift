@@ -63,7 +63,7 @@ extension AnswerStream {
   /// - Parameter way: nil: it is asked anew, and given nothing.
   func addedPromptTokens(_ way: ResumeWay?) -> Int {
     guard let way, hop?.isAnew == false, let content = known(.content) else { return 0 }
-    let prefix = channels[content].text[..<channels[content].boundary.boundary]
+    let prefix = channels[content].text[..<(hop?.anchor ?? channels[content].boundary.boundary)]
     let given = deliveredTokens(ofBytes: prefix.count)
     guard way == .instruct else { return given }
     let end = Array(prefix.suffix(2 * ResumeInstruction.anchorBytes))

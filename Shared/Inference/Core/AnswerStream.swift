@@ -61,7 +61,7 @@ public struct AnswerStream: Sendable {
   private var chunkNumber = 0
   /// Steps since they were charged: what is released must not be lost, so they are charged with the
   /// next chunk.
-  private var steps = 0
+  var steps = 0
   /// Thrown with the next chunk.
   private var failure: AttemptFailure?
   private let stops: StopMatcher?
@@ -90,6 +90,9 @@ public struct AnswerStream: Sendable {
       channels[index].markBoundary()
     }
   }
+
+  /// Whether the content is one JSON text, as far as it has come.
+  var isJSON: Bool { known(.content).map { channels[$0].boundary.json != nil } ?? false }
 
   /// Bytes that wait: what a cut would cost.
   public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }

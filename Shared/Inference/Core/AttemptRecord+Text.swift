@@ -18,6 +18,7 @@ extension AttemptRecord: CustomStringConvertible {
       "\(host) \(role.rawValue) \(outcome.name), \(counted(tokens, "token")), "
       + "\(started.wholeMilliseconds)–\(ended.wholeMilliseconds) ms"
       + form.changes.map { ", \($0)" }.joined()
+      + (isPanic ? ", asked although its breaker was open" : "")
     return failure.map { "\(facts): \($0.message)" } ?? facts
   }
 }

@@ -106,11 +106,13 @@ public struct AttemptRecord: Hashable, Sendable {
   /// Additions of Tutti's that were left out because hosts had refused them.
   public var form: RequestForm
   public var outcome: AttemptOutcome
+  /// The host was asked although a breaker was open for it, because no other host was left.
+  public var isPanic: Bool
 
   public init(
     host: HostID, model: ModelID, role: AttemptRole = .first, tier: HostTier = .community,
     started: Duration, ended: Duration, tokens: Int = 0, form: RequestForm = [],
-    outcome: AttemptOutcome
+    outcome: AttemptOutcome, isPanic: Bool = false
   ) {
     self.host = host
     self.model = model
@@ -121,6 +123,7 @@ public struct AttemptRecord: Hashable, Sendable {
     self.tokens = tokens
     self.form = form
     self.outcome = outcome
+    self.isPanic = isPanic
   }
 
   public var failure: AttemptFailure? {
@@ -181,6 +184,8 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   public var retryAfter: Duration?
   /// The host's error; `nil` means that no error of a host is the reason.
   public var refusal: UpstreamRefusal?
+  /// Of a bad joint: it is unknown which of the words are new. The host may be asked to repeat more.
+  public var isUnclear = false
 
   public init(
     _ kind: Kind, _ message: String, status: Int? = nil, retryAfter: Duration? = nil,

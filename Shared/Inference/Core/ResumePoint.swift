@@ -10,9 +10,21 @@ public struct ResumePoint: Hashable, Sendable {
   /// Completion tokens in `prefix`, counted or estimated: the next host's `max_tokens` is lowered by
   /// it.
   public var spentTokens: Int
+  /// Text of the client after `prefix` that the host is shown and must repeat before it goes on, if it
+  /// is asked in words. Any other host is given `prefix` alone, and says that text again by itself.
+  public var anchor: [UInt8]
 
-  public init(prefix: [UInt8] = [], spentTokens: Int = 0) {
+  public init(prefix: [UInt8] = [], spentTokens: Int = 0, anchor: [UInt8] = []) {
     self.prefix = prefix
     self.spentTokens = spentTokens
+    self.anchor = anchor
   }
+
+  /// As a host is told that is asked in words.
+  var inWords: ResumePoint {
+    ResumePoint(prefix: prefix + anchor, spentTokens: spentTokens, anchor: anchor)
+  }
+
+  /// Without words that the host is shown.
+  var withoutAnchor: ResumePoint { ResumePoint(prefix: prefix, spentTokens: spentTokens) }
 }

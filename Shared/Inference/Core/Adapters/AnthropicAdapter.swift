@@ -178,7 +178,7 @@ enum AnthropicAdapter {
     }
     if way == .instruct {
       turns.append(
-        Turn(role: "user", blocks: [.text(ResumeInstruction.text(after: resume.prefix))]))
+        Turn(role: "user", blocks: [.text(ResumeInstruction.text(at: resume))]))
     }
     return way
   }

@@ -140,7 +140,7 @@ public enum OllamaAdapter {
     guard order.host.resume != .instruct else {
       messages.append([("role", "assistant"), ("content", .string(order.prefix))])
       messages.append([
-        ("role", "user"), ("content", .string(ResumeInstruction.text(after: resume.prefix))),
+        ("role", "user"), ("content", .string(ResumeInstruction.text(at: resume))),
       ])
       return .instruct
     }

@@ -12,11 +12,18 @@ enum ResumeInstruction {
     wordTokens + TokenTally.tokens(anchor(of: prefix).utf8.count)
   }
 
-  static func text(after prefix: [UInt8]) -> String {
+  static func text(at resume: ResumePoint) -> String {
+    let shown = resume.anchor.drop { $0 == 0x20 || $0 == 0x0A }
+    return text(
+      repeating: shown.isEmpty
+        ? anchor(of: resume.prefix) : String(decoding: shown, as: UTF8.self))
+  }
+
+  private static func text(repeating anchor: String) -> String {
     "Your answer above was cut off. Go on with it in the same language and format. Begin by "
       + "repeating, exactly, its last words, which stand between the marks, then write what "
       + "follows them up to the end of the answer. Write nothing else: no remark, no marks.\n"
-      + "<<<\(anchor(of: prefix))>>>"
+      + "<<<\(anchor)>>>"
   }
 
   /// The end of the text, from the beginning of a word where there is one.

@@ -89,7 +89,10 @@ struct UpstreamOrder {
     host = candidate.host
     model = candidate.model
     // Without a prefix the host begins anew, and may spend as much as anybody.
-    self.resume = resume.flatMap { $0.prefix.isEmpty ? nil : $0 }
+    self.resume = resume.flatMap {
+      guard !$0.prefix.isEmpty else { return nil }
+      return candidate.host.resume == .instruct ? $0.inWords : $0.withoutAnchor
+    }
     self.secret = secret
     form = candidate.form
   }

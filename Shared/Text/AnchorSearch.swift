@@ -1,0 +1,131 @@
+/// Finds the words that a host was asked to say again, and so the place where its new words begin.
+///
+/// The host was given the text without its last words, and those words occur once in the whole text.
+/// However it goes on (from there, from an earlier sentence, after an announcement), it comes by them,
+/// and what follows them is new. White space is not compared, because hosts wrap and indent
+/// otherwise.
+struct AnchorSearch: Sendable {
+  /// Bytes that say enough: half a line.
+  static let leastBytes = 40
+  /// A lead longer than an announcement is an answer of its own.
+  private static let longestLead = 400
+  /// After an announcement the words may be a quotation: they come once more within so many bytes.
+  private static let quotationBytes = 256
+
+  private let delivered: [UInt8]
+  private let isJSON: Bool
+  private let anchor: [UInt8]
+  private let before: [UInt8]
+  /// White space at the end of the text.
+  private let space: Int
+  /// Steps since they were counted.
+  private var steps = 0
+
+  /// - Parameters:
+  ///   - delivered: the text.
+  ///   - place: how much of it the host was given.
+  init(_ delivered: [UInt8], from place: Int, isJSON: Bool) {
+    self.delivered = delivered
+    self.isJSON = isJSON
+    anchor = InkedText(delivered[place...]).bytes
+    before = InkedText(delivered[..<place].suffix(2 * JointFilter.decidingBytes)).bytes
+    space = delivered.reversed().prefix(while: JSONCursor.isWhitespace).count
+  }
+
+  /// Steps since the last call.
+  mutating func takeWork() -> Int {
+    defer { steps = 0 }
+    return steps
+  }
+
+  mutating func verdict(on held: [UInt8], isFinal: Bool) -> Joint.Verdict {
+    let ink = InkedText(held[...])
+    let agreement = InkedText.agreement(of: ink.bytes, withStartOf: anchor)
+    steps += 8 * (held.count + anchor.count)
+    guard let first = agreement.firstIndex(of: anchor.count) else {
+      return verdictWithout(held, ink, isFinal)
+    }
+    let isClean = first == 0 || before.suffix(first).elementsEqual(ink.bytes[..<first])
+    guard isClean || first <= Self.longestLead else { return .unclear(Self.otherWords) }
+    let end = first + anchor.count
+    if !isClean, !endsInRepetition(ink.bytes[..<first]) {
+      // It may quote the words before it says them.
+      guard isFinal || ink.bytes.count - end >= Self.quotationBytes else { return .wait }
+      if agreement[(first + 1)...].prefix(Self.quotationBytes).contains(anchor.count) {
+        return .unclear("it says the words more than once that it was asked to repeat")
+      }
+    }
+    var start = ink.positions[end - 1] + 1
+    for _ in 0..<space {
+      guard start < held.count else {
+        if isFinal { break }
+        return .wait
+      }
+      guard JSONCursor.isWhitespace(held[start]) else { break }
+      start += 1
+    }
+    return .join(start: start, insert: [])
+  }
+
+  private static let otherWords = "it does not say again the words that it was asked to repeat"
+
+  /// Whether the end of the lead repeats the text before the words.
+  private func endsInRepetition(_ lead: ArraySlice<UInt8>) -> Bool {
+    lead.count >= JointFilter.repetitionBytes
+      && before.suffix(JointFilter.repetitionBytes).elementsEqual(
+        lead.suffix(JointFilter.repetitionBytes))
+  }
+
+  /// The words have not come yet.
+  private mutating func verdictWithout(
+    _ held: [UInt8], _ ink: InkedText, _ isFinal: Bool
+  ) -> Joint.Verdict {
+    guard !isFinal else { return .unclear(Self.otherWords) }
+    guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
+    // From its beginning, or from a place near its end.
+    let all = InkedText(delivered.prefix(2 * held.count))
+    if all.bytes.starts(with: ink.bytes) { return follow(from: 0) }
+    let tail = InkedText(delivered.suffix(4 * JointFilter.decidingBytes))
+    let agreement = InkedText.agreement(of: tail.bytes, withStartOf: ink.bytes)
+    steps += 4 * (tail.bytes.count + all.bytes.count)
+    if let place = agreement.firstIndex(where: { $0 == ink.bytes.count }) {
+      return follow(from: tail.positions[place])
+    }
+    let most = Self.longestLead + anchor.count + JointFilter.decidingBytes
+    return ink.bytes.count < most ? .wait : .unclear(Self.otherWords)
+  }
+
+  private func follow(from place: Int) -> Joint.Verdict {
+    .follow(RepeatedText(of: delivered, from: place, isJSON: isJSON), start: 0)
+  }
+}
+
+/// A text whose last words serve as an anchor.
+public struct AnchoredText {
+  /// Bytes without white space that an anchor has at least.
+  public static let leastBytes = AnchorSearch.leastBytes
+
+  private let text: [UInt8]
+  /// Its bytes without white space, except for the last one.
+  private let ink: [UInt8]
+  private let last: UInt8?
+  /// Steps that it took so far.
+  public private(set) var work: Int
+
+  public init(_ text: [UInt8]) {
+    self.text = text
+    var ink = text.filter { !JSONCursor.isWhitespace($0) }
+    last = ink.popLast()
+    self.ink = ink
+    work = text.count
+  }
+
+  /// Whether the words from `place` on are enough and occur nowhere before.
+  public mutating func isUnique(from place: Int) -> Bool {
+    let count = text[place...].count { !JSONCursor.isWhitespace($0) }
+    work += text.count - place
+    guard count >= Self.leastBytes, let last else { return false }
+    // One that occurs elsewhere ends before the last byte.
+    return !ByteSearch.holds(ink, ink.suffix(count - 1) + [last], work: &work)
+  }
+}
