@@ -72,6 +72,16 @@ struct HopRefusalTests {
     #expect(hop.received.content == Self.said + " river Seine.")
   }
 
+  @Test("a host alone is asked from the start for a client that does not stream")
+  func bodyOfOneHost() throws {
+    var hop = cut(hosts: 1, stream: false)
+    hop.say(Self.other, finish: "stop")
+    #expect(hop.asked.count == 3 && hop.asked.last?.resume == nil)
+    hop.say(Self.other, finish: "stop")
+    hop.end()
+    #expect(hop.bodyChoice.content == Self.other)
+  }
+
   @Test("a client that does not stream has seen nothing: the answer begins anew")
   func body() throws {
     var hop = cut(hosts: 3, stream: false)

@@ -101,14 +101,16 @@ public enum TraceExtension {
     var tokens: Int
     var started: Duration
     var ended: Duration
+    var isPanic: Bool
 
     /// - Parameters:
     ///   - role: why it was asked.
     ///   - changes: what was left out of what Tutti adds to a request.
     ///   - started: since the request, as `ended` is.
+    ///   - isPanic: it was asked although a breaker was open for it, because no other host was left.
     public init(
       host: HostID, role: String, outcome: String, changes: [String] = [], tokens: Int,
-      started: Duration, ended: Duration
+      started: Duration, ended: Duration, isPanic: Bool = false
     ) {
       self.host = host
       self.role = role
@@ -117,6 +119,7 @@ public enum TraceExtension {
       self.tokens = tokens
       self.started = started
       self.ended = ended
+      self.isPanic = isPanic
     }
 
     var json: JSON {
@@ -126,6 +129,7 @@ public enum TraceExtension {
         ("ended_ms", .integer(Int(ended.wholeMilliseconds))),
       ]
       if !changes.isEmpty { members.append(("changes", .array(changes.map { .string($0) }))) }
+      if isPanic { members.append(("breaker", .string("open"))) }
       return .object(members)
     }
   }

@@ -137,7 +137,7 @@ extension GatewayShell {
         TraceExtension.Attempt(
           host: attempt.host, role: attempt.role.rawValue, outcome: attempt.outcome.name,
           changes: attempt.form.changes, tokens: attempt.tokens, started: attempt.started,
-          ended: attempt.ended)
+          ended: attempt.ended, isPanic: attempt.isPanic)
       })
   }
 

@@ -80,8 +80,10 @@ public struct CircuitBreaker: Hashable, Sendable {
   }
 
   /// The host has begun to answer. In a row of failures that says little: it may stall next.
+  ///
+  /// It may have been asked although the breaker is open, because no other host was left.
   public mutating func answered(started: Instant) {
-    guard counts(started), state == .halfOpen else { return }
+    guard counts(started), state != .closed else { return }
     state = .closed
     // One more failure is enough: it has to end an answer before it is believed again.
     isOnProbation = true

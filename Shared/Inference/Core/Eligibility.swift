@@ -1,3 +1,4 @@
+import Limits
 public import ClusterModel
 
 /// Which hosts may answer a request, and why each of the others may not.
@@ -20,9 +21,30 @@ public struct Eligibility: Sendable {
   /// after the others.
   let small: [Int: Int]
 
-  /// - Parameter promptTokens: estimated; hosts whose context is smaller are asked last.
+  /// Which hosts a breaker lets through.
+  public enum Breakers: Hashable, Sendable {
+    /// Hosts whose breakers are closed, or admit one request now.
+    case admitting
+    /// Hosts that nothing but a breaker keeps from answering. They are asked if no other host is left:
+    /// to refuse what could be tried is an outage of the cluster's own making. Each has a budget: as
+    /// many requests at once as `panicRequests` says.
+    case shut
+  }
+
+  /// Requests that a host is sent at once while a breaker is open for it. A host that fails all of them
+  /// is tried as often as clients ask; one that hangs keeps no more than so many connections.
+  static func panicRequests(slots: Int?) -> Int {
+    max(leastPanicRequests, (slots ?? HostSharing.assumedSlots).multipliedCapped(by: 2))
+  }
+
+  private static let leastPanicRequests = 16
+
+  /// - Parameters:
+  ///   - promptTokens: estimated; hosts whose context is smaller are asked last.
+  ///   - breakers: which hosts are wanted.
   public init(
-    model: ModelID?, constraints: InferenceConstraints, view: ClusterView, promptTokens: Int = 0
+    model: ModelID?, constraints: InferenceConstraints, view: ClusterView, promptTokens: Int = 0,
+    breakers: Breakers = .admitting
   ) {
     self.model = model
     self.constraints = constraints
@@ -38,11 +60,17 @@ public struct Eligibility: Sendable {
     var small: [Int: Int] = [:]
     for offer in offers {
       let pulse = view.pulses[offer.row]
-      guard pulse.blockedUntil <= now, pulse.heard >= staleBefore,
+      let isAdmitted =
+        pulse.blockedUntil <= now
+        && (view.closed.isEmpty || view.isOpen(offer.row, to: constraints.client))
+      guard isAdmitted == (breakers == .admitting), pulse.heard >= staleBefore,
         policy == .any || index.trust[offer.row] >= policy,
-        required == nil || required == offer.row,
-        view.closed.isEmpty || view.isOpen(offer.row, to: constraints.client)
+        required == nil || required == offer.row
       else { continue }
+      if breakers == .shut {
+        let standing = view.standings[offer.row]
+        guard standing.inFlight < Self.panicRequests(slots: standing.slots) else { continue }
+      }
       rows.append(offer.row)
       // No text has more tokens than four times the estimate, which is a token for each byte.
       guard offer.contextTokens / TokenTally.bytesPerToken < promptTokens,
@@ -62,6 +90,14 @@ public struct Eligibility: Sendable {
   }
 
   public var isEmpty: Bool { rows.isEmpty }
+
+  /// Time until the first breaker admits a request again; `nil` means that none is open.
+  var untilBreakersAdmit: Duration? {
+    let now = view.moment.sinceStart.inSeconds
+    let first = view.index.offers(of: model).map { view.pulses[$0.row].blockedUntil }
+      .filter { $0 > now && $0.isFinite }.min()
+    return first.map { .seconds($0 - now) }
+  }
 
   /// Whether a second host asked at once would cost nothing, nor does the first. Where there is no
   /// second, that costs nothing either.

@@ -60,7 +60,7 @@ public struct HostStanding: Hashable, Sendable {
   }
 }
 
-/// How long one host is waited for.
+/// How long one host is waited for before another is asked beside it.
 public struct HostPatience: Hashable, Sendable {
   public var firstToken: Duration
   public var interToken: Duration
@@ -105,7 +105,8 @@ public struct HostPatience: Hashable, Sendable {
     public init() {}
   }
 
-  /// - Parameter promptTokens: of this request, estimated; a prompt longer than usual takes longer.
+  /// - Parameter promptTokens: of this request, estimated. A prompt longer than usual takes longer, and
+  ///   so does one that waits until the host has a free slot.
   public init(
     for standing: HostStanding, promptTokens: Int? = nil, policy: Policy = Policy(), now: Instant
   ) {
@@ -117,6 +118,8 @@ public struct HostPatience: Hashable, Sendable {
       if let promptTokens, let usual = standing.usualPromptTokens, usual > 0 {
         longer = max(1, Double(promptTokens) / usual)
       }
+      let slots = max(1, standing.slots ?? HostSharing.assumedSlots)
+      longer *= max(1, Double(standing.inFlight + 1) / Double(slots))
       let wanted = max(p95 * policy.firstTokenFactor, policy.leastFirstToken) * longer
       firstToken = min(wanted, policy.longestFirstToken)
     }

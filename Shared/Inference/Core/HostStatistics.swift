@@ -23,6 +23,12 @@ public enum HostObservation: Hashable, Sendable {
   case contradicted
   /// It showed how it takes requests for a model.
   case learned(HostHabit, ModelID)
+
+  /// The host was slower than was expected of it, and another one took over.
+  var isLateness: Bool {
+    guard case .failed(let failure, _) = self else { return false }
+    return failure.kind.isLateness
+  }
 }
 
 /// Learns how each host does from what becomes of the attempts, and from what the registry merged of
@@ -159,10 +165,15 @@ public struct HostStatistics: Sendable {
     var record = records[host] ?? Record(breaker: CircuitBreaker(policy: breakerPolicy))
     records[host] = nil  // so that the arrays inside are not shared while they change
     var counts = true
-    if let client { counts = judge(observation, of: host, &record.clients, for: client, now) }
+    let others = hearing.fading(record.others, now)
+    // A host that is slow beside other requests has too much to do: that is no fault.
+    let isLoad = observation.isLateness && max(0, record.inFlight - 1) + others > 0
+    if let client, !isLoad {
+      counts = judge(observation, of: host, &record.clients, for: client, now)
+    }
     record.learn(
-      observation, started: started, now: now, counts: counts,
-      isSuspect: isSuspect(record, now), others: hearing.fading(record.others, now), using: &rng)
+      observation, started: started, now: now, counts: counts && !isLoad,
+      isSuspect: isSuspect(record, now), others: others, using: &rng)
     if index.row(of: host) != nil || record.inFlight != 0 { records[host] = record }
     refresh(host, record, now)
   }
@@ -315,7 +326,8 @@ extension HostStatistics.Record {
     }
   }
 
-  /// - Parameter counts: the client has not contributed its share of failures yet.
+  /// - Parameter counts: it is a fault of the host, and the client has not contributed its share of
+  ///   failures yet.
   private mutating func fault(
     _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
   ) {

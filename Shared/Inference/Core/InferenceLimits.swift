@@ -11,6 +11,13 @@ public struct InferenceLimits: Hashable, Sendable {
   public var formChanges = 8
   /// Before a hedge where the first host has no latency of its own yet.
   public var hedgeUnmeasured = Duration.seconds(1)
+  /// Hosts that work on one answer at once because those that were asked before are late.
+  public var hostsAtOnce = 4
+  /// How often it is looked for another host while hosts are late.
+  public var lookAgain = Duration.seconds(5)
+  /// Silence after which a host that does not answer probes is dead. One that reads a long prompt may
+  /// miss some probes.
+  public var deadSilence = Duration.seconds(120)
   /// Chunks without a word that are kept before the first token.
   public var heldChunks = 1_024
 

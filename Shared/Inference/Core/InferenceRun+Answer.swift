@@ -9,7 +9,7 @@ extension InferenceRun {
       lastChunk: now, pace: Pace(floor: 0, from: now), choices: shape.choices)
   }
 
-  private var newBody: BodyAssembler {
+  var newBody: BodyAssembler {
     BodyAssembler(endpoint: request.endpoint, choices: shape.choices)
   }
 
@@ -53,17 +53,23 @@ extension InferenceRun {
     _ chunk: InferenceChunk, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     guard answer != nil else { return [] }
+    // Of a host that only paused. What a crawling host sends is withheld for a while.
+    var directives = legs[0].isLate ? spokeAgain(now) : []
     legs[0].count(chunk.facts.tokens, now: now)
     answer?.lastChunk = now
     answer?.pace.count(chunk.facts.tokens)
-    var directives: [Directive]
     do throws(AttemptFailure) {
       try checkIndices(chunk.facts.steps)
       answer?.progress.take(chunk.facts.steps)
       defer { legs[0].made = answer?.stream.hostTokens }
-      directives = try pass(try answer?.stream.take(chunk) ?? [])
+      let passed = try pass(try answer?.stream.take(chunk) ?? [])
+      if answer?.relief.isEmpty == false {
+        answer?.relief[0].withheld += passed
+      } else {
+        directives += passed
+      }
     } catch {
-      return interrupt(error, cluster, now)
+      return directives + interrupt(error, cluster, now)
     }
     // A stop sequence was completed across a joint: the host does not know that it is done.
     if answer?.stream.isOver == true { directives += finish(cluster, now, cancels: true) }
@@ -78,7 +84,7 @@ extension InferenceRun {
   }
 
   /// To the client, or into the body that it will get.
-  private mutating func pass(
+  mutating func pass(
     _ chunks: [InferenceChunk]
   ) throws(AttemptFailure) -> [Directive] {
     guard answer?.body != nil else {
@@ -99,6 +105,7 @@ extension InferenceRun {
     } catch {
       return interrupt(error, cluster, now)
     }
+    directives = dismissRelief(by: leg, now) + directives
     legs = []
     directives += record(leg, .answered, now) + contradictions() + conclude(leg, now)
     return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
@@ -139,7 +146,9 @@ extension InferenceRun {
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     guard let leg = legs.first, answer != nil else { return [] }
+    if legs.count > 1, case .answering = phase { return promoteRelief(failure, cluster, now) }
     legs = []
+    answer?.relief = []
     phase = .resuming
     let again = reformed(leg, failure)
     let recorded = again == nil ? failure : failure.ofForm
@@ -151,7 +160,10 @@ extension InferenceRun {
       return directives + stop(broken(at: leg, failure, error))
     }
     let view = cluster.view()
-    guard let next = again ?? instructed(leg, failure) ?? replacement(view, cluster) else {
+    guard
+      let next = again ?? instructed(leg, failure, at: answer?.resume)
+        ?? replacement(view, cluster)
+    else {
       return directives + stop(broken(at: leg, failure))
     }
     return directives + resume(at: next, view, now)
@@ -161,13 +173,45 @@ extension InferenceRun {
   private mutating func resume(
     at next: Candidate, _ view: ClusterView, _ now: Instant
   ) -> [Directive] {
-    var next = next
-    if isToBeAskedInWords(next.host.id) { next.host.resume = .instruct }
-    let way = way(to: next)
-    if way == .instruct { askedInWords.insert(next.host.id) }
-    answer?.stream.resume(way)
     race = Race(mode: .single)
-    return start(next, .resumption, view, now: now)
+    return startResuming(at: next, answer?.resume, view, now)
+  }
+
+  mutating func startResuming(
+    at next: Candidate, _ resume: ResumePoint?, _ view: ClusterView, _ now: Instant
+  ) -> [Directive] {
+    var next = next
+    var resume = resume
+    if case .resuming = phase, isToRepeat(next.host.id) {
+      (next, resume) = asRepeating(next)
+    } else if isToBeAskedInWords(next.host.id) {
+      next.host.resume = .instruct
+    }
+    let way = way(to: next, at: resume)
+    if way == .instruct { askedInWords.insert(next.host.id) }
+    return start(next, .resumption, view, way: way, at: resume, now: now)
+  }
+
+  /// As a host is asked to say again some of what the client has. There are two ways: it is given less
+  /// of the answer and comes by the words itself, or it is shown them. In prose a host that is asked in
+  /// words was shown words to repeat already, so the first way comes first. In JSON such a host may
+  /// have repeated them, and what it repeated was not certain to be a repetition.
+  private mutating func asRepeating(_ host: Candidate) -> (Candidate, ResumePoint?) {
+    var host = host
+    guard let (_, resume) = try? answer?.stream.interrupt(anchored: true) else {
+      return (host, answer?.resume)
+    }
+    let isFirst =
+      repetitions.updateValue(repetitions[host.host.id, default: 0] + 1, forKey: host.host.id)
+      == nil
+    let showsFirst = host.host.resume == .instruct && answer?.stream.isJSON == true
+    guard !resume.prefix.isEmpty, showsFirst == isFirst else {
+      answer?.resume = resume.withoutAnchor
+      return (host, answer?.resume)
+    }
+    host.host.resume = .instruct
+    answer?.resume = resume
+    return (host, resume)
   }
 
   /// Lets go what is safe and remembers from where the next host goes on. A client that does not stream
@@ -194,7 +238,7 @@ extension InferenceRun {
   }
 
   /// Nobody has seen any of it.
-  private var mayBeginAnew: Bool { answer?.body != nil && request.prefix.isEmpty }
+  var mayBeginAnew: Bool { answer?.body != nil && request.prefix.isEmpty }
 
   private mutating func beginAnew() {
     answer?.stream = AnswerStream(shape: shape)
@@ -204,18 +248,17 @@ extension InferenceRun {
   }
 
   /// How a host can be asked to go on with this answer; nil: only anew.
-  private func way(to next: Candidate) -> ResumeWay? {
-    (try? UpstreamRequest(request, to: next, from: answer?.resume))?.resumed
+  private func way(to next: Candidate, at resume: ResumePoint?) -> ResumeWay? {
+    (try? UpstreamRequest(request, to: next, from: resume))?.resumed
   }
 
   /// A backend that does not take a trailing assistant message says 400; it is asked once more, in
   /// words.
-  private func instructed(
-    _ leg: Attempt, _ failure: AttemptFailure
+  func instructed(
+    _ leg: Attempt, _ failure: AttemptFailure, at resume: ResumePoint?
   ) -> Candidate? {
     guard failure.kind == .rejected, leg.role == .resumption,
-      leg.candidate.host.resume != .instruct,
-      answer?.resume?.prefix.isEmpty == false
+      leg.candidate.host.resume != .instruct, resume?.prefix.isEmpty == false
     else { return nil }
     var candidate = leg.candidate
     candidate.host.resume = .instruct
@@ -227,26 +270,40 @@ extension InferenceRun {
     return [.fail(failure)]
   }
 
-  /// A silence is a stall. A crawl is one too, as long as somebody else could do better.
+  /// A silence is a stall. A crawl is one too, as long as another host could do better.
   mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard let leg = legs.first, let answer else { return [] }
-    if nextChunkDue(answer, leg) <= now {
+    let due = nextChunkDue(answer, leg)
+    if due <= now {
       if answer.isWhole { return finish(cluster, now, cancels: true) }
-      return interrupt(
-        AttemptFailure(
-          .stall,
-          "it sent nothing for "
-            + "\(answer.lastChunk.duration(to: nextChunkDue(answer, leg)).wholeMilliseconds) ms"),
-        cluster,
-        now)
+      guard constraints.deadlines.interToken == nil else {
+        let silence = answer.lastChunk.duration(to: due)
+        return interrupt(
+          AttemptFailure(.stall, "it sent nothing for \(silence.wholeMilliseconds) ms"), cluster,
+          now)
+      }
+      if !leg.isLate || leg.lookAt <= now { return relieve(.stall, cluster, now) }
     }
-    guard let rate = self.answer?.pace.check(now: now), !answer.isWhole else { return [] }
-    guard hasUntried(cluster.view()) else { return [] }
-    return interrupt(
-      AttemptFailure(
-        .crawl,
-        "it made \(Self.oneDecimal(rate)) tokens a second, less than "
-          + Self.oneDecimal(leg.patience.tokensPerSecondFloor)), cluster, now)
+    var directives = legs.count > 1 ? lookAtRelief(cluster, now) : []
+    guard case .answering = phase, legs.first?.id == leg.id, answer.pace.nextCheck <= now else {
+      return directives
+    }
+    if self.answer?.relief.first?.cause == .crawl {
+      // The other host had as long as one look at the pace takes.
+      directives += dismissRelief(by: leg, now)
+    }
+    guard let rate = self.answer?.pace.check(now: now), !answer.isWhole,
+      hasUntried(cluster.view())
+    else { return directives }
+    guard constraints.deadlines.minimumRate != nil else {
+      return directives + (legs[0].isLate ? [] : relieve(.crawl, cluster, now))
+    }
+    return directives
+      + interrupt(
+        AttemptFailure(
+          .crawl,
+          "it made \(Self.oneDecimal(rate)) tokens a second, less than "
+            + Self.oneDecimal(leg.patience.tokensPerSecondFloor)), cluster, now)
   }
 
   /// How long a silence may last. After its last word a host has only usage and the end to send.
@@ -259,7 +316,7 @@ extension InferenceRun {
     return eligibility(view).candidates.contains { !asked.contains($0.host.id) }
   }
 
-  private static func oneDecimal(_ value: Double) -> String {
+  static func oneDecimal(_ value: Double) -> String {
     let tenths = Int(clamping: (value * 10).rounded())
     return "\(tenths / 10).\(tenths % 10)"
   }

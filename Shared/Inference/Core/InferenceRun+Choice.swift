@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// Who is asked next.
 extension InferenceRun {
@@ -19,6 +20,20 @@ extension InferenceRun {
       guard refusal(of: next.host.dialect) != nil else { return next }
       excluding.insert(next.host.id)
     }
+  }
+
+  /// A host that only a breaker keeps from answering.
+  mutating func chooseShut(
+    _ view: ClusterView, excluding: Set<HostID> = []
+  ) -> Candidate? {
+    choose(eligibility(view, breakers: .shut), excluding: excluding)
+  }
+
+  /// Whether a breaker is open for a host.
+  func isShut(_ host: HostID, _ view: ClusterView) -> Bool {
+    guard let row = view.index.row(of: host) else { return false }
+    return !view.standings[row].breaker.admits(at: view.moment)
+      || !view.isOpen(row, to: constraints.client)
   }
 
   /// Looked up once a dialect: it means to translate the request.
@@ -60,7 +75,9 @@ extension InferenceRun {
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     let failures = attempts.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
-    guard failures.count < limits.failures else { return nil }
+    // A host whose words leave a doubt works: those attempts have a limit of their own.
+    let doubts = failures.count { $0.failure?.isUnclear == true }
+    guard max(doubts, failures.count - doubts) < limits.failures else { return nil }
     let eligible = eligibility(view)
     // Of an answer that was begun, it is the way to go on that is rejected.
     let rejecting = answer == nil ? attempts.filter { $0.failure?.kind == .rejected } : []
@@ -76,7 +93,7 @@ extension InferenceRun {
     let isPastDeadline = attempts.contains { $0.failure?.kind == .firstTokenDeadline }
     // One that was beaten works: it is as good as one that nobody has asked.
     let failed = failures.map(\.host)
-    let spent = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }
+    let spent = Set(attempts.map(\.host)).filter { !mayTryAgain($0) }.union(running)
     var next: Candidate?
     // A host that seems too small comes after one that may have failed by chance.
     for needsRoom in [true, false] where next == nil {
@@ -84,7 +101,12 @@ extension InferenceRun {
         choose(
           eligible, excluding: Set(failed + running), needsRoom: needsRoom,
           isPastDeadline: isPastDeadline)
-        ?? choose(eligible, excluding: spent.union(running), needsRoom: needsRoom)
+        ?? choose(eligible, excluding: spent, needsRoom: needsRoom)
+    }
+    // Only breakers stand in the way: those of hosts that were not asked yet, and then of all.
+    if next == nil {
+      next =
+        chooseShut(view, excluding: Set(failed + running)) ?? chooseShut(view, excluding: spent)
     }
     // What is over half done is not given up for the sake of a budget.
     guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
@@ -135,8 +157,12 @@ extension InferenceRun {
       return false
     }
     if records.count == 1, records[0].failure?.mayBeChance ?? true { return true }
-    // It works, and did not go on where it was to: it was not told so in words yet.
-    return records.last?.failure?.kind == .badJoint && isToBeAskedInWords(host)
+    guard records.last?.failure?.kind == .badJoint else { return false }
+    // Nothing is out: it is asked from the start.
+    if mayBeginAnew, records.count(where: { $0.failure?.kind == .badJoint }) == 1 { return true }
+    // It works, and did not go on where it was to: it was not told so in words yet, or did not say
+    // again yet what decides.
+    return isToBeAskedInWords(host) || isToRepeat(host)
   }
 
   /// Whether the host began something of its own although it was given the answer to go on with, and
@@ -144,6 +170,17 @@ extension InferenceRun {
   func isToBeAskedInWords(_ host: HostID) -> Bool {
     answer?.resume?.prefix.isEmpty == false && !askedInWords.contains(host)
       && attempts.contains { $0.host == host && $0.failure?.kind == .badJoint }
+  }
+
+  /// Whether it is unclear how the host's words join the answer, and it was not asked in both ways yet to
+  /// say again some of what the client has.
+  func isToRepeat(_ host: HostID) -> Bool {
+    guard let prefix = answer?.resume?.prefix, !prefix.isEmpty,
+      repetitions[host, default: 0] < 2,
+      let failure = attempts.last(where: { $0.host == host })?.failure, failure.kind == .badJoint
+    else { return false }
+    return failure.isUnclear
+      || prefix.count >= 2 * AnchoredText.leastBytes && askedInWords.contains(host)
   }
 }
 

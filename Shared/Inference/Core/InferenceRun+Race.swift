@@ -2,10 +2,12 @@ import ClusterModel
 
 /// Who is asked, up to the first valid token.
 extension InferenceRun {
-  func eligibility(_ view: ClusterView) -> Eligibility {
+  func eligibility(
+    _ view: ClusterView, breakers: Eligibility.Breakers = .admitting
+  ) -> Eligibility {
     Eligibility(
       model: request.model, constraints: constraints, view: view,
-      promptTokens: embeddedTokens ?? promptTokens)
+      promptTokens: embeddedTokens ?? promptTokens, breakers: breakers)
   }
 
   /// A rough upper bound for prose; of an answer that goes on, what there is of it too.
@@ -41,8 +43,12 @@ extension InferenceRun {
     return directives
   }
 
+  /// - Parameters:
+  ///   - way: how the host is asked to resume the answer.
+  ///   - resume: where it resumes the answer; `nil` means that it begins at the start.
   mutating func start(
-    _ candidate: Candidate, _ role: AttemptRole, _ view: ClusterView, now: Instant
+    _ candidate: Candidate, _ role: AttemptRole, _ view: ClusterView, way: ResumeWay? = nil,
+    at resume: ResumePoint? = nil, now: Instant
   ) -> [Directive] {
     let id = AttemptID(nextAttempt)
     nextAttempt += 1
@@ -61,11 +67,13 @@ extension InferenceRun {
     legs.append(
       Attempt(
         id: id, candidate: candidate, role: role, started: now, patience: patience,
-        isHurried: patience.isStricter(than: usual)))
+        isHurried: patience.isStricter(than: usual),
+        isPanic: isShut(candidate.host.id, view),
+        lookAt: now.advanced(by: patience.firstToken), way: way))
     race.asked(id, now: now)
     return [
       .observe(candidate.host.id, .began(promptTokens: promptTokens), started: now),
-      .start(id, candidate, answer?.resume),
+      .start(id, candidate, resume),
     ]
   }
 
@@ -109,16 +117,19 @@ extension InferenceRun {
   }
 
   /// The first valid token: the others are beaten, the answer begins or goes on.
-  private mutating func win(
+  mutating func win(
     _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     var winner = legs[index]
     let held = winner.held
     winner.held = []
+    winner.isLate = false
     var directives = beat(winner, now)
     legs = [winner]
     directives += answered(winner)
     if answer == nil { answer = newAnswer(AnswerStream(shape: shape), now) }
+    if winner.role == .resumption { answer?.stream.resume(winner.way) }
+    answer?.lastChunk = now
     answer?.pace = Pace(floor: winner.patience.tokensPerSecondFloor, from: now)
     if answer?.firstToken == nil {
       let opening = opening(winner, now)
@@ -164,16 +175,16 @@ extension InferenceRun {
     var directives: [Directive] = []
     for case .cancel(let id) in race.spoke(winner.id) {
       guard let loser = legs.first(where: { $0.id == id }) else { continue }
-      directives += [.cancel(id)] + record(loser, .beaten, now)
+      directives += [.cancel(id)] + record(loser, defeat(of: loser, by: winner, now), now)
     }
     return directives
   }
 
-  /// One of those who were asked will not answer.
+  /// One of the hosts that were asked will not answer.
   mutating func lose(
     _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
-    if case .resuming = phase { return interrupt(failure, cluster, now) }
+    if case .resuming = phase, legs.count == 1 { return interrupt(failure, cluster, now) }
     let leg = legs.remove(at: index)
     if let again = reformed(leg, failure) {
       _ = race.failed(leg.id)
@@ -182,8 +193,9 @@ extension InferenceRun {
     }
     let directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
     let wanted = race.failed(leg.id)
+    if case .resuming = phase { return directives + askBesideLate(cluster, now) }
     guard failure.kind == .rejected else {
-      return directives + ask(wanted, cluster, now) + fallen()
+      return directives + ask(wanted, cluster, now) + askBesideLate(cluster, now) + fallen()
     }
     // A host that still works on the request says whether the rejection is right. Otherwise one
     // other host is asked, alone.
@@ -192,22 +204,27 @@ extension InferenceRun {
     return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
   }
 
-  /// Those that have missed their deadline go together, and one host takes the place of all: most
-  /// likely one of the operator's own.
+  /// Those that have missed the client's deadline go together, and one host takes the place of all:
+  /// most likely one of the operator's own.
   mutating func giveUpLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs {
       guard let late = lateness(leg, now) else { continue }
+      if case .resuming = phase {
+        guard let index = legs.firstIndex(where: { $0.id == leg.id }) else { continue }
+        directives += lose(index, late, cluster, now)
+        continue
+      }
       legs.removeAll { $0.id == leg.id }
       _ = race.failed(leg.id)
       directives += [.cancel(leg.id)] + record(leg, .failed(late), now)
     }
-    guard !directives.isEmpty else { return [] }
+    guard !directives.isEmpty, case .racing = phase else { return directives }
     return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
   }
 
-  /// Nobody is left who could answer.
-  private mutating func fallen() -> [Directive] {
+  /// No host is left that could answer.
+  mutating func fallen() -> [Directive] {
     guard legs.isEmpty else { return [] }
     phase = .over
     return [.fail(failureOfAll())]

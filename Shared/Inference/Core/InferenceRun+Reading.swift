@@ -13,7 +13,9 @@ extension InferenceRun {
     guard let since = pausedSince else { return }
     pausedSince = nil
     guard case .answering = phase, !legs.isEmpty else { return }
-    legs[0].shift(by: since.duration(to: now))
+    let pause = since.duration(to: now)
+    legs[0].shift(by: pause)
+    for index in legs.indices { legs[index].lookAt = legs[index].lookAt.advanced(by: pause) }
     answer?.lastChunk = now
     answer?.pace.restart(now)
   }

@@ -18,7 +18,7 @@ extension InferenceRun {
         tier: attempt.candidate.host.tier,
         started: begun.duration(to: attempt.started), ended: begun.duration(to: now),
         tokens: attempt.made ?? attempt.tokens, form: reported(attempt.candidate.form),
-        outcome: outcome))
+        outcome: outcome, isPanic: attempt.isPanic))
     var observations: [HostObservation] = []
     if let first = attempt.firstToken, let last = attempt.lastToken, attempt.tokens > 1 {
       observations.append(

@@ -38,9 +38,20 @@ public struct InferenceRun: Sendable {
     let candidate: Candidate
     let role: AttemptRole
     let started: Instant
-    let patience: HostPatience
+    var patience: HostPatience
     /// The request waits for less than the host's own history would give it.
     var isHurried = false
+    /// It was asked although a breaker is open for it, because no other host was left.
+    var isPanic = false
+    /// Its patience has passed: other hosts are asked beside it.
+    var isLate = false
+    /// When its silence is looked at next, up to its first token or while it is late.
+    var lookAt: Instant
+    /// How it was asked to resume the answer; `nil` means anew.
+    var way: ResumeWay?
+    /// The answer as the host would resume it while another host still has it: at most one. In an
+    /// array, so that an attempt without one stays small.
+    var trial: [AnswerStream] = []
     /// 0 until the head is there.
     var status = 0
     /// Chunks before the first valid token: they are the answer's only if it becomes one.
@@ -79,6 +90,9 @@ public struct InferenceRun: Sendable {
     var progress = ChoiceProgress()
     /// nil: the next host begins at the start.
     var resume: ResumePoint?
+    /// Where hosts that were asked beside a late one resume the answer: at most one. In an array, so
+    /// that an answer without one stays small.
+    var relief: [Relief] = []
 
     /// Every choice that the request asks for has ended for good.
     var isFinished: Bool { progress.isComplete(choices) }
@@ -114,7 +128,8 @@ public struct InferenceRun: Sendable {
   var rng: SplitMix64
   var phase = Phase.new
   var race = Race(mode: .single)
-  /// Racing: as many as run. Answering or resuming: one.
+  /// Racing or resuming: as many as run. Answering: the one that answers, and after it those that
+  /// were asked to resume because it is late.
   var legs: [Attempt] = []
   var answer: Answer?
   var begun = Instant.zero
@@ -123,6 +138,8 @@ public struct InferenceRun: Sendable {
   var pausedSince: Instant?
   /// Hosts that were asked in words to go on.
   var askedInWords: Set<HostID> = []
+  /// How often hosts were asked to say again some of what the client has, so that the joint is known.
+  var repetitions: [HostID: Int] = [:]
   /// Dialects that were looked at, with why they have no words for this request; nil: they have.
   var dialects: [HostDialect: String?] = [:]
   public internal(set) var attempts: [AttemptRecord] = []
@@ -148,11 +165,13 @@ public struct InferenceRun: Sendable {
     switch phase {
     case .new, .over: return nil
     case .racing, .resuming:
-      let first = legs.map(firstTokenDue).min() ?? total
+      let first = legs.map(lookDue).min() ?? total
       return min(total, first, race.nextWake ?? total)
     case .answering:
       guard pausedSince == nil, let answer, let leg = legs.first else { return total }
-      return min(total, nextChunkDue(answer, leg), answer.pace.nextCheck)
+      let silence = leg.isLate ? leg.lookAt : nextChunkDue(answer, leg)
+      let wake = min(total, silence, answer.pace.nextCheck)
+      return legs.count > 1 ? legs[1...].reduce(wake) { min($0, lookDue($1)) } : wake
     }
   }
 
@@ -164,10 +183,15 @@ public struct InferenceRun: Sendable {
     let view = cluster.view()
     cluster.requestBegan(at: view)
     let eligibility = eligibility(view)
-    guard let first = choose(eligibility) else {
+    guard let first = choose(eligibility) ?? chooseShut(view) else {
       phase = .over
       let why = [eligibility.explanation(model: request.model)] + refusals
-      return [.fail(Failure(.noEligibleHost, why.joined(separator: "; ")))]
+      return [
+        .fail(
+          Failure(
+            .noEligibleHost, why.joined(separator: "; "),
+            retryAfter: eligibility.untilBreakersAdmit))
+      ]
     }
     guard request.prefix.isEmpty else { return goOn(at: first, view, now) }
     phase = .racing
@@ -196,7 +220,9 @@ public struct InferenceRun: Sendable {
     switch phase {
     case .new, .over: return []
     case .racing, .resuming: return receivedFirst(item, index, cluster, now)
-    case .answering: return receivedMore(item, cluster, now)
+    case .answering:
+      guard index == 0 else { return receivedBeside(item, index, cluster, now) }
+      return receivedMore(item, cluster, now)
     }
   }
 
@@ -207,9 +233,9 @@ public struct InferenceRun: Sendable {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return [] }
     switch phase {
     case .new, .over: return []
-    case .racing: return lose(index, failure, cluster, now)
-    case .resuming: return interrupt(failure, cluster, now)
+    case .racing, .resuming: return lose(index, failure, cluster, now)
     case .answering:
+      guard index == 0 else { return loseBeside(index, failure, cluster, now) }
       // Its last word was said: that the connection goes then costs at most the usage.
       if answer?.isFinished == true { return finish(cluster, now) }
       return interrupt(failure, cluster, now)
@@ -223,11 +249,10 @@ public struct InferenceRun: Sendable {
     switch phase {
     case .new, .over: return []
     case .racing:
-      var directives = giveUpLate(cluster, now)
+      var directives = lookAtLate(cluster, now)
       if case .racing = phase { directives += ask(race.tick(now: now), cluster, now) }
       return directives
-    case .resuming:
-      return legs.first.flatMap { lateness($0, now) }.map { interrupt($0, cluster, now) } ?? []
+    case .resuming: return lookAtLate(cluster, now)
     case .answering: return checkPace(cluster, now)
     }
   }
@@ -242,14 +267,6 @@ public struct InferenceRun: Sendable {
       return []
     }
     return giveUpAll(AttemptFailure(.consumerLeft, reason.message), now) + [.fail(reason)]
-  }
-
-  func lateness(_ leg: Attempt, _ now: Instant) -> AttemptFailure? {
-    guard firstTokenDue(leg) <= now else { return nil }
-    return AttemptFailure(
-      .firstTokenDeadline,
-      "it sent no token within \(leg.started.duration(to: firstTokenDue(leg)).wholeMilliseconds) ms"
-    )
   }
 
   /// The whole answer took too long.
@@ -269,11 +286,12 @@ public struct InferenceRun: Sendable {
 
   /// Nobody works on it any more.
   mutating func giveUpAll(_ failure: AttemptFailure, _ now: Instant) -> [Directive] {
-    var directives: [Directive] = []
+    var directives = answer?.relief.first?.withheld ?? []
     for leg in legs {
       directives += [.cancel(leg.id)] + record(leg, .failed(failure), now)
     }
     legs = []
+    answer?.relief = []
     phase = .over
     return directives
   }

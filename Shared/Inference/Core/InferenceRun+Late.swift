@@ -1,0 +1,331 @@
+import ClusterModel
+
+/// Hosts that are slower than was learned of them.
+///
+/// A learned patience decides when another host is asked. It ends no attempt: a late host goes on
+/// working until another one has taken over, or until it is known to be dead. A deadline that the
+/// client set ends the attempt.
+extension InferenceRun {
+  /// Where hosts that were asked beside a late one resume the answer.
+  struct Relief: Sendable {
+    /// The answer up to the last safe boundary.
+    let stream: AnswerStream
+    let body: BodyAssembler?
+    /// Chunks that the client gets if another host takes over.
+    let release: [InferenceChunk]
+    /// `nil` means that the next host begins at the start.
+    let resume: ResumePoint?
+    let cause: AttemptFailure.Kind
+    /// What the late host has sent since, if it crawls: the client gets it unless another host takes
+    /// over.
+    var withheld: [Directive] = []
+  }
+
+  func lateness(_ leg: Attempt, _ now: Instant) -> AttemptFailure? {
+    let due = firstTokenDue(leg)
+    guard due <= now else { return nil }
+    return AttemptFailure(
+      .firstTokenDeadline,
+      "it sent no token within \(leg.started.duration(to: due).wholeMilliseconds) ms")
+  }
+
+  /// When the silence of a host before its first token is looked at next.
+  func lookDue(_ leg: Attempt) -> Instant {
+    leg.isLate ? leg.lookAt : max(leg.lookAt, firstTokenDue(leg))
+  }
+
+  /// What is recorded of a host that another one was faster than.
+  func defeat(of loser: Attempt, by winner: Attempt, _ now: Instant) -> AttemptOutcome {
+    guard loser.isLate else { return .beaten }
+    let silence = loser.started.duration(to: now)
+    return .failed(
+      AttemptFailure(
+        .firstTokenDeadline,
+        "it sent no token within \(silence.wholeMilliseconds) ms, and host \(winner.host) answered")
+    )
+  }
+
+  // MARK: - Up to the first token
+
+  /// Some time has passed while hosts are waited for.
+  mutating func lookAtLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
+    guard constraints.deadlines.firstToken == nil else { return giveUpLate(cluster, now) }
+    var isNew = false
+    for index in legs.indices where lookDue(legs[index]) <= now {
+      isNew = isNew || !legs[index].isLate
+      legs[index].isLate = true
+      legs[index].lookAt = now.advanced(by: limits.lookAgain)
+    }
+    let directives = giveUpDead(cluster, now)
+    if case .over = phase { return directives }
+    return directives + askBesideLate(cluster, now, isNew: isNew)
+  }
+
+  /// Asks one more host if every host that was asked is late.
+  /// - Parameter isNew: one of them has become late just now, which is reason enough.
+  mutating func askBesideLate(
+    _ cluster: some ClusterAccess, _ now: Instant, isNew: Bool = false
+  ) -> [Directive] {
+    guard !legs.isEmpty, isNew || legs.allSatisfy(\.isLate) else { return [] }
+    let view = cluster.view()
+    guard let next = hostBeside(view, cluster) else { return [] }
+    switch phase {
+    case .new, .over: return []
+    case .racing: return start(next, .speculative, view, now: now)
+    case .resuming: return startResuming(at: next, answer?.resume, view, now)
+    case .answering: return startResuming(at: next, answer?.relief.first?.resume, view, now)
+    }
+  }
+
+  /// A host that was not asked yet, or was only beaten.
+  private mutating func hostBeside(
+    _ view: ClusterView, _ cluster: some ClusterAccess
+  ) -> Candidate? {
+    guard legs.count < limits.hostsAtOnce,
+      attempts.count(where: { $0.failure.map { $0.kind != .formRefused } ?? false })
+        < limits.failures
+    else { return nil }
+    let failed = attempts.filter { $0.failure != nil }.map(\.host)
+    // A missed deadline is what the operator's own hosts are for.
+    let next = choose(
+      eligibility(view), excluding: Set(failed + legs.map(\.host)), isPastDeadline: true)
+    guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
+    return next
+  }
+
+  /// Gives up hosts that are late, silent for long and do not answer probes.
+  private mutating func giveUpDead(
+    _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    var directives: [Directive] = []
+    for leg in legs where leg.isLate {
+      guard let failure = death(of: leg, cluster, now),
+        let index = legs.firstIndex(where: { $0.id == leg.id })
+      else { continue }
+      switch phase {
+      case .new, .over: return directives
+      case .racing, .resuming: directives += lose(index, failure, cluster, now)
+      case .answering where index == 0: directives += interrupt(failure, cluster, now)
+      case .answering: directives += loseBeside(index, failure, cluster, now)
+      }
+    }
+    return directives
+  }
+
+  /// A host that works on a long prompt may miss its probes, so that silence must be long, too.
+  private func death(
+    of leg: Attempt, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> AttemptFailure? {
+    var since = leg.started
+    if case .answering = phase, leg.id == legs.first?.id, let last = answer?.lastChunk {
+      since = last
+    }
+    let silence = since.duration(to: now)
+    guard silence >= limits.deadSilence else { return nil }
+    let table = cluster.view().table
+    guard let host = table.hosts.first(where: { $0.id == leg.host }), host.state == .unreachable
+    else { return nil }
+    let reason = host.reason.isEmpty ? "" : " (\(host.reason))"
+    return AttemptFailure(
+      .lost,
+      "it sent nothing for \(silence.wholeMilliseconds) ms and does not answer probes\(reason)")
+  }
+
+  // MARK: - In mid-answer
+
+  /// The host that answers is late: another one is asked to resume the answer, and the late one
+  /// goes on until that one has taken over.
+  mutating func relieve(
+    _ cause: AttemptFailure.Kind, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    if cause == .stall {
+      legs[0].isLate = true
+      legs[0].lookAt = now.advanced(by: limits.lookAgain)
+      let directives = giveUpDead(cluster, now)
+      guard directives.isEmpty else { return directives }
+    }
+    // A host that was asked already has time until it is late, too.
+    guard legs.dropFirst().allSatisfy(\.isLate) else { return [] }
+    let view = cluster.view()
+    guard let next = hostBeside(view, cluster) else { return [] }
+    if answer?.relief.isEmpty == true {
+      guard let relief = makeRelief(cause) else { return [] }
+      answer?.relief = [relief]
+    }
+    return startResuming(at: next, answer?.relief.first?.resume, view, now)
+  }
+
+  /// Hosts that were asked to resume the answer are late, too.
+  mutating func lookAtRelief(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
+    var directives: [Directive] = []
+    for leg in legs.dropFirst() where lookDue(leg) <= now {
+      guard let index = legs.firstIndex(where: { $0.id == leg.id }) else { continue }
+      if constraints.deadlines.firstToken != nil, let late = lateness(leg, now) {
+        directives += loseBeside(index, late, cluster, now)
+        continue
+      }
+      legs[index].isLate = true
+      legs[index].lookAt = now.advanced(by: limits.lookAgain)
+      directives += askBesideLate(cluster, now, isNew: !leg.isLate)
+    }
+    return directives
+  }
+
+  /// - Returns: `nil` if no host can resume the answer.
+  private func makeRelief(_ cause: AttemptFailure.Kind) -> Relief? {
+    guard let answer else { return nil }
+    var stream = answer.stream
+    do {
+      let (release, resume) = try stream.interrupt()
+      return Relief(
+        stream: stream, body: answer.body, release: release, resume: resume, cause: cause)
+    } catch {
+      guard mayBeginAnew else { return nil }
+      return Relief(
+        stream: AnswerStream(shape: shape), body: newBody,
+        release: [], resume: nil, cause: cause)
+    }
+  }
+
+  /// The late host sent a chunk.
+  /// - Returns: what ends the other hosts' attempts if the late one only paused.
+  mutating func spokeAgain(_ now: Instant) -> [Directive] {
+    legs[0].isLate = false
+    // What was learned of it was wrong.
+    legs[0].patience.interToken = legs[0].patience.interToken * 2
+    return dismissRelief(by: legs[0], now)
+  }
+
+  /// The other hosts are not needed: the client gets what was withheld.
+  mutating func dismissRelief(by winner: Attempt, _ now: Instant) -> [Directive] {
+    let withheld = answer?.relief.first?.withheld ?? []
+    answer?.relief = []
+    var directives: [Directive] = []
+    for leg in legs.dropFirst() {
+      directives += [.cancel(leg.id)] + record(leg, defeat(of: leg, by: winner, now), now)
+    }
+    legs = Array(legs.prefix(1))
+    return withheld + directives
+  }
+
+  /// What a host sends that was asked beside a late one. It takes over as soon as words of it join
+  /// the answer.
+  mutating func receivedBeside(
+    _ item: UpstreamItem, _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    switch item {
+    case .broken(let failure): return loseBeside(index, failure, cluster, now)
+    case .done, .end:
+      return loseBeside(
+        index, AttemptFailure(.cut, "its stream ended without a token"), cluster, now)
+    case .body:
+      return loseBeside(
+        index, AttemptFailure(.garbage, "it sent a body in place of a stream"), cluster, now)
+    case .chunk(let chunk):
+      legs[index].held.append(chunk)
+      guard legs[index].held.count < limits.heldChunks else {
+        let failure = AttemptFailure(
+          .garbage, "it sent \(limits.heldChunks) chunks that do not resume the answer")
+        return loseBeside(index, failure, cluster, now)
+      }
+      guard !legs[index].trial.isEmpty || chunk.facts.isValidToken else { return [] }
+      do throws(AttemptFailure) {
+        return try joins(chunk, index) ? takeOver(index, cluster, now) : []
+      } catch {
+        return loseBeside(index, error, cluster, now)
+      }
+    }
+  }
+
+  /// Whether the client would get words of the host.
+  private mutating func joins(
+    _ chunk: InferenceChunk, _ index: Int
+  ) throws(AttemptFailure) -> Bool {
+    guard let relief = answer?.relief.first else { return false }
+    var chunks = [chunk]
+    if legs[index].trial.isEmpty {
+      var stream = relief.stream
+      stream.resume(legs[index].way)
+      legs[index].trial = [stream]
+      chunks = legs[index].held
+    }
+    var joins = false
+    for chunk in chunks {
+      let passed = try legs[index].trial[0].take(chunk)
+      joins = joins || passed.contains { $0.facts.isValidToken || $0.facts.finishReason != nil }
+    }
+    return joins || legs[index].trial[0].isOver
+  }
+
+  private mutating func takeOver(
+    _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    guard let relief = answer?.relief.first else { return [] }
+    let (late, winner) = (legs[0], legs[index])
+    let failure = AttemptFailure(
+      relief.cause, "\(slowness(of: late, relief.cause, now)), and host \(winner.host) went on")
+    var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
+    for leg in legs[1...] where leg.id != winner.id {
+      directives += [.cancel(leg.id)] + record(leg, defeat(of: leg, by: winner, now), now)
+    }
+    legs = [winner]
+    return directives + adopt(relief, now) + win(0, cluster, now)
+  }
+
+  /// The late host was given up: those that were asked beside it are left.
+  mutating func promoteRelief(
+    _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    guard let relief = answer?.relief.first else { return [] }
+    let late = legs.removeFirst()
+    var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
+    let spoke = legs.firstIndex { !$0.trial.isEmpty }
+    directives += adopt(relief, now)
+    return directives + (spoke.map { win($0, cluster, now) } ?? [])
+  }
+
+  /// From here on the answer is the one that other hosts were asked to resume.
+  private mutating func adopt(_ relief: Relief, _ now: Instant) -> [Directive] {
+    phase = .resuming
+    race = Race(mode: .single)
+    for index in legs.indices {
+      legs[index].trial = []
+      race.asked(legs[index].id, now: now)
+    }
+    answer?.relief = []
+    answer?.stream = relief.stream
+    answer?.body = relief.body
+    answer?.resume = relief.resume
+    answer?.progress = ChoiceProgress()
+    return (try? pass(relief.release)) ?? []
+  }
+
+  private func slowness(
+    of leg: Attempt, _ cause: AttemptFailure.Kind, _ now: Instant
+  ) -> String {
+    guard cause == .stall, let last = answer?.lastChunk else {
+      return "it made fewer tokens a second than "
+        + Self.oneDecimal(leg.patience.tokensPerSecondFloor)
+    }
+    return "it sent nothing for \(last.duration(to: now).wholeMilliseconds) ms"
+  }
+
+  /// A host that was asked beside a late one will not resume the answer.
+  mutating func loseBeside(
+    _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
+  ) -> [Directive] {
+    let leg = legs.remove(at: index)
+    let reformed = reformed(leg, failure)
+    let recorded = reformed == nil ? failure : failure.ofForm
+    var directives = [Directive.cancel(leg.id)] + record(leg, .failed(recorded), now)
+    let view = cluster.view()
+    let resume = answer?.relief.first?.resume
+    if let again = reformed ?? instructed(leg, failure, at: resume) {
+      return directives + startResuming(at: again, resume, view, now)
+    }
+    directives += askBesideLate(cluster, now, isNew: legs.count == 1)
+    guard legs.count == 1 else { return directives }
+    // No other host is left: the late one is waited for.
+    return directives + dismissRelief(by: legs[0], now)
+  }
+}
