@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Release build, then every measurement. Results go to stdout; only a wrong text (`cuts`) is an error.
+# Release build, then every measurement. Results go to stdout; a wrong text (`cuts`) and a difference
+# that a client library sees are errors.
+#
+#   Benchmarks/run.sh SWIFT MODEL_ENV
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-swift=$1
+swift=$1 model_env=$2
 echo "Release build (the first one compiles the dependencies again: several minutes)" >&2
 build() { "$here/../Tools/build.sh" "$swift" build -c release --package-path "$here" "$@" >&2; }
 build --product BusBenchmark
@@ -21,3 +24,4 @@ bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 "$bin/InferenceBenchmark"
 "$bin/PlanBenchmark"
 python3 "$here/fast_path.py" "$bin"
+"$here/clients/run.sh" "$swift" "$model_env"
