@@ -5,18 +5,19 @@ SHELL := /bin/bash
 DATA_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 MODEL_ENV ?= $(DATA_HOME)/tutti/model-env
 TEST_ENV  := $(CURDIR)/.venv-test
+CLIENTS_ENV := $(CURDIR)/.venv-clients
 TOOLS     := $(CURDIR)/.tools
 SWIFT     ?= swift
 
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help setup build demo test check format bench fuzz sanitize hostile limits proto clean
+.PHONY: help setup build demo test check format bench clients fuzz sanitize hostile limits proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the C libraries, the local model and the test tools (once)
-	@Tools/setup.sh "$(MODEL_ENV)" "$(TEST_ENV)" "$(TOOLS)"
+	@Tools/setup.sh "$(MODEL_ENV)" "$(TEST_ENV)" "$(TOOLS)" "$(CLIENTS_ENV)"
 
 build: setup ## Build every executable
 	@Tools/build.sh "$(SWIFT)" build
@@ -27,6 +28,7 @@ demo: build ## Start the cluster, ask a real local model a question by every pat
 test: setup ## Build and run the whole test suite
 	@Tools/build.sh "$(SWIFT)" build --build-tests
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
+	  TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" \
 	  Tools/test.sh "$(SWIFT)"
 
 check: setup ## What a change must pass before it is pushed: format, imports, tests
@@ -34,14 +36,19 @@ check: setup ## What a change must pass before it is pushed: format, imports, te
 	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
 	@Tools/build.sh "$(SWIFT)" build --build-tests --explicit-target-dependency-import-check error
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
+	  TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" \
 	  Tools/test.sh "$(SWIFT)"
 
 format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --configuration .swift-format \
 	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
 
-bench: setup ## Measure: bus per transport, decisions, fast path against the bare backend (release build)
-	@Benchmarks/run.sh "$(SWIFT)"
+bench: setup ## Measure: bus, decisions, fast path against the bare backend, real clients (release build)
+	@Benchmarks/run.sh "$(SWIFT)" "$(MODEL_ENV)"
+
+clients: setup ## Compare what client libraries return directly and through Tutti; CLIENTS=NAME,... HABITS=REGEX
+	@CLIENTS="$(CLIENTS)" Benchmarks/clients/run.sh "$(SWIFT)" "$(MODEL_ENV)" \
+	  $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(HABITS),--habits '$(HABITS)')
 
 # Seconds for each entry, and which: make fuzz FUZZ=answer FUZZ_SECONDS=600
 FUZZ ?= all

