@@ -72,8 +72,8 @@ def judge(habit, direct, through, baseline, extra_asked):
         wanted, got = (repaired(without(one, "model", "usage")) for one in (baseline, through))
         if wanted == got:
             verdict = "improved"
-    if lines and habit.improves == "error" and "error" in through and not (
-            "error" in direct and direct["error"].get("status")):
+    is_refused = direct.get("error", {}).get("status", 0) >= 400
+    if lines and habit.improves == "error" and "error" in through and not is_refused:
         verdict = "improved"
     if extra_asked > 1:
         lines.append(f"asked the host {extra_asked} times more than directly")
