@@ -26,10 +26,16 @@ def model_of(kind, url, model, **more):
     return kind(model, model_name=model, api_base=url, key=KEY, **more)
 
 
+def identifier(call):
+    """The library names calls that the host did not name, each time anew."""
+    is_its_own = (call.tool_call_id or "").startswith("tc_")
+    return None if is_its_own else same(call.tool_call_id)
+
+
 def told(response):
     text = response.text()
     usage = response.usage()
-    calls = [[same(call.tool_call_id), call.name, call.arguments] for call in response.tool_calls()]
+    calls = [[identifier(call), call.name, call.arguments] for call in response.tool_calls()]
     whole = response.response_json or {}
     finish = whole.get("finish_reason") or [c.get("finish_reason") for c in whole.get("choices", [])]
     return result(text, finish, calls, [usage.input, usage.output])
