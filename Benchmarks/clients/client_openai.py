@@ -1,5 +1,7 @@
 """The official `openai` package."""
 
+import base64
+
 import openai
 
 from worker import (
@@ -130,6 +132,24 @@ def completion_stream(url, model):
                   [finish[index] for index in sorted(finish)])
 
 
+def photo(url, model):
+    """A picture of 5 MB as a data URL, as a telephone takes it."""
+    data = base64.b64encode(bytes(range(256)) * (5 << 12)).decode()
+    content = [{"type": "text", "text": "What is this?"},
+               {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}]
+    return whole(url, model, [{"role": "user", "content": content}])
+
+
+def no_limit(url, model):
+    """llama.cpp and vLLM read -1 as no limit."""
+    return whole(url, model, max_tokens=-1)
+
+
+def dense_prompt(url, model):
+    """Many bytes and few tokens."""
+    return whole(url, model, [{"role": "user", "content": "=" * 8200}])
+
+
 def pattern(url, model):
     """Directly the host itself is asked; through Tutti a pattern with that host's model."""
     asked, more = model, {}
@@ -157,4 +177,4 @@ def decompose(url, model):
 
 if __name__ == "__main__":
     serve([chat, stream, stream_usage, tools, tools_stream, prefill, prefill_stream, completion,
-           completion_stream, ensemble, debate, maestro, decompose])
+           completion_stream, photo, no_limit, dense_prompt, ensemble, debate, maestro, decompose])

@@ -264,7 +264,7 @@ class Comparison:
 
 PATTERNS = ("ensemble", "debate", "maestro", "decompose")
 # Calls that only the habits make that name them.
-ONLY_NAMED = ("prefill", "prefill_stream", *PATTERNS)
+ONLY_NAMED = ("prefill", "prefill_stream", "photo", "no_limit", "dense_prompt", *PATTERNS)
 
 
 def pythons(options):

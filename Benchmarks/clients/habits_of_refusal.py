@@ -105,6 +105,22 @@ def family_strict_schema(request):
 
 # MARK: - Errors
 
+@habit("K21", calls=("photo", "no_limit"))
+def large_requests(request):
+    """Reads requests of any size, and -1 as no limit of tokens."""
+    return honest(request)
+
+
+def short_context_list(listing):
+    return whole({"object": "list", "data": [e | {"max_model_len": 2048} for e in listing["data"]]})
+
+
+@habit("K27", calls=("chat", "dense_prompt"), listing=short_context_list)
+def short_context(request):
+    """Lists a context of 2,048 tokens, and counts tokens itself."""
+    return honest(request)
+
+
 @habit("K15")
 def rate_limited(request):
     """429 with Retry-After."""

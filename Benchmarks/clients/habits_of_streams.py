@@ -130,6 +130,14 @@ def http_1_0(request):
     return response
 
 
+@habit("K25")
+def closes_connections(request):
+    """Closes the connection after each answer and does not say so."""
+    response = honest(request)
+    response.closes = True
+    return response
+
+
 # MARK: - When an answer is over
 
 @habit("K2")

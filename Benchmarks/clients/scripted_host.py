@@ -211,6 +211,8 @@ class Response:
         self.headers = {"content-type": "application/json", **(headers or {})}
         self.parts = list(parts)
         self.framing = framing
+        # After it the connection is closed, whatever the framing.
+        self.closes = False
 
     def gzipped(self):
         data = gzip.compress(b"".join(p for p in self.parts if isinstance(p, bytes)), mtime=0)
@@ -333,4 +335,4 @@ class ScriptedHost:
         if framing == "chunked":
             writer.write(b"0\r\n\r\n")
         await writer.drain()
-        return framing in ("chunked", "length")
+        return framing in ("chunked", "length") and not response.closes
