@@ -1,23 +1,27 @@
 import ClusterTesting
 import Testing
 
+private enum Families {
+  static let answer = "The tide follows the moon, and so does the mill, twice a day."
+
+  /// A cluster with a host for each family.
+  static func cluster() async throws -> RunningCluster {
+    var hosts: [FaultyHost] = []
+    for family in FaultyHostFamily.allCases {
+      hosts.append(
+        try await FaultyHost.started(
+          FaultyHostConfiguration(
+            models: [family.rawValue], answer: .text(answer), dialect: .openai, family: family)))
+    }
+    return try await RunningCluster.start(.faulty(hosts))
+  }
+}
+
 extension ProcessTests {
   @Suite(
     "Patterns with families of models that refuse what tasks add", .serialized,
-    .cluster {
-      var hosts: [FaultyHost] = []
-      for family in FaultyHostFamily.allCases {
-        hosts.append(
-          try await FaultyHost.started(
-            FaultyHostConfiguration(
-              models: [family.rawValue], answer: .text(ModelFamilyTests.answer), dialect: .openai,
-              family: family)))
-      }
-      return try await RunningCluster.start(.faulty(hosts))
-    })
+    .cluster { try await Families.cluster() })
   struct ModelFamilyTests {
-    static let answer = "The tide follows the moon, and so does the mill, twice a day."
-
     @Test(
       "every pattern answers with every family", arguments: FaultyHostFamily.allCases,
       PatternTests.patterns)
@@ -41,7 +45,7 @@ extension ProcessTests {
         for stream in [false, true] where !stream || family != .strict {
           let answer = try await PatternClient.ask(
             cluster, family.rawValue, "Hello", stream: stream, "{}")
-          #expect(answer.status == 200 && answer.text == Self.answer, "\(answer)")
+          #expect(answer.status == 200 && answer.text == Families.answer, "\(answer)")
         }
       }
     }
