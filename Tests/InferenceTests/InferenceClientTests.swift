@@ -148,8 +148,8 @@ struct InferenceClientTests {
       FaultyHostFaults(status: 404), FaultyHostFaults(dropAtByte: 0),
       FaultyHostFaults(dropAtByte: 30), FaultyHostFaults(stallAtToken: 0),
       FaultyHostFaults(endAtToken: 0), FaultyHostFaults(errorAtToken: 0),
-      FaultyHostFaults(garbage: true), FaultyHostFaults(halfCharacterAtToken: 0),
-      FaultyHostFaults(hugeBodyBytes: 3 << 20), FaultyHostFaults(refuse: true),
+      FaultyHostFaults(garbage: true), FaultyHostFaults(hugeBodyBytes: 3 << 20),
+      FaultyHostFaults(refuse: true),
     ], [true, false])
   func nextHost(_ faults: FaultyHostFaults, _ stream: Bool) async throws {
     try await withHosts([.init(answer: .text("no"), faults: faults), .init(answer: .text(answer))])
@@ -315,7 +315,6 @@ struct InferenceClientTests {
     arguments: [
       FaultyHostFaults(dropAtByte: 700), FaultyHostFaults(stallAtToken: 3),
       FaultyHostFaults(endAtToken: 3), FaultyHostFaults(errorAtToken: 3),
-      FaultyHostFaults(halfCharacterAtToken: 3),
     ])
   func brokenOff(_ faults: FaultyHostFaults) async throws {
     try await withHosts([.init(answer: .text(answer), faults: faults)]) { client, _ in
@@ -330,6 +329,23 @@ struct InferenceClientTests {
         }
       }
       #expect(!got.isEmpty && answer.hasPrefix(got))
+    }
+  }
+
+  @Test(
+    "a byte that is no character becomes U+FFFD, and the same host goes on",
+    arguments: [0, 3], [true, false])
+  func halfCharacter(_ token: Int, _ stream: Bool) async throws {
+    let faults = FaultyHostFaults(halfCharacterAtToken: token)
+    try await withHosts([
+      .init(answer: .text(answer), faults: faults), .init(answer: .text("no")),
+    ]) { client, hosts in
+      let inference = try await client.infer(
+        request(stream: stream), constraints: constraints(seed: firstHostSeed))
+      let (got, summary) = try await text(inference)
+      #expect(got.contains("\u{FFFD}") && got.replacing("\u{FFFD}", with: "") == answer)
+      #expect(summary?.attempts.map(\.outcome) == [.answered])
+      #expect(hosts[1].counts.inferences == 0)
     }
   }
 

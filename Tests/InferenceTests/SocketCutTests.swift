@@ -49,7 +49,7 @@ struct SocketCutTests {
   func breaks(_ number: Int) async throws {
     let answer = AnswerCorpus.answers[number]
     let hosts = try await SocketHosts.knowing([answer], ways: Self.ways[number % Self.ways.count])
-    let kinds: [FaultyHostFaults.Kind] = [.drop, .drop, .end, .error, .garbage, .halfCharacter]
+    let kinds: [FaultyHostFaults.Kind] = [.drop, .drop, .end, .error, .garbage]
     for (index, place) in places(answer, count: Self.cuts, seed: UInt64(number)).enumerated() {
       let kind = kinds[(index + number) % kinds.count]
       hosts.hosts[0].faults = FaultyHostFaults(kind: kind, atByte: place, remaining: 1)

@@ -263,7 +263,8 @@ public struct AnswerStream: Sendable {
 
   /// Names come in pieces, or whole with each piece of the arguments.
   private mutating func name(_ index: Int, _ piece: String?) throws(AttemptFailure) {
-    guard let piece, !piece.isEmpty, channels[index].name != piece else { return }
+    guard let piece, !piece.isEmpty else { return }
+    if channels[index].name == piece, !channels[index].text.isEmpty { return }
     channels[index].name += piece
     guard channels[index].name.utf8.count <= Limits.nameBytes.value else {
       throw AttemptFailure(
