@@ -196,6 +196,8 @@ struct OddAssemblyTests {
     // A name with every piece does not grow beyond its limit.
     let many = Array(
       repeating: #"{"index":0,"function":{"name":"look","arguments":"x"}}"#, count: 200)
+    let opening = #"{"index":0,"function":{"name":"look","arguments":""}}"#
+    #expect(calls([opening] + many) == calls(many))
     #expect(calls(many) == ["look(\(String(repeating: "x", count: 200)))"])
     #expect(
       calls([

@@ -251,7 +251,7 @@ public struct AnswerStream: Sendable {
     for (part, text) in parts.texts where !part.isCall { touch(write(part, text), &grown) }
     for call in parts.calls {
       let index = channel(.call(call.index))
-      try name(index, call.name)
+      try name(index, call)
       begin(index)
       touch(index, &grown)
     }
@@ -262,9 +262,12 @@ public struct AnswerStream: Sendable {
   }
 
   /// Names come in pieces, or whole with each piece of the arguments.
-  private mutating func name(_ index: Int, _ piece: String?) throws(AttemptFailure) {
-    guard let piece, !piece.isEmpty else { return }
-    if channels[index].name == piece, !channels[index].text.isEmpty { return }
+  private mutating func name(
+    _ index: Int, _ call: DeltaParts.Call
+  ) throws(AttemptFailure) {
+    guard let piece = call.name, !piece.isEmpty else { return }
+    let hasArguments = call.hasArguments || !channels[index].text.isEmpty
+    if hasArguments, channels[index].name == piece { return }
     channels[index].name += piece
     guard channels[index].name.utf8.count <= Limits.nameBytes.value else {
       throw AttemptFailure(

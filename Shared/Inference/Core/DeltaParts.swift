@@ -18,6 +18,8 @@ struct DeltaParts: Sendable {
   struct Call: Sendable {
     var index: Int
     var name: String?
+    /// The chunk has some of its arguments.
+    var hasArguments = false
   }
 
   var texts: [(part: AnswerPart, text: [UInt8])] = []
@@ -83,6 +85,7 @@ struct DeltaParts: Sendable {
       case "arguments":
         guard let arguments = document.string(member.value), !arguments.isEmpty else { continue }
         texts.append((.call(read.index), Array(arguments.utf8)))
+        read.hasArguments = true
       default: break
       }
     }
