@@ -16,6 +16,7 @@ struct OddStreamTests {
     arguments: [
       "data:\n\n", "data: \n\n", "data\n\n", "data: null\n\n", "data: 7\n\n", "data: true\n\n",
       "data: []\n\n", "data: [1,2]\n\n", "data: \"text\"\n\n", "data: ping\n\n",
+      "data: {\"message\":\"loading\"}\n\n",
       "data: keep-alive\n\n", "event: ping\ndata: {\"type\":\"ping\"}\n\n", ": ping\n\n",
       "event: heartbeat\ndata:\n\n", "retry: 3000\n\n", "id: 7\n\n",
     ])

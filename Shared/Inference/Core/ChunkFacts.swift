@@ -111,8 +111,12 @@ public struct ChunkFacts: Hashable, Sendable {
       default: trouble.take(member, json)
       }
     }
-    if let words = trouble.words(in: json, isAnswer: choices ?? 0 > 0 || hasUsage) {
+    let isAnswer = choices ?? 0 > 0 || hasUsage
+    if let words = trouble.words(in: json, isAnswer: isAnswer) {
       throw AttemptFailure(.errorEvent, words)
+    }
+    if !isAnswer, trouble.isRemark {
+      terms.words = UpstreamWords.message(ofRoot: json.root, in: json.document)
     }
     isOnlyUsage = (choices ?? 0) == 0 && hasUsage
   }

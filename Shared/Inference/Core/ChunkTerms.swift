@@ -9,6 +9,8 @@ struct ChunkTerms: Sendable {
   private let isPlain: Bool
   /// A choice had a `delta`. A `message` after it repeats what the deltas said.
   private var hasDelta = false
+  /// The words of the last object that has no choice; `nil` means that it has none.
+  var words: String?
   /// The numbers that a host gives an only choice.
   private var numbering = Numbering.none
 

@@ -61,9 +61,13 @@ struct HostTrouble {
     {
       return UpstreamWords.message(of: base, in: json.document)
     }
-    guard !isAnswer, isNamed || hasWords && !isChunk && !isTyped else { return nil }
+    guard !isAnswer, isNamed else { return nil }
     return UpstreamWords.message(ofRoot: json.root, in: json.document)
   }
+
+  /// Whether the object has words and nothing of a chunk: progress, or the cause of a failure that
+  /// follows.
+  var isRemark: Bool { hasWords && !isChunk && !isTyped }
 }
 
 /// The words of a page of HTML or of a plain text.

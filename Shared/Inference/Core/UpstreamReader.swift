@@ -382,6 +382,10 @@ public struct UpstreamReader: Sendable {
     case .events, .wholeAnswer, .body, .error:
       let chunk = try InferenceChunk(data, reading, &terms, &allowance)
       hasEnd = hasEnd || chunk.facts.finishedChoices > 0
+      if let remark = terms.words.take() {
+        words = remark
+        return try skip(data)
+      }
       if try news.isToBePassedOn(chunk.facts, choices: reading.choices) {
         items.append(.chunk(chunk))
       }
