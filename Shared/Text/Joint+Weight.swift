@@ -51,7 +51,7 @@ extension Joint {
     let isExact = hasExactStart(text, due)
     if isAmbiguous(place: overlap.place, length, ink.bytes[...]) {
       if continuation == .agrees, overlap.standing == .differs { return .continues }
-      return mayBeExact(text, due) ? .continues : .unclear
+      return length < Self.chance && mayBeExact(text, due) ? .continues : .unclear
     }
     if overlap.standing > continuation {
       if isBeginningAnew(overlap, continuation) { return .repeats }
@@ -69,16 +69,8 @@ extension Joint {
     if overlap.place == 0, head.bytes.isEmpty, dueSpace.isEmpty || !isExact {
       return length >= 3 ? .repeats : .unclear
     }
-    if asked == .completion, isExact {
-      // Lines and values of JSON are said twice by texts, half a line is not; and where words need no
-      // space, or the space alone is known, there is little to go by.
-      let mayBeTwice = context.json?.isInString == false || isWholeRow(overlap)
-      if mayBeTwice || dueSpace.contains(0x0A) || !dueSpace.isEmpty && dueInk.count >= 3 {
-        return length >= Self.verse ? .repeats : .continues
-      }
-      let little = dueSpace.isEmpty ? 3 : Self.clause
-      return length >= 2 * Self.clause ? .repeats : length >= little ? .unclear : .continues
-    }
+    // A host that repeats may begin with the very white space that was due.
+    if asked == .completion, isExact { return length < Self.chance ? .continues : .unclear }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
     // Rows and values may well be equal to those before them, brackets are.
     if length < 3, !ink.bytes[..<length].contains(where: Self.isWord) { return .continues }

@@ -95,10 +95,6 @@ struct Joint: Sendable {
     }
     let continuation = fit(text, isFinal)
     let due = dueBehind(continuation, in: text, isFinal)
-    if goesOnExactly(text, continuation, due) {
-      guard due != .soFar else { return .wait }
-      if case .upTo(let end) = continuation { return .join(start: end, insert: []) }
-    }
     let agreement = InkedText.agreement(of: tail.bytes, withStartOf: ink.bytes)
     let overlaps = overlaps(in: held, text, ink, agreement, isFinal)
     steps += overlaps.compared * text.count
@@ -150,17 +146,6 @@ struct Joint: Sendable {
 
   // MARK: - Readings
 
-  /// A host that completes a text, and begins with the very white space and word that were due, is
-  /// believed. In JSON values are repeated so often that this decides nothing.
-  private func goesOnExactly(
-    _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due
-  ) -> Bool {
-    guard asked == .completion, context.json == nil, continuation != .no,
-      due == .agrees || due == .soFar
-    else { return false }
-    return hasDueSpace(text) && !dueSpace.isEmpty && dueInk.count >= 3
-  }
-
   /// A repetition that has not reached the cut yet.
   private func growing(
     _ growing: Int?, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due,
@@ -177,9 +162,9 @@ struct Joint: Sendable {
         ? nil : .unclear("it repeats what repeats itself, and it is unknown how often")
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
-    // Elements of a list may be equal, however long they are.
-    if context.json != nil, from > 0, continuation != .no {
-      return .unclear("it repeats elements of the JSON, or they come twice: both would fit")
+    // Elements of a list may be equal, and so may verses, however long they are.
+    if from > 0, continuation != .no, context.json != nil || hasExactStart(text, due) {
+      return .unclear("it repeats elements of the text, or they come twice: both would fit")
     }
     return .follow(
       RepeatedText(of: delivered, from: from, isJSON: context.json != nil), start: text.startIndex)

@@ -190,7 +190,7 @@ enum Samples {
             "p2": .init(
               reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
           ], dataPolicy: .local, request: request, documents: documents, client: "key é",
-          sinkPrefix: text, isWhole: true))
+          sinkPrefix: text))
     ),
     (
       "run_plan_small",
