@@ -10,6 +10,19 @@ struct EnvelopeTests {
     #expect(try Envelope(decoding: envelope.encoded()) == envelope)
   }
 
+  @Test("an order says whether the client gets the answer in one piece", arguments: [true, false])
+  func wholeAnswer(isWhole: Bool) throws {
+    let sample = try #require(Samples.all.first { $0.name == "run_plan_small" })
+    var envelope = sample.envelope
+    guard case .runPlan(var order) = envelope.body else {
+      Issue.record("\(sample.name) is another message")
+      return
+    }
+    order.isWhole = isWhole
+    envelope.body = .runPlan(order)
+    #expect(try Envelope(decoding: envelope.encoded()) == envelope)
+  }
+
   @Test("every shape is the same after a round trip", arguments: Envelope.Shape.allCases)
   func shapes(shape: Envelope.Shape) throws {
     var envelope = Samples.everything
