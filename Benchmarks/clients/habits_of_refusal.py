@@ -214,10 +214,17 @@ def is_slow_call(request):
 @habit("K26", is_slow=True, calls=("chat", "stream"))
 def slow_first_token(request):
     """Answers ten questions at once, and the next ones after 12 s."""
-    wait = [12.0] if is_slow_call(request) else []
     response = honest(request)
-    # A stream's head comes at once, as llama.cpp's does; a body comes with its head.
-    response.parts = wait + response.parts
+    response.delay = 12.0 if is_slow_call(request) else 0.0
+    return response
+
+
+@habit("K26", is_slow=True, calls=("chat", "stream"))
+def slow_after_head(request):
+    """Answers ten questions at once; of the next ones the head comes at once, the rest after 12 s."""
+    response = honest(request)
+    if is_slow_call(request):
+        response.parts = [12.0, *response.parts]
     return response
 
 

@@ -211,6 +211,8 @@ class Response:
         self.headers = {"content-type": "application/json", **(headers or {})}
         self.parts = list(parts)
         self.framing = framing
+        # Seconds before its head is sent.
+        self.delay = 0.0
         # After it the connection is closed, whatever the framing.
         self.closes = False
 
@@ -312,6 +314,7 @@ class ScriptedHost:
         return self.habit.answer(request)
 
     async def send(self, writer, response):
+        await asyncio.sleep(response.delay)
         parts, framing = response.parts, response.framing
         headers = dict(response.headers)
         version = "HTTP/1.0" if framing == "close" else "HTTP/1.1"
