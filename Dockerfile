@@ -3,7 +3,8 @@
 #   --target model-host   a llama.cpp server with SmolLM2-135M-Instruct
 FROM swift:6.3-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      libnanomsg-dev libprotobuf-c-dev libmongoc-dev libsqlite3-dev pkg-config \
+      libnanomsg-dev libprotobuf-c-dev libmongoc-dev libsqlite3-dev zlib1g-dev \
+      libzstd-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift ./
@@ -17,7 +18,8 @@ RUN swift build -c release --static-swift-stdlib \
 
 FROM debian:bookworm-slim AS tutti
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      libnanomsg5 libprotobuf-c1 libmongoc-1.0-0 libsqlite3-0 ca-certificates curl \
+      libnanomsg5 libprotobuf-c1 libmongoc-1.0-0 libsqlite3-0 zlib1g libzstd1 \
+      ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /var/lib/tutti tutti \
     && chmod 0700 /var/lib/tutti

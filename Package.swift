@@ -133,6 +133,10 @@ let package = Package(
     .systemLibrary(
       name: "CMongoC", path: "Shared/CMongoC", pkgConfig: "libmongoc-1.0",
       providers: [.apt(["libmongoc-dev"]), .brew(["mongo-c-driver"])]),
+    // Debian's libmongoc-dev brings both.
+    .systemLibrary(
+      name: "CCompression", path: "Shared/CCompression",
+      providers: [.apt(["zlib1g-dev", "libzstd-dev"]), .brew(["zlib", "zstd"])]),
     .target(name: "CCrash", path: "Shared/CCrash"),
     .target(name: "ClusterProto", dependencies: ["CProtobufC"], path: "Shared/ClusterProto"),
 
@@ -150,6 +154,7 @@ let package = Package(
 
     // Shells.
     shell("Files", path: "Shared/Files", []),
+    shell("ContentCoding", path: "Shared/ContentCoding", ["CCompression"]),
     shell(
       "Bus", path: "Shared/Bus/Shell",
       [
@@ -166,8 +171,8 @@ let package = Package(
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [
-        "InferenceCore", "ClusterModel", "Overload", "OverloadCore", "Text", asyncHTTPClient,
-        nioCore, nioHTTP1,
+        "InferenceCore", "ClusterModel", "ContentCoding", "Overload", "OverloadCore", "Text",
+        asyncHTTPClient, nioCore, nioHTTP1,
         nioPosix,
         logging, metrics,
       ]),
@@ -203,15 +208,17 @@ let package = Package(
     executable(
       "GatewayMain", path: "Services/Gateway/Main",
       [
-        "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "Overload",
+        "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Inference",
+        "InferenceCore", "Overload",
         "OverloadCore", "ServiceKit", "Telemetry", "Text", "Wire", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
       ]),
-    pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel"]),
+    pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel", "Text"]),
     executable(
       "RegistryMain", path: "Services/Registry/Main",
       [
-        "RegistryCore", "Bus", "BusCore", "ClusterModel", "Files", "Inference", "ServiceKit",
+        "RegistryCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Files", "Inference",
+        "ServiceKit",
         "Store", "Telemetry", "Wire", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
         metrics,
         nioCore, nioHTTP1,
@@ -278,7 +285,8 @@ let package = Package(
     tests(
       "InferenceTests",
       [
-        "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting", "Overload",
+        "Inference", "InferenceCore", "AnswerTesting", "ClusterModel", "ClusterTesting",
+        "ContentCoding", "Overload",
         logging, nioCore, nioHTTP1, nioPosix,
       ]),
     tests(

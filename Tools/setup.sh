@@ -12,7 +12,7 @@ fail() { echo "setup: $*" >&2; exit 69; }
 
 libraries_present() {
   command -v pkg-config protoc-c protoc > /dev/null \
-    && pkg-config --exists nanomsg libprotobuf-c libmongoc-1.0 sqlite3 \
+    && pkg-config --exists nanomsg libprotobuf-c libmongoc-1.0 sqlite3 zlib libzstd \
     && python3 -c 'import ensurepip, venv' 2> /dev/null
 }
 
@@ -23,8 +23,8 @@ as_root() {
   fi
 }
 
-apt_packages=(libnanomsg-dev libprotobuf-c-dev libmongoc-dev libsqlite3-dev protobuf-c-compiler
-  protobuf-compiler pkg-config python3-venv)
+apt_packages=(libnanomsg-dev libprotobuf-c-dev libmongoc-dev libsqlite3-dev zlib1g-dev libzstd-dev
+  protobuf-c-compiler protobuf-compiler pkg-config python3-venv)
 
 apt_updated=
 apt_update() {
@@ -40,10 +40,10 @@ if ! libraries_present; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       "${apt_packages[@]}" > /dev/null || fail "apt-get could not install: ${apt_packages[*]}"
   elif command -v brew > /dev/null; then
-    say "installing nanomsg protobuf-c protobuf mongo-c-driver sqlite pkg-config"
-    brew install --quiet nanomsg protobuf-c protobuf mongo-c-driver sqlite pkg-config
+    say "installing nanomsg protobuf-c protobuf mongo-c-driver sqlite zstd pkg-config"
+    brew install --quiet nanomsg protobuf-c protobuf mongo-c-driver sqlite zstd pkg-config
   else
-    fail "neither apt-get nor brew is here: install libnanomsg, libprotobuf-c, libmongoc, libsqlite3 and their headers, protoc-c and pkg-config"
+    fail "neither apt-get nor brew is here: install libnanomsg, libprotobuf-c, libmongoc, libsqlite3, zlib, libzstd and their headers, protoc-c and pkg-config"
   fi
   libraries_present || fail "libraries are still missing after the installation"
 fi

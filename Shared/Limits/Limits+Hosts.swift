@@ -2,7 +2,8 @@ extension Limits {
   static let hosts: [Limit] = [
     countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts, rememberedHabits,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
-    tableRowBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes, probeTime,
+    tableRowBytes, modelFactsBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes,
+    probeTime,
     peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
     telemetryAttributeBytes, telemetryAttributes, pendingTelemetryBytes, metricLabels,
     metricLabelBytes, metricFamilies, metricBytesPerProcess, metricBytes,
@@ -48,6 +49,10 @@ extension Limits {
   public static let tableRowBytes = Limit(
     "table.row_bytes", 500_000, .bytes,
     "The other half of the frame: 1,000 hosts with ids and URLs of 80 bytes together.")
+  public static let modelFactsBytes = Limit(
+    "table.model_facts_bytes", 512, .bytes,
+    "Owner, context and modalities of a model as its host lists them: some 300 bytes at the largest "
+      + "aggregator. They stand in the table only if all names fit.")
   public static let hostVersionBytes = Limit(
     "table.host_version_bytes", 100, .bytes,
     "A version with the hash of a commit has some 60 bytes; each process keeps it of every host.")

@@ -2,8 +2,8 @@
 extension Limits {
   static let reading = [
     eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, errorMemberBytes,
-    errorMembers, strayBytes, readerBytes,
-    assembledBytes, eventWork,
+    errorMembers, strayBytes, readerBytes, decodedPerByte, decodedFreely, passedHeaders,
+    passedHeaderBytes, assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
     vectorNumbers, vectorBytes, translatedTexts, translatedParts, translatedBytes,
   ]
@@ -36,6 +36,19 @@ extension Limits {
   public static let errorMembers = Limit(
     "answer.error_members", 16, .count, "Members of a host's error object; hosts send three to six."
   )
+  public static let decodedPerByte = Limit(
+    "answer.decoded_per_byte", 200, .count,
+    "Bytes that one byte of a compressed answer or request may stand for. Streams of chunks that "
+      + "differ in one word stay below 30; the format allows 1,032.")
+  public static let decodedFreely = Limit(
+    "answer.decoded_freely", 1 << 20, .bytes,
+    "Decoded bytes before answer.decoded_per_byte holds: a repeated letter is an honest answer.")
+  public static let passedHeaders = Limit(
+    "answer.passed_headers", 32, .count,
+    "Headers of a host's answer that reach the client. OpenAI sends 10 of that kind.")
+  public static let passedHeaderBytes = Limit(
+    "answer.passed_header_bytes", 256, .bytes,
+    "The value of such a header: ids and numbers of some 50 bytes.")
   public static let readerBytes = Limit(
     "answer.reader_bytes", 80 << 20, .bytes,
     "A body of 32 MiB, its translation of the same size, and what buffers grow ahead.")

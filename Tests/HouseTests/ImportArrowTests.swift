@@ -17,13 +17,14 @@ struct ImportArrowTests {
       ("Shared/Bus/Shell", ["BusCore", "ClusterModel", "Wire", "CNanomsg"]),
       ("Shared/Telemetry", ["ClusterModel"]),
       ("Shared/Files", []),
+      ("Shared/ContentCoding", ["CCompression"]),
       ("Shared/Store", ["ClusterModel", "CMongoC", "Files"]),
       ("Shared/Search", ["ClusterModel"]),
       ("Shared/Inference/Core", ["ClusterModel", "Text"]),
       ("Shared/Inference/Simulation", ["InferenceCore", "ClusterModel"]),
       (
         "Shared/Inference/Shell",
-        ["InferenceCore", "ClusterModel", "Overload", "OverloadCore", "Text"]
+        ["InferenceCore", "ClusterModel", "ContentCoding", "Overload", "OverloadCore", "Text"]
       ),
       (
         "Shared/ServiceKit",
@@ -44,7 +45,7 @@ struct ImportArrowTests {
       ("Shared/ClusterTesting/SettingsFuzzEntry", ["ServiceKit"]),
       ("Shared/ClusterTesting/Answers", ["ClusterModel", "InferenceCore"]),
       ("Services/Gateway/Core", ["ClusterModel", "Text"]),
-      ("Services/Registry/Core", ["ClusterModel"]),
+      ("Services/Registry/Core", ["ClusterModel", "Text"]),
       ("Services/Planner/Core", ["ClusterModel", "Text"]),
       ("Services/Dispatcher/Core", ["ClusterModel", "Text"]),
       ("Services/Agents/Core", ["ClusterModel", "Text"]),
@@ -53,7 +54,8 @@ struct ImportArrowTests {
       (
         "Services/Gateway/Main",
         [
-          "GatewayCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore",
+          "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Inference",
+          "InferenceCore",
           "Overload", "OverloadCore", "ServiceKit",
           "Telemetry", "Text", "Wire",
         ]
@@ -61,7 +63,8 @@ struct ImportArrowTests {
       (
         "Services/Registry/Main",
         [
-          "RegistryCore", "Bus", "BusCore", "ClusterModel", "Files", "Inference", "ServiceKit",
+          "RegistryCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Files", "Inference",
+          "ServiceKit",
           "Store", "Telemetry", "Wire",
         ]
       ),
@@ -103,7 +106,8 @@ struct ImportArrowTests {
 
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
-    "CCrash", "CMongoC", "Files", "Overload", "OverloadCore", "Telemetry", "Store", "Search",
+    "CCrash", "CMongoC", "CCompression", "ContentCoding", "Files", "Overload", "OverloadCore",
+    "Telemetry", "Store", "Search",
     "InferenceCore", "Inference", "ServiceKit",
     "ClusterTesting",
     "AnswerTesting", "FuzzEntries", "SettingsFuzzEntry",

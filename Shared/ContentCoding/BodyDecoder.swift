@@ -1,0 +1,188 @@
+import Limits
+
+/// Undoes the coding of one body, piece by piece: bytes go in as they come, and are decoded only as
+/// they are taken out, so that a small body cannot make a large buffer.
+///
+/// A body that does not begin as its coding does is passed on as it is: some proxies decode a body
+/// and leave the header.
+///
+/// @unchecked: not safe for two threads at once; its owner keeps it under a lock.
+public final class BodyDecoder: @unchecked Sendable {
+  private enum State {
+    /// The first bytes are not there yet.
+    case undecided
+    case plain
+    case zlib(ZlibStream)
+    case zstd(ZstdStream)
+    /// A member of gzip data has ended; another may follow.
+    case between(ZlibStream)
+    /// All is decoded; what follows is padding.
+    case over
+  }
+
+  /// 8 MiB, the window that HTTP allows (RFC 9659).
+  private static let zstdWindowLog: CInt = 23
+  private static let zlibWindowBits: CInt = 15
+
+  private let coding: ContentCoding
+  private var state = State.undecided
+  private var input: [UInt8] = []
+  private var position = 0
+  private var isEnded = false
+  private var received = 0
+  private var decoded = 0
+
+  public init(_ coding: ContentCoding) {
+    self.coding = coding
+    if coding == .identity { state = .plain }
+  }
+
+  /// Encoded bytes that wait.
+  public var pendingBytes: Int { input.count - position }
+
+  public func push(_ bytes: some Collection<UInt8>) {
+    if position > 0 {
+      input.removeFirst(position)
+      position = 0
+    }
+    input += bytes
+    received += bytes.count
+  }
+
+  /// Says that no more bytes will come.
+  public func finish() { isEnded = true }
+
+  /// - Returns: decoded bytes, at most `limit`; none means that more must be pushed first.
+  public func pull(_ limit: Int) throws(BrokenCoding) -> [UInt8] {
+    while true {
+      let step: DecodingStep
+      switch state {
+      case .undecided:
+        guard try begin() else { return [] }
+        continue
+      case .plain:
+        let end = min(position + limit, input.count)
+        defer { position = end }
+        return Array(input[position..<end])
+      case .over:
+        position = input.count
+        return []
+      case .between(let stream):
+        if beginsAs(.gzip) {
+          stream.reset()
+          state = .zlib(stream)
+        } else {
+          guard pendingBytes >= 2 else { return [] }
+          state = .over
+        }
+        continue
+      case .zlib(let stream):
+        guard pendingBytes > 0 || holdsMore else { return [] }
+        step = stream.step(input[position...], limit: limit)
+      case .zstd(let stream):
+        guard pendingBytes > 0 || holdsMore else { return [] }
+        step = stream.step(input[position...], limit: limit)
+      }
+      let bytes: [UInt8]
+      let used: Int
+      switch step {
+      case .broken: throw broken(.invalid)
+      case .more(let more, let count): (bytes, used) = (more, count)
+      case .end(let last, let count):
+        (bytes, used) = (last, count)
+        if case .zlib(let stream) = state { state = coding == .gzip ? .between(stream) : .over }
+      }
+      position += used
+      holdsMore = bytes.count == limit
+      if !bytes.isEmpty { return try counted(bytes) }
+      // No step without effect is repeated.
+      if used == 0 { return [] }
+    }
+  }
+
+  /// The decoder keeps bytes for which there was no room.
+  private var holdsMore = false
+
+  // MARK: - Beginning
+
+  /// - Returns: false if more bytes are needed to know.
+  private func begin() throws(BrokenCoding) -> Bool {
+    let needed = coding == .zstd ? 4 : 2
+    guard pendingBytes >= needed || isEnded else { return false }
+    guard pendingBytes > 0 else { return false }
+    switch coding {
+    case .identity: state = .plain
+    case .gzip:
+      guard beginsAs(.gzip) else {
+        state = .plain
+        break
+      }
+      // 16 more means a gzip header.
+      try open(Self.zlibWindowBits + 16)
+    case .deflate:
+      if beginsAs(.deflate) {
+        try open(Self.zlibWindowBits)
+      } else if looksLikeText {
+        state = .plain
+      } else {
+        // Without a header, as some servers send it.
+        try open(-Self.zlibWindowBits)
+      }
+    case .zstd:
+      guard beginsAs(.zstd) else {
+        state = .plain
+        break
+      }
+      guard let stream = ZstdStream(windowLog: Self.zstdWindowLog) else { throw broken(.memory) }
+      state = .zstd(stream)
+    }
+    return true
+  }
+
+  private func open(_ windowBits: CInt) throws(BrokenCoding) {
+    guard let stream = ZlibStream(windowBits: windowBits) else { throw broken(.memory) }
+    state = .zlib(stream)
+  }
+
+  private func beginsAs(_ coding: ContentCoding) -> Bool {
+    let bytes = input[position...].prefix(4)
+    switch coding {
+    case .identity: return true
+    case .gzip: return bytes.starts(with: [0x1F, 0x8B])
+    case .zstd: return bytes.starts(with: [0x28, 0xB5, 0x2F, 0xFD])
+    case .deflate:
+      guard let first = bytes.first, let second = bytes.dropFirst().first else { return false }
+      return first & 0x0F == 8 && (Int(first) << 8 | Int(second)).isMultiple(of: 31)
+    }
+  }
+
+  /// JSON, an event stream, a page of HTML: what servers send with a header that is not true.
+  private var looksLikeText: Bool {
+    guard let first = input[position...].first else { return false }
+    return "{[:\n\r <".utf8.contains(first)
+      || ["da", "ev", "id", "re"].contains {
+        input[position...].prefix(2).elementsEqual($0.utf8)
+      }
+  }
+
+  private func counted(_ bytes: [UInt8]) throws(BrokenCoding) -> [UInt8] {
+    decoded = decoded.addingCapped(bytes.count)
+    guard
+      decoded <= Limits.decodedFreely.value
+        || decoded <= received.multipliedCapped(by: Limits.decodedPerByte.value)
+    else { throw broken(.bomb) }
+    return bytes
+  }
+
+  private func broken(_ cause: BrokenCoding.Cause) -> BrokenCoding {
+    let text =
+      switch cause {
+      case .invalid: "is no valid \(coding.rawValue) data"
+      case .bomb:
+        "decodes to more than \(Limits.decodedPerByte.value) times its bytes "
+          + "(limit \(Limits.decodedPerByte.name))"
+      case .memory: "cannot be decoded: no memory for \(coding.rawValue)"
+      }
+    return BrokenCoding(coding: coding, cause: cause, description: text)
+  }
+}
