@@ -57,10 +57,14 @@ public struct ModelOffer: Hashable, Codable, Sendable {
   public var id: ModelID
   /// Longest prompt plus completion in tokens; nil if the host does not tell.
   public var contextTokens: Int?
+  /// Further members of its entry in the host's list, for `/v1/models`: `"owned_by":"vllm",…`,
+  /// without braces.
+  public var facts: String
 
-  public init(id: ModelID, contextTokens: Int? = nil) {
+  public init(id: ModelID, contextTokens: Int? = nil, facts: String = "") {
     self.id = id
     self.contextTokens = contextTokens
+    self.facts = facts
   }
 }
 
@@ -69,6 +73,8 @@ public struct Host: Hashable, Codable, Sendable {
   public var id: HostID
   /// Base URL without `/v1`, for example `http://127.0.0.1:11434`.
   public var url: String
+  /// Its paths follow the base URL without `/v1`: `…/v1beta/openai/chat/completions`.
+  public var omitsV1: Bool
   public var dialect: HostDialect
   public var resume: ResumeWay
   /// Where the secret lies that this host asks for, never the secret: `env:NAME` or `file:/path`,
@@ -90,14 +96,16 @@ public struct Host: Hashable, Codable, Sendable {
   public var pricePerMillion: Int
 
   public init(
-    id: HostID, url: String, dialect: HostDialect = .openai, resume: ResumeWay = .instruct,
-    credential: String? = nil, tier: HostTier = .community, trust: DataPolicy = .any,
+    id: HostID, url: String, omitsV1: Bool = false, dialect: HostDialect = .openai,
+    resume: ResumeWay = .instruct, credential: String? = nil, tier: HostTier = .community,
+    trust: DataPolicy = .any,
     state: HostState = .unknown,
     reason: String = "", models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
     probeMilliseconds: Int? = nil, pricePerMillion: Int = 0
   ) {
     self.id = id
     self.url = url
+    self.omitsV1 = omitsV1
     self.dialect = dialect
     self.resume = resume
     self.credential = credential
@@ -122,11 +130,19 @@ public struct HostRecord: Hashable, Sendable {
   public var host: Host
   public var dialect: HostDialect?
   public var resume: ResumeWay?
+  public var omitsV1: Bool?
+  /// Models that an admin named, for a host that does not list them. Empty means as it lists.
+  public var models: [ModelID]
 
-  public init(_ host: Host, dialect: HostDialect? = nil, resume: ResumeWay? = nil) {
+  public init(
+    _ host: Host, dialect: HostDialect? = nil, resume: ResumeWay? = nil, omitsV1: Bool? = nil,
+    models: [ModelID] = []
+  ) {
     self.host = host
     self.dialect = dialect
     self.resume = resume
+    self.omitsV1 = omitsV1
+    self.models = models
   }
 }
 

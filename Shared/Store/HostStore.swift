@@ -35,18 +35,19 @@ public final class HostStore: Sendable {
         try database.execute(
           sql: """
             INSERT INTO hosts
-              (id, url, dialect, resume, credential, tier, trust, suspended, slots, price)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+              (id, url, dialect, resume, credential, tier, trust, suspended, slots, price,
+                omits_v1, models)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET url = excluded.url, dialect = excluded.dialect,
               resume = excluded.resume, credential = excluded.credential, tier = excluded.tier,
               trust = excluded.trust, suspended = excluded.suspended, slots = excluded.slots,
-              price = excluded.price
+              price = excluded.price, omits_v1 = excluded.omits_v1, models = excluded.models
             """,
           arguments: [
             host.id.name.storable, host.url.storable, record.dialect?.rawValue ?? Self.learned,
             record.resume?.rawValue ?? Self.learned, host.credential?.storable,
             host.tier.rawValue, host.trust.rawValue, host.state == .suspended, host.slots,
-            host.pricePerMillion,
+            host.pricePerMillion, record.omitsV1, Self.text(of: record.models),
           ])
       }
     } catch {
@@ -125,7 +126,19 @@ public final class HostStore: Sendable {
           ALTER TABLE strict_hosts RENAME TO hosts;
           """)
     }
+    migrator.registerMigration("4: models") { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE hosts ADD COLUMN omits_v1 INTEGER;
+          ALTER TABLE hosts ADD COLUMN models TEXT NOT NULL DEFAULT '';
+          """)
+    }
     return migrator
+  }
+
+  /// Names on lines of their own; a name with a line break cannot be set.
+  private static func text(of models: [ModelID]) -> String {
+    models.map(\.name).joined(separator: "\n").storable
   }
 
   /// What stands for a dialect or a way of resuming that no admin chose.
@@ -156,7 +169,11 @@ public final class HostStore: Sendable {
       reason: suspended ? Host.suspendedReason : "",
       slots: try row.decode(Int?.self, forColumn: "slots"),
       pricePerMillion: try row.decode(Int.self, forColumn: "price"))
-    return HostRecord(host, dialect: chosenDialect, resume: chosenResume)
+    let models = try row.decode(String.self, forColumn: "models")
+    return HostRecord(
+      host, dialect: chosenDialect, resume: chosenResume,
+      omitsV1: try row.decode(Bool?.self, forColumn: "omits_v1"),
+      models: models.split(separator: "\n").map { ModelID(String($0)) })
   }
 }
 

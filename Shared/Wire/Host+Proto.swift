@@ -7,6 +7,7 @@ extension Arena {
     let message = unsafe make(tutti__v1__model_offer__init)
     unsafe message.pointee.id = text(offer.id.name)
     unsafe message.pointee.context_tokens = UInt32(wire: offer.contextTokens)
+    unsafe message.pointee.facts = text(offer.facts)
     return unsafe message
   }
 
@@ -14,6 +15,7 @@ extension Arena {
     let message = unsafe make(tutti__v1__host__init)
     unsafe message.pointee.id = text(host.id.name)
     unsafe message.pointee.url = text(host.url)
+    unsafe message.pointee.omits_v1 = host.omitsV1 ? 1 : 0
     unsafe message.pointee.dialect = text(host.dialect.rawValue)
     unsafe message.pointee.resume = text(host.resume.rawValue)
     unsafe message.pointee.credential = text(host.credential ?? "")
@@ -64,7 +66,7 @@ extension Host {
     let credential = try unsafe String(wire: message.credential, "Host.credential")
     self.init(
       id: HostID(try unsafe String(wire: message.id, "Host.id")),
-      url: try unsafe String(wire: message.url, "Host.url"),
+      url: try unsafe String(wire: message.url, "Host.url"), omitsV1: unsafe message.omits_v1 != 0,
       dialect: try unsafe HostDialect(wire: message.dialect, "Host.dialect"),
       resume: try unsafe ResumeWay(wire: message.resume, "Host.resume"),
       credential: credential.isEmpty ? nil : credential,
@@ -75,7 +77,8 @@ extension Host {
       models: try unsafe elements(message.n_models, message.models) { offer throws(WireError) in
         ModelOffer(
           id: ModelID(try unsafe String(wire: offer.id, "ModelOffer.id")),
-          contextTokens: Int?(wire: unsafe offer.context_tokens))
+          contextTokens: Int?(wire: unsafe offer.context_tokens),
+          facts: try unsafe String(wire: offer.facts, "ModelOffer.facts"))
       },
       slots: Int?(wire: unsafe message.slots), version: version.isEmpty ? nil : version,
       probeMilliseconds: Int?(wire: unsafe message.probe_ms),

@@ -152,7 +152,7 @@ struct RegistryBoundsTests {
   func context() {
     var entry = ModelListing.Entry(id: "m")
     for (told, kept) in [(Int.max, Usage.mostTokens), (0, nil), (-5, nil), (4_096, 4_096)] {
-      entry.maxModelLen = told
+      entry.contextTokens = told
       let listing = ModelListing(entries: [entry])
       #expect(listing.offers(contextTokens: nil).map(\.contextTokens) == [kept])
     }

@@ -71,13 +71,14 @@ extension ClusterClient {
   func addHost(
     url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
     dialect: HostDialect? = nil, resume: ResumeWay? = nil, credential: CredentialReference? = nil,
-    allowsPlainHTTP: Bool = false
+    allowsPlainHTTP: Bool = false, models: [ModelID] = []
   ) async throws -> HostLine {
     let answer = try await postHost(
       HostBody(
         url: url, id: id?.name, trust: trust?.rawValue, tier: tier?.rawValue,
         dialect: dialect?.rawValue, resume: resume?.rawValue, credential: credential?.description,
-        allowsPlainHTTP: allowsPlainHTTP ? true : nil))
+        allowsPlainHTTP: allowsPlainHTTP ? true : nil,
+        models: models.isEmpty ? nil : models.map(\.name)))
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
@@ -85,11 +86,24 @@ extension ClusterClient {
   }
 
   /// Adds a host unless it is there already.
-  /// - Returns: whether it is there now.
-  func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws -> Bool {
-    let body = HostBody(url: url, id: id?.name, trust: trust?.rawValue)
-    let status = try await postHost(body).status
-    return (200..<300).contains(status) || status == 409
+  /// - Throws: `HostRefusal` if the registry will never take it.
+  func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws {
+    let answer = try await postHost(HostBody(url: url, id: id?.name, trust: trust?.rawValue))
+    guard (200..<300).contains(answer.status) || answer.status == 409 else {
+      let failure = Self.failure(status: answer.status, body: answer.body, url: hostsURL)
+      if failure.status == .usage { throw HostRefusal(message: failure.message) }
+      throw failure
+    }
+  }
+
+  /// Why the registry does not take a host, in its words.
+  struct HostRefusal: Error {
+    let message: String
+  }
+
+  /// Has the registry ask a host now how it does.
+  func probeHost(_ id: HostID) async throws {
+    _ = try await success(.POST, "\(hostURL(id))/probe", token: provenToken())
   }
 
   /// What is `nil` is left to the registry.
@@ -102,9 +116,10 @@ extension ClusterClient {
     var resume: String?
     var credential: String?
     var allowsPlainHTTP: Bool?
+    var models: [String]?
 
     enum CodingKeys: String, CodingKey {
-      case url, id, trust, tier, dialect, resume, credential
+      case url, id, trust, tier, dialect, resume, credential, models
       case allowsPlainHTTP = "allow_plain_http"
     }
   }

@@ -68,7 +68,10 @@ struct ClusterReadiness: Sendable {
 
   /// Adds the host where the registry does not have it yet with this address.
   /// - Returns: false if the registry does not answer.
-  func isRegistered(_ url: String, id: HostID? = nil, trust: DataPolicy? = nil) async -> Bool {
+  func isRegistered(
+    _ url: String, id: HostID? = nil, trust: DataPolicy? = nil,
+    refused: (String) -> Void = { _ in }
+  ) async -> Bool {
     let client = client
     do {
       // One of a former start may have its name, at another port.
@@ -76,9 +79,33 @@ struct ClusterReadiness: Sendable {
         if former.url == url { return true }
         try await client.removeHost(id)
       }
-      return try await client.ensureHost(url: url, id: id, trust: trust)
+      try await client.ensureHost(url: url, id: id, trust: trust)
+      return true
+    } catch let refusal as ClusterClient.HostRefusal {
+      // Asking again would change nothing.
+      refused(refusal.message)
+      return true
     } catch {
       return false
+    }
+  }
+
+  /// Why no host can answer, a line for each; `nil` while one can, or while one was not asked yet.
+  func hostProblems() async -> [String]? {
+    guard let hosts = try? await client.hosts(), !hosts.isEmpty,
+      hosts.allSatisfy({ ["unreachable", "suspended"].contains($0.state) })
+    else { return nil }
+    return hosts.map {
+      TextTable.printable("host \($0.id) (\($0.url)): \($0.reason ?? $0.state)")
+    }
+  }
+
+  /// Has the registry look at every host that cannot be reached: one that has just started is ready
+  /// within a second.
+  func probeHosts() async {
+    let client = client
+    for host in (try? await client.hosts()) ?? [] where host.state == "unreachable" {
+      try? await client.probeHost(HostID(host.id))
     }
   }
 

@@ -13,6 +13,8 @@ final class ClusterShell: Sendable {
     case childEnded
     case ready(String, pid: pid_t)
     case answering(Bool)
+    /// A host can answer that could not when the cluster was up.
+    case answersAtLast
     case startIsOverdue
     case tick
   }
@@ -20,10 +22,11 @@ final class ClusterShell: Sendable {
   /// All children must have been ready by then: model servers load within seconds, but a loaded
   /// machine with a cold disk is far slower.
   static let startLimit = Duration.seconds(180)
-  /// For a host that was named on the command line; a cluster without one is still of use.
-  static let hostLimit = Duration.seconds(60)
-  /// A host that listens answers within a probe or two; after this one says who is waited for.
-  static let hostPatience = Duration.seconds(4)
+  /// A host that listens answers within a probe or two. After this the cluster is up without it: it is
+  /// still of use, and the host is waited for meanwhile.
+  static let hostPatience = Duration.seconds(8)
+  /// Between looks at hosts that cannot be reached.
+  static let hostInterval = Duration.seconds(1)
 
   private let layout: ClusterLayout
   private let hostURLs: [String]
@@ -33,6 +36,8 @@ final class ClusterShell: Sendable {
   private let epoch: ContinuousClock.Instant
   /// Processes that run, for those who wait until they are ready.
   private let live = Mutex<Set<pid_t>>([])
+  /// The registry knows every host of the command line.
+  private let isIntroduced = Atomic(false)
   private let crashes = Mutex<[String: ChildCrashes]>([:])
 
   /// - Parameter hostURLs: hosts that are not our children.
@@ -112,7 +117,11 @@ final class ClusterShell: Sendable {
         case .terminate(_, let pid): ChildProcess.signal(SIGTERM, pid)
         case .kill(_, let pid): ChildProcess.signal(SIGKILL, pid)
         case .report(.allReady):
-          group.addTask { [self] in inbox.yield(.answering(await answersWithinLimit())) }
+          group.addTask { [self] in
+            let answers = await answersSoon()
+            inbox.yield(.answering(answers))
+            if !answers, await answersAtLast() { inbox.yield(.answersAtLast) }
+          }
         case .report(let report): tell(report)
         case .finished(let status): return status
         }
@@ -146,6 +155,7 @@ final class ClusterShell: Sendable {
       case .ready(let name, let pid):
         directives += supervisor.becameReady(name, pid: pid)
       case .answering(let answers): announce(answering: answers)
+      case .answersAtLast: Terminal.progress("a host answers now: the cluster is ready")
       case .startIsOverdue:
         let missing = supervisor.notReadyYet
         guard !missing.isEmpty, !isDraining else { continue }
@@ -179,7 +189,14 @@ final class ClusterShell: Sendable {
   /// Tells the registry about hosts that are not our children, once it answers.
   private func introduceHosts() async {
     await ask { await self.readiness.forgetFormerHosts() }
-    for url in hostURLs { await ask { await self.readiness.isRegistered(url) } }
+    for url in hostURLs {
+      await ask {
+        await self.readiness.isRegistered(url) { refusal in
+          Terminal.progress("host \(url) cannot be added: \(refusal)")
+        }
+      }
+    }
+    isIntroduced.store(true, ordering: .relaxed)
   }
 
   /// Until it is true, or nobody waits any more.
@@ -190,20 +207,30 @@ final class ClusterShell: Sendable {
     }
   }
 
-  private func answersWithinLimit() async -> Bool {
+  /// Whether a host can answer. Waits only while that is not known: a host that refuses connections is
+  /// no reason to wait for it.
+  private func answersSoon() async -> Bool {
     // Without any host there is nothing to wait for.
     guard !hostURLs.isEmpty || !layout.modelHosts.isEmpty else { return false }
-    let began = clock.now
-    var isTold = false
-    while clock.now < began.advanced(by: Self.hostLimit), !Task.isCancelled {
+    let end = clock.now.advanced(by: Self.hostPatience)
+    while clock.now < end, !Task.isCancelled {
       if await readiness.canAnswer() { return true }
-      if !isTold, clock.now > began.advanced(by: Self.hostPatience) {
-        isTold = true
-        let hosts = (hostURLs + layout.modelHosts.map(\.url)).joined(separator: ", ")
-        Terminal.progress(
-          "no host answers yet; waiting \(Self.hostLimit) at most for \(hosts)")
+      if isIntroduced.load(ordering: .relaxed), let problems = await readiness.hostProblems() {
+        for problem in problems { Terminal.progress(problem) }
+        return false
       }
       try? await Task.sleep(for: ClusterReadiness.interval)
+    }
+    return false
+  }
+
+  /// Returns when a host can answer; false if the cluster ends before.
+  private func answersAtLast() async -> Bool {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: Self.hostInterval)
+      if await readiness.canAnswer() { return true }
+      // Hosts that were added later are the registry's own business.
+      if !hostURLs.isEmpty { await readiness.probeHosts() }
     }
     return false
   }
@@ -256,7 +283,7 @@ final class ClusterShell: Sendable {
       Terminal.progress(
         hostURLs.isEmpty && layout.modelHosts.isEmpty
           ? "there is no host yet; add one with `tutti hosts add URL`"
-          : "no host can answer yet; `tutti hosts list` says why")
+          : "no host can answer yet; the cluster is ready when one does (`tutti hosts list`)")
     }
     var table = TextTable([("ready", .left), ("in \(now.sinceStart.wholeMilliseconds) ms", .left)])
     table.append(["gateway", layout.gatewayURL + "/v1"])

@@ -43,10 +43,13 @@ struct HostsCommand: AsyncParsableCommand {
           tutti hosts add http://127.0.0.1:11434
           tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted
           tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI
+          tutti hosts add https://example.com/v1beta/openai --model big --model small
 
         The dialect (openai, anthropic or ollama) and the way in which the host goes on with an \
         answer that another began are learned from what it answers; --dialect and --resume are for \
-        hosts that hide what they are, a proxy for example.
+        hosts that hide what they are, a proxy for example. The URL may end in /v1 or in another path: \
+        where the API is, is learned, too. --model names what a host offers that does not list its \
+        models.
 
         A credential is named, never given: env:NAME is a variable in the environment of the \
         processes that ask the host (those that `tutti up` starts have its environment), whose name \
@@ -75,7 +78,12 @@ struct HostsCommand: AsyncParsableCommand {
         "How it goes on with an answer: auto (default), continue_final_message (vLLM), "
           + "trailing_assistant (llama.cpp, Ollama) or instruct (any).", valueName: "way"))
     var resume: String?
-    @Argument(help: "Base URL of the server, without /v1.")
+    @Option(
+      name: .customLong("model"),
+      help: ArgumentHelp(
+        "A model that it offers. May be repeated. Default: as it lists.", valueName: "name"))
+    var models: [String] = []
+    @Argument(help: "Base URL of the server, with or without /v1.")
     var url: String
 
     func validate() throws {
@@ -112,7 +120,7 @@ struct HostsCommand: AsyncParsableCommand {
         dialect: dialect.flatMap(HostDialect.init(rawValue:)),
         resume: resume.flatMap(ResumeWay.init(rawValue:)),
         credential: try credential.map { try CredentialReference($0) },
-        allowsPlainHTTP: allowPlainHTTP)
+        allowsPlainHTTP: allowPlainHTTP, models: models.map { ModelID($0) })
       Terminal.line(host.id)
     }
   }

@@ -5,7 +5,11 @@ public import Text
 public enum ModelList {
   /// Real models of ready hosts, each once, then our own names.
   public static func list(_ table: HostTable) -> JSON {
-    let models = table.readyModels.map { entry($0.name, owner: owner($0, table)) }
+    let offers = table.firstReadyOffers
+    let models = table.readyModels.map { model in
+      offers[model].map { entry(model.name, host: $0.host, $0.offer) }
+        ?? entry(model.name, owner: "tutti")
+    }
     let own = GatewayRouting.ownModels.map { entry($0, owner: "tutti") }
     return ["object": "list", "data": .array(models + own)]
   }
@@ -13,18 +17,59 @@ public enum ModelList {
   /// `GET /v1/models/{id}`.
   public static func model(_ name: String, _ table: HostTable) throws(RequestProblem) -> JSON {
     if GatewayRouting.ownModels.contains(name) { return entry(name, owner: "tutti") }
-    guard table.readyModels.contains(ModelID(name)) else {
+    guard let found = table.firstReadyOffers[ModelID(name)] else {
       throw GatewayRouting.notFound(name, among: table.readyModels, param: "model")
     }
-    return entry(name, owner: owner(ModelID(name), table))
+    return entry(name, host: found.host, found.offer)
   }
 
-  private static func owner(_ model: ModelID, _ table: HostTable) -> String {
-    table.hosts.first { $0.state == .ready && $0.offers(model) }?.id.name ?? "tutti"
-  }
-
-  /// No host tells when its model was made.
   private static func entry(_ id: String, owner: String) -> JSON {
     ["id": .string(id), "object": "model", "created": 0, "owned_by": .string(owner)]
+  }
+
+  /// With what the host says of the model in its own list.
+  private static func entry(_ id: String, host: HostID, _ offer: ModelOffer) -> JSON {
+    var members: [(String, JSON)] = [
+      ("id", .string(id)), ("object", "model"), ("created", 0), ("owned_by", .string(host.name)),
+    ]
+    let own = members.map(\.0).prefix(2)
+    // Facts are checked by the registry; were they no members, the entry goes without them.
+    let facts = try? JSONDocument(validating: Array("{\(offer.facts)}".utf8))
+    var tellsContext = false
+    if let facts {
+      for member in facts.eachMember(of: facts.root) where !own.contains(member.name) {
+        tellsContext = tellsContext || contextNames.contains(member.name)
+        let value = JSON.raw(Array(facts.slice(member.value)))
+        if let known = members.firstIndex(where: { $0.0 == member.name }) {
+          members[known].1 = value
+        } else {
+          members.append((member.name, value))
+        }
+      }
+    }
+    if !tellsContext, let tokens = offer.contextTokens {
+      members.append(("context_length", .integer(tokens)))
+    }
+    return .object(members)
+  }
+
+  private static let contextNames: Set<String> = [
+    "max_model_len", "context_length", "context_window", "max_context_length",
+  ]
+}
+
+extension HostTable {
+  /// For each model the first ready host that offers it, those with facts before others.
+  fileprivate var firstReadyOffers: [ModelID: (host: HostID, offer: ModelOffer)] {
+    var first: [ModelID: (host: HostID, offer: ModelOffer)] = [:]
+    for host in hosts where host.state == .ready {
+      for offer in host.models {
+        if let known = first[offer.id], !known.offer.facts.isEmpty || offer.facts.isEmpty {
+          continue
+        }
+        first[offer.id] = (host.id, offer)
+      }
+    }
+    return first
   }
 }

@@ -8,6 +8,12 @@ public struct HostAddress: Hashable, Sendable {
   public let defaultID: HostID
   /// Whether what is sent there can be read on the way: `http` to another machine.
   public let isReadableOnTheWay: Bool
+  /// Whether the API's paths follow the URL without `/v1`, as far as the text says so: `…/llm/v1` says
+  /// no. `nil` means that the host has to be asked.
+  public let omitsV1: Bool?
+  /// What is tried first: a base URL with a path of its own is usually the whole of it, as in
+  /// `…/v1beta/openai`.
+  public let probablyOmitsV1: Bool
   /// Equal for two spellings of one host: `localhost` is `127.0.0.1`.
   let identity: String
 
@@ -43,9 +49,18 @@ public struct HostAddress: Hashable, Sendable {
       throw refuse("has no valid host and port (1–65535)")
     }
     var path = String(rest.dropFirst(authority.count))
-    while path.hasSuffix("/") { path.removeLast() }
-    if path.hasSuffix("/v1") { path.removeLast(3) }
-    while path.hasSuffix("/") { path.removeLast() }
+    func trim() { while path.hasSuffix("/") { path.removeLast() } }
+    trim()
+    // An endpoint in place of its base.
+    for endpoint in ["/chat/completions", "/models"] where path.hasSuffix(endpoint) {
+      path.removeLast(endpoint.utf8.count)
+    }
+    trim()
+    let endsInV1 = path.hasSuffix("/v1")
+    if endsInV1 { path.removeLast(3) }
+    trim()
+    omitsV1 = endsInV1 && !path.isEmpty ? false : nil
+    probablyOmitsV1 = !endsInV1 && !path.isEmpty
     let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
     guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
       throw refuse("has a path with empty or dot parts")

@@ -19,11 +19,14 @@ public struct HostDraft: Equatable, Sendable {
   public var slots: Int?
   /// Credits for a million tokens; 0 is free.
   public var pricePerMillion: Int
+  /// What it offers; empty: as it lists.
+  public var models: [ModelID]
 
   public init(
     url: String, id: HostID? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
     credential: String? = nil, allowsPlainHTTP: Bool = false, tier: HostTier = .community,
-    trust: DataPolicy = .any, slots: Int? = nil, pricePerMillion: Int = 0
+    trust: DataPolicy = .any, slots: Int? = nil, pricePerMillion: Int = 0,
+    models: [ModelID] = []
   ) {
     self.url = url
     self.id = id
@@ -35,6 +38,7 @@ public struct HostDraft: Equatable, Sendable {
     self.trust = trust
     self.slots = slots
     self.pricePerMillion = pricePerMillion
+    self.models = models
   }
 }
 
@@ -57,12 +61,13 @@ public struct HostPatch: Equatable, Sendable {
   public var trust: DataPolicy?
   public var slots: Int?
   public var pricePerMillion: Int?
+  public var models: Change<[ModelID]>
 
   public init(
     dialect: Change<HostDialect> = .unchanged, resume: Change<ResumeWay> = .unchanged,
     credential: Change<String> = .unchanged, allowsPlainHTTP: Bool = false,
     tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Int? = nil,
-    pricePerMillion: Int? = nil
+    pricePerMillion: Int? = nil, models: Change<[ModelID]> = .unchanged
   ) {
     self.dialect = dialect
     self.resume = resume
@@ -72,5 +77,6 @@ public struct HostPatch: Equatable, Sendable {
     self.trust = trust
     self.slots = slots
     self.pricePerMillion = pricePerMillion
+    self.models = models
   }
 }

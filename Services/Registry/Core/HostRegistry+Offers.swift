@@ -21,11 +21,14 @@ extension HostRegistry {
   ///
   /// A host that is a gateway lists its patterns too. They are not models: a plan's task would become
   /// a plan there, and our own list would have them twice.
+  ///
+  /// - Parameter factsRoom: bytes up to which more than names is taken; `nil` means `room`.
   static func select(
-    _ models: [ModelOffer], count: Int, room: Int
+    _ models: [ModelOffer], count: Int, room: Int, factsRoom: Int? = nil
   ) -> OfferSelection {
     var selection = OfferSelection()
     var seen: Set<ModelID> = []
+    var facts: [(index: Int, text: String)] = []
     for offer in models {
       let length = offer.id.name.utf8.count
       selection.work += 1
@@ -40,13 +43,27 @@ extension HostRegistry {
         continue
       }
       guard seen.insert(offer.id).inserted else { continue }
-      let bytes = offer.tableBytes
+      let bytes = offer.nameBytes
       guard selection.offers.count < count, selection.bytes + bytes <= room else {
         selection.leftOut += 1
         continue
       }
       selection.bytes += bytes
-      selection.offers.append(offer)
+      var named = offer
+      named.facts = ""
+      selection.offers.append(named)
+      if !offer.facts.isEmpty { facts.append((selection.offers.count - 1, offer.facts)) }
+    }
+    // Only if every name fits: models count for more than what their hosts say of them.
+    let factsRoom = min(room, factsRoom ?? room)
+    for (index, text) in facts {
+      let bytes = text.utf8.count
+      selection.work += bytes
+      guard selection.leftOut == 0, bytes <= HostTableLimits.modelFactsBytes.value,
+        selection.bytes + bytes <= factsRoom
+      else { continue }
+      selection.bytes += bytes
+      selection.offers[index].facts = text
     }
     return selection
   }
@@ -58,6 +75,12 @@ extension HostRegistry {
       limits.guaranteedOfferBytes, min(limits.hostOfferBytes, limits.offerBytes - others))
   }
 
+  /// The same for facts about them: names of other hosts' models have three quarters of the table.
+  func factsRoom(of entry: Entry) -> Int {
+    let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
+    return max(0, limits.offerBytes / 4 - others)
+  }
+
   /// Shortens the longest lists until what is kept free for every host fits.
   mutating func trimOffers() {
     while committedOfferBytes > limits.offerBytes,
@@ -67,10 +90,17 @@ extension HostRegistry {
       let before = entry.offerBytes
       let excess = committedOfferBytes - limits.offerBytes
       let room = max(limits.guaranteedOfferBytes, before - excess)
+      for index in entry.host.models.indices.reversed() where entry.offerBytes > room {
+        entry.offerBytes -= entry.host.models[index].facts.utf8.count
+        entry.host.models[index].facts = ""
+      }
+      let isCut = entry.offerBytes > room
       while entry.offerBytes > room, let last = entry.host.models.popLast() {
         entry.offerBytes -= last.tableBytes
       }
-      entry.host.reason = "models are left out: other hosts need room in the host table"
+      if isCut {
+        entry.host.reason = "models are left out: other hosts need room in the host table"
+      }
       committedOfferBytes -= before - max(entry.offerBytes, limits.guaranteedOfferBytes)
       entries[entry.host.id] = entry
     }
@@ -79,7 +109,8 @@ extension HostRegistry {
 
 extension ModelOffer {
   /// In the published table: the name, the context size, and what the encoding adds.
-  fileprivate var tableBytes: Int { id.name.utf8.count + 16 }
+  fileprivate var tableBytes: Int { nameBytes + facts.utf8.count }
+  fileprivate var nameBytes: Int { id.name.utf8.count + 16 }
 }
 
 extension ModelID {

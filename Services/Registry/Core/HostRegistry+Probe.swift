@@ -10,10 +10,17 @@ public struct ProbeOrder: Hashable, Sendable {
   public var dialect: HostDialect?
   /// Where the host's secret lies.
   public var credential: String?
+  /// Nil: to be found out.
+  public var omitsV1: Bool?
+  /// What was found out before, or is likely.
+  public var probablyOmitsV1: Bool
 
   public init(
-    id: UInt64, host: HostID, url: String, dialect: HostDialect? = nil, credential: String? = nil
+    id: UInt64, host: HostID, url: String, dialect: HostDialect? = nil, credential: String? = nil,
+    omitsV1: Bool? = nil, probablyOmitsV1: Bool = false
   ) {
+    self.omitsV1 = omitsV1
+    self.probablyOmitsV1 = probablyOmitsV1
     self.id = id
     self.host = host
     self.url = url
@@ -29,12 +36,16 @@ public struct ProbeReport: Equatable, Sendable {
   public var version: String?
   public var dialect: HostDialect
   public var resume: ResumeWay
+  /// Its list is at `/models`, not at `/v1/models`.
+  public var omitsV1: Bool
   public var roundTrip: Duration
 
   public init(
     models: [ModelOffer], slots: Int? = nil, version: String? = nil,
-    dialect: HostDialect = .openai, resume: ResumeWay = .instruct, roundTrip: Duration
+    dialect: HostDialect = .openai, resume: ResumeWay = .instruct, omitsV1: Bool = false,
+    roundTrip: Duration
   ) {
+    self.omitsV1 = omitsV1
     self.dialect = dialect
     self.resume = resume
     self.models = models
@@ -46,6 +57,8 @@ public struct ProbeReport: Equatable, Sendable {
 
 public enum ProbeResult: Equatable, Sendable {
   case answered(ProbeReport)
+  /// It answers, but with no list of models: it can be asked for models that an admin named.
+  case unlisted(ProbeReport, reason: String)
   /// - Parameters:
   ///   - absent: nothing listens there, which is certain at the first try.
   ///   - reason: for an operator.
@@ -63,12 +76,24 @@ extension HostRegistry {
     return due.prefix(room).map { _, entry in
       let order = ProbeOrder(
         id: nextProbe(), host: entry.host.id, url: entry.host.url,
-        dialect: entry.configuredDialect, credential: entry.host.credential)
+        dialect: entry.configuredDialect, credential: entry.host.credential,
+        omitsV1: entry.configuredOmitsV1, probablyOmitsV1: entry.host.omitsV1)
       entries[order.host]?.due = nil
       entries[order.host]?.probe = order.id
       probesUnderWay += 1
       return .probe(order)
     }
+  }
+
+  /// Looks at a host now and not when its time comes. Changes nothing of one that is suspended.
+  ///
+  /// - Throws: `hostNotFound`.
+  public mutating func probe(
+    _ id: HostID, now: Instant
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    let entry = try entry(id)
+    if entry.due != nil { entries[id]?.due = now }
+    return (entry.host, tick(now: now))
   }
 
   /// Requests have failed at these hosts: whether they are still there is looked at now, and not when
@@ -93,11 +118,18 @@ extension HostRegistry {
     endProbe(&entry)
     let before = entry.host
     switch result {
-    case .answered(let report) where report.models.allSatisfy(\.id.isGatewaysOwn):
+    case .answered(var report), .unlisted(var report, _):
+      report.models = Self.offered(report.models, named: entry.namedModels)
+      guard report.models.allSatisfy(\.id.isGatewaysOwn) else {
+        answered(&entry, report, now, &rng)
+        break
+      }
+      if case .unlisted(_, let reason) = result {
+        failed(&entry, absent: false, reason: reason, now, &rng)
+        break
+      }
       let only = report.models.isEmpty ? "no model" : "only a gateway's own names, and no model"
       failed(&entry, absent: false, reason: "it answers but lists \(only)", now, &rng)
-    case .answered(let report):
-      answered(&entry, report, now, &rng)
     case .failed(let absent, let reason):
       failed(&entry, absent: absent, reason: reason, now, &rng)
     }
@@ -114,6 +146,13 @@ extension HostRegistry {
     return directives + tick(now: now)
   }
 
+  /// The models that an admin named, with what the host says of each; as it lists, if none is named.
+  private static func offered(_ listed: [ModelOffer], named: [ModelID]) -> [ModelOffer] {
+    guard !named.isEmpty else { return listed }
+    let known = Dictionary(listed.map { ($0.id, $0) }) { first, _ in first }
+    return named.map { known[$0] ?? ModelOffer(id: $0) }
+  }
+
   private mutating func answered(
     _ entry: inout Entry, _ report: ProbeReport, _ now: Instant,
     _ rng: inout some RandomNumberGenerator
@@ -126,6 +165,7 @@ extension HostRegistry {
     entry.host.reason = ""
     entry.host.dialect = entry.configuredDialect ?? report.dialect
     entry.host.resume = entry.configuredResume ?? report.resume
+    entry.host.omitsV1 = entry.configuredOmitsV1 ?? report.omitsV1
     entry.host.slots =
       entry.configuredSlots
       ?? report.slots.map {
@@ -137,7 +177,8 @@ extension HostRegistry {
     entry.host.probeMilliseconds = Int(clamping: report.roundTrip.wholeMilliseconds)
 
     let selection = Self.select(
-      report.models, count: limits.modelsPerHost, room: offerRoom(of: entry))
+      report.models, count: limits.modelsPerHost, room: offerRoom(of: entry),
+      factsRoom: factsRoom(of: entry))
     let before = max(entry.offerBytes, limits.guaranteedOfferBytes)
     entry.host.models = selection.offers
     entry.offerBytes = selection.bytes

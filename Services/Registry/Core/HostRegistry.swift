@@ -40,6 +40,9 @@ public struct HostRegistry: Sendable {
     var configuredSlots: Int?
     var configuredDialect: HostDialect?
     var configuredResume: ResumeWay?
+    var configuredOmitsV1: Bool?
+    /// Empty: what the host lists.
+    var namedModels: [ModelID]
     let identity: String
     /// When it is probed next; nil while suspended or while a probe is under way.
     var due: Instant?
@@ -103,10 +106,13 @@ public struct HostRegistry: Sendable {
       guard let address = try? HostAddress(host.url), entries[host.id] == nil else { continue }
       host.models = []
       let suspended = host.state == .suspended
+      host.omitsV1 = record.omitsV1 ?? address.probablyOmitsV1
       host.state = suspended ? .suspended : .unknown
       host.reason = suspended ? Self.suspendedReason : ""
       let entry = entry(
-        HostRecord(host, dialect: record.dialect, resume: record.resume),
+        HostRecord(
+          host, dialect: record.dialect, resume: record.resume, omitsV1: record.omitsV1,
+          models: record.models),
         identity: address.identity, due: suspended ? nil : now)
       guard rowBytes + entry.rowBytes <= limits.rowBytes else { continue }
       insert(entry)
@@ -149,6 +155,7 @@ public struct HostRegistry: Sendable {
     let id = draft.id ?? address.defaultID
     try HostAddress.check(id: id.name)
     try Self.check(slots: draft.slots, price: draft.pricePerMillion)
+    try check(models: draft.models)
     if let credential = draft.credential {
       try check(credential, at: address, allowsPlainHTTP: draft.allowsPlainHTTP)
     }
@@ -163,10 +170,13 @@ public struct HostRegistry: Sendable {
       throw Failure(.overloaded, "There are \(limits.hosts) hosts already; remove one first.")
     }
     let host = Host(
-      id: id, url: address.url, dialect: draft.dialect ?? .openai,
+      id: id, url: address.url, omitsV1: address.omitsV1 ?? address.probablyOmitsV1,
+      dialect: draft.dialect ?? .openai,
       resume: draft.resume ?? .instruct, credential: draft.credential, tier: draft.tier,
       trust: draft.trust, slots: draft.slots, pricePerMillion: draft.pricePerMillion)
-    let record = HostRecord(host, dialect: draft.dialect, resume: draft.resume)
+    let record = HostRecord(
+      host, dialect: draft.dialect, resume: draft.resume, omitsV1: address.omitsV1,
+      models: draft.models)
     let entry = entry(record, identity: address.identity, due: now)
     try checkRow(entry.rowBytes)
     insert(entry)
@@ -179,6 +189,13 @@ public struct HostRegistry: Sendable {
     _ id: HostID, _ patch: HostPatch
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     var entry = try entry(id)
+    switch patch.models {
+    case .unchanged: break
+    case .learned: entry.namedModels = []
+    case .value(let models):
+      try check(models: models)
+      entry.namedModels = models
+    }
     try Self.check(slots: patch.slots, price: patch.pricePerMillion ?? 0)
     if case .value(let credential) = patch.credential {
       try check(
@@ -271,7 +288,8 @@ public struct HostRegistry: Sendable {
   private func entry(_ record: HostRecord, identity: String, due: Instant?) -> Entry {
     Entry(
       host: record.host, configuredSlots: record.host.slots, configuredDialect: record.dialect,
-      configuredResume: record.resume, identity: identity, due: due, added: nextPosition)
+      configuredResume: record.resume, configuredOmitsV1: record.omitsV1,
+      namedModels: record.models, identity: identity, due: due, added: nextPosition)
   }
 
   private mutating func insert(_ entry: Entry) {
@@ -292,7 +310,7 @@ public struct HostRegistry: Sendable {
     }
   }
 
-  private func entry(_ id: HostID) throws(Failure) -> Entry {
+  func entry(_ id: HostID) throws(Failure) -> Entry {
     guard let entry = entries[id] else {
       throw Failure(
         .hostNotFound,
@@ -317,7 +335,35 @@ public struct HostRegistry: Sendable {
   private func record(of entry: Entry) -> HostRecord {
     var host = entry.host
     host.slots = entry.configuredSlots
-    return HostRecord(host, dialect: entry.configuredDialect, resume: entry.configuredResume)
+    return HostRecord(
+      host, dialect: entry.configuredDialect, resume: entry.configuredResume,
+      omitsV1: entry.configuredOmitsV1, models: entry.namedModels)
+  }
+
+  /// Whether an admin may not give a host these models.
+  public static func isUnfit(models: [ModelID]) -> Bool {
+    (try? HostRegistry(epoch: 0, now: .zero).check(models: models)) == nil
+  }
+
+  private func check(models: [ModelID]) throws(Failure) {
+    guard models.count <= limits.modelsPerHost else {
+      throw Failure(.invalidRequest, "models has more than \(limits.modelsPerHost) names.")
+    }
+    let longest = HostTableLimits.modelNameBytes.value
+    for model in models {
+      guard (1...longest).contains(model.name.utf8.count),
+        model.name.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+      else {
+        throw Failure(
+          .invalidRequest,
+          "models holds names of 1 to \(longest) bytes without control characters.")
+      }
+      guard !model.isGatewaysOwn else {
+        throw Failure(
+          .invalidRequest, "models holds \(model), but \(ModelID.ownPrefix)… are Tutti's own names."
+        )
+      }
+    }
   }
 
   private func check(

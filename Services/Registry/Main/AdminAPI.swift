@@ -39,6 +39,14 @@ struct AdminAPI: Sendable {
             try hosts.resume(id, now: now)
           }))
     }
+    route(router, .post, "/admin/v1/hosts/:id/probe") { request, id in
+      let wait = try wait(request)
+      return json(
+        described(
+          try await shell.change(waiting: wait) { hosts, now throws(Failure) in
+            try hosts.probe(id, now: now)
+          }))
+    }
     route(router, .delete, "/admin/v1/hosts/:id") { _, id in
       try await shell.remove(id)
       return json(Removed(id: id.name))
@@ -191,6 +199,7 @@ extension HostDraft {
     if (try? HostAddress(url)) == nil { return "url" }
     if let id, (try? HostAddress.check(id: id.name)) == nil { return "id" }
     guard slots.map({ (1...65_536).contains($0) }) ?? true else { return "slots" }
+    if HostRegistry.isUnfit(models: models) { return "models" }
     return (0...1_000_000_000).contains(pricePerMillion) ? "credential" : "price_per_million"
   }
 }

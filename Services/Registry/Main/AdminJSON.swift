@@ -154,7 +154,7 @@ struct HostFields {
   func draft() throws -> HostDraft {
     try allow([
       "url", "id", "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
-      "price_per_million",
+      "price_per_million", "models",
     ])
     guard let url = try text("url") else {
       throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
@@ -165,20 +165,22 @@ struct HostFields {
       allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier") ?? .community,
       trust: try choice("trust") ?? .any,
       slots: try integer("slots", in: 1...65_536),
-      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000) ?? 0)
+      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000) ?? 0,
+      models: try models().said ?? [])
   }
 
   func patch() throws -> HostPatch {
     try allow([
       "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
-      "price_per_million",
+      "price_per_million", "models",
     ])
     return HostPatch(
       dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
       allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier"),
       trust: try choice("trust"),
       slots: try integer("slots", in: 1...65_536),
-      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000))
+      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000),
+      models: try models())
   }
 
   private func allow(_ names: Set<String>) throws {
@@ -200,6 +202,16 @@ struct HostFields {
     case nil, .null: nil
     case .text(let text): text
     default: throw wrong(name, "a string")
+    }
+  }
+
+  /// `null` and an empty list mean as the host lists.
+  private func models() throws -> HostPatch.Change<[ModelID]> {
+    switch members["models"] {
+    case nil: return .unchanged
+    case .null: return .learned
+    case .texts(let names): return names.isEmpty ? .learned : .value(names.map { ModelID($0) })
+    default: throw wrong("models", "an array of strings, or null")
     }
   }
 
@@ -269,12 +281,13 @@ extension HostPatch.Change {
   }
 }
 
-/// A JSON value without parts; `other` stands for everything else.
+/// A JSON value without parts, or a list of texts; `other` stands for everything else.
 enum JSONScalar: Decodable {
   case null
   case text(String)
   case integer(Int)
   case flag(Bool)
+  case texts([String])
   case other
 
   init(from decoder: any Decoder) throws {
@@ -287,6 +300,8 @@ enum JSONScalar: Decodable {
       self = .integer(number)
     } else if let isOn = try? container.decode(Bool.self) {
       self = .flag(isOn)
+    } else if let texts = try? container.decode([String].self) {
+      self = .texts(texts)
     } else {
       self = .other
     }

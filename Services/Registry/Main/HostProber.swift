@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import ClusterModel
+import ContentCoding
 import Foundation
 import Inference
 import Limits
@@ -30,6 +31,8 @@ final class HostProber: Sendable {
   private let client: HTTPClient
   private let credentials: Credentials
   private let details = Mutex<[HostID: Details]>([:])
+  /// Where the APIs of hosts without a list are.
+  private let places = Mutex<[HostID: (omitsV1: Bool, asked: ContinuousClock.Instant)]>([:])
 
   init(client: HTTPClient, credentials: Credentials = Credentials()) {
     self.client = client
@@ -67,10 +70,18 @@ final class HostProber: Sendable {
         ProbeReport(
           models: listing.models.offers(contextTokens: facts.contextTokens),
           slots: facts.slots, version: facts.version, dialect: facts.backend.dialect,
-          resume: facts.backend.resume, roundTrip: roundTrip))
+          resume: facts.backend.resume, omitsV1: listing.omitsV1, roundTrip: roundTrip))
+    } catch let error as Unlisted {
+      let roundTrip = began.duration(to: .now)
+      let omitsV1 = await place(of: order, secret)
+      details.withLock { $0[order.host] = nil }
+      return .unlisted(
+        ProbeReport(
+          models: [], dialect: order.dialect ?? (error.isAnthropic ? .anthropic : .openai),
+          resume: .instruct, omitsV1: omitsV1, roundTrip: roundTrip), reason: error.reason)
     } catch {
       details.withLock { $0[order.host] = nil }
-      return Self.judged(error, path: order.dialect == .ollama ? "/api/tags" : "/v1/models")
+      return Self.judged(error)
     }
   }
 
@@ -78,31 +89,104 @@ final class HostProber: Sendable {
   private struct Listing {
     var models: ModelListing
     var backend: Backend
+    var omitsV1 = false
+  }
+
+  /// It answers, and has no list of models.
+  private struct Unlisted: Error {
+    var reason: String
+    var isAnthropic: Bool
+
+    init(_ failure: AskFailure) {
+      isAnthropic = failure.isAnthropic
+      reason = failure.sentence + "; `tutti hosts add --model NAME` names what it offers"
+    }
   }
 
   private func listing(of order: ProbeOrder, _ secret: String?) async throws -> Listing {
     switch order.dialect {
     case .ollama:
-      let (tags, _) = try await get(order.url + "/api/tags", secret, as: OllamaTags.self)
-      return Listing(models: tags.listing, backend: .ollama)
-    case .anthropic: return try await anthropicListing(of: order, secret)
-    case .openai, nil:
       do {
-        let (models, server) = try await get(
-          order.url + "/v1/models", secret, as: ModelListing.self)
-        return Listing(models: models, backend: models.backend(server: server))
-      } catch let error as NotOK where order.dialect == nil && error.isAnthropic {
-        return try await anthropicListing(of: order, secret)
+        return Listing(
+          models: try await models(order.url + "/api/tags", secret).models, backend: .ollama)
+      } catch let failure as AskFailure {
+        throw Self.told([failure])
+      }
+    case .anthropic: return try await anthropicListing(of: order, secret)
+    case .openai, nil: return try await openAIListing(of: order, secret)
+    }
+  }
+
+  /// Asks where the list may be, the likely place first.
+  private func openAIListing(
+    of order: ProbeOrder, _ secret: String?
+  ) async throws -> Listing {
+    let likely = order.omitsV1 ?? order.probablyOmitsV1
+    let places = order.omitsV1 == nil ? [likely, !likely] : [likely]
+    var failures: [AskFailure] = []
+    for omitsV1 in places {
+      do {
+        let (models, server) = try await models(Self.base(order, omitsV1) + "/models", secret)
+        return Listing(models: models, backend: models.backend(server: server), omitsV1: omitsV1)
+      } catch let failure as AskFailure {
+        if order.dialect == nil, failure.isAnthropic, !omitsV1 {
+          return try await anthropicListing(of: order, secret)
+        }
+        failures.append(failure)
       }
     }
+    throw Self.told(failures)
   }
 
   private func anthropicListing(
     of order: ProbeOrder, _ secret: String?
   ) async throws -> Listing {
-    let (models, _) = try await get(
-      order.url + "/v1/models?limit=1000", secret, anthropic: true, as: ModelListing.self)
-    return Listing(models: models, backend: .anthropic)
+    do {
+      let (models, _) = try await models(
+        order.url + "/v1/models?limit=1000", secret, anthropic: true)
+      return Listing(models: models, backend: .anthropic)
+    } catch let failure as AskFailure {
+      throw Self.told([failure])
+    }
+  }
+
+  private static func base(_ order: ProbeOrder, _ omitsV1: Bool) -> String {
+    order.url + (omitsV1 ? "" : "/v1")
+  }
+
+  /// The failure that says most: one that an operator can mend, else that of the likely place.
+  private static func told(_ failures: [AskFailure]) -> any Error {
+    let worst = failures.first { !$0.isUnlisted } ?? failures.first
+    guard let worst else { return CancellationError() }
+    return worst.isUnlisted ? Unlisted(worst) : worst
+  }
+
+  /// Where the API of a host without a list is, as far as its statuses say: a path that is there
+  /// refuses GET with another status than 404.
+  private func place(of order: ProbeOrder, _ secret: String?) async -> Bool {
+    let likely = order.omitsV1 ?? order.probablyOmitsV1
+    guard order.omitsV1 == nil, order.dialect ?? .openai == .openai else { return likely }
+    if let known = places.withLock({ $0[order.host] }),
+      known.asked.duration(to: .now) < Self.detailsLast
+    {
+      return known.omitsV1
+    }
+    let omitsV1 = await asked(order, likely, secret)
+    places.withLock { places in
+      if places.count >= Self.maximumDetails { places.removeAll() }
+      places[order.host] = (omitsV1, .now)
+    }
+    return omitsV1
+  }
+
+  private func asked(_ order: ProbeOrder, _ likely: Bool, _ secret: String?) async -> Bool {
+    var isThere: [Bool: Bool] = [:]
+    for omitsV1 in [likely, !likely] {
+      let url = Self.base(order, omitsV1) + "/chat/completions"
+      guard let answer = try? await exchange(Self.request(url, secret)) else { return likely }
+      isThere[omitsV1] = answer.status != .notFound
+    }
+    return isThere[likely] == false && isThere[!likely] == true ? !likely : likely
   }
 
   // MARK: - Slots, version and way of going on, where the server tells
@@ -118,12 +202,11 @@ final class HostProber: Sendable {
     var facts = Details(dialect: order.dialect, backend: listing.backend, asked: .now)
     // Only Ollama names its version there; its models do not always say whose they are.
     if facts.backend == .ollama || facts.backend == .other,
-      let (answer, _) = try? await get(
-        order.url + "/api/version", secret, as: ServerVersion.self),
+      let answer = try? await get(order.url + "/api/version", secret, as: ServerVersion.self),
       let version = answer.version
     {
       if facts.backend == .other, order.dialect == nil,
-        (try? await get(order.url + "/api/tags", secret, as: OllamaTags.self)) != nil
+        (try? await models(order.url + "/api/tags", secret)) != nil
       {
         facts.backend = .ollama
       }
@@ -131,15 +214,13 @@ final class HostProber: Sendable {
     }
     switch facts.backend {
     case .llamaCpp:
-      if let (props, _) = try? await get(order.url + "/props", secret, as: LlamaProps.self) {
+      if let props = try? await get(order.url + "/props", secret, as: LlamaProps.self) {
         facts.slots = props.totalSlots
         facts.version = props.buildInfo.map { "llama.cpp \($0)" }
         facts.contextTokens = props.contextTokens
       }
     case .vLLM:
-      if let (answer, _) = try? await get(
-        order.url + "/version", secret, as: ServerVersion.self)
-      {
+      if let answer = try? await get(order.url + "/version", secret, as: ServerVersion.self) {
         facts.version = answer.version.map { "vLLM \($0)" }
       }
     case .lmStudio, .llamaFarm, .anthropic: facts.version = facts.backend.name
@@ -156,20 +237,40 @@ final class HostProber: Sendable {
 
   // MARK: - HTTP
 
-  private struct NotOK: Error {
+  /// An answer that is not what was asked for.
+  private struct AskFailure: Error {
+    let url: String
     let status: UInt
     /// The error is of the shape that only Anthropic's API gives.
     var isAnthropic = false
+
+    /// Whether the host may answer all the same, if its models are known from elsewhere.
+    var isUnlisted: Bool { [200, 400, 403, 404, 405, 406, 410, 422, 501].contains(status) }
+
+    var sentence: String {
+      // The URL that was asked, without what follows it in a query.
+      let place = "GET \(url.prefix { $0 != "?" }.description.cut(toBytes: HostProber.shownBytes))"
+      switch status {
+      case 200: return "\(place) gives no list of models"
+      case 503: return "\(place) gives 503: it is loading or overloaded"
+      case 401, 403:
+        return "\(place) gives \(status): it wants another credential; name one with "
+          + "`tutti hosts add --credential`"
+      default: return "\(place) gives \(status)"
+      }
+    }
   }
 
-  private struct NotModels: Error {}
+  /// Of a URL in a reason, which has 200 bytes in all.
+  private static let shownBytes = 90
 
-  /// - Returns: the answer, and what the server calls itself.
-  private func get<Answer: Decodable>(
-    _ url: String, _ secret: String?, anthropic: Bool = false, as: Answer.Type
-  ) async throws -> (Answer, server: String) {
+  private static func request(
+    _ url: String, _ secret: String?, anthropic: Bool = false
+  ) -> HTTPClientRequest {
     var request = HTTPClientRequest(url: url)
     request.headers.add(name: "accept", value: "application/json")
+    // What is compressed all the same is decoded.
+    request.headers.add(name: "accept-encoding", value: "identity")
     request.headers.add(name: "user-agent", value: "tutti-registry/\(Version.current)")
     if anthropic { request.headers.add(name: "anthropic-version", value: "2023-06-01") }
     if let secret {
@@ -177,17 +278,45 @@ final class HostProber: Sendable {
         name: anthropic ? "x-api-key" : "authorization",
         value: anthropic ? secret : "Bearer \(secret)")
     }
-    let response = try await exchange(request)
-    let data = Data(response.body.readableBytesView)
-    guard response.status == .ok else {
-      let error = try? JSONDecoder().decode(AnthropicError.self, from: data)
-      throw NotOK(status: response.status.code, isAnthropic: error?.type == "error")
-    }
+    return request
+  }
+
+  /// - Returns: the list, and what the server calls itself.
+  private func models(
+    _ url: String, _ secret: String?, anthropic: Bool = false
+  ) async throws -> (models: ModelListing, server: String) {
+    let response = try await ask(url, secret, anthropic: anthropic)
     do {
-      return (try JSONDecoder().decode(Answer.self, from: data), response.server)
+      return (
+        try ModelListing(parsing: Array(response.body.readableBytesView)), response.server
+      )
     } catch {
-      throw NotModels()
+      throw AskFailure(url: url, status: 200)
     }
+  }
+
+  private func get<Answer: Decodable>(
+    _ url: String, _ secret: String?, as: Answer.Type
+  ) async throws -> Answer {
+    let response = try await ask(url, secret)
+    do {
+      return try JSONDecoder().decode(Answer.self, from: Data(response.body.readableBytesView))
+    } catch {
+      throw AskFailure(url: url, status: 200)
+    }
+  }
+
+  private func ask(
+    _ url: String, _ secret: String?, anthropic: Bool = false
+  ) async throws -> Exchanged {
+    let response = try await exchange(Self.request(url, secret, anthropic: anthropic))
+    guard response.status == .ok else {
+      let error = try? JSONDecoder().decode(
+        AnthropicError.self, from: Data(response.body.readableBytesView))
+      throw AskFailure(
+        url: url, status: response.status.code, isAnthropic: error?.type == "error")
+    }
+    return response
   }
 
   private struct Exchanged: Sendable {
@@ -205,7 +334,8 @@ final class HostProber: Sendable {
         let response = try await client.execute(
           request, deadline: .now() + .nanoseconds(nanoseconds))
         // Reading also an error's body leaves the connection usable.
-        let body = try await response.body.collect(upTo: Self.maximumBytes)
+        let body = try Self.decoded(
+          try await response.body.collect(upTo: Self.maximumBytes), response.headers)
         return Exchanged(
           status: response.status, server: response.headers.first(name: "server") ?? "", body: body)
       }
@@ -221,22 +351,37 @@ final class HostProber: Sendable {
     }
   }
 
-  private static func judged(_ error: any Error, path: String) -> ProbeResult {
+  private static func decoded(_ body: ByteBuffer, _ headers: HTTPHeaders) throws -> ByteBuffer {
+    let coding = try ContentCoding(header: headers["content-encoding"])
+    guard coding != .identity else { return body }
+    let decoder = BodyDecoder(coding)
+    decoder.push(body.readableBytesView)
+    decoder.finish()
+    var decoded = ByteBuffer()
+    while true {
+      let bytes = try decoder.pull(decodedAtOnce)
+      guard !bytes.isEmpty else { return decoded }
+      decoded.writeBytes(bytes)
+      guard decoded.readableBytes <= maximumBytes else {
+        throw NIOTooManyBytesError(maxBytes: maximumBytes)
+      }
+    }
+  }
+
+  private static let decodedAtOnce = 64 << 10
+
+  private static func judged(_ error: any Error) -> ProbeResult {
     switch error {
-    case let error as NotOK where error.status == 503:
-      .failed(absent: false, reason: "GET \(path) gives 503: it is loading or overloaded")
-    case let error as NotOK where error.status == 401 || error.status == 403:
+    case let failure as AskFailure:
+      .failed(absent: failure.status == 401, reason: failure.sentence)
+    case let error as UnknownCoding:
       .failed(
-        absent: true,
-        reason: "GET \(path) gives \(error.status): it wants another credential; name one with "
-          + "`tutti hosts add --credential`")
-    case let error as NotOK:
-      .failed(
-        absent: true, reason: "GET \(path) gives \(error.status): is it a model server?")
-    case is NotModels:
-      .failed(absent: true, reason: "GET \(path) gives no list of models")
+        absent: false,
+        reason: "its list of models is compressed as \(error.name), which is not known here")
+    case let error as BrokenCoding:
+      .failed(absent: false, reason: "its list of models \(error)")
     case is NIOTooManyBytesError:
-      .failed(absent: true, reason: "GET \(path) gives more than \(maximumBytes) bytes")
+      .failed(absent: true, reason: "its list of models has more than \(maximumBytes) bytes")
     case let error as HTTPClientError where [.deadlineExceeded, .readTimeout].contains(error):
       .failed(absent: false, reason: "no answer within \(deadline.components.seconds) s")
     case let error as HTTPClientError where error == .connectTimeout:

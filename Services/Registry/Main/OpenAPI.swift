@@ -36,7 +36,7 @@ let adminOpenAPI = #"""
             "type": "object", "required": ["url"], "additionalProperties": false,
             "properties": {
               "url": {"type": "string",
-                "description": "http(s)://HOST[:PORT][/PATH]; a trailing /v1 is dropped"},
+                "description": "http(s)://HOST[:PORT][/PATH], with or without /v1: where its API is, is learned"},
               "id": {"type": "string", "pattern": "^[A-Za-z0-9.:_-]{1,128}$",
                 "description": "Default: made from the URL's host and port"},
               "dialect": {"$ref": "#/components/schemas/Dialect"},
@@ -47,6 +47,7 @@ let adminOpenAPI = #"""
               "tier": {"$ref": "#/components/schemas/Tier"},
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
+              "models": {"$ref": "#/components/schemas/Models"},
               "price_per_million": {"type": ["integer", "null"], "minimum": 0,
                 "maximum": 1000000000}}}}}},
           "responses": {
@@ -82,6 +83,7 @@ let adminOpenAPI = #"""
               "tier": {"$ref": "#/components/schemas/Tier"},
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
+              "models": {"$ref": "#/components/schemas/Models"},
               "price_per_million": {"type": ["integer", "null"], "minimum": 0,
                 "maximum": 1000000000}}}}}},
           "responses": {
@@ -119,6 +121,19 @@ let adminOpenAPI = #"""
           {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
         "post": {
           "summary": "Take it back into service; it is probed at once",
+          "responses": {
+            "200": {"$ref": "#/components/responses/Host"},
+            "400": {"$ref": "#/components/responses/Error"},
+            "401": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"}
+          }
+        }
+      },
+      "/admin/v1/hosts/{id}/probe": {
+        "parameters": [
+          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
+        "post": {
+          "summary": "Ask it now how it does, and not when its time comes",
           "responses": {
             "200": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
@@ -195,6 +210,9 @@ let adminOpenAPI = #"""
         "Credential": {"type": ["string", "null"], "maxLength": 1024,
           "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$",
           "description": "Where the host's secret lies, for every process that asks it; null: none. env: names begin with cluster.credentials_prefix, file: paths lie below cluster.credentials_dir"},
+        "Models": {"type": ["array", "null"], "maxItems": 1000,
+          "items": {"type": "string", "minLength": 1, "maxLength": 256},
+          "description": "What it offers, for a host that does not list its models; null or empty: as it lists"},
         "Tier": {"type": ["string", "null"], "enum": ["community", "fallback", null]},
         "Trust": {"type": ["string", "null"], "enum": ["any", "trusted", "local", null]},
         "Host": {

@@ -25,7 +25,7 @@ struct RegistryInstruments: Sendable {
 
   func record(_ result: ProbeResult) {
     switch result {
-    case .answered(let report):
+    case .answered(let report), .unlisted(let report, _):
       answered.increment()
       probeSeconds.record(report.roundTrip.inSeconds)
     case .failed:

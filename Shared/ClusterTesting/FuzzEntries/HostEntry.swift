@@ -13,8 +13,7 @@ enum HostEntry {
     var slots: Int?
     var listing: ModelListing?
     switch first % 6 {
-    case 0: listing = decoded(ModelListing.self, data)
-    case 1: listing = decoded(OllamaTags.self, data)?.listing
+    case 0, 1: listing = try? ModelListing(parsing: Array(data))
     case 2: version = decoded(ServerVersion.self, data)?.version
     case 3:
       let props = decoded(LlamaProps.self, data)

@@ -907,7 +907,7 @@ const ProtobufCMessageDescriptor tutti__v1__peer_table__descriptor =
   (ProtobufCMessageInit) tutti__v1__peer_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[2] =
+static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[3] =
 {
   {
     "id",
@@ -933,15 +933,28 @@ static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "facts",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, facts),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__model_offer__field_indices_by_name[] = {
   1,   /* field[1] = context_tokens */
+  2,   /* field[2] = facts */
   0,   /* field[0] = id */
 };
 static const ProtobufCIntRange tutti__v1__model_offer__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
 {
@@ -951,14 +964,14 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   "Tutti__V1__ModelOffer",
   "tutti.v1",
   sizeof(Tutti__V1__ModelOffer),
-  2,
+  3,
   tutti__v1__model_offer__field_descriptors,
   tutti__v1__model_offer__field_indices_by_name,
   1,  tutti__v1__model_offer__number_ranges,
   (ProtobufCMessageInit) tutti__v1__model_offer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[14] =
+static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[15] =
 {
   {
     "id",
@@ -1128,12 +1141,25 @@ static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[14] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "omits_v1",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Host, omits_v1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host__field_indices_by_name[] = {
   13,   /* field[13] = credential */
   2,   /* field[2] = dialect */
   0,   /* field[0] = id */
   7,   /* field[7] = models */
+  14,   /* field[14] = omits_v1 */
   11,   /* field[11] = price_per_million */
   10,   /* field[10] = probe_ms */
   6,   /* field[6] = reason */
@@ -1148,7 +1174,7 @@ static const unsigned tutti__v1__host__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__host__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
 {
@@ -1158,7 +1184,7 @@ const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
   "Tutti__V1__Host",
   "tutti.v1",
   sizeof(Tutti__V1__Host),
-  14,
+  15,
   tutti__v1__host__field_descriptors,
   tutti__v1__host__field_indices_by_name,
   1,  tutti__v1__host__number_ranges,

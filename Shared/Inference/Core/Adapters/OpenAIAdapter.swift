@@ -24,7 +24,7 @@ enum OpenAIAdapter {
     }
     let resumed = order.resume.flatMap { continued($0, order, &edits) }
     return UpstreamRequest(
-      path: order.request.endpoint.rawValue,
+      path: order.path,
       headers: order.headers(asksForStream ? "text/event-stream" : "application/json"),
       body: edits.body,
       reading: order.reading(

@@ -106,6 +106,12 @@ struct UpstreamOrder {
   /// Whether the host is asked for one body, in a dialect that is passed on as it is.
   var asksForBody: Bool { form.contains(.unstreamed) && request.endpoint != .embeddings }
 
+  /// Of OpenAI's API, after the host's base URL.
+  var path: String {
+    let path = request.endpoint.rawValue
+    return host.omitsV1 && path.hasPrefix("/v1") ? String(path.dropFirst(3)) : path
+  }
+
   /// The text that the host goes on with.
   var prefix: String { String(decoding: resume?.prefix ?? [], as: UTF8.self) }
 

@@ -132,10 +132,14 @@ struct  Tutti__V1__ModelOffer
    * 0: not told
    */
   uint32_t context_tokens;
+  /*
+   * further members of its entry in the host's list, without braces
+   */
+  ProtobufCBinaryData facts;
 };
 #define TUTTI__V1__MODEL_OFFER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__model_offer__descriptor) \
-    , {0,NULL}, 0 }
+    , {0,NULL}, 0, {0,NULL} }
 
 
 struct  Tutti__V1__Host
@@ -189,10 +193,14 @@ struct  Tutti__V1__Host
    * "env:NAME" | "file:/path", never a secret; empty: it asks for none
    */
   ProtobufCBinaryData credential;
+  /*
+   * its paths follow the base URL without /v1
+   */
+  protobuf_c_boolean omits_v1;
 };
 #define TUTTI__V1__HOST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0 }
 
 
 struct  Tutti__V1__HostTableRequest

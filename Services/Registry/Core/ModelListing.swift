@@ -1,0 +1,177 @@
+public import ClusterModel
+import Limits
+public import Text
+
+/// A host's list of models, and what it gives away about the server.
+///
+/// Takes the shapes in use: `data` or `models` in an object, and a bare array. Each entry is judged
+/// alone: one that cannot be read hides no other.
+public struct ModelListing: Sendable {
+  public struct Entry: Sendable {
+    public var id: String
+    public var ownedBy: String?
+    /// Longest prompt plus completion in tokens.
+    public var contextTokens: Int?
+    /// Anthropic's entries have one.
+    public var type: String?
+    /// Every other server's have one.
+    public var object: String?
+    /// Members for `/v1/models`, as in `ModelOffer.facts`.
+    public var facts = ""
+
+    public init(id: String) { self.id = id }
+  }
+
+  public var entries: [Entry]
+  /// Entries without a name.
+  public var unreadable = 0
+
+  public init(entries: [Entry]) { self.entries = entries }
+
+  /// - Parameter bytes: a body of at most `Limits.probeBytes`.
+  /// - Throws: `JSONError` if it is no JSON, or has no list where a list of models is.
+  public init(parsing bytes: [UInt8]) throws(JSONError) {
+    let document = try Self.document(bytes)
+    let list: JSONValue?
+    switch document.root.kind {
+    case .array: list = document.root
+    case .object:
+      let members = document.values(["data", "models"], in: document.root)
+      // `{"data": null}` is what some servers make of an empty list.
+      list = [members[0], members[1]].first { $0?.kind == .array } ?? members[0] ?? members[1]
+    default: list = nil
+    }
+    guard let list, list.kind == .array || list.kind == .null else {
+      throw JSONError(offset: 0, reason: "no list of models")
+    }
+    entries = []
+    for element in document.eachElement(of: list) {
+      if let entry = Self.entry(element, document) {
+        entries.append(entry)
+      } else {
+        unreadable += 1
+      }
+    }
+  }
+
+  /// Mends what some servers write in place of JSON: a byte order mark, bytes that are no UTF-8, and
+  /// numbers that JSON does not have.
+  private static func document(_ bytes: [UInt8]) throws(JSONError) -> JSONDocument {
+    if let document = try? JSONDocument(validating: bytes) { return document }
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    let text = String(decoding: bytes.starts(with: mark) ? bytes[3...] : bytes[...], as: UTF8.self)
+    return try JSONDocument(validating: withoutStrangeNumbers(Array(text.utf8)))
+  }
+
+  /// `NaN` and `Infinity` outside strings become `null`.
+  private static func withoutStrangeNumbers(_ bytes: [UInt8]) -> [UInt8] {
+    let words = ["NaN", "-Infinity", "Infinity"].map { Array($0.utf8) }
+    var mended: [UInt8] = []
+    mended.reserveCapacity(bytes.count)
+    var isInString = false
+    var index = 0
+    while index < bytes.count {
+      let byte = bytes[index]
+      if isInString, byte == UInt8(ascii: "\\") {
+        mended += bytes[index..<min(index + 2, bytes.count)]
+        index += 2
+        continue
+      }
+      if byte == UInt8(ascii: "\"") { isInString.toggle() }
+      if !isInString, let word = words.first(where: { bytes[index...].starts(with: $0) }) {
+        mended += Array("null".utf8)
+        index += word.count
+        continue
+      }
+      mended.append(byte)
+      index += 1
+    }
+    return mended
+  }
+
+  private static func entry(_ value: JSONValue, _ document: JSONDocument) -> Entry? {
+    // A list of nothing but names.
+    if let name = document.string(value) { return name.isEmpty ? nil : Entry(id: name) }
+    guard value.kind == .object else { return nil }
+    let names = document.values(["id", "model", "name"], in: value)
+    let named = names.lazy.compactMap { $0.flatMap(document.string) }.first { !$0.isEmpty }
+    guard var id = named else { return nil }
+    // Gemini's own list has them with a folder that its chat does not need.
+    if names[0] == nil, id.hasPrefix("models/") { id.removeFirst("models/".count) }
+    let told = document.values(["owned_by", "type", "object"] + contextMembers, in: value)
+    var entry = Entry(id: id)
+    entry.ownedBy = told[0].flatMap(document.string)
+    entry.type = told[1].flatMap(document.string)
+    entry.object = told[2].flatMap(document.string)
+    entry.contextTokens =
+      told.dropFirst(3).lazy
+      .compactMap { $0.flatMap { tokens($0, document) } }.first
+    entry.facts = facts(of: value, document)
+    return entry
+  }
+
+  /// Names of the context length, the surest first.
+  private static let contextMembers = [
+    "max_model_len", "loaded_context_length", "context_length", "context_window",
+    "max_context_length", "max_input_tokens",
+  ]
+
+  /// A number of tokens, also one in quotes. What is no such number is not told.
+  private static func tokens(_ value: JSONValue, _ document: JSONDocument) -> Int? {
+    let number = document.number(value) ?? document.string(value).flatMap { Double($0) }
+    guard let number, number >= 1 else { return nil }
+    return Usage.bounded(Int(clamping: number))
+  }
+
+  /// What clients may want to know of a model. A list of what passes, because the host table travels
+  /// to every process.
+  private static let factNames: Set<String> = Set(contextMembers).union([
+    "created", "owned_by", "organization", "display_name", "root", "parent", "max_tokens",
+    "max_output_tokens", "max_completion_tokens", "architecture", "modalities",
+    "input_modalities", "output_modalities", "capabilities", "type", "meta", "quantization",
+    "created_at",
+  ])
+  /// A longer one leaves no room for the others.
+  private static let factBytes = 256
+  /// More members than any entry has.
+  private static let mostMembers = 64
+
+  private static func facts(of entry: JSONValue, _ document: JSONDocument) -> String {
+    var facts: [UInt8] = []
+    var seen: Set<String> = []
+    for member in document.eachMember(of: entry).prefix(mostMembers)
+    where factNames.contains(member.name) && member.value.kind != .null {
+      let bytes = member.name.utf8.count + 4 + member.value.range.count
+      guard bytes <= factBytes, facts.count + bytes <= Limits.modelFactsBytes.value,
+        seen.insert(member.name).inserted
+      else { continue }
+      if !facts.isEmpty { facts.append(UInt8(ascii: ",")) }
+      facts += JSON.quoted(member.name)
+      facts.append(UInt8(ascii: ":"))
+      facts += document.slice(member.value)
+    }
+    return String(decoding: facts, as: UTF8.self)
+  }
+
+  public func offers(contextTokens: Int?) -> [ModelOffer] {
+    entries.map { entry in
+      let tokens = (entry.contextTokens ?? contextTokens).flatMap { $0 > 0 ? $0 : nil }
+      return ModelOffer(
+        id: ModelID(entry.id), contextTokens: tokens.map(Usage.bounded), facts: entry.facts)
+    }
+  }
+
+  /// - Parameter server: the header of that name.
+  public func backend(server: String) -> Backend {
+    if server.cut(toBytes: 64).lowercased().hasPrefix("llama.cpp") { return .llamaCpp }
+    guard let first = entries.first else { return .other }
+    switch first.ownedBy {
+    case "llamacpp": return .llamaCpp
+    case "vllm": return .vLLM
+    case "organization_owner": return .lmStudio
+    case "transformers-runtime": return .llamaFarm
+    case nil where first.type == "model" && first.object == nil: return .anthropic
+    default: return .other
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import ClusterModel
+import Testing
+import Wire
+
+@Suite("Facts of hosts on the bus")
+struct HostFactsWireTests {
+  @Test("where a host's API is and what it says of its models come through")
+  func roundTrip() throws {
+    let host = Host(
+      id: "h", url: "http://h/v4", omitsV1: true,
+      models: [
+        ModelOffer(id: "m", contextTokens: 7, facts: #""owned_by":"é""#), ModelOffer(id: "n"),
+      ])
+    let table = HostTable(epoch: 1, revision: 2, hosts: [host])
+    let envelope = Envelope(
+      messageID: 1, shape: .publish, sender: PeerID(name: "registry", incarnation: 1),
+      body: .hostTable(table))
+    #expect(try Envelope(decoding: try envelope.encoded()).body == .hostTable(table))
+  }
+}
