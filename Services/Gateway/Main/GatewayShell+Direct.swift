@@ -25,7 +25,7 @@ extension GatewayShell {
 
     // Within this time a failure can still be a status; after it the client must hear something.
     let first = try await pending.inference(within: configuration.keepAlive)
-    return stream(exchange.trace) { writer in
+    return stream(exchange.trace, first?.headers ?? []) { writer in
       defer { place.leave() }
       do throws(Failure) {
         try await self.relay(exchange, pending, first, &writer)
@@ -66,6 +66,7 @@ extension GatewayShell {
       throw Failure(.internalError, "an inference was neither answered nor failed")
     }
     var body: [UInt8] = []
+    var headers = inference.headers
     for try await event in inference {
       switch event {
       case .chunk: break
@@ -73,6 +74,8 @@ extension GatewayShell {
       case .finished(let summary):
         exchange.journal.sentFirstToken()
         note(summary, exchange)
+        // Of several hosts' answers in one, no host's headers are true.
+        if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
           let told = trace(exchange, summary).encoded
           // It was checked when it came in; were it no object, it would go out as it is.
@@ -81,7 +84,8 @@ extension GatewayShell {
         }
       }
     }
-    let response = try json(body, exchange)
+    var response = try json(body, exchange)
+    response.headers.pass(headers)
     exchange.journal.end(status: 200)
     return response
   }

@@ -1,5 +1,6 @@
 import Bus
 import ClusterModel
+import ContentCoding
 import Foundation
 import GatewayCore
 import HTTPTypes
@@ -113,7 +114,7 @@ final class GatewayShell: Service {
       let ingress = journal.phase(.ingress)
       let seat = try admission.arrive()
       let hops = try hops(of: request)
-      let body = try await collect(request, seat)
+      let body = try await decoded(try await collect(request, seat), request, seat)
       try seat.take()
       let client = ClientTag.tag(
         authorization: request.headers[.authorization], address: seat.address)
@@ -165,6 +166,59 @@ final class GatewayShell: Service {
       body.append(contentsOf: part.readableBytesView)
     }
     return body
+  }
+
+  /// The body as the client wrote it: without compression, and without the mark that some editors put
+  /// before a text.
+  private func decoded(
+    _ body: [UInt8], _ request: Request, _ seat: Seat
+  ) async throws -> [UInt8] {
+    let coding: ContentCoding
+    do throws(UnknownCoding) {
+      coding = try ContentCoding(header: request.headers[values: .contentEncoding])
+    } catch {
+      throw Failure(
+        .unsupportedEncoding,
+        "the body's Content-Encoding \"\(error.name)\" is not known; send it without, or as one of "
+          + "\(ContentCoding.known)")
+    }
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    guard coding != .identity else {
+      return body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
+    }
+    // What takes long is what comes out, and that is not known before.
+    return try await heavyWork.run {
+      Result { () throws(Failure) in
+        let text = try Self.decode(body, coding, seat)
+        return text.starts(with: mark) ? Array(text.dropFirst(mark.count)) : text
+      }
+    }.get()
+  }
+
+  private static func decode(
+    _ body: [UInt8], _ coding: ContentCoding, _ seat: Seat
+  ) throws(Failure) -> [UInt8] {
+    let decoder = BodyDecoder(coding)
+    decoder.push(body)
+    decoder.finish()
+    var text: [UInt8] = []
+    while true {
+      let piece: [UInt8]
+      do throws(BrokenCoding) {
+        piece = try decoder.pull(Limits.heavyBytes.value)
+      } catch {
+        throw Failure(
+          error.cause == .bomb ? .requestTooLarge : .invalidRequest, "the body \(error)")
+      }
+      guard !piece.isEmpty else { return text }
+      guard text.count + piece.count <= RequestLimits.bodyBytes else {
+        throw Failure(
+          .requestTooLarge, "the decoded body is larger than \(RequestLimits.bodyBytes) bytes")
+      }
+      let before = text.capacity
+      text += piece
+      try seat.receive(text.capacity - before)
+    }
   }
 
   /// Runs work on a large body where it holds up no other request, and on a small one at once.
@@ -264,17 +318,16 @@ final class GatewayShell: Service {
   }
 
   func stream(
-    _ trace: TraceContext,
+    _ trace: TraceContext, _ passed: [PassedHeader] = [],
     _ write: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void
   ) -> Response {
-    Response(
-      status: .ok,
-      headers: [
-        .contentType: "text/event-stream", .cacheControl: "no-cache",
-        // Proxies that collect a response before they pass it on would defeat the stream.
-        HTTPField.Name("x-accel-buffering")!: "no", Self.traceHeader: "\(trace.trace)",
-      ],
-      body: ResponseBody(write))
+    var headers: HTTPFields = [
+      .contentType: "text/event-stream", .cacheControl: "no-cache",
+      // Proxies that collect a response before they pass it on would defeat the stream.
+      HTTPField.Name("x-accel-buffering")!: "no", Self.traceHeader: "\(trace.trace)",
+    ]
+    headers.pass(passed)
+    return Response(status: .ok, headers: headers, body: ResponseBody(write))
   }
 
   private func refusal(
@@ -313,6 +366,16 @@ final class GatewayShell: Service {
       try await writer.finish(nil)
     }
     throw failure
+  }
+}
+
+extension HTTPFields {
+  /// Adds headers of a host.
+  mutating func pass(_ headers: [PassedHeader]) {
+    for header in headers {
+      guard let name = HTTPField.Name(header.name) else { continue }
+      append(HTTPField(name: name, value: header.value))
+    }
   }
 }
 

@@ -183,6 +183,10 @@ public struct Inference: AsyncSequence, Sendable {
   public var status: Int { opening.status }
   /// From the request to the first valid token, or to the whole body.
   public var firstToken: Duration { opening.firstToken }
+  /// Headers of the host that began the answer, as far as they are meant for clients.
+  public var headers: [PassedHeader] {
+    handle.session.headers(of: AttemptID(opening.attempt - 1))
+  }
 
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
 

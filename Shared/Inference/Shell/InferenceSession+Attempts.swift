@@ -11,6 +11,7 @@ struct PreparedKey: Hashable, Sendable {
   let model: ModelID
   let secret: String?
   let form: RequestForm
+  let omitsV1: Bool
 }
 
 /// Requests to hosts.
@@ -40,9 +41,24 @@ extension InferenceSession {
       failed(error, id)
       return
     }
-    let delegate = UpstreamDelegate(
-      session: self, attempt: id, reading: prepared.reading, secret: secret, limits: client.limits)
-    let task = pool.client.execute(request: http, delegate: delegate)
+    let host = candidate.host.url
+    let delegate: @Sendable ((@Sendable () -> Void)?) -> UpstreamDelegate = { [self] again in
+      UpstreamDelegate(
+        session: self, attempt: id, host: host, reading: prepared.reading, secret: secret,
+        limits: client.limits, again: again)
+    }
+    var again: (@Sendable () -> Void)?
+    if pool.kept.mayBeUsed(host, at: .now()) {
+      again = { [self] in execute(http, id, on: pool.fresh, delegate(nil)) }
+    }
+    execute(http, id, on: pool.client, delegate(again))
+  }
+
+  private func execute(
+    _ http: HTTPClient.Request, _ id: AttemptID, on client: HTTPClient,
+    _ delegate: UpstreamDelegate
+  ) {
+    let task = client.execute(request: http, delegate: delegate)
     let isCurrent = state.withLock { state in
       guard state.upstream[id] != nil, state.end == nil else { return false }
       state.upstream[id] = .some(task)
@@ -58,7 +74,7 @@ extension InferenceSession {
   ) throws(AttemptFailure) -> UpstreamRequest {
     let key = PreparedKey(
       dialect: candidate.host.dialect, model: candidate.model, secret: secret,
-      form: candidate.form)
+      form: candidate.form, omitsV1: candidate.host.omitsV1)
     let isKept = isLarge && resume == nil
     if isKept, let known = state.withLock({ $0.prepared[key] }) { return known }
     let prepared: UpstreamRequest

@@ -33,6 +33,7 @@ final class InferenceSession: Sendable {
     var waiting: ArraySlice<Event> = []
     /// `nil` means that it was not handed over yet.
     var upstream: [AttemptID: HTTPClient.Task<Void>?] = [:]
+    var headers: [AttemptID: [PassedHeader]] = [:]
     var opening: Result<InferenceOpening, Failure>?
     var openWaiter: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
     /// Counts waits, so that the timer of an earlier one ends no later one.
@@ -161,7 +162,13 @@ final class InferenceSession: Sendable {
 
   // MARK: - The host's side
 
-  func received(status: Int, from id: AttemptID) { step(.head(status: status, id)) }
+  func received(status: Int, _ headers: [PassedHeader], from id: AttemptID) {
+    if !headers.isEmpty { state.withLock { $0.headers[id] = headers } }
+    step(.head(status: status, id))
+  }
+
+  /// Headers of the answer of one attempt that are meant for the client.
+  func headers(of id: AttemptID) -> [PassedHeader] { state.withLock { $0.headers[id] ?? [] } }
 
   /// - Returns: when the host's stream may be read further; `nil` means at once.
   func received(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {

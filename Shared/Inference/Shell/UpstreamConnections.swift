@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Connections to hosts: a pool for each event loop, so that a request, its answer and its timers stay
 /// on one.
@@ -14,6 +15,9 @@ struct UpstreamConnections: Sendable {
   struct Pool: Sendable {
     let eventLoop: any EventLoop
     let client: HTTPClient
+    /// Keeps no connection: for a request that met one which the host had closed.
+    let fresh: HTTPClient
+    let kept: KeptConnections
   }
 
   private let pools: [ObjectIdentifier: Pool]
@@ -21,9 +25,12 @@ struct UpstreamConnections: Sendable {
   init() {
     var pools: [ObjectIdentifier: Pool] = [:]
     for loop in MultiThreadedEventLoopGroup.singleton.makeIterator() {
+      var fresh = Self.configuration
+      fresh.connectionPool.idleTimeout = .zero
       pools[ObjectIdentifier(loop)] = Pool(
         eventLoop: loop,
-        client: HTTPClient(eventLoopGroup: loop, configuration: Self.configuration))
+        client: HTTPClient(eventLoopGroup: loop, configuration: Self.configuration),
+        fresh: HTTPClient(eventLoopGroup: loop, configuration: fresh), kept: KeptConnections())
     }
     self.pools = pools
   }
@@ -38,7 +45,10 @@ struct UpstreamConnections: Sendable {
   }
 
   func shutdown() async throws {
-    for pool in pools.values { try await pool.client.shutdown() }
+    for pool in pools.values {
+      try await pool.client.shutdown()
+      try await pool.fresh.shutdown()
+    }
   }
 
   private static var configuration: HTTPClient.Configuration {
@@ -52,7 +62,35 @@ struct UpstreamConnections: Sendable {
     // Hosts do their own queueing; the pool must not add another that nobody sees.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
     // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that we close first.
-    configuration.connectionPool.idleTimeout = .seconds(4)
+    configuration.connectionPool.idleTimeout = Self.idleTimeout
     return configuration
+  }
+
+  fileprivate static let idleTimeout = TimeAmount.seconds(4)
+}
+
+/// To which hosts a pool may keep connections. A host may have closed one of them without a word that
+/// came through, or several: a request that meets such a one is sent again on a new connection, and
+/// the host is not at fault.
+final class KeptConnections: Sendable {
+  /// More than there can be hosts.
+  private static let mostHosts = 4_096
+
+  private let lastAnswers = Mutex<[String: NIODeadline]>([:])
+
+  /// An answer of this host was complete, so that its connection is kept.
+  func keep(_ url: String, at now: NIODeadline) {
+    lastAnswers.withLock { answers in
+      if answers.count >= Self.mostHosts { answers.removeAll() }
+      answers[url] = now
+    }
+  }
+
+  /// Whether a request to this host may go out on a connection that was kept.
+  func mayBeUsed(_ url: String, at now: NIODeadline) -> Bool {
+    lastAnswers.withLock { answers in
+      // The pool's timer may be late.
+      answers[url].map { now < $0 + UpstreamConnections.idleTimeout + .seconds(1) } ?? false
+    }
   }
 }

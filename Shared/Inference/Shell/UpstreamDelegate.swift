@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import ClusterModel
+import ContentCoding
 import Foundation
 import InferenceCore
 import Limits
@@ -29,6 +30,13 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private struct State {
     /// `nil` until the head is there.
     var reader: UpstreamReader?
+    /// Of a compressed answer.
+    var decoder: BodyDecoder?
+    /// The coding is not known, or the body is not what it says: what still comes is not read.
+    var isUnreadable = false
+    var status = 0
+    /// Sends the request again on a new connection, if this one was closed before it was used.
+    var again: (@Sendable () -> Void)?
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
@@ -60,18 +68,24 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
 
   private let session: InferenceSession
   private let attempt: AttemptID
+  private let host: String
   private let reading: UpstreamReading
   private let secret: String?
   private let limits: UpstreamLimits
   /// Used by one thread at a time: the event loop, or the thread for heavy work while the event loop
   /// waits for it. The lock is never waited for.
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  /// - Parameter secret: the host's own; a complaint of the host may repeat it.
+  /// - Parameters:
+  ///   - host: its base URL.
+  ///   - secret: the host's own; a complaint of the host may repeat it.
+  ///   - again: sends the request on a new connection; `nil` means that this one is new.
   init(
-    session: InferenceSession, attempt: AttemptID, reading: UpstreamReading, secret: String?,
-    limits: UpstreamLimits
+    session: InferenceSession, attempt: AttemptID, host: String, reading: UpstreamReading,
+    secret: String?, limits: UpstreamLimits, again: (@Sendable () -> Void)? = nil
   ) {
+    self.host = host
+    state = Mutex(State(again: again))
     self.session = session
     self.attempt = attempt
     self.secret = secret
@@ -85,7 +99,15 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     task: HTTPClient.Task<Void>, _ head: HTTPResponseHead
   ) -> EventLoopFuture<Void> {
     let status = Int(head.status.code)
+    let coding = Result { () throws(UnknownCoding) in
+      try ContentCoding(header: head.headers["content-encoding"])
+    }
     state.withLock {
+      $0.again = nil
+      $0.status = status
+      if case .success(let coding) = coding, coding != .identity {
+        $0.decoder = BodyDecoder(coding)
+      }
       $0.reader = UpstreamReader(
         reading, status: status,
         retryAfter: head.headers.first(name: "retry-after-ms").flatMap {
@@ -96,7 +118,11 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
           },
         limits: limits)
     }
-    session.received(status: status, from: attempt)
+    session.received(status: status, PassedHeader.all(in: head.headers), from: attempt)
+    if case .failure(let unknown) = coding {
+      giveUpReading(
+        "its answer is compressed as \(unknown.name); known are \(ContentCoding.known)")
+    }
     return task.eventLoop.makeSucceededVoidFuture()
   }
 
@@ -104,32 +130,48 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
     // `nil` means that it takes more than what is left of this turn.
-    let read = state.withLock { state -> Read? in
-      state.received += buffer.readableBytes
-      state.turn += buffer.readableBytes
-      if state.received > Limits.heavyBytes.value, !state.isLong {
-        state.isLong = true
-        session.answerIsLong.store(true, ordering: .relaxed)
+    let (read, isCoded) = state.withLock { state -> (Read?, Bool) in
+      if state.isUnreadable { return (Read(), false) }
+      if let decoder = state.decoder {
+        decoder.push(buffer.readableBytesView)
+        state.isReading = true
+        return (nil, true)
       }
-      keepPace(buffer.readableBytes, &state)
+      count(buffer.readableBytes, &state)
       guard state.turn <= Limits.turnBytes.value, !state.isFast,
         !Self.isHeavy(state, buffer.readableBytes)
       else {
         state.isReading = true
-        return nil
+        return (nil, false)
       }
-      return state.read { $0?.append(buffer.readableBytesView) }
+      return (state.read { $0?.append(buffer.readableBytesView) }, false)
     }
     if let read {
       return session.received(items(of: read), from: attempt)
         ?? task.eventLoop.makeSucceededVoidFuture()
     }
     let done = task.eventLoop.makePromise(of: Void.self)
-    readSlices(buffer, done)
+    if isCoded {
+      readDecoded(done)
+    } else {
+      readSlices(buffer, done)
+    }
     return done.futureResult
   }
 
+  /// Counts bytes of the answer before they are read.
+  private func count(_ bytes: Int, _ state: inout State) {
+    state.received += bytes
+    state.turn += bytes
+    if state.received > Limits.heavyBytes.value, !state.isLong {
+      state.isLong = true
+      session.answerIsLong.store(true, ordering: .relaxed)
+    }
+    keepPace(bytes, &state)
+  }
+
   func didFinishRequest(task: HTTPClient.Task<Void>) throws {
+    session.pool.kept.keep(host, at: .now())
     let (isLong, isOver) = state.withLock { state in
       (Self.isHeavy(state, 0), state.reader == nil)
     }
@@ -144,7 +186,12 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private func end() -> [UpstreamItem] {
     let read = state.withLock { state -> Read in
       state.account = nil
-      return state.read { $0?.end() }
+      // A byte or two may wait for what would have said what they are.
+      state.decoder?.finish()
+      let rest = (try? state.decoder?.pull(Limits.turnBytes.value)) ?? []
+      return state.read { reader in
+        (rest.isEmpty ? [] : reader?.append(rest) ?? []) + (reader?.end() ?? [])
+      }
     }
     return items(of: read)
   }
@@ -158,13 +205,29 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   }
 
   private func fail(_ error: any Error) {
+    let failure = Self.failure(error, hasHead: state.withLock { $0.reader != nil })
+    if failure.kind == .lostBeforeHead, let again = state.withLock({ $0.again.take() }) {
+      again()
+      return
+    }
     // An error's body is cause enough, even if the connection was lost before its end.
-    let (hasHead, items) = state.withLock { state in
+    let items = state.withLock { state in
       state.account = nil
-      return (state.reader != nil, state.reader?.cutShort() ?? [])
+      return state.reader?.cutShort() ?? []
     }
     _ = session.received(Credentials.hide(secret, in: items), from: attempt)
-    session.failed(Self.failure(error, hasHead: hasHead), attempt)
+    session.failed(failure, attempt)
+  }
+
+  /// The body cannot be decoded. That of an error is left unread: its status is cause enough.
+  private func giveUpReading(_ why: String) {
+    let status = state.withLock { state in
+      state.isUnreadable = true
+      state.decoder = nil
+      return state.status
+    }
+    guard status < 400 else { return }
+    session.failed(AttemptFailure(.garbage, why), attempt)
   }
 
   /// The items of a result. Comments and pings are reported to the session, and odd events are counted.
@@ -213,10 +276,52 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       return
     }
     let left = rest
+    pass(slice.readableBytesView, isHeavy: isHeavy, done) { self.readSlices(left, done) }
+  }
+
+  /// The same for a compressed part, which is decoded slice by slice.
+  private func readDecoded(_ done: EventLoopPromise<Void>) {
+    let slice = state.withLock { state -> Result<[UInt8], BrokenCoding> in
+      do throws(BrokenCoding) {
+        let bytes = try state.decoder?.pull(Limits.turnBytes.value) ?? []
+        count(bytes.count, &state)
+        return .success(bytes)
+      } catch {
+        return .failure(error)
+      }
+    }
+    switch slice {
+    case .failure(let broken):
+      giveUpReading("its answer \(broken)")
+      finishPart(done)
+    case .success(let bytes) where bytes.isEmpty: finishPart(done)
+    case .success(let bytes): passDecoded(bytes, done)
+    }
+  }
+
+  private func passDecoded(_ bytes: [UInt8], _ done: EventLoopPromise<Void>) {
+    let (isHeavy, isFast) = state.withLock { (Self.isHeavy($0, bytes.count), $0.isFast) }
+    if !isHeavy, isFast,
+      let wait = session.client.fastStreams.take(bytes.count, at: session.client.now)
+    {
+      done.futureResult.eventLoop.scheduleTask(in: TimeAmount(wait)) {
+        self.passDecoded(bytes, done)
+      }
+      return
+    }
+    pass(bytes, isHeavy: isHeavy, done) { self.readDecoded(done) }
+  }
+
+  /// Reads a slice, and goes on in another turn of the event loop.
+  private func pass(
+    _ slice: some Collection<UInt8> & Sendable, isHeavy: Bool, _ done: EventLoopPromise<Void>,
+    _ goOn: @escaping @Sendable () -> Void
+  ) {
+    let loop = done.futureResult.eventLoop
     let next: @Sendable (EventLoopFuture<Void>?) -> Void = { later in
       let turn: @Sendable () -> Void = {
         self.state.withLock { $0.turn = 0 }
-        self.readSlices(left, done)
+        goOn()
       }
       if let later {
         later.whenComplete { _ in turn() }
@@ -225,16 +330,16 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       }
     }
     guard isHeavy else {
-      next(session.received(items(slice.readableBytesView), from: attempt))
+      next(session.received(items(slice), from: attempt))
       return
     }
     let isTaken = session.aside {
-      guard self.hold(slice.readableBytes) else {
+      guard self.hold(slice.count) else {
         self.session.step(.abandon(self.session.client.memory.overloaded))
         loop.execute { self.finishPart(done) }
         return
       }
-      let items = self.items(slice.readableBytesView)
+      let items = self.items(slice)
       _ = self.hold(0)
       next(self.session.receivedOutside(items, from: self.attempt))
     }

@@ -21,6 +21,8 @@ extension InferenceClient {
   ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
     for header in upstream.headers { headers.add(name: header.name, value: header.value) }
+    // What is compressed all the same is decoded.
+    headers.add(name: "accept-encoding", value: "identity")
     for header in request.headers where !headers.contains(name: header.name) {
       headers.add(name: header.name, value: header.value)
     }

@@ -97,6 +97,7 @@ struct ErrorLine {
     .unknownPath: ErrorLine(404, "invalid_request_error", "unknown_path"),
     .methodNotAllowed: ErrorLine(405, "invalid_request_error", "method_not_allowed"),
     .requestTimeout: ErrorLine(408, "invalid_request_error", "request_timeout"),
+    .unsupportedEncoding: ErrorLine(415, "invalid_request_error", "unsupported_encoding"),
     .headersTooLarge: ErrorLine(431, "invalid_request_error", "headers_too_large"),
   ]
 
@@ -112,6 +113,7 @@ extension Failure.Code {
   static let unknownPath = Failure.Code(rawValue: "unknown_path")
   static let methodNotAllowed = Failure.Code(rawValue: "method_not_allowed")
   static let requestTimeout = Failure.Code(rawValue: "request_timeout")
+  public static let unsupportedEncoding = Failure.Code(rawValue: "unsupported_encoding")
   static let headersTooLarge = Failure.Code(rawValue: "headers_too_large")
 }
 

@@ -1,0 +1,32 @@
+import Limits
+import NIOHTTP1
+
+/// A header of a host's answer that reaches the client: what hosts say of a request and of how many
+/// more they take. Everything else is between the host and us.
+public struct PassedHeader: Hashable, Sendable {
+  public let name: String
+  public let value: String
+
+  private static let names: Set<String> = [
+    "x-request-id", "request-id", "x-should-retry", "x-model-id", "x-inference-time",
+  ]
+  private static let prefixes = [
+    "openai-", "x-ratelimit-", "ratelimit-", "anthropic-ratelimit-", "x-compute-",
+  ]
+
+  static func all(in headers: HTTPHeaders) -> [PassedHeader] {
+    var passed: [PassedHeader] = []
+    for (name, value) in headers {
+      guard name.utf8.count <= Limits.passedHeaderBytes.value,
+        value.utf8.count <= Limits.passedHeaderBytes.value
+      else { continue }
+      let small = name.lowercased()
+      guard names.contains(small) || prefixes.contains(where: small.hasPrefix),
+        value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+      else { continue }
+      passed.append(PassedHeader(name: small, value: value))
+      if passed.count == Limits.passedHeaders.value { break }
+    }
+    return passed
+  }
+}
