@@ -127,18 +127,18 @@ def idle_connections(port, seconds):
 
 @row
 def kept_connections(port, seconds):
-    held(port, 600, seconds, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+    held(port, 600, seconds, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
 
 
 @row
 def renewed_connections(port, seconds):
-    ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
+    ask = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
     held(port, 600, seconds, ask, ask)
 
 
 @row
 def half_heads(port, seconds):
-    held(port, 600, seconds, b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n", b"x-a: b\r\n")
+    held(port, 600, seconds, b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n", b"x-a: b\r\n")
 
 
 @row
@@ -159,7 +159,7 @@ def large_halves(port, seconds):
 
 @row
 def unread_pipeline(port, seconds):
-    held(port, 4, seconds, b"GET /v1/models HTTP/1.1\r\nhost: a\r\n\r\n" * 4_000)
+    held(port, 4, seconds, b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n" * 4_000)
 
 
 @row
@@ -197,7 +197,7 @@ def leavers(port, seconds):
 def small_chunks(port, seconds):
     body = json.dumps(good()).encode() + b" " * 100_000
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
-    raw = (b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"
+    raw = (b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
            b"transfer-encoding: chunked\r\n\r\n" + chunks)
     together(4, lambda _: exchange(port, "", "", raw=raw))
 

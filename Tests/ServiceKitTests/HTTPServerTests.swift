@@ -272,6 +272,31 @@ struct HTTPServerTests {
     }
   }
 
+  @Test("a browser that asks before a request is answered for listed pages only")
+  func preflight() async throws {
+    try await withServer { router in
+      router.post("/v1/chat/completions") { _, _ in "fine" }
+    } change: { options in
+      options.access = HTTPAccess(listen: options.address, origins: ["https://app.example"])
+    } _: { port in
+      func ask(_ origin: String) async throws -> String {
+        try await RawClient.connect(port).exchange(
+          "OPTIONS /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+            + "origin: \(origin)\r\naccess-control-request-method: POST\r\n"
+            + "access-control-request-headers: authorization, x-stainless-os\r\n\r\n"
+        ).lowercased()
+      }
+      let listed = try await ask("https://app.example")
+      #expect(listed.hasPrefix("http/1.1 204 "), "\(listed)")
+      #expect(listed.contains("access-control-allow-origin: https://app.example\r\n"))
+      #expect(listed.contains("access-control-allow-methods: head, options, post\r\n"))
+      #expect(listed.contains("access-control-allow-headers: authorization, x-stainless-os\r\n"))
+      let other = try await ask("http://localhost:3000")
+      #expect(other.hasPrefix("http/1.1 405 ") && !other.contains("access-control"))
+      #expect(try await ask("https://evil.example").hasPrefix("http/1.1 403 "))
+    }
+  }
+
   @Test("one connection serves many requests")
   func keepAlive() async throws {
     try await withServer(routes: { $0.get("/ok") { _, _ in "fine" } }) { port in

@@ -40,6 +40,7 @@ func buildGateway(
   options.setting = "--port"
   options.traceHeader = GatewayShell.traceHeader
   options.tls = context.tls
+  options.access = context.common.access(at: configuration.address)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Ended in the opposite order: first no more requests, then no more connections to hosts.
   return [LoadReporter(bus: context.bus) { inference.loadReport() }, shell, server]

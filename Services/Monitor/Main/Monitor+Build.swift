@@ -32,6 +32,7 @@ func buildMonitor(
   options.maxBodyBytes = 16 * 1024
   options.setting = "--port"
   options.tls = context.tls
+  options.access = context.common.access(at: configuration.address)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

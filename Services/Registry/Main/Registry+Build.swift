@@ -36,6 +36,7 @@ func buildRegistry(
   options.maxBodyBytes = 64 * 1024
   options.setting = "--port"
   options.tls = context.tls
+  options.access = context.common.access(at: configuration.admin)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

@@ -41,6 +41,8 @@ public struct HTTPServerOptions: Sendable {
   /// Every answer carries a trace id in this header, also those that no handler sees (an unknown
   /// path, a body that is too large); a handler's own is kept. nil: none is added.
   public var traceHeader: HTTPField.Name?
+  /// Names and web pages that are answered; `nil` means all.
+  public var access: HTTPAccess?
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
   public var tls: TLSIdentity?
   /// How the port was set, for the sentence that says it is taken: `--port`, `--http` …
@@ -60,7 +62,8 @@ public func makeHTTPServer(
   onListening: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> any Service {
   HTTPServer(
-    responder: ServiceResponder(router, traceHeader: options.traceHeader), options: options,
+    responder: ServiceResponder(
+      router, traceHeader: options.traceHeader, access: options.access), options: options,
     logger: logger,
     onListening: onListening)
 }
@@ -159,7 +162,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     limits = RequestLimits(
       head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
-      maxBodyBytes: options.maxBodyBytes, reservedPaths: options.reservedPaths)
+      maxBodyBytes: options.maxBodyBytes, reservedPaths: options.reservedPaths,
+      access: options.access)
     registry = ConnectionRegistry(options.connections)
     traceHeader = options.traceHeader?.canonicalName
     tls = options.tls

@@ -18,6 +18,8 @@ struct RequestLimits: Sendable {
   var maxBodyBytes: Int
   /// Answered also on a connection beyond all shares.
   var reservedPaths: Set<String> = []
+  /// `nil` means that every name and page is answered.
+  var access: HTTPAccess?
   /// How long we go on reading, and throwing away, what a client sends after it was refused.
   /// Closing at once would reset the connection, and the client would never see why.
   var linger: TimeAmount = .seconds(2)
@@ -62,6 +64,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var context: ChannelHandlerContext?
   private var partsInThisRead = false
   private var heldClosings: [EventLoopPromise<Void>] = []
+  /// What the answers depend on, of each request handed on, the oldest first; and of the one that
+  /// arrives.
+  private var asked: CircularBuffer<AnswerForm> = []
+  private var arriving = AnswerForm()
 
   /// - Parameters:
   ///   - place: among the server's connections; `nil` means that the connection is the only one.
@@ -164,11 +170,12 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     switch unwrapInboundIn(data) {
     case .head(var head):
       if case .refused = reading { return }
+      arriving = AnswerForm(of: head, limits.access)
       if let failure = refusal(of: head) {
         refuse(failure, context)
         return
       }
-      if !head.isKeepAlive || place?.limit != nil {
+      if !head.isKeepAlive || arriving.isOld || place?.limit != nil {
         // Said in the words that Hummingbird reads: a client of HTTP/1.0 says nothing, and waits for
         // the end of the connection.
         head.headers.replaceOrAdd(name: "connection", value: "close")
@@ -176,6 +183,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
       reading = .body(since: context.eventLoop.now, received: 0, declared: declared)
       pending += 1
+      asked.append(arriving)
       guard declared <= limits.maxBodyBytes else {
         refuseBody(context)
         return
@@ -217,6 +225,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       }
     } else if hosts == 0 {
       return Failure(.invalidRequest, "The request has no Host header.")
+    }
+    if let failure = limits.access?.refusal(
+      host: head.headers["host"].first, origin: head.headers["origin"].first)
+    {
+      return failure
     }
     guard let limit = place?.limit else { return nil }
     let path = head.uri.prefix { $0 != "?" }
@@ -270,11 +283,18 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       return
     }
     switch unwrapOutboundIn(data) {
-    case .head(let head):
-      if head.status.code >= 200 { answerBegan = true }
+    case .head(var head):
+      guard head.status.code >= 200 else { break }
+      answerBegan = true
+      if let form = asked.first, form.changesAnswers {
+        form.apply(to: &head)
+        context.write(wrapOutboundOut(.head(head)), promise: promise)
+        return
+      }
     case .body: break
     case .end:
       answerBegan = false
+      _ = asked.popFirst()
       pending = max(0, pending - 1)
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
     }
@@ -371,8 +391,9 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       headers.add(name: field.name.canonicalName, value: field.value)
     }
     if let traceHeader, let trace { headers.add(name: traceHeader, value: trace.description) }
-    let head = HTTPResponseHead(
+    var head = HTTPResponseHead(
       version: .http1_1, status: HTTPResponseStatus(statusCode: status.code), headers: headers)
+    arriving.apply(to: &head)
     context.write(wrapOutboundOut(.head(head)), promise: nil)
     context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)

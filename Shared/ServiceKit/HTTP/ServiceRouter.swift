@@ -164,8 +164,13 @@ struct ServiceResponder: HTTPResponder {
   private let base: RouterResponder<BasicRequestContext>
   private let routes: [KnownRoute]
   private let traceHeader: HTTPField.Name?
+  private let access: HTTPAccess?
 
-  init(_ router: Router<BasicRequestContext>, traceHeader: HTTPField.Name? = nil) {
+  init(
+    _ router: Router<BasicRequestContext>, traceHeader: HTTPField.Name? = nil,
+    access: HTTPAccess? = nil
+  ) {
+    self.access = access
     routes = router.knownRoutes
     base = router.buildResponder()
     self.traceHeader = traceHeader
@@ -173,6 +178,7 @@ struct ServiceResponder: HTTPResponder {
 
   @concurrent
   func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    if let preflight = preflight(request) { return preflight }
     var response = try await answer(to: request, context)
     if let traceHeader, response.headers[traceHeader] == nil {
       response.headers[traceHeader] = TraceContext.fresh().trace.description
@@ -181,6 +187,33 @@ struct ServiceResponder: HTTPResponder {
     // of the next answer. The head still says how long the body would be.
     return request.method == .head ? response.createHeadResponse() : response
   }
+
+  /// A browser asks first whether a page may send a request; answered only for pages that may read the
+  /// answer. The connection's guard adds the page's origin.
+  private func preflight(_ request: Request) -> Response? {
+    guard request.method == .options, let origin = request.headers[.origin],
+      request.headers[.accessControlRequestMethod] != nil, access?.readableOrigin(origin) != nil
+    else { return nil }
+    let methods = Set(routes.map { $0.method.uppercased() }).union(["HEAD", "OPTIONS"]).sorted()
+    var headers: HTTPFields = [
+      .accessControlAllowMethods: methods.joined(separator: ", "),
+      // A day; browsers take less.
+      .accessControlMaxAge: "86400",
+    ]
+    if let asked = request.headers[.accessControlRequestHeaders] {
+      headers[.accessControlAllowHeaders] = asked
+    }
+    if request.headers[Self.privateNetworkAsked] == "true" {
+      headers[Self.privateNetworkAllowed] = "true"
+    }
+    return Response(status: .noContent, headers: headers)
+  }
+
+  /// Of pages on the internet that ask a server on this machine.
+  private static let privateNetworkAsked = HTTPField.Name(
+    "access-control-request-private-network")!
+  private static let privateNetworkAllowed = HTTPField.Name(
+    "access-control-allow-private-network")!
 
   @concurrent
   private func answer(

@@ -13,6 +13,10 @@ public struct CommonConfiguration: Sendable {
   /// Certificate and key of every HTTP port; `nil` means plain HTTP.
   public var tls: TLSFiles?
   public var bus: BusChoice
+  /// This machine's own name.
+  private var machine: String
+  private var allowedHosts: [String]
+  private var allowedOrigins: [String]
   /// How long a drain may take before the process ends all the same.
   public var drain: Duration
   private var credentialsPrefix: String
@@ -22,6 +26,12 @@ public struct CommonConfiguration: Sendable {
   public var credentials: CredentialRules {
     CredentialRules(
       prefix: credentialsPrefix, folder: credentialsFolder ?? dataDirectory + "/credentials")
+  }
+
+  /// Which names and web pages a port of this process answers.
+  public func access(at address: HostAndPort) -> HTTPAccess {
+    HTTPAccess(
+      listen: address, machine: machine, hosts: allowedHosts, origins: allowedOrigins)
   }
 
   /// How the processes find each other, before any directory or socket is touched.
@@ -121,6 +131,16 @@ public struct CommonConfiguration: Sendable {
         help: "Allows ports on addresses that other machines reach without TLS, or without asking "
           + "for keys. Anybody who reaches such a port can use it.", group: cluster),
       Setting(
+        "cluster.allowed_hosts", .list(of: .text, atMost: 64),
+        help: "Names under which clients reach HTTP ports, besides localhost and this machine's "
+          + "address: chat.example, .example for all names below it, or *. Other names are refused "
+          + "while no key is asked for, so that no web page can take over a port on this machine.",
+        group: cluster),
+      Setting(
+        "cluster.allowed_origins", .list(of: .text, atMost: 64),
+        help: "Web pages that may use HTTP ports from a browser (CORS): https://chat.example:3000, "
+          + "null for pages without an origin, or * for all. Default: none.", group: cluster),
+      Setting(
         "cluster.bus_registry_key", .text,
         help: "Public key of the registry, 64 hexadecimal digits, which it logs when it starts. "
           + "Without it a process believes the first registry that answers, for as long as it "
@@ -142,6 +162,15 @@ public struct CommonConfiguration: Sendable {
     credentialsFolder = values.optionalText("cluster.credentials_dir")
     if let folder = credentialsFolder, !folder.hasPrefix("/") || folder.hasSuffix("/") {
       values.reject("cluster.credentials_dir", "is not an absolute path without a / at its end")
+    }
+    machine = hostName
+    allowedHosts = values.list("cluster.allowed_hosts")
+    allowedOrigins = values.list("cluster.allowed_origins")
+    for problem in allowedHosts.compactMap(HTTPAccess.problem(ofHost:)) {
+      values.reject("cluster.allowed_hosts", problem)
+    }
+    for problem in allowedOrigins.compactMap(HTTPAccess.problem(ofOrigin:)) {
+      values.reject("cluster.allowed_origins", problem)
     }
     bus = .ipc
     guard values.choice("cluster.bus", as: BusKind.self) == .tcp else { return }

@@ -193,6 +193,7 @@ struct ServiceProcess: Sendable {
     var options = HTTPServerOptions(address: address)
     options.setting = "--http"
     options.tls = context.tls
+    options.access = context.common.access(at: address)
     // Only questions come here, from a few who ask now and then.
     options.maxBodyBytes = 64 * 1024
     options.connections = ConnectionLimits(total: 64, perClient: 32, perLocalClient: 64)

@@ -1,0 +1,153 @@
+import ClusterModel
+
+/// Which names and web pages a server answers.
+///
+/// No key is asked for, so a browser on this machine is enough to reach a port on loopback: a page can
+/// send requests there (its `Origin` tells), and after it has rebound its own name to this machine's
+/// address it can read the answers (the `Host` tells). Names that nobody can register in public, and
+/// addresses, cannot be rebound.
+public struct HTTPAccess: Hashable, Sendable {
+  /// Where the server listens.
+  public var listen: HostAndPort
+  /// This machine's own name.
+  public var machine: String
+  /// Further names: `name`, `.domain` for all names below it, or `*`.
+  public var hosts: [String]
+  /// Web pages that may read answers: `https://chat.example`, `null` or `*`.
+  public var origins: [String]
+
+  public init(
+    listen: HostAndPort, machine: String = "", hosts: [String] = [], origins: [String] = []
+  ) {
+    self.listen = listen
+    self.machine = machine.lowercased()
+    self.hosts = hosts.map { $0.lowercased() }
+    self.origins = origins.map(Self.trimmed)
+  }
+
+  /// Why a request with these headers is not answered; `nil` means that it is.
+  func refusal(host: String?, origin: String?) -> Failure? {
+    let name = host.flatMap(Self.name)
+    if let host, !(name.map(isOwn) ?? false) {
+      return Failure(
+        .permissionDenied,
+        "The request is for \"\(Self.shown(host))\", which is no name of this server. It asks for no "
+          + "key, so it answers only to its own names, which no web page can take: localhost, its "
+          + "address, and those of --allowed-hosts (TUTTI_ALLOWED_HOSTS).")
+    }
+    guard let origin, !accepts(origin: origin, on: name) else { return nil }
+    return Failure(
+      .permissionDenied,
+      "The request comes from the web page \"\(Self.shown(origin))\". No key is asked for, so pages "
+        + "of other sites are refused; allow this one with --allowed-origins "
+        + "(TUTTI_ALLOWED_ORIGINS).")
+  }
+
+  /// The value of `Access-Control-Allow-Origin`; `nil` means that the page may not read answers.
+  func readableOrigin(_ origin: String) -> String? {
+    if origins.contains("*") { return "*" }
+    return origins.contains(Self.trimmed(origin)) ? origin : nil
+  }
+
+  // MARK: - Names
+
+  private func accepts(origin: String, on host: String?) -> Bool {
+    if readableOrigin(origin) != nil { return true }
+    guard let scheme = origin.firstRange(of: "://"),
+      let name = Self.name(of: String(origin[scheme.upperBound...]))
+    else { return false }
+    return name == host || Self.isLoopback(name) || isListed(name) || isMachine(name)
+  }
+
+  private func isOwn(_ name: String) -> Bool {
+    if Self.isLoopback(name) || isListed(name) || isMachine(name) { return true }
+    if name == listen.host.lowercased() { return true }
+    guard !listen.isLoopback else { return false }
+    // Of a compose network, a local network or a cluster: not for sale.
+    return Self.isAddress(name) || !name.contains(".")
+      || Self.privateDomains.contains { name.hasSuffix($0) }
+  }
+
+  private static let privateDomains = [".local", ".internal", ".home.arpa", ".lan", ".svc"]
+
+  private func isMachine(_ name: String) -> Bool { !machine.isEmpty && name == machine }
+
+  private func isListed(_ name: String) -> Bool {
+    hosts.contains { entry in
+      entry == "*" || entry == name || entry.hasPrefix(".") && name.hasSuffix(entry)
+    }
+  }
+
+  private static func isLoopback(_ name: String) -> Bool {
+    name == "localhost" || name.hasSuffix(".localhost")
+      || ["::1", "0:0:0:0:0:0:0:1"].contains(name)
+      || name.hasPrefix("::ffff:127.") && isIPv4(name.dropFirst(7))
+      || name.hasPrefix("127.") && isIPv4(name[...])
+  }
+
+  private static func isAddress(_ name: String) -> Bool {
+    name.contains(":") || isIPv4(name[...])
+  }
+
+  private static func isIPv4(_ name: Substring) -> Bool {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
+  }
+
+  /// The name in `name`, `name:port`, `[v6]` or `[v6]:port`, in small letters and without the dot at
+  /// its end; `nil` if it is none of them.
+  static func name(of authority: String) -> String? {
+    var name = authority.lowercased()[...]
+    if let colon = name.lastIndex(of: ":"), !name.hasPrefix("[") || name[..<colon].hasSuffix("]") {
+      let port = name[name.index(after: colon)...]
+      guard port.utf8.count <= 5, port.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+        return nil
+      }
+      name = name[..<colon]
+    }
+    if name.hasPrefix("[") {
+      guard name.hasSuffix("]") else { return nil }
+      name = name.dropFirst().dropLast()
+      guard name.utf8.allSatisfy({ isHexadecimal($0) || $0 == 0x3A || $0 == 0x2E }) else {
+        return nil
+      }
+    } else {
+      if name.hasSuffix(".") { name = name.dropLast() }
+      guard name.utf8.allSatisfy({ isNameByte($0) }) else { return nil }
+    }
+    return name.isEmpty ? nil : String(name)
+  }
+
+  private static func isHexadecimal(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+  }
+
+  private static func isNameByte(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte)
+      || [0x2D, 0x2E, 0x5F].contains(byte)
+  }
+
+  private static func trimmed(_ origin: String) -> String {
+    let small = origin.lowercased()
+    return small.hasSuffix("/") ? String(small.dropLast()) : small
+  }
+
+  private static func shown(_ text: String) -> String { text.cut(toBytes: 100) }
+
+  /// Why a setting's text is no origin, to follow it in a sentence; `nil` if it is one.
+  static func problem(ofOrigin text: String) -> String? {
+    if ["*", "null"].contains(text) { return nil }
+    guard let scheme = text.firstRange(of: "://"), scheme.lowerBound != text.startIndex,
+      name(of: trimmed(String(text[scheme.upperBound...]))) != nil
+    else { return "is not an origin like https://chat.example:3000, null or *" }
+    return nil
+  }
+
+  /// The same for the name of a host.
+  static func problem(ofHost text: String) -> String? {
+    if text == "*" { return nil }
+    let name = text.hasPrefix(".") ? String(text.dropFirst()) : text
+    return Self.name(of: name) == nil || name.contains(":")
+      ? "is not a host name like chat.example, .example for all names below it, or *" : nil
+  }
+}
