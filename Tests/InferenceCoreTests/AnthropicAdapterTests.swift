@@ -12,7 +12,7 @@ struct AnthropicAdapterTests {
     #expect(request.path == "/v1/messages")
     #expect(
       bodyText(request)
-        == #"{"model":"claude-x","max_tokens":4096,"system":[{"type":"text","text":"Be brief."}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]}],"temperature":1,"stop_sequences":["END"],"metadata":{"user_id":"u"},"stream":true,"top_p":0.90}"#
+        == #"{"model":"claude-x","max_tokens":64000,"system":[{"type":"text","text":"Be brief."}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]}],"temperature":1,"stop_sequences":["END"],"metadata":{"user_id":"u"},"stream":true,"top_p":0.90}"#
     )
     #expect(request.headers.contains(.init("x-api-key", "key")))
     #expect(request.headers.contains(.init("anthropic-version", "2023-06-01")))
@@ -37,7 +37,7 @@ struct AnthropicAdapterTests {
       to: .anthropic)
     #expect(
       bodyText(request)
-        == #"{"model":"m","max_tokens":4096,"messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}},"stream":true}"#
+        == #"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}},"stream":true}"#
     )
   }
 
@@ -159,6 +159,7 @@ struct AnthropicAdapterTests {
     #expect(
       told(items) == [
         #"[{"index":0,"delta":{"reasoning_content":"Hm"},"finish_reason":null}]"#,
+        #"[{"index":0,"delta":{"thinking_blocks":[{"type":"thinking","thinking":"Hm","signature":"s"}]},"finish_reason":null}]"#,
         #"[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"toolu_1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]"#,
         #"[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":"}}]},"finish_reason":null}]"#,
         #"[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":" 1}"}}]},"finish_reason":null}]"#,

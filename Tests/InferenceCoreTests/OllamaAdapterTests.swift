@@ -114,6 +114,21 @@ struct OllamaAdapterTests {
     #expect(told(reader.append(Array("{\"aaaaaaaaa".utf8))).first?.hasPrefix("too_large") == true)
   }
 
+  @Test(
+    "arguments that a server writes as text are not quoted twice",
+    arguments: [
+      (#""{\"city\":\"Paris\"}""#, #"{\"city\":\"Paris\"}"#), (#"{"city":1}"#, #"{\"city\":1}"#),
+      (#""""#, "{}"), ("null", "{}"),
+    ])
+  func textArguments(given: String, expected: String) throws {
+    let line =
+      #"{"model":"l","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":\#(given)}}]},"done":false}"#
+    let items = read(
+      line + "\n",
+      UpstreamReading(dialect: .ollama, endpoint: .chatCompletions, streams: true, id: "x"))
+    #expect(told(items).first?.contains(#""arguments":"\#(expected)""#) == true, "\(told(items))")
+  }
+
   @Test("embeddings come as OpenAI gives them, as numbers and as base64", arguments: [false, true])
   func embeddings(_ base64: Bool) throws {
     let format = base64 ? "base64" : "float"

@@ -6,9 +6,6 @@ import Text
 /// Source: https://platform.claude.com/docs/en/api/messages
 enum AnthropicAdapter {
   static let version = "2023-06-01"
-  /// The API wants a limit; every model of the family allows this one.
-  static let standardMaxTokens = 4_096
-
   static func request(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
     guard order.request.endpoint == .chatCompletions else {
       throw .cannot("answer \(order.request.endpoint.rawValue): its dialect is anthropic")
@@ -34,12 +31,15 @@ enum AnthropicAdapter {
       ("model", .string(order.model.name)),
       (
         "max_tokens",
-        .integer(try fields.maxTokens(less: order.resume?.spentTokens ?? 0) ?? standardMaxTokens)
+        .integer(
+          try fields.maxTokens(less: order.resume?.spentTokens ?? 0)
+            ?? AnthropicModels.mostTokens(of: order.model, at: order.host, order.request.body.count)
+        )
       ),
     ]
     _ = fields.take("model")
     if !system.isEmpty {
-      members.append(("system", .array(system.map { textBlock($0) })))
+      members.append(("system", .array(system)))
     }
     members.append(("messages", .array(turns.map(\.json))))
     if let temperature = fields.take("temperature") {
@@ -54,9 +54,11 @@ enum AnthropicAdapter {
     try addStops(&fields, to: &members)
     try addTools(&fields, to: &members)
     try addFormat(&fields, to: &members)
-    if let user = fields.take("user").flatMap(fields.document.string) {
+    let metadata = fields.take("metadata").flatMap { fields.text("user_id", in: $0) }
+    if let user = fields.take("user").flatMap(fields.document.string) ?? metadata {
       members.append(("metadata", ["user_id": .string(user)]))
     }
+    try addEffort(&fields, to: &members)
     members.append(("stream", true))
     members += fields.rest
 
@@ -71,8 +73,8 @@ enum AnthropicAdapter {
 
   /// Hints and bookkeeping of OpenAI's cloud: an answer without them is still the answer.
   private static let ignored = [
-    "seed", "store", "metadata", "service_tier", "prediction", "verbosity", "safety_identifier",
-    "prompt_cache_key", "reasoning_effort",
+    "seed", "store", "service_tier", "prediction", "verbosity", "safety_identifier",
+    "prompt_cache_key", "prompt_cache_retention",
   ]
 
   // MARK: - Messages
@@ -96,44 +98,55 @@ enum AnthropicAdapter {
     var json: JSON { ["role": .string(role), "content": .array(blocks.map(\.json))] }
   }
 
-  private static func textBlock(_ text: String) -> JSON {
-    ["type": "text", "text": .string(text)]
+  fileprivate static func textBlock(_ text: String, _ extras: [(String, JSON)] = []) -> JSON {
+    .object([("type", "text"), ("text", .string(text))] + extras)
   }
 
   /// System messages apart; the others as turns of user and assistant, one after the other: the
   /// answers of several tools belong in one turn.
   private static func conversation(
     _ fields: inout RequestFields
-  ) throws(AdapterRefusal) -> (system: [String], turns: [Turn]) {
-    var system: [String] = []
+  ) throws(AdapterRefusal) -> (system: [JSON], turns: [Turn]) {
+    var system: [JSON] = []
     var turns: [Turn] = []
     for message in try ChatMessage.all(&fields) {
-      if message.role == "system" {
-        if !message.text.isEmpty { system.append(message.text) }
-        continue
-      }
       var blocks: [Block] = []
-      for part in message.parts {
+      for piece in message.pieces {
         // An empty text block is refused.
-        if case .text("") = part { continue }
-        blocks.append(block(part))
+        if case .text("") = piece.part { continue }
+        blocks.append(try block(piece, fields))
+      }
+      var own = try MessageMembers(message, fields)
+      if message.role == "system" {
+        guard message.pieces.allSatisfy({ if case .text = $0.part { true } else { false } }) else {
+          throw .cannot("take a system message that is no text")
+        }
+        try own.cache(&blocks)
+        system += blocks.map(\.json)
+        continue
       }
       if message.role == "tool" {
         guard let id = message.callID else { throw .invalid("a tool's answer has no tool_call_id") }
         blocks = [
-          .other([
-            "type": "tool_result", "tool_use_id": .string(id),
-            "content": .array(blocks.map(\.json)),
-          ])
+          .other(
+            .object(
+              [
+                ("type", "tool_result"), ("tool_use_id", .string(id)),
+                ("content", .array(blocks.map(\.json))),
+              ] + own.result))
         ]
       }
+      blocks = own.before + blocks + own.after
       for call in message.calls {
         blocks.append(
-          .other([
-            "type": "tool_use", "id": .string(call.id), "name": .string(call.name),
-            "input": .raw(call.arguments),
-          ]))
+          .other(
+            .object(
+              [
+                ("type", "tool_use"), ("id", .string(call.id)), ("name", .string(call.name)),
+                ("input", .raw(call.arguments)),
+              ] + call.extras.map { ($0.name, fields.raw($0.value)) })))
       }
+      try own.cache(&blocks)
       guard !blocks.isEmpty else { continue }
       let role = message.role == "assistant" ? "assistant" : "user"
       if turns.last?.role == role {
@@ -145,16 +158,104 @@ enum AnthropicAdapter {
     return (system, turns)
   }
 
-  private static func block(_ part: ChatMessage.Part) -> Block {
-    switch part {
-    case .text(let text): .text(text)
+  /// Members of a message besides its content and calls. Each is said in the dialect's words, or the
+  /// message is refused.
+  private struct MessageMembers {
+    /// Signed thoughts, which come before everything else.
+    var before: [Block] = []
+    /// A refusal, which is text.
+    var after: [Block] = []
+    /// Of a tool's answer.
+    var result: [(String, JSON)] = []
+    private var cacheControl: JSON?
+
+    init(_ message: ChatMessage, _ fields: RequestFields) throws(AdapterRefusal) {
+      let isTool = message.role == "tool"
+      for extra in message.extras {
+        switch extra.name {
+        case "cache_control": cacheControl = fields.raw(extra.value)
+        case "thinking_blocks": before = try Self.thoughts(extra.value, fields)
+        case "refusal":
+          after.append(.text(fields.document.string(extra.value) ?? ""))
+        // The words of the signed thoughts once more.
+        case "reasoning_content", "reasoning", "reasoning_details":
+          guard Self.hasThoughts(message) else {
+            throw .cannot("take \(extra.name) without the thinking_blocks that belong to it")
+          }
+        // The id of its call says whose answer it is.
+        case "name" where isTool: break
+        case "is_error" where isTool: result.append(("is_error", fields.raw(extra.value)))
+        default: throw .cannot("take \(ChatMessage.quoted(extra.name)) of a message")
+        }
+      }
+    }
+
+    private static func hasThoughts(_ message: ChatMessage) -> Bool {
+      message.extras.contains { $0.name == "thinking_blocks" }
+        || message.pieces.contains {
+          if case .other(let type, _) = $0.part { type.hasSuffix("thinking") } else { false }
+        }
+    }
+
+    private static func thoughts(
+      _ value: JSONValue, _ fields: RequestFields
+    ) throws(AdapterRefusal) -> [Block] {
+      var blocks: [Block] = []
+      for block in fields.document.eachElement(of: value) {
+        guard let type = fields.text("type", in: block),
+          ["thinking", "redacted_thinking"].contains(type)
+        else { throw .invalid("thinking_blocks holds what is no thinking") }
+        blocks.append(.other(fields.raw(block)))
+      }
+      return blocks
+    }
+
+    /// Marks the end of the message.
+    mutating func cache(_ blocks: inout [Block]) throws(AdapterRefusal) {
+      guard let mark = cacheControl.take(), let last = blocks.popLast() else { return }
+      switch last {
+      case .text(let text):
+        blocks.append(.other(AnthropicAdapter.textBlock(text, [("cache_control", mark)])))
+      case .other(.object(let members)):
+        let others = members.filter { $0.0 != "cache_control" }
+        blocks.append(.other(.object(others + [("cache_control", mark)])))
+      case .other: throw .cannot("take cache_control of this message; put it into its last part")
+      }
+    }
+  }
+
+  /// Parts that are of this dialect already.
+  private static let ownParts: Set<String> = [
+    "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use",
+    "tool_result", "container_upload",
+  ]
+
+  private static func block(
+    _ piece: ChatMessage.Piece, _ fields: RequestFields
+  ) throws(AdapterRefusal) -> Block {
+    let extras = piece.extras.map { ($0.name, fields.raw($0.value)) }
+    switch piece.part {
+    case .text(let text):
+      return extras.isEmpty ? .text(text) : .other(textBlock(text, extras))
     case .image(let type, let base64):
-      .other([
-        "type": "image",
-        "source": ["type": "base64", "media_type": .string(type), "data": .string(base64)],
-      ])
+      return .other(
+        .object(
+          [
+            ("type", "image"),
+            (
+              "source",
+              ["type": "base64", "media_type": .string(type), "data": .string(base64)]
+            ),
+          ] + extras))
     case .imageURL(let url):
-      .other(["type": "image", "source": ["type": "url", "url": .string(url)]])
+      return .other(
+        .object(
+          [("type", "image"), ("source", ["type": "url", "url": .string(url)])] + extras))
+    case .other(let type, let value):
+      guard ownParts.contains(type) else {
+        throw .cannot("take a part of type \(ChatMessage.quoted(type))")
+      }
+      return .other(fields.raw(value))
     }
   }
 
@@ -164,7 +265,7 @@ enum AnthropicAdapter {
   ) -> ResumeWay? {
     guard let resume = order.resume, !turns.isEmpty else { return nil }
     let way: ResumeWay =
-      order.host.resume != .instruct && !thinks && takesPrefix(order.model)
+      order.host.resume != .instruct && !thinks && AnthropicModels.takesPrefix(order.model)
       ? .trailingAssistant : .instruct
     if turns[turns.count - 1].role == "assistant" {
       if case .text(let own) = turns[turns.count - 1].blocks.last {
@@ -181,17 +282,6 @@ enum AnthropicAdapter {
         Turn(role: "user", blocks: [.text(ResumeInstruction.text(at: resume))]))
     }
     return way
-  }
-
-  /// Models from 4.6 on answer a trailing assistant message with an error, so only those that are
-  /// known to take one get one.
-  static func takesPrefix(_ model: ModelID) -> Bool {
-    let name = model.name.lowercased()
-    let old = [
-      "claude-instant", "claude-2", "claude-3", "claude-opus-4-2025", "claude-sonnet-4-2025",
-    ]
-    return old.contains(where: name.hasPrefix)
-      || ["-4-0", "-4-1", "-4-5"].contains { name.hasSuffix($0) || name.contains($0 + "-") }
   }
 
   // MARK: - Parameters
@@ -217,28 +307,56 @@ enum AnthropicAdapter {
     let given = fields.take("tools") ?? JSONValue(kind: .null, range: document.root.range)
     for tool in document.eachElement(of: given) {
       try fields.keep(tool)
-      guard let function = document.value("function", in: tool),
-        let name = fields.text("name", in: function)
-      else { throw .cannot("take a tool that is no function") }
-      var described: [(String, JSON)] = [("name", .string(name))]
-      if let text = fields.text("description", in: function) {
-        described.append(("description", .string(text)))
-      }
-      let parameters = document.value("parameters", in: function)
-      described.append(
-        (
-          "input_schema",
-          parameters.flatMap { $0.kind == .object ? fields.raw($0) : nil }
-            ?? ["type": "object", "properties": .object([])]
-        ))
-      if document.value("strict", in: function).flatMap(document.boolean) == true {
-        described.append(("strict", true))
-      }
-      tools.append(.object(described))
+      tools.append(try self.tool(tool, fields))
     }
-    guard !tools.isEmpty else { return }
-    members.append(("tools", .array(tools)))
+    guard tools.isEmpty else {
+      members.append(("tools", .array(tools)))
+      try addChoice(choice, parallel: parallel, fields, to: &members)
+      return
+    }
+    let mode = choice.flatMap(document.string)
+    guard choice == nil || mode == "none" || mode == "auto" else {
+      throw .invalid("tool_choice asks for a tool and there is none")
+    }
+  }
 
+  private static func tool(
+    _ tool: JSONValue, _ fields: RequestFields
+  ) throws(AdapterRefusal) -> JSON {
+    let document = fields.document
+    guard let function = document.value("function", in: tool),
+      let name = fields.text("name", in: function)
+    else { throw .cannot("take a tool that is no function") }
+    var described: [(String, JSON)] = [("name", .string(name))]
+    if let text = fields.text("description", in: function) {
+      described.append(("description", .string(text)))
+    }
+    let parameters = document.value("parameters", in: function)
+    switch parameters?.kind {
+    case nil, .null:
+      described.append(("input_schema", ["type": "object", "properties": .object([])]))
+    case .object: described.append(("input_schema", parameters.map { fields.raw($0) } ?? .null))
+    default: throw .invalid("the parameters of a tool are no object")
+    }
+    if document.value("strict", in: function).flatMap(document.boolean) == true {
+      described.append(("strict", true))
+    }
+    // The dialect's own, for example cache_control, beside the function or within it.
+    let own =
+      ChatMessage.extras(of: tool, besides: ["type", "function"], document)
+      + ChatMessage.extras(
+        of: function, besides: ["name", "description", "parameters", "strict"], document)
+    for extra in own where !described.contains(where: { $0.0 == extra.name }) {
+      described.append((extra.name, fields.raw(extra.value)))
+    }
+    return .object(described)
+  }
+
+  private static func addChoice(
+    _ choice: JSONValue?, parallel: Bool, _ fields: RequestFields,
+    to members: inout [(String, JSON)]
+  ) throws(AdapterRefusal) {
+    let document = fields.document
     var said: [(String, JSON)]
     switch choice.flatMap(document.string) {
     case "none": said = [("type", "none")]
@@ -277,9 +395,50 @@ enum AnthropicAdapter {
       guard fields.take("output_config") == nil else {
         throw .cannot("take both response_format and output_config")
       }
+      if let own = fields.document.value("json_schema", in: format),
+        let strange = ChatMessage.extras(
+          of: own, besides: ["name", "schema", "strict", "description"], fields.document
+        ).first
+      {
+        throw .cannot("take \(ChatMessage.quoted(strange.name)) of response_format")
+      }
       members.append(
-        ("output_config", ["format": ["type": "json_schema", "schema": fields.raw(schema)]]))
+        (
+          "output_config",
+          ["format": ["type": "json_schema", "schema": described(schema, format, fields)]]
+        ))
     default: throw .cannot("promise response_format \(ChatMessage.quoted(type))")
+    }
+  }
+
+  /// The schema, with the description that OpenAI's dialect has beside it.
+  private static func described(
+    _ schema: JSONValue, _ format: JSONValue, _ fields: RequestFields
+  ) -> JSON {
+    let document = fields.document
+    guard schema.kind == .object, document.value("description", in: schema) == nil,
+      let own = document.value("json_schema", in: format),
+      let text = fields.text("description", in: own), !text.isEmpty
+    else { return fields.raw(schema) }
+    return .object(
+      [("description", .string(text))]
+        + document.eachMember(of: schema).map { ($0.name, fields.raw($0.value)) })
+  }
+
+  /// How much the model thinks, in the words of `output_config`. Not at all is the rule here.
+  private static func addEffort(
+    _ fields: inout RequestFields, to members: inout [(String, JSON)]
+  ) throws(AdapterRefusal) {
+    guard let effort = fields.take("reasoning_effort").flatMap(fields.document.string),
+      effort != "none", effort != "minimal", fields.scanner["output_config"] == nil
+    else { return }
+    let said = JSON.string(effort)
+    if let place = members.firstIndex(where: { $0.0 == "output_config" }),
+      case .object(let config) = members[place].1
+    {
+      members[place].1 = .object(config + [("effort", said)])
+    } else {
+      members.append(("output_config", ["effort": said]))
     }
   }
 }

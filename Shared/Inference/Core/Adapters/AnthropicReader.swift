@@ -8,8 +8,11 @@ struct AnthropicReader: Sendable {
   /// Which of our tool calls a content block is, and whether its arguments have begun.
   private var calls: [Int: (index: Int, hasArguments: Bool)] = [:]
   private var nextCall = 0
+  /// The block of thought that is open: its signature holds for the whole of it.
+  private var thought: (block: Int, text: String, signature: String)?
   private var input = 0
   private var cached = 0
+  private var writtenToCache = 0
   private var output = 0
   private var hasUsage = false
   private var hasToldUsage = false
@@ -29,15 +32,19 @@ struct AnthropicReader: Sendable {
     case "content_block_start": return try begin(block, root[3], &json)
     case "content_block_delta": return try grow(block, root[4], &json)
     case "content_block_stop":
+      if let thought, thought.block == block { return try sign(&json) }
       guard calls[block]?.hasArguments == false else { return [] }
       calls[block]?.hasArguments = true
       return [try call(block, arguments: "{}", &json)]
     case "message_delta":
       try readUsage(root[5], &json)
-      let delta = try json.values(["stop_reason"], in: root[4])
+      let delta = try json.values(["stop_reason", "stop_sequence"], in: root[4])
       guard let reason = delta[0].flatMap(json.document.string) else { return [] }
+      let stop = try json.name(delta[1], "a stop sequence")
       return [
-        try writer.delta([], finishReason: Self.finishReason(reason), &json.allowance)
+        try writer.delta(
+          [], finishReason: Self.finishReason(reason), stopReason: stop.map { .string($0) },
+          &json.allowance)
       ]
     case "message_stop": return try usage(&json.allowance) + [.done]
     case "error":
@@ -61,13 +68,20 @@ struct AnthropicReader: Sendable {
   }
 
   private mutating func begin(
-    _ block: Int, _ content: JSONValue?, _ json: inout HostJSON
+    _ block: Int, _ value: JSONValue?, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [UpstreamItem] {
     let content = try json.values(
-      ["type", "text", "thinking", "input", "id", "name"], in: content)
+      ["type", "text", "thinking", "input", "id", "name"], in: value)
     switch content[0].flatMap(json.document.string) {
     case "text": return try say("content", content[1], &json)
-    case "thinking": return try say("reasoning_content", content[2], &json)
+    case "thinking":
+      release(&json)
+      thought = (block, "", "")
+      return try think(content[2], &json)
+    case "redacted_thinking":
+      // Unreadable for everyone but the host, which wants it back.
+      guard let value else { return [] }
+      return [try thinkingBlock(.raw(Array(json.document.slice(value))), &json)]
     case "tool_use":
       guard nextCall < Limits.toolCalls.value else {
         throw AttemptFailure(overdrawn: Limits.toolCalls)
@@ -89,17 +103,29 @@ struct AnthropicReader: Sendable {
   private mutating func grow(
     _ block: Int, _ delta: JSONValue?, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [UpstreamItem] {
-    let delta = try json.values(["type", "text", "thinking", "partial_json"], in: delta)
+    let delta = try json.values(
+      ["type", "text", "thinking", "partial_json", "signature", "citation"], in: delta)
     switch delta[0].flatMap(json.document.string) {
     case "text_delta": return try say("content", delta[1], &json)
-    case "thinking_delta": return try say("reasoning_content", delta[2], &json)
+    case "thinking_delta": return try think(delta[2], &json)
+    case "signature_delta":
+      let piece = delta[4].flatMap(json.document.string) ?? ""
+      try json.allowance.charge(buffer: piece.utf8.count)
+      thought?.signature += piece
+      return []
+    case "citations_delta":
+      guard let citation = delta[5], citation.kind != .null else { return [] }
+      return [
+        try writer.delta(
+          [("citations", [.raw(Array(json.document.slice(citation)))])], &json.allowance)
+      ]
     case "input_json_delta":
       guard let piece = delta[3].flatMap(json.document.string), !piece.isEmpty,
         calls[block] != nil
       else { return [] }
       calls[block]?.hasArguments = true
       return [try call(block, arguments: piece, &json)]
-    default: return []  // signatures and citations
+    default: return []  // of later versions
     }
   }
 
@@ -114,7 +140,8 @@ struct AnthropicReader: Sendable {
     guard hasUsage, !hasToldUsage else { return [] }
     hasToldUsage = true
     return [
-      try writer.usage(prompt: input, completion: output, cached: cached, &allowance)
+      try writer.usage(
+        prompt: input, completion: output, cached: cached, written: writtenToCache, &allowance)
     ]
   }
 
@@ -130,6 +157,47 @@ struct AnthropicReader: Sendable {
   ) throws(AttemptFailure) -> [UpstreamItem] {
     guard let text = value.flatMap(json.document.string), !text.isEmpty else { return [] }
     return [try writer.delta([(name, .string(text))], &json.allowance)]
+  }
+
+  // MARK: - Thinking
+
+  /// Words of a thought go out as they come.
+  private mutating func think(
+    _ value: JSONValue?, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> [UpstreamItem] {
+    if let text = value.flatMap(json.document.string), thought != nil {
+      try json.allowance.charge(buffer: text.utf8.count)
+      thought?.text += text
+      guard thought?.text.utf8.count ?? 0 <= Limits.continuableBytes.value else {
+        throw AttemptFailure(overdrawn: Limits.continuableBytes)
+      }
+    }
+    return try say("reasoning_content", value, &json)
+  }
+
+  /// The whole of a thought with its signature, as the host wants it back with the next question.
+  private mutating func sign(_ json: inout HostJSON) throws(AttemptFailure) -> [UpstreamItem] {
+    defer { release(&json) }
+    guard let thought, !thought.signature.isEmpty else { return [] }
+    return [
+      try thinkingBlock(
+        [
+          "type": "thinking", "thinking": .string(thought.text),
+          "signature": .string(thought.signature),
+        ], &json)
+    ]
+  }
+
+  private mutating func release(_ json: inout HostJSON) {
+    guard let thought else { return }
+    json.allowance.release(thought.text.utf8.count + thought.signature.utf8.count)
+    self.thought = nil
+  }
+
+  private mutating func thinkingBlock(
+    _ block: JSON, _ json: inout HostJSON
+  ) throws(AttemptFailure) -> UpstreamItem {
+    try writer.delta([("thinking_blocks", [block])], &json.allowance)
   }
 
   private mutating func call(
@@ -158,7 +226,8 @@ struct AnthropicReader: Sendable {
     if let fresh = tokens[0] {
       cached = tokens[1] ?? 0
       // What is read from or written to the cache is not counted among the input tokens.
-      input = fresh.addingCapped(cached).addingCapped(tokens[2] ?? 0)
+      writtenToCache = tokens[2] ?? 0
+      input = fresh.addingCapped(cached).addingCapped(writtenToCache)
     }
     output = tokens[3] ?? output
   }

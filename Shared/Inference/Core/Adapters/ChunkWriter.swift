@@ -35,24 +35,20 @@ struct ChunkWriter: Sendable {
   }
 
   mutating func delta(
-    _ delta: [(String, JSON)], finishReason: String? = nil, _ allowance: inout Allowance
+    _ delta: [(String, JSON)], finishReason: String? = nil, stopReason: JSON? = nil,
+    _ allowance: inout Allowance
   ) throws(AttemptFailure) -> UpstreamItem {
-    try chunk(
-      [
-        (
-          "choices",
-          [
-            [
-              "index": 0, "delta": .object(delta),
-              "finish_reason": finishReason.map { JSON.string($0) } ?? JSON.null,
-            ]
-          ]
-        )
-      ], &allowance)
+    var choice: [(String, JSON)] = [
+      ("index", 0), ("delta", .object(delta)),
+      ("finish_reason", finishReason.map { JSON.string($0) } ?? JSON.null),
+    ]
+    if let stopReason { choice.append(("stop_reason", stopReason)) }
+    return try chunk([("choices", [.object(choice)])], &allowance)
   }
 
   mutating func usage(
-    prompt: Int, completion: Int, cached: Int? = nil, _ allowance: inout Allowance
+    prompt: Int, completion: Int, cached: Int? = nil, written: Int? = nil,
+    _ allowance: inout Allowance
   ) throws(AttemptFailure) -> UpstreamItem {
     var usage: [(String, JSON)] = [
       ("prompt_tokens", .integer(prompt)), ("completion_tokens", .integer(completion)),
@@ -60,6 +56,11 @@ struct ChunkWriter: Sendable {
     ]
     if let cached {
       usage.append(("prompt_tokens_details", ["cached_tokens": .integer(cached)]))
+    }
+    // In Anthropic's own words: OpenAI's have none for what is written to the cache.
+    if let written, written > 0 {
+      usage.append(("cache_creation_input_tokens", .integer(written)))
+      usage.append(("cache_read_input_tokens", .integer(cached ?? 0)))
     }
     return try chunk([("choices", []), ("usage", .object(usage))], &allowance)
   }

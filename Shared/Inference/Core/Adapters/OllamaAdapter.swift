@@ -102,11 +102,17 @@ public enum OllamaAdapter {
         ("role", .string(message.role)), ("content", .string(message.text)),
       ]
       var images: [JSON] = []
-      for part in message.parts {
-        switch part {
+      for piece in message.pieces {
+        switch piece.part {
         case .text: break
         case .image(_, let base64): images.append(.string(base64))
         case .imageURL: throw .cannot("fetch an image; send it as a data: URL")
+        case .other(let type, _):
+          throw .cannot("take a part of type \(ChatMessage.quoted(type))")
+        }
+        // Ollama caches every prompt.
+        if let extra = piece.extras.first(where: { $0.name != "cache_control" }) {
+          throw .cannot("take \(ChatMessage.quoted(extra.name)) of a part")
         }
       }
       if !images.isEmpty { said.append(("images", .array(images))) }
@@ -116,13 +122,29 @@ public enum OllamaAdapter {
           (
             "tool_calls",
             .array(
-              message.calls.map {
-                [
-                  "id": .string($0.id),
-                  "function": ["name": .string($0.name), "arguments": .raw($0.arguments)],
-                ]
+              message.calls.map { call in
+                .object(
+                  [
+                    ("id", .string(call.id)),
+                    (
+                      "function",
+                      ["name": .string(call.name), "arguments": .raw(call.arguments)]
+                    ),
+                  ] + call.extras.map { ($0.name, fields.raw($0.value)) })
               })
           ))
+      }
+      for extra in message.extras {
+        switch extra.name {
+        case "reasoning_content", "reasoning":
+          guard !said.contains(where: { $0.0 == "thinking" }) else { continue }
+          said.append(("thinking", fields.raw(extra.value)))
+        case "cache_control": break
+        case "thinking_blocks", "audio", "function_call", "annotations":
+          throw .cannot("take \(ChatMessage.quoted(extra.name)) of a message")
+        // Ollama's own, and those that it will have.
+        default: said.append((extra.name, fields.raw(extra.value)))
+        }
       }
       if message.role == "tool", let id = message.callID {
         if let name = names[id] { said.append(("tool_name", .string(name))) }

@@ -74,7 +74,13 @@ struct OllamaReader: Sendable {
     let id =
       try json.name(call[1], "the id of a tool call", limit: Limits.callIDBytes)
       ?? "call_\(calls)_\(writer.id)"
-    let arguments = function[1].map { String(decoding: json.document.slice($0), as: UTF8.self) }
+    // An object; some servers write it as text, which OpenAI's dialect does, too.
+    let arguments = function[1].flatMap { value in
+      value.kind == .null
+        ? nil
+        : json.document.string(value)
+          ?? String(decoding: json.document.slice(value), as: UTF8.self)
+    }.flatMap { $0.isEmpty ? nil : $0 }
     return [
       "index": .integer(calls), "id": .string(id), "type": "function",
       "function": ["name": .string(name ?? ""), "arguments": .string(arguments ?? "{}")],
