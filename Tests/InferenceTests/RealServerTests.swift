@@ -71,7 +71,7 @@ private struct ScriptedServer {
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-          try channel.pipeline.syncOperations.addHandler(Handler(script, shared.next))
+          try channel.pipeline.syncOperations.addHandler(Handler(script) { shared.next() })
         }
       }
       .bind(host: "127.0.0.1", port: 0).get()
@@ -85,7 +85,7 @@ private struct ScriptedServer {
   private final class Shared: Sendable {
     private let number = Mutex(0)
 
-    @Sendable func next() -> Int {
+    func next() -> Int {
       number.withLock { number in
         defer { number += 1 }
         return number

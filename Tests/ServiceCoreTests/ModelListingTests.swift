@@ -24,7 +24,7 @@ struct ModelListingTests {
       (#"{"data":null}"#, []), (#"{"models":null}"#, []), (#"{"data":[]}"#, []), ("[]", []),
       ("\u{FEFF}" + #"{"data":[{"id":"a"}]}"#, ["a"]),
       (#"{"data":[{"id":"a","x":NaN,"y":-Infinity,"t":"NaN \" Infinity"}]}"#, ["a"]),
-    ])
+    ] as [(String, [String])])
   func shapes(json: String, expected: [String]) {
     #expect(names(json) == expected)
   }

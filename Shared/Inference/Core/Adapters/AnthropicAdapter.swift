@@ -343,7 +343,7 @@ enum AnthropicAdapter {
     }
     // The dialect's own, for example cache_control, beside the function or within it.
     let own =
-      ChatMessage.extras(of: tool, besides: ["type", "function"], document)
+      try ChatMessage.extras(of: tool, besides: ["type", "function"], document)
       + ChatMessage.extras(
         of: function, besides: ["name", "description", "parameters", "strict"], document)
     for extra in own where !described.contains(where: { $0.0 == extra.name }) {
@@ -396,7 +396,7 @@ enum AnthropicAdapter {
         throw .cannot("take both response_format and output_config")
       }
       if let own = fields.document.value("json_schema", in: format),
-        let strange = ChatMessage.extras(
+        let strange = try ChatMessage.extras(
           of: own, besides: ["name", "schema", "strict", "description"], fields.document
         ).first
       {

@@ -54,7 +54,7 @@ struct ChatMessage {
     }
     self.role = role == "developer" ? "system" : role
     pieces = try Self.pieces(members[1], &fields)
-    extras = Self.extras(of: value, besides: Self.known, document)
+    extras = try Self.extras(of: value, besides: Self.known, document)
     callID = members[2].flatMap(document.string)
     calls = []
     guard let calls = members[3] else { return }
@@ -79,18 +79,30 @@ struct ChatMessage {
     return all
   }
 
+  /// More than any dialect has in one object.
+  private static let mostExtras = 32
+
   /// Members besides those known, without those that say nothing: `null`, and empty texts and lists.
   static func extras(
     of value: JSONValue, besides known: Set<String>, _ document: JSONDocument
-  ) -> [JSONMember] {
-    document.eachMember(of: value).filter { member in
-      guard !known.contains(member.name) else { return false }
-      switch member.value.kind {
-      case .null: return false
-      case .string: return member.value.range.count > 2
-      case .array: return document.firstElement(of: member.value) != nil
-      case .object, .number, .boolean: return true
+  ) throws(AdapterRefusal) -> [JSONMember] {
+    var extras: [JSONMember] = []
+    for member in document.eachMember(of: value)
+    where !known.contains(member.name) && says(member.value, document) {
+      guard extras.count < mostExtras else {
+        throw .cannot("take an object with more than \(mostExtras) members that it does not know")
       }
+      extras.append(member)
+    }
+    return extras
+  }
+
+  private static func says(_ value: JSONValue, _ document: JSONDocument) -> Bool {
+    switch value.kind {
+    case .null: false
+    case .string: value.range.count > 2
+    case .array: document.firstElement(of: value) != nil
+    case .object, .number, .boolean: true
     }
   }
 
@@ -112,12 +124,12 @@ struct ChatMessage {
     guard let parsed = try? JSONDocument(validating: arguments), parsed.root.kind == .object else {
       throw .cannot("take a tool call whose arguments are no JSON object")
     }
-    if let strange = extras(of: function, besides: ["name", "arguments"], document).first {
+    if let strange = try extras(of: function, besides: ["name", "arguments"], document).first {
       throw .cannot("take \(quoted(strange.name)) of a tool call's function")
     }
     return Call(
       id: members[1].flatMap(document.string) ?? "", name: name, arguments: arguments,
-      extras: extras(of: call, besides: ["function", "id", "type", "index"], document))
+      extras: try extras(of: call, besides: ["function", "id", "type", "index"], document))
   }
 
   private static func pieces(
@@ -150,7 +162,7 @@ struct ChatMessage {
       default: part = .other(type: type, element)
       }
       pieces.append(
-        Piece(part: part, extras: extras(of: element, besides: ["type", type], document)))
+        Piece(part: part, extras: try extras(of: element, besides: ["type", type], document)))
     }
     return pieces
   }
@@ -160,7 +172,7 @@ struct ChatMessage {
   private static func checkImage(
     _ value: JSONValue, _ document: JSONDocument
   ) throws(AdapterRefusal) {
-    for extra in extras(of: value, besides: ["url"], document) {
+    for extra in try extras(of: value, besides: ["url"], document) {
       let text = document.string(extra.value) ?? ""
       guard extra.name == "detail", text == "auto" || text == "high" else {
         throw .cannot("take an image with \(quoted(extra.name))")
