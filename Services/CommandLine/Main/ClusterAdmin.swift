@@ -78,7 +78,7 @@ extension ClusterClient {
         url: url, id: id?.name, trust: trust?.rawValue, tier: tier?.rawValue,
         dialect: dialect?.rawValue, resume: resume?.rawValue, credential: credential?.description,
         allowsPlainHTTP: allowsPlainHTTP ? true : nil,
-        models: models.isEmpty ? nil : models.map(\.name)))
+        models: models.isEmpty ? nil : models.map(\.name)), waiting: Self.firstProbe)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
@@ -124,8 +124,14 @@ extension ClusterClient {
     }
   }
 
-  private func postHost(_ body: HostBody) async throws -> Answer {
-    try await request(.POST, hostsURL, token: provenToken(), json: JSONEncoder().encode(body))
+  /// A probe ends within 2 s.
+  private static let firstProbe = Duration.milliseconds(2_500)
+
+  /// - Parameter wait: for the host's first probe, so that the answer says how it does.
+  private func postHost(_ body: HostBody, waiting wait: Duration = .zero) async throws -> Answer {
+    try await request(
+      .POST, hostsURL + "?wait_ms=\(wait.wholeMilliseconds)", token: provenToken(),
+      json: JSONEncoder().encode(body))
   }
 
   func setHost(_ id: HostID, suspended: Bool) async throws {

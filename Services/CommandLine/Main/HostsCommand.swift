@@ -122,6 +122,11 @@ struct HostsCommand: AsyncParsableCommand {
         credential: try credential.map { try CredentialReference($0) },
         allowsPlainHTTP: allowPlainHTTP, models: models.map { ModelID($0) })
       Terminal.line(host.id)
+      if host.state != "ready" {
+        let reason = host.reason.flatMap { $0.isEmpty ? nil : $0 } ?? "it was not asked yet"
+        Terminal.progress(
+          TextTable.printable("host \(host.id) is added and cannot answer yet: \(reason)"))
+      }
     }
   }
 
