@@ -277,7 +277,7 @@ extension InferenceRun {
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     guard let relief = answer?.relief.first else { return [] }
-    let late = legs.removeFirst()
+    let late = legs.remove(at: 0)
     var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
     let spoke = legs.firstIndex { !$0.trial.isEmpty }
     directives += adopt(relief, now)
