@@ -160,7 +160,10 @@ extension InferenceRun {
     if answer?.firstToken == nil { directives.append(.open(opening)) }
     let usage =
       facts.usage
-      ?? Usage(promptTokens: shape.promptTokens, completionTokens: 0, estimated: true)
+      ?? Usage(
+        promptTokens: shape.promptTokens,
+        completionTokens: TokenTally.tokens(facts.deltaJSON?.count ?? facts.text.utf8.count),
+        estimated: true)
     return directives + [
       .deliver(.body(body)),
       .deliver(
