@@ -178,7 +178,7 @@ def stop_on_reasoning(request):
     return stream(first + [0.1] + request.chunks())
 
 
-@habit("K3")
+@habit("K3", improves="answer")
 def done_without_finish(request):
     """Ends a stream with `[DONE]` and names no finish_reason."""
     if not request.stream:
