@@ -1,4 +1,5 @@
 import ClusterModel
+import ContentCoding
 import Inference
 import InferenceCore
 import Logging
@@ -110,7 +111,7 @@ private struct Told {
   static func ask(_ client: InferenceClient, stream: Bool = true) async -> Told {
     var told = Told()
     let body = #"{"model":"m","stream":\#(stream),"messages":[{"role":"user","content":"q"}]}"#
-    do {
+    do throws(Failure) {
       let inference = try await client.infer(
         InferenceRequest(
           endpoint: .chatCompletions, model: "m", body: Array(body.utf8), stream: stream,
@@ -124,10 +125,8 @@ private struct Told {
         case .finished(let summary): told.attempts = summary.attempts.count
         }
       }
-    } catch let failure as Failure {
-      told.failure = failure
     } catch {
-      told.failure = Failure(.internalError, "\(error)")
+      told.failure = error
     }
     return told
   }

@@ -114,10 +114,10 @@ final class GatewayShell: Service {
       let ingress = journal.phase(.ingress)
       let seat = try admission.arrive()
       let hops = try hops(of: request)
-      let body = try await decoded(try await collect(request, seat), request, seat)
-      try seat.take()
       let client = ClientTag.tag(
         authorization: request.headers[.authorization], address: seat.address)
+      let body = try await decoded(try await collect(request, seat), request, seat, client)
+      try seat.take()
       let parsed = try await heavily(body.count, client) { () throws(RequestProblem) in
         try ClientRequest(
           parsing: body, endpoint: endpoint, defaultModel: self.configuration.defaultModel)
@@ -171,7 +171,7 @@ final class GatewayShell: Service {
   /// The body as the client wrote it: without compression, and without the mark that some editors put
   /// before a text.
   private func decoded(
-    _ body: [UInt8], _ request: Request, _ seat: Seat
+    _ body: [UInt8], _ request: Request, _ seat: Seat, _ client: String
   ) async throws -> [UInt8] {
     let coding: ContentCoding
     do throws(UnknownCoding) {
@@ -187,7 +187,7 @@ final class GatewayShell: Service {
       return body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
     }
     // What takes long is what comes out, and that is not known before.
-    return try await heavyWork.run {
+    return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
       Result { () throws(Failure) in
         let text = try Self.decode(body, coding, seat)
         return text.starts(with: mark) ? Array(text.dropFirst(mark.count)) : text
