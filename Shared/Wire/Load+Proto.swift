@@ -90,6 +90,10 @@ extension FixedWidthInteger where Self: UnsignedInteger {
   }
 }
 
+extension Double {
+  fileprivate init(milli value: UInt32) { self = Double(Int(measured: UInt64(value))) / 1_000 }
+}
+
 extension Int {
   fileprivate init(measured value: UInt64) {
     self = Swift.min(Int(clamping: value), largestMeasured)
@@ -139,10 +143,10 @@ extension HostLoad {
       inFlight: Int(unsafe message.in_flight),
       firstTokenP50: time(unsafe message.first_token_p50_ms),
       firstTokenP95: time(unsafe message.first_token_p95_ms),
-      samples: Double(unsafe message.samples_milli) / 1_000,
-      errorRate: Double(unsafe message.error_rate_milli) / 1_000,
-      tokensPerSecond: rate == 0 ? nil : Double(rate) / 1_000,
-      slowdown: slowdown == 0 ? nil : Double(slowdown - 1) / 1_000,
+      samples: Double(milli: unsafe message.samples_milli),
+      errorRate: Double(milli: unsafe message.error_rate_milli),
+      tokensPerSecond: rate == 0 ? nil : Double(milli: rate),
+      slowdown: slowdown == 0 ? nil : Double(milli: slowdown - 1),
       openBreakers: Int(unsafe message.open_breakers),
       heard: heard == 0 ? nil : .milliseconds(heard - 1))
   }

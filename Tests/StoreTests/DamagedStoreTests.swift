@@ -57,7 +57,10 @@ struct DamagedStoreTests {
   }
 
   /// Makes the tables of a file as lenient as those of the versions before, with a row of each kind.
-  private func olderVersion(_ path: String, tables: [String], migration: String) throws {
+  /// - Parameter columns: columns of the first table that later migrations added.
+  private func olderVersion(
+    _ path: String, tables: [String], without columns: [String] = [], migrations: [String]
+  ) throws {
     let file = try DatabaseQueue(path: path)
     try file.write { database in
       for table in tables {
@@ -74,8 +77,13 @@ struct DamagedStoreTests {
             ALTER TABLE old_\(table) RENAME TO \(table);
             """)
       }
-      try database.execute(
-        sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [migration])
+      for column in columns {
+        try database.execute(sql: "ALTER TABLE \(tables[0]) DROP COLUMN \(column)")
+      }
+      for migration in migrations {
+        try database.execute(
+          sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [migration])
+      }
     }
     try file.close()
   }
@@ -87,7 +95,7 @@ struct DamagedStoreTests {
     var store = try SQLiteLogStore(path: path)
     try await store.append([batch([log("one", at: 1), log("two", at: 2), log("three", at: 3)])])
     await store.close()
-    try olderVersion(path, tables: ["logs", "spans", "requests"], migration: "2: strict")
+    try olderVersion(path, tables: ["logs", "spans", "requests"], migrations: ["2: strict"])
     try edit(path, "UPDATE logs SET time = 'noon' WHERE message = 'two'")
     store = try SQLiteLogStore(path: path)
     #expect(try await store.logs(LogQuery()).map(\.message) == ["three", "one"])
@@ -106,7 +114,9 @@ struct DamagedStoreTests {
     var store = try HostStore(path: path)
     for record in records { try await store.save(record) }
     await store.close()
-    try olderVersion(path, tables: ["hosts"], migration: "3: strict")
+    try olderVersion(
+      path, tables: ["hosts"], without: ["omits_v1", "models"],
+      migrations: ["3: strict", "4: models"])
     try edit(path, "UPDATE hosts SET slots = 'many' WHERE id = 'b'")
     do {
       _ = try HostStore(path: path)
