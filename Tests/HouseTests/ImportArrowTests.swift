@@ -74,7 +74,10 @@ struct ImportArrowTests {
       ),
       (
         "Services/Dispatcher/Main",
-        ["DispatcherCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire"]
+        [
+          "DispatcherCore", "Bus", "BusCore", "ClusterModel", "OverloadCore", "ServiceKit",
+          "Telemetry", "Wire",
+        ]
       ),
       (
         "Services/Agents/Kit",

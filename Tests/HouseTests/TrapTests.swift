@@ -47,7 +47,7 @@ struct TrapTests {
       exceptions: [
         "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
         "Services/CommandLine/Main/CommandLineShell.swift": "a handful of our own directives",
-        "Services/Dispatcher/Core/FairQueue.swift": "a queue of our own with this method",
+        "Shared/Overload/Core/FairQueue.swift": "a queue of our own with this method",
         "Shared/Bus/Core/BusMachine+Receiving.swift": "at most as many as may be newcomers",
         "Shared/Inference/Core/AnswerStream.swift": "a queue of our own with this method",
         "Shared/Inference/Core/AnswerStream+Interrupt.swift": "a queue of our own with this method",
@@ -64,6 +64,8 @@ struct TrapTests {
         "Services/CommandLine/Main/ChildProcess.swift: baseAddress!":
           "of a buffer that is not empty",
         "Services/Gateway/Main/GatewayShell.swift: HTTPField.Name(": "a constant",
+        "Shared/ServiceKit/HTTP/HTTPErrors.swift: HTTPField.Name(": "a constant",
+        "Shared/ServiceKit/HTTP/ServiceRouter.swift: -private-network\")!": "a constant",
         "Shared/Files/PrivateFile.swift: baseAddress!": "of a buffer that is not empty",
         "Shared/Store/MongoHandles.swift: client!": "the pool's contract",
         "Shared/Text/JSONElision.swift: init(validating: bytes)!": "an initialiser's own overload",

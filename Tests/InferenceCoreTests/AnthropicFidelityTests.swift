@@ -45,7 +45,11 @@ struct AnthropicFidelityTests {
     ])
   func cache(message: String, expected: String) throws {
     let body = try body(message + "," + Self.hello)
-    #expect(body.contains(expected), "\(body)")
+    // The question after it joins the parts of a user's message.
+    #expect(
+      body.contains(expected)
+        || body.contains(expected.dropLast() + #",{"type":"text","text":"q"}]"#),
+      "\(body)")
   }
 
   @Test("marks and other members of a tool arrive, beside the function or within it")

@@ -70,7 +70,8 @@ struct UpstreamReaderTests {
     #expect(reader.append(bytes(#"{"error":{"mess"#)).isEmpty)
     #expect(reader.append(bytes(#"age":"because"}}"#)).isEmpty)
     let expected = AttemptFailure(
-      kind, "it answered \(status): because", status: status, retryAfter: .seconds(3))
+      kind, "it answered \(status): because", status: status, retryAfter: .seconds(3),
+      refusal: UpstreamRefusal(status: status, body: bytes(#"{"error":{"message":"because"}}"#)))
     #expect(reader.end() == [.broken(expected)])
   }
 

@@ -355,7 +355,7 @@ private struct World {
     let facts = memory.atTheirBest(hosts, now: now)
     let correction = memory.correction(at: now)
     let request = PlanRequest(
-      pattern: "tutti/decompose", query: Self.query, seed: 1, available: ["m"], hosts: facts,
+      pattern: "tutti/auto", query: Self.query, seed: 1, available: ["m"], hosts: facts,
       correction: correction)
     let plan = try makePlan(request, id: "p")
     #expect(try makePlan(request, id: "p") == plan, "the same facts and correction, the same plan")

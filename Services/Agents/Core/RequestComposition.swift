@@ -85,7 +85,7 @@ public enum RequestComposition {
       // A client that uses the newer name may have a model that takes no other.
       let isNewer = order.conversation.parameters.contains { $0.name == "max_completion_tokens" }
       add(isNewer ? "max_completion_tokens" : "max_tokens", .integer(limit))
-      composed.mayDropLimit = order.task.maxTokens == nil
+      composed.mayDropLimit = order.task.maxTokens == nil && !given.contains("max_tokens")
     }
     if question?.hasFormat ?? true, !order.writesAnswer,
       let format = ResponseFormat.json(for: order.task.contract)

@@ -83,7 +83,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
             document.string(step) ?? String(decoding: document.slice(step), as: UTF8.self))
         }
       }
-      if path.first == "body" { path.removeFirst() }
+      if path.first == "body" { path.removeFirst(1) }
       if !path.isEmpty { named.append(path.joined(separator: ".").lowercased()) }
       texts +=
         [path.joined(separator: ".")]
