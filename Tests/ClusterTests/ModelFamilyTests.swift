@@ -33,8 +33,10 @@ extension ProcessTests {
           #"{"trace":true,"seed":5,"members":["\#(family.rawValue)","\#(family.rawValue)"]}"#)
         #expect(answer.status == 200 && answer.hasText, "\(answer)")
         let trace = try #require(answer.trace, "\(answer)")
+        // The hosts write one text, which is no analysis: that task of MAESTRO's is degraded.
         #expect(
-          trace.tasks.allSatisfy { $0.status == "done" || $0.status == "skipped" }, "\(answer)")
+          trace.tasks.allSatisfy { ["done", "skipped", "degraded"].contains($0.status) },
+          "\(answer)")
       }
     }
 

@@ -182,6 +182,14 @@ struct FormRunTests {
     #expect(later.asked.count == 2)
   }
 
+  @Test("a host that does not implement a request is asked once more, without additions")
+  func notImplemented() throws {
+    let talk = try Talk(Memory([host("a")]), request(#","stream":true"#, stream: true)) { _ in
+      [refusal(501, #"{"error":{"message":"not implemented"}}"#)]
+    }
+    #expect(talk.asked.count == 2 && talk.failure?.code == .upstreamFailed)
+  }
+
   @Test("a task's additions are left out one after another, as a family of models names them")
   func family() throws {
     let all: RequestForm = [

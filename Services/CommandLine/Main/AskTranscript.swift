@@ -73,6 +73,8 @@ struct AskTranscript {
   private var lineIsOpen = false
   /// The open line was set off from the progress that follows it.
   private var isSetOff = false
+  /// Progress that waits for the end of the open line.
+  private var waiting: [ProgressStep] = []
   /// `data: [DONE]` came: whatever ends without it was cut off.
   private(set) var isComplete = false
 
@@ -107,6 +109,7 @@ struct AskTranscript {
         Terminal.write(answer.visible(text), to: 1)
         lineIsOpen = text.last?.isNewline != true
         isSetOff = false
+        if !lineIsOpen { reportWaiting() }
       }
     }
   }
@@ -118,6 +121,12 @@ struct AskTranscript {
     if !rest.isEmpty { Terminal.write(rest, to: 1) }
     if lineIsOpen { Terminal.write("\n", to: 1) }
     lineIsOpen = false
+    reportWaiting()
+  }
+
+  private mutating func reportWaiting() {
+    for step in waiting { Terminal.progress(step.line) }
+    waiting = []
   }
 
   private mutating func step(_ text: [UInt8]) {
@@ -132,20 +141,19 @@ struct AskTranscript {
       live?.take(steps)
       return
     }
+    if lineIsOpen, Terminal.outputsAreOne {
+      waiting += steps
+      return
+    }
     setOff()
     for step in steps { Terminal.progress(step.line) }
   }
 
-  /// Progress does not go into the middle of a line. Only where both streams are one does that take
-  /// a line's end in the answer; anywhere else the answer is passed on as it was written.
+  /// Progress does not go into the middle of a line that is seen.
   private mutating func setOff() {
     guard lineIsOpen, !isSetOff else { return }
     isSetOff = true
-    if Terminal.outputsAreOne {
-      endLine()
-    } else if Terminal.answerMayBeSeen {
-      Terminal.note("")
-    }
+    if Terminal.answerMayBeSeen { Terminal.note("") }
   }
 
   /// The table of tasks.

@@ -204,7 +204,10 @@ extension AttemptFailure {
 
 extension AttemptFailure {
   /// An internal error, or a request that the host does not implement. The request may be the reason.
-  var isServerError: Bool { kind == .status && (status == 500 || status == 501) }
+  /// The same holds if the host is asked again without an addition.
+  var isServerError: Bool {
+    (kind == .status || kind == .formRefused) && (status == 500 || status == 501)
+  }
 
   /// The host found fault with the request, or with having been asked.
   var isRefusal: Bool {
