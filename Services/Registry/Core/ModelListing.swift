@@ -116,7 +116,7 @@ public struct ModelListing: Sendable {
     "max_context_length", "max_input_tokens",
   ]
 
-  /// A number of tokens, also one in quotes. What is no such number is not told.
+  /// A number of tokens, also one in quotes. `nil` means that the value is no such number.
   private static func tokens(_ value: JSONValue, _ document: JSONDocument) -> Int? {
     let number = document.number(value) ?? document.string(value).flatMap { Double($0) }
     guard let number, number >= 1 else { return nil }

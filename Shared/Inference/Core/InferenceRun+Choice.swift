@@ -160,8 +160,8 @@ extension InferenceRun {
     guard records.last?.failure?.kind == .badJoint else { return false }
     // Nothing is out: it is asked from the start.
     if mayBeginAnew, records.count(where: { $0.failure?.kind == .badJoint }) == 1 { return true }
-    // It works, and did not go on where it was to: it was not told so in words yet, or did not say
-    // again yet what decides.
+    // The host works, but its words did not join. It was not asked by an instruction yet, or did not
+    // repeat the words that decide yet.
     return isToBeAskedInWords(host) || isToRepeat(host)
   }
 

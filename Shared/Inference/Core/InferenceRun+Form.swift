@@ -85,7 +85,7 @@ extension InferenceRun {
     return leg.candidate
   }
 
-  /// A host answered. The first token of a body comes with its last, and tells nothing of its own.
+  /// Records that a host answered. A body has no first-token latency: all its tokens come at once.
   func answered(_ winner: Attempt) -> [Directive] {
     var directives: [Directive] = []
     let isBody =

@@ -20,7 +20,7 @@ public struct ResumePoint: Hashable, Sendable {
     self.anchor = anchor
   }
 
-  /// As a host is told that is asked in words.
+  /// For a host that is asked to resume by an instruction.
   var inWords: ResumePoint {
     ResumePoint(prefix: prefix + anchor, spentTokens: spentTokens, anchor: anchor)
   }
