@@ -1,4 +1,4 @@
-/// The status with which a host refused a request, and what its error says besides the message.
+/// The status with which a host refused a request, and the members of its error without the message.
 public struct HostRefusal: Hashable, Sendable {
   /// A member of the host's error object.
   public struct Member: Hashable, Sendable {

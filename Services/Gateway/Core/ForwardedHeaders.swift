@@ -29,7 +29,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
 
   private init(names: [String]) { self.names = names }
 
-  /// - Parameter more: names besides the standard ones.
+  /// - Parameter more: names in addition to the standard ones.
   /// - Throws: `Forbidden` for a header that carries a secret or belongs to one connection.
   public init(_ more: [String] = []) throws(Forbidden) {
     var names = Self.standard

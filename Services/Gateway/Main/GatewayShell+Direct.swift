@@ -74,7 +74,7 @@ extension GatewayShell {
       case .finished(let summary):
         exchange.journal.sentFirstToken()
         note(summary, exchange)
-        // Of several hosts' answers in one, no host's headers are true.
+        // An answer made by several hosts has no host's headers.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
           let told = trace(exchange, summary).encoded

@@ -93,7 +93,7 @@ final class GatewayShell: Service {
     /// Held until the answer is out.
     let seat: Seat
     let hops: [String]
-    /// Of the client, for the host.
+    /// The client's headers that the host gets.
     let headers: [(name: String, value: String)]
     let seed: UInt64
     /// Whose it is, as dispatchers see it.
@@ -186,7 +186,7 @@ final class GatewayShell: Service {
     guard coding != .identity else {
       return body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
     }
-    // What takes long is what comes out, and that is not known before.
+    // The decoded size decides how long it takes, and is not known yet.
     return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
       Result { () throws(Failure) in
         let text = try Self.decode(body, coding, seat)

@@ -261,7 +261,7 @@ final class HostProber: Sendable {
     }
   }
 
-  /// Of a URL in a reason, which has 200 bytes in all.
+  /// Bytes of a URL in a reason, which has 200 bytes in all.
   private static let shownBytes = 90
 
   private static func request(
@@ -269,7 +269,7 @@ final class HostProber: Sendable {
   ) -> HTTPClientRequest {
     var request = HTTPClientRequest(url: url)
     request.headers.add(name: "accept", value: "application/json")
-    // What is compressed all the same is decoded.
+    // A host may compress its answer all the same; then it is decoded.
     request.headers.add(name: "accept-encoding", value: "identity")
     request.headers.add(name: "user-agent", value: "tutti-registry/\(Version.current)")
     if anthropic { request.headers.add(name: "anthropic-version", value: "2023-06-01") }

@@ -84,7 +84,7 @@ struct ChoiceProgress: Hashable, Sendable {
   private var answered: UInt64 = 0
   /// Ended, and nothing was added since.
   private var ended: UInt64 = 0
-  /// Of the last end.
+  /// Whether the last end is firm.
   private var firm: UInt64 = 0
   /// Something was added after an end: the reasons of this choice say nothing.
   private var revived: UInt64 = 0

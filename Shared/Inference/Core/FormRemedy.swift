@@ -216,7 +216,7 @@ enum FormRemedy {
 
   /// Additions that are refused most often come first, those that a task needs most come last.
   private static func blind(_ left: RequestForm) -> RequestForm {
-    // Of a client's own request: its own bytes.
+    // A client's own request goes out in the client's own bytes.
     guard !left.subtracting(.delivery).isEmpty else { return left }
     let rounds: [RequestForm] = [
       [

@@ -6,7 +6,7 @@ import Text
 struct GrowingArray: Sendable {
   enum Kind: Sendable {
     case calls
-    /// Of a content: a part of the same type as the last one adds to it.
+    /// Parts of a content: a part of the same type as the last one adds to it.
     case parts
     /// Nothing is found: each element is one of its own.
     case list

@@ -60,7 +60,7 @@ public struct HostStanding: Hashable, Sendable {
   }
 }
 
-/// How long one host is waited for before another is asked beside it.
+/// How long to wait for one host before another is asked at the same time.
 public struct HostPatience: Hashable, Sendable {
   public var firstToken: Duration
   public var interToken: Duration

@@ -166,7 +166,7 @@ public struct HostStatistics: Sendable {
     records[host] = nil  // so that the arrays inside are not shared while they change
     var counts = true
     let others = hearing.fading(record.others, now)
-    // A host that is slow beside other requests has too much to do: that is no fault.
+    // A host that is slow while it serves other requests is loaded: that is no fault.
     let isLoad = observation.isLateness && max(0, record.inFlight - 1) + others > 0
     if let client, !isLoad {
       counts = judge(observation, of: host, &record.clients, for: client, now)

@@ -184,7 +184,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   public var retryAfter: Duration?
   /// The host's error; `nil` means that no error of a host is the reason.
   public var refusal: UpstreamRefusal?
-  /// Of a bad joint: it is unknown which of the words are new. The host may be asked to repeat more.
+  /// For a bad joint: it is unknown which words are new. The host may be asked to repeat more.
   public var isUnclear = false
 
   public init(

@@ -53,7 +53,7 @@ extension InferenceRun {
     _ chunk: InferenceChunk, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     guard answer != nil else { return [] }
-    // Of a host that only paused. What a crawling host sends is withheld for a while.
+    // The late host only paused. Chunks of a crawling host are withheld for a while.
     var directives = legs[0].isLate ? spokeAgain(now) : []
     legs[0].count(chunk.facts.tokens, now: now)
     answer?.lastChunk = now

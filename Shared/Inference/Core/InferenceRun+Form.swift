@@ -28,7 +28,7 @@ struct RequestForms: Sendable {
     if change.isForPrompt { unremembered.formUnion(change.form) }
   }
 
-  /// Changes for a host, besides those that are remembered of it.
+  /// Changes for a host, in addition to the remembered ones.
   func form(for host: HostID) -> RequestForm { common.union(refused[host] ?? []) }
 
   /// The changes to remember of a host that answers; empty if it refused nothing.

@@ -6,7 +6,7 @@ import ClusterModel
 /// working until another one has taken over, or until it is known to be dead. A deadline that the
 /// client set ends the attempt.
 extension InferenceRun {
-  /// Where hosts that were asked beside a late one resume the answer.
+  /// Where relief hosts, asked while a late host still works, resume the answer.
   struct Relief: Sendable {
     /// The answer up to the last safe boundary.
     let stream: AnswerStream
@@ -34,7 +34,7 @@ extension InferenceRun {
     leg.isLate ? leg.lookAt : max(leg.lookAt, firstTokenDue(leg))
   }
 
-  /// What is recorded of a host that another one was faster than.
+  /// The outcome of a host that another one was faster than.
   func defeat(of loser: Attempt, by winner: Attempt, _ now: Instant) -> AttemptOutcome {
     guard loser.isLate else { return .beaten }
     let silence = loser.started.duration(to: now)
@@ -191,7 +191,7 @@ extension InferenceRun {
   /// - Returns: what ends the other hosts' attempts if the late one only paused.
   mutating func spokeAgain(_ now: Instant) -> [Directive] {
     legs[0].isLate = false
-    // What was learned of it was wrong.
+    // The learned patience was too short.
     legs[0].patience.interToken = legs[0].patience.interToken * 2
     return dismissRelief(by: legs[0], now)
   }
@@ -272,7 +272,7 @@ extension InferenceRun {
     return directives + adopt(relief, now) + win(0, cluster, now)
   }
 
-  /// The late host was given up: those that were asked beside it are left.
+  /// The late host was given up: its relief hosts are left.
   mutating func promoteRelief(
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -310,7 +310,7 @@ extension InferenceRun {
     return "it sent nothing for \(last.duration(to: now).wholeMilliseconds) ms"
   }
 
-  /// A host that was asked beside a late one will not resume the answer.
+  /// A relief host will not resume the answer.
   mutating func loseBeside(
     _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {

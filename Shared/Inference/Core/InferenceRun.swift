@@ -43,7 +43,7 @@ public struct InferenceRun: Sendable {
     var isHurried = false
     /// It was asked although a breaker is open for it, because no other host was left.
     var isPanic = false
-    /// Its patience has passed: other hosts are asked beside it.
+    /// Its patience has passed: relief hosts are asked.
     var isLate = false
     /// When its silence is looked at next, up to its first token or while it is late.
     var lookAt: Instant
@@ -90,7 +90,7 @@ public struct InferenceRun: Sendable {
     var progress = ChoiceProgress()
     /// nil: the next host begins at the start.
     var resume: ResumePoint?
-    /// Where hosts that were asked beside a late one resume the answer: at most one. In an array, so
+    /// Where relief hosts resume the answer: at most one. In an array, so
     /// that an answer without one stays small.
     var relief: [Relief] = []
 

@@ -30,7 +30,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private struct State {
     /// `nil` until the head is there.
     var reader: UpstreamReader?
-    /// Of a compressed answer.
+    /// Decodes a compressed answer; `nil` means that it is not compressed.
     var decoder: BodyDecoder?
     /// The coding is not known, or the body is not what it says: what still comes is not read.
     var isUnreadable = false

@@ -21,7 +21,7 @@ extension InferenceClient {
   ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
     for header in upstream.headers { headers.add(name: header.name, value: header.value) }
-    // What is compressed all the same is decoded.
+    // A host may compress its answer all the same; then it is decoded.
     headers.add(name: "accept-encoding", value: "identity")
     for header in request.headers where !headers.contains(name: header.name) {
       headers.add(name: header.name, value: header.value)

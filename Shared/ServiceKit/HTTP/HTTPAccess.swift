@@ -63,7 +63,7 @@ public struct HTTPAccess: Hashable, Sendable {
     if Self.isLoopback(name) || isListed(name) || isMachine(name) { return true }
     if name == listen.host.lowercased() { return true }
     guard !listen.isLoopback else { return false }
-    // Of a compose network, a local network or a cluster: not for sale.
+    // Names of a compose network, a local network or a cluster: not for sale.
     return Self.isAddress(name) || !name.contains(".")
       || Self.privateDomains.contains { name.hasSuffix($0) }
   }

@@ -209,7 +209,7 @@ struct ServiceResponder: HTTPResponder {
     return Response(status: .noContent, headers: headers)
   }
 
-  /// Of pages on the internet that ask a server on this machine.
+  /// Sent by pages on the internet that ask a server on this machine.
   private static let privateNetworkAsked = HTTPField.Name(
     "access-control-request-private-network")!
   private static let privateNetworkAllowed = HTTPField.Name(

@@ -165,7 +165,7 @@ enum AnthropicAdapter {
     var before: [Block] = []
     /// A refusal, which is text.
     var after: [Block] = []
-    /// Of a tool's answer.
+    /// For a tool's answer.
     var result: [(String, JSON)] = []
     private var cacheControl: JSON?
 
@@ -341,7 +341,7 @@ enum AnthropicAdapter {
     if document.value("strict", in: function).flatMap(document.boolean) == true {
       described.append(("strict", true))
     }
-    // The dialect's own, for example cache_control, beside the function or within it.
+    // Members of the dialect, such as cache_control, next to the function or in it.
     let own =
       try ChatMessage.extras(of: tool, besides: ["type", "function"], document)
       + ChatMessage.extras(
@@ -411,7 +411,7 @@ enum AnthropicAdapter {
     }
   }
 
-  /// The schema, with the description that OpenAI's dialect has beside it.
+  /// The schema, with the description that OpenAI's dialect has next to it.
   private static func described(
     _ schema: JSONValue, _ format: JSONValue, _ fields: RequestFields
   ) -> JSON {

@@ -1,7 +1,7 @@
 import ClusterModel
 import Text
 
-/// What the dialect has to know of models, by their names.
+/// Facts about models that the dialect needs, by their names.
 enum AnthropicModels {
   /// Tokens of an answer for a request that sets no limit: the API demands one, and a client that
   /// sets none wants the whole answer.

@@ -8,7 +8,7 @@ struct ChatMessage {
     /// Decoded from a `data:` URL: its media type and base64.
     case image(mediaType: String, base64: String)
     case imageURL(String)
-    /// Of a type that OpenAI's dialect does not have.
+    /// A type that OpenAI's dialect does not have.
     case other(type: String, JSONValue)
   }
 
@@ -31,7 +31,7 @@ struct ChatMessage {
   var calls: [Call]
   /// Members that say something and are none of the above.
   var extras: [JSONMember] = []
-  /// Of a tool's answer.
+  /// For a tool's answer.
   var callID: String?
 
   /// Its text parts, on lines of their own.

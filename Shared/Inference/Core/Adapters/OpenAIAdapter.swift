@@ -55,7 +55,7 @@ enum OpenAIAdapter {
   private static func askForUsage(_ order: UpstreamOrder, _ edits: inout Edits) -> Bool {
     let asked = [(name: "include_usage", json: Array("true".utf8))]
     if order.form.contains(.withoutUsageOption) {
-      // Of an agent's request they are Tutti's own.
+      // In an agent's request they are Tutti's own.
       if order.request.undoable.contains(.withoutUsageOption) { edits.remove("stream_options") }
       return false
     }

@@ -106,7 +106,7 @@ struct UpstreamOrder {
   /// Whether the host is asked for one body, in a dialect that is passed on as it is.
   var asksForBody: Bool { form.contains(.unstreamed) && request.endpoint != .embeddings }
 
-  /// Of OpenAI's API, after the host's base URL.
+  /// The path of OpenAI's API, after the host's base URL.
   var path: String {
     let path = request.endpoint.rawValue
     return host.omitsV1 && path.hasPrefix("/v1") ? String(path.dropFirst(3)) : path

@@ -69,7 +69,7 @@ struct WholeAnswer {
       case "message" where member.value.kind != .null:
         edits.append((member.nameRange, JSON.quoted("delta")))
         try edit(message: member.value)
-      // Of a body the message counts. The names change places, because the client reads a chunk.
+      // In a body the message counts. The names change places, because the client reads a chunk.
       case "delta" where message != nil && message?.kind != .null:
         edits.append((member.nameRange, JSON.quoted("message")))
       default: break
