@@ -32,20 +32,10 @@ struct AdminAPI: Sendable {
       json(described(try await shell.change { hosts, _ throws(Failure) in try hosts.suspend(id) }))
     }
     route(router, .post, "/admin/v1/hosts/:id/resume") { request, id in
-      let wait = try wait(request)
-      return json(
-        described(
-          try await shell.change(waiting: wait) { hosts, now throws(Failure) in
-            try hosts.resume(id, now: now)
-          }))
+      try await look(request) { hosts, now throws(Failure) in try hosts.resume(id, now: now) }
     }
     route(router, .post, "/admin/v1/hosts/:id/probe") { request, id in
-      let wait = try wait(request)
-      return json(
-        described(
-          try await shell.change(waiting: wait) { hosts, now throws(Failure) in
-            try hosts.probe(id, now: now)
-          }))
+      try await look(request) { hosts, now throws(Failure) in try hosts.probe(id, now: now) }
     }
     route(router, .delete, "/admin/v1/hosts/:id") { _, id in
       try await shell.remove(id)
@@ -74,6 +64,18 @@ struct AdminAPI: Sendable {
 
   private func described(_ host: ClusterModel.Host) -> HostJSON {
     HostJSON(host, load: shell.load(of: host.id))
+  }
+
+  /// Makes a change after which a host is probed, and answers with the host when the probe is over or
+  /// the client's wait has passed.
+  private func look(
+    _ request: Request,
+    _ change:
+      @escaping @Sendable (inout HostRegistry, Instant) throws(Failure) -> (
+        host: ClusterModel.Host, directives: [HostRegistry.Directive]
+      )
+  ) async throws -> Response {
+    json(described(try await shell.change(waiting: try wait(request), change)))
   }
 
   private func listHosts(_ request: Request) throws -> Response {
