@@ -71,7 +71,9 @@ struct ListenerTests {
         group.cancelAll()
       }
       for bus in [cluster.registry, planner] {
-        let dropped = bus.dropped["connection_evicted", default: 0]
+        // On a slow machine the first ones are closed for their time before the last ones come.
+        let reasons = ["connection_evicted", "handshake_timeout"]
+        let dropped = reasons.reduce(0) { $0 + bus.dropped[$1, default: 0] }
         #expect(dropped >= 100 - Limits.busUnknownPerAddress.value, "\(bus.dropped)")
       }
       for stranger in strangers { await stranger.close() }
