@@ -437,6 +437,23 @@ struct RefusalAnswerTests {
   }
 
   @Test(
+    "an error in a stream keeps its members, before the first token and in mid-answer",
+    arguments: [false, true])
+  func errorEvents(_ isBegun: Bool) throws {
+    var reader = UpstreamReader(endpoint: .chatCompletions, streams: true, status: 200)
+    let chunk =
+      #"{"id":"1","object":"chat.completion.chunk","choices":[{"delta":{"content":"A word. "}}]}"#
+    let stream = (isBegun ? "data: \(chunk)\n\n" : "") + "data: \(error("boom"))\n\n"
+    let items = reader.append(Array(stream.utf8))
+    let all = ["a"].map { host($0) }
+    let streamed = request(
+      #","stream":true,"stream_options":{"include_usage":true}"#, stream: true)
+    let failure = try #require(try Talk(Memory(all), streamed) { _ in items }.failure)
+    #expect(failure.code == .upstreamFailed && failure.message.contains("boom"))
+    #expect(failure.refusal?.members.map(\.name) == ["type", "code"])
+  }
+
+  @Test(
     "errors are read in every shape that servers give them",
     arguments: [
       (

@@ -36,10 +36,13 @@ struct UpstreamReaderTests {
 
   @Test("an error in place of a chunk is told in the host's words")
   func errorEvent() {
-    #expect(throws: AttemptFailure(.errorEvent, "out of memory")) {
-      try facts(#"{"error":{"message":"out of memory","code":500}}"#)
+    for (json, words) in [
+      (#"{"error":{"message":"out of memory","code":500}}"#, "out of memory"),
+      (#"{"error":"oops"}"#, "oops"),
+    ] {
+      let refusal = UpstreamRefusal(status: 502, body: bytes(json))
+      #expect(throws: AttemptFailure(.errorEvent, words, refusal: refusal)) { try facts(json) }
     }
-    #expect(throws: AttemptFailure(.errorEvent, "oops")) { try facts(#"{"error":"oops"}"#) }
   }
 
   @Test("chunks come out the same wherever the network cut the stream")

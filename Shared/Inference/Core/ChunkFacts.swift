@@ -113,7 +113,7 @@ public struct ChunkFacts: Hashable, Sendable {
     }
     let isAnswer = choices ?? 0 > 0 || hasUsage
     if let words = trouble.words(in: json, isAnswer: isAnswer) {
-      throw AttemptFailure(.errorEvent, words)
+      throw .errorEvent(words, in: json.document.bytes)
     }
     if !isAnswer, trouble.isRemark {
       terms.words = UpstreamWords.message(ofRoot: json.root, in: json.document)

@@ -33,6 +33,16 @@ extension AttemptFailure {
   static func garbage(_ what: String) -> AttemptFailure {
     AttemptFailure(.garbage, "it sent \(what)")
   }
+
+  /// A host sent an error in place of a chunk. Its members reach the client with the status of a failed
+  /// host, because the host itself had answered 200.
+  ///
+  /// - Parameter bytes: the JSON that holds the error.
+  static func errorEvent(_ words: String, in bytes: [UInt8]) -> AttemptFailure {
+    let isShort = bytes.count <= Limits.errorBytes.value
+    return AttemptFailure(
+      .errorEvent, words, refusal: isShort ? UpstreamRefusal(status: 502, body: bytes) : nil)
+  }
 }
 
 /// Checks of what a host sent, each of which fails the attempt.

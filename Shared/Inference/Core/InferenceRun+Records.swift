@@ -71,7 +71,7 @@ extension InferenceRun {
       code,
       "the answer broke off after \(tokens) tokens and "
         + (reason.map(\.message) ?? "no other host could go on with it") + ": "
-        + Self.causes(attempts))
+        + Self.causes(attempts), refusal: Self.serverError(attempts.compactMap(\.failure)))
   }
 
   /// One failure from those of all hosts that were asked.
@@ -163,10 +163,11 @@ extension InferenceRun {
       refusal: failure.forClient)
   }
 
-  /// The members of a host's error, if all hosts failed with the same status from 500.
+  /// The members of a host's error, if all hosts failed with the same status from 500, or all with an
+  /// error in their stream.
   private static func serverError(_ failures: [AttemptFailure]) -> HostRefusal? {
     guard let last = failures.last?.refusal, last.status >= 500,
-      failures.allSatisfy({ $0.status == last.status })
+      failures.allSatisfy({ $0.refusal?.status == last.status })
     else { return nil }
     return HostRefusal(status: 502, members: last.members)
   }

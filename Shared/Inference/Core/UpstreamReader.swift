@@ -234,7 +234,7 @@ public struct UpstreamReader: Sendable {
     guard let document = try? JSONDocument(validating: line),
       let error = document.value("error", in: document.root), HostTrouble.isSaid(error, document)
     else { return }
-    throw AttemptFailure(.errorEvent, UpstreamWords.message(of: error, in: document))
+    throw .errorEvent(UpstreamWords.message(of: error, in: document), in: line)
   }
 
   private func tooLarge(_ what: String) -> AttemptFailure {
@@ -340,7 +340,7 @@ public struct UpstreamReader: Sendable {
       case .words:
         words = UpstreamWords.message(ofBody: data)
         try skip(data)
-      case .failure: throw AttemptFailure(.errorEvent, UpstreamWords.message(ofBody: data))
+      case .failure: throw .errorEvent(UpstreamWords.message(ofBody: data), in: data)
       case .garbage: _ = try ChunkFacts.document(data)
       }
       if case .done? = items.last { isDone = true }

@@ -50,9 +50,8 @@ struct AnthropicReader: Sendable {
     case "error":
       let type = try json.values(["type"], in: root[6])[0].flatMap(json.document.string)
       let isBusy = ["overloaded_error", "rate_limit_error"].contains(type ?? "")
-      throw AttemptFailure(
-        isBusy ? .busy : .errorEvent,
-        UpstreamWords.message(of: root[6] ?? json.root, in: json.document))
+      let words = UpstreamWords.message(of: root[6] ?? json.root, in: json.document)
+      throw isBusy ? AttemptFailure(.busy, words) : .errorEvent(words, in: json.document.bytes)
     default: return []  // `ping`, and events of later versions
     }
   }
