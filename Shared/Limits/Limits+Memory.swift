@@ -1,6 +1,7 @@
 extension Limits {
   static let memory = [
-    processMemory, streamUnread, streamPause, requestFloor, requestCopies, turnBytes, heavyBytes,
+    processMemory, streamUnread, streamPause, requestFloor, requestCopies, turnBytes, readBytes,
+    heavyBytes,
     heavyJobs, readCopies, streamBurst, streamRate, fastStreamRate, streamWait,
   ]
 
@@ -21,11 +22,16 @@ extension Limits {
       + "memory.stream_pause. 512 requests are 32 MiB.")
   public static let requestCopies = Limit(
     "memory.request_copies", 3, .count,
-    "A request's body is held as it came, as it is passed on, and as one host is sent it.")
+    "A request's body is held as it came, as it is passed on, and as one host is sent it. Some of "
+      + "the three are often the same bytes.")
   public static let turnBytes = Limit(
     "memory.turn_bytes", 8 << 10, .bytes,
     "What one turn of an event loop reads of a host's answer: at 7 MB/s, which is what small chunks "
       + "take, 1.2 ms.")
+  public static let readBytes = Limit(
+    "memory.read_bytes", 16 << 10, .bytes,
+    "What one turn of an event loop reads of a client. As chunks of one byte, which take 6 bytes each, "
+      + "they cost 2 ms.")
   public static let streamBurst = Limit(
     "pace.stream_burst", 64 << 10, .bytes,
     "What a stream may bring at once: 250 chunks, more than a model makes in two seconds. Twenty such "

@@ -52,8 +52,8 @@ public struct ClientRequest: Sendable {
   /// Tokens of the conversation, estimated: four bytes a token is usual for English, and pictures and
   /// sounds count by their number.
   let conversationTokens: Int
-  /// The conversation as tasks get it; empty for other endpoints.
-  public let conversation: Conversation
+  /// Where the members of the conversation stand in the body: a direct answer needs no copy of them.
+  private let conversationRanges: ConversationRanges
   /// What all turns of a conversation begin with, and so what the host has cached of the turn before:
   /// its messages up to the first one of a user. nil: there are no messages.
   public let affinity: [UInt8]?
@@ -106,9 +106,25 @@ public struct ClientRequest: Sendable {
       : reader.promptTokens() + (endpoint == .chatCompletions ? RequestLimits.templateTokens : 0)
     query = reader.query
     affinity = reader.affinity
-    conversation = reader.conversation(endpoint)
-    conversationTokens = reader.tokens(of: conversation)
+    conversationRanges = reader.conversation(endpoint)
+    conversationTokens = reader.tokens(messages: conversationRanges.messages.count)
   }
+
+  /// The conversation as tasks get it; empty for other endpoints.
+  public var conversation: Conversation {
+    Conversation(
+      messagesJSON: Array(body[conversationRanges.messages]),
+      parameters: conversationRanges.parameters.map {
+        Conversation.Parameter(name: $0.name, json: Array(body[$0.range]))
+      })
+  }
+}
+
+/// Ranges of a request's body.
+private struct ConversationRanges: Sendable {
+  var messages = 0..<0
+  /// The members that tasks inherit.
+  var parameters: [(name: String, range: Range<Int>)] = []
 }
 
 /// Reads the members of a request and collects what is wrong with them.
@@ -233,8 +249,7 @@ private struct RequestReader {
   /// Shorter conversations have no picture that matters.
   private static let mediaFrom = 4_096
 
-  func tokens(of conversation: Conversation) -> Int {
-    let bytes = conversation.messagesJSON.count
+  func tokens(messages bytes: Int) -> Int {
     guard bytes > Self.mediaFrom else { return (bytes + 3) / 4 }
     let media = mediaParts()
     return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
@@ -354,14 +369,14 @@ private struct RequestReader {
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]
 
-  func conversation(_ endpoint: GatewayEndpoint) -> Conversation {
+  func conversation(_ endpoint: GatewayEndpoint) -> ConversationRanges {
     guard endpoint == .chatCompletions, let messages = value("messages") else {
-      return Conversation(messagesJSON: [])
+      return ConversationRanges()
     }
-    return Conversation(
-      messagesJSON: Array(document.slice(messages)),
+    return ConversationRanges(
+      messages: messages.range,
       parameters: scanner.members.filter { !Self.notInherited.contains($0.name) }.map {
-        Conversation.Parameter(name: $0.name, json: Array(document.slice($0.value)))
+        (name: $0.name, range: $0.value.range)
       })
   }
 

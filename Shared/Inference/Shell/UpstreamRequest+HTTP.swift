@@ -1,6 +1,8 @@
 import AsyncHTTPClient
 import ClusterModel
 import InferenceCore
+import Limits
+import NIOCore
 import NIOHTTP1
 
 extension InferenceClient {
@@ -35,9 +37,26 @@ extension InferenceClient {
     do {
       return try HTTPClient.Request(
         url: (url.hasSuffix("/") ? String(url.dropLast()) : url) + upstream.path, method: .POST,
-        headers: headers, body: .bytes(upstream.body))
+        headers: headers, body: Self.body(upstream.body))
     } catch {
       throw AttemptFailure(.connect, "it cannot be asked: \(error)")
     }
+  }
+
+  /// A large body is copied slice by slice while it is sent, so that it is in memory once.
+  private static func body(_ bytes: [UInt8]) -> HTTPClient.Body {
+    guard bytes.count > Limits.heavyBytes.value else { return .bytes(bytes) }
+    return .stream(contentLength: Int64(bytes.count)) { writer in
+      write(bytes[...], to: writer)
+    }
+  }
+
+  private static func write(
+    _ bytes: ArraySlice<UInt8>, to writer: HTTPClient.Body.StreamWriter
+  ) -> EventLoopFuture<Void> {
+    let slice = bytes.prefix(Limits.heavyBytes.value)
+    let rest = bytes.dropFirst(slice.count)
+    let written = writer.write(.byteBuffer(ByteBuffer(bytes: slice)))
+    return rest.isEmpty ? written : written.flatMap { write(rest, to: writer) }
   }
 }
