@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from cluster import GOOD_MODEL
+from cluster import GOOD_MODEL, LARGE_MODEL
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 USER = {"role": "user", "content": "hi"}
@@ -81,7 +81,11 @@ def good(**more):
 
 
 def opening():
-    return b'{"model":"%s","messages":' % GOOD_MODEL.encode()
+    return b'{"model":"%s","messages":' % LARGE_MODEL.encode()
+
+
+def large(content):
+    return {"model": LARGE_MODEL, "messages": [{"role": "user", "content": content}]}
 
 
 def together(count, work):
@@ -278,7 +282,7 @@ def messages_empty_arrays(port, seconds):
 def parts_many(port, seconds):
     part = {"type": "text", "text": "a"}
     return bounded_error(
-        port, json.dumps(good(messages=[{"role": "user", "content": [part] * 100_000}])).encode())
+        port, json.dumps(large([part] * 100_000)).encode())
 
 
 @row
@@ -290,15 +294,13 @@ def escapes(port, seconds):
 
 @row
 def marks(port, seconds):
-    body = json.dumps(
-        good(messages=[{"role": "user", "content": "a" + "\u0301" * 1_500_000}]),
-        ensure_ascii=False).encode()
+    body = json.dumps(large("a" + "\u0301" * 1_500_000), ensure_ascii=False).encode()
     together(4, lambda _: exchange(port, "POST", CHAT, body))
 
 
 @row
 def large_bodies(port, seconds):
-    body = json.dumps(good(messages=[{"role": "user", "content": "a" * 3_900_000}])).encode()
+    body = json.dumps(large("a" * 3_900_000)).encode()
     together(20, lambda _: exchange(port, "POST", CHAT, body))
 
 
@@ -453,6 +455,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "list":
         print("\n".join(ROWS))
     else:
-        GOOD_MODEL = sys.argv[4] if len(sys.argv) > 4 else GOOD_MODEL
+        if len(sys.argv) > 4:
+            GOOD_MODEL = LARGE_MODEL = sys.argv[4]
         said = ROWS[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3]))
         print(json.dumps({"words": said, "statuses": sorted(set(STATUSES))}))

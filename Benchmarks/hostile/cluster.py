@@ -14,6 +14,8 @@ import time
 import urllib.request
 
 GOOD_MODEL = "good"
+# Of another good host: the time that it takes to read large requests is not the gateway's.
+LARGE_MODEL = "large"
 GOOD_ANSWER = "The quick brown fox jumps over the lazy dog."
 
 
@@ -131,6 +133,7 @@ class Cluster:
         self.bin_dir = bin_dir
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL])
+        self.large = FaultyHost(bin_dir, [LARGE_MODEL])
         self.port = free_port(span=3)
         self.log = open(self.directory + "/log", "w+")
         # Its standard input is a pipe that ends with this process, and the cluster ends with it.
@@ -138,7 +141,7 @@ class Cluster:
         environment["TUTTI_LIFELINE_FD"] = "0"
         self.process = subprocess.Popen(
             [f"{bin_dir}/tutti", "up", "--port", str(self.port), "--data-dir", self.data,
-             "--host", self.good.url],
+             "--host", self.good.url, "--host", self.large.url],
             stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT, env=environment)
         deadline = time.monotonic() + 120
         while not os.path.exists(self.data + "/cluster.json"):
@@ -147,6 +150,7 @@ class Cluster:
                 raise SystemExit("hostile: the cluster did not start:\n" + self.log.read()[-2000:])
             time.sleep(0.05)
         self.wait_for_model(GOOD_MODEL, 30)
+        self.wait_for_model(LARGE_MODEL, 30)
         self.services = children(self.process.pid)
         self.added = 0
 
@@ -216,6 +220,7 @@ class Cluster:
         self.process.stdin.close()
         self.log.close()
         self.good.stop()
+        self.large.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

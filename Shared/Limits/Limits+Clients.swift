@@ -1,6 +1,7 @@
 extension Limits {
   static let clients = [
-    connections, connectionsPerClient, connectionsPerLocalClient, reservedConnections,
+    connections, connectionsPerClient, connectionsPerLocalClient, waitingConnections,
+    reservedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
     plansPerClient, plansPerLocalClient, uploadBytesPerClient, readerStall, forwardedHeaders,
     forwardedHeaderBytes, tlsFileBytes, tlsHandshake,
@@ -18,6 +19,10 @@ extension Limits {
     "clients.connections_per_local_client", 1_024, .count,
     "All programs on this machine share one address, among them load generators with hundreds of "
       + "streams. Idle connections are closed when others wait.")
+  public static let waitingConnections = Limit(
+    "clients.waiting_connections", 4_096, .count,
+    "Connections that the kernel keeps until they are accepted. A client that opens and closes 2,000 "
+      + "in a third of a second keeps no others out.")
   public static let reservedConnections = Limit(
     "clients.reserved_connections", 32, .count,
     "Connections beyond all others that are answered for /health, /ready and /metrics only. Probes "

@@ -1,7 +1,8 @@
 /// Bounds on what is read from a host before it becomes part of an answer.
 extension Limits {
   static let reading = [
-    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, errorBytes, errorMemberBytes,
+    eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, answerSocketBytes, errorBytes,
+    errorMemberBytes,
     errorMembers, strayBytes, readerBytes, decodedPerByte, decodedFreely, passedHeaders,
     passedHeaderBytes, assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
@@ -22,6 +23,10 @@ extension Limits {
   public static let streamBytes = Limit(
     "answer.stream_bytes", 320 << 20, .bytes,
     "A million tokens, one per chunk, in chunks of some 300 bytes. A stream is not stored.")
+  public static let answerSocketBytes = Limit(
+    "answer.socket_bytes", 512 << 10, .bytes,
+    "What the kernel keeps of each answer that was not read: 1,700 chunks, or 5 MB a second over a "
+      + "line with a tenth of a second's delay.")
   public static let errorBytes = Limit(
     "answer.error_bytes", 64 << 10, .bytes,
     "The body of an error status. Error messages have some 200 bytes; pages of HTML some 10 KiB.")

@@ -191,6 +191,24 @@ struct RequestGuardTests {
     #expect(connection.rejections == [.requestTimeout])
   }
 
+  @Test("chunks that come together are passed on together, in their order")
+  func smallChunks() throws {
+    let connection = try Connection()
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n")
+    connection.receive((0..<20).map { "1\r\n\($0 % 10)\r\n" }.joined())
+    connection.receive(
+      "2\r\nbc\r\n1\r\nd\r\n0\r\n\r\nPOST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\ne")
+    let parts = connection.parts.map { part in
+      switch part {
+      case .head: "head"
+      case .body(let bytes): String(buffer: bytes)
+      case .end: "end"
+      }
+    }
+    #expect(
+      parts == ["head", "a", "01234567890123456789", "bcd", "end", "head", "e", "end"])
+  }
+
   @Test("a declared body that is too large is refused before it is sent")
   func declaredTooLarge() throws {
     let connection = try Connection(maxBody: 100)

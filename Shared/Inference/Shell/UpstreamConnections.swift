@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Limits
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -63,6 +64,11 @@ struct UpstreamConnections: Sendable {
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
     // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that we close first.
     configuration.connectionPool.idleTimeout = Self.idleTimeout
+    // For each connection the kernel would keep up to 32 MiB that a host sends ahead.
+    configuration.http1_1ConnectionDebugInitializer = { channel in
+      channel.setOption(
+        .socketOption(.so_rcvbuf), value: .init(Limits.answerSocketBytes.value))
+    }
     return configuration
   }
 

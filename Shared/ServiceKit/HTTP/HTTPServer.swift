@@ -86,6 +86,8 @@ struct HTTPServer: Service {
       server: HTTPServerBuilder { handler in GuardedHTTP1Channel(options, handler) },
       configuration: ApplicationConfiguration(
         address: .hostname(options.address.host, port: options.address.port),
+        // A connection beyond it tries again after one second, two, and so on.
+        backlog: Limits.waitingConnections.value,
         // Beyond all shares, for connections that are about to be closed.
         availableConnectionsDelegate: MaximumAvailableConnections(
           options.connections.total + 2 * options.connections.reserved)),
@@ -188,6 +190,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
             .increment()
         },
         clientGone: { signal.finish() })
+      try Self.limitBuffers(of: channel)
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
       try pipeline.addHandler(requestGuard, position: .after(decoder))
@@ -195,6 +198,21 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       try addTLS(to: pipeline)
       return GuardedConnection(http: http, client: place.client, clientGone: clientGone)
     }
+  }
+
+  /// One read takes little of the event loop's turn, and the kernel keeps little for a client that does
+  /// not read: by default it grows to megabytes for each connection.
+  private static func limitBuffers(of channel: any Channel) throws {
+    guard let options = channel.syncOptions else { return }
+    try options.setOption(.maxMessagesPerRead, value: 1)
+    try options.setOption(
+      .recvAllocator,
+      value: AdaptiveRecvByteBufferAllocator(
+        minimum: 1 << 10, initial: 2 << 10, maximum: Limits.readBytes.value))
+    // A kernel that does not know the option only keeps more.
+    try? options.setOption(
+      .tcpOption(NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)),
+      value: ChannelOptions.Types.SocketOption.Value(Limits.streamPause.value))
   }
 
   /// In front of everything else, so that the guard sees decrypted bytes only.

@@ -63,6 +63,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var stallTimer: Scheduled<Void>?
   private var context: ChannelHandlerContext?
   private var partsInThisRead = false
+  /// Parts of the body from this read that were not passed on.
+  private var gathered: ByteBuffer?
   private var heldClosings: [EventLoopPromise<Void>] = []
   /// What the answers depend on, of each request handed on, the oldest first; and of the one that
   /// arrives.
@@ -203,13 +205,32 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
       reading = .body(since: since, received: total, declared: declared)
+      gather(bytes, context)
+      return
     case .end:
       guard case .body = reading else { return }
+      passGathered(context)
       reading = .nothing
       disarm()
       if pending == 0 { arm(limits.idle, context) }
     }
     context.fireChannelRead(data)
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    passGathered(context)
+    context.fireChannelReadComplete()
+  }
+
+  /// The application is woken once for each read, not once for each chunk: a chunk may be one byte.
+  private func gather(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+    var bytes = bytes
+    if gathered?.writeBuffer(&bytes) == nil { gathered = bytes }
+  }
+
+  private func passGathered(_ context: ChannelHandlerContext) {
+    guard let bytes = gathered.take() else { return }
+    if case .body = reading { context.fireChannelRead(wrapInboundOut(.body(bytes))) }
   }
 
   /// Why a request is answered here, by its head alone.
