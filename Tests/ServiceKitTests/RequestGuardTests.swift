@@ -26,6 +26,7 @@ private final class Connection {
   let channel = EmbeddedChannel()
   private(set) var rejections: [Failure.Code] = []
   private(set) var clientGone = 0
+  var hasHungUp = false
   private let socket = HalfClosing()
 
   var outputIsClosed: Bool { socket.outputIsClosed }
@@ -41,7 +42,7 @@ private final class Connection {
     let requestGuard = RequestGuard(
       limits: limits, traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
-      clientGone: { [self] in clientGone += 1 })
+      clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp })
     let pipeline = channel.pipeline.syncOperations
     try pipeline.addHandler(socket)
     try pipeline.addHandler(FirstByteTap(requestGuard))
@@ -207,6 +208,15 @@ struct RequestGuardTests {
     }
     #expect(
       parts == ["head", "a", "01234567890123456789", "bcd", "end", "head", "e", "end"])
+  }
+
+  @Test("a request whose client has left already does not reach the application")
+  func hungUp() throws {
+    let connection = try Connection()
+    connection.hasHungUp = true
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\ne")
+    #expect(connection.parts.isEmpty)
+    #expect(connection.clientGone > 0 && !connection.channel.isActive)
   }
 
   @Test("a declared body that is too large is refused before it is sent")

@@ -189,7 +189,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
           Counter(label: "tutti_http_rejected_total", dimensions: [("reason", code.rawValue)])
             .increment()
         },
-        clientGone: { signal.finish() })
+        clientGone: { signal.finish() }, hasHungUp: { Self.hasHungUp(channel) })
       try Self.limitBuffers(of: channel)
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
@@ -213,6 +213,18 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     try? options.setOption(
       .tcpOption(NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)),
       value: ChannelOptions.Types.SocketOption.Value(Limits.streamPause.value))
+  }
+
+  /// Whether the client's end of the connection is among what was not read yet.
+  private static func hasHungUp(_ channel: any Channel) -> Bool {
+    #if os(Linux)
+      // The state is the first byte of `tcp_info`.
+      let info = try? channel.syncOptions?.getOption(
+        .tcpOption(NIOBSDSocket.Option(rawValue: TCP_INFO)))
+      return info.map { UInt8(truncatingIfNeeded: $0) == UInt8(TCP_CLOSE_WAIT) } ?? false
+    #else
+      return false
+    #endif
   }
 
   /// In front of everything else, so that the guard sees decrypted bytes only.

@@ -53,6 +53,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let traceHeader: String?
   private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
+  private let hasHungUp: () -> Bool
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests handed to the application whose answer is not complete.
   private var pending = 0 { didSet { noteActivity() } }
@@ -63,7 +64,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var stallTimer: Scheduled<Void>?
   private var context: ChannelHandlerContext?
   private var partsInThisRead = false
-  /// Parts of the body from this read that were not passed on.
+  /// The head and the body of a request from this read, as far as they were not passed on.
+  private var gatheredHead: HTTPRequestHead?
   private var gathered: ByteBuffer?
   private var heldClosings: [EventLoopPromise<Void>] = []
   /// What the answers depend on, of each request handed on, the oldest first; and of the one that
@@ -76,11 +78,13 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ///   - traceHeader: gets a trace id in each answer from here; nil: there is none.
   ///   - rejected: a request was refused here, with this code and trace.
   ///   - clientGone: nobody waits for answers on this connection any more.
+  ///   - hasHungUp: whether the client has ended its side, which is seen before it is read.
   init(
     limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
-    clientGone: @escaping () -> Void
+    clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false }
   ) {
+    self.hasHungUp = hasHungUp
     self.limits = limits
     self.place = place
     self.traceHeader = traceHeader
@@ -195,7 +199,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let go = HTTPResponseHead(version: head.version, status: .continue)
         context.writeAndFlush(wrapOutboundOut(.head(go)), promise: nil)
       }
-      context.fireChannelRead(wrapInboundOut(.head(head)))
+      gatheredHead = head
       return
     case .body(let bytes):
       guard case .body(let since, let received, let declared) = reading else { return }
@@ -209,6 +213,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       return
     case .end:
       guard case .body = reading else { return }
+      if gatheredHead != nil, hasHungUp() {
+        forget(context)
+        return
+      }
       passGathered(context)
       reading = .nothing
       disarm()
@@ -229,8 +237,21 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func passGathered(_ context: ChannelHandlerContext) {
-    guard let bytes = gathered.take() else { return }
-    if case .body = reading { context.fireChannelRead(wrapInboundOut(.body(bytes))) }
+    let head = gatheredHead.take()
+    let bytes = gathered.take()
+    guard case .body = reading else { return }
+    if let head { context.fireChannelRead(wrapInboundOut(.head(head))) }
+    if let bytes { context.fireChannelRead(wrapInboundOut(.body(bytes))) }
+  }
+
+  /// The request came whole, and its client has left: a flood of such requests costs little.
+  private func forget(_ context: ChannelHandlerContext) {
+    gatheredHead = nil
+    gathered = nil
+    reading = .refused
+    rejected(.cancelled, nil)
+    clientGone()
+    end(context)
   }
 
   /// Why a request is answered here, by its head alone.
