@@ -16,8 +16,23 @@ public struct HostRefusal: Hashable, Sendable {
   /// `type`, `param`, `code` and others; without `message` and without those that are `null`.
   public var members: [Member]
 
+  /// Of the host's answer, for the client.
+  public var headers: [PassedHeader] = []
+
   public init(status: Int, members: [Member] = []) {
     self.status = status
     self.members = members
+  }
+}
+
+/// A header of a host's answer that reaches the client.
+public struct PassedHeader: Hashable, Sendable {
+  /// In lower case.
+  public let name: String
+  public let value: String
+
+  public init(name: String, value: String) {
+    self.name = name
+    self.value = value
   }
 }

@@ -221,6 +221,24 @@ struct FormRunTests {
     #expect(client.asked.map(\.form) == [[]])
   }
 
+  @Test("what a host refuses together with a member of one client is not remembered for the others")
+  func companions() throws {
+    let cluster = Memory([host("a"), host("b")])
+    let plain = request()
+    for words in [
+      "`prompt_logprobs` are not available when `stream=True`.",
+      "best_of cannot be used with stream",
+      "Cannot use tools with stream",
+    ] {
+      let first = try Talk(cluster, request(#","prompt_logprobs":1"#)) { candidate in
+        candidate.form.contains(.unstreamed) ? answered : [refusal(400, error(words))]
+      }
+      #expect(first.failure == nil && first.asked.count == 2, "\(words)")
+      let second = try Talk(cluster, plain) { _ in answered }
+      #expect(second.asked.map(\.form) == [[]], "\(words)")
+    }
+  }
+
   @Test("a host that refuses everything is asked a bounded number of times")
   func endless() throws {
     let all = RequestForm(rawValue: .max)

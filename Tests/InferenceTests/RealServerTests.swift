@@ -210,6 +210,27 @@ struct RealServerTests {
     try await server.channel.close()
   }
 
+  @Test("what the host says in the headers of an error reaches the client with it")
+  func headersOfErrors() async throws {
+    let server = try await ScriptedServer.started { _, _, reply in
+      reply.send(
+        .tooManyRequests,
+        [
+          "content-type": "application/json", "x-request-id": "r2",
+          "x-ratelimit-reset-requests": "1s", "set-cookie": "a=b",
+        ], [Array(#"{"error":{"message":"slow","code":"c"}}"#.utf8)])
+    }
+    let client = server.client()
+    let told = await Told.ask(client)
+    #expect(told.failure?.refusal?.status == 429)
+    #expect(
+      told.failure?.refusal?.headers.map { "\($0.name): \($0.value)" }.sorted() == [
+        "x-ratelimit-reset-requests: 1s", "x-request-id: r2",
+      ])
+    try await client.shutdown()
+    try await server.channel.close()
+  }
+
   @Test("kept connections that a host has closed cost no request, however many they are")
   func deadConnections() async throws {
     let together = 6

@@ -347,6 +347,7 @@ final class GatewayShell: Service {
       ])
     var response = jsonError(failure, param: param)
     response.headers[Self.traceHeader] = "\(trace.trace)"
+    response.headers.pass(failure.refusal?.headers ?? [])
     return response
   }
 

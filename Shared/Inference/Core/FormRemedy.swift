@@ -10,7 +10,7 @@ enum FormRemedy {
     var form: RequestForm
     /// The refusal named nothing.
     var isBlind = false
-    /// Another prompt may not need it.
+    /// Another request may not need it.
     var isForPrompt = false
   }
 
@@ -34,6 +34,7 @@ enum FormRemedy {
       {
         change = Change(form: blind(left), isBlind: true)
       }
+      change.isForPrompt = companions.contains(where: refusal.words.contains)
     case .contextTooSmall:
       guard let refusal = failure.refusal else { return nil }
       change = Change(form: limit(tooLarge: refusal, left), isForPrompt: true)
@@ -93,6 +94,12 @@ enum FormRemedy {
   }
 
   // MARK: - What a refusal names
+
+  /// Members of a request that some hosts refuse together with an addition: without such a member they
+  /// take the addition.
+  private static let companions = [
+    "logprobs", "best_of", "tool", "function call", "audio", "modalities", "echo",
+  ]
 
   private static let vagueNames: Set<String> = [
     "", "body", "request", "root", "__root__", "none", "null", "params", "parameters",

@@ -236,6 +236,10 @@ extension InferenceSession {
       case .complete:
         end(.success(()), &state, &effects)
       case .fail(let failure):
+        var failure = failure
+        // The refusal is the last host's that answered.
+        let last = state.headers.max { $0.key.number < $1.key.number }
+        failure.refusal?.headers = last?.value ?? []
         open(.failure(failure), &state, &effects)
         end(.failure(failure), &state, &effects)
       }

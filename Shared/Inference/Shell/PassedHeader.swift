@@ -1,12 +1,10 @@
+import ClusterModel
 import Limits
 import NIOHTTP1
 
-/// A header of a host's answer that reaches the client: what hosts say of a request and of how many
-/// more they take. Everything else is between the host and us.
-public struct PassedHeader: Hashable, Sendable {
-  public let name: String
-  public let value: String
-
+/// What hosts say of a request and of how many more they take reaches the client. Everything else is
+/// between the host and us.
+extension PassedHeader {
   private static let names: Set<String> = [
     "x-request-id", "request-id", "x-should-retry", "x-model-id", "x-inference-time",
   ]
