@@ -351,22 +351,23 @@ final class GatewayShell: Service {
     return response
   }
 
-  /// The end of a stream that cannot be finished: one error event, then the proper end of the body,
-  /// without `[DONE]`, so that the client sees the event and no fault of the protocol. What is thrown
-  /// makes the server close the connection.
+  /// Ends a stream that cannot be finished: one error event, then the proper end of the body without
+  /// `[DONE]`. The client sees the event and no protocol error, and may use the connection again: a
+  /// close would meet its next request.
+  ///
+  /// - Throws: the failure, if the client has left. The server then closes the connection.
   @concurrent
   func cut(
     _ failure: Failure, _ journal: RequestJournal, _ writer: inout any ResponseBodyWriter
-  ) async throws -> Never {
+  ) async throws {
     let failure = answers.explained(failure)
-    if failure.code == .cancelled {
+    guard failure.code != .cancelled else {
       journal.end(status: RequestJournal.clientLeft, failure)
-    } else {
-      journal.end(status: httpStatus(of: failure).code, failure)
-      try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
-      try await writer.finish(nil)
+      throw failure
     }
-    throw failure
+    journal.end(status: httpStatus(of: failure).code, failure)
+    try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
+    try await writer.finish(nil)
   }
 }
 
