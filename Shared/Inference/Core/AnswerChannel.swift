@@ -1,47 +1,50 @@
 import Limits
 import Text
 
-/// One text of an answer: all that was sent of it, and how much of that the client has.
+/// One text of an answer, as sent by hosts and as released to the client.
 struct AnswerChannel: Sendable {
   let part: AnswerPart
-  /// Of a tool call, as the client knows it.
+  /// Name of a tool call, as sent to the client.
   var name = ""
   var hasHeader = false
 
   private(set) var text: [UInt8] = []
   private(set) var boundary: SafeBoundary
-  /// The boundary at two earlier places, the older one first: after a cut only the text that follows
-  /// one of them is read again.
+  /// The boundary at two earlier offsets, the older one first. After a cut, only the text after one
+  /// of them is scanned again.
   private var checkpoints: [SafeBoundary] = []
   /// Bytes that the client has.
   var released = 0
-  /// Another text followed: the end of this one is safe.
+  /// Another text followed, so the end of this one is safe.
   var isClosed = false
-  /// Text of the previous host after `released`, for the joint.
+  /// Bytes that the previous host sent after `released`, at most twice `heldBytes`. The joint
+  /// compares the next host's text with them.
   private(set) var unseen: [UInt8] = []
-  /// The chunk that touched it last, by its number.
+  /// Number of the last chunk that added to this text.
   var lastChunk = 0
-  /// Steps over its text since they were charged.
+  /// Steps over the text that are not charged yet.
   private var steps = 0
-  /// Within a long token: bytes that are old enough to be released, whole characters and escapes.
+  /// End of the bytes of a long token that are old enough to be released. It never splits a
+  /// character or an escape.
   private var aged = 0
-  /// Bytes without white space, as long as they are fewer than `leastBeginning`.
+  /// Bytes without white space, counted up to `leastBeginning`.
   private var visibleBytes = 0
-  /// End of the first `leastBeginning` bytes without white space; `nil` means that fewer have come.
+  /// End of the first `leastBeginning` bytes without white space. `nil` means that fewer have
+  /// arrived.
   private var beginningEnd: Int?
-  /// Watches for beginnings of stop sequences, which are not released before they are known not to
-  /// be one. `nil` means that the request has none.
+  /// Finds beginnings of stop sequences, which are held back until they cannot be one. `nil` means
+  /// that the request has none.
   private var stops: StopMatcher?
 
-  /// Bytes without white space that the client gets first, unless the text ends before: the shortest
-  /// words that are recognised when they are repeated.
+  /// Minimum bytes without white space in the first release, unless the text is shorter. No shorter
+  /// word is recognised when a host repeats it.
   private static let leastBeginning = 3
-  /// Read in half a millisecond.
+  /// Bytes between checkpoints. Scanning them takes half a millisecond.
   private static let checkpointBytes = 64 << 10
 
   /// - Parameters:
-  ///   - isOneDocument: the answer was promised to be one JSON text.
-  ///   - stops: watches for beginnings of stop sequences.
+  ///   - isOneDocument: the answer is required to be one JSON text.
+  ///   - stops: finds beginnings of stop sequences.
   init(_ part: AnswerPart, isOneDocument: Bool = false, stops: StopMatcher? = nil) {
     self.part = part
     self.stops = part == .content ? stops : nil
@@ -52,7 +55,7 @@ struct AnswerChannel: Sendable {
     }
   }
 
-  /// True memory: the buffer, what the boundary keeps, and the entry itself.
+  /// True memory: the buffers, the boundary with its checkpoints, and the channel itself.
   var memory: Int {
     text.capacity + unseen.capacity + (1 + checkpoints.count) * SafeBoundary.memory
       + MemoryLayout<Self>.stride
@@ -78,7 +81,7 @@ struct AnswerChannel: Sendable {
 
   mutating func markBoundary() { boundary.markBoundary() }
 
-  /// Counts the first visible bytes and follows stop sequences through new text.
+  /// Counts the first visible bytes and runs the stop matcher over new text.
   private mutating func watch(from start: Int) {
     var index = start
     while beginningEnd == nil, index < text.count {
@@ -91,28 +94,29 @@ struct AnswerChannel: Sendable {
     steps += stops?.takeWork() ?? 0
   }
 
-  /// How much of it may go to the client: all up to the last safe place, and of a longer token the
-  /// bytes that are older than `window`.
+  /// Number of bytes that the client may have. These are all bytes up to the last safe boundary,
+  /// and within a longer token the bytes older than `window`.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
     return unlessTooLittle(beforeStop(safeLimit(window: window), window))
   }
 
-  /// The last safe place, and nothing of a longer token.
+  /// Bytes up to the last safe boundary, without any part of a longer token.
   mutating func boundaryLimit(window: Int) -> Int {
     unlessTooLittle(beforeStop(boundary.boundary, window))
   }
 
-  /// Zero if that is too little: as long as the client has nothing, another host may begin anew in
-  /// its own words. After an "I" or a bracket alone it is unknown whether the next host repeats it.
+  /// Returns 0 if the limit is too small for a first release. As long as the client has nothing,
+  /// another host may start over. After a lone "I" or bracket it is unknown whether the next host
+  /// repeats it.
   private func unlessTooLittle(_ limit: Int) -> Int {
     guard part == .content, released == 0, limit > 0 else { return limit }
     guard let beginningEnd, beginningEnd <= limit else { return 0 }
     return limit
   }
 
-  /// At most up to where a stop sequence may have begun, within the last `window` bytes, and without
-  /// the white space before it.
+  /// Lowers a limit to the beginning of a possible stop sequence. The sequence lies within the last
+  /// `window` bytes, and the white space before it is excluded too.
   private mutating func beforeStop(_ limit: Int, _ window: Int) -> Int {
     let earliest = max(released, text.count - window)
     guard stops != nil, earliest < limit else { return limit }
@@ -141,22 +145,22 @@ struct AnswerChannel: Sendable {
     return aged
   }
 
-  /// Bytes of the character or escape that begins there. A backslash outside JSON is taken with its
-  /// neighbour, which does no harm.
+  /// Length in bytes of the character or escape at an index. Outside JSON a backslash is joined
+  /// with the next byte, which is harmless.
   private func atomLength(at index: Int) -> Int {
     let byte = text[index]
     guard byte == UInt8(ascii: "\\"), boundary.format == .json, index + 1 < text.count else {
       return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
     }
     guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
-    // D800…DBFF: the escape of the second half belongs to it.
+    // D800…DBFF: the escape of the low surrogate belongs to it.
     guard index + 3 < text.count, text[index + 2] | 0x20 == UInt8(ascii: "d"),
       "89abAB".utf8.contains(text[index + 3])
     else { return 6 }
     return 12
   }
 
-  /// The host is given up: forgets the text that the client does not have.
+  /// Forgets the text that the client does not have, after its host was given up.
   mutating func forgetUnreleased() {
     guard released < text.count else { return }
     let place = boundary.boundary
@@ -179,11 +183,11 @@ struct AnswerChannel: Sendable {
     steps += unread.count
   }
 
-  /// A host that has to repeat more may as well begin at the start.
+  /// Maximum bytes to repeat. A host that would repeat more may as well start over.
   private static let longestAnchor = 2_048
 
-  /// Where a host is to resume the text so that it says again enough words to find the place again: the
-  /// words after it occur nowhere else in the text. Zero means that it must begin at the start.
+  /// Offset from which a host repeats text to locate the joint. The text after the offset occurs
+  /// nowhere else. Zero means that the host must start over.
   mutating func anchoredPlace() -> Int {
     var back = 2 * AnchoredText.leastBytes
     var known = AnchoredText(text)
@@ -197,7 +201,7 @@ struct AnswerChannel: Sendable {
     return 0
   }
 
-  /// The last safe boundary up to a place.
+  /// The last safe boundary up to an offset.
   private mutating func boundary(before place: Int) -> Int {
     let format = boundary.isKnown ? boundary.format : nil
     var known =
@@ -208,7 +212,7 @@ struct AnswerChannel: Sendable {
     return known.boundary
   }
 
-  /// The boundary at a place before `released` from which the text can be read again.
+  /// The last checkpoint from which the text can be scanned again.
   private var lastCheckpoint: SafeBoundary {
     if let last = checkpoints.last(where: { ($0.json == nil) == (boundary.json == nil) }) {
       return last
@@ -217,7 +221,7 @@ struct AnswerChannel: Sendable {
     return SafeBoundary(format, isSequence: boundary.isSequence)
   }
 
-  /// Forgets the text of an answer that is too long to be resumed.
+  /// Frees the text of an answer that is too long to be resumed.
   mutating func dropText() {
     text = []
     released = 0

@@ -1,32 +1,33 @@
 import Limits
 import Text
 
-/// What a request asks of its answer, as far as joining two hosts' words depends on it.
+/// Properties of a request that decide whether and how two hosts' texts can be joined.
 public struct AnswerShape: Hashable, Sendable {
-  /// As many choices as any host gives; more are taken for a mistake of the request.
+  /// The most choices that any host returns. A higher number in a request is capped.
   public static let maximumChoices = Limits.answerChoices.value
 
-  /// How many choices the answer has: prompts × `n`. `best_of` adds none; the host keeps the best.
+  /// Number of choices: prompts × `n`. `best_of` adds none, because the host returns only the best.
   public var choices = 1
   public var hasLogprobs = false
-  /// Texts that end the answer.
+  /// Stop sequences.
   public var stop: [[UInt8]] = []
-  /// It has more or longer stop sequences than are looked for. Only its host stops at them.
+  /// There are too many or too long stop sequences to watch. Only the hosts apply them.
   public var hasUnwatchedStops = false
   /// The answer must be JSON.
   public var wantsJSON = false
-  /// Tokens that the answer may have. nil: as many as the host likes.
+  /// Maximum tokens of the answer. `nil` means no limit.
   public var maximumTokens: Int?
-  /// The client is told the usage, by a chunk or in the one body.
+  /// The client gets the usage, in a chunk or in the body.
   public var wantsUsage = false
-  /// Of the prompt, estimated: four bytes a token, JSON included, and pictures by their number.
+  /// Estimated prompt tokens: one per four bytes, including JSON syntax, plus a fixed number per
+  /// picture.
   public var promptTokens = 0
-  /// The last message is the assistant's: hosts differ in whether the answer repeats it.
+  /// The last message is the assistant's. Hosts differ in whether the answer repeats it.
   public var hasPrefill = false
 
   public init() {}
 
-  /// Reads the client's body; one that is no JSON object asks for nothing special.
+  /// Reads the client's body. A body that is not a JSON object yields the defaults.
   public init(body: [UInt8], endpoint: InferenceEndpoint = .chatCompletions) {
     promptTokens = body.count / TokenTally.bytesPerToken
     guard let scanner = try? JSONObjectScanner(body) else { return }
@@ -79,7 +80,8 @@ public struct AnswerShape: Hashable, Sendable {
     }
   }
 
-  /// `prompt` of `/v1/completions`: a text, the tokens of one, or an array of either.
+  /// Number of prompts in a `/v1/completions` request. `prompt` is a text, the tokens of one, or an
+  /// array of either.
   private static func prompts(in value: JSONValue, _ document: JSONDocument) -> Int {
     guard value.kind == .array else { return 1 }
     var count = 0
@@ -92,10 +94,11 @@ public struct AnswerShape: Hashable, Sendable {
     return max(count, 1)
   }
 
-  /// What a picture costs at most at the common sizes: 1,105 at OpenAI, some 1,600 at Anthropic.
+  /// Maximum tokens of a picture at the common sizes: 1,105 at OpenAI, some 1,600 at Anthropic.
   private static let pictureTokens = 1_600
 
-  /// Without what no model reads as text: our own options, and data that is written as base64.
+  /// Estimates the prompt's tokens. Excludes bytes that no model reads as text: the `tutti` options
+  /// and base64 data.
   private static func promptTokens(_ scanner: JSONObjectScanner) -> Int {
     let document = scanner.document
     var text = scanner.bytes.count - (scanner["tutti"]?.range.count ?? 0)
@@ -121,8 +124,8 @@ public struct AnswerShape: Hashable, Sendable {
     return max(text, 0) / TokenTally.bytesPerToken + pictures * pictureTokens
   }
 
-  /// Bytes that JSON needs for escapes beyond those of the characters themselves: the same text is as
-  /// long for a model if it is escaped.
+  /// Bytes that JSON escapes add to the characters themselves. A model reads the same text, escaped
+  /// or not.
   private static func excessOfEscapes(_ bytes: [UInt8]) -> Int {
     var excess = 0
     var position = 0
@@ -135,7 +138,7 @@ public struct AnswerShape: Hashable, Sendable {
       }
       position = escape + 6
       func digit(_ place: Int) -> UInt8 { bytes[escape + 2 + place] | 0x20 }
-      // In UTF-8 they take one byte, two or three; a surrogate is half of four.
+      // UTF-8 needs one, two or three bytes; a surrogate is half of four.
       let isBelow0x800 = digit(0) == 0x30 && digit(1) < 0x38
       let isASCII = isBelow0x800 && digit(1) == 0x30 && digit(2) < 0x38
       let isSurrogate = digit(0) == 0x64 && digit(1) >= 0x38
@@ -144,8 +147,8 @@ public struct AnswerShape: Hashable, Sendable {
     return excess
   }
 
-  /// Bytes of the data that a part of a message carries: `{"type":"image_url","image_url":
-  /// {"url":"data:…"}}`, `{"type":"input_audio","input_audio":{"data":"…"}}`; nil: it carries none.
+  /// Bytes of the data in a part of a message: `{"type":"image_url","image_url":{"url":"data:…"}}`,
+  /// `{"type":"input_audio","input_audio":{"data":"…"}}`. `nil` means that the part has none.
   private static func data(in part: JSONValue, _ document: JSONDocument) -> Int? {
     guard let type = document.value("type", in: part).flatMap(document.string), type != "text",
       let value = document.value(type, in: part)
@@ -158,7 +161,7 @@ public struct AnswerShape: Hashable, Sendable {
     return nil
   }
 
-  /// nil: another host can go on with such an answer. Else why not.
+  /// Why no other host can resume such an answer. `nil` means that one can.
   public var obstacle: String? {
     if choices > 1 { return "it has \(choices) choices (n), which no host can go on with" }
     if hasLogprobs { return "it carries logprobs, which another host cannot go on with" }

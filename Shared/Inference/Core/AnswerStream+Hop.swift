@@ -3,40 +3,39 @@ import Limits
 import Text
 
 extension AnswerStream {
-  /// A host that resumes what another began: how its words become the answer's.
+  /// Joins the text of a resuming host to the answer so far.
   struct Hop: Sendable {
-    /// `nil` means that the first host's chunks are unknown, because another process got them.
+    /// `nil` means that the first host's chunks are unknown, because another process received them.
     let identity: StreamIdentity?
-    /// The answer calls tools: it is sent again from its start.
+    /// The answer has tool calls, so the next host sends it again from the start.
     let callsTools: Bool
     var isAnew: Bool
-    /// How much of the text the host is given, if less than is safe: it says the rest again. `nil`
-    /// means all that is safe.
+    /// Length of the text given to the host, in bytes. The host repeats the rest. `nil` means the
+    /// text up to the safe boundary.
     var anchor: Int?
-    /// Tokens of its prompt that the client's has not: the answer so far, and the words that ask it to
-    /// resume.
+    /// Prompt tokens added by resumption: the answer so far and the resume instruction.
     var addedPromptTokens = 0
 
-    /// The client has some text already.
+    /// The client already has some text.
     var joins = false
-    /// `nil` means that its content is new from the first word on.
+    /// `nil` means that the host's content is all new.
     private var content: JointFilter?
-    /// Watches the first words that pass it. `nil` means that they are known, or that anything may
-    /// begin there.
+    /// Checks the first words after the joint for a restart. `nil` means that the check is over, or
+    /// that any word may follow.
     private var restart: Restart?
-    /// Its words, sent anew before the calls, went another way.
+    /// The content before the tool calls differs from the client's text and is dropped.
     private var dropsContent = false
     private var reasoning: JointFilter?
     private var dropsReasoning = false
-    /// The calls that the client knows, in its order, and what it has of their arguments.
+    /// Tool calls that the client knows, in the client's order, with the state of their arguments.
     private(set) var known: [KnownCall] = []
-    /// This host's calls, by its own index: in which order they came.
+    /// Order of arrival of this host's calls, by the host's index.
     private(set) var positions: [Int: Int] = [:]
-    /// The lowest index that no known call has.
+    /// Index for the host's first new call: one above the highest known index.
     private var nextIndex = 0
-    /// Looks for a stop sequence that spans the joint. `nil` means that none can.
+    /// Finds a stop sequence that spans the joint. `nil` means that none can.
     var stopWatch: StopWatch?
-    /// Steps since they were charged.
+    /// Steps that are not charged yet.
     private var steps = 0
 
     struct KnownCall: Sendable {
@@ -87,8 +86,8 @@ extension AnswerStream {
     }
   }
 
-  /// The end of the text that the client has, and the first bytes after it, which wait as long as a
-  /// stop sequence may span them.
+  /// Finds a stop sequence that spans the joint. Holds the first new bytes as long as one may span
+  /// it.
   struct StopWatch: Sendable {
     private var matcher: StopMatcher
     private let longest: Int
@@ -102,11 +101,11 @@ extension AnswerStream {
       for byte in delivered.suffix(longest - 1) { matcher.take(byte) }
     }
 
-    /// So much has come that no sequence spans the joint any more.
+    /// So many bytes have arrived that no sequence can span the joint any more.
     var isOver: Bool { text.count >= longest + min(longest, AnswerStream.heldBytes) }
 
-    /// - Returns: where in `text` the first stop sequence begins; negative means within the text
-    ///   before it.
+    /// - Returns: offset in `text` at which the first stop sequence begins. A negative offset lies
+    ///   in the text before it.
     mutating func append(_ bytes: [UInt8]) -> Int? {
       var first: Int?
       for byte in bytes {
@@ -120,16 +119,16 @@ extension AnswerStream {
     mutating func takeSteps() -> Int { matcher.takeWork() }
   }
 
-  /// A chunk of the new host as the client shall see it; `nil` means that nothing in it is for the
-  /// client.
+  /// Rewrites a chunk of the new host for the client. `nil` means that nothing of it is left to
+  /// send.
   mutating func rejoined(
     _ chunk: InferenceChunk, _ parts: DeltaParts
   ) throws(AttemptFailure) -> InferenceChunk? {
     var rewrite = ChunkRewrite()
-    // Of an answer that another process began, this host's own identity stays.
+    // If another process began the answer, this host's own identity stays.
     if let identity = hop?.identity, !identity.members.isEmpty { rewrite.identity = identity }
     rewrite.keepsRole = !hasBegun
-    // Text that waits for the joint comes before the calls.
+    // Content held for the joint is released before the calls.
     let isLast = chunk.facts.finishReason != nil || !parts.calls.isEmpty
     do throws(JointFilter.Rejection) {
       try hop?.join(parts, isLast: isLast, &rewrite)
@@ -145,8 +144,8 @@ extension AnswerStream {
     return try rewrite.apply(to: chunk)
   }
 
-  /// Looks for a stop sequence that begins in what the client has, or in what an old host held back
-  /// because of it, and ends in what is new: the host need not see it as one.
+  /// Ends the answer at a stop sequence that spans the joint. It begins in text of the old host and
+  /// ends in text of the new one, so neither host may notice it.
   private mutating func stopAtJoint(_ rewrite: inout ChunkRewrite, isLast: Bool) {
     guard isLast || rewrite.texts[.content] != nil else { return }
     let start = hop?.stopWatch?.append(rewrite.texts[.content] ?? [])
@@ -164,7 +163,7 @@ extension AnswerStream {
     }
   }
 
-  /// Whether the answer may end now.
+  /// Checks that the answer may end now.
   mutating func checkEnd(_ reason: String) throws(AttemptFailure) {
     guard let hop, hop.joins, !isOver else { return }
     try charge(hop.known.count + channels.count)
@@ -184,7 +183,7 @@ extension AnswerStream {
 }
 
 extension AnswerStream.Hop {
-  /// What of the host's texts the client gets.
+  /// Passes the host's texts through the joint, and records in `rewrite` the text for the client.
   mutating func join(
     _ parts: DeltaParts, isLast: Bool, _ rewrite: inout ChunkRewrite
   ) throws(JointFilter.Rejection) {
@@ -206,14 +205,14 @@ extension AnswerStream.Hop {
     try content?.finish()
   }
 
-  /// The place of a call among this host's calls.
+  /// Position of a call among this host's calls.
   private mutating func position(of index: Int) -> Int {
     if let position = positions[index] { return position }
     positions[index] = positions.count
     return positions.count - 1
   }
 
-  /// A new call gets the next index that the client does not know.
+  /// The client's index of a call. A new call gets the next unused index.
   private func clientIndex(_ position: Int) -> Int {
     position < known.count ? known[position].index : nextIndex + position - known.count
   }
@@ -237,15 +236,15 @@ extension AnswerStream.Hop {
     rewrite.calls[call.index] = change
   }
 
-  /// The name of a call that the client knows, which may come in pieces.
+  /// Matches the name of a known call, which may arrive in pieces.
   private mutating func meet(
     known position: Int, _ piece: String
   ) throws(JointFilter.Rejection) {
     guard !piece.isEmpty else { return }
     let wanted = known[position].name
-    // Some hosts repeat it with each piece of the arguments.
+    // Some hosts repeat the name with each piece of the arguments.
     if piece == wanted, known[position].sentName == wanted { return }
-    // By bytes: a piece may end between the parts of one character.
+    // Compares bytes, because a piece may end inside a character.
     guard known[position].sentName.utf8.count + piece.utf8.count <= wanted.utf8.count,
       wanted.utf8.dropFirst(known[position].sentName.utf8.count).starts(with: piece.utf8)
     else {
@@ -261,7 +260,7 @@ extension AnswerStream.Hop {
     return JointFilter.Rejection("it calls \(short) where \(wanted) was called")
   }
 
-  /// The first words that pass the joint must be words that can follow.
+  /// Checks that the first words after the joint do not restart the answer.
   private mutating func checked(_ passed: [UInt8]) throws(JointFilter.Rejection) -> [UInt8] {
     guard let restart, !passed.isEmpty else { return passed }
     self.restart = nil
@@ -279,7 +278,7 @@ extension AnswerStream.Hop {
       if dropsContent { return [] }
       restart?.hear(text)
       guard callsTools, content != nil else { return try checked(content?.take(text) ?? text) }
-      // Words before calls are not the answer: the client keeps the words it has.
+      // Content before tool calls is not the answer, so the client keeps the content it has.
       guard let rest = try? content?.take(text) else {
         dropsContent = true
         return []
@@ -288,7 +287,7 @@ extension AnswerStream.Hop {
     case .reasoning:
       if dropsReasoning { return [] }
       guard reasoning != nil else { return text }
-      // Reasoning that goes another way is not the answer: the client keeps what it has.
+      // Reasoning that differs is not the answer, so the client keeps the reasoning it has.
       guard let rest = try? reasoning?.take(text) else {
         dropsReasoning = true
         return []

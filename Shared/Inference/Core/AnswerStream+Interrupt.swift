@@ -2,13 +2,14 @@ public import ClusterModel
 import Limits
 import Text
 
-/// When the host that answers breaks off, and another is asked.
+/// Failover: a host breaks off, and another one resumes the answer.
 extension AnswerStream {
-  /// The host was given up. What it said up to the last safe place is let go, the rest is forgotten.
+  /// Gives up the current host. Releases its text up to the last safe boundary, and forgets the
+  /// rest.
   ///
-  /// - Parameter anchored: the next host is to say again some of what the client has, because it is
-  ///   unclear how another host's words join it.
-  /// - Throws: `upstreamFailed`, naming why no host can go on with this answer.
+  /// - Parameter anchored: the next host is to repeat some text that the client has, because the
+  ///   joint would be ambiguous otherwise.
+  /// - Throws: `upstreamFailed` with the reason, if no host can resume this answer.
   public mutating func interrupt(anchored: Bool = false) throws(Failure) -> (
     release: [InferenceChunk], resume: ResumePoint
   ) {
@@ -37,7 +38,7 @@ extension AnswerStream {
     isOver = false
     let hadCalls = channels.contains { $0.part.isCall }
     let callsTools = hadCalls || hop?.callsTools == true
-    // The old hop shares buffers with the channels.
+    // Release the old hop, which shares buffers with the channels.
     let identity = hop?.identity ?? self.identity
     hop = nil
     for index in channels.indices { channels[index].forgetUnreleased() }
@@ -63,14 +64,15 @@ extension AnswerStream {
     return (releases, point)
   }
 
-  /// How much of a text the next host is given.
+  /// Bytes of a text that the next host is given.
   private mutating func place(in channel: Int, anchored: Bool) -> Int {
     guard anchored else { return channels[channel].boundary.boundary }
     defer { steps += channels[channel].takeSteps() }
     return channels[channel].anchoredPlace()
   }
 
-  /// All that is safe. A chunk that cannot be read is the old host's fault, and is forgotten.
+  /// Releases all safe text. If a chunk cannot be read, the old host is at fault, and the rest is
+  /// dropped.
   private mutating func releaseSafe() -> [InferenceChunk] {
     var released: [InferenceChunk] = []
     while let entry = held.first {
@@ -95,8 +97,9 @@ extension AnswerStream {
     return released
   }
 
-  /// The next host was asked at that point, in this way.
-  /// - Parameter way: nil: it was asked anew, because nobody can go on with such a request.
+  /// Begins the next host's answer at the resume point.
+  ///
+  /// - Parameter way: `nil` means that the host starts over, because the request cannot be resumed.
   public mutating func resume(_ way: ResumeWay?) {
     if way == nil { hop?.isAnew = true }
     let added = addedPromptTokens(way)

@@ -2,13 +2,12 @@ public import ClusterModel
 import Limits
 import Text
 
-/// What an answer costs, whoever made which part of it.
+/// Token counts of an answer over all its hosts.
 extension AnswerStream {
-  /// What ends one turn of a conversation and begins another, in tokens: two turns are added when a
-  /// host is told in words to go on.
+  /// Estimated tokens that delimit one turn of a conversation. A resume instruction adds two turns.
   private static let turnTokens = 4
 
-  /// Right over all hosts: the client's prompt once, and the completion tokens that the client got.
+  /// Usage over all hosts: the client's prompt once, and the completion tokens that the client got.
   public var usage: Usage {
     Usage(
       promptTokens: knownPromptTokens ?? shape.promptTokens,
@@ -16,11 +15,11 @@ extension AnswerStream {
       estimated: hostUsage == nil || !tally.isReported || hop?.joins == true)
   }
 
-  /// What the host that answers now has made, dropped or not.
+  /// Tokens that the current host has generated, including dropped ones.
   var hostTokens: Int { tally.total }
 
-  /// Of what it said, what the client is not to have. White space that was put in at a joint counts
-  /// for nothing.
+  /// Bytes of the current host that the client does not get. White space inserted at a joint is
+  /// ignored.
   private var droppedBytes: Int { max(tally.bytes - keptBytes, 0) }
 
   private var knownPromptTokens: Int? {
@@ -36,9 +35,9 @@ extension AnswerStream {
     hasToldUsage = facts.isOnlyUsage || facts.finishReason != nil
   }
 
-  // MARK: - When a host breaks off
+  // MARK: - Failover
 
-  /// Adds to the tokens that the client has what it got of this host; what is held is forgotten.
+  /// Adds the current host's delivered tokens to `priorTokens`, without those of held chunks.
   mutating func countDelivered() {
     firstPromptTokens = knownPromptTokens
     if hasDelivered {
@@ -52,15 +51,16 @@ extension AnswerStream {
     hasToldUsage = false
   }
 
-  /// How many of the tokens that the client has lie in so many of the bytes that it has.
+  /// Estimated tokens in `bytes` of the delivered text, in proportion to its total.
   func deliveredTokens(ofBytes bytes: Int) -> Int {
     let all = channels.reduce(0) { $0 + $1.released }
     guard all > 0 else { return 0 }
     return priorTokens.multipliedCapped(by: bytes).addingCapped(all / 2) / all
   }
 
-  /// Tokens of the next host's prompt that the client's has not.
-  /// - Parameter way: nil: it is asked anew, and given nothing.
+  /// Prompt tokens that resumption adds to the client's prompt.
+  ///
+  /// - Parameter way: `nil` means that the host starts over, which adds none.
   func addedPromptTokens(_ way: ResumeWay?) -> Int {
     guard let way, hop?.isAnew == false, let content = known(.content) else { return 0 }
     let prefix = channels[content].text[..<(hop?.anchor ?? channels[content].boundary.boundary)]
@@ -70,11 +70,11 @@ extension AnswerStream {
     return given + ResumeInstruction.tokens(after: end) + 2 * Self.turnTokens
   }
 
-  // MARK: - Ends that no host tells
+  // MARK: - Ends without a host's report
 
-  /// The host broke off. If it had nothing left to send within `max_tokens`, the answer is whole.
+  /// Completes an answer whose host broke off, if `max_tokens` was reached.
   ///
-  /// - Returns: what is left of it, with its end; `nil` means that the answer may go on.
+  /// - Returns: the remaining chunks and an end chunk. `nil` means that the answer is incomplete.
   mutating func endAtLimit() -> [InferenceChunk]? {
     guard isContinuable, !isTooLong, !isOver, let limit = shape.maximumTokens,
       usage.completionTokens >= limit, let released = try? releaseAll(),
@@ -85,7 +85,7 @@ extension AnswerStream {
     return released + [end]
   }
 
-  /// For a client that is sent the usage of an answer whose last host did not report it.
+  /// A usage chunk, if the client wants usage and has not got the total.
   func lastUsage() -> [InferenceChunk] {
     guard shape.wantsUsage, !hasToldUsage, isOver || hop?.joins == true, let identity else {
       return []
@@ -101,7 +101,7 @@ extension AnswerStream {
       ]), [], like: identity)
   }
 
-  /// A chunk like those that the client got.
+  /// A chunk with the stream's identity.
   private func chunk(
     choices: JSON, _ more: [(String, JSON)], like identity: StreamIdentity
   ) -> InferenceChunk? {

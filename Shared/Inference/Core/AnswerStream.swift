@@ -2,67 +2,66 @@ import ClusterModel
 import Limits
 import Text
 
-/// What the client has of an answer, what is held back of it, and how another host resumes it.
+/// State of one answer: the delivered text, the held chunks, and how another host resumes it.
 ///
-/// Chunks of a healthy host go through whole and byte for byte, only a little later: what follows
-/// the last safe place waits until the next one is known, because what the client has cannot be
-/// taken back. The answer's text is kept once, because the next host must be given it: as many bytes
-/// as the client got, up to `Limits.continuableBytes`; of a longer answer nothing is kept, and it
-/// cannot be resumed.
+/// Chunks of a healthy host pass unchanged and slightly delayed. Text after the last safe boundary
+/// is held until the next boundary is known, because delivered text cannot be taken back. The
+/// stream keeps the answer's text, because the next host must be given it: up to
+/// `Limits.continuableBytes`. A longer answer is not kept and cannot be resumed.
 ///
-/// What a host can cost is bounded: its steps are charged to an allowance that grows with its bytes,
-/// and chunks that wait have a limit of true memory.
+/// A host's cost is bounded. Its steps are charged to an allowance that grows with its bytes, and
+/// held chunks have a limit of true memory.
 public struct AnswerStream: Sendable {
-  /// Bytes that are held back at most: a long word. Within a longer token the older bytes are
-  /// released, and the next host must repeat them exactly.
+  /// Maximum bytes held back: a long word. The older bytes of a longer token are released, and the
+  /// next host must repeat them exactly.
   public static let heldBytes = 64
 
   let shape: AnswerShape
   var channels: [AnswerChannel] = []
-  /// The place of each text in `channels`.
+  /// Index in `channels` of each text.
   private var places: [AnswerPart: Int] = [:]
   var held = HeldChunks()
-  /// The channel that was written last.
+  /// Index of the channel that was written last.
   var current = -1
   let isContinuable: Bool
   private(set) var isTooLong = false
-  /// The client has some of a part that is not followed, such as a picture.
+  /// The client has data of a part that is not tracked, such as a picture.
   private(set) var hasForeign = false
-  /// The host went on after a `finish_reason`: its reasons are no ends.
+  /// The host sent text after a `finish_reason`, so its reasons do not mark the end.
   var hasFalseEnd = false
-  /// The first chunk that any host sent; `nil` if it was long.
+  /// The first short chunk that any host sent. `nil` means that none has arrived.
   private var sample: [UInt8]?
-  /// The first chunk that the client got: every later one looks like it.
+  /// The first chunk that the client got, if it was short. Every later one gets its identity.
   private var firstChunk: [UInt8]?
   private var firstIdentity: StreamIdentity?
   var hasDelivered = false
-  /// What the host that answers now has sent, and bytes of that which were not dropped.
+  /// Tokens of the current host, and how many of its bytes were not dropped.
   var tally = TokenTally()
   var keptBytes = 0
-  /// Tokens that the client had before it.
+  /// Tokens that the client had before the current host.
   var priorTokens = 0
   /// The usage of the whole answer was sent.
   var hasToldUsage = false
-  /// The host that resumes the answer; `nil` means that the first host answers.
+  /// State of the host that resumes the answer. `nil` means that the first host answers.
   var hop: Hop?
 
-  /// Known as soon as it was read, even while its chunk is held.
+  /// Set as soon as it was read, even if its chunk is held.
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
-  /// A stop sequence was completed across a joint, or nothing is left of `max_tokens`: the answer is
-  /// over, whatever the host sends.
+  /// The answer is over, and later chunks are ignored. A stop sequence spanned a joint, or
+  /// `max_tokens` was reached.
   public internal(set) var isOver = false
 
-  /// Steps of the host that answers now, and memory of the text.
+  /// Steps of the current host, and memory of the text.
   private var allowance = AnswerStream.newAllowance()
-  /// Bytes of all texts that are kept.
+  /// Bytes of all kept texts.
   private var textBytes = 0
   private var chunkNumber = 0
-  /// Steps since they were charged: what is released must not be lost, so they are charged with the
-  /// next chunk.
+  /// Steps that are not charged yet. They are charged with the next chunk, because a charge that
+  /// throws would lose released chunks.
   var steps = 0
-  /// Thrown with the next chunk.
+  /// Failure that the next call of `take(_:)` throws.
   private var failure: AttemptFailure?
   private let stops: StopMatcher?
 
@@ -72,18 +71,19 @@ public struct AnswerStream: Sendable {
     stops = StopMatcher(beginningsOf: shape.stop, longest: Self.heldBytes)
   }
 
-  /// An answer that another process began. The next step is `interrupt`.
+  /// Creates the state of an answer that another process began. The next step is `interrupt`.
   ///
-  /// - Parameter prefix: what the client has of it, as UTF-8.
+  /// - Parameter prefix: the text that the client has, as UTF-8.
   public init(shape: AnswerShape, after prefix: [UInt8]) {
     self.init(shape: shape)
     guard !prefix.isEmpty else { return }
     let index = write(.content, prefix)
     told(index, prefix.count)
-    // Its tokens are unknown.
+    // The tokens of the prefix are unknown, so estimate them.
     priorTokens = TokenTally.tokens(prefix.count)
-    // The other process released what lies before a safe place, so its end is one. Only a token that
-    // was too long to be held back is cut anywhere, and white space belongs to the word after it.
+    // The other process released text up to a safe boundary, so the end of the prefix is one. It is
+    // not if the prefix ends in a token that was too long to be held back, or in white space, which
+    // belongs to the next word.
     let channel = channels[index]
     let endsInSpace = prefix.last.map { [0x09, 0x0A, 0x0D, 0x20].contains($0) } ?? true
     if !endsInSpace, prefix.count - channel.boundary.boundary <= Self.heldBytes {
@@ -91,30 +91,30 @@ public struct AnswerStream: Sendable {
     }
   }
 
-  /// Whether the content is one JSON text, as far as it has come.
+  /// Whether the content so far is one JSON text.
   var isJSON: Bool { known(.content).map { channels[$0].boundary.json != nil } ?? false }
 
-  /// Bytes that wait: what a cut would cost.
+  /// Bytes that are held back and would be lost if the host broke off.
   public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }
 
-  // MARK: - What it costs
+  // MARK: - Cost
 
-  /// Steps charged to the host that answers now.
+  /// Steps charged to the current host.
   public var work: Int { allowance.worked + steps }
-  /// True memory of text and chunks that are kept.
+  /// True memory of the kept text and the held chunks.
   public var memory: Int { allowance.kept + held.memory }
 
   private static func newAllowance() -> Allowance {
     Allowance(memory: Limits.answerMemory, freeWork: Limits.answerFreeWork)
   }
 
-  /// A host that resumes the answer gets its own work, and pays for none of what is kept.
+  /// Gives the next host an allowance of its own. It does not pay for the kept text.
   mutating func renewAllowance() {
     allowance = Self.newAllowance()
     steps = 0
     failure = nil
     textBytes = channels.reduce(0) { $0 + $1.text.count }
-    // Each may have to be compared with what the next host sends.
+    // Each channel may have to be compared with the next host's text.
     let memory = channels.reduce(0) { $0 + $1.memory + MemoryLayout<Hop.KnownCall>.stride }
     do { try allowance.keep(memory) } catch { isTooLong = true }
     // A host that repeats the text is compared with all of it.
@@ -134,16 +134,16 @@ public struct AnswerStream: Sendable {
     }
   }
 
-  /// Steps of an event besides those that depend on its length.
+  /// Fixed steps per event, besides those that depend on its length.
   private static let eventSteps = 64
 
   // MARK: - Events
 
-  /// A chunk of the host that answers now.
+  /// Takes a chunk of the current host.
   ///
   /// - Returns: chunks for the client now, in order.
-  /// - Throws: `badJoint` when the host's text cannot be joined to what the client has, `garbage`
-  ///   when a chunk cannot be read or costs too much; the next step is `interrupt`.
+  /// - Throws: `badJoint` if the host's text cannot be joined to the client's, `garbage` if a chunk
+  ///   cannot be read or costs too much. The next step is `interrupt`.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [InferenceChunk] {
     guard !isOver else { return [] }
     if let failure { throw failure }
@@ -179,7 +179,7 @@ public struct AnswerStream: Sendable {
     return try release()
   }
 
-  /// A chunk that is not kept.
+  /// Passes a chunk on without keeping its text.
   private mutating func pass(_ chunk: InferenceChunk) -> InferenceChunk {
     hasDelivered = hasDelivered || chunk.facts.isValidToken
     begin(with: chunk)
@@ -194,15 +194,14 @@ public struct AnswerStream: Sendable {
     finishReason = reason
   }
 
-  /// The answer is whole: everything held is released, and usage is added that no host can report.
+  /// Ends a complete answer: releases all held chunks, and adds usage that no host can report.
   ///
-  /// - Throws: `garbage` when a chunk that waits cannot be read.
+  /// - Throws: `garbage` if a held chunk cannot be read.
   public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
     try endWithoutReason() + releaseAll() + lastUsage()
   }
 
-  /// The host said that its stream is complete, and gave no `finish_reason`: the client gets one,
-  /// after what waits.
+  /// Adds a `finish_reason` after the held text, if the host completed its stream without one.
   private mutating func endWithoutReason() throws(AttemptFailure) -> [InferenceChunk] {
     guard finishReason == nil, !isOver, shape.choices == 1 else { return [] }
     let calls = channels.contains { $0.part.isCall }
@@ -237,13 +236,13 @@ public struct AnswerStream: Sendable {
       entry.end = channels[entry.channel].text.count
     }
     held.append(entry)
-    // All others are closed already.
+    // All other channels are closed already.
     if chunk.facts.finishReason != nil, !hasFalseEnd, current >= 0 {
       channels[current].isClosed = true
     }
   }
 
-  /// - Returns: the texts that grow, with their ends.
+  /// - Returns: the channels that grew, with their ends.
   private mutating func write(
     _ parts: DeltaParts
   ) throws(AttemptFailure) -> [(channel: Int, end: Int)] {
@@ -261,7 +260,7 @@ public struct AnswerStream: Sendable {
     return grown
   }
 
-  /// Names come in pieces, or whole with each piece of the arguments.
+  /// Adds to a call's name. Hosts send it in pieces, or whole with each piece of the arguments.
   private mutating func name(
     _ index: Int, _ call: DeltaParts.Call
   ) throws(AttemptFailure) {
@@ -293,12 +292,12 @@ public struct AnswerStream: Sendable {
     return index
   }
 
-  /// Memory of the text. An answer that takes too much is passed on and cannot be resumed.
+  /// Charges memory of the text. An answer that takes too much is passed on and cannot be resumed.
   private mutating func keep(_ bytes: Int) {
     do { try allowance.keep(bytes) } catch { isTooLong = true }
   }
 
-  /// Another text than before is written: that one had come to an end.
+  /// Makes a channel the current one. If it changes, the previous channel is complete.
   private mutating func begin(_ index: Int) {
     guard index != current else { return }
     if channels.indices.contains(current) { channels[current].isClosed = true }
@@ -320,7 +319,7 @@ public struct AnswerStream: Sendable {
     return channels.count - 1
   }
 
-  /// Forgets channels of which the client has nothing.
+  /// Removes channels of which the client has nothing.
   mutating func removeUnseenChannels() {
     channels.removeAll { $0.released == 0 && !$0.hasHeader }
     places = [:]
@@ -340,7 +339,7 @@ public struct AnswerStream: Sendable {
       if let part = try releasePart() { released.append(part) }
       if let limit = held.overdrawn { throw overdrawn(limit) }
     } catch {
-      // What was released before it must reach the client.
+      // Released chunks must reach the client before the failure is thrown.
       guard !released.isEmpty else { throw error }
       failure = error
     }
@@ -348,7 +347,7 @@ public struct AnswerStream: Sendable {
     return released
   }
 
-  /// The first bytes of a chunk that waits, if it is a part of a long word.
+  /// Releases the first bytes of the first held chunk, if they belong to a long token.
   private mutating func releasePart() throws(AttemptFailure) -> InferenceChunk? {
     guard let first = held.first, first.channel >= 0 else { return nil }
     let channel = first.channel
@@ -400,7 +399,7 @@ public struct AnswerStream: Sendable {
     hasDelivered = true
   }
 
-  /// The first part of the chunk that comes next, up to a place in its text.
+  /// Releases part of the first held chunk's text, as a separate chunk.
   mutating func releasePart(
     of entry: HeldChunks.Entry, to limit: Int
   ) throws(AttemptFailure) -> InferenceChunk? {
@@ -416,7 +415,7 @@ public struct AnswerStream: Sendable {
       rewrite.calls[index] = ChunkRewrite.Call(
         index: index, keepsHeader: !entry.isSplit, name: name)
     }
-    // Made of the last part, which is short, and not of the whole chunk again.
+    // Rewrite the last part, which is short, instead of the whole chunk again.
     let source = held.lastPart ?? entry.chunk
     steps += 8 * source.data.count
     guard let part = try rewrite.apply(to: source) else { return nil }
@@ -445,12 +444,13 @@ public struct AnswerStream: Sendable {
   /// Whether the client has a chunk.
   var hasBegun: Bool { firstChunk != nil || firstIdentity != nil }
 
-  /// What later chunks have in common with the first; `nil` means that there is none.
+  /// The identity of the first chunk, which later chunks get. `nil` means that the client has no
+  /// chunk.
   var identity: StreamIdentity? {
     firstIdentity ?? firstChunk.map { StreamIdentity(of: $0) }
   }
 
-  /// A short chunk is kept as it is and read only if another host resumes the answer.
+  /// Records the first chunk. A short one is kept unread, and is read only if another host resumes.
   private mutating func begin(with chunk: InferenceChunk) {
     guard !hasBegun else { return }
     if chunk.data.capacity <= Self.shortChunk {

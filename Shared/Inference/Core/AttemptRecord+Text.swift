@@ -1,7 +1,7 @@
 import ClusterModel
 
 extension AttemptOutcome {
-  /// `answered`, `beaten`, or what kind of failure.
+  /// `answered`, `beaten`, or the kind of failure.
   public var name: String {
     switch self {
     case .answered: "answered"
@@ -11,7 +11,7 @@ extension AttemptOutcome {
   }
 }
 
-/// For an operator: "embedded-2 first beaten, 0 tokens, 0–310 ms".
+/// Description for operators: "embedded-2 first beaten, 0 tokens, 0–310 ms".
 extension AttemptRecord: CustomStringConvertible {
   public var description: String {
     let facts =

@@ -1,32 +1,32 @@
 public import Limits
 import Text
 
-/// Makes of a stream's chunks the one body that a client gets who asked for no stream. Every field
-/// is kept, also those that nobody knew of when this was written.
+/// Assembles a stream's chunks into one body, for a client that asked for no stream. Keeps every
+/// field, including unknown ones.
 public struct BodyAssembler: Sendable {
-  /// A choice while it grows.
+  /// A choice under assembly.
   private struct Choice {
-    /// `delta`, or nothing for a completion.
+    /// The assembled `delta`. `nil` for a completion.
     var message: GrowingObject?
-    /// It had a `delta`: a `message` after it says the same again.
+    /// The choice had a `delta`. A later `message` repeats the text and is ignored.
     var hasDelta = false
-    /// Everything else but the index.
+    /// All other members but the index.
     var rest = GrowingObject()
   }
 
   private let endpoint: InferenceEndpoint
   private let limit: Int
-  /// The request asks for one choice: the numbers that the host gives it say nothing.
+  /// The request asks for one choice, so the host's choice indices are ignored.
   private let isOnly: Bool
   private var taken = 0
   private var top = GrowingObject()
   private var choices: [Int: Choice] = [:]
-  /// What the answer has cost so far.
+  /// Work and memory spent so far.
   public private(set) var allowance = Allowance(memory: Limits.assembledBytes)
 
   /// - Parameters:
-  ///   - choices: how many the request asks for.
-  ///   - limit: bytes of all chunks; the body is smaller.
+  ///   - choices: number of choices that the request asks for.
+  ///   - limit: maximum bytes of all chunks. The body is smaller.
   public init(
     endpoint: InferenceEndpoint, choices: Int = Limits.answerChoices.value,
     limit: Int = UpstreamLimits().streamBytes
@@ -36,7 +36,7 @@ public struct BodyAssembler: Sendable {
     self.limit = limit
   }
 
-  /// - Throws: `garbage` for what is no chunk, `tooLarge`.
+  /// - Throws: `garbage` if the data is not a chunk, `tooLarge` above the limit.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) {
     taken = taken.addingCapped(chunk.data.count)
     guard taken <= limit else {
@@ -59,7 +59,7 @@ public struct BodyAssembler: Sendable {
         // An answer has one identity. Some hosts leave it empty in their first chunk.
         if !top.isSaid(member.name) { try top.set(member.name, member.value, &json) }
       default:
-        // The last word is right about what is counted.
+        // The last value of a counter is the final one.
         try top.set(member.name, member.value, &json)
       }
     }
@@ -97,7 +97,7 @@ public struct BodyAssembler: Sendable {
           try grown.message?.gain(gain.name, gain.value, &json)
         }
       case "text", "logprobs": try grown.rest.gain(member.name, member.value, &json)
-      // One element or more for each token. Those of the prompt come whole.
+      // Hosts add one or more elements per token. Arrays about the prompt arrive whole.
       case _ where member.value.kind == .array && !member.name.hasPrefix("prompt_"):
         try grown.rest.gain(member.name, member.value, under: JSONTree.list, &json)
       default: try grown.rest.set(member.name, member.value, &json)
@@ -105,7 +105,7 @@ public struct BodyAssembler: Sendable {
     }
   }
 
-  /// - Throws: `garbage` when there was no choice.
+  /// - Throws: `garbage` if there was no choice.
   public func body() throws(AttemptFailure) -> [UInt8] {
     guard !choices.isEmpty else {
       throw AttemptFailure(.garbage, "its answer has no choice")
@@ -132,7 +132,7 @@ public struct BodyAssembler: Sendable {
       bytes += #"{"index":\#(choice.key)"#.utf8
       if endpoint == .chatCompletions {
         var message = choice.value.message ?? GrowingObject()
-        // A stream may leave out what a message always has.
+        // A stream may omit members that a message always has.
         message.complete("content", with: .null)
         message.complete("role", with: .string(Array("assistant".utf8)))
         message.dropCallIndices()

@@ -1,12 +1,12 @@
-/// What one chunk adds to the choices of an answer. Indices below 64 need no allocation.
+/// Changes that one chunk makes to the choices of an answer. Indices below 64 need no allocation.
 public struct ChoiceSteps: Hashable, Sendable {
-  /// The gain of one choice by a chunk.
+  /// Changes that one chunk makes to one choice.
   public struct Gain: Hashable, Sendable {
-    /// It gains anything.
+    /// The chunk adds anything to the choice.
     public var says = false
-    /// It gains more than reasoning: text, a tool call, a refusal.
+    /// The chunk adds more than reasoning: text, a tool call, a refusal.
     public var answers = false
-    /// The chunk has a reason for its end.
+    /// The chunk has a `finish_reason`.
     public var ends = false
     /// The reason is not `stop`, which some hosts send at the end of the reasoning.
     public var isFirm = false
@@ -21,13 +21,13 @@ public struct ChoiceSteps: Hashable, Sendable {
     }
   }
 
-  /// One choice of index 64 or above.
+  /// A choice with an index of 64 or above.
   struct Step: Hashable, Sendable {
     var index: Int
     var gain: Gain
   }
 
-  /// A bit per index: the choice is in the chunk, and what it gains there.
+  /// One bit per index: the choice is in the chunk; the next four hold its gains.
   private(set) var present: UInt64 = 0
   private(set) var saying: UInt64 = 0
   private(set) var answering: UInt64 = 0
@@ -58,13 +58,13 @@ public struct ChoiceSteps: Hashable, Sendable {
     if gain.isFirm { firm |= bit }
   }
 
-  /// How many choices end with the chunk.
+  /// Number of choices that end with the chunk.
   public var ended: Int {
     guard let more else { return ending.nonzeroBitCount }
     return ending.nonzeroBitCount + more.count { $0.gain.ends }
   }
 
-  /// The highest index; -1 if there is no choice.
+  /// The highest index, or -1 if there is no choice.
   var highest: Int {
     let low = present == 0 ? -1 : 63 - present.leadingZeroBitCount
     guard let more else { return low }
@@ -72,23 +72,23 @@ public struct ChoiceSteps: Hashable, Sendable {
   }
 }
 
-/// Which choices of an answer have begun and which have ended.
+/// Tracks which choices of an answer have begun and which have ended.
 ///
-/// Completion is a property of each choice and not a count: hosts repeat a `finish_reason`, send it
-/// early or with every chunk, or give fewer choices than the request asks for. The end of a choice is
-/// final if nothing was added after it and the choice is not reasoning alone; any other end counts
-/// only if the stream ends properly right after it.
+/// Completion is a property of each choice, not a count: hosts repeat a `finish_reason`, send it
+/// early or with every chunk, or return fewer choices than requested. The end of a choice is final
+/// if nothing was added after it and the choice is not reasoning alone. Any other end counts only
+/// if the stream ends properly right after it.
 struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
   private var spoken: UInt64 = 0
   private var answered: UInt64 = 0
-  /// Ended, and nothing was added since.
+  /// Ended, with nothing added since.
   private var ended: UInt64 = 0
   /// Whether the last end is firm.
   private var firm: UInt64 = 0
-  /// Something was added after an end: the reasons of this choice say nothing.
+  /// Text was added after an end, so the reasons of this choice are ignored.
   private var revived: UInt64 = 0
-  /// The same of indices from 64 on.
+  /// The same for indices from 64 on.
   private var more: [Int: Choice] = [:]
 
   private struct Choice: Hashable, Sendable {
@@ -123,22 +123,21 @@ struct ChoiceProgress: Hashable, Sendable {
   /// Choices below 64 whose end is final.
   private var final: UInt64 { ended & ~revived & (answered | firm | ~spoken) }
 
-  /// Whether the ends of as many choices as the request asks for are final: the host has nothing left
-  /// to say.
+  /// Whether as many choices as requested have a final end. The host has nothing left to send.
   func isComplete(_ expected: Int) -> Bool {
     let low = final.nonzeroBitCount
     guard low < expected, !more.isEmpty else { return low >= expected }
     return low + more.values.count { $0.isFinal } >= expected
   }
 
-  /// Whether the end of every choice that has begun is final. A silence after it is the end of the
-  /// answer, even if it has fewer choices than the request asks for.
+  /// Whether every choice that has begun has a final end. Silence after it ends the answer, even if
+  /// there are fewer choices than requested.
   var isEveryBegunFinal: Bool {
     guard hasBegun else { return false }
     return begun & ~final == 0 && more.values.allSatisfy { $0.isFinal }
   }
 
-  /// Whether every choice that has begun has ended. If the stream ends properly too, the answer is
+  /// Whether every choice that has begun has ended. If the stream also ends properly, the answer is
   /// whole.
   var isEveryBegunEnded: Bool {
     guard hasBegun else { return false }

@@ -1,4 +1,4 @@
 extension ChunkFacts {
-  /// What a chunk counts for where no host has told its tokens: one if it says something.
+  /// Token count of a chunk if no host reports one: 1 if the chunk adds anything, otherwise 0.
   public var tokens: Int { text.isEmpty && !hasOther ? 0 : 1 }
 }

@@ -2,22 +2,22 @@ public import ClusterModel
 public import Limits
 import Text
 
-/// What a chunk of a stream, or a whole body, says, as far as the cluster needs to know.
+/// Facts of a stream's chunk, or of a whole body, that the cluster needs.
 public struct ChunkFacts: Hashable, Sendable {
   /// Text that the first choice gains.
   public var text: String
-  /// The first choice's whole `delta`, byte for byte, when it holds more than text.
+  /// The first choice's whole `delta`, byte for byte, if it holds more than text.
   public var deltaJSON: [UInt8]?
   /// Some choice gains more than text: tool calls, reasoning, a refusal.
   public var hasOther: Bool
-  /// Of the first choice.
+  /// The first choice's `finish_reason`.
   public var finishReason: String?
-  /// What each of its choices gains.
+  /// Gains of each choice.
   public private(set) var steps = ChoiceSteps()
   public var usage: Usage?
-  /// It has usage and no choice: the last chunk before the end, when it was asked for.
+  /// The chunk has usage and no choice. Hosts send it last, if the request asks for usage.
   public var isOnlyUsage: Bool
-  /// It is only usage, and the client did not ask for it: it counts, and is not passed on.
+  /// The client did not ask for this usage-only chunk. It is counted and not passed on.
   public var isUnasked = false
 
   public init(
@@ -39,21 +39,21 @@ public struct ChunkFacts: Hashable, Sendable {
         isFirm: finishReason != nil && finishReason != "stop"))
   }
 
-  /// How many choices end with it.
+  /// Number of choices that end with the chunk.
   public var finishedChoices: Int { steps.ended }
 
-  /// Whether it has any choice.
+  /// Whether the chunk has any choice.
   var hasChoices: Bool { steps.highest >= 0 }
 
-  /// Whether an answer has begun with it: it says something, or ends properly without a word.
+  /// Whether the chunk begins an answer. It has visible text or another gain, or ends a choice.
   public var isValidToken: Bool {
     hasOther || finishedChoices > 0 || text.contains { !$0.isWhitespace }
   }
 
   /// Reads a chunk or a body of `/v1/chat/completions` or `/v1/completions`.
   ///
-  /// - Parameter choices: how many the request asked for.
-  /// - Throws: `AttemptFailure`: `garbage`, or `errorEvent` with the host's words.
+  /// - Parameter choices: number of choices that the request asks for.
+  /// - Throws: `garbage`, or `errorEvent` with the host's message.
   public init(
     parsing bytes: [UInt8], choices: Int = Limits.answerChoices.value
   ) throws(AttemptFailure) {
@@ -62,7 +62,7 @@ public struct ChunkFacts: Hashable, Sendable {
     try self.init(parsing: bytes, choices: choices, &allowance)
   }
 
-  /// - Parameter allowance: what the host may cost; charged with each pass over its bytes.
+  /// - Parameter allowance: the host's budget, charged with each pass over its bytes.
   init(
     parsing bytes: [UInt8], choices: Int, _ allowance: inout Allowance
   ) throws(AttemptFailure) {
@@ -70,7 +70,7 @@ public struct ChunkFacts: Hashable, Sendable {
     try self.init(parsing: bytes, &terms, &allowance)
   }
 
-  /// - Parameter terms: learns from the chunk.
+  /// - Parameter terms: updated from the chunk.
   init(
     parsing bytes: [UInt8], _ terms: inout ChunkTerms, _ allowance: inout Allowance
   ) throws(AttemptFailure) {
@@ -121,7 +121,7 @@ public struct ChunkFacts: Hashable, Sendable {
     isOnlyUsage = (choices ?? 0) == 0 && hasUsage
   }
 
-  /// What a host sent as JSON; its root is an object.
+  /// Parses a host's JSON, whose root must be an object.
   static func document(_ bytes: [UInt8]) throws(AttemptFailure) -> JSONDocument {
     let document: JSONDocument
     do {
@@ -151,13 +151,13 @@ public struct ChunkFacts: Hashable, Sendable {
       try count.count()
       switch member.name {
       case "index":
-        // The number of an only choice says nothing: some hosts count their chunks there.
+        // The index of an only choice is ignored: some hosts count their chunks there.
         let bound = terms.choices == 1 ? Int.max : terms.choices
         index = try json.index(member.value, below: bound, "a choice") ?? index
       case "delta" where member.value.kind != .null: delta = member.value
       case "message" where member.value.kind != .null: message = member.value
       case "text" where member.value.kind == .string: plain = member.value
-      // Some hosts send "" where others send null.
+      // Some hosts send "" instead of null.
       case "finish_reason":
         reason = try json.name(member.value, "a finish_reason").flatMap { $0.isEmpty ? nil : $0 }
       default: break
@@ -165,7 +165,7 @@ public struct ChunkFacts: Hashable, Sendable {
     }
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let isOnly = terms.choices == 1
-    // Several choices come interleaved, each in chunks of its own.
+    // Several choices are interleaved, each in its own chunks.
     let isFirst = isOnly || index == 0
     var gain = ChoiceSteps.Gain()
     switch terms.choose(delta: delta, message: message, text: plain) {
@@ -184,7 +184,7 @@ public struct ChunkFacts: Hashable, Sendable {
     steps.add(index: isOnly ? 0 : index, gain)
   }
 
-  /// - Returns: what the choice gains.
+  /// - Returns: the choice's gains.
   private mutating func read(
     delta: JSONValue, isFirst: Bool, in json: inout HostJSON
   ) throws(AttemptFailure) -> ChoiceSteps.Gain {
@@ -236,7 +236,8 @@ public struct ChunkFacts: Hashable, Sendable {
     return gain
   }
 
-  /// Later stages read the calls with `JSONObjectScanner` and number their buffers by them.
+  /// Checks the limits of tool calls. Later stages read them with `JSONObjectScanner` and number
+  /// their buffers by them.
   private func checkCalls(
     _ calls: JSONValue, in json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -281,7 +282,7 @@ public struct ChunkFacts: Hashable, Sendable {
 }
 
 extension Usage {
-  /// The `usage` object of a host; nil if it is none.
+  /// Reads a host's `usage` object. `nil` means that the value is not one.
   init?(_ value: JSONValue, in document: JSONDocument) {
     guard value.kind == .object else { return nil }
     let counts = document.values(["prompt_tokens", "completion_tokens"], in: value)
@@ -292,18 +293,18 @@ extension Usage {
 }
 
 extension JSONDocument {
-  /// A host's count of tokens; nil: it says none.
+  /// A host's token count. `nil` means that the value is not one.
   func tokens(_ value: JSONValue) -> Int? {
     integer(value).flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
   }
 }
 
-/// What a host says when something went wrong.
+/// Error messages of hosts.
 public enum UpstreamWords {
-  /// Bytes. A sentence is enough; a page of HTML is not a cause.
+  /// Maximum bytes of a message. A sentence is enough; a page of HTML is not a cause.
   static let longest = 500
 
-  /// The message in an error body, whatever its shape.
+  /// The message in an error body of any shape.
   public static func message(ofBody bytes: [UInt8]) -> String {
     let bytes = dataOfEvent(bytes) ?? bytes
     guard let document = try? JSONDocument(validating: bytes) else {
@@ -312,8 +313,8 @@ public enum UpstreamWords {
     return message(ofRoot: document.root, in: document)
   }
 
-  /// The message in an object that holds an error under one of the names in use. Some hosts put the
-  /// object into an array.
+  /// The message in an object that holds an error under a common name. Some hosts put the object
+  /// into an array.
   static func message(ofRoot root: JSONValue, in document: JSONDocument) -> String {
     let root = document.firstElement(of: root) ?? root
     let values = document.values(names, in: root)
@@ -323,7 +324,7 @@ public enum UpstreamWords {
     return clipped(String(decoding: document.slice(root).prefix(longest), as: UTF8.self))
   }
 
-  /// The data of the first event, if a body is a stream.
+  /// The data of the first event, if the body is an event stream.
   private static func dataOfEvent(_ bytes: [UInt8]) -> [UInt8]? {
     guard bytes.starts(with: "data:".utf8) || bytes.starts(with: "event:".utf8) else { return nil }
     var events = SSESplitter(maximumEventBytes: Limits.errorBytes.value)
@@ -336,15 +337,15 @@ public enum UpstreamWords {
     "status_msg", "error_description", "reason", "title",
   ]
 
-  /// The host's own words, to follow a sentence; empty if there are none. A chunk that is broken is
-  /// part of an answer, and no words of the host.
+  /// The host's message, to follow a sentence. Empty if there is none. A broken chunk is part of an
+  /// answer, so it is not a message.
   static func quoted(_ bytes: [UInt8]) -> String {
     guard bytes.first(where: { $0 > 0x20 }) != UInt8(ascii: "{") else { return "" }
     let words = message(ofBody: bytes)
     return words.isEmpty ? "" : ": \(words)"
   }
 
-  /// The kind of error that a body names, for example `overloaded_error`.
+  /// The error type that a body names, for example `overloaded_error`.
   static func type(ofBody bytes: [UInt8]) -> String? {
     guard let document = try? JSONDocument(validating: bytes),
       let error = document.value("error", in: document.root),
@@ -354,23 +355,22 @@ public enum UpstreamWords {
     return text
   }
 
-  /// What the servers there are say of a prompt that is longer than their context: OpenAI
-  /// (`context_length_exceeded`), vLLM ("maximum context length is"), llama.cpp
-  /// (`exceed_context_size_error`), LM Studio ("context length of only"), Anthropic ("prompt is too
-  /// long"), Gemini ("input token count").
+  /// Wordings for a prompt that exceeds the context. Sources: OpenAI (`context_length_exceeded`),
+  /// vLLM ("maximum context length is"), llama.cpp (`exceed_context_size_error`), LM Studio
+  /// ("context length of only"), Anthropic ("prompt is too long"), Gemini ("input token count").
   private static let contextWords = [
     "context length", "context_length", "context size", "context_size", "context window",
     "prompt is too long", "input token count",
   ]
 
-  /// Whether an error body says that the request does not fit the host's context.
+  /// Whether an error body reports that the request exceeds the host's context.
   static func speaksOfContext(_ body: [UInt8]) -> Bool {
     let text = String(decoding: body.prefix(4 * longest), as: UTF8.self).lowercased()
     return contextWords.contains { text.contains($0) }
   }
 
   static func message(of value: JSONValue, in document: JSONDocument) -> String {
-    // A list of mistakes, as FastAPI sends it.
+    // FastAPI sends a list of errors.
     let value = document.firstElement(of: value) ?? value
     if let text = document.string(value) { return clipped(text) }
     for inner in document.values(["message", "msg", "status_msg", "detail"], in: value) {

@@ -2,19 +2,20 @@ import ClusterModel
 import Limits
 import Text
 
-/// A chunk rewritten: with other texts, under another host's name, without its end. Members that are
-/// not named here stay as they were.
+/// Rewrites a chunk: replaces its texts and identity, or removes its end. All other members are
+/// unchanged.
 struct ChunkRewrite: Sendable {
   struct Call: Sendable {
-    /// The index by which the client knows it.
+    /// The client's index of the call.
     var index: Int
-    /// Whether id and type stay; the client may have them.
+    /// Whether ID and type stay. They are removed if the client has them already.
     var keepsHeader: Bool
-    /// `nil` means that the chunk has no name of the call.
+    /// The call's name in the rewritten chunk. `nil` removes it.
     var name: String?
   }
 
-  /// Members that are read, of each object. They stay in a part, and come once.
+  /// Members of each object that are rewritten. A partial chunk keeps them, and they must not be
+  /// duplicated.
   private enum Read {
     static let chunk: Set<String> = ["choices", "usage"]
     static let choice: Set<String> = ["delta", "text", "finish_reason"]
@@ -27,17 +28,18 @@ struct ChunkRewrite: Sendable {
 
   var identity: StreamIdentity?
   var keepsRole = true
-  /// `finish_reason` and `usage` stay.
+  /// Whether `finish_reason` and `usage` stay.
   var keepsEnd = true
-  /// The chunk goes ahead of the rest of its text: long members that are not understood are left to
-  /// the rest, so that they are sent once.
+  /// The chunk carries only the first part of its text. Long unknown members are sent with the
+  /// rest, so that the client gets them once.
   var isPart = false
   var finishReason: String?
-  /// In place of the host's. Its details are dropped: they describe one host's part.
+  /// Replaces the host's usage. Its details are dropped, because they describe only one host's
+  /// part.
   var usage: Usage?
-  /// The texts it has now; one that is missing here is empty.
+  /// The new texts. A missing text is empty.
   var texts: [AnswerPart: [UInt8]] = [:]
-  /// By the host's own index; one that is missing here stays.
+  /// Changes by the host's call index. A call without a change stays.
   var calls: [Int: Call] = [:]
 
   /// - Returns: `nil` if nothing is left to send.
@@ -83,8 +85,9 @@ struct ChunkRewrite: Sendable {
 
   private static let emptyObject = Array("{}".utf8)
 
-  /// - Parameter names: members that are read. Which of two equal ones counts would be a guess.
-  /// - Throws: `garbage` if it is not an object, or has too many members, or one of `names` twice.
+  /// - Parameter names: members that are read, which must be unique, because the choice between
+  ///   duplicates would be a guess.
+  /// - Throws: `garbage` if it is not an object, has too many members, or has one of `names` twice.
   private static func scan(
     _ json: [UInt8], _ what: String, _ names: Set<String>
   ) throws(AttemptFailure) -> JSONObjectScanner {
@@ -100,7 +103,7 @@ struct ChunkRewrite: Sendable {
     return scanner
   }
 
-  /// Names of long members.
+  /// Names of long members, except `names`.
   private func long(_ scanner: JSONObjectScanner, but names: Set<String>) -> [String] {
     scanner.members.filter { Self.isLong($0) && !names.contains($0.name) }.map(\.name)
   }
@@ -119,7 +122,7 @@ struct ChunkRewrite: Sendable {
     let hadText = !facts.text.isEmpty
     facts.text = text
     var removals: Set<String> = isPart ? Set(long(scanner, but: Read.choice)) : []
-    // Some hosts say a text twice in a choice, or write a message where the delta belongs.
+    // Some hosts repeat a text in one choice, or send `message` instead of `delta`.
     let message = scanner["message"].flatMap { $0.kind == .null ? nil : $0 }
     let own = scanner["delta"].flatMap { $0.kind == .null ? nil : $0 }
     if let delta = own ?? message ?? scanner["delta"], delta.kind != .null || !text.isEmpty {
@@ -150,7 +153,7 @@ struct ChunkRewrite: Sendable {
     )
   }
 
-  /// - Parameter hadText: the chunk had text, which may stand in parts of an array.
+  /// - Parameter hadText: the chunk had text, possibly in parts of an array.
   private func rewritten(
     delta: [UInt8], _ text: String, hadText: Bool
   ) throws(AttemptFailure) -> ([UInt8], says: Bool) {
@@ -216,7 +219,8 @@ struct ChunkRewrite: Sendable {
     return rewritten
   }
 
-  /// - Parameter seen: calls of the same chunk. One that comes twice has all its text at once.
+  /// - Parameter seen: calls already rewritten in this chunk. If a call occurs twice, the first
+  ///   gets all its text.
   private func rewritten(
     call: [UInt8], _ position: Int, _ seen: inout Set<Int>
   ) throws(AttemptFailure) -> [UInt8]? {

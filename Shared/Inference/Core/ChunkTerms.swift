@@ -1,17 +1,17 @@
 import Limits
 import Text
 
-/// Facts of the request and of earlier chunks that the reading of a chunk depends on.
+/// Facts of the request and of earlier chunks that are needed to read a chunk.
 struct ChunkTerms: Sendable {
-  /// How many the request asks for.
+  /// Number of choices that the request asks for.
   let choices: Int
-  /// A choice of `/v1/completions`, whose text is its `text`.
+  /// The endpoint is `/v1/completions`, whose choices hold their text in `text`.
   private let isPlain: Bool
-  /// A choice had a `delta`. A `message` after it repeats what the deltas said.
+  /// A choice had a `delta`. A later `message` repeats the text of the deltas.
   private var hasDelta = false
-  /// The words of the last object that has no choice; `nil` means that it has none.
+  /// Message of the last object without a choice. `nil` means that it had none.
   var words: String?
-  /// The numbers that a host gives an only choice.
+  /// How the host numbers an only choice.
   private var numbering = Numbering.none
 
   private enum Numbering: Sendable {
@@ -19,11 +19,11 @@ struct ChunkTerms: Sendable {
     case once(Int)
     case constant(Int)
     case counting(Int)
-    /// A reason for the end came with this number.
+    /// A `finish_reason` arrived with this number.
     case ended(Int)
   }
 
-  /// Where the text of a choice is.
+  /// Member that holds the text of a choice.
   enum Source {
     case delta(JSONValue)
     case text(JSONValue)
@@ -35,7 +35,7 @@ struct ChunkTerms: Sendable {
     isPlain = endpoint == .completions
   }
 
-  /// Some hosts say the same in several members of a choice: one of them is read.
+  /// Chooses the member to read. Some hosts repeat the text in several members of a choice.
   mutating func choose(delta: JSONValue?, message: JSONValue?, text: JSONValue?) -> Source {
     if isPlain, let text { return .text(text) }
     if let delta {
@@ -46,10 +46,10 @@ struct ChunkTerms: Sendable {
     return text.map { .text($0) } ?? .nothing
   }
 
-  /// Some hosts number the chunks of an only choice, or number it from 1. Two choices in turn would
-  /// become one text.
+  /// Checks the indices of an only choice. Some hosts number its chunks, or number it from 1.
+  /// Without the check, two choices would be merged into one text.
   ///
-  /// - Throws: `garbage` if the numbers are those of several choices.
+  /// - Throws: `garbage` if the indices are those of several choices.
   mutating func check(
     index: Int, _ gain: ChoiceSteps.Gain
   ) throws(AttemptFailure) {
@@ -72,7 +72,7 @@ struct ChunkTerms: Sendable {
   }
 }
 
-/// One element of a content that is an array.
+/// An element of a `content` array.
 enum ContentPart {
   case text(String)
   case reasoning

@@ -1,26 +1,26 @@
 public import ClusterModel
 
-/// Keeps requests away from one host that fails them, and lets one through now and then to see.
+/// Stops requests to a failing host, and admits single requests as probes.
 ///
-/// Counts failures in a row, and how many of the last answers failed. Knows no socket, host or clock,
-/// nor what a failure is: whoever owns it says so.
+/// Counts consecutive failures and the failed share of recent answers. Has no socket, host or
+/// clock; the owner decides which results are failures.
 public struct CircuitBreaker: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
-    /// Failures in a row until it opens: one that is down is left alone after five.
+    /// Consecutive failures that open the breaker.
     public var failures = 5
-    /// How many of the last twenty must have failed too, or of fewer if there were no more. A host
-    /// that fails one request in five by chance has five in a row once in 3,000 requests, and with
-    /// this share once in 100,000: it is bad, but not down.
+    /// Minimum share of failures among the last 20 verdicts, or among all if there are fewer. A
+    /// host that fails one request in five by chance has five failures in a row once in 3,000
+    /// requests, and with this share once in 100,000. It is bad, but not down.
     public var share = 0.6
-    /// Failures further apart than this are no row.
+    /// Failures further apart than this are not consecutive.
     public var memory = Duration.seconds(60)
-    /// How long it stays open: doubles from the first to the longest.
+    /// Open time, doubled from `firstOpen` up to `longestOpen`.
     public var firstOpen = Duration.seconds(1)
     public var longestOpen = Duration.seconds(60)
-    /// So that the processes of a cluster do not all try again at once.
+    /// Random share of the open time. It spreads the retries of a cluster's processes.
     public var jitter = 0.2
-    /// A host that is too busy says for how long; without a word, this long. What it says is
-    /// believed up to the longest.
+    /// Wait after a busy host's answer without `Retry-After`. A host's own value is capped by
+    /// `longestBusy`.
     public var defaultBusy = Duration.seconds(1)
     public var longestBusy = Duration.seconds(300)
 
@@ -28,12 +28,12 @@ public struct CircuitBreaker: Hashable, Sendable {
   }
 
   public enum State: Hashable, Sendable {
-    /// Everyone may pass. Can transition to: `open` (failures in a row).
+    /// Admits every request. Next: `open` (consecutive failures).
     case closed
-    /// Nobody may pass until then. Can transition to: `halfOpen` (somebody passes after it).
+    /// Admits no request until then. Next: `halfOpen` (a request is sent after it).
     case open(until: Instant)
-    /// One request is under way to see how the host does. Can transition to: `closed` (a token came),
-    /// `open` (it failed, or ended without a verdict: then at once over).
+    /// One request probes the host. Next: `closed` (a token arrived), `open` (it failed, or ended
+    /// without a verdict, which opens for zero time).
     case halfOpen
 
     /// Whether a request may pass now.
@@ -47,20 +47,20 @@ public struct CircuitBreaker: Hashable, Sendable {
   }
 
   public private(set) var state = State.closed
-  /// The host said that it is too busy until then.
+  /// Time until which the host reported itself too busy.
   public private(set) var busyUntil: Instant?
-  /// How often it has opened.
+  /// How often the breaker has opened.
   public private(set) var trips = 0
   private var failuresInRow = 0
-  /// The last verdicts, the newest in the lowest bit; 1 is a failure.
+  /// Recent verdicts, the newest in the lowest bit; 1 is a failure.
   private var verdicts: UInt32 = 0
   private var verdictCount = 0
-  /// It has begun an answer after it was left alone, and ended none yet.
+  /// The host has begun an answer since the breaker opened, but not ended one.
   private var isOnProbation = false
   private var lastFailure = Instant.zero
-  /// Openings since the last answer that ended well: doubles the time.
+  /// Openings since the last complete answer. Each doubles the open time.
   private var openings = 0
-  /// What began before this tells of earlier times and does not count.
+  /// Start of the current period. Verdicts of attempts that started earlier are ignored.
   private var since: Instant?
   private let policy: Policy
 
@@ -70,26 +70,28 @@ public struct CircuitBreaker: Hashable, Sendable {
 
   // MARK: - Events
 
-  /// A request was sent, whoever decided it.
-  /// - Parameter started: when it was decided, which is a moment before `now`. It is by this time that
-  ///   its verdict will be known as that of the request that was let through.
+  /// A request was sent, whether or not the breaker admitted it.
+  ///
+  /// - Parameter started: time of the decision, just before `now`. It identifies the probe's
+  ///   verdict.
   public mutating func began(started: Instant, now: Instant) {
     guard case .open(let until) = state, until <= now else { return }
     state = .halfOpen
     since = started
   }
 
-  /// The host has begun to answer. In a row of failures that says little: it may stall next.
+  /// The host has begun to answer. This does not reset the failure count, because the host may
+  /// still stall.
   ///
-  /// It may have been asked although the breaker is open, because no other host was left.
+  /// The breaker may be open: if no other host is left, requests are sent anyway.
   public mutating func answered(started: Instant) {
     guard counts(started), state != .closed else { return }
     state = .closed
-    // One more failure is enough: it has to end an answer before it is believed again.
+    // One more failure opens it again, until an answer is complete.
     isOnProbation = true
   }
 
-  /// An answer has come to its end.
+  /// An answer is complete.
   public mutating func succeeded(started: Instant) {
     guard counts(started) else { return }
     state = .closed
@@ -101,15 +103,16 @@ public struct CircuitBreaker: Hashable, Sendable {
   }
 
   /// The host failed a request.
-  /// - Parameter isSuspect: others had enough of it: the first failure opens.
+  ///
+  /// - Parameter isSuspect: another process's breaker is open, so one failure is enough.
   public mutating func failed(
     started: Instant, isSuspect: Bool = false, now: Instant, using rng: inout SplitMix64
   ) {
     guard counts(started) else { return }
     switch state {
     case .open(let until):
-      // It was open before this failure came, unless the request that was let through has ended
-      // without a verdict and this is its verdict.
+      // The breaker was open before this failure. Exception: the probe ended without a verdict, and
+      // this is its verdict.
       if until <= now { open(now, &rng) }
     case .halfOpen: open(now, &rng)
     case .closed:
@@ -122,16 +125,16 @@ public struct CircuitBreaker: Hashable, Sendable {
     }
   }
 
-  /// The host has too much to do: that is load, not a fault.
+  /// The host is overloaded, which is not a fault.
   public mutating func overloaded(retryAfter: Duration?, started: Instant, now: Instant) {
     let wait = min(max(retryAfter ?? policy.defaultBusy, .zero), policy.longestBusy)
     busyUntil = max(busyUntil ?? .zero, now + wait)
-    // It answers: whatever it was that opened the breaker is over.
+    // The host responds, so the cause of the open breaker is gone.
     if counts(started), state == .halfOpen { state = .closed }
   }
 
-  /// A request ended and says nothing about the host: whoever asked has left, or another was faster,
-  /// or the request was at fault.
+  /// A request ended without a verdict on the host. The client left, another host was faster, or
+  /// the request was at fault.
   public mutating func ended(started: Instant, now: Instant) {
     guard counts(started), state == .halfOpen else { return }
     state = .open(until: now)

@@ -1,37 +1,36 @@
 import ClusterModel
 import Limits
 
-/// Which client a request belongs to, as far as blame needs it: equal for the same client, and
-/// nothing that identifies it.
+/// Hash of a client's tag, to attribute failures. Equal for the same client, and does not identify
+/// it.
 public struct ClientFingerprint: Hashable, Sendable {
   public let value: UInt64
 
   public init(_ value: UInt64) { self.value = value }
 
-  /// - Parameter tag: how the gateway distinguishes clients; empty means an unknown client, which is
-  ///   one client.
+  /// - Parameter tag: how the gateway distinguishes clients. All clients with an empty tag count as
+  ///   one.
   public init(tag: String) { value = StableHash.of(tag.utf8) }
 }
 
 /// The failures of one host by client.
 ///
-/// A failure that a request can cause (everything but a refused connection) may be the client's
-/// doing. So each client contributes a bounded number of failures to the host's standing, which is
-/// less than the breaker needs, and a client whose requests keep failing there is kept from that
-/// host alone.
+/// A request can cause every failure but a refused connection, so the client may be at fault. Each
+/// client therefore contributes a limited number of failures to the host's standing, fewer than the
+/// breaker needs. A client whose requests keep failing at a host is kept from that host.
 struct ClientFailures: Sendable {
-  /// Failures of one client that count for all clients, in each window. The breaker opens after five,
-  /// so two clients must have failed.
+  /// Maximum failures of one client per window that count for all clients. The breaker opens after
+  /// five, so at least two clients must have failed.
   private static let counted = Limits.countedClientFailures.value
   private static let window = Duration.milliseconds(Limits.clientFailureWindow.value)
-  /// Failures in a row until the host is closed to this client: as many as open a breaker.
+  /// Consecutive failures until the host is closed to this client: as many as open a breaker.
   private static let failures = 5
   private static let firstOpen = Duration.seconds(1)
   private static let longestOpen = Duration.seconds(60)
 
   private struct Entry: Sendable {
     var client: ClientFingerprint
-    /// Failures that counted for all, since the window began.
+    /// Failures in this window that counted for all clients.
     var counted = 0
     var windowBegan: Instant
     var inRow = 0
@@ -40,11 +39,11 @@ struct ClientFailures: Sendable {
     var last: Instant
   }
 
-  /// What a failure means.
+  /// Consequences of a failure.
   struct Verdict: Hashable, Sendable {
-    /// It counts towards the standing of the host.
+    /// The failure counts towards the host's standing.
     var counts: Bool
-    /// The host is closed to this client until then; `nil` means that it stays open.
+    /// Time until which the host is closed to this client. `nil` means that it stays open.
     var closedUntil: Instant?
   }
 
@@ -62,7 +61,7 @@ struct ClientFailures: Sendable {
     let counts = entries[place].counted < Self.counted
     if counts { entries[place].counted += 1 }
     guard entries[place].inRow >= Self.failures else { return Verdict(counts: counts) }
-    // Requests that were under way when it closed end together and say the same once.
+    // Requests that were in flight when the host was closed end together and count once.
     guard entries[place].closedUntil <= now else {
       return Verdict(counts: counts, closedUntil: entries[place].closedUntil)
     }
@@ -72,8 +71,9 @@ struct ClientFailures: Sendable {
     return Verdict(counts: counts, closedUntil: entries[place].closedUntil)
   }
 
-  /// An answer for this client came to its end. Its window goes on: alternating between requests
-  /// that fail and requests that do not must not multiply what counts.
+  /// An answer for this client is complete. The window continues, because a client that alternates
+  /// failures and successes must not get more failures counted.
+  ///
   /// - Returns: whether the host was closed to the client before.
   mutating func succeeded(_ client: ClientFingerprint) -> Bool {
     guard let place = entries.firstIndex(where: { $0.client == client }) else { return false }
@@ -90,7 +90,7 @@ struct ClientFailures: Sendable {
       entries.append(new)
       return entries.count - 1
     }
-    // The one that has failed least recently has the least to lose.
+    // The client whose last failure is oldest loses least.
     let oldest = entries.indices.min { entries[$0].last < entries[$1].last } ?? 0
     entries[oldest] = new
     return oldest
@@ -113,7 +113,7 @@ struct ClosedHosts: Sendable {
   ) {
     if until.count >= Limits.closedHosts.value {
       until = until.filter { $0.value > now }
-      // All of them are new: forgetting them costs each client five more failures.
+      // All entries are current. Forgetting them costs each client five more failures.
       if until.count >= Limits.closedHosts.value { until = [:] }
     }
     until[Key(client: client, host: host)] = end

@@ -1,9 +1,9 @@
-/// What a run asks of the process it runs in, at the moment it decides.
+/// Services of the process that a run uses when it decides.
 public protocol ClusterAccess {
   func view() -> ClusterView
-  /// A request has begun: the budgets earn by it.
+  /// A request has begun, which adds to the budgets.
   func requestBegan(at view: ClusterView)
-  /// Takes a second leg from the process's budget; false: there is none left.
+  /// Takes a second attempt from the process's budget. `false` means that none is left.
   func mayRace(at view: ClusterView) -> Bool
   /// Takes a retry from the process's budget.
   func mayRetry(at view: ClusterView) -> Bool

@@ -2,12 +2,13 @@ import Limits
 public import ClusterModel
 
 extension ClusterView {
-  /// What a planner is told of the hosts that may work on a request: those that are ready, trusted with
-  /// its data, let through by their breakers and offer a chat model. The operator's own fallback hosts
-  /// are named only where there is nobody else: a plan must not be made for them.
+  /// Facts for the planner about the hosts that may work on a request. They are ready, trusted with
+  /// the request's data, admitted by their breakers, and offer a chat model. Fallback hosts are
+  /// included only if no community host is usable, because a plan must not be made for them.
   ///
-  /// - Parameter limit: when there are more, those with free slots come first, then the fastest.
-  /// - Returns: by id.
+  /// - Parameter limit: maximum number of hosts. Hosts with free slots come first, then the
+  ///   fastest.
+  /// - Returns: the facts, sorted by host ID.
   public func hostFacts(
     policy: DataPolicy, limit: Int = PlanValidation.maximumHosts
   ) -> [HostFacts] {

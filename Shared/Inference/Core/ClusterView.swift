@@ -1,19 +1,19 @@
 public import ClusterModel
 
-/// What a decision is made from: the hosts there are and how they do, at one moment.
+/// Input of a decision: the hosts and their standings at one moment.
 ///
-/// Copying one costs some reference counts: its arrays belong to `HostStatistics` until somebody
-/// changes them.
+/// A copy costs some reference counts: its arrays are shared with `HostStatistics` until they
+/// change.
 public struct ClusterView: Sendable {
   public let index: HostIndex
-  /// In the table's order.
+  /// Standings, in the table's order.
   public let standings: [HostStanding]
   let pulses: [HostPulse]
   let closed: ClosedHosts
   public let score: HostScore
-  /// How hosts take requests.
+  /// How hosts accept requests.
   public let habits: HostHabits
-  /// When it was taken.
+  /// Time at which the view was taken.
   public var moment: Instant
 
   public var table: HostTable { index.table }
@@ -32,7 +32,7 @@ public struct ClusterView: Sendable {
     moment = now
   }
 
-  /// For tests and simulations; hosts without a standing have a new one.
+  /// For tests and simulations. A host without a standing gets a new one.
   public init(
     table: HostTable, standing: [HostID: HostStanding] = [:], rules: EligibilityRules = .init(),
     score: HostScore = .standard, now: Instant = .zero
@@ -43,17 +43,17 @@ public struct ClusterView: Sendable {
       pulses: standings.map { HostPulse($0, score) }, score: score, now: now)
   }
 
-  /// nil: it is not in the table.
+  /// `nil` means that the host is not in the table.
   public func standing(of host: HostID) -> HostStanding? {
     index.row(of: host).map { standings[$0] }
   }
 
-  /// Whether the host is not closed to this client.
+  /// Whether the host is open to this client.
   func isOpen(_ row: Int, to client: ClientFingerprint?) -> Bool {
     closed.admits(client, to: table.hosts[row].id, at: moment)
   }
 
-  /// What is under way on the community's ready hosts, by the slots they have: 1 is all of them taken.
+  /// Requests in flight per slot on the community's ready hosts. At 1 every slot is taken.
   public var utilisation: Double {
     var inFlight = 0
     var slots = 0
@@ -65,7 +65,7 @@ public struct ClusterView: Sendable {
   }
 }
 
-/// A host that may be asked, for which of its models, and how.
+/// A host that may be asked, with the model and the request form to use.
 public struct Candidate: Hashable, Sendable {
   public var host: Host
   public var model: ModelID

@@ -1,7 +1,7 @@
 import Limits
 import Text
 
-/// One of the texts that an answer is made of.
+/// One of the texts of an answer.
 enum AnswerPart: Hashable, Sendable {
   /// `delta.content`, or `text` of a plain completion.
   case content
@@ -13,18 +13,18 @@ enum AnswerPart: Hashable, Sendable {
   var isCall: Bool { if case .call = self { true } else { false } }
 }
 
-/// The texts that one chunk adds, in the order in which they are read: reasoning, content, calls.
+/// The texts that one chunk adds, in reading order: reasoning, content, calls.
 struct DeltaParts: Sendable {
   struct Call: Sendable {
     var index: Int
     var name: String?
-    /// The chunk has some of its arguments.
+    /// The chunk has some of the call's arguments.
     var hasArguments = false
   }
 
   var texts: [(part: AnswerPart, text: [UInt8])] = []
   var calls: [Call] = []
-  /// It adds to a part of the answer that is not followed, so that no other host can go on with it.
+  /// The chunk adds to an untracked part, so the answer cannot be resumed.
   var isForeign = false
 
   private static let foreign: Set<String> = [
@@ -33,7 +33,7 @@ struct DeltaParts: Sendable {
 
   var textBytes: Int { texts.reduce(0) { $0 + $1.text.count } }
 
-  /// - Throws: `garbage` for a delta or a call that cannot be read, or an index out of range.
+  /// - Throws: `garbage` if a delta or a call cannot be read, or an index is out of range.
   init(_ facts: ChunkFacts) throws(AttemptFailure) {
     if let delta = facts.deltaJSON { try read(delta) }
     guard !facts.text.isEmpty else { return }
@@ -47,7 +47,7 @@ struct DeltaParts: Sendable {
     for member in try Self.members(of: document.root, in: document) {
       switch member.name {
       case "reasoning_content", "reasoning":
-        // Some hosts send both, with the same words.
+        // Some hosts send both, with the same text.
         if let text = document.string(member.value), !text.isEmpty { reasoning = Array(text.utf8) }
       case "tool_calls":
         for (position, call) in document.elements(of: member.value).enumerated() {
@@ -92,7 +92,7 @@ struct DeltaParts: Sendable {
     calls.append(read)
   }
 
-  /// The index of a call; without one it is the call's position in its chunk.
+  /// The index of a call. The default is its position in the chunk.
   ///
   /// - Throws: `garbage` if it is out of range.
   static func index(
@@ -108,7 +108,7 @@ struct DeltaParts: Sendable {
     return index
   }
 
-  /// "reasoning_content" in escapes.
+  /// Fits every name that is read: "reasoning_content", fully escaped, takes 102 bytes.
   private static let longestName = 128
 
   private static func members(
@@ -118,7 +118,7 @@ struct DeltaParts: Sendable {
     var count = 0
     document.forEachMember(of: value) { member in
       count += 1
-      // Comparing names is slow if they have many combining marks, and no name that is read is long.
+      // Comparing names with many combining marks is slow, and no name that is read is long.
       if member.nameRange.count <= longestName { members.append(member) }
       return count <= Limits.answerMembers.value
     }

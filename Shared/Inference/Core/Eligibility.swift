@@ -1,38 +1,38 @@
 import Limits
 public import ClusterModel
 
-/// Which hosts may answer a request, and why each of the others may not.
+/// Computes which hosts may answer a request, and why each other host may not.
 ///
-/// A decision among a thousand hosts has no time to make sentences or copies of hosts: here are
-/// rows of the view's table, and the rest is computed for whoever asks.
+/// A decision among a thousand hosts has no time to build sentences or copy hosts. So the result
+/// holds rows of the view's table, and everything else is computed on demand.
 public struct Eligibility: Sendable {
   public struct Refusal: Hashable, Sendable {
     public var host: HostID
-    /// Follows the host's name in a sentence: "is suspended".
+    /// Worded to follow the host's name in a sentence: "is suspended".
     public var reason: String
   }
 
   private let model: ModelID?
   private let constraints: InferenceConstraints
   let view: ClusterView
-  /// In the table's order.
+  /// Eligible rows, in the table's order.
   let rows: [Int]
-  /// Contexts of those of them that are too small by the estimate. The host decides, so it is asked
-  /// after the others.
+  /// Contexts of the eligible hosts that are too small for the estimated prompt. The estimate may
+  /// be wrong, so these hosts are asked last.
   let small: [Int: Int]
 
-  /// Which hosts a breaker lets through.
+  /// Selects hosts by the state of their breakers.
   public enum Breakers: Hashable, Sendable {
     /// Hosts whose breakers are closed, or admit one request now.
     case admitting
-    /// Hosts that nothing but a breaker keeps from answering. They are asked if no other host is left:
-    /// to refuse what could be tried is an outage of the cluster's own making. Each has a budget: as
-    /// many requests at once as `panicRequests` says.
+    /// Hosts that only a breaker excludes. They are asked if no other host is left, because
+    /// refusing the request would be an outage of the cluster's own making. `panicRequests` limits
+    /// the requests in flight at each.
     case shut
   }
 
-  /// Requests that a host is sent at once while a breaker is open for it. A host that fails all of them
-  /// is tried as often as clients ask; one that hangs keeps no more than so many connections.
+  /// Maximum requests in flight at a host while a breaker excludes it. A host that fails all of
+  /// them is retried as often as clients ask; one that hangs holds no more connections than this.
   static func panicRequests(slots: Int?) -> Int {
     max(leastPanicRequests, (slots ?? HostSharing.assumedSlots).multipliedCapped(by: 2))
   }
@@ -40,8 +40,8 @@ public struct Eligibility: Sendable {
   private static let leastPanicRequests = 16
 
   /// - Parameters:
-  ///   - promptTokens: estimated; hosts whose context is smaller are asked last.
-  ///   - breakers: which hosts are wanted.
+  ///   - promptTokens: estimated; hosts with a smaller context are asked last.
+  ///   - breakers: which hosts to return.
   public init(
     model: ModelID?, constraints: InferenceConstraints, view: ClusterView, promptTokens: Int = 0,
     breakers: Breakers = .admitting
@@ -72,7 +72,7 @@ public struct Eligibility: Sendable {
         guard standing.inFlight < Self.panicRequests(slots: standing.slots) else { continue }
       }
       rows.append(offer.row)
-      // No text has more tokens than four times the estimate, which is a token for each byte.
+      // One token per byte is the maximum, which is four times the estimate.
       guard offer.contextTokens / TokenTally.bytesPerToken < promptTokens,
         let model = model ?? index.chatModel(offer.row),
         offer.contextTokens
@@ -84,14 +84,14 @@ public struct Eligibility: Sendable {
     self.small = small
   }
 
-  /// By what the table alone says, for whoever explains it and asks nobody.
+  /// Uses the table alone, to explain eligibility without sending a request.
   public init(model: ModelID?, constraints: InferenceConstraints, table: HostTable) {
     self.init(model: model, constraints: constraints, view: ClusterView(table: table))
   }
 
   public var isEmpty: Bool { rows.isEmpty }
 
-  /// Time until the first breaker admits a request again; `nil` means that none is open.
+  /// Time until the first breaker admits a request again. `nil` means that none is open.
   var untilBreakersAdmit: Duration? {
     let now = view.moment.sinceStart.inSeconds
     let first = view.index.offers(of: model).map { view.pulses[$0.row].blockedUntil }
@@ -99,8 +99,8 @@ public struct Eligibility: Sendable {
     return first.map { .seconds($0 - now) }
   }
 
-  /// Whether a second host asked at once would cost nothing, nor does the first. Where there is no
-  /// second, that costs nothing either.
+  /// Whether racing is free: the first host and a second one have no price. Also true if there is
+  /// no second host.
   func isSecondFree(beside first: Candidate) -> Bool {
     guard first.host.pricePerMillion == 0 else { return false }
     var hasPriced = false
@@ -116,7 +116,7 @@ public struct Eligibility: Sendable {
 
   public var candidates: [Candidate] { rows.map(candidate) }
 
-  /// Those of some rows that have room for the prompt; if none has, the ones with the largest context.
+  /// Rows whose context fits the prompt. If none fits, the rows with the largest context.
   func roomiest(of rows: [Int]) -> [Int] {
     guard !small.isEmpty else { return rows }
     let fitting = rows.filter { small[$0] == nil }
@@ -126,7 +126,7 @@ public struct Eligibility: Sendable {
   }
 
   func candidate(_ row: Int) -> Candidate {
-    // A row is only here because its host offers the model, or a chat model.
+    // A row is only included if its host offers the model, or a chat model.
     Candidate(
       host: view.table.hosts[row], model: model ?? view.index.chatModel(row) ?? ModelID(""))
   }
@@ -138,7 +138,7 @@ public struct Eligibility: Sendable {
     }
   }
 
-  /// A sentence that says why nobody is left.
+  /// A sentence that explains why no host can answer.
   public func explanation(model: ModelID?) -> String {
     let what = model.map { "model \($0)" } ?? "any chat model"
     let refusals = refusals
@@ -146,7 +146,7 @@ public struct Eligibility: Sendable {
       return "no host can answer for \(what): no host is registered; add one with "
         + "`tutti hosts add URL`"
     }
-    // An operator reads some lines, not a thousand, and first those that could be otherwise.
+    // Operators read some lines, not a thousand. Reasons that they can change come first.
     let near = refusals.filter { !Self.isOther($0.reason) }
     let shown = (near + refusals.filter { Self.isOther($0.reason) }).prefix(20).map {
       "\($0.host) \($0.reason)"
@@ -158,7 +158,7 @@ public struct Eligibility: Sendable {
   private static let offersOthers = "does not offer it"
   private static let offersNoChat = "offers no chat model"
 
-  /// The host is for other models: no change of its state would have it answer.
+  /// The host offers other models, so no change of its state makes it eligible.
   private static func isOther(_ reason: String) -> Bool {
     reason == offersOthers || reason == offersNoChat
   }

@@ -1,11 +1,11 @@
 import Limits
 import Text
 
-/// The vectors of an embeddings answer: as many as texts were sent.
+/// Checks that an embeddings answer has one vector per text sent.
 enum EmbeddingAnswer {
   /// Checks a body of `/v1/embeddings`.
   ///
-  /// - Parameter vectors: how many were asked for. `nil` means that the request did not say.
+  /// - Parameter vectors: number of vectors that the request asks for. `nil` means unknown.
   static func check(_ json: inout HostJSON, vectors: Int?) throws(AttemptFailure) {
     guard let vectors else { return }
     var count = 0

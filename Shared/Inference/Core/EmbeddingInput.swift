@@ -1,10 +1,10 @@
 import Text
 
-/// What an embeddings request asks to be embedded. A model reads each of its texts by itself, so a
-/// hundred short ones fit into a small context.
+/// The input texts of an embeddings request. A model reads each text separately, so a hundred short
+/// texts fit into a small context.
 enum EmbeddingInput {
-  /// Of the longest text, estimated at four bytes a token; texts that come as tokens are counted.
-  /// Of a body that is none: of all of it.
+  /// Tokens of the longest text. They are estimated at four bytes a token, or counted if the text
+  /// is sent as tokens. If the input is not an array, the whole body is estimated.
   static func longestTokens(in body: [UInt8]) -> Int {
     guard let scanner = try? JSONObjectScanner(body), let input = scanner["input"],
       input.kind == .array
@@ -12,7 +12,7 @@ enum EmbeddingInput {
     let document = scanner.document
     var count = 0
     var longest = 0
-    // Nothing is stored: an array of digits would take twelve times its bytes.
+    // Elements are not collected: an array of digits would take twelve times its bytes.
     for text in document.eachElement(of: input) {
       count += 1
       longest = max(longest, Self.tokens(text, document))
@@ -33,7 +33,7 @@ enum EmbeddingInput {
     return false
   }
 
-  /// How many texts a request asks to be embedded. `nil` means that it does not say.
+  /// Number of input texts. `nil` means that the request does not determine it.
   static func count(_ scanner: JSONObjectScanner) -> Int? {
     guard let input = scanner["input"] else { return nil }
     if input.kind == .string { return 1 }

@@ -1,24 +1,24 @@
 import Text
 
-/// Decides what to leave out of a request after a host has refused it.
+/// Decides which additions to remove from a request after a host has refused it.
 ///
 /// Source of the wordings: OpenAI, Azure, vLLM, llama.cpp, SGLang, TGI, Mistral, Gemini, DeepSeek,
 /// Anthropic, LiteLLM, and servers that check requests with Pydantic (2024–2026).
 enum FormRemedy {
-  /// A change with which the same host is asked again.
+  /// A change to the request before it is sent to the same host again.
   struct Change: Hashable, Sendable {
     var form: RequestForm
-    /// The refusal named nothing.
+    /// The refusal names no member, so the change is a guess.
     var isBlind = false
-    /// Another request may not need it.
+    /// The change is due to this prompt; other requests may not need it.
     var isForPrompt = false
   }
 
   /// - Parameters:
-  ///   - left: changes that would undo an addition of Tutti's and are not made yet.
-  ///   - isSure: something else in the request may be the reason: only additions that the refusal names
-  ///     are left out.
-  /// - Returns: `nil` if the failure is no refusal of an addition.
+  ///   - left: changes that undo additions of Tutti and are not made yet.
+  ///   - isSure: if `true`, removes only additions that the refusal names, because another part of
+  ///     the request may be at fault.
+  /// - Returns: the change, or `nil` if the failure is not about an addition.
   static func change(
     after failure: AttemptFailure, left: RequestForm, isSure: Bool = false
   ) -> Change? {
@@ -45,7 +45,7 @@ enum FormRemedy {
     return change.form.isEmpty ? nil : change
   }
 
-  /// - Returns: `nil` if the host names no member; empty if the member that it names is the client's.
+  /// - Returns: `nil` if the host names no member. Empty if it names a member of the client.
   private static func named(
     by refusal: UpstreamRefusal, _ left: RequestForm
   ) -> RequestForm? {
@@ -63,7 +63,8 @@ enum FormRemedy {
     chosen(changes(of: words), left, words)
   }
 
-  /// A prompt and the limit on its answer together exceed the context: the limit may be the reason.
+  /// Change for a request that exceeds the context. The prompt and the limit on its answer count
+  /// together, so the limit may be the cause.
   private static func limit(
     tooLarge refusal: UpstreamRefusal, _ left: RequestForm
   ) -> RequestForm {
@@ -74,7 +75,7 @@ enum FormRemedy {
 
   private static func mayConcernForm(_ status: Int) -> Bool {
     switch status {
-    // 500 is what some servers make of an exception in a chat template.
+    // Some servers return 500 for an exception in a chat template.
     case 400, 403, 405, 406, 415, 422, 424, 500, 501: true
     default: false
     }
@@ -84,7 +85,7 @@ enum FormRemedy {
     status != 500 && status != 403 && status != 424
   }
 
-  /// Whether words say that something is not taken, and not that it broke.
+  /// Whether the message rejects a feature, rather than reporting a fault.
   private static func complains(_ words: String) -> Bool {
     [
       "not support", "unsupported", "not available", "unavailable", "not allowed", "not permitted",
@@ -93,10 +94,9 @@ enum FormRemedy {
     ].contains { words.contains($0) }
   }
 
-  // MARK: - What a refusal names
+  // MARK: - Members named by a refusal
 
-  /// Members of a request that some hosts refuse together with an addition: without such a member they
-  /// take the addition.
+  /// Members that some hosts refuse only in combination with an addition.
   private static let companions = [
     "logprobs", "best_of", "tool", "function call", "audio", "modalities", "echo",
   ]
@@ -123,14 +123,14 @@ enum FormRemedy {
     "developer instruction", "developer message", "'developer'", "roles must alternate",
   ]
 
-  /// - Parameter name: of a member of the request, in lower case; of a nested one its path.
+  /// - Parameter name: a member of the request in lower case, or the path of a nested one.
   private static func changes(naming name: String) -> RequestForm {
     if name.hasPrefix("messages") { return name.hasSuffix("role") ? .foldedSystem : [] }
     let form = changes(of: name)
     return name == "system" ? form.union(.foldedSystem) : form
   }
 
-  /// - Parameter words: in lower case.
+  /// - Parameter words: the message in lower case.
   private static func changes(of words: String) -> RequestForm {
     let before = beforeSupported(words)
     let form = changes(in: before)
@@ -145,7 +145,7 @@ enum FormRemedy {
       form.insert(.withoutUsageOption)
       for name in usageNames { rest = rest.replacing(name, with: " ") }
     }
-    // Not "upstream".
+    // Does not match "upstream".
     if wordList(rest).contains(where: { $0.starts(with: "stream".utf8) }) {
       form.insert(.unstreamed)
     }
@@ -158,7 +158,7 @@ enum FormRemedy {
     return form
   }
 
-  /// A list of what is supported names members that are not at fault.
+  /// The words before a list of supported members, which are not at fault.
   private static func beforeSupported(_ words: String) -> String {
     let lists = [
       " supported parameters", " supported params", " supported fields", " allowed parameters",
@@ -184,7 +184,7 @@ enum FormRemedy {
     (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || byte == UInt8(ascii: "_")
   }
 
-  // MARK: - What is changed
+  // MARK: - Selection of changes
 
   private static let sizeWords = [
     "too large", "too big", "too high", "at most", "exceed", "less than", "maximum value",
@@ -195,19 +195,19 @@ enum FormRemedy {
     _ meant: RequestForm, _ left: RequestForm, _ words: String
   ) -> RequestForm {
     var form = meant.intersection(left)
-    // Either of them will do; the temperature matters more to a role.
+    // Removing either suffices. The temperature matters more to a role.
     if form.isSuperset(of: [.withoutTemperature, .withoutTopP]) {
       form.remove(.withoutTemperature)
     }
     if form.contains(.newLimitName) {
-      // Another name for the same number does not help if the number is too large.
+      // A new name for the same limit does not help if the limit is too large.
       let isSize = sizeWords.contains { words.contains($0) } && form.contains(.withoutLimit)
       form.remove(isSize ? .newLimitName : .withoutLimit)
     }
     return form
   }
 
-  /// Whether the refusal names nothing, and may be about an addition.
+  /// Whether a refusal without a name may be about an addition.
   private static func mayBeBlind(_ refusal: UpstreamRefusal) -> Bool {
     switch refusal.status {
     case 400, 405, 406, 415, 422, 501: break
@@ -221,9 +221,10 @@ enum FormRemedy {
     return !others.contains { refusal.words.contains($0) }
   }
 
-  /// Additions that are refused most often come first, those that a task needs most come last.
+  /// The next guess. Additions that are refused most often come first, those that a task needs most
+  /// come last.
   private static func blind(_ left: RequestForm) -> RequestForm {
-    // A client's own request goes out in the client's own bytes.
+    // Only `delivery` changes apply to a client's own request, which keeps its original bytes.
     guard !left.subtracting(.delivery).isEmpty else { return left }
     let rounds: [RequestForm] = [
       [

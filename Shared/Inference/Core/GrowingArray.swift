@@ -1,26 +1,26 @@
 import Limits
 import Text
 
-/// An array whose elements grow: those that are numbered or have an id are found in constant time,
-/// the others are kept as they came.
+/// An array whose elements grow. Elements with an index or ID are found in constant time; all
+/// others are kept as received.
 struct GrowingArray: Sendable {
   enum Kind: Sendable {
     case calls
-    /// Parts of a content: a part of the same type as the last one adds to it.
+    /// Parts of a content. A part of the same type as the last one extends it.
     case parts
-    /// Nothing is found: each element is one of its own.
+    /// Elements are never merged.
     case list
-    /// Elements are found by their numbers, and calls by their ids.
+    /// Elements are matched by index, and calls by ID.
     case other
   }
 
   private enum Slot: Sendable {
     case one(JSONTree)
-    /// Elements that no later one can find, joined by commas; and where the last of them begins.
+    /// Elements that are never matched, joined by commas, and the offset of the last one.
     case run([UInt8], last: Int)
   }
 
-  /// What decides where an element belongs.
+  /// Facts that decide which element a new one extends.
   private struct Mark {
     var index: Int?
     var id: ArraySlice<UInt8>?
@@ -28,24 +28,24 @@ struct GrowingArray: Sendable {
     var name: ArraySlice<UInt8>?
     var hasArguments = false
     var type: ArraySlice<UInt8>?
-    /// A later element may belong to it.
+    /// A later element may extend it.
     var canBeFound = false
     var hasOddIndex = false
   }
 
   private let arrayKind: Kind
   private var slots: [Slot] = []
-  /// Slots that later elements can find.
+  /// Number of slots that later elements can extend.
   private var findable = 0
-  /// The last slot of each index and the first one of each id.
+  /// The last slot of each index and the first slot of each ID.
   private var byIndex: [Int: Int] = [:]
   private var byID: [[UInt8]: Int] = [:]
-  /// An index or id of a slot has changed.
+  /// An index or ID of a slot has changed, so the lookups must be rebuilt.
   private var isStale = false
 
   init(_ kind: Kind) { arrayKind = kind }
 
-  /// The elements of an array that comes for the first time.
+  /// Creates an array from the elements of its first value.
   init(_ kind: Kind, of value: JSONValue, _ json: inout HostJSON) throws(AttemptFailure) {
     self.init(kind)
     guard kind == .other else {
@@ -57,8 +57,8 @@ struct GrowingArray: Sendable {
     }
   }
 
-  /// Adds the elements of an array, or what they say to those that they belong to. A single value
-  /// counts as an array of one.
+  /// Appends the elements of an array, or extends the matching ones. A single value counts as an
+  /// array of one.
   mutating func gain(
     elementsOf value: JSONValue, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -71,6 +71,7 @@ struct GrowingArray: Sendable {
   }
 
   /// Adds text to a content.
+  ///
   /// - Parameter text: the inside of a JSON string.
   mutating func gain(
     text: some Collection<UInt8>, _ json: inout HostJSON
@@ -81,7 +82,7 @@ struct GrowingArray: Sendable {
     json.allowance = own.allowance
   }
 
-  /// - Parameter position: among the elements that came together.
+  /// - Parameter position: index among the elements of the same value.
   private mutating func gain(
     _ element: JSONValue, position: Int, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -92,7 +93,7 @@ struct GrowingArray: Sendable {
     default: break
     }
     let mark = try Self.mark(of: element, &json)
-    // Parts and calls that come together are several, whatever they do not say.
+    // Parts and calls in one value are separate, even without index and ID.
     let isAlone = position == 0 || mark.index != nil || mark.id?.isEmpty == false
     guard isAlone || arrayKind == .other else {
       try append(element, mark, &json)
@@ -114,8 +115,8 @@ struct GrowingArray: Sendable {
     if mark.hasOddIndex || Self.id(of: tree) != before { isStale = true }
   }
 
-  /// A call without number and id belongs to the last element, which was kept as it came: if that is
-  /// an object, the two become one.
+  /// Merges a call without index and ID into the last element. That element was kept as received.
+  /// If it is not an object, the call is appended.
   private mutating func replaceLast(
     with element: JSONValue, _ mark: Mark, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -144,7 +145,7 @@ struct GrowingArray: Sendable {
     slots.append(.one(tree))
   }
 
-  // MARK: - Where an element belongs
+  // MARK: - Matching elements
 
   private static func mark(
     of element: JSONValue, _ json: inout HostJSON
@@ -160,7 +161,7 @@ struct GrowingArray: Sendable {
         mark.canBeFound = true
         mark.index = json.document.integer(member.value)
         mark.hasOddIndex = mark.index == nil && member.value.kind != .null
-      // llama.cpp gives log probabilities the numbers of their tokens: nothing is found by those.
+      // llama.cpp gives log probabilities their token numbers as IDs, so only string IDs match.
       case "id" where mark.id == nil && member.value.kind == .string:
         mark.canBeFound = true
         mark.id = json.document.slice(member.value).dropFirst().dropLast()
@@ -191,7 +192,7 @@ struct GrowingArray: Sendable {
     if arrayKind == .parts, let last = slots.last, isSameType(mark, as: last) {
       return slots.count - 1
     }
-    // A call without its number: of the call that has its id, otherwise of the last one.
+    // A call without an index extends the call with its ID, otherwise the last one.
     guard mark.isCall, let last = slots.last else { return nil }
     if let id = mark.id, !id.isEmpty { return byID[Array(id)] }
     return try isAnotherCall(mark, than: last, &json) ? nil : slots.count - 1
@@ -204,8 +205,8 @@ struct GrowingArray: Sendable {
     return known.elementsEqual(type.dropFirst().dropLast())
   }
 
-  /// Some servers give every call the number 0, or none: a name begins a call of its own if its id is
-  /// another one, or if the call that is there has all its arguments.
+  /// Some servers send index 0 or none for every call. A named call is a new one if its ID differs,
+  /// or if the existing call's arguments are complete.
   private func isAnotherCall(
     _ mark: Mark, than slot: Slot, _ json: inout HostJSON
   ) throws(AttemptFailure) -> Bool {

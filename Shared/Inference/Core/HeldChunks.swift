@@ -1,23 +1,23 @@
 import Limits
 
-/// Chunks that wait for the next safe boundary, oldest first, with the memory that they take.
+/// Chunks held until the next safe boundary, oldest first, with their memory.
 struct HeldChunks: Sendable {
-  /// A chunk that waits, with the ends of its texts in their channels.
+  /// A held chunk, with the ends of its texts in their channels.
   struct Entry: Sendable {
     var chunk: InferenceChunk
-    /// -1 means that it adds no text.
+    /// -1 means that the chunk adds no text.
     var channel = -1
     var end = 0
     /// All channels and ends of a chunk that adds to several.
     var more: [(channel: Int, end: Int)] = []
-    /// Its first bytes went ahead.
+    /// The first part of the text has been sent.
     var isSplit = false
-    /// It adds to a part of the answer that is not followed.
+    /// The chunk adds to a part that is not tracked.
     var isForeign = false
 
     var hasText: Bool { channel >= 0 || !more.isEmpty }
 
-    /// True memory: its buffers and the entry itself.
+    /// True memory: the chunk's buffers and the entry itself.
     fileprivate var memory: Int {
       let facts = chunk.facts
       return MemoryLayout<Entry?>.stride + chunk.data.capacity + (facts.deltaJSON?.capacity ?? 0)
@@ -26,24 +26,24 @@ struct HeldChunks: Sendable {
     }
   }
 
-  /// Those before `head` have gone.
+  /// The held chunks. Entries before `head` have been released.
   private var entries: [Entry?] = []
   private var head = 0
-  /// True memory that they take.
+  /// True memory of the held chunks.
   private(set) var memory = 0
-  /// The last part of the first one's text that went ahead; later parts are made of it.
+  /// The last part sent of the first chunk. The next part is made from it.
   var lastPart: InferenceChunk?
 
   var first: Entry? { head < entries.count ? entries[head] : nil }
 
-  /// Too much waits. A chunk that is released at once may be larger.
+  /// The limit that the held chunks exceed. A chunk that is released at once may be larger.
   var overdrawn: Overdrawn? {
     memory > Limits.heldChunkBytes.value ? Overdrawn(Limits.heldChunkBytes) : nil
   }
 
   mutating func append(_ entry: Entry) {
     var entry = entry
-    // A buffer that once held a larger event is not kept.
+    // Copy the data if its buffer is much too large, because it once held a larger event.
     if entry.chunk.data.capacity > 2 * entry.chunk.data.count + 1_024 {
       var data: [UInt8] = []
       data.reserveCapacity(entry.chunk.data.count)
@@ -77,7 +77,7 @@ struct HeldChunks: Sendable {
 
   mutating func removeAll() { self = HeldChunks() }
 
-  /// How many of those that wait satisfy a condition.
+  /// Number of held chunks that satisfy a condition.
   func count(where isCounted: (Entry) -> Bool) -> Int {
     entries[head...].count { $0.map(isCounted) ?? false }
   }

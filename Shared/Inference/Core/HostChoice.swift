@@ -1,31 +1,33 @@
 public import ClusterModel
 
-/// Chooses among hosts that all may answer.
+/// Chooses among eligible hosts.
 ///
-/// The best bucket, two drawn from it, the less busy of the two: nearly as good as the least busy of
-/// all, and processes that decide at the same moment do not all meet at one host. Nothing depends on
-/// the order of a dictionary or on `Hasher`: the same view and seed give the same hosts everywhere.
+/// Draws two hosts from the best bucket and takes the less loaded one. This is nearly as good as
+/// taking the least loaded of all, and processes that decide at the same moment do not all choose
+/// the same host. The choice does not depend on dictionary order or `Hasher`: the same view and
+/// seed give the same hosts everywhere.
 public enum HostChoice {
-  /// What a request wants of the choice.
+  /// Preferences and requirements of a request.
   public struct Wish: Hashable, Sendable {
-    /// Left alone as long as there is another.
+    /// Hosts to avoid, unless there is no other.
     public var avoid: [HostID]
-    /// Chosen first, as long as it is among those that come into question.
+    /// Host to choose first, if it is eligible.
     public var prefer: HostID?
-    /// Never chosen: those that were asked already.
+    /// Hosts to exclude, because they were asked already.
     public var excluding: [HostID]
-    /// Equal keys prefer equal hosts, as long as these are in the best bucket and have a free slot:
-    /// the host that knows the conversation has its prefix cached.
+    /// Key by which requests prefer the same host, which has the conversation's prefix cached. The
+    /// host must be in the best bucket and have a free slot.
     public var affinity: [UInt8]?
-    /// For a second leg: only hosts with a free slot.
+    /// Only hosts with a free slot, for a second attempt.
     public var needsFreeSlot: Bool
-    /// Somebody is waiting for the end: the host that is expected to be there soonest, and no chance.
+    /// Chooses the host with the lowest expected time per token. Used if a client waits for the end
+    /// of the answer.
     public var soonest: Bool
-    /// Only hosts that ask nothing for it.
+    /// Only hosts without a price.
     public var needsNoPrice: Bool
-    /// Only hosts that have room for the prompt, as far as it can be estimated.
+    /// Only hosts whose context fits the estimated prompt.
     public var needsRoom: Bool
-    /// The community has missed the deadline: the operator's own hosts come first.
+    /// The community's hosts have missed the deadline, so the operator's own hosts come first.
     public var isPastDeadline: Bool
 
     public init(
@@ -45,10 +47,10 @@ public enum HostChoice {
     }
   }
 
-  /// Chooses at most `count` different hosts, the first to be asked first.
+  /// Chooses at most `count` different hosts, in the order in which to ask them.
   ///
-  /// Hosts of the fallback tier are chosen alone, never to race, and only when the request is past
-  /// its deadline or no host of the community is left.
+  /// A host of the fallback tier is chosen alone, never for a race, and only if the request is past
+  /// its deadline or no community host is left.
   public static func choose(
     _ count: Int, from eligible: Eligibility, _ wish: Wish = Wish(), using rng: inout SplitMix64
   ) -> [Candidate] {
@@ -64,7 +66,7 @@ public enum HostChoice {
     return ([preferred] + others).map(eligible.candidate)
   }
 
-  /// The same for a list of candidates; those that are not in the view's table are left out.
+  /// Chooses among given candidates. Candidates that are not in the view's table are ignored.
   public static func choose(
     _ count: Int, from candidates: [Candidate], view: ClusterView, avoid: [HostID] = [],
     affinity: [UInt8]? = nil, using rng: inout SplitMix64
@@ -81,7 +83,7 @@ public enum HostChoice {
       .compactMap { byRow[$0] }
   }
 
-  // MARK: - Who comes into question
+  // MARK: - Filtering
 
   private static func pool(
     _ rows: [Int], _ view: ClusterView, _ wish: Wish, _ eligible: Eligibility? = nil
@@ -115,13 +117,13 @@ public enum HostChoice {
     return (rows, isFallback)
   }
 
-  // MARK: - Who of them
+  // MARK: - Choosing
 
-  /// Expected times that differ by less than this share are the same: rates are not known better.
+  /// Relative difference below which expected times count as equal. Rates are not known better.
   private static let sameTime = 0.1
 
-  /// The one that needs least time for a token, beside what it has to do already. One that often fails
-  /// needs more than one try; of one that nobody has measured the slowest is expected.
+  /// The host with the least expected time per token, including its queue and failed attempts. An
+  /// unmeasured host counts as the slowest.
   private static func soonest(
     _ rows: [Int], _ view: ClusterView, _ rng: inout SplitMix64
   ) -> [Int] {
@@ -182,7 +184,7 @@ public enum HostChoice {
     }
   }
 
-  /// Moves the best bucket to the front, in the order it had, and says how long it is.
+  /// Moves the best bucket to the front, in its original order, and returns its length.
   private static func bestBucket(_ hosts: inout [Scored], _ score: HostScore) -> Int {
     var best = hosts[0]
     for host in hosts where host.score < best.score { best = host }
@@ -197,7 +199,8 @@ public enum HostChoice {
     return end
   }
 
-  /// Rendezvous hashing: each key has its own order of the hosts, and takes the first that is there.
+  /// The key's host, by rendezvous hashing. Each key ranks the hosts in its own order, and takes
+  /// the first that is present and idle.
   private static func home(
     of key: [UInt8], _ bucket: ArraySlice<Scored>, _ view: ClusterView
   ) -> Int? {
@@ -212,12 +215,12 @@ public enum HostChoice {
     return best?.place
   }
 
-  /// Within a bucket all are equally good, so the less busy one; but two of it may be at its two
-  /// ends, and those that tolerance let in are worse for their load.
+  /// Takes the less loaded of two random hosts. If their scores differ by more than the bucket's
+  /// width, which load tolerance permits, takes the better score.
   private static func betterOfTwo(
     _ bucket: ArraySlice<Scored>, _ width: Double, _ rng: inout SplitMix64
   ) -> Int {
-    // Where somebody is idle, nobody waits in a queue for the sake of a slightly better past.
+    // Only idle hosts are drawn, if there are any: queueing is not worth a slightly better history.
     let idle = bucket.count { $0.load < idleLoad }
     let all = idle == 0
     let count = all ? bucket.count : idle
@@ -230,10 +233,10 @@ public enum HostChoice {
     return b.load < a.load ? second : first
   }
 
-  /// From here on every slot is taken.
+  /// From this load on, every slot is taken.
   private static let idleLoad = 0.5
 
-  /// The place of the idle host of that number, or of any.
+  /// Position of the n-th idle host, or of the n-th host if `all`.
   private static func place(_ number: Int, _ bucket: ArraySlice<Scored>, _ all: Bool) -> Int {
     guard !all else { return number }
     var left = number
@@ -244,7 +247,7 @@ public enum HostChoice {
     return bucket.startIndex
   }
 
-  /// The next one behind that place.
+  /// The next position after the given one.
   private static func place(
     behind place: Int, _ bucket: ArraySlice<Scored>, _ all: Bool
   ) -> Int {

@@ -1,15 +1,15 @@
 public import ClusterModel
 import Limits
 
-/// Something learnt about how a host and one of its models take requests.
+/// A learned fact about how a host and one of its models accept requests.
 public enum HostHabit: Hashable, Sendable {
-  /// It answered a request with these changes, after it had refused one without them.
+  /// The host answered a request with these changes, after it had refused one without them.
   case form(RequestForm)
-  /// It counted so many tokens of a prompt that was estimated otherwise.
+  /// The host's token count of a prompt, and our estimate of it.
   case prompt(estimated: Int, counted: Int)
 }
 
-/// Memory of how hosts take requests, by host and model. Bounded; an addition that was refused is tried
+/// Remembers how hosts accept requests, by host and model. Bounded. A refused addition is tried
 /// again after an hour.
 public struct HostHabits: Sendable {
   private struct Key: Hashable, Sendable {
@@ -20,25 +20,25 @@ public struct HostHabits: Sendable {
   private struct Entry: Sendable {
     var form: RequestForm = []
     var formUntil = Instant.zero
-    /// Tokens that it counts for each that is estimated; `nil` means that it has counted none.
+    /// Tokens counted per estimated token. `nil` means that the host has counted none.
     var tokensPerEstimate: Double?
     var last = Instant.zero
   }
 
-  /// Servers are updated and models replaced. Asking in vain once an hour costs one refused request.
+  /// Servers are updated and models replaced. One refused request per hour is the cost of checking.
   static let formLife = Duration.seconds(3_600)
-  /// The chat template decides the count of shorter prompts.
+  /// In shorter prompts the chat template dominates the count.
   private static let leastTokens = 64
-  /// The weight of one more count: the last eight or so decide.
+  /// Weight of a new count in the moving average: about the last eight decide.
   private static let weight = 0.25
-  /// Beyond these a count is a mistake, or not of the text.
+  /// A ratio outside this range is an error, or the prompt is not only text.
   private static let plausible = 0.05...8.0
 
   private var entries: [Key: Entry] = [:]
 
   public init() {}
 
-  /// How this host has to be asked.
+  /// Changes of the request that this host needs.
   public func form(of host: HostID, _ model: ModelID, at now: Instant) -> RequestForm {
     guard !entries.isEmpty, let entry = entries[Key(host: host, model: model)],
       now < entry.formUntil
@@ -46,7 +46,7 @@ public struct HostHabits: Sendable {
     return entry.form
   }
 
-  /// An estimate of a prompt's tokens, in the measure of this host.
+  /// Converts an estimate of a prompt's tokens to this host's tokenizer.
   public func tokens(estimated: Int, at host: HostID, _ model: ModelID) -> Int {
     guard !entries.isEmpty,
       let ratio = entries[Key(host: host, model: model)]?.tokensPerEstimate
@@ -81,7 +81,7 @@ public struct HostHabits: Sendable {
     entries[key] = entry
   }
 
-  /// Half of the entries, so that the search for the oldest is paid for by many new ones.
+  /// Drops half of the entries, so that the search for the oldest is rare.
   private mutating func forgetOldest() {
     let times = entries.values.map(\.last).sorted()
     let middle = times[times.count / 2]

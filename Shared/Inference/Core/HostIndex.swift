@@ -1,26 +1,25 @@
 public import ClusterModel
 
-/// What does not change between two revisions of the host table, looked up once instead of at every
-/// decision: which rows offer a model, where a host stands, its hash.
+/// Lookup tables for one revision of the host table, built once instead of at every decision.
 public final class HostIndex: Sendable {
   struct Offer: Sendable {
     var row: Int
-    /// Prompt plus completion; `Int.max` if it does not tell.
+    /// Maximum tokens of prompt and completion. `Int.max` means that the host does not report it.
     var contextTokens: Int
   }
 
   public let table: HostTable
   let rules: EligibilityRules
   private let rows: [HostID: Int]
-  /// Offers of ready hosts that are new enough, in the table's order.
+  /// Offers of ready hosts with a sufficient version, in the table's order.
   private let offers: [ModelID: [Offer]]
-  /// Any chat model: the first that each such host names.
+  /// The first chat model of each such host.
   private let chatOffers: [Offer]
   private let chatModels: [ModelID?]
   let trust: [DataPolicy]
   let isFallback: [Bool]
   let isPriced: [Bool]
-  /// The community's hosts that are ready.
+  /// Rows of the community's ready hosts.
   let readyRows: [Int]
   let hashes: [UInt64]
 
@@ -69,22 +68,23 @@ public final class HostIndex: Sendable {
 
   func chatModel(_ row: Int) -> ModelID? { chatModels[row] }
 
-  /// A host may be in the table once only; a table with twins keeps the last.
+  /// Whether the index is built from this table. IDs are not compared: if a host is listed twice,
+  /// the later row counts.
   func isCurrent(_ other: HostTable) -> Bool {
     table.epoch == other.epoch && table.revision == other.revision && count == other.hosts.count
   }
 }
 
-/// What must hold for a host to be asked, besides what the table and its standing say.
+/// Configured requirements for hosts, besides their state and standing.
 public struct EligibilityRules: Hashable, Sendable {
-  /// Lowest version by the name of the server software, as its probe tells both: "vLLM" → "0.6.3".
-  /// A host that tells no version, or another software's, passes.
+  /// Lowest version by name of the server software, as probes report both: "vLLM" → "0.6.3". A host
+  /// that reports no version, or other software, is allowed.
   public var minimumVersions: [String: String]
 
   public init(minimumVersions: [String: String] = [:]) { self.minimumVersions = minimumVersions }
 
-  /// - Parameter lines: `vLLM=0.6.3` each.
-  /// - Throws: the first line that is no such thing.
+  /// - Parameter lines: each like `vLLM=0.6.3`.
+  /// - Throws: `UnreadableVersion` with the first malformed line.
   public init(minimumVersions lines: [String]) throws(UnreadableVersion) {
     self.init()
     for line in lines {
@@ -96,7 +96,7 @@ public struct EligibilityRules: Hashable, Sendable {
     }
   }
 
-  /// A line that names no software and its version.
+  /// A line that does not hold a software name and version.
   public struct UnreadableVersion: Error, Hashable, Sendable {
     public var line: String
   }
@@ -104,7 +104,7 @@ public struct EligibilityRules: Hashable, Sendable {
   func refusal(of host: Host) -> String? {
     guard !minimumVersions.isEmpty, let text = host.version, let version = SoftwareVersion(text)
     else { return nil }
-    // Sorted: a reason must not depend on the order of a dictionary.
+    // Sorted, so that the reason does not depend on dictionary order.
     for (name, minimum) in minimumVersions.sorted(by: { $0.key < $1.key })
     where name.lowercased() == version.name {
       guard let least = SoftwareVersion("\(name) \(minimum)"),
@@ -116,7 +116,7 @@ public struct EligibilityRules: Hashable, Sendable {
   }
 }
 
-/// "llama.cpp b4321-0a1b2c", "vLLM 0.6.3.post1": a name and numbers to compare.
+/// A software name and version numbers, such as "llama.cpp b4321-0a1b2c" or "vLLM 0.6.3.post1".
 struct SoftwareVersion: Hashable, Sendable {
   /// Lower case.
   var name: String
@@ -128,7 +128,7 @@ struct SoftwareVersion: Hashable, Sendable {
       return nil
     }
     name = words.dropLast().joined(separator: " ").lowercased()
-    // Up to the first part that is no number: a suffix or a commit.
+    // Stop at the first part that is not a number: a suffix or a commit.
     numbers = []
     for part in last[start...].split(separator: ".") {
       let digits = part.prefix(while: \.isWholeNumber)
@@ -140,13 +140,14 @@ struct SoftwareVersion: Hashable, Sendable {
 }
 
 extension Host {
-  /// Of the server, as its probe told it, else its dialect: equal names find the same faults.
+  /// Name of the server software as probes report it, or the dialect. Hosts with equal names share
+  /// faults.
   var softwareName: String { version.flatMap(SoftwareVersion.init)?.name ?? dialect.rawValue }
 }
 
-/// A hash that is the same on every machine and in every process, as `Hasher` is not.
+/// A hash that is the same on every machine and in every process, unlike `Hasher`.
 enum StableHash {
-  /// FNV-1a, whose low bits of similar names are similar too: mixed once more.
+  /// FNV-1a, mixed once more, because its low bits are similar for similar names.
   static func of(_ bytes: some Sequence<UInt8>) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

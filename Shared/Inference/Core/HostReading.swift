@@ -11,7 +11,7 @@ extension Allowance {
     }
   }
 
-  /// Charges the change of a buffer's size; negative releases.
+  /// Charges the change of a buffer's size. A negative change releases memory.
   mutating func charge(buffer change: Int) throws(AttemptFailure) {
     guard change > 0 else { return release(-change) }
     do {
@@ -34,8 +34,8 @@ extension AttemptFailure {
     AttemptFailure(.garbage, "it sent \(what)")
   }
 
-  /// A host sent an error in place of a chunk. Its members reach the client with the status of a failed
-  /// host, because the host itself had answered 200.
+  /// A host sent an error instead of a chunk. The client gets the error's members with status 502,
+  /// because the host's own status was 200.
   ///
   /// - Parameter bytes: the JSON that holds the error.
   static func errorEvent(_ words: String, in bytes: [UInt8]) -> AttemptFailure {
@@ -45,22 +45,21 @@ extension AttemptFailure {
   }
 }
 
-/// Checks of what a host sent, each of which fails the attempt.
+/// Parses a host's JSON and checks its values. Each failed check fails the attempt.
 struct HostJSON {
   let document: JSONDocument
   var allowance: Allowance
   /// The bytes were not UTF-8.
   private(set) var isRepaired = false
 
-  /// What a host sent as JSON; its root is an object.
+  /// Parses a host's JSON, whose root must be an object.
   init(_ bytes: [UInt8], _ allowance: Allowance) throws(AttemptFailure) {
     self.allowance = allowance
     try self.allowance.charge(bytes.count)
     document = try ChunkFacts.document(bytes)
   }
 
-  /// A body in which some bytes may be no characters: each becomes U+FFFD. Some hosts cut a
-  /// character in two.
+  /// Parses a body and replaces invalid UTF-8 with U+FFFD. Some hosts split a character.
   init(repairing bytes: [UInt8], _ allowance: Allowance) throws(AttemptFailure) {
     do throws(AttemptFailure) {
       try self.init(bytes, allowance)
@@ -79,14 +78,14 @@ struct HostJSON {
   struct Members {
     private var left = Limits.answerMembers.value
 
-    /// Call it for each member.
+    /// Counts one member. Call it for each member.
     mutating func count() throws(AttemptFailure) {
       left -= 1
       guard left >= 0 else { throw AttemptFailure(overdrawn: Limits.answerMembers) }
     }
   }
 
-  /// The members of an object, none if it is `null` or not there.
+  /// The members of an object. `nil` means that the value is `null` or absent.
   mutating func members(
     of value: JSONValue?, _ what: StaticString
   ) throws(AttemptFailure) -> JSONMembers? {
@@ -96,7 +95,7 @@ struct HostJSON {
     return document.eachMember(of: value)
   }
 
-  /// The elements of an array, none if it is `null` or not there.
+  /// The elements of an array. `nil` means that the value is `null` or absent.
   mutating func elements(
     of value: JSONValue?, _ what: StaticString
   ) throws(AttemptFailure) -> JSONElements? {
@@ -106,7 +105,8 @@ struct HostJSON {
     return document.eachElement(of: value)
   }
 
-  /// The first members of these names, found in one pass; none if it is no object.
+  /// The first members with these names, found in one pass. All are `nil` if the value is not an
+  /// object.
   mutating func values(
     _ names: [String], in value: JSONValue?
   ) throws(AttemptFailure) -> [JSONValue?] {
@@ -117,7 +117,7 @@ struct HostJSON {
     return document.values(names, in: value)
   }
 
-  /// A text that is copied into many chunks; `nil` if it is `null` or not there.
+  /// A text that is copied into many chunks. `nil` means that the value is `null` or absent.
   func name(
     _ value: JSONValue?, _ what: StaticString, limit: Limit = Limits.nameBytes
   ) throws(AttemptFailure) -> String? {
@@ -126,7 +126,7 @@ struct HostJSON {
     return document.string(value)
   }
 
-  /// Checks what `name(_:_:limit:)` reads.
+  /// Checks the type and length of a text, without reading it.
   func checkName(
     _ value: JSONValue, _ what: StaticString, limit: Limit = Limits.nameBytes
   ) throws(AttemptFailure) {
@@ -135,7 +135,7 @@ struct HostJSON {
     try check(length: value, limit)
   }
 
-  /// An escape of six bytes stands for at least one.
+  /// Checks the length of a text. An escape of six bytes stands for at least one byte.
   func check(length value: JSONValue, _ limit: Limit) throws(AttemptFailure) {
     guard value.range.count - 2 > limit.value else { return }
     guard value.range.count <= 6 * limit.value + 2,
@@ -143,7 +143,7 @@ struct HostJSON {
     else { throw AttemptFailure(overdrawn: limit) }
   }
 
-  /// An index below a bound; `nil` if it is `null` or not there.
+  /// An index below a bound. `nil` means that the value is `null` or absent.
   func index(
     _ value: JSONValue?, below bound: Int, _ what: StaticString
   ) throws(AttemptFailure) -> Int? {

@@ -1,8 +1,9 @@
 public import ClusterModel
 
-/// How the hosts that may answer are compared. All of it is configuration.
+/// Configuration of the score that compares eligible hosts.
 public struct HostScore: Hashable, Sendable {
-  /// S(h) = 0.40 ρ + 0.30 ℓ95 + 0.20 s + 0.10 e, each from 0 to 1; the lowest is the best.
+  /// Weights of S(h) = 0.40 ρ + 0.30 ℓ95 + 0.20 s + 0.10 e. Each term ranges from 0 to 1. The
+  /// lowest score is the best.
   public struct Weights: Hashable, Sendable {
     public var load = 0.40
     public var firstToken = 0.30
@@ -13,50 +14,51 @@ public struct HostScore: Hashable, Sendable {
   }
 
   public var weights = Weights()
-  /// Hosts this far from the best are as good as the best. 0.05 is a first-token time three times as
-  /// long: what the p95 of two equal hosts differ by chance stays below it.
+  /// Hosts within this distance of the best score are equally good. 0.05 corresponds to a threefold
+  /// first-token time, which exceeds random differences in the p95 of two equal hosts.
   public var bucketWidth = 0.05
-  /// A difference in load up to this is no difference between buckets: what others began in the last
-  /// quarter of a second is not in the view, and if all of them ran to the one idle host it would be
-  /// the busiest. Within the bucket the less busy of two is taken. 0.5: as many requests as slots.
+  /// Difference in load that does not separate buckets. The view lacks requests that other
+  /// processes began in the last quarter of a second; if all processes chose the only idle host, it
+  /// would become the busiest. Within a bucket, the less loaded of two hosts is taken. 0.5 means as
+  /// many requests as slots.
   public var loadTolerance = 0.5
-  /// The scale of ℓ95 is logarithmic, so that the same ratio counts the same on a GPU and on a
-  /// laptop: 0 at 50 ms, 1 at 51.2 s, a tenth for each doubling.
+  /// Scale of ℓ95: 0 at 50 ms, 1 at 51.2 s, a tenth per doubling. It is logarithmic, so that a
+  /// ratio counts the same on a GPU and on a laptop.
   public var fastestFirstToken = Duration.milliseconds(50)
   public var firstTokenDoublings = 10.0
-  /// s is 0 as long as probes come as they should, and 1 this much later.
+  /// s is 0 if the host responded within `freshFor`, and rises to 1 at `staleAfter`.
   public var freshFor = Duration.seconds(5)
   public var staleAfter = Duration.seconds(35)
-  /// A host that nobody has measured counts as the fastest while it has fewer requests under way
-  /// than this, so that somebody measures it, and as an average one beyond, so that not everybody
-  /// does.
+  /// Maximum requests that explore an unmeasured host at a time. With fewer in flight it counts as
+  /// the fastest, so that it gets measured. Otherwise it counts as average, so that not all
+  /// requests go there.
   public var explorers = 2
   public var unmeasuredFirstToken = 0.5
-  /// An unmeasured host with a higher error rate counts as an average one: it has answered nothing
-  /// and failed once, so measuring it first would fail another request.
+  /// An unmeasured host with a higher error rate counts as average. It has failed once and answered
+  /// nothing, so exploring it would fail another request.
   public var exploredErrorRate = 0.3
-  /// Not heard for so long it is not asked: longer than a probe's longest back-off.
+  /// A host that was silent for longer is not asked. Exceeds the longest backoff of probes.
   public var knownStaleAfter = Duration.seconds(90)
 
   public init() {}
 
   public static let standard = HostScore()
 
-  /// ρ: x / (1 + x) for x requests per slot. 0.5 when every slot is taken; it never ends, so a queue
-  /// of ten is still better than one of twenty.
+  /// ρ = x / (1 + x) for x requests per slot. 0.5 means that every slot is taken. It never
+  /// saturates, so a queue of ten is still better than one of twenty.
   public func load(inFlight: Int, slots: Int?) -> Double {
     let perSlot = Double(max(0, inFlight)) / Double(max(1, slots ?? HostSharing.assumedSlots))
     return perSlot / (1 + perSlot)
   }
 
-  /// ℓ95.
+  /// ℓ95 of a first-token time.
   public func firstToken(_ time: Duration) -> Double {
     let doublings = BinaryLogarithm.of(
       max(time.inSeconds, 1e-6) / max(fastestFirstToken.inSeconds, 1e-6))
     return min(max(doublings / firstTokenDoublings, 0), 1)
   }
 
-  /// S(h), for whoever wants to see it; decisions use the same numbers.
+  /// S(h), for display. Decisions use the same numbers.
   public func score(_ standing: HostStanding, now: Instant) -> Double {
     let pulse = HostPulse(standing, self)
     let seconds = now.sinceStart.inSeconds
@@ -64,14 +66,14 @@ public struct HostScore: Hashable, Sendable {
   }
 }
 
-/// What a decision reads of a host: one line of the processor's cache.
+/// Data of a host that a decision reads: one cache line of the processor.
 struct HostPulse: Hashable, Sendable {
-  /// ρ and the weighted parts of S(h) that do not change with time alone.
+  /// ρ and the parts of S(h) that do not change with time alone.
   var load: Double
   var firstToken: Double
   var unmeasured: Double
   var errors: Double
-  /// Seconds on the process's clock; infinite: always, or never.
+  /// Times in seconds on the process's clock. Infinity means always or never.
   var measuredUntil: Double
   var heard: Double
   var blockedUntil: Double
@@ -89,7 +91,7 @@ struct HostPulse: Hashable, Sendable {
     } else {
       measuredUntil = standing.measuredUntil.map { $0.sinceStart.inSeconds } ?? .infinity
     }
-    // Nothing was heard of staleness: that is no staleness.
+    // A host that never reported is treated as fresh.
     heard = standing.heard.map { $0.sinceStart.inSeconds } ?? .infinity
     switch standing.breaker {
     case .closed: blockedUntil = -.infinity

@@ -1,30 +1,32 @@
 public import ClusterModel
 
-/// How one host does, as far as this process knows: its own experience and what the registry merged
-/// from the others'. A value without references, so that a thousand of them are one flat array.
+/// State of one host as this process knows it. It combines the process's own measurements with
+/// those merged by the registry. The value has no references, so that a thousand of them are one
+/// flat array.
 public struct HostStanding: Hashable, Sendable {
-  /// Requests under way, of all processes.
+  /// Requests in flight, of all processes.
   public var inFlight: Int
-  /// How many it answers at once; nil: it does not tell.
+  /// Number of requests that the host answers at once. `nil` means that it does not report it.
   public var slots: Int?
-  /// First-token times, fading; nil: nobody has measured it.
+  /// First-token times. Recent ones weigh most. `nil` means that the host is unmeasured.
   public var firstTokenP50: Duration?
   public var firstTokenP95: Duration?
-  /// From here on the measured times are too old to count, and it is as if nobody had measured it.
+  /// From this time on the first-token times are outdated, and the host counts as unmeasured.
   public var measuredUntil: Instant?
-  /// Of the attempts that ended, how many by its fault: 0 … 1, fading.
+  /// Share of ended attempts that failed by the host's fault, 0 … 1. Recent attempts weigh most.
   public var errorRate: Double
   public var tokensPerSecond: Double?
-  /// How answers slow each other down there, 0 … 1 (`HostSharing`); nil: nobody has measured it.
+  /// How much simultaneous answers slow each other down, 0 … 1 (see `HostSharing`). `nil` means
+  /// unmeasured.
   public var slowdown: Double?
-  /// The longest pause within an answer, which 95 of 100 answers do not exceed.
+  /// 95th percentile of the longest pause within an answer.
   public var pauseP95: Duration?
-  /// Tokens of the prompts that its first-token times belong to.
+  /// Average prompt tokens of the requests in the first-token times.
   public var usualPromptTokens: Double?
-  /// Its last answered probe or own word; nil: unknown.
+  /// Time of the host's last answered probe or other response. `nil` means unknown.
   public var heard: Instant?
   public var breaker: CircuitBreaker.State
-  /// It said that it is too busy until then.
+  /// Time until which the host reported itself too busy.
   public var busyUntil: Instant?
   /// Another process's breaker is open.
   public var isSuspect: Bool
@@ -64,7 +66,7 @@ public struct HostStanding: Hashable, Sendable {
 public struct HostPatience: Hashable, Sendable {
   public var firstToken: Duration
   public var interToken: Duration
-  /// Fewer tokens a second than this over some seconds is a stall.
+  /// A lower rate, in tokens per second over some seconds, is a stall.
   public var tokensPerSecondFloor: Double
 
   public init(firstToken: Duration, interToken: Duration, tokensPerSecondFloor: Double) {
@@ -73,40 +75,40 @@ public struct HostPatience: Hashable, Sendable {
     self.tokensPerSecondFloor = tokensPerSecondFloor
   }
 
-  /// Whether a host may be given up sooner than the other patience would.
+  /// Whether this patience gives up a host sooner than another patience.
   func isStricter(than other: HostPatience) -> Bool {
     firstToken < other.firstToken || interToken < other.interToken
       || tokensPerSecondFloor > other.tokensPerSecondFloor
   }
 
   public struct Policy: Hashable, Sendable {
-    /// Four times what 95 of 100 requests took: one in some thousands is given up wrongly where
-    /// times are log-normal with σ = 0.8, and a dead host costs four slow answers.
+    /// Multiple of the p95. With log-normal times and σ = 0.8, one request in some thousands is
+    /// given up wrongly, and a dead host costs the time of four slow answers.
     public var firstTokenFactor = 4.0
-    /// A fast host may still have to load the model or compile a grammar; a race or a hedge has
-    /// long asked another by then.
+    /// Even a fast host may have to load the model or compile a grammar. A race or a hedge has
+    /// asked another host by then.
     public var leastFirstToken = Duration.seconds(10)
     public var longestFirstToken = Duration.seconds(120)
-    /// 4,000 prompt tokens on a laptop's processor, at some 100 a second.
+    /// 4,000 prompt tokens on a laptop's processor, at about 100 per second.
     public var unknownFirstToken = Duration.seconds(60)
     public var interTokenFactor = 4.0
-    /// A machine that swaps or collects garbage pauses for a second or two, and is not dead.
+    /// A host that swaps or collects garbage pauses for a second or two.
     public var leastInterToken = Duration.seconds(5)
     public var longestInterToken = Duration.seconds(30)
-    /// A laptop that swaps makes a token in some seconds.
+    /// A laptop that swaps takes some seconds per token.
     public var unknownInterToken = Duration.seconds(30)
-    /// A tenth of what it usually does: a host that shares its processor with a build is slow, one
-    /// that crawls is lost.
+    /// Share of the host's usual rate. A host that shares its processor with a build is slow; one
+    /// at a tenth of its rate is lost.
     public var floorShare = 0.1
-    /// Slower than a person reads by a factor of ten.
+    /// A tenth of a person's reading speed.
     public var unknownFloor = 0.5
     public var leastFloor = 0.2
 
     public init() {}
   }
 
-  /// - Parameter promptTokens: of this request, estimated. A prompt longer than usual takes longer, and
-  ///   so does one that waits until the host has a free slot.
+  /// - Parameter promptTokens: estimated tokens of this request. Prompts longer than usual get more
+  ///   time, and so do requests that queue for a slot.
   public init(
     for standing: HostStanding, promptTokens: Int? = nil, policy: Policy = Policy(), now: Instant
   ) {

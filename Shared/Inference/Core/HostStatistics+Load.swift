@@ -1,16 +1,17 @@
 import Limits
 public import ClusterModel
 
-// The load of the whole cluster: what this process reports, and what it makes of what the registry
-// merged.
+// Load of the whole cluster: what this process reports to the registry, and how it uses the merged
+// table.
 
 extension HostStatistics {
-  /// What is known of the registry's tables.
+  /// State of the load tables received from the registry.
   struct Hearing: Sendable {
     var own: PeerID?
     var epoch: UInt64 = 0
     var revision: UInt64 = 0
-    /// When the table that counts was published, on this process's clock; nil: none was.
+    /// Publication time of the current table, on this process's clock. `nil` means that none was
+    /// received.
     var published: Instant?
     private var refreshedAt = Instant.zero
 
@@ -18,7 +19,7 @@ extension HostStatistics {
       published.map { $0 + LoadRhythm.silence < now } ?? true
     }
 
-    /// Others' requests as time goes by without a word from the registry.
+    /// Requests of other processes, reduced to zero while the registry is silent.
     func fading(_ others: Int, _ now: Instant) -> Int {
       guard others > 0, let published else { return 0 }
       let silence = published.duration(to: now) - LoadRhythm.silence
@@ -27,7 +28,7 @@ extension HostStatistics {
       return rest > 0 ? Int(clamping: (Double(others) * rest).rounded(.up)) : 0
     }
 
-    /// A published load with its samples faded since; nil: none.
+    /// A published load with its samples decayed since publication. `nil` means that there is none.
     func worth(_ load: HostLoad?, _ now: Instant) -> HostLoad? {
       guard var load, let published else { return nil }
       let rest = HalfLife.standard.rest(after: published.duration(to: now))
@@ -36,8 +37,8 @@ extension HostStatistics {
       return load
     }
 
-    /// When a host last answered a probe. While the registry is silent nobody grows older: seen from
-    /// now, the age stands still, which is why it is told as a point that moves along.
+    /// Time at which a host last answered a probe. While the registry is silent, the age must not
+    /// grow, so this time advances with the clock.
     func heard(_ load: HostLoad?) -> Instant? {
       guard let published, let heard = load?.heard else { return nil }
       return Instant(sinceStart: published.sinceStart + frozen - heard)
@@ -50,34 +51,36 @@ extension HostStatistics {
 
     mutating func refreshed(_ now: Instant) { refreshedAt = now }
 
-    /// In silence, standings change with time alone: looked at anew each second.
+    /// Whether to refresh the standings. While the registry is silent, they change with time alone,
+    /// and are refreshed each second.
     func needsRefresh(_ now: Instant) -> Bool {
       published != nil && isSilent(now) && refreshedAt.duration(to: now) >= .seconds(1)
     }
   }
 
-  /// What was reported and is not known to be merged yet.
+  /// Reports that the registry may not have merged yet.
   struct Reporting: Sendable {
-    /// 16 s of reports; a registry further behind is one that is silent.
+    /// 16 s of reports. A registry that lags further counts as silent.
     static let remembered = 64
 
     var sequence: UInt64 = 0
     var lastReport: Instant?
     var lastWasIdle = true
-    /// What was under way in each report.
+    /// Requests in flight in each report.
     var inFlight: [(sequence: UInt64, hosts: [HostID: Int])] = []
-    /// Something changed since.
+    /// Requests in flight in the last report.
     var last: [HostID: Int] = [:]
   }
 
-  /// What to cast to the registry now; nil: nothing has changed, or it is too soon.
+  /// The report to send to the registry now. `nil` means that nothing has changed, or that it is
+  /// too soon.
   public mutating func report(now: Instant) -> LoadReport? {
     let since = reporting.lastReport.map { $0.duration(to: now) }
     if let since, since < LoadRhythm.interval { return nil }
     let inFlight = inFlight
     let hasNews = records.values.contains { $0.news != .none } || inFlight != reporting.last
-    // Repeated even so: the registry forgets who is silent, and may be a new one. A process that has
-    // nothing under way, and said so, has nothing to be forgotten.
+    // Reports are repeated without news, because the registry forgets silent processes, and may be
+    // a new one. A process that reported no requests in flight needs no repetition.
     let isDue = !reporting.last.isEmpty && (since ?? .zero) >= LoadRhythm.idleInterval
     guard hasNews || isDue else { return nil }
     reporting.sequence += 1
@@ -103,15 +106,17 @@ extension HostStatistics {
       trips: record.news.trips, isOpen: record.breaker.state != .closed)
   }
 
-  /// Takes the registry's table; one that was taken already costs nothing.
-  /// - Parameter age: since it came to this process.
+  /// Takes the registry's load table. A table that was taken already costs nothing.
+  ///
+  /// - Parameter age: time since the table reached this process.
   public mutating func hear(_ table: LoadTable, age: Duration = .zero, now: Instant) {
-    // A restarted registry has the higher epoch; late mail of the old one is not for us.
+    // A restarted registry has a higher epoch. Late messages of the old one are ignored.
     guard (table.epoch, table.revision) > (hearing.epoch, hearing.revision) else { return }
     hearing.epoch = table.epoch
     hearing.revision = table.revision
     hearing.published = Instant(sinceStart: now.sinceStart - max(.zero, age))
-    // Own requests are counted here, exactly: they are taken out of the sum as they went into it.
+    // Own requests are counted exactly, so the merged sum is reduced by the own share that it
+    // contains.
     let merged = table.merged.first { $0.peer == hearing.own }?.sequence ?? 0
     reporting.inFlight.removeAll { $0.sequence < merged }
     var ownShare: [HostID: Int] = [:]

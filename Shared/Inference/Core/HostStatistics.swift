@@ -1,47 +1,47 @@
 public import ClusterModel
 
-/// What a run tells about one attempt at one host.
+/// An event of one attempt at one host, reported by a run.
 public enum HostObservation: Hashable, Sendable {
   /// The request was sent.
   case began(promptTokens: Int)
-  /// The first valid token, or the whole body, came.
+  /// The first valid token, or the whole body, arrived.
   case firstToken
-  /// Part of an answer has flowed: its tokens after those told before, how long they took, and the
-  /// longest pause among them if it was watched. Once at the end is enough; sooner for an answer that
-  /// takes minutes.
+  /// Tokens arrived since the last report. `over` is the time that they took, and `longestPause` is
+  /// `nil` if pauses were not measured. One report at the end suffices; long answers report
+  /// earlier.
   case flowed(tokens: Int, over: Duration, longestPause: Duration?)
-  /// It came to its proper end.
+  /// The answer is complete.
   case ended
-  /// It failed. `answered`: its first token had come.
+  /// The attempt failed. `answered` means that its first token had arrived.
   case failed(AttemptFailure, answered: Bool)
-  /// It was given up for no fault of the host's: it lost a race.
+  /// The attempt lost a race and was cancelled through no fault of the host.
   case cancelled(answered: Bool)
-  /// It was given up for the client's sake: the client has left, or set a deadline of its own. How
-  /// long the host was given does not describe an unmeasured host.
+  /// The attempt was cancelled for the client: it left, or its own deadline passed. The elapsed
+  /// time does not describe an unmeasured host.
   case withdrawn(answered: Bool)
-  /// It refused a request that another host then answered.
+  /// The host refused a request that another host then answered.
   case contradicted
-  /// It showed how it takes requests for a model.
+  /// The run learned how the host accepts requests for a model.
   case learned(HostHabit, ModelID)
 
-  /// The host was slower than was expected of it, and another one took over.
+  /// Whether the host was slower than expected, and another one took over.
   var isLateness: Bool {
     guard case .failed(let failure, _) = self else { return false }
     return failure.kind.isLateness
   }
 }
 
-/// Learns how each host does from what becomes of the attempts, and from what the registry merged of
-/// the other processes' attempts.
+/// Learns each host's standing from the results of attempts. Results of other processes arrive
+/// merged by the registry.
 ///
-/// A decision counts what was published, plus what this process began or ended since. While the
-/// registry is silent, own experience decides: what others have under way fades out, the age of the
-/// last probe stands still, and nobody becomes ineligible because the registry died.
+/// A decision counts the published requests plus those that this process began or ended since.
+/// While the registry is silent, the process relies on its own measurements: other processes'
+/// requests fade out, the age of the last probe stands still, and no host becomes ineligible.
 public struct HostStatistics: Sendable {
   struct Record: Sendable {
     var slots: Int?
-    /// Begun, less ended. Below 0 for a moment where the end of an attempt overtakes its beginning:
-    /// they may be told by two threads.
+    /// Attempts begun minus ended. Briefly negative if the end of an attempt is reported before its
+    /// beginning, which may happen on another thread.
     var inFlight = 0
     var firstTokens = LatencyHistogram()
     var pauses = LatencyHistogram()
@@ -50,26 +50,27 @@ public struct HostStatistics: Sendable {
     var tokens = DecayedSum()
     var flowSeconds = DecayedSum()
     var slowdown = SlowdownMemory()
-    /// Requests of all processes under way.
+    /// Requests in flight of all processes.
     var crowd = LevelHistory()
     var promptTokens = DecayedSum()
     var prompts = DecayedSum()
     var breaker: CircuitBreaker
     var clients = ClientFailures()
-    /// Its last own word to this process.
+    /// Time of the host's last token or response to this process.
     var heard: Instant?
-    /// As the registry merged it, and under way at the others as far as it knew.
+    /// The registry's merged load, and the other processes' requests in it.
     var published: HostLoad?
     var others = 0
     var news = News()
 
-    /// - Parameter others: under way at other processes, as far as that is still believed.
+    /// - Parameter others: requests in flight at other processes, reduced while the registry is
+    ///   silent.
     mutating func noteCrowd(others: Int, _ now: Instant) {
       crowd.set(max(0, inFlight) + others, now: now)
     }
   }
 
-  /// What has not been reported yet.
+  /// Counts that have not been reported yet.
   struct News: Hashable, Sendable {
     var firstTokens: [Int: Int] = [:]
     var answered = 0
@@ -80,9 +81,9 @@ public struct HostStatistics: Sendable {
     static let none = News()
   }
 
-  /// Fewer samples than this are nothing to judge by: one sample counts for a half-life.
+  /// Minimum weight of samples for an estimate. One sample counts for a half-life.
   static let leastSamples = 0.5
-  /// Others' requests end, with or without a registry that tells: gone after this silence.
+  /// Time in which other processes' requests fade out, once the registry is silent.
   static let othersForgotten = Duration.seconds(30)
 
   public let score: HostScore
@@ -99,7 +100,7 @@ public struct HostStatistics: Sendable {
   var reporting = Reporting()
 
   /// - Parameters:
-  ///   - own: this process on the bus; nil: it reports to nobody.
+  ///   - own: this process's ID on the bus. `nil` means that it sends no reports.
   ///   - seed: for the breakers' jitter.
   public init(
     own: PeerID? = nil, score: HostScore = .standard, rules: EligibilityRules = .init(),
@@ -115,11 +116,11 @@ public struct HostStatistics: Sendable {
 
   // MARK: - The table and the view
 
-  /// Takes a host table; the one it has already costs nothing.
+  /// Takes a host table. The current table costs nothing.
   public mutating func adopt(_ table: HostTable, now: Instant) {
     guard !index.isCurrent(table) else { return }
     index = HostIndex(table, rules: rules)
-    // A host that is gone is forgotten once nothing is under way there.
+    // A removed host is forgotten as soon as no request is in flight there.
     let present = Set(table.hosts.map(\.id))
     records = records.filter { present.contains($0.key) || $0.value.inFlight != 0 }
     for host in table.hosts {
@@ -129,7 +130,8 @@ public struct HostStatistics: Sendable {
     refreshAll(now)
   }
 
-  /// What decisions are made from. Cheap as long as nobody holds an older one.
+  /// A view for decisions. It shares its arrays, so a view that is held makes the next change copy
+  /// them.
   public mutating func view(now: Instant) -> ClusterView {
     if hearing.needsRefresh(now) { refreshAll(now) }
     return ClusterView(
@@ -141,7 +143,7 @@ public struct HostStatistics: Sendable {
     records[host].map { standing($0, now) }
   }
 
-  /// Requests of this process under way, by host.
+  /// Requests of this process in flight, by host.
   public var inFlight: [HostID: Int] {
     records.filter { $0.value.inFlight > 0 }.mapValues(\.inFlight)
   }
@@ -152,9 +154,10 @@ public struct HostStatistics: Sendable {
   // MARK: - Observations
 
   /// - Parameters:
-  ///   - client: whose request it was. `nil` means a request of Tutti's own: every failure counts.
-  ///   - started: when the attempt was begun: what began before a breaker opened says nothing about
-  ///     how the host does now.
+  ///   - client: the client of the request. `nil` means a request by Tutti itself, of which every
+  ///     failure counts.
+  ///   - started: start of the attempt. An attempt that started before a breaker opened does not
+  ///     change the breaker.
   public mutating func observe(
     _ observation: HostObservation, of host: HostID, for client: ClientFingerprint? = nil,
     started: Instant, now: Instant
@@ -166,7 +169,7 @@ public struct HostStatistics: Sendable {
     records[host] = nil  // so that the arrays inside are not shared while they change
     var counts = true
     let others = hearing.fading(record.others, now)
-    // A host that is slow while it serves other requests is loaded: that is no fault.
+    // A host that is slow while it serves other requests is loaded, which is not a fault.
     let isLoad = observation.isLateness && max(0, record.inFlight - 1) + others > 0
     if let client, !isLoad {
       counts = judge(observation, of: host, &record.clients, for: client, now)
@@ -225,7 +228,7 @@ public struct HostStatistics: Sendable {
       isSuspect: isSuspect(record, now))
     let published = hearing.worth(record.published, now)
 
-    // What was published holds this process's samples too, up to a moment ago; both fade alike.
+    // The published load includes this process's earlier samples. Both decay alike.
     let own = record.firstTokens.weight(at: now)
     let samples = max(own, published?.samples ?? 0)
     if samples >= Self.leastSamples {
@@ -236,14 +239,14 @@ public struct HostStatistics: Sendable {
       standing.measuredUntil =
         now + HalfLife.standard.time(from: samples, to: Self.leastSamples)
     }
-    // Two good answers that nobody gave: one failure is no rate of 100 %.
+    // Smoothed by two successes, so that one failure is not a rate of 100 %.
     let failed = record.failed.value(at: now)
     let rate = failed / (failed + record.answered.value(at: now) + 2)
     standing.errorRate = max(rate, published?.errorRate ?? 0)
     let flow = record.flowSeconds.value(at: now)
     standing.tokensPerSecond =
       flow > 0.5 ? record.tokens.value(at: now) / flow : published?.tokensPerSecond
-    // Everybody's answers say more of it than the own ones.
+    // The published slowdown is based on more answers than the own one.
     standing.slowdown = published?.slowdown ?? record.slowdown.slowdown(at: now)
     if record.pauses.weight(at: now) >= Self.leastSamples {
       standing.pauseP95 = record.pauses.quantile(0.95)
@@ -256,7 +259,7 @@ public struct HostStatistics: Sendable {
     return standing
   }
 
-  /// Of two quantiles, by the samples behind them.
+  /// Weighted mean of two quantiles, by their samples.
   private static func mean(
     _ own: Duration?, _ ownWeight: Double, _ published: Duration?, _ weight: Double
   ) -> Duration? {
@@ -289,7 +292,7 @@ extension HostStatistics.Record {
       tokens.add(Double(count), now: now)
       flowSeconds.add(time.inSeconds, now: now)
       if let pause { pauses.record(pause, now: now) }
-      // Those that wait for a slot slow nobody down, and it was one of them itself.
+      // Only requests in a slot slow the host down, and one of them is this request.
       let crowd = min(crowd.mean(over: time, until: now), slots.map { Double($0) } ?? .infinity)
       let flow = TokenFlow(tokens: count, over: time, beside: max(0, crowd - 1))
       slowdown.add(flow, now: now)
@@ -304,7 +307,7 @@ extension HostStatistics.Record {
       inFlight -= 1
       switch failure.blame {
       case .host:
-        // It took at least so long.
+        // The elapsed time is a lower bound of the first-token time.
         if !answered, failure.kind == .firstTokenDeadline { sample(waited, now) }
         fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
       case .load:
@@ -320,18 +323,18 @@ extension HostStatistics.Record {
       inFlight -= 1
       withdrawn(waited, answered, started, now)
     case .contradicted:
-      // Its attempt has ended already, as one that says nothing about the host.
+      // The attempt has already ended without a verdict on the host.
       fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
     case .learned: break
     }
   }
 
-  /// - Parameter counts: it is a fault of the host, and the client has not contributed its share of
-  ///   failures yet.
+  /// - Parameter counts: the failure is the host's fault, and within the client's limit of counted
+  ///   failures.
   private mutating func fault(
     _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
   ) {
-    // One client's failing requests must not keep a breaker open either.
+    // One client's failing requests must not keep a breaker open.
     guard counts else { return breaker.ended(started: started, now: now) }
     failed.add(1, now: now)
     news.failed += 1
@@ -345,8 +348,9 @@ extension HostStatistics.Record {
     news.firstTokens[LatencyHistogram.bucket(of: time), default: 0] += 1
   }
 
-  /// The loser of a race has no first token, and would stay unmeasured, and be explored for ever.
-  /// That it took longer than it was given is known: where that is news it counts as its time.
+  /// Records the loser of a race. It would otherwise stay unmeasured and be explored again and
+  /// again. Its elapsed time is a lower bound of the first-token time; it is recorded if it exceeds
+  /// the median.
   private mutating func givenUp(
     _ waited: Duration, _ answered: Bool, _ started: Instant, _ now: Instant
   ) {
@@ -354,8 +358,8 @@ extension HostStatistics.Record {
     breaker.ended(started: started, now: now)
   }
 
-  /// The client decided how long the host was given, so the time counts only if it exceeds times that
-  /// the host took: a deadline of 1 ms must not make an unmeasured host look fast.
+  /// Ends an attempt that the client cut short. Its elapsed time is recorded only if it exceeds a
+  /// measured median: a client's deadline of 1 ms must not make an unmeasured host look fast.
   private mutating func withdrawn(
     _ waited: Duration, _ answered: Bool, _ started: Instant, _ now: Instant
   ) {
@@ -367,23 +371,23 @@ extension HostStatistics.Record {
 extension AttemptFailure {
   enum Blame {
     case host, load, nobody
-    /// Nothing was sent: that says nothing about the host, not even about its times.
+    /// Nothing was sent, so neither the host nor its times are affected.
     case unasked
   }
 
-  /// Whether a request can have caused it. A refused connection is no client's doing; anything else
-  /// may be: a request can crash, stall or confuse the host.
+  /// Whether the request may have caused the failure. It cannot cause a refused connection, but it
+  /// can crash, stall or confuse the host.
   var mayBeOfRequest: Bool { kind != .connect }
 
-  /// Whose doing it was, as far as the host's standing goes.
+  /// The party at fault, for the host's standing.
   var blame: Blame {
     switch kind {
     case .connect, .lostBeforeHead, .lost, .firstTokenDeadline, .stall, .crawl, .cut,
       .garbage, .errorEvent, .tooLarge:
       .host
     case .busy: .load
-    // 4xx are answers of a host that works. Those that another host contradicts are counted when
-    // that one has answered (`HostObservation.contradicted`).
+    // A host that returns 4xx works. If another host answers the request, the refusal is counted
+    // then (`HostObservation.contradicted`).
     case .status: (status ?? 500) >= 500 ? .host : .nobody
     case .rejected, .formRefused, .contextTooSmall, .totalDeadline, .badJoint, .consumerLeft:
       .nobody

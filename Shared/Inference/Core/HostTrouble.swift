@@ -1,24 +1,24 @@
 import Limits
 import Text
 
-/// The reasons that hosts give for the end of an answer.
+/// Reasons that hosts give for the end of an answer.
 enum FinishReason {
-  /// Reasons by which hosts say that they did not come to the end.
+  /// Reasons that mean the answer is incomplete.
   private static let failures: Set<String> = [
     "abort", "aborted", "cancelled", "canceled", "error", "failed", "failure", "internal_error",
     "server_error", "engine_error", "insufficient_system_resource",
   ]
 
-  /// - Returns: `nil` for a reason by which an answer ends.
+  /// - Returns: `nil` if the reason ends an answer normally.
   static func failure(_ reason: String) -> AttemptFailure? {
     guard reason != "stop", failures.contains(reason.lowercased()) else { return nil }
     return AttemptFailure(.errorEvent, "it ended its answer with finish_reason `\(reason)`")
   }
 }
 
-/// Signs in an object that it reports a failure.
+/// Collects signs that an object reports a failure.
 struct HostTrouble {
-  /// It has members that every chunk has.
+  /// The object has members that every chunk has.
   var isChunk = false
   private var error: JSONValue?
   private var base: JSONValue?
@@ -42,7 +42,7 @@ struct HostTrouble {
     }
   }
 
-  /// Some hosts send an empty error with each chunk.
+  /// Whether an error member is not empty. Some hosts send an empty error with each chunk.
   static func isSaid(_ value: JSONValue, _ document: JSONDocument) -> Bool {
     switch value.kind {
     case .null: false
@@ -52,7 +52,8 @@ struct HostTrouble {
     }
   }
 
-  /// The host's words about the failure; `nil` means that it reports none.
+  /// The host's message about the failure. `nil` means that the object reports none.
+  ///
   /// - Parameter isAnswer: whether the object has a choice or usage.
   func words(in json: HostJSON, isAnswer: Bool) -> String? {
     if let error { return UpstreamWords.message(of: error, in: json.document) }
@@ -65,14 +66,14 @@ struct HostTrouble {
     return UpstreamWords.message(ofRoot: json.root, in: json.document)
   }
 
-  /// Whether the object has words and nothing of a chunk: progress, or the cause of a failure that
-  /// follows.
+  /// Whether the object has a message and no members of a chunk. It reports progress, or the cause
+  /// of a failure that follows.
   var isRemark: Bool { hasWords && !isChunk && !isTyped }
 }
 
-/// The words of a page of HTML or of a plain text.
+/// Extracts the text of an HTML page or of plain text.
 enum PageText {
-  /// The page's title, or its heading, or its text without tags; a plain text as it is.
+  /// The page's title, heading or text without tags. Plain text is returned unchanged.
   static func words(of bytes: [UInt8], atMost longest: Int) -> String {
     let page = bytes.prefix(Limits.strayBytes.value)
     guard page.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") else {
@@ -115,7 +116,7 @@ enum PageText {
     (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
   }
 
-  /// Without tags, and with one space for each run of white space.
+  /// Text without tags, with runs of white space replaced by one space.
   private static func plain(_ page: ArraySlice<UInt8>) -> String {
     var text: [UInt8] = []
     var isInTag = false

@@ -1,17 +1,17 @@
 public import ClusterModel
 
-/// One element of an answer. Ends with `finished`, or the sequence throws.
+/// One element of an answer. The sequence ends with `finished`, or it throws.
 public enum InferenceEvent: Hashable, Sendable {
-  /// Streamed: one chunk.
+  /// One chunk of a streamed answer.
   case chunk(InferenceChunk)
-  /// Not streamed: the host's whole body, byte for byte.
+  /// The host's whole body, byte for byte, if the answer is not streamed.
   case body([UInt8])
   case finished(InferenceSummary)
 }
 
-/// One event of a host's stream: its bytes, and what they say.
+/// One event of a host's stream: its bytes and the facts read from them.
 public struct InferenceChunk: Hashable, Sendable {
-  /// What stood after `data: `, byte for byte.
+  /// Bytes after `data: `, unchanged.
   public var data: [UInt8]
   public var facts: ChunkFacts
 
@@ -21,13 +21,13 @@ public struct InferenceChunk: Hashable, Sendable {
   }
 }
 
-/// How an answer began.
+/// Facts known when an answer begins.
 public struct InferenceOpening: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
   /// HTTP status of the host's answer.
   public var status: Int
-  /// From the request to the first valid token, or to the whole body, over all hosts tried.
+  /// From the request to the first valid token or the whole body, including failed attempts.
   public var firstToken: Duration
   public var attempt: Int
 
@@ -42,19 +42,20 @@ public struct InferenceOpening: Hashable, Sendable {
   }
 }
 
-/// What one inference was, told at its end.
+/// Summary of one inference, reported at its end.
 public struct InferenceSummary: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
-  /// The client's prompt once, and the completion tokens that the client got, over all hosts.
-  /// Estimated when a host did not report it or several hosts answered: a token a chunk, or four
-  /// bytes where chunks are longer than tokens; four bytes a prompt token.
+  /// Prompt tokens of the client's request, counted once, and completion tokens that the client got
+  /// from all hosts. The counts are estimates if a host did not report them or if several hosts
+  /// answered: one token per chunk, or one per four bytes if chunks are longer than tokens; one
+  /// prompt token per four bytes.
   public var usage: Usage
-  /// Empty when there is none: embeddings.
+  /// Empty for embeddings, which have no finish reason.
   public var finishReason: String
   public var firstToken: Duration
   public var total: Duration
-  /// Every host that was asked, in the order in which they were done.
+  /// All attempts, in the order in which they ended.
   public var attempts: [AttemptRecord]
 
   public init(
@@ -71,42 +72,42 @@ public struct InferenceSummary: Hashable, Sendable {
   }
 }
 
-/// Why a host was asked.
+/// Reason for an attempt.
 public enum AttemptRole: String, CaseIterable, Sendable {
   case first
-  /// Beside another one: a race's second leg.
+  /// The second leg of a race.
   case speculative
   /// After a failure before the first token.
   case retry
-  /// To go on with an answer that another began.
+  /// Resumes an answer that another host began.
   case resumption
 }
 
-/// How it ended for a host that was asked.
+/// How an attempt ended.
 public enum AttemptOutcome: Hashable, Sendable {
-  /// It said the answer's last word.
+  /// The host sent the last token of the answer.
   case answered
-  /// Another was faster: it was cancelled and is no host's fault.
+  /// Another host was faster and this attempt was cancelled. It is not a failure.
   case beaten
   case failed(AttemptFailure)
 }
 
-/// One host that was asked, and how it went: what a ledger pays by.
+/// Record of one attempt. The token ledger uses it.
 public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
   public var role: AttemptRole
   public var tier: HostTier
-  /// From the request to the attempt's start, and to its end.
+  /// `started` and `ended` are measured from the start of the request.
   public var started: Duration
   public var ended: Duration
-  /// Tokens it made for this request, whoever got them: by its own count where it told one, else
-  /// estimated by its chunks.
+  /// Tokens that the host produced for this request, including tokens that the client did not get.
+  /// The host's own count if it reported one, otherwise estimated from its chunks.
   public var tokens: Int
-  /// Additions of Tutti's that were left out because hosts had refused them.
+  /// Additions by Tutti that this attempt left out because hosts had refused them.
   public var form: RequestForm
   public var outcome: AttemptOutcome
-  /// The host was asked although a breaker was open for it, because no other host was left.
+  /// The host's breaker was open, but no other host was left.
   public var isPanic: Bool
 
   public init(
@@ -131,60 +132,62 @@ public struct AttemptRecord: Hashable, Sendable {
     return failure
   }
 
-  /// Whether tokens of it reached the client.
+  /// Whether tokens of this attempt reached the client.
   public var isInAnswer: Bool { tokens > 0 && outcome != .beaten }
 }
 
-/// Why a host did not answer, or not to the end.
+/// Why an attempt failed, before or during its answer.
 public struct AttemptFailure: Error, Hashable, Sendable {
   public enum Kind: String, CaseIterable, Sendable {
-    /// No connection.
+    /// No connection could be opened.
     case connect
-    /// The connection went before the answer's head: it may have been an idle one closed just then.
+    /// The connection closed before the response head. An idle connection may have closed just
+    /// then.
     case lostBeforeHead = "lost_before_head"
-    /// The connection went in mid-answer.
+    /// The connection closed during the answer.
     case lost
-    /// 429 or 503: it has too much to do.
+    /// The host is overloaded: status 429 or 503, or Anthropic's 529.
     case busy
-    /// Any other status that another host may not give.
+    /// Any other error status. Another host may succeed.
     case status
-    /// It finds fault with the request: every host of its kind would.
+    /// The host rejects the request. Every host of its kind would.
     case rejected
-    /// It finds fault with what Tutti added to the request: it is asked again without that.
+    /// The host rejects an addition by Tutti. It is asked again without the addition.
     case formRefused = "form_refused"
-    /// The request is longer than what it can read at once: another host may have a larger context.
+    /// The request exceeds the host's context. Another host may have a larger one.
     case contextTooSmall = "context_too_small"
     case firstTokenDeadline = "first_token_deadline"
     case stall
-    /// It sent tokens, but fewer in a second than the request allows.
+    /// The host sent tokens, but at a lower rate than the request allows.
     case crawl
     case totalDeadline = "total_deadline"
     /// The stream ended without `finish_reason`.
     case cut
-    /// Its bytes are not what the dialect says.
+    /// The host's bytes do not follow its dialect.
     case garbage
-    /// What it says does not join what the client already has.
+    /// The host's text does not join the text that the client already has.
     case badJoint = "bad_joint"
-    /// It sent an error in place of a chunk.
+    /// The host sent an error in place of a chunk.
     case errorEvent = "error_event"
-    /// Its dialect has no words for the request.
+    /// The request cannot be expressed in the host's dialect.
     case unsuited
-    /// It was not asked: the secret that it needs is not where this process looks for it.
+    /// The host was not asked: this process cannot find the secret that the host needs.
     case noSecret = "no_secret"
-    /// Larger than the limits allow.
+    /// The answer exceeds a size limit.
     case tooLarge = "too_large"
-    /// Whoever asked has left.
+    /// The client has left.
     case consumerLeft = "consumer_left"
   }
 
   public var kind: Kind
-  /// What happened, with the host's own words where it said any.
+  /// The cause, including the host's own error message if it sent one.
   public var message: String
   public var status: Int?
   public var retryAfter: Duration?
-  /// The host's error; `nil` means that no error of a host is the reason.
+  /// The host's error; `nil` means that the failure does not come from an error response.
   public var refusal: UpstreamRefusal?
-  /// For a bad joint: it is unknown which words are new. The host may be asked to repeat more.
+  /// For `badJoint`: it is unclear which of the host's words are new. The host may be asked to
+  /// repeat more.
   public var isUnclear = false
 
   public init(

@@ -1,33 +1,33 @@
 public import ClusterModel
 
-/// What is asked of a host.
+/// HTTP endpoint of a host.
 public enum InferenceEndpoint: String, CaseIterable, Sendable {
   case chatCompletions = "/v1/chat/completions"
   case completions = "/v1/completions"
   case embeddings = "/v1/embeddings"
 }
 
-/// One question for one model, wherever it is answered.
+/// One request for one model, independent of the host that answers it.
 public struct InferenceRequest: Hashable, Sendable {
   public var endpoint: InferenceEndpoint
-  /// nil: any chat model.
+  /// `nil` means any chat model.
   public var model: ModelID?
-  /// The client's JSON object. On the way to a host `model` is rewritten and `tutti` removed; every
+  /// The client's JSON object. A host gets it with `model` rewritten and `tutti` removed; every
   /// other byte stays.
   public var body: [UInt8]
-  /// Whether the body asks for a stream; it must say so itself too.
+  /// Whether the body asks for a stream. The body must contain `stream` itself too.
   public var stream: Bool
   public var trace: TraceContext
-  /// Ids of the gateways it came through, oldest first: a host may be a gateway itself.
+  /// Ids of the gateways that the request passed, oldest first. A host may be a gateway itself.
   public var hops: [String]
-  /// UTF-8 text of the answer that whoever asks has already, from an earlier process: the answer is
-  /// what follows it, as if a first host had died behind it. The tokens that it took count towards
-  /// `max_tokens`. Empty: the answer begins at the beginning.
+  /// UTF-8 text of the answer that the client already has from an earlier process. The run resumes
+  /// after it, as after a failed host. Its tokens count towards `max_tokens`. Empty means that the
+  /// answer starts at its beginning.
   public var prefix: [UInt8]
-  /// Changes that undo what the body holds besides the client's own members. A host that refuses an
-  /// addition is asked again without it.
+  /// Changes that undo members that were added to the client's own. A host that refuses an addition
+  /// is asked again without it.
   public var undoable: RequestForm
-  /// Headers of the client that go to a host.
+  /// Headers of the client that are passed to a host.
   public var headers: [UpstreamRequest.Header]
 
   public init(
@@ -47,23 +47,23 @@ public struct InferenceRequest: Hashable, Sendable {
   }
 }
 
-/// How it may be answered.
+/// Constraints on how a request may be answered.
 public struct InferenceConstraints: Hashable, Sendable {
-  /// nil: the hosts' price decides: `dual` where nobody asks for any, else `hedged`.
+  /// `nil` means that price decides: `dual` if a race of two costs nothing, otherwise `hedged`.
   public var race: RaceMode?
   public var deadlines: Deadlines
   public var dataPolicy: DataPolicy
-  /// Hosts to leave alone as long as there is another.
+  /// Hosts to use only if no other host is available.
   public var avoid: [HostID]
-  /// The host to ask first, where it may be asked; the others remain for when it fails.
+  /// The host to ask first, if it is eligible. Other hosts remain for failover.
   public var prefer: HostID?
-  /// Only this host.
+  /// The only host that may be asked.
   public var require: HostID?
-  /// Equal keys prefer equal hosts when load does not decide: the host that knows the conversation
-  /// has its prefix cached.
+  /// Requests with equal keys prefer the same host if load does not decide. That host has the
+  /// prefix of the conversation in its cache.
   public var affinity: [UInt8]?
-  /// Whose request it is, so that one client's failures are not held against a host by all. `nil`
-  /// means a request of Tutti's own.
+  /// The client that sent the request. One client's failures then do not count against a host for
+  /// all clients. `nil` means that Tutti itself sends the request.
   public var client: ClientFingerprint?
   /// The same seed, request and host table give the same choice.
   public var seed: UInt64

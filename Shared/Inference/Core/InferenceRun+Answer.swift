@@ -1,7 +1,7 @@
 import Limits
 import ClusterModel
 
-/// From the first valid token to the last, over as many hosts as it takes.
+/// The phase from the first valid token to the last, over as many hosts as needed.
 extension InferenceRun {
   func newAnswer(_ stream: AnswerStream, _ now: Instant) -> Answer {
     Answer(
@@ -13,8 +13,8 @@ extension InferenceRun {
     BodyAssembler(endpoint: request.endpoint, choices: shape.choices)
   }
 
-  /// Another process began the answer: the first host is asked to go on with it, alone, as if one
-  /// had broken off there.
+  /// Resumes an answer that another process began. Asks one host, as if another had failed at the
+  /// end of the given prefix.
   mutating func goOn(
     at first: Candidate, _ view: ClusterView, _ now: Instant
   ) -> [Directive] {
@@ -34,7 +34,7 @@ extension InferenceRun {
     let isFinished = answer?.isFinished == true
     switch item {
     case .chunk(let chunk): return take(chunk, cluster, now)
-    // The host's own word that it is done, with or without a reason.
+    // The host itself reports the end, with or without a reason.
     case .done: return finish(cluster, now)
     case .end:
       if isFinished || answer?.isEnded == true { return finish(cluster, now) }
@@ -53,7 +53,7 @@ extension InferenceRun {
     _ chunk: InferenceChunk, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     guard answer != nil else { return [] }
-    // The late host only paused. Chunks of a crawling host are withheld for a while.
+    // The late host had only paused. Chunks of a crawling host are withheld for a while.
     var directives = legs[0].isLate ? spokeAgain(now) : []
     legs[0].count(chunk.facts.tokens, now: now)
     answer?.lastChunk = now
@@ -71,19 +71,19 @@ extension InferenceRun {
     } catch {
       return directives + interrupt(error, cluster, now)
     }
-    // A stop sequence was completed across a joint: the host does not know that it is done.
+    // A stop sequence was completed across a joint. The host does not know that it is done.
     if answer?.stream.isOver == true { directives += finish(cluster, now, cancels: true) }
     return directives
   }
 
-  /// - Throws: `garbage` for a choice that the request does not ask for.
+  /// - Throws: `garbage` for a choice index that the request does not ask for.
   private func checkIndices(_ steps: ChoiceSteps) throws(AttemptFailure) {
     guard steps.hasInvalidIndex || steps.highest >= shape.choices else { return }
     throw AttemptFailure(
       .garbage, "it sent a choice with an index outside the \(shape.choices) that were asked for")
   }
 
-  /// To the client, or into the body that it will get.
+  /// Delivers chunks to the client, or adds them to the body of an answer that is not streamed.
   mutating func pass(
     _ chunks: [InferenceChunk]
   ) throws(AttemptFailure) -> [Directive] {
@@ -94,7 +94,7 @@ extension InferenceRun {
     return []
   }
 
-  /// The host said all it had to say.
+  /// Ends the run: the host has completed the answer.
   mutating func finish(
     _ cluster: some ClusterAccess, _ now: Instant, cancels: Bool = false
   ) -> [Directive] {
@@ -111,7 +111,7 @@ extension InferenceRun {
     return directives + [cancels ? .cancel(leg.id) : .release(leg.id), .complete]
   }
 
-  /// What is held, and the body of a client that does not stream.
+  /// Delivers the held chunks, and the body for a client that does not stream.
   private mutating func passLast() throws(AttemptFailure) -> [Directive] {
     var directives = try pass(try answer?.stream.finish() ?? [])
     if let body = answer?.body { directives.append(.deliver(.body(try body.body()))) }
@@ -130,18 +130,18 @@ extension InferenceRun {
     ]
   }
 
-  /// The host broke off when nothing was left of `max_tokens`: nobody has to go on.
-  /// - Returns: nil: something is left.
+  /// Ends the answer if the failed host had used up `max_tokens`. No other host is needed then.
+  /// - Returns: `nil` if tokens are left.
   private mutating func endAtLimit(_ leg: Attempt, _ now: Instant) -> [Directive]? {
     guard var stream = answer?.stream, let last = stream.endAtLimit() else { return nil }
     answer?.stream = stream
-    // What cannot be put into a body goes the way of every such answer: another host is asked.
+    // If a body cannot be assembled, another host is asked.
     guard let passed = try? pass(last) + passLast() else { return nil }
     return passed + conclude(leg, now) + [.complete]
   }
 
-  /// The host that answers is given up, and another goes on where a word, a token of JSON or a line
-  /// ends.
+  /// Gives up the answering host. Another host resumes at the end of a word, a JSON token or a
+  /// line.
   mutating func interrupt(
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -169,7 +169,7 @@ extension InferenceRun {
     return directives + resume(at: next, view, now)
   }
 
-  /// Asks a host to go on. From here one at a time is asked: the race is over.
+  /// Asks a host to resume the answer. The race ends: from here one host is asked at a time.
   private mutating func resume(
     at next: Candidate, _ view: ClusterView, _ now: Instant
   ) -> [Directive] {
@@ -192,10 +192,11 @@ extension InferenceRun {
     return start(next, .resumption, view, way: way, at: resume, now: now)
   }
 
-  /// As a host is asked to say again some of what the client has. There are two ways: it is given less
-  /// of the answer and comes by the words itself, or it is shown them. In prose a host that is asked in
-  /// words was shown words to repeat already, so the first way comes first. In JSON such a host may
-  /// have repeated them, and what it repeated was not certain to be a repetition.
+  /// The candidate and resume point for a host that must repeat some of the client's text. There
+  /// are two ways: a shorter prefix, so that the host repeats the rest by itself, or an instruction
+  /// that shows the text to repeat. The shorter prefix comes first, because an instruction in prose
+  /// has already shown text to repeat. Only a host that was asked by an instruction in JSON is
+  /// shown the text first: it may have repeated text, but the repetition could not be verified.
   private mutating func asRepeating(_ host: Candidate) -> (Candidate, ResumePoint?) {
     var host = host
     guard let (_, resume) = try? answer?.stream.interrupt(anchored: true) else {
@@ -214,8 +215,9 @@ extension InferenceRun {
     return (host, resume)
   }
 
-  /// Lets go what is safe and remembers from where the next host goes on. A client that does not stream
-  /// has seen nothing: what cannot be continued, or was not when a host tried, begins anew for it.
+  /// Delivers what is safe and stores the point at which the next host resumes. A client that does
+  /// not stream has seen nothing. Its answer therefore starts over if it cannot be resumed or if an
+  /// attempt to resume it failed.
   private mutating func keep(isJoinable: Bool = true) throws(Failure) -> [Directive] {
     guard var stream = answer?.stream else { return [] }
     answer?.progress = ChoiceProgress()
@@ -237,7 +239,7 @@ extension InferenceRun {
     }
   }
 
-  /// Nobody has seen any of it.
+  /// Whether the client has seen nothing of the answer, so that it may start over.
   var mayBeginAnew: Bool { answer?.body != nil && request.prefix.isEmpty }
 
   private mutating func beginAnew() {
@@ -247,13 +249,13 @@ extension InferenceRun {
     answer?.resume = nil
   }
 
-  /// How a host can be asked to go on with this answer; nil: only anew.
+  /// How a host can be asked to resume this answer; `nil` means that it must start over.
   private func way(to next: Candidate, at resume: ResumePoint?) -> ResumeWay? {
     (try? UpstreamRequest(request, to: next, from: resume))?.resumed
   }
 
-  /// A backend that does not take a trailing assistant message says 400; it is asked once more, in
-  /// words.
+  /// The same host, to be asked by an instruction. Backends that accept no trailing assistant
+  /// message answer 400, and are asked once more in this way.
   func instructed(
     _ leg: Attempt, _ failure: AttemptFailure, at resume: ResumePoint?
   ) -> Candidate? {
@@ -270,7 +272,7 @@ extension InferenceRun {
     return [.fail(failure)]
   }
 
-  /// A silence is a stall. A crawl is one too, as long as another host could do better.
+  /// Handles silence and slow answers. A slow answer counts only if another host could do better.
   mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard let leg = legs.first, let answer else { return [] }
     let due = nextChunkDue(answer, leg)
@@ -289,7 +291,7 @@ extension InferenceRun {
       return directives
     }
     if self.answer?.relief.first?.cause == .crawl {
-      // The other host had as long as one look at the pace takes.
+      // The relief host had one interval of the pace check to take over.
       directives += dismissRelief(by: leg, now)
     }
     guard let rate = self.answer?.pace.check(now: now), !answer.isWhole,
@@ -306,7 +308,7 @@ extension InferenceRun {
             + Self.oneDecimal(leg.patience.tokensPerSecondFloor)), cluster, now)
   }
 
-  /// How long a silence may last. After its last word a host has only usage and the end to send.
+  /// Maximum silence of a host. After the last token only usage and the end are outstanding.
   func silencePatience(_ answer: Answer, _ leg: Attempt) -> Duration {
     answer.isFinished ? min(limits.endPatience, leg.patience.interToken) : leg.patience.interToken
   }
@@ -322,13 +324,13 @@ extension InferenceRun {
   }
 }
 
-/// Counts tokens in windows of one length: a host that sends one now and then is as bad as one that
-/// sends none.
+/// Counts tokens in windows of fixed length. A host that sends a token now and then is as bad as a
+/// silent one.
 struct Pace: Sendable {
   /// Long enough that a burst or a pause of a healthy host does not decide.
   static let window = Duration.seconds(10)
 
-  /// Tokens a second.
+  /// Tokens per second.
   let floor: Double
   private var windowStart: Instant
   private var tokens = 0
@@ -342,7 +344,8 @@ struct Pace: Sendable {
 
   mutating func count(_ more: Int) { tokens += more }
 
-  /// - Returns: tokens a second of the window that has ended, if they are too few.
+  /// - Returns: Tokens per second of the completed window if they are below `floor`, otherwise
+  ///   `nil`.
   mutating func check(now: Instant) -> Double? {
     guard nextCheck <= now else { return nil }
     let rate = Double(tokens) / windowStart.duration(to: now).inSeconds

@@ -1,18 +1,19 @@
 import ClusterModel
 
-/// How one request may be changed for hosts that refuse what Tutti adds to it, and was.
+/// The additions that a run may leave out, and those that hosts refused.
 struct RequestForms: Sendable {
   /// Changes that undo an addition.
   let undoable: RequestForm
-  /// The client wants a body, and nothing needs a stream.
+  /// The client wants one body, and no feature of the run needs a stream.
   var asksForBody = false
-  /// How long a host may take for a whole body. The other half of the time is left for another host.
+  /// Patience for a whole body. Half of the total time remains for another host.
   var bodyPatience: Duration
-  /// Additions that hosts refused in this run.
+  /// Additions that each host refused in this run.
   private var refused: [HostID: RequestForm] = [:]
-  /// A refusal that named nothing: the next hosts get the client's own bytes at once.
+  /// Changes after a refusal that named no member. The next hosts get the client's own bytes at
+  /// once.
   private var common: RequestForm = []
-  /// Left out for the sake of this one prompt.
+  /// Changes that only this prompt needs. They are not remembered for the host.
   private var unremembered: RequestForm = []
   private(set) var changes = 0
 
@@ -28,19 +29,19 @@ struct RequestForms: Sendable {
     if change.isForPrompt { unremembered.formUnion(change.form) }
   }
 
-  /// Changes for a host, in addition to the remembered ones.
+  /// Changes for a host in this run, in addition to the remembered ones.
   func form(for host: HostID) -> RequestForm { common.union(refused[host] ?? []) }
 
-  /// The changes to remember of a host that answers; empty if it refused nothing.
+  /// Changes to remember for a host that answers; empty if it refused nothing.
   func learned(of host: HostID) -> RequestForm {
     refused[host]?.subtracting(unremembered) ?? []
   }
 }
 
 extension InferenceRun {
-  /// A client that asked for no stream gets the host's own body if one host alone may answer: then no
-  /// race, no deadline and no other host needs a stream. The same holds for an answer that goes on with
-  /// the client's own prefix, which hosts give differently in a stream.
+  /// Decides whether a client that asked for no stream gets the host's own body. It does if only
+  /// one host may answer: no race, deadline or failover then needs a stream. It also does if the
+  /// client's own prefix is continued, because hosts return such a prefix differently in a stream.
   mutating func decideOnBody(_ eligible: Eligibility, _ first: Candidate) {
     let deadlines = constraints.deadlines
     guard !request.stream, request.endpoint != .embeddings, takesDelivery(first.host),
@@ -51,12 +52,13 @@ extension InferenceRun {
     if isAlone { forms.bodyPatience = deadlines.total }
   }
 
-  /// Whether a host takes the request in OpenAI's dialect, and so has a choice of how to answer it.
+  /// Whether the host takes the request in OpenAI's dialect, which lets Tutti choose stream or
+  /// body.
   private func takesDelivery(_ host: Host) -> Bool {
     host.dialect == .openai || host.dialect == .ollama && request.endpoint == .completions
   }
 
-  /// How a host is asked.
+  /// The form in which a host is asked.
   func form(for candidate: Candidate, _ view: ClusterView) -> RequestForm {
     let host = candidate.host
     var form = view.habits.form(of: host.id, candidate.model, at: view.moment)
@@ -66,13 +68,13 @@ extension InferenceRun {
     return takesDelivery(host) ? form : form.subtracting(.delivery)
   }
 
-  /// The form as the trace reports it. A client that asked for no stream misses none.
+  /// The form as the trace reports it. `unstreamed` is left out if the client asked for no stream.
   func reported(_ form: RequestForm) -> RequestForm {
     forms.asksForBody ? form.subtracting(.unstreamed) : form
   }
 
-  /// The host that refused, with what it is to be asked without; `nil` if the refusal is not about what
-  /// Tutti added.
+  /// The same host, to be asked without the addition that it refused. `nil` means that the refusal
+  /// does not concern an addition by Tutti.
   mutating func reformed(_ leg: Attempt, _ failure: AttemptFailure) -> Candidate? {
     guard leg.firstToken == nil, forms.changes < limits.formChanges else { return nil }
     var left = forms.undoable.subtracting(leg.candidate.form)
@@ -102,7 +104,7 @@ extension InferenceRun {
     return directives
   }
 
-  /// A host counted the tokens of the client's prompt.
+  /// Records the host's own count of the client's prompt tokens.
   func counted(_ usage: Usage, by leg: Attempt) -> [Directive] {
     guard request.endpoint != .embeddings, !usage.estimated, request.prefix.isEmpty,
       leg.role != .resumption, !attempts.contains(where: { $0.role == .resumption })
@@ -116,7 +118,7 @@ extension InferenceRun {
 }
 
 extension AttemptFailure {
-  /// The same as a refusal of what Tutti added.
+  /// This failure as a refusal of an addition.
   var ofForm: AttemptFailure {
     var failure = self
     failure.kind = .formRefused

@@ -1,23 +1,23 @@
 import ClusterModel
 
-/// Hosts that are slower than was learned of them.
+/// Hosts that are slower than their learned patience.
 ///
-/// A learned patience decides when another host is asked. It ends no attempt: a late host goes on
-/// working until another one has taken over, or until it is known to be dead. A deadline that the
-/// client set ends the attempt.
+/// A learned patience decides when another host is asked. It ends no attempt: a late host continues
+/// until another one has taken over or until it counts as dead. Only a deadline that the client set
+/// ends the attempt.
 extension InferenceRun {
-  /// Where relief hosts, asked while a late host still works, resume the answer.
+  /// The state from which relief hosts resume the answer while a late host still works.
   struct Relief: Sendable {
     /// The answer up to the last safe boundary.
     let stream: AnswerStream
     let body: BodyAssembler?
-    /// Chunks that the client gets if another host takes over.
+    /// Chunks that the client gets if a relief host takes over.
     let release: [InferenceChunk]
-    /// `nil` means that the next host begins at the start.
+    /// `nil` means that the next host starts at the beginning.
     let resume: ResumePoint?
     let cause: AttemptFailure.Kind
-    /// What the late host has sent since, if it crawls: the client gets it unless another host takes
-    /// over.
+    /// Output of a crawling host since a relief host was asked. The client gets it unless a relief
+    /// host takes over.
     var withheld: [Directive] = []
   }
 
@@ -29,12 +29,12 @@ extension InferenceRun {
       "it sent no token within \(leg.started.duration(to: due).wholeMilliseconds) ms")
   }
 
-  /// When the silence of a host before its first token is looked at next.
+  /// Next time to check the silence of a host before its first token.
   func lookDue(_ leg: Attempt) -> Instant {
     leg.isLate ? leg.lookAt : max(leg.lookAt, firstTokenDue(leg))
   }
 
-  /// The outcome of a host that another one was faster than.
+  /// The outcome of an attempt that lost to a faster host.
   func defeat(of loser: Attempt, by winner: Attempt, _ now: Instant) -> AttemptOutcome {
     guard loser.isLate else { return .beaten }
     let silence = loser.started.duration(to: now)
@@ -47,7 +47,7 @@ extension InferenceRun {
 
   // MARK: - Up to the first token
 
-  /// Some time has passed while hosts are waited for.
+  /// Checks the running hosts before their first tokens, and asks another if they are late.
   mutating func lookAtLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard constraints.deadlines.firstToken == nil else { return giveUpLate(cluster, now) }
     var isNew = false
@@ -61,8 +61,8 @@ extension InferenceRun {
     return directives + askBesideLate(cluster, now, isNew: isNew)
   }
 
-  /// Asks one more host if every host that was asked is late.
-  /// - Parameter isNew: one of them has become late just now, which is reason enough.
+  /// Asks one more host if all running hosts are late.
+  /// - Parameter isNew: One of them has just become late, which is reason enough.
   mutating func askBesideLate(
     _ cluster: some ClusterAccess, _ now: Instant, isNew: Bool = false
   ) -> [Directive] {
@@ -77,7 +77,7 @@ extension InferenceRun {
     }
   }
 
-  /// A host that was not asked yet, or was only beaten.
+  /// The next relief host: one that is not running and has not failed.
   private mutating func hostBeside(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
@@ -86,14 +86,14 @@ extension InferenceRun {
         < limits.failures
     else { return nil }
     let failed = attempts.filter { $0.failure != nil }.map(\.host)
-    // A missed deadline is what the operator's own hosts are for.
+    // Fallback hosts exist for missed deadlines.
     let next = choose(
       eligibility(view), excluding: Set(failed + legs.map(\.host)), isPastDeadline: true)
     guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
     return next
   }
 
-  /// Gives up hosts that are late, silent for long and do not answer probes.
+  /// Gives up hosts that are late, silent for `deadSilence` and do not answer probes.
   private mutating func giveUpDead(
     _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -112,7 +112,8 @@ extension InferenceRun {
     return directives
   }
 
-  /// A host that works on a long prompt may miss its probes, so that silence must be long, too.
+  /// The failure of a host that counts as dead. The silence must be long, because a host that works
+  /// on a long prompt may miss its probes.
   private func death(
     of leg: Attempt, _ cluster: some ClusterAccess, _ now: Instant
   ) -> AttemptFailure? {
@@ -131,10 +132,10 @@ extension InferenceRun {
       "it sent nothing for \(silence.wholeMilliseconds) ms and does not answer probes\(reason)")
   }
 
-  // MARK: - In mid-answer
+  // MARK: - During the answer
 
-  /// The host that answers is late: another one is asked to resume the answer, and the late one
-  /// goes on until that one has taken over.
+  /// Asks another host to resume the answer because the answering host is late. The late host
+  /// continues until the other one has taken over.
   mutating func relieve(
     _ cause: AttemptFailure.Kind, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -144,7 +145,7 @@ extension InferenceRun {
       let directives = giveUpDead(cluster, now)
       guard directives.isEmpty else { return directives }
     }
-    // A host that was asked already has time until it is late, too.
+    // A relief host has time until it is late too.
     guard legs.dropFirst().allSatisfy(\.isLate) else { return [] }
     let view = cluster.view()
     guard let next = hostBeside(view, cluster) else { return [] }
@@ -155,7 +156,7 @@ extension InferenceRun {
     return startResuming(at: next, answer?.relief.first?.resume, view, now)
   }
 
-  /// Hosts that were asked to resume the answer are late, too.
+  /// Checks whether the relief hosts are late too.
   mutating func lookAtRelief(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs.dropFirst() where lookDue(leg) <= now {
@@ -187,8 +188,8 @@ extension InferenceRun {
     }
   }
 
-  /// The late host sent a chunk.
-  /// - Returns: what ends the other hosts' attempts if the late one only paused.
+  /// Handles a chunk from a late host.
+  /// - Returns: Directives that end the relief attempts, because the host only paused.
   mutating func spokeAgain(_ now: Instant) -> [Directive] {
     legs[0].isLate = false
     // The learned patience was too short.
@@ -196,7 +197,7 @@ extension InferenceRun {
     return dismissRelief(by: legs[0], now)
   }
 
-  /// The other hosts are not needed: the client gets what was withheld.
+  /// Ends the relief attempts. The client gets what was withheld.
   mutating func dismissRelief(by winner: Attempt, _ now: Instant) -> [Directive] {
     let withheld = answer?.relief.first?.withheld ?? []
     answer?.relief = []
@@ -208,8 +209,7 @@ extension InferenceRun {
     return withheld + directives
   }
 
-  /// What a host sends that was asked beside a late one. It takes over as soon as words of it join
-  /// the answer.
+  /// Handles output of a relief host. It takes over as soon as text of it joins the answer.
   mutating func receivedBeside(
     _ item: UpstreamItem, _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -237,7 +237,7 @@ extension InferenceRun {
     }
   }
 
-  /// Whether the client would get words of the host.
+  /// Whether the client would get text of this host.
   private mutating func joins(
     _ chunk: InferenceChunk, _ index: Int
   ) throws(AttemptFailure) -> Bool {
@@ -272,7 +272,7 @@ extension InferenceRun {
     return directives + adopt(relief, now) + win(0, cluster, now)
   }
 
-  /// The late host was given up: its relief hosts are left.
+  /// Continues with the relief hosts after the late host was given up.
   mutating func promoteRelief(
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -284,7 +284,7 @@ extension InferenceRun {
     return directives + (spoke.map { win($0, cluster, now) } ?? [])
   }
 
-  /// From here on the answer is the one that other hosts were asked to resume.
+  /// Replaces the answer by the state that the relief hosts resume.
   private mutating func adopt(_ relief: Relief, _ now: Instant) -> [Directive] {
     phase = .resuming
     race = Race(mode: .single)
@@ -310,7 +310,7 @@ extension InferenceRun {
     return "it sent nothing for \(last.duration(to: now).wholeMilliseconds) ms"
   }
 
-  /// A relief host will not resume the answer.
+  /// Handles a relief host that fails.
   mutating func loseBeside(
     _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -325,7 +325,7 @@ extension InferenceRun {
     }
     directives += askBesideLate(cluster, now, isNew: legs.count == 1)
     guard legs.count == 1 else { return directives }
-    // No other host is left: the late one is waited for.
+    // No relief host is left: wait for the late host.
     return directives + dismissRelief(by: legs[0], now)
   }
 }

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Who is asked, up to the first valid token.
+/// The phase up to the first valid token.
 extension InferenceRun {
   func eligibility(
     _ view: ClusterView, breakers: Eligibility.Breakers = .admitting
@@ -10,14 +10,15 @@ extension InferenceRun {
       promptTokens: embeddedTokens ?? promptTokens, breakers: breakers)
   }
 
-  /// A rough upper bound for prose; of an answer that goes on, what there is of it too.
+  /// A rough upper bound for prose. Includes the resumed part of the answer.
   var promptTokens: Int { shape.promptTokens + (answer?.resume?.spentTokens ?? 0) }
 
-  /// Whether the hosts cost anything decides between `dual` and `hedged` where the request does not.
+  /// Chooses the race mode. Without a mode in the request, price decides: `dual` if a race of two
+  /// costs nothing, otherwise `hedged`.
   func makeRace(_ eligible: Eligibility, first: Candidate, _ view: ClusterView) -> Race {
     var mode = constraints.race ?? (eligible.isSecondFree(beside: first) ? .dual : .hedged)
-    // An embedding comes in one piece of known work; nothing is gained by computing it twice.
-    // A body shows who is first only when it is whole.
+    // An embedding arrives as one piece of known work, so computing it twice gains nothing. A body
+    // shows which host is first only when it is complete.
     if constraints.require != nil || forms.asksForBody
       || constraints.race == nil && request.endpoint == .embeddings
     {
@@ -28,7 +29,7 @@ extension InferenceRun {
       mode: mode, width: limits.raceWidth, hedgeAfter: usual ?? limits.hedgeUnmeasured)
   }
 
-  /// Finds a host for every one that the race wants.
+  /// Starts an attempt for each host that the race asks for, if one is found.
   mutating func ask(
     _ wanted: [Race.Directive], _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -44,8 +45,8 @@ extension InferenceRun {
   }
 
   /// - Parameters:
-  ///   - way: how the host is asked to resume the answer.
-  ///   - resume: where it resumes the answer; `nil` means that it begins at the start.
+  ///   - way: How the host is asked to resume the answer.
+  ///   - resume: The point from which it resumes; `nil` means that it starts at the beginning.
   mutating func start(
     _ candidate: Candidate, _ role: AttemptRole, _ view: ClusterView, way: ResumeWay? = nil,
     at resume: ResumePoint? = nil, now: Instant
@@ -97,7 +98,7 @@ extension InferenceRun {
       legs[index].held.append(chunk)
       guard chunk.facts.isValidToken else {
         legs[index].lastSign = now
-        // A host that sends empty chunks for ever is one that says nothing.
+        // A host that sends empty chunks without end counts as silent.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
             .garbage, "it sent \(limits.heldChunks) chunks without a word")
@@ -109,14 +110,14 @@ extension InferenceRun {
     }
   }
 
-  /// Whether a host that ended an answer without a word is believed: it began a choice, and no other
+  /// Whether an answer that ended without text is accepted: the host began a choice, and no other
   /// host can be asked.
   private func isOnlyHope(_ index: Int, _ cluster: some ClusterAccess) -> Bool {
     guard case .racing = phase, legs.count == 1 else { return false }
     return legs[index].held.contains { $0.facts.hasChoices } && !hasUntried(cluster.view())
   }
 
-  /// The first valid token: the others are beaten, the answer begins or goes on.
+  /// Handles the first valid token: the other legs lose, and the answer begins or resumes.
   mutating func win(
     _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -144,7 +145,7 @@ extension InferenceRun {
     return directives
   }
 
-  /// An answer that came in one piece.
+  /// Handles an answer that arrived in one piece.
   private mutating func win(
     _ index: Int, body: [UInt8], _ facts: ChunkFacts, _ now: Instant
   ) -> [Directive] {
@@ -183,7 +184,7 @@ extension InferenceRun {
     return directives
   }
 
-  /// One of the hosts that were asked will not answer.
+  /// Handles an attempt that failed before its first token.
   mutating func lose(
     _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -200,15 +201,15 @@ extension InferenceRun {
     guard failure.kind == .rejected else {
       return directives + ask(wanted, cluster, now) + askBesideLate(cluster, now) + fallen()
     }
-    // A host that still works on the request says whether the rejection is right. Otherwise one
+    // A host that still works on the request shows whether the rejection is right. Otherwise one
     // other host is asked, alone.
     guard legs.isEmpty else { return directives }
     race = Race(mode: .single)
     return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
   }
 
-  /// Those that have missed the client's deadline go together, and one host takes the place of all:
-  /// most likely one of the operator's own.
+  /// Gives up all hosts that missed the client's deadline. One host replaces them all: most likely
+  /// a fallback host.
   mutating func giveUpLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs {
@@ -226,7 +227,7 @@ extension InferenceRun {
     return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
   }
 
-  /// No host is left that could answer.
+  /// Fails the run if no attempt is left.
   mutating func fallen() -> [Directive] {
     guard legs.isEmpty else { return [] }
     phase = .over

@@ -1,14 +1,14 @@
 public import ClusterModel
 
-/// A client that does not read stops the host's stream from being read. The host is not to blame
-/// for the silence that follows.
+/// Back pressure: a client that does not read also stops the reading of the host's stream. The host
+/// is not at fault for the silence that follows.
 extension InferenceRun {
-  /// The host's stream is not read from now on. Only the deadline of the whole answer goes on.
+  /// The host's stream is no longer read. Only the deadline of the whole answer still runs.
   public mutating func readingPaused(now: Instant) {
     if pausedSince == nil { pausedSince = now }
   }
 
-  /// The host's stream is read again: the pause counts neither as its silence nor as its pace.
+  /// The host's stream is read again. The pause counts neither as silence nor in the host's pace.
   public mutating func readingResumed(now: Instant) {
     guard let since = pausedSince else { return }
     pausedSince = nil
@@ -22,7 +22,7 @@ extension InferenceRun {
 }
 
 extension InferenceRun.Attempt {
-  /// Moves what is known of its pace past a pause.
+  /// Moves the measured times of the attempt past a pause.
   mutating func shift(by pause: Duration) {
     firstToken = firstToken?.advanced(by: pause)
     lastToken = lastToken?.advanced(by: pause)

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// What is told about a run.
+/// Records and reports about a run.
 extension InferenceRun {
   func opening(_ attempt: Attempt, _ now: Instant) -> InferenceOpening {
     InferenceOpening(
@@ -8,7 +8,7 @@ extension InferenceRun {
       firstToken: begun.duration(to: now), attempt: attempt.id.number + 1)
   }
 
-  /// Notes how an attempt ended, for the ledger and for the hosts' standing.
+  /// Records how an attempt ended, for the ledger and for the host statistics.
   mutating func record(
     _ attempt: Attempt, _ outcome: AttemptOutcome, _ now: Instant
   ) -> [Directive] {
@@ -33,7 +33,7 @@ extension InferenceRun {
       case .beaten: .cancelled(answered: answered)
       case .failed(let failure) where failure.kind == .consumerLeft:
         .withdrawn(answered: answered)
-      // One client's haste must not take a host from all the others.
+      // One client's strict deadline must not open a host's breaker for all other clients.
       case .failed(let failure) where attempt.isHurried && failure.kind.isLateness:
         .withdrawn(answered: answered)
       case .failed(let failure): .failed(failure, answered: answered)
@@ -41,7 +41,7 @@ extension InferenceRun {
     return (observations + [end]).map { .observe(attempt.host, $0, started: attempt.started) }
   }
 
-  /// The request has an answer, so hosts that refused it were wrong.
+  /// Observations that hosts were wrong to refuse the request, because another host answered it.
   func contradictions() -> [Directive] {
     attempts.compactMap { record in
       guard record.role != .resumption, record.failure?.isRefusal == true else { return nil }
@@ -59,7 +59,7 @@ extension InferenceRun {
       attempts: attempts)
   }
 
-  /// An answer that was begun and cannot be finished.
+  /// The failure of an answer that began and cannot be completed.
   func broken(
     at attempt: Attempt, _ failure: AttemptFailure, _ reason: Failure? = nil
   ) -> Failure {
@@ -74,9 +74,9 @@ extension InferenceRun {
         + Self.causes(attempts), refusal: Self.serverError(attempts.compactMap(\.failure)))
   }
 
-  /// One failure from those of all hosts that were asked.
+  /// One failure that sums up the failures of all attempts.
   func failureOfAll() -> Failure {
-    // The same host was asked again without what it had refused.
+    // Skips attempts after which the same host was asked again without an addition.
     let last = attempts.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
     let failures = last.compactMap(\.failure)
     if let rejected = last.last(where: { $0.failure?.kind == .rejected }),
@@ -112,7 +112,7 @@ extension InferenceRun {
     return Failure(.upstreamFailed, causes, refusal: Self.serverError(failures))
   }
 
-  /// The words of each host. Words that repeat stand once, with their number.
+  /// The messages of all failed attempts. Repeated messages appear once, with their count.
   private static func causes(_ records: [AttemptRecord]) -> String {
     var causes: [(text: String, times: Int)] = []
     for record in records {
@@ -128,8 +128,8 @@ extension InferenceRun {
       .joined(separator: "; ")
   }
 
-  /// A status below 500 on which all hosts agree that answered. That a host is busy is not doubtful
-  /// because another cannot be reached.
+  /// The last failure with a 4xx status, if all hosts that answered agree on the status. For 429,
+  /// hosts that were never reached are ignored: they do not disprove that a host is busy.
   private static func agreed(_ failures: [AttemptFailure]) -> AttemptFailure? {
     guard let last = failures.last(where: { $0.status != nil }), let status = last.status,
       (400..<500).contains(status)
@@ -163,8 +163,8 @@ extension InferenceRun {
       refusal: failure.forClient)
   }
 
-  /// The members of a host's error, if all hosts failed with the same status from 500, or all with an
-  /// error in their stream.
+  /// The error object of the last host, if all failures carry the same error status of 500 or more.
+  /// An error in a stream counts as 502.
   private static func serverError(_ failures: [AttemptFailure]) -> HostRefusal? {
     guard let last = failures.last?.refusal, last.status >= 500,
       failures.allSatisfy({ $0.refusal?.status == last.status })
@@ -182,14 +182,14 @@ extension AttemptFailure {
     }
   }
 
-  /// `nil` if no host has answered with a status.
+  /// The host's refusal for the client; `nil` if no host answered with a status.
   fileprivate var forClient: HostRefusal? {
     refusal?.forClient ?? status.map { HostRefusal(status: $0) }
   }
 }
 
 extension Failure.Code {
-  /// By OpenAI's name, which client libraries look for to shorten a prompt.
+  /// OpenAI's name. Client libraries look for it to shorten a prompt.
   static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")
   static let insufficientBalance = Failure.Code(rawValue: "insufficient_balance")
 }

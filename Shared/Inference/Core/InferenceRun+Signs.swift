@@ -1,24 +1,24 @@
 import ClusterModel
 
-/// Comments and pings of a host that says nothing are no answer, and no silence either: each renews
-/// the patience for silence, up to a longer deadline of their own.
+/// Deadlines of hosts that send comments or pings before or between chunks. Each such sign renews
+/// the patience for silence, up to a longer deadline (`signPatience`).
 extension InferenceRun {
-  /// When the host is given up unless its first token comes.
+  /// Deadline for the first token of an attempt.
   func firstTokenDue(_ leg: Attempt) -> Instant {
     due(
       after: leg.started, leg.patience.firstToken, leg,
       isOwn: constraints.deadlines.firstToken != nil)
   }
 
-  /// When the host is given up unless its next chunk comes.
+  /// Deadline for the next chunk of the answering attempt.
   func nextChunkDue(_ answer: Answer, _ leg: Attempt) -> Instant {
     due(
       after: answer.lastChunk, silencePatience(answer, leg), leg,
       isOwn: constraints.deadlines.interToken != nil || answer.isFinished)
   }
 
-  /// - Parameter isOwn: the patience is the client's own, or of an answer that is whole: signs do not
-  ///   renew it.
+  /// - Parameter isOwn: The patience is set by the client, or applies to a complete answer. Signs
+  ///   do not renew it.
   private func due(
     after last: Instant, _ patience: Duration, _ leg: Attempt, isOwn: Bool
   ) -> Instant {

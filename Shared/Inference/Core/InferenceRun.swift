@@ -1,69 +1,74 @@
 public import ClusterModel
 import Text
 
-/// Which of a run's attempts: counted from 0.
+/// Number of an attempt within its run, from 0.
 public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
   public let number: Int
   public init(_ number: Int) { self.number = number }
   public var description: String { "#\(number)" }
 }
 
-/// One request on its way to an answer: which hosts are asked, when each is given up, what is passed
-/// on. Events in, directives out; it knows no socket, clock or table of its own.
+/// State machine of one request: which hosts are asked, when each is given up, what is delivered.
+/// It takes events and returns directives; it has no socket, clock or host table of its own.
 ///
-/// Up to the first valid token hosts race and nobody notices who fails. From there one host answers;
-/// when it breaks off, another goes on with what the client already has (`AnswerStream`).
+/// Until the first valid token hosts race, and failed attempts are invisible to the client. From
+/// then on one host answers. If it fails, another host resumes the text that the client already has
+/// (`AnswerStream`).
 public struct InferenceRun: Sendable {
   public enum Directive: Hashable, Sendable {
-    /// Send the request to this host; at the resume point, if there is one. Its events carry the id.
+    /// Send the request to this host, from the resume point if there is one. Its events carry the
+    /// id.
     case start(AttemptID, Candidate, ResumePoint?)
-    /// Cancel it: nothing from it counts any more.
+    /// Cancel the attempt. Its later events do not count.
     case cancel(AttemptID)
-    /// It said all it had to say; what is left of its response may still come, and does not count.
+    /// The attempt has completed its answer. The rest of its response may still arrive and does not
+    /// count.
     case release(AttemptID)
-    /// Something was learnt about a host, from an attempt begun at that moment.
+    /// An observation of a host from an attempt that began at `started`.
     case observe(HostID, HostObservation, started: Instant)
     /// The answer has begun.
     case open(InferenceOpening)
     case deliver(InferenceEvent)
-    /// The last directive of a run that went well.
+    /// The last directive of a successful run.
     case complete
-    /// The last directive of a run that did not.
+    /// The last directive of a failed run.
     case fail(Failure)
   }
 
-  /// A host that was asked and has not been given up.
+  /// One attempt that has not been given up.
   struct Attempt {
     let id: AttemptID
     let candidate: Candidate
     let role: AttemptRole
     let started: Instant
     var patience: HostPatience
-    /// The request waits for less than the host's own history would give it.
+    /// The client's deadline is stricter than the host's own history would allow.
     var isHurried = false
-    /// It was asked although a breaker is open for it, because no other host was left.
+    /// The host's breaker was open, but no other host was left.
     var isPanic = false
-    /// Its patience has passed: relief hosts are asked.
+    /// The host's patience has passed, and relief hosts are asked.
     var isLate = false
-    /// When its silence is looked at next, up to its first token or while it is late.
+    /// Next time to check the host's silence, before its first token or while it is late.
     var lookAt: Instant
-    /// How it was asked to resume the answer; `nil` means anew.
+    /// How the host was asked to resume the answer; `nil` means that it starts over.
     var way: ResumeWay?
-    /// The answer as the host would resume it while another host still has it: at most one. In an
-    /// array, so that an attempt without one stays small.
+    /// The answer as this host would resume it while another host is still answering. At most one
+    /// element; an array keeps attempts without a trial small.
     var trial: [AnswerStream] = []
-    /// 0 until the head is there.
+    /// HTTP status; 0 until the response head arrives.
     var status = 0
-    /// Chunks before the first valid token: they are the answer's only if it becomes one.
+    /// Chunks before the first valid token. They belong to the answer only if this attempt wins.
     var held: [InferenceChunk] = []
-    /// Chunks that brought something, first and last of them, and the longest pause between two.
+    /// Count of tokens in chunks, times of the first and last chunk that had any, and the longest
+    /// pause between two such chunks.
     var tokens = 0
     var firstToken: Instant?
     var lastToken: Instant?
     var longestPause = Duration.zero
-    /// Tokens that it made, by its own count where it told one. nil: no more is known than `tokens`.
+    /// Completion tokens by the host's own count if it reported one, otherwise by `AnswerStream`.
+    /// `nil` means that only `tokens` is known.
     var made: Int?
-    /// When it last sent a comment or a ping.
+    /// Time of the last comment, ping or chunk without text.
     var lastSign: Instant?
 
     var host: HostID { candidate.host.id }
@@ -77,42 +82,41 @@ public struct InferenceRun: Sendable {
     }
   }
 
-  /// What the client has.
+  /// The answer that the client gets.
   struct Answer {
     var stream: AnswerStream
-    /// Not for a stream: it becomes one body at the end.
+    /// Assembles the body if the client does not stream.
     var body: BodyAssembler?
-    /// nil: no host has said any of it yet, and the client has what another process began.
+    /// `nil` means that no host has sent a token yet, and the client has only the given prefix.
     var firstToken: Duration?
     var lastChunk: Instant
     var pace: Pace
     let choices: Int
     var progress = ChoiceProgress()
-    /// nil: the next host begins at the start.
+    /// `nil` means that the next host starts at the beginning.
     var resume: ResumePoint?
-    /// Where relief hosts resume the answer: at most one. In an array, so
-    /// that an answer without one stays small.
+    /// State for relief hosts that resume the answer. At most one element; an array keeps answers
+    /// without relief small.
     var relief: [Relief] = []
 
     /// Every choice that the request asks for has ended for good.
     var isFinished: Bool { progress.isComplete(choices) }
-    /// Every choice that the host began has ended for good. It may begin another one while its stream
-    /// goes on.
+    /// Every choice that the host began has ended for good. The host may begin another one while
+    /// its stream is open.
     var isWhole: Bool { progress.isEveryBegunFinal }
-    /// Every choice that the host began has a reason for its end, which counts if the stream ends too.
+    /// Every choice that the host began has a finish reason. It counts once the stream ends too.
     var isEnded: Bool { progress.isEveryBegunEnded }
   }
 
   enum Phase {
-    /// Can transition to: `racing`, `resuming` when it is given a prefix, `over`.
+    /// Can transition to: `racing`, `resuming` if the request has a prefix, `over`.
     case new
-    /// Hosts were asked and none has said anything that counts. Can transition to: `answering`,
-    /// `over`.
+    /// Hosts were asked and none has sent a valid token. Can transition to: `answering`, `over`.
     case racing
-    /// Tokens of the one attempt are passed on. Can transition to: `resuming`, `over`.
+    /// Chunks of the first leg are delivered. Can transition to: `resuming`, `over`.
     case answering
-    /// The host that answered broke off and one other was asked to go on. Can transition to:
-    /// `answering` with its first token, itself with the next host, `over`.
+    /// The answering host failed and another was asked to resume. Can transition to: `answering`
+    /// with the first token, `resuming` with the next host, `over`.
     case resuming
     case over
   }
@@ -121,26 +125,28 @@ public struct InferenceRun: Sendable {
   let constraints: InferenceConstraints
   let limits: InferenceLimits
   let shape: AnswerShape
-  /// Of the longest text that is to be embedded; nil: none is.
+  /// Tokens of the longest text to embed; `nil` means that the endpoint is not embeddings.
   let embeddedTokens: Int?
-  /// How the request may be changed for a host that refuses what Tutti adds, and was.
+  /// Additions by Tutti that may be left out for a host that refuses them, and those that were.
   var forms: RequestForms
   var rng: SplitMix64
   var phase = Phase.new
   var race = Race(mode: .single)
-  /// Racing or resuming: as many as run. Answering: the one that answers, and after it those that
-  /// were asked to resume because it is late.
+  /// Running attempts. While `answering`: the answering attempt first, then the relief attempts
+  /// that were started because it is late.
   var legs: [Attempt] = []
   var answer: Answer?
   var begun = Instant.zero
   var nextAttempt = 0
-  /// The client does not read; `nil` means it does.
+  /// When the client stopped reading; `nil` means that it reads.
   var pausedSince: Instant?
-  /// Hosts that were asked in words to go on.
+  /// Hosts that were asked by an instruction to resume.
   var askedInWords: Set<HostID> = []
-  /// How often hosts were asked to say again some of what the client has, so that the joint is known.
+  /// How often each host was asked to repeat some of the client's text, so that the joint can be
+  /// found.
   var repetitions: [HostID: Int] = [:]
-  /// Dialects that were looked at, with why they have no words for this request; nil: they have.
+  /// Dialects checked so far, with the reason why they cannot express this request; `nil` means
+  /// that they can.
   var dialects: [HostDialect: String?] = [:]
   public internal(set) var attempts: [AttemptRecord] = []
 
@@ -159,7 +165,7 @@ public struct InferenceRun: Sendable {
     rng = SplitMix64(seed: constraints.seed)
   }
 
-  /// When `tick` must be called at the latest; nil: never.
+  /// The latest time at which `tick` must be called; `nil` means never.
   public var nextWake: Instant? {
     let total = begun.advanced(by: constraints.deadlines.total)
     switch phase {
@@ -197,17 +203,17 @@ public struct InferenceRun: Sendable {
     phase = .racing
     decideOnBody(eligibility, first)
     race = makeRace(eligibility, first: first, view)
-    // The first host is known already: its pace decided how long a hedge waits.
+    // The first host is already known: its latency decides how long a hedge waits.
     return start(first, .first, view, now: now) + ask(Array(race.begin().dropFirst()), cluster, now)
   }
 
-  /// The response's head came. What its status means is told by the items that follow.
+  /// Records the status of the response head. The items that follow give its meaning.
   public mutating func received(status: Int, from id: AttemptID) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
     legs[index].status = status
   }
 
-  /// A comment, a ping or an empty event: the host is there, and says nothing.
+  /// Records a comment, a ping or an empty event: the host is alive but has sent no answer.
   public mutating func receivedSign(from id: AttemptID, now: Instant) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
     legs[index].lastSign = now
@@ -216,7 +222,7 @@ public struct InferenceRun: Sendable {
   public mutating func received(
     _ item: UpstreamItem, from id: AttemptID, cluster: some ClusterAccess, now: Instant
   ) -> [Directive] {
-    guard let index = legs.firstIndex(where: { $0.id == id }) else { return [] }  // late
+    guard let index = legs.firstIndex(where: { $0.id == id }) else { return [] }  // given up
     switch phase {
     case .new, .over: return []
     case .racing, .resuming: return receivedFirst(item, index, cluster, now)
@@ -226,7 +232,7 @@ public struct InferenceRun: Sendable {
     }
   }
 
-  /// The connection failed, or never came to be.
+  /// Handles a connection that failed or could not be opened.
   public mutating func failed(
     _ failure: AttemptFailure, _ id: AttemptID, cluster: some ClusterAccess, now: Instant
   ) -> [Directive] {
@@ -236,13 +242,13 @@ public struct InferenceRun: Sendable {
     case .racing, .resuming: return lose(index, failure, cluster, now)
     case .answering:
       guard index == 0 else { return loseBeside(index, failure, cluster, now) }
-      // Its last word was said: that the connection goes then costs at most the usage.
+      // The last token has arrived. Losing the connection now costs at most the usage report.
       if answer?.isFinished == true { return finish(cluster, now) }
       return interrupt(failure, cluster, now)
     }
   }
 
-  /// Time has passed.
+  /// Handles timeouts that are due at `now`.
   public mutating func tick(cluster: some ClusterAccess, now: Instant) -> [Directive] {
     guard let wake = nextWake, wake <= now else { return [] }
     if begun.advanced(by: constraints.deadlines.total) <= now { return runOut(cluster, now) }
@@ -257,7 +263,7 @@ public struct InferenceRun: Sendable {
     }
   }
 
-  /// Whoever asked has left, or reads too slowly.
+  /// Ends the run because the client has left or reads too slowly.
   public mutating func abandon(
     _ reason: Failure = Failure(.cancelled, "whoever asked has left"), now: Instant
   ) -> [Directive] {
@@ -269,7 +275,7 @@ public struct InferenceRun: Sendable {
     return giveUpAll(AttemptFailure(.consumerLeft, reason.message), now) + [.fail(reason)]
   }
 
-  /// The whole answer took too long.
+  /// Ends the run at the deadline of the whole answer.
   private mutating func runOut(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     if case .answering = phase, answer?.isFinished == true {
       return finish(cluster, now, cancels: true)
@@ -278,13 +284,13 @@ public struct InferenceRun: Sendable {
       .totalDeadline,
       "the whole answer took longer than \(constraints.deadlines.total.wholeMilliseconds) ms")
     let leg = legs.first
-    // A client that did not read is no host's fault.
+    // A client that did not read is not the host's fault.
     let cause = pausedSince == nil ? failure : AttemptFailure(.consumerLeft, failure.message)
     let directives = giveUpAll(cause, now)
     return directives + [.fail(leg.map { broken(at: $0, failure) } ?? failureOfAll())]
   }
 
-  /// Nobody works on it any more.
+  /// Cancels and records all attempts, and ends the run.
   mutating func giveUpAll(_ failure: AttemptFailure, _ now: Instant) -> [Directive] {
     var directives = answer?.relief.first?.withheld ?? []
     for leg in legs {

@@ -1,36 +1,37 @@
 import Limits
 import Text
 
-/// JSON that grows: the chunks of a stream, put together. Numbers and the insides of strings stay as
-/// they were written, and so does everything that no later chunk can add to.
+/// A JSON value that grows while the chunks of a stream are merged into it. Numbers, string
+/// contents and values that no later chunk can extend keep their bytes.
 ///
-/// Each change takes the parts out of their places first, so that they have one owner and grow in
-/// place: an answer of a million tokens is not copied a million times. Each is charged to the
+/// Each mutation first moves the parts out of their places, so that they have one owner and grow in
+/// place: an answer of a million tokens is not copied a million times. Each value is charged to the
 /// allowance of the `HostJSON` that it is read from: memory by capacity, work by bytes and entries.
 enum JSONTree: Sendable {
   case object(GrowingObject)
   case array(GrowingArray)
-  /// Without its quotes, escapes as they came: halves of a surrogate pair meet again.
+  /// A string without its quotes. Escapes keep their bytes, so that halves of a surrogate pair
+  /// join.
   case string([UInt8])
-  /// A text of an unknown name that came once and then again unchanged, as often as the number says:
-  /// a constant, until another text follows.
+  /// A text of a member without a rule, and how often it was repeated unchanged. It counts as a
+  /// constant until another text follows.
   case repeated([UInt8], Int)
   case raw([UInt8])
   case null
 
-  /// The name that elements of an array have in rules for names.
+  /// Name that selects the merge rule of array elements.
   static let element = "\u{0}element"
-  /// The name of values that are replaced and never grow.
+  /// Name that selects replacement: such values never grow.
   static let replaced = "\u{0}replaced"
-  /// The name of arrays to which elements are added and in which none is found.
+  /// Name that selects appending: elements of such arrays are added and never looked up.
   static let list = "\u{0}list"
 
-  /// True memory of an entry besides its buffers: its place in an array that grows ahead, its place
-  /// in a dictionary, and the head of an allocation.
+  /// Memory of an entry in addition to its buffers: a slot in an array that over-allocates, a slot
+  /// in a dictionary, and the header of an allocation.
   static let entryBytes = 160
   static let bufferBytes = 32
 
-  /// Recursion is bounded by the depth that the document was checked for.
+  /// The depth limit that the document was checked against bounds the recursion.
   init(_ value: JSONValue, under name: String, _ json: inout HostJSON) throws(AttemptFailure) {
     try json.allowance.charge(value.range.count)
     switch value.kind {
@@ -68,13 +69,13 @@ enum JSONTree: Sendable {
     }
   }
 
-  /// The name by which a member of an object is read. Arrays in `logprobs` have an entry for each token,
-  /// whatever the entries look like.
+  /// The name that selects the merge rule of an object's member. Arrays in `logprobs` have one
+  /// entry per token, whatever the entries look like.
   private static func inner(of object: String, _ member: String) -> String {
     object == "logprobs" ? list : member
   }
 
-  /// Objects of other names are said anew by each chunk that has them.
+  /// Whether objects of this name grow. Chunks repeat all other objects in full.
   private static func grows(_ name: String) -> Bool {
     ["logprobs", "function_call", "function", "audio", element].contains(name)
   }
@@ -100,7 +101,7 @@ enum JSONTree: Sendable {
     }
   }
 
-  /// Memory that was charged for it.
+  /// Memory that was charged for this value.
   var cost: Int {
     switch self {
     case .object(let object): object.cost
@@ -113,7 +114,7 @@ enum JSONTree: Sendable {
 
   // MARK: - Growing
 
-  /// A value of that name comes again, and adds to this one.
+  /// Merges a later value of the same name into this one.
   mutating func gain(
     _ more: JSONValue, under name: String, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -122,7 +123,7 @@ enum JSONTree: Sendable {
     case (.string, .string): try gain(text: more, under: name, &json)
     case (.array, .array): try gain(elements: more, &json)
     case (.object, .object): try gain(members: more, under: name, &json)
-    // A content may be a text in one chunk and an array of parts in another.
+    // The content may be a text in one chunk and an array of parts in another.
     case (.string, .array) where name == "content":
       try becomeParts(&json)
       try gain(elements: more, &json)
@@ -131,7 +132,7 @@ enum JSONTree: Sendable {
     }
   }
 
-  /// `raw` counts as a number.
+  /// The kind that decides how values merge. `raw` counts as a number.
   private var kind: JSONKind {
     switch self {
     case .object: .object
@@ -152,7 +153,7 @@ enum JSONTree: Sendable {
     try array.gain(elementsOf: more, &json)
   }
 
-  /// The text of a content becomes its first part.
+  /// Turns the text of a content into the first part of an array.
   private mutating func becomeParts(_ json: inout HostJSON) throws(AttemptFailure) {
     let text: [UInt8] =
       switch self {
@@ -192,16 +193,17 @@ enum JSONTree: Sendable {
     let new = json.document.slice(more).dropFirst().dropLast()
     guard !new.isEmpty else { return }
     switch name {
-    // Said once; some servers repeat them in every chunk.
+    // Most servers send these once; some repeat them in every chunk.
     case "role", "type": try replace(with: more, under: name, &json)
-    // Come whole. Some servers make a new one for each chunk.
+    // Servers send these whole. The first value stays, because some servers make a new one per
+    // chunk.
     case "id", Self.list:
       guard textBytes == 0 else { return }
       try replace(with: more, under: name, &json)
     case "name":
       try json.allowance.charge(new.count)
       guard !isText(new) else { return }
-      // An escape of six bytes stands for at least one.
+      // An escape of six bytes stands for at least one byte.
       guard textBytes + new.count <= 6 * Limits.nameBytes.value else {
         throw AttemptFailure(overdrawn: Limits.nameBytes)
       }
@@ -210,8 +212,8 @@ enum JSONTree: Sendable {
     }
   }
 
-  /// A text of a name that has no rule. Equal texts are held back as repetitions of a constant, such as
-  /// a format; when another one comes, all of them were pieces.
+  /// Merges a text of a member without a rule. Equal texts are counted as repetitions of a
+  /// constant, such as a format. If another text follows, all of them are joined as pieces.
   private mutating func gain(
     unknown new: ArraySlice<UInt8>, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -228,13 +230,13 @@ enum JSONTree: Sendable {
     try append(new, &json)
   }
 
-  /// Texts that models write, piece by piece.
+  /// Members whose text models produce piece by piece.
   private static let texts: Set<String> = [
     "arguments", "content", "data", "input", "output", "output_text", "partial_json", "reasoning",
     "reasoning_content", "reasoning_text", "refusal", "summary", "text", "thinking", "thought",
     "transcript", "value",
   ]
-  /// Texts that are not written in pieces, and the name of a call.
+  /// Members whose text does not come in pieces, and the name of a call.
   private static let labels: Set<String> = ["id", "name", "role", "type", list]
 
   private func isText(_ text: ArraySlice<UInt8>) -> Bool {
@@ -264,10 +266,10 @@ enum JSONTree: Sendable {
   }
 }
 
-/// An object whose members grow. They are found by name in constant time.
+/// An object whose members grow. Lookup by name takes constant time.
 struct GrowingObject: Sendable {
   private(set) var members: [(name: String, value: JSONTree)] = []
-  /// The first member of each name, once there are more than a few.
+  /// Index of the first member of each name, filled once there are more than `few` members.
   private var places: [String: Int] = [:]
   private static let few = 8
 
@@ -277,7 +279,7 @@ struct GrowingObject: Sendable {
 
   func value(_ name: String) -> JSONTree? { place(of: name).map { members[$0].value } }
 
-  /// Whether a member is there that is not empty, zero or null.
+  /// Whether a member exists that is not empty, zero or null.
   func isSaid(_ name: String) -> Bool {
     switch value(name) {
     case nil, .null: false
@@ -286,7 +288,7 @@ struct GrowingObject: Sendable {
     }
   }
 
-  /// Adds a member, also one of a name that is there: the first one then grows.
+  /// Appends a member, even if the name exists. Later values are merged into the first one.
   mutating func append(
     _ name: String, _ value: JSONTree, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -310,8 +312,8 @@ struct GrowingObject: Sendable {
     }
   }
 
-  /// A member comes again and adds to what is there.
-  /// - Parameter rule: the name by which the value grows; `nil` means its own.
+  /// Merges a later value into a member, or adds the member.
+  /// - Parameter rule: The name that selects the merge rule; `nil` means `name`.
   mutating func gain(
     _ name: String, _ more: JSONValue, under rule: String? = nil, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -322,7 +324,7 @@ struct GrowingObject: Sendable {
     }
   }
 
-  /// Sets a member to its newest value; `null` is no news.
+  /// Sets a member to its newest value. `null` does not replace a value.
   mutating func set(
     _ name: String, _ value: JSONValue, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -334,12 +336,12 @@ struct GrowingObject: Sendable {
     }
   }
 
-  /// Adds a member that a stream may leave out.
+  /// Adds a member that a stream may omit, if it is missing.
   mutating func complete(_ name: String, with value: JSONTree) {
     if place(of: name) == nil { complete(with: name, value) }
   }
 
-  /// Calls are numbered only while they come in pieces.
+  /// Removes the indices of tool calls, which only the pieces of a stream need.
   mutating func dropCallIndices() {
     guard let place = place(of: "tool_calls"), case .array(var calls) = members[place].value
     else { return }
@@ -348,7 +350,7 @@ struct GrowingObject: Sendable {
     members[place].value = .array(calls)
   }
 
-  /// For output only: places are not kept.
+  /// The object without a member. For output only: the index of names is not kept.
   func without(_ name: String) -> GrowingObject {
     var rest = GrowingObject()
     rest.members = members.filter { $0.name != name }

@@ -1,21 +1,21 @@
 import ClusterModel
 
-/// How high something stood over the last while, so that its mean can be told later.
+/// Recent history of an integer level, for its time-weighted mean.
 struct LevelHistory: Hashable, Sendable {
   private struct Change: Hashable, Sendable {
     var at: Instant
     var level: Int
-    /// Level × seconds up to then.
+    /// Level × seconds up to `at`.
     var area: Double
   }
 
-  /// A minute and more of a host that answers several requests at once. Of a longer time the mean is
-  /// told of as much as is remembered.
+  /// Maximum number of changes kept. They cover more than a minute of a host that answers several
+  /// requests at once. The mean over a longer time covers only the changes that are kept.
   static let remembered = 64
 
   private var changes: [Change] = []
 
-  /// - Parameter now: one that was told too late counts as the last.
+  /// - Parameter now: A time before the last change counts as the time of the last change.
   mutating func set(_ level: Int, now: Instant) {
     guard let last = changes.last else {
       changes.append(Change(at: now, level: level, area: 0))
@@ -27,7 +27,7 @@ struct LevelHistory: Hashable, Sendable {
     changes.append(Change(at: now, level: level, area: Self.area(now, last)))
   }
 
-  /// - Returns: 0 while nothing was told.
+  /// - Returns: The mean over the last `time`, weighted by time; 0 if no level was set.
   func mean(over time: Duration, until now: Instant) -> Double {
     guard let first = changes.first, let last = changes.last else { return 0 }
     let end = max(now, last.at)

@@ -1,15 +1,15 @@
 import Limits
 import Text
 
-/// An event of a stream that holds no JSON object.
+/// A stream event that holds no JSON object.
 enum OddEvent: Equatable {
   /// The end of the stream: `[DONE]`.
   case done
-  /// A heartbeat, or JSON that is no object: nothing is said.
+  /// A heartbeat, or JSON that is no object: it has no content.
   case silence
-  /// A text, which may be the cause if nothing else comes.
+  /// A text. It is reported as the cause if the stream ends without an answer.
   case words
-  /// It reports a failure.
+  /// The event reports an error.
   case failure
   case garbage
 
@@ -46,7 +46,7 @@ enum OddEvent: Equatable {
     }
     guard let document = try? JSONDocument(validating: data) else { return .garbage }
     if document.root.kind == .string { return .words }
-    // Some hosts put the object with the error into an array.
+    // Some hosts wrap the error object in an array.
     guard let element = document.firstElement(of: document.root),
       let error = document.value("error", in: element), HostTrouble.isSaid(error, document)
     else { return .silence }
@@ -54,13 +54,13 @@ enum OddEvent: Equatable {
   }
 }
 
-/// Decides which chunks without news are passed on: a host may send them without end, and each would
-/// be held and sent to the client.
+/// Decides which chunks without content are passed on. A host may send them without end, and each
+/// would be held and sent to the client.
 struct ChunkNews: Sendable {
   private var inRow = 0
   private var total = 0
 
-  /// Counts an event that is skipped.
+  /// Counts a skipped event.
   mutating func countSkipped() throws(AttemptFailure) {
     total += 1
     guard total <= Limits.emptyChunks.value else {
@@ -78,7 +78,7 @@ struct ChunkNews: Sendable {
     inRow += 1
     try countSkipped()
     let free = Limits.emptyChunksInRow.value
-    // Token counts are needed; each choice has an opening chunk.
+    // The client needs token counts. Each choice has an opening chunk.
     return facts.usage != nil || inRow <= free + choices || inRow % free == 0
   }
 }

@@ -1,20 +1,20 @@
 public import ClusterModel
 
-/// Who of several hosts, asked the same question, answers it: the first valid token wins.
+/// State machine of a race between hosts for one request: the first valid token wins.
 ///
-/// Racing turns the tail of one host into the k-th power of that tail: P(T₍₁₎ > t) = (1 − F(t))ᵏ
-/// (LLooMA v1.1, equation 1). It knows no host, budget or slot: whoever holds it finds somebody for
-/// an `ask`, or finds nobody.
+/// Racing turns the latency tail of one host into the k-th power of that tail:
+/// P(T₍₁₎ > t) = (1 − F(t))ᵏ (LLooMA v1.1, equation 1). A race knows no host, budget or slot. Its
+/// owner finds a host for each `ask`, or leaves the `ask` open.
 public struct Race: Sendable {
   public enum Directive: Hashable, Sendable {
-    /// Another host is wanted. A speculative one only if it costs nobody else a place.
+    /// Start another leg. A speculative one only if it takes no slot that another request needs.
     case ask(speculative: Bool)
-    /// It lost.
+    /// The leg lost.
     case cancel(AttemptID)
   }
 
   public let mode: RaceMode
-  /// How many run at once, at most.
+  /// Maximum legs at once.
   public let width: Int
   private let hedgeAfter: Duration
   public private(set) var running: [AttemptID] = []
@@ -22,19 +22,19 @@ public struct Race: Sendable {
   private var hedgeAt: Instant?
 
   /// - Parameters:
-  ///   - width: legs at once; 1 for `single`, whatever is said.
-  ///   - hedgeAfter: how long `hedged` waits before each further leg: the first host's recent p95,
-  ///     so that one request in twenty is asked twice (Dean and Barroso, The Tail at Scale).
+  ///   - width: Maximum legs at once. Ignored for `single`, which has one.
+  ///   - hedgeAfter: Delay of `hedged` before each further leg: the first host's recent p95, so
+  ///     that one request in twenty is asked twice (Dean and Barroso, The Tail at Scale).
   public init(mode: RaceMode, width: Int = 2, hedgeAfter: Duration = .zero) {
     self.mode = mode
     self.width = mode == .single ? 1 : max(width, 1)
     self.hedgeAfter = hedgeAfter
   }
 
-  /// Nobody is asked and nobody has won.
+  /// No leg is running and none has won.
   public var isIdle: Bool { running.isEmpty && winner == nil }
 
-  /// When `tick` must be called at the latest; nil: never.
+  /// The latest time at which `tick` must be called; `nil` means never.
   public var nextWake: Instant? { hedgeAt }
 
   public func begin() -> [Directive] {
@@ -44,14 +44,14 @@ public struct Race: Sendable {
     }
   }
 
-  /// A host was found for an `ask`.
+  /// Records that a leg was started for an `ask`.
   public mutating func asked(_ leg: AttemptID, now: Instant) {
     guard winner == nil else { return }
     running.append(leg)
     hedgeAt = mode == .hedged && running.count < width ? now + hedgeAfter : nil
   }
 
-  /// Its first valid token is here: the others are beaten.
+  /// Records the first valid token of a leg. The other legs lose.
   public mutating func spoke(_ leg: AttemptID) -> [Directive] {
     guard winner == nil, running.contains(leg) else { return [] }
     winner = leg
@@ -60,8 +60,8 @@ public struct Race: Sendable {
     return running.filter { $0 != leg }.map { .cancel($0) }
   }
 
-  /// It will not answer. Somebody takes its place: at once when it was the last one, if there is
-  /// room in a dual race, and at its time in a hedged one.
+  /// Records that a leg failed. The last leg is replaced at once. Otherwise a dual race asks for a
+  /// speculative replacement, and a hedged race waits for its timer.
   public mutating func failed(_ leg: AttemptID) -> [Directive] {
     guard winner == nil, let index = running.firstIndex(of: leg) else { return [] }
     running.remove(at: index)

@@ -2,16 +2,16 @@ import ClusterModel
 import Limits
 import Text
 
-/// Changes of a request that undo what Tutti adds to it. A host that refuses an addition is asked
+/// Changes of a request that undo additions by Tutti. A host that refuses an addition is asked
 /// again without it.
 public struct RequestForm: OptionSet, Hashable, Sendable {
   public let rawValue: UInt16
 
   public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-  /// One body is asked for, and no stream.
+  /// Asks for one body instead of a stream.
   public static let unstreamed = RequestForm(rawValue: 1 << 0)
-  /// No `stream_options` of ours: the host may not report its usage.
+  /// Without Tutti's `stream_options`. The host may then not report its usage.
   public static let withoutUsageOption = RequestForm(rawValue: 1 << 1)
   public static let withoutTemperature = RequestForm(rawValue: 1 << 2)
   public static let withoutTopP = RequestForm(rawValue: 1 << 3)
@@ -20,10 +20,10 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
   /// `max_completion_tokens` in place of `max_tokens`.
   public static let newLimitName = RequestForm(rawValue: 1 << 6)
   public static let withoutLimit = RequestForm(rawValue: 1 << 7)
-  /// The text of system messages stands at the beginning of the user's message that follows.
+  /// The text of system messages moves to the start of the next user message.
   public static let foldedSystem = RequestForm(rawValue: 1 << 8)
 
-  /// The way in which the answer is sent. The other changes are changes of the question.
+  /// Changes of how the answer is sent. All other changes alter the question.
   static let delivery: RequestForm = [.unstreamed, .withoutUsageOption]
 
   private static let names: [(change: RequestForm, text: String)] = [
@@ -34,13 +34,13 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     (.withoutLimit, "without max_tokens"), (.foldedSystem, "system text in the user's message"),
   ]
 
-  /// For the trace, each change in words.
+  /// One description per change, for the trace.
   public var changes: [String] {
     Self.names.compactMap { contains($0.change) ? $0.text : nil }
   }
 
   /// The changes that undo members of a request.
-  /// - Parameter added: names of members that Tutti added; `system` is its system message.
+  /// - Parameter added: Names of members that Tutti added; `system` means its system message.
   public init(undoing added: some Sequence<String>) {
     self = []
     for name in added {
@@ -58,7 +58,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     }
   }
 
-  /// A request with the changes of its question made; every byte that they do not concern stays.
+  /// The body with the changes of its question applied. All other bytes stay.
   func applied(to body: [UInt8]) -> [UInt8] {
     guard !subtracting(.delivery).isEmpty, let scanner = try? JSONObjectScanner(body) else {
       return body
@@ -85,7 +85,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
 
   // MARK: - System messages
 
-  /// The messages without those of the system, whose text goes to the user's message that follows.
+  /// The messages without system messages. Their text moves to the next user message.
   private static func folded(_ messages: JSONValue, _ document: JSONDocument) -> [UInt8] {
     var kept: [JSON] = []
     var pending: [String] = []
@@ -110,7 +110,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     ["role": "user", "content": .string(texts.joined(separator: "\n\n"))]
   }
 
-  /// A user's message that begins with these texts; two messages if it cannot take text.
+  /// A user message that starts with these texts; two messages if its content cannot take text.
   private static func joined(_ texts: [String], _ message: [UInt8]) -> [[UInt8]] {
     let separate = [user(texts).encoded, message]
     guard let scanner = try? JSONObjectScanner(message), let content = scanner["content"] else {
@@ -144,12 +144,12 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
 }
 
 extension InferenceRequest {
-  /// The changes that undo what Tutti adds to this request on its way to a host.
+  /// The changes that undo Tutti's additions to this request on its way to a host.
   func undoable(_ shape: AnswerShape) -> RequestForm {
     guard endpoint != .embeddings else { return undoable }
     var form = undoable
     if !stream { form.insert(.unstreamed) }
-    // A client that streams and wants usage has asked for it itself.
+    // A client that streams and wants usage has set the option itself.
     if !stream || !shape.wantsUsage { form.insert(.withoutUsageOption) }
     return form
   }

@@ -1,29 +1,30 @@
 import Text
 
-/// Tells a host that begins the answer anew, in other words, from one that goes on with it.
+/// Detects a host that begins the answer again, in other words, instead of resuming it.
 ///
-/// `JointFilter` finds what is said again; a restart that agrees with the old answer for less than it
-/// takes to be sure (16 bytes) looks to it like new words. In JSON and within a long token there is
-/// one way to go on, and all else is refused there. In prose nearly anything may follow, so a
-/// continuation is believed wherever it can be one. It cannot where all of this holds: the cut lies
-/// amid a sentence; the first word comes without the white space that was due; it is not the word that
-/// was due; and it begins as sentences and headings do. What begins in lower case, behind white
-/// space or behind the end of a sentence is passed on: nobody can know.
+/// `JointFilter` finds repeated text. It needs 16 equal bytes to be sure, so a restart that agrees
+/// with the old answer for less looks like new text. In JSON and within a long token only one
+/// continuation is valid, and any other is rejected. In prose nearly anything may follow, so the
+/// text is accepted unless all of this holds: the cut lies within a sentence; the first word lacks
+/// the expected white space; it is not the expected word; it begins as sentences and headings do.
+/// Text that begins in lower case, with white space or after the end of a sentence passes, because
+/// there a restart cannot be distinguished from a continuation.
 ///
-/// A host that strips white space and means another noun or name is refused too: the next is asked.
+/// A host that strips white space and chooses another noun or name is rejected too. The next host
+/// is asked.
 struct Restart: Sendable {
-  /// The first word that the old host was about to say, as far as it came.
+  /// The first word that the old host sent after the cut, as far as it arrived.
   private let due: [UInt8]
-  /// The first bytes of the new host: at least as many as are compared with `due`.
+  /// The first bytes of the new host, at least as many as are compared with `due`.
   private var heard: [UInt8] = []
-  /// Bytes without white space of all that came.
+  /// Received bytes other than white space.
   private var visibleBytes = 0
 
   private static let heardBytes = 256
-  /// A longer line has no beginning that matters.
+  /// Bytes at the end of the text that are searched for the start of the last line.
   private static let lineBytes = 4_096
 
-  /// - Returns: nil where anything may begin, or nothing is known of what was due.
+  /// - Returns: `nil` if any text may follow, or if the expected text is unknown.
   init?(after channel: AnswerChannel) {
     let space = channel.unseen.prefix { Self.isSpace($0) }
     due = Array(channel.unseen.dropFirst(space.count).prefix { !Self.isSpace($0) })
@@ -38,9 +39,9 @@ struct Restart: Sendable {
     visibleBytes += text.count { !Self.isSpace($0) }
   }
 
-  /// - Parameter passed: what the joint lets through of all that was heard.
+  /// - Parameter passed: The part of all received text that the joint lets through.
   func shows(in passed: [UInt8]) -> Bool {
-    // What was dropped was known: it is no restart in other words.
+    // If text was dropped, the host repeated it: this is no restart in other words.
     guard passed.count(where: { !Self.isSpace($0) }) == visibleBytes,
       let first = heard.first, !Self.isSpace(first)
     else { return false }
@@ -52,7 +53,7 @@ struct Restart: Sendable {
     return first == UInt8(ascii: "#") || scalar?.properties.isUppercase == true
   }
 
-  /// Its last line is no heading and no row of a table, and ends in a word or a comma.
+  /// Whether the last line is no heading and no table row, and ends in a word or a comma.
   private static func isAmidSentence(_ text: [UInt8]) -> Bool {
     let end = text.suffix(lineBytes)
     let line = end[(end.lastIndex(of: 0x0A).map { $0 + 1 } ?? end.startIndex)...]

@@ -1,17 +1,18 @@
-/// Where an interrupted answer goes on.
+/// The point from which a host resumes an interrupted answer.
 public struct ResumePoint: Hashable, Sendable {
   /// UTF-8 text of the first choice that the next host continues: up to the last safe boundary,
   /// without the white space before the cut.
   ///
-  /// Empty: the answer is asked anew from its start, because nothing was said yet, or because it
-  /// holds tool calls or reasoning, which no backend continues. What the client has must then come
-  /// again, and is dropped.
+  /// Empty means that the answer is requested from its start: it has no text yet, or it holds tool
+  /// calls or reasoning, which no backend continues. The host then produces again what the client
+  /// has, and the repetition is dropped.
   public var prefix: [UInt8]
-  /// Completion tokens in `prefix`, counted or estimated: the next host's `max_tokens` is lowered by
-  /// it.
+  /// Completion tokens in `prefix`, counted or estimated. The next host's `max_tokens` is lowered
+  /// by them.
   public var spentTokens: Int
-  /// Text of the client after `prefix` that the host is shown and must repeat before it goes on, if it
-  /// is asked in words. Any other host is given `prefix` alone, and says that text again by itself.
+  /// Text of the client after `prefix`. A host that is asked by an instruction is shown this text
+  /// and must repeat it before it continues. Any other host gets `prefix` alone and produces the
+  /// text again by itself.
   public var anchor: [UInt8]
 
   public init(prefix: [UInt8] = [], spentTokens: Int = 0, anchor: [UInt8] = []) {
@@ -20,11 +21,11 @@ public struct ResumePoint: Hashable, Sendable {
     self.anchor = anchor
   }
 
-  /// For a host that is asked to resume by an instruction.
+  /// The resume point for a host that is asked by an instruction.
   var inWords: ResumePoint {
     ResumePoint(prefix: prefix + anchor, spentTokens: spentTokens, anchor: anchor)
   }
 
-  /// Without words that the host is shown.
+  /// The resume point without text that the host must repeat.
   var withoutAnchor: ResumePoint { ResumePoint(prefix: prefix, spentTokens: spentTokens) }
 }

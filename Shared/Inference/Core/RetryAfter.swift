@@ -1,13 +1,14 @@
 import Limits
 
-/// `Retry-After` of HTTP: seconds, whole or in part, or a date (RFC 9110, 10.2.3).
+/// Parses HTTP's `Retry-After`: seconds, whole or fractional, or a date (RFC 9110, 10.2.3).
 public enum RetryAfter {
-  /// A day: nobody plans further ahead, and what is larger is a mistake.
+  /// One day in seconds. Larger values count as mistakes.
   static let longest = 86_400.0
 
-  /// - Parameter now: seconds since 1970, by the clock of whoever reads it; a host whose clock goes
-  ///   otherwise is waited for too long or too short by as much.
-  /// - Returns: nil for what is neither, and for more than a day; a date that is over is no wait.
+  /// - Parameter now: Seconds since 1970 by the local clock. If the host's clock differs, the wait
+  ///   is wrong by the difference.
+  /// - Returns: `nil` for any other value and for more than a day. A date in the past means no
+  ///   wait.
   public static func duration(_ value: String, now: Int) -> Duration? {
     let text = value.trimmed
     guard text.utf8.first.map({ $0 < UInt8(ascii: "A") }) == true else {
@@ -18,8 +19,8 @@ public enum RetryAfter {
     return wait(seconds)
   }
 
-  /// `retry-after-ms` of OpenAI: milliseconds, whole or in part.
-  /// - Returns: nil for what is no number, and for more than a day.
+  /// Parses OpenAI's `retry-after-ms`: milliseconds, whole or fractional.
+  /// - Returns: `nil` if the value is not a number from zero to a day.
   public static func duration(milliseconds value: String) -> Duration? {
     Double(value.trimmed).flatMap { wait($0 / 1_000) }
   }
@@ -33,7 +34,8 @@ public enum RetryAfter {
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
   ]
 
-  /// "Sun, 06 Nov 1994 08:49:37 GMT", the one form that is still to be sent, as seconds since 1970.
+  /// Seconds since 1970 of a date such as "Sun, 06 Nov 1994 08:49:37 GMT", the only format that may
+  /// still be sent.
   private static func date(_ text: String) -> Int? {
     let words = text.split(separator: " ")
     guard words.count == 6, words[0].hasSuffix(","), words[5] == "GMT",
@@ -48,11 +50,11 @@ public enum RetryAfter {
     return days(year, month + 1, day) * 86_400 + time[0] * 3_600 + time[1] * 60 + time[2]
   }
 
-  /// From the first of 1970. Years begin in March here, so that the leap day is their last.
+  /// Days since 1 January 1970. Years begin in March here, so that the leap day is their last.
   private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
     let shifted = month <= 2 ? year - 1 : year
     let inYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    // From the first of March of the year 0, 719,468 days before.
+    // 1 March of the year 0 is 719,468 days before 1 January 1970.
     return 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + inYear - 719_468
   }
 }

@@ -1,20 +1,22 @@
 public import ClusterModel
 
-/// How many second legs may be started, over all race modes.
+/// Budget for second legs, shared by all race modes.
 ///
-/// A race doubles the load of what it races. While most slots are free that costs nobody anything;
-/// when few are it makes the slow cluster slower, which starts more second legs. So each request
-/// earns a share of a second leg, and that share falls with the cluster's utilisation.
+/// A race doubles the load of its request. While most slots are free, this costs other requests
+/// nothing. When few are free, it slows the cluster down, and a slow cluster starts more second
+/// legs. Each request therefore earns a share of a second leg, which falls with the cluster's
+/// utilisation.
 public struct SpeculationBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
-    /// Up to this utilisation, second legs counted, every request may have one: more than half of
-    /// the slots are free, so nobody waits for a slot that a loser holds.
+    /// Up to this utilisation, second legs included, every request may have a second leg. More than
+    /// half of the slots are free, so no request waits for a slot that a losing leg holds.
     public var freeUpTo = 0.4
-    /// From this utilisation on only `leastShare` is earned.
+    /// From this utilisation on a request earns only `leastShare`.
     public var scarceFrom = 0.8
-    /// One second leg for twenty requests: what a hedge after the p95 needs.
+    /// One second leg per twenty requests, as hedging after the p95 needs.
     public var leastShare = 0.05
-    /// What may be saved: a burst after idle time, small beside what a cluster does in a second.
+    /// Maximum credits saved. This allows a burst after idle time that is small compared with the
+    /// load of a cluster in one second.
     public var saved = 5.0
 
     public init() {}
@@ -22,7 +24,7 @@ public struct SpeculationBudget: Hashable, Sendable {
 
   private let policy: Policy
   private var credits: Double
-  /// Requests, and second legs among them, since the start.
+  /// Requests, and their second legs, since the start.
   public private(set) var requests = 0
   public private(set) var legs = 0
   public private(set) var refused = 0
@@ -32,7 +34,7 @@ public struct SpeculationBudget: Hashable, Sendable {
     credits = policy.saved
   }
 
-  /// What a request earns at that utilisation.
+  /// The share of a second leg that a request earns at this utilisation.
   public func share(at utilisation: Double) -> Double {
     let span = policy.scarceFrom - policy.freeUpTo
     guard span > 0 else { return utilisation < policy.scarceFrom ? 1 : policy.leastShare }
@@ -40,14 +42,14 @@ public struct SpeculationBudget: Hashable, Sendable {
     return 1 - scarcity * (1 - policy.leastShare)
   }
 
-  /// A request of a client has begun.
-  /// - Parameter utilisation: of the slots it could use, second legs included.
+  /// Records the start of a client's request.
+  /// - Parameter utilisation: Used share of the slots that it could use, second legs included.
   public mutating func requestBegan(utilisation: Double) {
     requests += 1
     credits = min(credits + share(at: utilisation), policy.saved)
   }
 
-  /// Asks for one second leg; true: start it.
+  /// Takes a credit for one second leg. Returns whether the leg may start.
   public mutating func take() -> Bool {
     guard credits >= 1 else {
       refused += 1
@@ -58,23 +60,23 @@ public struct SpeculationBudget: Hashable, Sendable {
     return true
   }
 
-  /// A leg that was allowed could not be started: no host had a free slot.
+  /// Returns the credit of a leg that could not start because no host had a free slot.
   public mutating func giveBack() {
     legs -= 1
     credits = min(credits + 1, policy.saved)
   }
 }
 
-/// How many more hosts may be asked after failures, so that an outage is not answered with a
-/// multiple of the load that caused it.
+/// Budget for attempts after failures. It keeps an outage from multiplying the load that caused it.
 public struct RetryBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
-    /// Retries for each request. Where one attempt in five fails, a request needs 0.25 of them on
-    /// average; twice that leaves room for chance, and bounds what an outage adds to a half.
+    /// Retries earned per request. If one attempt in five fails, a request needs 0.25 retries on
+    /// average. Twice that covers chance, and limits what an outage adds to the load to one half.
     public var share = 0.5
-    /// Without any traffic to earn from, one request a second may still be retried, all its hosts.
+    /// Retries earned per second. Without other traffic, one request per second can still try all
+    /// its hosts.
     public var perSecond = 3.0
-    /// What may be saved: 20 s of idle time, or what 120 requests earn.
+    /// Maximum retries saved: 20 s of idle time, or what 120 requests earn.
     public var saved = 60.0
 
     public init() {}
@@ -90,13 +92,13 @@ public struct RetryBudget: Hashable, Sendable {
     credits = policy.saved
   }
 
-  /// A request of a client has begun.
+  /// Records the start of a client's request.
   public mutating func requestBegan(now: Instant) {
     earn(now)
     credits = min(credits + policy.share, policy.saved)
   }
 
-  /// Asks for one more attempt; true: start it.
+  /// Takes a credit for one attempt. Returns whether the attempt may start.
   public mutating func take(now: Instant) -> Bool {
     earn(now)
     guard credits >= 1 else {

@@ -1,10 +1,10 @@
-/// Finds stop sequences in text that is still coming, in constant time per byte and sequence.
+/// Finds stop sequences in streamed text, in constant time per byte and sequence.
 ///
-/// One automaton of Knuth, Morris and Pratt per sequence: no text is read twice.
+/// Uses one Knuth-Morris-Pratt automaton per sequence: no text is read twice.
 struct StopMatcher: Sendable {
   private struct Pattern: Sendable {
     let bytes: [UInt8]
-    /// For each length of a prefix: the longest shorter prefix that also ends it.
+    /// For each length of a prefix: length of the longest shorter prefix that is also its suffix.
     let fallback: [Int]
 
     init(_ bytes: [UInt8]) {
@@ -21,20 +21,20 @@ struct StopMatcher: Sendable {
   }
 
   private let patterns: [Pattern]
-  /// Length of the longest prefix of each sequence that ends the text.
+  /// For each sequence: length of its longest prefix that ends the text.
   private var matched: [Int]
-  /// Steps since they were charged.
+  /// Steps since the last `takeWork()`.
   private var work = 0
 
-  /// - Parameter sequences: none of them is empty.
+  /// - Parameter sequences: Stop sequences; none is empty.
   init(_ sequences: [[UInt8]]) {
     patterns = sequences.map(Pattern.init)
     matched = sequences.map { _ in 0 }
   }
 
-  /// Watches for the beginnings of sequences, of at most `longest` bytes, and not for whole ones.
+  /// Watches for beginnings of sequences, of at most `longest` bytes, instead of whole sequences.
   ///
-  /// - Returns: `nil` if no sequence has a beginning that could be completed.
+  /// - Returns: `nil` if no sequence is longer than one byte.
   init?(beginningsOf sequences: [[UInt8]], longest: Int) {
     let beginnings = sequences.filter { $0.count > 1 }.map {
       Array($0.prefix(min($0.count - 1, longest)))
@@ -43,7 +43,7 @@ struct StopMatcher: Sendable {
     self.init(beginnings)
   }
 
-  /// - Returns: the length of the longest pattern that ends with this byte; 0 if none does.
+  /// - Returns: The length of the longest pattern that ends with this byte; 0 if none does.
   @discardableResult
   mutating func take(_ byte: UInt8) -> Int {
     var longest = 0

@@ -1,17 +1,17 @@
 import Limits
 import Text
 
-/// Members that all chunks of a stream share: the client sees one stream, whichever host answers.
+/// Members that all chunks of a stream share, so that the client sees one stream.
 ///
-/// They come from the first host and are copied into every chunk of the next one, so their length is
+/// The first host sends them. They are copied into every chunk of later hosts, so their length is
 /// bounded.
 struct StreamIdentity: Hashable, Sendable {
   static let names = ["id", "created", "model", "system_fingerprint"]
-  /// Name and JSON of those that the first chunk has.
+  /// Name and JSON of the members that the first chunk has.
   private(set) var members: [(name: String, json: [UInt8])] = []
-  /// JSON of `object`, in case that a chunk has to be made.
+  /// JSON of `object`, needed if a chunk has to be made.
   private(set) var object: [UInt8]?
-  /// A chunk of a chat, not of a plain completion.
+  /// Whether the chunks belong to a chat, not to a plain completion.
   private(set) var isChat = true
 
   init(of data: [UInt8]) {
@@ -29,8 +29,8 @@ struct StreamIdentity: Hashable, Sendable {
     }
   }
 
-  /// A scalar of at most `Limits.nameBytes`. Longer strings are cut between two characters; `nil`
-  /// means that the value is left out.
+  /// Copies a scalar of at most `Limits.nameBytes`. Longer strings are cut between two characters.
+  /// `nil` means that the value is left out.
   private static func bounded(_ value: JSONValue, in document: JSONDocument) -> [UInt8]? {
     switch value.kind {
     case .object, .array: return nil

@@ -1,39 +1,40 @@
 import Limits
 
-/// Tokens of what one host has said, as well as they can be known.
+/// Counts the completion tokens of one host, and estimates what the host does not report.
 ///
-/// What the host has reported counts: some do so with every chunk. Behind the last report they are
-/// counted here: a chunk with text is a token, as nearly all hosts send them, unless the chunks are
-/// longer than tokens can be; then four bytes are one. It can err where a host sends two or three
-/// short tokens in a chunk and reports none: it then counts too few.
+/// The host's own count is used if there is one; some hosts report it in every chunk. After the
+/// last report, each chunk with text counts as one token, which is how nearly all hosts send them.
+/// If chunks are longer than tokens can be, four bytes count as one token. The count is too low if
+/// a host sends two or three short tokens per chunk and reports none.
 struct TokenTally: Sendable {
-  /// No vocabulary has longer tokens on average: prose has 4 to 5 bytes a token, code and JSON fewer,
-  /// a sign of Chinese 3. One word may well be longer.
+  /// Bytes per token that no vocabulary exceeds on average: prose has 4 to 5, code and JSON fewer,
+  /// a Chinese character 3. A single word may be longer.
   static let longestAverage = 8
-  /// Of English prose. Fewer for most else, so that rather too many tokens are counted than too few.
+  /// Bytes per token of English prose, at the lower end, so that estimates of prose err on the high
+  /// side.
   static let bytesPerToken = 4
 
-  /// With text, and bytes of all their texts.
+  /// Chunks with text, and bytes of all their texts.
   private(set) var chunks = 0
   private(set) var bytes = 0
   private var reported = 0
   private var reportedChunks = 0
   private var reportedBytes = 0
 
-  /// A chunk that adds so many bytes of text.
+  /// Counts a chunk that adds this many bytes of text.
   mutating func take(bytes more: Int) {
     chunks += 1
     bytes += more
   }
 
-  /// The host's own count of all it has said up to now.
+  /// Records the host's own count of all tokens so far.
   mutating func report(_ tokens: Int) {
     reported = tokens
     reportedChunks = chunks
     reportedBytes = bytes
   }
 
-  /// Nothing came behind the host's own count.
+  /// No text came after the host's own count.
   var isReported: Bool { reportedChunks == chunks }
 
   var total: Int {
@@ -41,11 +42,12 @@ struct TokenTally: Sendable {
     return reported + (bytes <= Self.longestAverage * chunks ? chunks : Self.tokens(bytes))
   }
 
-  /// Without what was said again and dropped, and without its last chunks, which were forgotten.
+  /// Total tokens without repeated text that was dropped, and without the last chunks, which were
+  /// forgotten.
   func total(
     withoutBytes dropped: Int, orLastChunks lastChunks: Int = 0, ofBytes lastBytes: Int = 0
   ) -> Int {
-    // An end mark is a token without text.
+    // One more, because the end-of-text token has no text.
     let isOneAChunk = total <= chunks + chunks / 8 + 1
     let last = isOneAChunk ? lastChunks : share(of: lastBytes)
     return max(total - share(of: dropped) - last, 0)
@@ -56,6 +58,6 @@ struct TokenTally: Sendable {
     return total.multipliedCapped(by: min(part, bytes)).addingCapped(bytes / 2) / bytes
   }
 
-  /// Of a text that nobody has counted.
+  /// Estimated tokens of a text with this many bytes.
   static func tokens(_ bytes: Int) -> Int { (bytes + bytesPerToken - 1) / bytesPerToken }
 }

@@ -2,7 +2,7 @@ import ClusterModel
 public import Limits
 import Text
 
-/// How much a host may send.
+/// Maximum bytes that a host may send.
 public struct UpstreamLimits: Hashable, Sendable {
   public var eventBytes = Limits.eventBytes.value
   public var bodyBytes = Limits.answerBodyBytes.value
@@ -12,7 +12,7 @@ public struct UpstreamLimits: Hashable, Sendable {
   public init() {}
 }
 
-/// What came from a host.
+/// One item read from a host's response.
 public enum UpstreamItem: Hashable, Sendable {
   case chunk(InferenceChunk)
   /// `data: [DONE]`.
@@ -23,34 +23,34 @@ public enum UpstreamItem: Hashable, Sendable {
   case end
 }
 
-/// Turns the bytes of one response into items, wherever the network cut them. Whatever the host's
-/// dialect, a stream comes out as chunks in OpenAI's; where that is the host's own, byte for byte.
+/// Parses the bytes of one response into items, however the network split them. Streams of all
+/// dialects become chunks in OpenAI's; a stream in OpenAI's dialect keeps its bytes.
 ///
-/// It is driven in slices. A call of `append(_:)` with at most 16 KiB costs less than about 1 ms,
-/// unless `pendingBytes` is large: then that many bytes are parsed at once by the call that completes
-/// an event, or by `end()`. The reader is a `Sendable` value, so such a call can be made away from an
-/// event loop: take the reader out of its place, call it, put it back before the next bytes.
+/// The caller feeds slices. A call of `append(_:)` with at most 16 KiB takes less than about 1 ms
+/// unless `pendingBytes` is large: the call that completes an event, or `end()`, then parses that
+/// many bytes at once. The reader is a `Sendable` value, so such a call can run off the event loop:
+/// take the reader out of its place, call it, and put it back before the next bytes.
 ///
-/// Everything is charged to `allowance`: bytes that are kept by the capacity of their buffers, and
-/// work by each pass over them. A host that overdraws ends with `broken`.
+/// All cost is charged to `allowance`: kept bytes by the capacity of their buffers, work by each
+/// pass over bytes. A host that exceeds it ends with `broken`.
 public struct UpstreamReader: Sendable {
   private enum Mode {
     /// OpenAI's server-sent events, unless the answer turns out to be one JSON body.
     case events
-    /// A host that knows no streams gave its whole answer to a request for one.
+    /// The host does not support streams and sends its whole answer as one JSON body.
     case wholeAnswer
     case anthropic
     case ollama
-    /// Nobody asked for a stream: embeddings.
+    /// No stream was requested, as for embeddings.
     case body
-    /// A status that is not 2xx: what follows is the cause.
+    /// The status is not 2xx. The body gives the cause.
     case error(status: Int, retryAfter: Duration?)
   }
 
   private let reading: UpstreamReading
   private let limits: UpstreamLimits
   private var mode: Mode
-  // Not within `Mode`: a payload that is taken out to be changed would be copied.
+  // Stored outside `Mode`: a payload would be copied when it is taken out and changed.
   private var anthropic: AnthropicReader
   private var ollama: OllamaReader
   private var events: SSESplitter
@@ -58,20 +58,21 @@ public struct UpstreamReader: Sendable {
   private var collected: [UInt8] = []
   private var hasBegun = false
   private var isBroken = false
-  /// `data: [DONE]` came: the rest of the response is not read.
+  /// `data: [DONE]` arrived. The rest of the response is not read.
   private var isDone = false
   private var splitterWork = 0
   private var bufferBytes = 0
   private var news = ChunkNews()
   private var terms: ChunkTerms
-  /// The host's words outside of chunks. They are the cause if the stream ends before its answer.
+  /// Text that the host sent outside of chunks. It is the cause if the stream ends before its
+  /// answer.
   private var words = ""
   /// A choice has ended with its `finish_reason`.
   private var hasEnd = false
   private var otherSigns = 0
   /// Events that were skipped or repaired.
   public private(set) var oddEvents = 0
-  /// What the host has cost so far.
+  /// Memory and work that the host has cost so far.
   public private(set) var allowance = Allowance(memory: Limits.readerBytes)
 
   public init(
@@ -99,7 +100,7 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// Of a host that speaks OpenAI's dialect.
+  /// Creates a reader for a host of OpenAI's dialect.
   public init(
     endpoint: InferenceEndpoint, streams: Bool, status: Int, retryAfter: Duration? = nil,
     limits: UpstreamLimits = UpstreamLimits()
@@ -109,8 +110,8 @@ public struct UpstreamReader: Sendable {
       retryAfter: retryAfter, limits: limits)
   }
 
-  /// Bytes that the next call of `append(_:)` or `end()` may parse at once, besides those that it is
-  /// given: an event that is not complete yet, or a body that is parsed whole at its end.
+  /// Bytes that the next call of `append(_:)` or `end()` may parse in addition to its argument: an
+  /// incomplete event, or a body that is parsed at its end.
   public var pendingBytes: Int {
     switch mode {
     case .events, .anthropic: events.pendingBytes
@@ -119,15 +120,15 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// Comments, pings and empty events so far: the host is there, and says nothing.
+  /// Number of comments, pings and empty events so far. They show that the host is alive.
   public var signs: Int { events.comments + otherSigns }
 
-  /// Nothing comes after `broken`.
+  /// Parses more bytes. Returns no items after `broken`.
   public mutating func append(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
     append(piece: Array(bytes))
   }
 
-  /// Not generic: the bytes are walked without a call for each.
+  /// Not generic, so that iterating over the bytes makes no call per byte.
   private mutating func append(piece bytes: [UInt8]) -> [UpstreamItem] {
     guard !isBroken, !isDone else { return [] }
     allowance.receive(bytes.count)
@@ -160,15 +161,15 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// Recognises a body in place of a stream, and a stream in place of a body, by the first byte that
-  /// is not white space and not part of a byte order mark.
+  /// Detects a body in place of a stream, or a stream in place of a body. Decides by the first byte
+  /// that is neither white space nor part of a byte order mark.
   private mutating func begin(_ bytes: [UInt8]) {
     guard let first = bytes.first(where: { $0 > 0x20 && !Self.orderMark.contains($0) }) else {
       return
     }
     hasBegun = true
     switch (mode, first) {
-    // No field of an event stream begins like this.
+    // No field of an event stream begins with a brace.
     case (.events, UInt8(ascii: "{")): mode = .wholeAnswer
     case (.body, UInt8(ascii: "d")), (.body, UInt8(ascii: "e")), (.body, UInt8(ascii: ":")):
       guard reading.dialect == .openai, reading.endpoint != .embeddings, collected.isEmpty else {
@@ -192,7 +193,7 @@ public struct UpstreamReader: Sendable {
     return (limits.bodyBytes, Limits.answerBodyBytes.name)
   }
 
-  /// Doubles the buffer like an array does, but never beyond what a body may have.
+  /// Doubles the buffer as an array does, but not beyond the maximum size of a body.
   private mutating func collect(_ bytes: [UInt8]) {
     let needed = collected.count + bytes.count
     if needed > collected.capacity {
@@ -228,7 +229,8 @@ public struct UpstreamReader: Sendable {
     return items
   }
 
-  /// A line that belongs to no event and begins like an object. If it holds an error, it ends the stream.
+  /// Reads a line that belongs to no event and begins like an object. An error in it ends the
+  /// stream.
   private mutating func readStray(_ line: [UInt8]) throws(AttemptFailure) {
     try allowance.charge(2 * line.count)
     guard let document = try? JSONDocument(validating: line),
@@ -253,7 +255,7 @@ public struct UpstreamReader: Sendable {
     bufferBytes = buffers
   }
 
-  /// The response is complete.
+  /// Handles the end of the response.
   public mutating func end() -> [UpstreamItem] {
     guard !isBroken else { return [] }
     do throws(AttemptFailure) {
@@ -297,7 +299,7 @@ public struct UpstreamReader: Sendable {
     return items + [.end]
   }
 
-  /// The host's own words as the cause of an end before the answer's.
+  /// The host's own text as the cause of a stream that ended before its answer.
   private var wordsAtEnd: AttemptFailure? {
     guard !isDone, !hasEnd else { return nil }
     let words = words.isEmpty ? UpstreamWords.message(ofBody: events.stray) : words
@@ -305,8 +307,8 @@ public struct UpstreamReader: Sendable {
     return AttemptFailure(.errorEvent, "its stream ended before its answer: \(words)")
   }
 
-  /// The connection went before the response was complete. An error is reported by what has come of
-  /// its body. A body that is complete JSON is an answer, and anything else is not.
+  /// Handles a connection that was lost before the response was complete. An error is reported with
+  /// the received part of its body. A body counts as an answer only if it is complete JSON.
   public mutating func cutShort() -> [UpstreamItem] {
     guard !isBroken else { return [] }
     switch mode {
@@ -327,7 +329,7 @@ public struct UpstreamReader: Sendable {
 
   private mutating func read(_ data: [UInt8], name: String?, _ items: inout [UpstreamItem]) {
     do throws(AttemptFailure) {
-      // Anthropic's events say in themselves what they are.
+      // Anthropic's events carry their type in the data.
       var name = name
       if name == SSESplitter.strayName { return try readStray(data) }
       if case .anthropic = mode { name = nil }
@@ -349,7 +351,8 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// An event without an answer in it costs its bytes only. The number of such events has a bound.
+  /// Skips an event without content. It costs only its bytes, and the number of such events is
+  /// limited.
   private mutating func skip(_ data: [UInt8]) throws(AttemptFailure) {
     oddEvents += 1
     try allowance.charge(data.count)
@@ -364,7 +367,8 @@ public struct UpstreamReader: Sendable {
     do throws(AttemptFailure) {
       try readValid(data, &items)
     } catch {
-      // Some hosts cut a character in two. Nothing was read of what is not UTF-8.
+      // Some hosts cut a character in two. Data that is not UTF-8 was not read at all, so it can be
+      // repaired and read again.
       guard error.kind == .garbage, !UTF8Bytes.isValid(data) else { throw error }
       try allowance.charge(2 * data.count)
       oddEvents += 1
@@ -398,10 +402,10 @@ public struct UpstreamReader: Sendable {
     return [.broken(failure)]
   }
 
-  /// The body; it is parsed once, and nothing is left of it here.
+  /// Takes the body out of the reader. It is parsed once, and no copy stays.
   private mutating func taken() -> [UInt8] {
     defer { collected = [] }
-    // The rest of a mark may have come alone.
+    // Drops a byte order mark, or the rest of one.
     collected.removeFirst(collected.prefix { Self.orderMark.contains($0) }.count)
     return collected
   }
@@ -439,7 +443,7 @@ public struct UpstreamReader: Sendable {
     let type = UpstreamWords.type(ofBody: body).map { " (\($0))" } ?? ""
     let kind: AttemptFailure.Kind =
       switch status {
-      // 529 is Anthropic's own for "overloaded".
+      // 529 is Anthropic's own status for overload.
       case 429, 503, 529: .busy
       case 400, 405, 413, 414, 415, 422:
         UpstreamWords.speaksOfContext(body) ? .contextTooSmall : .rejected

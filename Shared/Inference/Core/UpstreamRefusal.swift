@@ -2,20 +2,20 @@ public import ClusterModel
 import Limits
 import Text
 
-/// The error with which a host refuses a request.
+/// The error response of a host that refuses a request.
 public struct UpstreamRefusal: Hashable, Sendable {
   public var status: Int
-  /// For the client: the error object without its message.
+  /// Members of the host's error object for the client, without its message.
   public var members: [HostRefusal.Member]
-  /// Names of the request's members that the host finds fault with, in lower case, such as
-  /// `stream_options` or `messages.0.role`.
+  /// Request members that the host reports as faulty, in lower case, such as `stream_options` or
+  /// `messages.0.role`.
   var named: [String]
-  /// Its sentences and codes, in lower case.
+  /// The host's messages and codes, in lower case.
   var words: String
 
-  /// Bytes of the words. A list of ten faulty fields has some 1,000.
+  /// Maximum bytes of `words`. A list of ten faulty fields has about 1,000.
   private static let longestWords = 2_048
-  /// Faulty fields that are looked at.
+  /// Maximum faulty fields that are read.
   private static let mostNamed = 16
 
   init(status: Int, words: String, named: [String] = []) {
@@ -25,14 +25,14 @@ public struct UpstreamRefusal: Hashable, Sendable {
     members = []
   }
 
-  /// - Parameter body: of a response whose status is not 2xx.
+  /// - Parameter body: The body of a response whose status is not 2xx.
   public init(status: Int, body: [UInt8]) {
     self.init(status: status, words: "")
     guard let document = try? JSONDocument(validating: body) else {
       words = Self.cut(String(decoding: body.prefix(Self.longestWords), as: UTF8.self))
       return
     }
-    // Gemini wraps its error object into an array.
+    // Gemini wraps its error object in an array.
     var root = document.root
     if root.kind == .array, let first = document.firstElement(of: root) { root = first }
     let outer = document.values(["error", "detail", "message"], in: root)
@@ -45,7 +45,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
     }
   }
 
-  /// - Parameter isFlat: the error's members stand among those of the whole body.
+  /// - Parameter isFlat: The error's members are members of the whole body.
   private mutating func read(_ error: JSONValue, _ document: JSONDocument, isFlat: Bool) {
     var texts: [String] = []
     var bytes = 0
@@ -53,7 +53,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
       let text = document.string(member.value)
       switch member.name {
       case "message", "error", "detail":
-        // Some hosts put a whole error into the message of another.
+        // Some hosts nest a whole error in the message of another.
         texts.append(text ?? String(decoding: document.slice(member.value), as: UTF8.self))
         continue
       case "param": named += text.map { [$0.lowercased()] } ?? []
@@ -71,7 +71,8 @@ public struct UpstreamRefusal: Hashable, Sendable {
     words = Self.cut(texts.joined(separator: " "))
   }
 
-  /// FastAPI and Pydantic: `[{"type":"extra_forbidden","loc":["body","seed"],"msg":"…"}]`.
+  /// Reads the errors of FastAPI and Pydantic:
+  /// `[{"type":"extra_forbidden","loc":["body","seed"],"msg":"…"}]`.
   private mutating func read(detail: JSONValue, _ document: JSONDocument) {
     var texts: [String] = []
     for fault in document.eachElement(of: detail).prefix(Self.mostNamed) {
@@ -96,7 +97,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
     members = [HostRefusal.Member(name: "param", json: JSON.quoted(first))]
   }
 
-  /// It may go into a line of an event stream.
+  /// Replaces control characters, because the JSON may become part of a line in an event stream.
   private static func line(_ json: ArraySlice<UInt8>) -> [UInt8] {
     json.map { $0 < 0x20 ? 0x20 : $0 }
   }
@@ -105,11 +106,11 @@ public struct UpstreamRefusal: Hashable, Sendable {
     text.cut(toBytes: longestWords).lowercased()
   }
 
-  /// Replaces a secret that the host repeats.
+  /// Replaces a secret that the host repeats in its error.
   public mutating func hide(_ secret: String) {
     words = words.replacing(secret.lowercased(), with: "***")
     for place in members.indices {
-      // JSON escapes a slash or not.
+      // JSON may escape a slash.
       for form in [secret, secret.replacing("/", with: "\\/")] {
         members[place].json = Array(
           String(decoding: members[place].json, as: UTF8.self)
@@ -118,6 +119,6 @@ public struct UpstreamRefusal: Hashable, Sendable {
     }
   }
 
-  /// The part that the client gets.
+  /// The part of the error that the client gets.
   var forClient: HostRefusal { HostRefusal(status: status, members: members) }
 }

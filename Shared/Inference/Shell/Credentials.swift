@@ -3,12 +3,12 @@ import Foundation
 import InferenceCore
 import Synchronization
 
-/// Looks up the secrets that hosts ask for, in this process and for nobody else. What it returns
-/// goes into a header and nowhere else: not into a log, a metric, an error or a table.
+/// Looks up the secrets that hosts need, for this process only. A secret goes into a request header
+/// and nowhere else: not into a log, a metric, an error or a table.
 public final class Credentials: Sendable {
-  /// A key or a token; larger than this it is neither.
+  /// Maximum bytes of a secret. Keys and tokens are smaller.
   static let maximumBytes = 8_192
-  /// As many as there can be hosts.
+  /// Maximum cached secrets: as many as there can be hosts.
   private static let maximumFiles = 1_000
 
   private struct Stamp: Equatable {
@@ -22,17 +22,17 @@ public final class Credentials: Sendable {
   private let files = Mutex<[String: (stamp: Stamp, secret: String)]>([:])
 
   /// - Parameters:
-  ///   - environment: `nil` means this process's own.
-  ///   - rules: References outside them are refused.
+  ///   - environment: `nil` means the environment of this process.
+  ///   - rules: References outside of them are refused.
   public init(environment: [String: String]? = nil, rules: CredentialRules = CredentialRules()) {
     self.environment = environment ?? ProcessInfo.processInfo.environment
     self.rules = rules
   }
 
-  /// The secret that a host asks for; nil when it asks for none. A file is read again when it has
-  /// changed.
+  /// The secret that a host needs; `nil` means that it needs none. A file is read again after it
+  /// has changed.
   ///
-  /// - Throws: `invalidRequest` with a sentence that names the reference and says what to do.
+  /// - Throws: `invalidRequest` with a message that names the reference and the remedy.
   public func secret(for host: ClusterModel.Host) throws(Failure) -> String? {
     guard let credential = host.credential else { return nil }
     let reference = try CredentialReference(credential)
@@ -49,11 +49,11 @@ public final class Credentials: Sendable {
     }
   }
 
-  /// Shorter than this it is no secret, and would be found in any sentence.
+  /// A shorter text is no secret, and would occur in any sentence.
   private static let shortestHidden = 4
 
-  /// What a host says went wrong goes to logs and clients: a host that repeats the secret there, as
-  /// some do with one that they do not know, must not tell it to them.
+  /// Removes the secret from a host's error messages. They go to logs and clients, and some hosts
+  /// repeat an unknown key in them.
   static func hide(_ secret: String?, in items: [UpstreamItem]) -> [UpstreamItem] {
     guard let secret, secret.count >= shortestHidden else { return items }
     return items.map { item in
@@ -77,7 +77,7 @@ public final class Credentials: Sendable {
 
   private func read(_ path: String, _ host: HostID) throws(Failure) -> String {
     let what = "the file \(path)"
-    // Through links: a secret that is mounted is replaced by moving a link.
+    // Resolves links: a mounted secret is replaced by moving a link.
     let target = URL(filePath: path).resolvingSymlinksInPath().path
     let folder = URL(filePath: rules.folder).resolvingSymlinksInPath().path
     guard target.hasPrefix(folder + "/") else {
@@ -106,7 +106,8 @@ public final class Credentials: Sendable {
     }
     let secret = try checked(
       text.trimmingCharacters(in: .whitespacesAndNewlines), what, host)
-    // Within the grain of the file system's clock a second change would look like the first.
+    // A second change within the resolution of the file system's clock would look like the first,
+    // so a fresh file is not cached.
     guard Date().timeIntervalSince(modified) > 1 else { return secret }
     files.withLock { known in
       if known.count >= Self.maximumFiles { known.removeAll() }
@@ -115,7 +116,7 @@ public final class Credentials: Sendable {
     return secret
   }
 
-  /// A secret becomes a header's value.
+  /// Checks that a secret can be the value of a header.
   private func checked(
     _ secret: String, _ what: String, _ host: HostID
   ) throws(Failure) -> String {

@@ -5,8 +5,8 @@ import NIOCore
 public import Overload
 import Synchronization
 
-/// The one piece of code through which every token of the cluster passes: picks a host, asks it,
-/// gives up on it in time, tries the next.
+/// Sends requests to hosts: chooses a host, asks it, enforces timeouts and fails over. Every token
+/// of the cluster passes through this class.
 public final class InferenceClient: Sendable {
   let connections = UpstreamConnections()
   let logger: Logger
@@ -16,7 +16,7 @@ public final class InferenceClient: Sendable {
   let credentials: Credentials
   let memory: MemoryBudget
   let heavyWork: HeavyWork
-  /// Shared by the streams that are faster than any model.
+  /// Rate shared by the streams that are faster than any model.
   let fastStreams = FastStreams(loops: System.coreCount, at: .zero)
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
@@ -25,13 +25,13 @@ public final class InferenceClient: Sendable {
   private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
 
   /// - Parameters:
-  ///   - hosts: this process's copy of the host table, read at every decision.
-  ///   - load: the merged load of all processes and how long ago it came; nil: this process's own
-  ///     experience is all there is.
-  ///   - statistics: what is known of the hosts at the start, and how they are compared.
-  ///   - inferenceLimits: what one request may cost.
-  ///   - memory: the process's budget, for what clients have not read.
-  ///   - heavyWork: where large bodies are read and translated.
+  ///   - hosts: This process's copy of the host table, read at every decision.
+  ///   - load: The merged load of all processes and its age; `nil` means that only this process's
+  ///     own measurements are known.
+  ///   - statistics: Host statistics at the start, and how hosts are compared.
+  ///   - inferenceLimits: Limits on the cost of one request.
+  ///   - memory: The process's budget for answers that clients have not read.
+  ///   - heavyWork: The thread that reads and translates large bodies.
   public init(
     hosts: @escaping @Sendable () -> HostTable,
     load: @escaping @Sendable () -> (table: LoadTable, age: Duration)? = { nil },
@@ -52,29 +52,29 @@ public final class InferenceClient: Sendable {
     self.inferenceLimits = inferenceLimits
   }
 
-  /// Ends the connections. What is under way fails.
+  /// Closes the connections. Running requests fail.
   public func shutdown() async throws {
     try await connections.shutdown()
   }
 
-  /// Asks until the first valid token, or the whole body, is there.
+  /// Sends a request, and returns at the first valid token or the whole body.
   ///
-  /// Leaving the answer (dropping it, or cancelling the task) cancels the request at its host.
+  /// Dropping the answer, or cancelling the task, cancels the request at its host.
   ///
   /// - Throws: `noEligibleHost` with a reason for each host; `upstreamFailed`, `overloaded`,
-  ///   `deadlineExceeded`, `invalidRequest` with the hosts' own words; `cancelled`.
+  ///   `deadlineExceeded`, `invalidRequest` with the hosts' own messages; `cancelled`.
   public func infer(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) async throws(Failure) -> Inference {
     let pending = start(request, constraints: constraints)
-    // Without a limit to its patience it never answers "not yet".
+    // Without a limit on the wait, `nil` is never returned.
     guard let inference = try await pending.inference() else {
       throw Failure(.internalError, "an inference was neither answered nor failed")
     }
     return inference
   }
 
-  /// Asks, and leaves the waiting to the caller.
+  /// Sends a request, and returns without waiting for the answer.
   public func start(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) -> PendingInference {
@@ -83,10 +83,10 @@ public final class InferenceClient: Sendable {
     return PendingInference(handle: InferenceHandle(session))
   }
 
-  /// Requests under way, by host.
+  /// Running requests by host.
   public var inFlight: [HostID: Int] { statistics.withLock(\.inFlight) }
 
-  /// What the registry is to be told of this process's traffic now; nil: nothing.
+  /// This process's load report for the registry; `nil` means that there is nothing to report.
   public func loadReport() -> LoadReport? {
     let now = now
     let (report, standings) = statistics.withLock {
@@ -105,7 +105,8 @@ public final class InferenceClient: Sendable {
 
   var now: Instant { Instant(sinceStart: origin.duration(to: .now)) }
 
-  /// What a decision is made from: as published, plus this process's own since.
+  /// The cluster state for a decision: the published tables, plus this process's own measurements
+  /// since then.
   public func view() -> ClusterView {
     let table = hosts()
     let merged = load()
@@ -118,8 +119,8 @@ public final class InferenceClient: Sendable {
   }
 
   /// - Parameters:
-  ///   - asker: whose request it was.
-  ///   - started: when the attempt was begun, on this client's clock.
+  ///   - asker: The client that sent the request.
+  ///   - started: When the attempt began, by this client's clock.
   func observe(
     _ observation: HostObservation, of host: HostID, for asker: ClientFingerprint?,
     started: Instant
@@ -149,22 +150,22 @@ extension InferenceClient: ClusterAccess {
   }
 }
 
-/// A request that is under way. Dropping it cancels it.
+/// A running request. Dropping it cancels it.
 public struct PendingInference: Sendable {
   fileprivate let handle: InferenceHandle
 
-  /// The answer, once its first valid token or its whole body is there.
-  /// - Parameter patience: nil is returned when it takes longer; ask again. nil: no limit but the
-  ///   request's own deadlines.
+  /// The answer, once its first valid token or its whole body has arrived.
+  /// - Parameter patience: Maximum wait, after which `nil` is returned and the call can be
+  ///   repeated. `nil` means no limit except the request's own deadlines.
   public func inference(within patience: Duration? = nil) async throws(Failure) -> Inference? {
     try await handle.session.open(within: patience).map { Inference(opening: $0, handle: handle) }
   }
 
-  /// What is under way at a host is cancelled; whoever waits or reads gets `cancelled`.
+  /// Cancels the request at its host. A task that waits or reads gets `cancelled`.
   public func cancel() { handle.session.leave() }
 }
 
-/// An answer that has begun. Can be read once; ends after `finished`, or throws.
+/// An answer that has begun. It can be read once, and ends after `finished` or throws.
 public struct Inference: AsyncSequence, Sendable {
   public typealias Element = InferenceEvent
   public typealias Failure = ClusterModel.Failure
@@ -183,7 +184,7 @@ public struct Inference: AsyncSequence, Sendable {
   public var status: Int { opening.status }
   /// From the request to the first valid token, or to the whole body.
   public var firstToken: Duration { opening.firstToken }
-  /// Headers of the host that began the answer, as far as they are meant for clients.
+  /// Headers of the host that began the answer, limited to those meant for clients.
   public var headers: [PassedHeader] {
     handle.session.headers(of: AttemptID(opening.attempt - 1))
   }
@@ -209,7 +210,7 @@ public struct Inference: AsyncSequence, Sendable {
   }
 }
 
-/// Lives as long as somebody may read the answer.
+/// Lives as long as the answer can be read, and then cancels the request.
 final class InferenceHandle: Sendable {
   let session: InferenceSession
 

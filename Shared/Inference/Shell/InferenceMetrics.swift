@@ -3,8 +3,8 @@ import InferenceCore
 import Metrics
 import Synchronization
 
-/// How hosts answered, by host. The number of hosts that get a name is bounded; the rest share
-/// `other`, so that a cluster of thousands does not flood whoever scrapes.
+/// Metrics of answers, by host. The number of hosts with a name is bounded. All further hosts share
+/// `other`, so that a cluster of thousands does not flood the scraper.
 final class InferenceMetrics: Sendable {
   static let maximumHosts = 256
 
@@ -33,8 +33,9 @@ final class InferenceMetrics: Sendable {
     }
   }
 
-  /// Who said the first token, which need not be who said the last, and how long after being asked:
-  /// those before it cost it nothing. nil: another process had it said.
+  /// The host that sent the first token, and how long after it was asked. Earlier attempts do not
+  /// count against it, and another host may have sent the last token. `nil` means that another
+  /// process sent the first token.
   static func firstToken(
     of summary: InferenceSummary, _ attempts: [AttemptRecord]
   ) -> (host: HostID, waited: Duration)? {
@@ -45,16 +46,17 @@ final class InferenceMetrics: Sendable {
     return speaker.map { ($0.host, summary.firstToken - $0.started) }
   }
 
-  /// Hosts of tier `fallback` count by themselves: how often the operator's own had to help.
+  /// The tier is a dimension, so that uses of the operator's own hosts (`fallback`) are counted
+  /// separately.
   static func dimensions(of attempt: AttemptRecord, host: String) -> [(String, String)] {
     [("host", host), ("tier", attempt.tier.rawValue), ("outcome", attempt.outcome.name)]
   }
 
-  /// How hosts stand now, of those with something new.
+  /// Records the current state of the hosts in a load report.
   func record(_ report: LoadReport, _ standings: [HostID: HostStanding]) {
     for line in report.hosts {
       let host = label(line.host)
-      // Of those that share a name none is the name's value.
+      // A gauge for hosts that share a name would show only the host that was recorded last.
       guard host != Self.others else { continue }
       let dimensions = [("host", host)]
       Gauge(label: "tutti_host_in_flight", dimensions: dimensions).record(line.inFlight)

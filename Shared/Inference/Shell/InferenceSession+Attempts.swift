@@ -5,7 +5,8 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// The words of a request depend on this, if an answer begins at its beginning.
+/// Key of a translated request: the values that its bytes depend on if the answer starts at its
+/// beginning.
 struct PreparedKey: Hashable, Sendable {
   let dialect: HostDialect
   let model: ModelID
@@ -14,9 +15,9 @@ struct PreparedKey: Hashable, Sendable {
   let omitsV1: Bool
 }
 
-/// Requests to hosts.
+/// Sends the requests of attempts to hosts.
 extension InferenceSession {
-  /// As many dialects as a request is kept in.
+  /// Maximum translations that are kept of a request.
   private static let mostPrepared = 2
 
   func start(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
@@ -28,7 +29,7 @@ extension InferenceSession {
   }
 
   private func ask(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
-    // It may have waited for the thread until its answer was not needed.
+    // The job may have waited for the thread until its answer was no longer needed.
     if isLarge, state.withLock({ $0.upstream[id] == nil || $0.end != nil }) { return }
     let http: HTTPClient.Request
     let prepared: UpstreamRequest
@@ -64,11 +65,11 @@ extension InferenceSession {
       state.upstream[id] = .some(task)
       return true
     }
-    // It was given up, or its answer was whole, before the task was known here.
+    // The attempt was given up, or the answer was complete, before the task was stored.
     if !isCurrent { pool.eventLoop.scheduleTask(in: .zero) { task.cancel() } }
   }
 
-  /// A large request is translated once for each dialect and model.
+  /// Translates a request for a host. A large request is translated once per dialect and model.
   private func prepare(
     _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
   ) throws(AttemptFailure) -> UpstreamRequest {

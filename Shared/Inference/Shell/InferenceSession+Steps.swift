@@ -7,9 +7,9 @@ import NIOCore
 import Overload
 import Synchronization
 
-/// Events in, and what the machine directs.
+/// Handles events, and performs the directives of the run.
 extension InferenceSession {
-  /// What is to be done outside the lock, in this order.
+  /// Effects to perform outside the lock, in this order.
   struct Effects {
     var cancels: [HTTPClient.Task<Void>] = []
     var releases: [HTTPClient.Task<Void>] = []
@@ -20,19 +20,19 @@ extension InferenceSession {
     var read: Result<[InferenceEvent], Failure> = .success([])
     var resumed: [EventLoopPromise<Void>] = []
     var wakeAt: Instant?
-    /// How the run went, once it is over.
+    /// All attempts of the run, once it is over.
     var attempts: [AttemptRecord]?
     var account: MemoryAccount?
     var charge = 0
     var pause: EventLoopFuture<Void>?
   }
 
-  /// How long a response may go on after its last word before its connection is closed.
+  /// How long a response may continue after its last token before its connection is closed.
   private static let releaseGrace = TimeAmount.seconds(1)
   private static let readerStall = Duration.milliseconds(Limits.readerStall.value)
 
   /// Handles an event on the caller's thread.
-  /// - Returns: when a host's stream may be read further; `nil` means at once.
+  /// - Returns: A future after which a host's stream may be read further; `nil` means at once.
   @discardableResult
   func step(_ event: Event) -> EventLoopFuture<Void>? {
     let now = client.now
@@ -67,7 +67,8 @@ extension InferenceSession {
     }
     switch event {
     case .begin, .failed: return true
-    // No host is searched when the whole answer is due, and the deadline waits for no other work.
+    // At the deadline of the whole answer no host is searched for, and the deadline must not wait
+    // for other work.
     case .timePassed: return now < deadline
     case .items(let items, _):
       return !items.allSatisfy { if case .chunk = $0 { true } else { false } }
@@ -93,7 +94,7 @@ extension InferenceSession {
     return done.futureResult
   }
 
-  /// Runs a job on the thread for heavy work. If too many wait, the request ends.
+  /// Runs a job on the thread for heavy work. If too many jobs wait, the request fails.
   @discardableResult
   func aside(_ job: @escaping @Sendable () -> Void) -> Bool {
     let isTaken = client.heavyWork.submit(for: asker?.value ?? 0, job)
@@ -107,8 +108,8 @@ extension InferenceSession {
     return isTaken
   }
 
-  /// Handles an event with the machine out of the lock, and then what happened meanwhile.
-  /// - Returns: when a host's stream may be read further; `nil` means at once.
+  /// Handles an event with the run out of the lock, and then the events that arrived meanwhile.
+  /// - Returns: A future after which a host's stream may be read further; `nil` means at once.
   @discardableResult
   func stepOutside(_ first: Event) -> EventLoopFuture<Void>? {
     handleOutside(first)
@@ -183,8 +184,8 @@ extension InferenceSession {
     "the client read nothing for \(Limits.readerStall.value / 1_000) s while the answer waited "
       + "(limit \(Limits.readerStall.name))")
 
-  /// The machine is at work elsewhere: an event waits, but neither a client that leaves nor the
-  /// deadline of the answer does.
+  /// Queues an event while the run is out of the lock. A client that leaves ends the answer at
+  /// once, and so does the deadline of the answer.
   private func wait(
     _ event: Event, _ state: inout State, _ effects: inout Effects, now: Instant
   ) {
@@ -194,7 +195,7 @@ extension InferenceSession {
       endEarly(
         Failure(.deadlineExceeded, "the whole answer took longer than its deadline"), &state,
         &effects)
-    // The machine's next event says as much.
+    // A sign is dropped: the next event also shows that the host is alive.
     case .sign: return
     case .begin, .head, .items, .failed, .timePassed: break
     }
@@ -224,7 +225,7 @@ extension InferenceSession {
           effects.releases.append(task)
         }
       case .observe(let host, let observation, let started):
-        // Under the lock of this run: what its next decision sees must include it.
+        // Under the lock of this run, because its next decision must include the observation.
         client.observe(observation, of: host, for: asker, started: started)
       case .open(let opening):
         open(.success(opening), &state, &effects)
@@ -237,7 +238,7 @@ extension InferenceSession {
         end(.success(()), &state, &effects)
       case .fail(let failure):
         var failure = failure
-        // The refusal is the last host's that answered.
+        // The refusal comes from the last host that answered.
         let last = state.headers.max { $0.key.number < $1.key.number }
         failure.refusal?.headers = last?.value ?? []
         open(.failure(failure), &state, &effects)
@@ -262,7 +263,7 @@ extension InferenceSession {
     effects.attempts = []
   }
 
-  /// Gives the waiting reader what there is, and lets hosts' streams go on that waited for it.
+  /// Gives unread events to a waiting reader, and resumes host streams that were paused for it.
   func settle(_ state: inout State, _ effects: inout Effects, now: Instant) {
     if !state.unread.isEmpty || state.end != nil, let reader = state.readWaiter.take() {
       effects.reader = reader
@@ -287,8 +288,8 @@ extension InferenceSession {
     }
   }
 
-  /// After items of a host: its stream is read further when the client has read, or when the machine
-  /// has come to them.
+  /// Pauses a host's stream after its items. The stream is read further when the client has read,
+  /// or when the run has handled the items.
   private func pause(
     _ state: inout State, _ effects: inout Effects, now: Instant
   ) {
@@ -312,7 +313,7 @@ extension InferenceSession {
     Counter(label: "tutti_inference_paused_total").increment()
   }
 
-  /// One timer at a time, only ever moved forward: a token costs no timer of its own.
+  /// Arms one timer at a time. Only an earlier wake time replaces it, so a token needs no timer.
   private func rearm(_ state: inout State, _ effects: inout Effects) {
     var wake = state.run == nil ? deadline : state.run?.nextWake
     if let since = state.pausedSince {

@@ -7,19 +7,19 @@ import NIOCore
 import Overload
 import Synchronization
 
-/// The shell around one `InferenceRun`: sockets, a timer, and the reader who waits.
+/// Shell around one `InferenceRun`: sockets, a timer and the waiting reader.
 ///
-/// Events come from the HTTP client's event loops, the timer and the reader; each is handed to the
-/// machine under the lock, and what it directs is done outside. An event that takes long is handled
-/// on the thread for heavy work, with the machine taken out of the lock; what happens meanwhile waits
-/// in order, and a client that leaves does not.
+/// Events come from the HTTP client's event loops, the timer and the reader. The session passes
+/// each to the run under the lock and performs the run's directives outside it. An event that takes
+/// long is handled on the thread for heavy work, with the run taken out of the lock. Events that
+/// arrive meanwhile wait in order; a client that leaves does not wait.
 final class InferenceSession: Sendable {
-  /// What the machine learns.
+  /// An input of the run.
   enum Event: Sendable {
     case begin
     case head(status: Int, AttemptID)
     case items([UpstreamItem], AttemptID)
-    /// A comment, a ping or an empty event: the host is there, and says nothing.
+    /// A comment, a ping or an empty event: the host is alive but sends no answer.
     case sign(AttemptID)
     case failed(AttemptFailure, AttemptID)
     case timePassed
@@ -29,30 +29,30 @@ final class InferenceSession: Sendable {
   struct State {
     /// `nil` while an event is handled outside the lock.
     var run: InferenceRun?
-    /// What happened meanwhile, in order.
+    /// Events that arrived meanwhile, in order.
     var waiting: ArraySlice<Event> = []
-    /// `nil` means that it was not handed over yet.
+    /// HTTP tasks of the running attempts; `nil` means that the task is not stored yet.
     var upstream: [AttemptID: HTTPClient.Task<Void>?] = [:]
     var headers: [AttemptID: [PassedHeader]] = [:]
     var opening: Result<InferenceOpening, Failure>?
     var openWaiter: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
-    /// Counts waits, so that the timer of an earlier one ends no later one.
+    /// Counts waits, so that the timer of an earlier wait does not end a later one.
     var openWaits = 0
     var unread: [InferenceEvent] = []
     var unreadBytes = 0
-    /// Reads of hosts' streams that go on when the client has read.
+    /// Reads of host streams that continue once the client has read.
     var paused: [EventLoopPromise<Void>] = []
     /// When the client stopped reading; `nil` means that it reads.
     var pausedSince: Instant?
     /// Opened when the client stops reading for the first time.
     var account: MemoryAccount?
     var summary: InferenceSummary?
-    /// `nil` means that more may come.
+    /// `nil` means that more events may come.
     var end: Result<Void, Failure>?
     var readWaiter: CheckedContinuation<Result<[InferenceEvent], Failure>, Never>?
     var timer: Scheduled<Void>?
     var timerWake: Instant?
-    /// Requests in the words of a dialect, of bodies too large to be translated twice.
+    /// Translated requests whose bodies are too large to be translated twice.
     var prepared: [PreparedKey: UpstreamRequest] = [:]
 
     var isFull: Bool { unreadBytes > Limits.streamPause.value }
@@ -62,16 +62,16 @@ final class InferenceSession: Sendable {
 
   let client: InferenceClient
   let request: InferenceRequest
-  /// The client whose request it is; `nil` means that it is not known.
+  /// The client that sent the request; `nil` means that it is unknown.
   let asker: ClientFingerprint?
   let pool: UpstreamConnections.Pool
   let state: Mutex<State>
-  /// When the whole answer is due.
+  /// Deadline of the whole answer.
   let deadline: Instant
 
-  /// Whether it takes long to translate the request, or to look who could answer it.
+  /// Whether it takes long to translate the request or to search for a host.
   var isLarge: Bool { request.body.count > Limits.heavyBytes.value }
-  /// Whether it takes long to assemble the answer, or to ask another host to go on with it.
+  /// Whether it takes long to assemble the answer or to ask another host to resume it.
   let answerIsLong = Atomic(false)
 
   init(client: InferenceClient, request: InferenceRequest, constraints: InferenceConstraints) {
@@ -91,7 +91,7 @@ final class InferenceSession: Sendable {
   /// Asks the first host.
   func begin() { step(.begin) }
 
-  /// Waits for the beginning of the answer; `nil` when it has not come within that time.
+  /// Waits for the answer to begin. Returns `nil` if it does not begin within `patience`.
   func open(within patience: Duration?) async throws(Failure) -> InferenceOpening? {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -125,7 +125,7 @@ final class InferenceSession: Sendable {
     waiter?.resume(returning: .success(nil))
   }
 
-  /// Everything that came since; waits if that is nothing. Empty at the end.
+  /// Takes all unread events, and waits if there are none. Returns an empty array at the end.
   func take() async throws(Failure) -> [InferenceEvent] {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -157,7 +157,7 @@ final class InferenceSession: Sendable {
     return try result.get()
   }
 
-  /// The client does not read any more: requests under way at hosts are cancelled.
+  /// Cancels the requests at hosts, because the client no longer reads.
   func leave() { step(.abandon(Self.left)) }
 
   // MARK: - The host's side
@@ -167,18 +167,18 @@ final class InferenceSession: Sendable {
     step(.head(status: status, id))
   }
 
-  /// Headers of the answer of one attempt that are meant for the client.
+  /// Headers of an attempt's response that are meant for the client.
   func headers(of id: AttemptID) -> [PassedHeader] { state.withLock { $0.headers[id] ?? [] } }
 
-  /// - Returns: when the host's stream may be read further; `nil` means at once.
+  /// - Returns: A future after which the host's stream may be read further; `nil` means at once.
   func received(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
     items.isEmpty ? nil : step(.items(items, id))
   }
 
   func receivedSign(from id: AttemptID) { step(.sign(id)) }
 
-  /// The same for items so large that the machine takes long over them. Called on the thread for
-  /// heavy work.
+  /// The same for items that are so large that the run takes long to handle them. Called on the
+  /// thread for heavy work.
   func receivedOutside(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
     items.isEmpty ? nil : stepOutside(.items(items, id))
   }
@@ -187,7 +187,7 @@ final class InferenceSession: Sendable {
 }
 
 extension Duration {
-  /// A timer that fires a moment early would find nothing to do.
+  /// Rounded up, because a timer that fires early would find nothing to do.
   var nanosecondsRoundedUp: Int64 {
     let (seconds, attoseconds) = components
     return seconds * 1_000_000_000 + (attoseconds + 999_999_999) / 1_000_000_000
@@ -195,7 +195,7 @@ extension Duration {
 }
 
 extension InferenceEvent {
-  /// Bytes that it takes while the client has not read it: capacity, and the entry itself.
+  /// Memory of the event while the client has not read it: capacity, and the entry itself.
   var keptBytes: Int {
     switch self {
     case .chunk(let chunk):
@@ -205,6 +205,6 @@ extension InferenceEvent {
     }
   }
 
-  /// The event, the head of its array, and strings of a chunk's facts.
+  /// The event, the header of its array, and the strings of a chunk's facts.
   private static let entryBytes = MemoryLayout<InferenceEvent>.stride + 256
 }

@@ -2,8 +2,8 @@ import ClusterModel
 import Limits
 import NIOHTTP1
 
-/// What hosts say of a request and of how many more they take reaches the client. Everything else is
-/// between the host and us.
+/// Selects the headers of a host's answer that reach the client. They describe the request and the
+/// rate limits. All other headers stay between the host and Tutti.
 extension PassedHeader {
   private static let names: Set<String> = [
     "x-request-id", "request-id", "x-should-retry", "x-model-id", "x-inference-time",

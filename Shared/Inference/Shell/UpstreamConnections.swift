@@ -4,19 +4,19 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Connections to hosts: a pool for each event loop, so that a request, its answer and its timers stay
-/// on one.
+/// Connections to hosts: one pool per event loop, so that a request, its answer and its timers stay
+/// on one loop.
 ///
-/// Across two, the end of a request is told to its connection a moment after it was written, and a host
-/// that answered before and hung up in that moment ends the process: the pool of AsyncHTTPClient 1.37
-/// knows the connection no more, and traps. One client whose requests demand their event loop would
-/// close each connection behind its answer.
+/// With two loops, a connection learns of the end of its request a moment after it was written. If
+/// the host has already answered and closes the connection in that moment, the process crashes: the
+/// pool of AsyncHTTPClient 1.37 no longer knows the connection, and traps. A single client whose
+/// requests demand their event loop would close each connection after its answer.
 struct UpstreamConnections: Sendable {
-  /// One pool's connections and where they live.
+  /// The connections of one event loop.
   struct Pool: Sendable {
     let eventLoop: any EventLoop
     let client: HTTPClient
-    /// Keeps no connection: for a request that met one which the host had closed.
+    /// Keeps no connections. Used to repeat a request whose connection the host had closed.
     let fresh: HTTPClient
     let kept: KeptConnections
   }
@@ -36,7 +36,7 @@ struct UpstreamConnections: Sendable {
     self.pools = pools
   }
 
-  /// Of the event loop that this runs on, else each in turn.
+  /// The pool of the current event loop; on any other thread, each pool in turn.
   func pool() -> Pool {
     let loop = MultiThreadedEventLoopGroup.singleton.any()
     guard let pool = pools[ObjectIdentifier(loop)] else {
@@ -54,17 +54,17 @@ struct UpstreamConnections: Sendable {
 
   private static var configuration: HTTPClient.Configuration {
     var configuration = HTTPClient.Configuration()
-    // A redirect would carry the prompt to a host that nobody registered.
+    // A redirect would carry the prompt to a host that is not registered.
     configuration.redirectConfiguration = .disallow
     configuration.timeout.connect = .seconds(5)
     configuration.httpVersion = .http1Only
-    // Which host is asked next is decided here, not in the pool.
+    // `InferenceRun` chooses the next host, not the pool.
     configuration.connectionPool.retryConnectionEstablishment = false
-    // Hosts do their own queueing; the pool must not add another that nobody sees.
+    // Hosts queue requests themselves. The pool must not add a queue that no metric shows.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
-    // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that we close first.
+    // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that Tutti closes first.
     configuration.connectionPool.idleTimeout = Self.idleTimeout
-    // For each connection the kernel would keep up to 32 MiB that a host sends ahead.
+    // Per connection, the kernel would otherwise buffer up to 32 MiB that a host sends ahead.
     configuration.http1_1ConnectionDebugInitializer = { channel in
       channel.setOption(
         .socketOption(.so_rcvbuf), value: .init(Limits.answerSocketBytes.value))
@@ -75,16 +75,16 @@ struct UpstreamConnections: Sendable {
   fileprivate static let idleTimeout = TimeAmount.seconds(4)
 }
 
-/// To which hosts a pool may keep connections. A host may have closed one of them without a word that
-/// came through, or several: a request that meets such a one is sent again on a new connection, and
-/// the host is not at fault.
+/// Hosts to which a pool may keep connections. The host may have closed some of them without the
+/// pool noticing. A request that meets such a connection is sent again on a new one, and the host
+/// is not at fault.
 final class KeptConnections: Sendable {
   /// More than there can be hosts.
   private static let mostHosts = 4_096
 
   private let lastAnswers = Mutex<[String: NIODeadline]>([:])
 
-  /// An answer of this host was complete, so that its connection is kept.
+  /// Records that an answer of this host was complete, so that its connection is kept.
   func keep(_ url: String, at now: NIODeadline) {
     lastAnswers.withLock { answers in
       if answers.count >= Self.mostHosts { answers.removeAll() }
@@ -92,10 +92,10 @@ final class KeptConnections: Sendable {
     }
   }
 
-  /// Whether a request to this host may go out on a connection that was kept.
+  /// Whether a request to this host may use a kept connection.
   func mayBeUsed(_ url: String, at now: NIODeadline) -> Bool {
     lastAnswers.withLock { answers in
-      // The pool's timer may be late.
+      // One second more, because the pool's timer may be late.
       answers[url].map { now < $0 + UpstreamConnections.idleTimeout + .seconds(1) } ?? false
     }
   }

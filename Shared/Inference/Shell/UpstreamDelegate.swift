@@ -11,48 +11,50 @@ import Overload
 import OverloadCore
 import Synchronization
 
-/// Carries the answer of one host to its session, a bounded number of bytes in each turn of the event
-/// loop. Large events and bodies are read on the thread for heavy work.
+/// Passes the response of one host to its session, with a bounded number of bytes per turn of the
+/// event loop. Large events and bodies are read on the thread for heavy work.
 ///
 /// AsyncHTTPClient reads no further until the future of a part is done, and reports the end of the
-/// response after it. An error it reports at any time: it waits here until the part is done.
+/// response after it. It reports an error at any time; the delegate holds the error until the part
+/// is done.
 final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   typealias Response = Void
 
   /// The result of reading some bytes.
   private struct Read {
     var items: [UpstreamItem] = []
-    /// It sent comments or pings.
+    /// The host sent comments or pings.
     var hasSigns = false
     var oddEvents = 0
   }
 
   private struct State {
-    /// `nil` until the head is there.
+    /// `nil` until the response head arrives.
     var reader: UpstreamReader?
     /// Decodes a compressed answer; `nil` means that it is not compressed.
     var decoder: BodyDecoder?
-    /// The coding is not known, or the body is not what it says: what still comes is not read.
+    /// The coding is unknown, or the body does not follow it. Further bytes are not read.
     var isUnreadable = false
     var status = 0
-    /// Sends the request again on a new connection, if this one was closed before it was used.
+    /// Sends the request again on a new connection, if this one was closed before the response
+    /// head.
     var again: (@Sendable () -> Void)?
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
-    /// Of a stream that brought more than its burst.
+    /// Pace of a stream that exceeded its burst.
     var pace: StreamPace?
-    /// It is faster than a stream may be without asking.
+    /// The stream exceeds the rate that every stream is granted.
     var isFast = false
-    /// More has come than an event loop should assemble.
+    /// More bytes have arrived than an event loop should assemble.
     var isLong = false
-    /// Some of a part is still to be read.
+    /// A part is not completely read yet.
     var isReading = false
-    /// Reported while a part was being read.
+    /// An error that was reported while a part was being read.
     var failure: (any Error)?
-    /// For what the reader holds of a large event or body.
+    /// Memory that the reader holds for a large event or body.
     var account: MemoryAccount?
-    /// Comments, pings and odd events that were reported.
+    /// Comments, pings and odd events that were already reported.
     var signs = 0
     var oddEvents = 0
 
@@ -72,14 +74,14 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private let reading: UpstreamReading
   private let secret: String?
   private let limits: UpstreamLimits
-  /// Used by one thread at a time: the event loop, or the thread for heavy work while the event loop
-  /// waits for it. The lock is never waited for.
+  /// Used by one thread at a time: the event loop, or the thread for heavy work while the event
+  /// loop waits for it. The lock is never contended.
   private let state: Mutex<State>
 
   /// - Parameters:
-  ///   - host: its base URL.
-  ///   - secret: the host's own; a complaint of the host may repeat it.
-  ///   - again: sends the request on a new connection; `nil` means that this one is new.
+  ///   - host: The host's base URL.
+  ///   - secret: The host's secret, which the host may repeat in an error message.
+  ///   - again: Sends the request on a new connection; `nil` means that this connection is new.
   init(
     session: InferenceSession, attempt: AttemptID, host: String, reading: UpstreamReading,
     secret: String?, limits: UpstreamLimits, again: (@Sendable () -> Void)? = nil
@@ -129,7 +131,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   func didReceiveBodyPart(
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
-    // `nil` means that it takes more than what is left of this turn.
+    // `nil` means that the part does not fit into this turn of the event loop.
     let (read, isCoded) = state.withLock { state -> (Read?, Bool) in
       if state.isUnreadable { return (Read(), false) }
       if let decoder = state.decoder {
@@ -186,7 +188,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private func end() -> [UpstreamItem] {
     let read = state.withLock { state -> Read in
       state.account = nil
-      // A byte or two may wait for what would have said what they are.
+      // The decoder may hold a byte or two until more bytes identify the coding.
       state.decoder?.finish()
       let rest = (try? state.decoder?.pull(Limits.turnBytes.value)) ?? []
       return state.read { reader in
@@ -210,7 +212,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       again()
       return
     }
-    // An error's body is cause enough, even if the connection was lost before its end.
+    // The received part of an error's body explains the failure, even without its end.
     let items = state.withLock { state in
       state.account = nil
       return state.reader?.cutShort() ?? []
@@ -219,7 +221,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     session.failed(failure, attempt)
   }
 
-  /// The body cannot be decoded. That of an error is left unread: its status is cause enough.
+  /// Stops reading a body that cannot be decoded. The attempt fails, except for an error response:
+  /// its status is cause enough.
   private func giveUpReading(_ why: String) {
     let status = state.withLock { state in
       state.isUnreadable = true
@@ -230,7 +233,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     session.failed(AttemptFailure(.garbage, why), attempt)
   }
 
-  /// The items of a result. Comments and pings are reported to the session, and odd events are counted.
+  /// The items of a result. Reports comments and pings to the session, and counts odd events.
   private func items(of read: Read) -> [UpstreamItem] {
     if read.hasSigns { session.receivedSign(from: attempt) }
     if read.oddEvents > 0 {
@@ -241,7 +244,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
 
   // MARK: - Reading
 
-  /// Streams that stay within their burst cost no look at the clock.
+  /// Measures the pace of a stream. A stream within its burst needs no clock.
   private func keepPace(_ bytes: Int, _ state: inout State) {
     guard reading.streams, state.received > Limits.streamBurst.value else { return }
     let now = session.client.now
@@ -259,7 +262,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     items(of: state.withLock { state -> Read in state.read { $0?.append(bytes) } })
   }
 
-  /// Reads a part in slices, each in a turn of its own; all of it at once on the thread for heavy work.
+  /// Reads a part in slices, each in its own turn of the event loop. On the thread for heavy work,
+  /// reads all of it at once.
   private func readSlices(_ buffer: ByteBuffer, _ done: EventLoopPromise<Void>) {
     var rest = buffer
     let isHeavy = state.withLock { Self.isHeavy($0, buffer.readableBytes) }
@@ -279,7 +283,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     pass(slice.readableBytesView, isHeavy: isHeavy, done) { self.readSlices(left, done) }
   }
 
-  /// The same for a compressed part, which is decoded slice by slice.
+  /// Reads a compressed part, which is decoded slice by slice.
   private func readDecoded(_ done: EventLoopPromise<Void>) {
     let slice = state.withLock { state -> Result<[UInt8], BrokenCoding> in
       do throws(BrokenCoding) {
@@ -312,7 +316,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     pass(bytes, isHeavy: isHeavy, done) { self.readDecoded(done) }
   }
 
-  /// Reads a slice, and goes on in another turn of the event loop.
+  /// Reads a slice, and continues in another turn of the event loop.
   private func pass(
     _ slice: some Collection<UInt8> & Sendable, isHeavy: Bool, _ done: EventLoopPromise<Void>,
     _ goOn: @escaping @Sendable () -> Void
@@ -346,7 +350,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     if !isTaken { finishPart(done) }
   }
 
-  /// Charges the process with what the reader holds, and with what is made of it.
+  /// Charges the memory budget of the process for the bytes that the reader holds, and for the
+  /// copies made of them.
   private func hold(_ more: Int) -> Bool {
     let (account, bytes) = state.withLock { state in
       if state.account == nil { state.account = session.client.memory.account() }
@@ -375,7 +380,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       return AttemptFailure(.connect, "there was no connection within 5 s")
     default: break
     }
-    // A connection that never came to be is a NIOConnectionError; this one was there.
+    // This connection existed. One that could not be opened gives a `NIOConnectionError`.
     if error is IOError {
       return AttemptFailure(
         .lostBeforeHead, "the connection was reset before an answer (\(error))")

@@ -6,9 +6,9 @@ import NIOCore
 import NIOHTTP1
 
 extension InferenceClient {
-  /// The secret that a host asks for; `nil` means that it asks for none.
+  /// The secret that a host needs; `nil` means that it needs none.
   ///
-  /// - Throws: a sentence that names no secret.
+  /// - Throws: `noSecret` with a message that contains no secret.
   func secret(for candidate: Candidate) throws(AttemptFailure) -> String? {
     do throws(Failure) {
       return try credentials.secret(for: candidate.host)
@@ -17,13 +17,13 @@ extension InferenceClient {
     }
   }
 
-  /// A request in a host's dialect as it goes to that host.
+  /// Makes the HTTP request from a request in the host's dialect.
   func makeHTTPRequest(
     _ upstream: UpstreamRequest, _ request: InferenceRequest, to candidate: Candidate
   ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
     for header in upstream.headers { headers.add(name: header.name, value: header.value) }
-    // A host may compress its answer all the same; then it is decoded.
+    // A host may compress its answer anyway. The answer is then decoded.
     headers.add(name: "accept-encoding", value: "identity")
     for header in request.headers where !headers.contains(name: header.name) {
       headers.add(name: header.name, value: header.value)

@@ -1,10 +1,11 @@
 public import ClusterModel
 import Foundation
 
-/// How the first-token latency of one host is distributed, with what is known of a race of k of
-/// them in closed form (LLooMA v1.1, section III). All times in milliseconds.
+/// Distribution of a host's first-token latency, with closed forms for a race of k such hosts
+/// (LLooMA v1.1, section III). All times are in milliseconds.
 public enum LatencyModel: Hashable, Sendable {
-  /// ln T ~ N(ln median, sigma²): queueing, scheduling, contention and prompt length multiply.
+  /// ln T ~ N(ln median, sigma²), because queueing, scheduling, contention and prompt length
+  /// multiply.
   case logNormal(median: Double, sigma: Double)
   /// Heavy tail: P(T > t) = (minimum ÷ t)^alpha.
   case pareto(minimum: Double, alpha: Double)
@@ -18,7 +19,7 @@ public enum LatencyModel: Hashable, Sendable {
     }
   }
 
-  /// In (0, 1]: 53 bits, never 0, so that its logarithm is finite.
+  /// Uniform in (0, 1]: 53 bits, never 0, so that its logarithm is finite.
   private static func unit(_ rng: inout SplitMix64) -> Double {
     Double((rng.next() >> 11) + 1) / Double(1 << 53)
   }
@@ -28,12 +29,12 @@ public enum LatencyModel: Hashable, Sendable {
     1 - pow(1 - cumulative(t), Double(k))
   }
 
-  /// Share of requests that no host of k answers before the deadline: equation 2.
+  /// Share of requests that none of k hosts answers before the deadline: equation 2.
   public func missShare(deadline: Double, hosts k: Int) -> Double {
     pow(1 - cumulative(deadline), Double(k))
   }
 
-  /// p-quantile of the first of k hosts: equations 3 and 5.
+  /// p-quantile of the first answer of k hosts: equations 3 and 5.
   public func quantile(_ p: Double, hosts k: Int) -> Double {
     switch self {
     case .logNormal(let median, let sigma):
@@ -42,13 +43,13 @@ public enum LatencyModel: Hashable, Sendable {
     }
   }
 
-  /// What k hosts make of the p-quantile of one: equation 4.
+  /// p-quantile of k hosts divided by that of one host: equation 4.
   public func gain(_ p: Double, hosts k: Int) -> Double {
     quantile(p, hosts: k) / quantile(p, hosts: 1)
   }
 
-  /// Expected latency of the first of k hosts: equation 6. nil when it does not exist (Pareto with
-  /// alpha · k ≤ 1), or has no closed form here (log-normal).
+  /// Expected latency of the first answer of k hosts: equation 6. `nil` means that it does not
+  /// exist (Pareto with alpha · k ≤ 1) or has no closed form here (log-normal).
   public func mean(hosts k: Int) -> Double? {
     guard case .pareto(let minimum, let alpha) = self, alpha * Double(k) > 1 else { return nil }
     return alpha * Double(k) * minimum / (alpha * Double(k) - 1)
@@ -64,8 +65,8 @@ public enum LatencyModel: Hashable, Sendable {
 
   static func normalCumulative(_ z: Double) -> Double { erfc(-z / 2.0.squareRoot()) / 2 }
 
-  /// Bisection on the cumulative function: 1e-12 is far below what a simulation can see, and there
-  /// is no table of coefficients to mistype.
+  /// Bisection on the cumulative function. The tolerance of 1e-12 is far below what a simulation
+  /// can measure, and there is no table of coefficients to mistype.
   static func normalQuantile(_ p: Double) -> Double {
     var low = -40.0
     var high = 40.0

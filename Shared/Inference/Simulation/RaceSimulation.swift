@@ -1,23 +1,22 @@
 public import ClusterModel
 import InferenceCore
 
-/// Puts many requests, one after the other, through the race that answers real ones, on virtual
-/// time: only the hosts' latencies are made up.
+/// Runs many requests, one after another, through the real `Race` on virtual time. Only the
+/// latencies of the hosts are simulated.
 public struct RaceSimulation: Sendable {
   public var model: LatencyModel
   public var mode: RaceMode
-  /// Hosts that run at once, at most.
+  /// Maximum hosts that run at once.
   public var hosts: Int
   /// First-token deadline in milliseconds.
   public var deadline: Double
-  /// When `hedged` asks the next host, in milliseconds.
+  /// Delay before `hedged` asks the next host, in milliseconds.
   public var hedgeAfter: Double
 
-  /// A latency beyond this, in milliseconds, is cut: 30 years are as good as never, and clocks hold
-  /// them.
+  /// Maximum latency in milliseconds. 30 years are as good as never, and clocks can represent them.
   static let longest = 1e12
 
-  /// - Parameter hedgeAfter: nil: the p95 of one host.
+  /// - Parameter hedgeAfter: `nil` means the p95 of one host.
   public init(
     _ model: LatencyModel, mode: RaceMode = .dual, hosts: Int, deadline: Double,
     hedgeAfter: Double? = nil
@@ -29,7 +28,7 @@ public struct RaceSimulation: Sendable {
     self.hedgeAfter = min(hedgeAfter ?? model.quantile(0.95, hosts: 1), Self.longest)
   }
 
-  /// - Returns: first-token latencies, sorted, with how many hosts were asked.
+  /// - Returns: First-token latencies, sorted, and the number of hosts that were asked.
   public func run(samples: Int, seed: UInt64) -> RaceSample {
     var rng = SplitMix64(seed: seed)
     var latencies: [Double] = []
@@ -45,7 +44,7 @@ public struct RaceSimulation: Sendable {
     return RaceSample(latencies: latencies, asked: asked, missed: missed)
   }
 
-  /// One request: what happens next is either a leg's first token or the race's own timer.
+  /// Simulates one request. The next event is either a leg's first token or the race's own timer.
   private func request(_ rng: inout SplitMix64) -> (latency: Double, legs: Int) {
     var race = Race(
       mode: mode, width: hosts, hedgeAfter: .microseconds(Int64((hedgeAfter * 1_000).rounded())))
@@ -79,16 +78,16 @@ public struct RaceSimulation: Sendable {
   }
 }
 
-/// What a simulation saw.
+/// Result of a simulation.
 public struct RaceSample: Sendable {
   /// Milliseconds, ascending.
   public let latencies: [Double]
-  /// Hosts asked, over all requests.
+  /// Hosts asked for all requests together.
   public let asked: Int
-  /// Requests that nobody answered before the deadline.
+  /// Requests without an answer before the deadline.
   public let missed: Int
 
-  /// The smallest latency that at least a share p stays at or below.
+  /// The smallest latency that at least a share p of the requests does not exceed.
   public func quantile(_ p: Double) -> Double {
     let rank = Int((p * Double(latencies.count)).rounded(.up))
     return latencies[min(max(rank, 1), latencies.count) - 1]
@@ -96,6 +95,6 @@ public struct RaceSample: Sendable {
 
   public var mean: Double { latencies.reduce(0, +) / Double(latencies.count) }
   public var missShare: Double { Double(missed) / Double(latencies.count) }
-  /// Hosts asked beyond one a request, as a share of the requests.
+  /// Hosts asked beyond one per request, as a share of the requests.
   public var extraLoad: Double { Double(asked) / Double(latencies.count) - 1 }
 }

@@ -1,7 +1,8 @@
 import ClusterModel
 import Text
 
-/// Anthropic's messages API. What it has no words for is refused before anybody is asked.
+/// Translates requests into Anthropic's Messages API. Refuses a request that the API cannot
+/// express, before a host is contacted.
 ///
 /// Source: https://platform.claude.com/docs/en/api/messages
 enum AnthropicAdapter {
@@ -44,7 +45,7 @@ enum AnthropicAdapter {
     members.append(("messages", .array(turns.map(\.json))))
     if let temperature = fields.take("temperature") {
       let number = fields.document.number(temperature) ?? 1
-      // OpenAI's goes to 2.
+      // OpenAI's temperature ranges to 2, Anthropic's to 1.
       members.append(
         (
           "temperature",
@@ -71,7 +72,7 @@ enum AnthropicAdapter {
       resumed: resumed)
   }
 
-  /// Hints and bookkeeping of OpenAI's cloud: an answer without them is still the answer.
+  /// Hints and bookkeeping of OpenAI's cloud. Dropping them does not change the answer.
   private static let ignored = [
     "seed", "store", "service_tier", "prediction", "verbosity", "safety_identifier",
     "prompt_cache_key", "prompt_cache_retention",
@@ -102,8 +103,8 @@ enum AnthropicAdapter {
     .object([("type", "text"), ("text", .string(text))] + extras)
   }
 
-  /// System messages apart; the others as turns of user and assistant, one after the other: the
-  /// answers of several tools belong in one turn.
+  /// The conversation, split into system messages and alternating user and assistant turns. The
+  /// results of several tools belong in one user turn.
   private static func conversation(
     _ fields: inout RequestFields
   ) throws(AdapterRefusal) -> (system: [JSON], turns: [Turn]) {
@@ -112,7 +113,7 @@ enum AnthropicAdapter {
     for message in try ChatMessage.all(&fields) {
       var blocks: [Block] = []
       for piece in message.pieces {
-        // An empty text block is refused.
+        // The API refuses an empty text block.
         if case .text("") = piece.part { continue }
         blocks.append(try block(piece, fields))
       }
@@ -158,14 +159,14 @@ enum AnthropicAdapter {
     return (system, turns)
   }
 
-  /// Members of a message besides its content and calls. Each is said in the dialect's words, or the
-  /// message is refused.
+  /// Members of a message besides its content and calls. A member that cannot be translated makes
+  /// the adapter refuse the message.
   private struct MessageMembers {
-    /// Signed thoughts, which come before everything else.
+    /// Signed thinking blocks, which must precede all other blocks.
     var before: [Block] = []
-    /// A refusal, which is text.
+    /// The text of a refusal.
     var after: [Block] = []
-    /// For a tool's answer.
+    /// Extra members of a tool result.
     var result: [(String, JSON)] = []
     private var cacheControl: JSON?
 
@@ -177,12 +178,12 @@ enum AnthropicAdapter {
         case "thinking_blocks": before = try Self.thoughts(extra.value, fields)
         case "refusal":
           after.append(.text(fields.document.string(extra.value) ?? ""))
-        // The words of the signed thoughts once more.
+        // These repeat the text of the signed thinking blocks.
         case "reasoning_content", "reasoning", "reasoning_details":
           guard Self.hasThoughts(message) else {
             throw .cannot("take \(extra.name) without the thinking_blocks that belong to it")
           }
-        // The id of its call says whose answer it is.
+        // The call's ID already identifies the tool.
         case "name" where isTool: break
         case "is_error" where isTool: result.append(("is_error", fields.raw(extra.value)))
         default: throw .cannot("take \(ChatMessage.quoted(extra.name)) of a message")
@@ -210,7 +211,7 @@ enum AnthropicAdapter {
       return blocks
     }
 
-    /// Marks the end of the message.
+    /// Moves the message's `cache_control` to its last block.
     mutating func cache(_ blocks: inout [Block]) throws(AdapterRefusal) {
       guard let mark = cacheControl.take(), let last = blocks.popLast() else { return }
       switch last {
@@ -224,7 +225,7 @@ enum AnthropicAdapter {
     }
   }
 
-  /// Parts that are of this dialect already.
+  /// Part types that Anthropic's API defines. They are sent unchanged.
   private static let ownParts: Set<String> = [
     "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use",
     "tool_result", "container_upload",
@@ -259,7 +260,7 @@ enum AnthropicAdapter {
     }
   }
 
-  /// Puts the answer so far behind the conversation, as this model can take it.
+  /// Appends the partial answer to the conversation, in the form that this model accepts.
   private static func resume(
     _ order: UpstreamOrder, thinks: Bool, _ turns: inout [Turn]
   ) -> ResumeWay? {
@@ -341,7 +342,7 @@ enum AnthropicAdapter {
     if document.value("strict", in: function).flatMap(document.boolean) == true {
       described.append(("strict", true))
     }
-    // Members of the dialect, such as cache_control, next to the function or in it.
+    // Members of Anthropic's dialect, such as `cache_control`, next to the function or inside it.
     let own =
       try ChatMessage.extras(of: tool, besides: ["type", "function"], document)
       + ChatMessage.extras(
@@ -411,7 +412,7 @@ enum AnthropicAdapter {
     }
   }
 
-  /// The schema, with the description that OpenAI's dialect has next to it.
+  /// The schema, with the description that OpenAI's dialect puts next to it.
   private static func described(
     _ schema: JSONValue, _ format: JSONValue, _ fields: RequestFields
   ) -> JSON {
@@ -425,7 +426,8 @@ enum AnthropicAdapter {
         + document.eachMember(of: schema).map { ($0.name, fields.raw($0.value)) })
   }
 
-  /// How much the model thinks, in the words of `output_config`. Not at all is the rule here.
+  /// Maps `reasoning_effort` to `output_config`. The API does not think by default, so "none" and
+  /// "minimal" need no member.
   private static func addEffort(
     _ fields: inout RequestFields, to members: inout [(String, JSON)]
   ) throws(AdapterRefusal) {

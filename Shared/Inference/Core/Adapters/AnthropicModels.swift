@@ -1,10 +1,10 @@
 import ClusterModel
 import Text
 
-/// Facts about models that the dialect needs, by their names.
+/// Facts about Anthropic models, looked up by model name.
 enum AnthropicModels {
-  /// Tokens of an answer for a request that sets no limit: the API demands one, and a client that
-  /// sets none wants the whole answer.
+  /// Maximum answer tokens for a request that sets no limit. The API requires a limit, and a client
+  /// that sets none wants the whole answer.
   ///
   /// Source: https://platform.claude.com/docs/en/about-claude/models/overview
   static func mostTokens(of model: ModelID, at host: Host, _ promptBytes: Int) -> Int {
@@ -19,7 +19,7 @@ enum AnthropicModels {
   }
 
   private static let leastTokens = 1_024
-  /// Fewer than most prompts have, so that what is left is not too much.
+  /// Fewer than in most prompts, so that the remaining context is underestimated.
   private static let bytesPerToken = 2
 
   private static let table: [(names: [String], tokens: Int)] = [
@@ -28,7 +28,7 @@ enum AnthropicModels {
     (["claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-2025"], 32_000),
   ]
 
-  /// As the host's list has it.
+  /// The limit in the host's model list.
   private static func limit(_ offer: ModelOffer) -> Int? {
     guard !offer.facts.isEmpty,
       let facts = try? JSONDocument(validating: Array("{\(offer.facts)}".utf8))
@@ -37,8 +37,8 @@ enum AnthropicModels {
       .compactMap { $0.flatMap(facts.integer) }.first { $0 > 0 }
   }
 
-  /// Models from 4.6 on answer a trailing assistant message with an error, so only those that are
-  /// known to take one get one.
+  /// Whether the model accepts a trailing assistant message. Models from 4.6 on answer one with an
+  /// error, so only models known to accept it return `true`.
   static func takesPrefix(_ model: ModelID) -> Bool {
     let name = model.name.lowercased()
     let old = [

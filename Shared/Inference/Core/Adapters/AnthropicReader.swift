@@ -2,13 +2,14 @@ import ClusterModel
 import Limits
 import Text
 
-/// Anthropic's events, one by one, as chunks.
+/// Converts Anthropic's events into chunks, one event at a time.
 struct AnthropicReader: Sendable {
   private var writer: ChunkWriter
-  /// Which of our tool calls a content block is, and whether its arguments have begun.
+  /// Tool calls by content block. `index` is the call's index in the chunks for the client, and
+  /// `hasArguments` means that its arguments have begun.
   private var calls: [Int: (index: Int, hasArguments: Bool)] = [:]
   private var nextCall = 0
-  /// The block of thought that is open: its signature holds for the whole of it.
+  /// The open thinking block. Its signature covers the whole block.
   private var thought: (block: Int, text: String, signature: String)?
   private var input = 0
   private var cached = 0
@@ -78,14 +79,15 @@ struct AnthropicReader: Sendable {
       thought = (block, "", "")
       return try think(content[2], &json)
     case "redacted_thinking":
-      // Unreadable for everyone but the host, which wants it back.
+      // Only the host can read a redacted block, and requires it in the next request.
       guard let value else { return [] }
       return [try thinkingBlock(.raw(Array(json.document.slice(value))), &json)]
     case "tool_use":
       guard nextCall < Limits.toolCalls.value else {
         throw AttemptFailure(overdrawn: Limits.toolCalls)
       }
-      // Arguments that come at once rather than in pieces; usually an empty object for "not yet".
+      // Arguments sent whole instead of in pieces. Usually this is an empty object, which means
+      // that the arguments follow.
       let given = content[3].map { json.document.slice($0) } ?? []
       let whole = given.count > 2 ? String(decoding: given, as: UTF8.self) : ""
       calls[block] = (nextCall, !whole.isEmpty)
@@ -128,7 +130,7 @@ struct AnthropicReader: Sendable {
     }
   }
 
-  /// The stream ended without saying so; what it cost is told all the same.
+  /// Reports the usage if the stream ended without `message_stop`.
   mutating func end(
     _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UpstreamItem] { try usage(&allowance) }
@@ -144,7 +146,8 @@ struct AnthropicReader: Sendable {
     ]
   }
 
-  /// The prompt's tokens are told at once; should the answer break off, nobody tells them again.
+  /// Attaches the prompt tokens to the first chunk. A stream that breaks off does not report them
+  /// again.
   private func opening(_ item: UpstreamItem) -> UpstreamItem {
     guard hasUsage, case .chunk(var chunk) = item else { return item }
     chunk.facts.usage = Usage(promptTokens: input, completionTokens: 0)
@@ -160,7 +163,7 @@ struct AnthropicReader: Sendable {
 
   // MARK: - Thinking
 
-  /// Words of a thought go out as they come.
+  /// Forwards thinking text as it arrives.
   private mutating func think(
     _ value: JSONValue?, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [UpstreamItem] {
@@ -174,7 +177,7 @@ struct AnthropicReader: Sendable {
     return try say("reasoning_content", value, &json)
   }
 
-  /// The whole of a thought with its signature, as the host wants it back with the next question.
+  /// The complete thinking block with its signature, which the host requires in the next request.
   private mutating func sign(_ json: inout HostJSON) throws(AttemptFailure) -> [UpstreamItem] {
     defer { release(&json) }
     guard let thought, !thought.signature.isEmpty else { return [] }
@@ -224,7 +227,7 @@ struct AnthropicReader: Sendable {
     hasUsage = true
     if let fresh = tokens[0] {
       cached = tokens[1] ?? 0
-      // What is read from or written to the cache is not counted among the input tokens.
+      // `input_tokens` excludes tokens that were read from the cache or written to it.
       writtenToCache = tokens[2] ?? 0
       input = fresh.addingCapped(cached).addingCapped(writtenToCache)
     }

@@ -2,10 +2,11 @@ import ClusterModel
 import Limits
 import Text
 
-/// The answers to several prompts in an array, one for each prompt, as some versions of llama.cpp give
-/// them to `/v1/completions`.
+/// An array with one answer per prompt. Some versions of llama.cpp return it from
+/// `/v1/completions`.
 enum BatchAnswer {
-  /// One answer with the choices of all; `nil` if the body is no such array.
+  /// Merges the array into one answer with all choices. `nil` means that the body is not such an
+  /// array.
   static func merged(
     _ body: [UInt8], _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UInt8]? {

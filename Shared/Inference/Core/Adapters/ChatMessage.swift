@@ -1,18 +1,18 @@
 import ClusterModel
 import Text
 
-/// A message of the client, in parts that every dialect has.
+/// A client's message, split into parts that every dialect has.
 struct ChatMessage {
   enum Part {
     case text(String)
-    /// Decoded from a `data:` URL: its media type and base64.
+    /// Media type and base64 data of a `data:` URL.
     case image(mediaType: String, base64: String)
     case imageURL(String)
     /// A type that OpenAI's dialect does not have.
     case other(type: String, JSONValue)
   }
 
-  /// A part, and members of it that no dialect has in common.
+  /// A part and its members that only some dialects have.
   struct Piece {
     var part: Part
     var extras: [JSONMember] = []
@@ -29,12 +29,12 @@ struct ChatMessage {
   var role: String
   var pieces: [Piece]
   var calls: [Call]
-  /// Members that say something and are none of the above.
+  /// Other members that are not empty.
   var extras: [JSONMember] = []
-  /// For a tool's answer.
+  /// ID of the call that a tool message answers.
   var callID: String?
 
-  /// Its text parts, on lines of their own.
+  /// The text parts, joined by line feeds.
   var text: String {
     pieces.compactMap { if case .text(let text) = $0.part { text } else { nil } }
       .joined(separator: "\n")
@@ -63,7 +63,8 @@ struct ChatMessage {
     }
   }
 
-  /// A client's word in a message of ours. Cut by bytes: one character may be any number of them.
+  /// Quotes a client's word for an error message. Cut by bytes, because one character may have any
+  /// number of them.
   static func quoted(_ word: String) -> String {
     "\"" + String(decoding: word.utf8.prefix(32), as: UTF8.self) + "\""
   }
@@ -79,10 +80,10 @@ struct ChatMessage {
     return all
   }
 
-  /// More than any dialect has in one object.
+  /// No dialect has this many members in one object.
   private static let mostExtras = 32
 
-  /// Members besides those known, without those that say nothing: `null`, and empty texts and lists.
+  /// Members that are not in `known`, without `null`, empty strings and empty arrays.
   static func extras(
     of value: JSONValue, besides known: Set<String>, _ document: JSONDocument
   ) throws(AdapterRefusal) -> [JSONMember] {
@@ -142,7 +143,7 @@ struct ChatMessage {
     var pieces: [Piece] = []
     for element in document.eachElement(of: content) {
       try fields.keep(element)
-      // A list of nothing but texts.
+      // The content is a plain list of strings.
       if let text = document.string(element) {
         pieces.append(Piece(part: .text(text)))
         continue
@@ -167,8 +168,8 @@ struct ChatMessage {
     return pieces
   }
 
-  /// How finely an image is looked at cannot be said in other dialects; they look as finely as they
-  /// can.
+  /// Refuses image options that other dialects lack. They always use the highest detail, so `auto`
+  /// and `high` pass.
   private static func checkImage(
     _ value: JSONValue, _ document: JSONDocument
   ) throws(AdapterRefusal) {
@@ -180,7 +181,7 @@ struct ChatMessage {
     }
   }
 
-  /// By bytes: an image has millions of them, and to tell its characters apart takes long.
+  /// Works on bytes: an image has millions, and iterating over characters is slow.
   private static func image(_ url: String) throws(AdapterRefusal) -> Part {
     let bytes = url.utf8
     guard bytes.starts(with: "data:".utf8) else { return .imageURL(url) }

@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// Writes the chunks that a host's own dialect does not have.
+/// Writes OpenAI chunks for hosts that speak another dialect.
 struct ChunkWriter: Sendable {
   private let reading: UpstreamReading
   private(set) var id: String
@@ -16,8 +16,8 @@ struct ChunkWriter: Sendable {
     id = reading.id
   }
 
-  /// Takes the host's names of the answer and the model. An answer has one of each: later ones do not
-  /// count.
+  /// Records the answer's ID and model name as the host reports them. Only the first call has an
+  /// effect.
   mutating func begin(id: String? = nil, model: String?) {
     guard !isNamed, id != nil || model != nil else { return }
     isNamed = true
@@ -57,7 +57,7 @@ struct ChunkWriter: Sendable {
     if let cached {
       usage.append(("prompt_tokens_details", ["cached_tokens": .integer(cached)]))
     }
-    // In Anthropic's own words: OpenAI's have none for what is written to the cache.
+    // Anthropic's field names, because OpenAI has none for tokens written to the cache.
     if let written, written > 0 {
       usage.append(("cache_creation_input_tokens", .integer(written)))
       usage.append(("cache_read_input_tokens", .integer(cached ?? 0)))
@@ -71,7 +71,8 @@ struct ChunkWriter: Sendable {
     if head.isEmpty { encodeHead(model: reading.model.name) }
     var data = head
     data += JSON.object(members).encoded.dropFirst()
-    // What is written for a host counts like what it sends: its shortest lines become long chunks.
+    // Written bytes count against the host's stream limit, because its shortest lines become long
+    // chunks.
     written = written.addingCapped(data.count)
     guard written <= Limits.streamBytes.value else {
       throw AttemptFailure(overdrawn: Limits.streamBytes)
@@ -81,7 +82,7 @@ struct ChunkWriter: Sendable {
 }
 
 extension InferenceChunk {
-  /// Reads the bytes; marks usage that only we asked for.
+  /// Parses the bytes, and marks usage that the client did not ask for.
   init(
     _ data: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
   ) throws(AttemptFailure) {
@@ -89,7 +90,7 @@ extension InferenceChunk {
     try self.init(data, reading, &terms, &allowance)
   }
 
-  /// - Parameter terms: learns from the chunk.
+  /// - Parameter terms: updated from the chunk.
   init(
     _ data: [UInt8], _ reading: UpstreamReading, _ terms: inout ChunkTerms,
     _ allowance: inout Allowance

@@ -1,14 +1,14 @@
 public import ClusterModel
 import Text
 
-/// Ollama's own API.
+/// Translates requests into Ollama's own API.
 ///
 /// Source: https://docs.ollama.com/api
 public enum OllamaAdapter {
-  /// Loads a model, or lets it go: asking with no message at all.
+  /// Loads or unloads a model by a chat request without messages.
   ///
-  /// - Parameter keepAlive: seconds that it stays loaded; 0: it goes at once; negative: it stays.
-  ///   nil: as the host is configured.
+  /// - Parameter keepAlive: seconds that the model stays loaded. 0 unloads it at once, a negative
+  ///   number keeps it loaded. `nil` means the host's default.
   public static func load(
     _ model: ModelID, keepAlive: Int? = nil, secret: String? = nil
   ) -> UpstreamRequest {
@@ -75,7 +75,7 @@ public enum OllamaAdapter {
     var members: [(String, JSON)] = [
       ("model", .string(order.model.name)), ("input", .array(texts.map { .string($0) })),
     ]
-    // An empty list is an error that the host explains.
+    // The host explains that an empty list is an error.
     let vectors = texts.isEmpty ? nil : texts.count
     members += fields.rest
     return UpstreamRequest(
@@ -110,7 +110,7 @@ public enum OllamaAdapter {
         case .other(let type, _):
           throw .cannot("take a part of type \(ChatMessage.quoted(type))")
         }
-        // Ollama caches every prompt.
+        // Ollama caches every prompt, so `cache_control` has no effect.
         if let extra = piece.extras.first(where: { $0.name != "cache_control" }) {
           throw .cannot("take \(ChatMessage.quoted(extra.name)) of a part")
         }
@@ -142,7 +142,7 @@ public enum OllamaAdapter {
         case "cache_control": break
         case "thinking_blocks", "audio", "function_call", "annotations":
           throw .cannot("take \(ChatMessage.quoted(extra.name)) of a message")
-        // Ollama's own, and those that it will have.
+        // Members of Ollama's API, including future ones.
         default: said.append((extra.name, fields.raw(extra.value)))
         }
       }
@@ -180,7 +180,7 @@ public enum OllamaAdapter {
     _ fields: inout RequestFields, less spent: Int
   ) throws(AdapterRefusal) -> [(String, JSON)] {
     var options: [(String, JSON)] = []
-    // A client that knows Ollama may say some of them itself.
+    // A client that knows Ollama may send its options itself.
     if let own = fields.take("options") {
       guard own.kind == .object else { throw .invalid("options is no object") }
       for member in fields.document.eachMember(of: own) {
@@ -213,7 +213,7 @@ public enum OllamaAdapter {
     case nil where choice == nil: break
     case "auto": break
     case "none":
-      // Tools that are not to be used are best not shown.
+      // The model must not call a tool, so it is not shown any.
       fields.drop(["tools"])
       return
     default: throw .cannot("be made to call a tool (tool_choice)")

@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// Ollama's lines, one by one, as chunks.
+/// Converts Ollama's lines into chunks, one line at a time.
 struct OllamaReader: Sendable {
   private var writer: ChunkWriter
   private var hasBegun = false
@@ -42,7 +42,7 @@ struct OllamaReader: Sendable {
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let finish = reason == "length" ? "length" : calls > 0 ? "tool_calls" : "stop"
     items.append(try writer.delta([], finishReason: finish, &json.allowance))
-    // A prompt that was cached whole is not counted.
+    // Ollama omits the prompt count if the whole prompt was cached.
     if let made = root[5].flatMap(json.document.tokens) {
       let prompt = root[6].flatMap(json.document.tokens) ?? 0
       items.append(try writer.usage(prompt: prompt, completion: made, &json.allowance))
@@ -74,7 +74,7 @@ struct OllamaReader: Sendable {
     let id =
       try json.name(call[1], "the id of a tool call", limit: Limits.callIDBytes)
       ?? "call_\(calls)_\(writer.id)"
-    // An object; some servers write it as text, which OpenAI's dialect does, too.
+    // An object. Some servers send a string, as OpenAI's dialect does.
     let arguments = function[1].flatMap { value in
       value.kind == .null
         ? nil
@@ -89,7 +89,7 @@ struct OllamaReader: Sendable {
 
   // MARK: - Embeddings
 
-  /// `/api/embed`'s answer as `/v1/embeddings` gives it.
+  /// Converts the answer of `/api/embed` to that of `/v1/embeddings`.
   static func embeddings(
     _ body: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UInt8] {
@@ -114,7 +114,7 @@ struct OllamaReader: Sendable {
     return answer
   }
 
-  /// Written straight into the answer: a value for each vector would take more memory than the
+  /// Appends the vectors directly as bytes. A JSON value per vector would take more memory than the
   /// vectors themselves.
   private static func append(
     _ embeddings: JSONValue, _ reading: UpstreamReading, to answer: inout [UInt8],
@@ -141,7 +141,7 @@ struct OllamaReader: Sendable {
     guard reading.vectors ?? index == index else { throw EmbeddingAnswer.wrongCount(most) }
   }
 
-  /// The numbers of a vector, checked, and decoded if they are needed.
+  /// Checks that a vector holds only numbers, and returns them if `decoded` is set.
   private static func numbers(
     _ vector: JSONValue, decoded: Bool, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [Double] {
@@ -162,7 +162,7 @@ struct OllamaReader: Sendable {
     return numbers
   }
 
-  /// Little-endian 32-bit floats, as OpenAI gives them.
+  /// Base64 of little-endian 32-bit floats, OpenAI's format.
   static func base64(_ numbers: [Double]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var bytes: [UInt8] = []

@@ -2,8 +2,8 @@ import ClusterModel
 import Limits
 import Text
 
-/// The dialect that clients speak themselves: what is sent is the client's own bytes, with a few
-/// members edited where they stand.
+/// Prepares requests for hosts that speak OpenAI's dialect, like the client. Edits a few members in
+/// place and keeps all other bytes.
 enum OpenAIAdapter {
   static func request(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
     let scanner = try RequestFields.scanner(order.request.body)
@@ -17,7 +17,7 @@ enum OpenAIAdapter {
       edits.set("stream", Array("true".utf8)) { scanner.document.boolean($0) == true }
       wantsUsage = askForUsage(order, &edits)
     } else if order.request.stream {
-      // An agent asks for a stream; here it takes the answer in one piece.
+      // An agent asked for a stream, but this host must answer in one body.
       edits.remove("stream")
       edits.remove("stream_options")
       wantsUsage = true
@@ -34,7 +34,7 @@ enum OpenAIAdapter {
       resumed: resumed)
   }
 
-  /// Choices that a request asks for: so many for each of its prompts.
+  /// Number of choices that the request asks for: `n` per prompt.
   static func choices(_ scanner: JSONObjectScanner) -> Int {
     let most = Limits.answerChoices.value
     let each = max(scanner["n"].flatMap(scanner.document.integer) ?? 1, 1)
@@ -50,12 +50,13 @@ enum OpenAIAdapter {
     return min(each.multipliedCapped(by: max(prompts, 1)), most)
   }
 
-  /// Usage is asked of every host: whoever answers is paid by it.
+  /// Asks the host for usage, because every host is paid by it.
+  ///
   /// - Returns: whether the client asked for it too.
   private static func askForUsage(_ order: UpstreamOrder, _ edits: inout Edits) -> Bool {
     let asked = [(name: "include_usage", json: Array("true".utf8))]
     if order.form.contains(.withoutUsageOption) {
-      // In an agent's request they are Tutti's own.
+      // An agent's `stream_options` were added by Tutti.
       if order.request.undoable.contains(.withoutUsageOption) { edits.remove("stream_options") }
       return false
     }
@@ -63,7 +64,7 @@ enum OpenAIAdapter {
       edits.set("stream_options", Array(#"{"include_usage":true}"#.utf8))
       return false
     }
-    // What is no object is wrong: the host says so.
+    // An invalid value stays, so that the host reports the error.
     guard options.kind == .object,
       let own = try? JSONObjectScanner(Array(edits.scanner.document.slice(options)))
     else { return false }
@@ -72,9 +73,12 @@ enum OpenAIAdapter {
     return false
   }
 
-  // MARK: - Going on
+  // MARK: - Resuming
 
-  /// - Returns: nil when this request can only be asked anew.
+  /// Edits the request to resume the answer.
+  ///
+  /// - Returns: how the host resumes. `nil` means that this request cannot be resumed, only
+  ///   restarted.
   private static func continued(
     _ resume: ResumePoint, _ order: UpstreamOrder, _ edits: inout Edits
   ) -> ResumeWay? {
@@ -88,7 +92,7 @@ enum OpenAIAdapter {
     for name in ["max_tokens", "max_completion_tokens", "n_predict"] {
       lower(name, by: resume.spentTokens, to: 1, &edits)
     }
-    // More than is left of max_tokens would be refused.
+    // A host refuses `min_tokens` above `max_tokens`.
     lower("min_tokens", by: resume.spentTokens, to: 0, &edits)
     return way
   }
@@ -118,7 +122,7 @@ enum OpenAIAdapter {
         (ownPrefix ? extended(last, within: messages, by: order.prefix, document) : nil)
           ?? appended([answer], to: messages, after: last, document))
     case .trailingAssistant:
-      // Two assistant messages at the end are refused; the client's own prefix is extended.
+      // Hosts refuse two assistant messages at the end, so the client's own prefix is extended.
       edits.set(
         "messages",
         extended(last, within: messages, by: order.prefix, document)
@@ -134,14 +138,15 @@ enum OpenAIAdapter {
     JSON.object([("role", .string(role)), ("content", .string(content))]).encoded
   }
 
-  /// The others are not stored: an array of digits would take twelve times its bytes.
+  /// The last element. The elements are not collected, because an array of digits would take twelve
+  /// times its bytes.
   private static func last(of array: JSONValue, _ document: JSONDocument) -> JSONValue? {
     var last: JSONValue?
     for element in document.eachElement(of: array) { last = element }
     return last
   }
 
-  /// The array with more elements; every byte that was there stays.
+  /// The array with more elements. Its existing bytes are unchanged.
   private static func appended(
     _ elements: [[UInt8]], to array: JSONValue, after last: JSONValue, _ document: JSONDocument
   ) -> [UInt8] {
@@ -150,7 +155,8 @@ enum OpenAIAdapter {
     return inserted(added, at: last.range.upperBound, within: array, document)
   }
 
-  /// The array with its last element, an assistant message, saying more; nil if it is none.
+  /// The array with text added to its last element. `nil` means that this element is not an
+  /// assistant message.
   private static func extended(
     _ message: JSONValue, within array: JSONValue, by text: String, _ document: JSONDocument
   ) -> [UInt8]? {
@@ -174,11 +180,11 @@ enum OpenAIAdapter {
   ) -> ResumeWay? {
     let document = edits.scanner.document
     guard let prompt = edits.scanner["prompt"] else { return nil }
-    // Tokens cannot be lengthened by text; of several prompts one alone would go on.
+    // Text cannot be appended to a prompt of tokens, nor to several prompts.
     let texts = prompt.kind == .array ? Array(document.eachElement(of: prompt).prefix(2)) : [prompt]
     guard texts.count == 1, let text = document.string(texts[0]) else { return nil }
     if edits.scanner["echo"].flatMap(document.boolean) == true {
-      // The answer so far begins with the prompt.
+      // With `echo`, the answer so far begins with the prompt.
       guard order.prefix.utf8.starts(with: text.utf8) else { return nil }
       edits.set("prompt", JSON.quoted(order.prefix))
       edits.set("echo", Array("false".utf8))
@@ -188,7 +194,7 @@ enum OpenAIAdapter {
         inserted(
           inner(order.prefix), at: texts[0].range.upperBound - 1, within: prompt, document))
     }
-    // A prompt goes on by itself, whatever the backend.
+    // Every backend continues a prompt, so no backend option is needed.
     return .trailingAssistant
   }
 
@@ -199,13 +205,13 @@ enum OpenAIAdapter {
       + document.bytes[position..<value.range.upperBound]
   }
 
-  /// The text as it stands within a JSON string.
+  /// The text as it appears inside a JSON string.
   private static func inner(_ text: String) -> [UInt8] {
     Array(JSON.quoted(text).dropFirst().dropLast())
   }
 }
 
-/// Edits of a request's members that leave every other byte alone.
+/// Edits to members of a request. All other bytes are unchanged.
 private struct Edits {
   let scanner: JSONObjectScanner
   private var replacing: [(name: String, json: [UInt8])] = []
@@ -213,7 +219,7 @@ private struct Edits {
 
   init(_ scanner: JSONObjectScanner) { self.scanner = scanner }
 
-  /// - Parameter isRight: whether the value that is there may stay.
+  /// - Parameter isRight: whether the present value may stay.
   mutating func set(
     _ name: String, _ json: [UInt8], unless isRight: (JSONValue) -> Bool = { _ in false }
   ) {

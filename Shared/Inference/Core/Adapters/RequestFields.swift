@@ -2,11 +2,11 @@ import ClusterModel
 import Limits
 import Text
 
-/// A client's request, member by member, for a dialect that must be translated to. What is taken is
-/// ticked off; the rest goes to the host as it is, so that a field nobody knew of yet arrives.
+/// Members of a client's request, for translation into another dialect. The adapter takes the
+/// members that it knows and forwards the rest, so that new fields reach the host.
 struct RequestFields {
   let scanner: JSONObjectScanner
-  /// What the translation costs, for the client. Work is linear in the body, memory is bounded.
+  /// Budget for translating one request: work is linear in the body, and memory is bounded.
   var allowance: Allowance
   private var taken: Set<String> = ["tutti", "stream", "stream_options"]
 
@@ -41,7 +41,7 @@ struct RequestFields {
     }
   }
 
-  /// A message, part or call while it is translated: values of Swift, and JSON made of them.
+  /// Memory of a translated message, part or call: Swift values and the JSON built from them.
   private static let partBytes = 512
   private var parts = 0
 
@@ -59,13 +59,13 @@ struct RequestFields {
       .flatMap(document.boolean) == true
   }
 
-  /// The value; nil where there is none, or `null`.
+  /// Takes a member. `nil` means that it is absent or `null`.
   mutating func take(_ name: String) -> JSONValue? {
     taken.insert(name)
     return scanner[name].flatMap { $0.kind == .null ? nil : $0 }
   }
 
-  /// What makes no difference to an answer's meaning.
+  /// Drops members that do not change the meaning of an answer.
   mutating func drop(_ names: [String]) { taken.formUnion(names) }
 
   mutating func integer(_ name: String) throws(AdapterRefusal) -> Int? {
@@ -90,7 +90,7 @@ struct RequestFields {
     return answer
   }
 
-  /// A string, or an array of strings.
+  /// Takes a string or an array of strings.
   mutating func texts(_ name: String) throws(AdapterRefusal) -> [String] {
     guard let value = take(name) else { return [] }
     guard value.kind == .array else {
@@ -109,14 +109,14 @@ struct RequestFields {
     return texts
   }
 
-  /// The limit on the answer's length, less what is spent.
+  /// Takes the limit on the answer's length, less the tokens already spent.
   mutating func maxTokens(less spent: Int) throws(AdapterRefusal) -> Int? {
     let newer = try integer("max_completion_tokens")
     let older = try integer("max_tokens")
     return (newer ?? older).map { max($0.subtractingCapped(spent), 1) }
   }
 
-  /// Refuses what only OpenAI's own dialect has words for.
+  /// Refuses options that only OpenAI's dialect has.
   mutating func refuseSeveralAnswers() throws(AdapterRefusal) {
     if let n = try integer("n"), n != 1 { throw .cannot("give several choices (n = \(n))") }
     if take("logprobs").flatMap(document.boolean) == true { throw .cannot("give logprobs") }
@@ -137,7 +137,7 @@ struct RequestFields {
     if take("web_search_options") != nil { throw .cannot("search the web") }
   }
 
-  /// What was not taken, as it came.
+  /// The members that were not taken, unchanged.
   var rest: [(String, JSON)] {
     scanner.members.filter { !taken.contains($0.name) }.map {
       ($0.name, raw($0.value))

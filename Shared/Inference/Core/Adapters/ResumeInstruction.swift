@@ -1,11 +1,11 @@
 import Text
 
-/// What a model is told that can only be asked in words to go on with an answer.
+/// Prompt that asks a model to resume an answer, for hosts that cannot continue a prefix.
 enum ResumeInstruction {
-  /// Long enough to be found again in what the model says, short enough to be repeated exactly.
+  /// Long enough to be found in the model's output, short enough to be repeated exactly.
   static let anchorBytes = 64
 
-  /// Tokens of the words around the anchor, about: one for every word and mark.
+  /// Estimated tokens of the instruction without the anchor: one per word and punctuation mark.
   static let wordTokens = 59
 
   static func tokens(after prefix: [UInt8]) -> Int {
@@ -26,11 +26,11 @@ enum ResumeInstruction {
       + "<<<\(anchor)>>>"
   }
 
-  /// The end of the text, from the beginning of a word where there is one.
+  /// The end of the text, from the beginning of a word if possible.
   static func anchor(of prefix: [UInt8]) -> String {
     guard prefix.count > anchorBytes else { return String(decoding: prefix, as: UTF8.self) }
     var tail = prefix.suffix(anchorBytes)
-    // Not from within a character.
+    // Do not begin inside a character.
     tail = tail.drop { $0 & 0b1100_0000 == 0b1000_0000 }
     let words = tail.drop { $0 != 0x20 && $0 != 0x0A }.dropFirst()
     if words.count >= anchorBytes / 2 { tail = words }

@@ -2,7 +2,7 @@ public import ClusterModel
 public import Limits
 import Text
 
-/// What is sent to a host, and how its answer is to be read.
+/// A request to a host, and how to read its answer.
 public struct UpstreamRequest: Hashable, Sendable {
   public struct Header: Hashable, Sendable {
     public var name: String
@@ -14,14 +14,14 @@ public struct UpstreamRequest: Hashable, Sendable {
     }
   }
 
-  /// Follows the host's base URL.
+  /// Path relative to the host's base URL.
   public var path: String
-  /// Those of the dialect. Whoever sends it adds the trace and the hops.
+  /// Headers of the dialect. The sender adds the trace and hop headers.
   public var headers: [Header]
   public var body: [UInt8]
   public var reading: UpstreamReading
-  /// How the host is asked to go on. nil: its answer begins at the beginning, also where a resume
-  /// point was given: an empty prefix, or a request that no backend can continue.
+  /// How the host is asked to resume. `nil` means that its answer starts from the beginning. This
+  /// happens even with a resume point if the prefix is empty or the request cannot be resumed.
   public var resumed: ResumeWay?
 
   public init(
@@ -35,12 +35,12 @@ public struct UpstreamRequest: Hashable, Sendable {
     self.resumed = resumed
   }
 
-  /// Says a request in the host's dialect.
+  /// Translates a request into the host's dialect.
   ///
   /// - Parameters:
-  ///   - resume: where the answer goes on; nil: nobody has answered yet. `max_tokens` is lowered by
-  ///     what was spent when the host goes on, and stays when it begins anew.
-  ///   - secret: what the host's credential refers to.
+  ///   - resume: the resume point; `nil` means a first attempt. `max_tokens` is reduced by the
+  ///     tokens spent if the host resumes, and unchanged if it starts over.
+  ///   - secret: the secret that the host's credential refers to.
   public init(
     _ request: InferenceRequest, to candidate: Candidate, from resume: ResumePoint? = nil,
     secret: String? = nil
@@ -49,8 +49,8 @@ public struct UpstreamRequest: Hashable, Sendable {
     request.body = candidate.form.applied(to: request.body)
     let order = UpstreamOrder(request, candidate, resume, secret)
     switch (candidate.host.dialect, request.endpoint) {
-    // Ollama's own way to complete a prompt puts it through a chat template; its OpenAI way is the
-    // same, and needs no translation.
+    // Ollama's native completion endpoint applies a chat template. Its OpenAI endpoint does the
+    // same and needs no translation.
     case (.openai, _), (.ollama, .completions): self = try OpenAIAdapter.request(order)
     case (.anthropic, _): self = try AnthropicAdapter.request(order)
     case (.ollama, .chatCompletions): self = try OllamaAdapter.chat(order)
@@ -58,8 +58,8 @@ public struct UpstreamRequest: Hashable, Sendable {
     }
   }
 
-  /// Why hosts of a dialect cannot answer a request, to follow a host's name in a sentence; nil if
-  /// they can. Costs nothing for `openai`, which takes every request.
+  /// Why hosts of a dialect cannot answer a request. Worded to follow a host's name in a sentence.
+  /// `nil` means that they can. Costs nothing for `openai`, which accepts every request.
   public static func refusal(of request: InferenceRequest, by dialect: HostDialect) -> String? {
     guard dialect != .openai else { return nil }
     let host = Host(id: "", url: "", dialect: dialect)
@@ -72,12 +72,12 @@ public struct UpstreamRequest: Hashable, Sendable {
   }
 }
 
-/// What is known when a request is said in a dialect.
+/// Input of an adapter: the request, its host and the resume point.
 struct UpstreamOrder {
   let request: InferenceRequest
   let host: Host
   let model: ModelID
-  /// nil: the answer begins at the beginning.
+  /// `nil` means that the answer starts from the beginning.
   let resume: ResumePoint?
   let secret: String?
   let form: RequestForm
@@ -88,7 +88,7 @@ struct UpstreamOrder {
     self.request = request
     host = candidate.host
     model = candidate.model
-    // Without a prefix the host begins anew, and may spend as much as anybody.
+    // Without a prefix the host starts over, with the full token limit.
     self.resume = resume.flatMap {
       guard !$0.prefix.isEmpty else { return nil }
       return candidate.host.resume == .instruct ? $0.inWords : $0.withoutAnchor
@@ -99,23 +99,24 @@ struct UpstreamOrder {
 
   /// Whether the answer is read as a stream.
   var streams: Bool {
-    // A body that goes on with a prefix is a chunk of the answer.
+    // When an answer is resumed, a whole body is read as one chunk of it.
     request.endpoint != .embeddings && (request.stream || !asksForBody || resume != nil)
   }
 
-  /// Whether the host is asked for one body, in a dialect that is passed on as it is.
+  /// Whether the host is asked for one body instead of a stream. Only the `openai` dialect does
+  /// this.
   var asksForBody: Bool { form.contains(.unstreamed) && request.endpoint != .embeddings }
 
-  /// The path of OpenAI's API, after the host's base URL.
+  /// The path of OpenAI's API, relative to the host's base URL.
   var path: String {
     let path = request.endpoint.rawValue
     return host.omitsV1 && path.hasPrefix("/v1") ? String(path.dropFirst(3)) : path
   }
 
-  /// The text that the host goes on with.
+  /// The text that the host continues.
   var prefix: String { String(decoding: resume?.prefix ?? [], as: UTF8.self) }
 
-  /// - Parameter streams: `nil` means that the dialect is always asked for a stream.
+  /// - Parameter streams: `nil` means that the dialect streams every endpoint but embeddings.
   func reading(
     _ dialect: HostDialect, wantsUsage: Bool, resumed: ResumeWay? = nil, base64: Bool = false,
     choices: Int = 1, vectors: Int? = nil, streams: Bool? = nil
@@ -138,27 +139,27 @@ struct UpstreamOrder {
   }
 }
 
-/// How a host's answer is read: what the reader must know of the request.
+/// Facts of the request that are needed to read the host's answer.
 public struct UpstreamReading: Hashable, Sendable {
   public var dialect: HostDialect
   public var endpoint: InferenceEndpoint
-  /// Whether the answer is read as chunks, which one body becomes, too; otherwise it is passed on as
-  /// it is.
+  /// Whether the answer is read as chunks. A whole body then becomes one chunk. If `false`, the
+  /// body is passed on unchanged.
   public var streams: Bool
-  /// Whether a chunk of nothing but usage is the client's.
+  /// Whether a chunk that holds only usage is sent to the client.
   public var wantsUsage: Bool
-  /// For chunks that the host's dialect leaves us to write.
+  /// ID for chunks that Tutti writes because the host's dialect has none.
   public var id: String
   public var model: ModelID
-  /// Seconds since 1970; set by whoever has a clock.
+  /// Seconds since 1970, set by the caller, which has a clock.
   public var created: Int
-  /// What a host that answers in one piece may echo before it goes on.
+  /// Text that a host may repeat before it continues, if it answers in one body.
   public var prefix: [UInt8]
-  /// Embeddings as base64 of little-endian 32-bit floats.
+  /// Whether embeddings are base64 of little-endian 32-bit floats.
   public var encodesBase64: Bool
-  /// Choices that the request asks for. Others are garbage.
+  /// Choices that the request asks for. More are garbage.
   public var choices: Int
-  /// Embeddings that the request asks for. `nil` means that the request does not say.
+  /// Embeddings that the request asks for. `nil` means that the number is unknown.
   public var vectors: Int?
 
   public init(
@@ -181,17 +182,17 @@ public struct UpstreamReading: Hashable, Sendable {
   }
 }
 
-/// Why a request cannot be said in a host's dialect.
+/// Why a request cannot be translated into a host's dialect.
 public struct AdapterRefusal: Error, Hashable, Sendable {
   public enum Kind: Hashable, Sendable {
-    /// The dialect has no words for it: a host of another dialect may answer.
+    /// The dialect cannot express the request; a host of another dialect may answer it.
     case untranslatable
-    /// The request is wrong in itself: every host would say so.
+    /// The request is invalid: every host would refuse it.
     case invalid
   }
 
   public var kind: Kind
-  /// Follows the host's name in a sentence: "cannot give several choices (n = 3)".
+  /// Worded to follow the host's name in a sentence: "cannot give several choices (n = 3)".
   public var reason: String
 
   public init(_ kind: Kind, _ reason: String) {
@@ -207,7 +208,7 @@ public struct AdapterRefusal: Error, Hashable, Sendable {
     AdapterRefusal(.invalid, "cannot read the request: \(what)")
   }
 
-  /// As an attempt that failed.
+  /// The refusal as a failed attempt.
   public var failure: AttemptFailure {
     AttemptFailure(kind == .invalid ? .rejected : .unsuited, "it \(reason)")
   }

@@ -1,8 +1,8 @@
 import Limits
 import Text
 
-/// The answer of a host that was asked for a stream and gave one body, as the one chunk of a stream.
-/// A host that goes on with a prefix may repeat it in a body: llama.cpp does.
+/// Converts the whole body of a host into one chunk of a stream. Removes the prefix if the host
+/// repeated it, as llama.cpp does.
 struct WholeAnswer {
   private var json: HostJSON
   private let prefix: [UInt8]
@@ -69,7 +69,8 @@ struct WholeAnswer {
       case "message" where member.value.kind != .null:
         edits.append((member.nameRange, JSON.quoted("delta")))
         try edit(message: member.value)
-      // In a body the message counts. The names change places, because the client reads a chunk.
+      // In a body, `message` holds the answer. The names are swapped, because the client reads
+      // `delta`.
       case "delta" where message != nil && message?.kind != .null:
         edits.append((member.nameRange, JSON.quoted("message")))
       default: break
