@@ -1,36 +1,36 @@
-/// How far texts say the same: by the words that they share, and where somebody has asked an
-/// embedding model, by what that makes of them.
+/// Measures how far texts agree, by their words and, if available, by embedding vectors.
 ///
-/// Short texts agree or do not. Long ones are compared by their pairs of words and their runs of three
-/// characters; what decides a text (its numbers, its negations, the answer that it names) weighs more
-/// than the words around it. The same texts give the same figures on every machine.
+/// A short text agrees with another text or does not. Long texts are compared by word pairs and
+/// character trigrams. The decisive words of a text (its numbers, its negations, the answer that it
+/// names) weigh more than the rest. The same texts give the same figures on every machine.
 ///
-/// Words alone are not meanings: two texts that say the same in other words come out as different.
-/// Vectors alone are not, either: they place a sentence beside its negation. Figures are for
-/// weighing, never for throwing away.
+/// Words alone are not meanings: two texts with the same meaning in other words come out as
+/// different. Vectors alone are not, either: they place a sentence near its negation. Use the
+/// figures to weigh texts, never to discard one.
 public enum Agreement {
-  /// Of each text, half from its beginning and half from its end: as much as a long answer has, and
-  /// little enough that 16 texts are compared within milliseconds.
+  /// Bytes compared per text, half from its beginning and half from its end. A long answer fits,
+  /// and 16 texts are compared within milliseconds.
   public static let comparedBytes = 16 * 1024
-  /// From here on two texts count as saying the same, in thousandths.
+  /// Least similarity, in thousandths, at which two texts count as agreeing.
   public static let sameMilli = 600
-  /// The same of texts whose vectors are known, in thousandths: of 34 labelled triples of texts, this
-  /// and the share below get most right with two models as unlike as MiniLM and E5.
+  /// `sameMilli` for texts with known vectors. Of 34 labelled triples of texts, this value and
+  /// `meaningShare` get most right with two models as different as MiniLM and E5.
   public static let sameMeaningMilli = 375
-  /// How often vectors count for what words count once. In prose, texts that say the same share
+  /// Weight of vector similarity; word similarity has weight 1. In prose, agreeing texts share
   /// hardly more words than any other two.
   static let meaningShare = 3
-  /// A text that nobody agrees with may still be the one that is right.
+  /// Least weight of a text: a text that agrees with no other may still be right.
   public static let leastWeightMilli = 50
 
-  /// - Returns: 0 (nothing in common) to 1,000 (the same, but for case, white space and punctuation).
+  /// - Returns: 0 (nothing in common) to 1,000 (equal except for case, white space and
+  ///   punctuation).
   public static func similarityMilli(_ a: String, _ b: String) -> Int {
     ComparedText(a).similarityMilli(to: ComparedText(b))
   }
 
-  /// The similarity of each text to each, 1,000 on the diagonal.
-  /// - Parameter meanings: as `VectorLikeness.matrix` has it, of the same texts; nil: words alone
-  ///   decide.
+  /// The similarity of each text to each, in thousandths; 1,000 on the diagonal.
+  /// - Parameter meanings: result of `VectorLikeness.matrix` for the same texts. `nil` means that
+  ///   only words are compared.
   public static func matrix(of texts: [String], meanings: [[Int]]? = nil) -> [[Int]] {
     let compared = texts.map { ComparedText($0) }
     var matrix = compared.map { _ in [Int](repeating: 1_000, count: compared.count) }
@@ -45,8 +45,8 @@ public enum Agreement {
     return matrix
   }
 
-  /// Texts that say the same, directly or by others in between: indices, the largest group first, of
-  /// equal ones the one that begins first.
+  /// Groups texts that agree, directly or through other texts.
+  /// - Returns: indices; larger groups first, equal ones by their first index.
   public static func groups(in matrix: [[Int]], sameMilli: Int = sameMilli) -> [[Int]] {
     var group = Array(matrix.indices)
     for row in matrix.indices {
@@ -61,7 +61,7 @@ public enum Agreement {
     return members.values.sorted { ($1.count, $0[0]) < ($0.count, $1[0]) }
   }
 
-  /// Each text's mean similarity to the others, in thousandths; a lone text's is 1,000.
+  /// Each text's mean similarity to the other texts, in thousandths; 1,000 for a lone text.
   public static func weights(in matrix: [[Int]]) -> [Int] {
     guard matrix.count > 1 else { return matrix.map { _ in 1_000 } }
     return matrix.indices.map { row in

@@ -1,11 +1,10 @@
 import Limits
 
-/// How far named texts agree, as JSON: what a task writes whose merge is `agree`, and what the one
-/// who asked for it reads.
+/// How far named texts agree, as JSON: the output of a task with the merge rule `agree`.
 public struct AgreementReport: Hashable, Sendable {
-  /// In their order.
+  /// In the order of the texts.
   public var names: [String]
-  /// As `Agreement.matrix` has it, in thousandths.
+  /// Result of `Agreement.matrix`, in thousandths.
   public var matrix: [[Int]]
 
   public init(names: [String], texts: [String]) {
@@ -13,13 +12,14 @@ public struct AgreementReport: Hashable, Sendable {
     matrix = Agreement.matrix(of: texts)
   }
 
-  /// What `json` wrote; nil for anything else.
+  /// Parses the output of `json`; `nil` for any other text.
   public init?(json: String) {
     guard let document = try? JSONDocument(validating: Array(json.utf8)),
       let names = document.value("names", in: document.root),
       let matrix = document.value("matrix_milli", in: document.root)
     else { return nil }
-    // More than a task reads were never compared, and a matrix has their square.
+    // `agree` never compares more texts than a plan has tasks, and the matrix grows with their
+    // square.
     var count = 0
     document.forEachElement(of: names) { _ in
       count += 1
@@ -35,24 +35,24 @@ public struct AgreementReport: Hashable, Sendable {
     else { return nil }
   }
 
-  /// Mean similarity of all pairs, in thousandths; of less than two texts 1,000.
+  /// Mean similarity of all pairs, in thousandths; 1,000 for fewer than two texts.
   public var meanMilli: Int {
     let pairs = names.count * (names.count - 1)
     guard pairs > 0 else { return 1_000 }
     return (matrix.joined().reduce(0, +) - names.indices.reduce(0) { $0 + matrix[$1][$1] }) / pairs
   }
 
-  /// Similarity of the two that differ most, in thousandths.
+  /// Similarity of the two texts that differ most, in thousandths.
   public var leastMilli: Int { matrix.joined().min() ?? 1_000 }
 
   public var weights: [Int] { Agreement.weights(in: matrix) }
 
-  /// Names of those that say the same, the largest group first.
+  /// Names of texts that agree; larger groups first.
   public var groups: [[String]] {
     Agreement.groups(in: matrix).map { $0.map { names[$0] } }
   }
 
-  /// How far two of them agree; nil: one of them is not there.
+  /// Similarity of two named texts, in thousandths; `nil` if a name is unknown.
   public func similarityMilli(_ a: String, _ b: String) -> Int? {
     guard let row = names.firstIndex(of: a), let column = names.firstIndex(of: b) else {
       return nil

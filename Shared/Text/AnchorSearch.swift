@@ -1,29 +1,30 @@
-/// Finds the words that a host was asked to say again, and so the place where its new words begin.
+/// Finds the anchor words that a host was asked to repeat; its new text begins after them.
 ///
-/// The host was given the text without its last words, and those words occur once in the whole text.
-/// However it goes on (from there, from an earlier sentence, after an announcement), it comes by them,
-/// and what follows them is new. White space is not compared, because hosts wrap and indent
-/// otherwise.
+/// The host was given the text without its last words, which occur once in the whole text. Wherever
+/// the host resumes (at the cut, at an earlier sentence, after an announcement), its output
+/// contains these words, and the text after them is new. White space is not compared, because hosts
+/// wrap and indent differently.
 struct AnchorSearch: Sendable {
-  /// Bytes that say enough: half a line.
+  /// Least bytes of an anchor, white space not counted: half a line.
   static let leastBytes = 40
-  /// A lead longer than an announcement is an answer of its own.
+  /// Longest text before the anchor; a longer one is a new answer.
   private static let longestLead = 400
-  /// After an announcement the words may be a quotation: they come once more within so many bytes.
+  /// After an announcement the anchor may be a quotation. Then it occurs again within this many
+  /// bytes.
   private static let quotationBytes = 256
 
   private let delivered: [UInt8]
   private let isJSON: Bool
   private let anchor: [UInt8]
   private let before: [UInt8]
-  /// White space at the end of the text.
+  /// Number of white space bytes at the end of the text.
   private let space: Int
-  /// Steps since they were counted.
+  /// Steps since the last `takeWork()`.
   private var steps = 0
 
   /// - Parameters:
-  ///   - delivered: the text.
-  ///   - place: how much of it the host was given.
+  ///   - delivered: the text that the client has.
+  ///   - place: length of the prefix that the host was given.
   init(_ delivered: [UInt8], from place: Int, isJSON: Bool) {
     self.delivered = delivered
     self.isJSON = isJSON
@@ -32,7 +33,7 @@ struct AnchorSearch: Sendable {
     space = delivered.reversed().prefix(while: JSONCursor.isWhitespace).count
   }
 
-  /// Steps since the last call.
+  /// Returns the steps since the last call.
   mutating func takeWork() -> Int {
     defer { steps = 0 }
     return steps
@@ -49,7 +50,7 @@ struct AnchorSearch: Sendable {
     guard isClean || first <= Self.longestLead else { return .unclear(Self.otherWords) }
     let end = first + anchor.count
     if !isClean, !endsInRepetition(ink.bytes[..<first]) {
-      // It may quote the words before it says them.
+      // The host may quote the anchor before it resumes the text.
       guard isFinal || ink.bytes.count - end >= Self.quotationBytes else { return .wait }
       if agreement[(first + 1)...].prefix(Self.quotationBytes).contains(anchor.count) {
         return .unclear("it says the words more than once that it was asked to repeat")
@@ -69,20 +70,20 @@ struct AnchorSearch: Sendable {
 
   private static let otherWords = "it does not say again the words that it was asked to repeat"
 
-  /// Whether the end of the lead repeats the text before the words.
+  /// Whether the lead ends with a repetition of the text before the anchor.
   private func endsInRepetition(_ lead: ArraySlice<UInt8>) -> Bool {
     lead.count >= JointFilter.repetitionBytes
       && before.suffix(JointFilter.repetitionBytes).elementsEqual(
         lead.suffix(JointFilter.repetitionBytes))
   }
 
-  /// The words have not come yet.
+  /// Verdict while the anchor has not been found.
   private mutating func verdictWithout(
     _ held: [UInt8], _ ink: InkedText, _ isFinal: Bool
   ) -> Joint.Verdict {
     guard !isFinal else { return .unclear(Self.otherWords) }
     guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
-    // From its beginning, or from a place near its end.
+    // The host may repeat the text from its beginning or from a place near its end.
     let all = InkedText(delivered.prefix(2 * held.count))
     if all.bytes.starts(with: ink.bytes) { return follow(from: 0) }
     let tail = InkedText(delivered.suffix(4 * JointFilter.decidingBytes))
@@ -102,14 +103,14 @@ struct AnchorSearch: Sendable {
 
 /// A text whose last words serve as an anchor.
 public struct AnchoredText {
-  /// Bytes without white space that an anchor has at least.
+  /// Least bytes of an anchor, white space not counted.
   public static let leastBytes = AnchorSearch.leastBytes
 
   private let text: [UInt8]
-  /// Its bytes without white space, except for the last one.
+  /// Bytes of the text that are not white space, except for the last one.
   private let ink: [UInt8]
   private let last: UInt8?
-  /// Steps that it took so far.
+  /// Steps taken so far.
   public private(set) var work: Int
 
   public init(_ text: [UInt8]) {
@@ -120,12 +121,12 @@ public struct AnchoredText {
     work = text.count
   }
 
-  /// Whether the words from `place` on are enough and occur nowhere before.
+  /// Whether the text from `place` on is long enough for an anchor and occurs nowhere before.
   public mutating func isUnique(from place: Int) -> Bool {
     let count = text[place...].count { !JSONCursor.isWhitespace($0) }
     work += text.count - place
     guard count >= Self.leastBytes, let last else { return false }
-    // One that occurs elsewhere ends before the last byte.
+    // An earlier occurrence ends before the last byte.
     return !ByteSearch.holds(ink, ink.suffix(count - 1) + [last], work: &work)
   }
 }

@@ -1,13 +1,13 @@
-/// What an answer's text is, as far as it can be told while it comes.
+/// Format of an answer's text, as detected while it streams.
 public enum AnswerFormat: String, Hashable, Sendable {
   case prose
-  /// Prose with lines that mean something: headings, lists, tables, code fences.
+  /// Prose with markup lines: headings, lists, tables, code fences.
   case markdown
-  /// One object or array and nothing else. Text that only began like it is prose.
+  /// JSON and nothing else. Text that only starts like JSON is prose.
   case json
 }
 
-/// Whether text that is still coming stands in a fenced block of code.
+/// Tracks whether streamed text is inside a fenced code block.
 struct CodeFences: Sendable {
   private enum Line { case start, run(UInt8, Int), info, closing, other }
   private var line = Line.start
@@ -44,7 +44,7 @@ struct CodeFences: Sendable {
       line = isOpen ? .closing : .info
       isOpen.toggle()
     case .closing:
-      // A closing fence stands alone; with words behind it, it is code.
+      // A closing fence stands alone on its line; followed by words, it is code.
       guard byte != 0x20, byte != 0x0D, byte != UInt8(ascii: "`"), byte != UInt8(ascii: "~") else {
         return
       }

@@ -1,25 +1,27 @@
-/// A vote among texts: what most of them answer, once `ShortAnswer` has put the answers into one
-/// form. Texts that answer nothing do not vote.
+/// A vote among texts for the most frequent answer.
+///
+/// `ShortAnswer` reduces each text to an answer in a comparable form. A text without an answer does
+/// not vote.
 public struct Ballot: Hashable, Sendable {
-  /// The answer of each text, in its comparable form; empty: it gives none.
+  /// The answer of each text in its comparable form; an empty string means no answer.
   public let answers: [String]
-  /// How many gave each answer, the most first, of equal ones the one that was given first.
+  /// Votes per answer, most votes first; equal ones in the order of their first text.
   public let counts: [Count]
 
   public struct Count: Hashable, Sendable {
     public let answer: String
     public let votes: Int
-    /// The first text that gave it, by its index.
+    /// Index of the first text with this answer.
     public let first: Int
   }
 
-  /// Whether a further text could show that these are to be read otherwise: as the letters of options.
+  /// A further text could show that all texts answer with option letters, which changes the count.
   private let mayBeChoices: Bool
 
   public init(_ texts: [String]) {
     let plain = texts.map { ShortAnswer.of($0) }
     let chosen = texts.map { ShortAnswer.of($0, hasOptions: true) }
-    // Somebody has answered with a letter alone, so there were options.
+    // A text that is a letter alone shows that there were options.
     let hasOptions = plain.contains(where: ShortAnswer.isChoice)
     answers = hasOptions ? chosen : plain
     mayBeChoices = plain != chosen && !hasOptions
@@ -31,10 +33,10 @@ public struct Ballot: Hashable, Sendable {
       .sorted { ($1.votes, $0.first) < ($0.votes, $1.first) }
   }
 
-  /// The text that speaks for the majority: the first that gave its answer. nil: nobody voted.
+  /// Index of the first text with the most frequent answer. `nil` means that no text voted.
   public var winner: Int? { counts.first?.first }
 
-  /// Whether no `missing` further texts can give another answer as many votes as the first has.
+  /// Whether the first answer keeps the most votes, however `missing` further texts vote.
   public func isDecided(missing: Int) -> Bool {
     guard let leader = counts.first, missing == 0 || !mayBeChoices else { return false }
     let second = counts.count > 1 ? counts[1].votes : 0

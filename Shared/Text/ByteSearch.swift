@@ -1,11 +1,11 @@
-/// Finds words in bytes, in time linear in both (Knuth, Morris, Pratt).
+/// Finds a byte sequence in time linear in both inputs (Knuth, Morris, Pratt).
 public enum ByteSearch {
   public static func holds(_ text: [UInt8], _ words: [UInt8]) -> Bool {
     var work = 0
     return holds(text, words, work: &work)
   }
 
-  /// - Parameter work: gains one unit per comparison.
+  /// - Parameter work: grows by one per comparison.
   public static func holds(_ text: [UInt8], _ words: [UInt8], work: inout Int) -> Bool {
     guard !words.isEmpty else { return true }
     guard text.count >= words.count else { return false }
@@ -23,7 +23,7 @@ public enum ByteSearch {
     return false
   }
 
-  /// For each beginning of the words, the length of its longest end that they also begin with.
+  /// For each prefix of the words, the length of its longest proper suffix that is also a prefix.
   private static func borders(of words: [UInt8], work: inout Int) -> [Int] {
     var borders = [Int](repeating: 0, count: words.count)
     var length = 0

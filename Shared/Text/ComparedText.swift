@@ -1,15 +1,15 @@
-/// A text as `Agreement` compares it.
+/// A text in the form that `Agreement` compares.
 struct ComparedText {
-  /// Texts of no more words are compared exactly: one word more or less changes what they say.
+  /// Texts of at most this many words are compared exactly: a single word can change their meaning.
   static let shortWords = 6
 
   private let words: [String]
-  /// What it names as its answer; nil: it names none.
+  /// The answer that the text names. `nil` means that it names none.
   private let answer: String?
-  /// Hashes of its pairs of words and of its runs of three characters, each sorted and once.
+  /// Hashes of word pairs and of character trigrams, sorted and without duplicates.
   private let pairs: [UInt64]
   private let trigrams: [UInt64]
-  /// Numbers and negations, sorted and once.
+  /// Numbers and negations, sorted and without duplicates.
   private let marks: [String]
 
   init(_ text: String) {
@@ -28,13 +28,14 @@ struct ComparedText {
 
   private var isShort: Bool { words.count <= Self.shortWords }
 
-  /// - Parameter meaningMilli: how near an embedding model places the two (`VectorLikeness`); nil:
-  ///   none was asked. It says how alike they sound; what decides a text it does not see.
+  /// - Parameter meaningMilli: similarity by an embedding model (`VectorLikeness`), in thousandths.
+  ///   `nil` means that no model was used. Vectors do not see numbers and negations, so those are
+  ///   always compared as words.
   func similarityMilli(to other: ComparedText, meaningMilli: Int? = nil) -> Int {
     if words == other.words { return 1_000 }
     if words.isEmpty || other.words.isEmpty { return 0 }
     if isShort || other.isShort {
-      // A short text against a long one: only what the long one names as its answer can be the same.
+      // A short and a long text agree only if the long one names the same answer.
       guard let answer, answer == other.answer else { return 0 }
       return isShort && other.isShort ? 1_000 : 800
     }
@@ -71,25 +72,25 @@ struct ComparedText {
     ).sorted()
   }
 
-  /// FNV-1a: a known function, unlike the standard library's, which differs from process to process.
+  /// FNV-1a: unlike the standard library's hash, it is the same in every process.
   private static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
     bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
   }
 
-  /// Twice what both have over what they have together, in thousandths.
+  /// Dice coefficient (twice the common elements over the sum of both counts), in thousandths.
   private static func dice(_ a: [UInt64], _ b: [UInt64]) -> Int {
     guard a.count + b.count > 0 else { return 1_000 }
     return 2_000 * common(a, b) / (a.count + b.count)
   }
 
-  /// What both have over what either has, in thousandths.
+  /// Jaccard index (common elements over the union), in thousandths.
   private static func shared(_ a: [String], _ b: [String]) -> Int {
     let both = common(a, b)
     let either = a.count + b.count - both
     return either == 0 ? 1_000 : 1_000 * both / either
   }
 
-  /// How many elements two sorted arrays share.
+  /// Number of elements that two sorted arrays share.
   private static func common<Element: Comparable>(_ a: [Element], _ b: [Element]) -> Int {
     var (count, left, right) = (0, 0, 0)
     while left < a.count, right < b.count {

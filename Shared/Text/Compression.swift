@@ -1,27 +1,29 @@
 import Limits
 
-/// What a text is made of, as far as cutting it goes.
+/// Shape of a text, which decides how it is cut.
 public enum TextShape: String, Hashable, Sendable {
   case prose, markdown, list, json
 }
 
-/// Makes a text fit into a budget of tokens without asking a model: normalises it, takes out what it
-/// says twice, keeps its skeleton (headings, bullets, JSON keys), and cuts from the middle of what is
-/// left, so that 60 % of what stays are its beginning and 40 % its end (seed 001, §II.C).
+/// Makes a text fit into a budget of tokens without a model.
 ///
-/// The same bytes give the same bytes on every machine. Doing it twice changes nothing. A code fence
-/// stays closed and JSON stays JSON.
+/// It normalises the text, removes repetitions, keeps the skeleton (headings, bullets, JSON keys)
+/// and cuts the middle of the rest. 60 % of the rest that stays is its beginning, 40 % is its end
+/// (seed 001, §II.C).
+///
+/// The same bytes give the same result on every machine. Compressing a result again does not change
+/// it. A code fence stays closed and JSON stays valid.
 public enum Compression {
-  /// Stands where something was left out.
+  /// Placeholder for omitted text.
   public static let marker = "[…]"
 
-  /// Tokens of a text when nobody has counted them: its bytes ÷ 4, rounded up.
+  /// Estimated tokens of a text that was not tokenised: its bytes ÷ 4, rounded up.
   public static func estimatedTokens(_ text: String) -> Int { (text.utf8.count + 3) / 4 }
 
   /// - Parameters:
-  ///   - budget: tokens the result may have. With less than one the result is empty; with one, JSON
-  ///     becomes the smallest of its kind, `{}`, whatever the estimate of that is.
-  ///   - estimate: tokens of a text. Of two texts, the one that begins the other must not have more.
+  ///   - budget: maximum tokens of the result. Below one the result is empty. With one, JSON
+  ///     becomes the smallest value of its kind, `{}`, even if that has a larger estimate.
+  ///   - estimate: tokens of a text. A prefix must not have more tokens than the whole text.
   public static func compressed(
     _ text: String, toTokens budget: Int, estimate: (String) -> Int = estimatedTokens
   ) -> String {
@@ -29,7 +31,7 @@ public enum Compression {
     return compressed(text, toTokens: budget, estimate: estimate, work: &work)
   }
 
-  /// - Parameter work: gains one unit per byte, line and rendition.
+  /// - Parameter work: grows by one per byte, line and rendition.
   static func compressed(
     _ text: String, toTokens budget: Int, estimate: (String) -> Int = estimatedTokens,
     work: inout Int
@@ -37,8 +39,8 @@ public enum Compression {
     guard budget > 0 else { return "" }
     let fits = { (bytes: [UInt8]) in estimate(String(decoding: bytes, as: UTF8.self)) <= budget }
     var current = Array(text.utf8)
-    // What a pass leaves is left alone by the next, except where a cut has made two lines equal or
-    // has taken the backticks from around a token. Every such pass takes something out.
+    // A second pass changes nothing, unless a cut has made two lines equal or has removed the
+    // backticks around a token. Every such pass removes something.
     for _ in 0..<maximumPasses {
       let next = pass(current, startingAt: budget.multipliedCapped(by: 4), fits, &work)
       if next == current { break }
@@ -47,10 +49,10 @@ public enum Compression {
     return String(decoding: current, as: UTF8.self)
   }
 
-  /// Far more than any text seen needed, which is three.
+  /// Far more passes than any text seen needed: three.
   private static let maximumPasses = 16
 
-  /// The shape by which a text would be compressed.
+  /// The shape by which `compressed` cuts a text.
   public static func shape(of text: String) -> TextShape {
     let bytes = Array(text.utf8)
     return isJSON(bytes) ? .json : Outline(bytes).shape
@@ -78,7 +80,8 @@ public enum Compression {
     if fits(whole) { return whole }
     for level in (0...Outline.deepestHeading).reversed() {
       let cut = OutlineCut(outline, keepingHeadings: level)
-      // A skeleton that takes more than half is cut like the rest, its lowest headings first.
+      // If the skeleton takes more than half of the budget, its lowest headings are cut like other
+      // text.
       let skeleton = cut.rendered(within: 0)
       guard level == 0 || fits(skeleton + skeleton) else { continue }
       work += outline.units.count
@@ -91,7 +94,7 @@ public enum Compression {
     return fits(marker) ? marker : []
   }
 
-  /// The rendition with the most bytes that fits, by bisection.
+  /// Finds the largest rendition that fits, by bisection.
   private static func largest(
     upTo limit: Int, startingAt guess: Int, _ fits: ([UInt8]) -> Bool, _ work: inout Int,
     _ render: (Int) -> [UInt8]
@@ -102,7 +105,7 @@ public enum Compression {
     var probe = min(guess, limit)
     while low <= high {
       let bytes = render(probe)
-      // A rendition looks at all of the text.
+      // A rendition walks the whole text.
       work += limit
       if fits(bytes) {
         if bytes.count >= best?.count ?? 0 { best = bytes }

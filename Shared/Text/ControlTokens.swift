@@ -1,15 +1,16 @@
-/// What models write for machines and not for readers: the control tokens of chat templates, and the
-/// tags around reasoning.
+/// Text that models write for machines: control tokens of chat templates, and tags around
+/// reasoning.
 enum ControlTokens {
   enum Kind: Hashable, Sendable {
-    /// Means nothing to a reader.
+    /// Has no meaning for a reader.
     case control
-    /// A control token that a role's name follows.
+    /// A control token followed by the name of a role.
     case header
-    /// `<s>`: begins a sequence for Llama and Mistral, but a struck-out passage in HTML.
+    /// `<s>`: starts a sequence for Llama and Mistral, but strikethrough text in HTML.
     case sequenceStart
     case sequenceEnd
-    /// Begins reasoning that ends with that literal; `anywhere`: also within a line.
+    /// Starts reasoning that ends with `end`. `anywhere` means that it may also start within a
+    /// line.
     case reasoningStart(end: Literal, anywhere: Bool)
     case reasoningEnd
   }
@@ -25,14 +26,14 @@ enum ControlTokens {
     let kind: Kind
   }
 
-  /// Names that a template writes after a header.
+  /// Role names that a template writes after a header.
   static let roles: Set<[UInt8]> = Set(
     [
       "system", "user", "assistant", "model", "tool", "developer", "ipython", "analysis",
       "commentary", "final",
     ].map { Array($0.utf8) })
 
-  /// The longest of them.
+  /// Length of the longest role name.
   static let maximumRoleBytes = 10
 
   private static let control = [
@@ -76,7 +77,7 @@ enum ControlTokens {
     ("<|channel|>analysis<|message|>", "<|end|>", true),
   ]
 
-  /// Tokens that are looked for when reasoning is kept, and when it is not.
+  /// Tokens to find if reasoning is kept.
   static let withoutReasoning = Table(
     control.map { Token(bytes: Array($0.utf8), kind: .control) }
       + headers.map { Token(bytes: Array($0.utf8), kind: .header) }
@@ -85,6 +86,7 @@ enum ControlTokens {
         Token(bytes: Array("</s>".utf8), kind: .sequenceEnd),
       ])
 
+  /// Tokens to find if reasoning is removed.
   static let withReasoning = Table(
     withoutReasoning.tokens
       + reasoning.flatMap { tag -> [Token] in
@@ -98,7 +100,7 @@ enum ControlTokens {
   /// Tokens by their first byte.
   struct Table: Sendable {
     let tokens: [Token]
-    /// By the byte's value.
+    /// Indexed by the byte's value.
     private let byFirst: [[Token]]
     let longest: Int
 
@@ -112,7 +114,7 @@ enum ControlTokens {
 
     func canStart(_ byte: UInt8) -> Bool { !byFirst[Int(byte)].isEmpty }
 
-    /// Length of the longest token that begins at a position; 0 means none does.
+    /// Length of the longest token that begins at a position; 0 means none.
     func length(in bytes: [UInt8], at position: Int) -> Int {
       var length = 0
       for token in byFirst[Int(bytes[position])] where token.bytes.count > length {
@@ -121,8 +123,8 @@ enum ControlTokens {
       return length
     }
 
-    /// Of the bytes, which begin with a token's first byte: the longest token that they begin with,
-    /// and whether more bytes could make a longer one.
+    /// Finds the longest token at the start of the bytes, which must not be empty. `mayGrow` means
+    /// that more bytes could make a longer token.
     func match(_ bytes: [UInt8]) -> (token: Token?, mayGrow: Bool) {
       var found: Token?
       var mayGrow = false
@@ -136,9 +138,9 @@ enum ControlTokens {
       return (found, mayGrow)
     }
 
-    /// Whether what comes next could make a token together with the end of these bytes.
+    /// Whether the next bytes could complete a token that starts in these bytes.
     func endsInside(_ bytes: [UInt8]) -> Bool {
-      // A token that began earlier would have ended.
+      // Only the end matters: a token that began earlier would have ended.
       bytes.indices.suffix(longest).contains { index in
         let tail = bytes[index...]
         return byFirst[Int(bytes[index])].contains {
@@ -150,11 +152,12 @@ enum ControlTokens {
 
   // MARK: - Breaking tokens
 
-  /// The longest name within `<|…|>` that is looked for.
+  /// Longest name within `<|…|>` that counts as a control token, in bytes.
   private static let maximumNameBytes = 48
 
-  /// The text with a space in every control token, also in those that only look like one: a host
-  /// turns them into tokens wherever they stand. Doing it twice changes nothing.
+  /// Inserts a space into every control token, also into text that only looks like one.
+  ///
+  /// A host turns such text into control tokens at any place. Breaking it again changes nothing.
   static func broken(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count)
@@ -175,7 +178,7 @@ enum ControlTokens {
 
   private static let bars: [[UInt8]] = [Array("|".utf8), Array("｜".utf8)]
 
-  /// `<|name|>`, also with wide bars, as the templates of models to come may have it.
+  /// Whether `<|name|>`, also with wide bars, starts here. Future templates may use such names.
   private static func isBarred(_ bytes: [UInt8], at position: Int) -> Bool {
     guard bytes[position] == UInt8(ascii: "<") else { return false }
     for bar in bars where bytes[(position + 1)...].starts(with: bar) {

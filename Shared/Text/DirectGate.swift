@@ -1,22 +1,23 @@
-/// The first stage of the decision to split a request: what is cheap to answer directly is not
-/// looked at any further. Deterministic, and cheap enough for every request.
+/// First stage of the split decision: finds requests that are cheap to answer directly.
+///
+/// It is deterministic, and cheap enough for every request.
 public enum DirectGate {
-  /// An answer that short is written before its parts could be put together.
+  /// A shorter answer is complete before its parts could be merged.
   public static let leastAnswerTokens = 96
-  /// Prompts of several parts alone would use it up.
+  /// The prompts of several parts alone would use up a smaller budget.
   public static let leastBudgetTokens = 1_024
-  /// Nobody writes a sentence longer than this.
+  /// Bytes of the query that are examined; no sentence is longer.
   private static let lookedAt = 4 * 1_024
-  /// Fewer words ask for one thing.
+  /// A query with fewer words asks for one thing.
   public static let leastWords = 8
 
   /// - Parameters:
   ///   - query: the last message of the client.
   ///   - maxTokens: the client's limit on the answer.
   ///   - budgetTokens: the client's limit on everything.
-  ///   - documents: how many came with the request.
+  ///   - documents: number of documents in the request.
   ///   - isStructured: the client wants JSON, or gave tools.
-  /// - Returns: why it is to be answered directly; nil: it may be worth splitting.
+  /// - Returns: the reason for a direct answer; `nil` means that a split may be worthwhile.
   public static func reason(
     query: String, maxTokens: Int?, budgetTokens: Int?, documents: Int, isStructured: Bool
   ) -> String? {
@@ -25,12 +26,13 @@ public enum DirectGate {
     {
       return reason
     }
-    // Documents are work of their own, however short the question about them.
+    // Documents are work of their own, even if the question about them is short.
     return documents > 1 ? nil : shapeReason(query)
   }
 
-  /// What the client bounded leaves no room for parts.
-  /// - Parameters and result: as of `reason`.
+  /// Checks whether the client's limits leave no room for parts.
+  ///
+  /// Parameters and result are those of `reason`.
   public static func boundReason(
     maxTokens: Int?, budgetTokens: Int?, isStructured: Bool
   ) -> String? {
@@ -44,8 +46,8 @@ public enum DirectGate {
     return nil
   }
 
-  /// The query does not look like more than one thing.
-  /// - Returns: why; nil: it may be more.
+  /// Checks whether the query asks for a single thing.
+  /// - Returns: the reason; `nil` means that it may ask for several things.
   public static func shapeReason(_ query: String) -> String? {
     let shape = QueryShape(query, limit: lookedAt)
     if shape.words < leastWords { return "it is short" }

@@ -1,17 +1,18 @@
-/// JSON to be written: error bodies, chunks, the trace extension. What came from elsewhere goes in
-/// as `raw`, unchanged.
+/// A JSON value to write: error bodies, chunks, the trace extension.
+///
+/// JSON from elsewhere goes in as `raw`, unchanged.
 public enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
   ExpressibleByBooleanLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral,
   ExpressibleByDictionaryLiteral
 {
-  /// Members in their order.
+  /// Members in output order.
   case object([(String, JSON)])
   case array([JSON])
   case string(String)
   case integer(Int)
   case boolean(Bool)
   case null
-  /// JSON as it came; the caller vouches that it is valid.
+  /// Encoded JSON, written as it is; the caller guarantees that it is valid.
   case raw([UInt8])
 
   public init(stringLiteral value: String) { self = .string(value) }
@@ -21,7 +22,7 @@ public enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLite
   public init(arrayLiteral elements: JSON...) { self = .array(elements) }
   public init(dictionaryLiteral elements: (String, JSON)...) { self = .object(elements) }
 
-  /// On one line, without white space.
+  /// The value on one line, without white space.
   public var encoded: [UInt8] {
     var bytes: [UInt8] = []
     append(to: &bytes)

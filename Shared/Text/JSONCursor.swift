@@ -1,5 +1,6 @@
-/// A position in JSON bytes. The `validate…` half checks; the other half walks text that was
-/// checked before and relies on it.
+/// A position in JSON bytes.
+///
+/// The `validate…` methods check the bytes. The other methods walk checked bytes and rely on that.
 struct JSONCursor {
   let bytes: [UInt8]
   var position = 0
@@ -19,7 +20,7 @@ struct JSONCursor {
     return root
   }
 
-  /// One bit per open container instead of recursion: `true` is an object.
+  /// Keeps one flag per open container instead of recursing; `true` means an object.
   mutating func validateValue(maximumDepth: Int) throws(JSONError) -> JSONValue {
     var open: [Bool] = []
     var root: JSONValue?
@@ -56,7 +57,7 @@ struct JSONCursor {
     }
   }
 
-  /// After a value: closes what ends here; stops after a comma, ready for the next value.
+  /// Closes the containers that end after a value. Stops after a comma, ready for the next value.
   private mutating func closeContainers(_ open: inout [Bool]) throws(JSONError) {
     while let isObject = open.last {
       skipWhitespace()
@@ -195,7 +196,8 @@ struct JSONCursor {
 
   // MARK: - Walking checked text
 
-  /// Within an object, at a name, a comma or the end: the range of the next name.
+  /// Returns the range of the next name of an object. Call it at a name, a comma or the object's
+  /// end; `nil` means the end.
   mutating func nextName() -> Range<Int>? {
     skipSeparators()
     guard bytes[position] == UInt8(ascii: "\"") else { return nil }
@@ -204,7 +206,7 @@ struct JSONCursor {
     return start..<position
   }
 
-  /// After a name: its value.
+  /// Returns the value of the name that was just read.
   mutating func valueAfterColon() -> JSONValue {
     skipWhitespace()
     position += 1
@@ -212,7 +214,8 @@ struct JSONCursor {
     return skipValue()
   }
 
-  /// Within an array, at a value, a comma or the end: the next element.
+  /// Returns the next element of an array. Call it at a value, a comma or the array's end; `nil`
+  /// means the end.
   mutating func nextElement() -> JSONValue? {
     skipSeparators()
     guard bytes[position] != UInt8(ascii: "]") else { return nil }
@@ -309,7 +312,7 @@ struct JSONCursor {
     }
   }
 
-  /// The text of a checked string, given with its quotes.
+  /// The text of a checked string, passed with its quotes.
   static func unescaped(_ quoted: ArraySlice<UInt8>) -> String {
     let inner = quoted.dropFirst().dropLast()
     guard let escape = inner.firstIndex(of: UInt8(ascii: "\\")) else {
@@ -318,7 +321,7 @@ struct JSONCursor {
     var text: [UInt8] = []
     text.reserveCapacity(inner.count)
     text += inner[..<escape]
-    // The first half of a surrogate pair waits for its second, which is another escape.
+    // The first half of a surrogate pair; the second half is another escape.
     var half: UInt16?
     var index = escape
     while index < inner.endIndex {
@@ -344,7 +347,7 @@ struct JSONCursor {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// U+FFFD, which stands for a lone surrogate.
+  /// U+FFFD, the replacement of a lone surrogate.
   private static let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
 
   private static func character(_ code: UInt8) -> UInt16 {
@@ -358,7 +361,7 @@ struct JSONCursor {
     }
   }
 
-  /// Appends a code unit of UTF-16 as UTF-8.
+  /// Appends a UTF-16 code unit as UTF-8.
   private static func append(_ unit: UInt16, _ half: inout UInt16?, to text: inout [UInt8]) {
     if 0xDC00...0xDFFF ~= unit, let first = half.take() {
       let scalar = 0x10000 + (UInt32(first & 0x3FF) << 10 | UInt32(unit & 0x3FF))

@@ -1,4 +1,4 @@
-/// Where a text stops being JSON, and why.
+/// Position and reason at which a text stops being JSON.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Byte offset from the start.
   public let offset: Int
@@ -16,7 +16,7 @@ public enum JSONKind: String, Hashable, Sendable {
   case object, array, string, number, boolean, null
 }
 
-/// A value within a document: what it is and which bytes it takes, quotes and brackets included.
+/// A value within a document: its kind and its byte range, quotes and brackets included.
 public struct JSONValue: Hashable, Sendable {
   public let kind: JSONKind
   public let range: Range<Int>
@@ -42,16 +42,16 @@ public struct JSONMember: Hashable, Sendable {
   }
 }
 
-/// One JSON text (RFC 8259) that was checked whole, and is read where it lies: nothing is decoded
-/// that nobody asks for, so what is passed on can stay byte for byte as it came.
+/// One validated JSON text (RFC 8259), read in place.
 ///
-/// Checking is linear in the bytes and needs no stack of its own calls, so no input can make it
-/// slow or overflow it.
+/// A value is decoded only on request, so the bytes can be passed on unchanged. Validation is
+/// linear in the bytes and does not recurse, so no input can make it slow or overflow the stack.
 public struct JSONDocument: Sendable {
-  /// No request or tool schema seen in the field nests deeper than some 30 levels.
+  /// Default nesting limit. No request or tool schema seen in the field nests deeper than some 30
+  /// levels.
   public static let standardDepth = 128
 
-  /// Bytes of a number that is read. The longest exact decimal form of a Double has 1,077.
+  /// Longest number that is parsed, in bytes. The longest exact decimal form of a Double has 1,077.
   static let longestNumber = 1_100
 
   public let bytes: [UInt8]
@@ -72,7 +72,7 @@ public struct JSONDocument: Sendable {
   /// The members of an object, in their order; none if the value is not an object.
   public func members(of value: JSONValue) -> [JSONMember] { Array(eachMember(of: value)) }
 
-  /// The members of an object one by one; nothing is stored. None if the value is not an object.
+  /// The members of an object one by one, without an array. None if the value is not an object.
   public func eachMember(of value: JSONValue) -> JSONMembers { JSONMembers(value, in: self) }
 
   /// The value of the first member of that name.
@@ -102,7 +102,7 @@ public struct JSONDocument: Sendable {
   /// The elements of an array, in their order; none if the value is not an array.
   public func elements(of value: JSONValue) -> [JSONValue] { Array(eachElement(of: value)) }
 
-  /// The elements of an array one by one; nothing is stored. None if the value is not an array.
+  /// The elements of an array one by one, without an array. None if the value is not an array.
   public func eachElement(of value: JSONValue) -> JSONElements { JSONElements(value, in: self) }
 
   /// Calls `body` with each element until it returns false.
@@ -112,7 +112,7 @@ public struct JSONDocument: Sendable {
     }
   }
 
-  /// The text of a string, unescaped; nil for any other kind. A lone surrogate becomes U+FFFD.
+  /// The text of a string, unescaped; `nil` for any other kind. A lone surrogate becomes U+FFFD.
   public func string(_ value: JSONValue) -> String? {
     value.kind == .string ? JSONCursor.unescaped(bytes[value.range]) : nil
   }
@@ -126,7 +126,7 @@ public struct JSONDocument: Sendable {
     return Double(String(decoding: bytes[value.range], as: UTF8.self))
   }
 
-  /// A number without a fraction, also when it is written `1.0` or `1e3`; nil for anything else.
+  /// A number without a fraction, also written as `1.0` or `1e3`; `nil` for any other value.
   public func integer(_ value: JSONValue) -> Int? {
     guard value.kind == .number, value.range.count <= Self.longestNumber else { return nil }
     if let exact = Int(String(decoding: bytes[value.range], as: UTF8.self)) { return exact }
@@ -136,7 +136,7 @@ public struct JSONDocument: Sendable {
   }
 }
 
-/// The members of an object one by one, read where they lie.
+/// The members of an object one by one, read in place.
 public struct JSONMembers: Sequence, IteratorProtocol, Sendable {
   private var cursor: JSONCursor
   private var isOver: Bool
@@ -157,7 +157,7 @@ public struct JSONMembers: Sequence, IteratorProtocol, Sendable {
   }
 }
 
-/// The elements of an array one by one, read where they lie.
+/// The elements of an array one by one, read in place.
 public struct JSONElements: Sequence, IteratorProtocol, Sendable {
   private var cursor: JSONCursor
   private var isOver: Bool

@@ -1,10 +1,10 @@
-/// JSON made smaller and still JSON: keys stay, long strings lose their middle, long arrays theirs.
+/// Shrinks JSON that stays valid: keys stay, long strings and arrays lose their middle.
 struct JSONElision: Sendable {
-  /// Elision goes down by its own calls and reads each level again, so what nests deeper counts as
+  /// Maximum nesting. Elision recurses and reads each level again, so deeper JSON is treated as
   /// text.
   static let maximumDepth = 64
 
-  /// Leaves are places in the text: a buffer for each would take fifty times the bytes of a digit.
+  /// Leaves are ranges of the text: a buffer per leaf would take fifty times the bytes of a digit.
   private enum Node: Sendable {
     case object([(name: Range<Int>, value: Node)], size: Int)
     case array([Node], size: Int)
@@ -24,7 +24,7 @@ struct JSONElision: Sendable {
   private let root: Node
   private let bytes: [UInt8]
 
-  /// Nil for what is no JSON, or nests too deep.
+  /// `nil` if the bytes are not JSON or nest too deep.
   init?(validating bytes: [UInt8]) {
     guard
       let document = try? JSONDocument(validating: bytes, maximumDepth: Self.maximumDepth)
@@ -33,7 +33,7 @@ struct JSONElision: Sendable {
     self.bytes = bytes
   }
 
-  /// - Parameter bytes: JSON that was checked.
+  /// - Parameter bytes: valid JSON, nested at most `maximumDepth` levels.
   init(_ bytes: [UInt8]) {
     self.init(validating: bytes)!
   }
@@ -58,14 +58,14 @@ struct JSONElision: Sendable {
     }
   }
 
-  /// At most that many bytes; more only where nothing smaller is JSON of that kind.
+  /// Renders at most `room` bytes; more only if no smaller JSON of that kind exists.
   func rendered(within room: Int) -> [UInt8] {
     var out: [UInt8] = []
     render(root, room, &out)
     return out
   }
 
-  /// For a budget of one token of four bytes.
+  /// The smallest rendition, for a budget of one token of four bytes.
   var smallest: [UInt8] { rendered(within: 0) }
 
   private static let marker = JSON.quoted(Compression.marker)
@@ -83,13 +83,13 @@ struct JSONElision: Sendable {
 
   // MARK: - Objects
 
-  /// Every key stays if it can, and the values share what the keys leave.
+  /// Keeps every key if possible; the values share the room that the keys leave.
   private func render(
     _ members: [(name: Range<Int>, value: Node)], _ size: Int, _ room: Int, _ out: inout [UInt8]
   ) {
     let marker = Self.marker
     let keys = members.reduce(2) { $0 + $1.name.count + 2 }
-    // Under four bytes a value says nothing.
+    // A value of less than four bytes carries no information.
     let hasRoom = size <= room || keys + 4 * members.count <= room
     let kept = hasRoom ? members.indices.map { $0 } : Self.keptMembers(members, room)
     let ownKeys = kept.reduce(2) { $0 + members[$1].name.count + 2 }
@@ -153,7 +153,7 @@ struct JSONElision: Sendable {
       out += [UInt8(ascii: "["), UInt8(ascii: "]")]
       return
     }
-    // An element larger than a third of the room is cut itself.
+    // An element larger than a third of the room is cut.
     let largest = max(inner / 3, 1)
     let kept = Self.kept(elements.map { min($0.size, largest) + 1 }, inner)
     out.append(UInt8(ascii: "["))
@@ -168,7 +168,7 @@ struct JSONElision: Sendable {
     out.append(UInt8(ascii: "]"))
   }
 
-  /// Indices from the beginning for 60 % of the room, from the end for 40 %.
+  /// Indices that fit: 60 % of the room from the beginning, 40 % from the end.
   private static func kept(_ sizes: [Int], _ room: Int) -> [Int] {
     var first = 0
     var left = room * 6 / 10
@@ -185,7 +185,7 @@ struct JSONElision: Sendable {
     return Array(0..<first) + Array(last..<sizes.count)
   }
 
-  /// The most that each may take when what the small ones leave goes to the large ones.
+  /// The maximum bytes per value, if small values leave the rest of their share to large ones.
   private static func fairShare(_ sizes: [Int], _ room: Int) -> Int {
     var left = room
     for (index, size) in sizes.sorted().enumerated() {
@@ -198,13 +198,13 @@ struct JSONElision: Sendable {
 
   // MARK: - Strings
 
-  /// The string with its middle left out, quotes included; escapes stay whole.
+  /// Removes the middle of a string, quotes included; escapes stay whole.
   private static func cut(_ quoted: ArraySlice<UInt8>, _ room: Int) -> [UInt8] {
     guard room >= marker.count else {
       return [UInt8(ascii: "\""), UInt8(ascii: "\"")]
     }
     let text = Array(JSONCursor.unescaped(quoted).utf8)
-    // Escapes take more bytes than what they stand for: less and less, until it fits.
+    // Escapes take more bytes than the text that they stand for: shrink until it fits.
     var inner = room - marker.count - 2
     while inner > 0 {
       let start = TextCut.beginning(of: text, within: inner * 6 / 10)
@@ -213,7 +213,8 @@ struct JSONElision: Sendable {
       let cut = JSON.quoted(
         String(decoding: Array(pieces.joined(separator: [0x20])), as: UTF8.self))
       if cut.count <= room { return cut }
-      // In steps of a sixteenth at least: a boundary far from the end would make it one by one.
+      // Shrink by at least a sixteenth: with a distant boundary, smaller steps would go byte by
+      // byte.
       inner -= max(cut.count - room, inner / 16, 1)
     }
     return marker

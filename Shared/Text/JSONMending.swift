@@ -1,20 +1,20 @@
-/// Closes JSON that was cut off: what a model wrote when its tokens ran out.
+/// Closes JSON that was cut off, for example because a model ran out of tokens.
 public enum JSONMending {
-  /// What is tried at most: without its last member, without the object that this was in, and so on.
+  /// Maximum number of parts: without the last member, without the object around it, and so on.
   static let maximumParts = 4
 
-  /// The parts that are whole, the longest first: up to a member or element that was ended, with what
-  /// was open closed behind it.
+  /// Returns the complete parts, the longest first: cut after a complete member or element, with
+  /// the open containers closed.
   ///
-  /// - Parameter start: where the object or array begins.
-  /// - Returns: none when nothing in it was ended, or it is not cut but wrong. Whether one is valid
-  ///   is for the caller to check.
+  /// - Parameter start: offset of the opening brace or bracket.
+  /// - Returns: an empty array if no member is complete, or if the JSON is malformed rather than
+  ///   cut off. The caller must validate each part.
   public static func closed(_ bytes: [UInt8], from start: Int) -> [[UInt8]] {
     guard bytes.indices.contains(start) else { return [] }
     var open: [UInt8] = []
     var isInString = false
     var isEscaped = false
-    // The last end within each container that is open, the outermost first.
+    // The last complete end within each open container, the outermost first.
     var ends: [(end: Int, depth: Int)] = []
     func ended(_ end: Int) {
       while let last = ends.last, last.depth >= open.count { ends.removeLast() }

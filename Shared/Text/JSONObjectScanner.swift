@@ -1,16 +1,16 @@
-/// The top level of one JSON object: where its members lie, and edits that leave every other byte
-/// as it was.
+/// The top level of one JSON object, with edits that leave every other byte unchanged.
 public struct JSONObjectScanner: Sendable {
-  /// Requests have some 30 members; a body of nothing but members must not cost memory per member.
+  /// Default limit of members. Requests have some 30; a body of nothing but members must not cost
+  /// memory per member.
   public static let standardMembers = 1_024
 
   public let document: JSONDocument
   public let members: [JSONMember]
-  /// Names that occur more than once, in the order in which the second one was met.
+  /// Names that occur more than once, in the order of their second occurrence.
   public let duplicates: [String]
 
-  /// - Throws: `JSONError` when it is not valid JSON, not an object, nests deeper than
-  ///   `maximumDepth` levels or has more than `maximumMembers` members.
+  /// - Throws: `JSONError` if the bytes are not valid JSON, not an object, nest deeper than
+  ///   `maximumDepth` levels or have more than `maximumMembers` members.
   public init(
     _ bytes: [UInt8], maximumDepth: Int = JSONDocument.standardDepth,
     maximumMembers: Int = JSONObjectScanner.standardMembers
@@ -41,17 +41,17 @@ public struct JSONObjectScanner: Sendable {
 
   public var bytes: [UInt8] { document.bytes }
 
-  /// The first member of that name.
+  /// The value of the first member of that name.
   public subscript(_ name: String) -> JSONValue? {
     members.first { $0.name == name }?.value
   }
 
-  /// The object with members replaced or removed and every other byte unchanged.
+  /// Returns the object with members replaced or removed and every other byte unchanged.
   ///
   /// - Parameters:
-  ///   - replacements: member name and the JSON it shall have. One that is not there is added as
-  ///     the first member.
-  ///   - removals: names of members to leave out, with one of their commas.
+  ///   - replacements: names of members and their new JSON. A name that the object does not have is
+  ///     added at the beginning.
+  ///   - removals: names of members to remove, each with one of its commas.
   public func edited(
     replacing replacements: [(name: String, json: [UInt8])], removing removals: Set<String> = []
   ) -> [UInt8] {
@@ -69,8 +69,8 @@ public struct JSONObjectScanner: Sendable {
       if index + 1 < added.count || !kept.isEmpty { result.append(UInt8(ascii: ",")) }
     }
 
-    // Each member owns the bytes from the end of the one before it, the comma with its white space,
-    // up to its own end. The first that stays gives up a comma that it no longer needs.
+    // A member's bytes begin at the end of the previous member (comma and white space included) and
+    // end with its value. The first member that stays drops a comma that it no longer needs.
     var previousEnd = body
     var needsComma = false
     for member in members {

@@ -1,8 +1,9 @@
-/// Follows JSON as it is written, byte by byte: whether what came so far is still the beginning of
-/// a JSON text, where its tokens end, whether it is whole.
+/// Validates JSON byte by byte while it is written.
 ///
-/// `JSONDocument` checks a text that is there; this one knows a text that is still coming, and never
-/// looks back. Memory is one bit of thought per open container. The bytes are taken to be UTF-8.
+/// It knows whether the bytes so far are the beginning of a JSON text, where the tokens end, and
+/// whether the text is complete. `JSONDocument` checks a complete text; this type takes an
+/// incomplete one and never looks back. It keeps one flag per open container, and assumes that the
+/// bytes are UTF-8.
 public struct JSONProgress: Sendable {
   enum State: UInt8, Sendable {
     case value, elementOrEnd, nameOrEnd, name, colon, separator, whole, broken
@@ -11,28 +12,28 @@ public struct JSONProgress: Sendable {
   }
 
   private(set) var state = State.value
-  /// True: an object.
+  /// One flag per open container; `true` means an object.
   private var open: [Bool] = []
   private let maximumDepth: Int
-  /// Behind a whole object or array, others may follow (NDJSON).
+  /// Further objects or arrays may follow a complete one (NDJSON).
   var isSequence = false
   private var isName = false
   private var literal: StaticString = "true"
-  /// Bytes of the literal, or digits of the escape, that are there.
+  /// Bytes of the literal, or digits of the escape, taken so far.
   private var progress = 0
 
   /// Bytes taken.
   public private(set) var offset = 0
-  /// Where the last token ended, without the white space behind it. A number has ended when
-  /// something else follows.
+  /// End of the last token, without the white space after it. A number ends when another byte
+  /// follows.
   public private(set) var tokenBoundary = 0
 
   public init(maximumDepth: Int = JSONDocument.standardDepth) { self.maximumDepth = maximumDepth }
 
-  /// Whether the bytes so far begin some JSON text of the allowed depth.
+  /// Whether some JSON text of the allowed depth starts with the bytes so far.
   public var isValid: Bool { state != .broken }
 
-  /// Whether they are one already, and can end here.
+  /// Whether the bytes so far are a complete JSON text.
   public var isComplete: Bool {
     switch state {
     case .whole: true
@@ -41,13 +42,13 @@ public struct JSONProgress: Sendable {
     }
   }
 
-  /// Within a string, the quotes themselves not counted.
+  /// Whether the position is within a string, between the quotes.
   public var isInString: Bool { state == .string || state == .escape || state == .unicode }
-  /// Within an escape of a string.
+  /// Whether the position is within an escape of a string.
   public var isInEscape: Bool { state == .escape || state == .unicode }
   public var depth: Int { open.count }
 
-  /// Takes bytes up to the first that breaks it; false: it is broken.
+  /// Takes bytes up to the first invalid one. Returns `false` if the text is not valid.
   @discardableResult
   public mutating func take(_ bytes: some Sequence<UInt8>) -> Bool {
     for byte in bytes {
@@ -56,7 +57,7 @@ public struct JSONProgress: Sendable {
     return isValid
   }
 
-  /// - Returns: false when no JSON text begins like this.
+  /// - Returns: `false` if no JSON text starts with these bytes.
   @discardableResult
   public mutating func take(_ byte: UInt8) -> Bool {
     guard state != .broken else { return false }

@@ -1,9 +1,10 @@
-/// Finds whole JSON objects and arrays in text that is not JSON: in a fence, behind "Here it is:",
-/// among several.
+/// Finds complete JSON objects and arrays in other text: in a fence, after "Here it is:", among
+/// several.
 ///
-/// Linear in the bytes: where a value breaks off, the search goes on there, not behind its beginning.
+/// Linear in the bytes: if a value is broken, the search resumes at the error, not at the value's
+/// start.
 public enum JSONSearch {
-  /// The first object or array that `isWanted` takes; nil: there is none.
+  /// The first object or array that `isWanted` accepts; `nil` if there is none.
   public static func first(
     in bytes: [UInt8], maximumDepth: Int = JSONDocument.standardDepth,
     where isWanted: (JSONValue) -> Bool = { _ in true }

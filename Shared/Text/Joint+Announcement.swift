@@ -1,14 +1,14 @@
-/// What a host says before it goes on, in whatever language: it is known by what follows it, the
-/// repeated end of the text.
+/// Announcements that a host writes before it continues, in any language. They are recognised by
+/// the text that follows: the repeated end of the answer.
 extension Joint {
-  /// Behind the last words of the text, when they are said again after an announcement in whatever
-  /// language.
+  /// Looks for an announcement that is followed by the last words of the text.
   ///
-  /// - Returns: the verdict, `nil` if there is no announcement; and how many readings were compared.
+  /// - Returns: the verdict, `nil` if there is no announcement; and the number of compared
+  ///   readings.
   func announced(
     in text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due, _ isFinal: Bool
   ) -> (Verdict?, compared: Int) {
-    // What may as well be new must look like an announcement.
+    // If the held words may be new, the lead must look like an announcement.
     let mayBeNew = continuation != .no && due != .differs
     let back = Self.agreementBack(of: ink.bytes, tail.bytes)
     var found: (length: Int, end: Int)?
@@ -19,7 +19,7 @@ extension Joint {
     for (index, length) in back.enumerated() where length >= 6 && length <= index {
       var length = length
       var first = index + 1 - length
-      // The colon may be its own, and the text have one there, too.
+      // The colon may belong to the announcement, even if the text has one there, too.
       if ink.bytes[first] == UInt8(ascii: ":"), length > 6 {
         length -= 1
         first += 1
@@ -41,7 +41,7 @@ extension Joint {
         let chance = continuation == .no ? 8 : 12
         guard length >= (due == .agrees ? 6 : due == .differs ? 16 : chance) else { continue }
         candidates += 1
-        // Of several, none is believed.
+        // If there are several candidates, none is trusted.
         if candidates == 1 {
           isAmbiguous = self.isAmbiguous(
             place: tail.bytes.count - length, length, ink.bytes[first...])
@@ -50,7 +50,7 @@ extension Joint {
       }
     }
     if !isFinal {
-      // Amid the words that the client has: the cut may come.
+      // The held bytes may end amid words that the client has, before the place of the cut.
       let last = InkedText.agreement(
         of: Array(tail.bytes.reversed()), withStartOf: Array(ink.bytes.reversed()))
       if isWaiting || last.contains(where: { $0 >= 8 && $0 < ink.bytes.count }) {
@@ -74,7 +74,7 @@ extension Joint {
     return ink.first == UInt8(ascii: ":") || ink.starts(with: "：".utf8.reversed())
   }
 
-  /// A line that ends in a colon came first, which was not due.
+  /// Whether the text starts with a line that ends in a colon.
   func endsInAnnouncement(_ text: ArraySlice<UInt8>) -> Bool {
     guard context.json == nil else { return false }
     let line = text.drop(while: JSONCursor.isWhitespace).prefix(Preamble.longest)

@@ -1,31 +1,31 @@
-/// What speaks for a reading, and how much.
+/// Evidence for a reading, and its weight.
 extension Joint {
-  /// How words compare with those that the old host was about to say.
+  /// How words compare with the old host's next words, which the client never got.
   enum Due: Hashable {
-    /// Nothing is known of those.
+    /// The old host's next words are unknown.
     case unknown
-    /// They agree, and are too few yet.
+    /// They agree, but are too few yet.
     case soFar
     case agrees
     case differs
   }
 
-  /// The first words repeat the end of the text, all of it from `place` on.
+  /// A repetition: the first words repeat the text from `place` up to its end.
   struct Overlap {
-    /// In the ink of the tail.
+    /// Index in the non-space bytes of the tail.
     let place: Int
-    /// Bytes of ink.
+    /// Number of non-space bytes.
     let length: Int
-    /// Where the held bytes go on behind it.
+    /// Index of the held bytes after the repetition.
     let end: Int
-    /// How they go on.
+    /// How the words after it compare with the old host's next words.
     let due: Due
     let standing: Standing
-    /// Too little has come behind it.
+    /// Too few bytes follow to judge it.
     let isPending: Bool
   }
 
-  /// - Parameter text: the white space before the words, which does not count, and the words.
+  /// - Parameter text: the words, with the white space before them, which does not count.
   func due(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
     guard !dueInk.isEmpty else { return .unknown }
     let space = Self.space(text, inString: context.json?.isInString == true)
@@ -35,7 +35,7 @@ extension Joint {
     return isFinal ? (ink.isEmpty ? .unknown : .differs) : .soFar
   }
 
-  /// How the words go on behind a long token that is said again, or from their first.
+  /// Compares the words after a repeated long token, or all words if there is none.
   func dueBehind(_ continuation: Fit, in text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
     guard hasLongToken else { return due(text, isFinal) }
     guard case .upTo(let end) = continuation else { return .unknown }
@@ -44,14 +44,14 @@ extension Joint {
 
   func hasDueSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(Self.space(text, inString: context.json?.isInString == true))
-    // More of an indentation may have been due.
+    // The known white space may be the beginning of a longer indentation.
     if dueInk.isEmpty, dueSpace.isEmpty || dueSpace.contains(0x0A) {
       return space.starts(with: dueSpace)
     }
     return space.elementsEqual(dueSpace)
   }
 
-  /// Whether the words go on from the cut: they say a long token again, and keep JSON valid.
+  /// Whether the words continue at the cut: they repeat a long token and keep JSON valid.
   func fit(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Fit {
     guard hasLongToken else { return fitsJSON(text) ? .upTo(text.startIndex) : .no }
     let fit = known(text, after: text.startIndex, isFinal)
@@ -59,7 +59,8 @@ extension Joint {
     return fit
   }
 
-  /// Behind a repetition: a long token that the client has must come, or the border of a word.
+  /// Checks that a repetition is followed by the long token that the client has, or by a word
+  /// border.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
       guard !dueSpace.isEmpty, context.json?.isInString != false else { return .upTo(position) }
@@ -91,7 +92,7 @@ extension Joint {
 
   // MARK: - Repetitions
 
-  /// Those that are whole, and the longest that may still become it.
+  /// Complete repetitions, and the place of the longest one that may still become complete.
   func overlaps(
     in held: [UInt8], _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int],
     _ isFinal: Bool
@@ -116,7 +117,7 @@ extension Joint {
               place: place, length: length, end: end, due: due,
               standing: standing(of: text[end...], due), isPending: !hasMore || due == .soFar))
         }
-        // Later places are parts of this one.
+        // Later places are parts of these.
         if whole.count >= 8 { break }
       } else if length == ink.bytes.count {
         growing = growing ?? place
@@ -125,8 +126,8 @@ extension Joint {
     return (whole, growing, compared)
   }
 
-  /// Whether the bytes are the same few again and again, at least twice, or end in the clause in
-  /// which they begin.
+  /// Whether the bytes repeat themselves at least twice, or end with the clause with which they
+  /// begin.
   static func isPeriodic(_ bytes: ArraySlice<UInt8>) -> Bool {
     let bytes = Array(bytes)
     guard bytes.count > 1 else { return false }
@@ -135,15 +136,16 @@ extension Joint {
     return (1...(bytes.count - least)).contains { $0 + agreement[$0] == bytes.count }
   }
 
-  /// For every byte of `text`: how many bytes up to it agree with the end of `tail`.
+  /// For every index of `text`: number of bytes up to it that agree with the end of `tail`.
   static func agreementBack(of text: [UInt8], _ tail: [UInt8]) -> [Int] {
     let agreement = InkedText.agreement(
       of: Array(text.reversed()), withStartOf: Array(tail.reversed()))
     return Array(agreement.reversed())
   }
 
-  /// Whether the words follow a sentence of the text from its first word, and then leave it: 16 bytes
-  /// of any sentence, or the first word of the one that was cut, written as sentences begin.
+  /// Whether the words repeat a sentence of the text from its first word and then differ from it.
+  ///
+  /// 16 bytes of any sentence suffice, or the first word of the cut sentence, if it is capitalised.
   func beginsAgain(_ agreement: [Int], _ ink: InkedText, lacksSpace: Bool) -> Bool {
     var longest = zip(head.bytes, ink.bytes).prefix { $0 == $1 }.count
     var lastStart = 0
@@ -160,14 +162,14 @@ extension Joint {
     guard lacksSpace, lastStart < agreement.count, let first = ink.bytes.first,
       (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first)
     else { return false }
-    // The first word of the sentence that was cut.
+    // The first word of the cut sentence.
     let word = tail.positions[lastStart...].enumerated().prefix {
       $0.element == tail.positions[lastStart] + $0.offset
     }.count
     return word >= 3 && agreement[lastStart] >= word
   }
 
-  /// Bytes of white space at the start; in a string of JSON it may be written as escapes.
+  /// Bytes of white space at the start; in a JSON string it may be written as escapes.
   static func space(_ text: ArraySlice<UInt8>, inString: Bool) -> Int {
     var rest = text
     while let first = rest.first {

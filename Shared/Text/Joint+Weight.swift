@@ -1,12 +1,12 @@
-/// The one rule that decides between a text that goes on and one that is said again.
+/// The rule that decides between a continuation and a repetition.
 extension Joint {
-  /// How well what a reading takes for new agrees with what the old host was about to say.
+  /// How well the new part of a reading agrees with the old host's next words.
   enum Standing: Int, Comparable {
-    /// Other words came.
+    /// Other words follow.
     case differs
-    /// The words may be right, and the white space before them is missing.
+    /// The words may be right, but the white space before them is missing.
     case lacksSpace
-    /// Nothing is known.
+    /// The old host's next words are unknown.
     case unknown
     case hasSpace
     case agrees
@@ -16,30 +16,30 @@ extension Joint {
 
   enum Weight { case repeats, continues, unclear }
 
-  /// Bytes of ink. A word or two may be said twice by chance, a clause is not.
+  /// Non-space bytes. A word or two may be repeated by chance, a clause is not.
   private static let chance = 4
   static let clause = 12
-  /// Somebody who was asked to go on, and does so from the very white space that was due, would say
-  /// a verse again rather than repeat that much by mistake.
+  /// Non-space bytes of a verse. If a host continues with exactly the expected white space, a
+  /// shorter overlap may be a verse that comes twice; a longer one is a repetition by mistake.
   private static let verse = 160
 
-  /// - Parameter text: from where the reading takes it for new.
+  /// - Parameter text: the part that the reading takes for new.
   func standing(of text: ArraySlice<UInt8>, _ due: Due) -> Standing {
     guard due != .differs else { return .differs }
-    // Between tokens of JSON white space tells nothing.
+    // Between tokens of JSON, white space is no evidence.
     if context.json?.isInString == false { return due == .agrees ? .agrees : .unknown }
     if !dueSpace.isEmpty, !hasDueSpace(text) { return .lacksSpace }
     return due == .agrees ? .agrees : dueSpace.isEmpty ? .unknown : .hasSpace
   }
 
-  /// The one that agrees best; of these, the longest.
+  /// The overlap that agrees best; among equals, the longest.
   func best(_ overlaps: [Overlap]) -> Overlap? {
     overlaps.max { ($0.standing, $0.length) < ($1.standing, $1.length) }
   }
 
-  /// Whether an overlap is a repetition, where the text could also go on with these words.
+  /// Decides whether an overlap is a repetition, if the text could also continue with these words.
   ///
-  /// - Parameter text: from where it would go on.
+  /// - Parameter text: the words, read as a continuation.
   func weigh(
     _ overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ due: Due
   ) -> Weight {
@@ -65,33 +65,35 @@ extension Joint {
       let isSure = dueInk.count >= 3 || length < 16
       return isSure || asked == .completion && isExact ? .continues : .unclear
     }
-    // All that was said is said again.
+    // The host repeats the whole text.
     if overlap.place == 0, head.bytes.isEmpty, dueSpace.isEmpty || !isExact {
       return length >= 3 ? .repeats : .unclear
     }
-    // A host that repeats may begin with the very white space that was due.
+    // A host that repeats may begin with exactly the expected white space.
     if asked == .completion, isExact { return length < Self.chance ? .continues : .unclear }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
-    // Rows and values may well be equal to those before them, brackets are.
+    // Rows and values may equal those before them; brackets usually do.
     if length < 3, !ink.bytes[..<length].contains(where: Self.isWord) { return .continues }
     if context.json?.isInString == false || isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
 
-  /// The same in JSON, where a wrong reading is a valid document of another content: only evidence that
-  /// no chance gives decides. Otherwise the host is asked in a way that decides.
+  /// The same decision for JSON, where a wrong reading is a valid document with other content.
+  ///
+  /// Only evidence that chance does not produce decides. Otherwise the overlap is unclear, and the
+  /// host is asked to repeat more of the text.
   private func weigh(
     _ overlap: Overlap, against continuation: Standing, _ ink: InkedText, isInString: Bool
   ) -> Weight {
     let length = overlap.length
     let words = ink.bytes[..<length]
-    // A letter agrees by chance, and so do brackets.
+    // A letter or brackets agree by chance.
     if length < 3, isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
       return .continues
     }
     if isAmbiguous(place: overlap.place, length, ink.bytes[...]) { return .unclear }
-    // All that was said is said again.
+    // The host repeats the whole text.
     if overlap.place == 0, head.bytes.isEmpty, length >= 3 { return .repeats }
     if dueInk.count >= Self.sureBytes, overlap.standing == .agrees || continuation == .agrees {
       if continuation == .differs { return .repeats }
@@ -101,17 +103,17 @@ extension Joint {
     return isInString && length >= clauses * Self.clause ? .repeats : .unclear
   }
 
-  /// Bytes that two texts do not have in common by chance.
+  /// Number of bytes that two texts do not share by chance.
   private static let sureBytes = 8
 
-  /// Whether it starts with just the bytes that were due, white space and all; where nothing is known
-  /// of those, with white space.
+  /// Whether the text starts with exactly the expected bytes, white space included. If none are
+  /// known, it must start with the usual white space.
   func hasExactStart(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
     guard due != .differs, hasDueSpace(text) else { return false }
     return !dueSpace.isEmpty || due == .agrees || hasUsualSpace(text)
   }
 
-  /// Whether it starts with such white space, or none, as followed the last byte of the text before.
+  /// Whether it starts with the white space that followed the same byte earlier in the text.
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
     guard let last = tail.positions.last else { return false }
@@ -122,23 +124,24 @@ extension Joint {
     }
   }
 
-  /// Whether nothing speaks against a host that was asked to complete the text and does just that.
+  /// Whether nothing contradicts a host that was asked to complete the text and does exactly that.
   func mayBeExact(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
     asked == .completion && due != .differs && hasDueSpace(text)
   }
 
-  /// Whether all that was said is said again, however little that is, and goes on with what was due,
-  /// which the words as new ones do not. One or two bytes, of whose continuation only the white space
-  /// is known, may be a number or a syllable that comes twice.
+  /// Whether the host repeats the whole text, however short it is.
+  ///
+  /// One or two bytes may be a number or a syllable that comes twice. They count only if the
+  /// expected words follow the repetition, and a continuation would differ from them.
   private func isBeginningAnew(_ overlap: Overlap, _ continuation: Standing) -> Bool {
     guard overlap.place == 0, head.bytes.isEmpty else { return false }
     return overlap.length >= 3 || overlap.standing == .agrees && continuation == .differs
   }
 
-  /// Two rows of a table are looked for within so many bytes.
+  /// The last two rows of a table are searched within this many bytes.
   private static let rowBytes = 8_192
 
-  /// Whether as much comes again as a row of a table has cells: rows may well be equal.
+  /// Whether the overlap has as many cells as a row of a table: two rows may be equal.
   private func isWholeRow(_ overlap: Overlap) -> Bool {
     let bar = UInt8(ascii: "|")
     guard context.json == nil, let last = tail.positions.last else { return false }
@@ -147,7 +150,8 @@ extension Joint {
     return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
   }
 
-  /// Whether it begins with the first word of a sentence or the mark of a list: nobody says those twice.
+  /// Whether the overlap starts with the first word of a sentence or a list marker. Neither comes
+  /// twice in a row.
   private func beginsSentence(_ overlap: Overlap) -> Bool {
     guard context.json == nil, overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
@@ -164,10 +168,10 @@ extension Joint {
       || !Self.isWord(tail.bytes[overlap.place])
   }
 
-  /// Whether the text could well say such words twice: they repeat themselves, it said them before, or
-  /// they come a third time.
+  /// Whether the text could contain the words twice: they are periodic, the text already has them
+  /// twice, or they come a third time.
   ///
-  /// - Parameter said: ink of the host, from the words that are repeated on.
+  /// - Parameter said: non-space bytes of the host, from the repeated words on.
   func isAmbiguous(place: Int, _ length: Int, _ said: ArraySlice<UInt8>) -> Bool {
     let words = said.prefix(length)
     if Self.isPeriodic(words) { return true }

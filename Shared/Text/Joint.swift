@@ -1,17 +1,18 @@
 /// Decides how the first words of a new host join the text that the client has.
 ///
-/// Three readings compete: they go on from where the text was cut, they repeat its end (from some
-/// word, some sentence or its beginning, perhaps behind an announcement), or they cannot be joined.
-/// What the old host was about to say decides between them where it is known; else a repetition must
-/// be longer than chance would have it. A text that repeats itself at the cut can be read both ways:
-/// there a host that was asked to complete it is believed, and one that was instructed is refused.
+/// Three readings compete. The words continue at the cut; or they repeat the end of the text (from
+/// a word, a sentence or the beginning, perhaps after an announcement); or they cannot be joined.
+/// If the old host's next words are known, they decide. Otherwise a repetition must be longer than
+/// chance would produce. A text that repeats itself at the cut fits two readings. Then the words of
+/// a host that was asked to complete the text are taken for new, and those of a host that was
+/// instructed are rejected.
 struct Joint: Sendable {
   enum Verdict: Sendable {
-    /// More must be known.
+    /// More bytes are needed.
     case wait
-    /// The held bytes go on from `start`; `insert` comes before them.
+    /// The held bytes from `start` on are new; `insert` comes before them.
     case join(start: Int, insert: [UInt8])
-    /// What comes from `start` on is a repetition, dropped until it is whole.
+    /// The bytes from `start` on are a repetition, dropped until it is complete.
     case follow(RepeatedText, start: Int)
     case reject(String)
     /// Several readings are possible.
@@ -20,32 +21,33 @@ struct Joint: Sendable {
 
   enum Fit: Hashable {
     case no
-    /// So far, and more is needed.
+    /// The bytes fit so far; more are needed.
     case soFar
-    /// Up to that place the bytes are known already.
+    /// The bytes up to this index are already known.
     case upTo(Int)
   }
 
-  /// What a repetition may begin in, unless it begins at the start of the answer: a long paragraph.
+  /// Bytes at the end of the text in which a repetition may begin: a long paragraph. A repetition
+  /// of the answer's beginning is found as well.
   private static let tailBytes = 2_048
-  /// Words that are not those that were due are looked at for this long: an announcement and the
-  /// beginning of what it announces.
+  /// Unexpected words are held up to this length: an announcement and the beginning of what it
+  /// announces.
   private static let suspiciousBytes = 200
 
   let delivered: [UInt8]
   let boundary: Int
   let asked: JointFilter.Asked
   let context: SafeBoundary
-  /// What stood right behind the cut: white space, and the first word.
+  /// The old host's next words after the cut, split into white space and non-space bytes.
   let dueSpace: [UInt8]
   let dueInk: [UInt8]
   let tail: InkedText
   let head: InkedText
-  /// Steps since they were counted.
+  /// Steps since the last `takeWork()`.
   private var steps = 0
 
-  /// Readings of one look whose continuation is compared in full. Texts that repeat themselves have
-  /// as many as periods.
+  /// Maximum readings per look whose continuation is compared in full. A text that repeats itself
+  /// has one per period.
   static let comparedReadings = 64
 
   init(
@@ -68,7 +70,7 @@ struct Joint: Sendable {
 
   var hasLongToken: Bool { boundary < delivered.count }
 
-  /// Steps since the last call.
+  /// Returns the steps since the last call.
   mutating func takeWork() -> Int {
     defer { steps = 0 }
     return steps
@@ -101,7 +103,7 @@ struct Joint: Sendable {
     if let verdict = growing(overlaps.growing, text, ink, continuation, due, isFinal) {
       return verdict
     }
-    // What follows one of them is still to come.
+    // The bytes after one of them have not arrived.
     if !isFinal, overlaps.whole.contains(where: { $0.isPending }) { return .wait }
     if let overlap = best(overlaps.whole),
       let verdict = decide(on: overlap, text, ink, continuation, due, isFinal)
@@ -109,7 +111,7 @@ struct Joint: Sendable {
       return verdict
     }
     if continuation == .soFar, !isFinal {
-      // A long token that is said again, byte for byte.
+      // The host repeats a long token, byte for byte.
       guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
       return .follow(
         RepeatedText(of: delivered, from: boundary, isJSON: context.json != nil), start: start)
@@ -122,7 +124,7 @@ struct Joint: Sendable {
     return goOn(text, ink, agreement, continuation, due, isFinal)
   }
 
-  /// nil: it is no repetition.
+  /// Returns `nil` if the overlap is not a repetition.
   private func decide(
     on overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit,
     _ due: Due, _ isFinal: Bool
@@ -130,9 +132,9 @@ struct Joint: Sendable {
     if !isFinal, due == .soFar { return .wait }
     if case .upTo(let start) = continuation {
       if !isFinal {
-        // JSON soon shows whether it can go on like this.
+        // JSON soon shows whether the continuation is valid.
         if context.json != nil, text.endIndex - overlap.end < 48 { return .wait }
-        // Whether it says the same once more.
+        // The words may come once more.
         if ink.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
       switch weigh(overlap, text[start...], ink, due) {
@@ -146,7 +148,7 @@ struct Joint: Sendable {
 
   // MARK: - Readings
 
-  /// A repetition that has not reached the cut yet.
+  /// Verdict on a repetition that has not reached the cut.
   private func growing(
     _ growing: Int?, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due,
     _ isFinal: Bool
@@ -162,7 +164,7 @@ struct Joint: Sendable {
         ? nil : .unclear("it repeats what repeats itself, and it is unknown how often")
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
-    // Elements of a list may be equal, and so may verses, however long they are.
+    // Elements of a list and verses may be equal, however long they are.
     if from > 0, continuation != .no, context.json != nil || hasExactStart(text, due) {
       return .unclear("it repeats elements of the text, or they come twice: both would fit")
     }
@@ -170,13 +172,13 @@ struct Joint: Sendable {
       RepeatedText(of: delivered, from: from, isJSON: context.json != nil), start: text.startIndex)
   }
 
-  /// Words around the continuation: an announcement, a code fence that is open already or that is
-  /// put around JSON. nil: there are none.
+  /// Skips words around the continuation: an announcement, a code fence that is already open, or a
+  /// fence around JSON. Returns `nil` if there are none.
   private mutating func withoutWrapping(
     _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due, _ isFinal: Bool,
     _ depth: Int
   ) -> Verdict? {
-    // What ends a block of code looks like what opens one.
+    // The end of a code block looks like the start of one.
     let endsFence = context.isInFence && dueInk.allSatisfy { $0 == UInt8(ascii: "`") }
     let isDue = due == .agrees && continuation != .no && !endsFence
     if isDue, dueInk.count >= 8 || hasExactStart(text, due) { return nil }
@@ -184,7 +186,7 @@ struct Joint: Sendable {
     case .none: break
     case .unfinished: return .wait
     case .ends(let count):
-      // "Sur" was due, and "Sure, here it is:" came.
+      // For example, "Sur" was expected, and "Sure, here it is:" came.
       guard !isDue else { return .unclear("it announced what it would say, or said it") }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
@@ -198,7 +200,7 @@ struct Joint: Sendable {
     let info = line[..<end].drop { $0 == fence[0] }.filter { !JSONCursor.isWhitespace($0) }
     guard context.json != nil || !info.isEmpty else { return nil }
     let inner = read(held, from: end + 1, isFinal: isFinal, depth: depth + 1)
-    // The line break before the code went with the fence's line.
+    // The line of the fence contained the line break before the code.
     if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
       context.json == nil
     {
@@ -207,7 +209,7 @@ struct Joint: Sendable {
     return inner
   }
 
-  /// Nothing is repeated from the first word on.
+  /// Verdict on words that do not repeat the text from their first word on.
   private mutating func goOn(
     _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int], _ continuation: Fit,
     _ due: Due, _ isFinal: Bool
@@ -234,7 +236,7 @@ struct Joint: Sendable {
     {
       return .reject("it began a sentence again, and in other words")
     }
-    // Other words than those that were due may begin with a comma.
+    // Unexpected words that begin with punctuation need no space before them.
     let attaches =
       due == .differs && start < text.endIndex && ",.;:!?)]}%'\"".utf8.contains(text[start])
     return .join(start: start, insert: isLackingSpace && !attaches ? dueSpace : [])

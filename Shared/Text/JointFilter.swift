@@ -1,18 +1,19 @@
-/// Joins what another host says to what the client already has of an answer.
+/// Joins the output of another host to the part of an answer that the client already has.
 ///
-/// Hosts are asked to go on with a text and do so in their own ways: they repeat its end, restart
-/// the sentence or the whole answer, announce that they will now continue, open the code fence
-/// again, lose the space between two words, indent the JSON otherwise. What the client has cannot
-/// be taken back, so the first words of the new host are held until it is clear how they join; what
-/// is repeated is dropped, and what cannot be joined is refused, so that another host is asked.
+/// Hosts continue a text in their own ways: they repeat its end, restart the sentence or the whole
+/// answer, announce the continuation, open the code fence again, lose the space between two words,
+/// or indent JSON differently. Bytes that the client has cannot be taken back. So the first words
+/// of the new host are held until it is clear how they join. Repeated words are dropped. Words that
+/// cannot be joined are rejected, so that the request fails over to another host.
 public struct JointFilter: Sendable {
-  /// How the new host was asked, and so what its first words most likely are.
+  /// How the new host was asked, which predicts its first words.
   public enum Asked: Hashable, Sendable {
-    /// To complete the text itself: what it says goes on from there, as a rule.
+    /// To complete the text itself: its output usually continues there.
     case completion
-    /// By an instruction, with the end of the text as an anchor: it often repeats some of it.
+    /// By an instruction, with the end of the text as an anchor: its output often repeats some of
+    /// it.
     case instruction
-    /// To go on from an earlier place, so that it says again the words after it.
+    /// To continue from an earlier place, so that its output repeats the words after it.
     case anchored
     /// For the whole answer again.
     case anew
@@ -20,7 +21,7 @@ public struct JointFilter: Sendable {
 
   public struct Rejection: Error, Hashable, Sendable {
     public let reason: String
-    /// The words may be new or a repetition: a host that repeats more of the text can be joined.
+    /// The words may be new or a repetition. A host that repeats more of the text can be joined.
     public let isUnclear: Bool
 
     public init(_ reason: String, isUnclear: Bool = false) {
@@ -32,41 +33,42 @@ public struct JointFilter: Sendable {
   private enum State: Sendable {
     /// Can transition to: `repeating`, `joined`.
     case deciding([UInt8])
-    /// The words that it was asked to say again are looked for. Can transition to: `repeating`,
+    /// Searches the words that the host was asked to repeat. Can transition to: `repeating`,
     /// `joined`.
     case seeking(AnchorSearch, [UInt8])
-    /// So much of it repeats what is known that it can be nothing else. Can transition to: `joined`.
+    /// The output agrees with so much of the text that it must be a repetition. Can transition to:
+    /// `joined`.
     case repeating(RepeatedText)
     case joined
   }
 
-  /// Before the new host's words are understood, at most this much of them is held: a paragraph, and
-  /// more than any overlap that is not a restart of the whole answer.
+  /// A paragraph: longer than any overlap that is not a restart of the whole answer. `Joint`
+  /// decides after at most twice as many held bytes.
   static let decidingBytes = 1_024
-  /// An agreement of this length is no chance.
+  /// An agreement of this length is not chance.
   static let certainBytes = 256
-  /// Before other evidence, an agreement of this length is a repetition.
+  /// If other evidence points to a repetition, an agreement of this length confirms it.
   static let repetitionBytes = 12
 
   /// The failure of a host that ends before it has repeated the text.
   public static let endedTooSoon = "it ended before it had said again what the client has"
 
   private var state: State
-  /// `nil` means that it is no longer needed: its copy of the text is freed.
+  /// `nil` means that it is no longer needed and that its copy of the text is freed.
   private var joint: Joint?
-  /// Held bytes at which the joint is looked at next.
+  /// Number of held bytes at which the next look is taken.
   private var nextLook = 0
-  /// Steps since they were counted.
+  /// Steps since the last `takeWork()`.
   private var steps = 0
   private var json: JSONProgress?
-  /// The JSON is whole, and the fence around it was closed: the rest is talk.
+  /// The JSON is complete and the fence around it is closed; further text is dropped.
   private var isFenced = false
 
   /// - Parameters:
-  ///   - delivered: what the client has.
-  ///   - boundary: how much of it the new host was given. What follows it must be said again.
-  ///   - unseen: what the old host said after `delivered` and the client never got: a hint only.
-  ///   - context: what is known about `delivered`.
+  ///   - delivered: the text that the client has.
+  ///   - boundary: length of the prefix that the new host was given. The host must repeat the rest.
+  ///   - unseen: output of the old host after `delivered` that the client never got; only a hint.
+  ///   - context: the state after `delivered`.
   public init(
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, asked: Asked
   ) {
@@ -85,25 +87,25 @@ public struct JointFilter: Sendable {
     }
   }
 
-  /// Steps since the last call, of comparisons that are longer than what came.
+  /// Returns the steps since the last call, of comparisons that are longer than the bytes received.
   public mutating func takeWork() -> Int {
     defer { steps = 0 }
     return steps
   }
 
-  /// Whether the host may end now: all that it had to repeat has come.
+  /// Whether the host may end now: it has repeated all that it had to repeat.
   public var isWholeAtEnd: Bool {
     if case .repeating(let repeated) = state { return repeated.isDone }
     return true
   }
 
-  /// Everything from here on is new.
+  /// Whether all further output is new.
   public var isJoined: Bool {
     if case .joined = state { return true }
     return false
   }
 
-  /// - Returns: what of it the client gets now.
+  /// - Returns: the bytes that the client gets now.
   public mutating func take(_ text: [UInt8]) throws(Rejection) -> [UInt8] {
     switch state {
     case .joined: return try pass(text[...])
@@ -121,7 +123,7 @@ public struct JointFilter: Sendable {
     }
   }
 
-  /// The new host has said all it wanted.
+  /// Ends the output of the new host.
   public mutating func finish() throws(Rejection) -> [UInt8] {
     switch state {
     case .joined: return []
@@ -159,13 +161,14 @@ public struct JointFilter: Sendable {
     return try apply(verdict, held) { .seeking(search, $0) }
   }
 
-  /// - Parameter waiting: the state in which more is waited for.
+  /// - Parameter waiting: makes the state that waits for more bytes.
   private mutating func apply(
     _ verdict: Joint.Verdict, _ held: [UInt8], waiting: ([UInt8]) -> State
   ) throws(Rejection) -> [UInt8] {
     switch verdict {
     case .wait:
-      // A look costs as much as the text is long. In steps of a sixteenth there are at most some 90.
+      // A look costs as much as the held text is long. Steps of a sixteenth allow at most some 90
+      // looks.
       nextLook = held.count + max(1, held.count / 16)
       state = waiting(held)
       return []
@@ -197,8 +200,8 @@ public struct JointFilter: Sendable {
     return try pass(text.dropFirst(taken))
   }
 
-  /// In JSON every byte must fit what is there; behind its end only a fence that was put around it
-  /// is forgiven.
+  /// In JSON every byte must fit the bytes before it. After its end, only a closing fence is
+  /// tolerated.
   private mutating func pass(_ text: ArraySlice<UInt8>) throws(Rejection) -> [UInt8] {
     guard json != nil else { return Array(text) }
     var passed: [UInt8] = []

@@ -1,12 +1,12 @@
 extension String {
-  /// The text after the last occurrence of a mark, whatever the case of its ASCII letters. The whole
-  /// text if the mark is not in it or nothing follows it.
+  /// The text after the last occurrence of a mark; the case of ASCII letters is ignored. It is the
+  /// whole text if the mark is absent or nothing follows it.
   public func behindLast(_ mark: String) -> String {
     var work = 0
     return behindLast(mark, work: &work)
   }
 
-  /// - Parameter work: gains one unit per byte that was compared.
+  /// - Parameter work: grows by one per compared byte.
   func behindLast(_ mark: String, work: inout Int) -> String {
     let wanted = mark.utf8.map(Self.lowercased)
     guard let last = wanted.last else { return self }

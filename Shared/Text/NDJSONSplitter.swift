@@ -1,7 +1,7 @@
-/// Cuts a byte stream into lines, wherever the network cut it before. Lines may end in LF or CRLF;
-/// empty ones are dropped.
+/// Splits a byte stream into lines, wherever the network cut it.
 ///
-/// Memory is bounded: a line larger than the limit is an error, not a larger buffer.
+/// Lines may end in LF or CRLF; empty lines are dropped. Memory is bounded: a line larger than the
+/// limit is an error.
 public struct NDJSONSplitter: Sendable {
   public struct TooLarge: Error, Hashable, Sendable {
     public let limit: Int
@@ -16,24 +16,24 @@ public struct NDJSONSplitter: Sendable {
     self.maximumLineBytes = maximumLineBytes
   }
 
-  /// The lines that these bytes complete, each in a buffer of its own size.
+  /// Returns the lines that these bytes complete, each in a buffer of its own size.
   public mutating func append(_ bytes: some Collection<UInt8>) throws(TooLarge) -> [[UInt8]] {
     try append(whole: Array(bytes))
   }
 
-  /// Bytes of the line that is not complete yet.
+  /// Bytes of the incomplete line.
   public var pendingBytes: Int { line.count }
 
-  /// Memory that the buffer takes.
+  /// Capacity of the buffer, in bytes.
   public var bufferBytes: Int { line.capacity }
 
-  /// The last line, when the stream ended properly without a line end.
+  /// Returns the last line if the stream ended without a line end.
   public mutating func end() -> [UInt8]? {
     defer { line = [] }
     return Self.trimmed(line[...])
   }
 
-  /// Not generic: the bytes are walked without a call for each.
+  /// Not generic, so that the loop does not make a call per byte.
   private mutating func append(whole bytes: [UInt8]) throws(TooLarge) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     var start = 0
@@ -59,7 +59,7 @@ public struct NDJSONSplitter: Sendable {
     return lines
   }
 
-  /// Doubles the buffer like an array does, but never beyond what a line may have.
+  /// Doubles the buffer like an array, but not beyond the limit of a line.
   private mutating func keep(_ piece: ArraySlice<UInt8>) {
     let needed = line.count + piece.count
     if needed > line.capacity, needed > SSESplitter.idleCapacity {

@@ -1,9 +1,10 @@
-/// The words of a text without what does not change what it says: case, white space, punctuation.
+/// Splits a text into words that ignore case, white space and punctuation.
 enum NormalWords {
-  /// In their order, lower-case. `-3`, `1/2` and `2.5` stay numbers, `1,000` becomes `1000`, `2.50`
-  /// becomes `2.5`, and each Chinese or Japanese character is a word, because nothing else parts them.
+  /// The words in order, in lower case. `-3`, `1/2` and `2.5` stay numbers, `1,000` becomes `1000`,
+  /// `2.50` becomes `2.5`. Each Chinese or Japanese character is a word, because no space separates
+  /// words there.
   static func words(of text: String) -> [String] {
-    // The typographic minus is a minus.
+    // The typographic minus counts as a minus.
     let scalars = text.lowercased().unicodeScalars.map { $0 == "\u{2212}" ? "-" : $0 }
     var words: [String] = []
     var word = String.UnicodeScalarView()
@@ -32,7 +33,7 @@ enum NormalWords {
     return words
   }
 
-  /// A number, or a word that turns a sentence round; nil for every other word.
+  /// Returns a number, `not` for a negation, or an opinion word; `nil` for every other word.
   static func mark(_ word: String) -> String? {
     if let first = word.unicodeScalars.first,
       isDigit(first) || first == "-" && word.unicodeScalars.count > 1
@@ -61,7 +62,7 @@ enum NormalWords {
     (0x3040...0x30FF).contains(scalar.value) || scalar.properties.isIdeographic
   }
 
-  /// The sign of a number, its point, its fraction stroke.
+  /// Whether the character is a number's sign, point or fraction stroke.
   private static func isWithinWord(
     _ scalar: Unicode.Scalar, at index: Int, in scalars: [Unicode.Scalar],
     after last: Unicode.Scalar?
@@ -70,7 +71,7 @@ enum NormalWords {
     guard isBeforeDigit else { return false }
     switch scalar {
     case "-":
-      // In "3-4" it is a range or a dash, in "x = -4" a sign.
+      // The sign in "3-4" is a range or a dash; in "x = -4" it belongs to the number.
       return last == nil && (index == 0 || !isClosing(scalars[index - 1]))
     case ".", "/": return isDigit(last)
     default: return false
@@ -81,7 +82,7 @@ enum NormalWords {
     scalar.properties.isAlphabetic || isDigit(scalar) || scalar == ")"
   }
 
-  /// The comma of `1,000`: three digits follow it, and no fourth.
+  /// Whether the character is the comma of `1,000`: exactly three digits follow it.
   private static func isGroupSeparator(
     _ scalar: Unicode.Scalar, at index: Int, in scalars: [Unicode.Scalar],
     after last: Unicode.Scalar?
@@ -91,7 +92,7 @@ enum NormalWords {
       && !(index + 4 < scalars.count && isDigit(scalars[index + 4]))
   }
 
-  /// `42.0` and `42.50` as `42` and `42.5`; other words as they are.
+  /// Turns `42.0` into `42` and `42.50` into `42.5`; leaves other words unchanged.
   private static func simplified(_ word: String) -> String {
     let parts = word.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2, parts.allSatisfy({ $0.unicodeScalars.allSatisfy(isDigitOrSign) })

@@ -1,24 +1,25 @@
-/// Makes what a model wrote fit to be read or to be put into another model's prompt: control tokens
-/// and reasoning out, white space in order. For the outputs of tasks and the answers of `tutti/*`;
-/// the answer of a real model stays byte for byte as it came.
+/// Cleans a model's output for a reader or for another model's prompt.
 ///
-/// Code is left alone: fenced blocks wholly, except for CRLF, and tokens that stand between backticks
-/// on one line, because there they are what the text is about.
+/// It removes control tokens and reasoning, and normalises white space. It applies to the outputs
+/// of tasks and the answers of `tutti/*`; the answer of a real model stays byte for byte unchanged.
 ///
-/// It works byte by byte and holds back what may still turn out to be a token, so a stream comes out
-/// as the whole text does, wherever it was cut. Doing it twice changes nothing.
+/// Code is left unchanged: fenced blocks, except for CRLF, and tokens between backticks on one
+/// line, because there they are the subject of the text.
+///
+/// It works byte by byte and holds back bytes that may become a token, so the result does not
+/// depend on how a stream was cut. Normalising a result again does not change it.
 public struct Normaliser: Sendable {
-  /// A quotation longer than that on one line is not waited for: 4 KiB of held back text are a
-  /// second or more of silence.
+  /// Longest quotation on one line, in bytes. Holding back 4 KiB of text is a second or more of
+  /// silence.
   static let maximumQuoteBytes = 4_096
 
   private enum Mode {
     case text
-    /// After a header token: perhaps a role's name.
+    /// After a header token: perhaps the name of a role.
     case role([UInt8])
-    /// A token within what may be quoted: `waiting` waits for a closing run of backticks.
+    /// A token in a possible quotation; `waiting` holds the bytes until a closing run of backticks.
     case quoted(length: Int, run: Int)
-    /// Within reasoning that ends with these bytes; `waiting` has the last ones.
+    /// Within reasoning that ends with these bytes; `waiting` holds the last bytes.
     case reasoning(end: [UInt8])
   }
 
@@ -30,25 +31,26 @@ public struct Normaliser: Sendable {
   private var waiting: [UInt8] = []
   private var lastWasCR = false
 
-  // What was written.
+  // State of the output.
   private var line = NormalisedLine()
   private var openFence: NormalisedLine.Fence?
   private var hasContent = false
   private var newlines = 0
   private var spaces: [UInt8] = []
-  /// The end of what was written, back to the last white space: a token taken out must not let its
-  /// neighbours make another.
+  /// End of the output, back to the last white space. The bytes around a removed token must not
+  /// form another token.
   private var word: [UInt8] = []
   private var swallowsSpaces = false
   private var hasJustRemoved = false
   private var openTags: [[UInt8]: Int] = [:]
-  /// Bytes looked at so far, once for each time.
+  /// Bytes examined so far; a byte that is examined twice counts twice.
   private(set) var work = 0
 
   /// - Parameters:
-  ///   - keepsReasoning: the client asked for it; its blocks are passed on like any text.
-  ///   - startsInReasoning: the host's template opens `<think>` itself, so the answer starts inside.
-  ///   - fence: of the prompt; a model that repeats its marks says nothing by them.
+  ///   - keepsReasoning: the client asked for reasoning; its blocks are passed on like any text.
+  ///   - startsInReasoning: the host's template opens `<think>` itself, so the answer starts
+  ///     inside.
+  ///   - fence: fence of the prompt; its marks are removed, because they mean nothing in an answer.
   public init(
     keepsReasoning: Bool = false, startsInReasoning: Bool = false, removing fence: Fence? = nil
   ) {
@@ -77,7 +79,7 @@ public struct Normaliser: Sendable {
     return normaliser.append(bytes) + normaliser.finish()
   }
 
-  /// What can be said after these bytes have come too.
+  /// Returns the output that is certain after these bytes.
   public mutating func append(_ bytes: some Sequence<UInt8>) -> [UInt8] {
     for byte in bytes {
       if byte == 0x0A, lastWasCR {
@@ -94,7 +96,7 @@ public struct Normaliser: Sendable {
     String(decoding: append(text.utf8), as: UTF8.self)
   }
 
-  /// What is left to be said when the text has ended.
+  /// Returns the rest of the output when the text has ended.
   public mutating func finish() -> [UInt8] {
     endMode()
     while !held.isEmpty {
@@ -119,7 +121,7 @@ public struct Normaliser: Sendable {
     case .role(let word): lexRole(word, byte)
     case .quoted(let length, let run): lexQuoted(length, run, byte)
     case .reasoning(let end):
-      // Only the last bytes matter, so that reasoning of any length costs nothing.
+      // Only the last bytes matter, so that reasoning of any length needs no memory.
       waiting.append(byte)
       if waiting.count > end.count { waiting.removeFirst() }
       guard waiting == end else { return }
@@ -141,7 +143,7 @@ public struct Normaliser: Sendable {
     }
   }
 
-  /// Takes the token, or the byte, at the front of what is held, and looks at the rest again.
+  /// Takes the token or the byte at the front of the held bytes, and examines the rest again.
   private mutating func release() {
     let bytes = held
     held = []
@@ -156,7 +158,8 @@ public struct Normaliser: Sendable {
     for byte in bytes[count...] { lex(byte) }
   }
 
-  /// In a fenced block only a line that closes it so far: models end right after it.
+  /// In a fenced block, tokens count only on a line that so far closes it: models end right after
+  /// it.
   private var looksForTokens: Bool { openFence.map { line.closes($0) } ?? true }
 
   private mutating func lexRole(_ word: [UInt8], _ byte: UInt8) {
@@ -246,7 +249,7 @@ public struct Normaliser: Sendable {
     }
   }
 
-  /// A tag that is part of the text, and so is the one that closes it.
+  /// Keeps a tag that is part of the text, and later the tag that closes it.
   private mutating func keep(_ token: ControlTokens.Token, opening end: String) {
     openTags[Array(end.utf8), default: 0] += 1
     for byte in token.bytes { write(byte) }
@@ -257,13 +260,13 @@ public struct Normaliser: Sendable {
     removed()
   }
 
-  /// White space on both sides of what was taken out would be twice as much.
+  /// White space on both sides of a removed token would be doubled, so the second one is dropped.
   private mutating func removed() {
     hasJustRemoved = true
     swallowsSpaces = !spaces.isEmpty || !line.hasContent
   }
 
-  /// Whether what comes next could make a token or a run of backticks with what was written last.
+  /// Whether the next bytes could form a token or a run of backticks with the last bytes written.
   private var joinsBadly: Bool {
     guard let last = word.last else { return false }
     return last == UInt8(ascii: "`") || last == UInt8(ascii: "~") || table.endsInside(word)

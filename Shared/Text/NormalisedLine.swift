@@ -1,20 +1,20 @@
-/// What the line being written looks like so far: enough to know code from text.
+/// State of the line being written: enough to distinguish code from text.
 struct NormalisedLine: Sendable {
   struct Fence: Hashable, Sendable {
     var byte: UInt8
     var length: Int
   }
 
-  /// Something other than white space was written.
+  /// The line has a byte that is not white space.
   private(set) var hasContent = false
-  /// The run of backticks or tildes that it begins with.
+  /// The run of backticks or tildes at the beginning of the line.
   private(set) var fence: Fence?
   private var fenceHasEnded = false
   private(set) var hasContentAfterFence = false
   private var hasBacktickAfterFence = false
   private var currentRun = 0
   private var openRun: Int?
-  /// What looked like the beginning of quoted code on this line turned out to be none.
+  /// An apparent beginning of quoted code on this line was not one.
   var hasNoQuotes = false
 
   mutating func write(_ byte: UInt8) {
@@ -50,16 +50,16 @@ struct NormalisedLine: Sendable {
     currentRun = 0
   }
 
-  /// Length of the run of backticks after which code may have begun.
+  /// Length of the run of backticks after which code may have begun; `nil` if there is none.
   var quoteLength: Int? { hasNoQuotes ? nil : openRun }
 
-  /// The fence that this line opens.
+  /// The fence that this line opens; `nil` if it opens none.
   var opening: Fence? {
     guard let fence, fence.length >= 3 else { return nil }
     return fence.byte == UInt8(ascii: "`") && hasBacktickAfterFence ? nil : fence
   }
 
-  /// Whether the line, as far as it goes, closes that fence.
+  /// Whether the line so far closes that fence.
   func closes(_ open: Fence) -> Bool {
     guard let fence, fence.byte == open.byte else { return false }
     return fence.length >= open.length && !hasContentAfterFence

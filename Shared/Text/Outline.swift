@@ -1,4 +1,4 @@
-/// A text as a sequence of units that are kept or left out: lines, and fenced blocks as one.
+/// A text as a sequence of units that are kept or left out: lines, and whole fenced blocks.
 struct Outline: Sendable {
   static let deepestHeading = 6
 
@@ -12,10 +12,10 @@ struct Outline: Sendable {
     }
 
     var kind: Kind
-    /// White space, quotation marks and the bullet at the beginning of a line.
+    /// White space, quotation marks and the bullet at the beginning of the line.
     var prefix: [UInt8]
     var body: [UInt8]
-    /// An empty line stands before it.
+    /// An empty line precedes the unit.
     var isApart: Bool
 
     var rendered: [UInt8] {
@@ -29,7 +29,7 @@ struct Outline: Sendable {
   /// - Parameter bytes: normalised text.
   init(_ bytes: [UInt8]) {
     var isApart = false
-    // Apart from each other, so that a block's lines are never copied to add one.
+    // Stored apart from each other, so that adding a line never copies the block.
     var open: NormalisedLine.Fence?
     var opening: [UInt8] = []
     var content: [[UInt8]] = []
@@ -56,7 +56,7 @@ struct Outline: Sendable {
       }
     }
     if let fence = open {
-      // The model was cut off within its code.
+      // The text ends within a code block, for example because the model was cut off: close it.
       let closing = [UInt8](repeating: fence.byte, count: fence.length)
       let indent = opening.prefix { $0 == 0x20 || $0 == 0x09 }
       while content.last?.isEmpty == true { content.removeLast() }
@@ -104,11 +104,11 @@ struct Outline: Sendable {
 
   // MARK: - Repetitions
 
-  /// A shorter line ("- yes", "}") says too little to be a repetition.
+  /// Least letters and digits of a repetition; a shorter line ("- yes", "}") may come twice.
   private static let minimumRepetition = 8
 
-  /// Leaves the first of lines that say the same, and of fenced blocks that are the same. Headings
-  /// stay, and lines without words, such as a table's rule.
+  /// Keeps the first of equal lines and of equal fenced blocks. Headings stay, and so do lines
+  /// without words, such as a table's rule.
   mutating func removeRepetitions() {
     var seen: Set<[UInt8]> = []
     var kept: [Unit] = []
@@ -130,7 +130,7 @@ struct Outline: Sendable {
     switch unit.kind {
     case .heading: return false
     case .fence(_, let content, _):
-      // The line feed keeps it apart from every line's key.
+      // The line feed distinguishes this key from the key of any line.
       return !content.isEmpty && !seen.insert([0x0A] + unit.rendered).inserted
     case .item, .line:
       let words = unit.body.count { $0 >= 0x80 || isLetterOrDigit($0) }
@@ -145,7 +145,7 @@ struct Outline: Sendable {
 }
 
 extension Outline.Unit {
-  /// A line that is not empty and not part of a fenced block.
+  /// Parses a line that is not empty and not part of a fenced block.
   init(_ line: [UInt8], isApart: Bool) {
     self.isApart = isApart
     var rest = line[...]
@@ -172,7 +172,8 @@ extension Outline.Unit {
     body = Array(rest)
   }
 
-  /// `-`, `*`, `+`, `•`, `1.` or `1)`, with something after it.
+  /// Length of the bullet (`-`, `*`, `+`, `•`, `1.` or `1)`); 0 if there is none, or nothing after
+  /// it.
   private static func bulletLength(_ line: ArraySlice<UInt8>) -> Int {
     let digits = line.prefix { (0x30...0x39).contains($0) }.count
     var length = 0

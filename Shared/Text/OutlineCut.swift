@@ -1,10 +1,10 @@
 /// An outline with its middle left out.
 struct OutlineCut: Sendable {
   private let units: [Outline.Unit]
-  /// Bytes of each, line feeds included.
+  /// Bytes of each unit, line feeds included.
   private let sizes: [Int]
   private let shape: TextShape
-  /// Indices of the headings that stay whatever is left out around them.
+  /// Indices of the headings that always stay.
   private let skeleton: Set<Int>
   private let skeletonBytes: Int
 
@@ -19,8 +19,8 @@ struct OutlineCut: Sendable {
     skeletonBytes = skeleton.reduce(0) { [sizes] in $0 + sizes[$1] }
   }
 
-  /// The skeleton, and of the rest about that many bytes in all: 60 % of them from the beginning,
-  /// 40 % from the end.
+  /// Renders about `bytes` bytes: the skeleton, and units from the beginning (60 % of the rest) and
+  /// from the end (40 %).
   func rendered(within bytes: Int) -> [UInt8] {
     let room = max(bytes - skeletonBytes, 0)
     var kept = [Outline.Unit?](repeating: nil, count: units.count)
@@ -30,7 +30,7 @@ struct OutlineCut: Sendable {
     let end = take(
       others.reversed().prefix { $0 != start.cut && kept[$0] == nil }, room * 4 / 10,
       fromStart: false, &kept)
-    // One unit may be all there is to cut: then it gives its beginning and its end.
+    // If the only unit left is cut, keep its beginning and its end.
     if let cut = start.cut, end.cut == nil, end.left > 0, kept[cut] != nil,
       others.last(where: { kept[$0] == nil || $0 == cut }) == cut
     {
@@ -39,7 +39,7 @@ struct OutlineCut: Sendable {
     return Outline.rendered(withMarkers(kept))
   }
 
-  /// Takes units whole while there is room, then a piece of the next.
+  /// Takes whole units while there is room, then a piece of the next one.
   private func take(
     _ indices: some Sequence<Int>, _ room: Int, fromStart: Bool, _ kept: inout [Outline.Unit?]
   ) -> (cut: Int?, left: Int) {
@@ -53,7 +53,7 @@ struct OutlineCut: Sendable {
         hasTaken = true
         continue
       }
-      // A list is cut between its items, unless one alone is too large.
+      // A list is cut between its items, unless the first item is too large.
       if shape == .list, hasTaken { return (nil, room) }
       let piece =
         fromStart
@@ -65,7 +65,7 @@ struct OutlineCut: Sendable {
     return (nil, room)
   }
 
-  /// One marker for every stretch that was left out, as an item where the stretch begins with one.
+  /// Inserts a marker for each omitted stretch, as an item if the stretch begins with one.
   private func withMarkers(_ kept: [Outline.Unit?]) -> [Outline.Unit] {
     var result: [Outline.Unit] = []
     var wasMarked = false
@@ -89,10 +89,11 @@ struct OutlineCut: Sendable {
 
   // MARK: - Cutting one unit
 
-  /// Too little of a unit says nothing.
+  /// Least bytes of a piece that is worth keeping.
   private static let minimumPiece = 16
 
-  /// At most about that many bytes of the unit's beginning and of its end; nil: none worth keeping.
+  /// Keeps about that many bytes of the unit's beginning and of its end; `nil` if that is not
+  /// worthwhile.
   private static func cut(_ unit: Outline.Unit, from start: Int, end: Int) -> Outline.Unit? {
     if case .fence(let opening, let content, let closing) = unit.kind {
       let frame = opening.count + closing.count + 3
@@ -120,7 +121,7 @@ struct OutlineCut: Sendable {
     return unit
   }
 
-  /// Code is cut between lines; JSON stays JSON.
+  /// Cuts code between lines; JSON stays valid.
   private static func cut(_ content: [[UInt8]], to room: Int) -> [[UInt8]] {
     let text = Outline.joined(content)
     if let json = JSONElision(validating: text) {
@@ -144,12 +145,12 @@ struct OutlineCut: Sendable {
   }
 }
 
-/// Where a line may be cut: after a sentence, else after a clause, else between words, and only
-/// within a word that is longer than the room there is.
+/// Cuts a line after a sentence, otherwise after a clause, otherwise between words. It cuts within
+/// a word only if the word is longer than the room.
 enum TextCut {
   private enum Strength: Int { case word, clause, sentence }
 
-  /// The longest beginning that fits and ends well.
+  /// The longest beginning that fits and ends at the best boundary.
   static func beginning(of text: [UInt8], within room: Int) -> [UInt8] {
     guard text.count > room else { return text }
     guard room > 0 else { return [] }
@@ -165,7 +166,7 @@ enum TextCut {
     return Array(text[..<end])
   }
 
-  /// The longest end that fits and begins well.
+  /// The longest end that fits and begins at the best boundary.
   static func end(of text: [UInt8], within room: Int) -> [UInt8] {
     guard text.count > room else { return text }
     guard room > 0 else { return [] }
@@ -183,11 +184,11 @@ enum TextCut {
     return Array(text[start...])
   }
 
-  /// How good a place between two bytes is.
+  /// Strength of the boundary before `position`; `nil` if there is none.
   private static func boundary(_ text: [UInt8], _ position: Int) -> Strength? {
     guard position > 0, position < text.count else { return nil }
     let before = text[position - 1]
-    // 。！？、，； have three bytes and no space after them.
+    // The marks 。！？、，； take three bytes, and no space follows them.
     if before >= 0x80, position >= 3 {
       switch (text[position - 3], text[position - 2], before) {
       case (0xE3, 0x80, 0x82), (0xEF, 0xBC, 0x81), (0xEF, 0xBC, 0x9F): return .sentence

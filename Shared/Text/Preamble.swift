@@ -1,9 +1,9 @@
-/// What chat models say before they go on with a text: "Sure, here is the continuation:".
+/// Announcements of chat models before a continuation: "Sure, here is the continuation:".
 ///
-/// Only English is known by its words. In another language a preamble is found by what follows it,
-/// the repeated end of the text.
+/// Only English ones are recognised by their words. In another language, an announcement is
+/// recognised by the repeated end of the text after it.
 enum Preamble {
-  /// A sentence; whoever talks longer has begun an answer.
+  /// Maximum bytes: a sentence. A longer text is the beginning of an answer.
   static let longest = 200
 
   private static let openers = [
@@ -20,9 +20,9 @@ enum Preamble {
 
   enum Finding: Hashable {
     case none
-    /// It may become one.
+    /// The text may become an announcement.
     case unfinished
-    /// It takes that many bytes, the white space behind it included.
+    /// Bytes of the announcement, the white space after it included.
     case ends(Int)
   }
 
@@ -49,7 +49,7 @@ enum Preamble {
     return after.count == gap && !isFinal ? .unfinished : .ends(lead + end + gap)
   }
 
-  /// Behind the first colon that ends an announcement.
+  /// Offset after the first colon that ends an announcement.
   private static func colon(in line: ArraySlice<UInt8>) -> Int? {
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     let before = String(decoding: line[..<colon], as: UTF8.self).lowercased()

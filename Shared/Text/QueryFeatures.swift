@@ -1,23 +1,23 @@
-/// What a question is about, as far as its words tell. No model is asked: a wrong guess costs a
+/// The subject of a question, estimated from its words without a model. A wrong guess costs a
 /// temperature or an order of work, never the answer.
 public struct QueryFeatures: Hashable, Sendable {
   public var shape: QueryShape
-  /// Different words and signs of program text.
+  /// Distinct words and signs of program text.
   public var code = 0
-  /// Words that ask for something made up or well put.
+  /// Words that ask for invention or style.
   public var creative = 0
   /// Words that ask for steps, proofs and sums.
   public var reasoning = 0
   /// Words that ask for facts.
   public var facts = 0
-  /// Words that ask for what a text holds.
+  /// Words that ask for parts of a text.
   public var extraction = 0
   /// Words that ask for both sides of a question.
   public var dispute = 0
   /// Words that ask to be certain.
   public var certainty = 0
 
-  /// Of a text longer than this, its beginning tells.
+  /// Maximum bytes that are examined; the beginning of a longer text is enough.
   public static let maximumBytes = 64 * 1024
 
   public init(_ query: String) {
@@ -42,11 +42,11 @@ public struct QueryFeatures: Hashable, Sendable {
     for phrase in QueryWords.certaintyPhrases where text.holds(phrase) { certainty += 2 }
   }
 
-  /// "function" or "class" alone may be mathematics or a school: two such words make it code.
+  /// "function" or "class" alone may mean mathematics or a school; two such words mean code.
   public var isAboutCode: Bool { code >= 2 }
 }
 
-/// Words by what they tell of a question.
+/// Words by the feature that they indicate.
 enum QueryWords {
   static let code: Set<Substring> = [
     "algorithm", "api", "async", "bash", "bug", "c++", "class", "code", "coding", "compile",
@@ -56,7 +56,7 @@ enum QueryWords {
     "traceback", "typescript", "unittest", "variable", "yaml",
   ]
 
-  /// Hardly ever found outside program text.
+  /// Signs that hardly ever occur outside program text.
   static let codeSigns = [
     "#include", "();", "{\n", "};", "=>", "->", "==", "!=", "</", "import ", "select * ",
   ]

@@ -1,15 +1,15 @@
 import Limits
 
-/// What a question looks like before anybody reads it: counts of what separates and enumerates.
+/// Counts of the separators and list marks in a question.
 ///
-/// One pass over the bytes and no allocation, since the gateway takes it of every request whose
-/// pattern could be answered directly.
+/// It takes one pass over the bytes and no allocation, because the gateway computes it for every
+/// request whose pattern allows a direct answer.
 public struct QueryShape: Hashable, Sendable {
   public private(set) var bytes = 0
   public private(set) var words = 0
-  /// Ended by a mark or by the end of a line.
+  /// Sentences end at a mark or at the end of a line.
   public private(set) var sentences = 0
-  /// Of them, those that end in a question mark.
+  /// Sentences that end in a question mark.
   public private(set) var questions = 0
   /// Lines that begin with a bullet, a number or a letter of a list.
   public private(set) var listItems = 0
@@ -18,12 +18,13 @@ public struct QueryShape: Hashable, Sendable {
   /// Commas and semicolons before white space.
   public private(set) var separators = 0
 
-  /// Behind this, a text is pasted rather than asked, and its shape says nothing of what is wanted.
+  /// Bytes examined by default. A longer text is pasted, and its shape does not reflect the
+  /// question.
   public static let maximumBytes = Limits.splitBytes.value
 
   /// - Parameters:
-  ///   - query: `bytes` is that of all of it.
-  ///   - limit: how many bytes of it are looked at.
+  ///   - query: the text; `bytes` counts all of it.
+  ///   - limit: number of bytes that are examined.
   public init(_ query: String, limit: Int = maximumBytes) {
     var previous: UInt8 = 0x0A
     var beforePrevious: UInt8 = 0x0A
@@ -40,7 +41,7 @@ public struct QueryShape: Hashable, Sendable {
           endSentence(&wordsInSentence)
           questions += 1
         case UInt8(ascii: "."), UInt8(ascii: "!"):
-          // "1. " numbers a thing and "A. " names one: neither ends a sentence.
+          // A lone number ("1. ") labels an item and does not end a sentence.
           if wordsInSentence > 1 || !Self.isDigit(beforePrevious) { endSentence(&wordsInSentence) }
         default: if byte == 0x0A { endSentence(&wordsInSentence) }
         }
@@ -70,13 +71,14 @@ public struct QueryShape: Hashable, Sendable {
   }
 }
 
-/// Finds the marks of lists, byte by byte.
+/// Finds list markers byte by byte.
 private struct ListMarker {
   private enum State {
-    /// Only white space so far on this line; or, within one, right behind white space.
+    /// At the start of a line, after white space at most; or, within a line, right after white
+    /// space.
     case start(ofLine: Bool)
     case bullet
-    /// Digits or one letter, perhaps behind a parenthesis.
+    /// Digits or one letter, perhaps after a parenthesis.
     case label(ofLine: Bool, count: Int, isNumber: Bool, isOpen: Bool)
     case closed(ofLine: Bool)
     case elsewhere

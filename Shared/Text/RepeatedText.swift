@@ -1,14 +1,15 @@
-/// Text that a host says again although the client has it: it is compared as it comes, and dropped.
+/// Compares text that a host repeats with the text that the client has, and drops it.
 ///
-/// White space does not count, for another host may indent and wrap otherwise; within strings of
-/// JSON it does.
+/// White space does not count, because hosts indent and wrap differently. Within strings of JSON it
+/// does.
 struct RepeatedText: Sendable {
   private let known: [UInt8]
   private let isJSON: Bool
   private var position: Int
   private var isInString = false
   private var isEscaped = false
-  /// White space at the end of what is known, to be dropped where it is said again.
+  /// Number of white space bytes at the end of the known text; they are dropped if the host repeats
+  /// them.
   private var space = 0
 
   init(of known: [UInt8], from position: Int = 0, isJSON: Bool) {
@@ -18,10 +19,10 @@ struct RepeatedText: Sendable {
     skipWhitespace()
   }
 
-  /// All of it was said again.
+  /// The host has repeated all of the known text.
   var isDone: Bool { position == known.count }
 
-  /// - Returns: how many of the bytes repeat what is known; nil: they say something else.
+  /// - Returns: number of bytes that repeat the known text; `nil` if the bytes differ from it.
   mutating func take(_ bytes: some Collection<UInt8>) -> Int? {
     var taken = 0
     for byte in bytes {
@@ -62,7 +63,7 @@ struct RepeatedText: Sendable {
   }
 }
 
-/// The bytes of a text that are not white space, and where each of them stands.
+/// The bytes of a text that are not white space, and their positions.
 struct InkedText: Sendable {
   var bytes: [UInt8] = []
   var positions: [Int] = []
@@ -74,7 +75,7 @@ struct InkedText: Sendable {
     }
   }
 
-  /// For every place of `text`: how many bytes from there on agree with the start of `start`.
+  /// For every index of `text`: number of bytes from there on that agree with the start of `start`.
   /// Linear (the Z function).
   static func agreement(of text: [UInt8], withStartOf start: [UInt8]) -> [Int] {
     let joined = start + text

@@ -1,8 +1,8 @@
 /// One server-sent event.
 public struct SSEEvent: Hashable, Sendable {
-  /// Value of its `event` field; nil: not given.
+  /// Value of the `event` field; `nil` if the event has none.
   public var name: String?
-  /// Its `data` lines, joined by line feeds.
+  /// The `data` lines, joined by line feeds.
   public var data: [UInt8]
 
   public init(name: String? = nil, data: [UInt8]) {
@@ -11,13 +11,14 @@ public struct SSEEvent: Hashable, Sendable {
   }
 }
 
-/// Cuts a byte stream into server-sent events, wherever the network cut it before. Lines may end in
-/// LF, CRLF or CR; comments are counted, `id` and `retry` are dropped. Lines that no event stream has
-/// are kept up to a limit, because some hosts write there why they failed.
+/// Splits a byte stream into server-sent events, wherever the network cut it.
 ///
-/// Memory is bounded: an event, or a line, larger than the limit is an error, not a larger buffer.
+/// Lines may end in LF, CRLF or CR. Comments are counted; `id` and `retry` are dropped. Lines that
+/// are no part of an event stream are kept up to a limit, because some hosts write the cause of a
+/// failure there. Memory is bounded: an event or a line larger than the limit is an error.
 public struct SSESplitter: Sendable {
-  /// A chunk of a chat completion has some 300 bytes; 1 MiB leaves room for a whole tool call.
+  /// Default limit of an event. A chunk of a chat completion has some 300 bytes; 1 MiB leaves room
+  /// for a whole tool call.
   public static let standardEventBytes = 1 << 20
 
   public struct TooLarge: Error, Hashable, Sendable {
@@ -26,14 +27,15 @@ public struct SSESplitter: Sendable {
 
   /// Capacity that a buffer keeps between events. A chunk has some 300 bytes.
   static let idleCapacity = 4_096
-  /// The name of an event that is made of an object outside of events, if such lines are kept.
+  /// Name of the events made from JSON objects outside of events, if stray lines are kept.
   public static let strayName = "\u{0}stray"
-  /// An event's name beyond this is cut: names are words such as `content_block_delta`.
+  /// Maximum bytes of an event's name; a longer one is cut. Names are words such as
+  /// `content_block_delta`.
   static let longestName = 64
 
   private let maximumEventBytes: Int
   private let maximumStrayBytes: Int
-  /// The beginning of a line whose end has not arrived.
+  /// The beginning of a line that has not ended.
   private var line: [UInt8] = []
   private var data: [UInt8] = []
   private var name: String?
@@ -44,7 +46,7 @@ public struct SSESplitter: Sendable {
   public private(set) var work = 0
   /// Comment lines so far.
   public private(set) var comments = 0
-  /// The beginning of the lines that are neither fields nor comments, joined by line feeds.
+  /// The beginning of all lines that are neither fields nor comments, joined by line feeds.
   public private(set) var stray: [UInt8] = []
 
   public init(
@@ -54,21 +56,22 @@ public struct SSESplitter: Sendable {
     self.maximumStrayBytes = maximumStrayBytes
   }
 
-  /// The events that these bytes complete.
+  /// Returns the events that these bytes complete.
   public mutating func append(_ bytes: some Collection<UInt8>) throws(TooLarge) -> [SSEEvent] {
     try append(whole: Array(bytes))
   }
 
-  /// Bytes of the event that is not complete yet.
+  /// Bytes of the incomplete event.
   public var pendingBytes: Int { line.count + data.count }
 
-  /// Memory that the buffers take.
+  /// Capacity of the buffers, in bytes.
   public var bufferBytes: Int { line.capacity + data.capacity }
 
-  /// Whether bytes have come that belong to no complete event: the stream was cut there.
+  /// Whether an incomplete event is pending; at the end of a stream, it means that the stream was
+  /// cut.
   public var hasUnfinishedEvent: Bool { !line.isEmpty || hasData }
 
-  /// Not generic: the bytes are walked without a call for each.
+  /// Not generic, so that the loop does not make a call per byte.
   private mutating func append(whole bytes: [UInt8]) throws(TooLarge) -> [SSEEvent] {
     var events: [SSEEvent] = []
     var start = 0
@@ -83,7 +86,7 @@ public struct SSESplitter: Sendable {
       let piece = bytes[start..<position]
       position += 1
       start = position
-      // The LF of a CRLF whose CR ended the line already.
+      // The LF of a CRLF whose CR has already ended the line.
       if lastWasCR, byte == 0x0A, piece.isEmpty, line.isEmpty {
         lastWasCR = false
         continue
@@ -105,14 +108,14 @@ public struct SSESplitter: Sendable {
     return events
   }
 
-  /// The last event of a stream that ended without the empty line after it.
+  /// Returns the last event of a stream that ended without an empty line after it.
   public mutating func end() -> SSEEvent? {
     var events: [SSEEvent] = []
     if !line.isEmpty { endKeptLine(&events) }
     return dispatch()
   }
 
-  /// Doubles the buffer like an array does, but never beyond what an event may have.
+  /// Doubles the buffer like an array, but not beyond the limit of an event.
   private mutating func keep(_ piece: ArraySlice<UInt8>) {
     let needed = line.count + piece.count
     if needed > line.capacity, needed > Self.idleCapacity {
@@ -129,7 +132,7 @@ public struct SSESplitter: Sendable {
       endLine(whole[...], &events)
       return
     }
-    // The value of a large line is moved within its buffer and not copied.
+    // The value of a large line is moved within its buffer instead of copied.
     work += 1 + whole.count
     whole.removeFirst(whole[Self.field.count] == 0x20 ? Self.field.count + 1 : Self.field.count)
     data = whole
@@ -188,8 +191,8 @@ public struct SSESplitter: Sendable {
     stray += whole.prefix(maximumStrayBytes - stray.count)
   }
 
-  /// The event gets a buffer of its own size: a capacity for the largest event in each would let a
-  /// host use much more memory than it sends.
+  /// Ends the event. It gets a buffer of its own size: with the capacity of the largest event in
+  /// each, a host could use much more memory than it sends.
   private mutating func dispatch() -> SSEEvent? {
     defer {
       if data.capacity > Self.idleCapacity {

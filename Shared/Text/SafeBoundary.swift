@@ -1,10 +1,11 @@
-/// Follows the text of an answer and knows the last place where another host can go on with it.
+/// Follows the text of an answer and knows the last place at which another host can resume it.
 ///
-/// Prose and markdown: before white space, or between two characters of a script without spaces.
-/// JSON: behind a token; in a string, before its white space. Never within a character or an escape.
+/// In prose and markdown that is before white space, or between two characters of a script without
+/// spaces. In JSON it is after a token, or within a string before white space. It is never within a
+/// character or an escape.
 public struct SafeBoundary: Sendable {
   private enum Rule: Hashable, Sendable {
-    /// Nothing but white space has come.
+    /// Only white space so far.
     case unknown
     case words
     case json
@@ -14,24 +15,25 @@ public struct SafeBoundary: Sendable {
   private var progress = JSONProgress()
   private var words = WordBorders()
   private var fences = CodeFences()
-  /// Where the escape that is being written began, and its digits.
+  /// Start of the current escape, its value and the number of its characters.
   private var escapeStart = 0
   private var escapeScalar: UInt32 = 0
   private var escapeLength = 0
-  /// What came last, for a text that turns out not to be JSON: longer than what is ever held back.
+  /// The last bytes, in case the text turns out not to be JSON. They exceed any text that is held
+  /// back.
   private var recent: [UInt8] = []
 
   private static let recentBytes = 256
 
-  /// Bytes that one keeps besides itself, at most: recent bytes and a byte per open container.
+  /// Maximum memory besides the value itself: recent bytes, and a byte per open container.
   public static let memory = 2 * recentBytes + JSONDocument.standardDepth
 
   /// Bytes taken.
   public private(set) var offset = 0
-  /// Bytes up to the last safe place.
+  /// Bytes up to the last safe boundary.
   public private(set) var boundary = 0
 
-  /// - Parameter format: nil: it is told by the text itself.
+  /// - Parameter format: `nil` means that the format is detected from the text.
   public init(_ format: AnswerFormat? = nil) {
     switch format {
     case .json: rule = .json
@@ -42,9 +44,9 @@ public struct SafeBoundary: Sendable {
     }
   }
 
-  /// What another has said, from its start.
+  /// Follows a text whose format is already known, from its start.
   ///
-  /// - Parameter isSequence: whether several documents of JSON may follow each other.
+  /// - Parameter isSequence: several JSON documents may follow each other.
   public init(_ format: AnswerFormat?, isSequence: Bool) {
     self.init(format)
     progress.isSequence = isSequence
@@ -55,27 +57,27 @@ public struct SafeBoundary: Sendable {
     return fences.hasMarkdown ? .markdown : .prose
   }
 
-  /// Whether the format is known: more than white space has come.
+  /// Whether the format is known: the text has more than white space.
   public var isKnown: Bool { rule != .unknown }
 
-  /// In a fenced block of code.
+  /// Whether the text is within a fenced code block.
   public var isInFence: Bool { fences.isOpen }
 
-  /// Whether several documents of JSON may follow each other.
+  /// Whether several JSON documents may follow each other.
   public var isSequence: Bool { progress.isSequence }
 
-  /// nil: it is not JSON.
+  /// State of the JSON; `nil` if the text is not JSON.
   public var json: JSONProgress? { rule == .json ? progress : nil }
 
-  /// It is JSON that cannot end here.
+  /// Whether the text is JSON that cannot end here.
   public var isUnfinishedJSON: Bool { rule == .json && !progress.isComplete }
 
   public mutating func take(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { take(byte) }
   }
 
-  /// Says that the end of what was taken is a safe place: what came behind it, and was forgotten,
-  /// showed it.
+  /// Marks the end of the taken bytes as safe. Later bytes, which were discarded, have shown that
+  /// it is.
   public mutating func markBoundary() { boundary = offset }
 
   private mutating func take(_ byte: UInt8) {
@@ -109,7 +111,7 @@ public struct SafeBoundary: Sendable {
     let tokenBoundary = progress.tokenBoundary
     guard progress.take(byte) else { return fallBack() }
     if progress.tokenBoundary != tokenBoundary {
-      // Relative: leading white space was not shown to it.
+      // Counted back from the end: `progress` did not get the leading white space.
       boundary = offset + 1 - (progress.offset - progress.tokenBoundary)
     } else if !wasInString, progress.isInString {
       words = WordBorders()
@@ -144,7 +146,7 @@ public struct SafeBoundary: Sendable {
     if let border = words.takeScalar(escapeScalar, from: escapeStart) { boundary = border }
   }
 
-  /// It only looked like JSON: a footnote, a list of documents, a slip.
+  /// Treats the text as prose: it only started like JSON (a footnote, a list of documents, a slip).
   private mutating func fallBack() {
     rule = .words
     words = WordBorders()
@@ -155,7 +157,7 @@ public struct SafeBoundary: Sendable {
       fences.take(byte)
     }
     recent = []
-    // Without a word in sight the old one stays: it was safe as far as anyone knew.
+    // If the recent bytes have no border, the old boundary stays: nothing better is known.
     if let last { boundary = max(boundary, last) }
   }
 }

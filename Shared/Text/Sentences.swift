@@ -1,13 +1,13 @@
-/// Cuts a text into sentences, in time linear in its bytes.
+/// Splits a text into sentences, in time linear in its bytes.
 public enum Sentences {
-  /// The sentences in their order, without the white space around them. The end of a line ends one
-  /// too.
+  /// The sentences in order, without the white space around them. The end of a line ends a
+  /// sentence, too.
   public static func split(_ text: some StringProtocol) -> [String] {
     var work = 0
     return split(text, work: &work)
   }
 
-  /// - Parameter work: gains one unit per character that was looked at.
+  /// - Parameter work: grows by one per examined character.
   static func split(_ text: some StringProtocol, work: inout Int) -> [String] {
     var sentences: [String] = []
     for line in text.split(whereSeparator: \.isNewline) {
@@ -41,11 +41,11 @@ public enum Sentences {
     add(line[start...], to: &sentences)
   }
 
-  /// The last word of the sentence so far, which may end before the white space after it.
+  /// The last word of the sentence so far; it may be followed by white space.
   private struct LastWord {
     var start: String.Index
     var end: String.Index
-    /// It is the sentence's first word.
+    /// It is the first word of the sentence.
     var isFirst = true
     private var isOpen = false
 
@@ -73,8 +73,8 @@ public enum Sentences {
     if trimmed.contains(where: { $0.isLetter || $0.isNumber }) { sentences.append(trimmed) }
   }
 
-  /// Whether a full stop after this word ends a sentence: not after "e.g", an initial or a number
-  /// that opens a line.
+  /// Whether a full stop after this word ends a sentence. It does not after "e.g", after an
+  /// initial, or after a number at the beginning of the sentence.
   private static func endsSentence(
     _ written: some StringProtocol, _ word: LastWord, work: inout Int
   ) -> Bool {
@@ -92,7 +92,7 @@ public enum Sentences {
 }
 
 extension StringProtocol {
-  /// Without the white space at both ends.
+  /// The text without the white space at both ends.
   public var trimmingSpace: String {
     guard let first = firstIndex(where: { !$0.isWhitespace }),
       let last = lastIndex(where: { !$0.isWhitespace })
@@ -100,7 +100,7 @@ extension StringProtocol {
     return String(self[first...last])
   }
 
-  /// Its words in lower case: letters, digits and what names of languages hold (`c++`, `c#`).
+  /// The words in lower case: letters, digits, and signs in names of languages (`c++`, `c#`).
   public var lowercasedWords: [String] {
     var words: [String] = []
     let scalars = lowercased().unicodeScalars
@@ -117,8 +117,8 @@ extension StringProtocol {
     return words
   }
 
-  /// Whether it has these bytes of UTF-8 in it. Unlike `contains`, it compares no characters, so it is
-  /// quick enough for a hundred phrases.
+  /// Whether the text contains these bytes of UTF-8. Unlike `contains`, it does not compare
+  /// characters, so it is fast enough for a hundred phrases.
   public func holds(_ phrase: String) -> Bool {
     let wanted = phrase.utf8
     guard let first = wanted.first else { return true }

@@ -1,25 +1,25 @@
-/// The short answer that a text comes down to, in a form in which equal answers are equal: `B`,
+/// Reduces a text to its short answer, in a form in which equal answers are equal. For example `B`,
 /// `(b)` and `**Answer:** B.`, or `42`, `42.0` and `The answer is 42.`
 enum ShortAnswer {
-  /// What the text names as its answer, else its last line, else all of it.
-  /// - Parameter hasOptions: `B. Paris` is the option B, and not what somebody is called.
+  /// The answer that the text names, otherwise its last line if that is short, otherwise all of it.
+  /// - Parameter hasOptions: `B. Paris` means the option B, not a person's name.
   static func of(_ text: String, hasOptions: Bool = false) -> String {
     let text = Normaliser.normalised(ComparedText.bounded(text))
     if let named = named(inNormalised: text, hasOptions) { return named }
     let whole = simplified(text[...], hasOptions)
     guard NormalWords.words(of: text).count > ComparedText.shortWords else { return whole }
     let last = lines(of: text).last ?? text[...]
-    // A last line that is as long as a sentence is no answer by itself.
+    // A last line as long as a sentence is no answer by itself.
     let words = NormalWords.words(of: String(last)).count
     return words <= ComparedText.shortWords && words > 0 ? simplified(last, hasOptions) : whole
   }
 
-  /// What the text says its answer is; nil: it does not say.
+  /// The answer that the text names; `nil` if it names none.
   static func named(in text: String) -> String? {
     named(inNormalised: Normaliser.normalised(ComparedText.bounded(text)), false)
   }
 
-  /// Whether it is a letter alone, as whoever chose among options says it.
+  /// Whether the answer is a letter alone, as in a choice among options.
   static func isChoice(_ answer: String) -> Bool {
     answer.count == 1 && answer.first.map { ("a"..."h").contains($0) } == true
   }
@@ -28,7 +28,7 @@ enum ShortAnswer {
     if let boxed = boxed(in: text) { return boxed }
     for line in lines(of: text).reversed() {
       let words = line.split(whereSeparator: { $0.isWhitespace })
-      // The last mention within the line, because it may be corrected there.
+      // Take the last mention within the line, because it may correct an earlier one.
       for index in words.indices.reversed() {
         guard let length = introduction(words[index...]) else { continue }
         let answer = simplified(clause(words[(index + length)...])[...], hasOptions)
@@ -38,7 +38,7 @@ enum ShortAnswer {
     return nil
   }
 
-  /// How many words, from the first of them on, say that an answer follows.
+  /// Number of words at the start that introduce an answer; `nil` if they introduce none.
   private static func introduction(_ words: ArraySlice<Substring>) -> Int? {
     guard let first = words.first else { return nil }
     let bare = letters(first)
@@ -69,14 +69,15 @@ enum ShortAnswer {
     return clause.joined(separator: " ")
   }
 
-  /// `F.` of `F. Kafka`, or the choice `F`, after which a sentence ends.
+  /// Whether the word is like `F.`: an initial of `F. Kafka`, or the choice `F` at the end of a
+  /// sentence.
   private static func isInitial(_ word: Substring) -> Bool {
     word.utf8.count <= 8 && word.count == 2 && word.hasSuffix(".")
       && word.first?.isUppercase == true
   }
 
-  /// From which words on there are only words with a capital up to the end of their clause. Made from
-  /// the end, once: a line of initials asks for it at every word.
+  /// For each word: whether all words up to the end of the clause are capitalised. Computed once,
+  /// from the end, because a line of initials needs it at every word.
   private struct NamesToClauseEnd {
     private var begins: [Bool]
     private let first: Int
@@ -106,12 +107,12 @@ enum ShortAnswer {
     String(word.lowercased().filter { $0.isLetter })
   }
 
-  /// What stands in the last `\boxed{…}`, as models write it that were trained on mathematics.
+  /// Content of the last `\boxed{…}`, which models trained on mathematics write.
   private static func boxed(in text: String) -> String? {
     guard let start = text.ranges(of: "\\boxed{").last?.upperBound,
       let end = closingBrace(of: text[start...])
     else { return nil }
-    // Without its braces, a sign before it would be the sign of nothing.
+    // Remove the braces of fractions, otherwise a sign before a fraction would be lost.
     let plain = text[start..<end].replacing(#/\\[dt]?frac\{(\d+)\}\{(\d+)\}/#) { match in
       "\(match.1)/\(match.2)"
     }
@@ -119,7 +120,7 @@ enum ShortAnswer {
     return answer.isEmpty ? nil : answer
   }
 
-  /// Where the brace is closed that was opened before the text.
+  /// Index of the brace that closes a brace opened before the text.
   private static func closingBrace(of text: Substring) -> String.Index? {
     var open = 1
     for index in text.indices {
@@ -134,7 +135,7 @@ enum ShortAnswer {
     text.split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
   }
 
-  // MARK: - The form in which answers are compared
+  // MARK: - Comparable form
 
   private static func simplified(_ text: Substring, _ hasOptions: Bool) -> String {
     if let letter = choiceLetter(text, hasOptions) { return letter }
@@ -148,8 +149,8 @@ enum ShortAnswer {
     "the", "its", "it", "is", "option", "choice", "answer", "so", "therefore", "thus", "hence",
   ]
 
-  /// The letter of `B`, `(B)`, `B.` and `B) Paris`, and of `B. Paris` where there are options; nil for
-  /// everything that only begins with one.
+  /// The letter of `B`, `(B)`, `B.` and `B) Paris`, and of `B. Paris` if there are options; `nil`
+  /// for text that only begins with a letter.
   private static func choiceLetter(_ text: Substring, _ hasOptions: Bool) -> String? {
     let bare = text.drop { !$0.isLetter && !$0.isNumber }
     guard let letter = bare.first, letter.isASCII, ("A"..."H").contains(letter.uppercased())
@@ -158,14 +159,15 @@ enum ShortAnswer {
     guard let next = rest.first else { return letter.lowercased() }
     if [")", ":", "]", "*"].contains(next) { return letter.lowercased() }
     if next == "." {
-      // "B.", a line of its own and "**B.** Paris", but "F. Kafka" only where it cannot be a name.
+      // "B." on a line of its own and "**B.** Paris" are choices; "F. Kafka" is one only if there
+      // are options.
       let behind = rest.dropFirst().first
       if hasOptions || behind == "*" || behind?.isNewline == true { return letter.lowercased() }
     }
     return rest.allSatisfy { !$0.isLetter && !$0.isNumber } ? letter.lowercased() : nil
   }
 
-  /// The first word of `Yes, it is.`; nil for `No one knows`.
+  /// The first word of `Yes, it is.`; `nil` for `No one knows`.
   private static func opinion(_ text: Substring) -> String? {
     let bare = text.drop { !$0.isLetter && !$0.isNumber }
     let word = bare.prefix { $0.isLetter }

@@ -1,11 +1,11 @@
-/// Questions about UTF-8 that is still arriving: a network cuts anywhere, also inside a character.
+/// Checks on UTF-8 that is still arriving: the network cuts anywhere, also inside a character.
 public enum UTF8Bytes {
-  /// How many bytes at the end are the beginning of a character whose rest is missing: 0…3.
+  /// Number of bytes at the end that begin an incomplete character: 0…3.
   ///
-  /// Bytes that no continuation can make valid count as complete: they are wrong, not unfinished.
+  /// Bytes that no continuation can make valid count as complete: they are invalid, not incomplete.
   public static func incompleteTailLength(of bytes: some BidirectionalCollection<UInt8>) -> Int {
     var length = 0
-    // A character has at most 4 bytes, so its lead is among the last 3 when it is unfinished.
+    // A character has at most 4 bytes, so an incomplete one has its lead byte among the last 3.
     for byte in bytes.reversed().prefix(3) {
       length += 1
       if byte & 0b1100_0000 == 0b1000_0000 { continue }
@@ -27,7 +27,7 @@ public enum UTF8Bytes {
     return true
   }
 
-  /// Length of the character that starts at `position`; nil if there is no valid one.
+  /// Length of the character that starts at `position`; `nil` if there is no valid one.
   static func validSequenceLength<Bytes: RandomAccessCollection<UInt8>>(
     in bytes: Bytes, at position: Bytes.Index
   ) -> Int? {
@@ -55,7 +55,8 @@ public enum UTF8Bytes {
     }
   }
 
-  /// Narrower than 80…BF where that would be an overlong form, a surrogate or beyond U+10FFFF.
+  /// Narrower than 80…BF for leads that would allow overlong forms, surrogates or values beyond
+  /// U+10FFFF.
   private static func secondByteRange(lead: UInt8) -> ClosedRange<UInt8> {
     switch lead {
     case 0xE0: 0xA0...0xBF

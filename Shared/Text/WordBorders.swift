@@ -1,17 +1,17 @@
-/// Where words begin in text that is still coming: before white space, and between two characters
-/// of a script that is written without spaces.
+/// Finds word borders in streamed text.
 ///
-/// Before the white space, not behind it: models keep the space with the word that follows, so a
-/// prefix that ends in a space makes most of them go on otherwise than they would have.
+/// A border is before white space, or between two characters of a script that is written without
+/// spaces. It is before the white space, not after it: models keep a space with the word that
+/// follows, so most of them continue differently after a prefix that ends in a space.
 struct WordBorders: Sendable {
-  /// At the start there is nothing to cut off.
+  /// True at the start, where there is nothing to cut off.
   private var isInSpace = true
   private var isInUnspaced = false
   private var scalar: UInt32 = 0
   private var missing = 0
   private var scalarStart = 0
 
-  /// - Returns: the border that this byte shows, at or before `offset`.
+  /// - Returns: the border that this byte reveals, at or before `offset`.
   mutating func take(_ byte: UInt8, at offset: Int) -> Int? {
     if byte < 0x80 { return takeScalar(UInt32(byte), from: offset) }
     if byte & 0b1100_0000 == 0b1000_0000 {
@@ -26,7 +26,7 @@ struct WordBorders: Sendable {
     return nil
   }
 
-  /// A whole character, however it was written.
+  /// Takes a whole character; in JSON it may have been an escape.
   mutating func takeScalar(_ scalar: UInt32, from start: Int) -> Int? {
     missing = 0
     if scalar == 0x20 || scalar == 0x0A || scalar == 0x09 || scalar == 0x0D {
@@ -51,7 +51,7 @@ struct WordBorders: Sendable {
     }
   }
 
-  /// Ideographs, kana and their punctuation; without the marks that belong to the one before.
+  /// Ideographs, kana and their punctuation, without combining marks.
   static func isUnspaced(_ scalar: UInt32) -> Bool {
     switch scalar {
     case 0x3099, 0x309A: false
