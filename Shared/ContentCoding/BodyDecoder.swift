@@ -1,22 +1,22 @@
 import Limits
 
-/// Undoes the coding of one body, piece by piece: bytes go in as they come, and are decoded only as
-/// they are taken out, so that a small body cannot make a large buffer.
+/// Decodes one HTTP body incrementally.
 ///
-/// A body that does not begin as its coding does is passed on as it is: some proxies decode a body
-/// and leave the header.
+/// Encoded bytes are stored as they arrive and decoded only when they are pulled, so a small body
+/// cannot make a large buffer. A body that does not start like its coding is passed on unchanged:
+/// some proxies decode a body and leave the header.
 ///
-/// @unchecked: not safe for two threads at once; its owner keeps it under a lock.
+/// @unchecked: not thread-safe; its owner keeps it under a lock.
 public final class BodyDecoder: @unchecked Sendable {
   private enum State {
-    /// The first bytes are not there yet.
+    /// The first bytes have not arrived.
     case undecided
     case plain
     case zlib(ZlibStream)
     case zstd(ZstdStream)
-    /// A member of gzip data has ended; another may follow.
+    /// A gzip member has ended; another may follow.
     case between(ZlibStream)
-    /// All is decoded; what follows is padding.
+    /// The data is complete; further bytes are padding.
     case over
   }
 
@@ -37,7 +37,7 @@ public final class BodyDecoder: @unchecked Sendable {
     if coding == .identity { state = .plain }
   }
 
-  /// Encoded bytes that wait.
+  /// Encoded bytes that are not decoded yet.
   public var pendingBytes: Int { input.count - position }
 
   public func push(_ bytes: some Collection<UInt8>) {
@@ -49,10 +49,10 @@ public final class BodyDecoder: @unchecked Sendable {
     received += bytes.count
   }
 
-  /// Says that no more bytes will come.
+  /// Marks the end of the encoded bytes.
   public func finish() { isEnded = true }
 
-  /// - Returns: decoded bytes, at most `limit`; none means that more must be pushed first.
+  /// - Returns: at most `limit` decoded bytes. An empty array means that more must be pushed first.
   public func pull(_ limit: Int) throws(BrokenCoding) -> [UInt8] {
     while true {
       let step: DecodingStep
@@ -95,17 +95,17 @@ public final class BodyDecoder: @unchecked Sendable {
       position += used
       holdsMore = bytes.count == limit
       if !bytes.isEmpty { return try counted(bytes) }
-      // No step without effect is repeated.
+      // The step had no effect, and neither would another.
       if used == 0 { return [] }
     }
   }
 
-  /// The decoder keeps bytes for which there was no room.
+  /// The decoder holds decoded bytes that did not fit into the output.
   private var holdsMore = false
 
   // MARK: - Beginning
 
-  /// - Returns: false if more bytes are needed to know.
+  /// - Returns: `false` if more bytes are needed to decide.
   private func begin() throws(BrokenCoding) -> Bool {
     let needed = coding == .zstd ? 4 : 2
     guard pendingBytes >= needed || isEnded else { return false }
@@ -117,7 +117,7 @@ public final class BodyDecoder: @unchecked Sendable {
         state = .plain
         break
       }
-      // 16 more means a gzip header.
+      // 16 more selects a gzip header.
       try open(Self.zlibWindowBits + 16)
     case .deflate:
       if beginsAs(.deflate) {
@@ -125,7 +125,7 @@ public final class BodyDecoder: @unchecked Sendable {
       } else if looksLikeText {
         state = .plain
       } else {
-        // Without a header, as some servers send it.
+        // Raw deflate without a zlib header, as some servers send it.
         try open(-Self.zlibWindowBits)
       }
     case .zstd:
@@ -156,7 +156,8 @@ public final class BodyDecoder: @unchecked Sendable {
     }
   }
 
-  /// JSON, an event stream, a page of HTML: what servers send with a header that is not true.
+  /// Whether it starts like JSON, an event stream or an HTML page, which servers send with a wrong
+  /// header.
   private var looksLikeText: Bool {
     guard let first = input[position...].first else { return false }
     return "{[:\n\r <".utf8.contains(first)

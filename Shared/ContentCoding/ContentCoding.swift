@@ -1,12 +1,12 @@
-/// A compression of HTTP bodies that can be undone.
+/// A content coding of HTTP bodies that can be decoded.
 public enum ContentCoding: String, CaseIterable, Hashable, Sendable {
   case identity, gzip, deflate, zstd
 
-  /// For `Accept-Encoding`, and for the sentence that refuses another one.
+  /// For `Accept-Encoding`, and for the message that refuses another coding.
   public static let known = "gzip, deflate, zstd"
 
-  /// - Parameter header: the values of `Content-Encoding`, each perhaps a list.
-  /// - Throws: a coding that is not known, or more than one after the other.
+  /// - Parameter header: the values of `Content-Encoding`; each may be a list.
+  /// - Throws: `UnknownCoding` for an unknown coding, or for more than one coding.
   public init(header: [String]) throws(UnknownCoding) {
     let names = header.flatMap { $0.split(separator: ",") }.map { name in
       name.drop { $0 == " " || $0 == "\t" }.prefix { $0 != " " && $0 != "\t" }.lowercased()
@@ -23,9 +23,9 @@ public enum ContentCoding: String, CaseIterable, Hashable, Sendable {
   }
 }
 
-/// A content coding that cannot be undone here.
+/// A content coding that cannot be decoded.
 public struct UnknownCoding: Error, Hashable, Sendable {
-  /// As it was sent, at most 64 bytes of printable ASCII.
+  /// The name as sent: at most 64 bytes, with `?` for all but printable ASCII.
   public let name: String
 
   init(name: String) {
@@ -34,19 +34,19 @@ public struct UnknownCoding: Error, Hashable, Sendable {
   }
 }
 
-/// Why a compressed body cannot be read on.
+/// Reason why a compressed body cannot be decoded further.
 public struct BrokenCoding: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Cause: Hashable, Sendable {
-    /// It is not what the coding says.
+    /// The body is not valid data of its coding.
     case invalid
-    /// It decodes to far more than it has bytes.
+    /// The body decodes to far more bytes than it has.
     case bomb
-    /// No memory for the decoder.
+    /// There is no memory for the decoder.
     case memory
   }
 
   public let coding: ContentCoding
   public let cause: Cause
-  /// Follows "its body" or "the body" in a sentence.
+  /// Predicate of a sentence whose subject is "its body" or "the body".
   public let description: String
 }

@@ -1,10 +1,10 @@
 import CCompression
 
-/// How one step of a decompressor ended.
+/// Result of one step of a decompressor.
 enum DecodingStep {
-  /// Decoded bytes, and how many of the input were used.
+  /// Decoded bytes, and the number of input bytes used.
   case more([UInt8], used: Int)
-  /// The same; the compressed data is complete.
+  /// As `more`; the compressed data is complete.
   case end([UInt8], used: Int)
   case broken
 }
@@ -13,7 +13,7 @@ enum DecodingStep {
 @safe final class ZlibStream {
   private let stream: UnsafeMutablePointer<z_stream>
 
-  /// - Parameter windowBits: as zlib's `inflateInit2`.
+  /// - Parameter windowBits: as in zlib's `inflateInit2`.
   /// - Returns: `nil` if there is no memory.
   init?(windowBits: CInt) {
     guard let stream = unsafe ccz_open(windowBits) else { return nil }
@@ -22,7 +22,7 @@ enum DecodingStep {
 
   deinit { unsafe ccz_close(stream) }
 
-  /// Begins another member of the same data.
+  /// Prepares for the next member of the same data.
   func reset() { unsafe ccz_reset(stream) }
 
   func step(_ input: ArraySlice<UInt8>, limit: Int) -> DecodingStep {
@@ -57,7 +57,7 @@ private func decode(
 ) -> DecodingStep {
   var result = CInt(CC_MORE.rawValue)
   var used = input.count
-  // A decoder may hold bytes for which there was no room, and then needs no input.
+  // A decoder may hold output that did not fit, and then needs no input.
   let nothing: [UInt8] = [0]
   let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { output, count in
     var written = limit

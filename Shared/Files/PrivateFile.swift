@@ -1,6 +1,6 @@
 import Foundation
 
-/// Why a file or directory is not used: a sentence that names it and says what to do.
+/// Reason why a file or directory is refused: a sentence that names it and the remedy.
 public struct FileRefused: Error, Hashable, Sendable, CustomStringConvertible {
   public var message: String
 
@@ -11,10 +11,9 @@ public struct FileRefused: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Files that only their owner may read or write, in directories that only their owner may write.
 ///
-/// A link at such a name could make the process write somewhere else, or read what another user
-/// wrote, so links are refused.
+/// Links are refused: a link could redirect a write, or a read to a file of another user.
 public enum PrivateFile {
-  /// What other users may do with a file.
+  /// Access that other users may have to a file.
   public enum Others: Sendable {
     case nothing
     case mayRead
@@ -23,7 +22,7 @@ public enum PrivateFile {
   }
 
   /// Creates the file with mode 0600.
-  /// - Returns: false if the name is taken; the file there is left as it is.
+  /// - Returns: `false` if the name is taken; the existing file stays unchanged.
   public static func create(
     _ path: String, _ contents: [UInt8] = []
   ) throws(FileRefused) -> Bool {
@@ -31,7 +30,7 @@ public enum PrivateFile {
     let file = unsafe open(path, flags, 0o600)
     guard file >= 0 else {
       let code = errno
-      // Also the answer for a link, wherever it leads.
+      // A link fails with EEXIST too, whatever its target.
       if code == EEXIST { return false }
       throw FileRefused("Cannot create \(path) (\(text(code))); check its directory.")
     }
@@ -44,8 +43,9 @@ public enum PrivateFile {
     return true
   }
 
-  /// Refuses a file that is a link, not a plain file, not ours, or open to others.
-  /// - Returns: false if there is none.
+  /// Refuses a file that is a link, not a plain file, owned by another user, or open to other
+  /// users.
+  /// - Returns: `false` if the file does not exist.
   @discardableResult
   public static func check(
     _ path: String, others: Others = .nothing
@@ -60,11 +60,12 @@ public enum PrivateFile {
     return true
   }
 
-  /// - Returns: `nil` if there is no such file.
+  /// Reads a file after the same checks as `check`.
+  /// - Returns: `nil` if the file does not exist.
   public static func read(
     _ path: String, atMost limit: Int, others: Others = .nothing
   ) throws(FileRefused) -> [UInt8]? {
-    // O_NONBLOCK: a pipe at this name must not hold us up until it is refused.
+    // O_NONBLOCK: a named pipe must not block the process before it is refused.
     let file = unsafe open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else {
       let code = errno
@@ -95,7 +96,7 @@ public enum PrivateFile {
     return Array(bytes.prefix(count))
   }
 
-  /// Replaces the file as a whole: a reader sees the old contents or the new ones.
+  /// Replaces the file atomically: a reader sees the old contents or the new ones.
   public static func replace(_ path: String, with contents: [UInt8]) throws(FileRefused) {
     let new = "\(path).\(getpid())"
     unsafe unlink(new)
@@ -151,8 +152,8 @@ public enum PrivateFile {
 
 /// A directory whose files only its owner can replace.
 public enum PrivateDirectory {
-  /// Creates the directory with mode 0700 if it is absent, and refuses one of another user or one
-  /// that others may write.
+  /// Creates the directory with mode 0700 if it is absent. Refuses a directory that another user
+  /// owns or that other users may write.
   public static func prepare(_ path: String) throws(FileRefused) {
     do {
       try FileManager.default.createDirectory(
@@ -162,7 +163,7 @@ public enum PrivateDirectory {
       throw FileRefused(
         "The directory \(path) cannot be created (\((cause ?? error).localizedDescription)).")
     }
-    // Through a link: a user who may place one may also move the directory.
+    // `stat` follows a link: a user who may place a link here may also move the directory.
     var facts = stat()
     guard unsafe stat(path, &facts) == 0 else {
       throw FileRefused("Cannot look at \(path) (\(PrivateFile.text(errno))).")

@@ -1,18 +1,18 @@
-/// What one stream or request may cost: memory it keeps and work done for it.
+/// Budget of one stream or request: memory that it keeps and work done for it.
 ///
-/// Code that keeps an outsider's bytes charges their true size, which is the capacity of the buffer
-/// plus the cost of the entry that holds it. Code that loops over an outsider's data charges one
-/// unit per step. Work is granted per byte received, so that the total stays linear in what the
-/// outsider sent. A host that overdraws is at fault and the next host is asked; a client that
-/// overdraws is refused with the limit's name and value.
+/// Code that keeps bytes of an outsider (a host or a client) charges their true size: the capacity
+/// of the buffer plus the cost of the entry that holds it. Code that loops over an outsider's data
+/// charges one unit per step. Each received byte grants work, so the total stays linear in the
+/// bytes that the outsider sent. If a host overdraws, the request fails over to the next host. If a
+/// client overdraws, the request is refused with the limit's name and value.
 public struct Allowance: Hashable, Sendable {
-  /// Bytes received so far. They grant work.
+  /// Bytes received so far. Each one grants work.
   public private(set) var received = 0
   /// Work units charged so far.
   public private(set) var worked = 0
   /// Bytes kept now.
   public private(set) var kept = 0
-  /// The most bytes that were kept at once.
+  /// Maximum of `kept` so far.
   public private(set) var mostKept = 0
 
   private let memory: Limit
@@ -59,22 +59,22 @@ public struct Allowance: Hashable, Sendable {
 }
 
 extension FixedWidthInteger {
-  /// The sum, or the nearest value the type can hold. For values that come from outside.
+  /// The sum, capped to the type's range. For values that come from outside.
   public func addingCapped(_ other: Self) -> Self {
     let (sum, overflow) = addingReportingOverflow(other)
     guard overflow else { return sum }
     return other < 0 ? .min : .max
   }
 
-  /// The difference, or the nearest value the type can hold. For values that come from outside.
+  /// The difference, capped to the type's range. For values that come from outside.
   public func subtractingCapped(_ other: Self) -> Self {
     let (difference, overflow) = subtractingReportingOverflow(other)
     guard overflow else { return difference }
     return other < 0 ? .max : .min
   }
 
-  /// The value, cut to what the type can hold; 0 for what is no number. For values that come from
-  /// outside or are computed from them.
+  /// The value, rounded towards zero and capped to the type's range; 0 for NaN. For values that
+  /// come from outside or are computed from them.
   public init(clamping value: Double) {
     guard let whole = Self(exactly: value.rounded(.towardZero)) else {
       self = value > 0 ? .max : value < 0 ? .min : 0
@@ -83,7 +83,7 @@ extension FixedWidthInteger {
     self = whole
   }
 
-  /// The product, or the nearest value the type can hold. For values that come from outside.
+  /// The product, capped to the type's range. For values that come from outside.
   public func multipliedCapped(by other: Self) -> Self {
     let (product, overflow) = multipliedReportingOverflow(by: other)
     guard overflow else { return product }

@@ -4,7 +4,7 @@ public struct Limit: Hashable, Sendable {
     case bytes, count, milliseconds, percent
   }
 
-  /// Dotted path of what is bounded, for example `answer.kept_bytes`.
+  /// Dotted path of the bounded quantity, for example `answer.kept_bytes`.
   public let name: String
   public let value: Int
   public let unit: Unit

@@ -8,7 +8,7 @@ extension Limits {
     busAllStreamBytes,
   ]
 
-  // Over `tcp://`, before a connection has proved that it holds the cluster key.
+  // Limits on a `tcp://` connection before it has proved that it holds the cluster key.
 
   public static let busStrangerBytes = Limit(
     "bus.stranger_bytes", 1 << 10, .bytes,
@@ -28,7 +28,7 @@ extension Limits {
     "bus.connections_per_peer", 8, .count,
     "A listed peer holds one; a few more may linger while a network heals.")
 
-  // One member of the cluster.
+  // Limits on one member of the cluster.
 
   public static let busPeers = Limit(
     "bus.peers", 512, .count, "nanomsg allows 512 sockets in a process, one for each peer.")

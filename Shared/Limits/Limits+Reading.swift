@@ -1,4 +1,4 @@
-/// Bounds on what is read from a host before it becomes part of an answer.
+/// Bounds on data that is read from a host before it becomes part of an answer.
 extension Limits {
   static let reading = [
     eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, answerSocketBytes, errorBytes,

@@ -1,7 +1,7 @@
 /// Every limit on what an outsider can cost, each with its reason. `docs/limits.md` is generated
 /// from this table.
 public enum Limits {
-  /// One part of the table.
+  /// One section of the table.
   public struct Section: Sendable {
     public let title: String
     public let limits: [Limit]
@@ -33,7 +33,7 @@ public enum Limits {
     "allowance.free_work", 65_536, .count,
     "Short answers have fixed costs that their few bytes do not grant.")
 
-  /// `docs/limits.md`.
+  /// Contents of `docs/limits.md`.
   public static var markdown: String {
     var page = """
       # Limits

@@ -1,9 +1,9 @@
 public import ClusterModel
 internal import GRDB
 
-/// A full-text index over passages, in memory, for one task: SQLite's FTS5, ranked by BM25.
+/// An in-memory full-text index over passages, for one task: SQLite's FTS5, ranked by BM25.
 public struct PassageIndex: Sendable {
-  /// What is found of a passage: by its text, and less by the name of the document it is from.
+  /// A passage. A match in its text counts more than a match in the name of its document.
   public struct Entry: Sendable {
     public var name: String
     public var text: String
@@ -16,15 +16,15 @@ public struct PassageIndex: Sendable {
 
   private let queue: DatabaseQueue
 
-  /// Indexes the entries; they are known by their positions.
+  /// Indexes the entries; a search returns their positions.
   ///
-  /// - Throws: `internalError` with SQLite's own words; `cancelled`.
+  /// - Throws: `internalError` with SQLite's message, or `cancelled`.
   public init(_ entries: [Entry]) async throws(Failure) {
     queue = try await Self.doing { try DatabaseQueue() }
     let queue = queue
     try await Self.doing {
       try await queue.write { database in
-        // Without its own copy of the texts: only positions are asked for.
+        // Contentless: only positions are queried, so the index keeps no copy of the texts.
         try database.execute(
           sql: """
             CREATE VIRTUAL TABLE passages USING fts5(
@@ -40,8 +40,8 @@ public struct PassageIndex: Sendable {
   }
 
   /// - Parameters:
-  ///   - match: in FTS5's language; empty: nothing is found.
-  ///   - limit: at most so many.
+  ///   - match: a query in FTS5's syntax; an empty one finds nothing.
+  ///   - limit: maximum number of results.
   /// - Returns: positions, the best first.
   public func best(_ match: String, limit: Int) async throws(Failure) -> [Int] {
     guard !match.isEmpty else { return [] }

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Fills batches one after the other, none larger than a message may be.
+/// Fills batches one after the other, none larger than a bus message.
 struct BatchSplitter {
   private let limit: Int
   private let empty: TelemetryBatch
@@ -34,8 +34,8 @@ struct BatchSplitter {
     current.logs.append(log)
   }
 
-  /// A snapshot replaces the one before it, so it must not be split.
-  /// - Returns: how many families were left out because the snapshot was too large, largest first.
+  /// Adds a metrics snapshot. It replaces the previous one, so it must not be split.
+  /// - Returns: number of families left out (largest first) because the snapshot was too large.
   mutating func add(_ families: [MetricFamily]) -> Int {
     let sized = families.map { (family: $0, bytes: Self.size(of: $0)) }
     var total = sized.reduce(0) { $0 + $1.bytes }

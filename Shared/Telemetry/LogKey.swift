@@ -1,6 +1,6 @@
-/// The metadata keys of our log lines, declared once so that a reader can filter by them.
+/// Metadata keys of log lines, declared once so that a reader can filter by them.
 public enum LogKey {
-  /// 32 hexadecimal digits; the recorder files the line under this trace.
+  /// 32 hexadecimal digits; the recorder stores the line under this trace.
   public static let trace = "trace_id"
   public static let span = "span_id"
   public static let service = "service"

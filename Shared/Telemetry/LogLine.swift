@@ -1,15 +1,15 @@
 public import ClusterModel
 
-/// How a log line is written.
+/// Output format of log lines.
 public enum LogFormat: Sendable {
-  /// One JSON object a line.
+  /// One JSON object per line.
   case json
   /// For a person at a terminal.
   case text
 }
 
-/// A log line as text. A line is one line: nothing in a message or a value can end it early or move
-/// a terminal's cursor.
+/// Renders log records as text, one line each. Nothing in a message or a value can end the line
+/// early or move a terminal's cursor.
 public enum LogLine {
   public static func render(_ record: LogRecord, as format: LogFormat) -> String {
     switch format {
@@ -26,7 +26,7 @@ public enum LogLine {
     if let trace = record.trace { line += ",\"\(LogKey.trace)\":\"\(trace)\"" }
     var seen: Set<String> = ["time", "level", "service", "message", LogKey.trace]
     for attribute in record.attributes {
-      // A key may be there once only, or readers disagree about which one counts.
+      // A key must be unique, because readers disagree about which duplicate counts.
       let key = seen.contains(attribute.key) ? "_" + attribute.key : attribute.key
       guard seen.insert(key).inserted else { continue }
       line += ",\(JSONText.quoted(key)):\(JSONText.quoted(attribute.value))"
@@ -36,7 +36,7 @@ public enum LogLine {
 
   private static func text(_ record: LogRecord) -> String {
     let time = timestamp(record.timeUnixMicroseconds)
-    // Of 2026-01-31T12:34:56.789012Z the person at the terminal wants the time.
+    // A person at a terminal needs only the time of 2026-01-31T12:34:56.789012Z.
     let clock = time[time.index(time.startIndex, offsetBy: 11)...].prefix(12)
     let level = record.level.uppercased()
     var line =
@@ -82,10 +82,10 @@ public enum LogLine {
   }
 }
 
-/// Writes JSON by hand where a `Codable` would be more text than the JSON.
+/// Writes JSON by hand, for uses in which `Codable` would take more code.
 public enum JSONText {
-  /// A JSON string, quotes included. Control characters, also those above ASCII and the two line
-  /// separators, are escaped: the result is always one line.
+  /// A JSON string, quotes included. Control characters (also those above ASCII) and the two line
+  /// separators are escaped, so the result is always one line.
   public static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {

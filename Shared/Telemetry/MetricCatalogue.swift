@@ -1,11 +1,11 @@
 public import ClusterModel
 
-/// What a metric means and how it is counted.
+/// Kind, help text and buckets of a metric.
 public struct MetricDescription: Hashable, Sendable {
   public var name: String
   public var help: String
   public var kind: MetricKind
-  /// Upper bounds of a histogram's buckets, ascending, without infinity; in the metric's own unit.
+  /// Upper bounds of a histogram's buckets in the metric's unit, ascending, without infinity.
   public var buckets: [Double]
 
   public init(_ name: String, _ kind: MetricKind, _ help: String, buckets: [Double] = []) {
@@ -16,8 +16,8 @@ public struct MetricDescription: Hashable, Sendable {
   }
 }
 
-/// Every metric's help text and buckets, in one place. A metric that is not in here works too, with
-/// a help text that says so; a test of the house can compare the code with this list.
+/// Help texts and buckets of all metrics, in one place. A metric that is not listed works too; its
+/// help text says so.
 public struct MetricCatalogue: Sendable {
   public private(set) var descriptions: [String: MetricDescription]
 
@@ -40,7 +40,7 @@ public struct MetricCatalogue: Sendable {
   public static let bytes: [Double] = [
     256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
   ]
-  /// Small numbers of things: tokens, tasks, members.
+  /// Small counts: tokens, tasks, members.
   public static let counts: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096]
 
   public static let tutti = MetricCatalogue([

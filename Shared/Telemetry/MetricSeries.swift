@@ -2,17 +2,18 @@ import ClusterModel
 import CoreMetrics
 import Synchronization
 
-/// A label set in the order of its keys, which makes it comparable.
+/// A label set sorted by key, so that two sets can be compared.
 struct LabelSet: Hashable, Sendable, Comparable {
   let labels: [Attribute]
 
-  /// One label's value is cut here: it is an identifier, not a text.
+  /// Longest label value in bytes; longer ones are cut, because a value is an identifier, not a
+  /// text.
   static let maxValueBytes = 200
-  /// More labels than this on one metric are a mistake in the code; the rest is left out.
+  /// Maximum labels of one metric. More labels are a mistake in the code; the rest is left out.
   static let maxLabels = 12
 
   static let none = LabelSet(labels: [])
-  /// Shared by everything beyond a family's limit.
+  /// Label set of the series that all label sets beyond a family's limit share.
   static let overflow = LabelSet(labels: [Attribute("overflow", "true")])
 
   private init(labels: [Attribute]) { self.labels = labels }
@@ -33,7 +34,7 @@ struct LabelSet: Hashable, Sendable, Comparable {
   }
 }
 
-/// Names as Prometheus and `promtool check metrics` want them.
+/// Makes names that Prometheus and `promtool check metrics` accept.
 enum MetricName {
   static func make(_ label: String, _ kind: MetricKind, isTimer: Bool = false) -> String {
     var name = sanitised(label, allowing: ":")
@@ -41,7 +42,7 @@ enum MetricName {
     case .counter:
       if !name.hasSuffix("_total") { name += "_total" }
     case .gauge:
-      // These endings belong to counters and histograms.
+      // These suffixes belong to counters and histograms.
       for suffix in ["_total", "_count", "_sum", "_bucket"] where name.hasSuffix(suffix) {
         name += "_value"
       }
@@ -53,7 +54,8 @@ enum MetricName {
 
   static func label(_ key: String) -> String {
     let name = sanitised(key, allowing: "")
-    // `le` belongs to histograms, two leading underscores to Prometheus itself.
+    // `le` and `quantile` belong to histograms and summaries, two leading underscores to
+    // Prometheus.
     if name == "le" || name == "quantile" { return name + "_label" }
     return name.hasPrefix("__") ? "label" + name : name
   }
@@ -80,7 +82,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 
   var current: Double { value.withLock { $0 } }
 
-  // As a counter: never down, never not a number.
+  // Counter: never decreases and never becomes NaN.
   func increment(by amount: Int64) {
     guard amount > 0 else { return }
     value.withLock { $0 += Double(amount) }
@@ -93,7 +95,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 
   func reset() { value.withLock { $0 = 0 } }
 
-  // As a gauge.
+  // Gauge.
   func decrement(by amount: Double) {
     guard amount.isFinite else { return }
     value.withLock { $0 -= amount }
@@ -108,7 +110,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 /// A histogram with one label set.
 final class HistogramSeries: RecorderHandler, TimerHandler {
   struct State: Sendable {
-    /// One for each bound and one for infinity; not cumulative.
+    /// One count per bound and one for infinity; not cumulative.
     var counts: [UInt64]
     var sum = 0.0
   }

@@ -1,9 +1,9 @@
 public import ClusterModel
 import Synchronization
 
-/// A stretch of work that is not over. Whoever opened it ends it; what is never ended is never seen.
+/// A span that is not finished. Its owner must end it; a span that is never ended is not recorded.
 public final class OpenSpan: Sendable {
-  /// What goes into the messages and spans that this one causes.
+  /// Trace context of the messages and child spans that this span causes.
   public let context: TraceContext
 
   private struct State: Sendable {
@@ -29,7 +29,7 @@ public final class OpenSpan: Sendable {
     self.recorder = recorder
   }
 
-  /// Adds a fact. A key that is there already gets the new value.
+  /// Sets an attribute; an existing key gets the new value.
   public func set(_ key: String, _ value: String) {
     state.withLock { state in
       if let index = state.attributes.firstIndex(where: { $0.key == key }) {
@@ -40,7 +40,7 @@ public final class OpenSpan: Sendable {
     }
   }
 
-  /// Records the span; a second call does nothing.
+  /// Records the span; further calls do nothing.
   public func end(failed: Bool = false) {
     let attributes: [Attribute]? = state.withLock { state in
       guard !state.ended else { return nil }
@@ -60,7 +60,7 @@ public final class OpenSpan: Sendable {
 }
 
 extension TraceContext {
-  /// A new trace without a span, for work that nobody asked for over the bus.
+  /// A new trace without a span, for work that did not start with a bus message.
   public static func fresh() -> TraceContext {
     var rng = SystemRandomNumberGenerator()
     return TraceContext(trace: .random(using: &rng), span: .none)

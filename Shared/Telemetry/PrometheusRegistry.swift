@@ -2,17 +2,18 @@ public import ClusterModel
 public import CoreMetrics
 import Synchronization
 
-/// The swift-metrics backend of a process: keeps every series in memory until somebody asks.
+/// The swift-metrics backend of a process: keeps every series in memory for the next snapshot.
 ///
-/// Two handlers for one name and one label set are the same series, so code may make its `Counter`
-/// wherever it needs it.
+/// Handlers with the same name and labels share a series, so code may create its `Counter` at any
+/// place.
 public final class PrometheusRegistry: MetricsFactory {
-  /// Beyond this, a metric's label sets share one series labelled `overflow="true"`: a label that
-  /// somebody outside controls must not fill the memory.
+  /// Maximum series per metric. Further label sets share one series labelled `overflow="true"`: a
+  /// label with values from outside must not fill the memory.
   public static let standardSeriesLimit = 1_000
-  /// Names come from the code, not from outside; more than this is a bug that must not cost memory.
+  /// Maximum number of families. Names come from the code; more are a bug that must not cost
+  /// memory.
   static let familyLimit = 500
-  /// For a histogram without buckets in the catalogue.
+  /// Buckets of a histogram that has none in the catalogue.
   static let fallbackBuckets = MetricCatalogue.requestSeconds
 
   private enum Series: Sendable {
@@ -26,7 +27,8 @@ public final class PrometheusRegistry: MetricsFactory {
     var overflows: UInt64 = 0
   }
 
-  /// A handle as the code asks for it. Names and labels are made valid once per handle.
+  /// Cache key of a handler as the code requests it. Names and labels are sanitised once per
+  /// handle.
   private struct Handle: Hashable, Sendable {
     let name: String
     let kind: MetricKind
@@ -34,7 +36,7 @@ public final class PrometheusRegistry: MetricsFactory {
     let dimensions: [Attribute]
   }
 
-  /// Beyond this all are forgotten, and made again.
+  /// Maximum number of cached handles; a full cache is emptied.
   private static let handleLimit = 10_000
 
   private struct State: Sendable {
@@ -54,7 +56,7 @@ public final class PrometheusRegistry: MetricsFactory {
     self.seriesLimit = seriesLimit
   }
 
-  /// Every family as it stands now, sorted by name, with its samples sorted by labels.
+  /// All families as of now, sorted by name, with samples sorted by labels.
   public func snapshot() -> [MetricFamily] {
     let (families, collectors) = state.withLock { ($0.families, $0.collectors) }
     var result: [MetricFamily] = []
@@ -91,8 +93,8 @@ public final class PrometheusRegistry: MetricsFactory {
     return result.sorted { $0.name < $1.name }
   }
 
-  /// Adds families that are read when somebody asks, for example the process's memory. Their names
-  /// must not be used by a counter, recorder or timer.
+  /// Adds families that are computed at each snapshot, for example the process's memory. Their
+  /// names must not be used by a counter, recorder or timer.
   public func addCollector(_ collect: @escaping @Sendable () -> [MetricFamily]) {
     state.withLock { $0.collectors.append(collect) }
   }
@@ -122,7 +124,7 @@ public final class PrometheusRegistry: MetricsFactory {
     label: String, dimensions: [(String, String)]
   ) -> any TimerHandler { histogram(label, dimensions, isTimer: true) }
 
-  // A series stays when its handle goes: counters must not start again from zero.
+  // A series outlives its handler: counters must not start again from zero.
   public func destroyCounter(_ handler: any CounterHandler) {}
   public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
   public func destroyMeter(_ handler: any MeterHandler) {}
@@ -149,8 +151,9 @@ public final class PrometheusRegistry: MetricsFactory {
     return HistogramSeries(bounds: Self.fallbackBuckets)
   }
 
-  /// nil when the name is already used for another kind, or there are too many names: the caller
-  /// then gets a series that nobody sees, because a metric must never break the work it counts.
+  /// Finds or makes a series. `nil` means that the name has another kind, or that there are too
+  /// many names. The caller then uses a series that is never exported, because a metric must never
+  /// break the work that it counts.
   private func series(
     _ label: String, _ dimensions: [(String, String)], _ kind: MetricKind, isTimer: Bool = false,
     make: (MetricDescription) -> Series

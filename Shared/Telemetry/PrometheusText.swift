@@ -2,12 +2,12 @@ public import ClusterModel
 
 /// The Prometheus text format, version 0.0.4.
 public enum PrometheusText {
-  /// The content type of what `render` returns.
+  /// Content type of the result of `render`.
   public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-  /// Writes each family once, also when several processes contribute to it: the first one's help
-  /// and kind count. Samples of a family that says another kind, and second samples with the same
-  /// labels, are left out, because a scraper would refuse the whole text for their sake.
+  /// Renders each family once, even if several processes contribute to it; the first one's help and
+  /// kind count. Samples of another kind and duplicate label sets are left out, because a scraper
+  /// would reject the whole text.
   public static func render(_ families: [MetricFamily]) -> String {
     var merged: [String: MetricFamily] = [:]
     for family in families {
@@ -52,7 +52,7 @@ public enum PrometheusText {
     }
   }
 
-  /// Whole numbers without a point, as counters usually are.
+  /// Formats whole numbers without a point, as counters usually are.
   static func number(_ value: Double) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
@@ -80,8 +80,8 @@ public enum PrometheusText {
 }
 
 extension MetricFamily {
-  /// The same family with `labels` in front on every sample, for example whose process it is from.
-  /// A label of a sample's own with the same key gives way.
+  /// The family with `labels` added in front on every sample, for example the name of its process.
+  /// They replace a sample's own labels with the same keys.
   public func labelled(_ labels: [Attribute]) -> MetricFamily {
     let keys = Set(labels.map(\.key))
     var family = self

@@ -7,7 +7,7 @@ public import Logging
   import Darwin
 #endif
 
-/// Where this process's log lines go: to `write`, and to the recorder from level `info` up.
+/// Destination of this process's log lines: `write`, and from level `info` up also the recorder.
 public final class LogSink: Sendable {
   let service: String
   let format: LogFormat
@@ -35,11 +35,11 @@ public final class LogSink: Sendable {
     if level >= .info { recorder?.record(record) }
   }
 
-  /// One value of a line; somebody's 10 MB header must not become our log.
+  /// Longest message or value in bytes: a 10 MB header of a client must not fill the log.
   static let maxValueBytes = 8 * 1_024
 }
 
-/// The swift-log backend: a line on stderr, and a record for the monitor.
+/// The swift-log backend: writes a line to stderr, and a record for the monitor.
 public struct TelemetryLogHandler: LogHandler {
   public var logLevel: Logger.Level
   public var metadata: Logger.Metadata = [:]
@@ -78,17 +78,17 @@ public struct TelemetryLogHandler: LogHandler {
 
 /// The process's stderr, written a whole line at a time.
 public enum StandardError {
-  /// Lines of threads do not mix: each goes out in one `write`. What cannot be written is lost; a
-  /// log that has nowhere to go must not stop the service.
+  /// Writes the line in one `write`, so that lines of threads do not mix. A line that cannot be
+  /// written is lost: a missing log must not stop the service.
   @Sendable public static func write(_ line: String) {
     writeAll(line, to: STDERR_FILENO)
   }
 
-  /// JSON for a machine, text when a person looks at it.
+  /// Text if stderr is a terminal, otherwise JSON.
   public static var preferredFormat: LogFormat { isatty(STDERR_FILENO) == 1 ? .text : .json }
 }
 
-/// The process's stdout, for what a command was asked to print.
+/// The process's stdout, for the output of a command.
 public enum StandardOutput {
   @Sendable public static func write(_ text: String) {
     writeAll(text, to: STDOUT_FILENO)

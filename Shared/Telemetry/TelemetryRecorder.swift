@@ -3,30 +3,29 @@ import CoreMetrics
 import FoundationEssentials
 import Synchronization
 
-/// How much a process keeps for the monitor before the oldest is dropped, and how large a message
-/// to it may be.
+/// Limits on telemetry that a process buffers for the monitor, and on the size of a message to it.
 public struct TelemetryLimits: Sendable {
-  /// Two batches a second take all of it in normal times; a monitor that is away for a minute
-  /// costs a busy process its oldest lines, and at most some 4 MiB of memory.
+  /// Buffered records. Normally two batches a second empty the buffer. If the monitor is away for a
+  /// minute, a busy process loses its oldest lines, and uses at most some 4 MiB of memory.
   public var logs = 4_096
   public var spans = 4_096
   public var requests = 4_096
-  /// A frame of the bus is at most 1 MiB; half of it leaves room for the envelope and for what the
-  /// estimate of a record's size does not see.
+  /// Maximum bytes of a batch. A bus frame is at most 1 MiB; half of it leaves room for the
+  /// envelope and for errors of the size estimate.
   public var batchBytes = 448 * 1_024
-  /// Of a log line's message.
+  /// Maximum bytes of a log line's message.
   public var messageBytes = 8 * 1_024
-  /// Of one attribute's value.
+  /// Maximum bytes of one attribute's value.
   public var attributeBytes = 2 * 1_024
-  /// Of one record.
+  /// Maximum attributes of one record.
   public var attributes = 32
 
   public static let standard = TelemetryLimits()
   public init() {}
 }
 
-/// Collects what this process wants the monitor to know. Never blocks and never fails: what does
-/// not fit is dropped, oldest first, and counted.
+/// Collects this process's telemetry for the monitor. It never blocks and never fails: if a buffer
+/// is full, the oldest record is dropped and counted.
 public final class TelemetryRecorder: Sendable {
   public let service: String
   /// Peer name of this process.
@@ -45,7 +44,7 @@ public final class TelemetryRecorder: Sendable {
   private let state: Mutex<State>
 
   /// - Parameters:
-  ///   - registry: where dropped records are counted, and whose snapshot goes with `drain`.
+  ///   - registry: counts dropped records, and provides the snapshot for `drain`.
   ///   - clock: microseconds since 1970.
   public init(
     service: String, instance: String, limits: TelemetryLimits = .standard,
@@ -83,7 +82,7 @@ public final class TelemetryRecorder: Sendable {
     if dropped { countDrop("log") }
   }
 
-  /// Opens a span: a child of `context.span`, or the root of a new trace without a context.
+  /// Opens a span: a child of `context.span`, or the root of a new trace if there is no context.
   public func span(_ phase: LifecyclePhase, in context: TraceContext?) -> OpenSpan {
     var rng = SystemRandomNumberGenerator()
     let parent = context ?? .fresh()
@@ -92,8 +91,8 @@ public final class TelemetryRecorder: Sendable {
       parent: parent.span, startUnixMicroseconds: clock(), recorder: self)
   }
 
-  /// Takes what is buffered, in batches that fit one message each; empty when there is nothing.
-  /// - Parameter metrics: with a snapshot of the registry, which goes whole into the last batch.
+  /// Removes and returns the buffered records, in batches that fit one message each.
+  /// - Parameter metrics: adds a snapshot of the registry, unsplit, to the last batch.
   public func drain(metrics: Bool = false) -> [TelemetryBatch] {
     let (logs, spans, requests) = state.withLock {
       ($0.logs.takeAll(), $0.spans.takeAll(), $0.requests.takeAll())
@@ -110,12 +109,13 @@ public final class TelemetryRecorder: Sendable {
     return splitter.finish()
   }
 
-  /// From now on batches go to `sink` and not over the bus: the monitor keeps its own this way.
+  /// Sends further batches to `sink` instead of the bus; the monitor keeps its own batches this
+  /// way.
   public func redirect(_ sink: @escaping @Sendable (TelemetryBatch) -> Void) {
     state.withLock { $0.sink = sink }
   }
 
-  /// Where batches go instead of the bus, if anywhere.
+  /// Destination of batches instead of the bus. `nil` means the bus.
   public var redirection: (@Sendable (TelemetryBatch) -> Void)? { state.withLock { $0.sink } }
 
   private func countDrop(_ kind: String, by count: Int = 1) {
@@ -132,16 +132,16 @@ public final class TelemetryRecorder: Sendable {
   }
 }
 
-/// The last `capacity` elements, in order.
+/// A ring buffer of the last `capacity` elements, in order.
 struct BoundedBuffer<Element: Sendable>: Sendable {
   let capacity: Int
   private var elements: [Element] = []
-  /// Where the oldest stands once the buffer is full.
+  /// Index of the oldest element once the buffer is full.
   private var start = 0
 
   init(capacity: Int) { self.capacity = max(capacity, 1) }
 
-  /// - Returns: true if the oldest had to go.
+  /// - Returns: `true` if the oldest element was dropped.
   mutating func append(_ element: Element) -> Bool {
     guard elements.count == capacity else {
       elements.append(element)

@@ -1,13 +1,13 @@
 import CProtobufC
 
-/// Memory for one message while it is packed: protobuf-c borrows every pointer, so all of them
-/// must live until the packing is over. Freed together, in `deinit`.
+/// Memory of one message while it is packed. protobuf-c borrows every pointer, so all of them must
+/// live until packing ends. `deinit` frees them together.
 @unsafe
 final class Arena {
   private var blocks: [UnsafeMutableRawBufferPointer] = unsafe []
   private var used = 0
 
-  /// Holds a token's envelope in one block.
+  /// Large enough for the envelope of one token.
   private static let blockBytes = 2048
 
   deinit {
@@ -28,7 +28,7 @@ final class Arena {
     return block.baseAddress!
   }
 
-  /// - Parameter initialize: the generated `…__init`.
+  /// - Parameter initialize: the generated `…__init` function.
   func make<Message>(
     _ initialize: (UnsafeMutablePointer<Message>?) -> Void
   ) -> UnsafeMutablePointer<Message> {
@@ -75,7 +75,7 @@ final class Arena {
 }
 
 extension UInt32 {
-  /// 0 stands for nil, so a value of 0 is sent as nil too.
+  /// Encodes `nil` as 0, so a value of 0 arrives as `nil`, too.
   init(wire value: Int?) { self = UInt32(clamping: value ?? 0) }
 }
 

@@ -3,7 +3,7 @@ import ClusterModel
 import ClusterProto
 
 extension Envelope {
-  /// The bytes of one message, of any length: the bus cuts what is longer than a frame.
+  /// Encodes a message of any length; the bus splits a message that is longer than a frame.
   public func encoded() throws(WireError) -> [UInt8] {
     let arena = unsafe Arena()
     let message = unsafe arena.envelope(self)
@@ -11,13 +11,13 @@ extension Envelope {
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       count = unsafe tutti__v1__envelope__pack(message, buffer.baseAddress)
     }
-    // The message points into the arena until here.
+    // The message points into the arena up to here.
     unsafe withExtendedLifetime(arena) {}
     guard bytes.count == size else { throw .malformed("\(bytes.count) of \(size) bytes packed") }
     return bytes
   }
 
-  /// - Throws: `WireError` for everything that is not a valid message of this schema version.
+  /// - Throws: `WireError` for bytes that are not a valid message of this schema version.
   public init(
     decoding bytes: UnsafeRawBufferPointer, limits: WireLimits = .standard
   ) throws(WireError) {
@@ -37,14 +37,14 @@ extension Envelope {
     }
   }
 
-  /// Checks that a receiver with these limits would read the bytes, without reading them.
+  /// Checks that a receiver with these limits accepts the size of the bytes, without decoding them.
   public static func check(
     _ bytes: [UInt8], limits: WireLimits = .standard
   ) throws(WireError) {
     try unsafe reading(bytes) { buffer throws(WireError) in try unsafe scan(buffer, limits) }
   }
 
-  /// Checks what unpacking would allocate.
+  /// Checks the allocations that unpacking would make.
   private static func scan(
     _ bytes: UnsafeRawBufferPointer, _ limits: WireLimits
   ) throws(WireError) {
@@ -58,7 +58,7 @@ extension Envelope {
     }
   }
 
-  /// Bytes of a sender's name: it is a key in many tables.
+  /// Maximum bytes of a sender's name: it is a key in many tables.
   private static let senderBytes = 128
 
   private init(wire message: Tutti__V1__Envelope) throws(WireError) {
@@ -120,7 +120,7 @@ extension Arena {
     unsafe message.pointee.sender = text(envelope.sender.name)
     unsafe message.pointee.sender_incarnation = envelope.sender.incarnation
     unsafe message.pointee.to_incarnation = envelope.toIncarnation ?? 0
-    // Less than a millisecond is still a deadline; 0 would mean none.
+    // 0 means no deadline, so less than a millisecond is sent as 1.
     unsafe message.pointee.remaining_ms =
       envelope.remaining.map { max(1, $0.wireMilliseconds) } ?? 0
     unsafe message.pointee.sequence = envelope.sequence

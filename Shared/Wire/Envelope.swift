@@ -1,19 +1,19 @@
 public import ClusterModel
 
-/// One message of the bus, as the services see it: no C, no protobuf. `Proto/tutti/v1/envelope.proto`
-/// says what each field means.
+/// One bus message as services see it, without C or protobuf types. `Proto/tutti/v1/envelope.proto`
+/// documents each field.
 public struct Envelope: Equatable, Sendable {
-  /// The schema version that this code speaks.
+  /// The schema version of this code.
   public static let version: UInt32 = 1
 
   public var messageID: UInt64
-  /// The `messageID` of the call or stream that this belongs to; 0: none.
+  /// The `messageID` of the call or stream that this message belongs to; 0 means none.
   public var correlationID: UInt64
   public var shape: Shape
   public var sender: PeerID
-  /// The incarnation that the sender means; nil: whoever is there.
+  /// The incarnation that the message is for. `nil` means any.
   public var toIncarnation: UInt64?
-  /// Time left when it was sent; nil: no deadline.
+  /// Time left when the message was sent. `nil` means no deadline.
   public var remaining: Duration?
   public var sequence: UInt32
   public var trace: TraceContext?
@@ -42,7 +42,7 @@ public struct Envelope: Equatable, Sendable {
   }
 }
 
-/// What a message says.
+/// Content of a message.
 public enum Body: Equatable, Sendable {
   case failure(Failure)
   case ack

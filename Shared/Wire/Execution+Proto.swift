@@ -135,7 +135,7 @@ extension Usage {
 }
 
 extension InferenceTerms {
-  /// What was not sent says nothing.
+  /// A field that was not sent keeps its default.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__InferenceTerms>?) throws(WireError) {
     self.init()
     guard let message = unsafe pointer?.pointee else { return }

@@ -43,7 +43,7 @@ extension Arena {
     let message = unsafe make(tutti__v1__host_load__init)
     unsafe message.pointee.host = text(load.host.name)
     unsafe message.pointee.in_flight = UInt32(clamping: load.inFlight)
-    // Less than a millisecond was measured too; 0 would mean that nobody did.
+    // 0 means not measured, so less than a millisecond is sent as 1.
     unsafe message.pointee.first_token_p50_ms =
       load.firstTokenP50.map { max(1, $0.wireMilliseconds) } ?? 0
     unsafe message.pointee.first_token_p95_ms =
@@ -80,7 +80,7 @@ extension Arena {
   }
 }
 
-/// No report measures more of anything: sums of reports stay far from overflow.
+/// Maximum of a measured value, so that sums of reports stay far from overflow.
 private let largestMeasured = 4_000_000_000
 
 extension FixedWidthInteger where Self: UnsignedInteger {

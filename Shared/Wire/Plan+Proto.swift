@@ -94,7 +94,7 @@ extension Arena {
 }
 
 extension OutputContract {
-  /// What was not sent is text.
+  /// A contract that was not sent means text.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__OutputContract>?) throws(WireError) {
     guard let message = unsafe pointer?.pointee else {
       self = .text
@@ -166,7 +166,7 @@ extension Plan {
 }
 
 extension PlanEstimate? {
-  /// What was not sent was not estimated.
+  /// `nil` if no estimate was sent.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__PlanEstimate>?) throws(WireError) {
     guard let message = unsafe pointer?.pointee else {
       self = nil
@@ -183,8 +183,8 @@ extension PlanEstimate? {
 }
 
 extension PlanEstimate.Way {
-  /// No more than a year, and no more written than all of it: what is computed from it must not
-  /// overflow, whoever sent it.
+  /// Maximum of each value: the milliseconds of a year. Writing takes at most the whole time.
+  /// Computations with values from other processes must not overflow.
   private static let most = 365 * 24 * 3_600 * 1_000
 
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__EstimatedWay>?) {

@@ -25,7 +25,7 @@ extension Array where Element == UInt8 {
 }
 
 extension Optional where Wrapped: RawRepresentable, Wrapped.RawValue == String {
-  /// An empty text stands for nil.
+  /// An empty text means `nil`.
   init(wire data: ProtobufCBinaryData, _ field: StaticString) throws(WireError) {
     self = unsafe data.len == 0 ? nil : try Wrapped(wire: data, field)
   }
@@ -66,7 +66,7 @@ func texts(
   return result
 }
 
-/// What a submessage says; it must be there.
+/// Converts a submessage that must be present.
 func required<Message, Value>(
   _ pointer: UnsafeMutablePointer<Message>?, _ field: StaticString,
   _ convert: (Message) throws(WireError) -> Value
@@ -75,7 +75,7 @@ func required<Message, Value>(
   return try unsafe convert(pointer.pointee)
 }
 
-/// `withUnsafeBytes` for errors of our own type.
+/// `withUnsafeBytes` with a typed error.
 func reading<Value>(
   _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(WireError) -> Value
 ) throws(WireError) -> Value {

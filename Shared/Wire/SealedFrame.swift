@@ -1,9 +1,9 @@
 public import ClusterModel
 
-/// A frame on `tcp://`: a header that proves its sender, then the sealed envelope. The bus seals and
-/// opens it.
+/// A frame on `tcp://`: a header that authenticates its sender, then the sealed envelope. The bus
+/// seals and opens it.
 ///
-/// The layout is fixed and no protobuf, so that a header can be checked before memory is allocated
+/// The layout is fixed and not protobuf, so that a header can be checked before memory is allocated
 /// for the body: "TS", version, kind (1 byte each), incarnation and counter (8 bytes, big endian),
 /// public key (32), length of the name (1), name, proof (16), body.
 public struct SealedFrame: Equatable, Sendable {
@@ -12,7 +12,7 @@ public struct SealedFrame: Equatable, Sendable {
   public static let keyBytes = 32
   /// Bytes of the proof, and of the tag at the end of the body.
   public static let tagBytes = 16
-  /// Bytes of a sender's name, at most.
+  /// Maximum bytes of a sender's name.
   public static let nameBytes = 64
   /// Bytes before the name.
   static let fixedBytes = 4 + 16 + keyBytes + 1
@@ -23,7 +23,8 @@ public struct SealedFrame: Equatable, Sendable {
     public var counter: UInt64
     /// The sender's public key.
     public var key: [UInt8]
-    /// Sealed with the cluster key alone: the sender does not know the recipient's key yet.
+    /// The frame is sealed with the cluster key alone, because the sender does not know the
+    /// recipient's key.
     public var isIntroduction: Bool
 
     public init(sender: PeerID, counter: UInt64, key: [UInt8], isIntroduction: Bool = false) {
@@ -54,7 +55,7 @@ public struct SealedFrame: Equatable, Sendable {
     /// More bytes are needed.
     case incomplete
     case garbage
-    /// A header and its proof, `length` bytes together.
+    /// A header and its proof; `length` is the bytes of both.
     case header(Header, proof: [UInt8], length: Int)
   }
 

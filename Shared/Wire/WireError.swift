@@ -1,6 +1,6 @@
 import Limits
 
-/// Why bytes are not a message, or a message cannot become bytes.
+/// Reason why bytes cannot be decoded, or a message cannot be encoded.
 public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Longer than `WireLimits.frameBytes`.
   case tooLarge(bytes: Int, limit: Int)
@@ -10,14 +10,14 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
   case malformed(String)
   /// Written by another version of the schema.
   case unsupportedVersion(UInt32)
-  /// A value that this version has no meaning for.
+  /// A value that this schema version does not define.
   case unknownValue(field: String)
-  /// What must be there is not.
+  /// A required field is absent.
   case missing(field: String)
   /// Text that is not UTF-8.
   case invalidText(field: String)
 
-  /// A constant for each kind, for the label of a counter.
+  /// A constant per case, for the label of a counter.
   public var reason: String {
     switch self {
     case .tooLarge: "too_large"
@@ -43,9 +43,9 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What is checked before a frame is unpacked: unpacking allocates.
+/// Limits that are checked before a frame is unpacked, because unpacking allocates.
 public struct WireLimits: Hashable, Sendable {
-  /// Frames as they travel.
+  /// Limits of a frame on the bus.
   public static let standard = WireLimits(
     frameBytes: Limits.busFrameBytes.value, elements: Limits.busElements.value)
 

@@ -1,14 +1,14 @@
 import CProtobufC
 
-/// Walks the bytes of a message along its descriptor and checks what unpacking would pay for.
-/// The depth is that of the schema, which has no recursive type, so garbage cannot nest deeper.
+/// Walks the bytes of a message along its descriptor and checks the cost of unpacking. The schema
+/// has no recursive type, so it bounds the depth, and garbage cannot nest deeper.
 @unsafe
 struct WireScan {
   let limits: WireLimits
   private var elements = 0
   private var unknown = 0
 
-  /// A newer sender may add a few fields; more is garbage.
+  /// A newer sender may add a few fields; more unknown fields are garbage.
   private static let unknownFields = 64
 
   init(limits: WireLimits) { unsafe self.limits = limits }
@@ -60,7 +60,7 @@ struct WireScan {
     }
   }
 
-  /// - Returns: the range of a length-delimited value; of others, an empty one.
+  /// - Returns: the range of a length-delimited value; an empty range for other wire types.
   private static func skip(
     _ bytes: UnsafeRawBufferPointer, _ offset: inout Int, wireType: UInt8
   ) throws(WireError) -> Range<Int> {
