@@ -1,15 +1,16 @@
-/// Where a secret lies. It is all that the host table, the database and the admin API ever hold.
+/// Location of a host's secret. The host table, database and admin API hold only this reference.
 public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
-  /// Of the process that asks the host.
+  /// Environment variable of the process that sends requests to the host.
   case environment(String)
-  /// An absolute path; the secret is the file's contents without the white space around it.
+  /// Absolute path. The secret is the file's contents without leading and trailing white space.
   case file(String)
 
-  /// 1,024 bytes: a long path.
+  /// Enough for a long path.
   public static let maximumBytes = 1_024
 
   /// - Parameter text: `env:NAME` or `file:/path`.
-  /// - Throws: `invalidRequest`; its sentence never repeats the text, which may be the secret itself.
+  /// - Throws: `invalidRequest`. The message never repeats the text, which may be the secret
+  ///   itself.
   public init(_ text: String) throws(Failure) {
     func refuse(_ why: String) -> Failure {
       Failure(
@@ -52,14 +53,16 @@ public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Which references a cluster follows. Without rules an admin could have any variable or file of the
-/// services sent to a host: an API key of another program, a private key.
+/// Rules that decide which references a cluster follows.
+///
+/// Without rules, an admin could send any environment variable or file of the services to a host,
+/// for example another program's API key.
 public struct CredentialRules: Hashable, Sendable {
   public static let standardPrefix = "TUTTI_CREDENTIAL_"
 
-  /// What the names of variables must begin with.
+  /// Required prefix of variable names.
   public var prefix: String
-  /// Absolute path of the folder that secrets are read from. Empty means that no file is read.
+  /// Absolute path of the directory that secrets are read from. Empty means that no file is read.
   public var folder: String
 
   public init(prefix: String = Self.standardPrefix, folder: String = "") {
@@ -67,7 +70,7 @@ public struct CredentialRules: Hashable, Sendable {
     self.folder = folder
   }
 
-  /// - Throws: `invalidRequest` with a sentence that says which references are followed.
+  /// - Throws: `invalidRequest`. The message names the references that are allowed.
   public func check(_ reference: CredentialReference) throws(Failure) {
     switch reference {
     case .environment(let name):

@@ -1,27 +1,29 @@
-/// How fast what was seen is forgotten: after each half-life it counts half as much. A decayed sum
-/// is a sliding window without an edge, and needs two numbers where a window needs all its samples.
+/// Rate at which samples lose weight: the weight halves after each half-life.
+///
+/// A decayed sum is a sliding window without an edge. It stores two numbers; a window stores all
+/// its samples.
 public struct HalfLife: Hashable, Sendable {
   public let duration: Duration
 
   public init(_ duration: Duration) { self.duration = duration }
 
-  /// Long enough for a laptop that answers six requests a minute to be known by eight of them,
-  /// short enough for a host that was mended to be trusted again within a few minutes.
+  /// 60 s. A laptop that answers six requests a minute keeps a weight of about eight samples, and a
+  /// repaired host is trusted again within a few minutes.
   public static let standard = HalfLife(.seconds(60))
 
-  /// What is left of 1 after that time.
+  /// Returns the weight that remains of 1 after `time`.
   public func rest(after time: Duration) -> Double {
     time <= .zero ? 1 : BinaryLogarithm.power(-(time.inSeconds / duration.inSeconds))
   }
 
-  /// How long until `weight` has fallen to `floor`; zero if it has.
+  /// Returns the time until `weight` decays to `floor`, or zero if it is already there.
   public func time(from weight: Double, to floor: Double) -> Duration {
     guard weight > floor, floor > 0 else { return .zero }
     return duration * (BinaryLogarithm.of(weight / floor))
   }
 }
 
-/// A sum whose parts fade.
+/// Exponentially decayed sum.
 public struct DecayedSum: Hashable, Sendable {
   private var sum = 0.0
   private var at = Instant.zero
@@ -38,18 +40,19 @@ public struct DecayedSum: Hashable, Sendable {
   }
 }
 
-/// Powers and logarithms to the base 2, the same to the last bit on every machine: a core has no C
-/// library, and the C libraries' own differ.
+/// Base-2 powers and logarithms with bit-identical results on every machine.
+///
+/// Core modules do not link a C library, and C libraries differ in the last bits.
 public enum BinaryLogarithm {
   private static let naturalLogOfTwo = 0.693_147_180_559_945_3
 
-  /// 2 to that power; 0 where a `Double` would underflow.
+  /// Returns 2 to the power `exponent`, or 0 if a `Double` would underflow.
   public static func power(_ exponent: Double) -> Double {
     guard exponent > -1_000 else { return 0 }
     let exponent = min(exponent, 1_000)
     let whole = exponent.rounded(.down)
     let rest = (exponent - whole) * naturalLogOfTwo
-    // e to the power 0 … 0.69: twelve terms leave less than 1e-11.
+    // The exponent is 0 … 0.69: twelve terms of the series leave an error below 1e-11.
     var term = 1.0
     var sum = 1.0
     for n in 1...12 {
@@ -64,7 +67,7 @@ public enum BinaryLogarithm {
     guard value > 0, value.isFinite else { return value > 0 ? 1_024 : -1_024 }
     let z = (value.significand - 1) / (value.significand + 1)
     let square = z * z
-    // ln of 1 … 2 by the inverse hyperbolic tangent: z is at most a third, so seven terms do.
+    // ln of 1 … 2 by the inverse hyperbolic tangent: `z` is at most 1/3, so seven terms suffice.
     var term = z
     var sum = 0.0
     for n in stride(from: 1.0, through: 13, by: 2) {

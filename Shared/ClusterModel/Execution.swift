@@ -1,10 +1,10 @@
 import Limits
 
-/// What the client said, byte for byte: nothing of it is decoded to be encoded again.
+/// The client's request, byte for byte. Nothing in it is decoded and encoded again.
 public struct Conversation: Equatable, Sendable {
   /// The request's `messages` array.
   public var messagesJSON: [UInt8]
-  /// The request's other members, in their order; the sink inherits all of them.
+  /// The other members of the request, in order. The sink inherits all of them.
   public var parameters: [Parameter]
 
   public init(messagesJSON: [UInt8], parameters: [Parameter] = []) {
@@ -27,7 +27,7 @@ public struct Conversation: Equatable, Sendable {
 public struct Usage: Hashable, Codable, Sendable {
   public var promptTokens: Int
   public var completionTokens: Int
-  /// True when the host did not report them and they were counted here.
+  /// True if Tutti counted the tokens, because the host did not report them.
   public var estimated: Bool
 
   public static let zero = Usage(promptTokens: 0, completionTokens: 0)
@@ -40,11 +40,12 @@ public struct Usage: Hashable, Codable, Sendable {
 
   public var totalTokens: Int { promptTokens.addingCapped(completionTokens) }
 
-  /// As many tokens as anybody else may say that a text has: a hundred times the longest context, and
-  /// sums of it, and what it costs, stay numbers.
+  /// Largest token count accepted from a host, client or peer.
+  ///
+  /// It is a hundred times the longest context, and sums and costs of such counts do not overflow.
   public static let mostTokens = 100_000_000
 
-  /// A count that somebody else made.
+  /// Clamps a token count reported by a host, client or peer to 0 … `mostTokens`.
   public static func bounded(_ tokens: Int) -> Int { min(max(0, tokens), mostTokens) }
 
   public static func + (left: Usage, right: Usage) -> Usage {
@@ -61,24 +62,24 @@ public struct TaskOrder: Equatable, Sendable {
   public var task: PlanTask
   public var conversation: Conversation
   public var inputs: [NamedInput]
-  /// The sink inherits the client's parameters and streams its deltas to the client.
+  /// True for the task that inherits the client's parameters and streams its deltas to the client.
   public var isSink: Bool
   public var dataPolicy: DataPolicy
-  /// Hosts that other tasks of the plan are using, to be avoided where there is a choice.
+  /// Hosts in use by other tasks of the plan. The agent avoids them if it has a choice.
   public var avoidHosts: [HostID]
   public var terms: InferenceTerms
-  /// Those that the task reads.
+  /// Documents that the task reads.
   public var documents: [Document]
-  /// What a lost agent already wrote of the answer; the deltas go on behind it.
+  /// Text of the answer from a lost agent. New deltas continue after it.
   public var prefix: String
-  /// The host that is expected to finish it first, where the dispatcher can tell; a wish, because it may
-  /// be gone by now. nil: the agent chooses.
+  /// Host that the dispatcher expects to finish first. The agent may choose another, because this
+  /// host may be gone. `nil` means that the agent chooses.
   public var host: HostID?
-  /// The plan may spend only so many tokens: none goes into what the task can do without.
+  /// True if the plan has a token budget. The agent then skips optional model calls.
   public var sparesTokens: Bool
-  /// It is not the sink, but the answer has what it writes, word for word.
+  /// True if the answer contains this task's output word for word, although it is not the sink.
   public var isPart: Bool
-  /// Whose request it is, as in `PlanOrder`. Agents use it only to tell clients apart.
+  /// Client that sent the request, as in `PlanOrder`. Agents use it only to tell clients apart.
   public var client: String
 
   public init(
@@ -106,7 +107,8 @@ public struct TaskOrder: Equatable, Sendable {
   public struct NamedInput: Equatable, Sendable {
     public var name: String
     public var text: String
-    /// How far the other inputs say the same, in thousandths; nil: nobody compared them.
+    /// Agreement of the other inputs with this one, in thousandths. `nil` means that the inputs
+    /// were not compared.
     public var weightMilli: Int?
 
     public init(name: String, text: String, weightMilli: Int? = nil) {
@@ -117,7 +119,7 @@ public struct TaskOrder: Equatable, Sendable {
   }
 }
 
-/// A text that came with a request.
+/// A document that came with a request.
 public struct Document: Hashable, Sendable {
   public var name: String
   public var text: String
@@ -128,9 +130,9 @@ public struct Document: Hashable, Sendable {
   }
 }
 
-/// What an agent reports while it works. Ends with `finished`, or the stream fails.
+/// Event that an agent sends while it works. The last one is `finished`, unless the stream fails.
 public enum TaskEvent: Equatable, Sendable {
-  /// The first token is there.
+  /// The host sent the first token.
   case began(TaskBegan)
   case delta(TaskDelta)
   case finished(TaskReport)
@@ -148,11 +150,11 @@ public struct TaskBegan: Equatable, Sendable {
   }
 }
 
-/// A piece of an answer.
+/// A chunk of an answer.
 public struct TaskDelta: Equatable, Sendable {
-  /// What it adds to the answer's text.
+  /// Text that the chunk appends to the answer.
   public var text: String
-  /// The chunk's whole `delta` object, byte for byte, when it holds more than text (tool calls …).
+  /// The chunk's whole `delta` object, byte for byte, if it holds more than text (tool calls …).
   public var deltaJSON: [UInt8]?
 
   public init(text: String, deltaJSON: [UInt8]? = nil) {
@@ -169,7 +171,7 @@ public struct TaskReport: Equatable, Sendable {
   public var totalMilliseconds: Int
   public var finishReason: String
   public var output: String
-  /// Whether the output is what the task's contract asks for.
+  /// True if the output meets the task's contract.
   public var contractMet: Bool
 
   public init(
@@ -189,10 +191,10 @@ public struct TaskReport: Equatable, Sendable {
 
 /// One plan as a dispatcher receives it.
 public struct PlanOrder: Equatable, Sendable {
-  /// A task that an earlier dispatcher went on without.
+  /// A task that an earlier dispatcher skipped.
   public struct Skipped: Equatable, Sendable {
     public var reason: String
-    /// What it cost all the same.
+    /// Tokens that the skipped task used.
     public var usage: Usage
 
     public init(reason: String, usage: Usage = .zero) {
@@ -203,21 +205,25 @@ public struct PlanOrder: Equatable, Sendable {
 
   public var plan: Plan
   public var conversation: Conversation
-  /// Outputs that an earlier dispatcher already got; those tasks are not run again.
+  /// Outputs that an earlier dispatcher received. Those tasks are not run again.
   public var finished: [TaskID: TaskReport]
-  /// Neither are these, or an answer that has begun would go on from other inputs.
+  /// Tasks that are not run again either. Otherwise an answer that has begun would continue from
+  /// other inputs.
   public var skipped: [TaskID: Skipped]
   public var dataPolicy: DataPolicy
-  /// For the inferences of all its tasks.
+  /// Applies to the inferences of all tasks.
   public var terms: InferenceTerms
-  /// What the plan was made from, which its expansions need; nil: it has none.
+  /// Request that the plan was made from. Expansions need it. `nil` means that the plan has no
+  /// expansions.
   public var request: PlanRequest?
   public var documents: [Document]
-  /// Whose request it is; dispatchers are fair between clients. Empty: nobody's in particular.
+  /// Client that sent the request. Dispatchers schedule clients fairly. Empty means that the client
+  /// is unknown.
   public var client: String
-  /// What the client already has of the answer, from an earlier dispatcher.
+  /// Text of the answer that the client already received from an earlier dispatcher.
   public var sinkPrefix: String
-  /// The client gets the answer in one piece at its end: until then something else may stand in for it.
+  /// True if the client receives the answer in one piece at the end. Until then the dispatcher may
+  /// replace its text.
   public var isWhole: Bool
 
   public init(
@@ -243,22 +249,23 @@ public struct PlanOrder: Equatable, Sendable {
 
 public enum TaskStatus: String, Codable, CaseIterable, Sendable {
   case done
-  /// It failed and its plan goes on without it.
+  /// The task failed and its plan continues without it.
   case skipped
-  /// It ran without some of its inputs.
+  /// The task ran without some of its inputs, or failed and handed on a substitute output.
   case degraded
-  /// It failed, and its plan with it.
+  /// The task failed and its plan failed with it.
   case failed
 }
 
-/// What a dispatcher reports while it runs a plan. Ends with `finished`, or the stream fails.
+/// Event that a dispatcher sends while it runs a plan. The last one is `finished`, unless the
+/// stream fails.
 public enum PlanEvent: Equatable, Sendable {
   case started(task: TaskID, role: AgentRole, agent: String, attempt: Int)
   case firstToken(task: TaskID, TaskBegan)
   case ended(TaskEnded)
-  /// The task's output led to more tasks: the plan is now `plan.splicing(sub, at: task)`.
+  /// The task's output led to more tasks. The plan is now `plan.splicing(sub, at: task)`.
   case expanded(task: TaskID, SubPlan)
-  /// Of the sink: a piece of the answer.
+  /// A chunk of the answer, from the sink.
   case delta(TaskDelta)
   case finished(PlanFinished)
 }
@@ -266,12 +273,12 @@ public enum PlanEvent: Equatable, Sendable {
 public struct TaskEnded: Equatable, Sendable {
   public var task: TaskID
   public var role: AgentRole
-  /// Peer name of the agent that worked on it last; empty if none did.
+  /// Peer name of the last agent that worked on the task. Empty if no agent did.
   public var agent: String
   public var status: TaskStatus
-  /// Why it is not `done`; empty when it is.
+  /// Why the status is not `done`. Empty if it is.
   public var reason: String
-  /// Present when it is `done` or `degraded`.
+  /// Present if the status is `done` or `degraded`.
   public var report: TaskReport?
 
   public init(
@@ -289,7 +296,7 @@ public struct TaskEnded: Equatable, Sendable {
 
 public struct PlanFinished: Equatable, Sendable {
   public var finishReason: String
-  /// Summed over all tasks.
+  /// Sum over all tasks.
   public var usage: Usage
   public var sinkUsage: Usage
 

@@ -1,15 +1,16 @@
-/// A reason that goes to the client or an operator: a code to match, and a sentence that says what
-/// to do. The codes are those of the gateway's error table.
+/// An error for the client or an operator: a code to match and a message that says what to do.
+///
+/// The codes are those of the gateway's error table.
 public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   public var code: Code
   public var message: String
-  /// How long to wait before trying again, where that helps.
+  /// Time to wait before a retry. `nil` means that no retry time is given.
   public var retryAfter: Duration?
-  /// The member of the client's request that it is about, for example `tutti.rounds`; nil: none of
-  /// them, or the request as a whole.
+  /// Member of the client's request that caused the failure, for example `tutti.rounds`. `nil`
+  /// means no single member.
   public var param: String?
-  /// The status and the error of the hosts, if the client is to get them as its answer. It does not
-  /// travel over the bus: there the code stands for the status.
+  /// Status and error of the hosts, if the client is to receive them as its answer. It is not sent
+  /// over the bus: there the code stands for the status.
   public var refusal: HostRefusal?
 
   public init(
@@ -30,11 +31,11 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     public init(rawValue: String) { self.rawValue = rawValue }
     public var description: String { rawValue }
 
-    // Of the gateway's table.
+    // Codes of the gateway's error table.
     public static let invalidRequest = Code(rawValue: "invalid_request_error")
     public static let invalidAPIKey = Code(rawValue: "invalid_api_key")
-    /// What the client allowed for one request is spent, and there is no answer. Asking again would
-    /// spend it again.
+    /// The client's token budget for this request is used up without an answer. A retry would use
+    /// it up again.
     public static let budgetExhausted = Code(rawValue: "budget_exhausted")
     public static let permissionDenied = Code(rawValue: "permission_denied")
     public static let modelNotFound = Code(rawValue: "model_not_found")
@@ -45,26 +46,26 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     public static let noEligibleHost = Code(rawValue: "no_eligible_host")
     public static let deadlineExceeded = Code(rawValue: "deadline_exceeded")
 
-    // Of the bus.
-    /// The peer died, left, or was never there.
+    // Codes of the bus.
+    /// The peer died, left, or never existed.
     public static let peerLost = Code(rawValue: "peer_lost")
-    /// Nobody runs the service that was asked for.
+    /// No peer runs the requested service.
     public static let noPeer = Code(rawValue: "no_peer")
     public static let cancelled = Code(rawValue: "cancelled")
     /// The reader was too slow and its buffer is full.
     public static let slowReader = Code(rawValue: "slow_reader")
-    /// A stream's sequence numbers have a hole: an item was lost.
+    /// A stream's sequence numbers have a gap: an item was lost.
     public static let streamGap = Code(rawValue: "stream_gap")
-    /// The outbox to that peer, or this process, is full.
+    /// The outbox of the peer, or of this process, is full.
     public static let outboxFull = Code(rawValue: "outbox_full")
     public static let messageTooLarge = Code(rawValue: "message_too_large")
     /// The peer does not handle this kind of message.
     public static let unhandled = Code(rawValue: "unhandled")
     /// The process is draining.
     public static let shuttingDown = Code(rawValue: "shutting_down")
-    /// A bug: the reason is in the log.
+    /// A bug. The log has the reason.
     public static let internalError = Code(rawValue: "internal_error")
-    /// A plan that breaks a rule of its kind.
+    /// The plan breaks a validation rule.
     public static let invalidPlan = Code(rawValue: "invalid_plan")
   }
 }

@@ -1,30 +1,33 @@
-/// How a backend is spoken to.
+/// The API that a host speaks.
 public enum HostDialect: String, Codable, CaseIterable, Sendable {
-  /// `/v1/chat/completions` and its family: llama.cpp, vLLM, LM Studio, LlamaFarm, most clouds.
+  /// `/v1/chat/completions` and related paths: llama.cpp, vLLM, LM Studio, LlamaFarm, most clouds.
   case openai
   /// `/v1/messages`.
   case anthropic
-  /// `/api/chat`, in lines of JSON.
+  /// `/api/chat`, with one JSON object per line.
   case ollama
 }
 
-/// How a host is asked to go on with an answer that another began.
+/// How a host is asked to continue an answer that another host began.
 public enum ResumeWay: String, Codable, CaseIterable, Sendable {
-  /// vLLM: the answer so far is the last message, and a member of the request says to go on with it.
+  /// vLLM: the answer so far is the last message, and a request parameter asks to continue it.
   case continueFinalMessage = "continue_final_message"
-  /// llama.cpp, Ollama, some of Anthropic's models: a trailing assistant message is a prefix.
+  /// llama.cpp, Ollama, some Anthropic models: a trailing assistant message is a prefix.
   case trailingAssistant = "trailing_assistant"
-  /// Any model that follows instructions: it is told to go on, with the tail as an anchor.
+  /// Any model that follows instructions: the prompt asks it to continue, with the tail as an
+  /// anchor.
   case instruct
 }
 
-/// Whose machine it is: `fallback` hosts are the operator's own, used when nobody else can.
+/// Owner of a host. `fallback` hosts are the operator's own, used if no other host can answer.
 public enum HostTier: String, Codable, CaseIterable, Sendable {
   case community, fallback
 }
 
-/// Which requests may go to a host: one at least as demanding as the request's `data_policy`.
-/// `local` hosts run on the operator's machines, `trusted` ones belong to somebody they trust.
+/// How far a host is trusted with data.
+///
+/// A request may go to hosts whose trust is at least its `data_policy`. `local` hosts run on the
+/// operator's machines. `trusted` hosts belong to people the operator trusts.
 public enum DataPolicy: String, Codable, CaseIterable, Comparable, Sendable {
   case any, trusted, local
 
@@ -42,23 +45,24 @@ public enum DataPolicy: String, Codable, CaseIterable, Comparable, Sendable {
 }
 
 public enum HostState: String, Codable, CaseIterable, Sendable {
-  /// Just added. Can become `ready` or `unreachable` at its first probe, `suspended` by an admin.
+  /// Not probed since it was added, resumed or restored. Becomes `ready` or `unreachable` at its
+  /// first probe, `suspended` by an admin.
   case unknown
-  /// Its last probe was answered. Can become `unreachable` or `suspended`.
+  /// The last probe succeeded. Can become `unreachable` or `suspended`.
   case ready
-  /// Its last probes failed. Can become `ready` or `suspended`.
+  /// The last probes failed. Can become `ready` or `suspended`.
   case unreachable
-  /// An admin took it out of service. Becomes `unknown` when resumed.
+  /// An admin took the host out of service. Becomes `unknown` when resumed.
   case suspended
 }
 
-/// A model that a host says it serves.
+/// A model that a host lists as available.
 public struct ModelOffer: Hashable, Codable, Sendable {
   public var id: ModelID
-  /// Longest prompt plus completion in tokens; nil if the host does not tell.
+  /// Maximum prompt plus completion tokens. `nil` means that the host does not report it.
   public var contextTokens: Int?
-  /// Further members of its entry in the host's list, for `/v1/models`: `"owned_by":"vllm",…`,
-  /// without braces.
+  /// Other members of the model's entry in the host's list, for `/v1/models`:
+  /// `"owned_by":"vllm",…`, without braces.
   public var facts: String
 
   public init(id: ModelID, contextTokens: Int? = nil, facts: String = "") {
@@ -68,31 +72,31 @@ public struct ModelOffer: Hashable, Codable, Sendable {
   }
 }
 
-/// One line of the host table.
+/// One row of the host table.
 public struct Host: Hashable, Codable, Sendable {
   public var id: HostID
   /// Base URL without `/v1`, for example `http://127.0.0.1:11434`.
   public var url: String
-  /// Its paths follow the base URL without `/v1`: `…/v1beta/openai/chat/completions`.
+  /// True if paths follow the base URL without `/v1`: `…/v1beta/openai/chat/completions`.
   public var omitsV1: Bool
   public var dialect: HostDialect
   public var resume: ResumeWay
-  /// Where the secret lies that this host asks for, never the secret: `env:NAME` or `file:/path`,
-  /// looked up by the process that asks the host. nil: it asks for none.
+  /// Reference to the host's secret, never the secret itself: `env:NAME` or `file:/path`. The
+  /// process that calls the host resolves it. `nil` means that the host needs no secret.
   public var credential: String?
   public var tier: HostTier
   public var trust: DataPolicy
   public var state: HostState
-  /// Why it is not ready, for an operator; empty when it is.
+  /// Why the host is not ready, for an operator. Empty if it is ready.
   public var reason: String
   public var models: [ModelOffer]
-  /// How many requests it answers at once; nil if it does not tell.
+  /// Requests that the host answers at once. `nil` means that the host does not report it.
   public var slots: Int?
-  /// Version of its server software; nil if it does not tell.
+  /// Version of the host's server software. `nil` means that the host does not report it.
   public var version: String?
   /// Round trip of the last answered probe.
   public var probeMilliseconds: Int?
-  /// Credits for a million tokens; 0 is free.
+  /// Credits per million tokens. 0 means free.
   public var pricePerMillion: Int
 
   public init(
@@ -123,15 +127,16 @@ public struct Host: Hashable, Codable, Sendable {
   public func offers(_ model: ModelID) -> Bool { models.contains { $0.id == model } }
 }
 
-/// A host as an admin described it. What is nil is learned from the host's own answers.
+/// A host as an admin configured it. Fields that are `nil` are learned by probing the host.
 public struct HostRecord: Hashable, Sendable {
-  /// With `slots` as the admin gave them; its dialect and resume way count only where they are said
-  /// below.
+  /// The host with the admin's `slots`. Its dialect and resume way are used only if the fields
+  /// below set them.
   public var host: Host
   public var dialect: HostDialect?
   public var resume: ResumeWay?
   public var omitsV1: Bool?
-  /// Models that an admin named, for a host that does not list them. Empty means as it lists.
+  /// Models that an admin named, for a host that does not list them. Empty means the host's own
+  /// list.
   public var models: [ModelID]
 
   public init(
@@ -146,9 +151,9 @@ public struct HostRecord: Hashable, Sendable {
   }
 }
 
-/// Every host the registry knows, as it last published them.
+/// All hosts that the registry knows, as last published.
 public struct HostTable: Equatable, Sendable {
-  /// The registry's incarnation: a new registry counts revisions from zero again.
+  /// The registry's incarnation. A new registry counts revisions from zero again.
   public var epoch: UInt64
   public var revision: UInt64
   public var hosts: [Host]
@@ -161,7 +166,7 @@ public struct HostTable: Equatable, Sendable {
     self.hosts = hosts
   }
 
-  /// Models that some ready host offers, each once, sorted.
+  /// Models that at least one ready host offers, without duplicates, sorted.
   public var readyModels: [ModelID] {
     Set(hosts.lazy.filter { $0.state == .ready }.flatMap(\.models).map(\.id)).sorted()
   }

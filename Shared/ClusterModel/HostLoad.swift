@@ -1,10 +1,12 @@
-/// What one process says of its own traffic. What is under way is said whole each time, so that a
-/// lost report, or a registry that starts anew, costs one interval; the rest is what happened since
-/// the report before, of which a lost one costs a few samples.
+/// One process's report of its own traffic.
+///
+/// Counts of requests in flight are absolute, so a lost report or a registry restart costs one
+/// interval. The other fields cover the time since the previous report, so a lost report costs a
+/// few samples.
 public struct LoadReport: Hashable, Sendable {
   /// Grows with every report of an incarnation.
   public var sequence: UInt64
-  /// Hosts with something under way or something new, by id.
+  /// Hosts with requests in flight or new samples, sorted by id.
   public var hosts: [HostLoadReport]
 
   public init(sequence: UInt64, hosts: [HostLoadReport]) {
@@ -14,7 +16,7 @@ public struct LoadReport: Hashable, Sendable {
 }
 
 public struct HostLoadReport: Hashable, Sendable {
-  /// How many samples fell into one bucket of a `LatencyHistogram`.
+  /// Number of samples in one bucket of a `LatencyHistogram`.
   public struct Samples: Hashable, Sendable {
     public var bucket: Int
     public var count: Int
@@ -26,16 +28,16 @@ public struct HostLoadReport: Hashable, Sendable {
   }
 
   public var host: HostID
-  /// Under way now.
+  /// Attempts in flight now.
   public var inFlight: Int
   /// First-token times since the last report.
   public var firstTokens: [Samples]
-  /// Attempts that ended well, and by the host's fault, since the last report.
+  /// Attempts since the last report that succeeded, and that failed by the host's fault.
   public var answered: Int
   public var failed: Int
-  /// Since the last report.
+  /// Tokens since the last report.
   public var flow: TokenFlow
-  /// Times the breaker opened since the last report, and whether it lets nobody through now.
+  /// Times the breaker opened since the last report, and whether it is open now.
   public var trips: Int
   public var isOpen: Bool
 
@@ -54,10 +56,10 @@ public struct HostLoadReport: Hashable, Sendable {
   }
 }
 
-/// The traffic of all processes, as the registry merged it.
+/// The traffic of all processes, merged by the registry.
 public struct LoadTable: Hashable, Sendable {
-  /// Up to which of its reports a process is part of this table: what it began or ended since then
-  /// it adds itself.
+  /// The last report of a process that this table includes. The process itself adds the attempts
+  /// that it began or ended since.
   public struct Merged: Hashable, Sendable {
     public var peer: PeerID
     public var sequence: UInt64
@@ -68,10 +70,10 @@ public struct LoadTable: Hashable, Sendable {
     }
   }
 
-  /// The registry's incarnation: a new registry counts revisions from zero again.
+  /// The registry's incarnation. A new registry counts revisions from zero again.
   public var epoch: UInt64
   public var revision: UInt64
-  /// By id.
+  /// Sorted by id.
   public var hosts: [HostLoad]
   public var merged: [Merged]
 
@@ -85,23 +87,24 @@ public struct LoadTable: Hashable, Sendable {
   }
 }
 
-/// One host's traffic.
+/// Traffic of one host.
 public struct HostLoad: Hashable, Sendable {
   public var host: HostID
-  /// Under way at all processes.
+  /// Attempts in flight in all processes.
   public var inFlight: Int
   public var firstTokenP50: Duration?
   public var firstTokenP95: Duration?
-  /// How many samples the times are worth, fading.
+  /// Decayed number of samples that the first-token times rest on.
   public var samples: Double
-  /// Of the attempts that ended, how many ended by the host's fault: 0 … 1.
+  /// Share of ended attempts that failed by the host's fault, 0 … 1.
   public var errorRate: Double
   public var tokensPerSecond: Double?
-  /// How answers slow each other down there, 0 … 1 (`HostSharing`); nil: nobody has measured it.
+  /// How much concurrent answers slow each other down, 0 … 1 (`HostSharing`). `nil` means not
+  /// measured.
   public var slowdown: Double?
-  /// Processes whose breaker lets nobody through.
+  /// Number of processes whose breaker for this host is open.
   public var openBreakers: Int
-  /// Since its last answered probe; nil: none was.
+  /// Time since the last answered probe. `nil` means that no probe was answered.
   public var heard: Duration?
 
   public init(
@@ -123,14 +126,16 @@ public struct HostLoad: Hashable, Sendable {
   }
 }
 
-/// How often traffic is told and merged.
+/// Intervals at which traffic is reported and merged.
 public enum LoadRhythm {
-  /// Between a process's reports, and between the registry's tables, while something changes.
+  /// Between a process's reports, and between the registry's tables, while traffic changes.
   public static let interval = Duration.milliseconds(250)
-  /// Between them while nothing does.
+  /// The same while traffic does not change.
   public static let idleInterval = Duration.seconds(2)
-  /// A registry that was not heard for so long is silent: two idle tables and some.
+  /// Time without a table after which the registry counts as silent: two idle intervals plus a
+  /// margin.
   public static let silence = Duration.seconds(5)
-  /// A process that did not report for so long has nothing under way: its lease has ended too.
+  /// Time without a report after which a process's attempts in flight are dropped. Its lease has
+  /// ended by then.
   public static let shareLifetime = Duration.seconds(10)
 }

@@ -1,9 +1,9 @@
-/// The status with which a host refused a request, and the members of its error without the message.
+/// Status and error members, except the message, of a host's refusal.
 public struct HostRefusal: Hashable, Sendable {
   /// A member of the host's error object.
   public struct Member: Hashable, Sendable {
     public var name: String
-    /// As the host sent it.
+    /// The value as the host sent it.
     public var json: [UInt8]
 
     public init(name: String, json: [UInt8]) {
@@ -13,10 +13,10 @@ public struct HostRefusal: Hashable, Sendable {
   }
 
   public var status: Int
-  /// `type`, `param`, `code` and others; without `message` and without those that are `null`.
+  /// `type`, `param`, `code` and others, without `message` and without members that are `null`.
   public var members: [Member]
 
-  /// Of the host's answer, for the client.
+  /// Headers of the host's answer that go to the client.
   public var headers: [PassedHeader] = []
 
   public init(status: Int, members: [Member] = []) {
@@ -25,7 +25,7 @@ public struct HostRefusal: Hashable, Sendable {
   }
 }
 
-/// A header of a host's answer that reaches the client.
+/// A header of a host's answer that goes to the client.
 public struct PassedHeader: Hashable, Sendable {
   /// In lower case.
   public let name: String

@@ -1,35 +1,37 @@
-/// How answers that a host writes at the same time slow each other down.
+/// Model of how concurrent answers on one host slow each other down.
 ///
-/// A token takes `1 + slowdown × others` times as long as in an answer that has the host to itself. At 0
-/// they do not notice each other, as on a GPU that reads its weights once for all of them; at 1 they take
-/// turns, as on a processor that one answer keeps busy.
+/// With `others` concurrent answers, a token takes `1 + slowdown × others` times as long as alone.
+/// At 0 there is no slowdown, as on a GPU that reads its weights once for the whole batch. At 1 the
+/// answers take turns, as on a CPU that one answer keeps busy.
 public enum HostSharing {
-  /// Of a host that does not tell how many requests it answers at once: llama.cpp's usual number. Wrong
-  /// for vLLM, which does tell in its own way how busy it is: by its times.
+  /// Slots assumed for a host that does not report them: llama.cpp's usual number. It is wrong for
+  /// vLLM, but vLLM's response times show how busy it is.
   public static let assumedSlots = 4
-  /// Of a host that nobody has measured, for whom a task has to go somewhere: a second answer has three
-  /// quarters of the speed of the first. With less, two tasks would go to one host while another is idle.
+  /// Slowdown assumed for an unmeasured host when a task must be placed: a second answer has three
+  /// quarters of the speed of the first. With a lower value, two tasks would go to one host while
+  /// another is idle.
   public static let usualSlowdown = 1.0 / 3
-  /// Of a host that nobody has measured, for whom a question may as well stay whole: nothing is gained
-  /// by asking such a host for two parts at once, and what splitting costs is lost.
+  /// Slowdown assumed for an unmeasured host when splitting is optional: two parts at once on such
+  /// a host gain nothing, and the cost of splitting is lost.
   public static let cautiousSlowdown = 1.0
 }
 
-/// Tokens that came from a host, and beside how many other answers it wrote them.
+/// Tokens that a host wrote, and how many other answers it wrote at the same time.
 public struct TokenFlow: Hashable, Sendable {
-  /// After the first ones of their answers.
+  /// Tokens after the first one of each answer.
   public var tokens: Int
-  /// How long those took.
+  /// Time that those tokens took.
   public var time: Duration
-  /// Sums over the tokens: how many other answers the host was at, and the square of that.
+  /// Sums over the tokens of the number of other concurrent answers, and of its square.
   public var beside: Double
   public var besideSquared: Double
-  /// Sum over the time: how many other answers the host was at. Two answers' for a second: 2 s.
+  /// Integral over time of the number of other concurrent answers. Two of them for one second
+  /// add 2 s.
   public var timeBeside: Duration
 
   public static let none = TokenFlow(tokens: 0, over: .zero)
 
-  /// - Parameter others: other answers that the host was at meanwhile, on average.
+  /// - Parameter others: average number of other answers that the host wrote at the same time.
   public init(tokens: Int, over time: Duration, beside others: Double = 0) {
     self.init(
       tokens: tokens, time: time, beside: Double(tokens) * others,
@@ -55,13 +57,14 @@ public struct TokenFlow: Hashable, Sendable {
   }
 }
 
-/// Learns a host's slowdown from the tokens that it wrote beside few and beside many other answers: the
-/// straight line through the time of a token that has the least squared error, each token counting once.
+/// Estimates a host's slowdown from tokens written with few and with many concurrent answers.
+///
+/// It fits a straight line to the time per token by least squares. Each token counts once.
 public struct SlowdownMemory: Hashable, Sendable {
-  /// It is the hardware's and the backend's, and changes with neither the hour nor the load.
+  /// One hour: the slowdown depends on hardware and backend, not on the hour or the load.
   public static let halfLife = HalfLife(.seconds(3_600))
-  /// Tokens × (answers beside, less their mean)²: 200 tokens alone and 200 beside one other answer. With
-  /// less, one answer that something else held up would say it all.
+  /// Minimum of tokens × (concurrent answers − mean)²: 200 tokens alone and 200 with one other
+  /// answer. With less, a single delayed answer would decide the result.
   static let leastSpread = 100.0
 
   private var tokens = DecayedSum()
@@ -81,7 +84,7 @@ public struct SlowdownMemory: Hashable, Sendable {
     secondsBeside.add(max(0, flow.timeBeside.inSeconds), now: now, Self.halfLife)
   }
 
-  /// - Returns: 0 … 1, see `HostSharing`; nil: too little was seen, or always beside as many others.
+  /// - Returns: 0 … 1 (`HostSharing`). `nil` means too few tokens, or always the same concurrency.
   public func slowdown(at now: Instant) -> Double? {
     let tokens = tokens.value(at: now, Self.halfLife)
     guard tokens > 0 else { return nil }
@@ -92,7 +95,7 @@ public struct SlowdownMemory: Hashable, Sendable {
     let slope =
       (secondsBeside.value(at: now, Self.halfLife) - seconds * beside / tokens) / spread
     let alone = (seconds - slope * beside) / tokens
-    // Worse than taking turns: so is a line that says that nothing alone takes any time.
+    // The line gives a lone answer no time at all: report the maximum slowdown.
     guard alone > 0 else { return 1 }
     return min(max(slope / alone, 0), 1)
   }

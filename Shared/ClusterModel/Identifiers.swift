@@ -1,5 +1,6 @@
-/// A name that is only ever compared, stored and printed. Each kind has a type of its own, so that
-/// a host cannot be passed where a model is meant.
+/// A name that is only compared, stored and printed.
+///
+/// Each kind has its own type, so a host cannot be passed in place of a model.
 public protocol Identifier: Hashable, Comparable, Codable, Sendable, CustomStringConvertible,
   ExpressibleByStringLiteral
 {
@@ -22,7 +23,7 @@ extension Identifier {
   }
 }
 
-/// A backend that answers inference requests.
+/// Identifies a backend that answers inference requests.
 public struct HostID: Identifier {
   public let name: String
   public init(_ name: String) { self.name = name }
@@ -34,20 +35,22 @@ public struct ModelID: Identifier {
   public init(_ name: String) { self.name = name }
 }
 
-/// A task within its plan.
+/// Identifies a task within its plan.
 public struct TaskID: Identifier {
   public let name: String
   public init(_ name: String) { self.name = name }
 }
 
-/// A plan within the cluster.
+/// Identifies a plan within the cluster.
 public struct PlanID: Identifier {
   public let name: String
   public init(_ name: String) { self.name = name }
 }
 
-/// One process on the bus. A restarted process keeps its name and gets a new incarnation: it is a
-/// new peer, and mail for the old one is not for it.
+/// Identifies one process on the bus.
+///
+/// A restarted process keeps its name and gets a new incarnation. It is a new peer and does not
+/// receive messages for the old one.
 public struct PeerID: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let name: String
   public let incarnation: UInt64
@@ -64,7 +67,7 @@ public struct PeerID: Hashable, Comparable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The 16 bytes that tie together everything done for one request (W3C Trace Context).
+/// The 16-byte id shared by all work for one request (W3C Trace Context).
 public struct TraceID: Hashable, Sendable, CustomStringConvertible {
   public let high: UInt64
   public let low: UInt64
@@ -79,7 +82,7 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
     TraceID(high: rng.next(), low: rng.next() | 1)
   }
 
-  /// - Parameter text: 32 hexadecimal digits; nil if it is anything else.
+  /// - Parameter text: 32 hexadecimal digits. Any other text gives `nil`.
   public init?(_ text: some StringProtocol) {
     guard text.utf8.count == 32, text.utf8.allSatisfy(\.isHexadecimal),
       let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
@@ -91,7 +94,7 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
   public var description: String { high.hexadecimal + low.hexadecimal }
 }
 
-/// A span within a trace; 0 is "none".
+/// Identifies a span within a trace. 0 means none.
 public struct SpanID: Hashable, Sendable, CustomStringConvertible {
   public let value: UInt64
   public static let none = SpanID(0)
@@ -106,7 +109,7 @@ public struct SpanID: Hashable, Sendable, CustomStringConvertible {
   public var description: String { value.hexadecimal }
 }
 
-/// What travels with every message: whose request this is part of, and which span asked.
+/// Trace context of a message: the request's trace and the sending span.
 public struct TraceContext: Hashable, Sendable {
   public var trace: TraceID
   public var span: SpanID

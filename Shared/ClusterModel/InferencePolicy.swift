@@ -1,23 +1,23 @@
 /// How many hosts work on one request at once.
 public enum RaceMode: String, Codable, CaseIterable, Sendable {
-  /// Two at once; the first valid token wins.
+  /// Two hosts at once. The first valid token wins.
   case dual
-  /// A second one when the first takes longer than it usually does.
+  /// A second host starts if the first takes longer than usual.
   case hedged
-  /// One at a time.
+  /// One host at a time.
   case single
 }
 
-/// How long an answer may take. A host that misses one of them is abandoned, and another goes on.
+/// Time limits of an answer. If a host misses one of its limits, the answer fails over.
 public struct Deadlines: Hashable, Sendable {
-  /// From sending the request to one host to its first valid token; nil: what the host's own history
-  /// makes likely.
+  /// From sending the request to one host to its first valid token. `nil` means a limit from the
+  /// host's history.
   public var firstToken: Duration?
-  /// Between two chunks; nil: from the host's own history.
+  /// Between two chunks. `nil` means a limit from the host's history.
   public var interToken: Duration?
-  /// From the client's request to the end of the answer, over all hosts that were tried.
+  /// From the client's request to the end of the answer, over all attempts.
   public var total: Duration
-  /// Tokens a second below which a host crawls; nil: from the host's own history.
+  /// Minimum tokens per second of a host. `nil` means a limit from the host's history.
   public var minimumRate: Double?
 
   public static let standard = Deadlines()
@@ -33,13 +33,14 @@ public struct Deadlines: Hashable, Sendable {
   }
 }
 
-/// What a request says of every inference that is made for it, by the gateway or by an agent. What it
-/// does not say follows from the host's price and history.
+/// A request's settings for every inference made for it, by the gateway or by an agent.
+///
+/// Settings that are `nil` follow from the host's price and history.
 public struct InferenceTerms: Hashable, Sendable {
   public var race: RaceMode?
   public var firstToken: Duration?
   public var interToken: Duration?
-  /// Tokens a second.
+  /// Tokens per second.
   public var minimumRate: Double?
 
   public init(
@@ -59,33 +60,35 @@ public struct InferenceTerms: Hashable, Sendable {
 }
 
 extension ModelID {
-  /// What the names of a gateway's own begin with: `tutti/fast`, and one for each pattern.
+  /// Prefix of the gateway's own model names: `tutti/fast` and one per pattern.
   public static let ownPrefix = "tutti/"
 
-  /// Whether it can be asked to chat, as far as its name tells: the OpenAI model list says nothing
-  /// about what a model can do, and embedding models stand in it beside chat models.
+  /// True if the name suggests a chat model.
+  ///
+  /// The OpenAI model list does not report capabilities, and it contains embedding models, too.
   public var looksLikeChat: Bool {
     let name = name.lowercased()
     return !looksLikeEmbedding
       && !["embed", "rerank", "whisper", "tts-", "bge-", "clip-"].contains { name.contains($0) }
   }
 
-  /// Whether it turns texts into vectors, as far as its name tells: `nomic-embed-text`,
-  /// `bge-m3`, `all-minilm`, `multilingual-e5-small`.
+  /// True if the name suggests an embedding model: `nomic-embed-text`, `bge-m3`, `all-minilm`,
+  /// `multilingual-e5-small`.
   public var looksLikeEmbedding: Bool {
     let name = name.lowercased()
     guard !name.contains("rerank") else { return false }
-    // As words of their own: "gte" and "e5" are in other names by chance.
+    // Match whole words: "gte" and "e5" occur inside other names by chance.
     let words = name.split { !($0.isLetter || $0.isNumber) }
     return name.contains("embed") || words.contains { ["bge", "gte", "e5", "minilm"].contains($0) }
   }
 }
 
-/// The header that names the gateways a request came through, oldest first, so that a gateway whose
-/// host is, by some detour, itself refuses the request instead of asking itself for ever.
+/// Header that lists the gateways a request passed through, oldest first.
+///
+/// A gateway that finds itself in the list refuses the request. This breaks loops of gateways.
 public enum HopHeader {
   public static let name = "x-tutti-hops"
-  /// Longer chains of gateways are a mistake too.
+  /// Longer chains of gateways are a configuration error, too.
   public static let maximumHops = 16
 
   public static func value(_ hops: [String]) -> String { hops.joined(separator: ",") }

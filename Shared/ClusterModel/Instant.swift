@@ -1,5 +1,6 @@
-/// A point in time on one process's own clock, counted from its start. Simulations begin at `.zero`,
-/// which a `ContinuousClock.Instant` cannot.
+/// A point in time on one process's monotonic clock, counted from the start of the process.
+///
+/// Simulations begin at `.zero`, which `ContinuousClock.Instant` does not allow.
 public struct Instant: InstantProtocol, Sendable {
   public typealias Duration = Swift.Duration
 
@@ -25,7 +26,7 @@ public struct Instant: InstantProtocol, Sendable {
 }
 
 extension Duration {
-  /// Whole milliseconds, rounded toward zero and clamped to what a 32-bit field of the wire holds.
+  /// Whole milliseconds, rounded toward zero and clamped to a 32-bit field of the wire format.
   public var wireMilliseconds: UInt32 {
     UInt32(clamping: wholeMilliseconds)
   }

@@ -1,10 +1,10 @@
-/// Times of some kind at one host, fading with age, of which quantiles are asked.
+/// Decaying histogram of latencies of one host, for quantiles.
 ///
-/// A histogram rather than a ring of samples: those of several processes add up, which a quantile
-/// does not; a report of it is a few numbers; its memory does not grow with the traffic. Its buckets
-/// grow by a fourth root of two, so a quantile is off by a fifth at most, on a GPU as on a laptop.
+/// Unlike quantiles, histograms of several processes can be added. A report is a few numbers, and
+/// the memory does not grow with the traffic. Bucket bounds grow by the fourth root of two, so a
+/// quantile is off by at most a fifth, on a GPU as on a laptop.
 public struct LatencyHistogram: Hashable, Sendable {
-  /// 1 ms … 220 s; what took longer counts as that.
+  /// 1 ms … 220 s. Longer times count as 220 s.
   public static let buckets = 72
   private static let bucketsPerDoubling = 4
   /// 2 to the power 1/4, 2/4, 3/4.
@@ -12,17 +12,17 @@ public struct LatencyHistogram: Hashable, Sendable {
     1.189_207_115_002_721, 1.414_213_562_373_095_1, 1.681_792_830_507_429,
   ]
 
-  /// A newer sample weighs more instead of the older ones being scaled down at each: the quantiles
-  /// are the same, and a sample costs one addition. Empty until there is one.
+  /// Weights of the buckets, empty before the first sample. New samples weigh more; old weights are
+  /// not scaled down at each sample. The quantiles are the same, and a sample costs one addition.
   private var weights: [Double] = []
   private var total = 0.0
-  /// When a sample weighs 1.
+  /// Time at which a sample weighs 1.
   private var landmark = Instant.zero
   private let halfLife: HalfLife
 
   public init(halfLife: HalfLife = .standard) { self.halfLife = halfLife }
 
-  /// The bucket in which a time falls: upper bounds belong to it.
+  /// Returns the bucket of a time. A bucket includes its upper bound.
   public static func bucket(of time: Duration) -> Int {
     let milliseconds = time.inSeconds * 1_000
     guard milliseconds > 1 else { return 0 }
@@ -34,7 +34,7 @@ public struct LatencyHistogram: Hashable, Sendable {
     return min(index, buckets - 1)
   }
 
-  /// Everything in it took at most so long.
+  /// Returns the longest time that falls into the bucket.
   public static func upperBound(of bucket: Int) -> Duration {
     .seconds(BinaryLogarithm.power(Double(bucket) / Double(bucketsPerDoubling)) / 1_000)
   }
@@ -43,7 +43,7 @@ public struct LatencyHistogram: Hashable, Sendable {
     add(1, bucket: Self.bucket(of: time), now: now)
   }
 
-  /// Adds `count` samples of one bucket, as another process reports them.
+  /// Adds `count` samples to one bucket, as reported by another process.
   public mutating func add(_ count: Double, bucket: Int, now: Instant) {
     guard count > 0, (0..<Self.buckets).contains(bucket) else { return }
     if weights.isEmpty {
@@ -63,12 +63,12 @@ public struct LatencyHistogram: Hashable, Sendable {
     total += weight
   }
 
-  /// How many samples it is worth now.
+  /// Returns the decayed number of samples.
   public func weight(at now: Instant) -> Double {
     total * halfLife.rest(after: landmark.duration(to: now))
   }
 
-  /// The time that a share of the samples did not exceed; nil without samples.
+  /// Returns the time that the given share of the samples did not exceed, or `nil` without samples.
   public func quantile(_ share: Double) -> Duration? {
     guard total > 0 else { return nil }
     let wanted = total * min(max(share, 0), 1)
@@ -76,7 +76,7 @@ public struct LatencyHistogram: Hashable, Sendable {
     var last = 0
     for (index, weight) in weights.enumerated() where weight > 0 {
       if sum + weight >= wanted {
-        // Evenly spread within the bucket.
+        // Interpolate: assume that samples are evenly spread within the bucket.
         let low = index == 0 ? .zero : Self.upperBound(of: index - 1)
         return low + (Self.upperBound(of: index) - low) * ((wanted - sum) / weight)
       }

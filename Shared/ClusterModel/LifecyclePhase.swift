@@ -1,37 +1,37 @@
-/// What a request goes through, from the moment it comes in until it is accounted for, in the order in
-/// which it first gets there. The phases are the names of spans: whoever opens one says which phase it
-/// is, so that a trace reads the same whichever service wrote it.
+/// Phase of a request's life, used as span name, in the order of first occurrence.
 ///
-/// A request that is answered directly skips everything from `planning` to `prompting`; a plan comes
-/// through `task` … `inference` once for each try of each of its tasks.
+/// Code that opens a span names its phase, so traces of all services read the same.
+///
+/// A directly answered request skips `planning` … `prompting`. A plan passes `task` … `inference`
+/// once for each attempt of each of its tasks.
 public enum LifecyclePhase: String, Codable, CaseIterable, Sendable {
-  /// All of them together: the root of every trace. Written by the gateway, as the last span.
+  /// All phases together: the root span of every trace. The gateway writes it last.
   case request
-  /// Gateway: a seat is found, the body is read and checked.
+  /// Gateway: admits the request, then reads and checks its body.
   case ingress
-  /// Gateway: whether `tutti/auto` is answered directly, and why.
+  /// Gateway: decides if `tutti/auto` is answered directly, and why.
   case gate
-  /// Planner: the request becomes a plan.
+  /// Planner: turns the request into a plan.
   case planning
-  /// Gateway: a dispatcher has the plan. One for each dispatcher that had it.
+  /// Gateway: a dispatcher has the plan. One span per dispatcher that had it.
   case dispatch
-  /// Dispatcher: the plan runs.
+  /// Dispatcher: runs the plan.
   case execution
-  /// Dispatcher: an agent has a task. One for each agent that had it.
+  /// Dispatcher: an agent has a task. One span per agent that had it.
   case task
-  /// Dispatcher: a task's result is computed from its inputs, without a model.
+  /// Dispatcher: computes a task's result from its inputs without a model.
   case merging
-  /// Planner: what a task wrote becomes more tasks.
+  /// Planner: turns a task's output into more tasks.
   case expansion
-  /// Agent: it works on a task.
+  /// Agent: works on a task.
   case work
-  /// Agent: the prompt is put together.
+  /// Agent: builds the prompt.
   case prompting
-  /// Gateway or agent: hosts are chosen and race, the answer streams, and goes on at another host where
-  /// one breaks off.
+  /// Gateway or agent: chooses and races hosts, streams the answer, and fails over if a host breaks
+  /// off.
   case inference
-  /// Gateway: the answer goes out, from its first piece to its end.
+  /// Gateway: sends the answer, from its first chunk to its end.
   case delivery
-  /// Gateway: what it cost is added up and written down.
+  /// Gateway: adds up and records the cost of the request.
   case accounting
 }

@@ -1,8 +1,8 @@
-/// The services of the cluster, as their processes and peers are named.
+/// A service of the cluster. The text form names processes and peers.
 public enum ServiceName: Hashable, Sendable, CustomStringConvertible {
   case gateway, registry, planner, dispatcher, monitor
   case agent(AgentRole)
-  /// A service that this version does not know; it is listed, never called.
+  /// A service that this version does not know. It is listed but never called.
   case other(String)
 
   public init(_ text: String) {
@@ -33,28 +33,28 @@ public enum ServiceName: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Every service that a whole cluster runs, in the order in which they start.
+  /// All services of a complete cluster, in start order.
   public static let all: [ServiceName] =
     [.registry, .monitor, .planner, .dispatcher] + AgentRole.allCases.map { .agent($0) }
     + [.gateway]
 }
 
-/// The six specialised agents.
+/// Role of an agent. Each role has its own agent service.
 public enum AgentRole: String, CaseIterable, Codable, Hashable, Sendable {
   case research, reasoning, creative, code, critic, coordinator
 }
 
-/// One line of the peer table: where a process receives mail.
+/// One row of the peer table: where a process receives messages.
 public struct Peer: Hashable, Sendable {
   public var id: PeerID
   public var service: ServiceName
-  /// nanomsg URL of its PULL socket.
+  /// nanomsg URL of the peer's PULL socket.
   public var mailbox: String
-  /// Public key that its frames prove, 32 bytes. Empty over `ipc://`, where the directory's mode
-  /// guards the sockets.
+  /// Public key that authenticates the peer's frames, 32 bytes. Empty over `ipc://`, where the
+  /// directory's mode protects the sockets.
   public var key: [UInt8]
   public var version: String
-  /// Without a renewed hello within this time the peer leaves the table.
+  /// Lease time: the peer leaves the table if it does not renew its hello within this time.
   public var ttl: Duration
 
   public init(
@@ -70,9 +70,9 @@ public struct Peer: Hashable, Sendable {
   }
 }
 
-/// Who is on the bus, as the registry last told it.
+/// All peers on the bus, as last published by the registry.
 public struct PeerTable: Equatable, Sendable {
-  /// The registry's incarnation: a new registry counts revisions from zero again.
+  /// The registry's incarnation. A new registry counts revisions from zero again.
   public var epoch: UInt64
   public var revision: UInt64
   public var peers: [Peer]
@@ -86,7 +86,7 @@ public struct PeerTable: Equatable, Sendable {
   }
 }
 
-/// The version of this software, as `--version` prints it.
+/// Version of this software, as `--version` prints it.
 public enum Version {
   public static let current = "0.1.0"
 }

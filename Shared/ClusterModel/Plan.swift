@@ -1,31 +1,32 @@
-/// What a plan is made from. The planner sees nothing else, so the same facts give the same plan.
+/// Complete input of the planner, so the same request gives the same plan.
 public struct PlanRequest: Equatable, Sendable {
-  /// The name the client asked for, for example `tutti/ensemble`.
+  /// Model name in the client's request, for example `tutti/ensemble`.
   public var pattern: String
   /// Text of the last user message, cut to 64 KiB.
   public var query: String
-  /// Models the client named; empty: all eligible.
+  /// Models that the client named. Empty means all eligible models.
   public var models: [ModelID]
   public var members: Int?
   public var rounds: Int?
   public var quorum: Int?
   public var seed: UInt64
-  /// The client's own `max_tokens`.
+  /// The client's `max_tokens`.
   public var maxTokens: Int?
-  /// Chat models that some eligible host offers now.
+  /// Chat models that at least one eligible host offers now.
   public var available: [ModelID]
-  /// For all tasks together, prompts included; nil: no limit.
+  /// Token budget for all tasks together, including prompts. `nil` means no limit.
   public var budgetTokens: Int?
   public var dataPolicy: DataPolicy
-  /// The hosts that may work on it, with their speed; at most `PlanValidation.maximumHosts`.
+  /// Hosts that may work on the plan, with their speed. At most `PlanValidation.maximumHosts`.
   public var hosts: [HostFacts]
-  /// Documents that came with the request, without their texts.
+  /// Documents of the request, without their text.
   public var documents: [DocumentFacts]
   /// Estimated tokens of the whole conversation.
   public var conversationTokens: Int
-  /// The client wants JSON, or gave tools: the answer has one form, and nothing may be added to it.
+  /// True if the client wants JSON or gave tools. The answer has a fixed form, and nothing may be
+  /// added.
   public var isStructured: Bool
-  /// What became of earlier estimates on these hosts.
+  /// Correction factors learned from earlier estimates on these hosts.
   public var correction: EstimateCorrection
 
   public init(
@@ -54,18 +55,19 @@ public struct PlanRequest: Equatable, Sendable {
   }
 }
 
-/// What a planner knows of a host: enough to estimate how long it will take.
+/// Facts about a host from which a planner estimates times.
 public struct HostFacts: Hashable, Sendable {
   public var id: HostID
-  /// Chat models it offers.
+  /// Chat models that the host offers.
   public var models: [ModelID]
-  /// Requests it can take at once, less those it has.
+  /// Slots minus requests in flight.
   public var freeSlots: Int
-  /// Tokens a second of one answer, in thousandths; 0: nobody has measured it.
+  /// Tokens per second of one answer, in thousandths. 0 means not measured.
   public var rateMilli: Int
-  /// Until the first token; 0: nobody has measured it.
+  /// Time to the first token. 0 means not measured.
   public var firstTokenMilliseconds: Int
-  /// How answers slow each other down there, in percent (`HostSharing`); nil: nobody has measured it.
+  /// How much concurrent answers slow each other down, in percent (`HostSharing`). `nil` means not
+  /// measured.
   public var slowdownPercent: Int?
 
   public init(
@@ -81,7 +83,7 @@ public struct HostFacts: Hashable, Sendable {
   }
 }
 
-/// What a planner knows of a document.
+/// Facts about a document that the planner sees.
 public struct DocumentFacts: Hashable, Sendable {
   public var name: String
   public var bytes: Int
@@ -92,20 +94,21 @@ public struct DocumentFacts: Hashable, Sendable {
   }
 }
 
-/// A directed acyclic graph of tasks, one of which, the sink, writes the answer.
+/// A directed acyclic graph of tasks. One of them, the sink, writes the answer.
 public struct Plan: Equatable, Sendable {
   public var id: PlanID
   public var pattern: String
   public var tasks: [PlanTask]
   public var sink: TaskID
   public var seed: UInt64
-  /// For the whole plan, from its start.
+  /// Time limit for the whole plan, from its start.
   public var deadline: Duration
-  /// Why it is this plan, in a sentence for the trace; empty: it was asked for.
+  /// Why the planner chose this plan, in a sentence for the trace. Empty means that the client
+  /// asked for it.
   public var reason: String
-  /// How often it was expanded by now.
+  /// Number of expansions so far.
   public var expansions: Int
-  /// What was expected of it, and of the other way; nil: nothing was compared.
+  /// Estimated times of the plan and of its alternative. `nil` means that no times were compared.
   public var estimate: PlanEstimate?
 
   public init(

@@ -1,25 +1,25 @@
 import Limits
 
-/// What a planner expected of a query before anybody was asked: answered directly, and split.
+/// A planner's estimate for a query before any call: answered directly, and split.
 ///
-/// It says what the facts of the hosts promise and nothing of what was learned since, so that who
-/// compares it with what came of it learns from the facts and not from its own last correction.
+/// It uses the facts about the hosts without any learned correction. A comparison with the actual
+/// times then measures the facts, not the previous correction.
 public struct PlanEstimate: Hashable, Sendable {
-  /// What was decided on it.
+  /// The decision that was based on the estimate.
   public enum Decision: String, CaseIterable, Sendable {
     case direct
     case split
-    /// A model is asked for the parts.
+    /// A model is asked to propose the parts.
     case proposal
   }
 
-  /// One way of answering.
+  /// Estimate of one way to answer.
   public struct Way: Hashable, Sendable {
-    /// Until the answer is there.
+    /// Time until the answer is complete.
     public var milliseconds: Int
-    /// Of them, those in which tokens are written: they grow with the answer.
+    /// The portion of `milliseconds` spent writing tokens. It grows with the length of the answer.
     public var writingMilliseconds: Int
-    /// All tokens that are written for the answer, at least 1.
+    /// All tokens written for the answer, at least 1.
     public var tokens: Int
 
     public init(milliseconds: Int, writingMilliseconds: Int, tokens: Int) {
@@ -28,7 +28,7 @@ public struct PlanEstimate: Hashable, Sendable {
       self.tokens = tokens
     }
 
-    /// How long it would take if `share` times as many tokens were written, all parts alike.
+    /// Returns the time if every part wrote `share` times as many tokens.
     public func milliseconds(writing share: Double) -> Double {
       Double(milliseconds - writingMilliseconds) + Double(writingMilliseconds) * share
     }
@@ -44,32 +44,35 @@ public struct PlanEstimate: Hashable, Sendable {
     self.split = split
   }
 
-  /// What a split must save to be worth its calls: half a second, and a tenth of the direct time,
-  /// because estimates err. Both in milliseconds.
+  /// True if a split saves enough to be worth its calls.
+  ///
+  /// It must save half a second plus a tenth of the direct time, because estimates err. Both
+  /// parameters are in milliseconds.
   public static func isWorthwhile(split: Int, direct: Int) -> Bool {
     split.addingCapped(500).addingCapped(direct / 10) < direct
   }
 
-  /// The way that was taken.
+  /// Estimate of the way that was chosen.
   public var taken: Way { decision == .direct ? direct : split }
 }
 
-/// What became of earlier estimates, as factors for the next ones. Whole percents: the same facts and
-/// the same correction give the same plan to the last byte.
+/// Factors for the next estimates, learned from earlier ones.
+///
+/// They are whole percents: the same facts and correction give the same plan to the last byte.
 public struct EstimateCorrection: Hashable, Sendable {
-  /// A host that takes four times as long as its own measurements say is another host, or has other
-  /// work; more than that is not believed.
+  /// Bounds of a correction. A host that takes more than four times its measured time is
+  /// effectively another host or has other work; a larger factor is not plausible.
   public static let range = 25...400
 
-  /// Of the time of a direct answer.
+  /// Factor for the time of a direct answer.
   public var directPercent: Int
-  /// Of the time of a split.
+  /// Factor for the time of a split.
   public var splitPercent: Int
 
-  /// Nothing was learned.
+  /// No correction.
   public static let none = EstimateCorrection(directPercent: 100, splitPercent: 100)
 
-  /// - Parameters: what is outside `range` counts as its nearer end.
+  /// Clamps both factors to `range`.
   public init(directPercent: Int, splitPercent: Int) {
     func bounded(_ percent: Int) -> Int {
       min(max(percent, Self.range.lowerBound), Self.range.upperBound)
@@ -78,8 +81,8 @@ public struct EstimateCorrection: Hashable, Sendable {
     self.splitPercent = bounded(splitPercent)
   }
 
-  /// Of the way that splits. Asking a model for the parts gets no faster because splits that needed
-  /// nobody for that were.
+  /// Factor for a decision that splits. A proposal call gets no speed-up, because splits that were
+  /// faster than estimated needed no such call.
   public func splitPercent(for decision: PlanEstimate.Decision) -> Int {
     decision == .proposal ? max(100, splitPercent) : splitPercent
   }

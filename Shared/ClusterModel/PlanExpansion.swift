@@ -1,13 +1,13 @@
-/// What the planner is asked when a task has ended whose `expansion` is set.
+/// Request to the planner after a task with an `expansion` has ended.
 public struct ExpandRequest: Equatable, Sendable {
-  /// As it is by now.
+  /// The plan in its current state.
   public var plan: Plan
   public var task: TaskID
-  /// What the task wrote. Whoever reads it must expect anything: models write what they like.
+  /// Output of the task. Code that reads it must expect anything, since a model wrote it.
   public var output: String
-  /// What it read, under the names of its edges.
+  /// Inputs of the task, under the names of its edges.
   public var inputs: [TaskOrder.NamedInput]
-  /// What the plan was made from.
+  /// Request that the plan was made from.
   public var request: PlanRequest
 
   public init(
@@ -22,13 +22,13 @@ public struct ExpandRequest: Equatable, Sendable {
   }
 }
 
-/// What follows from a task's output.
+/// Tasks that follow from a task's output.
 public struct SubPlan: Equatable, Sendable {
-  /// New tasks. They may read each other, and every task of the plan that is not behind the one that
-  /// expands.
+  /// New tasks. They may read each other, and every task of the plan that does not depend on the
+  /// expanding task.
   public var tasks: [PlanTask]
-  /// The task whose output takes the place of the expanding task's for all that read it: a new one,
-  /// or the expanding task itself. Of a sink: the new sink.
+  /// Task whose output replaces the expanding task's output for all its readers: a new task or the
+  /// expanding task itself. If the expanding task is the sink, this task becomes the sink.
   public var output: TaskID
 
   public init(tasks: [PlanTask], output: TaskID) {
@@ -36,14 +36,15 @@ public struct SubPlan: Equatable, Sendable {
     self.output = output
   }
 
-  /// Nothing follows: the task's own output stands.
+  /// Adds no tasks: the task's own output stands.
   public static func nothing(after task: TaskID) -> SubPlan { SubPlan(tasks: [], output: task) }
 }
 
 extension Plan {
-  /// The plan with `sub` in the place of `task`, which expands no more.
+  /// Returns the plan with the tasks of `sub`. `task` expands no more, and its readers read the
+  /// output of `sub`.
   ///
-  /// - Throws: the rule of plans that the result breaks; the plan is as it was.
+  /// - Throws: the validation rule that the result would break.
   public func splicing(_ sub: SubPlan, at task: TaskID) throws(InvalidPlan) -> Plan {
     guard let index = tasks.firstIndex(where: { $0.id == task }) else {
       throw InvalidPlan(.unknownOutput, task: task, "it expands but is no task of the plan")

@@ -1,44 +1,48 @@
-/// One piece of work: for one agent, or, where its merge is mechanical, for the dispatcher itself.
+/// One unit of work, for one agent or, if its merge is mechanical, for the dispatcher.
 public struct PlanTask: Equatable, Sendable {
   public var id: TaskID
-  /// Of no meaning where the merge is mechanical.
+  /// Ignored if the merge is mechanical.
   public var role: AgentRole
-  /// Said to the model after the conversation; empty: the conversation is enough.
+  /// Instruction to the model after the conversation. Empty means that the conversation suffices.
   public var instruction: String
   public var inputs: [Edge]
   public var merge: MergeRule
   public var contract: OutputContract
   public var onFailure: FailureRule
-  /// How many inputs must have succeeded before it may run; nil: all of them.
+  /// Minimum number of successful inputs before the task may run. `nil` means all of them.
   public var quorum: Int?
-  /// The model it should be done with; nil: the agent chooses.
+  /// Preferred model. `nil` means that the agent chooses.
   public var model: ModelID?
-  /// Models that it may be done with when no host answers with `model`, in this order; empty: there is
-  /// no other way.
+  /// Models to fall back to, in this order, if no host answers with `model`. Empty means no
+  /// fallback.
   public var alternatives: [ModelID]
   public var maxTokens: Int?
-  /// From the task's start; nil: what is left of the plan's.
+  /// Time limit from the task's start. `nil` means the rest of the plan's time.
   public var deadline: Duration?
-  /// Its weight when what is left of the plan's time is shared along the longest way to the sink;
-  /// nil: it may use all that is left. Shares are computed when a task starts, so time that earlier
-  /// ones saved is everybody's.
+  /// Weight of the task when the plan's remaining time is shared along the longest path to the
+  /// sink. Shares are computed when a task starts, so time that earlier tasks saved benefits all
+  /// later ones. `nil` means that the task may use all the remaining time.
   public var deadlineShare: Int?
-  /// Sampling temperature in thousandths; nil: the profile's. Never overrides the client's.
+  /// Sampling temperature in thousandths. It never overrides the client's. `nil` means the
+  /// profile's.
   public var temperatureMilli: Int?
-  /// How to sample where neither the client nor `temperatureMilli` says; nil: the role's own.
+  /// Sampling profile if neither the client nor `temperatureMilli` sets the sampling. `nil` means
+  /// the role's own profile.
   public var profile: SamplingProfile?
   public var seed: UInt64
-  /// Where its prompt may go; nil: where the plan's may. Never wider than the plan's.
+  /// Hosts that may see the task's prompt, never more than the plan's policy allows. `nil` means
+  /// the plan's policy.
   public var dataPolicy: DataPolicy?
-  /// Whether it is given the client's conversation, or its instruction and inputs alone.
+  /// True if the task reads the client's conversation. Otherwise it reads only its instruction and
+  /// inputs.
   public var readsConversation: Bool
-  /// Names of the documents that it reads; `[PlanTask.everyDocument]`: all of them.
+  /// Names of the documents that the task reads. `[PlanTask.everyDocument]` means all of them.
   public var documents: [String]
-  /// When it has ended, the planner is asked under this name what shall follow from its output; the
-  /// tasks that come back are spliced into the plan. nil: nothing follows.
+  /// Name of the expansion that the planner computes from the task's output. The resulting tasks
+  /// are spliced into the plan. `nil` means no expansion.
   public var expansion: String?
-  /// Its instruction says that its output stands behind this; what it writes before is for itself alone.
-  /// nil: all that it writes is its output.
+  /// Text after which the output begins, as the instruction asks. Text before it is the model's
+  /// working notes. `nil` means that the whole text is the output.
   public var mark: String?
 
   public static let everyDocument = "*"
@@ -76,7 +80,7 @@ public struct PlanTask: Equatable, Sendable {
   }
 }
 
-/// A task reads another task's output under a name that its instruction knows.
+/// An input: a task reads another task's output under a name that its instruction knows.
 public struct Edge: Hashable, Sendable {
   public var from: TaskID
   public var name: String
@@ -87,26 +91,26 @@ public struct Edge: Hashable, Sendable {
   }
 }
 
-/// How a task uses its inputs.
+/// How a task combines its inputs.
 public enum MergeRule: String, Codable, CaseIterable, Sendable {
-  /// It has none.
+  /// The task has no inputs.
   case none
-  /// One after the other, in the order of the inputs, a blank line between them.
+  /// Inputs in order, with a blank line between them.
   case concatenate
-  /// The last of the inputs that succeeded stands for all of them: a repaired draft for the draft.
+  /// The last input that succeeded. For example, a repaired draft replaces the draft.
   case replace
-  /// The one that most of them say, once they are normalised. It ends as soon as what is missing
-  /// cannot change the majority.
+  /// The answer that most inputs give after normalisation. The vote ends as soon as the missing
+  /// inputs cannot change the majority.
   case vote
-  /// How far they agree, as JSON (`Agreement`); the texts themselves stay where they are.
+  /// The agreement of the inputs, as JSON (`Agreement`), without their texts.
   case agree
-  /// A model writes a shorter text from them.
+  /// A model writes a shorter text from the inputs.
   case summarise
-  /// A model writes one answer from them.
+  /// A model writes one answer from the inputs.
   case synthesise
 
-  /// Whether the dispatcher computes it from the texts alone, at once and at no cost. A merge needs a
-  /// model exactly when its result has sentences that no input has.
+  /// True if the dispatcher computes the merge from the texts alone, at once and at no cost. A
+  /// merge needs a model exactly if its result has sentences that no input has.
   public var isMechanical: Bool {
     switch self {
     case .concatenate, .replace, .vote, .agree: true
@@ -115,28 +119,28 @@ public enum MergeRule: String, Codable, CaseIterable, Sendable {
   }
 }
 
-/// What a task's output has to be.
+/// Required form of a task's output.
 public enum OutputContract: Hashable, Sendable {
   case text
   /// One JSON value that fits a JSON Schema.
   case json(schema: String)
-  /// One of these words.
+  /// One of the given words.
   case choice([String])
   /// An embedding: an array of numbers.
   case vector
 }
 
-/// What becomes of the plan when a task fails for good.
+/// What happens to the plan if a task fails after all attempts.
 public enum FailureRule: String, Codable, CaseIterable, Sendable {
-  /// The plan fails, naming the task and the reason.
+  /// The plan fails and reports the task and the reason.
   case fail
-  /// Those that read its output go on without it, as long as their quorum is met.
+  /// Readers of the output run without it, if their quorum is met.
   case skip
-  /// Those that read its output get what it had: what it wrote so far, else its first input.
+  /// Readers get a substitute: the text written so far, otherwise the first input.
   case degrade
 }
 
-/// How to sample, by the kind of the query. An agent knows the numbers.
+/// Sampling profile for a kind of query. The agents map it to numbers.
 public enum SamplingProfile: String, Codable, CaseIterable, Sendable {
   case factual, creative, code, reasoning, extraction
 }

@@ -1,16 +1,17 @@
-/// How a plan is shown to people: as a tree, and as a graph for programs that draw them.
+/// Renders a plan as a tree for people and as a graph for drawing programs.
 extension Plan {
-  /// From the answer down to what it is made from, a line per task. What two tasks read is shown in
-  /// full under the first of them.
+  /// Tree from the answer down to its inputs, one line per task.
+  ///
+  /// A task with several readers is shown in full under the first of them.
   public var text: String {
     var lines = ["\(pattern): \(tasks.count) task\(tasks.count == 1 ? "" : "s")"]
     if !reason.isEmpty { lines.append("why: \(Self.line(reason, atMost: 200))") }
     var places: [TaskID: Int] = [:]
     for (place, task) in tasks.enumerated() { places[task.id] = place }
     var shown: Set<TaskID> = []
-    // A plan that was not validated may have circles: what was shown is not entered again.
+    // A plan that was not validated may have cycles: a task that was shown is not entered again.
     var open: [(id: TaskID, stem: String, isLast: Bool, isRoot: Bool)] = [(sink, "", true, true)]
-    // What expanded is read by nobody any more, and still belongs to the plan.
+    // Expanded tasks may have no readers left. They still belong to the plan.
     let read = Set(tasks.flatMap { $0.inputs.map(\.from) })
     for task in tasks.reversed() where !read.contains(task.id) && task.id != sink {
       open.insert((task.id, "", true, true), at: 0)
@@ -32,7 +33,7 @@ extension Plan {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// A flowchart for Mermaid.
+  /// Flowchart for Mermaid.
   public var mermaid: String {
     var lines = ["flowchart TD"]
     let names = nodeNames
@@ -50,7 +51,7 @@ extension Plan {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// A digraph in Graphviz's dot language.
+  /// Digraph in Graphviz's dot language.
   public var graphviz: String {
     var lines = ["digraph plan {", "  rankdir=TB;", "  node [shape=box];"]
     let names = nodeNames
@@ -69,7 +70,7 @@ extension Plan {
     return (lines + ["}"]).joined(separator: "\n") + "\n"
   }
 
-  /// Ids are a model's or a client's words; a graph's nodes are numbered.
+  /// Graph nodes are numbered, because task ids may contain text from a model or client.
   private var nodeNames: [TaskID: Int] {
     Dictionary(tasks.enumerated().map { ($1.id, $0) }) { first, _ in first }
   }
@@ -102,9 +103,9 @@ extension Plan {
     return line("\(task.id): \(facts.joined(separator: " · "))", atMost: 400) + instruction
   }
 
-  /// On one line, cut.
+  /// Returns the text on one line, cut to `bytes`.
   private static func line(_ text: String, atMost bytes: Int) -> String {
-    // An instruction may have thousands of times as many bytes as are shown.
+    // Cut first: an instruction may be thousands of times longer than the text shown.
     let head = text.cut(toBytes: 8 * bytes)
     let flat = head.split(whereSeparator: { $0.isWhitespace || $0.isControl }).joined(
       separator: " ")
@@ -112,7 +113,7 @@ extension Plan {
     return isWhole ? flat : flat.cut(toBytes: bytes) + "…"
   }
 
-  /// Mermaid reads marks in labels unless they are written as entities.
+  /// Escapes punctuation as entities, because Mermaid interprets it in labels.
   private static func mermaidText(_ text: String) -> String {
     var result = ""
     for scalar in line(text, atMost: 128).unicodeScalars {
@@ -128,7 +129,8 @@ extension Plan {
 
   private static func graphvizText(_ text: String) -> String {
     var result = ""
-    // By code points: a quotation mark with a combining mark is another character, and ends a label.
+    // Iterate over code points: as a character, a quotation mark with a combining mark differs from
+    // `"`, but it still ends the label.
     for scalar in line(text, atMost: 128).unicodeScalars {
       if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
       result.unicodeScalars.append(scalar)

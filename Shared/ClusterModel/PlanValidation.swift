@@ -1,39 +1,41 @@
 import Limits
 
-/// The rules that every plan keeps, whoever made it. The planner checks what it made and the
-/// dispatcher checks what it was given, with this one function, in time linear in the plan's size.
+/// Validation rules for all plans.
+///
+/// The planner checks the plans it makes and the dispatcher checks those it receives, both with
+/// this function, in time linear in the plan's size.
 public enum PlanValidation {
   public static let maximumTasks = Limits.planTasks.value
   public static let maximumInputs = Limits.planInputs.value
   public static let maximumExpansions = Limits.planExpansions.value
-  /// Tokens that all tasks together may be allowed to write, where they say so: 64 tasks of 4,096.
+  /// Maximum sum of the tasks' `maxTokens`: 64 tasks of 4,096.
   public static let maximumTokens = 64 * 4_096
-  /// Words that a choice may be made from.
+  /// Maximum words of a choice contract.
   public static let maximumChoices = 64
-  /// Of a JSON schema that a task's output must fit.
+  /// Maximum size of a task's JSON schema.
   public static let maximumSchemaBytes = 16 * 1024
-  /// As many documents as a request may have.
+  /// Maximum documents of a task, and of a request.
   public static let maximumDocuments = 100
-  /// Hosts that a planner is told of; with more, the estimate changes no more.
+  /// Maximum hosts sent to a planner. More do not change the estimate.
   public static let maximumHosts = 64
-  /// Tasks on the longest path.
+  /// Maximum tasks on the longest path.
   public static let maximumDepth = Limits.planDepth.value
   public static let maximumInstructionBytes = Limits.instructionBytes.value
-  /// Task ids and input names go into every event, span and prompt label.
+  /// Maximum size of task ids and input names. They go into every event, span and prompt label.
   public static let maximumNameBytes = 128
-  /// Shorter is no time at all on the wire, longer outlives every client's patience.
+  /// Less than 1 ms is zero on the wire. Over an hour, clients no longer wait.
   public static let deadlines: ClosedRange<Duration> = .milliseconds(1)...Duration.seconds(3600)
-  /// What OpenAI's interface allows, in thousandths.
+  /// Range of OpenAI's API, in thousandths.
   public static let temperatures = 0...2000
 
-  /// - Throws: the first rule that the plan breaks, naming the task where there is one.
+  /// - Throws: the first rule that the plan breaks, with its task if there is one.
   public static func validate(_ plan: Plan) throws(InvalidPlan) {
-    // A task that has expanded may have lost its readers, and those before it with it: what follows
-    // from its output need not read it again. All of them have run, so they cost nothing more.
+    // An expanded task and the tasks before it may have lost their readers, because its sub-plan
+    // need not read its output. They have all run, so they cost nothing more.
     try validate(plan, mustReach: plan.expansions == 0 ? plan.tasks.map(\.id) : [])
   }
 
-  /// - Parameter mustReach: tasks whose output has to reach the sink.
+  /// - Parameter mustReach: tasks whose output must reach the sink.
   static func validate(_ plan: Plan, mustReach: [TaskID]) throws(InvalidPlan) {
     guard !plan.tasks.isEmpty else { throw InvalidPlan(.noTasks, "a plan needs a task") }
     guard plan.tasks.count <= maximumTasks else {
@@ -157,7 +159,7 @@ public enum PlanValidation {
     }
   }
 
-  /// - Returns: for each task, by index, the tasks that read it.
+  /// - Returns: for each task, by index, the indices of the tasks that read it.
   private static func resolveInputs(
     of plan: Plan, indices: [TaskID: Int]
   ) throws(InvalidPlan) -> [[Int]] {
@@ -183,8 +185,8 @@ public enum PlanValidation {
     return readers
   }
 
-  /// Kahn's order: a task is taken once all it reads have been; what is left over is on a cycle,
-  /// or behind one.
+  /// Kahn's topological order: takes a task after all its inputs. Tasks that remain are on a cycle
+  /// or depend on one.
   private static func checkDepth(of plan: Plan, readers: [[Int]]) throws(InvalidPlan) {
     var missing = plan.tasks.map(\.inputs.count)
     var depth = [Int](repeating: 1, count: plan.tasks.count)
@@ -229,10 +231,10 @@ public enum PlanValidation {
   }
 }
 
-/// Why a plan may not run.
+/// The validation rule that a plan breaks.
 public struct InvalidPlan: Error, Hashable, Sendable, CustomStringConvertible {
   public var rule: Rule
-  /// The task that breaks the rule; nil: the plan as a whole.
+  /// Task that breaks the rule. `nil` means the plan as a whole.
   public var task: TaskID?
   public var message: String
 
@@ -255,6 +257,6 @@ public struct InvalidPlan: Error, Hashable, Sendable, CustomStringConvertible {
     return "The plan is invalid: task \"\(task)\": \(message)."
   }
 
-  /// As it goes over the bus.
+  /// The error in the form that is sent over the bus.
   public var failure: Failure { Failure(.invalidPlan, description) }
 }

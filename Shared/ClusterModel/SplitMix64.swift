@@ -1,4 +1,5 @@
-/// A small generator with a known sequence: the same seed gives the same choices on every machine.
+/// Small random number generator: the same seed gives the same sequence on every machine.
+///
 /// Not for secrets.
 public struct SplitMix64: RandomNumberGenerator, Hashable, Sendable {
   private var state: UInt64

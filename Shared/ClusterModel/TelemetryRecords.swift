@@ -1,4 +1,4 @@
-/// A key and a value that a record carries besides its fixed fields.
+/// A key and value that a record carries in addition to its fixed fields.
 public struct Attribute: Hashable, Codable, Sendable {
   public var key: String
   public var value: String
@@ -33,11 +33,11 @@ public struct LogRecord: Hashable, Codable, Sendable {
   }
 }
 
-/// A stretch of work within a trace.
+/// A unit of work within a trace.
 public struct SpanRecord: Hashable, Codable, Sendable {
   public var trace: TraceID
   public var span: SpanID
-  /// The span that asked for it; `.none` for a root.
+  /// The calling span. `.none` for a root.
   public var parent: SpanID
   public var service: String
   public var name: String
@@ -63,25 +63,25 @@ public struct SpanRecord: Hashable, Codable, Sendable {
   }
 }
 
-/// One client request, written when it is over.
+/// One client request, recorded when it ends.
 public struct RequestRecord: Hashable, Codable, Sendable {
   public var trace: TraceID
   public var timeUnixMicroseconds: UInt64
   /// Path of the endpoint, for example `/v1/chat/completions`.
   public var endpoint: String
-  /// As the client named it.
+  /// Model name in the client's request.
   public var model: String
   /// `direct`, or the pattern's name.
   public var pattern: String
   public var stream: Bool
-  /// HTTP status; 499 when the client left first.
+  /// HTTP status. 499 if the client disconnected first.
   public var status: Int
-  /// The error's `code`; empty when it went well.
+  /// The error's `code`. Empty on success.
   public var errorCode: String
-  /// Who answered; empty if nobody did.
+  /// Host that answered. Empty if there is none.
   public var host: String
   public var usage: Usage
-  /// 0 when no token came.
+  /// 0 if no token was received.
   public var firstTokenMilliseconds: Int
   public var totalMilliseconds: Int
 
@@ -109,7 +109,7 @@ public enum MetricKind: String, Codable, Sendable {
   case counter, gauge, histogram
 }
 
-/// A metric with all its label sets, as it stands now.
+/// A metric with the current values of all its label sets.
 public struct MetricFamily: Hashable, Codable, Sendable {
   public var name: String
   public var help: String
@@ -137,7 +137,7 @@ public struct MetricFamily: Hashable, Codable, Sendable {
   }
 }
 
-/// What a process tells the monitor in one message.
+/// Telemetry that a process sends to the monitor in one message.
 public struct TelemetryBatch: Equatable, Sendable {
   public var service: String
   /// Peer name of the sender.
@@ -145,7 +145,7 @@ public struct TelemetryBatch: Equatable, Sendable {
   public var logs: [LogRecord]
   public var spans: [SpanRecord]
   public var requests: [RequestRecord]
-  /// A whole snapshot, or nothing.
+  /// A complete snapshot, or empty.
   public var metrics: [MetricFamily]
 
   public init(

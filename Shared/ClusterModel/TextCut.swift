@@ -1,14 +1,14 @@
 extension String {
-  /// The longest prefix of whole code points with at most `limit` bytes of UTF-8.
+  /// Returns the longest prefix of whole code points with at most `limit` bytes of UTF-8.
   ///
-  /// Texts from outside are cut by bytes: one character may have a megabyte of combining marks.
+  /// Untrusted text is cut by bytes, because one character may have a megabyte of combining marks.
   public func cut(toBytes limit: Int) -> String {
     utf8.count <= limit ? self : String(self[...].cut(toBytes: limit))
   }
 }
 
 extension Substring {
-  /// The longest prefix of whole code points with at most `limit` bytes of UTF-8.
+  /// Returns the longest prefix of whole code points with at most `limit` bytes of UTF-8.
   public func cut(toBytes limit: Int) -> Substring {
     guard limit > 0 else { return self[..<startIndex] }
     guard utf8.count > limit else { return self }
