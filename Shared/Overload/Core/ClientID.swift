@@ -1,14 +1,14 @@
-/// Whom a request is charged to: the address it comes from.
+/// The client that a request is charged to, identified by its network address.
 public enum ClientID: Hashable, Sendable {
   /// A program on this machine.
   case local
   case ipv4(UInt32)
-  /// The upper 64 bits of an IPv6 address. A subscriber is given at least that network, and could
-  /// use any address in it.
+  /// The upper 64 bits of an IPv6 address. A subscriber gets at least a /64 network and can use any
+  /// address in it.
   case ipv6(UInt64)
 
-  /// - Parameter octets: 4 or 16 bytes in network order. Any other number, as of a local socket,
-  ///   means this machine.
+  /// - Parameter octets: 4 or 16 bytes in network order. Any other count, for example from a local
+  ///   socket, yields `local`.
   public init(octets: some Collection<UInt8>) {
     switch octets.count {
     case 4:
@@ -29,7 +29,7 @@ public enum ClientID: Hashable, Sendable {
     }
   }
 
-  /// - Parameter address: an IPv4 or IPv6 address in text, as a socket reports it.
+  /// - Parameter address: an IPv4 or IPv6 address in text form, as a socket reports it.
   public init(address: String) {
     let text = address.prefix { $0 != "%" }
     self.init(octets: text.contains(":") ? Self.ipv6Octets(text) : Self.ipv4Octets(text))
@@ -48,7 +48,7 @@ public enum ClientID: Hashable, Sendable {
       }
     }
     let groups = text.split(separator: ":", omittingEmptySubsequences: false)
-    // Two colons stand for as many zeros as are missing.
+    // "::" stands for all missing zero groups.
     let gap = groups.dropFirst().firstIndex { $0.isEmpty } ?? groups.endIndex
     let head = octets(groups[..<gap].filter { !$0.isEmpty })
     let tail = octets(groups[gap...].filter { !$0.isEmpty })

@@ -1,7 +1,7 @@
 public import ClusterModel
 import Limits
 
-/// What one client may use at once.
+/// Maximum resources that one client may use at once.
 public struct ClientShare: Hashable, Sendable {
   public var requests: Int
   public var requestBytes: Int
@@ -22,10 +22,10 @@ public struct ClientShare: Hashable, Sendable {
     plans: Limits.plansPerLocalClient.value)
 }
 
-/// Counts what each client uses, and refuses what is above its share or above the total.
+/// Counts the resources each client uses and enforces the client's share and the total.
 ///
-/// A request takes no place while its body arrives: it is charged the bytes that came. A client that
-/// uses nothing is forgotten.
+/// A request whose body is still arriving does not count as a request; only its received bytes are
+/// charged. A client that uses nothing is removed from the table.
 public struct ClientShares: Sendable {
   private struct Use {
     var requests = 0
@@ -39,10 +39,10 @@ public struct ClientShares: Sendable {
   private let remote: ClientShare
   private let local: ClientShare
   private var uses: [ClientID: Use] = [:]
-  /// Requests answered now, of all clients.
+  /// Requests of all clients that are being answered now.
   public private(set) var requests = 0
 
-  /// - Parameter total: requests answered at once.
+  /// - Parameter total: maximum number of requests answered at once.
   public init(total: Int, remote: ClientShare = .remote, local: ClientShare = .local) {
     self.total = total
     self.remote = remote
@@ -55,8 +55,8 @@ public struct ClientShares: Sendable {
 
   // MARK: - Requests
 
-  /// Throws what `enter` would throw now. Called before a body is read, so that a full gateway reads
-  /// none.
+  /// Throws the error that `enter` would throw now. Called before a body is read, so that a full
+  /// gateway does not read it.
   public func check(_ client: ClientID) throws(Failure) {
     guard requests < total else {
       throw Failure(
@@ -71,7 +71,7 @@ public struct ClientShares: Sendable {
     }
   }
 
-  /// A request whose body is complete takes its place.
+  /// Counts a request whose body is complete.
   public mutating func enter(_ client: ClientID) throws(Failure) {
     try check(client)
     requests += 1

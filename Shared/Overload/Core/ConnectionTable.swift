@@ -1,17 +1,17 @@
 public import Limits
 
-/// One accepted connection of a server.
+/// Identifier of one accepted connection of a server.
 public struct ConnectionID: Hashable, Sendable {
   let number: UInt64
 }
 
-/// Shares of a server's connections.
+/// Limits on a server's connections.
 public struct ConnectionLimits: Hashable, Sendable {
   public var total: Int
   public var perClient: Int
-  /// For programs on this machine together.
+  /// Limit for all programs on this machine together.
   public var perLocalClient: Int
-  /// On top of `total`.
+  /// Additional connections beyond `total`.
   public var reserved: Int
 
   public init(
@@ -26,14 +26,16 @@ public struct ConnectionLimits: Hashable, Sendable {
   }
 }
 
-/// Decides which connections a server keeps. A client at its share, or a full server, loses the
-/// connection that has been idle longest. If none is idle, the new connection is admitted to a small
-/// reserve, where only health and metrics are answered.
+/// Decides which connections a server keeps.
+///
+/// If a client has reached its share, one of its idle connections is evicted. If the server is
+/// full, any idle connection is evicted, or a slow request of a client with many connections. If
+/// none qualifies, the new connection joins a small reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
-    /// No byte of a request has come since the last answer.
+    /// No byte of a request has arrived since the last answer.
     case idle
-    /// Some bytes of a request are there and others are missing.
+    /// A request has arrived in part.
     case receiving
     /// A request is being answered.
     case answering
@@ -42,15 +44,15 @@ public struct ConnectionTable: Sendable {
   /// A connection to close.
   public struct Eviction: Hashable, Sendable {
     public let id: ConnectionID
-    /// What it was chosen for. A connection that does more by now is to be reinstated.
+    /// Activity when it was selected. If the connection is more active by now, call `reinstate`.
     public let activity: Activity
   }
 
-  /// What becomes of a new connection.
+  /// The decision on a new connection.
   public enum Admission: Hashable, Sendable {
-    /// It is served like any other.
+    /// All requests are served.
     case served(ConnectionID, evicting: Eviction?)
-    /// It gets answers for health and metrics only, because this limit is reached.
+    /// Only health and metrics are served, because this limit is reached.
     case reserved(ConnectionID, evicting: Eviction?, Limit)
 
     public var id: ConnectionID {
@@ -70,7 +72,7 @@ public struct ConnectionTable: Sendable {
     let client: ClientID
     let isReserved: Bool
     var activity = Activity.idle
-    /// Order of the last change of activity.
+    /// Value of the logical clock at the last change of activity.
     var since: UInt64
   }
 
@@ -86,7 +88,7 @@ public struct ConnectionTable: Sendable {
 
   public func connections(of client: ClientID) -> Int { served[client] ?? 0 }
 
-  /// A client has connected.
+  /// Registers a new connection of a client.
   public mutating func open(_ client: ClientID) -> Admission {
     let held = connections(of: client)
     let isLocal = client == .local
@@ -112,7 +114,7 @@ public struct ConnectionTable: Sendable {
     }
     var evicted: Eviction?
     if entries.count - servedCount >= limits.reserved {
-      // A probe is answered at once: the oldest is none, or is done.
+      // Probes are answered at once, so the oldest reserved connection is not a probe or is done.
       evicted = entries.filter(\.value.isReserved).min { $0.value.since < $1.value.since }
         .map { Eviction(id: $0.key, activity: .receiving) }
       if let evicted { close(evicted.id) }
@@ -120,14 +122,12 @@ public struct ConnectionTable: Sendable {
     return .reserved(add(client, isReserved: true), evicting: evicted, limit)
   }
 
-  /// The connection that has been idle longest; of the client that has most, if several have idle
-  /// ones.
+  /// The idle connection to evict: the longest idle one of the client with the most connections.
   private func idlest(_ isEligible: (ClientID) -> Bool) -> Eviction? {
     pick(.idle) { isEligible($0.client) }
   }
 
-  /// The request that has been incomplete longest, of a client that has more connections than the
-  /// newcomer would have.
+  /// The longest incomplete request of a client with more connections than the new one would have.
   private func slowest(besides held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }
@@ -154,7 +154,7 @@ public struct ConnectionTable: Sendable {
     return id
   }
 
-  /// A connection's request began to arrive, arrived, or was answered.
+  /// Records that a request began to arrive, arrived completely, or was answered.
   public mutating func change(_ id: ConnectionID, to activity: Activity) {
     guard let entry = entries[id], entry.activity != activity else { return }
     clock += 1
@@ -162,7 +162,7 @@ public struct ConnectionTable: Sendable {
     entries[id]?.since = clock
   }
 
-  /// A connection that was to be closed turned out to be at work.
+  /// Restores an evicted connection that became active before it was closed.
   public mutating func reinstate(_ id: ConnectionID, of client: ClientID, _ activity: Activity) {
     guard entries[id] == nil else { return }
     clock += 1
@@ -171,7 +171,7 @@ public struct ConnectionTable: Sendable {
     servedCount += 1
   }
 
-  /// A connection is gone, or about to be closed. Calling it again has no effect.
+  /// Removes a connection that has closed or is about to close. Calling it again has no effect.
   public mutating func close(_ id: ConnectionID) {
     guard let entry = entries.removeValue(forKey: id), !entry.isReserved else { return }
     servedCount -= 1
@@ -181,6 +181,6 @@ public struct ConnectionTable: Sendable {
 }
 
 extension Limit {
-  /// The same limit with the value that the configuration sets.
+  /// The same limit with a configured value.
   public func with(_ value: Int) -> Limit { Limit(name, value, unit, reason) }
 }

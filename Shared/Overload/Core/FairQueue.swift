@@ -1,22 +1,21 @@
-/// A queue in which clients take turns: a client with a thousand jobs waits a thousand turns, and a
-/// client with one job waits one.
+/// Round-robin queue: clients take turns, so one client with many jobs does not delay the rest.
 ///
-/// It has no clock and runs nothing; the caller keeps what a ticket stands for.
+/// It has no clock and runs nothing; the caller maps tickets to jobs.
 public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable>: Sendable {
-  /// How many may run at once.
+  /// Maximum number of tickets that run at once.
   public private(set) var limit: Int
   public private(set) var running = 0
-  /// Clients with waiting tickets, in the order of their turns.
+  /// Clients with waiting tickets, in round-robin order.
   private var turns: Line<Client> = Line()
   private var lines: [Client: Line<Ticket>] = [:]
-  /// Tickets that wait. A ticket that left is skipped when its turn comes.
+  /// Waiting tickets. A ticket removed by `leave` is skipped at its turn.
   private var waiting: Set<Ticket> = []
 
   public init(limit: Int) { self.limit = max(1, limit) }
 
   public var waitingCount: Int { waiting.count }
 
-  /// - Returns: the tickets that may begin now, in this order; possibly this one.
+  /// - Returns: the tickets that may begin now, in order; possibly including this one.
   public mutating func join(_ ticket: Ticket, client: Client) -> [Ticket] {
     guard waiting.insert(ticket).inserted else { return [] }
     if lines[client] == nil { turns.append(client) }
@@ -24,7 +23,7 @@ public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable
     return admitted()
   }
 
-  /// A ticket that had begun has ended.
+  /// Records that a running ticket has ended.
   /// - Returns: the tickets that may begin now.
   public mutating func end() -> [Ticket] {
     running = max(0, running - 1)
@@ -32,10 +31,10 @@ public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable
   }
 
   /// Removes a waiting ticket.
-  /// - Returns: `false` if it does not wait: it has begun, or was never here.
+  /// - Returns: `false` if the ticket is not waiting: it has begun or never joined.
   public mutating func leave(_ ticket: Ticket) -> Bool { waiting.remove(ticket) != nil }
 
-  /// - Returns: the tickets that may begin because of it.
+  /// - Returns: the tickets that may begin because of the new limit.
   public mutating func setLimit(_ limit: Int) -> [Ticket] {
     self.limit = max(1, limit)
     return admitted()
@@ -56,7 +55,7 @@ public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable
   }
 }
 
-/// First come, first served, in constant time on average.
+/// FIFO queue with amortized constant-time operations.
 private struct Line<Element: Sendable>: Sendable {
   private var elements: [Element] = []
   private var first = 0
@@ -69,7 +68,7 @@ private struct Line<Element: Sendable>: Sendable {
     guard first < elements.count else { return nil }
     let element = elements[first]
     first += 1
-    // Served elements are dropped when they are at least half of all.
+    // Drop the removed prefix when it is more than half of the array.
     if first > 32, 2 * first > elements.count {
       elements.removeSubrange(..<first)
       first = 0

@@ -1,25 +1,25 @@
 public import Limits
 
-/// Bytes that a process holds for others, by holder, against one budget.
+/// Accounts for the bytes that a process holds for clients and hosts, against one budget.
 ///
-/// At the budget the largest unread stream ends first: its client does not read, and a host waits for
-/// it. Anything else that does not fit is refused.
+/// At the limit the largest unread stream is ended first: its client does not read, and a host
+/// waits for it. Any other charge that does not fit is refused.
 public struct MemoryLedger: Sendable {
   public struct AccountID: Hashable, Sendable {
     let number: UInt64
   }
 
   public enum Kind: Hashable, Sendable {
-    /// Bodies, answers and plans. They end by themselves.
+    /// Request bodies, answers and plans. Their memory is released when the work ends.
     case work
-    /// What a client has not read yet.
+    /// Bytes that a client has not read yet.
     case unread
   }
 
   public struct Verdict: Hashable, Sendable {
     /// Whether the bytes are charged.
     public var isGranted: Bool
-    /// A stream to end now. Its account is closed already.
+    /// The stream to end now, if any. Its account is already closed.
     public var ended: AccountID?
 
     public init(isGranted: Bool, ended: AccountID?) {
@@ -34,7 +34,7 @@ public struct MemoryLedger: Sendable {
   }
 
   public let limit: Limit
-  /// A smaller stream is being read, and ending it would free nothing.
+  /// Minimum bytes of a stream to end. A smaller stream is being read; ending it frees little.
   private let smallestVictim: Int
   private var accounts: [AccountID: Account] = [:]
   private var last: UInt64 = 0
@@ -52,7 +52,7 @@ public struct MemoryLedger: Sendable {
     return id
   }
 
-  /// Charges bytes to an account. A closed account is granted nothing.
+  /// Charges bytes to an account. A charge to a closed account is refused.
   public mutating func charge(_ bytes: Int, to id: AccountID) -> Verdict {
     guard accounts[id] != nil else { return Verdict(isGranted: false, ended: nil) }
     var ended: AccountID?
@@ -72,7 +72,7 @@ public struct MemoryLedger: Sendable {
     func size(_ entry: (key: AccountID, value: Account)) -> Int {
       entry.key == id ? entry.value.bytes.addingCapped(bytes) : entry.value.bytes
     }
-    // Equal sizes: the oldest, so that the same events end the same stream.
+    // If sizes are equal, choose the oldest account, so that the choice is deterministic.
     return accounts.filter { $0.value.kind == .unread && size($0) >= smallestVictim }
       .max { (size($0), $1.key.number) < (size($1), $0.key.number) }?.key
   }
@@ -84,7 +84,7 @@ public struct MemoryLedger: Sendable {
     held -= released
   }
 
-  /// Releases all of an account. Calling it again has no effect.
+  /// Releases all bytes of an account. Calling it again has no effect.
   public mutating func close(_ id: AccountID) {
     guard let account = accounts.removeValue(forKey: id) else { return }
     held -= account.bytes

@@ -1,10 +1,10 @@
 public import ClusterModel
 import Limits
 
-/// How many bytes of a stream are granted without asking: a burst, then a rate that no model exceeds.
+/// Token bucket of one stream: a burst, then a rate that no model exceeds.
 ///
-/// Streams above it share the rest of the processor (`SharedPace`), so that hosts that send as fast as
-/// they can do not hold up the others.
+/// Bytes above this rate are taken from the bucket that all fast streams share (`SharedPace`), so
+/// that hosts that send at full speed do not delay the other streams.
 public struct StreamPace: Sendable {
   private var granted: Int
   private var last: Instant
@@ -14,8 +14,8 @@ public struct StreamPace: Sendable {
     last = now
   }
 
-  /// Takes bytes that came.
-  /// - Returns: whether they are within the stream's own rate.
+  /// Takes received bytes from the bucket.
+  /// - Returns: whether the bytes are within the stream's own rate.
   public mutating func take(_ bytes: Int, at now: Instant) -> Bool {
     granted = SharedPace.refill(
       granted, perSecond: Limits.streamRate.value, most: Limits.streamBurst.value,
@@ -27,7 +27,7 @@ public struct StreamPace: Sendable {
   }
 }
 
-/// The rate that all streams above their own rate share.
+/// Token bucket shared by all streams that exceed their own rate.
 public struct SharedPace: Sendable {
   private let perSecond: Int
   private var granted: Int
@@ -39,20 +39,20 @@ public struct SharedPace: Sendable {
     last = now
   }
 
-  /// Takes bytes, or says when to ask again.
-  /// - Returns: `nil` if they may be read now.
+  /// Takes bytes from the bucket.
+  /// - Returns: how long to wait before the next try; `nil` if the bytes may be read now.
   public mutating func take(_ bytes: Int, at now: Instant) -> Duration? {
     granted = Self.refill(
       granted, perSecond: perSecond, most: perSecond / 10, over: last.duration(to: now))
     last = max(last, now)
-    // Debt, not a threshold: a slice larger than the bucket must pass, too.
+    // The bucket may go negative: a slice larger than the bucket must pass, too.
     guard granted > 0 else { return .milliseconds(Limits.streamWait.value) }
     granted -= bytes
     return nil
   }
 
   static func refill(_ granted: Int, perSecond: Int, most: Int, over time: Duration) -> Int {
-    // Ten seconds fill any bucket; more would only overflow.
+    // Ten seconds fill any bucket; the limit avoids overflow.
     let seconds = min(max(time.inSeconds, 0), 10)
     return min(most, granted.addingCapped(Int(clamping: Double(perSecond) * seconds)))
   }

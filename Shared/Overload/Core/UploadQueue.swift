@@ -1,9 +1,9 @@
 public import Limits
 
-/// Large request bodies that are on their way, by client. What is above a client's share waits in
-/// order of arrival and is not read meanwhile.
+/// Limits each client's bytes of large request bodies in transfer. Bodies above the share wait in
+/// order of arrival and are not read meanwhile.
 ///
-/// Each body takes its whole room at once, so that two half-read bodies cannot wait for each other.
+/// Each body reserves its full size at once, so that two half-read bodies cannot block each other.
 public struct UploadQueue: Sendable {
   private struct Waiter {
     let id: Int
@@ -15,11 +15,11 @@ public struct UploadQueue: Sendable {
   private var held: [ClientID: Int] = [:]
   private var waiters: [Waiter] = []
 
-  /// - Parameter share: bytes of bodies that one client may have on their way at once.
+  /// - Parameter share: maximum bytes of bodies that one client may have in transfer at once.
   public init(share: Int = Limits.uploadBytesPerClient.value) { self.share = share }
 
-  /// Asks for room.
-  /// - Returns: whether there is room; otherwise `id` comes from a later `release` or is withdrawn.
+  /// Requests room for a body.
+  /// - Returns: whether there is room. If not, a later `release` returns `id`, unless withdrawn.
   public mutating func ask(_ id: Int, _ bytes: Int, _ client: ClientID) -> Bool {
     guard hasRoom(bytes, client), !waiters.contains(where: { $0.client == client }) else {
       waiters.append(Waiter(id: id, client: client, bytes: bytes))
@@ -29,11 +29,11 @@ public struct UploadQueue: Sendable {
     return true
   }
 
-  /// Gives up waiting.
+  /// Removes a waiting body.
   public mutating func withdraw(_ id: Int) { waiters.removeAll { $0.id == id } }
 
-  /// Returns room.
-  /// - Returns: those who waited for it and have their room now.
+  /// Releases the room of a body.
+  /// - Returns: the ids of waiting bodies that have room now.
   public mutating func release(_ bytes: Int, _ client: ClientID) -> [Int] {
     let rest = (held[client] ?? 0) - bytes
     held[client] = rest > 0 ? rest : nil
@@ -47,7 +47,7 @@ public struct UploadQueue: Sendable {
     return served
   }
 
-  /// A body that is larger than the share has its room when nothing else is on its way.
+  /// A body larger than the share has room only if no other body of its client is in transfer.
   private func hasRoom(_ bytes: Int, _ client: ClientID) -> Bool {
     guard let used = held[client] else { return true }
     return used.addingCapped(bytes) <= share

@@ -5,10 +5,10 @@ import Metrics
 import OverloadCore
 import Synchronization
 
-/// One thread for work that is too long for an event loop: reading, assembling and translating large
-/// bodies. Jobs run one after the other; clients take turns.
+/// One thread for work too long for an event loop: parsing, assembling and translating large
+/// bodies. Jobs run one after another; clients take turns.
 ///
-/// One thread, because two would take both cores from the event loops.
+/// There is one thread because two would take both cores of a small machine from the event loops.
 public final class HeavyWork: Sendable {
   private struct State {
     var queue = FairQueue<UInt64, UInt64>(limit: 1)
@@ -22,7 +22,7 @@ public final class HeavyWork: Sendable {
 
   public init(limit: Limit = Limits.heavyJobs) { self.limit = limit }
 
-  /// - Parameter client: whose turn it takes; the same number for the same client.
+  /// - Parameter client: identifies the client in the round robin.
   /// - Returns: `false` if too many jobs wait; then the job is not run.
   public func submit(for client: UInt64, _ job: @escaping @Sendable () -> Void) -> Bool {
     let first = state.withLock { state -> [UInt64]? in
@@ -52,7 +52,7 @@ public final class HeavyWork: Sendable {
     }
   }
 
-  /// Runs a job and waits for its result without holding a thread of the caller's.
+  /// Runs a job and waits for its result without blocking the caller's thread.
   public func run<Value: Sendable>(
     for client: UInt64, _ job: @escaping @Sendable () -> Value
   ) async throws(Failure) -> Value {

@@ -4,7 +4,7 @@ import Metrics
 import OverloadCore
 import Synchronization
 
-/// The memory that one process holds for clients and hosts. Shared by all that holds some.
+/// Memory budget of one process for all data it holds for clients and hosts.
 public final class MemoryBudget: Sendable {
   private struct State {
     var ledger: MemoryLedger
@@ -15,7 +15,7 @@ public final class MemoryBudget: Sendable {
   private let limit: Limit
   private let gauge = Gauge(label: "tutti_memory_held_bytes")
 
-  /// - Parameter bytes: the setting; the default is `Limits.processMemory`.
+  /// - Parameter bytes: the configured limit.
   public init(_ bytes: Int = Limits.processMemory.value) {
     limit = Limits.processMemory.with(bytes)
     state = Mutex(State(ledger: MemoryLedger(limit)))
@@ -23,13 +23,13 @@ public final class MemoryBudget: Sendable {
 
   public var held: Int { state.withLock { $0.ledger.held } }
 
-  /// An account for a body, an answer or a plan.
+  /// Opens an account for a body, an answer or a plan.
   public func account() -> MemoryAccount {
     MemoryAccount(state.withLock { $0.ledger.open(.work) }, self)
   }
 
-  /// An account for what a client has not read.
-  /// - Parameter end: called when the budget is used up and this account is the largest of its kind.
+  /// Opens an account for bytes that a client has not read.
+  /// - Parameter end: called if the budget is used up and this account is the largest unread one.
   public func unreadAccount(end: @escaping @Sendable (Failure) -> Void) -> MemoryAccount {
     let id = state.withLock { state in
       let id = state.ledger.open(.unread)
@@ -39,24 +39,24 @@ public final class MemoryBudget: Sendable {
     return MemoryAccount(id, self)
   }
 
-  /// - Returns: whether the bytes are granted, and what is to be called when no lock is held.
+  /// - Returns: whether the bytes are granted, and a function to call after all locks are released.
   fileprivate func charge(
     _ bytes: Int, to id: MemoryLedger.AccountID
   ) -> (isGranted: Bool, end: (@Sendable () -> Void)?) {
     let (verdict, end) = state.withLock { state in
       let verdict = state.ledger.charge(bytes, to: id)
-      // Under the lock: the gauge never goes back to an older value.
+      // Record under the lock, so that an older value never overwrites a newer one.
       gauge.record(state.ledger.held)
       return (verdict, verdict.ended.flatMap { state.ends.removeValue(forKey: $0) })
     }
     if verdict.ended != nil { Counter(label: "tutti_memory_ended_total").increment() }
     if !verdict.isGranted { Counter(label: "tutti_memory_refused_total").increment() }
-    // The caller ends its own stream itself.
+    // The caller ends its own stream.
     guard let end, verdict.ended != id else { return (verdict.isGranted, nil) }
     return (verdict.isGranted, { @Sendable [self] in end(largestUnread) })
   }
 
-  /// The error for the client whose stream is ended.
+  /// The error sent to the client whose stream is ended.
   public var largestUnread: Failure {
     Failure(
       .slowReader,
@@ -80,7 +80,7 @@ public final class MemoryBudget: Sendable {
     }
   }
 
-  /// The error for a client whose request does not fit.
+  /// The error sent to a client whose request does not fit.
   public var overloaded: Failure {
     Failure(
       .overloaded,
@@ -89,9 +89,9 @@ public final class MemoryBudget: Sendable {
   }
 }
 
-/// What one holder has been granted. Everything is released when it goes.
+/// Memory granted to one holder. All of it is released on deinitialization.
 public final class MemoryAccount: Sendable {
-  /// Charges come in steps of this, so that small ones cost an addition.
+  /// Size of one charge in bytes, so that most small changes do not reach the budget.
   private static let step = 16 << 10
 
   private struct Sizes {
@@ -110,12 +110,12 @@ public final class MemoryAccount: Sendable {
 
   deinit { budget.close(id) }
 
-  /// Sets what is held now.
-  /// - Returns: `false` if it is more than the budget grants. Must not be called under a lock that
-  ///   the end of another stream could need.
+  /// Sets the number of bytes held now.
+  /// - Returns: `false` if the budget refuses them. Must not be called under a lock that the end of
+  ///   another stream could need.
   public func set(_ bytes: Int) -> Bool { settle { $0 = bytes } }
 
-  /// Adds to what is held.
+  /// Adds to the number of bytes held.
   public func add(_ bytes: Int) -> Bool { settle { $0 = max(0, $0.addingCapped(bytes)) } }
 
   private func settle(_ change: (inout Int) -> Void) -> Bool {

@@ -1,7 +1,6 @@
 import Synchronization
 
-/// Lets one event in each interval pass and counts those between, for log lines that an outsider can
-/// cause.
+/// Passes one event per interval and counts the rest, for log lines that a client can trigger.
 public final class RateGate: Sendable {
   private struct State {
     var next: ContinuousClock.Instant?
@@ -13,7 +12,7 @@ public final class RateGate: Sendable {
 
   public init(every interval: Duration = .seconds(1)) { self.interval = interval }
 
-  /// - Returns: how many events were skipped since the last that passed; `nil` means skip this one.
+  /// - Returns: events skipped since the last passed one; `nil` means that this event is skipped.
   public func pass() -> Int? {
     let now = ContinuousClock.now
     return state.withLock { state in

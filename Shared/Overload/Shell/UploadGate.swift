@@ -2,7 +2,7 @@ public import ClusterModel
 public import OverloadCore
 import Synchronization
 
-/// Lets each client send a bounded amount of large bodies at once; the others wait unread.
+/// Limits the bytes of large bodies that each client sends at once; further bodies wait unread.
 public final class UploadGate: Sendable {
   private struct State {
     var queue = UploadQueue()
@@ -14,7 +14,7 @@ public final class UploadGate: Sendable {
 
   public init() {}
 
-  /// Room for one body. It is returned when the value is dropped.
+  /// Room reserved for one body. It is released on deinitialization.
   public final class Pass: Sendable {
     private let gate: UploadGate
     private let bytes: Int
@@ -30,7 +30,7 @@ public final class UploadGate: Sendable {
   }
 
   /// Waits for room.
-  /// - Throws: `cancelled` if the client leaves meanwhile.
+  /// - Throws: `cancelled` if the client disconnects while waiting.
   public func enter(_ bytes: Int, _ client: ClientID) async throws(Failure) -> Pass {
     let id = state.withLock { state in
       state.next += 1

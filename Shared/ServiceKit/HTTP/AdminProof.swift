@@ -1,10 +1,10 @@
 internal import Crypto
 internal import Foundation
 
-/// How a registry proves that it knows the admin token, so that a client does not send the token to
-/// another process that took the registry's port.
+/// Proof that a registry knows the admin token. Without it a client would send the token to any
+/// process that took over the registry's port.
 public enum AdminProof {
-  /// 32 random bytes.
+  /// Length of a nonce: 32 random bytes in hexadecimal.
   public static let nonceDigits = 64
 
   public static func isNonce(_ text: String) -> Bool {
@@ -17,14 +17,14 @@ public enum AdminProof {
     return hexadecimal((0..<nonceDigits / 2).map { _ in UInt8.random(in: 0 ... .max, using: &rng) })
   }
 
-  /// HMAC-SHA256 in hexadecimal digits. The fixed text keeps it apart from other uses of the key.
+  /// HMAC-SHA256 in hexadecimal digits. The fixed prefix separates it from other uses of the key.
   public static func proof(token: [UInt8], nonce: String) -> String {
     let code = HMAC<SHA256>.authenticationCode(
       for: Data("tutti-registry-proof:\(nonce)".utf8), using: SymmetricKey(data: token))
     return hexadecimal(Array(code))
   }
 
-  /// Takes as long for a proof that is wrong in its first digit as for one wrong in its last.
+  /// Compares in constant time, whichever digit is wrong.
   public static func isValid(_ proof: String, token: [UInt8], nonce: String) -> Bool {
     let (given, right) = (Array(proof.utf8), Array(Self.proof(token: token, nonce: nonce).utf8))
     guard given.count == right.count else { return false }

@@ -1,12 +1,12 @@
 import NIOHTTP1
 
-/// What the head of an answer owes to its request: the version, and what a web page may read.
+/// Adapts the head of an answer to its request: HTTP version and CORS headers.
 struct AnswerForm {
-  /// The client speaks HTTP/1.0: it knows no chunks, and reads up to the end of the connection.
+  /// The client speaks HTTP/1.0 without chunked encoding: the answer ends with the connection.
   private(set) var isOld = false
-  /// Value of `Access-Control-Allow-Origin`; `nil` means none.
+  /// Value of `Access-Control-Allow-Origin`; `nil` means that the header is omitted.
   private var origin: String?
-  /// Pages of one origin may read what pages of another may not.
+  /// The answer depends on the `Origin` header, so it needs `Vary: Origin`.
   private var varies = false
 
   init() {}
@@ -37,7 +37,7 @@ struct AnswerForm {
     }
   }
 
-  /// Headers that pages read without being allowed to, and those that are not for them.
+  /// Headers that pages may always read, and headers that pages do not need.
   private static let readable: Set<String> = [
     "cache-control", "content-language", "content-length", "content-type", "expires",
     "last-modified", "pragma", "connection", "transfer-encoding", "vary", "date", "server",

@@ -4,7 +4,7 @@ import NIOCore
 public import OverloadCore
 import Synchronization
 
-/// The connection whose request a handler answers.
+/// The connection of the request that a handler answers.
 public struct ClientConnection: Sendable {
   public let client: ClientID
 
@@ -12,7 +12,7 @@ public struct ClientConnection: Sendable {
   @TaskLocal public static var current: ClientConnection?
 }
 
-/// The connections of one server, and the shell around `ConnectionTable`.
+/// The connections of one server; the shell of `ConnectionTable`.
 final class ConnectionRegistry: Sendable {
   private struct State {
     var table: ConnectionTable
@@ -25,7 +25,7 @@ final class ConnectionRegistry: Sendable {
 
   var count: Int { state.withLock { $0.table.count } }
 
-  /// Admits a connection, and asks another to close if one has to make room.
+  /// Admits a connection, and asks another connection to close if there is no room.
   func open(_ channel: any Channel) -> ConnectionPlace {
     let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
     let (admission, evicted) = state.withLock { state in
@@ -34,7 +34,7 @@ final class ConnectionRegistry: Sendable {
       return (admission, admission.evicting.flatMap { state.channels.removeValue(forKey: $0.id) })
     }
     if let evicted, let eviction = admission.evicting {
-      // The connection decides on its own event loop: a request may have begun meanwhile.
+      // The connection decides on its own event loop, because a request may have begun meanwhile.
       evicted.triggerUserOutboundEvent(
         MakeRoom(isIncompleteToo: eviction.activity == .receiving), promise: nil)
     }
@@ -67,18 +67,18 @@ final class ConnectionRegistry: Sendable {
   }
 }
 
-/// Sent down a pipeline: another connection needs the room of this one.
+/// Event sent down a pipeline: the connection should close to make room for another one.
 struct MakeRoom: Sendable {
-  /// Also if a request has begun to arrive.
+  /// Close even if a request has arrived in part.
   let isIncompleteToo: Bool
 }
 
-/// What the guard of one connection knows of its server's other connections.
+/// The entry of one connection in its server's registry, for the connection's guard.
 struct ConnectionPlace: Sendable {
   let registry: ConnectionRegistry
   let id: ConnectionID
   let client: ClientID
-  /// The limit because of which only health and metrics are answered; `nil` means none.
+  /// The limit that restricts this connection to health and metrics; `nil` means no restriction.
   let limit: Limit?
 
   func change(to activity: ConnectionTable.Activity) { registry.change(id, to: activity) }

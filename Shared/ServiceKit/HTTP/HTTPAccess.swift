@@ -1,19 +1,19 @@
 import ClusterModel
 
-/// Which names and web pages a server answers.
+/// The host names and web origins that a server accepts.
 ///
-/// No key is asked for, so a browser on this machine is enough to reach a port on loopback: a page can
-/// send requests there (its `Origin` tells), and after it has rebound its own name to this machine's
-/// address it can read the answers (the `Host` tells). Names that nobody can register in public, and
-/// addresses, cannot be rebound.
+/// The server requires no key, so a browser on this machine can reach a loopback port. A page can
+/// send requests to it, which the `Origin` header reveals. A page that has rebound its own name to
+/// this machine's address (DNS rebinding) can also read the answers, which the `Host` header
+/// reveals. Addresses, and names that cannot be registered publicly, cannot be rebound.
 public struct HTTPAccess: Hashable, Sendable {
-  /// Where the server listens.
+  /// The address the server listens on.
   public var listen: HostAndPort
-  /// This machine's own name.
+  /// Host name of this machine.
   public var machine: String
-  /// Further names: `name`, `.domain` for all names below it, or `*`.
+  /// Additional host names: `name`, `.domain` for all names below it, or `*`.
   public var hosts: [String]
-  /// Web pages that may read answers: `https://chat.example`, `null` or `*`.
+  /// Web origins that may read answers: `https://chat.example`, `null` or `*`.
   public var origins: [String]
 
   public init(
@@ -25,7 +25,7 @@ public struct HTTPAccess: Hashable, Sendable {
     self.origins = origins.map(Self.trimmed)
   }
 
-  /// Why a request with these headers is not answered; `nil` means that it is.
+  /// The reason to refuse a request with these headers; `nil` means that it is accepted.
   func refusal(host: String?, origin: String?) -> Failure? {
     let name = host.flatMap(Self.name)
     if let host, !(name.map(isOwn) ?? false) {
@@ -63,7 +63,7 @@ public struct HTTPAccess: Hashable, Sendable {
     if Self.isLoopback(name) || isListed(name) || isMachine(name) { return true }
     if name == listen.host.lowercased() { return true }
     guard !listen.isLoopback else { return false }
-    // Names of a compose network, a local network or a cluster: not for sale.
+    // Names in a compose network, local network or cluster cannot be registered publicly.
     return Self.isAddress(name) || !name.contains(".")
       || Self.privateDomains.contains { name.hasSuffix($0) }
   }
@@ -94,8 +94,8 @@ public struct HTTPAccess: Hashable, Sendable {
     return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
   }
 
-  /// The name in `name`, `name:port`, `[v6]` or `[v6]:port`, in small letters and without the dot at
-  /// its end; `nil` if it is none of them.
+  /// The host in `name`, `name:port`, `[v6]` or `[v6]:port`, in lower case and without a trailing
+  /// dot; `nil` if the text has none of these forms.
   static func name(of authority: String) -> String? {
     var name = authority.lowercased()[...]
     if let colon = name.lastIndex(of: ":"), !name.hasPrefix("[") || name[..<colon].hasSuffix("]") {
@@ -134,7 +134,7 @@ public struct HTTPAccess: Hashable, Sendable {
 
   private static func shown(_ text: String) -> String { text.cut(toBytes: 100) }
 
-  /// Why a setting's text is no origin, to follow it in a sentence; `nil` if it is one.
+  /// The end of an error message if a setting's text is not an origin; `nil` if it is one.
   static func problem(ofOrigin text: String) -> String? {
     if ["*", "null"].contains(text) { return nil }
     guard let scheme = text.firstRange(of: "://"), scheme.lowerBound != text.startIndex,
@@ -143,7 +143,7 @@ public struct HTTPAccess: Hashable, Sendable {
     return nil
   }
 
-  /// The same for the name of a host.
+  /// The end of an error message if a setting's text is not a host name; `nil` if it is one.
   static func problem(ofHost text: String) -> String? {
     if text == "*" { return nil }
     let name = text.hasPrefix(".") ? String(text.dropFirst()) : text

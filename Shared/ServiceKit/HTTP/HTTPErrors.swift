@@ -8,12 +8,12 @@ import Telemetry
 /// The OpenAI error shape: `{"error":{"message","type","param","code"}}`.
 public struct ErrorBody: Hashable, Sendable {
   public var message: String
-  /// For example `invalid_request_error`.
+  /// Example: `invalid_request_error`.
   public var type: String
-  /// The request's member that is wrong; `null` if it is none.
+  /// The invalid field of the request; `nil`, written as `null`, if there is none.
   public var param: String?
   public var code: String?
-  /// Members of a host's error, which come in place of those above.
+  /// Fields of a host's error; they replace the fields above.
   public var members: [HostRefusal.Member] = []
 
   public init(message: String, type: String, param: String? = nil, code: String?) {
@@ -23,7 +23,7 @@ public struct ErrorBody: Hashable, Sendable {
     self.code = code
   }
 
-  /// - Parameter param: where the failure does not say it itself.
+  /// - Parameter param: the invalid field. `nil` means `failure.param`.
   public init(_ failure: Failure, param: String? = nil) {
     let line = ErrorLine.of(failure.code)
     self.init(
@@ -31,7 +31,7 @@ public struct ErrorBody: Hashable, Sendable {
     members = failure.refusal?.members ?? []
   }
 
-  /// `{"error":{…}}` without a line break: also what goes into a stream's `data:` line.
+  /// `{"error":{…}}` without a line break, so that it also fits a stream's `data:` line.
   public var json: [UInt8] {
     var json = Array("{\"error\":{\"message\":\(JSONText.quoted(message))".utf8)
     for (name, text) in [("type", type), ("param", param), ("code", code)] {
@@ -46,13 +46,13 @@ public struct ErrorBody: Hashable, Sendable {
   }
 }
 
-/// One line of the error table: what a code looks like from outside.
+/// One row of the error table: how clients see an error code.
 struct ErrorLine {
   var status: HTTPResponse.Status
   var type: String
-  /// What the client reads; several inner codes can look the same from outside.
+  /// The code that clients see; several internal codes can map to the same one.
   var code: String
-  /// Given when the failure does not say.
+  /// Used if the failure has no `retryAfter`.
   var retryAfterSeconds: Int?
 
   init(_ status: Int, _ type: String, _ code: String, retryAfterSeconds: Int? = nil) {
@@ -62,7 +62,7 @@ struct ErrorLine {
     self.retryAfterSeconds = retryAfterSeconds
   }
 
-  /// The whole table. The official client chooses its error class by the status.
+  /// All known codes. The official client chooses its error class by the status.
   static let table: [Failure.Code: ErrorLine] = [
     .invalidRequest: ErrorLine(400, "invalid_request_error", "invalid_request_error"),
     Failure.Code(rawValue: "context_length_exceeded"):
@@ -70,7 +70,7 @@ struct ErrorLine {
     .invalidAPIKey: ErrorLine(401, "authentication_error", "invalid_api_key"),
     Failure.Code(rawValue: "insufficient_balance"):
       ErrorLine(402, "insufficient_balance", "insufficient_balance"),
-    // No status that the official client tries again by itself: each time would cost as much.
+    // The official client does not retry status 402; a retry would cost as much again.
     .budgetExhausted: ErrorLine(402, "budget_exhausted", "budget_exhausted"),
     .permissionDenied: ErrorLine(403, "permission_error", "permission_denied"),
     .modelNotFound: ErrorLine(404, "invalid_request_error", "model_not_found"),
@@ -93,7 +93,7 @@ struct ErrorLine {
     .deadlineExceeded: ErrorLine(504, "server_error", "deadline_exceeded"),
     Failure.Code(rawValue: "hop_loop"): ErrorLine(508, "invalid_request_error", "hop_loop"),
 
-    // Of HTTP itself.
+    // Errors of HTTP itself.
     .unknownPath: ErrorLine(404, "invalid_request_error", "unknown_path"),
     .methodNotAllowed: ErrorLine(405, "invalid_request_error", "method_not_allowed"),
     .requestTimeout: ErrorLine(408, "invalid_request_error", "request_timeout"),
@@ -105,7 +105,7 @@ struct ErrorLine {
   private static let overloaded = ErrorLine(
     503, "server_error", "overloaded", retryAfterSeconds: 1)
 
-  /// A code that is not in the table is a bug of ours, not of the client.
+  /// The row of a code. A code that is not in the table is a bug of the service, not of the client.
   static func of(_ code: Failure.Code) -> ErrorLine { table[code] ?? internalError }
 }
 
@@ -124,7 +124,7 @@ extension HTTPField.Name {
 /// The HTTP status of a code.
 public func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLine.of(code).status }
 
-/// The HTTP status of a failure: that of the hosts, if they agree on one.
+/// The HTTP status of a failure: the hosts' own status if they agree on one.
 public func httpStatus(of failure: Failure) -> HTTPResponse.Status {
   guard let refusal = failure.refusal, (400..<600).contains(refusal.status) else {
     return httpStatus(for: failure.code)
@@ -132,28 +132,28 @@ public func httpStatus(of failure: Failure) -> HTTPResponse.Status {
   return HTTPResponse.Status(code: refusal.status)
 }
 
-/// What goes with a failure's status: the type of its body, and `Retry-After` where that helps.
+/// The headers of an error: content type and, if useful, `Retry-After`.
 public func errorHeaders(for failure: Failure) -> HTTPFields {
   var headers: HTTPFields = [.contentType: "application/json"]
   let asked = failure.retryAfter.map { Int(clamping: $0.inSeconds.rounded(.up)) }
   if let seconds = asked ?? ErrorLine.of(failure.code).retryAfterSeconds {
     headers[.retryAfter] = String(max(1, seconds))
   }
-  // The official clients read it first, and need not wait for a whole second.
+  // Official clients prefer this header and so need not wait for a whole second.
   if let wait = failure.retryAfter?.wholeMilliseconds, wait > 0, wait % 1_000 != 0 {
     headers[.retryAfterMilliseconds] = String(wait)
   }
   return headers
 }
 
-/// A whole answer for a failure.
+/// A complete response for a failure.
 public func jsonError(_ failure: Failure, param: String? = nil) -> Response {
   Response(
     status: httpStatus(of: failure), headers: errorHeaders(for: failure),
     body: ResponseBody(byteBuffer: ByteBuffer(bytes: ErrorBody(failure, param: param).json)))
 }
 
-/// A failure of a request that names the request's member that is wrong. Thrown by handlers.
+/// A failure together with the invalid field of the request. Thrown by handlers.
 public struct RequestFailure: Error, Hashable, Sendable {
   public var failure: Failure
   public var param: String?

@@ -19,44 +19,44 @@ import Telemetry
   import Darwin
 #endif
 
-/// Limits of an HTTP server. Each has a value that no honest client meets.
+/// Limits of an HTTP server. Normal clients do not reach them.
 public struct HTTPServerOptions: Sendable {
   public var address: HostAndPort
-  /// From a request's first byte to the end of its head.
+  /// Maximum time from a request's first byte to the end of its head.
   public var headDeadline: Duration = .seconds(10)
-  /// From a request's head to the end of its body, plus `bodyDeadlinePerMiB` for each MiB.
+  /// Maximum time from a request's head to the end of its body, plus `bodyDeadlinePerMiB` per MiB.
   public var bodyDeadline: Duration = .seconds(30)
   public var bodyDeadlinePerMiB: Duration = .seconds(1)
-  /// Between requests on one connection.
+  /// Maximum time between requests on one connection.
   public var idleDeadline: Duration = .seconds(75)
-  /// All of a request's headers together; more is 431.
+  /// Maximum size of all headers of a request; a larger one gets status 431.
   public var maxHeaderBytes = 32 * 1024
   public var maxHeaderCount = 100
-  /// A larger body is 413.
+  /// Maximum size of a body; a larger one gets status 413.
   public var maxBodyBytes = 10 * 1024 * 1024
-  /// Shares of the connections. At a share the connection that has been idle longest is closed.
+  /// Limits on connections. At a limit the connection that has been idle longest is closed.
   public var connections = ConnectionLimits(total: 512)
-  /// Answered also on connections beyond all shares.
+  /// Paths that are also answered on reserved connections.
   public var reservedPaths: Set<String> = ["/health", "/ready", "/metrics"]
-  /// Every answer carries a trace id in this header, also those that no handler sees (an unknown
-  /// path, a body that is too large); a handler's own is kept. nil: none is added.
+  /// Header for the trace id. It is added to each answer that has none, including errors without a
+  /// handler (unknown path, body too large). `nil` means that no header is added.
   public var traceHeader: HTTPField.Name?
-  /// Names and web pages that are answered; `nil` means all.
+  /// Accepted host names and web origins; `nil` means all.
   public var access: HTTPAccess?
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
   public var tls: TLSIdentity?
-  /// How the port was set, for the sentence that says it is taken: `--port`, `--http` …
+  /// The option that sets the port, such as `--port`, for the message that the port is taken.
   public var setting = "the address"
 
   public init(address: HostAndPort) { self.address = address }
 }
 
-/// The server for a router made by `makeRouter`. When the client hangs up, the task that answers it
-/// is cancelled, in a handler as in the closure that writes a streamed body.
+/// Makes the server for a router made by `makeRouter`.
 ///
-/// `run()` throws a `ServiceFailure` with one sentence when the port is taken, and returns after a
-/// graceful shutdown when the requests in flight are answered.
-/// - Parameter onListening: told the port it listens on, once.
+/// If the client disconnects, the task that answers it is cancelled, in a handler or in the closure
+/// that writes a streamed body. `run()` throws a `ServiceFailure` with one sentence if the port is
+/// taken. After a graceful shutdown it returns when all requests in flight are answered.
+/// - Parameter onListening: called once with the port.
 public func makeHTTPServer(
   router: Router<BasicRequestContext>, options: HTTPServerOptions, logger: Logger,
   onListening: @escaping @Sendable (Int) async -> Void = { _ in }
@@ -75,7 +75,7 @@ struct HTTPServer: Service {
   let onListening: @Sendable (Int) async -> Void
 
   func run() async throws {
-    // What Hummingbird says at `info` about its own life is nobody's news.
+    // Suppress Hummingbird's own `info` lines about its lifecycle.
     var quiet = logger
     quiet.logLevel = max(logger.logLevel, .notice)
     let options = options
@@ -86,9 +86,9 @@ struct HTTPServer: Service {
       server: HTTPServerBuilder { handler in GuardedHTTP1Channel(options, handler) },
       configuration: ApplicationConfiguration(
         address: .hostname(options.address.host, port: options.address.port),
-        // A connection beyond it tries again after one second, two, and so on.
+        // A connection beyond the backlog retries after one second, two seconds, and so on.
         backlog: Limits.waitingConnections.value,
-        // Beyond all shares, for connections that are about to be closed.
+        // Leaves room beyond all limits for connections that are about to be closed.
         availableConnectionsDelegate: MaximumAvailableConnections(
           options.connections.total + 2 * options.connections.reserved)),
       onServerRunning: { channel in
@@ -136,7 +136,7 @@ struct HTTPServer: Service {
   }
 }
 
-/// A connection, and how its end becomes known.
+/// A connection and the signal of its end.
 struct GuardedConnection: ServerChildChannelValue {
   let http: HTTP1Channel.Value
   let client: ClientID
@@ -145,7 +145,7 @@ struct GuardedConnection: ServerChildChannelValue {
   var channel: any Channel { http.channel }
 }
 
-/// Hummingbird's HTTP/1.1 with our guard in its pipeline.
+/// Hummingbird's HTTP/1.1 channel with a `RequestGuard` in its pipeline.
 struct GuardedHTTP1Channel: ServerChildChannel {
   private let base: HTTP1Channel
   private let limits: RequestLimits
@@ -200,8 +200,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     }
   }
 
-  /// One read takes little of the event loop's turn, and the kernel keeps little for a client that does
-  /// not read: by default it grows to megabytes for each connection.
+  /// Limits the read size, to keep turns of the event loop short, and the kernel's send buffer for
+  /// a client that does not read, which would otherwise grow to megabytes per connection.
   private static func limitBuffers(of channel: any Channel) throws {
     guard let options = channel.syncOptions else { return }
     try options.setOption(.maxMessagesPerRead, value: 1)
@@ -209,13 +209,13 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       .recvAllocator,
       value: AdaptiveRecvByteBufferAllocator(
         minimum: 1 << 10, initial: 2 << 10, maximum: Limits.readBytes.value))
-    // A kernel that does not know the option only keeps more.
+    // A kernel without this option only buffers more.
     try? options.setOption(
       .tcpOption(NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)),
       value: ChannelOptions.Types.SocketOption.Value(Limits.streamPause.value))
   }
 
-  /// Whether the client's end of the connection is among what was not read yet.
+  /// Whether the client has closed its side, even if the close has not been read yet.
   private static func hasHungUp(_ channel: any Channel) -> Bool {
     #if os(Linux)
       // The state is the first byte of `tcp_info`.
@@ -227,7 +227,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     #endif
   }
 
-  /// In front of everything else, so that the guard sees decrypted bytes only.
+  /// Adds TLS first in the pipeline, so that the guard sees only decrypted bytes.
   private func addTLS(to pipeline: ChannelPipeline.SynchronousOperations) throws {
     guard let tls else { return }
     let handshake = TLSHandshakeGuard(
@@ -251,7 +251,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
         }
       }
       group.addTask { for await _ in value.clientGone {} }
-      // Whichever ends first: the connection is over, or there is nobody left to answer.
+      // The first task to end ends both: the connection has closed, or the client has disconnected.
       await group.next()
       group.cancelAll()
     }

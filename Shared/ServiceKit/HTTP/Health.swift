@@ -5,12 +5,12 @@ import NIOCore
 import Synchronization
 public import Telemetry
 
-/// Whether this process lives and whether it can do its work now.
+/// Liveness and readiness of this process.
 public final class Health: Sendable {
   private struct State: Sendable {
     var checks: [(name: String, check: @Sendable () async -> String?)] = []
     var isDraining = false
-    /// Who waits for the drain.
+    /// Tasks that wait for the drain.
     var waiting: [AsyncStream<Never>.Continuation] = []
   }
 
@@ -19,13 +19,13 @@ public final class Health: Sendable {
 
   public init(service: String = "") { self.service = service }
 
-  /// - Parameter check: returns nil when ready, or one sentence that says why not. Asked at every
-  ///   `GET /ready`: it must be quick.
+  /// - Parameter check: returns `nil` if ready, otherwise one sentence with the reason. It runs at
+  ///   each `GET /ready`, so it must be quick.
   public func addCheck(_ name: String, _ check: @escaping @Sendable () async -> String?) {
     state.withLock { $0.checks.append((name, check)) }
   }
 
-  /// Why it is not ready, by check; empty when it is.
+  /// Reasons why the process is not ready, by check; empty if it is ready.
   public func reasons() async -> [String: String] {
     let (checks, isDraining) = state.withLock { ($0.checks, $0.isDraining) }
     var reasons: [String: String] = [:]
@@ -36,7 +36,7 @@ public final class Health: Sendable {
     return reasons
   }
 
-  /// From now on it is not ready, so that whoever spreads load looks elsewhere.
+  /// Makes the process not ready from now on, so that load balancers choose another one.
   public func beginDrain() {
     let waiting = state.withLock { state in
       state.isDraining = true
@@ -46,7 +46,7 @@ public final class Health: Sendable {
     for continuation in waiting { continuation.finish() }
   }
 
-  /// Returns when the drain begins, or when the task is cancelled.
+  /// Returns when the drain begins or the task is cancelled.
   public func drainBegins() async {
     let (drain, began) = AsyncStream.makeStream(of: Never.self)
     let isDraining = state.withLock { state in
@@ -58,7 +58,7 @@ public final class Health: Sendable {
 
   public var isDraining: Bool { state.withLock { $0.isDraining } }
 
-  /// `GET /health` (200 while the process lives) and `GET /ready` (503 with reasons).
+  /// Adds `GET /health` (200 while the process lives) and `GET /ready` (503 with reasons).
   public func addRoutes(to router: Router<BasicRequestContext>) {
     router.get("/health") { _, _ in self.healthAnswer }
     router.get("/ready") { _, _ in await self.readyAnswer() }
@@ -93,7 +93,7 @@ public final class Health: Sendable {
   }
 }
 
-/// `GET /metrics` of this process.
+/// Adds `GET /metrics` for this process.
 public func addMetricsRoute(
   to router: Router<BasicRequestContext>, _ metrics: PrometheusRegistry
 ) {

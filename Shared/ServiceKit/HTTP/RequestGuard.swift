@@ -6,9 +6,9 @@ import NIOHTTP1
 import OverloadCore
 import Telemetry
 
-/// How long a client may take, and how much it may send.
+/// Limits on the time and size of a client's requests.
 struct RequestLimits: Sendable {
-  /// From a request's first byte (for a new connection: from its beginning) to the end of the head.
+  /// From a request's first byte, or the start of a new connection, to the end of the head.
   var head: TimeAmount
   /// From the end of the head to the end of the body, plus `bodyPerMiB` for each MiB of it.
   var body: TimeAmount
@@ -16,22 +16,22 @@ struct RequestLimits: Sendable {
   /// Between two requests on one connection.
   var idle: TimeAmount
   var maxBodyBytes: Int
-  /// Answered also on a connection beyond all shares.
+  /// Paths that are also answered on a reserved connection.
   var reservedPaths: Set<String> = []
-  /// `nil` means that every name and page is answered.
+  /// Accepted host names and web origins; `nil` means all.
   var access: HTTPAccess?
-  /// How long we go on reading, and throwing away, what a client sends after it was refused.
-  /// Closing at once would reset the connection, and the client would never see why.
+  /// How long to read and discard a client's bytes after a refusal. Closing at once would reset the
+  /// connection, and the client would not see the error.
   var linger: TimeAmount = .seconds(2)
   /// How long the connection may stay unwritable because the client does not read.
   var stall: TimeAmount = .milliseconds(Int64(Limits.readerStall.value))
 }
 
-/// Watches one connection for requests that arrive too slowly, are too large, or cannot be parsed,
-/// and answers those itself: the application never sees them.
+/// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers these
+/// itself; the application does not see them.
 ///
-/// Stands right behind the HTTP decoder. All times come from the event loop's own timers, so that a
-/// test's loop decides how late it is.
+/// Its place is directly after the HTTP decoder. It uses only the event loop's timers, so that
+/// tests control time.
 final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
@@ -39,12 +39,12 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias OutboundOut = HTTPServerResponsePart
 
   private enum Reading {
-    /// No byte of the next request is there.
+    /// No byte of the next request has arrived.
     case nothing
-    /// Some bytes of a head are there.
+    /// A part of a head has arrived.
     case head
     case body(since: NIODeadline, received: Int, declared: Int)
-    /// The request was answered with an error by us; whatever still comes is thrown away.
+    /// The guard answered the request with an error; further bytes are discarded.
     case refused
   }
 
@@ -55,30 +55,29 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let clientGone: () -> Void
   private let hasHungUp: () -> Bool
   private var reading = Reading.nothing { didSet { noteActivity() } }
-  /// Requests handed to the application whose answer is not complete.
+  /// Requests passed to the application whose answer is not complete.
   private var pending = 0 { didSet { noteActivity() } }
   private var activity = ConnectionTable.Activity.idle
-  /// Some of the answer to the oldest of them is out.
+  /// A part of the oldest pending request's answer has been sent.
   private var answerBegan = false
   private var timer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
   private var context: ChannelHandlerContext?
   private var partsInThisRead = false
-  /// The head and the body of a request from this read, as far as they were not passed on.
+  /// The head and the body bytes from this read that are not yet passed on.
   private var gatheredHead: HTTPRequestHead?
   private var gathered: ByteBuffer?
   private var heldClosings: [EventLoopPromise<Void>] = []
-  /// What the answers depend on, of each request handed on, the oldest first; and of the one that
-  /// arrives.
+  /// Answer forms of the pending requests, oldest first; `arriving` is for the current request.
   private var asked: CircularBuffer<AnswerForm> = []
   private var arriving = AnswerForm()
 
   /// - Parameters:
-  ///   - place: among the server's connections; `nil` means that the connection is the only one.
-  ///   - traceHeader: gets a trace id in each answer from here; nil: there is none.
-  ///   - rejected: a request was refused here, with this code and trace.
-  ///   - clientGone: nobody waits for answers on this connection any more.
-  ///   - hasHungUp: whether the client has ended its side, which is seen before it is read.
+  ///   - place: the connection's entry in the registry; `nil` means that it has none.
+  ///   - traceHeader: header for a trace id in the guard's answers; `nil` means no header.
+  ///   - rejected: called with code and trace of each refused request.
+  ///   - clientGone: called when the client no longer waits for answers.
+  ///   - hasHungUp: whether the client has closed its side, even if the close is not read yet.
   init(
     limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
@@ -134,8 +133,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case .some(.inputClosed) = event as? ChannelEvent {
-      // A client that ends its side has hung up: a half-closed connection and a closed one look
-      // the same from here until something is written.
+      // A client that closes its side counts as disconnected: a half-closed connection looks like a
+      // closed one until the next write.
       if case .refused = reading {
         end(context)
       } else {
@@ -162,7 +161,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   // MARK: - Requests
 
-  /// Called by `FirstByteTap` around each read.
+  /// Called by `FirstByteTap` before each read.
   func bytesWillArrive() { partsInThisRead = false }
 
   func bytesDidArrive() {
@@ -182,8 +181,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
       if !head.isKeepAlive || arriving.isOld || place?.limit != nil {
-        // Said in the words that Hummingbird reads: a client of HTTP/1.0 says nothing, and waits for
-        // the end of the connection.
+        // Hummingbird reads this header. An HTTP/1.0 client sends none, but waits for the close.
         head.headers.replaceOrAdd(name: "connection", value: "close")
       }
       let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
@@ -230,7 +228,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireChannelReadComplete()
   }
 
-  /// The application is woken once for each read, not once for each chunk: a chunk may be one byte.
+  /// Collects the chunks of one read, so that one-byte chunks do not each wake the application.
   private func gather(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
     var bytes = bytes
     if gathered?.writeBuffer(&bytes) == nil { gathered = bytes }
@@ -244,7 +242,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     if let bytes { context.fireChannelRead(wrapInboundOut(.body(bytes))) }
   }
 
-  /// The request came whole, and its client has left: a flood of such requests costs little.
+  /// Drops a complete request whose client has disconnected, so that a flood of them costs little.
   private func forget(_ context: ChannelHandlerContext) {
     gatheredHead = nil
     gathered = nil
@@ -254,7 +252,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     end(context)
   }
 
-  /// Why a request is answered here, by its head alone.
+  /// The reason to refuse a request because of its head.
   private func refusal(of head: HTTPRequestHead) -> Failure? {
     let hosts = head.headers["host"].count
     guard hosts <= 1 else {
@@ -283,7 +281,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         + "of them is idle (limit \(limit.name)); try again in a moment.", retryAfter: .seconds(1))
   }
 
-  // MARK: - Room for others
+  // MARK: - Eviction
 
   private func noteActivity() {
     let now: ConnectionTable.Activity =
@@ -347,11 +345,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?
   ) {
     if case .refused = reading {
-      // The application gave up on the connection, but the client still has our answer to read.
+      // The application closes the connection, but the client still has to read the guard's answer.
       if let promise { heldClosings.append(promise) }
       return
     }
-    // A client that does not close its side either must not keep the connection for ever.
+    // Do not keep the connection open without limit if the client does not close its side.
     if mode == .output { arm(limits.linger, context) }
     context.close(mode: mode, promise: promise)
   }
@@ -380,7 +378,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         Failure(.requestTimeout, "The request's head took longer than \(seconds(limits.head))."),
         context)
     case .body(let since, let received, let declared):
-      // Of a body without a declared length one knows only what came.
+      // If no length was declared, only the received bytes are known.
       let due = since + bodyTime(received: received, declared: declared)
       guard context.eventLoop.now >= due else {
         arm(due - context.eventLoop.now, context)
@@ -408,8 +406,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func refuse(_ failure: Failure, _ context: ChannelHandlerContext) {
-    // In the middle of an answer, or behind one that is still to come, an error would be read as
-    // something else.
+    // During an answer, or before an earlier one, the client would misread an error.
     let mayAnswer: Bool
     if case .body = reading {
       mayAnswer = pending == 1 && !answerBegan
@@ -458,8 +455,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 }
 
-/// Stands before the HTTP decoder and tells the guard that bytes came, which the decoder keeps to
-/// itself until a head is complete.
+/// Reports to the guard that bytes arrived. It precedes the HTTP decoder, which emits nothing until
+/// a head is complete.
 final class FirstByteTap: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer

@@ -8,10 +8,10 @@ import NIOCore
 import NIOHTTP1
 import Telemetry
 
-/// A router whose every error has the OpenAI shape: unknown paths, wrong methods, thrown `Failure`s,
-/// bodies that are too large or do not decode, and bugs. Also counts requests by route and status.
+/// Makes a router that returns all errors in the OpenAI shape: unknown paths, wrong methods, thrown
+/// `Failure`s, invalid or too large bodies, and bugs. It also counts requests by route and status.
 ///
-/// `makeHTTPServer` adds to a wrong path's answer which routes there are.
+/// `makeHTTPServer` adds the list of known routes to the error for an unknown path.
 public func makeRouter() -> Router<BasicRequestContext> {
   let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
   router.add(middleware: ErrorShape())
@@ -25,7 +25,7 @@ struct KnownRoute: Hashable, Sendable {
 }
 
 extension Router {
-  /// Sorted by path, without the HEAD that every GET brings with it.
+  /// Routes sorted by path, without the HEAD route that each GET implies.
   var knownRoutes: [KnownRoute] {
     routes.filter { $0.method != .head }
       .map { KnownRoute(method: $0.method.rawValue, path: $0.path.description) }
@@ -33,13 +33,13 @@ extension Router {
   }
 }
 
-/// What to say about a request that no route takes.
+/// The error for a request without a matching route.
 enum RouteMiss {
   case unknownPath(Failure)
   case wrongMethod(Failure, allow: String)
 
   init(method: String, path: String, routes: [KnownRoute]) {
-    // A path can be of any length and is somebody else's text.
+    // The client chooses the path, so its length is limited.
     let shown = path.utf8.count > 200 ? path.cut(toBytes: 200) + "…" : path
     let here = routes.filter { Self.matches($0.path, path) }.map(\.method)
     if here.isEmpty {
@@ -54,7 +54,7 @@ enum RouteMiss {
     }
   }
 
-  /// Whether a path fits a pattern such as `/v1/models/{id}` or `/v1/models/:id`, `*` or `**`.
+  /// Whether a path matches a pattern such as `/v1/models/{id}` or `/v1/models/:id`, `*` or `**`.
   static func matches(_ pattern: String, _ path: String) -> Bool {
     var rest = path.split(separator: "/")[...]
     for part in pattern.split(separator: "/") {
@@ -67,7 +67,7 @@ enum RouteMiss {
   }
 }
 
-/// Turns whatever a handler throws into the OpenAI error shape.
+/// Converts all errors thrown by handlers to the OpenAI error shape.
 struct ErrorShape: RouterMiddleware {
   typealias Context = BasicRequestContext
 
@@ -86,7 +86,7 @@ struct ErrorShape: RouterMiddleware {
     } catch {
       response = answer(to: error, request, context)
     }
-    // Only paths that exist become labels: anything else would let a client make up series.
+    // Only known routes become labels, so that a client cannot create metric series.
     let path = context.endpointPath ?? "none"
     let labels = [("route", path), ("status", String(response.status.code))]
     Counter(label: "tutti_http_requests_total", dimensions: labels).increment()
@@ -157,7 +157,7 @@ struct ErrorShape: RouterMiddleware {
   }
 }
 
-/// A router's answers, with the routes that do exist named where none fits.
+/// A router's responder that lists the known routes if none matches.
 struct ServiceResponder: HTTPResponder {
   typealias Context = BasicRequestContext
 
@@ -183,13 +183,13 @@ struct ServiceResponder: HTTPResponder {
     if let traceHeader, response.headers[traceHeader] == nil {
       response.headers[traceHeader] = TraceContext.fresh().trace.description
     }
-    // Also of an error: on a connection that is kept, the client would read a body as the beginning
-    // of the next answer. The head still says how long the body would be.
+    // Also for errors: on a persistent connection the client would read a body as the start of the
+    // next answer. The head still contains the body's length.
     return request.method == .head ? response.createHeadResponse() : response
   }
 
-  /// A browser asks first whether a page may send a request; answered only for pages that may read the
-  /// answer. The connection's guard adds the page's origin.
+  /// Answers a CORS preflight request, only for pages that may read the answer. The connection's
+  /// guard adds the page's origin.
   private func preflight(_ request: Request) -> Response? {
     guard request.method == .options, let origin = request.headers[.origin],
       request.headers[.accessControlRequestMethod] != nil, access?.readableOrigin(origin) != nil
@@ -197,7 +197,7 @@ struct ServiceResponder: HTTPResponder {
     let methods = Set(routes.map { $0.method.uppercased() }).union(["HEAD", "OPTIONS"]).sorted()
     var headers: HTTPFields = [
       .accessControlAllowMethods: methods.joined(separator: ", "),
-      // A day; browsers take less.
+      // One day; browsers use less.
       .accessControlMaxAge: "86400",
     ]
     if let asked = request.headers[.accessControlRequestHeaders] {
@@ -209,7 +209,7 @@ struct ServiceResponder: HTTPResponder {
     return Response(status: .noContent, headers: headers)
   }
 
-  /// Sent by pages on the internet that ask a server on this machine.
+  /// Sent by pages on the internet that call a server on this machine or a private network.
   private static let privateNetworkAsked = HTTPField.Name(
     "access-control-request-private-network")!
   private static let privateNetworkAllowed = HTTPField.Name(
@@ -220,7 +220,7 @@ struct ServiceResponder: HTTPResponder {
     to request: Request, _ context: BasicRequestContext
   ) async throws -> Response {
     let response = try await base.respond(to: request, context: context)
-    // Hummingbird's own name for "no route took it"; a handler's 404 has its route's path.
+    // Hummingbird's name for "no route matches"; a handler's own 404 has the path of its route.
     guard response.status == .notFound, context.endpointPath == "NotFound" else { return response }
     let miss = RouteMiss(
       method: request.method.rawValue, path: request.uri.path, routes: routes)

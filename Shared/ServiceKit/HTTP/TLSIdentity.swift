@@ -6,11 +6,11 @@ import NIOSSL
 import NIOTLS
 import Synchronization
 
-/// Certificate and key with which the services of this process serve HTTPS.
+/// Paths of the certificate and key with which this process serves HTTPS.
 public struct TLSFiles: Hashable, Sendable {
-  /// PEM: the server's certificate, then the intermediate ones.
+  /// PEM file with the server's certificate, followed by the intermediate ones.
   public var certificate: String
-  /// PEM, not encrypted.
+  /// PEM file, not encrypted.
   public var key: String
 
   public init(certificate: String, key: String) {
@@ -20,7 +20,7 @@ public struct TLSFiles: Hashable, Sendable {
 
   /// Reads and checks both files.
   ///
-  /// - Throws: `ServiceFailure` whose message reads on after the name of the setting.
+  /// - Throws: `ServiceFailure` whose message continues a sentence after the setting's name.
   func load() throws(ServiceFailure) -> NIOSSLContext {
     let chain: [NIOSSLCertificate]
     do {
@@ -66,10 +66,11 @@ public struct TLSFiles: Hashable, Sendable {
   }
 }
 
-/// The TLS context for new connections. Reads the files again after they changed, so that a renewed
-/// certificate needs no restart.
+/// The TLS context for new connections. It reloads changed files, so that a renewed certificate
+/// needs no restart.
 ///
-/// A file that cannot be used keeps the previous certificate in service, and is reported once.
+/// If a changed file is unusable, the previous certificate stays in use and the error is reported
+/// once.
 public final class TLSIdentity: Sendable {
   private struct Stamp: Equatable {
     var modified: Date
@@ -89,7 +90,7 @@ public final class TLSIdentity: Sendable {
   private let state: Mutex<State>
 
   /// - Parameters:
-  ///   - interval: between two looks at the files.
+  ///   - interval: minimum time between two checks of the files.
   ///   - onReload: called after a change; the failure is `nil` if the new files are in use.
   init(
     _ files: TLSFiles, interval: TimeAmount = .seconds(1),
@@ -103,7 +104,7 @@ public final class TLSIdentity: Sendable {
     state = Mutex(State(context: context, stamps: stamps, lastLook: .now()))
   }
 
-  /// The context for a connection that was accepted at this moment.
+  /// The context for a connection accepted at this time.
   func context(at now: NIODeadline) -> NIOSSLContext {
     let (context, outcome) = state.withLock {
       state -> (NIOSSLContext, Result<Void, ServiceFailure>?) in
@@ -129,7 +130,7 @@ public final class TLSIdentity: Sendable {
 
   private static func stamps(_ files: TLSFiles) -> [Stamp?] {
     [files.certificate, files.key].map { path in
-      // Through links: a mounted secret is replaced by moving a link.
+      // Resolves links, because a mounted secret is replaced by moving a link.
       let target = URL(filePath: path).resolvingSymlinksInPath().path
       guard let attributes = try? FileManager.default.attributesOfItem(atPath: target),
         let modified = attributes[.modificationDate] as? Date,

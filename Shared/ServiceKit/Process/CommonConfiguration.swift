@@ -1,68 +1,68 @@
 public import ClusterModel
 public import Logging
 
-/// What every service of the cluster can be told.
+/// The configuration that all services of the cluster share.
 public struct CommonConfiguration: Sendable {
   public var service: ServiceName
-  /// This process's name on the bus; two replicas need two names.
+  /// This process's name on the bus; each replica needs its own.
   public var name: String
   public var dataDirectory: String
-  /// Where health and metrics are served; nil: nowhere.
+  /// Address of health and metrics; `nil` means that they are not served.
   public var http: HostAndPort?
   public var logLevel: Logger.Level
   /// Certificate and key of every HTTP port; `nil` means plain HTTP.
   public var tls: TLSFiles?
   public var bus: BusChoice
-  /// This machine's own name.
+  /// Host name of this machine.
   private var machine: String
   private var allowedHosts: [String]
   private var allowedOrigins: [String]
-  /// How long a drain may take before the process ends all the same.
+  /// Maximum duration of a drain; after it the process ends anyway.
   public var drain: Duration
   private var credentialsPrefix: String
   private var credentialsFolder: String?
 
-  /// Which references to the secrets of hosts this process follows.
+  /// The host credential references that this process may resolve.
   public var credentials: CredentialRules {
     CredentialRules(
       prefix: credentialsPrefix, folder: credentialsFolder ?? dataDirectory + "/credentials")
   }
 
-  /// Which names and web pages a port of this process answers.
+  /// The host names and web origins that a port of this process accepts.
   public func access(at address: HostAndPort) -> HTTPAccess {
     HTTPAccess(
       listen: address, machine: machine, hosts: allowedHosts, origins: allowedOrigins)
   }
 
-  /// How the processes find each other, before any directory or socket is touched.
+  /// How the processes find each other. Creates no directory or socket.
   public enum BusChoice: Sendable {
-    /// One machine; the sockets' directory follows from the data directory.
+    /// One machine; the socket directory is derived from the data directory.
     case ipc
-    /// - `registryKey`: the registry's public key. `nil` means that the first registry which answers
-    ///   is believed.
+    /// Many machines.
+    /// - `registryKey`: the registry's public key. `nil` means that the first key seen is trusted.
     case tcp(
       listen: HostAndPort, advertise: HostAndPort, registry: HostAndPort, key: [UInt8],
       registryKey: [UInt8]? = nil)
   }
 
-  /// Sections that the file of a cluster may have: `cluster`, one for each service, and those that
+  /// Valid sections of a cluster's file: `cluster`, one for each service, and the sections that
   /// several services share.
   public static let sections: [String] =
     ["cluster"] + ServiceName.all.map { section(of: $0) } + ["agents", "inference", "node", "up"]
 
-  /// The section of the file that belongs to a service: `gateway`, `agent_research` …
+  /// The section of a service in the file: `gateway`, `agent_research` …
   public static func section(of service: ServiceName) -> String {
     service.description.replacing("-", with: "_")
   }
 
   enum BusKind: String, CaseIterable { case ipc, tcp }
 
-  /// The key from which frames are sealed must not be guessable: 16 bytes are 128 bits if random.
+  /// The cluster key must not be guessable: 16 random bytes are 128 bits.
   static let minimumClusterKeyBytes = 16
 
   /// - Parameters:
-  ///   - environment: for the default data directory, which is below the home directory.
-  ///   - hostName: tells apart the replicas of a service on several machines.
+  ///   - environment: determines the default data directory, which is below the home directory.
+  ///   - hostName: this machine's name; no setting uses it.
   public static func settings(
     for service: ServiceName, environment: [String: String], hostName: String
   ) -> [Setting] {
@@ -191,8 +191,7 @@ public struct CommonConfiguration: Sendable {
       values.reject("cluster.bus_registry_key", "is not 64 hexadecimal digits")
     }
     let listen = values.optionalAddress("\(own).bus_listen") ?? HostAndPort(port: 0)
-    // Everything on a machine listens on all of its addresses or on one; only the latter can be
-    // told to others as it is.
+    // A process may listen on all addresses of its machine; only a single one can be advertised.
     let everywhere = ["0.0.0.0", "::", "*"].contains(listen.host)
     let advertise =
       values.optionalAddress("\(own).bus_advertise")
@@ -224,17 +223,17 @@ public struct CommonConfiguration: Sendable {
     return nil
   }
 
-  /// `$XDG_DATA_HOME/tutti`, else `~/.local/share/tutti`.
+  /// `$XDG_DATA_HOME/tutti`, otherwise `~/.local/share/tutti`, or `/var/lib/tutti` without a home.
   public static func defaultDataDirectory(_ environment: [String: String]) -> String {
     if let base = environment["XDG_DATA_HOME"], base.hasPrefix("/") { return base + "/tutti" }
-    // Without a home, as in a bare container, the system's place for a service's state.
+    // Without a home, as in a bare container, use the system's directory for service state.
     guard let home = environment["HOME"], home.hasPrefix("/") else { return "/var/lib/tutti" }
     return (home == "/" ? "" : home) + "/.local/share/tutti"
   }
 }
 
 extension [UInt8] {
-  /// - Returns: `nil` for text that is not pairs of hexadecimal digits.
+  /// - Returns: `nil` if the text is not pairs of hexadecimal digits.
   init?(hexadecimal text: String) {
     let digits = text.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
     guard digits.count.isMultiple(of: 2) else { return nil }
@@ -247,7 +246,7 @@ extension [UInt8] {
 }
 
 extension String {
-  /// Whatever a name on the bus may not have becomes a dash; at most 64 characters.
+  /// Replaces characters that are not allowed in a bus name with dashes; at most 64 characters.
   fileprivate var nameOnly: String {
     String(
       map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }

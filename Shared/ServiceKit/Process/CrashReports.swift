@@ -3,9 +3,9 @@ import Files
 import Foundation
 import Limits
 
-/// Where the backtraces of crashed processes go: `DATA_DIR/crashes/NAME-PID.txt`.
+/// Backtraces of crashed processes, in `DATA_DIR/crashes/NAME-PID.txt`.
 public enum CrashReports {
-  /// For `SWIFT_BACKTRACE`: never waits for a key, and omits the parts that take long to write.
+  /// Options for `SWIFT_BACKTRACE`: no interactive prompt, and no parts that take long to write.
   public static let backtraceOptions =
     "enable=yes,interactive=no,color=no,threads=crashed,registers=none,images=none,limit=64"
 
@@ -13,7 +13,7 @@ public enum CrashReports {
     "\(dataDirectory)/crashes/\(name)-\(pid).txt"
   }
 
-  /// From now on a crash ends this process at once, and a copy of it writes the backtrace.
+  /// Installs the crash handler: a crash ends the process at once; its copy writes the backtrace.
   public static func install(name: String, dataDirectory: String) {
     let folder = dataDirectory + "/crashes"
     // Without the folder the backtrace goes to standard error.
@@ -25,7 +25,7 @@ public enum CrashReports {
       path, Int32(Limits.crashReportSeconds.value / 1_000), Int(Limits.crashReportBytes.value))
   }
 
-  /// Leaves room for one more report of this name.
+  /// Deletes the oldest reports of this name, so that there is room for one more.
   private static func removeOld(_ name: String, in folder: String) {
     let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     let own = files.filter { file in
@@ -45,8 +45,8 @@ public enum CrashReports {
   }
 }
 
-/// The earlier crashes of a process under its name, in the variable that `tutti up` sets when it
-/// starts the process again: count, time of the last one, reason.
+/// Earlier crashes of a process of the same name: count, time of the last one, reason. `tutti up`
+/// passes it in a variable when it restarts the process.
 public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
   public static let variable = "TUTTI_CRASHES"
 
@@ -70,6 +70,6 @@ public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String { "\(count) \(lastUnixSeconds) \(reason)" }
 
-  /// Of this process.
+  /// The note of this process.
   static let own = ProcessInfo.processInfo.environment[variable].flatMap { CrashNote($0) }
 }

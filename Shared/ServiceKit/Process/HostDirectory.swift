@@ -5,11 +5,10 @@ import Synchronization
 import Telemetry
 public import Wire
 
-/// This process's copy of the host table. It stays when the registry goes: nobody becomes
-/// ineligible because the registry died.
+/// This process's copy of the host table. It is kept if the registry dies.
 public final class HostDirectory: Service {
   private let feed = Mutex(HostTableFeed())
-  /// The newest table of merged load, and when it came.
+  /// The newest table of merged load, and when it arrived.
   private let merged = Mutex<(table: LoadTable, came: ContinuousClock.Instant)?>(nil)
   private let changed = Mutex<(@Sendable () -> Void)?>(nil)
   private let ask: @Sendable () async throws(Failure) -> HostTable
@@ -18,15 +17,15 @@ public final class HostDirectory: Service {
   private let questions: AsyncStream<Void>
   private let question: AsyncStream<Void>.Continuation
 
-  /// Between two questions that were not answered; doubles up to the second.
+  /// Pause after the first unanswered request; it doubles up to `longestPause`.
   static let firstPause = Duration.milliseconds(250)
   static let longestPause = Duration.seconds(5)
-  /// Between two looks for the first table, which comes within milliseconds of the start.
+  /// Pause between checks for the first table, which arrives within milliseconds of the start.
   static let tablePause = Duration.milliseconds(20)
 
   /// - Parameters:
-  ///   - ask: asks the registry for its table.
-  ///   - pause: waits, or throws when it is cancelled.
+  ///   - ask: requests the table from the registry.
+  ///   - pause: waits, and throws if cancelled.
   public init(
     ask: @escaping @Sendable () async throws(Failure) -> HostTable,
     pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
@@ -35,12 +34,12 @@ public final class HostDirectory: Service {
     self.ask = ask
     self.pause = pause
     self.logger = logger
-    // One question answers all that are waiting.
+    // One request serves all waiting triggers.
     (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
-  /// Called whenever the hosts, or what they have to do, may have changed; short, because it holds up
-  /// what else the bus has to say. There is one listener; a second replaces it.
+  /// Sets the listener for changes of hosts or load, replacing an earlier one. It must be quick,
+  /// because it blocks the delivery of bus messages.
   public func onChange(_ listener: @escaping @Sendable () -> Void) {
     changed.withLock { $0 = listener }
   }
@@ -49,12 +48,12 @@ public final class HostDirectory: Service {
 
   public var table: HostTable { feed.withLock { $0.table } }
 
-  /// False until the registry was heard once.
+  /// Whether a table has arrived from the registry.
   public var hasTable: Bool { feed.withLock { $0.hasTable } }
 
-  /// Waits until the registry was heard once: a process that has just started knows no host, which is
-  /// not to say that there is none.
-  /// - Returns: false when it was not heard in time.
+  /// Waits for the first table. A process that has just started has no table, which does not mean
+  /// that there are no hosts.
+  /// - Returns: `false` if no table arrived in time.
   public func waitForTable(within limit: Duration) async -> Bool {
     let end = ContinuousClock.now.advanced(by: limit)
     while !hasTable {
@@ -68,13 +67,14 @@ public final class HostDirectory: Service {
     return true
   }
 
-  /// The load of all processes as the registry last merged it, and how long ago it came; nil: none
-  /// did. Load is told anew several times a second, so what was missed is never asked for.
+  /// The load of all processes as last merged by the registry, and its age; `nil` if none has
+  /// arrived. Load is published several times a second, so a missed table is not requested again.
   public var load: (table: LoadTable, age: Duration)? {
     merged.withLock { $0.map { ($0.table, $0.came.duration(to: .now)) } }
   }
 
-  /// Takes a published table. Returns true if `body` was one.
+  /// Applies a published table.
+  /// - Returns: whether `body` was a table.
   @discardableResult
   public func apply(_ body: Body) -> Bool {
     if case .loadTable(let table) = body {
@@ -98,7 +98,7 @@ public final class HostDirectory: Service {
     return true
   }
 
-  /// Asks the registry at the start and whenever publications show that something was missed.
+  /// Requests the table at the start, and whenever publications show that one was missed.
   public func run() async throws {
     question.yield()
     try? await cancelWhenGracefulShutdown {

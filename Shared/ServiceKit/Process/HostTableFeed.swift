@@ -1,43 +1,43 @@
 import ClusterModel
 
-/// Decides which host table counts and when the registry must be asked for it.
+/// Decides which host table is current and when to request one from the registry.
 ///
-/// Knows no bus: tables come in as events. Tables are whole, so the newest one is enough; but a hole
-/// in the revisions says that the connection lost something, and the next thing it loses may be the
-/// last one for hours.
+/// It does not use the bus: tables arrive as events. Each table is complete, so the newest one is
+/// enough. But a gap in the revisions shows that a table was lost, and the next lost table could be
+/// the last one for hours.
 struct HostTableFeed: Sendable {
   private(set) var table: HostTable = .empty
-  /// True from the first table on.
+  /// Whether a table has arrived.
   private(set) var hasTable = false
 
   enum Directive: Equatable {
-    /// The table is known to be current as far as anyone can tell.
+    /// The table is current as far as known.
     case none
     case ask
   }
 
-  /// A table came by publication.
+  /// Handles a published table.
   mutating func published(_ new: HostTable) -> Directive {
     guard hasTable else {
       take(new)
       return .none
     }
     if new.epoch == table.epoch {
-      // Late mail, or the answer to our question overtook it.
+      // The table is late, or the answer to a request overtook it.
       guard new.revision > table.revision else { return .none }
       let isNext = new.revision == table.revision + 1
       take(new)
       return isNext ? .none : .ask
     }
-    // Another registry: a restarted one has the higher epoch; what the old one said last may still
-    // be on its way.
+    // The table is from another registry. A restarted registry has the higher epoch; a late table
+    // of the old one may still arrive.
     guard new.epoch > table.epoch else { return .ask }
     take(new)
     return .ask
   }
 
-  /// The registry answered our question. It lives, so what it says counts, whatever we have, unless
-  /// a publication of its own overtook the answer.
+  /// Handles the registry's answer. The answer is applied, because it comes from a live registry,
+  /// unless a newer publication of the same registry overtook it.
   mutating func answered(_ new: HostTable) {
     if hasTable, new.epoch == table.epoch, new.revision < table.revision { return }
     take(new)

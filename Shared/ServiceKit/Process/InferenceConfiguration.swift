@@ -1,8 +1,8 @@
 public import ClusterModel
 public import InferenceCore
 
-/// How hosts are chosen and what one request may cost: the same for every process that infers, so it
-/// has a section of its own in the file.
+/// Settings for choosing hosts and limiting the cost of a request. They are the same for all
+/// processes that infer, so they have their own section in the file.
 public struct InferenceConfiguration: Sendable {
   public var limits: InferenceLimits
   public var score: HostScore
@@ -63,10 +63,10 @@ public struct InferenceConfiguration: Sendable {
     }
   }
 
-  /// What a process that infers begins with.
+  /// Initial statistics of a process that infers.
   /// - Parameters:
   ///   - own: this process on the bus.
-  ///   - seed: for the breakers' jitter.
+  ///   - seed: seeds the breakers' jitter.
   public func statistics(own: PeerID, seed: UInt64) -> HostStatistics {
     HostStatistics(own: own, score: score, rules: rules, seed: seed)
   }

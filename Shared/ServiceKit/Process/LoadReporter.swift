@@ -4,13 +4,13 @@ public import ClusterModel
 public import ServiceLifecycle
 import Wire
 
-/// Tells the registry what this process has under way at which host, so that all processes decide
-/// from one view of load. Only processes that infer run one.
+/// Reports this process's requests in flight per host to the registry, so that all processes decide
+/// from the same load data. Only processes that infer run it.
 public struct LoadReporter: Service {
   private let bus: Bus
   private let collect: @Sendable () -> LoadReport?
 
-  /// - Parameter collect: what is to be told now; nil: nothing.
+  /// - Parameter collect: returns the report to send; `nil` means that nothing is sent.
   public init(bus: Bus, collect: @escaping @Sendable () -> LoadReport?) {
     self.bus = bus
     self.collect = collect
@@ -19,7 +19,7 @@ public struct LoadReporter: Service {
   public func run() async throws {
     while !Task.isShuttingDownGracefully, !Task.isCancelled {
       try? await cancelWhenGracefulShutdown { try await Task.sleep(for: LoadRhythm.interval) }
-      // While nobody listens the news stays where it is, and is told in sum.
+      // Without a live registry the changes accumulate and are reported in one sum later.
       guard !bus.live(.registry).isEmpty, let report = collect() else { continue }
       bus.cast(.loadReport(report), to: .service(.registry))
     }

@@ -1,13 +1,13 @@
 import Foundation
 
-/// Holds a process's name within its data directory. A second registry or monitor there would write
-/// the same files, and a second process of one name would take the first one's mail.
+/// Locks a process's name within its data directory. A second registry or monitor would write the
+/// same files, and a second process of the same name would receive the first one's messages.
 ///
-/// The kernel lets go of it when the process ends, however it ends.
+/// The kernel releases the lock when the process ends for any reason.
 final class NameLock: Sendable {
   private let descriptor: Int32
 
-  /// - Parameter dataDirectory: exists.
+  /// - Parameter dataDirectory: must exist.
   init(_ name: String, in dataDirectory: String) throws(ServiceFailure) {
     let directory = dataDirectory + "/locks"
     let path = "\(directory)/\(name)"

@@ -2,12 +2,12 @@ import ClusterModel
 import Foundation
 import Telemetry
 
-/// What the system says about this process.
+/// Metrics of this process that the operating system reports.
 enum ProcessMetrics {
   @Sendable static func collect() -> [MetricFamily] {
     var values: [(String, Double)] = []
     if let stat = read("/proc/self/stat"), let end = stat.lastIndex(of: ")") {
-      // Fields after the command name, which may hold anything; "state" is the third of proc(5).
+      // Fields after the command name, which may contain spaces; the first is field 3 of proc(5).
       let fields = stat[stat.index(after: end)...].split(separator: " ")
       let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
       if fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]),
@@ -33,7 +33,7 @@ enum ProcessMetrics {
     return families
   }
 
-  /// When this was first asked for, which `ServiceMain` does at once.
+  /// Time of the first access, which `ServiceProcess` makes at the start.
   static let start = Date().timeIntervalSince1970
 
   private static func family(
@@ -47,7 +47,7 @@ enum ProcessMetrics {
   }
 
   private static func read(_ path: String) -> String? {
-    // Not `contentsOfFile`: files of /proc claim to be empty.
+    // `contentsOfFile` cannot be used, because files in /proc report size 0.
     guard let file = FileHandle(forReadingAtPath: path) else { return nil }
     defer { try? file.close() }
     return (try? file.read(upToCount: 4_096)).map { String(decoding: $0, as: UTF8.self) }

@@ -7,20 +7,20 @@ public import ServiceLifecycle
 public import Telemetry
 import Wire
 
-/// What a service is built with.
+/// The dependencies of a service.
 public struct ServiceContext: Sendable {
   public let common: CommonConfiguration
-  /// `ServiceMain` runs it; set the handlers in `build`. `onPublish` is set already: it feeds
-  /// `hosts`; whoever sets another one calls `hosts.apply` in it.
+  /// `ServiceMain` runs it; set the handlers in `build`. `onPublish` is already set and feeds
+  /// `hosts`; a replacement must call `hosts.apply`.
   public let bus: Bus
   public let logger: Logger
   public let recorder: TelemetryRecorder
   public let metrics: PrometheusRegistry
-  /// Add the conditions under which this service is ready.
+  /// Add this service's readiness checks here.
   public let health: Health
-  /// Kept up to date by what the registry publishes. The registry itself fills its own by `apply`.
+  /// Updated by the registry's publications. The registry itself updates its own with `apply`.
   public let hosts: HostDirectory
-  /// For every HTTP port of this process; `nil` means plain HTTP.
+  /// For all HTTP ports of this process; `nil` means plain HTTP.
   public let tls: TLSIdentity?
 
   public init(
@@ -38,9 +38,9 @@ public struct ServiceContext: Sendable {
   }
 }
 
-/// The life of a service process, the same for all of them.
+/// The lifecycle of a service process, the same for all services.
 public enum ServiceMain {
-  /// Runs a service until it is told to stop, and ends the process.
+  /// Runs a service until a stop is requested, then ends the process.
   ///
   /// SIGTERM, SIGINT and the end of the lifeline (`TUTTI_LIFELINE_FD`) begin a drain: the services
   /// of `build` stop in reverse order, then health, telemetry and the bus. A second signal, or the
@@ -49,7 +49,7 @@ public enum ServiceMain {
     _: C.Type,
     build: @Sendable (C, ServiceContext) async throws -> [any Service]
   ) async -> Never {
-    // A peer that closes a socket or a pipe must give an error, not a signal.
+    // If a peer closes a socket or pipe, writing must return an error, not raise a signal.
     signal(SIGPIPE, SIG_IGN)
     let code = await start(C.self, Surroundings.real(), build)
     exit(code.rawValue)
@@ -77,7 +77,7 @@ public enum ServiceMain {
     }
   }
 
-  /// What is answered without starting anything; nil: start.
+  /// Handles requests that need no start, such as help. `nil` means that the service is to start.
   static func answer<C: ServiceConfiguration>(
     _ settings: ServiceSettings<C>, program: String,
     out: (String) -> Void = StandardOutput.write, err: (String) -> Void = StandardError.write
@@ -103,7 +103,7 @@ public enum ServiceMain {
     return .done
   }
 
-  /// Says why it ended, in one sentence, and with which code.
+  /// Prints the reason for the end in one sentence and returns the exit code.
   private static func report(_ error: any Error) -> ExitCode {
     let failure = ServiceFailure(explaining: error)
     StandardError.write(failure.message + "\n")
@@ -112,7 +112,7 @@ public enum ServiceMain {
 }
 
 extension ServiceFailure {
-  /// The exit code and the sentence for whatever a service ended with.
+  /// Converts any error that ended a service to an exit code and a sentence.
   init(explaining error: any Error) {
     switch error {
     case let failure as ServiceFailure: self = failure

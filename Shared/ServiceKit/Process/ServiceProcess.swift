@@ -8,20 +8,21 @@ import ServiceLifecycle
 import Telemetry
 import Wire
 
-/// One service process between the end of its configuration and its end.
+/// A service process, from its configuration to its end.
 struct ServiceProcess: Sendable {
   let context: ServiceContext
   private let lifeline: Int32?
-  /// Held as long as the process runs.
+  /// Held for the lifetime of the process.
   private let nameLock: NameLock
 
-  /// How long the registry may take to give its host table before it is asked again.
+  /// Timeout of a request for the registry's host table.
   private static let askDeadline = Duration.seconds(2)
-  /// What is left after the drain for cancelled work to let go.
+  /// Time after the drain for cancelled work to end.
   private static let afterDrain = Duration.seconds(1)
 
   /// Sets up logging, metrics, the data directory and the bus. Starts nothing yet.
-  /// - Parameter requests: of other services that it works on at once; nil: as the bus does usually.
+  /// - Parameter requests: maximum concurrent requests from services; `nil` means the bus's
+  ///   default.
   init(
     _ configuration: CommonConfiguration, requests: Int?, lifeline: String?
   ) throws(ServiceFailure) {
@@ -98,7 +99,7 @@ struct ServiceProcess: Sendable {
         addresses = .ipc(
           directory: try RuntimeDirectory.path(forDataDirectory: common.dataDirectory))
       case .tcp(let listen, let advertise, let registry, let key, let registryKey):
-        // Peers pin the registry's key, so it outlives the process.
+        // Peers pin the registry's key, so it is stored in a file.
         let identity =
           common.service == .registry
           ? try BusIdentity(file: common.dataDirectory + "/bus-key") : BusIdentity()
@@ -122,8 +123,8 @@ struct ServiceProcess: Sendable {
     }
   }
 
-  /// Runs until all is over. The bus starts first and stops last, so that everybody else's last
-  /// words still get out.
+  /// Runs the process to its end. The bus starts first and stops last, so that the last messages of
+  /// all other services are still sent.
   func run(_ own: [any Service]) async throws -> ExitCode {
     var services: [any Service] = [
       context.bus, TelemetryFlush(recorder: context.recorder, bus: context.bus),
@@ -146,7 +147,7 @@ struct ServiceProcess: Sendable {
     }
     let stops = StopRequests()
     if let lifeline { stops.watchLifeline(lifeline) }
-    // Whichever of these ends first is the service group: the other two wait for ever.
+    // Only the service group ends on its own; the other two tasks run until they are cancelled.
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { await stops.watchSignals() }
       tasks.addTask { await drain(group, when: stops) }
@@ -194,7 +195,7 @@ struct ServiceProcess: Sendable {
     options.setting = "--http"
     options.tls = context.tls
     options.access = context.common.access(at: address)
-    // Only questions come here, from a few who ask now and then.
+    // This port serves only a few small requests.
     options.maxBodyBytes = 64 * 1024
     options.connections = ConnectionLimits(total: 64, perClient: 32, perLocalClient: 64)
     return makeHTTPServer(router: router, options: options, logger: context.logger)
@@ -203,7 +204,7 @@ struct ServiceProcess: Sendable {
   private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
     var configuration = ServiceGroupConfiguration(
       services: services.map {
-        // One that ends on its own takes the process down in good order; whoever started it
+        // If a service ends on its own, shut down the process gracefully; its parent process
         // decides about a restart.
         ServiceGroupConfiguration.ServiceConfiguration(
           service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
@@ -213,7 +214,7 @@ struct ServiceProcess: Sendable {
     return ServiceGroup(configuration: configuration)
   }
 
-  /// The group's own steps are for who debugs it.
+  /// The group's own log lines are only useful for debugging the group.
   private var quietLogger: Logger {
     var logger = context.logger
     logger.logLevel = max(logger.logLevel, .warning)

@@ -1,4 +1,4 @@
-/// A service's whole configuration, as resolved from its sources.
+/// The complete configuration of a service, resolved from its sources.
 public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
   public let request: SettingsTable.Request
   public let table: SettingsTable
@@ -6,7 +6,7 @@ public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
   public let common: CommonConfiguration
   public let own: C
   public let warnings: [String]
-  /// All of them; the rest may be used only if there are none.
+  /// All mistakes found. If there are any, the other properties must not be used.
   public let mistakes: [String]
 
   public init(

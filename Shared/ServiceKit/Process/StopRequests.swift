@@ -2,10 +2,10 @@ import Foundation
 import Telemetry
 import UnixSignals
 
-/// Why the process should stop.
+/// The reason for a requested stop.
 enum StopRequest: Hashable, Sendable, CustomStringConvertible {
   case signal(String)
-  /// Whoever started us is gone.
+  /// The parent process has ended.
   case lifeline
 
   var description: String {
@@ -16,29 +16,29 @@ enum StopRequest: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Waits for all that can tell the process to stop.
+/// Collects requests to stop the process.
 struct StopRequests: Sendable {
   let requests: AsyncStream<StopRequest>
   private let continuation: AsyncStream<StopRequest>.Continuation
 
   init() {
-    // The first two count: one to drain, one to stop waiting.
+    // Only the first two count: one begins the drain, one ends it at once.
     (requests, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4))
   }
 
-  /// Never returns unless it is cancelled.
+  /// Forwards signals; returns only if cancelled.
   func watchSignals() async {
     for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
       continuation.yield(.signal(signal == .sigint ? "SIGINT" : "SIGTERM"))
     }
   }
 
-  /// Reads the lifeline until its end, on a thread of its own: a blocking read must not hold one of
-  /// the few threads that everything else runs on. The thread ends with the process.
+  /// Reads the lifeline until its end, on a dedicated thread, because a blocking read must not
+  /// occupy one of the few cooperative threads. The thread ends with the process.
   func watchLifeline(_ descriptor: Int32) {
     let continuation = continuation
     Thread.detachNewThread {
-      // Taken over from whoever started us; nothing else in this process uses it.
+      // The parent process passed this descriptor; no other code in this process uses it.
       let lifeline = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
       while let bytes = try? lifeline.read(upToCount: 64), !bytes.isEmpty {}
       continuation.yield(.lifeline)
@@ -46,8 +46,8 @@ struct StopRequests: Sendable {
   }
 }
 
-/// Ends the process when its drain takes too long. A thread of its own waits, so that nothing the
-/// process does can hold it up.
+/// Ends the process if its drain takes too long. A dedicated thread waits, so that no other work
+/// can delay it.
 enum LastResort {
   static func arm(after time: Duration) {
     let seconds =

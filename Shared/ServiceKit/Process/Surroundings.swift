@@ -1,7 +1,7 @@
 import Files
 import Foundation
 
-/// Everything a process finds around it when it starts. Tests make their own.
+/// The environment of a process at its start. Tests make their own.
 struct Surroundings: Sendable {
   /// Without the program's name.
   var arguments: [String]
@@ -18,7 +18,7 @@ struct Surroundings: Sendable {
       hostName: ProcessInfo.processInfo.hostName)
   }
 
-  /// A configuration file or a secret. Larger than this it is neither.
+  /// Maximum size of a configuration or secret file; a larger file is neither.
   static let maxFileBytes = 1 << 20
 
   @Sendable static func readFile(_ path: String) throws(ServiceFailure) -> String {
@@ -47,9 +47,9 @@ struct Surroundings: Sendable {
   }
 }
 
-/// The directory that holds what must outlive the processes.
+/// The directory for data that must survive restarts.
 public enum DataDirectory {
-  /// Creates it if it is absent, and refuses one in which other users could replace files.
+  /// Creates the directory if absent, and refuses one in which other users could replace files.
   /// - Returns: its absolute path.
   public static func prepare(_ path: String) throws(ServiceFailure) -> String {
     let absolute =

@@ -5,14 +5,14 @@ import ServiceLifecycle
 import Telemetry
 import Wire
 
-/// Hands what the recorder collected to the monitor, and once more when everything else is over.
+/// Sends the recorder's telemetry to the monitor at intervals, and once more at shutdown.
 struct TelemetryFlush: Service {
   let recorder: TelemetryRecorder
   let bus: Bus
 
-  /// Long enough to fill a batch, short enough for somebody who watches.
+  /// Long enough to fill a batch, short enough for live viewing.
   static let interval = Duration.milliseconds(500)
-  /// Every fourth time with metrics: every 2 s.
+  /// Metrics are sent with every fourth batch, which is every 2 s.
   static let metricsEvery = 4
 
   func run() async throws {
@@ -30,8 +30,8 @@ struct TelemetryFlush: Service {
       for batch in recorder.drain(metrics: metrics) { sink(batch) }
       return
     }
-    // While nobody listens the recorder keeps what it has room for: the first lines of a start are
-    // the ones that are looked for.
+    // Without a live monitor the recorder keeps as much as it has room for, because the first lines
+    // after a start are needed most.
     guard !bus.live(.monitor).isEmpty else { return }
     for batch in recorder.drain(metrics: metrics) {
       bus.cast(.telemetry(batch), to: .service(.monitor), lane: .telemetry)

@@ -1,12 +1,12 @@
-/// Splits a command line into settings and requests. Knows which flags exist and which of them take
-/// a value, not what the values mean.
+/// Splits a command line into settings and requests. It knows the valid flags and which take a
+/// value, but does not interpret values.
 struct ArgumentReader {
   struct Given: Hashable {
     var setting: Setting
-    /// As it was written, for messages.
+    /// The flag as written, for messages.
     var flag: String
     var value: String
-    /// The value names a file that holds the secret.
+    /// The value is the path of a file that holds the secret.
     var isFile: Bool
   }
 
@@ -17,7 +17,7 @@ struct ArgumentReader {
   private(set) var wantsVersion = false
   private(set) var wantsCheck = false
 
-  /// Flags of every command that settings are not.
+  /// Flags of every command that are not settings.
   static let requests = ["--help", "-h", "--version", "--check-config", "--config"]
 
   private let byFlag: [String: Setting]
@@ -26,7 +26,7 @@ struct ArgumentReader {
 
   private let suggested: [String]
 
-  /// - Parameter suggesting: flags that may be meant by one that there is not.
+  /// - Parameter suggesting: flags to suggest in the message for an unknown flag.
   init(_ arguments: [String], settings: [Setting], suggesting: [String]) {
     suggested = Self.requests + suggesting
     byFlag = Dictionary(settings.map { ($0.flag, $0) }) { first, _ in first }
@@ -82,7 +82,7 @@ struct ArgumentReader {
     } else {
       let near = nearest(to: flag, in: suggested).map { "; did you mean \($0)?" } ?? ""
       mistakes.append("\(flag): there is no such flag\(near)")
-      // What follows is most likely its value, not a mistake of its own.
+      // The next argument is probably the unknown flag's value and not a separate mistake.
       if attached == nil, let next = rest.first, !next.hasPrefix("-") { rest.removeFirst() }
     }
   }
@@ -91,7 +91,7 @@ struct ArgumentReader {
     of flag: String, _ attached: String?, _ rest: inout ArraySlice<String>
   ) -> String? {
     if let attached { return attached }
-    // A value may begin with one dash (a negative number), not with two.
+    // A value may begin with one dash (a negative number), but not with two.
     if let next = rest.first, !next.hasPrefix("--") { return rest.removeFirst() }
     mistakes.append("\(flag): a value must follow")
     return nil

@@ -1,17 +1,17 @@
 import Yams
 
-/// The one YAML file of a cluster, flattened: `section:` → `member: value`.
+/// The YAML file of a cluster, flattened: `section:` → `member: value`.
 public struct ConfigurationFile: Sendable {
-  /// A value as it stands in the file.
+  /// A value as written in the file.
   struct Entry: Hashable, Sendable {
     var key: String
-    /// One for a scalar, any number for a list.
+    /// One element for a scalar, any number for a list.
     var values: [String]
     var isList: Bool
     var line: Int
   }
 
-  /// Something in the file that no setting can make sense of.
+  /// A part of the file that no setting can interpret.
   struct Flaw: Hashable, Sendable {
     var line: Int
     var message: String
@@ -22,11 +22,11 @@ public struct ConfigurationFile: Sendable {
   var sections: [(name: String, line: Int)] = []
   var flaws: [Flaw] = []
 
-  /// A cluster's file has some dozen lines; this keeps a wrong path (a log, a model) from being
-  /// parsed.
+  /// Maximum file size. A cluster's file has a few dozen lines; the limit prevents parsing a wrong
+  /// file, such as a log or a model.
   static let maxBytes = 1 << 20
 
-  /// - Parameter path: only for messages.
+  /// - Parameter path: used only in messages.
   public init(text: String, path: String) {
     self.path = path
     guard text.utf8.count <= Self.maxBytes else {
@@ -110,7 +110,7 @@ public struct ConfigurationFile: Sendable {
 extension Node {
   fileprivate var line: Int { mark?.line ?? 1 }
 
-  /// `key:` with nothing after it, `~` or `null`: not set.
+  /// Whether the value is empty, `~` or `null`, which means not set.
   fileprivate var isNothing: Bool {
     guard let scalar, scalar.style == .plain else { return false }
     return ["", "~", "null", "Null", "NULL"].contains(scalar.string)

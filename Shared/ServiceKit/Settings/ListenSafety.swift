@@ -1,15 +1,15 @@
 import ClusterModel
 
-/// Which addresses a port may listen on.
+/// Rules for the addresses a port may listen on.
 enum ListenSafety {
-  /// The toggle that allows what is unsafe.
+  /// The toggle that allows unsafe addresses.
   static let setting = "cluster.insecure_listen"
 
-  /// Why a port at this address is unsafe; `nil` means it is safe.
+  /// The reason why a port at this address is unsafe; `nil` means that it is safe.
   ///
   /// - Parameters:
   ///   - hasTLS: the port serves HTTPS.
-  ///   - asksForKeys: a request without a valid key or token is refused.
+  ///   - asksForKeys: the port refuses requests without a valid key or token.
   static func danger(
     of address: HostAndPort, hasTLS: Bool, asksForKeys: Bool
   ) -> String? {
@@ -23,8 +23,8 @@ enum ListenSafety {
 }
 
 extension SettingValues {
-  /// Refuses a port that other machines reach without TLS and keys, unless the operator allowed it;
-  /// then every start warns of it.
+  /// Rejects a port that is reachable from other machines without TLS or keys. If the operator
+  /// allowed it, adds a warning instead.
   public mutating func checkListening(
     _ key: String, _ address: HostAndPort, asksForKeys: Bool
   ) {
@@ -44,7 +44,7 @@ extension SettingValues {
 }
 
 extension HostAndPort {
-  /// Only this machine reaches it.
+  /// Whether only this machine can reach the address.
   public var isLoopback: Bool {
     if ["localhost", "::1"].contains(host) { return true }
     let parts = host.split(separator: ".", omittingEmptySubsequences: false)

@@ -1,9 +1,9 @@
-/// The candidate that `name` was probably meant to be; nil if none is near.
+/// The candidate that `name` was probably meant to be; `nil` if no candidate is similar.
 ///
-/// Near means: at most a third of the letters differ (Levenshtein distance, an exchange of two
-/// neighbours counting as one), or one is the beginning of the other.
+/// Similar means that at most a third of the letters differ (Levenshtein distance; a transposition
+/// of two neighbours counts as one), or that one is a prefix of the other.
 public func nearest(to name: String, in candidates: some Sequence<String>) -> String? {
-  // Longer names than this are not typing mistakes, and the comparison is quadratic.
+  // Longer names are not typing mistakes, and the comparison is quadratic.
   let limit = 64
   guard name.count <= limit else { return nil }
   let wanted = Array(name.lowercased())

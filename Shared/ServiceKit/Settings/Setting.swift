@@ -1,26 +1,26 @@
-/// One thing that can be set. The same value drives the flag, the variable, the member of the YAML
-/// file, the default, the line in `--help` and the check.
+/// A configuration setting. One value defines its flag, variable, YAML member, default, check and
+/// line in `--help`.
 public struct Setting: Hashable, Sendable {
-  /// Where it stands in the YAML file: `section.member`, for example `gateway.max_body_bytes`.
+  /// The key in the YAML file: `section.member`, for example `gateway.max_body_bytes`.
   public var key: String
-  /// For example `--max-body-bytes`.
+  /// Example: `--max-body-bytes`.
   public var flag: String
-  /// For example `TUTTI_GATEWAY_MAX_BODY_BYTES`.
+  /// Example: `TUTTI_GATEWAY_MAX_BODY_BYTES`.
   public var variable: String
   public var kind: Kind
-  /// As one would write it; nil: there is none, and whoever reads it gets nil or says it is needed.
+  /// The default as a user would write it. `nil` means that there is none.
   public var defaultText: String?
   public var help: String
-  /// Heading in `--help`; settings of one group stand together.
+  /// Heading in `--help`; settings of one group are listed together.
   public var group: String
-  /// Printed as `***`. Its value may also come from a file that `VARIABLE_FILE`, `--flag-file` or
-  /// the member `key_file` names; given as a flag it draws a warning, because everybody on the
-  /// machine can read the list of processes.
+  /// The value is secret and printed as `***`. It may also come from a file named by
+  /// `VARIABLE_FILE`, `--flag-file` or the member `key_file`. Setting it by flag causes a warning,
+  /// because all users of the machine can read the process list.
   public var secret: Bool
   public var required: Bool
 
-  /// - Parameter key: `section.member`. The flag is `--member`, the variable `TUTTI_SECTION_MEMBER`
-  ///   (`TUTTI_MEMBER` for the section `cluster`), unless they are given.
+  /// - Parameter key: `section.member`. By default the flag is `--member` and the variable
+  ///   `TUTTI_SECTION_MEMBER` (`TUTTI_MEMBER` for the section `cluster`).
   public init(
     _ key: String, _ kind: Kind, default defaultText: String? = nil, help: String,
     group: String? = nil, flag: String? = nil, variable: String? = nil, secret: Bool = false,
@@ -40,11 +40,11 @@ public struct Setting: Hashable, Sendable {
     self.variable = variable ?? "TUTTI_" + section + parts[1].uppercased()
   }
 
-  /// What a value looks like.
+  /// The syntax and range of a value.
   public enum Kind: Hashable, Sendable {
-    /// Any text of 1 … 4,096 bytes without control characters.
+    /// Text of up to 4,096 bytes without control characters.
     case text
-    /// 1–64 of `a–z A–Z 0–9 . _ -`.
+    /// 1–64 characters of `a–z A–Z 0–9 . _ -`.
     case name
     case integer(ClosedRange<Int>)
     case real(ClosedRange<Double>)
@@ -53,16 +53,16 @@ public struct Setting: Hashable, Sendable {
     /// A number with an optional B, KiB, MiB, GiB, kB, MB or GB.
     case bytes(ClosedRange<Int>)
     case choice([String])
-    /// `true` or `false`; the flag stands alone, `--no-…` turns it off.
+    /// `true` or `false`; the flag needs no value, `--no-…` turns it off.
     case toggle
-    /// `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; 127.0.0.1 unless a host is given.
+    /// `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; the default host is 127.0.0.1.
     case address
-    /// 0 … 65535; 0 lets the system choose.
+    /// 0 … 65535; with 0 the system chooses.
     case port
     case path
     /// `http://` or `https://`.
     case url
-    /// Several of a kind: the flag repeated, a comma-separated variable, or a YAML list.
+    /// Several values of a kind: a repeated flag, a comma-separated variable, or a YAML list.
     indirect case list(of: Kind, atMost: Int)
   }
 

@@ -11,14 +11,14 @@ enum SettingValue: Hashable, Sendable {
   case list([String])
 }
 
-/// Why a text is not a value of its kind, to be read after the text: `"80a" ` + `is not a port`.
+/// Why a text is not a valid value. The message follows the text: `"80a" ` + `is not a port`.
 struct Unfit: Error, Hashable {
   var why: String
   init(_ why: String) { self.why = why }
 }
 
 extension Setting.Kind {
-  /// A value's text is cut off here: nothing that is set by hand is longer.
+  /// Maximum length of a text value; longer text is rejected, because no setting needs it.
   static let maxTextBytes = 4_096
 
   func parse(_ text: String) throws(Unfit) -> SettingValue {
@@ -72,7 +72,7 @@ extension Setting.Kind {
     }
   }
 
-  /// The members of a list, wherever they came from.
+  /// Parses the members of a list from any source.
   func parse(list members: [String]) throws(Unfit) -> SettingValue {
     guard case .list(let kind, let atMost) = self else {
       guard members.count == 1 else { throw Unfit("is a list; one value is wanted") }
@@ -91,7 +91,7 @@ extension Setting.Kind {
 
   private var unfit: Unfit { Unfit("is not \(description)") }
 
-  /// What it takes, as it reads after "is not" and in `--help`.
+  /// The expected value in words, used after "is not" and in `--help`.
   var description: String {
     switch self {
     case .text: "a text"
@@ -115,7 +115,7 @@ extension Setting.Kind {
     }
   }
 
-  /// What stands for the value in `--help`.
+  /// The placeholder for the value in `--help`.
   var placeholder: String {
     switch self {
     case .text: "TEXT"
@@ -147,7 +147,7 @@ extension Setting.Kind {
       let rest = text.dropFirst(scheme.count)
       let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
       guard !authority.isEmpty, !text.contains(" ") else { return false }
-      // Whatever follows the last colon outside brackets is a port.
+      // The text after the last colon outside brackets is a port.
       let afterBracket = authority.lastIndex(of: "]").map {
         authority[authority.index(after: $0)...]
       }
@@ -200,7 +200,7 @@ extension Setting.Kind {
       ? "\(range.lowerBound) or more" : "\(range.lowerBound)–\(range.upperBound)"
   }
 
-  /// The shortest exact way to write a duration.
+  /// The shortest exact text of a duration.
   static func text(_ duration: Duration) -> String {
     let (seconds, attoseconds) = duration.components
     guard attoseconds == 0 else { return "\(duration.wholeMillisecondsText)ms" }
@@ -240,7 +240,8 @@ public struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
-  /// - Parameter text: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; nil if it is anything else.
+  /// - Parameter text: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; otherwise the result is
+  ///   `nil`.
   public init?(_ text: String) {
     var host: Substring = "127.0.0.1"
     var portText = text[...]

@@ -1,7 +1,7 @@
 import ClusterModel
 
-/// Collects what each source says about each setting, strongest source first. A value that a
-/// stronger source hides is checked all the same: it would bite on the day that source goes away.
+/// Collects the values of each setting from all sources, highest priority first. A hidden value is
+/// also checked, because it would take effect if the source that hides it were removed.
 struct SettingSearch {
   var mistakes: [String] = []
   var warnings: [String] = []
@@ -24,7 +24,7 @@ struct SettingSearch {
       if first.isFile {
         takeSecret(setting, path: first.value, .flag(first.flag))
       } else {
-        // A repeated list flag adds up; each may hold several, separated by commas.
+        // Values of a repeated list flag are joined; each may hold several, separated by commas.
         take(setting, own.flatMap { setting.split($0.value) }, .flag(first.flag))
         if setting.secret {
           warnings.append(
@@ -38,7 +38,7 @@ struct SettingSearch {
   mutating func take(_ environment: [String: String]) {
     for setting in settings {
       let name = setting.variable
-      // An empty variable is an unset one: compose files write `${NAME:-}`.
+      // An empty variable counts as unset, because compose files write `${NAME:-}`.
       let value = environment[name].flatMap { $0.isEmpty ? nil : $0 }
         .flatMap { Injected.isInjected(name, $0) ? nil : $0 }
       let path =
@@ -81,7 +81,7 @@ struct SettingSearch {
     }
   }
 
-  /// Fills in the defaults and says what is missing.
+  /// Fills in the defaults and records missing settings as mistakes.
   mutating func finish() -> SettingValues {
     for setting in settings where found[setting.key] == nil {
       var entry = SettingValues.Resolved(setting: setting, source: .unset)
@@ -117,7 +117,7 @@ struct SettingSearch {
 
   private mutating func takeSecret(_ setting: Setting, path: String, _ source: SettingSource) {
     do {
-      // Editors and `echo` leave a newline at the end, which is no part of a secret.
+      // Editors and `echo` append a newline, which is not part of the secret.
       let text = try readFile(path)[...].trimmingSpaces()
       take(setting, [text], source)
     } catch {
@@ -131,7 +131,7 @@ struct SettingSearch {
 }
 
 extension Setting {
-  /// The members of a value written as one text.
+  /// Splits the text of a list into its members.
   func split(_ text: String) -> [String] {
     guard case .list = kind else { return [text] }
     return text.split(separator: ",").map { $0.trimmingSpaces() }
@@ -139,27 +139,27 @@ extension Setting {
 }
 
 extension String {
-  /// Long enough to recognise what was written.
+  /// The text cut to at most 78 characters if it is longer than 80, for messages.
   var shortened: String { count <= 80 ? self : prefix(77) + "…" }
 }
 
-/// Kubernetes sets variables for every service it knows, such as `TUTTI_GATEWAY_PORT=tcp://…` for a
-/// service named `tutti-gateway`. They are nobody's settings.
+/// Variables that Kubernetes sets for every service, such as `TUTTI_GATEWAY_PORT=tcp://…` for a
+/// service named `tutti-gateway`. They are not settings.
 enum Injected {
   static func isInjected(_ name: String, _ value: String) -> Bool {
     if name.hasSuffix("_SERVICE_HOST") || name.contains("_SERVICE_PORT") { return true }
     guard let port = name.firstRange(of: "_PORT") else { return false }
     if ["tcp://", "udp://", "sctp://"].contains(where: value.hasPrefix) { return true }
-    // TUTTI_GATEWAY_PORT_8080_TCP_ADDR and its siblings.
+    // TUTTI_GATEWAY_PORT_8080_TCP_ADDR and similar names.
     let rest = name[port.upperBound...].split(separator: "_")
     return rest.count >= 2 && rest[0].allSatisfy(\.isNumber)
       && ["TCP", "UDP", "SCTP"].contains(rest[1])
   }
 }
 
-/// `TUTTI_*` variables that no setting and no other part of the cluster knows: usually a slip.
+/// `TUTTI_*` variables that no setting and no other part of the cluster uses: usually a typo.
 struct UnknownVariables {
-  /// Read by the command line or by some service under a name without its section.
+  /// Variables used by the command line, or by a service under a name without its section.
   static let elsewhere = [
     "TUTTI_CONFIG", "TUTTI_URL", "TUTTI_API_KEY", "TUTTI_DATA_DIR", "TUTTI_LIFELINE_FD",
     CrashNote.variable,

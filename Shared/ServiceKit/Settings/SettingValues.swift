@@ -1,12 +1,12 @@
 public import ClusterModel
 
-/// Where a value came from.
+/// The source of a value.
 public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
   case flag(String)
   case variable(String)
   case file(path: String, line: Int, key: String)
   case defaultValue
-  /// Nobody set it and it has no default.
+  /// No source set it, and it has no default.
   case unset
 
   public var description: String {
@@ -20,28 +20,29 @@ public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The values a configuration is made from. Reading never fails: what was wrong is already a
-/// mistake, all of which are reported at once, and the reader gets a harmless stand-in.
+/// The values that a configuration is made from.
 ///
-/// Reading a key that no setting declares is a bug in the service and stops it.
+/// Reading never fails. Invalid values are already recorded as mistakes, which are reported all at
+/// once, and the reader gets a harmless placeholder. Reading a key without a declared setting is a
+/// bug in the service and stops it.
 public struct SettingValues: Sendable {
   struct Resolved: Sendable {
     var setting: Setting
-    /// nil: not set, or what was set is a mistake.
+    /// `nil` if not set or invalid.
     var value: SettingValue?
-    /// As it was written.
+    /// The value as written.
     var text: String?
     var source: SettingSource
     var isWrong = false
   }
 
   var resolved: [String: Resolved]
-  /// In the order in which they were found.
+  /// Mistakes in the order in which they were found.
   var mistakes: [String] = []
-  /// What is allowed and may be unwise.
+  /// Warnings about values that are allowed but may be unwise.
   var warnings: [String] = []
 
-  /// Empty when not set, which is a mistake.
+  /// The text of a required setting. Empty if not set, which is a mistake.
   public mutating func text(_ key: String) -> String {
     guard case .text(let text) = needed(key) else { return "" }
     return text
@@ -82,16 +83,16 @@ public struct SettingValues: Sendable {
     return duration
   }
 
-  /// A size.
+  /// A size in bytes.
   public mutating func bytes(_ key: String) -> Int { integer(key) }
 
-  /// False when not set.
+  /// `false` if not set.
   public mutating func toggle(_ key: String) -> Bool {
     guard case .toggle(let isOn) = find(key).value else { return false }
     return isOn
   }
 
-  /// The stand-in is the first case.
+  /// The placeholder is the first case.
   public mutating func choice<T: RawRepresentable & CaseIterable>(
     _ key: String, as: T.Type
   ) -> T where T.RawValue == String {
@@ -117,7 +118,7 @@ public struct SettingValues: Sendable {
 
   public mutating func optionalPort(_ key: String) -> Int? { optionalInteger(key) }
 
-  /// Empty when not set.
+  /// Empty if not set.
   public mutating func list(_ key: String) -> [String] {
     guard case .list(let members) = find(key).value else { return [] }
     return members
@@ -125,11 +126,11 @@ public struct SettingValues: Sendable {
 
   public func source(of key: String) -> SettingSource { find(key).source }
 
-  /// Records a mistake that only the service can see, for example two settings that contradict.
-  /// - Parameter why: reads on after the setting's name.
+  /// Records a mistake that only the service can detect, for example two contradictory settings.
+  /// - Parameter why: continues a sentence that begins with the setting's name.
   public mutating func reject(_ key: String, _ why: String) {
     let entry = find(key)
-    // Whatever depends on a value that is a mistake already would only confuse.
+    // Avoid follow-up mistakes: the value is already reported as wrong.
     guard !entry.isWrong else { return }
     switch entry.source {
     case .defaultValue, .unset:
@@ -139,8 +140,8 @@ public struct SettingValues: Sendable {
     }
   }
 
-  /// Records that a value is allowed and may be unwise.
-  /// - Parameter why: reads on after the setting's name.
+  /// Records a warning about a value that is allowed but may be unwise.
+  /// - Parameter why: continues a sentence that begins with the setting's name.
   public mutating func warn(_ key: String, _ why: String) {
     let entry = find(key)
     switch entry.source {
@@ -167,20 +168,20 @@ public struct SettingValues: Sendable {
 }
 
 extension Setting {
-  /// All the ways to set it, for messages.
+  /// Flag, variable and key of the setting, for messages.
   var names: String { "\(flag), \(variable) or \(key) in the file" }
 }
 
-/// A service's own part of the configuration.
+/// The part of the configuration that belongs to one service.
 public protocol ServiceConfiguration: Sendable {
   static var service: ServiceName { get }
   /// One sentence for the top of `--help`.
   static var summary: String { get }
   static var settings: [Setting] { get }
-  /// Records mistakes with `values.reject`, never throws: all are reported at once.
+  /// Records mistakes with `values.reject` and never throws, so that all are reported at once.
   init(_ values: inout SettingValues)
-  /// Requests of other services that it works on at once, where it has a limit of its own: the bus then
-  /// lets so many through. nil: the bus has its usual limit.
+  /// Maximum requests from other services at once, if the service has its own limit; the bus then
+  /// admits that many. `nil` means the bus's usual limit.
   var requestsAtOnce: Int? { get }
 }
 

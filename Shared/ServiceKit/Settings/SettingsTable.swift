@@ -1,10 +1,9 @@
-/// All settings of one process, and the rules by which their values are found:
-/// flag > variable > file > default.
+/// All settings of one process. Priority of their sources: flag > variable > file > default.
 ///
-/// Knows no environment, file or command line: they are passed in, so that every rule is a line in a
-/// table of tests.
+/// It does not access the environment, files or the command line. They are parameters, so that each
+/// rule is one line in a table of tests.
 public struct SettingsTable: Sendable {
-  /// What the command line asked for.
+  /// The action requested on the command line.
   public enum Request: Hashable, Sendable {
     case run, help, version, checkConfig
   }
@@ -12,22 +11,22 @@ public struct SettingsTable: Sendable {
   public struct Resolution: Sendable {
     public var request: Request
     public var values: SettingValues
-    /// Worth saying, but no reason not to start.
+    /// Warnings that do not prevent the start.
     public var warnings: [String]
-    /// Every mistake found, in the order flags, variables, file, defaults.
+    /// All mistakes found, in the order flags, variables, file, defaults.
     public var mistakes: [String] { values.mistakes }
   }
 
   public let settings: [Setting]
-  /// Sections of the file whose members are ours to check.
+  /// Sections of the file whose members this process checks.
   private let ownSections: Set<String>
   private let knownSections: [String]
   private let suggested: [String]
 
   /// - Parameters:
-  ///   - sections: every section that a cluster's file may have; those of other services are not
-  ///     looked into.
-  ///   - suggesting: flags that may be meant by one that there is not; nil: all.
+  ///   - sections: all valid sections of a cluster's file; sections of other services are not
+  ///     checked.
+  ///   - suggesting: flags to suggest in the message for an unknown flag; `nil` means all.
   public init(_ settings: [Setting], sections: [String], suggesting: Set<String>? = nil) {
     var flags: Set<String> = []
     for setting in settings {
@@ -41,7 +40,7 @@ public struct SettingsTable: Sendable {
 
   /// - Parameters:
   ///   - arguments: without the program's name.
-  ///   - readFile: reads a file as text; its error says why it could not, after the path.
+  ///   - readFile: reads a file as text; its error message is printed after the path.
   public func resolve(
     arguments: [String], environment: [String: String],
     readFile: @escaping (String) throws(ServiceFailure) -> String
@@ -52,7 +51,7 @@ public struct SettingsTable: Sendable {
     search.take(command.given)
     search.take(environment)
 
-    // An empty variable is an unset one everywhere: compose files write `${NAME:-}`.
+    // An empty variable counts as unset, because compose files write `${NAME:-}`.
     let configVariable = environment["TUTTI_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
     if let path = command.configPath ?? configVariable {
       do {
@@ -87,7 +86,7 @@ extension Setting {
 }
 
 extension Array<String> {
-  /// Each once, in order.
+  /// The distinct elements, in order of first occurrence.
   var uniqued: [String] {
     var seen: Set<String> = []
     return filter { seen.insert($0).inserted }

@@ -1,6 +1,6 @@
 extension SettingsTable {
-  /// The page that `--help` prints: what the program is, how settings are found, and every setting
-  /// with its range, default and variable.
+  /// The text that `--help` prints: the program, the sources of settings, and every setting with
+  /// its range, default and variable.
   public func help(program: String, summary: String) -> String {
     var text = """
       \(program): \(summary)
@@ -53,7 +53,7 @@ extension SettingsTable {
     return text
   }
 
-  /// Every setting with its value and where it came from, one a line, as `--check-config` prints it.
+  /// The text that `--check-config` prints: one line for each setting with its value and source.
   public func effective(_ values: SettingValues) -> String {
     let lines = settings.map { setting -> (String, String) in
       guard let entry = values.resolved[setting.key] else { return ("\(setting.key):", "") }
@@ -65,7 +65,7 @@ extension SettingsTable {
       }
       return ("\(setting.key): \(shown)", "# \(entry.source)")
     }
-    // Columns line up for ordinary values; one long path must not push all comments to the right.
+    // Align the comments for values of usual length; one long path must not move all of them right.
     let width = min(48, lines.map(\.0.count).max() ?? 0)
     return lines.map { line, comment in
       line + String(repeating: " ", count: max(1, width + 2 - line.count)) + comment + "\n"
