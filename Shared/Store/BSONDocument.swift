@@ -1,6 +1,6 @@
 internal import CMongoC
 
-/// A document that we make. Owns its `bson_t`.
+/// A BSON document under construction. Owns its `bson_t`.
 @safe final class BSONDocument {
   let handle: OpaquePointer
 
@@ -8,13 +8,13 @@ internal import CMongoC
 
   deinit { unsafe bson_destroy(handle) }
 
-  /// A fingerprint of its bytes (FNV-1a, 64 bits): the same in every process and release.
+  /// Fingerprint of the bytes (FNV-1a, 64 bits), the same in every process and release.
   func fingerprint(seed text: String) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     for byte in text.utf8 { mix(byte) }
     mix(0)
-    // A document begins with its own length, 32 bits, little-endian.
+    // The first 32 bits of a document are its length, little-endian.
     if let start = unsafe bson_get_data(handle) {
       let length = unsafe UnsafeRawPointer(start).loadUnaligned(as: Int32.self)
       let bytes = unsafe UnsafeBufferPointer(start: start, count: Int(Int32(littleEndian: length)))
@@ -23,7 +23,7 @@ internal import CMongoC
     return hash
   }
 
-  // `bson_append_…` fails only when a document passes 2 GiB; ours come from 1 MiB frames.
+  // `bson_append_…` fails only if a document exceeds 2 GiB; documents come from 1 MiB frames.
 
   @discardableResult
   func set(_ key: String, _ value: Int64) -> Self {
@@ -40,12 +40,12 @@ internal import CMongoC
     return self
   }
 
-  /// - Parameter value: any UTF-8; its length is passed, so a NUL does not cut it.
+  /// - Parameter value: any UTF-8; its length is passed, so a NUL does not truncate it.
   @discardableResult
   func set(_ key: String, _ value: String) -> Self {
     var value = value
     value.withUTF8 { bytes in
-      // An empty string may have no address, and NULL would be BSON's null.
+      // The address of an empty string may be NULL, which BSON would store as null.
       if let base = bytes.baseAddress, !bytes.isEmpty {
         unsafe base.withMemoryRebound(to: CChar.self, capacity: bytes.count) { text in
           _ = unsafe bson_append_utf8(handle, key, -1, text, Int32(bytes.count))
@@ -79,7 +79,7 @@ internal import CMongoC
     return self
   }
 
-  /// - Parameter milliseconds: since 1970, UTC.
+  /// - Parameter milliseconds: milliseconds since 1970, UTC.
   @discardableResult
   func set(_ key: String, date milliseconds: Int64) -> Self {
     unsafe bson_append_date_time(handle, key, -1, milliseconds)
@@ -87,13 +87,13 @@ internal import CMongoC
   }
 }
 
-/// A document that a cursor lends: valid until the cursor moves, never kept.
+/// A document borrowed from a cursor, valid only until the cursor moves.
 @safe struct BSONView {
   private let handle: OpaquePointer
 
   init(borrowing handle: OpaquePointer) { unsafe self.handle = handle }
 
-  /// - Parameter path: dotted, for example `attributes.0.key`.
+  /// - Parameter path: dotted path, for example `attributes.0.key`.
   func text(_ path: String) -> String? {
     var length: UInt32 = 0
     guard let start = unsafe cmongo_utf8(handle, path, &length) else { return nil }

@@ -1,30 +1,30 @@
 internal import Limits
 
-/// Decides whether records may be dropped for their age.
+/// Decides whether records may be dropped because of their age.
 ///
-/// A clock that jumps a year ahead makes every record look old. Two clocks are compared: wall time
-/// that advances by something else than the monotonic time has jumped, and is not believed until it
-/// has been steady for a while. The same holds after a start, when nothing is known.
+/// If the clock jumps a year ahead, every record looks old. The type compares wall time with
+/// monotonic time: if they drift apart, the clock has jumped and is distrusted until it has been
+/// steady for `patience`. The clock is also distrusted after a start.
 public struct ClockTrust: Sendable {
   private var last: (wall: UInt64, uptime: Duration)?
   private var steadySince = Duration.zero
   private let patience: Duration
 
-  /// What time servers correct without a jump, within the time between two readings.
+  /// Maximum drift between two readings that counts as a time server's correction, not as a jump.
   private static let toleranceMicroseconds: UInt64 = 60 * 1_000_000
 
   public init() {
     self.init(patience: .milliseconds(Limits.clockTrustSeconds.value))
   }
 
-  /// - Parameter patience: how long the clock must be steady before it is believed.
+  /// - Parameter patience: how long the clock must be steady before it is trusted.
   public init(patience: Duration) {
     self.patience = patience
   }
 
   /// - Parameters:
   ///   - wallUnixMicroseconds: wall time.
-  ///   - uptime: monotonic time of the same moment.
+  ///   - uptime: monotonic time at the same moment.
   public mutating func isSteady(wallUnixMicroseconds wall: UInt64, uptime: Duration) -> Bool {
     defer { last = (wall, uptime) }
     guard let last else {

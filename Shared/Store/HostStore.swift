@@ -1,14 +1,14 @@
 public import ClusterModel
 internal import GRDB
 
-/// The registry's hosts, so that they survive its restart. Only what an admin said is kept: models,
-/// version and round trip are asked again.
+/// Persists the registry's hosts. Only settings made by an admin are stored; probes determine
+/// models, version and round trip again after a restart.
 public final class HostStore: Sendable {
   private let path: String
   private let queue: DatabaseQueue
 
-  /// - Parameter path: of the database file; created if absent. A damaged one, or one from a newer
-  ///   version, is a failure and stays as it is.
+  /// - Parameter path: path of the database file; created if absent. A damaged file, or one from a
+  ///   newer version, causes an error and is not modified.
   public init(path: String) throws(Failure) {
     self.path = path
     queue = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: true) {
@@ -16,7 +16,7 @@ public final class HostStore: Sendable {
     }
   }
 
-  /// In the order in which they were added, each `suspended` or `unknown`.
+  /// Returns the hosts in the order in which they were added, each `suspended` or `unknown`.
   public func hosts() async throws(Failure) -> [HostRecord] {
     do {
       return try await queue.read { database in
@@ -27,7 +27,7 @@ public final class HostStore: Sendable {
     }
   }
 
-  /// Adds or replaces. Durable when it returns.
+  /// Inserts or replaces a host. The change is durable on return.
   public func save(_ record: HostRecord) async throws(Failure) {
     let host = record.host
     do {
@@ -55,7 +55,7 @@ public final class HostStore: Sendable {
     }
   }
 
-  /// Durable when it returns. Removing what is not there is fine.
+  /// Removes a host if it exists. The change is durable on return.
   public func remove(_ host: HostID) async throws(Failure) {
     do {
       try await queue.write { database in
@@ -67,9 +67,9 @@ public final class HostStore: Sendable {
     }
   }
 
-  /// Lets go of the file. Nothing may follow.
+  /// Closes the file. No other method may be called afterwards.
   public func close() async {
-    // Fails only while a statement runs, and then the file closes when it ends.
+    // `close` fails only if a statement is running; the file then closes when the statement ends.
     try? queue.close()
   }
 
@@ -85,7 +85,7 @@ public final class HostStore: Sendable {
           """)
     }
     migrator.registerMigration("2: dialects") { database in
-      // Until now there was one dialect and nobody chose it: it is learned from now on.
+      // Before this migration there was one dialect and no choice, so it is detected from now on.
       try database.execute(
         sql: """
           ALTER TABLE hosts ADD COLUMN resume TEXT NOT NULL DEFAULT 'auto';
@@ -94,7 +94,7 @@ public final class HostStore: Sendable {
           """)
     }
     migrator.registerMigration("3: strict") { database in
-      // SQLite would refuse the row below too, but without saying which one.
+      // SQLite would also refuse this row, but its error does not name the row.
       let wrong = try Row.fetchOne(
         database,
         sql: """
@@ -136,12 +136,12 @@ public final class HostStore: Sendable {
     return migrator
   }
 
-  /// Names on lines of their own; a name with a line break cannot be set.
+  /// One model name per line; a name with a line break cannot be configured.
   private static func text(of models: [ModelID]) -> String {
     models.map(\.name).joined(separator: "\n").storable
   }
 
-  /// What stands for a dialect or a way of resuming that no admin chose.
+  /// Stored value of a dialect or resume way that is detected, not chosen by an admin.
   private static let learned = "auto"
 
   private static func record(_ row: Row) throws -> HostRecord {
@@ -156,7 +156,7 @@ public final class HostStore: Sendable {
     guard chosenDialect != nil || dialect == learned, chosenResume != nil || resume == learned,
       let tier = HostTier(rawValue: tier), let trust = DataPolicy(rawValue: trust)
     else {
-      // Guessing a trust or a tier would send prompts where they must not go.
+      // A guessed trust or tier could send prompts to a host that must not get them.
       throw Failure(
         .storeDamaged,
         "Host \(id) has an unknown dialect, resume way, tier or trust; correct its row.")

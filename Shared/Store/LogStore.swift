@@ -1,59 +1,59 @@
 public import ClusterModel
 internal import Limits
 
-/// Where the monitor keeps logs, spans and requests. For reading, never for recovery.
+/// The monitor's store of logs, spans and requests. Used for queries, never for recovery.
 ///
-/// Text is kept as it came, except that U+0000 becomes U+2400 (␀): SQLite's text ends at a NUL.
-/// Times are microseconds since 1970, UTC.
+/// Text is stored unchanged, except that U+0000 becomes U+2400 (␀), because a NUL ends SQLite's
+/// text. Times are microseconds since 1970, UTC.
 public protocol LogStore: Sendable {
-  /// Makes sure that the store can be used: connects, creates what is missing. Can be called again.
+  /// Connects and creates missing tables or indexes. Can be called again.
   func prepare() async throws(Failure)
 
-  /// Keeps the logs, spans and requests of all batches, in one transaction where the store has
-  /// them. After a failure the caller may append the same batches again. Metrics are not kept.
+  /// Stores the logs, spans and requests of all batches, in one transaction if the store supports
+  /// it. After a failure the caller may append the same batches again. Metrics are not stored.
   func append(_ batches: [TelemetryBatch]) async throws(Failure)
 
-  /// Newest first.
+  /// Returns matching logs, newest first.
   func logs(_ query: LogQuery) async throws(Failure) -> [LogRecord]
 
-  /// Newest first.
+  /// Returns matching requests, newest first.
   func requests(_ query: RequestQuery) async throws(Failure) -> [RequestRecord]
 
-  /// By start, at most `Retention.spansPerTrace`.
+  /// Returns the trace's spans by start time, at most `Retention.spansPerTrace`.
   func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord]
 
-  /// Drops what is older or more than the store's `Retention` allows.
-  /// - Parameter nowUnixMicroseconds: `nil` means that the clock cannot be believed (`ClockTrust`);
-  ///   nothing is then dropped for its age.
+  /// Deletes records beyond the store's `Retention`.
+  /// - Parameter nowUnixMicroseconds: `nil` means that the clock is not trusted (`ClockTrust`);
+  ///   then no record is deleted because of its age.
   func applyRetention(nowUnixMicroseconds: UInt64?) async throws(Failure)
 
-  /// Damaged records that were left out of answers so far.
+  /// Number of damaged records left out of query results so far.
   var damagedRecords: Int { get }
 
-  /// Writes what is pending and lets go of files and connections. Nothing may follow.
+  /// Completes writes and closes files and connections. No other method may be called afterwards.
   func close() async
 }
 
-/// How much is kept.
+/// Limits on the stored records.
 public struct Retention: Equatable, Sendable {
-  /// Of each kind: logs, spans, requests.
+  /// Maximum records of each kind: logs, spans, requests.
   public var maximumRecords: Int
   public var maximumAge: Duration
-  /// Of everything together, where the store knows its size.
+  /// Maximum size of the whole store in bytes, if the store knows its size.
   public var maximumBytes: Int
 
   public static let standardBytes = Limits.logBytes.value
 
-  /// 200,000 records of some 300 bytes are about 60 MB a kind: what a laptop's data directory can
-  /// spare. Seven days reach back over a weekend to the change that broke things.
+  /// 200,000 records of about 300 bytes are about 60 MB for each kind, which a laptop can spare.
+  /// Seven days reach back over a weekend to the change that caused a fault.
   public static let standard = Retention(
     maximumRecords: 200_000, maximumAge: .seconds(7 * 24 * 3_600))
 
-  /// A plan of 64 tasks with ten spans each has 640; 10,000 spans are 3 MB of answer.
+  /// A plan of 64 tasks with ten spans each has 640 spans; 10,000 spans are a response of 3 MB.
   public static let spansPerTrace = 10_000
 
-  /// A record that claims to be from the future is dated back to now if it is ahead by more than
-  /// this: no machine's clock is so wrong by accident for long, and the record would stay for ever.
+  /// Maximum time that a record may be in the future. A later time is set to now, because no clock
+  /// is so wrong by accident for long and the record would never expire.
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
   public init(
@@ -64,7 +64,7 @@ public struct Retention: Equatable, Sendable {
     self.maximumBytes = maximumBytes
   }
 
-  /// Records with an earlier time are dropped.
+  /// Records older than this time are deleted.
   func cutoff(nowUnixMicroseconds now: UInt64) -> UInt64 {
     let age = UInt64(clamping: maximumAge.components.seconds).multipliedReportingOverflow(
       by: 1_000_000)
@@ -73,7 +73,7 @@ public struct Retention: Equatable, Sendable {
   }
 }
 
-/// The levels of swift-log, in rising order.
+/// The levels of swift-log, in ascending order.
 public enum LogSeverity: String, CaseIterable, Comparable, Sendable {
   case trace, debug, info, notice, warning, error, critical
 
@@ -81,20 +81,20 @@ public enum LogSeverity: String, CaseIterable, Comparable, Sendable {
 
   public static func < (left: LogSeverity, right: LogSeverity) -> Bool { left.rank < right.rank }
 
-  /// This level and all that are worse, as records spell them.
+  /// The raw values of this level and all more severe ones.
   var andWorse: [String] { Self.allCases.filter { $0 >= self }.map(\.rawValue) }
 }
 
 public struct LogQuery: Equatable, Sendable {
   public var trace: TraceID?
   public var service: String?
-  /// This level and worse ones.
+  /// Minimum level.
   public var level: LogSeverity?
-  /// Not before this time.
+  /// Earliest time.
   public var sinceUnixMicroseconds: UInt64?
   public var limit: Int
 
-  /// One answer stays below a few MB: 1,000 records of at most some KB.
+  /// Allowed values of `limit`. 1,000 records of a few KB keep a response below a few MB.
   public static let limits = 1...1_000
 
   /// - Parameter limit: clamped to `limits`.
@@ -112,7 +112,7 @@ public struct LogQuery: Equatable, Sendable {
 
 public struct RequestQuery: Equatable, Sendable {
   public var trace: TraceID?
-  /// Not before this time.
+  /// Earliest time.
   public var sinceUnixMicroseconds: UInt64?
   public var limit: Int
 
@@ -125,20 +125,20 @@ public struct RequestQuery: Equatable, Sendable {
 }
 
 extension Failure.Code {
-  /// The database server does not answer, or the file cannot be opened.
+  /// The database server does not respond, or the file cannot be opened.
   public static let storeUnreachable = Failure.Code(rawValue: "store_unreachable")
-  /// The database file is damaged, or not a database. It is left as it is.
+  /// The database file is damaged or not a database. It is not modified.
   public static let storeDamaged = Failure.Code(rawValue: "store_damaged")
-  /// The database was written by a newer version of this software. It is left as it is.
+  /// The database was written by a newer version of Tutti. It is not modified.
   public static let storeTooNew = Failure.Code(rawValue: "store_too_new")
-  /// The address of the database makes no sense.
+  /// The database address is invalid.
   public static let storeMisconfigured = Failure.Code(rawValue: "store_misconfigured")
-  /// The database was asked and refused.
+  /// The database refused an operation.
   public static let storeFailed = Failure.Code(rawValue: "store_failed")
 }
 
 extension String {
-  /// As it is stored: without NUL, which would end SQLite's text.
+  /// The string in stored form, with NUL replaced, because a NUL would end SQLite's text.
   var storable: String {
     utf8.contains(0) ? String(map { $0 == "\0" ? "\u{2400}" : $0 }) : self
   }

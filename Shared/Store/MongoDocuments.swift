@@ -1,7 +1,7 @@
 internal import ClusterModel
 
-// A record as a document, and back. `at` is its time as a date, for the index that expires it and
-// for people who look; `time` (or `start`) is exact.
+// Conversion between records and documents. `at` is the record's time as a date, for the index that
+// expires documents and for human readers; `time` (or `start`) is exact.
 
 func document(_ log: LogRecord) -> BSONDocument {
   let document = BSONDocument()

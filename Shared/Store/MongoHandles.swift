@@ -1,34 +1,34 @@
 internal import CMongoC
 internal import ClusterModel
 
-// One owner for each handle of libmongoc. No handle leaves its owner's file except inside a call;
-// all of them are used on `MongoLogStore`'s queue only.
+// Each handle of libmongoc has one owner. A handle leaves its owner's file only as an argument of a
+// call, and is used only on `MongoLogStore`'s queue.
 
-/// `mongoc_init` once a process. There is no `mongoc_cleanup`: it may not be followed by another
-/// `mongoc_init`, and the process gives everything back when it ends.
+/// Calls `mongoc_init` once per process. `mongoc_cleanup` is never called: `mongoc_init` may not
+/// follow it, and the operating system releases everything when the process ends.
 private let initialised: Void = {
   mongoc_init()
-  // It writes to standard error by itself; whatever matters comes back as a `Failure`.
+  // By default libmongoc logs to standard error; relevant errors are returned as a `Failure`.
   mongoc_log_set_handler(nil, nil)
 }()
 
 /// The address of a server or replica set. Owns its `mongoc_uri_t`.
 ///
-/// @unchecked: the handle is set once in `init` and never changed after it.
+/// @unchecked: the handle is set in `init` and never changes afterwards.
 @safe final class MongoAddress: @unchecked Sendable {
   fileprivate let handle: OpaquePointer
   let database: String
-  /// Hosts as the address names them, without credentials, for messages.
+  /// Hosts as written in the address, without credentials, for messages.
   let hosts: String
 
   /// - Parameters:
   ///   - text: `mongodb://…` or `mongodb+srv://…`; the database defaults to `tutti`.
-  ///   - patience: how long to look for a server, unless the address says it.
+  ///   - patience: timeout of server selection, unless the address sets it.
   init(_ text: String, patience: Duration) throws(Failure) {
     _ = initialised
     var error = bson_error_t()
     guard let handle = unsafe mongoc_uri_new_with_error(text, &error) else {
-      // libmongoc's sentence may quote the address, which holds a password.
+      // libmongoc's message may quote the address, which contains a password.
       throw Failure(
         .storeMisconfigured,
         "The MongoDB address is not valid; write it as mongodb://HOST:PORT/DATABASE.")
@@ -43,7 +43,7 @@ private let initialised: Void = {
     if unsafe !mongoc_uri_has_option(handle, CMONGO_CONNECT_TIMEOUT) {
       unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_CONNECT_TIMEOUT, milliseconds)
     }
-    // A server that stops answering must not hold the queue for libmongoc's five minutes.
+    // If a server stops responding, libmongoc's default of five minutes would block the queue.
     if unsafe !mongoc_uri_has_option(handle, CMONGO_SOCKET_TIMEOUT) {
       unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_SOCKET_TIMEOUT, 10_000)
     }
@@ -58,8 +58,8 @@ private let initialised: Void = {
   }
 }
 
-/// The connections to the server. Owns its `mongoc_client_pool_t`, whose background threads watch
-/// the server so that a failed one is found again.
+/// Connection pool. Owns its `mongoc_client_pool_t`, whose background threads monitor the server,
+/// so that it is found again after a failure.
 ///
 /// @unchecked: libmongoc's pool may be used from any thread.
 @safe final class MongoPool: @unchecked Sendable {
@@ -75,13 +75,13 @@ private let initialised: Void = {
     self.address = address
     unsafe mongoc_client_pool_set_error_api(handle, 2)
     unsafe mongoc_client_pool_set_appname(handle, "tutti")
-    // One operation at a time (MongoLogStore's queue is serial) needs one connection.
+    // MongoLogStore's queue is serial, so one connection suffices.
     unsafe mongoc_client_pool_max_size(handle, 1)
   }
 
   deinit { unsafe mongoc_client_pool_destroy(handle) }
 
-  /// Borrows a client for the time of `body`.
+  /// Borrows a client for the duration of `body`.
   func withClient<Value>(_ body: (MongoClient) throws(Failure) -> Value) throws(Failure) -> Value {
     let client = unsafe mongoc_client_pool_pop(handle)
     defer { unsafe mongoc_client_pool_push(handle, client) }
@@ -89,7 +89,7 @@ private let initialised: Void = {
   }
 }
 
-/// A client that the pool lent.
+/// A client borrowed from the pool.
 @safe struct MongoClient {
   private let handle: OpaquePointer
   let address: MongoAddress
@@ -115,7 +115,7 @@ private let initialised: Void = {
   }
 }
 
-/// Owns its `mongoc_collection_t`. Must not outlive the client it came from.
+/// A collection. Owns its `mongoc_collection_t` and must not outlive its client.
 @safe final class MongoCollection {
   private let handle: OpaquePointer
   private let name: String
@@ -138,8 +138,8 @@ private let initialised: Void = {
     else { throw mongoFailure(&error, doing: "\(what) \(name)", to: address) }
   }
 
-  /// In one bulk; one refused document does not hold up the others, and one whose `_id` is there
-  /// already is left as it is, so that an insertion that failed half-way can be repeated.
+  /// Inserts documents in one bulk operation. A refused document does not stop the rest. A document
+  /// whose `_id` exists is skipped, so that a partly failed insertion can be repeated.
   func insert(_ documents: [BSONDocument]) throws(Failure) {
     if documents.isEmpty { return }
     let options = BSONDocument().set("ordered", false)
@@ -163,7 +163,7 @@ private let initialised: Void = {
 
   /// - Parameters:
   ///   - options: `sort`, `limit`, `skip`.
-  ///   - read: gets each document, which is valid only during the call; nil drops it.
+  ///   - read: converts each document, which is valid only during the call; `nil` drops it.
   func find<Value>(
     _ filter: BSONDocument, options: BSONDocument, _ read: (BSONView) -> Value?
   ) throws(Failure) -> [Value] {

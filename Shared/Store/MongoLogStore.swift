@@ -2,8 +2,8 @@ public import ClusterModel
 internal import Dispatch
 internal import Synchronization
 
-/// Logs in MongoDB, for clusters of more than one machine. libmongoc blocks, so everything runs on
-/// one queue of its own: a slow server holds up the store, never Swift's cooperative threads.
+/// Stores logs in MongoDB, for clusters of more than one machine. libmongoc blocks, so all calls
+/// run on a dedicated queue: a slow server delays the store, but no cooperative thread of Swift.
 public final class MongoLogStore: LogStore {
   private let pool: MongoPool
   private let retention: Retention
@@ -11,14 +11,14 @@ public final class MongoLogStore: LogStore {
   private let waiting = Mutex(0)
   private let damaged = Mutex(0)
 
-  /// The writer, the sweeper and an operator's handful of queries; more than 64 in line behind a
-  /// server that is slow would only time out.
+  /// Maximum queued operations: writes, retention and a few queries of an operator. If the server
+  /// is slow, more would only time out.
   private static let maximumWaiting = 64
 
-  /// Reads the address; the server is first asked by `prepare()`.
+  /// Parses the address; `prepare()` is the first to contact the server.
   /// - Parameters:
   ///   - uri: `mongodb://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`.
-  ///   - patience: how long a call looks for a server before it fails.
+  ///   - patience: how long a call tries to find a server before it fails.
   public init(
     uri: String, retention: Retention = .standard, patience: Duration = .seconds(2)
   ) throws(Failure) {
@@ -32,7 +32,7 @@ public final class MongoLogStore: LogStore {
       try client.ping()
       for kind in Kind.allCases {
         let indexes = [
-          // The server itself drops what is too old, also when no monitor runs.
+          // The server itself deletes expired documents, even if no monitor runs.
           BSONDocument().set("key", BSONDocument().set("at", 1)).set("name", "retention")
             .set("expireAfterSeconds", seconds),
           BSONDocument().set("key", BSONDocument().set(kind.time, -1).set("order", -1))
@@ -48,7 +48,7 @@ public final class MongoLogStore: LogStore {
 
   public func append(_ batches: [TelemetryBatch]) async throws(Failure) {
     try await perform { client throws(Failure) in
-      // A batch that failed half-way is given again: what is there already must not come twice.
+      // The caller repeats a partly failed batch; documents already stored must not be duplicated.
       var logs = DocumentIdentities(), spans = logs, requests = logs
       for batch in batches {
         for log in batch.logs {
@@ -115,7 +115,7 @@ public final class MongoLogStore: LogStore {
           let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
           try collection.delete(BSONDocument().set(kind.time, before))
         }
-        // Whatever shares the first time that is too many goes with it.
+        // Delete all records up to the first surplus one, including those with the same time.
         let options = newest(of: kind, limit: 1).set("skip", keep)
         let surplus = try collection.find(BSONDocument(), options: options) {
           $0.number(kind.time)
@@ -128,12 +128,12 @@ public final class MongoLogStore: LogStore {
     }
   }
 
-  /// The connections close with the last reference to the store.
+  /// Has no effect: the connections close with the last reference to the store.
   public func close() async {}
 
   // MARK: - Plumbing
 
-  /// One damaged document must not hide all others: it is left out and counted.
+  /// One damaged document must not hide the rest; it is left out and counted.
   private func undamaged<Record>(
     _ read: @escaping (BSONView) -> Record?
   ) -> (BSONView) -> Record? {
@@ -177,7 +177,7 @@ public final class MongoLogStore: LogStore {
 enum Kind: String, CaseIterable, Sendable {
   case logs, spans, requests
 
-  /// The member that orders its documents: microseconds since 1970.
+  /// The field that orders the documents: microseconds since 1970.
   var time: String { self == .spans ? "start" : "time" }
 }
 
@@ -190,15 +190,15 @@ private func newest(of kind: Kind, limit: Int) -> BSONDocument {
     .set("limit", limit)
 }
 
-/// Gives each document an `_id` that follows from what it says, who said it, and which of several
-/// equal ones it is; and `order`, which tells apart what shares a microsecond.
+/// Assigns `_id` and `order` to documents. `_id` is derived from time, content, instance and, for
+/// equal documents, a copy number. `order` separates documents with the same microsecond.
 private struct DocumentIdentities {
   private(set) var documents: [BSONDocument] = []
   private var counts: [String: Int] = [:]
 
   mutating func add(_ document: BSONDocument, time: UInt64, of instance: String) {
     let fingerprint = document.fingerprint(seed: instance)
-    // The time first: neighbours in time are neighbours in the index.
+    // The time comes first, so that documents close in time are close in the index.
     let content = Self.hex(time) + Self.hex(fingerprint)
     let copy = counts[content, default: 0]
     counts[content] = copy + 1

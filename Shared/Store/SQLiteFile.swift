@@ -2,19 +2,19 @@ internal import ClusterModel
 internal import Files
 internal import GRDB
 
-/// Opens database files, and turns SQLite's errors into sentences.
+/// Opens database files and turns SQLite's errors into readable messages.
 enum SQLiteFile {
   /// - Parameters:
-  ///   - path: created with mode 0600 if absent; its directory must exist. A link, or a file that
-  ///     others may write, is refused.
-  ///   - open: makes the connection.
+  ///   - path: created with mode 0600 if absent; its directory must exist. A symbolic link, or a
+  ///     file that other users may write, is refused.
+  ///   - open: opens the connection.
   static func open<Connection: DatabaseWriter>(
     path: String, migrator: DatabaseMigrator, verify: Bool,
     _ open: (String, Configuration) throws -> Connection
   ) throws(Failure) -> Connection {
     do throws(FileRefused) {
       if try !PrivateFile.create(path) { try PrivateFile.check(path, others: .mayRead) }
-      // SQLite opens these by itself.
+      // SQLite opens these files on its own.
       for suffix in ["-wal", "-shm", "-journal"] {
         try PrivateFile.check(path + suffix, others: .mayRead)
       }
@@ -22,19 +22,19 @@ enum SQLiteFile {
       throw Failure(.storeUnreachable, error.message)
     }
     var configuration = Configuration()
-    // Another process (an operator's sqlite3) may hold the write lock for a moment.
+    // Another process (an operator's sqlite3) may hold the write lock briefly.
     configuration.busyMode = .timeout(5)
     do {
       let connection = try open(path, configuration)
       try connection.read { database in
-        // A file with more migrations than we know is not ours to touch.
+        // A file with unknown migrations comes from a newer version and must not be modified.
         if try migrator.hasBeenSuperseded(database) {
           throw Failure(
             .storeTooNew,
             "\(path) was written by a newer version than \(Version.current); upgrade, or move the "
               + "file away to start with an empty one.")
         }
-        // Reads every page, so only small files are verified.
+        // `quick_check` reads every page, so only small files are verified.
         if verify, let fault = try String.fetchOne(database, sql: "PRAGMA quick_check(1)"),
           fault != "ok"
         {

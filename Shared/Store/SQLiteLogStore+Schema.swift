@@ -2,9 +2,9 @@ internal import ClusterModel
 internal import Foundation
 internal import GRDB
 
-/// Tables, and the way from a record to a row and back.
+/// Tables, and conversion between records and rows.
 extension SQLiteLogStore {
-  /// A migration that was released is never changed; a change is a new migration.
+  /// Released migrations never change; a schema change is a new migration.
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: logs, spans, requests") { database in
@@ -38,17 +38,17 @@ extension SQLiteLogStore {
     return migrator
   }
 
-  /// A table whose columns hold only values of their types.
+  /// A table whose columns accept only values of their types.
   private struct StrictTable {
     enum Kind { case integer, text, optionalText }
 
     let name: String
     let columns: [(name: String, kind: Kind)]
-    /// SQL of its indexes.
+    /// SQL statements that create its indexes.
     let indexes: [String]
 
-    /// Copies the rows of the table of the same name that was not strict. Rows with values of the
-    /// wrong type are left behind.
+    /// Copies the rows of the non-strict table of the same name, then replaces that table. Rows
+    /// with values of the wrong type are dropped.
     func replaceOld(in database: Database) throws {
       let definitions = columns.map { column in
         switch column.kind {
@@ -116,7 +116,7 @@ extension SQLiteLogStore {
     ]
   }
 
-  /// A row whose ids make no sense: another program wrote it.
+  /// The ids of a row are invalid, so another program wrote it.
   private struct DamagedRow: Error {}
 
   static func insert(_ log: LogRecord, into database: Database) throws {

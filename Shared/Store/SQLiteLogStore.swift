@@ -5,24 +5,24 @@ internal import Limits
 internal import Synchronization
 
 /// The embedded default: one SQLite file in write-ahead mode, so that readers never wait for the
-/// writer. GRDB runs every statement on queues of its own, never on Swift's cooperative threads.
+/// writer. GRDB runs every statement on its own queues, never on Swift's cooperative threads.
 public final class SQLiteLogStore: LogStore {
   private let path: String
   private let retention: Retention
   private let pool: DatabasePool
   private let damaged = Mutex(0)
 
-  /// - Parameter path: of the database file; created if absent.
+  /// - Parameter path: path of the database file; created if absent.
   public init(path: String, retention: Retention = .standard) throws(Failure) {
     self.path = path
     self.retention = retention
     pool = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: false) {
       path, configuration in
       var configuration = configuration
-      // One reader a core of a small machine: an operator's queries are few.
+      // One reader per core of a small machine is enough, because operators run few queries.
       configuration.maximumReaderCount = 2
       configuration.prepareDatabase { database in
-        // The file of the write-ahead log shrinks again after a large write.
+        // Shrinks the file of the write-ahead log to 16 MiB after a large write.
         try database.execute(sql: "PRAGMA journal_size_limit = 16777216")
       }
       return try DatabasePool(path: path, configuration: configuration)
@@ -110,7 +110,7 @@ public final class SQLiteLogStore: LogStore {
             sql: "UPDATE \(table) SET \(time) = ? WHERE \(time) > ?",
             arguments: [Int64(clamping: now), Int64(clamping: future)])
         }
-        // By arrival, not by time: a wrong clock must not choose what goes.
+        // Delete by insertion order, not by time, so that a wrong clock does not affect the choice.
         try database.execute(
           sql: "DELETE FROM \(table) WHERE id <= "
             + "(SELECT id FROM \(table) ORDER BY id DESC LIMIT 1 OFFSET ?)",
@@ -122,10 +122,10 @@ public final class SQLiteLogStore: LogStore {
 
   private static let tables = [("logs", "time"), ("spans", "start"), ("requests", "time")]
 
-  /// Drops the records that came first until the rest takes no more than `limit`. The file keeps its
-  /// pages and uses them again.
+  /// Deletes the oldest inserted records until the rest takes at most `limit` bytes. The file keeps
+  /// its pages and reuses them.
   private static func trim(_ database: Database, to limit: Int) throws {
-    // An eighth each time: 200 times leave nothing of any file.
+    // Each pass deletes an eighth; 200 passes empty a file of any size.
     for _ in 0..<200 {
       guard try usedBytes(database) > limit else { return }
       for (table, _) in tables {
@@ -144,13 +144,13 @@ public final class SQLiteLogStore: LogStore {
   }
 
   public func close() async {
-    // Fails only while statements run, and then the file closes when they end.
+    // `close` fails only if statements are running; the file then closes when they end.
     try? pool.close()
   }
 
   // MARK: - Plumbing
 
-  /// The records of rows. One damaged row must not hide all others: it is left out and counted.
+  /// Records decoded from rows. One damaged row must not hide the rest; it is left out and counted.
   private struct Decoded<Record: Sendable>: Sendable {
     var records: [Record] = []
     var damaged = 0
@@ -192,7 +192,7 @@ public final class SQLiteLogStore: LogStore {
     }
   }
 
-  /// The WHERE clause of a query. Columns are constants, values are always bound.
+  /// The WHERE clause of a query. Column names are constants; values are always bound.
   private struct Filter: Sendable {
     private var terms: [String] = []
     private(set) var arguments = StatementArguments()

@@ -1,24 +1,24 @@
 public import ClusterModel
 public import Wire
 
-/// In which order, and whether at all, mail waits when a peer reads slowly.
+/// Priority class of a frame in the outbox of a peer that reads slowly.
 public enum Lane: Sendable {
-  /// Never dropped while the process has room: cancels, heartbeats, broken ends of streams.
+  /// Cancels, pings and broken ends of streams. Dropped only if the lane itself is full.
   case control
   case data
-  /// Telemetry and published tables: dropped first, and counted.
+  /// Telemetry and published tables. Dropped first, and counted.
   case telemetry
 }
 
-/// Whom a message is for.
+/// The recipient of a message.
 public enum Destination: Hashable, Sendable {
-  /// Any live process of the service: the one that has least of our work in flight.
+  /// The live process of the service with the fewest requests in flight to and from this one.
   case service(ServiceName)
-  /// Exactly this process; a restarted one is another.
+  /// Exactly this process; after a restart it is a different peer.
   case peer(PeerID)
 }
 
-/// A request that a handler of ours works on.
+/// Key of a request that a handler of this process works on.
 public struct RequestKey: Hashable, Sendable {
   public let sender: PeerID
   public let messageID: UInt64
@@ -29,14 +29,14 @@ public struct RequestKey: Hashable, Sendable {
   }
 }
 
-/// What a handler is asked.
+/// A request as its handler gets it.
 public struct BusRequest: Equatable, Sendable {
   public let body: Body
   public let sender: PeerID
   public let trace: TraceContext?
-  /// Time left when it arrived; nil: the caller set no deadline.
+  /// Time left on arrival. `nil` means that the caller set no deadline.
   public let remaining: Duration?
-  /// What must not run twice carries one; empty: none.
+  /// Key of a request that must not run twice. Empty if the request has none.
   public let idempotencyKey: [UInt8]
 
   public init(
@@ -51,34 +51,34 @@ public struct BusRequest: Equatable, Sendable {
   }
 }
 
-/// What the machine asks its shell to do, in this order.
+/// An instruction from the machine to its shell. The shell executes directives in order.
 public enum BusDirective: Equatable, Sendable {
   case send(Envelope, to: String, Lane)
-  /// Send the same envelope to all of these mailboxes.
+  /// Sends the same envelope to all of these mailboxes.
   case publish(Envelope, to: [String])
-  /// From here on mail to the mailbox is sealed for this process; `nil` means that it is unknown.
-  /// `disconnect` makes it unknown, too.
+  /// Seals later frames to the mailbox for this process. `nil` means that the recipient is unknown;
+  /// `disconnect` also makes it unknown.
   case seal(mailbox: String, for: Recipient?)
-  /// Connect without sending, so that the mailbox's death is noticed.
+  /// Connects without sending, so that the peer's death is noticed.
   case connect(String)
   case disconnect(String)
 
-  /// A call of ours is over.
+  /// Completes an outgoing call.
   case resolve(UInt64, Result<Body, Failure>)
-  /// A stream of ours got an item.
+  /// Delivers an item of an outgoing stream.
   case item(UInt64, Body, bytes: Int)
-  /// A stream of ours is over; nil: it ended well.
+  /// Ends an outgoing stream. `nil` means that it ended without an error.
   case ended(UInt64, Failure?)
 
   case startCall(RequestKey, BusRequest)
   case startStream(RequestKey, BusRequest)
-  /// The handler's caller no longer waits, for this reason.
+  /// Cancels a handler whose caller no longer waits, for this reason.
   case cancelHandler(RequestKey, Failure)
   case deliverCast(Body, from: PeerID)
   case deliverPublication(Body)
 
   case peersChanged
   case peerLost(PeerID)
-  /// Counted by reason.
+  /// A dropped message, counted by reason.
   case dropped(reason: String)
 }

@@ -1,11 +1,11 @@
 import Limits
 
-/// Bounds of a process's bus. Each keeps one peer's behaviour from using up the memory of all;
+/// Limits of a process's bus. Each prevents one peer from using up the memory of all;
 /// `Limits+Bus.swift` has the reasons.
 public struct BusLimits: Equatable, Sendable {
   public static let standard = BusLimits()
 
-  /// For a process that refuses more than so many requests itself, in its own words.
+  /// Limits for a process that itself refuses requests above `requests`, with its own error.
   public static func admitting(_ requests: Int) -> BusLimits {
     var limits = standard
     limits.handlers = max(limits.handlers, requests + 64)
@@ -21,15 +21,15 @@ public struct BusLimits: Equatable, Sendable {
   public var reassemblyBytes = Limits.busReassemblyBytes.value
   public var heldMessages = Limits.busHeldMessages.value
   public var heldBytes = Limits.busHeldBytes.value
-  /// How long mail of unlisted peers is kept.
+  /// How long messages of unlisted peers are held.
   public var heldFor: Duration = .seconds(2)
   public var rememberedIDs = Limits.busRememberedIDs.value
   public var rememberedSenders = Limits.busRememberedSenders.value
   public var peers = Limits.busPeers.value
   public var newcomers = Limits.busNewcomers.value
-  /// A peer with work of ours is asked for a sign of life after this silence …
+  /// A peer with requests in flight is pinged after this silence …
   public var pingAfter: Duration = .seconds(1)
-  /// … and is lost after this one.
+  /// … and is considered lost after this one.
   public var lostAfter: Duration = .seconds(3)
 
   public init() {}

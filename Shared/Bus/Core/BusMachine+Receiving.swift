@@ -3,10 +3,10 @@ import Limits
 public import Wire
 
 extension BusMachine {
-  /// A message arrived.
+  /// Handles a message that has arrived.
   /// - Parameters:
-  ///   - bytes: its size on the wire, for the bounds of buffers.
-  ///   - seal: who sealed it. `nil` means that the transport does not seal.
+  ///   - bytes: its size on the wire, for the limits of buffers.
+  ///   - seal: the process that sealed it. `nil` means that the transport does not seal.
   public mutating func received(
     _ envelope: Envelope, bytes: Int, from seal: SealedSender? = nil, now: Instant
   ) -> [BusDirective] {
@@ -38,8 +38,8 @@ extension BusMachine {
     case .cancel:
       let key = RequestKey(sender: envelope.sender, messageID: envelope.correlationID)
       guard incoming.removeValue(forKey: key) != nil else {
-        // Cancels travel in the control lane and may overtake what they cancel: it is refused as a
-        // duplicate when it comes.
+        // A cancel travels in the control lane and may overtake its request. The request is then
+        // refused as a duplicate when it arrives.
         if directory[key.sender] != nil { _ = remember(key) }
         return []
       }
@@ -73,8 +73,8 @@ extension BusMachine {
     }
   }
 
-  /// A process says hello and does not know our key yet. The frame may be a replay, so it changes
-  /// nothing here: the answer shows our key and incarnation, and the next hello is bound to both.
+  /// Answers the first hello of a process that does not know the registry's key. The hello may be a
+  /// replay, so it adds no peer. The next hello is bound to the key and incarnation in the answer.
   private mutating func receivedIntroduction(
     _ envelope: Envelope, _ seal: SealedSender
   ) -> [BusDirective] {
@@ -92,7 +92,7 @@ extension BusMachine {
     ]
   }
 
-  /// Keeps the number of introduced processes bounded: the oldest that did not come back gives way.
+  /// Bounds the number of introduced processes: the oldest introduction is removed first.
   private mutating func forgetIntroduction(for mailbox: String) -> [BusDirective] {
     introductions.removeAll { $0 == mailbox }
     introductions.append(mailbox)
@@ -101,8 +101,8 @@ extension BusMachine {
     return directory.peer(at: oldest) == nil ? [.disconnect(oldest)] : []
   }
 
-  /// Whether mail to the address may be sealed for the peer: it is an address, and no other process
-  /// receives there.
+  /// Whether mail to the address may be sealed for the peer: the address is valid, and no other
+  /// process receives there.
   private func isFree(_ mailbox: String, for peer: Peer) -> Bool {
     guard MailboxAddress(mailbox, beside: own.mailbox) != nil, mailbox != registryMailbox else {
       return false
@@ -128,10 +128,10 @@ extension BusMachine {
     }
   }
 
-  /// - Returns: false when it was here already.
+  /// - Returns: `false` if the request was already seen.
   private mutating func remember(_ key: RequestKey) -> Bool {
-    // Kept when a peer is lost: it may only have been silent, and what it sent before may still come
-    // twice.
+    // The entry survives the loss of a peer: the peer may only have been silent, and its earlier
+    // messages may still arrive twice.
     if seen[key.sender] == nil, seen.count >= limits.rememberedSenders {
       for sender in seen.keys where directory[sender] == nil { seen[sender] = nil }
     }
@@ -139,8 +139,8 @@ extension BusMachine {
       .insert(key.messageID, limit: limits.rememberedIDs)
   }
 
-  /// Keeps mail of somebody whom our table does not list: its answer would have nowhere to go. The
-  /// table that lists it is on its way, or the registry is asked for it now.
+  /// Holds a message of an unlisted peer, because an answer could not be addressed. Either the
+  /// table that lists the peer is on its way, or a hello to the registry requests it now.
   private mutating func hold(
     _ envelope: Envelope, bytes: Int, from seal: SealedSender?, now: Instant
   ) -> [BusDirective] {
@@ -192,7 +192,7 @@ extension BusMachine {
       isStream: isStream, mailbox: peer.mailbox, deadline: envelope.remaining.map { now + $0 })
     if case .goodbye = envelope.body { incoming[key]?.isFarewell = true }
     begin(with: peer.id, now: now)
-    // Connected before there is anything to say, so that the caller's death is noticed.
+    // Connect before there is an answer to send, so that the caller's death is noticed.
     directives.append(.connect(peer.mailbox))
     let request = BusRequest(
       body: envelope.body, sender: envelope.sender, trace: envelope.trace,
@@ -201,7 +201,7 @@ extension BusMachine {
     return directives
   }
 
-  /// Adds a peer that says hello to us, the registry.
+  /// Adds a peer that sent its hello to this process, the registry.
   private mutating func introduce(_ peer: Peer, now: Instant) -> [BusDirective] {
     guard directory[peer.id] == nil else { return [] }
     let forgotten = directory.introduce(
@@ -217,7 +217,7 @@ extension BusMachine {
     return directives
   }
 
-  /// Whether the last handlers are kept for others.
+  /// Whether the peer must not use the last handlers, which are reserved for other peers.
   private func holdsTooMuch(_ peer: PeerID) -> Bool {
     let reserve = min(Limits.busHandlerReserve.value, limits.handlers / 8)
     guard incoming.count >= limits.handlers - reserve else { return false }
@@ -242,7 +242,7 @@ extension BusMachine {
     }
   }
 
-  /// The registry answered a hello of ours.
+  /// Handles the registry's answer to a hello of this process.
   private mutating func receivedWelcome(
     _ envelope: Envelope, from seal: SealedSender?, now: Instant
   ) -> [BusDirective] {
@@ -250,7 +250,7 @@ extension BusMachine {
     let isNew = registry != envelope.sender
     var directives: [BusDirective] = []
     if let seal, isNew {
-      // Pinned for as long as we live, if no setting pins it.
+      // If no setting pins the registry's key, it is pinned for the lifetime of this process.
       registryKey = seal.key
       directives.append(
         .seal(mailbox: registryMailbox, for: Recipient(id: seal.id, key: seal.key)))
@@ -305,27 +305,27 @@ extension BusMachine {
     return [.ended(id, nil)]
   }
 
-  /// Who says that it is shutting down gets nothing more of ours.
+  /// Stops sending to a peer that reports that it is shutting down.
   private mutating func note(_ failure: Failure, from peer: PeerID) {
     if failure.code == .shuttingDown { directory.leaves(peer) }
   }
 
-  /// The request that an answer belongs to, if it comes from the process that was asked. A hello or
-  /// goodbye is answered by the registry.
+  /// The request that an answer belongs to, if the answer comes from the peer that the request was
+  /// sent to. For a hello or goodbye that peer is the registry.
   private func expected(_ envelope: Envelope, _ seal: SealedSender?) -> Outgoing? {
     guard let request = outgoing[envelope.correlationID] else { return nil }
     if let peer = request.peer { return peer == envelope.sender ? request : nil }
     return hasRegistryKey(seal) ? request : nil
   }
 
-  /// Whether a frame was sealed with the registry's own key, as far as we know it.
+  /// Whether a frame was sealed with the registry's key, if that key is known.
   private func hasRegistryKey(_ seal: SealedSender?) -> Bool {
     guard let seal else { return true }
     return registryKey == nil || registryKey == seal.key
   }
 
-  /// Whether a publication comes from the registry that answered our hello. The directory of
-  /// `ipc://` sockets is the trust there, so that the first publication may come before the answer.
+  /// Whether a publication comes from the registry that answered the last hello. Over `ipc://` the
+  /// directory is the trust boundary, so the first publication may arrive before the answer.
   private func isFromRegistry(_ envelope: Envelope, _ seal: SealedSender?) -> Bool {
     guard !isRegistry else { return false }
     if seal == nil, registry == nil { return true }
@@ -334,7 +334,7 @@ extension BusMachine {
 
   // MARK: - Peers
 
-  /// A table of peers arrived from the registry.
+  /// Handles a table of peers from the registry.
   private mutating func received(
     _ table: PeerTable, from sender: PeerID, now: Instant
   ) -> [BusDirective] {
@@ -350,8 +350,8 @@ extension BusMachine {
       + apply(usable, isCurrent: registry == sender, now: now)
   }
 
-  /// Our copy of the table: from the registry, or computed by us if we are the registry.
-  /// - Parameter isCurrent: the registry that answered our own hello sent it.
+  /// Applies a peer table: the registry's, or the one this process computed if it is the registry.
+  /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
   public mutating func apply(
     _ table: PeerTable, isCurrent: Bool = false, now: Instant
   ) -> [BusDirective] {
@@ -361,7 +361,7 @@ extension BusMachine {
     var directives: [BusDirective] = []
     for peer in gone where peer.id != own.id {
       directives += lose(peer.id, why: "it left", now: now)
-      // A restarted registry keeps its address.
+      // A restarted registry keeps its address, so its mailbox stays connected.
       if directory.peer(at: peer.mailbox) == nil { directives.append(.disconnect(peer.mailbox)) }
     }
     for peer in table.peers
@@ -381,7 +381,7 @@ extension BusMachine {
     return directives
   }
 
-  /// A mailbox's connection went away.
+  /// Handles the loss of the connection to a mailbox.
   public mutating func connectionLost(to mailbox: String, now: Instant) -> [BusDirective] {
     var directives: [BusDirective] = []
     if mailbox == registryMailbox {
@@ -392,14 +392,14 @@ extension BusMachine {
     return directives + lose(peer.id, why: "its connection broke", now: now)
   }
 
-  /// The next hello goes to whichever incarnation of the registry answers.
+  /// Makes the next hello go to any incarnation of the registry.
   mutating func forgetRegistry() -> [BusDirective] {
     guard registry != nil else { return [] }
     registry = nil
     return own.key.isEmpty ? [] : [.seal(mailbox: registryMailbox, for: nil)]
   }
 
-  /// Everything in flight with a peer is over.
+  /// Ends all work in flight with a peer.
   mutating func lose(_ peer: PeerID, why: String, now: Instant) -> [BusDirective] {
     directory.foundDead(peer, now: now)
     var directives: [BusDirective] = []

@@ -2,12 +2,12 @@ public import ClusterModel
 import Wire
 
 extension BusMachine {
-  /// After a hello that was not answered.
+  /// Delay of the next hello after an unanswered one.
   static let helloRetry: Duration = .milliseconds(200)
   static let helloDeadline: Duration = .seconds(1)
   static let firstHelloInterval: Duration = .milliseconds(50)
 
-  /// Time passed: deadlines, leases, signs of life.
+  /// Advances time: checks deadlines, leases and heartbeats.
   public mutating func tick(now: Instant) -> [BusDirective] {
     var directives = hello(now: now)
     for (id, request) in outgoing {
@@ -80,10 +80,10 @@ extension BusMachine {
 
   // MARK: - Leaving
 
-  /// From here on requests are refused and no lease is renewed.
+  /// Refuses requests and stops renewing the lease from now on.
   public mutating func beginDraining() { isDraining = true }
 
-  /// The handlers that still run are over.
+  /// Ends all handlers that still run.
   public mutating func cancelHandlers() -> [BusDirective] {
     let failure = Failure(.shuttingDown, "\(own.id.name) is shutting down", retryAfter: .seconds(1))
     var directives: [BusDirective] = []
@@ -94,11 +94,11 @@ extension BusMachine {
     return directives
   }
 
-  /// Who has to show that it got our last answers before we may close: closing drops what nanomsg
-  /// accepted and did not send yet.
+  /// Live peers that must confirm the last answers of this process before it closes: closing drops
+  /// the frames that nanomsg accepted but has not sent yet.
   public var answeredPeers: [PeerID] { answered.filter { directory.isLive($0) }.sorted() }
 
-  /// Resolved when everything that was sent to the peer before has arrived there.
+  /// Sends a ping that is resolved when everything sent to the peer before it has arrived.
   public mutating func barrier(_ id: UInt64, to peer: PeerID, now: Instant) -> [BusDirective] {
     guard let line = directory[peer] else {
       return [.resolve(id, .failure(Failure(.peerLost, "\(peer.name) left")))]
@@ -108,11 +108,11 @@ extension BusMachine {
     begin(with: peer, now: now)
     let ping = Envelope(
       messageID: id, shape: .ping, sender: own.id, toIncarnation: peer.incarnation, body: .ack)
-    // In the lane of the answers, so that it does not overtake them.
+    // The ping uses the lane of the answers, so that it does not overtake them.
     return [.send(ping, to: line.mailbox, .data)]
   }
 
-  /// Tells the registry that we leave; the answer says that it knows.
+  /// Informs the registry that this process leaves; the answer confirms it.
   public mutating func goodbye(_ id: UInt64, now: Instant) -> [BusDirective] {
     outgoing[id] = Outgoing(
       kind: .call, peer: nil, mailbox: registryMailbox, deadline: now + Self.helloDeadline)

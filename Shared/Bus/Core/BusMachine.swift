@@ -1,27 +1,27 @@
 public import ClusterModel
 public import Wire
 
-/// Decides everything on the bus: who is asked, what an arriving message means, when something is
-/// over. Knows no socket, clock, task or lock; the shell gives it events and does what it directs.
+/// State machine of the bus: chooses peers, interprets messages and ends requests. It has no
+/// socket, clock, task or lock; the shell feeds it events and executes its directives.
 public struct BusMachine: Sendable {
-  /// A call or stream of ours.
+  /// An outgoing call or stream.
   struct Outgoing: Equatable, Sendable {
     enum Kind: Equatable, Sendable { case call, stream, hello }
     var kind: Kind
     var peer: PeerID?
     var mailbox: String
     var deadline: Instant?
-    /// The next sequence number of a stream.
+    /// The next expected sequence number of a stream.
     var expected: UInt32 = 0
   }
 
-  /// A call or stream of somebody else's that a handler of ours works on.
+  /// A call or stream from a peer that a handler of this process works on.
   struct Incoming: Equatable, Sendable {
     var isStream: Bool
     var mailbox: String
     var deadline: Instant?
     var sequence: UInt32 = 0
-    /// The sender takes its leave: it goes from the table, and still waits for this answer.
+    /// The request is a goodbye: its sender leaves the table but still waits for this answer.
     var isFarewell = false
   }
 
@@ -30,7 +30,7 @@ public struct BusMachine: Sendable {
     var pinged: Instant?
   }
 
-  /// Mail of a peer that the table does not list yet.
+  /// A message of a peer that the table does not list yet.
   struct Held: Equatable, Sendable {
     var envelope: Envelope
     var bytes: Int
@@ -44,9 +44,9 @@ public struct BusMachine: Sendable {
   public internal(set) var directory = PeerDirectory()
   public internal(set) var isDraining = false
 
-  /// The registry that answered our last hello.
+  /// The registry that answered the last hello.
   var registry: PeerID?
-  /// Its public key: tables are accepted from no one else.
+  /// The registry's public key. Tables sealed with any other key are refused.
   var registryKey: [UInt8]?
   var nextID: UInt64
   var publications: UInt32 = 0
@@ -55,23 +55,23 @@ public struct BusMachine: Sendable {
   var inFlight: [PeerID: Int] = [:]
   var heartbeats: [PeerID: Heartbeat] = [:]
   var seen: [PeerID: RecentIDs] = [:]
-  /// Who got an answer of ours that may still be on its way.
+  /// Peers that were sent an answer that may still be on its way.
   var answered: Set<PeerID> = []
   var held: [Held] = []
-  /// Mailboxes of processes that introduced themselves to us, the registry; the newest last.
+  /// Mailboxes of processes that introduced themselves to this process, the registry; newest last.
   var introductions: [String] = []
   var reassembly: Reassembly
   var nextHello: Instant = .zero
-  /// To the hello after the next: short at first, while others join, then a third of the lease.
+  /// Delay between hellos: short at first, while other processes join, up to a third of the lease.
   var helloInterval: Duration = Self.firstHelloInterval
   var isRegistry: Bool { own.service == .registry }
   var turn = 0
 
   /// - Parameters:
-  ///   - registryKey: the registry's public key, if it is known beforehand. Otherwise the first
-  ///     registry that answers is believed from then on.
-  ///   - firstID: of our messages; a random one cannot be guessed by a process that would like to
-  ///     answer in another's place.
+  ///   - registryKey: the registry's public key, if it is configured. If it is `nil`, the key of
+  ///     the first registry that answers is pinned.
+  ///   - firstID: id of the first message. A random id prevents another process from guessing ids
+  ///     and forging answers.
   public init(
     own: Peer, registryMailbox: String, registryKey: [UInt8]? = nil, firstID: UInt64 = 1,
     limits: BusLimits = .standard
@@ -87,18 +87,18 @@ public struct BusMachine: Sendable {
 
   public var handlersRunning: Int { incoming.count }
 
-  /// Whether a tick has anything to look at besides the lease.
+  /// Whether a tick has work besides the lease.
   public var isBusy: Bool { !outgoing.isEmpty || !incoming.isEmpty || !held.isEmpty }
 
-  // MARK: - Asking
+  // MARK: - Outgoing requests
 
-  /// An id for a call or stream that is about to be made.
+  /// Reserves an id for the next call or stream.
   public mutating func reserveID() -> UInt64 {
     defer { nextID &+= 1 }
     return nextID
   }
 
-  /// Sends a call or opens a stream under a reserved id. A failure to send is its outcome.
+  /// Sends a call or opens a stream under a reserved id. A failure to send becomes its outcome.
   public mutating func ask(
     _ id: UInt64, _ body: Body, to destination: Destination, isStream: Bool,
     deadline: Duration?, trace: TraceContext?, idempotencyKey: [UInt8], now: Instant
@@ -131,10 +131,10 @@ public struct BusMachine: Sendable {
     return [.send(envelope, to: peer.mailbox, .data)]
   }
 
-  /// Whom a request went to.
+  /// The peer that a request was sent to.
   public func peer(of id: UInt64) -> PeerID? { outgoing[id]?.peer }
 
-  /// The caller no longer wants it. Its outcome is the caller's business.
+  /// Cancels an outgoing request. The caller has to set its outcome.
   public mutating func abandon(_ id: UInt64) -> [BusDirective] {
     guard let request = outgoing.removeValue(forKey: id) else { return [] }
     end(with: request.peer)
@@ -171,7 +171,7 @@ public struct BusMachine: Sendable {
     }
   }
 
-  /// Least of our own work in flight; among equals they take turns.
+  /// Chooses the peer with the fewest requests in flight, both ways; round robin among equals.
   private mutating func choose(_ destination: Destination) -> Peer? {
     switch destination {
     case .peer(let id): return directory.isLive(id) ? directory[id] : nil
@@ -184,9 +184,9 @@ public struct BusMachine: Sendable {
     }
   }
 
-  // MARK: - Answering
+  // MARK: - Incoming requests
 
-  /// The answer of a call's handler.
+  /// Sends the answer of a call's handler.
   public mutating func reply(_ key: RequestKey, _ result: Result<Body, Failure>) -> [BusDirective] {
     guard let request = incoming.removeValue(forKey: key) else { return [] }
     end(with: key.sender)
@@ -199,8 +199,8 @@ public struct BusMachine: Sendable {
     return [.send(answer(key, .reply, body), to: request.mailbox, .data)]
   }
 
-  /// One item of a stream's handler.
-  /// - Throws: `cancelled` when nobody waits for it any more.
+  /// Makes the envelope of one item of a stream.
+  /// - Throws: `cancelled` if the caller no longer waits for the stream.
   public mutating func item(
     _ key: RequestKey, _ body: Body
   ) throws(Failure) -> (envelope: Envelope, mailbox: String) {
@@ -211,8 +211,8 @@ public struct BusMachine: Sendable {
     return (answer(key, .item, body, sequence: request.sequence), request.mailbox)
   }
 
-  /// A stream's handler is done; nil: it ended well. A broken end overtakes the items before it:
-  /// they are what could not be delivered.
+  /// Ends a stream from its handler; `nil` means success. An end caused by a full outbox overtakes
+  /// the queued items, because they could not be delivered.
   public mutating func finish(_ key: RequestKey, _ failure: Failure?) -> [BusDirective] {
     guard let request = incoming.removeValue(forKey: key) else { return [] }
     end(with: key.sender)
@@ -234,7 +234,7 @@ public struct BusMachine: Sendable {
       toIncarnation: key.sender.incarnation, sequence: sequence, body: body)
   }
 
-  // MARK: - Bookkeeping of who has work in flight
+  // MARK: - Work in flight by peer
 
   mutating func begin(with peer: PeerID, now: Instant) {
     inFlight[peer, default: 0] += 1
@@ -252,13 +252,13 @@ public struct BusMachine: Sendable {
   }
 }
 
-/// The last so many message ids of one sender.
+/// The most recent message ids of one sender.
 struct RecentIDs: Sendable {
   private var known: Set<UInt64> = []
   private var order: [UInt64] = []
   private var next = 0
 
-  /// - Returns: false when the id was here already.
+  /// - Returns: `false` if the id is already known.
   mutating func insert(_ id: UInt64, limit: Int) -> Bool {
     guard known.insert(id).inserted else { return false }
     if order.count < limit {

@@ -2,7 +2,7 @@ public import ClusterModel
 import Limits
 public import Wire
 
-/// Cuts packed envelopes that are larger than a frame, and puts them together again.
+/// Splits encoded envelopes that are larger than a frame, and reassembles them.
 public struct Reassembly: Sendable {
   private struct Partial {
     var pieces: [[UInt8]?]
@@ -11,8 +11,8 @@ public struct Reassembly: Sendable {
     var began: Instant
   }
 
-  /// What the pieces of one message have in common. Answers carry the id of what they answer, so the
-  /// shape and the sequence tell them apart.
+  /// Identifies the fragments of one message. An answer carries the id of its request, so the shape
+  /// and the sequence number are also needed.
   public struct Key: Hashable, Sendable {
     public let sender: PeerID
     let messageID: UInt64
@@ -31,7 +31,7 @@ public struct Reassembly: Sendable {
   private var partials: [Key: Partial] = [:]
   private var bytes = 0
 
-  /// Unfinished messages older than this are given up: their other pieces were lost.
+  /// Maximum age of an unfinished message. An older one has lost a fragment.
   static let patience: Duration = .seconds(30)
 
   public init(limits: BusLimits) { self.limits = limits }
@@ -83,10 +83,10 @@ public struct Reassembly: Sendable {
     return .waiting
   }
 
-  /// Pieces are nearly as large as a frame; four times as many is a sender with smaller frames.
+  /// Maximum fragments of a message. The factor of four allows for senders with smaller frames.
   private var maximumPieces: Int { 4 * (limits.messageBytes / limits.frameBytes + 1) }
 
-  /// Gives up what is too old, or came from a peer that is gone.
+  /// Drops unfinished messages that are too old or whose sender is lost.
   public mutating func expire(now: Instant, lost: PeerID? = nil) -> Int {
     let stale = partials.filter { key, partial in
       key.sender == lost || partial.began.duration(to: now) > Self.patience
@@ -98,7 +98,7 @@ public struct Reassembly: Sendable {
     return stale.count
   }
 
-  /// The envelopes that carry `packed`, which is `envelope` encoded.
+  /// Splits `packed`, the encoding of `envelope`, into envelopes that fit into frames.
   /// - Throws: `messageTooLarge`.
   public static func split(
     _ packed: [UInt8], of envelope: Envelope, limits: BusLimits
@@ -108,7 +108,7 @@ public struct Reassembly: Sendable {
         .messageTooLarge,
         "a message of \(packed.count) bytes; at most \(limits.messageBytes) travel on the bus")
     }
-    // Room for the addressing of each piece and for its seal.
+    // Leaves room for each fragment's envelope and seal.
     let size = limits.frameBytes - 4_096
     let count = (packed.count + size - 1) / size
     return (0..<count).map { index in

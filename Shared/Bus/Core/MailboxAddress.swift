@@ -1,24 +1,25 @@
 import Limits
 
-/// Address of a mailbox, parsed. Addresses from the wire reach nanomsg only through this type:
-/// nanomsg aborts the process over an `ipc://` path of more than 107 bytes, and reads more into
-/// `tcp://` addresses than a host and a port.
+/// A parsed and checked mailbox address.
+///
+/// Addresses from the wire reach nanomsg only through this type: nanomsg aborts the process if an
+/// `ipc://` path exceeds 107 bytes, and accepts more than a host and a port in `tcp://` addresses.
 public struct MailboxAddress: Hashable, Sendable {
   public enum Target: Hashable, Sendable {
     case socket(path: String)
     case host(String, port: Int)
-    /// A mailbox of a network in memory.
+    /// A mailbox of an in-memory network.
     case name(String)
   }
 
-  /// `sun_path` holds 104 bytes on macOS with its NUL, 108 on Linux.
+  /// Maximum path length. `sun_path` holds 104 bytes on macOS, including its NUL, and 108 on Linux.
   static let pathBytes = 99
 
-  /// The URL as it was written.
+  /// The URL as written.
   public let url: String
   public let target: Target
 
-  /// - Returns: `nil` for everything that is not an address of exactly one mailbox.
+  /// - Returns: `nil` if `url` is not the address of exactly one mailbox.
   public init?(_ url: String) {
     guard url.utf8.count <= Limits.busAddressBytes.value,
       url.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
@@ -43,8 +44,8 @@ public struct MailboxAddress: Hashable, Sendable {
     self.url = url
   }
 
-  /// An address from outside, which must have the scheme of our own and, over `ipc://`, lie in the
-  /// same directory.
+  /// Parses an address from a peer. It must have the same scheme as `own` and, over `ipc://`, lie
+  /// in the same directory.
   public init?(_ url: String, beside own: String) {
     guard let own = MailboxAddress(own), let address = MailboxAddress(url),
       url.prefix(while: { $0 != ":" }) == own.url.prefix(while: { $0 != ":" })
@@ -57,7 +58,7 @@ public struct MailboxAddress: Hashable, Sendable {
     self = address
   }
 
-  /// `HOST:PORT`: a name, an IPv4 address or an IPv6 address in brackets, and a port of 1 to 65,535.
+  /// Parses `HOST:PORT`: a name, an IPv4 address or an IPv6 address in brackets; port 1 to 65,535.
   public static func hostAndPort(_ text: String) -> (host: String, port: Int)? {
     guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else { return nil }
     let host = text[..<colon]

@@ -1,5 +1,5 @@
-/// Frames that wait for one mailbox, in three lanes. What is in a lane leaves in order; a lane
-/// leaves before the ones after it.
+/// Frames that wait for one mailbox, in three lanes. Each lane is FIFO; a lane is sent completely
+/// before the lanes of lower priority.
 public struct Outbox: Sendable {
   private struct Queue: Sendable {
     var frames: [[UInt8]] = []
@@ -7,20 +7,20 @@ public struct Outbox: Sendable {
     var bytes = 0
   }
 
-  /// Below this many frames a queue is not worth tidying.
+  /// Minimum number of removed frames before a queue is compacted.
   private static let tidyAfter = 256
 
   private var queues = [Queue(), Queue(), Queue()]
   private let laneBytes: Int
 
-  /// - Parameter laneBytes: what each lane holds before it refuses frames: a mailbox that reads
-  ///   nothing costs at most three times this.
+  /// - Parameter laneBytes: capacity of each lane in bytes. A mailbox that reads nothing costs at
+  ///   most three times this.
   public init(laneBytes: Int) { self.laneBytes = laneBytes }
 
   public var isEmpty: Bool { queues.allSatisfy { $0.head == $0.frames.count } }
   public var bytes: Int { queues.reduce(0) { $0 + $1.bytes } }
 
-  /// - Returns: false when the lane is full and the frame was not taken.
+  /// - Returns: `false` if the lane is full and the frame was not queued.
   public mutating func push(_ frame: [UInt8], _ lane: Lane) -> Bool {
     let index = lane.priority
     guard queues[index].bytes + frame.count <= laneBytes else { return false }
@@ -32,7 +32,7 @@ public struct Outbox: Sendable {
   public mutating func pop() -> [UInt8]? {
     for index in queues.indices where queues[index].head < queues[index].frames.count {
       let head = queues[index].head
-      // Swapped out, so that what has left is not kept until the queue happens to be empty.
+      // Swap the frame out, so that its memory is freed before the queue is compacted.
       var frame: [UInt8] = []
       swap(&frame, &queues[index].frames[head])
       queues[index].head += 1

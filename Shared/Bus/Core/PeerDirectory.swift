@@ -1,15 +1,15 @@
 public import ClusterModel
 
-/// Who can be reached. The registry's table, less those that were found dead since, plus those that
-/// a restarted registry has not heard from yet: nobody vanishes because the registry died.
+/// The known peers: the registry's table, and the peers that a restarted registry has not seen yet,
+/// so that no peer disappears because the registry died. Peers found dead are not live.
 public struct PeerDirectory: Equatable, Sendable {
   public private(set) var table = PeerTable.empty
   private var byID: [PeerID: Peer] = [:]
-  /// Found dead; until when we do not ask them, unless we hear from them first.
+  /// Peers found dead, and until when they are skipped. A message from the peer ends this early.
   private var dead: [PeerID: Instant] = [:]
-  /// Said that they are shutting down; nothing more is asked of them.
+  /// Peers that reported that they are shutting down; they get no more requests.
   private var leaving: Set<PeerID> = []
-  /// Known to the former registry, not yet to this one; until when they are kept.
+  /// Peers that no current table lists, and until when they are kept.
   private var carried: [PeerID: Instant] = [:]
 
   public init() {}
@@ -22,7 +22,7 @@ public struct PeerDirectory: Equatable, Sendable {
     all.filter { $0.service == service && isLive($0.id) }
   }
 
-  /// Whether it could be asked something now.
+  /// Whether the peer can be sent a request now.
   public func isLive(_ id: PeerID) -> Bool {
     byID[id] != nil && dead[id] == nil && !leaving.contains(id)
   }
@@ -31,12 +31,12 @@ public struct PeerDirectory: Equatable, Sendable {
     byID.values.first { $0.mailbox == mailbox }
   }
 
-  /// Mailboxes that a publication goes to.
+  /// Peers that get publications.
   public var reachable: [Peer] { all.filter { dead[$0.id] == nil } }
 
-  /// - Parameter isCurrent: the table comes from the registry that answered our own hello. It counts
-  ///   even if its epoch is lower than ours: the clock of the registry's machine stepped back.
-  /// - Returns: peers that left with this table; `nil` if the table is older than ours.
+  /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
+  ///   It then applies even with a lower epoch, as after a backward step of the registry's clock.
+  /// - Returns: peers that left with this table; `nil` if the table is older than the known one.
   public mutating func apply(
     _ new: PeerTable, isCurrent: Bool = false, now: Instant
   ) -> [Peer]? {
@@ -47,7 +47,7 @@ public struct PeerDirectory: Equatable, Sendable {
     let listedNames = Set(new.peers.map(\.id.name))
     var gone: [Peer] = []
     for (id, peer) in byID where listed[id] == nil {
-      // A new incarnation of the same name replaces the old one at once.
+      // A new incarnation with the same name replaces the old one at once.
       let mayBeLate = isNewRegistry || carried[id] != nil
       if mayBeLate, !listedNames.contains(id.name), peer.service != .registry {
         carried[id] = carried[id] ?? now + peer.ttl
@@ -64,11 +64,11 @@ public struct PeerDirectory: Equatable, Sendable {
     return gone.sorted { $0.id < $1.id }
   }
 
-  /// Adds a peer that introduced itself, before the table lists it.
+  /// Adds a peer that introduced itself before the table lists it.
   /// - Parameters:
-  ///   - until: when it is forgotten again if no table lists it. `nil` means never.
-  ///   - limit: peers at once that no table lists.
-  /// - Returns: the peer that was forgotten to make room.
+  ///   - until: when the peer is removed if no table lists it. `nil` means never.
+  ///   - limit: maximum number of peers that no table lists.
+  /// - Returns: the peer that was removed to make room.
   @discardableResult
   public mutating func introduce(
     _ peer: Peer, until: Instant?, limit: Int = .max
@@ -96,7 +96,7 @@ public struct PeerDirectory: Equatable, Sendable {
     if let peer = byID[id] { dead[id] = now + peer.ttl }
   }
 
-  /// - Returns: carried peers whose time is up.
+  /// - Returns: carried peers whose time is over.
   public mutating func expire(now: Instant) -> [Peer] {
     for (id, until) in dead where until <= now { dead[id] = nil }
     let late = carried.filter { $0.value <= now }.keys.compactMap { byID[$0] }

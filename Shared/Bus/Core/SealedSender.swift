@@ -1,11 +1,11 @@
 public import ClusterModel
 
-/// Process that sealed a frame, as its key proves.
+/// The authenticated sender of a sealed frame.
 public struct SealedSender: Equatable, Sendable {
   public let id: PeerID
-  /// Its public key.
+  /// The sender's public key.
   public let key: [UInt8]
-  /// The frame was sealed with the cluster key alone and may be a replay: enough for a first hello.
+  /// Sealed with the cluster key alone and may be a replay. Accepted only for a first hello.
   public let isIntroduction: Bool
 
   public init(id: PeerID, key: [UInt8], isIntroduction: Bool = false) {
@@ -15,7 +15,7 @@ public struct SealedSender: Equatable, Sendable {
   }
 }
 
-/// Process for which mail to a mailbox is sealed.
+/// The process that frames to a mailbox are sealed for.
 public struct Recipient: Hashable, Sendable {
   public let id: PeerID
   public let key: [UInt8]

@@ -4,7 +4,7 @@ import ServiceLifecycle
 import Synchronization
 import Wire
 
-/// Somebody who waits until services are there.
+/// A task that waits until services are live.
 struct PeerWaiter: Sendable {
   let id: UInt64
   let services: [ServiceName]
@@ -13,16 +13,18 @@ struct PeerWaiter: Sendable {
 }
 
 extension Bus {
-  /// How often deadlines and signs of life are looked at: how late an unanswered call may be noticed.
+  /// Interval between checks of deadlines and heartbeats, and so the maximum delay of a timeout.
   static let tickInterval: Duration = .milliseconds(20)
-  /// The same while nothing is in flight.
+  /// The interval while nothing is in flight.
   static let idleTickInterval: Duration = .milliseconds(100)
-  /// How long frames may still leave when everything else is done.
+  /// How long queued frames may still be sent after all else has ended.
   static let closingGrace: Duration = .milliseconds(500)
 
-  /// Binds the mailbox, keeps our lease at the registry, runs the handlers. On graceful shutdown:
-  /// accepts nothing more, lets handlers finish within `BusConfiguration.drainGrace`, says goodbye,
-  /// awaits the answer, closes. When its task is cancelled it closes at once.
+  /// Binds the mailbox, renews the lease and runs the handlers.
+  ///
+  /// Graceful shutdown refuses new requests, lets handlers finish within
+  /// `BusConfiguration.drainGrace`, sends a goodbye, awaits the answer and closes. Cancellation
+  /// closes at once.
   public func run() async throws {
     try transport.start { [self] event in heard(event) }
     await withTaskGroup(of: Void.self) { group in
@@ -32,7 +34,7 @@ extension Bus {
         try await gracefulShutdown()
         await drain()
       } catch {
-        // Cancelled: there is no time for goodbyes.
+        // Cancelled: close at once without a goodbye.
       }
       perform(state.withLock { $0.machine.cancelHandlers() })
       failEverything()
@@ -129,7 +131,7 @@ extension Bus {
     Failure(.unhandled, "this service does not answer such a message")
   }
 
-  /// Runs the work in a task that is cancelled by the signal.
+  /// Runs the work in a task that the signal cancels.
   private func untilSignalled<R: Sendable>(
     _ signal: CancelSignal, _ work: @escaping @Sendable () async -> R
   ) async -> R {
@@ -151,8 +153,8 @@ extension Bus {
 
   // MARK: - Waiting for peers
 
-  /// Returns when every one of the services has a live process.
-  /// - Throws: `noPeer` at the deadline, `cancelled` when the task is.
+  /// Returns when each of the services has a live process.
+  /// - Throws: `noPeer` at the deadline, `cancelled` if the task is cancelled.
   public func waitForPeers(
     _ services: [ServiceName], deadline: Duration
   ) async throws(Failure) {
@@ -164,7 +166,7 @@ extension Bus {
             PeerWaiter(
               id: id, services: services, deadline: now + deadline, continuation: continuation))
         }
-        // A cancellation that came before found nobody waiting.
+        // An earlier cancellation found no waiter to cancel.
         if Task.isCancelled { cancelPeerWaiter(id) }
         answerPeerWaiters()
       }
@@ -228,7 +230,7 @@ extension Bus {
     _ = try? await outcome(of: id) { machine, now in machine.goodbye(id, now: now) }
   }
 
-  /// Whoever still waits for something hears that it will not come.
+  /// Fails all calls, streams and waiters that are still pending.
   private func failEverything() {
     let failure = Failure(.shuttingDown, "\(peer.id.name) has shut down")
     let (calls, streams, waiters) = state.withLock { state in

@@ -7,12 +7,12 @@ public import ServiceLifecycle
 import Synchronization
 public import Wire
 
-/// A process's place on the bus: its mailbox, and the ways to reach the others.
+/// The endpoint of a process on the bus: its mailbox, and the ways to reach other processes.
 ///
-/// Messages are delivered at most once. Every call has a deadline; what was asked of a peer that
-/// dies fails at once with `Failure.Code.peerLost`.
+/// Messages are delivered at most once. Every call has a deadline; if its peer dies, it fails at
+/// once with `Failure.Code.peerLost`.
 ///
-/// `BusMachine` decides; this shell gives it what arrives and does what it directs.
+/// `BusMachine` makes the decisions; this shell feeds it events and executes its directives.
 public final class Bus: Service, Sendable {
   public typealias CallHandler = @Sendable (BusRequest) async throws(Failure) -> Body
   public typealias StreamHandler =
@@ -30,7 +30,7 @@ public final class Bus: Service, Sendable {
   struct State: Sendable {
     var machine: BusMachine
     var calls: [UInt64: CheckedContinuation<Result<Body, Failure>, Never>] = [:]
-    /// Calls whose task was cancelled before they were made.
+    /// Calls whose task was cancelled before they were sent.
     var cancelledEarly: Set<UInt64> = []
     var streams: [UInt64: StreamBuffer] = [:]
     var running: [RequestKey: CancelSignal] = [:]
@@ -52,11 +52,11 @@ public final class Bus: Service, Sendable {
   let jobs: AsyncStream<Job>
   let jobQueue: AsyncStream<Job>.Continuation
   private let streamBytes: StreamBytes
-  /// Reasons are constants, so these are a few dozen entries at most.
+  /// Dropped messages by reason. Reasons are constants, so there are a few dozen entries at most.
   private let drops = Mutex<[String: Int]>([:])
   private let began = ContinuousClock.now
 
-  /// Our own line of the table.
+  /// The table entry of this process.
   public let peer: Peer
 
   public init(configuration: BusConfiguration, transport: any Transport, logger: Logger) {
@@ -74,14 +74,14 @@ public final class Bus: Service, Sendable {
           registryKey: configuration.registryKey, firstID: UInt64.random(in: 1...(1 << 62)),
           limits: configuration.limits)))
     streamBytes = StreamBytes(limit: configuration.limits.allStreamBytes)
-    // The machine admits so many handlers; casts beyond twice that are dropped and counted.
+    // The machine limits the handlers; casts beyond twice that limit are dropped and counted.
     (jobs, jobQueue) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingOldest(configuration.limits.handlers * 2))
   }
 
   var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
-  /// The table as it stands here, without those that were found dead.
+  /// The known peers as a table, including peers found dead.
   public var peers: PeerTable {
     state.withLock { state in
       var table = state.machine.directory.table
@@ -90,14 +90,14 @@ public final class Bus: Service, Sendable {
     }
   }
 
-  /// The processes of a service that a message could go to now, sorted by name.
+  /// The live processes of a service, sorted by name.
   public func live(_ service: ServiceName) -> [Peer] {
     state.withLock { $0.machine.directory.live(service) }
   }
 
   // MARK: - The caller's side
 
-  /// Asks for one answer.
+  /// Sends a request and waits for its answer.
   public func call(
     _ body: Body, to destination: Destination, deadline: Duration, trace: TraceContext? = nil,
     idempotencyKey: [UInt8] = []
@@ -110,11 +110,11 @@ public final class Bus: Service, Sendable {
     }
   }
 
-  /// Makes the call and waits for what becomes of it.
+  /// Makes the call and waits for its outcome.
   func outcome(
     of id: UInt64, _ make: (inout BusMachine, Instant) -> [BusDirective]
   ) async throws(Failure) -> Body {
-    // A cancellation that comes with the outcome finds no call and leaves its mark.
+    // A cancellation that races with the outcome finds no call and leaves its id here.
     defer { state.withLock { _ = $0.cancelledEarly.remove(id) } }
     let result: Result<Body, Failure> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -150,9 +150,9 @@ public final class Bus: Service, Sendable {
     perform(directives)
   }
 
-  /// Asks for a stream of answers; it is under way when this returns. A failure to send shows when
-  /// the stream is read.
-  /// - Parameter deadline: for the whole stream; nil: none.
+  /// Opens a stream; the request has been sent on return. A failure to send is thrown when the
+  /// stream is read.
+  /// - Parameter deadline: for the whole stream. `nil` means no deadline.
   public func stream(
     _ body: Body, to destination: Destination, deadline: Duration?, trace: TraceContext? = nil,
     idempotencyKey: [UInt8] = []
@@ -179,18 +179,18 @@ public final class Bus: Service, Sendable {
     perform(directives)
   }
 
-  /// Sends without an answer. What cannot be sent is dropped and counted.
+  /// Sends a message without an answer. A message that cannot be sent is dropped and counted.
   public func cast(_ body: Body, to destination: Destination, lane: Lane = .data) {
     perform(state.withLock { $0.machine.cast(body, to: destination, lane: lane) })
   }
 
-  /// Sends a table to every live peer, or to one. A table that does not fit in a frame is refused,
-  /// counted and logged; the peers keep the one before it.
+  /// Sends a table to every live peer, or to one. A table that does not fit into a frame is
+  /// refused, counted and logged; the peers keep the previous table.
   public func publish(_ body: Body, to recipient: PeerID? = nil) {
     perform(state.withLock { $0.machine.publish(body, to: recipient) })
   }
 
-  /// For the registry, which computes the table instead of being told it.
+  /// Applies a table. For the registry, which computes the table itself.
   public func adopt(_ table: PeerTable) {
     perform(state.withLock { $0.machine.apply(table, now: now) })
   }
@@ -210,12 +210,13 @@ public final class Bus: Service, Sendable {
 
   // MARK: - Handlers, set before `run()`
 
-  /// The handler's task is cancelled when the caller cancels, dies, or its deadline passes.
+  /// Sets the handler of calls. Its task is cancelled by the caller's cancel, death or deadline.
   public func onCall(_ handler: @escaping CallHandler) {
     state.withLock { $0.handlers.call = handler }
   }
 
-  /// Returning ends the stream; throwing ends it with the failure. Cancelled like a call's.
+  /// Sets the handler of streams. Returning ends the stream; throwing ends it with the failure.
+  /// Cancelled like the handler of calls.
   public func onStream(_ handler: @escaping StreamHandler) {
     state.withLock { $0.handlers.stream = handler }
   }
@@ -224,20 +225,20 @@ public final class Bus: Service, Sendable {
     state.withLock { $0.handlers.cast = handler }
   }
 
-  /// Called on the bus's own thread, in order, for everything published but peer tables, which the
-  /// bus applies itself. Must not block.
+  /// Sets the handler of publications except peer tables, which the bus applies itself. Called on
+  /// the bus's own thread, in order. Must not block.
   public func onPublish(_ handler: @escaping @Sendable (Body) -> Void) {
     state.withLock { $0.handlers.publication = handler }
   }
 
-  /// Called on the bus's own thread when a process is found dead or left. Must not block.
+  /// Sets the handler of lost peers: found dead or left. Must not block the bus's own thread.
   public func onPeerLost(_ handler: @escaping @Sendable (PeerID) -> Void) {
     state.withLock { $0.handlers.peerLost = handler }
   }
 
-  // MARK: - Doing what the machine directs
+  // MARK: - Executing directives
 
-  /// In order, outside the lock.
+  /// Executes directives in order, outside the lock.
   func perform(_ directives: [BusDirective]) {
     for directive in directives { perform(directive) }
   }
@@ -295,7 +296,7 @@ public final class Bus: Service, Sendable {
         throw WireError.tooLarge(bytes: packed.count, limit: limit)
       }
       try Envelope.check(packed)
-      // A peer that misses a table gets the next one, so tables make room for data.
+      // Data has priority over tables: a peer that misses a table gets the next one.
       for mailbox in mailboxes where !transport.send(packed, to: mailbox, lane: .telemetry) {
         count("table_outbox_full")
       }
@@ -319,10 +320,10 @@ public final class Bus: Service, Sendable {
     }
   }
 
-  /// Bytes that sealing adds to a frame, at most.
+  /// Maximum bytes that sealing adds to a frame.
   private static let sealingRoom = 1_024
 
-  /// - Returns: false when the lane to that mailbox is full.
+  /// - Returns: `false` if the lane to that mailbox is full.
   private func transmit(
     _ envelope: Envelope, to mailbox: String, lane: Lane
   ) throws(Failure) -> Bool {
@@ -343,7 +344,7 @@ public final class Bus: Service, Sendable {
     return true
   }
 
-  /// What could not be sent ends what waits for it here; the other side has its deadline.
+  /// Fails the local call or stream of an unsent message. The peer relies on its deadline.
   private func undelivered(_ envelope: Envelope, _ lane: Lane, _ reason: Failure? = nil) {
     count(lane == .telemetry ? "telemetry_outbox_full" : "outbox_full")
     let failure =
@@ -357,7 +358,7 @@ public final class Bus: Service, Sendable {
     }
   }
 
-  /// What was dropped since the start, by reason: the values of `tutti_bus_dropped_total`.
+  /// Number of dropped messages since the start by reason, as in `tutti_bus_dropped_total`.
   public var dropped: [String: Int] { drops.withLock { $0 } }
 
   func count(_ reason: String) {
@@ -366,12 +367,12 @@ public final class Bus: Service, Sendable {
   }
 }
 
-/// Casts whose handler runs, by sender.
+/// Counts the casts whose handlers run, by sender.
 struct CastShares: Sendable {
   private var bySender: [PeerID: Int] = [:]
   private var total = 0
 
-  /// - Returns: false when the sender, or all senders together, have too many.
+  /// - Returns: `false` if the sender, or all senders together, have reached the limit.
   mutating func begin(_ sender: PeerID) -> Bool {
     guard total < Limits.busCasts.value,
       bySender[sender, default: 0] < Limits.busCastShare.value
@@ -388,7 +389,7 @@ struct CastShares: Sendable {
   }
 }
 
-/// Tells a handler's task that nobody waits for it any more.
+/// Signals a handler's task that its caller no longer waits.
 final class CancelSignal: Sendable {
   private struct State {
     var isSet = false
@@ -405,7 +406,7 @@ final class CancelSignal: Sendable {
     }?.resume()
   }
 
-  /// Returns when it is signalled or the task is cancelled.
+  /// Returns when `signal` is called or the task is cancelled.
   func wait() async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in

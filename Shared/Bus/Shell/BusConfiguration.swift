@@ -2,22 +2,22 @@ public import BusCore
 public import ClusterModel
 import Foundation
 
-/// Who we are on the bus and where.
+/// Name, addresses and limits of a process on the bus.
 public struct BusConfiguration: Sendable {
   public var service: ServiceName
   /// Unique in the cluster, for example `gateway-1`.
   public var name: String
-  /// Different at every start of the process.
+  /// Different at each start of the process.
   public var incarnation: UInt64
   public var addresses: BusAddresses
-  /// Our lease: without a hello within this time the registry forgets us. Hellos go out three
-  /// times as often.
+  /// Duration of the lease: the registry removes a process that sends no hello for this long.
+  /// Hellos are sent three times as often.
   public var ttl: Duration
   public var limits: BusLimits
-  /// How long handlers may go on after a graceful shutdown began.
+  /// How long handlers may continue after a graceful shutdown began.
   public var drainGrace: Duration
 
-  /// - Parameter incarnation: nil: microseconds since 1970, now.
+  /// - Parameter incarnation: `nil` means the current time in microseconds since 1970.
   public init(
     service: ServiceName, name: String, incarnation: UInt64? = nil, addresses: BusAddresses,
     ttl: Duration = .seconds(5), limits: BusLimits = .standard, drainGrace: Duration = .seconds(10)
@@ -31,7 +31,7 @@ public struct BusConfiguration: Sendable {
     self.drainGrace = drainGrace
   }
 
-  /// Where everyone knows the registry to be.
+  /// The registry's mailbox, known to all processes in advance.
   public var registryMailbox: String {
     switch addresses {
     case .ipc(let directory): "ipc://\(directory)/registry"
@@ -40,21 +40,21 @@ public struct BusConfiguration: Sendable {
     }
   }
 
-  /// The registry's public key, if the operator set it.
+  /// The registry's public key, if the operator configured it.
   var registryKey: [UInt8]? {
     if case .tcp(_, _, _, _, let key, _) = addresses { key } else { nil }
   }
 
-  /// The transport that `addresses` ask for. Over `ipc://` the sockets that killed predecessors of
-  /// ours left are removed.
-  /// - Throws: an address that cannot be used, in a sentence that says what to do.
+  /// Makes the transport for `addresses`. Also removes sockets that killed processes of the same
+  /// name left.
+  /// - Throws: an error for an unusable address; its message says what to do.
   public func makeTransport() throws(Failure) -> any Transport {
     try checkName()
     let own = "\(name)-\(String(incarnation, radix: 36))"
     switch addresses {
     case .ipc(let directory):
       if service != .registry { RuntimeDirectory.removeSockets(of: name, in: directory) }
-      // Everyone knows the registry's address beforehand; all others carry their incarnation.
+      // The registry's address is known in advance; all other addresses contain the incarnation.
       let mailbox = service == .registry ? registryMailbox : "ipc://\(directory)/\(own)"
       guard MailboxAddress(mailbox) != nil else {
         throw Failure(
@@ -73,7 +73,7 @@ public struct BusConfiguration: Sendable {
             "the \(what) bus address \(address) is one to listen on; give one to connect to")
         }
       }
-      // The registry is reached where everyone knows it to be, whatever it would call itself.
+      // Peers reach the registry at the `registry` address, so its `advertise` is ignored.
       let mailbox = Self.url(service == .registry ? registry : advertise)
       let seal = try FrameSeal(
         clusterKey: clusterKey, own: PeerID(name: name, incarnation: incarnation),
@@ -94,7 +94,7 @@ public struct BusConfiguration: Sendable {
     }
   }
 
-  /// The name is part of a path, and of metrics' labels.
+  /// Checks the name, which becomes part of a path and of metric labels.
   private func checkName() throws(Failure) {
     let isAllowed = name.utf8.allSatisfy { byte in
       (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
@@ -123,20 +123,20 @@ public struct BusConfiguration: Sendable {
   }
 }
 
-/// Where the processes of a cluster find each other.
+/// The addresses at which the processes of a cluster find each other.
 public enum BusAddresses: Sendable {
   /// One machine: sockets in a short directory of mode 0700 (`RuntimeDirectory`).
   case ipc(directory: String)
   /// Many machines: every frame is sealed with keys derived from `clusterKey` (16 bytes or more).
   /// - `listen`: `HOST:PORT` to bind.
-  /// - `advertise`: `HOST:PORT` at which the others reach us.
-  /// - `registry`: `HOST:PORT` at which everyone, itself included, knows the registry.
-  /// - `registryKey`: its public key. `nil` means that the first registry which answers is believed
-  ///   from then on.
-  /// - `identity`: our own key pair.
+  /// - `advertise`: `HOST:PORT` at which other processes reach this one.
+  /// - `registry`: `HOST:PORT` at which all processes, including the registry, know the registry.
+  /// - `registryKey`: the registry's public key. `nil` means that the key of the first registry
+  ///   that answers is pinned.
+  /// - `identity`: the key pair of this process.
   case tcp(
     listen: String, advertise: String, registry: String, clusterKey: [UInt8],
     registryKey: [UInt8]? = nil, identity: BusIdentity = BusIdentity())
-  /// One process, without nanomsg, with the network's faults: for tests.
+  /// One process, without nanomsg, with simulated network faults. For tests.
   case loopback(LoopbackNetwork)
 }

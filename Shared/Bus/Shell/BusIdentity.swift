@@ -2,14 +2,14 @@ public import ClusterModel
 import Crypto
 import Foundation
 
-/// Key pair by which a process is known on `tcp://`. The registry keeps its own in a file, so that
-/// peers which pinned the public key believe it after a restart; other processes make one at each
-/// start.
+/// Key pair that identifies a process on `tcp://`. The registry stores its key pair in a file, so
+/// that peers which pinned the public key trust it after a restart. Other processes generate a key
+/// pair at each start.
 public struct BusIdentity: Sendable {
   private let privateKey: Curve25519.KeyAgreement.PrivateKey
   public let publicKey: [UInt8]
 
-  /// A new key pair.
+  /// Generates a key pair.
   public init() { self.init(Curve25519.KeyAgreement.PrivateKey()) }
 
   private init(_ key: Curve25519.KeyAgreement.PrivateKey) {
@@ -17,8 +17,9 @@ public struct BusIdentity: Sendable {
     publicKey = Array(key.publicKey.rawRepresentation)
   }
 
-  /// The key pair kept in a file of mode 0600, which is made if it is absent.
-  /// - Throws: a file that others may read, or that is no key, in a sentence that says what to do.
+  /// Reads the key pair from a file of mode 0600, or creates the file if it is absent.
+  /// - Throws: an error if other users may read the file or it contains no key; its message says
+  ///   what to do.
   public init(file path: String) throws(Failure) {
     if let made = try Self.make(path) {
       self = made
@@ -42,7 +43,7 @@ public struct BusIdentity: Sendable {
     self.init(key)
   }
 
-  /// - Returns: `nil` if the file is there already.
+  /// - Returns: `nil` if the file already exists.
   private static func make(_ path: String) throws(Failure) -> BusIdentity? {
     let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     if descriptor < 0 {
@@ -62,8 +63,7 @@ public struct BusIdentity: Sendable {
     return made
   }
 
-  /// Secret that only we and the holder of the other key can compute; `nil` for bytes that are no
-  /// key.
+  /// Computes the shared secret with the holder of another key. `nil` if the bytes are not a key.
   func shared(with other: [UInt8]) -> [UInt8]? {
     guard let key = try? Curve25519.KeyAgreement.PublicKey(rawRepresentation: other),
       let secret = try? privateKey.sharedSecretFromKeyAgreement(with: key)

@@ -5,17 +5,17 @@ import NIOPosix
 import Synchronization
 import Wire
 
-/// Listens on a public tcp address in nanomsg's place.
+/// Listens on a public tcp address in place of nanomsg.
 ///
-/// nanomsg allocates for any client what a frame header announces. The listener reads at most
-/// `Limits.busStrangerBytes` from a connection until the header of its first frame proves that the
-/// sender holds the cluster key. Then it passes the frames on to nanomsg's own mailbox, a socket in a
-/// directory of mode 0700.
+/// nanomsg allocates the size that a frame header announces, for any client. The listener reads at
+/// most `Limits.busStrangerBytes` from a connection until the header of its first frame proves that
+/// the sender holds the cluster key. Then it forwards the frames to nanomsg's own mailbox, a socket
+/// in a directory of mode 0700.
 final class BusListener: Sendable {
   struct Settings: Sendable {
     var host: String
     var port: Int
-    /// nanomsg's mailbox.
+    /// Socket path of nanomsg's mailbox.
     var socketPath: String
     var frameLimit: Int
     var patience: Duration = .milliseconds(Limits.busStrangerWait.value)
@@ -23,7 +23,7 @@ final class BusListener: Sendable {
 
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-  /// - Parameter dropped: counts a connection that was refused, by reason.
+  /// - Parameter dropped: counts a refused or evicted connection, by reason.
   init(
     _ settings: Settings, seal: FrameSeal, dropped: @escaping @Sendable (String) -> Void
   ) throws(Failure) {
@@ -54,38 +54,38 @@ final class BusListener: Sendable {
     }
   }
 
-  /// Closes every connection.
+  /// Closes all connections.
   func stop() { try? group.syncShutdownGracefully() }
 }
 
-/// Connections of the listener, and which of them have to go.
+/// The listener's connections; chooses which to evict.
 final class ConnectionRoster: Sendable {
   typealias ID = UInt64
 
   private struct Entry {
     let close: @Sendable () -> Void
     let address: String
-    /// The public key that its sender proved; `nil` until then.
+    /// The public key that the sender proved; `nil` before the proof.
     var key: [UInt8]?
   }
 
   private struct State {
     var next: ID = 0
-    /// Ids grow, so the lowest is the oldest.
+    /// Ids increase, so the lowest is the oldest.
     var entries: [ID: Entry] = [:]
   }
 
   private let state = Mutex(State())
   private let isListed: @Sendable ([UInt8]) -> Bool
 
-  /// - Parameter isListed: whether the key belongs to a peer of our table.
+  /// - Parameter isListed: whether the key belongs to a listed peer.
   init(isListed: @escaping @Sendable ([UInt8]) -> Bool) { self.isListed = isListed }
 
   var count: Int { state.withLock(\.entries.count) }
 
-  /// Adds a connection. The oldest one that belongs to no listed peer is closed if its address, or
-  /// all addresses together, have too many.
-  /// - Returns: the connection's id, and whether another was closed for it.
+  /// Adds a connection. If its address, or all addresses together, have too many connections
+  /// without a listed peer, the oldest of these is closed.
+  /// - Returns: the connection's id, and whether another connection was closed for it.
   func admit(
     from address: String, close: @escaping @Sendable () -> Void
   ) -> (id: ID, evicted: Bool) {
@@ -109,8 +109,8 @@ final class ConnectionRoster: Sendable {
     return (id, evicted != nil)
   }
 
-  /// A connection proved its key.
-  /// - Returns: false if a listed peer has too many connections already.
+  /// Records the proven key of a connection.
+  /// - Returns: `false` if a listed peer has too many connections already.
   func prove(_ id: ID, _ key: [UInt8]) -> Bool {
     state.withLock { state in
       guard state.entries[id] != nil else { return false }
@@ -121,18 +121,18 @@ final class ConnectionRoster: Sendable {
     }
   }
 
-  /// - Returns: whether the connection was there.
+  /// - Returns: whether the connection was present.
   @discardableResult
   func remove(_ id: ID) -> Bool { state.withLock { $0.entries.removeValue(forKey: id) != nil } }
 }
 
-/// One connection from outside: speaks nanomsg's tcp protocol with the peer, and its ipc protocol,
-/// which has one more byte before each frame, with our own mailbox.
+/// A connection from a peer. It speaks nanomsg's tcp protocol with the peer, and nanomsg's ipc
+/// protocol, which has one more byte before each frame, with the local mailbox.
 final class ListenerHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
 
-  /// Greetings of nanomsg's sockets: "\0SP\0", the kind of socket, two zeros.
+  /// Greetings of nanomsg's sockets: "\0SP\0", two bytes for the socket type, two zeros.
   static let pushGreeting: [UInt8] = [0, 0x53, 0x50, 0, 0, 80, 0, 0]
   static let pullGreeting: [UInt8] = [0, 0x53, 0x50, 0, 0, 81, 0, 0]
   private static let lengthBytes = 8
@@ -149,7 +149,7 @@ final class ListenerHandler: ChannelInboundHandler {
   private var isProven = false
   private var isClosed = false
   private var mailbox: (any Channel)?
-  /// Bytes of the current frame that have not come yet.
+  /// Bytes of the current frame that have not arrived yet.
   private var missing = 0
 
   init(
@@ -196,7 +196,7 @@ final class ListenerHandler: ChannelInboundHandler {
     if let mailbox { Self.finish(mailbox) }
   }
 
-  /// Closes our mailbox's end after what was passed on has arrived there.
+  /// Closes the mailbox connection after all forwarded bytes were written.
   private static func finish(_ mailbox: any Channel) {
     mailbox.writeAndFlush(ByteBuffer()).whenComplete { _ in mailbox.close(promise: nil) }
   }
@@ -208,7 +208,7 @@ final class ListenerHandler: ChannelInboundHandler {
   private func refuse(_ context: ChannelHandlerContext, _ reason: String) {
     isClosed = true
     waiting = ByteBuffer()
-    // An evicted connection is counted as such.
+    // An evicted connection is already counted as evicted.
     if roster.remove(id) { dropped(reason) }
     context.close(promise: nil)
   }
@@ -243,7 +243,7 @@ final class ListenerHandler: ChannelInboundHandler {
   private func openMailbox(_ context: ChannelHandlerContext) {
     let channel = context.channel
     set(channel, reading: false)
-    // From here on reads grow with what the peer sends.
+    // After the proof the read buffer adapts to the peer's rate.
     _ = channel.setOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
     ClientBootstrap(group: context.eventLoop)
       .channelOption(
@@ -270,7 +270,7 @@ final class ListenerHandler: ChannelInboundHandler {
     self.mailbox = mailbox
     mailbox.write(ByteBuffer(bytes: Self.pushGreeting), promise: nil)
     forward(context)
-    // The peer may have left meanwhile; what it sent before still counts.
+    // If the peer has disconnected meanwhile, the frames it sent before are still delivered.
     if isClosed {
       Self.finish(mailbox)
     } else {
@@ -278,9 +278,9 @@ final class ListenerHandler: ChannelInboundHandler {
     }
   }
 
-  // MARK: - After it
+  // MARK: - After the proof
 
-  /// Passes on what has come. Frames that announce too much end the connection.
+  /// Forwards the received bytes. A frame longer than the limit closes the connection.
   private func forward(_ context: ChannelHandlerContext) {
     guard let mailbox else { return }
     var out = mailbox.allocator.buffer(capacity: waiting.readableBytes + 16)
@@ -290,7 +290,7 @@ final class ListenerHandler: ChannelInboundHandler {
         guard (1...UInt64(settings.frameLimit)).contains(length) else {
           return refuse(context, "too_large")
         }
-        // The byte that says "message": nanomsg aborts on any other.
+        // The byte for "message"; nanomsg aborts on any other.
         out.writeInteger(UInt8(1))
         out.writeInteger(length)
         missing = Int(length)
@@ -309,7 +309,7 @@ final class ListenerHandler: ChannelInboundHandler {
     _ = channel.setOption(.autoRead, value: reading)
   }
 
-  /// What connections are counted by: the address, of IPv6 its network.
+  /// Key by which connections are counted: the IPv4 address, or the IPv6 network.
   private static func source(_ address: SocketAddress?) -> String {
     guard case .v6(let address)? = address else { return address?.ipAddress ?? "" }
     let bytes = unsafe withUnsafeBytes(of: address.address.sin6_addr) { unsafe Array($0.prefix(8)) }
@@ -317,7 +317,7 @@ final class ListenerHandler: ChannelInboundHandler {
   }
 }
 
-/// The other end: nanomsg sends its greeting there and nothing else.
+/// The connection to nanomsg's mailbox. nanomsg sends only its greeting on it.
 private final class MailboxHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
 

@@ -6,11 +6,13 @@ import Limits
 import Synchronization
 import Wire
 
-/// Encrypts and authenticates frames for `tcp://`: ChaCha20-Poly1305 (RFC 8439) under a key for each
-/// pair of processes, derived by HKDF-SHA256 (RFC 5869) from the cluster key, an X25519 exchange
-/// (RFC 7748) and both incarnations. So a frame can only come from the process whose public key it
-/// names, and cannot be replayed to another process or to a later incarnation; a window of counters
-/// refuses replays to the same one.
+/// Encrypts and authenticates frames for `tcp://`.
+///
+/// The cipher is ChaCha20-Poly1305 (RFC 8439). Each pair of processes has its own key, derived by
+/// HKDF-SHA256 (RFC 5869) from the cluster key, an X25519 exchange (RFC 7748) and both
+/// incarnations. So a frame can only come from the process whose public key it names. It cannot be
+/// replayed to another process or to a later incarnation; a window of counters refuses replays to
+/// the same incarnation.
 ///
 /// A process that does not know the registry's public key yet introduces itself under the cluster
 /// key alone.
@@ -20,7 +22,7 @@ public final class FrameSeal: Sendable {
     case refused(reason: String)
   }
 
-  /// Senders whose keys and windows are kept; each proved that it holds the cluster key.
+  /// Maximum senders whose keys and windows are kept. Each proved that it holds the cluster key.
   static let maximumSenders = Limits.busRememberedSenders.value
 
   private struct Sender {
@@ -29,7 +31,7 @@ public final class FrameSeal: Sendable {
     var lastUse: UInt64 = 0
   }
 
-  /// Sender and kind of a frame: each has a window of its own.
+  /// Sender and kind of a frame; each combination has its own replay window.
   private struct SenderKey: Hashable {
     let id: PeerID
     let key: [UInt8]
@@ -62,8 +64,8 @@ public final class FrameSeal: Sendable {
 
   /// - Parameters:
   ///   - clusterKey: at least 16 bytes.
-  ///   - mailbox: our own, as others address it.
-  ///   - registryMailbox: the only mailbox to which we introduce ourselves.
+  ///   - mailbox: the mailbox of this process, as peers address it.
+  ///   - registryMailbox: the only mailbox to which this process introduces itself.
   public init(
     clusterKey: [UInt8], own: PeerID, identity: BusIdentity = BusIdentity(), mailbox: String,
     registryMailbox: String
@@ -85,8 +87,8 @@ public final class FrameSeal: Sendable {
 
   var publicKey: [UInt8] { identity.publicKey }
 
-  /// From here on mail to the mailbox is sealed for this process.
-  /// - Returns: whether another process was known to receive there.
+  /// Sets the process that later frames to the mailbox are sealed for.
+  /// - Returns: whether the mailbox belonged to another process before.
   @discardableResult
   func know(_ mailbox: String, _ recipient: Recipient?) -> Bool {
     state.withLock { state in
@@ -99,10 +101,10 @@ public final class FrameSeal: Sendable {
     }
   }
 
-  /// Whether mail is sealed for the holder of this key.
+  /// Whether frames are sealed for the holder of this key.
   func isKnown(_ key: [UInt8]) -> Bool { state.withLock { $0.known.contains(key) } }
 
-  /// - Returns: `nil` if no process is known to receive mail there.
+  /// - Returns: `nil` if the recipient at the mailbox is unknown.
   func close(_ frame: [UInt8], to mailbox: String) -> [UInt8]? {
     let (counter, recipient, known) = state.withLock {
       state -> (UInt64, Recipient?, SymmetricKey?) in
@@ -143,8 +145,8 @@ public final class FrameSeal: Sendable {
     return sealed
   }
 
-  /// Checks the header of a frame that has not arrived yet.
-  /// - Returns: why it proves nothing; `nil` if it proves its sender.
+  /// Checks the header of a frame that has not arrived completely.
+  /// - Returns: the reason to refuse the frame; `nil` if the header proves its sender.
   func refusal(of header: SealedFrame.Header, proof: [UInt8]) -> String? {
     guard let (key, window) = receivingKey(header) else { return "seal_broken" }
     guard window?.admits(header.counter) ?? (header.counter > 0) else { return "replayed" }
@@ -181,7 +183,7 @@ public final class FrameSeal: Sendable {
       SealedSender(id: header.sender, key: header.key, isIntroduction: header.isIntroduction))
   }
 
-  /// The key under which the sender of a header seals for us, and what came under it so far.
+  /// The key under which the header's sender seals for this process, and its replay window.
   private func receivingKey(_ header: SealedFrame.Header) -> (SymmetricKey, ReplayWindow?)? {
     if let known = state.withLock({ $0.senders[SenderKey(header)] }) {
       return (known.key, known.window)
@@ -207,7 +209,7 @@ public final class FrameSeal: Sendable {
     let sender = SenderKey(header)
     if state.senders[sender] == nil {
       if state.senders.count >= maximumSenders {
-        // A flood of new identities does not push out the windows of listed peers.
+        // Evict unlisted senders first, so that a flood of identities evicts no listed peer.
         let unknown = state.senders.filter { !state.known.contains($0.key.key) }
         let oldest = (unknown.isEmpty ? state.senders : unknown)
           .min { $0.value.lastUse < $1.value.lastUse }
@@ -248,9 +250,9 @@ public final class FrameSeal: Sendable {
   }
 }
 
-/// Which counters of a sender were seen: the highest, and a bitmap of the 1,024 below it. Frames to
-/// several recipients share one counter, so gaps are normal; anything seen, or older than the
-/// window, is refused.
+/// The counters seen from one sender: the highest, and a bitmap of the last 1,024. Frames to
+/// several recipients share one counter, so gaps are normal. A counter that was seen or is older
+/// than the window is refused.
 struct ReplayWindow: Sendable {
   static let width: UInt64 = 1_024
 
@@ -264,7 +266,8 @@ struct ReplayWindow: Sendable {
     return seen[slot(counter)] & bit(counter) == 0
   }
 
-  /// - Returns: whether the counter was new; it no longer is.
+  /// Records a counter.
+  /// - Returns: whether the counter was new.
   mutating func accept(_ counter: UInt64) -> Bool {
     guard admits(counter) else { return false }
     if counter > highest {

@@ -4,32 +4,32 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// A network inside one process that loses, delays, duplicates and reorders by seed. One thread
-/// delivers for all its mailboxes.
+/// An in-process network with seeded loss, delay, duplication and reordering. One thread delivers
+/// for all its mailboxes.
 public final class LoopbackNetwork: Sendable {
-  /// How bad the network is.
+  /// Rates of the simulated faults.
   public struct Faults: Sendable {
-    /// Of 1,000 frames, how many are lost.
+    /// Lost frames per 1,000.
     public var lossPerMille = 0
-    /// Of 1,000 frames, how many come twice.
+    /// Duplicated frames per 1,000.
     public var duplicatePerMille = 0
-    /// Each frame is late by up to this much; different delays reorder frames.
+    /// Maximum random delay of a frame; different delays reorder frames.
     public var maximumDelay: Duration = .zero
 
     public static let none = Faults()
     public init() {}
   }
 
-  /// Frames under way to one mailbox: what a nanomsg outbox would hold.
+  /// Maximum bytes in transit to one mailbox, like the capacity of a nanomsg outbox.
   static let mailboxLimit = 32 << 20
-  /// Above this, telemetry is dropped.
+  /// Telemetry above this number of bytes is dropped.
   static let telemetryLimit = 8 << 20
-  /// Like a frame over nanomsg.
+  /// Maximum frame size in bytes, as over nanomsg.
   static let frameLimit = 1 << 20
 
   fileprivate struct Endpoint {
     var deliver: @Sendable (TransportEvent) -> Void
-    /// Those whose death is told here.
+    /// Mailboxes whose loss is reported to this endpoint.
     var connected: Set<String> = []
   }
 
@@ -49,7 +49,7 @@ public final class LoopbackNetwork: Sendable {
     var faults: Faults
     var chance: UInt64
     var endpoints: [String: Endpoint] = [:]
-    /// Frames for mailboxes that nobody has opened yet, as nanomsg keeps them until it connects.
+    /// Frames for mailboxes that are not open yet; nanomsg also keeps them until it connects.
     var unopened: [String: [[UInt8]]] = [:]
     var queue: [Parcel] = []
     var underWay: [String: Int] = [:]
@@ -77,13 +77,13 @@ public final class LoopbackNetwork: Sendable {
     state = Mutex(State(faults: faults, chance: seed))
   }
 
-  /// Changes how bad the network is from now on.
+  /// Changes the fault rates from now on.
   public func set(_ faults: Faults) { state.withLock { $0.faults = faults } }
 
-  /// Takes a mailbox away without a word, as `kill -9` takes a process.
+  /// Removes a mailbox without a goodbye, like `kill -9` of its process.
   public func kill(_ mailbox: String) { close(mailbox) }
 
-  /// A process's way into this network.
+  /// Makes the transport of one process in this network.
   func endpoint(mailbox: String) -> LoopbackTransport {
     LoopbackTransport(network: self, mailbox: mailbox)
   }
@@ -139,7 +139,7 @@ public final class LoopbackNetwork: Sendable {
     let room = state.withLock { state -> Bool? in
       guard state.endpoints[own] != nil else { return false }
       guard state.endpoints[mailbox] != nil else {
-        // A few: hellos to a registry that is about to start.
+        // Keep a few frames: hellos to a registry that is about to start.
         if state.unopened[mailbox, default: []].count < 16 {
           state.unopened[mailbox, default: []].append(frame)
         }
@@ -179,7 +179,7 @@ public final class LoopbackNetwork: Sendable {
     return true
   }
 
-  /// The network's thread: ends with the last mailbox.
+  /// Main loop of the network's thread. It ends after the last mailbox closes.
   private func deliverAll() {
     while true {
       let (ready, next, isOver) = state.withLock { state in
@@ -215,7 +215,7 @@ public final class LoopbackNetwork: Sendable {
 }
 
 extension LoopbackNetwork.State {
-  /// Keeps the queue in the order of delivery; most parcels belong at its end.
+  /// Inserts in order of delivery; most parcels belong at the end.
   fileprivate mutating func insert(_ parcel: LoopbackNetwork.Parcel) {
     var low = 0
     var high = queue.count
@@ -228,7 +228,7 @@ extension LoopbackNetwork.State {
   }
 }
 
-/// One process's mailbox in a `LoopbackNetwork`.
+/// The transport of one mailbox in a `LoopbackNetwork`.
 final class LoopbackTransport: Transport {
   let mailbox: String
   let publicKey: [UInt8] = []

@@ -5,20 +5,18 @@ import Foundation
 import Limits
 import Synchronization
 
-/// Mailboxes over nanomsg. One thread, the reactor, touches every socket; everybody else only puts
-/// frames into outboxes and wakes it. A blocking receive on one of Swift's cooperative threads would
-/// stop half of a two-core process.
+/// Mailboxes over nanomsg. One thread, the reactor, uses all sockets; other threads only put frames
+/// into outboxes and wake it. A blocking receive on one of Swift's cooperative threads would stop
+/// half of a two-core process.
 public final class NanomsgTransport: Transport {
   public struct Configuration: Sendable {
     /// The `ipc://` address that nanomsg binds.
     public var listen: String
-    /// The address that other processes connect to; the same as `listen` unless there is a
-    /// listener.
+    /// The address that other processes connect to; equal to `listen` unless there is a listener.
     public var mailbox: String
-    /// The public listener, and how frames are sealed. `nil` means that the file system guards the
-    /// sockets.
+    /// The public listener and its seal. `nil` means that file permissions protect the sockets.
     var listener: Public?
-    /// Mailboxes that are connected at once; above it the one unused for longest gives way.
+    /// Maximum connected mailboxes. At the limit an idle one is closed for each new one.
     var connections = NanomsgTransport.maximumConnections
 
     struct Public: Sendable {
@@ -34,40 +32,40 @@ public final class NanomsgTransport: Transport {
     }
   }
 
-  /// A frame of 1 MiB and what sealing adds to it.
+  /// A frame of 1 MiB and the bytes added by sealing.
   static let frameLimit = (1 << 20) + 256
-  /// Where only we can connect, a frame that is too large is received, counted and dropped, and its
-  /// sender stays connected.
+  /// Receive limit if only this user can connect. A frame above `frameLimit` is then received,
+  /// counted and dropped, and its sender stays connected.
   static let localReceiveLimit = 17 << 20
-  /// nanomsg allows 512 sockets in a process; the rest is for tests.
+  /// nanomsg allows 512 sockets per process; the rest is left for tests.
   static let maximumConnections = 400
-  /// Per mailbox and lane: the largest message in fragments, and some.
+  /// Maximum bytes for each mailbox and lane: the largest message in fragments, plus a margin.
   static let laneLimit = 32 << 20
-  /// All outboxes of the process together; telemetry gets a quarter of it.
+  /// Maximum bytes in all outboxes of the process; telemetry may use a quarter of it.
   static let outboxLimit = 96 << 20
-  /// A connection that is down and was not used for so long is closed; one that is up shows us that
-  /// its peer lives.
+  /// A connection that is down and unused for this long is closed. A connection that is up stays
+  /// open, because it shows that its peer is alive.
   static let idleLimit: Duration = .seconds(30)
-  /// What nanomsg may hold per socket, beyond our outbox.
+  /// Bytes that nanomsg may buffer per socket, in addition to the outbox.
   static let socketBuffer = 1 << 20
-  /// How soon a dead connection is noticed.
+  /// Poll timeout, and so the delay until a dead connection is noticed.
   static let pollMilliseconds: Int32 = 20
-  /// Attempts to connect, 10 ms and more apart, after which nobody is there. A peer binds its mailbox
-  /// before it says hello, so a listed one that refuses is dead.
+  /// Refused connection attempts, at least 10 ms apart, after which a peer is considered dead. A
+  /// peer binds its mailbox before its first hello, so a listed peer that refuses is dead.
   static let refusals: UInt64 = 3
 
   private enum Command {
     case connect(String)
     case disconnect(String)
-    /// The mailbox belongs to another process now: what was proved to the one before counts no more.
+    /// The mailbox belongs to another process now, so the connection must be proved again.
     case reconnect(String)
   }
 
   private struct Shared {
     var outboxes: [String: Outbox] = [:]
-    /// Bytes in all of them.
+    /// Bytes in all outboxes.
     var bytes = 0
-    /// Mailboxes whose outbox got its first frame since the reactor last looked.
+    /// Mailboxes whose empty outbox got a frame since the reactor's last pass.
     var fresh: [String] = []
     var commands: [Command] = []
     var awake = false
@@ -78,7 +76,7 @@ public final class NanomsgTransport: Transport {
 
   private let configuration: Configuration
   private let shared = Mutex(Shared())
-  /// Written once by `start`, before the reactor begins; closed by the reactor at its end.
+  /// Wakes the reactor from other threads.
   private let wake: WakePipe
 
   private var receiveLimit: Int {
@@ -145,7 +143,7 @@ public final class NanomsgTransport: Transport {
 
   public func connect(to mailbox: String) { enqueue(.connect(mailbox)) }
 
-  /// What is sent afterwards goes over a new connection.
+  /// Later frames use a new connection.
   public func disconnect(from mailbox: String) {
     forget(mailbox)
     configuration.listener?.seal.know(mailbox, nil)
@@ -170,14 +168,14 @@ public final class NanomsgTransport: Transport {
     }
   }
 
-  /// Drops what waits for a mailbox.
+  /// Drops the queued frames for a mailbox.
   private func forget(_ mailbox: String) {
     shared.withLock { shared in
       shared.bytes -= shared.outboxes.removeValue(forKey: mailbox)?.bytes ?? 0
     }
   }
 
-  /// The directory of a listener's mailbox is of no use to others.
+  /// Removes the private socket of a listener and its directory, which no other process uses.
   private func removeSocket() {
     guard configuration.listener != nil,
       case .socket(let path)? =
@@ -231,7 +229,7 @@ public final class NanomsgTransport: Transport {
 
   // MARK: - The reactor
 
-  /// Lives on its own thread and is never seen by another.
+  /// State of the reactor; used only on its own thread.
   private struct Reactor {
     let transport: NanomsgTransport
     let pull: Int32
@@ -242,10 +240,10 @@ public final class NanomsgTransport: Transport {
       var socket: Int32
       var established: UInt64 = 0
       var connected = false
-      /// Told as lost because nobody is there; once is enough.
+      /// Already reported as lost because it refuses connections.
       var isRefused = false
       var pending = false
-      /// Popped but not yet accepted by nanomsg.
+      /// Removed from the outbox but not yet accepted by nanomsg.
       var held: [UInt8]?
       var lastUse: ContinuousClock.Instant
     }
@@ -302,7 +300,7 @@ public final class NanomsgTransport: Transport {
     }
 
     private func receiveAll() {
-      // Bounded, so that a flood does not keep the outboxes waiting.
+      // Bounded, so that a flood does not delay sending.
       var budget = 256
       while budget > 0, let frame = Self.receive(pull) {
         budget -= 1
@@ -315,7 +313,7 @@ public final class NanomsgTransport: Transport {
           continue
         }
         switch seal.open(frame) {
-        // A greeting: it has done its work at the listener.
+        // A greeting; the listener has already used its proof.
         case .opened(let bytes, _) where bytes.isEmpty: break
         case .opened(let bytes, let sender): deliver(.frame(bytes, from: sender))
         case .refused(let reason): deliver(.dropped(reason: reason))
@@ -375,8 +373,8 @@ public final class NanomsgTransport: Transport {
       connections[mailbox]?.pending = true
     }
 
-    /// Connections that never came up go first, so that addresses at which no process listens
-    /// keep none that is in use.
+    /// Closes the connection that has been idle longest. Connections that are down are chosen
+    /// first, so that unreachable addresses do not displace connections in use.
     private mutating func closeIdlest() {
       let idlest = connections.filter { !$0.value.pending || !$0.value.connected }.min {
         ($0.value.connected ? 1 : 0, $0.value.lastUse)
@@ -385,7 +383,7 @@ public final class NanomsgTransport: Transport {
       if let idlest { close(idlest.key) }
     }
 
-    /// Closes a connection and drops what waits for it.
+    /// Closes a connection and drops its queued frames.
     private mutating func close(_ mailbox: String) {
       guard let connection = connections.removeValue(forKey: mailbox) else { return }
       _ = cnn_close(connection.socket)
@@ -395,7 +393,7 @@ public final class NanomsgTransport: Transport {
       deliver(.lost(mailbox: mailbox))
     }
 
-    /// Hands frames to nanomsg until it takes no more.
+    /// Passes frames to nanomsg until it accepts no more.
     private mutating func flush() {
       for mailbox in connections.keys {
         guard var connection = connections[mailbox], connection.pending else { continue }
@@ -417,12 +415,12 @@ public final class NanomsgTransport: Transport {
       }
     }
 
-    /// - Returns: false when nanomsg takes no more.
+    /// - Returns: `false` if nanomsg accepts no more.
     private static func send(_ frame: [UInt8], over socket: Int32) -> Bool {
       unsafe frame.withUnsafeBytes { unsafe cnn_send(socket, $0.baseAddress, $0.count) } >= 0
     }
 
-    /// The next frame for a mailbox, sealed if frames are.
+    /// The next frame for a mailbox, sealed if there is a seal.
     private func next(_ mailbox: String) -> [UInt8]? {
       guard let seal = transport.configuration.listener?.seal else { return pop(mailbox) }
       while let frame = pop(mailbox) {
@@ -443,14 +441,14 @@ public final class NanomsgTransport: Transport {
       }
     }
 
-    /// Finds connections that came up or went down since the last look. A peer that is killed drops
-    /// its connection at once; one that refuses every attempt was dead before.
+    /// Detects connections that came up or went down since the last pass. A killed peer drops its
+    /// connection at once; a peer that refuses every attempt was already dead.
     private mutating func notice() {
       for mailbox in connections.keys {
         guard var connection = connections[mailbox] else { continue }
         let now = cnn_connections(connection.socket) > 0
         let established = cnn_established(connection.socket)
-        // Established again since the last look: it went down in between.
+        // The connection was re-established since the last pass, so it was down in between.
         let bounced = connection.established > 0 && established > connection.established
         if (connection.connected && !now) || bounced { deliver(.lost(mailbox: mailbox)) }
         if established == 0, !connection.isRefused,
@@ -469,17 +467,17 @@ public final class NanomsgTransport: Transport {
       }
     }
 
-    /// The other side's listener keeps a connection only after its first frame.
+    /// Sends an empty sealed frame: the peer's listener keeps only connections with a proven frame.
     private func greet(_ mailbox: String, _ socket: Int32) {
       guard let greeting = transport.configuration.listener?.seal.close([], to: mailbox) else {
         return
       }
-      // If nanomsg takes no more, other frames are on their way and prove as much.
+      // If nanomsg accepts no more, queued frames will provide the proof.
       _ = Self.send(greeting, over: socket)
     }
 
     private func close() {
-      // Deregistered by not polling any more; only then are the sockets closed.
+      // The loop polls no longer, so the sockets can be closed.
       for connection in connections.values { _ = cnn_close(connection.socket) }
       listener?.stop()
       _ = cnn_close(pull)

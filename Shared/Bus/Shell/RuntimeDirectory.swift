@@ -3,16 +3,17 @@ import Foundation
 
 /// The directory that holds a cluster's `ipc://` sockets.
 ///
-/// A bad frame-type byte on a raw connection aborts a nanomsg process, and a socket path longer than
-/// the system's limit is an assertion failure in it. So the directory is short, ours alone, and
-/// checked before nanomsg sees it.
+/// A wrong frame-type byte on a raw connection aborts a nanomsg process, and a socket path longer
+/// than the system's limit fails an assertion in it. So the directory is short and private, and is
+/// checked before nanomsg uses it.
 public enum RuntimeDirectory {
-  /// `sun_path` holds 108 bytes with its NUL on Linux, 104 on macOS; the rest is for socket names.
+  /// Maximum bytes. `sun_path` holds 108 with its NUL on Linux, 104 on macOS, including the socket
+  /// name.
   static let maximumLength = 50
 
-  /// A short path for a data directory of any length: `$XDG_RUNTIME_DIR/tutti-HASH`, else
-  /// `/tmp/tutti-UID-HASH`. It is created with mode 0700; one that belongs to somebody else, or
-  /// that others may enter, is refused.
+  /// Returns a short path for a data directory of any length: `$XDG_RUNTIME_DIR/tutti-HASH`,
+  /// otherwise `/tmp/tutti-UID-HASH`. The directory is created with mode 0700. It is refused if it
+  /// belongs to another user or if other users may enter it.
   public static func path(forDataDirectory dataDirectory: String) throws(Failure) -> String {
     try path(
       forDataDirectory: dataDirectory,
@@ -36,7 +37,7 @@ public enum RuntimeDirectory {
     return path
   }
 
-  /// Removes the sockets that a killed process of this name left behind.
+  /// Removes stale sockets of killed processes of this name.
   static func removeSockets(of name: String, in directory: String) {
     for file in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     where file.hasPrefix("\(name)-") {
@@ -47,7 +48,7 @@ public enum RuntimeDirectory {
     }
   }
 
-  /// FNV-1a, 64 bits: the same directory gives the same sockets in every process and release.
+  /// FNV-1a, 64 bits: the same directory yields the same sockets in every process and release.
   private static func fingerprint(_ text: String) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

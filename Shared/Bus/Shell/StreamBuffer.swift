@@ -3,7 +3,7 @@ public import ClusterModel
 import Synchronization
 public import Wire
 
-/// What a stream of ours has received and nobody has read yet.
+/// Received but unread items of an outgoing stream.
 final class StreamBuffer: Sendable {
   private struct State {
     var items: [(body: Body, bytes: Int)] = []
@@ -26,7 +26,7 @@ final class StreamBuffer: Sendable {
     total.remove(state.withLock(\.bytes))
   }
 
-  /// - Returns: false when the reader is too slow and the stream has to be cut.
+  /// - Returns: `false` if the reader is too slow and the stream must be cut.
   func add(_ body: Body, bytes: Int) -> Bool {
     let (reader, fits) = state.withLock {
       state -> (CheckedContinuation<Result<Body?, Failure>, Never>?, Bool) in
@@ -55,13 +55,13 @@ final class StreamBuffer: Sendable {
     reader?.resume(returning: result.map { nil })
   }
 
-  /// The next item; nil: the stream ended well. What came before the end is read before it.
+  /// Returns the next item, then the end; `nil` means that the stream ended without an error.
   func next() async -> Result<Body?, Failure> {
     await withCheckedContinuation { continuation in
       let now = state.withLock { state -> Result<Body?, Failure>? in
         if state.head < state.items.count {
           let (body, bytes) = state.items[state.head]
-          // What was read is not kept until the buffer happens to be empty.
+          // Drop the item now, so that its memory is freed before the buffer is next compacted.
           state.items[state.head] = (.ack, 0)
           state.head += 1
           state.bytes -= bytes
@@ -85,7 +85,7 @@ final class StreamBuffer: Sendable {
   }
 }
 
-/// Bytes that lie unread in all streams of the process.
+/// Counts the unread bytes in all streams of the process.
 final class StreamBytes: Sendable {
   private let bytes = Mutex(0)
   private let limit: Int
@@ -103,13 +103,13 @@ final class StreamBytes: Sendable {
   func remove(_ count: Int) { bytes.withLock { $0 -= count } }
 }
 
-/// The answers to `Bus.stream`. Can be read once. Ends when the peer ended it; leaving the loop, or
-/// cancelling the task that reads, tells the peer to stop.
+/// The answers to `Bus.stream`, which can be read once. It ends when the peer ends it. Leaving the
+/// loop, or cancelling the reading task, cancels the stream at the peer.
 public struct BusStream: AsyncSequence, Sendable {
   public typealias Element = Body
   public typealias Failure = ClusterModel.Failure
 
-  /// Whom it went to; nil if it went nowhere.
+  /// The peer that the request was sent to; `nil` if it was not sent.
   public let peer: PeerID?
   let lease: StreamLease
 
@@ -117,7 +117,7 @@ public struct BusStream: AsyncSequence, Sendable {
     AsyncIterator(lease: lease, reader: Reader(lease))
   }
 
-  /// Its end is the end of the loop, also where the stream itself is still held.
+  /// Cancels the stream at the end of the loop, even if the stream itself is still referenced.
   final class Reader: Sendable {
     private let lease: StreamLease
     init(_ lease: StreamLease) { self.lease = lease }
@@ -146,7 +146,7 @@ public struct BusStream: AsyncSequence, Sendable {
   }
 }
 
-/// Keeps a stream open as long as somebody could still read it.
+/// Keeps a stream open while a reader can still exist.
 final class StreamLease: Sendable {
   let id: UInt64
   let buffer: StreamBuffer
@@ -166,7 +166,7 @@ final class StreamLease: Sendable {
   deinit { bus.abandonStream(id) }
 }
 
-/// Where a stream's handler puts its items.
+/// Sends the items of a stream from its handler.
 public struct StreamWriter: Sendable {
   let key: RequestKey
   let bus: Bus
@@ -177,14 +177,14 @@ public struct StreamWriter: Sendable {
     self.bus = bus
   }
 
-  /// Items leave in the order of their numbers, also when several tasks write them.
+  /// Keeps items in sequence order if several tasks write them.
   private final class Order: Sendable {
     let lock = Mutex(())
   }
 
   /// Queues one item. Never blocks.
-  /// - Throws: `cancelled`: nobody reads any more, for whatever reason. `slowReader`: the outbox to
-  ///   the reader is full; the stream is cut.
+  /// - Throws: `cancelled` if the stream has no reader any more; `slowReader` if the outbox to the
+  ///   reader is full and the stream is cut.
   public func send(_ body: Body) throws(Failure) {
     let result = order.lock.withLock { _ in
       Result { () throws(Failure) in try bus.sendItem(key, body) }

@@ -1,41 +1,41 @@
 public import BusCore
 public import ClusterModel
 
-/// Carries frames between mailboxes. `NanomsgTransport` is the real one, `LoopbackNetwork` the one
-/// with faults. Frames arrive and leave unsealed: sealing is the transport's business.
+/// Carries frames between mailboxes. `NanomsgTransport` is for production, `LoopbackNetwork`
+/// simulates faults. Callers see unsealed frames; the transport seals and opens them.
 public protocol Transport: AnyObject, Sendable {
-  /// URL at which the others reach our mailbox.
+  /// URL at which other processes reach this mailbox.
   var mailbox: String { get }
-  /// Our public key; empty if frames are not sealed.
+  /// Public key of this process; empty if frames are not sealed.
   var publicKey: [UInt8] { get }
 
-  /// Binds and begins to deliver. Frames and losses come from one thread, one after another, and
-  /// must not block it; drops may come from others.
-  /// - Throws: an address that cannot be bound, in a sentence that says what to do.
+  /// Binds the mailbox and begins to deliver. Frames and losses are delivered by one thread, one
+  /// after another, and `deliver` must not block it. Drops may be delivered by other threads.
+  /// - Throws: an error if the address cannot be bound; its message says what to do.
   func start(_ deliver: @escaping @Sendable (TransportEvent) -> Void) throws(ClusterModel.Failure)
 
-  /// Queues one frame for a mailbox, connecting when needed. Never blocks.
-  /// - Returns: false when the lane to that mailbox is full and the frame was dropped.
+  /// Queues one frame for a mailbox and connects if needed. Never blocks.
+  /// - Returns: `false` if the lane to that mailbox is full and the frame was dropped.
   func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool
 
-  /// From here on mail to the mailbox is sealed for this process; `nil` means that it is unknown.
+  /// Seals later frames to the mailbox for this process. `nil` means that the recipient is unknown.
   func seal(_ mailbox: String, for recipient: Recipient?)
 
-  /// Connects without sending, so that the mailbox's death is noticed.
+  /// Connects without sending, so that the peer's death is noticed.
   func connect(to mailbox: String)
 
-  /// Closes the connection to a mailbox and drops what waits for it.
+  /// Closes the connection to a mailbox and drops its queued frames.
   func disconnect(from mailbox: String)
 
-  /// Gives what is queued a last chance to leave within the grace, then closes every socket.
+  /// Sends queued frames for at most `grace`, then closes all sockets.
   func stop(grace: Duration) async
 }
 
 public enum TransportEvent: Sendable {
-  /// A frame for our mailbox. `from` is `nil` if frames are not sealed.
+  /// A frame for this mailbox. `from` is `nil` if frames are not sealed.
   case frame([UInt8], from: SealedSender?)
-  /// A mailbox that was connected no longer is: its process died or went away.
+  /// The connection to a mailbox was lost: its process died or became unreachable.
   case lost(mailbox: String)
-  /// Something arrived that was not ours to read: too large, not sealed, replayed.
+  /// An invalid frame was dropped, for example one too large, not sealed or replayed.
   case dropped(reason: String)
 }

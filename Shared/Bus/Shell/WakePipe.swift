@@ -1,7 +1,7 @@
 import ClusterModel
 import Foundation
 
-/// A pipe that gets the reactor out of `poll`.
+/// A pipe that wakes the reactor from `poll`.
 ///
 /// Both ends are set once in `init` and closed in `deinit`; writing to and reading from a pipe is
 /// safe from any thread.
