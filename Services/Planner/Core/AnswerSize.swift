@@ -1,12 +1,13 @@
 import ClusterModel
 import Text
 
-/// How many tokens an answer will probably have, by what is asked for. A guess that only has to be
-/// right to a factor of two: it decides whether parts are worth a call of their own.
+/// Estimates the length of an answer in tokens from the words of the request.
+///
+/// A factor of two is accurate enough: the estimate decides if parts are worth a call each.
 enum AnswerSize {
   /// - Parameters:
   ///   - request: a sentence or two.
-  ///   - context: what holds for it, too: "Answer each in one sentence."
+  ///   - context: text that also applies to it: "Answer each in one sentence."
   static func tokens(of request: String, context: String = "") -> Int {
     let words = request.lowercasedWords
     let around = context.lowercasedWords
@@ -16,14 +17,14 @@ enum AnswerSize {
     let all = words + around
     if all.contains(where: long.contains) { tokens *= 2 }
     if all.contains(where: short.contains) { tokens = max(8, tokens / 3) }
-    // A list of things to translate: each becomes about as long as it is.
+    // In a list of things to translate, each answer is about as long as its item.
     if around.contains(where: SignalWords.translating.contains), verb(of: words) == nil {
       tokens = min(tokens, max(6, request.utf8.count / 3))
     }
     return tokens
   }
 
-  /// "200 words", "three sentences", "2 paragraphs", "five ideas".
+  /// Reads a stated length: "200 words", "three sentences", "2 paragraphs", "five ideas".
   private static func counted(in words: [String]) -> Int? {
     for (number, unit) in zip(words, words.dropFirst()) {
       guard let count = Int(number) ?? numerals[number], (1...5_000).contains(count) else {
@@ -49,7 +50,7 @@ enum AnswerSize {
     "steps": 25, "examples": 40, "ideas": 25, "tips": 30, "verses": 40, "stanzas": 40,
   ]
 
-  /// By the kind of text that is wanted.
+  /// Estimates by the kind of text: "haiku", "essay".
   private static func form(of words: [String]) -> Int? {
     words.lazy.compactMap { forms[$0] }.max()
   }
@@ -66,7 +67,7 @@ enum AnswerSize {
     "dialogue": 250, "table": 200, "bio": 90, "announcement": 150, "faq": 350, "outline": 180,
   ]
 
-  /// By what is to be done.
+  /// Estimates by the verb: "explain", "list".
   private static func verb(of words: [String]) -> Int? {
     words.lazy.compactMap { verbs[$0] }.first
   }
@@ -82,7 +83,8 @@ enum AnswerSize {
     "convert": 20, "calculate": 50, "compute": 50, "name": 14, "spell": 8,
   ]
 
-  /// A question that no word measures: one that asks for a name, a date or a number is short.
+  /// Estimates a question without a form or a verb. One that asks for a name, date or number is
+  /// short.
   private static func question(_ words: [String]) -> Int {
     let first = words.first ?? ""
     if ["who", "when", "where", "which", "whose", "is", "are", "does", "did", "was"].contains(first)

@@ -1,7 +1,7 @@
 import ClusterModel
 import Text
 
-/// Chooses by the query what it is worth: one call, unless something says that more pays.
+/// Plans one call, unless the query shows that a split or a pattern is worth more.
 func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let choice = AutoChoice(basis)
   do {
@@ -9,13 +9,13 @@ func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     plan.reason = choice.reason(plan.reason)
     return plan
   } catch {
-    // More than one call does not fit the budget or the options: one does, or nothing.
+    // The pattern does not fit the budget or the options. One call may still fit.
     return try directPlan(
       basis, id: id, reason: "\(choice.pattern.rawValue) would fit, but not the budget")
   }
 }
 
-/// What `tutti/auto` makes of a query, and why.
+/// Decision of `tutti/auto` on a query, with the reason.
 enum AutoChoice {
   case direct(String, estimate: SplitEstimate? = nil)
   case split(Split, SplitEstimate)
@@ -24,7 +24,8 @@ enum AutoChoice {
   init(_ basis: PlanBasis) {
     let request = basis.request
     let features = basis.features
-    // Asked for in so many words, it is worth its price; asked for by nobody, it never is.
+    // A client that names a pattern accepts its price. `tutti/auto` first checks if the query can
+    // be worth more than one call.
     if let gate = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,
       documents: request.documents.count, isStructured: request.isStructured)
@@ -59,15 +60,15 @@ enum AutoChoice {
     }
   }
 
-  /// A query that needs several kinds of work takes some words to say so.
+  /// Minimum words of a query that needs several kinds of work.
   private static let complexWords = 40
 
-  /// Beside one answer, two more can be written at the same time.
+  /// True if two more answers can be written at the same time as the first.
   private static func hasRoom(_ basis: PlanBasis) -> Bool {
     HostPool(basis.request).slots > 2
   }
 
-  /// Different kinds of work that the query asks for.
+  /// Counts the kinds of work that the query asks for.
   private static func skills(_ features: QueryFeatures, _ request: PlanRequest) -> Int {
     [
       features.isAboutCode, features.creative > 1, features.reasoning > 1,
@@ -97,7 +98,7 @@ enum AutoChoice {
     }
   }
 
-  /// - Parameter own: what the plan says of itself.
+  /// - Parameter own: the reason that the plan gives.
   func reason(_ own: String) -> String {
     guard case .pattern(let pattern, let because) = self else { return own }
     let name = pattern.rawValue.dropFirst("tutti/".count)

@@ -1,16 +1,16 @@
 import ClusterModel
 import Text
 
-/// A question whose answer is a word: several short answers are counted rather than rewritten.
+/// A question with a one-word answer, so that answers are counted rather than merged.
 struct ClosedQuestion {
-  /// What the members are told, so that their answers can be compared. Asked for rather than
-  /// enforced: a small model that says "Yes, it is." has voted all the same.
+  /// Instruction that makes the members' answers comparable. It is no contract: a small model that
+  /// replies "Yes, it is." still votes.
   var instruction: String
 
-  /// - Returns: nil when more than a word is wanted.
+  /// - Returns: `nil` if the query wants more than a word.
   init?(_ basis: PlanBasis) {
     let request = basis.request
-    // Structured answers have a form that a word would break; documents are read and reported on.
+    // One word would break the form of a structured answer. Documents need a longer answer.
     guard !request.isStructured, request.documents.isEmpty,
       basis.features.shape.words <= Self.mostWords, !basis.features.isAboutCode
     else { return nil }
@@ -34,10 +34,10 @@ struct ClosedQuestion {
     }
   }
 
-  /// Behind more than this, it is a task rather than a question.
+  /// Maximum words. A longer query is a task rather than a question.
   private static let mostWords = 120
 
-  /// What wants more than a word.
+  /// Words that ask for more than a one-word answer.
   private static let openWords: Set<String> = [
     "analyse", "analyze", "compare", "describe", "discuss", "elaborate", "essay", "explain",
     "list", "outline", "show", "story", "summarise", "summarize", "why", "write",
@@ -53,7 +53,7 @@ struct ClosedQuestion {
     "just the answer", "only the word", "true or false",
   ]
 
-  /// What is computed from numbers alone is a number; from anything else it may be a formula.
+  /// True for a calculation over numbers alone. With anything else, the result may be a formula.
   private static func isSum(_ words: [String]) -> Bool {
     let rest = words.drop { $0 == "please" }
     guard let first = rest.first, first == "calculate" || first == "compute" else { return false }
@@ -68,8 +68,8 @@ struct ClosedQuestion {
     "square", "squared", "sum", "the", "times", "to", "value",
   ]
 
-  /// "… and how do we know?", "…, what are they called?": a second question, which no word answers
-  /// that answers the first.
+  /// True if the query has a second question, which needs another answer: "… and how do we know?",
+  /// "…, what are they called?".
   private static func asksMore(_ query: String) -> Bool {
     var hasAsked = false
     var before: Substring = ""
@@ -77,7 +77,7 @@ struct ClosedQuestion {
       let bare = word.lowercased().filter(\.isLetter)
       if hasAsked {
         if joints.contains(before.lowercased()), followers.contains(bare) { return true }
-        // "…, which is even, …" says more of the same.
+        // "which" is excluded: "…, which is even, …" is a relative clause.
         if before.hasSuffix(","), ["how", "what"].contains(bare) { return true }
       }
       hasAsked = hasAsked || leaders.contains(bare) || before.isEmpty && polarOpeners.contains(bare)
@@ -96,17 +96,17 @@ struct ClosedQuestion {
 
   private static func isOneSentence(_ query: String) -> Bool { Sentences.split(query).count == 1 }
 
-  /// "Is it …?", but not "Is it this or that?", which a yes does not answer.
+  /// True for "Is it …?", but not for "Is it this or that?", because yes does not answer it.
   private static func isPolar(_ query: String, _ words: [String]) -> Bool {
     guard let first = words.first, polarOpeners.contains(first), isOneSentence(query),
       query.trimmingSpace.hasSuffix("?"), !words.contains("or")
     else { return false }
-    // "Can you …?" asks for a deed.
+    // "Can you …?" asks for an action.
     return words.dropFirst().first != "you"
   }
 
-  /// Whether there are options to choose from: lines that begin with A, B and so on, at least two,
-  /// under something that can be answered by choosing.
+  /// True if the query lists options to choose from: at least two lines that begin with A, B and so
+  /// on, after text that a choice can answer.
   private static func hasChoices(_ query: String) -> Bool {
     var before: [Substring] = []
     var options: [(mark: Character, text: String)] = []
@@ -122,7 +122,7 @@ struct ClosedQuestion {
       if Int(number) - 65 == options.count {
         options.append((mark, text))
       } else if mark == ":", number - 65 < options.count {
-        // Whoever spoke before speaks again.
+        // A repeated label with a colon is a speaker of a dialogue.
         return false
       }
     }
@@ -132,17 +132,17 @@ struct ClosedQuestion {
     let asked = before.joined(separator: "\n")
     let words = asked.lowercasedWords
     if asked.contains("?") || words.contains(where: choosing.contains) { return true }
-    // A task for each of them is no choice, and neither are lines that somebody says.
+    // A command that applies to each line is no choice, and neither is a dialogue ("A: …").
     return options[0].mark != ":"
       && !words.prefix(3).contains { SplitWords.commands.contains($0) && !naming.contains($0) }
   }
 
-  /// A question is no option; behind a colon, a sentence is what somebody says.
+  /// True if the option is a question or, after a colon, a sentence: it is a line of dialogue.
   private static func isSpoken(_ text: String, behind mark: Character) -> Bool {
     text.hasSuffix("?") || mark == ":" && (text.hasSuffix(".") || text.hasSuffix("!"))
   }
 
-  /// Commands that one option can fulfil.
+  /// Commands that the choice of one option fulfils.
   private static let naming: Set<String> = ["answer", "find", "identify", "name", "tell"]
   private static let choosing: Set<String> = [
     "choice", "choose", "correct", "option", "options", "pick", "select", "which",

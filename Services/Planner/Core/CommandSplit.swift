@@ -1,6 +1,6 @@
 import Text
 
-/// Several commands in running text: a sentence each, or clauses of one sentence.
+/// Splits several commands in running text: one per sentence, or clauses of one sentence.
 enum CommandSplit {
   static func find(_ query: String) -> Split? {
     let sentences = Sentences.split(query)
@@ -9,7 +9,8 @@ enum CommandSplit {
     for sentence in sentences {
       let clauses = clauses(of: sentence)
       if clauses.isEmpty {
-        // What follows a command says more of it; what comes first holds for all.
+        // A sentence after a command belongs to that command. Sentences before the first one apply
+        // to all.
         if commands.isEmpty {
           before.append(sentence)
         } else {
@@ -29,7 +30,8 @@ enum CommandSplit {
     return Split(parts: parts, merge: .concatenate, kind: "tasks", readsQuery: true)
   }
 
-  /// The commands of a sentence, each with what it is about; none: it is not a command.
+  /// Returns the commands of a sentence, each with its object. A question counts as one command.
+  /// Empty if the sentence is neither.
   static func clauses(of sentence: String) -> [String] {
     if isQuestion(sentence) { return [sentence] }
     let words = sentence.split(separator: " ")
@@ -56,7 +58,7 @@ enum CommandSplit {
     return SplitWords.questionWords.contains(first)
   }
 
-  /// Whether a word before a command begins another clause.
+  /// True if the word before a command starts a new clause.
   private static func joins(_ word: Substring, _ bare: String) -> Bool {
     ["and", "then", "also", "finally"].contains(bare) || word.hasSuffix(",") || word.hasSuffix(";")
   }

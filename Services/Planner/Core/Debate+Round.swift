@@ -1,7 +1,7 @@
 import ClusterModel
 import Text
 
-/// What follows a round: another one, or the answer.
+/// Returns the tasks after a round: another round or the answer.
 func debateRound(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   guard let comparison = expand.plan.tasks.first(where: { $0.id == expand.task }),
     let shape = try? DebateShape(basis)
@@ -9,25 +9,25 @@ func debateRound(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let round = Int(expand.task.name.split(separator: "-").last ?? "") ?? 0
   let standing = DebateStanding(
     comparison: comparison, inputs: expand.inputs, isClosed: ClosedQuestion(basis) != nil)
-  // Whoever was left out does not come back: the others have gone on without it.
+  // Members that missed a round do not return, so one remaining member ends the debate.
   guard standing.answers.count > 1, round < shape.rounds, !standing.isSettled else {
     return conclusion(of: standing, basis: basis, shape: shape, plan: expand.plan)
   }
   return nextRound(round + 1, standing: standing, basis: basis, shape: shape, plan: expand.plan)
 }
 
-/// What the members said last.
+/// The members' latest answers.
 struct DebateStanding {
-  /// Those that were given, in the order of the members.
+  /// Available answers, in the order of the members.
   var answers: [(task: TaskID, text: String)] = []
-  /// By member, of the round before.
+  /// Answers of the previous round, by member.
   private var before: [Int: String] = [:]
-  /// Whether they were asked for a word: then it decides, whatever the reasons around it.
+  /// True for a closed question: only the answer counts, not the reasons around it.
   private let isClosed: Bool
 
-  /// Positions that far alike say the same in other words.
+  /// Minimum similarity, in thousandths, at which two positions count as equal.
   static let convergedMilli = 700
-  /// Answers that far like the member's last one add nothing.
+  /// Minimum similarity, in thousandths, at which a member's answer counts as unchanged.
   static let unchangedMilli = 900
 
   init(comparison: PlanTask, inputs: [TaskOrder.NamedInput], isClosed: Bool) {
@@ -43,26 +43,26 @@ struct DebateStanding {
         answers.append((edge.from, text))
       }
     }
-    // When a whole round came to nothing, what they said before it stands.
+    // If a whole round failed, the previous answers stand.
     if answers.isEmpty { answers = earlier }
     if answers.isEmpty {
-      // Nothing is known of them: they are taken as given, and the run knows which of them failed.
+      // No texts are available: keep all answers. The dispatcher knows which of them failed.
       answers = comparison.inputs.filter { $0.name.hasPrefix("Answer ") }.map { ($0.from, "") }
     }
   }
 
   var isSettled: Bool { hasConverged || isUnchanging }
 
-  /// Every pair says much the same.
+  /// True if all pairs of answers are similar.
   private var hasConverged: Bool {
     if isClosed, Self.haveOneAnswer(answers.map(\.text)) { return true }
-    // Each text is read once, however many it is compared with.
+    // Reads each text once, however many texts it is compared with.
     return Agreement.matrix(of: answers.map(\.text)).joined().allSatisfy {
       $0 >= Self.convergedMilli
     }
   }
 
-  /// Everybody says much what it said before.
+  /// True if every member repeats its previous answer.
   private var isUnchanging: Bool {
     guard !before.isEmpty else { return false }
     return answers.allSatisfy { answer in
@@ -74,7 +74,7 @@ struct DebateStanding {
     }
   }
 
-  /// All come down to the same word, number or choice.
+  /// True if all texts give the same word, number or choice.
   private static func haveOneAnswer(_ texts: [String]) -> Bool {
     let ballot = Ballot(texts)
     return ballot.counts.first?.votes == texts.count
@@ -97,7 +97,7 @@ private func nextRound(
     task.inputs = readings(
       of: standing.answers.map(\.task), by: own.task, seed: basis.seed(number))
     task.merge = .synthesise
-    // Somebody who answered last time cannot be missing, so all are there.
+    // All inputs exist: only members that answered take part.
     tasks.append(task)
   }
   let comparison = comparison(
@@ -106,8 +106,8 @@ private func nextRound(
   return SubPlan(tasks: tasks + [comparison], output: comparison.id)
 }
 
-/// Whose answers a member reads: its own, then the others' under letters, in an order of its own,
-/// because models favour what they read first.
+/// Returns a member's inputs: its own last answer, then the other answers under letters. Each
+/// member has its own order, because models favour what they read first.
 private func readings(of answers: [TaskID], by reader: TaskID, seed: UInt64) -> [Edge] {
   var order = SplitMix64(seed: seed)
   let others = answers.filter { $0 != reader }.shuffled(using: &order)
@@ -129,7 +129,7 @@ private func conclusion(
 }
 
 enum DebateInstruction {
-  /// Parts what a member says of the others from what it says itself.
+  /// Separates a member's remarks about other answers from its own answer.
   static let mark = "My reply now:"
 
   static let improve = """

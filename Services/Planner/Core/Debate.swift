@@ -2,10 +2,11 @@ import ClusterModel
 import Limits
 import Text
 
-/// Several members state a position each; then, round by round, every one reads the others' last
-/// answers and improves its own, until they agree, change nothing any more, or the rounds are used
-/// up; then one answer is written. The plan has the opening positions only: what follows depends on
-/// what they say.
+/// Plans a debate: members state positions, then improve them round by round.
+///
+/// In a round, every member reads the other members' last answers. The rounds end when the members
+/// agree, no answer changes any more, or the limit is reached. Then one answer is written. The
+/// initial plan has only the opening positions, because the rounds depend on their text.
 func debate(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let shape = try DebateShape(basis)
   let positions = (0..<shape.members.count).map { member in
@@ -21,13 +22,13 @@ func debate(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     seed: basis.request.seed, deadline: PlanLimits.deadline, reason: shape.reason)
 }
 
-/// How large a debate may become, as its request says.
+/// Size of a debate, from its request.
 struct DebateShape {
   var members: Members
-  /// After the opening positions.
+  /// Rounds after the opening positions.
   var rounds: Int
   var shares: TokenShares
-  /// Why it has fewer rounds than asked for; empty: it has not.
+  /// Why there are fewer rounds than requested. Empty if there are not.
   var reason = ""
 
   var quorum: Int { min(members.quorum, members.count) }
@@ -46,12 +47,12 @@ struct DebateShape {
 
   func lineup(_ basis: PlanBasis) -> Lineup { basis.features.isAboutCode ? .code : .prose }
 
-  /// Rounds that fit into a plan's tasks: each is an answer per member and a comparison.
+  /// Maximum rounds that fit a plan's tasks. A round has one answer per member and a comparison.
   static func mostRounds(members: Int) -> Int {
     max(1, (PlanValidation.maximumTasks - 1) / (members + 1) - 1)
   }
 
-  /// Every answer, and the last one.
+  /// Prompts of all members' answers and of the final answer.
   private static func prompts(members: Int, rounds: Int) -> Prompts {
     Prompts(
       members * (rounds + 1) + 1,
@@ -59,8 +60,10 @@ struct DebateShape {
       fenced: [(members, members * rounds), (members, 1)])
   }
 
-  /// Every answer is written once and, but for the last, read by every member of the next round;
-  /// the last ones are read and written about once more.
+  /// Shares that a debate writes and reads.
+  ///
+  /// Each answer is written once. Each answer before the last round is read by every member of the
+  /// next round. The last answers are read once by the final answer, which writes two shares.
   private static func units(members: Int, rounds: Int) -> Int {
     members * (rounds + 1) + members * members * rounds + members + 2
   }
@@ -76,13 +79,13 @@ struct DebateShape {
     TaskID(round == 0 ? "position-\(member + 1)" : "round-\(round)-\(member + 1)")
   }
 
-  /// From a task's id, which this file gave it.
+  /// Returns the index of the member from a task id made by `id(round:member:)`.
   static func member(of id: TaskID) -> Int? {
     id.name.split(separator: "-").last.flatMap { Int($0) }.map { $0.subtractingCapped(1) }
   }
 }
 
-/// Compares a round's answers with each other, and with those before where that many fit.
+/// Compares a round's answers. If the inputs have room, it includes the previous round's answers.
 func comparison(
   round: Int, of answers: [TaskID], before: [TaskID], quorum: Int
 ) -> PlanTask {

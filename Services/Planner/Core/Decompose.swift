@@ -1,11 +1,10 @@
 import ClusterModel
 import Text
 
-/// Splits the query into parts that are worked on at once. What has no parts is answered directly.
+/// Plans a split into parallel parts, or a direct answer if the query has no parts.
 ///
-/// A client that asks for this pattern by name has decided: whatever can be split is split, and the
-/// estimate only says what that costs. `tutti/auto` takes a split only if it is faster on the hosts
-/// there are.
+/// A client that asks for this pattern by name gets every possible split, and the estimate is only
+/// reported. `tutti/auto` splits only if that is faster on the current hosts.
 func decompose(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   switch splitDecision(basis) {
   case .direct(let reason, let estimate):
@@ -17,10 +16,10 @@ func decompose(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
 }
 
 enum SplitDecision {
-  /// - Parameter estimate: nil: nothing was found that could be split.
+  /// - Parameter estimate: `nil` means that no split was found.
   case direct(String, estimate: SplitEstimate? = nil)
   case split(Split, SplitEstimate)
-  /// A model should say what the parts are.
+  /// A model is asked for the parts.
   case propose(String, SplitEstimate)
 }
 
@@ -36,19 +35,19 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     return .direct("it is too long to look for parts in it")
   }
   let found = SplitFinder(basis).split
-  // A client that asks for a split by name has seen parts in the query. If the query names them, few
-  // words and a single sentence are no reason against that, and a doubt is decided for the client.
+  // A client that asks for a split by name sees parts in the query. If the query names them, few
+  // words or a single sentence do not count against a split, and a doubtful score suffices.
   let isNamed = basis.isSplitByName && found?.isFree == true
   if request.documents.count < 2, !isNamed, let reason = DirectGate.shapeReason(request.query) {
     return .direct(reason)
   }
-  // Documents are counted; of everything else the words have to tell.
+  // Documents count as parts. For other queries, the signal words decide.
   let signals = SplitSignals(request.query, found: found)
   guard request.documents.count > 1 || signals.score > (isNamed ? SplitSignals.doubt : 0) else {
     return .direct("it reads as one piece of work")
   }
   if let split = found {
-    // Documents have to be read, however little is to be said of them.
+    // Documents must be read, even if the answer about each is short.
     guard basis.isSplitByName || request.documents.count > 1 || split.partsAreLongEnough else {
       return .direct("its parts are too short to be worth a call each")
     }
@@ -67,11 +66,11 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
 }
 
 extension PlanBasis {
-  /// The client asks for a split by the pattern's name.
+  /// True if the client asks for a split by the pattern's name.
   var isSplitByName: Bool { request.pattern == Pattern.decompose.rawValue }
 }
 
-/// Every part reads its instruction and what it needs; a synthesis reads them all.
+/// Every part reads its instruction and the parts it needs. A synthesis reads all parts.
 func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
   guard let total = basis.request.budgetTokens else { return true }
   return total - promptTokens(of: split, basis) >= 64 * units(of: split)
@@ -88,7 +87,7 @@ func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
     + Fence.tokens(around: split.parts.count)
 }
 
-/// Shares that are written and read.
+/// Number of budget shares that the split writes and reads.
 private func units(of split: Split) -> Int {
   let needs = split.parts.reduce(0) { $0 + $1.needs.count }
   if case .concatenate = split.merge { return split.parts.count + needs }
@@ -105,15 +104,16 @@ func splitPlan(
     reason: "split: \(estimate.description(of: split))", estimate: estimate.plain(.split))
 }
 
-/// A task per part, and the one that brings them together, which is the last and called "answer".
-/// - Parameter first: how many tasks the plan has already.
+/// Returns a task per part, and a last task "answer" that joins them.
+///
+/// - Parameter first: number of tasks that the plan already has.
 func splitTasks(
   _ split: Split, models: [ModelID?], basis: PlanBasis, first: Int
 ) -> [PlanTask] {
   let share = basis.request.budgetTokens.map {
     let share = max(
       PlanLimits.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
-    // A budget may be more than any plan may write.
+    // A budget may exceed what a plan may write.
     return min(share, PlanValidation.maximumTokens / (2 * split.parts.count + 4))
   }
   let limits = partLimits(split, share: share, basis: basis)
@@ -140,9 +140,10 @@ func splitTasks(
   return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]
 }
 
-/// What each part may write: its portion of the client's limit where the parts are the answer, or where
-/// nobody limits it much more than it is expected to take; as much as a draft where they are notes for the
-/// answer; and its share of the budget.
+/// Returns the maximum tokens of each part: the smaller of its budget share and a limit by merge.
+///
+/// Concatenated parts get their portion of the client's limit, or several times their estimate
+/// without one. Notes for a synthesis get the limit of a draft.
 private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
   let wanted = split.parts.reduce(0) { $0 + $1.tokens }
   return split.parts.map { part -> Int? in
@@ -150,10 +151,10 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
     if let share { limits.append(share) }
     switch (split.merge, basis.request.maxTokens) {
     case (.concatenate, let most?):
-      // Whole answers may be longer than estimated, but together not longer than the client allows.
+      // Complete answers may exceed their estimate, but together not the client's limit.
       limits.append(max(1, most * part.tokens / max(1, wanted)))
     case (.concatenate, nil):
-      // A role's own limit would cut off a part of which much is expected.
+      // The role's own limit would truncate a part that is expected to be long.
       limits.append(min(max(3 * part.tokens, PlanLimits.draftTokens), PlanLimits.partTokens))
     case (.synthesise, _): limits.append(PlanLimits.draftTokens)
     }
@@ -161,7 +162,7 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
   }
 }
 
-/// By what it asks for, since each part may be of another kind than the whole.
+/// Returns the role by the part's own words, because it may differ in kind from the whole query.
 private func role(of part: Split.Part) -> AgentRole {
   guard part.documents.isEmpty else { return .research }
   let features = QueryFeatures(part.instruction)
@@ -193,7 +194,7 @@ private func joining(
   return answer
 }
 
-/// The client's own words where there are, and no two the same.
+/// Returns the parts' headings as unique input names.
 private func inputNames(of split: Split) -> [String] {
   var taken: Set<String> = []
   return split.parts.enumerated().map { place, part in
@@ -207,12 +208,12 @@ private func inputNames(of split: Split) -> [String] {
 }
 
 enum PartInstruction {
-  /// Estimated, of what is said around a part's own words.
+  /// Estimated tokens of the text around a part's own words.
   static let aroundTokens = 40
 
   /// - Parameters:
-  ///   - alone: it is all that the task is given.
-  ///   - fence: for a part that a model named. `nil` means the client did.
+  ///   - alone: true if the task gets only this instruction.
+  ///   - fence: fence for a part that a model named. `nil` means that the client named it.
   static func text(of part: Split.Part, alone: Bool, fence: Fence? = nil) -> String {
     var text = fence?.enclosing(inLine: part.instruction) ?? part.instruction
     if !part.needs.isEmpty { text += "\nUse the notes below." }

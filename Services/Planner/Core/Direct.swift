@@ -1,9 +1,10 @@
 import ClusterModel
 
-/// The whole conversation to one model, and nothing else: exactly one call.
+/// Plans exactly one call: one model answers the whole conversation.
+///
 /// - Parameters:
-///   - reason: why nothing more is done, for the trace.
-///   - estimate: what it was compared with; nil: with nothing.
+///   - reason: why the query is answered directly, for the trace.
+///   - estimate: the split that it was compared with. `nil` means no comparison.
 func directPlan(
   _ basis: PlanBasis, id: PlanID, reason: String, estimate: SplitEstimate? = nil
 ) throws(PlanError) -> Plan {
@@ -33,7 +34,7 @@ func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -
 }
 
 extension PlanBasis {
-  /// Who answers alone. Documents are read by whoever knows how to search them.
+  /// Role that answers alone. Documents go to research, which can search them.
   var directRole: AgentRole {
     if !request.documents.isEmpty { return .research }
     return switch profile {

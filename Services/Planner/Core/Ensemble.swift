@@ -1,9 +1,10 @@
 import ClusterModel
 import Text
 
-/// N members draft an answer each, at once and without seeing each other. Of drafts of prose, one
-/// answer is written; of short closed answers, the one that most of them gave is taken. A member
-/// that fails is left out as long as the quorum is met.
+/// Plans an ensemble: members draft an answer each, in parallel and independently.
+///
+/// The coordinator writes one answer from prose drafts. Short closed answers are decided by
+/// majority vote. The plan skips a member that fails, as long as the quorum is met.
 func ensemble(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let members = try Members(basis)
   let tasks: [PlanTask]
@@ -18,8 +19,7 @@ func ensemble(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
 }
 
 private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) -> [PlanTask] {
-  // Every task reads the query, the answer's task also reads the drafts, and it may write as much
-  // as two of them.
+  // Every task reads the query. The answer's task also reads the drafts and may write two shares.
   let shares = try TokenShares(
     basis,
     prompts: Prompts(
@@ -38,7 +38,7 @@ private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) ->
   return drafts + [answer]
 }
 
-/// The coordinator writes one answer from drafts.
+/// Returns the coordinator's task that writes one answer from drafts.
 func synthesis(
   of drafts: [Edge], basis: PlanBasis, number: Int, quorum: Int?, maxTokens: Int?
 ) -> PlanTask {
@@ -51,7 +51,7 @@ func synthesis(
     // A draft is better than no answer.
     onFailure: .degrade,
     quorum: quorum,
-    // The first member's: somebody is known to offer it, and the choice does not wander.
+    // The first member's model: a host is known to offer it, and the choice is stable.
     model: basis.models.first,
     maxTokens: maxTokens,
     deadlineShare: DeadlineShares.answer,
@@ -59,7 +59,8 @@ func synthesis(
     seed: basis.seed(number))
 }
 
-/// What the coordinator is told. Short, and about "drafts": a small model repeats what it is told.
+/// Instructions for the synthesis. They are short and mention only "drafts", because small models
+/// repeat their instructions.
 enum SynthesisInstruction {
   static let merge = """
     Below are drafts of a reply to what I just said, written independently. Where it is said how far \

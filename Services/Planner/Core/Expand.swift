@@ -1,22 +1,22 @@
 public import ClusterModel
 
-/// What can follow from a task's output: the names that `PlanTask.expansion` may have.
+/// Kinds of expansion: the values of `PlanTask.expansion`.
 public enum Expansion: String, CaseIterable, Sendable {
-  /// Of a debate's comparison: another round, or the answer.
+  /// After a debate's comparison: another round or the answer.
   case debateRound = "debate-round"
-  /// Of the coordinator's analysis: the specialists, a draft and its review.
+  /// After the coordinator's analysis: the specialists, a draft and its review.
   case maestroTeam = "maestro-team"
-  /// Of a review: a repair, or nothing.
+  /// After a review: a repair and another review, or the draft as it is.
   case maestroReview = "maestro-review"
-  /// Of a model's proposal to split: the parts, or a direct answer.
+  /// After a model's proposal to split: the parts or a direct answer.
   case splitParts = "split-parts"
 }
 
-/// What follows from a task's output. A function of what it is given, like `makePlan`.
+/// Returns the tasks that follow from a task's output. Pure function, like `makePlan`.
 ///
-/// It takes whatever a model wrote: what cannot be read as what was asked for leads to what the query
-/// alone suggests. A sub-plan that would break a rule of plans is replaced by nothing, so that what
-/// there is becomes the answer.
+/// It accepts any output. If the output is unusable, the sub-plan follows from the query alone. If
+/// the sub-plan would break a validation rule, the result is empty and the task's own output
+/// stands.
 public func expandPlan(_ request: ExpandRequest) -> SubPlan {
   let nothing = SubPlan.nothing(after: request.task)
   guard let task = request.plan.tasks.first(where: { $0.id == request.task }),

@@ -1,13 +1,13 @@
 import Text
 
-/// One text into several languages: a part for each of them.
+/// Splits a translation into several languages: one part per language.
 enum LanguageSplit {
   static func find(_ query: String) -> Split? {
     let words = query.lowercasedWords
     guard words.contains(where: SignalWords.translating.contains) else { return nil }
     let languages = targets(of: query)
     guard languages.count > 1 else { return nil }
-    // What is asked for is about as long as what was given.
+    // A translation is about as long as the source text.
     let tokens = min(max(query.utf8.count / 4, 24), 800)
     let parts = languages.prefix(Split.foundParts).map { language in
       var part = Split.Part(
@@ -18,8 +18,10 @@ enum LanguageSplit {
     return Split(parts: parts, merge: .concatenate, kind: "languages")
   }
 
-  /// As the client wrote them, each once: those that the translating sentence names. Words of the text
-  /// that is translated may be called like languages.
+  /// Returns the target languages as the client wrote them, without duplicates.
+  ///
+  /// Only the sentence that asks for a translation counts, because the text to translate may itself
+  /// contain names of languages.
   private static func targets(of query: String) -> [String] {
     for sentence in Sentences.split(query)
     where sentence.lowercasedWords.contains(where: SignalWords.translating.contains) {
@@ -31,8 +33,8 @@ enum LanguageSplit {
     return []
   }
 
-  /// Without what stands in quotation marks; each of them begins a quotation in some language and ends
-  /// it in another.
+  /// Removes quoted text. Any quotation mark opens or closes a quotation, because each mark opens
+  /// quotations in some languages and closes them in others.
   private static func unquoted(_ sentence: String) -> String {
     var isQuoted = false
     return sentence.filter { character in
@@ -42,11 +44,11 @@ enum LanguageSplit {
     }
   }
 
-  /// Those behind a word that says into what, and the row that they begin.
+  /// Returns the languages listed after a preposition such as "into".
   private static func languages(in request: Substring) -> [String] {
     var found: [String] = []
     var seen: Set<String> = []
-    /// Words of the row that are no languages, since the last language; nil: not in a row.
+    /// Number of other words since the last language of the row. `nil` means outside a row.
     var others: Int?
     for word in request.split(whereSeparator: { !($0.isLetter || "#+-".contains($0)) }) {
       let lower = word.lowercased()
@@ -60,7 +62,7 @@ enum LanguageSplit {
       } else if let count = others, !SignalWords.rowWords.contains(lower),
         !SignalWords.joints.contains(lower)
       {
-        // "Brazilian Portuguese"
+        // One other word may precede a language: "Brazilian Portuguese".
         others = count > 0 ? nil : 1
       }
     }

@@ -1,17 +1,17 @@
 import ClusterModel
 import Text
 
-/// Who drafts, in turn, and how far apart their temperatures are.
+/// Roles of the drafting members, in rotation, and the range of their temperatures.
 struct Lineup {
   var roles: [AgentRole]
   /// In thousandths.
   var temperatures: ClosedRange<Int>
 
   static let prose = Lineup(roles: [.research, .reasoning, .creative], temperatures: 300...900)
-  /// Code is right or wrong: less spread.
+  /// Code is right or wrong, so the range is narrower.
   static let code = Lineup(
     roles: [.code, .reasoning, .research, .creative], temperatures: 100...600)
-  /// A question with one right answer is thought about, several times.
+  /// A question with one right answer goes to reasoning several times.
   static let closed = Lineup(roles: [.reasoning], temperatures: 200...800)
 
   func temperature(of member: Int, among members: Int) -> Int {
@@ -21,18 +21,19 @@ struct Lineup {
   }
 }
 
-/// The members of an ensemble or of a debate: different models where there are, other seeds and
-/// temperatures where there are not.
+/// Members of an ensemble or debate.
+///
+/// They use different models if available, otherwise different seeds and temperatures.
 struct Members {
   var count: Int
-  /// How many of them must have answered before it is worth going on.
+  /// Minimum members that must answer before the plan continues.
   var quorum: Int
 
-  /// - Throws: when the quorum is more than there are members.
+  /// - Throws: `optionOutOfRange` if the quorum exceeds the number of members.
   init(_ basis: PlanBasis) throws(PlanError) {
     count = Self.count(basis)
-    // A client that says nothing of a quorum wants an answer: one that is left still answers, and
-    // the task that went on without the others says so.
+    // Without a quorum from the client, one answer suffices. The task that runs without the other
+    // answers reports it.
     quorum = basis.request.quorum ?? 1
     guard quorum <= count else {
       throw PlanError(
@@ -42,21 +43,21 @@ struct Members {
     }
   }
 
-  /// For a message about the budget.
+  /// Description for a message about the budget.
   var shape: String { counted(count, "member") + (count == 1 ? " and an answer" : "") }
 
   private static func count(_ basis: PlanBasis) -> Int {
     if let members = basis.request.members { return members }
     if !basis.request.models.isEmpty { return basis.request.models.count }
-    // An ensemble of one is none: a lone model is asked several times.
+    // An ensemble needs several drafts, so a single model is called several times.
     let distinct = Set(basis.models).count
     return distinct > 1 ? min(PlanLimits.defaultMembers, distinct) : PlanLimits.defaultMembers
   }
 
-  /// The task of a member, which may be left out if it fails.
+  /// Returns the task of a member. The plan skips it if it fails.
   /// - Parameters:
-  ///   - member: from 0.
-  ///   - number: the task's place in its plan.
+  ///   - member: index of the member.
+  ///   - number: the task's index in its plan.
   func task(
     _ member: Int, id: TaskID, number: Int, lineup: Lineup, basis: PlanBasis, maxTokens: Int
   ) -> PlanTask {
@@ -74,11 +75,11 @@ struct Members {
   }
 }
 
-/// Weights of tasks when what is left of a plan's time is shared.
+/// Weights for sharing a plan's remaining time among its tasks.
 enum DeadlineShares {
-  /// Most of the work.
+  /// Drafts are most of the work.
   static let draft = 3
   static let answer = 2
-  /// Short, and it only prepares or checks.
+  /// Short tasks that prepare or check.
   static let brief = 1
 }

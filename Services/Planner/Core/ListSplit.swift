@@ -1,6 +1,6 @@
 import Text
 
-/// The items of a list, where each is a task or the list is one of things to treat alike.
+/// Splits a list whose items are tasks or things to treat alike.
 enum ListSplit {
   static func find(_ query: String) -> Split? {
     if let outline = QueryOutline(lists: query) { return split(outline) }
@@ -30,7 +30,7 @@ enum ListSplit {
     return Split(parts: parts, merge: .concatenate, kind: kind)
   }
 
-  /// A question, or a sentence that begins with a command.
+  /// True for a question, or a sentence that begins with a command.
   static func isTask(_ item: String) -> Bool {
     if item.contains("?") { return true }
     let words = PartReferences.commandWords(item.lowercasedWords)
@@ -39,7 +39,7 @@ enum ListSplit {
       && (SplitWords.commands.contains(first) || ["how", "why"].contains(first))
   }
 
-  /// Requirements, data, options: they belong together.
+  /// True for requirements, data or options: they apply together and are not split.
   private static func isConditions(_ outline: QueryOutline) -> Bool {
     let announcement = (Sentences.split(outline.before).last ?? "").lowercasedWords
     let isAnnounced = announcement.suffix(6).contains { SplitWords.conditions.contains($0) }
@@ -49,7 +49,7 @@ enum ListSplit {
     return isAnnounced || openers * 2 > outline.items.count
   }
 
-  /// "Write a story with these characters: …"
+  /// True for a single text with a list of its contents: "Write a story with these characters: …".
   private static func isOneWork(_ outline: QueryOutline) -> Bool {
     let words = outline.before.lowercasedWords
     if words.contains(where: { ["each", "every", "separate", "separately"].contains($0) }) {
@@ -58,7 +58,7 @@ enum ListSplit {
     return SeriesWords.singleWork(in: words) && !outline.items.allSatisfy(isTask)
   }
 
-  /// The announcement asks for a text about each of them.
+  /// True if the text around the list asks for a text about each item.
   private static func isDistributive(_ outline: QueryOutline) -> Bool {
     let words = (outline.before + " " + outline.after).lowercasedWords
     if words.contains("each") || words.contains("every") { return true }
@@ -66,7 +66,7 @@ enum ListSplit {
     return words.contains { SplitWords.telling.contains($0) || SplitWords.sectioned.contains($0) }
   }
 
-  /// Behind the list: something over all of it.
+  /// Returns the text after the list if it is a task over all items, otherwise `nil`.
   private static func closing(_ after: String) -> String? {
     let words = PartReferences.commandWords(after.lowercasedWords)
     guard let first = words.first, SplitWords.commands.contains(first),
@@ -75,12 +75,12 @@ enum ListSplit {
     return after
   }
 
-  /// Whether what stands before says something that items may speak of, rather than only announce.
+  /// True if items may refer to the text before the list. An announcement alone has no content.
   private static func isContext(_ before: String) -> Bool {
     Sentences.split(before).count { !$0.hasSuffix(":") } > 0
   }
 
-  /// Short things and questions are headings; a task is none.
+  /// Returns a short item or a question as the heading. Other tasks have no heading.
   static func heading(of item: String, isTask: Bool) -> String? {
     let line = item.split(whereSeparator: \.isNewline).first.map(String.init) ?? item
     guard line.utf8.count <= 100 else { return nil }

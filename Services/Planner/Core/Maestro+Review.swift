@@ -1,8 +1,9 @@
 import ClusterModel
 import Text
 
-/// What follows a review: the draft as it is, or a repair and another review. At most two repairs:
-/// what a model gets wrong three times it gets wrong.
+/// Returns the tasks after a review: the draft as it is, or a repair and another review.
+///
+/// There are at most two repairs: a model that failed three times is expected to fail again.
 func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   guard let shape = try? MaestroShape(basis),
     let task = expand.plan.tasks.first(where: { $0.id == expand.task }),
@@ -19,7 +20,7 @@ func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     instruction: MaestroInstruction.repair(found.issues, basis.fence(first)),
     inputs: [Edge(from: draft, name: "Reply")],
     merge: .synthesise,
-    // Without it, the draft stands as it was.
+    // If the repair fails, the draft stands.
     onFailure: .degrade,
     model: basis.namedModel(round),
     maxTokens: shape.shares.wholeDraft(basis.request),
@@ -35,7 +36,7 @@ func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   return SubPlan(tasks: [repair, again], output: again.id)
 }
 
-/// The draft goes on in the place of its review.
+/// Replaces the review with the draft.
 private func accepted(_ draft: TaskID, round: Int) -> SubPlan {
   let kept = PlanTask(
     id: TaskID("reviewed-\(round)"), role: .coordinator,

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// What follows the analysis: its specialists, a draft from their work, and its review.
+/// Returns the tasks after the analysis: the specialists, a draft from their work, and its review.
 func maestroTeam(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   guard let shape = try? MaestroShape(basis) else { return .nothing(after: expand.task) }
   var team = Team(analysis: expand.output) ?? Team(suggestedBy: basis)
@@ -34,7 +34,7 @@ func maestroTeam(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
 }
 
 extension Team {
-  /// Leaves out the last ones, which nobody before them needs.
+  /// Drops the last specialists. Earlier specialists do not need them.
   fileprivate mutating func trim(to count: Int) {
     specialists = Array(specialists.prefix(max(1, count)))
   }
@@ -65,7 +65,7 @@ private func work(
 
 private func workID(_ place: Int) -> TaskID { TaskID("part-\(place + 1)") }
 
-/// A critic's review of a draft. One that fails leaves the draft as it is.
+/// Returns the critic's review of a draft. If the review fails, the draft stands.
 func review(
   of draft: TaskID, round: Int, instruction: String, number: Int, basis: PlanBasis,
   shape: MaestroShape

@@ -1,10 +1,12 @@
 import ClusterModel
 import Text
 
-/// The coordinator says which specialists the query needs; they work in the order of what they need
-/// from each other; a draft is written from their work, reviewed, and repaired at most twice; then the
-/// coordinator writes the answer. The plan has the analysis and the answer only: what lies between
-/// depends on what the analysis says.
+/// Plans a team: the coordinator chooses specialists, and a critic reviews the draft from their
+/// work.
+///
+/// Specialists run in the order of their needs. The draft is repaired at most twice, then the
+/// coordinator writes the answer. The initial plan has only the analysis and the answer, because
+/// the other tasks depend on the analysis.
 func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let shape = try MaestroShape(basis)
   let request = basis.request
@@ -17,7 +19,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     model: basis.namedModel(0),
     maxTokens: shape.shares.working,
     deadlineShare: DeadlineShares.brief,
-    // What it writes is read by a program.
+    // A program reads the output.
     temperatureMilli: 0,
     seed: basis.seed(0),
     expansion: Expansion.maestroTeam.rawValue)
@@ -27,7 +29,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     instruction: MaestroInstruction.finish,
     inputs: [Edge(from: analysis.id, name: "Draft")],
     merge: .synthesise,
-    // The draft that was reviewed is better than no answer.
+    // The reviewed draft is better than no answer.
     onFailure: .degrade,
     model: basis.namedModel(0),
     maxTokens: shape.shares.answer(request),
@@ -39,7 +41,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     seed: request.seed, deadline: PlanLimits.deadline)
 }
 
-/// How large it may become, as the request's budget allows.
+/// Size of the plan, as far as the request's budget allows.
 struct MaestroShape {
   var specialists: Int
   var repairs: Int
@@ -48,7 +50,7 @@ struct MaestroShape {
   static let mostRepairs = 2
 
   init(_ basis: PlanBasis) throws(PlanError) {
-    // The largest shape in which a share still says something; without a budget, the largest.
+    // The largest shape with a useful share. Without a budget, the largest shape.
     var best = (specialists: 1, repairs: 0)
     search: for repairs in (0...Self.mostRepairs).reversed() {
       for specialists in [6, 4, 3, 2, 1] where Self.fits(basis, specialists, repairs) {
@@ -63,7 +65,7 @@ struct MaestroShape {
       for: "an analysis, a specialist, a review and an answer")
   }
 
-  /// Less than this, and an analysis is cut in the middle of its JSON.
+  /// Minimum useful share. With less, the JSON of the analysis would be truncated.
   private static let usefulShare = 96
 
   private static func fits(_ basis: PlanBasis, _ specialists: Int, _ repairs: Int) -> Bool {
@@ -74,14 +76,15 @@ struct MaestroShape {
     return share >= usefulShare
   }
 
-  /// Analysis, specialists, draft, review, answer; a repair and another review each. Analysis and
-  /// reviews, which a program reads, may have to be asked for twice.
+  /// Prompts of analysis, specialists, draft, review and answer, plus a repair and a review per
+  /// repair. The analysis and the reviews may need a second call, because their output must be
+  /// valid JSON.
   private static func prompts(_ specialists: Int, _ repairs: Int, _ basis: PlanBasis) -> Prompts {
     let reviews = 2 * (1 + repairs)
     return Prompts(
       4 + specialists + repairs + reviews,
       told: [
-        // What is wrong is said with the schema again.
+        // The call after an invalid output includes the schema again.
         (MaestroInstruction.analyse(basis.request.documents, basis.fence(0)), 2),
         (Team.schema, 3),
         (Review.schema, reviews + reviews / 2), (MaestroInstruction.draft, 1),
@@ -96,15 +99,18 @@ struct MaestroShape {
       ], readsDocuments: true)
   }
 
-  /// Written: the analysis, every specialist's, the draft (2), the review, the answer (2). Read:
-  /// specialists by each other and by the draft, the draft by the review and the answer (4). Each
-  /// repair reads 2, writes 2, is read again (2) and reviewed (1).
+  /// Shares that the plan writes and reads.
+  ///
+  /// Written: analysis, each specialist, draft (2), review, answer (2). Read: specialists by each
+  /// other and by the draft; the draft by the review and the answer (4). Each repair reads 2,
+  /// writes 2, is read again (2) and reviewed (1).
   private static func units(_ specialists: Int, _ repairs: Int) -> Int {
     10 + specialists * 2 + specialists * (specialists - 1) / 2 + 7 * repairs
   }
 }
 
-/// What a team is told. Of roles, names and steps nothing is said where it could reach the answer.
+/// Instructions for the tasks. A prompt whose output may reach the answer mentions no roles, names
+/// or steps.
 enum MaestroInstruction {
   static func analyse(_ documents: [DocumentFacts], _ fence: Fence) -> String {
     var text = """

@@ -1,22 +1,22 @@
 public import ClusterModel
 
-/// The patterns that this planner knows. Each is one pure function from a request to a plan.
+/// Patterns of this planner. Each is a pure function from a request to a plan.
 public enum Pattern: String, CaseIterable, Sendable {
-  /// Several members answer on their own, then one answer is written from theirs.
+  /// Several members answer independently, then one answer is written from their drafts.
   case ensemble = "tutti/ensemble"
-  /// Several members answer, read each other and improve, until they agree.
+  /// Several members answer, read each other's answers and improve their own until they agree.
   case debate = "tutti/debate"
-  /// Specialists work on what the query needs, a critic reviews, and one answer is written.
+  /// Specialists work on the query, a critic reviews, and one answer is written.
   case maestro = "tutti/maestro"
-  /// The query's parts are answered at once where that is faster.
+  /// The parts of a query are answered in parallel.
   case decompose = "tutti/decompose"
-  /// Whichever of these fits the query, or a direct answer.
+  /// The planner chooses a pattern or a direct answer.
   case auto = "tutti/auto"
 }
 
-/// Makes the plan that `request` asks for. Facts in, plan out: the same request gives the same plan
-/// but for its id.
-/// - Throws: what is wrong with the request, in a sentence for the client.
+/// Makes the plan for a request. Pure function: equal requests give equal plans except for the id.
+///
+/// - Throws: the error in the request, with a message for the client.
 public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Plan {
   guard let pattern = Pattern(rawValue: request.pattern) else {
     throw unknown(pattern: request.pattern)
@@ -54,7 +54,7 @@ private func unknown(pattern: String) -> PlanError {
     .unknownPattern, "There is no pattern \"\(name)\"; there is \(known).", param: "model")
 }
 
-/// What holds for every pattern, whether it uses the option or not.
+/// Checks all options, including those that the pattern does not use.
 private func checkRanges(of request: PlanRequest) throws(PlanError) {
   func check(_ value: Int?, _ range: ClosedRange<Int>, _ name: String) throws(PlanError) {
     guard let value, !range.contains(value) else { return }

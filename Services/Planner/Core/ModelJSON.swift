@@ -1,15 +1,14 @@
 import ClusterModel
 import Text
 
-/// A JSON object that a model was asked for, found in whatever it wrote around it: a fence, a
-/// sentence before, a remark behind.
+/// Extracts a JSON object from a model's output and ignores a fence or text around it.
 struct ModelJSON {
   let document: JSONDocument
 
-  /// Longer output is not an answer to a question for a few fields.
+  /// Maximum bytes searched. A reply with a few fields is shorter.
   private static let maximumBytes = 64 * 1024
 
-  /// - Returns: nil when there is no whole object in it.
+  /// - Returns: `nil` if the output has no complete object.
   init?(_ output: String) {
     let bytes = Array(output.utf8.prefix(Self.maximumBytes))
     guard let start = bytes.firstIndex(of: UInt8(ascii: "{")) else { return nil }
@@ -24,7 +23,7 @@ struct ModelJSON {
     }
   }
 
-  /// The object that begins there, by its braces outside strings.
+  /// Returns the object that begins at `start`. It counts braces outside strings.
   private static func object(_ bytes: [UInt8], from start: Int) -> JSONDocument? {
     var depth = 0
     var isInString = false
@@ -55,7 +54,7 @@ struct ModelJSON {
 
   var root: JSONValue { document.root }
 
-  /// A string member without the white space around it, cut; nil when it is missing or empty.
+  /// Returns a string member, trimmed and cut. `nil` if it is missing or empty.
   func text(_ name: String, in value: JSONValue, atMost bytes: Int) -> String? {
     guard let member = document.value(name, in: value), let text = document.string(member)
     else { return nil }
@@ -63,7 +62,7 @@ struct ModelJSON {
     return trimmed.isEmpty ? nil : trimmed
   }
 
-  /// The strings of an array member, and of a string in its place.
+  /// Returns the strings of an array member. A string in place of the array counts as one element.
   func texts(_ name: String, in value: JSONValue, atMost count: Int, bytes: Int) -> [String] {
     guard let member = document.value(name, in: value) else { return [] }
     let values = member.kind == .string ? [member] : document.elements(of: member)

@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// The sentence for a model that nobody offers, with the names it was probably meant to be.
+/// Returns the message for a model that no eligible host offers, with similar names.
 func notFound(_ model: ModelID, among available: [ModelID]) -> String {
   let name = model.name.cut(toBytes: 128)
   let near = nearNames(to: name, among: available.map(\.name))
@@ -17,7 +17,7 @@ func notFound(_ model: ModelID, among available: [ModelID]) -> String {
   return "No eligible host offers the model \"\(name)\"; there is \(some)\(rest)."
 }
 
-/// At most three of `names` that differ from `name` by few letters or contain it, best first.
+/// Returns at most three of `names` that are similar to `name` or contain it, best first.
 func nearNames(to name: String, among names: [String]) -> [String] {
   let wanted = Array(name.lowercased().utf8.prefix(Limits.comparedNameBytes.value))
   guard !wanted.isEmpty else { return [] }
@@ -35,7 +35,7 @@ func nearNames(to name: String, among names: [String]) -> [String] {
   return ranked.prefix(3).map(\.name)
 }
 
-/// Levenshtein's distance.
+/// Levenshtein distance.
 private func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
   var previous = Array(0...right.count)
   for (row, letter) in left.enumerated() {

@@ -1,9 +1,9 @@
 import Text
 
-/// Which of the parts before it a part speaks of.
+/// Finds the earlier parts that a part refers to.
 enum PartReferences {
-  /// - Parameter hasContext: something was said before all parts, which pronouns may mean.
-  /// - Returns: indices into the parts before.
+  /// - Parameter hasContext: true if text before all parts exists that pronouns may refer to.
+  /// - Returns: indices of earlier parts.
   static func needs(of part: String, at place: Int, hasContext: Bool) -> [Int] {
     switch reference(of: part, at: place, hasContext: hasContext) {
     case .none: []
@@ -12,7 +12,7 @@ enum PartReferences {
     }
   }
 
-  /// Whether a part speaks of one before it. Unlike `needs`, it costs no more for late parts.
+  /// True if a part refers to an earlier one. Unlike `needs`, the cost does not grow with `place`.
   static func needsOthers(_ part: String, at place: Int, hasContext: Bool) -> Bool {
     reference(of: part, at: place, hasContext: hasContext) != .none
   }
@@ -31,7 +31,7 @@ enum PartReferences {
     }
     if strong.contains(where: text.holds) { return .previous }
     guard !hasContext else { return .none }
-    // A pronoun early in a sentence has nothing before it that it could mean.
+    // An early pronoun cannot refer to its own sentence, so it refers to an earlier part.
     let early = commandWords(words).prefix(earlyWords)
     if early.contains(where: plural.contains) { return .all }
     if early.contains(where: pronouns.contains) { return .previous }
@@ -40,7 +40,7 @@ enum PartReferences {
 
   private static let earlyWords = 7
 
-  /// Without "please", "then" and the like before it.
+  /// Drops leading filler words such as "please" and "then".
   static func commandWords(_ words: [String]) -> ArraySlice<String> {
     words.drop { SplitWords.leads.contains($0) }
   }

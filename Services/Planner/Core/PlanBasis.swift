@@ -1,21 +1,22 @@
 import ClusterModel
 import Text
 
-/// What every pattern takes from a request, and every expansion again: it follows from the request
-/// alone, so the tasks of a sub-plan fit to those that the plan began with.
+/// Facts that all patterns and expansions derive from a request.
+///
+/// They depend on the request alone, so the tasks of a sub-plan fit those of the initial plan.
 struct PlanBasis {
   let request: PlanRequest
   let features: QueryFeatures
-  /// In turn: those that were named, else the eligible ones, beginning at one that the seed picks,
-  /// so that the load of many requests spreads.
+  /// Models to assign in rotation: the models that the client named, otherwise the eligible ones.
+  /// The eligible ones start at an index from the seed, so the load of many requests spreads.
   let models: [ModelID]
-  /// Estimated tokens of the conversation, which most tasks read.
+  /// Estimated tokens of the conversation. Most tasks read it.
   let conversationTokens: Int
   private let firstSeed: UInt64
 
   init(_ request: PlanRequest) {
     var request = request
-    // What a client allows can be more than any plan may write; nobody asked for that much.
+    // A client's limit can exceed what a plan may write.
     request.maxTokens = request.maxTokens.map { min($0, PlanLimits.answerTokens) }
     self.request = request
     features = QueryFeatures(request.query)
@@ -26,30 +27,37 @@ struct PlanBasis {
       let first = Int(request.seed % UInt64(available.count))
       models = Array(available[first...] + available[..<first])
     }
-    // Four bytes a token is the usual estimate for English.
+    // Four bytes per token is the usual estimate for English.
     conversationTokens = max(
       Usage.bounded(request.conversationTokens), request.query.utf8.count / 4 + 1)
-    // Mixed, so that two requests with neighbouring seeds share none; then counted up, so that
-    // tasks that work side by side can take turns over the hosts without knowing of each other.
+    // The request's seed is mixed, so that requests with neighbouring seeds share no task seeds.
+    // Task seeds count up from it, so that concurrent tasks rotate over the hosts without
+    // coordination.
     var mixer = SplitMix64(seed: request.seed)
     firstSeed = mixer.next()
   }
 
-  /// - Parameter number: the task's place in its plan.
+  /// Returns the seed of a task.
+  ///
+  /// - Parameter number: the task's index in its plan.
   func seed(_ number: Int) -> UInt64 { firstSeed &+ UInt64(number) }
 
-  /// For the words of models in the instruction of a task.
-  /// - Parameter number: the task's place in its plan.
+  /// Returns the fence for text of models in a task's instruction.
+  ///
+  /// - Parameter number: the task's index in its plan.
   func fence(_ number: Int) -> Fence { Fence(seed: seed(number)) }
 
-  /// One of the models that the client named, in turn; nil: none was, so the agent chooses.
+  /// Returns one of the models that the client named, in rotation, or `nil` if it named none. The
+  /// agent then chooses.
   func namedModel(_ turn: Int) -> ModelID? {
     request.models.isEmpty ? nil : request.models[turn % request.models.count]
   }
 
-  /// A task that the plan cannot do without may be done with the other models too, in turn from its own:
-  /// those that the client named, or any. A member's draft may be left out, and another model's draft
-  /// in its place would be that of another member.
+  /// Adds fallback models to the tasks that the plan cannot skip.
+  ///
+  /// The fallbacks follow the task's own model in rotation: the models that the client named, or
+  /// any. Skippable members get none, because a draft by another model would duplicate another
+  /// member.
   func withAlternatives(_ tasks: [PlanTask]) -> [PlanTask] {
     tasks.map { task in
       guard let model = task.model, task.onFailure != .skip, task.contract != .vector else {
@@ -67,18 +75,18 @@ struct PlanBasis {
     }
   }
 
-  /// For what follows once so many tokens of the budget are spent.
+  /// Returns the basis for the rest of the plan after `tokens` of the budget are spent.
   func spending(_ tokens: Int) -> PlanBasis {
     var request = request
     request.budgetTokens = request.budgetTokens.map { max(1, $0 - tokens) }
     return PlanBasis(request)
   }
 
-  /// The profile for tasks whose role does not decide it.
+  /// Sampling profile for tasks whose role does not determine it.
   var profile: SamplingProfile? { SamplingProfile(features) }
 
-  /// The whole answer was said in the query: there is no earlier turn and no system prompt that a
-  /// task would miss if it were given its instruction alone.
+  /// True if the query is the whole conversation. A task that gets only its instruction then misses
+  /// no earlier turn and no system prompt.
   var queryIsConversation: Bool {
     request.conversationTokens > 0
       && request.conversationTokens <= request.query.utf8.count / 4 + 16
@@ -86,7 +94,7 @@ struct PlanBasis {
 }
 
 extension SamplingProfile {
-  /// The kind of the query, by what most of its telling words say; nil: nothing tells.
+  /// The profile of most signal words in the query, or `nil` if there are none.
   init?(_ features: QueryFeatures) {
     if features.isAboutCode {
       self = .code

@@ -1,10 +1,11 @@
 public import ClusterModel
 
-/// Why no plan could be made: a code to match and a sentence that says what to ask for instead.
+/// A planning error: a code to match and a message that names a valid alternative.
 public struct PlanError: Error, Hashable, Sendable, CustomStringConvertible {
   public var code: Code
   public var message: String
-  /// The member of the client's request that is to blame, for example `tutti.rounds`; nil: none.
+  /// Member of the client's request that caused the error, for example `tutti.rounds`. `nil` means
+  /// none.
   public var param: String?
 
   public init(_ code: Code, _ message: String, param: String? = nil) {
@@ -13,7 +14,7 @@ public struct PlanError: Error, Hashable, Sendable, CustomStringConvertible {
     self.param = param
   }
 
-  /// - Parameter shape: what does not fit, in the plural: "3 members".
+  /// - Parameter shape: the part that does not fit, in the plural: "3 members".
   init(budget: Int, shape: String, needs: Int) {
     self.init(
       .budgetTooSmall,
@@ -22,25 +23,25 @@ public struct PlanError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   public enum Code: String, CaseIterable, Sendable {
-    /// There is no such pattern.
+    /// No pattern has this name.
     case unknownPattern
-    /// A real model's name, or `tutti/fast`: the gateway answers those itself.
+    /// A real model's name or `tutti/fast`: the gateway answers those itself.
     case notAPattern
-    /// A model was named that no eligible host offers.
+    /// No eligible host offers a model that the client named.
     case modelNotFound
-    /// No eligible host offers any chat model.
+    /// No eligible host offers a chat model.
     case noModels
     /// An option is outside its range.
     case optionOutOfRange
-    /// The budget does not cover even short answers.
+    /// The budget does not even cover short answers.
     case budgetTooSmall
-    /// What was made breaks a rule of plans: a bug of the pattern.
+    /// The plan breaks a validation rule: a bug in the pattern.
     case invalidPlan
   }
 
   public var description: String { "\(code.rawValue): \(message)" }
 
-  /// As it goes over the bus, with a code of the gateway's table.
+  /// The error with a code of the gateway's table, as sent over the bus.
   public var failure: Failure { Failure(outerCode, message, param: param) }
 
   private var outerCode: Failure.Code {

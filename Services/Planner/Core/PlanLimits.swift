@@ -1,34 +1,36 @@
 import ClusterModel
 
 enum PlanLimits {
-  /// The longest answer: room for the other tasks is left in what a plan may write.
+  /// Maximum tokens of an answer: a quarter of what a plan may write, to leave room for other
+  /// tasks.
   static let answerTokens = PlanValidation.maximumTokens / 4
-  /// As many as one task may read.
+  /// Maximum members of a plan: the inputs that one task may have.
   static let members = PlanValidation.maximumInputs
-  /// As in the options' table: more drafts than this cost more than they add, unless asked for.
+  /// As in the options' table. More drafts cost more than they add, unless the client asks for
+  /// them.
   static let defaultMembers = 3
-  /// Models that a task may be done with when its own does not answer.
+  /// Maximum fallback models of a task.
   static let alternatives = 4
-  /// Of a debate, after the opening positions, as in the options' table.
+  /// Maximum rounds of a debate after the opening positions, as in the options' table.
   static let rounds = 8
   static let defaultRounds = 2
-  /// For a whole plan. A laptop makes some 40 tokens a second: three drafts and an answer of a
-  /// thousand tokens each, one after the other, fit twice.
+  /// Time limit for a whole plan. A laptop writes some 40 tokens per second, so three drafts and an
+  /// answer of a thousand tokens each, one after the other, fit twice.
   static let deadline = Duration.seconds(300)
-  /// A draft is read by a model, not by a person: three of them and the conversation still fit a
-  /// context of 2,048 tokens.
+  /// Maximum tokens of a draft, which only a model reads. Three drafts and the conversation still
+  /// fit a context of 2,048 tokens.
   static let draftTokens = 384
-  /// Of a task that is not limited, for estimates: what the roles' own profiles allow.
+  /// Estimated tokens of a task without a limit: the limit of the roles' own profiles.
   static let openTokens = 1_024
-  /// Of a part that is expected to be long: as many as 64 of them may have together.
+  /// Maximum tokens of a part that is expected to be long. 64 such parts fit a plan.
   static let partTokens = PlanValidation.maximumTokens / PlanValidation.maximumTasks
-  /// A choice, a number or a name, and a word too many.
+  /// Maximum tokens of a closed answer: a choice, a number or a name, plus a few words.
   static let closedTokens = 24
-  /// What every call reads beside what it is told: the role's own words, and what the model's chat
-  /// template puts around them.
+  /// Estimated prompt tokens of every call in addition to its instruction: the role's prompt and
+  /// the model's chat template.
   static let callTokens = 48
-  /// Of documents, as many as a task is given at most.
+  /// Maximum document tokens per task.
   static let materialTokens = 6_000
-  /// Fewer tokens than this say nothing.
+  /// Minimum useful tokens: a shorter text carries no information.
   static let leastTokens = 16
 }

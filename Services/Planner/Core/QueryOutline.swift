@@ -1,12 +1,12 @@
 import Text
 
-/// A query with a list in it: what stands before the list, its items, and what stands behind.
+/// A query with a list: the text before it, its items, and the text after it.
 struct QueryOutline: Equatable {
   var before = ""
   var items: [String] = []
   var after = ""
 
-  /// - Returns: nil when there is no list, or more than one.
+  /// - Returns: `nil` if there is no list, or more than one.
   init?(lists query: String) {
     var state = Reading()
     for line in query.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) {
@@ -18,7 +18,7 @@ struct QueryOutline: Equatable {
     after = state.after.joined(separator: "\n").trimmingSpace
   }
 
-  /// A list within a line: `(1) … (2) …`, `a) … b) …`, or `… : 1. … 2. …`.
+  /// Finds a list within a line: `(1) … (2) …`, `a) … b) …`, or `… : 1. … 2. …`.
   init?(inline query: String) {
     let words = query.split(whereSeparator: \.isWhitespace)
     var starts: [Int] = []
@@ -37,7 +37,7 @@ struct QueryOutline: Equatable {
       items.append(Self.withoutConjunction(text(start + 1..<end)))
     }
     guard items.allSatisfy({ !$0.isEmpty }) else { return nil }
-    // What follows the last item's sentence holds for all of them.
+    // Text after the last item's first sentence applies to all items.
     let sentences = Sentences.split(items[items.count - 1])
     if sentences.count > 1 {
       items[items.count - 1] = sentences[0]
@@ -45,7 +45,7 @@ struct QueryOutline: Equatable {
     }
   }
 
-  /// `1)`, `(1)`, `(a)`, `a)`: the next in its row.
+  /// True for the expected next marker: `1)`, `(1)`, `(a)`, `a)`.
   private static func isInlineMarker(_ word: Substring, number: Int) -> Bool {
     guard word.last == ")", number <= 26 else { return false }
     let label = word.dropLast().drop { $0 == "(" }.lowercased()
@@ -55,7 +55,8 @@ struct QueryOutline: Equatable {
       || (number <= numerals.count && label == numerals[number - 1])
   }
 
-  /// `1.`, where a list can go on: "version 1." ends a sentence.
+  /// True for `1.` at the start of the query or after punctuation. In "version 1." it ends a
+  /// sentence.
   private static func isInlineNumber(_ word: Substring, number: Int, behind: Substring?) -> Bool {
     guard word == "\(number)." else { return false }
     return behind?.last.map(".:;,?!".contains) ?? true
@@ -78,7 +79,7 @@ private struct Reading {
   private var sawGap = false
   private var isFenced = false
 
-  /// - Returns: false when the text has more than one list.
+  /// - Returns: false if the text has more than one list.
   mutating func take(_ line: Substring) -> Bool {
     if line.trimmingSpace.hasPrefix("```") { isFenced.toggle() }
     let lead = line.prefix { $0 == " " || $0 == "\t" }.count
@@ -102,7 +103,7 @@ private struct Reading {
   }
 }
 
-/// A line that begins with the mark of a list.
+/// A line that begins with a list marker.
 struct ListItem {
   let text: String
 
@@ -118,7 +119,8 @@ struct ListItem {
     if text.isEmpty { return nil }
   }
 
-  /// Behind `1.`, `1)`, `(1)`, `a)`, `Q1:`, `Question 1:` and the like.
+  /// Returns the text after a label such as `1.`, `1)`, `(1)`, `a)`, `Q1:` or `Question 1:`, or
+  /// `nil` without one.
   private static func behindLabel(_ line: String) -> Substring? {
     var rest = line[...]
     let lower = line.lowercased()

@@ -1,6 +1,6 @@
 import Text
 
-/// Several questions in running text.
+/// Splits several questions in running text.
 enum QuestionSplit {
   static func find(_ query: String) -> Split? {
     let sentences = Sentences.split(query)
@@ -8,7 +8,7 @@ enum QuestionSplit {
     guard questions.count > 1, let first = questions.first, let last = questions.last else {
       return nil
     }
-    // Commands among the questions are work of another kind, which somebody else looks at.
+    // Text between the questions may contain commands, which `CommandSplit` handles.
     let between = sentences[first...last].filter { !$0.hasSuffix("?") }
     guard between.isEmpty else { return nil }
     let before = sentences[..<first].joined(separator: " ")

@@ -1,13 +1,13 @@
 import ClusterModel
 import Text
 
-/// What a critic says of a draft.
+/// A critic's review of a draft.
 struct Review: Equatable {
   var wantsRepair: Bool
   var issues: [Issue]
 
   struct Issue: Equatable {
-    /// Who can put it right.
+    /// Role that can fix the issue.
     var role: AgentRole
     var text: String
   }
@@ -24,7 +24,7 @@ struct Review: Equatable {
     "maxLength":300},"fix":{"type":"string","maxLength":300}}}}}}
     """
 
-  /// - Returns: nil when it is no review: nobody can repair what nobody named.
+  /// - Returns: `nil` if the output has neither a verdict nor marks.
   init?(_ output: String) {
     guard let json = ModelJSON(output) else { return nil }
     let marks = ["quality", "accuracy", "coherence"].compactMap { json.integer($0, in: json.root) }
@@ -37,12 +37,12 @@ struct Review: Equatable {
       }
     }
     self.issues = issues
-    // A bad mark with a reason is a verdict, too, whatever word stands beside it.
+    // A mark of 2 or less with an issue asks for a repair, whatever the verdict.
     let isBad = marks.contains { $0 <= 2 }
     wantsRepair = !issues.isEmpty && (verdict == "repair" || isBad)
   }
 
-  /// Who repairs it: whoever most of the issues call for, of equal ones the first.
+  /// Role that repairs the draft: the role of most issues. Ties go to the first.
   var role: AgentRole {
     var best = (role: AgentRole.reasoning, count: 0)
     for issue in issues {
@@ -54,7 +54,7 @@ struct Review: Equatable {
 }
 
 extension Review.Issue {
-  /// - Parameter value: an object as the schema has it, or a sentence alone.
+  /// - Parameter value: an object as in the schema, or a string.
   fileprivate init?(_ value: JSONValue, in json: ModelJSON) {
     if let text = json.document.string(value)?.trimmingSpace.cut(toBytes: Review.issueBytes) {
       guard !text.isEmpty else { return nil }

@@ -1,14 +1,16 @@
 import Text
 
-/// Things named in a row within one sentence: "Explain A, B and C", "a report with sections on A, B
-/// and C", "for each of these cities: A, B, C".
+/// Splits a series within one sentence into its items.
+///
+/// Examples: "Explain A, B and C", "a report with sections on A, B and C", "for each of these
+/// cities: A, B, C".
 enum SeriesSplit {
   static func find(_ query: String) -> Split? {
     let sentences = Sentences.split(query)
     for (place, sentence) in sentences.enumerated() {
       guard let series = Series(sentence), series.items.count > 2 || series.isEach else { continue }
       let others = sentences.enumerated().filter { $0.offset != place }.map(\.element)
-      // Another command beside it: then this is not all that is wanted.
+      // Another sentence is a command, so the series is only a portion of the request.
       guard others.allSatisfy({ CommandSplit.clauses(of: $0).isEmpty }) else { return nil }
       guard accepts(series, sentence) else { return nil }
       let rest = others.joined(separator: " ")
@@ -30,13 +32,14 @@ enum SeriesSplit {
     guard !words.contains(where: SplitWords.overall.contains) else { return false }
     if series.isSections { return true }
     guard !SeriesWords.singleWork(in: series.head) else { return false }
-    // "a haiku, a limerick and a sonnet": each is a text of its own.
+    // "a haiku, a limerick and a sonnet": each item is a text of its own.
     if series.items.allSatisfy(SeriesWords.isWork) { return true }
     return series.head.contains(where: SplitWords.telling.contains)
       && !series.items.contains { $0.lowercasedWords.count > 8 }
   }
 
-  /// A section or topic is shorter than the form of the whole says.
+  /// Estimates the tokens of a part. A section or topic is shorter than the form of the whole
+  /// suggests.
   private static func sized(
     _ part: Split.Part, _ series: Series, _ sentence: String, _ rest: String
   ) -> Split.Part {
@@ -48,7 +51,7 @@ enum SeriesSplit {
       let whole = AnswerSize.tokens(of: sentence, context: rest)
       let section = 160
       part.tokens = series.isEach ? whole : max(60, min(section, whole))
-      // A length that is given for each is no length of the whole.
+      // A long whole is divided among its items. A length stated for each item is not divided.
       if !series.isEach, whole > section * series.items.count {
         part.tokens = whole / series.items.count
       }
@@ -63,7 +66,7 @@ enum SeriesSplit {
 }
 
 enum SeriesWords {
-  /// Whether one text is asked for that a list can only say more of: "a story with …".
+  /// True if the request is for one text that a list only describes: "a story with …".
   static func singleWork(in words: [String]) -> Bool {
     for (place, word) in words.enumerated() where SplitWords.singleWorks.contains(word) {
       let before = words[max(0, place - 4)..<place]
@@ -74,7 +77,7 @@ enum SeriesWords {
     return false
   }
 
-  /// "a haiku", "two slogans about rain".
+  /// True if the item is itself a text: "a haiku", "two slogans about rain".
   static func isWork(_ item: String) -> Bool {
     let words = item.lowercasedWords
     guard let first = words.first, words.count > 1 else { return false }
@@ -87,15 +90,15 @@ enum SeriesWords {
   }
 }
 
-/// Three or more things with commas between them, the last behind "and" or "or".
+/// A series separated by commas, usually with "and" or "or" before the last item.
 struct Series {
   var items: [String] = []
-  /// The words before the first item.
+  /// Words before the first item.
   var head: [String] = []
-  /// They stand behind a colon, or each of them is spoken of.
+  /// True if the sentence asks for a text about each item: "for each …", "for these three: …".
   var isEach = false
   var saysEach = false
-  /// They are sections of a text.
+  /// True if the items are sections of one text.
   var isSections = false
 
   init?(_ sentence: String) {
@@ -126,7 +129,8 @@ struct Series {
       && head.contains { SplitWords.sectioned.contains($0) || $0 == "essay" }
   }
 
-  /// Where the first item begins: behind the last word before the first comma that a list can follow.
+  /// Returns the start of the first item: after the last word before the first comma that can
+  /// introduce a list.
   private static func start(of text: Substring) -> Substring.Index? {
     guard let comma = text.firstIndex(of: ",") else { return nil }
     let first = text[..<comma]
@@ -156,7 +160,7 @@ struct Series {
       }
       if !piece.isEmpty { items.append(piece) }
     }
-    // "A, B and C" without the last comma.
+    // "A, B and C" has no comma before the last item.
     if let last = items.last, let range = last.range(ofWord: " and "), items.count > 1 {
       items.removeLast()
       items.append(last[..<range.lowerBound].trimmingSpace)
@@ -167,6 +171,6 @@ struct Series {
 }
 
 extension String {
-  /// Where `word` occurs first.
+  /// Returns the first occurrence of `word`.
   fileprivate func range(ofWord word: String) -> Range<Index>? { firstRange(of: word) }
 }

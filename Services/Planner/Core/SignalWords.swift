@@ -6,18 +6,18 @@ enum SignalWords {
     "localise", "localize", "port", "subtitles", "traduce", "traduire", "traduis", "translate",
     "translation", "translations", "übersetze", "übersetzen", "übersetzung",
   ]
-  /// Before the language of what is given.
+  /// Words before the source of a translation.
   static let sources: Set<String> = ["aus", "de", "from", "our", "the", "this", "vom"]
-  /// Before the languages that something becomes.
+  /// Words before the target languages.
   static let into: Set<String> = [
     "al", "as", "auf", "en", "for", "in", "ins", "into", "nach", "para", "to", "zu",
   ]
-  /// Among them, without being one.
+  /// Words within a row of target languages that are not languages.
   static let rowWords: Set<String> = [
     "all", "both", "each", "following", "language", "languages", "of", "sprachen", "the", "these",
   ]
   static let joints: Set<String> = ["and", "et", "oder", "or", "ou", "und", "y"]
-  /// What begins each of several blocks.
+  /// First words of repeated blocks.
   static let openers: Set<String> = ["als", "as", "def", "for", "func", "to"]
   static let distributive: Set<String> = [
     "apiece", "chacun", "chacune", "chaque", "cada", "each", "every", "individually", "jede",

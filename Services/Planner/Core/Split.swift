@@ -1,89 +1,94 @@
 import ClusterModel
 
-/// A query cut into parts that can be worked on at once.
+/// A query split into parts that can run in parallel.
 struct Split: Equatable {
   var parts: [Part]
   var merge: Merge
-  /// What the parts are, for the trace: "questions", "list items", "sections" …
+  /// Kind of the parts, for the trace: "questions", "list items", "sections" …
   var kind: String
-  /// Each part is done with the whole query in view: clauses of one sentence speak of what stands in
-  /// others.
+  /// True if each part needs the whole query, because clauses of one sentence refer to each other.
   var readsQuery = false
-  /// A model named the parts: its words are fenced in the tasks' instructions.
+  /// True if a model named the parts. Their text is then fenced in the tasks' instructions.
   var isProposed = false
 
-  /// No part reads another.
+  /// True if no part reads another.
   var isFree: Bool { parts.allSatisfy(\.needs.isEmpty) }
 
-  /// The parts are long enough, on the whole, to be worth a call each.
+  /// True if the parts are long enough on average to be worth a call each.
   var partsAreLongEnough: Bool {
     parts.reduce(0) { $0 + $1.tokens } >= Self.leastPartTokens * parts.count
   }
 
-  /// A sentence or two: less is written before a call of its own is under way.
+  /// A sentence or two. A shorter answer is written before a separate call has started.
   static let leastPartTokens = 32
 
   struct Part: Equatable {
-    /// Above the part's answer, in the client's own words; nil: the answer stands by itself.
+    /// Heading of the part's answer, in the client's own words. `nil` means no heading.
     var heading: String?
-    /// All that has to be known for it, without the other parts.
+    /// Complete instruction, understandable without the other parts.
     var instruction: String
-    /// Documents that it reads.
+    /// Names of the documents that the part reads.
     var documents: [String] = []
-    /// Parts that it reads, by index.
+    /// Indices of the parts that this part reads.
     var needs: [Int] = []
-    /// Estimated, of its answer.
+    /// Estimated tokens of the answer.
     var tokens: Int
-    /// Estimated, of its instruction.
+    /// Estimated tokens of the instruction.
     var promptTokens: Int
   }
 
-  /// Parts that are whole answers in the order in which they were asked for stand one after the other,
-  /// and no model touches them again. As soon as the query asks for something over all of them (a
-  /// comparison, a ranking, a report, one text), a model writes that from them.
+  /// How the answers of the parts become one answer.
+  ///
+  /// Complete answers in the requested order are concatenated without a model. If the query asks
+  /// for something over all parts (a comparison, a ranking, a report, one text), a model writes it
+  /// from them.
   enum Merge: Equatable {
     case concatenate
-    /// - Parameter tokens: estimated, of what is written in the end.
+    /// - Parameter tokens: estimated tokens of the synthesis.
     case synthesise(task: String, tokens: Int)
   }
 
-  /// With more, the parts are too small to be worth a call each.
+  /// Maximum parts. With more, they are too small to be worth a call each.
   static let mostParts = 12
-  /// How many parts a finder makes at most. One more than may be used, so that a query with too many
-  /// is seen to have them, at the cost of thirteen and not of thousands.
+  /// Maximum parts that a finder makes: one more than `mostParts`, so that a query with too many
+  /// parts is recognised at the cost of thirteen parts instead of thousands.
   static let foundParts = mostParts + 1
 }
 
-// MARK: - What is written and read
+// MARK: - Tokens that parts write and read
 
 extension Split {
-  /// Estimated, of each part's answer.
-  /// - Parameter limit: the client's, of the answer.
+  /// Returns the estimated answer tokens of each part.
+  ///
+  /// - Parameter limit: the client's limit for the answer.
   func partTokens(atMost limit: Int) -> [Int] {
     guard case .concatenate = merge else {
-      // Notes are no part of the answer, whatever length is asked for of it.
+      // Notes are not part of the answer, so a length requested for the answer does not apply to
+      // them.
       return parts.map { min($0.tokens, PlanLimits.draftTokens) }
     }
-    // The limit holds for all parts together.
+    // The limit applies to all parts together.
     let wanted = parts.reduce(0) { $0 + $1.tokens }
     let scale = wanted > limit ? (limit, wanted) : (1, 1)
     return parts.map { max(1, $0.tokens * scale.0 / scale.1) }
   }
 
-  /// A part's instruction is all that it needs to be given.
+  /// True if the instruction of a part suffices without the conversation.
   func standsAlone(_ basis: PlanBasis) -> Bool {
     basis.queryIsConversation && !readsQuery
   }
 
-  /// Estimated, of all that a part reads before it writes, but for the words that stand around every
-  /// prompt: hosts were measured with such words, until the first token.
+  /// Returns the estimated prompt tokens of a part. The fixed words of every prompt are not
+  /// counted, because the measured first-token times already include them.
   func promptTokens(of part: Part, _ basis: PlanBasis) -> Int {
     part.promptTokens + (standsAlone(basis) ? 0 : basis.conversationTokens)
       + basis.documentTokens(of: part.documents)
   }
 
-  /// Estimated, of the documents that the parts read, each once. One task could not read so many, and
-  /// would leave out what they tell: to be fair, it is taken to read as much.
+  /// Returns the estimated tokens of the documents that the parts read, each counted once.
+  ///
+  /// A single task could not read that many and would ignore the rest. For a fair comparison, the
+  /// direct answer is assumed to read as many.
   func documentTokens(_ basis: PlanBasis) -> Int {
     Set(parts.map(\.documents)).reduce(0) { $0 + basis.documentTokens(of: $1) }
   }

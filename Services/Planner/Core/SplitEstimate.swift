@@ -1,18 +1,20 @@
 import ClusterModel
 
-/// How long a query takes when it is answered directly, and when it is split, on the hosts that
-/// there are. Whole milliseconds, so that the same facts give the same decision everywhere.
+/// Estimated times of a query on the current hosts: answered directly, and split.
+///
+/// Times are whole milliseconds, so the same facts give the same decision everywhere.
 struct SplitEstimate: Equatable {
-  /// By the facts alone.
+  /// Estimate from the facts alone, without the correction.
   var direct: PlanEstimate.Way
   var split: PlanEstimate.Way
   var correction: EstimateCorrection
-  /// Hosts that got a part.
+  /// Number of hosts that got a part.
   var hosts: Int
-  /// The model for each part, where hosts differ in their models and its host offers only one; nil: any.
+  /// Model of each part. `nil` means any: the hosts offer the same models, or the part's host
+  /// offers several.
   var models: [ModelID?]
 
-  /// With what became of earlier estimates.
+  /// Times with the learned correction applied.
   var directMilliseconds: Int { direct.milliseconds * correction.directPercent / 100 }
   var splitMilliseconds: Int { split.milliseconds * correction.splitPercent / 100 }
 
@@ -21,7 +23,8 @@ struct SplitEstimate: Equatable {
   }
 
   /// - Parameters:
-  ///   - proposal: estimated tokens of a model call that proposes the split; 0: none is needed.
+  ///   - proposal: estimated tokens of a call that proposes the split. 0 means that no call is
+  ///     needed.
   init(_ split: Split, basis: PlanBasis, proposal: Int = 0) {
     let pool = HostPool(basis.request)
     let limit = basis.request.maxTokens ?? .max
@@ -34,7 +37,7 @@ struct SplitEstimate: Equatable {
     var written = tokens.reduce(0, +)
     var directTokens = written
     if case .synthesise(_, let merged) = split.merge {
-      // The parts are only there to be merged: directly, nobody would write them.
+      // The parts are only merge inputs: a direct answer does not write them.
       directTokens = merged
       time += pool.fastest.time(
         writing: min(merged, limit), reading: basis.conversationTokens + written)
@@ -45,7 +48,7 @@ struct SplitEstimate: Equatable {
       written += proposal
     }
     directTokens = min(directTokens, limit)
-    // Whoever answers alone reads once what every part reads.
+    // A direct answer reads the conversation and all documents once.
     direct = pool.fastest.time(
       writing: directTokens, reading: basis.conversationTokens + split.documentTokens(basis)
     ).way(tokens: directTokens)
@@ -56,21 +59,21 @@ struct SplitEstimate: Equatable {
     models = schedule.models
   }
 
-  /// Planning, the bus and the agents, for the whole plan.
+  /// Time for planning, the bus and the agents, per plan.
   static let overheadMilliseconds = 50
 
   func plain(_ decision: PlanEstimate.Decision) -> PlanEstimate {
     PlanEstimate(decision: decision, direct: direct, split: split)
   }
 
-  /// For the trace: "3 parts over 4 hosts, about 4.1 s instead of 9.8 s".
+  /// Text for the trace: "3 parts over 4 hosts, about 4.1 s instead of 9.8 s".
   func description(of split: Split) -> String {
     let over = hosts == 1 ? "1 host" : "\(hosts) hosts"
     return "\(split.parts.count) \(split.kind) over \(over), \(comparison)"
   }
 
-  /// For the trace: "about 4.1 s instead of 9.8 s"; where something was learned, also what would have
-  /// been said without it.
+  /// Text for the trace: "about 4.1 s instead of 9.8 s". With a correction, it adds the uncorrected
+  /// times.
   var comparison: String {
     let told =
       "about \(Self.seconds(splitMilliseconds)) instead of \(Self.seconds(directMilliseconds))"
@@ -85,7 +88,7 @@ struct SplitEstimate: Equatable {
   }
 }
 
-/// A stretch of estimated time, and how much of it tokens are written in.
+/// An estimated time, and the portion of it spent writing tokens.
 struct EstimatedTime: Equatable {
   var milliseconds = 0
   var writing = 0
@@ -116,25 +119,25 @@ struct EstimatedTime: Equatable {
   }
 }
 
-/// The hosts on which an answer can be written now.
+/// The hosts that can write an answer now.
 struct HostPool {
   struct Seat {
     var host: HostID
     var models: [ModelID]
     var rateMilli: Int
     var firstTokenMilliseconds: Int
-    /// Answers that it can take now.
+    /// Answers that the host can take now.
     var slots: Int
-    /// How they slow each other down (`HostSharing`).
+    /// How much concurrent answers slow each other down (`HostSharing`).
     var slowdownPercent: Int
 
-    /// Of an answer that has the host to itself.
+    /// Returns the time of an answer that has the host to itself.
     func time(writing: Int, reading: Int) -> EstimatedTime {
       self.writing(writing, reading: reading) + .init(milliseconds: firstTokenMilliseconds)
     }
 
-    /// Without the wait for the first token. Prompts are read some ten times as fast as answers are
-    /// written.
+    /// Returns the time of an answer without the wait for the first token. Prompts are assumed to
+    /// be read ten times as fast as answers are written.
     func writing(_ tokens: Int, reading: Int) -> EstimatedTime {
       let perSecond = max(1, rateMilli)
       let written = min(tokens, 1_000_000) * 1_000_000 / perSecond
@@ -142,28 +145,30 @@ struct HostPool {
         milliseconds: written + min(reading, 10_000_000) * 100_000 / perSecond, writing: written)
     }
 
-    /// In how many hundredths of the time the host writes an answer beside that many others.
+    /// Returns the time of an answer next to `others` concurrent answers, in percent of its time
+    /// alone.
     func percent(beside others: Int) -> Int { 100 + slowdownPercent * others }
   }
 
   /// Fastest first.
   let seats: [Seat]
-  /// Every host that may be asked offers the same models.
+  /// True if all these hosts offer the same models.
   let isUniform: Bool
 
-  /// Of a laptop, where nobody has measured any host: some tokens a second, and a moment until the first.
+  /// Speed and first-token time of a laptop, assumed if no host has been measured.
   static let usualRateMilli = 20_000
   static let usualFirstTokenMilliseconds = 400
-  /// No request may take longer than that.
+  /// Maximum first-token time: no request may take longer.
   private static let mostFirstTokenMilliseconds = 3_600_000
-  /// How answers slow each other down is measured beside a few others, and says nothing of crowds.
+  /// Maximum slots per host. The slowdown is measured with few concurrent answers and does not hold
+  /// for many.
   static let mostSlots = 8
 
   init(_ request: PlanRequest) {
     let wanted = Set(request.models)
     let cautious = Int(HostSharing.cautiousSlowdown * 100)
-    // One that nobody has measured is like the slowest that somebody has: hosts of one cluster are more
-    // like each other than like any laptop.
+    // An unmeasured host is assumed to be like the slowest measured one: hosts of one cluster
+    // resemble each other more than a typical laptop.
     let measured = request.hosts.filter { $0.rateMilli > 0 }
     let rate = measured.map(\.rateMilli).min() ?? Self.usualRateMilli
     let firstToken =
@@ -184,8 +189,8 @@ struct HostPool {
           slowdownPercent: min(max(0, host.slowdownPercent ?? cautious), 100)))
     }
     if seats.isEmpty {
-      // Nothing is free or nothing is known: then there is one place, and nothing to gain. What was
-      // measured holds all the same.
+      // No host is free or known: assume one slot, so that a split gains nothing. Measured speeds
+      // still apply.
       let fastest = measured.max { $0.rateMilli < $1.rateMilli }
       seats = [
         Seat(
@@ -207,24 +212,25 @@ struct HostPool {
 
   var fastest: Seat { seats[0] }
 
-  /// Answers that can be written at the same time.
+  /// Number of answers that can be written at the same time.
   var slots: Int { seats.reduce(0) { $0 + $1.slots } }
 }
 
-/// Puts parts on hosts: the longest first, each where it ends soonest, none before what it needs.
+/// List scheduling: assigns the longest part first, to the host that finishes it first, after all
+/// parts that it needs.
 struct ListSchedule {
-  /// Of what ends last.
+  /// End time of the last part.
   private(set) var makespan = EstimatedTime()
   private(set) var hosts: Set<HostID> = []
   private(set) var models: [ModelID?]
 
-  /// One host, as far as parts were put on it.
+  /// A host with the parts assigned to it so far.
   private struct Bench {
     let seat: HostPool.Seat
-    /// When each slot is free again.
+    /// Time at which each slot becomes free.
     var free: [EstimatedTime]
     var parts = 0
-    /// The time of all its parts, if each had the host to itself.
+    /// Sum of the times of its parts, if each had the host to itself.
     var work = EstimatedTime()
 
     init(_ seat: HostPool.Seat) {
@@ -232,11 +238,11 @@ struct ListSchedule {
       free = Array(repeating: EstimatedTime(), count: seat.slots)
     }
 
-    /// Where a part would go that cannot begin before `earliest`, and when it would end.
+    /// Returns the slot and end time of a part that cannot begin before `earliest`.
     func place(
       writing: Int, reading: Int, after earliest: EstimatedTime
     ) -> (slot: Int, end: EstimatedTime, work: EstimatedTime) {
-      // Of equal ones the first.
+      // Ties go to the first slot.
       let slot = free.indices.min { free[$0].milliseconds < free[$1].milliseconds } ?? 0
       let begin = EstimatedTime.later(earliest, free[slot])
       let alone = seat.writing(writing, reading: reading)
@@ -244,8 +250,8 @@ struct ListSchedule {
       let end =
         begin + EstimatedTime(milliseconds: seat.firstTokenMilliseconds)
         + alone * seat.percent(beside: others)
-      // A part that comes later makes those slower that are there already: all together take as long as
-      // the host takes for all their work.
+      // A later part also slows down earlier ones: all parts together take at least the host's time
+      // for all of its work.
       let work = work + alone
       let atOnce = min(parts + 1, free.count)
       let all = work * (seat.percent(beside: atOnce - 1) / atOnce)
@@ -254,7 +260,7 @@ struct ListSchedule {
   }
 
   /// - Parameters:
-  ///   - tokens: that each part writes.
+  ///   - tokens: tokens that each part writes.
   ///   - reading: tokens that each part reads.
   init(_ parts: [Split.Part], tokens: [Int], reading: [Int], pool: HostPool) {
     models = Array(repeating: nil, count: parts.count)
@@ -263,8 +269,8 @@ struct ListSchedule {
     var open = Set(parts.indices)
     while !open.isEmpty {
       let ready = open.filter { part in parts[part].needs.allSatisfy { ends[$0] != nil } }
-      // The largest, of equal ones the first. Parts that wait for themselves are a bug of whoever
-      // made them; they are taken in their order.
+      // Largest part first, ties in order. A cycle is a bug in the code that made the parts; its
+      // parts are taken in order.
       guard
         let part = (ready.isEmpty ? open : ready).min(by: {
           (tokens[$1], $0) < (tokens[$0], $1)
@@ -287,7 +293,7 @@ struct ListSchedule {
       ends[part] = places[best].end
       makespan = .later(makespan, places[best].end)
       hosts.insert(pool.seats[best].host)
-      // Of a host that offers several, the agent chooses the one that suits the part.
+      // If the host offers several models, its agent chooses one for the part.
       let offered = pool.seats[best].models
       if !pool.isUniform, offered.count == 1 { models[part] = offered[0] }
     }

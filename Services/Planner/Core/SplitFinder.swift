@@ -1,10 +1,10 @@
 import ClusterModel
 import Text
 
-/// Finds the parts that a query names itself, without a model: documents, list items, questions,
-/// sections and commands. What it finds is a candidate; whether it pays is `SplitEstimate`'s.
+/// Finds the parts that a query itself names: documents, list items, questions, sections, commands.
 ///
-/// It reads English. In another language it finds lists and questions by their marks only.
+/// It uses no model. The result is a candidate; `SplitEstimate` decides if it pays. It understands
+/// English. In other languages it recognises only lists and questions, by their marks.
 struct SplitFinder {
   let split: Split?
 
@@ -22,7 +22,7 @@ struct SplitFinder {
   }
 
   static func find(_ query: String) -> Split? {
-    // A text that long was pasted: its lists and questions are not the client's.
+    // A query this long contains pasted text, whose lists and questions are not the client's.
     guard query.utf8.count <= QueryShape.maximumBytes, !isSequential(query) else { return nil }
     let found =
       LanguageSplit.find(query) ?? ListSplit.find(query) ?? QuestionSplit.find(query)
@@ -32,7 +32,7 @@ struct SplitFinder {
     return found
   }
 
-  /// Parts of an argument or of a recipe: each follows from the one before.
+  /// True if the parts follow from each other, as in an argument or a recipe.
   private static func isSequential(_ query: String) -> Bool {
     let text = query.lowercased()
     return sequential.contains(where: text.holds)
@@ -46,9 +46,9 @@ struct SplitFinder {
 
 extension Split.Part {
   /// - Parameters:
-  ///   - shared: what holds for all parts, before the task.
-  ///   - after: what holds for all parts, behind it.
-  ///   - tokens: of its answer; `nil` means that the words of the task tell.
+  ///   - shared: text before the task that applies to all parts.
+  ///   - after: text after the task that applies to all parts.
+  ///   - tokens: tokens of the answer. `nil` means an estimate from the words of the task.
   init(
     _ task: String, shared: String = "", after: String = "", heading: String? = nil,
     needs: [Int] = [], tokens: Int? = nil
@@ -63,13 +63,13 @@ extension Split.Part {
   }
 }
 
-/// A part per document, or per some of them when there are many.
+/// Makes a part per document, or per group of documents if there are many.
 enum DocumentSplit {
   static func find(_ basis: PlanBasis) -> Split? {
     let request = basis.request
     let words = request.query.lowercasedWords
     let groups = groups(of: request.documents)
-    // A query that fills an instruction leaves no room for the names.
+    // A query that fills an instruction leaves no room for the documents' names.
     guard groups.count > 1,
       request.query.utf8.count <= PlanValidation.maximumInstructionBytes - instructionRoom
     else { return nil }
@@ -104,11 +104,11 @@ enum DocumentSplit {
     return Split(parts: parts, merge: .concatenate, kind: "documents")
   }
 
-  /// Bytes of an instruction beside the query.
+  /// Bytes of an instruction reserved for text other than the query.
   private static let instructionRoom = 2_048
   private static let joint: Set<String> = ["compare", "across", "overall", "report", "synthesis"]
 
-  /// Neighbours together, so that no plan has more parts than it may.
+  /// Groups adjacent documents, so that a plan stays within the maximum number of parts.
   private static func groups(of documents: [DocumentFacts]) -> [[DocumentFacts]] {
     let size = (documents.count + Split.mostParts - 1) / Split.mostParts
     return stride(from: 0, to: documents.count, by: size).map {
@@ -116,7 +116,7 @@ enum DocumentSplit {
     }
   }
 
-  /// What is asked of each: the query without a last sentence that is about all of them.
+  /// Returns the task for each document: the query without a last sentence about all of them.
   private static func eachTask(_ query: String) -> String {
     let sentences = Sentences.split(query)
     guard sentences.count > 1, let last = sentences.last,

@@ -1,9 +1,9 @@
 import ClusterModel
 import Text
 
-/// Asking a model what the parts are, where the query looks like several things but does not say
-/// which: worth a call only if what it may save pays for that call, too, unless the client asks for a
-/// split by name.
+/// Decides if a model is asked to name the parts of a query.
+///
+/// The possible saving must pay for the extra call, unless the client asks for a split by name.
 func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecision {
   guard basis.features.shape.bytes <= QueryShape.maximumBytes else {
     return .direct("it is too long to look for parts in it")
@@ -32,14 +32,16 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
 }
 
 enum SplitProposal {
-  /// Of the proposal itself.
+  /// Estimated tokens of the proposal.
   static let tokens = 160
   static let mostTokens = 2 * tokens
   static let mostParts = 8
   static let taskBytes = 1_000
 
-  /// A part of its own is worth a paragraph or two, unless the query gives a length: of each part
-  /// where it speaks of each, else of all.
+  /// Returns the estimated answer tokens of a part.
+  ///
+  /// A length in the query applies to each part if the query asks for that ("each"), otherwise to
+  /// all of them together. Without a length for each, a part has at least a paragraph or two.
   static func tokensOfPart(_ query: String, _ signals: SplitSignals, parts: Int) -> Int {
     let said = AnswerSize.tokens(of: query)
     if signals.isSized, signals.isDistributive { return min(max(said, 60), 900) }
@@ -47,10 +49,10 @@ enum SplitProposal {
   }
 
   private static let usualPartTokens = 160
-  /// Of what a part is told: a line or two.
+  /// Estimated tokens of a part's instruction: a line or two.
   static let usualTaskTokens = 20
 
-  /// What it may read and write of a budget.
+  /// Tokens of the budget that a proposal may read and write.
   static func cost(_ basis: PlanBasis) -> Int {
     Prompts(1, told: [(instruction, 1)]).tokens(basis) + mostTokens
   }
@@ -72,7 +74,7 @@ enum SplitProposal {
     """
 }
 
-/// A task that proposes the parts; what follows takes its place.
+/// Plans one task that proposes the parts. Its expansion replaces it.
 func proposalPlan(
   _ basis: PlanBasis, id: PlanID, reason: String, estimate: SplitEstimate
 ) -> Plan {
@@ -93,7 +95,8 @@ func proposalPlan(
     estimate: estimate.plain(.proposal))
 }
 
-/// What follows a proposal: its parts if they make sense and still pay, else a direct answer.
+/// Returns the tasks after a proposal: its parts if they are usable and still pay, otherwise a
+/// direct answer.
 func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let first = expand.plan.tasks.count
   let basis = basis.spending(SplitProposal.cost(basis))
@@ -110,7 +113,7 @@ func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   return SubPlan(tasks: [answer], output: answer.id)
 }
 
-/// - Returns: nil when fewer than two usable parts are left.
+/// - Returns: `nil` if fewer than two usable parts remain.
 private func proposedSplit(_ output: String, basis: PlanBasis) -> Split? {
   guard let json = ModelJSON(output), let list = json.document.value("parts", in: json.root) else {
     return nil
@@ -147,6 +150,6 @@ private func proposedSplit(_ output: String, basis: PlanBasis) -> Split? {
     parts: parts,
     merge: isCombined
       ? .synthesise(task: "reply to all of what I said.", tokens: whole) : .concatenate,
-    // A model writes a part's task in a word or two, and takes the query as read.
+    // Models describe a part in a word or two and assume that the reader knows the query.
     kind: "parts", readsQuery: true, isProposed: true)
 }

@@ -1,43 +1,44 @@
 import Text
 
-/// What in a query speaks for several answers, and what for one: counts of marks and words, without
-/// knowing yet where one part ends and the next begins. Of the words, the most usual ones of
-/// English, German, French and Spanish are known.
+/// Signals in a query for several answers or for one: counts of marks and words.
+///
+/// It does not locate the parts. It knows the most frequent words of English, German, French and
+/// Spanish.
 struct SplitSignals: Equatable {
   /// "each", "one by one", "jeweils" …
   var isDistributive = false
-  /// Things that stand beside each other: list items, labelled blocks, questions, or a row with
-  /// commas, whichever are most.
+  /// Number of parallel things: list items, labelled blocks, questions or a series with commas,
+  /// whichever is largest.
   var items = 0
-  /// Things in the longest row with commas.
+  /// Number of things in the longest series with commas.
   var series = 0
-  /// A length is given, or detail is asked for.
+  /// True if the query states a length or asks for detail.
   var isSized = false
-  /// Chapters or sections are spoken of.
+  /// True if the query mentions chapters or sections.
   var namesSections = false
-  /// Languages or locales that are named.
+  /// Number of languages or locales that the query names.
   var languages = 0
-  /// Texts of different kinds that are named: a letter, a speech, a post.
+  /// Number of different kinds of text that the query names: a letter, a speech, a post.
   var works = 0
-  /// Steps that follow from each other.
+  /// True if the query asks for steps that follow from each other.
   var isSequence = false
-  /// What is wanted stands in the text already.
+  /// True if the query asks for something that its own text contains.
   var isExtraction = false
-  /// A question, and all else says more of it.
+  /// True if the query ends in its only question; the text before it is context.
   var endsInOneQuestion = false
-  /// It is about given program text.
+  /// True if the query asks about program text that it contains.
   var explainsCode = false
-  /// Questions of more than two words that speak of nothing in the ones before.
+  /// Number of questions with more than two words that do not refer to earlier questions.
   var freeQuestions = 0
-  /// Questions and found parts that speak of the ones before.
+  /// Number of questions and found parts that refer to earlier ones.
   var boundParts = 0
-  /// Parts that the query names itself, if none of them needs another.
+  /// Number of parts that the query itself names. 0 if any of them needs another.
   var foundParts = 0
-  /// A list that names no tasks and nothing to treat alike: facts, conditions, data.
+  /// True for a list without tasks or things to treat alike: facts, conditions, data.
   var isPlainList = false
   var words = 0
 
-  /// - Parameter found: the parts that the query names itself.
+  /// - Parameter found: parts that the query itself names.
   init(_ query: String, found: Split?) {
     let text = query.lowercased()
     let words = query.lowercasedWords
@@ -49,7 +50,7 @@ struct SplitSignals: Equatable {
       shape.listItems, shape.inlineMarkers, Self.blocks(query), shape.questions,
       Self.bullets(query),
       series)
-    // "at each step" speaks of a sequence.
+    // "at each step" indicates a sequence.
     isDistributive =
       zip(words, words.dropFirst() + [""]).contains { word, next in
         SignalWords.distributive.contains(word) && !SignalWords.steps.contains(next)
@@ -79,7 +80,7 @@ struct SplitSignals: Equatable {
   private mutating func countQuestions(_ query: String) {
     let sentences = Sentences.split(query)
     let asked = sentences.filter { $0.hasSuffix("?") }
-    // What was told before them is what their pronouns mean.
+    // Pronouns in the questions refer to a statement before them, if there is one.
     let isTold = sentences.first.map { !$0.hasSuffix("?") && !$0.hasSuffix(":") } ?? false
     boundParts = asked.enumerated().count { place, question in
       PartReferences.needsOthers(question, at: place, hasContext: isTold)
@@ -87,10 +88,10 @@ struct SplitSignals: Equatable {
     freeQuestions = max(0, asked.count { $0.lowercasedWords.count > 2 } - boundParts)
   }
 
-  /// Above 0: it reads like several pieces of work rather than one.
+  /// Score of the query: above 0, it reads like several pieces of work.
   ///
-  /// The points are a logistic regression over prompts that people labelled, in tenths and rounded:
-  /// few enough to be read, and none of them for a single prompt.
+  /// The points are coefficients of a logistic regression over hand-labelled prompts, times ten and
+  /// rounded. There are few enough to read, and none was added for a single prompt.
   var score: Int {
     var points = -18
     if isDistributive { points += 17 + (items > 2 ? 6 : 0) }
@@ -105,15 +106,15 @@ struct SplitSignals: Equatable {
     if endsInOneQuestion { points -= 6 }
     if explainsCode { points -= 8 }
     if isPlainList { points -= 7 }
-    // Short things that the query names itself are things all the same.
+    // A short query is one piece of work, unless it names several parts.
     if words < 12, foundParts < 2 { points -= 17 }
     return points
   }
 
-  /// Scores above this leave a doubt.
+  /// Scores above this and up to 0 are doubtful.
   static let doubt = -6
 
-  /// How many parts there may be.
+  /// Estimated number of parts: 3 … 8.
   var likelyParts: Int {
     let named = max(items, languages, works, freeQuestions)
     return min(max(named, 3), SplitProposal.mostParts)
@@ -123,7 +124,7 @@ struct SplitSignals: Equatable {
 // MARK: - Counting
 
 extension SplitSignals {
-  /// Lines or paragraphs that begin alike: "Ticket 1 …", "Ticket 2 …", "=== A ===", "[a] …".
+  /// Counts lines or paragraphs that begin alike: "Ticket 1 …", "Ticket 2 …", "=== A ===", "[a] …".
   private static func blocks(_ query: String) -> Int {
     var counts: [String: Int] = [:]
     for line in query.split(whereSeparator: \.isNewline) {
@@ -140,21 +141,22 @@ extension SplitSignals {
     return counts.values.max() ?? 0
   }
 
-  /// `12`, `4.2:`, `B:`, `Alpha:`.
+  /// True for `12`, `4.2:`, `B:`, `Alpha:`.
   private static func isLabel(_ word: Substring) -> Bool {
     let bare = word.filter { $0.isLetter || $0.isNumber }
     guard !bare.isEmpty else { return false }
     return bare.allSatisfy(\.isNumber) || bare.count == 1 || word.hasSuffix(":")
   }
 
-  /// Bullets that only some keyboards have.
+  /// Counts lines that begin with a typographic bullet, which few keyboards have.
   private static func bullets(_ query: String) -> Int {
     query.split(whereSeparator: \.isNewline).count { line in
       "•–·▪".contains(line.first { !$0.isWhitespace } ?? " ")
     }
   }
 
-  /// Pieces between commas or semicolons of one sentence, as long as they are short.
+  /// Returns the length of the longest series of short pieces between commas or semicolons within a
+  /// sentence.
   private static func longestSeries(_ query: String) -> Int {
     var longest = 0
     for sentence in Sentences.split(query) {
@@ -172,7 +174,7 @@ extension SplitSignals {
     return longest
   }
 
-  /// "120 words", "two pages".
+  /// True if the query states a length: "120 words", "two pages".
   private static func isSized(_ words: [String]) -> Bool {
     zip(words, words.dropFirst()).contains { number, unit in
       SignalWords.sizeUnits.contains(unit)

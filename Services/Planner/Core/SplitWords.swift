@@ -1,6 +1,6 @@
-/// Words that tell a list of tasks from a list of other things.
+/// Words that distinguish a list of tasks from a list of other things.
 enum SplitWords {
-  /// What asks for a text, at the beginning of a sentence or of one of its clauses.
+  /// Verbs that ask for a text, at the start of a sentence or clause.
   static let commands: Set<String> = [
     "analyse", "analyze", "answer", "assess", "brainstorm", "build", "calculate", "cite",
     "classify",
@@ -14,14 +14,14 @@ enum SplitWords {
     "summarize", "tell", "translate", "write",
   ]
 
-  /// What asks for running text about something.
+  /// Verbs that ask for running text about a subject.
   static let telling: Set<String> = [
     "analyse", "analyze", "assess", "cover", "define", "describe", "discuss", "evaluate", "examine",
     "explain", "explore", "illustrate", "introduce", "investigate", "outline", "present",
     "research", "review", "summarise", "summarize", "translate",
   ]
 
-  /// One result over all of the items: nothing to split.
+  /// Words that ask for one result over all items, so there is nothing to split.
   static let overall: Set<String> = [
     "average", "best", "between", "choose", "combine", "compare", "comparing", "comparison",
     "contrast", "count", "difference", "differences", "group", "interact", "merge", "mix", "order",
@@ -29,20 +29,20 @@ enum SplitWords {
     "similarities", "sort", "sum", "together", "total", "versus", "vs", "which",
   ]
 
-  /// What closes a list of tasks by something over all of them.
+  /// Words of a closing task over all items of a list.
   static let closing: Set<String> = [
     "compare", "comparison", "conclude", "conclusion", "combine", "contrast", "overall", "rank",
     "recommend", "recommendation", "summarise", "summarize", "summary", "synthesise", "synthesize",
   ]
 
-  /// What a list of conditions is called, or how it is announced.
+  /// Names and announcements of a list of conditions.
   static let conditions: Set<String> = [
     "assumptions", "conditions", "constraints", "context", "criteria", "data", "details", "facts",
     "features", "format", "given", "guidelines", "ingredients", "must", "notes", "options",
     "preferences", "properties", "requirements", "rules", "should", "specifications",
   ]
 
-  /// How a condition begins.
+  /// First words of a condition.
   static let conditionOpeners: Set<String> = [
     "all", "always", "at", "avoid", "be", "do", "don't", "each", "every", "has", "have", "include",
     "includes", "it", "its", "keep", "keeps", "less", "limit", "make", "maximum", "minimum", "must",
@@ -50,7 +50,7 @@ enum SplitWords {
     "uses", "with", "without",
   ]
 
-  /// One text, whatever it is about: a list in its request says what is in it.
+  /// Kinds of text that remain one text: a list in the request only describes the content.
   static let singleWorks: Set<String> = [
     "ad", "advertisement", "app", "ballad", "class", "dialogue", "email", "function", "haiku",
     "joke", "letter", "limerick", "mail", "menu", "message", "paragraph", "poem", "post", "program",
@@ -58,7 +58,7 @@ enum SplitWords {
     "song", "sonnet", "speech", "story", "tale", "toast", "tweet", "website",
   ]
 
-  /// Texts that are made of sections which stand beside each other.
+  /// Kinds of text that consist of parallel sections.
   static let sectioned: Set<String> = [
     "analysis", "article", "brief", "briefing", "brochure", "chapter", "curriculum",
     "documentation", "encyclopedia", "faq", "guide", "handbook", "handout", "introduction",
@@ -66,7 +66,7 @@ enum SplitWords {
     "report", "review", "study", "summary", "textbook", "tutorial", "whitepaper",
   ]
 
-  /// What says that every one of several is meant.
+  /// Words that address every one of several items.
   static let distributive: Set<String> = [
     "both", "each", "every", "following", "individually", "respectively", "separate", "separately",
   ]
@@ -76,7 +76,7 @@ enum SplitWords {
     "when", "where", "which", "who", "whom", "whose", "why", "will", "would",
   ]
 
-  /// Before a command, without a meaning of their own.
+  /// Filler words before a command.
   static let leads: Set<String> = [
     "additionally", "afterwards", "also", "and", "can", "could", "finally", "first", "firstly",
     "furthermore", "kindly", "lastly", "next", "please", "second", "secondly", "then", "third",

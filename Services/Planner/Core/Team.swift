@@ -1,16 +1,16 @@
 import ClusterModel
 import Text
 
-/// Who works on a query, with which brief, and who reads whose work.
+/// The specialists for a query, with their briefs and dependencies.
 struct Team: Equatable {
   var specialists: [Specialist]
-  /// What the reply is reviewed by.
+  /// Criteria of the review.
   var criteria: [String] = []
 
   struct Specialist: Equatable {
     var role: AgentRole
     var brief: String
-    /// Indices of those whose work this one reads; smaller than its own.
+    /// Indices of the specialists whose work this one reads. They are smaller than its own index.
     var needs: [Int] = []
   }
 
@@ -19,8 +19,8 @@ struct Team: Equatable {
   static let mostCriteria = 6
   static let briefBytes = 600
   static let criterionBytes = 200
-  /// One behind the other: each waits for a whole answer, and with a draft, two repairs and their
-  /// reviews the plan still fits the depth that plans may have.
+  /// Maximum length of a dependency chain. Each step waits for a whole answer. With a draft, two
+  /// repairs and their reviews, the plan still fits the depth limit.
   static let mostSteps = 4
 
   static let schema = """
@@ -33,12 +33,14 @@ struct Team: Equatable {
     """
 }
 
-// MARK: - As the coordinator wrote it
+// MARK: - From the coordinator's analysis
 
 extension Team {
-  /// What of the coordinator's analysis can be used: unknown roles, empty briefs, unknown needs and
-  /// needs that go in circles are dropped.
-  /// - Returns: nil when nobody is left.
+  /// Reads the team from the coordinator's analysis.
+  ///
+  /// It drops unknown roles, empty briefs, unknown needs and needs that form a cycle.
+  ///
+  /// - Returns: `nil` if no specialist remains.
   init?(analysis: String) {
     guard let json = ModelJSON(analysis),
       let list = json.document.value("specialists", in: json.root)
@@ -73,15 +75,14 @@ extension Team {
   }
 }
 
-/// Puts what needs each other into an order, whatever is said of it.
+/// Topological order of items. Needs that would close a cycle are dropped, in list order.
 struct WorkOrder {
-  /// Every index once, behind all that it needs.
+  /// Each index once, after all that it needs.
   private(set) var sorted: [Int] = []
-  /// What is left of the needs when circles are cut.
+  /// Needs that remain after the drops.
   private(set) var needs: [[Int]]
 
-  /// - Parameter mostSteps: how many may wait for each other; a need that would make it more is
-  ///   dropped.
+  /// - Parameter mostSteps: maximum length of a chain. A need that would exceed it is dropped.
   init(needs wanted: [[Int]], mostSteps: Int) {
     needs = wanted.map { _ in [] }
     for (index, wishes) in wanted.enumerated() {
@@ -98,10 +99,10 @@ struct WorkOrder {
     }
   }
 
-  /// How many wait for each other at most; nil: some wait for themselves.
+  /// Length of the longest chain. `nil` means a cycle.
   private var steps: Int? {
     var depth = [Int](repeating: 1, count: needs.count)
-    // Without a circle, depths are final after as many passes as there are tasks.
+    // Without a cycle, the depths are final after as many passes as there are items.
     for pass in 0...needs.count {
       var isFinal = true
       for index in needs.indices {
@@ -117,10 +118,10 @@ struct WorkOrder {
   }
 }
 
-// MARK: - As the query suggests it
+// MARK: - From the query's words
 
 extension Team {
-  /// For a coordinator that could not say it: chosen by the query's words, the same every time.
+  /// Makes a team from the query's words if the analysis is unusable. The choice is deterministic.
   init(suggestedBy basis: PlanBasis) {
     let features = basis.features
     var first: [Specialist] = []
@@ -147,7 +148,7 @@ extension Team {
     }
   }
 
-  /// Whether a brief is one of those that the query's words suggest, and no model's.
+  /// True if the brief is one of the planner's own, and not a model's.
   static func isOurs(_ brief: String) -> Bool {
     [Brief.facts, Brief.steps, Brief.code, Brief.wording].contains(brief)
   }
@@ -159,7 +160,7 @@ extension Team {
     static let wording = "find the idea, the tone and the wording for it"
   }
 
-  /// Documents that nobody reads would have been sent in vain.
+  /// Adds a research specialist if no specialist would read the documents.
   mutating func ensureReader(of documents: [DocumentFacts]) {
     guard !documents.isEmpty, !specialists.contains(where: { $0.role == .research }) else { return }
     if specialists.count == Self.mostSpecialists { specialists.removeLast() }

@@ -2,17 +2,20 @@ import ClusterModel
 import Limits
 import Text
 
-/// What the calls of a plan read, whatever is written: the conversation each time, what they are told,
-/// and what roles and chat templates put around it.
+/// Prompt tokens of a plan's calls.
+///
+/// They do not depend on the output: each call reads the conversation, its instruction, and the
+/// text that roles and chat templates add.
 struct Prompts {
-  /// Calls that read the conversation.
+  /// Number of calls that read the conversation.
   var count: Int
-  /// Estimated, of what all of them are told together.
+  /// Estimated tokens of the instructions of all calls together.
   var told = 0
-  /// The documents are given to one of them.
+  /// True if one of the calls gets the documents.
   var readsDocuments = false
 
-  /// - Parameter fenced: how many texts of others a call reads, and how many such calls there are.
+  ///   - fenced: pairs of the number of fenced texts that a call reads and the number of such
+  ///     calls.
   init(
     _ count: Int, told: [(text: String, times: Int)] = [],
     fenced: [(texts: Int, times: Int)] = [], readsDocuments: Bool = false
@@ -31,10 +34,10 @@ struct Prompts {
 }
 
 extension PlanBasis {
-  /// As much of them as a task is given.
+  /// Tokens of all documents, up to the limit of a task.
   var documentTokens: Int { documentTokens(of: request.documents.map(\.name)) }
 
-  /// As much of some of them as a task is given.
+  /// Tokens of the named documents, up to the limit of a task.
   func documentTokens(of names: [String]) -> Int {
     let names = Set(names)
     let bytes = request.documents.reduce(0) {
@@ -44,21 +47,22 @@ extension PlanBasis {
   }
 }
 
-/// A client's budget of tokens cut into equal shares.
+/// A client's token budget divided into equal shares.
 ///
-/// What is read in any case comes first (`Prompts`); what else is read and written is counted in shares,
-/// so a pattern says how many of them it needs at most, and its tasks write one or two each.
+/// Prompts are subtracted first (`Prompts`). All other tokens read and written are counted in
+/// shares. A pattern states the maximum number of shares it needs, and each of its tasks writes one
+/// or two.
 struct TokenShares {
-  /// What to blame when it does not suffice.
+  /// Option that an error names if the budget does not suffice.
   static let option = "tutti.budget.tokens"
 
-  /// nil: there is no budget.
+  /// Tokens per share. `nil` means no budget.
   let share: Int?
 
   /// - Parameters:
-  ///   - units: shares that are written, and those that are read again by others.
-  ///   - shape: for the message, for example "3 members".
-  /// - Throws: `budgetTooSmall`, saying how much would be enough.
+  ///   - units: shares that are written, plus shares that other tasks read again.
+  ///   - shape: description for the message, for example "3 members".
+  /// - Throws: `budgetTooSmall`, with the budget that would suffice.
   init(
     _ basis: PlanBasis, prompts: Prompts, units: Int, for shape: String
   ) throws(PlanError) {
@@ -72,35 +76,35 @@ struct TokenShares {
         budget: total, shape: shape,
         needs: prompts.tokens(basis) + units * PlanLimits.leastTokens)
     }
-    // A budget may be more than any plan may write: an answer of two shares, a draft of it and two
-    // repairs fit twice.
+    // A budget may exceed what a plan may write. With this cap, an answer of two shares, a draft of
+    // the same size and two repairs fit twice.
     self.share = min(share, PlanLimits.answerTokens / 4)
   }
 
-  /// How large a share is; may be negative.
+  /// Returns the tokens per share. The result may be negative.
   static func share(of total: Int, _ basis: PlanBasis, prompts: Prompts, units: Int) -> Int {
     (total - prompts.tokens(basis)) / units
   }
 
-  /// What a draft may have: a client that wants a short answer wants short drafts; one that wants a
-  /// long answer still gets drafts that fit beside each other into a small context.
+  /// Returns the limit of a draft. A client that wants a short answer gets short drafts. A client
+  /// that wants a long answer still gets drafts that fit into a small context together.
   func draft(_ request: PlanRequest, atMost most: Int = PlanLimits.draftTokens) -> Int {
     let wanted = min(most, max(PlanLimits.leastTokens, request.maxTokens ?? .max))
     return min(wanted, share ?? .max)
   }
 
-  /// What a task may have whose output a program reads: a client's limit on the answer would cut it
-  /// in the middle of its JSON.
+  /// Limit of a task whose output a program reads. The client's limit does not apply, because it
+  /// would truncate the JSON.
   var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
 
-  /// What the answer may have: two shares, since it stands for all drafts.
-  /// - Returns: nil: the client's own limit, or none.
+  /// Returns the limit of the answer: two shares, because the answer stands for all drafts. `nil`
+  /// means the client's own limit, or none.
   func answer(_ request: PlanRequest) -> Int? {
     share.map { min(2 * $0, request.maxTokens ?? .max) }
   }
 
-  /// What a text may have that could be the answer: the client's limit is not its own, and holds for it.
-  /// - Returns: nil: its role's limit.
+  /// Returns the limit of a draft that may become the answer. The client's limit applies to it.
+  /// `nil` means the role's limit.
   func wholeDraft(_ request: PlanRequest) -> Int? {
     answer(request) ?? request.maxTokens.map { min($0, PlanLimits.partTokens) }
   }

@@ -3,7 +3,7 @@ import ClusterModel
 import ServiceKit
 import ServiceLifecycle
 
-/// Joins the planner's parts. Everything else is `ServiceMain`'s.
+/// Creates the planner's shell and connects it to the bus. `ServiceMain` does the rest.
 func buildPlanner(
   _ configuration: PlannerConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {

@@ -1,7 +1,7 @@
 import ClusterModel
 import ServiceKit
 
-/// The planner has no settings of its own: what it decides follows from the request.
+/// Configuration of the planner. It has no settings: its decisions depend on the request alone.
 struct PlannerConfiguration: ServiceConfiguration {
   static let service = ServiceName.planner
   static let summary = "The planner: turns a request for a pattern into a plan of tasks."

@@ -8,7 +8,7 @@ import ServiceKit
 import Telemetry
 import Wire
 
-/// Answers requests for plans, and for what follows from a task's output. Both are pure functions'.
+/// Answers bus requests for plans and expansions. Pure functions compute both.
 struct PlannerShell: Sendable {
   let context: ServiceContext
 
@@ -40,11 +40,11 @@ struct PlannerShell: Sendable {
     }
   }
 
-  /// Never fails: whatever a model wrote, something follows, if only nothing.
+  /// Returns the sub-plan that follows from a task's output. It is empty if the output is unusable.
   private func expand(_ wanted: ExpandRequest, in trace: TraceContext?) -> SubPlan {
     let span = context.recorder.span(.expansion, in: trace)
     let named = wanted.plan.tasks.first { $0.id == wanted.task }?.expansion
-    // A name from elsewhere would make a series of its own.
+    // Unknown names become one label value, because each new value would create a metric series.
     let expansion = named.flatMap(Expansion.init(rawValue:))?.rawValue ?? "unknown"
     span.set("expansion", expansion)
     span.set("task", wanted.task.name)
