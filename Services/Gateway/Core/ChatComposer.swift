@@ -2,10 +2,10 @@ public import ClusterModel
 import Limits
 public import Text
 
-/// Server-sent events as bytes.
+/// Formats server-sent events as bytes.
 public enum SSE {
-  /// An event of one line, which every client reads. Line ends in JSON are white space between its
-  /// tokens.
+  /// Formats an event as one line, which every client can read. Line breaks in JSON are white space
+  /// and become spaces.
   public static func data(_ json: [UInt8]) -> [UInt8] {
     var event = opening
     event.reserveCapacity(json.count + 8)
@@ -15,7 +15,7 @@ public enum SSE {
     return event
   }
 
-  /// The same in pieces, each made when the one before was sent: a large event is not copied whole.
+  /// The same event in pieces, made one by one while sending: a large event is not copied whole.
   public static func pieces(ofData json: [UInt8], atMost length: Int) -> Pieces {
     Pieces(rest: trimmed(json), length: length)
   }
@@ -50,14 +50,14 @@ public enum SSE {
 
   private static func isLineEnd(_ byte: UInt8) -> Bool { byte == 0x0A || byte == 0x0D }
 
-  /// Without the white space that some hosts pad a body with.
+  /// Removes the white space with which some hosts pad a body.
   private static func trimmed(_ json: [UInt8]) -> ArraySlice<UInt8> {
     var json = json[...]
     while let last = json.last, last <= 0x20 { json.removeLast() }
     return json.drop { $0 <= 0x20 }
   }
 
-  /// Every client ignores it. The text must be one line.
+  /// Formats a comment, which every client ignores. The text must be one line.
   public static func comment(_ text: [UInt8]) -> [UInt8] {
     Array(": ".utf8) + text + [0x0A, 0x0A]
   }
@@ -66,7 +66,7 @@ public enum SSE {
   public static let keepAlive = Array(": keep-alive\n\n".utf8)
 }
 
-/// The chunks and the body of one chat answer, all with one id, one model name and one date.
+/// Makes the chunks and the body of one chat answer, all with one id, model name and date.
 public struct ChatComposer: Hashable, Sendable {
   public let id: String
   public let model: String
@@ -79,7 +79,7 @@ public struct ChatComposer: Hashable, Sendable {
     self.created = created
   }
 
-  /// Takes over what a host's chunk says, so that what is added belongs to it.
+  /// Copies id, model and date from a host's chunk, so that added chunks match it.
   public init?(following chunk: [UInt8]) {
     guard let scanner = try? JSONObjectScanner(chunk),
       let id = scanner["id"].flatMap(scanner.document.string)
@@ -103,7 +103,7 @@ public struct ChatComposer: Hashable, Sendable {
     chunk(choice(delta: [:], finish: finish), more)
   }
 
-  /// A chunk without a choice, as the one with the usage is.
+  /// A chunk without choices, such as the one with the usage.
   public func extra(_ more: [(String, JSON)]) -> [UInt8] { chunk([], more) }
 
   public func body(
@@ -141,7 +141,7 @@ public struct ChatComposer: Hashable, Sendable {
   }
 }
 
-/// Puts the deltas of one answer together to the message that a client without a stream gets.
+/// Joins the deltas of one answer into the message for a client that does not stream.
 public struct MessageAssembler: Sendable {
   private struct Call {
     var fields: [(String, JSON)] = []
@@ -182,7 +182,7 @@ public struct MessageAssembler: Sendable {
 
   private mutating func add(call value: JSONValue, _ document: JSONDocument) {
     let index = document.value("index", in: value).flatMap(document.integer) ?? calls.count
-    // More parallel calls than any model makes; a wild index must not cost memory.
+    // More parallel calls than any model makes; an invalid index must not cost memory.
     guard (0..<1_024).contains(index) else { return }
     var call = calls[index] ?? Call()
     document.forEachMember(of: value) { member in
@@ -205,7 +205,7 @@ public struct MessageAssembler: Sendable {
   }
 
   public var message: JSON {
-    // Calls and a refusal stand in place of a text.
+    // Tool calls or a refusal replace the text.
     let isElsewhere = !calls.isEmpty || others.contains { $0.name == "refusal" && !$0.text.isEmpty }
     var members: [(String, JSON)] = [
       ("role", "assistant"),

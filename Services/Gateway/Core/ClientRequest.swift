@@ -1,35 +1,35 @@
 public import ClusterModel
 import Text
 
-/// Where a client's request came in.
+/// The endpoint that received a client's request.
 public enum GatewayEndpoint: String, CaseIterable, Sendable {
   case chatCompletions = "/v1/chat/completions"
   case completions = "/v1/completions"
   case embeddings = "/v1/embeddings"
 }
 
-/// What no request may exceed.
+/// Upper bounds on a request, and constants for estimating its tokens.
 public struct RequestLimits: Hashable, Sendable {
   /// 12 MiB: 10 MB of documents, a long conversation, and room for their JSON.
   public static let bodyBytes = 12 << 20
   /// 4 MiB of conversation is a million tokens: more than any model reads.
   public static let messagesBytes = 4 << 20
   public static let messages = 10_000
-  /// Beyond it a name is a mistake, and would only fill logs and labels.
+  /// A longer name is a mistake, and would only fill logs and labels.
   public static let modelBytes = 256
-  /// Words of its own that a chat template adds, often a system prompt: 20 with the models that were
-  /// looked at, and some room.
+  /// Tokens that a chat template adds, often a system prompt: 20 in the models that were examined,
+  /// plus a margin.
   static let templateTokens = 32
-  /// Of an image or a sound: as many as most models make of a picture of a screen's size.
+  /// Tokens of an image or a sound: what most models use for a picture of screen size.
   static let mediaTokens = 1_000
-  /// How much of the last message a planner sees.
+  /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
-  /// Conversations that begin with the same kilobyte share instructions, and the cache of those.
+  /// Conversations that share their first kilobyte share instructions, and the cache of them.
   public static let affinityBytes = 1_024
 }
 
-/// A client's request, checked as far as the cluster must understand it. What it does not
-/// understand is the backend's to judge and is passed on unread.
+/// A client's request, checked as far as the cluster must understand it. All other members are
+/// passed on unread for the backend to judge.
 public struct ClientRequest: Sendable {
   public let endpoint: GatewayEndpoint
   /// The body, byte for byte.
@@ -40,29 +40,29 @@ public struct ClientRequest: Sendable {
   public let includeUsage: Bool
   public let choices: Int
   public let maxTokens: Int?
-  /// How many answers there will be: `n`, or `best_of`, for each prompt.
+  /// Total number of answers: `n`, or `best_of`, for each prompt.
   let answers: Int
-  /// Of all that a model reads, as estimated where there is a budget: four bytes a token, JSON included,
-  /// and of a chat what the model's template puts around it.
+  /// Estimated prompt tokens if a budget applies, otherwise 0: four bytes a token, JSON included,
+  /// plus the overhead of a chat template.
   let promptTokens: Int
-  /// The member that asks for the probabilities of tokens; nil: none does.
+  /// The member that requests token probabilities. `nil` means none.
   let logprobsOption: String?
   /// Text of the last user message, cut to `RequestLimits.queryBytes`; empty if there is none.
   public let query: String
-  /// Tokens of the conversation, estimated: four bytes a token is usual for English, and pictures and
-  /// sounds count by their number.
+  /// Estimated tokens of the conversation: four bytes a token, which is usual for English, plus a
+  /// fixed number per picture or sound.
   let conversationTokens: Int
-  /// Where the members of the conversation stand in the body: a direct answer needs no copy of them.
+  /// Ranges of the conversation's members in the body: a direct answer needs no copy of them.
   private let conversationRanges: ConversationRanges
-  /// What all turns of a conversation begin with, and so what the host has cached of the turn before:
-  /// its messages up to the first one of a user. nil: there are no messages.
+  /// Prefix that all turns of a conversation share: its messages up to the first user message. A
+  /// host that served an earlier turn has it cached. `nil` means that there are no messages.
   public let affinity: [UInt8]?
   public let options: TuttiOptions
-  /// It asks for JSON, or gives tools: the answer has one form, and nothing may be added to it.
+  /// The request wants JSON or gives tools: the answer has a fixed form, and no text may be added.
   public let isStructured: Bool
 
-  /// - Parameter standard: the model of a request that names none, except of one for embeddings.
-  /// - Throws: `RequestProblem` that names the member that is wrong.
+  /// - Parameter standard: the model if the request names none; embeddings have no default.
+  /// - Throws: `RequestProblem` that names the invalid member.
   public init(
     parsing body: [UInt8], endpoint: GatewayEndpoint,
     defaultModel standard: ModelID = ModelID(GatewayRouting.fast)
@@ -71,7 +71,7 @@ public struct ClientRequest: Sendable {
     self.body = body
     var reader = try RequestReader(body)
 
-    // Vectors of two models do not compare: the router takes the only one there is.
+    // Vectors of different models cannot be compared, so routing picks the only embedding model.
     model = try reader.model() ?? (endpoint == .embeddings ? ModelID("") : standard)
     let isPlan = GatewayRouting.patterns.contains(model.name)
     switch endpoint {
@@ -110,7 +110,7 @@ public struct ClientRequest: Sendable {
     conversationTokens = reader.tokens(messages: conversationRanges.messages.count)
   }
 
-  /// The conversation as tasks get it; empty for other endpoints.
+  /// The conversation as tasks receive it; empty for other endpoints.
   public var conversation: Conversation {
     Conversation(
       messagesJSON: Array(body[conversationRanges.messages]),
@@ -123,11 +123,11 @@ public struct ClientRequest: Sendable {
 /// Ranges of a request's body.
 private struct ConversationRanges: Sendable {
   var messages = 0..<0
-  /// The members that tasks inherit.
+  /// Members that tasks inherit.
   var parameters: [(name: String, range: Range<Int>)] = []
 }
 
-/// Reads the members of a request and collects what is wrong with them.
+/// Reads the members of a request and collects the mistakes in them.
 private struct RequestReader {
   let scanner: JSONObjectScanner
   var problems: [RequestProblem] = []
@@ -150,12 +150,13 @@ private struct RequestReader {
     }
   }
 
-  /// Absent and null are the same.
+  /// Returns a member's value; null counts as absent.
   private func value(_ name: String) -> JSONValue? {
     scanner[name].flatMap { $0.kind == .null ? nil : $0 }
   }
 
-  /// - Returns: `nil` if it is left out, or empty as some clients send it for a host's only model.
+  /// - Returns: `nil` if the model is absent, or empty, which some clients send for a host's only
+  ///   model.
   func model() throws(RequestProblem) -> ModelID? {
     guard let value = value("model") else { return nil }
     guard let name = document.string(value) else {
@@ -167,9 +168,9 @@ private struct RequestReader {
     return name.isEmpty ? nil : ModelID(name)
   }
 
-  /// A limit on the answer's tokens. Hosts mean different things by numbers below 1, so that a request
-  /// to a model keeps its own; a plan takes −1 for no limit.
-  /// - Returns: `nil` if the answer is not limited by it.
+  /// Reads a limit on the answer's tokens. Hosts interpret numbers below 1 differently, so a direct
+  /// request keeps its value; a plan accepts −1 for no limit.
+  /// - Returns: `nil` if this member sets no limit.
   mutating func limit(_ name: String, isPlan: Bool) -> Int? {
     guard let value = value(name) else { return nil }
     let most = Int(Int32.max)
@@ -221,7 +222,7 @@ private struct RequestReader {
     return document.boolean(include) ?? false
   }
 
-  /// More than `choices` where a completion has several prompts, or is chosen from several.
+  /// Counts the answers: several prompts or `best_of` make more than `choices`.
   func answers(_ choices: Int) -> Int {
     let best = value("best_of").flatMap(document.integer) ?? 1
     var prompts = 0
@@ -235,7 +236,7 @@ private struct RequestReader {
     return max(choices, min(best, Self.mostAnswers)) * max(1, prompts)
   }
 
-  /// As `n` may be at most.
+  /// The maximum of `n`.
   private static let mostAnswers = 128
 
   func promptTokens() -> Int {
@@ -246,7 +247,7 @@ private struct RequestReader {
     return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
   }
 
-  /// Shorter conversations have no picture that matters.
+  /// A shorter conversation contains no picture that matters.
   private static let mediaFrom = 4_096
 
   func tokens(messages bytes: Int) -> Int {
@@ -255,7 +256,7 @@ private struct RequestReader {
     return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
   }
 
-  /// Images and sounds within messages, whose bytes are no text.
+  /// Images and sounds in messages: their count, and their bytes, which are not text.
   private func mediaParts() -> (count: Int, bytes: Int) {
     var parts = (count: 0, bytes: 0)
     guard let messages = value("messages") else { return parts }
@@ -293,7 +294,7 @@ private struct RequestReader {
   mutating func checkMessages() throws(RequestProblem) {
     try require("messages", [.array])
     guard let messages = value("messages") else { return }
-    // A photo is no text: only the limit on the whole body holds for it.
+    // Pictures are not text: only the limit on the whole body applies to them.
     let most = RequestLimits.messagesBytes
     if messages.range.count > most {
       let text = messages.range.count - mediaParts().bytes
@@ -358,13 +359,13 @@ private struct RequestReader {
         parts.append(text)
         bytes += text.utf8.count + 1
       }
-      // No more is read.
+      // The query is cut to this length anyway.
       return bytes <= RequestLimits.queryBytes
     }
     return parts.joined(separator: "\n")
   }
 
-  /// Members that the gateway answers for itself; the tasks of a plan set their own.
+  /// Members that the gateway handles itself, or that each task of a plan sets.
   private static let notInherited: Set<String> = [
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]

@@ -1,8 +1,7 @@
-/// Tells clients apart without saying who they are: dispatchers are fair between tags, and a tag goes
-/// where a key must not.
+/// Distinguishes clients without revealing their keys. Dispatchers are fair between tags.
 public enum ClientTag {
-  /// Programs on this machine share one address and are distinguished by their keys. Any other client is
-  /// its address: a stranger could send another key with each request.
+  /// Programs on this machine share one address and are distinguished by their keys. A remote
+  /// client is identified by its address: otherwise it could send another key with each request.
   ///
   /// - Parameters:
   ///   - authorization: the header's value.
@@ -13,7 +12,7 @@ public enum ClientTag {
     let words = address ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
     let key = Array(words.utf8)
     guard !key.isEmpty else { return "" }
-    // FNV-1a: it has to tell keys apart, not to withstand anybody.
+    // FNV-1a: the hash must distinguish keys, not resist an attacker.
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in key { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
     let digits = String(hash, radix: 16)

@@ -1,13 +1,13 @@
 import ClusterModel
 import Text
 
-/// Reads the option `documents`: texts that tasks may look things up in.
+/// Reads the option `documents`: texts in which tasks can look things up.
 struct DocumentOption {
   private(set) var documents: [Document] = []
   private var bytes = 0
   private var names: Set<String> = []
 
-  /// - Returns: what is wrong with the element; nil: it was taken.
+  /// - Returns: the mistake in the element. `nil` means that it was accepted.
   mutating func take(_ element: JSONValue, in document: JSONDocument) -> String? {
     let place = "[\(documents.count)]"
     guard let text = document.value("text", in: element).flatMap(document.string),
@@ -34,8 +34,8 @@ struct DocumentOption {
     return nil
   }
 
-  /// A file that is no text has zero bytes, or bytes that no text has in such numbers: control
-  /// characters, and what a decoder put where it could not decode.
+  /// Whether this is text: it has no zero bytes, and few control characters and U+FFFD, which a
+  /// decoder inserts for undecodable bytes.
   static func isText(_ text: String) -> Bool {
     var strange = 0
     var count = 0
@@ -48,7 +48,7 @@ struct DocumentOption {
       default: break
       }
     }
-    // A stray one is a slip of an editor; one in a hundred is not.
+    // A stray one comes from an editor; more than one in a hundred means binary data.
     return strange * 100 <= count
   }
 }

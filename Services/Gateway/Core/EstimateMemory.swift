@@ -1,45 +1,46 @@
 import Limits
 public import ClusterModel
 
-/// What this gateway learned of how well estimates hold: how much longer direct answers and splits
-/// take than the facts of their hosts promise, and how fast each host is when it is left alone.
+/// Learns how accurate estimates are: how much longer direct answers and splits take than their
+/// hosts' facts predict, and how fast each host is when it is otherwise idle.
 ///
-/// A planner decides on facts of single hosts, and those say nothing of hosts that share a processor,
-/// of races, or of what else goes on. All of that shows in the time that plans really take. A
-/// correction is a mean of logarithms, so that twice as long and half as long cancel out, and it
-/// fades: a way that was given up is tried again after a while, since things may have changed.
+/// The planner decides from facts about single hosts. These do not cover hosts that share a
+/// processor, races, or other load, but the measured time of a plan does. A correction is a mean of
+/// logarithms, so twice as long and half as long cancel out. It decays, so that an abandoned way is
+/// tried again later, when conditions may have changed.
 public struct EstimateMemory: Sendable {
-  /// Long enough to remember a handful of questions of one person, short enough that a cluster that
-  /// got another host finds out within the hour.
+  /// Long enough to remember a few questions of one person, short enough that a new host takes
+  /// effect within the hour.
   public static let halfLife = HalfLife(.seconds(30 * 60))
-  /// Of a host's best rate. Until a host that got slower is believed to be, the corrections say so.
+  /// Half-life of a host's best rate. If a host becomes slower, the corrections compensate until
+  /// its best rate has decayed.
   static let bestHalfLife = HalfLife(.seconds(2 * 3_600))
-  /// Half as much as one observation: the first moves a correction by two thirds of what it says. That
-  /// gives up a way that loses after two or three times, and a clear winner not for one bad answer.
+  /// Prior weight of half an observation: the first observation moves a correction by two thirds of
+  /// its difference. A losing way is abandoned after two or three plans, but one bad answer does
+  /// not displace a clear winner.
   static let doubt = 0.5
-  /// As much as four: how long answers get differs far more from question to question than how fast they
-  /// come, and a few of one way against a few of the other say little.
+  /// Prior weight of four observations: answer lengths vary far more between questions than speeds,
+  /// so a few samples of each way are weak evidence.
   static let lengthDoubt = 4.0
-  /// The next one always counts for a tenth at least, so that many of yesterday's conditions do not
-  /// outvote those of now.
+  /// Maximum weight of the past. A new observation counts for about a tenth at least, so that old
+  /// conditions do not outweigh the present.
   static let mostWeight = 9.0
-  /// An observation can say at most "twice" or "half" of what is believed; if it is more, the next ones
-  /// will say so too. One that was held up by something else does no more than that.
+  /// Maximum step of one observation in powers of two: a doubling or halving. If the change is
+  /// real, later observations confirm it; an outlier moves the mean no further.
   static let mostStep = 1.0
-  /// Four times or a quarter, as far as a correction goes: what is said beyond it would only take
-  /// longer to be taken back.
+  /// Maximum correction or observation in powers of two: a factor of four. A larger correction
+  /// would only take longer to unlearn.
   static let mostSaid = 2.0
-  /// Of hosts that are not heard of any more: a few times those that one request may have.
+  /// Maximum hosts stored before absent ones are removed: a few times the hosts of one request.
   static let mostHosts = 4 * PlanValidation.maximumHosts
 
-  /// A fading mean of base-2 logarithms.
+  /// A decaying mean of base-2 logarithms.
   struct Mean: Hashable, Sendable {
     private var sum = 0.0
     private var weight = 0.0
     private var at = Instant.zero
 
-    /// - Parameter usual: what it is as long as nothing was observed, which counts as many
-    ///   observations as `doubt` says.
+    /// - Parameter usual: the prior, with the weight of `doubt` observations.
     func value(at now: Instant, usual: Double = 0, doubt: Double = doubt) -> Double {
       let rest = halfLife.rest(after: at.duration(to: now))
       return (sum * rest + usual * doubt) / (weight * rest + doubt)
@@ -67,7 +68,7 @@ public struct EstimateMemory: Sendable {
   private var split = Mean()
   private var directLength = Mean()
   private var splitLength = Mean()
-  /// Of both.
+  /// Lengths of both ways.
   private var anyLength = Mean()
   private var best: [HostID: Speed] = [:]
 
@@ -92,16 +93,16 @@ public struct EstimateMemory: Sendable {
     min(max(logarithm, -mostSaid), mostSaid)
   }
 
-  /// For the next plan.
+  /// The correction for the next plan.
   ///
-  /// A split is made of answers, so what direct answers say of the hosts holds for it too as long as no
-  /// split has said otherwise: else a way that is not taken would look the worse the faster the hosts
-  /// turn out to be, and never be tried. A split that was slow says nothing of direct answers: it may be
-  /// that hosts get into each other's way.
+  /// A split consists of answers, so the correction of direct answers is the prior for splits.
+  /// Otherwise splitting would look worse the faster the hosts prove to be, and would never be
+  /// tried. A slow split does not change the correction of direct answers: its hosts may have
+  /// slowed each other down.
   ///
-  /// How long an answer gets belongs to its question. That splits write less or more than direct answers do,
-  /// each against what was expected of it, does not: models end short parts sooner than a long answer, or
-  /// begin each part anew. Where that is so, it is the split that is shorter or longer for it.
+  /// The length of one answer depends on its question. But splits may systematically write less or
+  /// more than direct answers do, each relative to its estimate: models end short parts sooner, or
+  /// start each part anew. The correction of splits includes that difference.
   public func correction(at now: Instant) -> EstimateCorrection {
     func percent(_ logarithm: Double) -> Int {
       Int(clamping: (100 * BinaryLogarithm.power(logarithm)).rounded())
@@ -116,10 +117,11 @@ public struct EstimateMemory: Sendable {
       splitPercent: percent(Self.bounded(split.value(at: now, usual: direct) + longer)))
   }
 
-  /// The facts with the best rate of late instead of the last one.
+  /// Replaces the last rate of each host with its best recent one.
   ///
-  /// The last one was often measured while a split kept every host busy; a direct answer, for which all
-  /// others are idle, would look as slow as a part, and splitting would go on proving itself right.
+  /// The last rate was often measured while a split kept all hosts busy. With it, a direct answer,
+  /// during which other hosts are idle, would look as slow as a part, and splitting would keep
+  /// confirming itself.
   public mutating func atTheirBest(_ hosts: [HostFacts], now: Instant) -> [HostFacts] {
     if best.count > Self.mostHosts {
       let present = Set(hosts.map(\.id))

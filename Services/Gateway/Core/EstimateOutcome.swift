@@ -1,28 +1,28 @@
 public import ClusterModel
 import Limits
 
-/// What became of a planner's estimate: how long the way that was taken really took, and whether the
-/// other one would have been better, as far as that can be said.
+/// Compares a planner's estimate with the measured time, and judges whether the other way would
+/// have been faster, if that can be computed.
 ///
-/// An estimate is wrong in two ways. How long an answer gets nobody knows before it is written, and the
-/// next question's answer has another length, so that part is kept apart: what was expected is
-/// computed again for as many tokens as were written. What is left is speed: rates, first tokens,
-/// hosts that slow each other down, parts of unequal length. Both are learned (`EstimateMemory`).
+/// An estimate has two kinds of error. The length of an answer is unknown in advance and differs
+/// between questions, so it is kept apart: the expected time is recomputed for the tokens written.
+/// The rest is speed: rates, first tokens, hosts that slow each other down, parts of unequal
+/// length. `EstimateMemory` learns both.
 public struct EstimateOutcome: Hashable, Sendable {
   public enum Verdict: String, CaseIterable, Sendable {
     case right
     case wrong
-    /// Something happened that no estimate is about: a lost agent, a part that was left out, an answer
-    /// of quite another length.
+    /// An event that no estimate covers: a lost agent, a skipped part, or an answer of very
+    /// different length.
     case unknown
   }
 
-  /// What the time that it took says of the facts.
+  /// A measurement of how accurate the facts were.
   public struct Lesson: Hashable, Sendable {
     public var isSplit: Bool
-    /// How many times as long as the facts promised for as many tokens.
+    /// Measured time divided by the time predicted for as many tokens.
     public var ratio: Double
-    /// How many times as long as expected, for writing as many tokens as it wrote, by the facts.
+    /// Predicted time for the tokens written divided by predicted time for the tokens expected.
     public var length: Double
 
     public init(isSplit: Bool, ratio: Double, length: Double = 1) {
@@ -33,23 +33,23 @@ public struct EstimateOutcome: Hashable, Sendable {
   }
 
   public let estimate: PlanEstimate
-  /// That the decision was made with.
+  /// The correction with which the decision was made.
   public let correction: EstimateCorrection
   public let milliseconds: Int
-  /// Written by all tasks.
+  /// Completion tokens of all tasks.
   public let tokens: Int
   public let verdict: Verdict
-  /// nil: it teaches nothing.
+  /// `nil` means that nothing can be learned.
   public let lesson: Lesson?
 
-  /// An answer so much shorter or longer than expected has another proportion of waiting to writing, so
-  /// it says little of the speed.
+  /// Usable ratios of written to expected tokens. Outside this range the share of waiting time is
+  /// too different to measure the speed.
   static let usableShare = 0.125...8
 
   /// - Parameters:
-  ///   - took: from the plan to its end.
-  ///   - dispatches: how many dispatchers had it.
-  /// - Returns: nil: nothing was estimated, or the plan has not ended.
+  ///   - took: time from the plan's start to its end.
+  ///   - dispatches: dispatchers that received the plan.
+  /// - Returns: `nil` if the plan has no estimate or has not ended.
   public init?(
     _ told: PlanTrace, took: Duration, dispatches: Int, correction: EstimateCorrection
   ) {
@@ -69,7 +69,7 @@ public struct EstimateOutcome: Hashable, Sendable {
     }
     let isSplit = estimate.decision != .direct
     if estimate.decision == .proposal, told.expansions.first.map({ $0.tasks.count < 2 }) ?? true {
-      // The parts were asked for, there were none, and then it was answered directly all the same.
+      // A model proposed fewer than two parts, so the query was answered directly after all.
       verdict = .wrong
       lesson = nil
       return
@@ -90,7 +90,7 @@ public struct EstimateOutcome: Hashable, Sendable {
     }
   }
 
-  /// For a span: "split: 6.1 s for 412 tokens; expected 4.4 s for 400, corrected 5.9 s".
+  /// For a span: "split: 6100 ms for 412 tokens; expected 4400 ms for 400, corrected 5900 ms".
   public var text: String {
     let percent =
       estimate.decision == .direct

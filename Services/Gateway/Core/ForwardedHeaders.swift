@@ -1,7 +1,7 @@
 import Limits
 
-/// Which headers of a client go to the host that answers it. A host of a cloud accounts by some of
-/// them, and operators add their own.
+/// Names of the client headers that are forwarded to the host. Cloud hosts bill by some of them,
+/// and operators can add more.
 public struct ForwardedHeaders: Hashable, Sendable {
   /// A name that must not be forwarded.
   public struct Forbidden: Error, Hashable, Sendable {
@@ -12,7 +12,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
 
   private static let standard = ["openai-organization", "openai-project", "user-agent"]
 
-  /// Secrets between client and gateway, and what describes one connection or one body.
+  /// Headers that carry secrets, or that belong to one connection or one body.
   private static let forbidden: Set<String> = [
     "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "host",
     "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
@@ -23,7 +23,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
   /// In lower case.
   public let names: [String]
 
-  /// How many go without being named.
+  /// Number of headers that are always forwarded.
   public static var standardCount: Int { standard.count }
   public static let none = ForwardedHeaders(names: [])
 
@@ -42,8 +42,9 @@ public struct ForwardedHeaders: Hashable, Sendable {
     self.names = names
   }
 
-  /// The headers that a request has of them, as long as they are short.
-  /// - Parameter value: of a header; `nil` means that the request has none of that name.
+  /// Selects the headers to forward from a request, up to a limit in bytes.
+  /// - Parameter value: returns a header's value by name; `nil` means that the request does not
+  ///   have it.
   public func select(_ value: (String) -> String?) -> [(name: String, value: String)] {
     var left = Limits.forwardedHeaderBytes.value
     var selected: [(name: String, value: String)] = []

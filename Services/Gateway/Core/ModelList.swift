@@ -1,9 +1,9 @@
 public import ClusterModel
 public import Text
 
-/// `GET /v1/models`.
+/// Responses of `GET /v1/models`.
 public enum ModelList {
-  /// Real models of ready hosts, each once, then our own names.
+  /// Lists each model of the ready hosts once, then Tutti's own names.
   public static func list(_ table: HostTable) -> JSON {
     let offers = table.firstReadyOffers
     let models = table.readyModels.map { model in
@@ -14,7 +14,7 @@ public enum ModelList {
     return ["object": "list", "data": .array(models + own)]
   }
 
-  /// `GET /v1/models/{id}`.
+  /// Returns the entry for `GET /v1/models/{id}`.
   public static func model(_ name: String, _ table: HostTable) throws(RequestProblem) -> JSON {
     if GatewayRouting.ownModels.contains(name) { return entry(name, owner: "tutti") }
     guard let found = table.firstReadyOffers[ModelID(name)] else {
@@ -27,13 +27,13 @@ public enum ModelList {
     ["id": .string(id), "object": "model", "created": 0, "owned_by": .string(owner)]
   }
 
-  /// With what the host says of the model in its own list.
+  /// Adds the members that the host itself lists for the model.
   private static func entry(_ id: String, host: HostID, _ offer: ModelOffer) -> JSON {
     var members: [(String, JSON)] = [
       ("id", .string(id)), ("object", "model"), ("created", 0), ("owned_by", .string(host.name)),
     ]
     let own = members.map(\.0).prefix(2)
-    // Facts are checked by the registry; were they no members, the entry goes without them.
+    // The registry validates facts. If they are invalid here, the entry omits them.
     let facts = try? JSONDocument(validating: Array("{\(offer.facts)}".utf8))
     var tellsContext = false
     if let facts {
@@ -59,7 +59,7 @@ public enum ModelList {
 }
 
 extension HostTable {
-  /// For each model the first ready host that offers it, those with facts before others.
+  /// For each model, the first ready host that offers it; hosts that list facts come first.
   fileprivate var firstReadyOffers: [ModelID: (host: HostID, offer: ModelOffer)] {
     var first: [ModelID: (host: HostID, offer: ModelOffer)] = [:]
     for host in hosts where host.state == .ready {

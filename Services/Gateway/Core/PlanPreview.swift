@@ -1,11 +1,11 @@
 public import ClusterModel
 public import Text
 
-/// `POST /v1/plans`: the plan that a request would be answered by, without running it.
+/// The response of `POST /v1/plans`: the plan for a request, without running it.
 public enum PlanPreview {
   public static let path = "/v1/plans"
 
-  /// - Parameter correction: that it was made with.
+  /// - Parameter correction: the correction with which the plan was made.
   public static func json(_ plan: Plan, correction: EstimateCorrection = .none) -> JSON {
     [
       "plan": self.plan(plan, correction), "text": .string(plan.text),
@@ -14,7 +14,7 @@ public enum PlanPreview {
     ]
   }
 
-  /// `tutti/auto` would answer directly.
+  /// The response if `tutti/auto` would answer directly.
   public static func direct(reason: String) -> JSON {
     [
       "plan": nil, "reason": .string(reason), "text": .string("direct: \(reason)"),
@@ -25,9 +25,9 @@ public enum PlanPreview {
 
   private static func plan(_ plan: Plan, _ correction: EstimateCorrection) -> JSON {
     var members: [(String, JSON)] = [
-      // Without its id: nothing is run under it, and the same question has the same plan.
+      // The id is omitted: nothing runs under it, and the same question has the same plan.
       ("pattern", .string(plan.pattern)), ("reason", .string(plan.reason)),
-      // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
+      // A string, because seeds have 64 bits and JavaScript's integers 53.
       ("seed", .string(String(Int64(bitPattern: plan.seed)))),
       ("deadline_ms", .integer(Int(plan.deadline.wholeMilliseconds))),
       ("sink", .string(plan.sink.name)), ("tasks", .array(plan.tasks.map(task))),

@@ -1,8 +1,8 @@
 public import ClusterModel
 
 extension PlanRequest {
-  /// What a planner is told of a client's request.
-  /// - Parameter budget: what all of it may cost.
+  /// Makes the planner's request from a client's request.
+  /// - Parameter budget: the token budget of the whole plan.
   public init(
     _ request: ClientRequest, pattern: String, budget: TokenBudget?, seed: UInt64,
     available: [ModelID], hosts: [HostFacts], correction: EstimateCorrection = .none

@@ -2,29 +2,29 @@ public import ClusterModel
 import Limits
 import Text
 
-/// A plan and what became of its tasks, as far as it was told: for the trace that the client asked
-/// for, for the progress lines, and for the next dispatcher when one dies.
+/// A plan and the reported state of its tasks. The client's trace, the progress lines and a
+/// failover to another dispatcher read it.
 public struct PlanTrace: Sendable {
   public struct TaskLine: Hashable, Sendable {
     public var id: TaskID
     public var role: AgentRole
     public var agent: String
-    /// The tasks it reads.
+    /// The tasks whose outputs this one reads.
     public var inputs: [TaskID] = []
     public var merge = MergeRule.none
     public var host: HostID?
     public var model: ModelID?
-    /// nil: not ended.
+    /// `nil` means that the task has not ended.
     public var status: TaskStatus?
     public var reason = ""
     public var firstTokenMilliseconds = 0
     public var totalMilliseconds = 0
     public var usage = Usage.zero
-    /// Agents that had it.
+    /// Attempts so far, each by one agent.
     public var attempts = 0
   }
 
-  /// A task's output led to more tasks.
+  /// Tasks that were added because of a task's output.
   public struct Expansion: Hashable, Sendable {
     public var task: TaskID
     public var tasks: [TaskID]
@@ -35,14 +35,14 @@ public struct PlanTrace: Sendable {
     }
   }
 
-  /// As it is by now.
+  /// The plan with all expansions so far.
   public private(set) var plan: Plan
   /// In the plan's order.
   public private(set) var tasks: [TaskLine]
   public private(set) var expansions: [Expansion] = []
-  /// Outputs of tasks that are done, for a dispatcher that takes over.
+  /// Reports of finished tasks, for a failover.
   public private(set) var finished: [TaskID: TaskReport] = [:]
-  /// Those that it goes on without, for the same.
+  /// Skipped tasks, for a failover.
   public var skipped: [TaskID: PlanOrder.Skipped] {
     var skipped: [TaskID: PlanOrder.Skipped] = [:]
     for line in tasks where line.status == .skipped {
@@ -51,11 +51,11 @@ public struct PlanTrace: Sendable {
     return skipped
   }
   public private(set) var ending: PlanFinished?
-  /// What was passed on of the answer's text.
+  /// Text of the answer that was passed on.
   public private(set) var answer = ""
-  /// Why no other dispatcher can go on; nil: one can.
+  /// Why no other dispatcher can take over. `nil` means that one can.
   public private(set) var obstacle: String?
-  /// Bytes of `finished` and `answer`.
+  /// Bytes kept in `finished` and `answer`.
   private var memory = Allowance(memory: Limits.planTraceBytes)
   private var isTooLarge = false
 
@@ -78,7 +78,7 @@ public struct PlanTrace: Sendable {
         $0.agent = agent
         $0.attempts = max($0.attempts, attempt)
         $0.status = nil
-        // Of the agent that lost it.
+        // Clear the values of the previous attempt.
         $0.host = nil
         $0.model = nil
         $0.firstTokenMilliseconds = 0
@@ -106,21 +106,21 @@ public struct PlanTrace: Sendable {
       $0.reason = ended.reason
       if !ended.agent.isEmpty { $0.agent = ended.agent }
       guard let report = ended.report else { return }
-      // What the dispatcher computes itself has no host.
+      // A task that the dispatcher computes has no host.
       if !report.host.name.isEmpty { $0.host = report.host }
       if !report.model.name.isEmpty { $0.model = report.model }
       $0.usage = report.usage
       $0.firstTokenMilliseconds = report.firstTokenMilliseconds
       $0.totalMilliseconds = report.totalMilliseconds
     }
-    // A report of one that came to nothing says what that cost.
+    // The report of a failed or skipped task carries only its usage.
     let report = [.done, .degraded].contains(ended.status) ? ended.report : nil
     memory.release(finished[ended.task]?.output.utf8.count ?? 0)
     finished[ended.task] = keep(report?.output.utf8.count ?? 0) ? report : nil
   }
 
-  /// Charges bytes that a second dispatcher would need. When there are too many, nothing is kept any
-  /// more: the plan goes on, and cannot be handed over.
+  /// Charges bytes that a failover would need. Above the limit nothing more is kept: the plan
+  /// continues without failover.
   private mutating func keep(_ bytes: Int) -> Bool {
     guard !isTooLarge else { return false }
     do throws(Overdrawn) {
@@ -139,12 +139,12 @@ public struct PlanTrace: Sendable {
     do {
       plan = try plan.splicing(sub, at: task)
     } catch {
-      // The dispatcher spliced it by the same rules: one of the two has another version of them.
+      // The dispatcher applied the same rules, so one of the two runs another version of them.
       obstacle = "the plan was expanded in a way that is not understood here (\(error.message))"
       return
     }
     expansions.append(Expansion(task: task, tasks: sub.tasks.map(\.id)))
-    // Those that read the task may now read another.
+    // Readers of the expanded task may now read another task.
     var known: [TaskID: TaskLine] = [:]
     for line in tasks { known[line.id] = line }
     tasks = plan.tasks.map { task in
@@ -177,15 +177,15 @@ public struct PlanTrace: Sendable {
 
   public func task(_ id: TaskID) -> TaskLine? { tasks.first { $0.id == id } }
 
-  /// Summed over all tasks, also over those that an earlier dispatcher ran.
+  /// Usage of all tasks, including those that an earlier dispatcher ran.
   public var usage: Usage {
     let own = tasks.reduce(Usage.zero) { $0 + $1.usage }
     guard let told = ending?.usage, told.totalTokens > own.totalTokens else { return own }
     return told
   }
 
-  /// What its tasks cost; nil: no host that worked on it has a price.
-  /// - Parameter prices: credits for a million tokens.
+  /// Cost of the tasks in credits. `nil` means that no host involved has a price.
+  /// - Parameter prices: credits per million tokens.
   public func credits(prices: [HostID: Int]) -> Int? {
     var millionths = 0
     for line in tasks {
@@ -197,7 +197,7 @@ public struct PlanTrace: Sendable {
     return millionths == 0 ? nil : (millionths + 999_999) / 1_000_000
   }
 
-  /// The hosts that worked on it, each once.
+  /// The hosts that worked on the plan, without duplicates.
   public var hosts: [HostID] {
     var hosts: [HostID] = []
     for host in tasks.compactMap(\.host) where !hosts.contains(host) { hosts.append(host) }
@@ -206,9 +206,9 @@ public struct PlanTrace: Sendable {
 
   // MARK: - For a span
 
-  /// What each task waited for, for whoever draws the trace: the tasks it reads and, behind `^`, the
-  /// one whose output led to it. `answer<draft;draft^analysis;analysis`, in pieces that fit a span's
-  /// facts.
+  /// Dependencies of each task, to draw the trace: the tasks that it reads and, after `^`, the task
+  /// whose expansion added it. Example: `answer<draft;draft^analysis;analysis`. Split into pieces
+  /// that fit span attributes.
   public func dependencies(limit: Int = 2_000) -> [String] {
     var makers: [TaskID: TaskID] = [:]
     for expansion in expansions {
@@ -222,7 +222,7 @@ public struct PlanTrace: Sendable {
       }, limit: limit)
   }
 
-  /// What is not as it was planned: tasks that were skipped, degraded or failed, and why.
+  /// Tasks that were skipped, degraded or failed, with the reason.
   public func departures(limit: Int = 2_000) -> [String] {
     pieces(
       tasks.compactMap { line in

@@ -1,12 +1,11 @@
 public import ClusterModel
 import Text
 
-/// When a client is told of a plan's progress, and in which words: one comment line at most every
-/// `interval`, with the last state of every task that changed. What happens in between is told
-/// together; nothing of it is lost, but a task that began and ended within one interval is told once,
-/// as ended.
+/// Paces the progress lines of a plan: at most one comment line per `interval`, with the latest
+/// state of every task that changed. A task that started and ended within one interval is reported
+/// once, as ended.
 public struct ProgressPacer: Sendable {
-  /// Faster than anybody reads, and slow enough that 64 tasks at once cost nothing.
+  /// Faster than a person reads, and slow enough that 64 concurrent tasks cost nothing.
   public static let interval = Duration.milliseconds(100)
 
   private enum Step: Hashable {
@@ -21,7 +20,7 @@ public struct ProgressPacer: Sendable {
 
   public init() {}
 
-  /// The plan is there.
+  /// Records that the plan was made.
   public mutating func plan() { add(.planned) }
 
   public mutating func note(_ event: PlanEvent) {
@@ -40,19 +39,19 @@ public struct ProgressPacer: Sendable {
     if !waiting.contains(step) { waiting.append(step) }
   }
 
-  /// When there will be something to tell; nil: nothing has happened.
+  /// When the next line is due. `nil` means that nothing has changed.
   public var due: Instant? {
     waiting.isEmpty ? nil : lastTold.map { $0 + Self.interval } ?? .zero
   }
 
-  /// What to tell now; nil: nothing, or it is too soon.
+  /// Returns the line that is due. `nil` means that there is none or that it is too early.
   public mutating func take(from trace: PlanTrace, now: Instant) -> [UInt8]? {
     guard let due, due <= now else { return nil }
     lastTold = now
     return rest(from: trace)
   }
 
-  /// What is left to tell when the answer ends, which waits for nobody.
+  /// Returns the remaining progress at the end of the answer, without waiting for the interval.
   public mutating func rest(from trace: PlanTrace) -> [UInt8]? {
     guard !waiting.isEmpty else { return nil }
     let steps = waiting.compactMap { Self.json($0, trace) }
@@ -61,7 +60,7 @@ public struct ProgressPacer: Sendable {
     return Array("tutti ".utf8) + (steps.count == 1 ? first : .array(steps)).encoded
   }
 
-  // MARK: - Words
+  // MARK: - Format
 
   private static func json(_ step: Step, _ trace: PlanTrace) -> JSON? {
     switch step {
@@ -74,7 +73,7 @@ public struct ProgressPacer: Sendable {
     case .expanded(let index):
       guard trace.expansions.indices.contains(index) else { return nil }
       let expansion = trace.expansions[index]
-      // Of all tasks: those that read the expanded one may now read another.
+      // All tasks are listed, because readers of the expanded task may now read another one.
       return [
         "event": "expanded", "task": .string(expansion.task.name),
         "added": .integer(expansion.tasks.count), "tasks": .array(trace.tasks.map(outline)),

@@ -1,13 +1,13 @@
 public import ClusterModel
 import Limits
 
-/// What is wrong with a client's request, and with which of its members.
+/// A mistake in a client's request, and the member that contains it.
 public struct RequestProblem: Error, Hashable, Sendable {
   public var failure: Failure
-  /// For example `messages[3].role` or `tutti.rounds`; nil: the request as a whole.
+  /// The member, for example `messages[3].role` or `tutti.rounds`. `nil` means the whole request.
   public var param: String? { failure.param }
 
-  /// - Parameters: what is quoted of a request may be as long as the request; the rest is cut.
+  /// - Parameters: texts quoted from the request may be as long as the request and are cut.
   public init(_ code: Failure.Code, _ message: String, param: String? = nil) {
     failure = Failure(
       code, message.cut(toBytes: Limits.errorMessageBytes.value),
@@ -19,7 +19,7 @@ public struct RequestProblem: Error, Hashable, Sendable {
     return RequestProblem(.invalidRequest, "`\(param)` \(message)", param: param)
   }
 
-  /// One problem that lists the first of them; the first one names the member.
+  /// Joins several problems into one that lists the first few and names the first one's member.
   static func all(_ problems: [RequestProblem]) -> RequestProblem? {
     guard var first = problems.first else { return nil }
     let told = problems.prefix(Limits.errorProblems.value)

@@ -1,7 +1,7 @@
 public import ClusterModel
 
-/// How long answers may take by the way on which they come: a plan makes many calls one after the
-/// other, an embedding is one piece of known work, and what suits a chat suits neither.
+/// Deadlines by route. A plan makes many calls in sequence, and an embedding is one call of known
+/// size, so a chat's deadline suits neither.
 public struct RouteDeadlines: Hashable, Sendable {
   public enum Route: Hashable, Sendable {
     /// One answer of one model.
@@ -10,9 +10,9 @@ public struct RouteDeadlines: Hashable, Sendable {
     case embeddings
   }
 
-  /// Of a direct answer, and of the others where they say nothing.
+  /// Deadlines of a direct answer, and defaults for the other routes.
   public var standard: Deadlines
-  /// Totals; nil: the standard's.
+  /// Total deadlines. `nil` means the standard one.
   public var plan: Duration?
   public var embeddings: Duration?
 
@@ -22,7 +22,7 @@ public struct RouteDeadlines: Hashable, Sendable {
     self.embeddings = embeddings
   }
 
-  /// Those that hold where the client says nothing.
+  /// Deadlines that apply if the client sets none.
   public func of(_ route: Route) -> Deadlines {
     var deadlines = standard
     switch route {
@@ -35,6 +35,6 @@ public struct RouteDeadlines: Hashable, Sendable {
 }
 
 extension GatewayEndpoint {
-  /// The route of what is answered without a plan.
+  /// The route of a request that is answered without a plan.
   public var directRoute: RouteDeadlines.Route { self == .embeddings ? .embeddings : .direct }
 }

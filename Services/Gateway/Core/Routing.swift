@@ -4,27 +4,27 @@ import Text
 
 /// How a request is answered.
 public enum GatewayRoute: Hashable, Sendable {
-  /// By one model, straight from here. nil: any chat model.
+  /// One model answers without a plan. `nil` means any chat model.
   case direct(ModelID?)
-  /// The same, because the gate found nothing that a plan would be good for.
+  /// As `direct`, because the gate found no benefit in a plan.
   case gated(ModelID?, reason: String)
-  /// By a plan of this pattern.
+  /// A plan of this pattern answers.
   case plan(String)
 }
 
-/// Which way a request goes.
+/// Chooses the route of a request.
 public enum GatewayRouting {
   public static let fast = "tutti/fast"
   public static let auto = "tutti/auto"
-  /// What the planner makes plans for.
+  /// Model names for which the planner makes plans.
   public static let patterns = [
     auto, "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
   ]
-  /// Names beside the real models in the list of models.
+  /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
-  /// - Throws: `RequestProblem`: an unknown model with near names, or a request that does not fit
-  ///   the way it would have to go.
+  /// - Throws: `RequestProblem` if the model is unknown, with similar names, or if the request does
+  ///   not fit its route.
   public static func route(
     _ request: ClientRequest, table: HostTable
   ) throws(RequestProblem) -> GatewayRoute {
@@ -69,7 +69,7 @@ public enum GatewayRouting {
     return .direct(request.model)
   }
 
-  /// The model of a request for embeddings that names none.
+  /// The model of an embeddings request that names none.
   private static func onlyEmbedder(_ table: HostTable) throws(RequestProblem) -> ModelID {
     let models = Set(table.hosts.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding))
     guard models.count == 1, let only = models.first else {
@@ -84,9 +84,9 @@ public enum GatewayRouting {
     return only
   }
 
-  /// Stage 1: what is not worth a plan is told from the request alone, before anybody is asked.
+  /// The first gate: finds requests that gain nothing from a plan, from the request alone.
   private static func gate(_ request: ClientRequest, _ budget: TokenBudget?) -> GatewayRoute {
-    // Only tasks read documents.
+    // Documents need a plan: only tasks read them.
     guard request.options.documents.isEmpty else { return .plan(auto) }
     let reason = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens,
@@ -95,7 +95,7 @@ public enum GatewayRouting {
     return reason.map { .gated(request.options.models.first, reason: $0) } ?? .plan(auto)
   }
 
-  /// Chat models that some ready host offers and that the policy allows: what a plan can use.
+  /// Chat models that a plan can use: offered by a ready host and allowed by the data policy.
   public static func available(_ table: HostTable, policy: DataPolicy) -> [ModelID] {
     Set(
       table.hosts.lazy.filter { $0.state == .ready && $0.trust >= policy }
@@ -103,7 +103,7 @@ public enum GatewayRouting {
     ).sorted()
   }
 
-  /// For a name that nobody offers: what was probably meant, or what there is.
+  /// The error for an unknown model name: suggests similar names or the list of models.
   static func notFound(
     _ name: String, among models: [ModelID], param: String
   ) -> RequestProblem {
@@ -131,15 +131,15 @@ public enum GatewayRouting {
   }
 }
 
-/// Names that somebody may have meant.
+/// Suggestions for a misspelt name.
 public enum NearNames {
-  /// At most three, the nearest first.
+  /// Returns at most three names, the nearest first.
   public static func near(_ name: String, among known: some Sequence<String>) -> [String] {
     var work = 0
     return near(name, among: known, work: &work)
   }
 
-  /// - Parameter work: gains one unit per pair of letters that was compared.
+  /// - Parameter work: gains one unit per pair of letters compared.
   static func near(
     _ name: String, among known: some Sequence<String>, work: inout Int
   ) -> [String] {
@@ -167,7 +167,7 @@ public enum NearNames {
     return found.sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.prefix(3).map(\.name)
   }
 
-  /// A third of the letters may differ: a typing error or two, not another word.
+  /// At most a third of the letters may differ: a typing error or two, not another word.
   private static func allowed(_ a: [UInt8], _ b: [UInt8]) -> Int {
     max(1, max(a.count, b.count) / 3)
   }
@@ -176,7 +176,7 @@ public enum NearNames {
     ByteSearch.holds(text, part)
   }
 
-  /// Levenshtein's.
+  /// Levenshtein distance.
   private static func distance(_ a: [UInt8], _ b: [UInt8], work: inout Int) -> Int {
     work += a.count * b.count
     var row = Array(0...b.count)

@@ -1,20 +1,20 @@
 public import ClusterModel
 import Text
 
-/// What a request may spend, in tokens: prompts and answers of all that is done for it.
+/// Maximum tokens of a request: all its prompts and answers together.
 ///
-/// Credits count as the tokens that they buy at the dearest host that may be asked, so it does not
-/// matter which of them is. Where every such host is free, credits limit nothing. With both options, the
-/// stricter one is the budget.
+/// Credits are converted at the price of the dearest host that may be asked, so the budget holds on
+/// any host. If all these hosts are free, credits limit nothing. If both options are set, the
+/// stricter one applies.
 public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
-  /// Where the number comes from; nil: the client said it in tokens.
+  /// How credits were converted. `nil` means that the client set the budget in tokens.
   public var bought: Purchase?
 
-  /// Tokens for credits.
+  /// A conversion of credits to tokens.
   public struct Purchase: Hashable, Sendable {
     public var credits: Int
-    /// Of a million tokens.
+    /// Credits per million tokens.
     public var price: Int
     public var host: HostID
   }
@@ -22,10 +22,10 @@ public struct TokenBudget: Hashable, Sendable {
   static let tokensOption = "tutti.budget.tokens"
   static let creditsOption = "tutti.budget.credits"
 
-  /// More than any request can use, and sums of it stay numbers.
+  /// More than any request can use, and small enough that sums do not overflow.
   private static let most = 1_000_000_000_000
 
-  /// - Returns: nil: nothing limits it.
+  /// - Returns: the budget. `nil` means no limit.
   public static func of(_ request: ClientRequest, table: HostTable) -> TokenBudget? {
     let options = request.options
     let own = options.budgetTokens.map { TokenBudget(tokens: $0) }
@@ -45,7 +45,7 @@ public struct TokenBudget: Hashable, Sendable {
     (left.pricePerMillion, right.id) < (right.pricePerMillion, left.id)
   }
 
-  /// Also a host that does not answer now: it may be back before the request is done.
+  /// Includes unreachable hosts: they may return before the request ends.
   private static func mayBeAsked(_ host: Host, by request: ClientRequest) -> Bool {
     guard host.state != .suspended, host.trust >= request.options.dataPolicy else { return false }
     guard GatewayRouting.ownModels.contains(request.model.name) else {
@@ -55,11 +55,10 @@ public struct TokenBudget: Hashable, Sendable {
     return host.models.contains { named.isEmpty ? $0.id.looksLikeChat : named.contains($0.id) }
   }
 
-  /// The option to blame when it does not suffice.
+  /// The option to name in errors about this budget.
   public var param: String { bought == nil ? Self.tokensOption : Self.creditsOption }
 
-  /// A failure that blames the budget, as the client who asked for it reads it: planner and dispatcher
-  /// know it in tokens only.
+  /// Rewrites a budget failure for a client that set credits: planner and dispatcher report tokens.
   public func explained(_ failure: Failure) -> Failure {
     guard let bought, failure.param == Self.tokensOption else { return failure }
     var failure = failure
@@ -68,7 +67,7 @@ public struct TokenBudget: Hashable, Sendable {
     return failure
   }
 
-  /// - Throws: credits that do not buy a single token.
+  /// - Throws: an error if the credits do not buy a single token.
   func check() throws(RequestProblem) {
     guard tokens < 1, let bought else { return }
     throw .invalid(
@@ -86,9 +85,10 @@ extension TokenBudget.Purchase {
 }
 
 extension ClientRequest {
-  /// The body as one model gets it, no part of a plan: with an answer as short as the budget wants it.
-  /// Without a budget, and where it suffices, every byte is as it came.
-  /// - Throws: `RequestProblem`: the budget does not cover the prompt and a token of each answer.
+  /// The body for a direct answer, with the answer's token limit lowered to the budget. If no
+  /// budget applies or the limit already fits, the bytes are unchanged.
+  /// - Throws: `RequestProblem` if the budget does not cover the prompt and one token of each
+  ///   answer.
   public func body(within budget: TokenBudget?) throws(RequestProblem) -> [UInt8] {
     guard let budget else { return body }
     try budget.check()
@@ -103,11 +103,11 @@ extension ClientRequest {
     return endpoint == .embeddings ? body : limited(to: each)
   }
 
-  /// - Parameter most: tokens of one answer.
+  /// - Parameter most: maximum tokens of one answer.
   private func limited(to most: Int) -> [UInt8] {
-    // It was checked when it came in.
+    // The body was validated on arrival.
     guard let scanner = try? JSONObjectScanner(body) else { return body }
-    // llama.cpp has a name of its own for it.
+    // `n_predict` is llama.cpp's own name for the limit.
     let names = ["max_tokens", "max_completion_tokens", "n_predict"]
     let given = names.filter { name in scanner[name].map { $0.kind != .null } ?? false }
     let tooLarge = given.filter { name in

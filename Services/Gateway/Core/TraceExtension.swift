@@ -2,13 +2,13 @@ public import ClusterModel
 import Limits
 public import Text
 
-/// What `"trace": true` adds to an answer, as its member `tutti`.
+/// The member `tutti` of an answer to a request with `"trace": true`.
 public enum TraceExtension {
-  /// When a client first heard something of its request; nil: never.
+  /// When the client first received something. `nil` means never.
   public struct Times: Hashable, Sendable {
-    /// Of a plan's progress.
+    /// Time of the first progress line.
     public var firstProgress: Duration?
-    /// Of the answer.
+    /// Time of the first piece of the answer.
     public var firstToken: Duration?
 
     public init(firstProgress: Duration? = nil, firstToken: Duration? = nil) {
@@ -17,7 +17,7 @@ public enum TraceExtension {
     }
   }
 
-  /// - Parameter estimate: what became of the planner's; nil: it made none.
+  /// - Parameter estimate: the outcome of the planner's estimate; `nil` means that it made none.
   public static func json(
     _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil
   ) -> JSON {
@@ -51,7 +51,7 @@ public enum TraceExtension {
       ])
   }
 
-  /// What was expected of both ways, by the facts alone and with what was learned.
+  /// The predictions for both ways, uncorrected and corrected.
   static func json(
     _ estimate: PlanEstimate, _ correction: EstimateCorrection, then more: [(String, JSON)] = []
   ) -> JSON {
@@ -70,8 +70,8 @@ public enum TraceExtension {
       ] + more)
   }
 
-  /// One host answered, without a plan.
-  /// - Parameter reason: why there is none; nil: none was asked for.
+  /// The trace of a direct answer.
+  /// - Parameter reason: why there is no plan; `nil` means that the client asked for none.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
     usage: Usage, firstToken: Duration, total: Duration, attempts: [Attempt]
@@ -87,12 +87,12 @@ public enum TraceExtension {
     for host in attempts.map(\.host) where !hosts.contains(host) { hosts.append(host) }
     var members = head(trace, pattern: "direct", seed: seed)
     if let reason { members.append(("reason", .string(reason))) }
-    // No agent was asked, so nobody had a role.
+    // No agent took part, so the task has no role.
     members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)
     return .object(members + [("attempts", .array(attempts.map(\.json)))])
   }
 
-  /// One host that was asked.
+  /// One attempt at a host.
   public struct Attempt: Hashable, Sendable {
     var host: HostID
     var role: String
@@ -104,10 +104,10 @@ public enum TraceExtension {
     var isPanic: Bool
 
     /// - Parameters:
-    ///   - role: why it was asked.
-    ///   - changes: what was left out of what Tutti adds to a request.
-    ///   - started: since the request, as `ended` is.
-    ///   - isPanic: it was asked although a breaker was open for it, because no other host was left.
+    ///   - role: why the host was asked.
+    ///   - changes: parts that were left out of what Tutti adds to a request.
+    ///   - started: time since the request began; `ended` too.
+    ///   - isPanic: the host was asked despite its open breaker, because no other host was left.
     public init(
       host: HostID, role: String, outcome: String, changes: [String] = [], tokens: Int,
       started: Duration, ended: Duration, isPanic: Bool = false
@@ -134,14 +134,14 @@ public enum TraceExtension {
     }
   }
 
-  // MARK: - Its parts
+  // MARK: - Parts
 
   private static func head(
     _ trace: TraceID, pattern: String, seed: UInt64
   ) -> [(String, JSON)] {
     [
       ("trace_id", .string(trace.description)), ("pattern", .string(pattern)),
-      // As a string: seeds have 64 bits, and JavaScript's numbers have 53.
+      // A string, because seeds have 64 bits and JavaScript's integers 53.
       ("seed", .string(String(Int64(bitPattern: seed)))),
     ]
   }
@@ -168,7 +168,7 @@ public enum TraceExtension {
 
   private static func line(_ task: PlanTrace.TaskLine, hasRole: Bool) -> JSON {
     var members: [(String, JSON)] = [("id", .string(task.id.name))]
-    // What the dispatcher does itself has no role; what no agent came for has one.
+    // A task that the dispatcher computes has no role; a task that no agent took still has one.
     members += [
       ("role", hasRole && !task.merge.isMechanical ? .string(task.role.rawValue) : nil),
       ("agent", task.agent.isEmpty ? nil : .string(task.agent)),

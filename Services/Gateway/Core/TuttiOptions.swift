@@ -2,9 +2,9 @@ public import ClusterModel
 import Limits
 public import Text
 
-/// The member `tutti` of a request: how the cluster shall answer it.
+/// The member `tutti` of a request: options for how the cluster answers it.
 public struct TuttiOptions: Hashable, Sendable {
-  /// Who takes part: a number, or models by name.
+  /// Number of members of the pattern. `models` lists them by name instead.
   public var members: Int?
   public var models: [ModelID] = []
   public var rounds: Int?
@@ -21,7 +21,7 @@ public struct TuttiOptions: Hashable, Sendable {
   public var trace = false
 
   public static let maximumMembers = 16
-  /// Members of a pattern that the client does not count.
+  /// Members of a pattern if the client sets no number.
   public static let defaultMembers = 3
   public static let maximumDocuments = 100
   public static let maximumDocumentBytes = 10_000_000
@@ -41,7 +41,7 @@ public struct TuttiOptions: Hashable, Sendable {
       total: min(total ?? standard.total, standard.total), minimumRate: standard.minimumRate)
   }
 
-  /// The same for the tasks of a plan.
+  /// Deadlines and race mode for the tasks of a plan.
   public func terms(over standard: Deadlines) -> InferenceTerms {
     let deadlines = deadlines(over: standard)
     return InferenceTerms(
@@ -49,7 +49,7 @@ public struct TuttiOptions: Hashable, Sendable {
       minimumRate: deadlines.minimumRate)
   }
 
-  /// - Parameter problems: gains every mistake; what is wrong keeps its default.
+  /// - Parameter problems: collects every mistake; an invalid option keeps its default.
   public init(
     parsing value: JSONValue?, in document: JSONDocument, problems: inout [RequestProblem]
   ) {
@@ -112,7 +112,7 @@ public struct TuttiOptions: Hashable, Sendable {
       }
     case "documents": readDocuments(value, reader)
     case "seed":
-      // Any 64-bit pattern is a seed, also a negative one.
+      // Any 64-bit pattern is a seed, so negative numbers are valid.
       if let number = reader.document.integer(value) {
         seed = UInt64(bitPattern: Int64(number))
       } else {
@@ -163,14 +163,14 @@ public struct TuttiOptions: Hashable, Sendable {
   }
 }
 
-/// What the readers of all options write to.
+/// Mistakes found by the readers of all options.
 private final class ProblemList {
   var all: [RequestProblem] = []
-  /// For a mistake made a million times, the error lists the first ones.
+  /// Bounds the list when a request repeats a mistake a million times.
   var isFull: Bool { all.count > Limits.errorProblems.value }
 }
 
-/// Reads one option.
+/// Reads and checks one option.
 private struct OptionReader {
   let document: JSONDocument
   let param: String

@@ -8,8 +8,7 @@ import OverloadCore
 import ServiceKit
 import Synchronization
 
-/// Which requests are answered at once, by client, and what memory they may hold: the shell around
-/// `ClientShares`.
+/// Admits requests by client and bounds their memory: the shell around `ClientShares`.
 final class Admission: Sendable {
   let memory: MemoryBudget
   private let shares: Mutex<ClientShares>
@@ -27,7 +26,7 @@ final class Admission: Sendable {
     self.logger = logger
   }
 
-  /// A request whose head has come. It has no place among those answered yet.
+  /// Admits a request whose head has arrived. It does not count as being answered yet.
   func arrive() throws(Failure) -> Seat {
     let client = ClientConnection.current?.client ?? .local
     try refusing { shares throws(Failure) in try shares.check(client) }
@@ -42,7 +41,7 @@ final class Admission: Sendable {
     try await uploads.enter(bytes, client)
   }
 
-  /// Counts and logs what is refused.
+  /// Counts and logs refusals.
   fileprivate func refusing(
     _ body: (inout ClientShares) throws(Failure) -> Void
   ) throws(Failure) {
@@ -73,11 +72,11 @@ final class Admission: Sendable {
     shares.withLock { body(&$0) }
   }
 
-  /// Takes a place for a request of this client.
+  /// Counts a request of this client as being answered.
   fileprivate func enter(_ client: ClientID) throws(Failure) {
     try refusing { shares throws(Failure) in
       try shares.enter(client)
-      // Under the lock: the gauge never goes back to an older count.
+      // Recorded under the lock, so that an older count never overwrites a newer one.
       inFlight.record(shares.requests)
     }
   }
@@ -92,8 +91,8 @@ final class Admission: Sendable {
   }
 }
 
-/// What one request uses: bytes of its body from the first, a place among the requests answered from
-/// the last. All is returned when the last holder lets go.
+/// Resources of one request: bytes from the start of its body, and one request slot after its end.
+/// All are released on deinit.
 final class Seat: Sendable {
   private struct State {
     var bytes = 0
@@ -119,22 +118,22 @@ final class Seat: Sendable {
   /// The client's address; `nil` means this machine.
   var address: String? { client == .local ? nil : "\(client)" }
 
-  /// Waits until a body may be read. Small ones are read at once.
-  /// - Parameter declared: the length that the client announced; 0 means that it announced none.
-  /// - Returns: what is to be held until the body is complete; `nil` if there is no need.
+  /// Waits until a body may be read. Small bodies need no wait.
+  /// - Parameter declared: the length that the client announced; 0 means none.
+  /// - Returns: a pass to hold until the body is complete. `nil` means that none is needed.
   func upload(declared: Int) async throws(Failure) -> UploadGate.Pass? {
     guard declared > Limits.heavyBytes.value else { return nil }
     return try await admission.room(for: declared, client)
   }
 
-  /// Charges the client with bytes of its body that came.
+  /// Charges the client for body bytes that arrived.
   func receive(_ bytes: Int) throws(Failure) {
     try admission.refusing { shares throws(Failure) in try shares.receive(bytes, from: client) }
     state.withLock { $0.bytes += bytes }
     try hold(bytes)
   }
 
-  /// The body is complete.
+  /// Takes a request slot, now that the body is complete.
   func take() throws(Failure) {
     try admission.enter(client)
     let bytes = state.withLock { state in
@@ -144,7 +143,7 @@ final class Seat: Sendable {
     try hold(bytes * (Limits.requestCopies.value - 1))
   }
 
-  /// Charges the process with bytes that are held until this request is over.
+  /// Charges the process for bytes held until this request ends.
   func hold(_ bytes: Int) throws(Failure) {
     guard memory.add(bytes) else { throw admission.refused(admission.memory.overloaded) }
   }
@@ -155,7 +154,7 @@ final class Seat: Sendable {
   }
 }
 
-/// A plan among those that its client has under way.
+/// One of a client's running plans; it leaves the count on deinit.
 final class PlanPlace: Sendable {
   private let admission: Admission
   private let client: ClientID

@@ -4,14 +4,14 @@ import Metrics
 import Synchronization
 import Telemetry
 
-/// The gateway's one memory of how well estimates hold, and the clock and metrics around it.
+/// Guards the gateway's `EstimateMemory` and adds its clock and metrics.
 final class EstimateLedger: Sendable {
   private let memory = Mutex(EstimateMemory())
   private let began = ContinuousClock.now
 
   private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
-  /// What a planner is to be told.
+  /// Host facts and the correction to send to a planner.
   func facts(_ hosts: [HostFacts]) -> ([HostFacts], EstimateCorrection) {
     let now = now
     return memory.withLock { ($0.atTheirBest(hosts, now: now), $0.correction(at: now)) }

@@ -42,6 +42,6 @@ func buildGateway(
   options.tls = context.tls
   options.access = context.common.access(at: configuration.address)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
-  // Ended in the opposite order: first no more requests, then no more connections to hosts.
+  // Services shut down in reverse order: first the server, then the connections to hosts.
   return [LoadReporter(bus: context.bus) { inference.loadReport() }, shell, server]
 }

@@ -117,10 +117,10 @@ struct GatewayConfiguration: ServiceConfiguration {
   var remoteShare: ClientShare
   var localShare: ClientShare
   var keepAlive: Duration
-  /// For clients that send slowly.
+  /// Time allowed to a client for sending its request head.
   var headDeadline: Duration
   var bodyDeadline: Duration
-  /// Of plans too: they travel with the tasks.
+  /// Deadlines of direct answers and plans; a plan passes its own on to its tasks.
   var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
   var defaultModel: ModelID

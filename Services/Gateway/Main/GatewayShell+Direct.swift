@@ -9,8 +9,7 @@ import ServiceKit
 import Text
 
 extension GatewayShell {
-  /// The fast path: one host answers, its bytes are passed on as they are, nothing goes over the
-  /// bus.
+  /// The fast path: one host answers, its bytes pass through unchanged, and no bus message is sent.
   func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
     let request = exchange.request
     let pending = try await heavily(request.body.count, exchange.client) {
@@ -23,7 +22,8 @@ extension GatewayShell {
       return try await answerWhole(exchange, pending)
     }
 
-    // Within this time a failure can still be a status; after it the client must hear something.
+    // Until then a failure can still set the HTTP status; afterwards the stream must send
+    // something.
     let first = try await pending.inference(within: configuration.keepAlive)
     return stream(exchange.trace, first?.headers ?? []) { writer in
       defer { place.leave() }
@@ -44,7 +44,7 @@ extension GatewayShell {
       InferenceRequest(
         endpoint: request.endpoint.upstream, model: model, body: body,
         stream: request.stream, trace: exchange.trace, hops: exchange.hops,
-        // A limit for the sake of a budget must hold, under whatever name.
+        // A limit that enforces a budget may be renamed, but not dropped.
         undoable: request.maxTokens == nil && body.count != request.body.count
           ? .newLimitName : [],
         headers: exchange.headers.map { UpstreamRequest.Header($0.name, $0.value) }),
@@ -74,11 +74,11 @@ extension GatewayShell {
       case .finished(let summary):
         exchange.journal.sentFirstToken()
         note(summary, exchange)
-        // An answer made by several hosts has no host's headers.
+        // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
           let told = trace(exchange, summary).encoded
-          // It was checked when it came in; were it no object, it would go out as it is.
+          // The body was validated on arrival. If it is not an object, it is returned unchanged.
           body =
             (try? JSONObjectScanner(body).edited(replacing: [(name: "tutti", json: told)])) ?? body
         }

@@ -13,16 +13,16 @@ import Text
 import Wire
 
 extension GatewayShell {
-  /// Making a plan is a function; a planner that takes longer is gone.
+  /// Making a plan takes no model call; a planner that takes longer is lost.
   private static let planDeadline = Duration.seconds(5)
-  /// For the dispatcher's last word.
+  /// Time for the dispatcher's final message.
   private static let deadlineGrace = Duration.milliseconds(500)
-  /// A service that was restarted says hello within a second or two.
+  /// A restarted service sends hello within a second or two.
   private static let returnDeadline = Duration.seconds(10)
-  /// Dispatchers that are given one plan: the first, and one more when it dies.
+  /// Maximum dispatchers per plan: the first, and one for failover.
   private static let maximumDispatches = 2
 
-  /// The plan path: the planner is asked once, then one dispatcher runs the plan and streams.
+  /// The plan path: the planner makes the plan, then one dispatcher runs it and streams events.
   func answerByPlan(_ exchange: Exchange, _ pattern: String) async throws -> Response {
     let plan = try await answers.whileOpen { () throws(Failure) in
       try await self.makePlan(exchange, pattern)
@@ -39,14 +39,14 @@ extension GatewayShell {
       do throws(Failure) {
         try await self.relay(exchange, plan, composer, &writer)
       } catch {
-        // What was used was used, whatever came of it.
+        // Account for tokens even if the plan failed.
         self.note(plan.read { $0 }, exchange)
         try await self.cut(error, exchange.journal, &writer)
       }
     }
   }
 
-  /// `POST /v1/plans`: how a request would be answered.
+  /// `POST /v1/plans`: returns how a request would be answered.
   func preview(_ exchange: Exchange) async throws -> Response {
     let answer: JSON
     switch try route(exchange) {
@@ -66,7 +66,7 @@ extension GatewayShell {
     return json(answer.encoded, exchange.trace)
   }
 
-  // MARK: - Making it
+  // MARK: - Making the plan
 
   private func makePlan(
     _ exchange: Exchange, _ pattern: String
@@ -104,7 +104,7 @@ extension GatewayShell {
     do throws(Failure) {
       return try await call(asked, exchange)
     } catch  where error.isLostPeer {
-      // A planner keeps nothing: another, or the same one restarted, makes the same plan.
+      // A planner is stateless: another one, or the same one after a restart, makes the same plan.
       try await context.bus.waitForPeers([.planner], deadline: Self.returnDeadline)
       return try await call(asked, exchange)
     }
@@ -116,11 +116,11 @@ extension GatewayShell {
       trace: exchange.trace)
   }
 
-  // MARK: - Running it
+  // MARK: - Running the plan
 
-  /// Hands the plan to a dispatcher and passes on what it tells. When it dies, what is left of the
-  /// plan goes to another, with the outputs of the tasks that are done and what the client has of the
-  /// answer.
+  /// Sends the plan to a dispatcher and passes on its events. If the dispatcher is lost, another
+  /// one gets the remaining tasks, the outputs of finished tasks, and the part of the answer that
+  /// the client has received.
   func run(
     _ plan: RunningPlan, _ exchange: Exchange,
     _ receive: (PlanEvent) async throws(Failure) -> Void
@@ -163,10 +163,10 @@ extension GatewayShell {
     span.set("dispatcher", String(dispatch))
     let events = context.bus.stream(
       .runPlan(order), to: .service(.dispatcher),
-      // The dispatcher keeps the deadline itself, and says what was missed.
+      // The dispatcher enforces the deadline itself and reports what was missed.
       deadline: order.plan.deadline + Self.deadlineGrace,
       trace: span.context, idempotencyKey: Array("\(order.plan.id)/\(dispatch)".utf8))
-    // The answer and the outputs of tasks are kept until the plan is over.
+    // The answer and the task outputs are kept until the plan ends.
     var uncharged = 0
     for try await body in events {
       guard case .planEvent(let event) = body else {
@@ -185,7 +185,7 @@ extension GatewayShell {
     }
   }
 
-  /// What a trace says of a plan: which task reads which, and what did not go as planned.
+  /// Adds to the span which task reads which, and what did not go as planned.
   private func describe(_ plan: RunningPlan, _ span: OpenSpan, _ failure: Failure? = nil) {
     let told = plan.read { $0 }
     if !told.plan.reason.isEmpty { span.set("reason", told.plan.reason) }
@@ -203,7 +203,7 @@ extension GatewayShell {
     span.end(failed: failure != nil)
   }
 
-  // MARK: - What is told of it at the end
+  // MARK: - Reporting
 
   func note(_ told: PlanTrace, _ exchange: Exchange) {
     let prices = Dictionary(
@@ -240,7 +240,7 @@ extension GatewayShell {
           exchange.journal.sentFirstToken()
           message.add(delta)
         case .ended(let ended) where ended.status == .degraded:
-          // A draft may stand in for an answer that broke off.
+          // A draft may replace an answer that was cut off.
           guard ended.task == plan.read(\.plan.sink), let output = ended.report?.output,
             output != message.text
           else { break }
@@ -265,7 +265,7 @@ extension GatewayShell {
 }
 
 extension Failure {
-  /// Whoever was asked is gone, and somebody else may do it.
+  /// The service that was called is lost, and another one can take over.
   fileprivate var isLostPeer: Bool {
     switch code {
     case .peerLost, .noPeer, .streamGap, .shuttingDown: true

@@ -7,25 +7,24 @@ import Synchronization
 import Telemetry
 import Text
 
-/// A plan's answer as a stream: deltas as they are made, progress as comments between them.
+/// Streams a plan's answer: deltas as they arrive, with progress as comments between them.
 extension GatewayShell {
-  /// What the writer of a stream waits for.
+  /// Events that wake the writer of a stream.
   private enum Signal: Sendable {
     case event(PlanEvent)
-    /// Time to tell what waits to be told.
+    /// A progress line is due.
     case progress
     case keepAlive
   }
 
-  /// How the plan ended, for whoever has read all that came before. Not a signal among the others: for it
-  /// there is room however slowly the client reads.
+  /// The end of the plan, read after all events. Not a signal, so it needs no room in the queue.
   private final class Outcome: Sendable {
     private let result = Mutex(Result<Void, Failure>?.none)
 
-    /// - Returns: nil: it has not ended.
+    /// - Returns: the result. `nil` means that the plan has not ended.
     func get() -> Result<Void, Failure>? { result.withLock { $0 } }
 
-    /// The first one counts.
+    /// The first result wins.
     func set(_ new: Result<Void, Failure>) { result.withLock { $0 = $0 ?? new } }
   }
 
@@ -34,9 +33,9 @@ extension GatewayShell {
     _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer,
     _ writer: inout any ResponseBodyWriter
   ) async throws(Failure) {
-    // Bounded by the backlog, in bytes.
+    // The backlog bounds this by bytes.
     let (signals, source) = AsyncStream<Signal>.makeStream(bufferingPolicy: .unbounded)
-    // One alarm at a time: the writer asks for the next when the last has rung.
+    // One alarm at a time: the writer sets the next after the last has fired.
     let (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
     let outcome = Outcome()
     let place = answers.enter {
@@ -87,14 +86,14 @@ extension GatewayShell {
     try result.get()
   }
 
-  /// What the writer of one stream knows of it.
+  /// The writer's state of one stream.
   private struct PlanStream {
     let exchange: Exchange
     let plan: RunningPlan
     let composer: ChatComposer
     let wake: @Sendable (Duration) -> Void
     var pacer = ProgressPacer()
-    /// Open from the first piece of the answer on.
+    /// Set from the first piece of the answer on.
     var delivery: OpenSpan?
     var pieces = 0
     var bytes = 0
@@ -111,7 +110,7 @@ extension GatewayShell {
       pacer.plan()
     }
 
-    /// The progress line that is due; sees to it that somebody asks again when the next will be.
+    /// Returns the progress line if one is due, and sets the alarm for the next.
     mutating func progress() -> [UInt8]? {
       let now = plan.now
       let line = plan.read { pacer.take(from: $0, now: now) }
@@ -134,7 +133,7 @@ extension GatewayShell {
       for await signal in signals {
         switch signal {
         case .keepAlive:
-          // Also where an answer that has begun waits for another agent or dispatcher.
+          // An answer that has begun also pauses, while it waits for another agent or dispatcher.
           if stream.pieces == quietSince { try await send(SSE.keepAlive, &writer) }
           quietSince = stream.pieces
         case .progress: try await tell(stream.progress(), stream, &writer)
@@ -145,7 +144,7 @@ extension GatewayShell {
           if case .delta(let delta) = event { try await pass(delta, &stream, &writer) }
         }
       }
-      // Only a cancelled task leaves the loop without an end.
+      // Only cancellation leaves the loop without an outcome.
       guard let ended = outcome.get() else {
         throw Failure(.cancelled, "the client has left")
       }

@@ -16,8 +16,8 @@ import ServiceLifecycle
 import Telemetry
 import Text
 
-/// The I/O around GatewayCore: takes requests in, has them answered by a host or a plan, and
-/// streams what comes.
+/// The I/O around GatewayCore: receives requests, lets a host or a plan answer them, and streams
+/// the answers.
 final class GatewayShell: Service {
   let configuration: GatewayConfiguration
   let context: ServiceContext
@@ -40,12 +40,12 @@ final class GatewayShell: Service {
     admission = Admission(configuration, memory: memory, logger: context.logger)
   }
 
-  /// Between requests nothing is done here. What is open when the drain is nearly over is ended with
-  /// a word; at the end the connections to hosts are closed.
+  /// Waits for shutdown. Just before the drain ends it fails the answers still open; then it closes
+  /// the connections to hosts.
   func run() async throws {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.endAnswersInTime() }
-      // The server goes first: it is gone when this returns.
+      // The HTTP server shuts down first: it is gone when this returns.
       try? await gracefulShutdown()
       group.cancelAll()
     }
@@ -73,7 +73,7 @@ final class GatewayShell: Service {
     router.get("/v1/models") { _, _ in
       self.json(ModelList.list(self.context.hosts.table).encoded, .fresh())
     }
-    // A model's id may have slashes: `tutti/fast`, `org/model`.
+    // A model id may contain slashes: `tutti/fast`, `org/model`.
     router.get("/v1/models/**") { request, _ in
       let trace = TraceContext.fresh()
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
@@ -86,25 +86,25 @@ final class GatewayShell: Service {
     }
   }
 
-  /// What one request carries on its way.
+  /// State of one request while it is answered.
   struct Exchange: Sendable {
     let request: ClientRequest
     let journal: RequestJournal
-    /// Held until the answer is out.
+    /// Held until the answer is sent.
     let seat: Seat
     let hops: [String]
-    /// The client's headers that the host gets.
+    /// The client's headers that are forwarded to the host.
     let headers: [(name: String, value: String)]
     let seed: UInt64
-    /// Whose it is, as dispatchers see it.
+    /// The client's tag, by which dispatchers share capacity fairly.
     let client: String
     let ingress: OpenSpan
 
     var trace: TraceContext { journal.trace }
   }
 
-  /// Reads and checks a request, and turns whatever goes wrong into an answer.
-  /// - Parameter path: where it came in, if that is not the endpoint's own.
+  /// Reads and checks a request, and turns every failure into a response.
+  /// - Parameter path: the route's path if it differs from the endpoint's.
   private func take(
     _ request: Request, _ endpoint: GatewayEndpoint, as path: String? = nil,
     _ work: (Exchange) async throws -> Response
@@ -136,13 +136,13 @@ final class GatewayShell: Service {
     } catch let failure as Failure {
       return refusal(answers.explained(failure), param: nil, journal)
     } catch {
-      // The connection broke while the body came, or a bug: the server's own table knows.
+      // The connection broke during the upload, or this is a bug. The server makes the response.
       journal.end(status: 500, Failure(.internalError, ""))
       throw error
     }
   }
 
-  /// The body, charged as it comes: a slow one holds no more than what has come of it.
+  /// Reads the body and charges it in step: a slow upload holds only the bytes that have arrived.
   private func collect(_ request: Request, _ seat: Seat) async throws -> [UInt8] {
     let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
     var pass = try await seat.upload(declared: min(declared, RequestLimits.bodyBytes))
@@ -155,7 +155,7 @@ final class GatewayShell: Service {
         throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
       }
       if pass == nil, count > Limits.heavyBytes.value {
-        // Of unknown length: it takes the room of the largest.
+        // The length is unknown, so reserve room for the largest body.
         pass = try await seat.upload(declared: RequestLimits.bodyBytes)
       }
       if body.capacity < count {
@@ -168,8 +168,7 @@ final class GatewayShell: Service {
     return body
   }
 
-  /// The body as the client wrote it: without compression, and without the mark that some editors put
-  /// before a text.
+  /// Decompresses the body and removes a UTF-8 byte order mark.
   private func decoded(
     _ body: [UInt8], _ request: Request, _ seat: Seat, _ client: String
   ) async throws -> [UInt8] {
@@ -186,7 +185,7 @@ final class GatewayShell: Service {
     guard coding != .identity else {
       return body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
     }
-    // The decoded size decides how long it takes, and is not known yet.
+    // The decoded size decides the cost and is not known yet.
     return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
       Result { () throws(Failure) in
         let text = try Self.decode(body, coding, seat)
@@ -221,7 +220,8 @@ final class GatewayShell: Service {
     }
   }
 
-  /// Runs work on a large body where it holds up no other request, and on a small one at once.
+  /// Runs work on a large body in the queue for heavy work, so that it delays no other request;
+  /// runs work on a small body inline.
   func heavily<Value: Sendable, Problem: Error>(
     _ bytes: Int, _ client: String, _ work: @escaping @Sendable () throws(Problem) -> Value
   ) async throws -> Value {
@@ -239,8 +239,8 @@ final class GatewayShell: Service {
     }
   }
 
-  /// Which way it goes. Of a request that goes no way but straight to a host, the phases before are
-  /// not worth a span each.
+  /// Chooses the route. A direct request gets no ingress and gate spans: these phases are too
+  /// short.
   func route(_ exchange: Exchange) throws(RequestProblem) -> GatewayRoute {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
@@ -268,10 +268,10 @@ final class GatewayShell: Service {
 
   // MARK: - Hops
 
-  /// Who we are for a request that comes back to us.
+  /// This gateway's name in the hop header, used to detect loops.
   private var ownHop: String { context.bus.peer.id.description }
 
-  /// The gateways it came through, we last.
+  /// The gateways that the request passed through, this one last.
   private func hops(of request: Request) throws(Failure) -> [String] {
     let header = HTTPField.Name(HopHeader.name)!
     let hops = request.headers[values: header].flatMap(HopHeader.parse)
@@ -299,7 +299,7 @@ final class GatewayShell: Service {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 
-  /// An answer that stays charged to its request until the client has read it.
+  /// A response that stays charged to its request until the client has read it.
   func json(_ body: [UInt8], _ exchange: Exchange) throws(Failure) -> Response {
     guard body.count > Limits.heavyBytes.value else { return json(body, exchange.trace) }
     try exchange.seat.hold(body.count)
@@ -323,7 +323,7 @@ final class GatewayShell: Service {
   ) -> Response {
     var headers: HTTPFields = [
       .contentType: "text/event-stream", .cacheControl: "no-cache",
-      // Proxies that collect a response before they pass it on would defeat the stream.
+      // Proxies that buffer a response before passing it on would defeat streaming.
       HTTPField.Name("x-accel-buffering")!: "no", Self.traceHeader: "\(trace.trace)",
     ]
     headers.pass(passed)
@@ -351,9 +351,9 @@ final class GatewayShell: Service {
     return response
   }
 
-  /// Ends a stream that cannot be finished: one error event, then the proper end of the body without
-  /// `[DONE]`. The client sees the event and no protocol error, and may use the connection again: a
-  /// close would meet its next request.
+  /// Ends a stream that cannot be completed: sends one error event and the proper end of the body,
+  /// without `[DONE]`. The client sees the event and no protocol error, and may use the connection
+  /// again: if the server closed it, the client's next request would fail.
   ///
   /// - Throws: the failure, if the client has left. The server then closes the connection.
   @concurrent
@@ -372,7 +372,7 @@ final class GatewayShell: Service {
 }
 
 extension HTTPFields {
-  /// Adds headers of a host.
+  /// Adds headers of a host's response.
   mutating func pass(_ headers: [PassedHeader]) {
     for header in headers {
       guard let name = HTTPField.Name(header.name) else { continue }

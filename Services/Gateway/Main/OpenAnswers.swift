@@ -1,17 +1,17 @@
 import ClusterModel
 import Synchronization
 
-/// The answers that are on their way, so that each can be ended with a word before the end of the
-/// process cuts it off without one.
+/// The registry of answers in progress. At shutdown it ends each with an error message, before the
+/// process cancels it.
 final class OpenAnswers: Sendable {
-  /// Before the process cancels what is left: enough for a line to each client.
+  /// Time before the process exits at which answers are ended: enough to send each client one line.
   static func margin(of drain: Duration) -> Duration { min(.milliseconds(500), drain / 4) }
 
   static let ended = Failure(
     .shuttingDown, "the gateway is shutting down and the answer was not done in time; ask again",
     retryAfter: .seconds(1))
 
-  /// One of them; it leaves at the latest when nobody holds this.
+  /// One open answer. It unregisters itself on deinit.
   final class Place: Sendable {
     private let number: Int
     private let answers: OpenAnswers
@@ -34,7 +34,7 @@ final class OpenAnswers: Sendable {
 
   private let state = Mutex(State())
 
-  /// - Parameter cancel: ends the answer; called at once when it is too late for another.
+  /// - Parameter cancel: ends the answer; called at once if all answers were already ended.
   func enter(_ cancel: @escaping @Sendable () -> Void) -> Place {
     let (number, isOver) = state.withLock { state in
       state.last += 1
@@ -54,12 +54,12 @@ final class OpenAnswers: Sendable {
     for cancel in cancels { cancel() }
   }
 
-  /// Why an answer ended, where it was we who cancelled it.
+  /// Replaces a cancellation that the gateway caused with the shutdown failure.
   func explained(_ failure: Failure) -> Failure {
     failure.code == .cancelled && state.withLock(\.isOver) ? Self.ended : failure
   }
 
-  /// What `work` gives, unless all answers are ended first.
+  /// Returns the result of `work`, unless all answers are ended first.
   func whileOpen<Value: Sendable>(
     _ work: @escaping @Sendable () async throws(Failure) -> Value
   ) async throws(Failure) -> Value {

@@ -3,23 +3,23 @@ import Limits
 import Overload
 import Synchronization
 
-/// The events of one plan that its client has not read. The dispatcher's stream comes over the bus and
-/// cannot be stopped, so that a client that falls back too far is cut.
+/// The events of one plan that its client has not read. The dispatcher's stream comes over the bus
+/// without back pressure, so the gateway cuts off a client that reads too slowly.
 final class PlanBacklog: Sendable {
   private let bytes = Atomic(0)
   private let account: MemoryAccount
 
-  /// - Parameter end: called when the process holds too much and this backlog is the largest.
+  /// - Parameter end: called if the process holds too much memory and this backlog is the largest.
   init(_ memory: MemoryBudget, end: @escaping @Sendable (Failure) -> Void) {
     account = memory.unreadAccount(end: end)
   }
 
-  /// - Returns: `false` if the client is too far behind.
+  /// - Returns: `false` if too many bytes are unread.
   func add(_ event: PlanEvent) -> Bool {
     let (before, waiting) = bytes.add(event.keptBytes, ordering: .relaxed)
-    // One large event is no sign of a slow client.
+    // A single large event does not mean that the client is slow.
     guard before == 0 || waiting <= Limits.streamUnread.value else { return false }
-    // Below the mark it is part of what each request is charged.
+    // Up to this mark, the bytes are part of each request's fixed charge.
     return waiting <= Limits.streamPause.value || account.set(waiting)
   }
 
@@ -30,7 +30,7 @@ final class PlanBacklog: Sendable {
 }
 
 extension PlanEvent {
-  /// Bytes that it takes while it waits.
+  /// Memory of the event while it waits.
   var keptBytes: Int {
     switch self {
     case .delta(let delta):

@@ -4,14 +4,14 @@ import Metrics
 import Synchronization
 import Telemetry
 
-/// What is written down of one client request, once, when it is over.
+/// Record of one client request, emitted once when it ends.
 ///
-/// A response that nobody reads is dropped without a word; then this is too, and a client that left
-/// is what it was.
+/// The server drops an unread response without an error. The journal is then deinitialised and
+/// records that the client left.
 final class RequestJournal: Sendable {
-  /// As nginx says it: the client closed the request.
+  /// Status 499, as in nginx: the client closed the request.
   static let clientLeft = 499
-  /// The pattern of a request that is answered without a plan.
+  /// The pattern name of a request answered without a plan.
   static let direct = "direct"
 
   private struct State {
@@ -28,7 +28,7 @@ final class RequestJournal: Sendable {
     var isOver = false
   }
 
-  /// Its path.
+  /// The request's path.
   let endpoint: String
   private let recorder: TelemetryRecorder
   private let span: OpenSpan
@@ -57,14 +57,14 @@ final class RequestJournal: Sendable {
 
   func follows(pattern: String) { state.withLock { $0.pattern = pattern } }
 
-  /// A span of one phase of this request.
+  /// Opens a span for one phase of this request.
   func phase(_ phase: LifecyclePhase) -> OpenSpan { recorder.span(phase, in: trace) }
 
-  /// Why it is answered the way it is, where that was for us to decide.
+  /// Records why the gateway chose this route, if the client left the choice to it.
   func decided(_ reason: String) { state.withLock { $0.reason = reason } }
   var reason: String? { state.withLock(\.reason) }
 
-  /// The first that a client hears of a plan.
+  /// Records the time of the first progress line.
   func sentProgress() {
     let elapsed = elapsed
     state.withLock { state in
@@ -78,7 +78,7 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// The first piece of an answer goes out to the client.
+  /// Records the time of the first piece of the answer.
   func sentFirstToken() {
     let elapsed = elapsed
     state.withLock { state in
@@ -86,7 +86,7 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// - Parameter credits: what it cost; nil: nobody knows.
+  /// - Parameter credits: cost of the answer. `nil` means that no host has a price.
   func answered(by host: String, usage: Usage, credits: Int? = nil) {
     state.withLock {
       $0.host = host
@@ -95,7 +95,7 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// The hosts that were asked, and how each did.
+  /// Records the hosts that were asked and the outcome of each attempt.
   func tried(_ attempts: [String]) { state.withLock { $0.attempts = attempts } }
 
   private func account(_ state: State) {
@@ -106,8 +106,8 @@ final class RequestJournal: Sendable {
     span.end()
   }
 
-  /// Only the first call counts.
-  /// - Parameter failure: why there is no answer, or no whole one.
+  /// Only the first call has an effect.
+  /// - Parameter failure: why the answer is missing or incomplete.
   func end(status: Int, _ failure: Failure? = nil) {
     let elapsed = elapsed
     let state = state.withLock { state -> State? in
@@ -116,7 +116,7 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
-    // A direct answer's cost is its host's usage, which stands in the request's own span.
+    // A direct answer's cost is its host's usage, which is part of the request span.
     if state.pattern != Self.direct { account(state) }
     recorder.record(
       RequestRecord(
@@ -140,11 +140,11 @@ final class RequestJournal: Sendable {
     }
     if !state.host.isEmpty { span.set("host", state.host) }
     if let failure {
-      // Names every host that failed, in its own words.
+      // The message names every failed host and quotes its error.
       span.set("error", failure.code.rawValue)
       if !failure.message.isEmpty { span.set("reason", failure.message) }
     }
-    // Last: a span holds only so many facts.
+    // Last, because a span holds a limited number of attributes.
     for (index, attempt) in state.attempts.enumerated() {
       span.set("attempt \(index + 1)", attempt)
     }

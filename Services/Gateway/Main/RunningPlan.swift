@@ -2,19 +2,19 @@ import ClusterModel
 import GatewayCore
 import Synchronization
 
-/// A plan while it runs, as two tasks see it: the one that hears the dispatcher, and the one that
+/// A running plan, shared by the task that receives the dispatcher's events and the task that
 /// writes to the client.
 final class RunningPlan: Sendable {
-  /// What it may cost; nil: anything.
+  /// The token budget. `nil` means no limit.
   let budget: TokenBudget?
-  /// What it was made from.
+  /// The request that the plan was made from.
   private let asked: PlanRequest
   private let place: PlanPlace
   private struct State {
     var trace: PlanTrace
-    /// How long it took; nil: it has not ended.
+    /// Time from start to finish. `nil` means that the plan has not ended.
     var took: Duration?
-    /// Dispatchers that were given it.
+    /// Dispatchers that received the plan.
     var dispatches = 0
   }
   private let state: Mutex<State>
@@ -29,14 +29,14 @@ final class RunningPlan: Sendable {
     end = began.advanced(by: plan.deadline)
   }
 
-  /// Since it began, on this plan's own clock.
+  /// Time since the plan began, on the plan's own clock.
   var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
-  /// Until it has to be done.
+  /// Time until the deadline.
   var left: Duration { ContinuousClock.now.duration(to: end) }
 
   func record(_ event: PlanEvent) {
-    // Before the lock, and not when a slow reader has got it all.
+    // Measured before the lock, and not after a slow client has read everything.
     let took = began.duration(to: .now)
     state.withLock {
       $0.trace.record(event)
@@ -48,10 +48,10 @@ final class RunningPlan: Sendable {
     state.withLock { body($0.trace) }
   }
 
-  /// What was learned of earlier estimates when it was made.
+  /// The learned correction of estimates with which the plan was made.
   var correction: EstimateCorrection { asked.correction }
 
-  /// nil: nothing was estimated, or it has not ended.
+  /// `nil` means that the plan has no estimate or has not ended.
   var estimateOutcome: EstimateOutcome? {
     state.withLock { state in
       state.took.flatMap {
@@ -61,7 +61,7 @@ final class RunningPlan: Sendable {
     }
   }
 
-  /// What is left of it, for a dispatcher.
+  /// The remaining part of the plan, for a dispatcher.
   func order(for exchange: GatewayShell.Exchange, terms: InferenceTerms) -> PlanOrder {
     state.withLock { state in
       state.dispatches += 1
