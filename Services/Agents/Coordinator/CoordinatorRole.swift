@@ -2,8 +2,8 @@ import AgentCore
 import ClusterModel
 
 extension CoordinatorAgent {
-  /// Says who is needed for a question, and writes the final answer from the work of others. What it
-  /// gets wrong all others work on, so it takes an able model.
+  /// Chooses the specialists for a question, and writes the final answer from their work. All other
+  /// tasks depend on its decisions, so it needs an able model.
   static let role = Role(
     name: .coordinator,
     systemPrompt: """

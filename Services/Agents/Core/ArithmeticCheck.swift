@@ -1,9 +1,9 @@
 import ClusterModel
 
-/// Sums that a text gets wrong: "17 + 25 = 43". What can be computed need not be asked of a model.
+/// Finds wrong calculations in a text, such as "17 + 25 = 43", without a model.
 public enum ArithmeticCheck {
   public struct WrongEquation: Hashable, Sendable {
-    /// As it stands in the text.
+    /// The equation as written in the text.
     public var written: String
     public var right: String
 
@@ -20,25 +20,25 @@ public enum ArithmeticCheck {
     case other
   }
 
-  /// What stands on one side of an equals sign: numbers with a sign between each two.
+  /// One side of an equals sign: numbers separated by operators.
   private struct Side {
     var terms: [(value: Double, decimals: Int)]
     var operations: [Character] = []
     var range: Range<String.Index>
-    /// Nothing before it belongs to it.
+    /// No text before it belongs to the calculation.
     var isWhole: Bool
-    /// What stands before it may be its sign, or the mark of a list.
+    /// The character before it may be its sign or a list bullet.
     var isMaybeNegative = false
 
     var isComplete: Bool { terms.count == operations.count + 1 }
   }
 
-  /// More are not told: the text is no calculation.
+  /// Maximum mistakes reported: a text with more is not a calculation.
   static let maximumFound = 8
   private static let readBytes = 256 << 10
 
-  /// Only what is certain: a calculation that nothing before it belongs to, and a number as its result
-  /// that nothing behind it belongs to.
+  /// Reports only certain mistakes: no text before the calculation and no text after the result may
+  /// belong to it.
   public static func wrongEquations(in text: String) -> [WrongEquation] {
     var found: [WrongEquation] = []
     let text = text.cut(toBytes: readBytes)
@@ -59,7 +59,7 @@ public enum ArithmeticCheck {
           begun.range = begun.range.lowerBound..<range.upperBound
           side = begun
         } else {
-          // Two numbers in a row, as in "2 1/2 + 3": what they mean together is not known.
+          // Two numbers in a row, as in "2 1/2 + 3", have no certain meaning.
           let before = side == nil && !isBehindEquals ? opening(text, range.lowerBound) : nil
           if side != nil { left = nil }
           side = Side(
@@ -99,7 +99,7 @@ public enum ArithmeticCheck {
     func isRight(_ sum: Double?) -> Bool {
       guard let sum else { return true }
       return isEqual(sum, result.value, result.decimals)
-        // Nineteen shared by five is three for each, and something is left.
+        // Integer division is accepted: "19 / 5 = 3".
         || left.operations.contains("/") && result.value == sum.rounded(.towardZero)
     }
     let sum = computed(values, left.operations)
@@ -113,7 +113,7 @@ public enum ArithmeticCheck {
       right: shown(sum, decimals))
   }
 
-  /// × and ÷ before + and −; nil: nobody can say.
+  /// Computes × and ÷ before + and −. `nil` means that the result is undefined or too large.
   private static func computed(_ terms: [Double], _ operations: [Character]) -> Double? {
     var sums: [Double] = [terms[0]]
     for (index, sign) in operations.enumerated() {
@@ -131,10 +131,10 @@ public enum ArithmeticCheck {
     return sum.isFinite && sum.magnitude < 1e15 ? sum : nil
   }
 
-  /// Within what rounding to the decimals that are written may do.
+  /// Compares within the rounding of the written decimals.
   private static func isEqual(_ right: Double, _ written: Double, _ decimals: Int) -> Bool {
     let step = (0..<min(decimals, 12)).reduce(1.0) { step, _ in step / 10 }
-    // A whole number is meant exactly, unless the right one has a fraction.
+    // A whole number must be exact, unless the right result has a fraction.
     if decimals == 0, right == right.rounded() { return right == written }
     return (right - written).magnitude <= step * 0.500001
   }
@@ -146,21 +146,21 @@ public enum ArithmeticCheck {
     return "\((value * scale).rounded() / scale)"
   }
 
-  // MARK: - What stands around it
+  // MARK: - Surrounding text
 
   private enum Opening { case plain, dash }
 
-  /// Words that belong to the number behind them.
+  /// Words that belong to the number after them.
   private static let operators: Set<String> = [
     "by", "choose", "durch", "mal", "minus", "mod", "negative", "of", "over", "plus", "root",
     "sqrt", "times", "von",
   ]
 
-  /// No further than this is looked: a line may be as long as the text.
+  /// Maximum characters to look at on each side: a line may be as long as the text.
   private static let nearby = 40
 
-  /// What a calculation that begins there stands behind: the beginning of a line, a word or a mark
-  /// that belongs to the text; nil: something that may belong to the calculation.
+  /// Checks the text before a calculation: it must be empty or end with a word or mark that cannot
+  /// belong to the calculation. `nil` means that it may belong.
   private static func opening(_ text: String, _ start: String.Index) -> Opening? {
     let line = text[..<start].suffix(nearby).suffix(while: { !$0.isNewline })
     let before = line.trimmingEnd { isPassedOver($0) }
@@ -170,7 +170,7 @@ public enum ArithmeticCheck {
     switch last {
     case "*":
       if isApart { return isFirst ? .plain : nil }
-      // Bold, but no power.
+      // `**` marks bold text, or a power after an operand.
       let base = before.dropLast(2).last
       return before.hasSuffix("**") && base.map { $0.isLetter || $0.isNumber || $0 == ")" } != true
         ? .plain : nil
@@ -179,14 +179,14 @@ public enum ArithmeticCheck {
     default: if ":;([|>#•—`'\"“„‘«\t".contains(last) { return .plain }
     }
     let word = before.suffix(while: { $0.isLetter })
-    // A letter is a variable, and a command of LaTeX an operator.
+    // A single letter is a variable, and a LaTeX command is an operator.
     guard word.count > 1, !operators.contains(word.lowercased()),
       text[..<word.startIndex].last != "\\"
     else { return nil }
     return .plain
   }
 
-  /// Whether nothing behind a result belongs to it.
+  /// Whether the text after a result cannot belong to it.
   private static func closes(_ text: String, _ end: String.Index) -> Bool {
     let rest = text[end...].prefix(nearby).prefix { !$0.isNewline }
     let after = rest.drop { isPassedOver($0) }
@@ -198,7 +198,7 @@ public enum ArithmeticCheck {
       let following = after.dropFirst(2).first
       return !isApart && after.hasPrefix("**")
         && following.map { $0.isLetter || $0.isNumber || $0 == "(" } != true
-    // "0.14…" is cut off, not rounded.
+    // "0.14…" is truncated, not rounded.
     case ".": return !after.dropFirst().hasPrefix(".")
     default: return ",;:?)]}|<—`'\"”’»\t".contains(next)
     }
@@ -225,11 +225,11 @@ public enum ArithmeticCheck {
       switch character {
       case "0"..."9":
         while index < text.endIndex, isNumeric(text, index) { index = text.index(after: index) }
-        // "3rd", "v2": no number to count with.
+        // "3rd" and "v2" are not numbers.
         let isWord = index < text.endIndex && text[index].isLetter && text[index] != "x"
         token = isWord ? .other : number(text[start..<index])
       case "-", "−", "–": token = .operation("-")
-      // Bold, or a power; a lone one is a product.
+      // `**` is bold text or a power; a single `*` is a product.
       case "*" where index < text.endIndex && text[index] == "*":
         index = text.index(after: index)
         token = .other
@@ -244,7 +244,7 @@ public enum ArithmeticCheck {
     }
   }
 
-  /// A digit, or a point or comma with a digit behind it.
+  /// Whether this is a digit, or a point or comma followed by a digit.
   private static func isNumeric(_ text: String, _ index: String.Index) -> Bool {
     let character = text[index]
     if character.isASCII, character.isNumber { return true }
@@ -256,7 +256,7 @@ public enum ArithmeticCheck {
   private static func number(_ written: Substring) -> Token {
     let parts = written.split(separator: ".", omittingEmptySubsequences: false)
     let groups = parts[0].split(separator: ",", omittingEmptySubsequences: false)
-    // A comma that does not part thousands is a decimal comma, or a list.
+    // A comma that does not separate thousands is a decimal comma, or part of a list.
     guard parts.count <= 2, groups.dropFirst().allSatisfy({ $0.count == 3 }),
       let value = Double(written.filter { $0 != "," })
     else { return .other }
@@ -265,7 +265,7 @@ public enum ArithmeticCheck {
 }
 
 extension Substring {
-  /// The longest end of which every character is such a one.
+  /// The longest suffix whose characters all match.
   fileprivate func suffix(while isSuch: (Character) -> Bool) -> Substring {
     self[(lastIndex { !isSuch($0) }.map { index(after: $0) } ?? startIndex)...]
   }

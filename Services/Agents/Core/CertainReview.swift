@@ -1,17 +1,16 @@
 public import ClusterModel
 import Text
 
-/// Sees to it that a review names the mistakes that are certain, whatever its model made of them: a
-/// small one accepts "17 + 25 = 43" when it is told that this is wrong.
+/// Adds certain mistakes to a review if the model left them out. A small model accepts "17 + 25 =
+/// 43" even if its prompt calls it wrong.
 ///
-/// It knows reviews that have a `verdict` which may be `repair`, and `issues`; any other output stays
-/// as it is.
+/// It handles reviews with `issues` and a `verdict` that may be `repair`, and no other output.
 public enum CertainReview {
   /// - Parameters:
-  ///   - output: what the model wrote.
+  ///   - output: the model's output.
   ///   - findings: mistakes that are certain.
-  /// - Returns: a review that fits the contract and asks for their repair; nil: nothing is to be
-  ///   changed, or cannot be without breaking the contract.
+  /// - Returns: a review that fits the contract and asks to repair the mistakes. `nil` means that
+  ///   no change is needed, or that every change would break the contract.
   public static func enforcing(
     _ findings: [String], in output: String, contract: OutputContract
   ) -> String? {
@@ -31,12 +30,12 @@ public enum CertainReview {
 
   private static let issueBytes = 240
 
-  /// Whether "repair" is one of its verdicts.
+  /// Whether the contract is a review: "repair" is one of its verdicts, and it has issues.
   private static func isReview(_ schema: ContractSchema) -> Bool {
     schema.allows(#""repair""#, as: "verdict") && schema.allows("[]", as: "issues")
   }
 
-  /// The model's own review, with what is certain before what it found itself.
+  /// The model's review, with the certain mistakes before its own issues.
   private static func amended(
     _ output: String, _ contract: OutputContract, _ issues: [JSON]
   ) -> JSON? {
@@ -53,7 +52,7 @@ public enum CertainReview {
       ]))
   }
 
-  /// A review of nothing but what is certain, where the model wrote none.
+  /// A review of the certain mistakes only, if the model wrote none.
   private static func bare(_ issues: [JSON]) -> JSON? {
     [
       "verdict": "repair", "quality": 3, "accuracy": 2, "coherence": 3, "issues": .array(issues),

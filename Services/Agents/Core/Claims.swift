@@ -1,18 +1,18 @@
 import ClusterModel
 import Limits
 
-/// A sentence, as far as it can be compared with another.
+/// A sentence, prepared for comparison with another.
 struct Sentence: Equatable, Sendable {
   var text: String
   var content: Set<String>
   var numbers: Set<String>
   var isNegated: Bool
-  /// Numbers of the sources that it cites.
+  /// Numbers of the cited sources.
   var cited: Set<Int>
 
-  /// - Parameter limit: words that are compared; more only make it slower.
+  /// - Parameter limit: maximum words to compare; more only cost time.
   init(_ written: Substring, words limit: Int = .max, work: inout Int) {
-    // "[2]" is no number of the sentence.
+    // "[2]" does not count as a number of the sentence.
     let (plain, cited) = Self.withoutCitations(written)
     work += written.utf8.count
     let read = limit == .max ? plain : plain.cut(toBytes: limit.multipliedCapped(by: 16))
@@ -25,7 +25,7 @@ struct Sentence: Equatable, Sendable {
     self.cited = cited
   }
 
-  /// Without `[1]` and the white space before it, and the numbers of those.
+  /// Removes citations such as `[1]` and the white space before them, and returns their numbers.
   private static func withoutCitations(_ written: Substring) -> (plain: String, cited: Set<Int>) {
     var cited: Set<Int> = []
     var plain: [UInt8] = []
@@ -45,7 +45,7 @@ struct Sentence: Equatable, Sendable {
       ? (String(written), []) : (String(decoding: plain, as: UTF8.self), cited)
   }
 
-  /// `[`, one to three digits, `]`.
+  /// Reads a citation: `[`, one to three digits, `]`.
   private static func citation(in bytes: [UInt8], at start: Int) -> (number: Int, end: Int)? {
     guard bytes[start] == UInt8(ascii: "[") else { return nil }
     var number = 0
@@ -64,14 +64,14 @@ struct Sentence: Equatable, Sendable {
     byte == 0x20 || (0x09...0x0D).contains(byte)
   }
 
-  /// Sentences of a text, at most so many: lines, cut after a full stop. Headings, questions and code
-  /// claim nothing.
+  /// Splits a text into at most `limit` sentences: lines, cut after a full stop. Headings,
+  /// questions and code are skipped, because they claim nothing.
   static func all(of text: String, atMost limit: Int, words: Int = .max) -> [Sentence] {
     var work = 0
     return all(of: text, atMost: limit, words: words, work: &work)
   }
 
-  /// - Parameter work: gains one unit per byte that was looked at.
+  /// - Parameter work: gains one unit per byte read.
   static func all(
     of text: String, atMost limit: Int, words: Int = .max, work: inout Int
   ) -> [Sentence] {
@@ -97,7 +97,7 @@ struct Sentence: Equatable, Sendable {
   private static func withoutBullet(_ line: Substring) -> Substring {
     let marks = line.prefix { "-*•>".contains($0) }
     if !marks.isEmpty { return line.dropFirst(marks.count).drop { $0 == " " } }
-    // "3. ": the number of an item is no number of the sentence.
+    // "3. ": an item's number does not belong to the sentence.
     let digits = line.prefix { $0.isASCII && $0.isNumber }
     let rest = line.dropFirst(digits.count)
     guard !digits.isEmpty, digits.count <= 2, rest.hasPrefix(". ") || rest.hasPrefix(") ") else {
@@ -106,7 +106,7 @@ struct Sentence: Equatable, Sendable {
     return rest.dropFirst(2)
   }
 
-  /// Cut after a full stop that white space follows, and after the citations that follow it.
+  /// Cuts after a full stop followed by white space, and after any citations that follow it.
   private static func pieces(
     of line: Substring, atMost limit: Int, work: inout Int
   ) -> [Substring] {
@@ -121,7 +121,7 @@ struct Sentence: Equatable, Sendable {
       guard index == line.endIndex || line[index] == " " || "。！？".contains(character) else {
         continue
       }
-      // "It is so. [1]": the citation belongs to what it follows.
+      // "It is so. [1]": the citation belongs to the sentence before it.
       index = afterCitations(in: line, from: index, work: &work)
       pieces.append(line[start..<index])
       start = index
@@ -140,7 +140,7 @@ struct Sentence: Equatable, Sendable {
         index = line.index(after: index)
         work += 1
       }
-      // "[999]" has five bytes.
+      // The longest citation, "[999]", has five bytes.
       let next = Array(line[index...].utf8.prefix(5))
       work += 1
       guard !next.isEmpty, let citation = citation(in: next, at: 0) else { return end }

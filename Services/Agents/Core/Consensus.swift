@@ -1,11 +1,11 @@
 public import ClusterModel
 import Text
 
-/// How far the texts that a task merges say the same: what its model is told of it, and what the trace
-/// is. In words, because a small model makes nothing of 0.43; and a vote of two against one is no
-/// reason to leave out what the one says.
+/// How far the texts that a task merges agree, for its model and for the trace. The model gets
+/// words, because a small model cannot interpret 0.43. A majority of two to one is no reason to
+/// omit the third text.
 public struct Consensus: Equatable, Sendable {
-  /// What the texts were compared by.
+  /// How the texts were compared.
   public enum Basis: String, Sendable {
     case words
     case wordsAndEmbedding = "words and embedding"
@@ -13,13 +13,13 @@ public struct Consensus: Equatable, Sendable {
 
   public let basis: Basis
   private let names: [String]
-  /// Of each text, how far the others say the same, in thousandths.
+  /// For each text, how far the other texts agree with it, in thousandths.
   public let weights: [Int]
-  /// Of each text, how many of the others say much the same.
+  /// For each text, the number of other texts that mostly agree with it.
   private let agreeing: [Int]
 
-  /// By words, as whoever gave the order has weighed them.
-  /// - Returns: nil when nobody compared the inputs, or there is nothing to compare.
+  /// Uses the word comparison that the dispatcher put into the order.
+  /// - Returns: `nil` if the inputs carry no weights, or fewer than two do.
   public init?(weighed inputs: [TaskOrder.NamedInput]) {
     let weighed = inputs.filter { $0.weightMilli != nil }
     guard weighed.count > 1 else { return nil }
@@ -28,12 +28,14 @@ public struct Consensus: Equatable, Sendable {
     basis = .words
     names = weighed.map(\.name)
     self.weights = weights
-    // A weight is how far the others say the same; times the others, how many of them do.
+    // A weight is the mean agreement with the other texts; times their number, it estimates how
+    // many agree.
     agreeing = weights.map { ($0 * others + 500) / 1_000 }
   }
 
-  /// By words and by what an embedding model makes of the texts.
-  /// - Parameter meanings: of the inputs, in their order (`ConsensusQuestion.meanings`).
+  /// Compares by words and by embeddings.
+  /// - Parameter meanings: similarities of the inputs, in their order
+  ///   (`ConsensusQuestion.meanings`).
   public init(of inputs: [TaskOrder.NamedInput], meanings: [[Int]]) {
     let matrix = Agreement.matrix(of: inputs.map(\.text), meanings: meanings)
     basis = .wordsAndEmbedding
@@ -42,7 +44,7 @@ public struct Consensus: Equatable, Sendable {
     agreeing = matrix.map { row in row.count { $0 >= Agreement.sameMeaningMilli } - 1 }
   }
 
-  /// Those that say something else than most; empty: all say the same, or there is no majority.
+  /// Names of the texts that differ from the majority; empty if all agree or there is no majority.
   public var dissent: [String] {
     guard let leaders = majority else { return [] }
     return names.indices.filter { !leaders.contains($0) }.map { names[$0] }
@@ -50,8 +52,8 @@ public struct Consensus: Equatable, Sendable {
 
   private var areAllAlike: Bool { agreeing.allSatisfy { $0 == names.count - 1 } }
 
-  /// Those who agree with the most others, when that is each other; nil: that is nobody, or
-  /// everybody.
+  /// The texts that agree with the most other texts, if these agree with each other. `nil` means
+  /// that there is no such group, or that it contains all texts.
   private var majority: [Int]? {
     let most = agreeing.max() ?? 0
     let leaders = names.indices.filter { agreeing[$0] == most }
@@ -59,7 +61,7 @@ public struct Consensus: Equatable, Sendable {
     return leaders
   }
 
-  /// What the model is told.
+  /// The sentence for the model's prompt.
   public var text: String {
     let all = Self.word(names.count)
     if areAllAlike {

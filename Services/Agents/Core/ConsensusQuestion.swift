@@ -2,20 +2,19 @@ import ClusterModel
 import Limits
 import Text
 
-/// What an embedding model is asked of texts that are to be compared: one request for all of them,
-/// and for some that have nothing to do with them (`VectorLikeness`).
+/// A request to an embedding model that compares texts: it embeds all of them, and some unrelated
+/// texts as a baseline (`VectorLikeness`).
 public struct ConsensusQuestion: Sendable {
-  /// Bytes. Small embedding models read 256 tokens and leave out the rest, or refuse it.
+  /// Bytes. Small embedding models read 256 tokens, and truncate or reject the rest.
   static let pieceBytes = 1_000
-  /// Of a longer text, its beginning and its end.
+  /// Maximum pieces of one text: half from its beginning, half from its end.
   static let piecesOfText = 4
-  /// Servers take no more in one request: 32 is what text-embeddings-inference allows unless told
-  /// otherwise.
+  /// Maximum inputs of one request: the default of text-embeddings-inference is 32.
   static let maximumPieces = 32
 
   private let pieces: [[String]]
 
-  /// - Returns: nil when there are fewer than two texts, one is empty, or they are too many for one
+  /// - Returns: `nil` if there are fewer than two texts, one is empty, or they do not fit into one
   ///   request.
   public init?(_ texts: [String]) {
     let room = Self.maximumPieces - VectorLikeness.unrelated.count
@@ -32,9 +31,9 @@ public struct ConsensusQuestion: Sendable {
     JSON.object([("input", .array(inputs.map { .string($0) }))]).encoded
   }
 
-  /// How near the texts are to each other, as `Agreement.matrix` takes it.
-  /// - Returns: nil when the host's answer does not hold a vector for each input, or they tell nothing
-  ///   apart.
+  /// Similarities of the texts, for `Agreement.matrix`.
+  /// - Returns: `nil` if the host's answer lacks a vector for an input, or the vectors do not
+  ///   distinguish the texts.
   public func meanings(in answer: [UInt8]) -> [[Int]]? {
     guard let vectors = Self.vectors(in: answer, count: inputs.count),
       vectors.count == inputs.count
@@ -49,8 +48,8 @@ public struct ConsensusQuestion: Sendable {
     return VectorLikeness.matrix(of: texts, unrelated: Array(rest))
   }
 
-  /// In the order of their inputs, whatever order the host gives them in.
-  /// - Parameter count: how many there must be.
+  /// The vectors in the order of the inputs, regardless of their order in the answer.
+  /// - Parameter count: the required number of vectors.
   private static func vectors(in answer: [UInt8], count: Int) -> [[Double]]? {
     guard let document = try? JSONDocument(validating: answer),
       let data = document.value("data", in: document.root)
@@ -73,7 +72,7 @@ public struct ConsensusQuestion: Sendable {
     return vectors.map(\.numbers)
   }
 
-  /// - Returns: `nil` when there is no vector, or one that no model gives.
+  /// - Returns: `nil` if there is no vector, or it is longer than any model's.
   private static func numbers(of element: JSONValue, in document: JSONDocument) -> [Double]? {
     guard let vector = document.value("embedding", in: element), vector.kind == .array else {
       return nil
@@ -86,7 +85,7 @@ public struct ConsensusQuestion: Sendable {
     return numbers.count <= Limits.vectorNumbers.value ? numbers : nil
   }
 
-  /// Split at white space where there is some.
+  /// Splits at white space if there is any.
   private static func pieces(of text: String, atMost count: Int) -> [String] {
     var pieces: [String] = []
     var rest = text[...].drop(while: \.isWhitespace)

@@ -1,12 +1,12 @@
 public import ClusterModel
 import Text
 
-/// Whether what a model wrote is what its task asked for. Takes anything, in time linear in it.
+/// Checks a model's output against its task's contract. Accepts any input; takes linear time.
 public enum ContractCheck {
   public enum Verdict: Equatable, Sendable {
-    /// What was asked for, without what stood around it.
+    /// The valid output, without the text around it.
     case met(String)
-    /// A sentence for the model, which may try again.
+    /// A sentence that explains the mistake to the model, for a repair.
     case broken(String)
   }
 
@@ -24,7 +24,7 @@ public enum ContractCheck {
   private static func checkJSON(_ text: String, _ written: String) -> Verdict {
     let schema = ContractSchema(written) ?? ContractSchema()
     let bytes = Array(text.utf8)
-    // A value without brackets is only told from prose when it stands alone.
+    // A value without brackets can be distinguished from prose only if it is the whole text.
     if let whole = try? JSONDocument(validating: bytes) {
       return verdict(on: whole.root, in: whole, schema)
     }
@@ -33,7 +33,7 @@ public enum ContractCheck {
       other = other ?? value
       return schema.takes(value.kind)
     }
-    // Of a broken object, a whole array within it is not what was meant.
+    // If the outer object is broken, an intact array inside it is not the answer.
     let isBroken =
       bytes.contains(UInt8(ascii: "{")) && schema.takes(.object)
       || bytes.contains(UInt8(ascii: "[")) && schema.takes(.array)
@@ -46,8 +46,8 @@ public enum ContractCheck {
     return verdict(on: document.root, in: document, schema)
   }
 
-  /// What is whole of JSON that was cut off, if that is enough: a model that ran out of tokens in its
-  /// eighth issue has written seven.
+  /// The intact part of truncated JSON, if it fits the schema: a model that ran out of tokens in
+  /// its eighth issue has written seven.
   private static func cutOff(_ bytes: [UInt8], _ schema: ContractSchema) -> String? {
     let opening = bytes.firstIndex {
       $0 == UInt8(ascii: "{") && schema.takes(.object)
@@ -71,12 +71,12 @@ public enum ContractCheck {
   }
 }
 
-/// One of a few words in what a model wrote around it.
+/// Finds the one of a few words that an answer means.
 enum NearestWord {
-  /// Longer answers argue; what is meant by them is the model's to say again.
+  /// Longer answers argue instead of choosing; a repair asks the model again.
   private static let readBytes = 4_096
 
-  /// - Returns: nil when none is meant, or several may be.
+  /// - Returns: `nil` if the text means no word, or may mean several.
   static func of(_ text: String, among words: [String]) -> String? {
     let said = plain(text.cut(toBytes: readBytes))
     let known = words.map { (word: $0, plain: plain($0)) }
@@ -86,19 +86,19 @@ enum NearestWord {
     for word in known where !word.plain.isEmpty && padded.contains(" \(word.plain) ") {
       found.append(word.word)
     }
-    // Of "agree" and "do not agree", what was said in full is the longer one.
+    // If "agree" and "do not agree" both match, the longer one was written.
     let longest = found.filter { word in
       !found.contains { $0 != word && " \(plain($0)) ".contains(" \(plain(word)) ") }
     }
     if longest.count == 1 { return longest[0] }
     if longest.count > 1 {
-      // "B, because A is wrong": the answer comes first.
+      // In "B, because A is wrong" the answer comes first.
       return longest.first { " \(said)".hasPrefix(" \(plain($0)) ") }
     }
     return misspelt(said, known)
   }
 
-  /// Lower case, words apart by one space, without marks.
+  /// Lower case, without punctuation, words separated by one space.
   private static func plain(_ text: String) -> String {
     var words = ""
     var isApart = false
@@ -116,7 +116,7 @@ enum NearestWord {
 
   private static func misspelt(_ said: String, _ known: [(word: String, plain: String)]) -> String?
   {
-    // One short answer, wrongly written; a sentence is none.
+    // Only a short answer can be a misspelt word; a sentence cannot.
     guard !said.isEmpty, said.count <= 64 else { return nil }
     let near = known.map { ($0.word, distance(Array(said), Array($0.plain.prefix(80)))) }
       .filter { word, distance in distance * 4 <= min(word.count, said.count) }
@@ -125,7 +125,7 @@ enum NearestWord {
     return nearest.count == 1 ? nearest[0].0 : nil
   }
 
-  /// Letters to change, add or leave out (Levenshtein).
+  /// Levenshtein distance in characters.
   private static func distance(_ left: [Character], _ right: [Character]) -> Int {
     var row = Array(0...right.count)
     for (index, letter) in left.enumerated() {

@@ -1,35 +1,35 @@
 import Text
 
-/// What is checked of a JSON Schema: `type`, `properties`, `required`, `enum`, `items`, `minItems`,
-/// `maxItems` and `maxLength`. Whatever else it says is for the host that follows it word by word;
-/// members that it does not name are welcome.
+/// The part of JSON Schema that is checked: `type`, `properties`, `required`, `enum`, `items`,
+/// `minItems`, `maxItems` and `maxLength`. Other keywords are left to hosts that enforce schemas;
+/// members that the schema does not name are allowed.
 struct ContractSchema: Sendable {
-  /// Empty: any.
+  /// Empty means any type.
   private(set) var types: Set<String> = []
   private(set) var required: [String] = []
   private var properties: [String: ContractSchema] = [:]
-  /// At most one; a value type cannot hold itself.
+  /// At most one element; an array, because a value type cannot contain itself.
   private var items: [ContractSchema] = []
-  /// Empty: any value.
+  /// Empty means any value.
   private var choices: [Scalar] = []
-  /// The same, for looking one up.
+  /// `choices` as a set, for lookups.
   private var choiceSet: Set<Scalar> = []
   private var minimumItems = 0
   private var maximumItems = Int.max
   /// In code points.
   private var maximumLength = Int.max
 
-  /// A value without members; objects and arrays in an `enum` are compared as they are written.
+  /// An `enum` value; objects and arrays are compared byte for byte.
   private enum Scalar: Hashable {
     case text(String)
     case number(Double)
     case written([UInt8])
   }
 
-  /// Anything that is valid JSON.
+  /// Accepts any valid JSON.
   init() {}
 
-  /// - Returns: nil when it is no schema: then any JSON value will do.
+  /// - Returns: `nil` if the text is not a schema; then any JSON value is accepted.
   init?(_ schema: String) {
     guard let document = try? JSONDocument(validating: Array(schema.utf8)),
       document.root.kind == .object
@@ -37,7 +37,7 @@ struct ContractSchema: Sendable {
     self.init(document.root, document)
   }
 
-  /// Recursion is bounded by the depth that the document was checked for.
+  /// Recursion is bounded: the document's depth was checked.
   private init(_ value: JSONValue, _ document: JSONDocument) {
     document.forEachMember(of: value) { member in
       let value = member.value
@@ -64,12 +64,12 @@ struct ContractSchema: Sendable {
     }
   }
 
-  /// Whether a value of that kind could fit.
+  /// Whether a value of this kind could fit.
   func takes(_ kind: JSONKind) -> Bool {
     types.isEmpty || types.contains(kind.rawValue) || kind == .number && types.contains("integer")
   }
 
-  /// Whether it names that member, and the value would fit there.
+  /// Whether the schema names the member and the value fits it.
   func allows(_ json: String, as member: String) -> Bool {
     guard let schema = properties[member],
       let document = try? JSONDocument(validating: Array(json.utf8))
@@ -77,9 +77,9 @@ struct ContractSchema: Sendable {
     return schema.mistake(in: document.root, document) == nil
   }
 
-  /// What is wrong with a value, for whoever wrote it; nil: it fits.
+  /// Describes the first mistake in a value, for the model that wrote it. `nil` means that it fits.
   ///
-  /// - Parameter path: names the value in the sentence; empty: the whole.
+  /// - Parameter path: the value's name in the message; empty means the root.
   func mistake(
     in value: JSONValue, _ document: JSONDocument, at path: String = ""
   ) -> String? {

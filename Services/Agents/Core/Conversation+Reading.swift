@@ -2,7 +2,7 @@ public import ClusterModel
 import Text
 
 extension Conversation {
-  /// The client wants one form of answer (JSON, or a tool called), and nothing may be added to it.
+  /// The client wants a fixed form of answer (JSON or a tool call), and no text may be added.
   public var isStructured: Bool {
     parameters.contains { parameter in
       switch parameter.name {
@@ -18,7 +18,7 @@ extension Conversation {
   }
 }
 
-/// What the client asked last.
+/// The client's last question.
 public enum LastQuestion {
   /// - Returns: the text of the last user message; empty when there is none.
   public static func text(of conversation: Conversation) -> String {

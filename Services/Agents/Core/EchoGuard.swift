@@ -1,37 +1,37 @@
 public import ClusterModel
 import Text
 
-/// Watches the first words of the answer for those that its model was given: an instruction or a
-/// heading that comes back is nothing for a client. What may become one is held for these few words.
+/// Detects an answer that begins by repeating its prompt: instructions and headings are not for the
+/// client. The first words are held back until they cannot be an echo.
 ///
-/// White space does not count.
+/// White space is ignored.
 public struct EchoGuard: Sendable {
   public enum Verdict: Equatable, Sendable {
-    /// It may still become an echo.
+    /// The text may still become an echo.
     case hold
-    /// It is none: from now on nothing needs to be asked.
+    /// The text is not an echo; the check is over.
     case clear
     case echo
   }
 
-  /// Bytes. Nobody begins with so many of the instruction's by chance.
+  /// Bytes. An answer does not begin with so much of the instruction by chance.
   private static let instructionBytes = 32
-  /// Bytes. A longer question is not looked for.
+  /// Bytes. Longer questions are not compared.
   private static let questionBytes = 2_048
 
   private let seams: [[UInt8]]
-  /// Positions in `seams` of those that the answer begins with so far.
+  /// Positions in `seams` of those that match the answer so far.
   private var open: [Int]
-  /// Bytes of the answer that were compared.
+  /// Bytes of the answer compared so far.
   private var compared = 0
   /// Comparisons so far.
   private(set) var work = 0
 
-  /// - Parameter told: what else stands in its prompt, for example how far its inputs agree.
-  /// - Returns: nil when the task has nothing that could come back: it reads no text but the client's.
+  /// - Parameter told: other texts of the prompt, for example how far the inputs agree.
+  /// - Returns: `nil` if no echo is possible because the task reads only the client's text.
   public init?(_ order: TaskOrder, told: [String] = []) {
     guard order.writesAnswer, !order.inputs.isEmpty, order.prefix.isEmpty else { return nil }
-    // The answer comes without the marks.
+    // The answer arrives without fence marks.
     let fence = Fence(seed: order.task.seed)
     let instruction = Self.ink(fence.removed(from: order.task.instruction).utf8)
       .prefix(Self.instructionBytes)
@@ -39,7 +39,7 @@ public struct EchoGuard: Sendable {
     if instruction.count == Self.instructionBytes {
       seams.append(Array(instruction))
       let question = Self.ink(LastQuestion.text(of: order.conversation).utf8)
-      // The question alone may well be said again before it is answered.
+      // An answer may repeat the question alone, so the instruction must follow it.
       if question.count <= Self.questionBytes { seams.append(question + instruction) }
     }
     for text in told {
@@ -50,7 +50,7 @@ public struct EchoGuard: Sendable {
     open = Array(seams.indices)
   }
 
-  /// Compares each byte of the answer once with each seam that is still open.
+  /// Compares each byte of the answer once with each seam that still matches.
   public mutating func take(_ text: String) -> Verdict {
     for byte in text.utf8 where byte > 0x20 {
       work += open.count

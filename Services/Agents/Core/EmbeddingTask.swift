@@ -2,13 +2,13 @@ public import ClusterModel
 import Limits
 import Text
 
-/// A task whose output is a vector: one text goes to a model that embeds.
+/// A task whose output is a vector: an embedding model gets one text.
 public enum EmbeddingTask {
-  /// Embedding models read some 512 to 8,192 tokens; hosts refuse what is longer.
+  /// Embedding models read some 512 to 8,192 tokens; hosts reject longer texts.
   static let maximumBytes = 32 << 10
 
-  /// The model: the task's own, else the first that is known as one.
-  /// - Throws: `noEligibleHost` when no ready host offers one.
+  /// The model: the task's own, otherwise the first known embedding model.
+  /// - Throws: `noEligibleHost` if no ready host offers one.
   public static func model(for task: PlanTask, among ready: [ModelID]) throws(Failure) -> ModelID {
     if let model = task.model { return model }
     guard let model = ready.first(where: \.looksLikeEmbedding) else {
@@ -18,7 +18,7 @@ public enum EmbeddingTask {
   }
 
   /// The body of the request, without `model`.
-  /// - Throws: `invalidRequest` when there is nothing to embed.
+  /// - Throws: `invalidRequest` if there is no text to embed.
   public static func body(for order: TaskOrder) throws(Failure) -> [UInt8] {
     let parts = [order.task.instruction] + order.inputs.map(\.text)
     let text = parts.filter { !$0.isEmpty }.joined(separator: "\n\n")
@@ -29,8 +29,8 @@ public enum EmbeddingTask {
     return JSON.object([("input", .string(input))]).encoded
   }
 
-  /// - Returns: the first embedding of a host's answer, an array of numbers as it was written.
-  /// - Throws: `upstreamFailed` when there is none.
+  /// - Returns: the first embedding in a host's answer: an array of numbers, as the host wrote it.
+  /// - Throws: `upstreamFailed` if there is none.
   public static func vector(in body: [UInt8]) throws(Failure) -> String {
     guard let document = try? JSONDocument(validating: body),
       let data = document.value("data", in: document.root),

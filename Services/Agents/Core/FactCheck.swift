@@ -1,37 +1,37 @@
 import ClusterModel
 import Limits
 
-/// Holds what an answer claims against the sources it was made from, sentence by sentence: by words
-/// and numbers alone, so it finds a wrong number and a missing source, not a wrong thought.
+/// Compares an answer's claims with its sources, sentence by sentence. It compares words and
+/// numbers only, so it finds wrong numbers and missing sources, not wrong reasoning.
 public struct FactCheck: Equatable, Sendable {
   public enum Verdict: String, CaseIterable, Sendable {
     case supported
-    /// No source says it.
+    /// No source contains the claim.
     case unsupported
-    /// A source says nearly the same with another number, or its opposite; or a sum is wrong.
+    /// A source has the sentence with another number or negated, or a calculation is wrong.
     case contradicted
   }
 
   public struct Claim: Equatable, Sendable {
     public var text: String
     public var verdict: Verdict
-    /// Number of the source that decided it, counted from 1.
+    /// Number of the source that decided the verdict, from 1.
     public var source: Int?
   }
 
-  /// An answer of some pages.
+  /// Enough for an answer of several pages.
   static let maximumClaims = Limits.checkedClaims.value
   static let maximumEvidence = Limits.checkedEvidence.value
-  /// Of a claim's content words, in one sentence of a source.
+  /// Share of a claim's content words in one sentence of a source.
   private static let sharedForSupport = 0.6
   private static let sharedForContradiction = 0.65
-  /// In several sentences of a source together.
+  /// Share of a claim's content words in a whole source.
   private static let sharedInSource = 0.8
 
   public private(set) var claims: [Claim] = []
-  /// Numbers of sources that the answer cites and that exist.
+  /// Numbers of existing sources that the answer cites.
   public private(set) var cited: Set<Int> = []
-  /// Bytes that were read and words that were compared.
+  /// Units of work: bytes read and words compared.
   private(set) var work = 0
 
   private struct Evidence {
@@ -54,7 +54,7 @@ public struct FactCheck: Equatable, Sendable {
       of: answer, atMost: Self.maximumClaims, words: Limits.claimWords.value, work: &work)
     for sentence in sentences {
       cited.formUnion(sentence.cited.filter { (1...max(sources.count, 1)).contains($0) })
-      // One word is a label, not a claim.
+      // A single word is a label, not a claim.
       guard sentence.content.count + sentence.numbers.count > 1 else { continue }
       claims.append(Self.judge(sentence, evidence, work: &work))
     }
@@ -89,7 +89,7 @@ public struct FactCheck: Equatable, Sendable {
         let hasNumbers = claim.numbers.isSubset(of: sentence.numbers)
         let isOpposite = claim.isNegated != sentence.isNegated
         if hasNumbers, !isOpposite { return verdict(.supported, number) }
-        // A claim that has all its numbers, and others, may say what several sentences say.
+        // A claim that has all numbers of the sentence, and more, may combine several sentences.
         let differs =
           hasNumbers ? isOpposite : !sentence.numbers.isSubset(of: claim.numbers)
         if differs, shared >= sharedForContradiction, shared > against?.shared ?? 0 {
@@ -104,27 +104,26 @@ public struct FactCheck: Equatable, Sendable {
     return verdict(whole == nil ? .unsupported : .supported, whole)
   }
 
-  /// A claim of nothing but numbers shares all its words with everything.
+  /// Share of the claim's words in `content`. A claim of numbers only shares all its words.
   private static func share(of claim: Sentence, in content: Set<String>) -> Double {
     guard !claim.content.isEmpty else { return 1 }
-    // The smaller set is looked up in the larger one, so that a long claim costs no more than what it
-    // is compared with.
+    // Look up the smaller set in the larger one, so that a long claim costs no more.
     let (few, many) =
       claim.content.count < content.count ? (claim.content, content) : (content, claim.content)
     let shared = few.count { many.contains($0) }
     return Double(shared) / Double(claim.content.count)
   }
 
-  // MARK: - Telling
+  // MARK: - Reporting
 
-  /// Claims of a kind that are told in words.
+  /// Maximum claims quoted per verdict.
   private static let maximumTold = 3
   private static let toldBytes = 160
 
-  /// What follows the answer: which sources it used, and which of its sentences they do not bear out.
+  /// Lines to append to the answer: its sources, and the sentences that they do not support.
   ///
-  /// - Parameter hasVerdicts: not for the client's own answer, which is no place for doubts about
-  ///   itself.
+  /// - Parameter hasVerdicts: `false` for the client's own answer, which should not list its
+  ///   doubts.
   public func tail(_ sources: [Material.Source], hasVerdicts: Bool) -> String {
     var used = cited
     used.formUnion(claims.filter { $0.verdict == .supported }.compactMap(\.source))

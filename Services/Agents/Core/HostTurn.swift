@@ -1,19 +1,19 @@
 public import ClusterModel
 
-/// Which hosts a task leaves alone, so that tasks which work side by side share them.
+/// Chooses the hosts that a task avoids, so that concurrent tasks share the hosts.
 public enum HostTurn {
-  /// Agents are processes of their own and see nothing of each other's load. But the members of an
-  /// ensemble have seeds that follow each other, so each can tell whose turn it is: two hosts get
-  /// two and one of three members, where chance gives all three to one of them every fourth time.
+  /// Assigns hosts in turn by seed. Agents are separate processes and do not see each other's load,
+  /// but the members of an ensemble have consecutive seeds. So two hosts get two and one of three
+  /// members; a random choice gives all three to one host in every fourth case.
   ///
-  /// - Returns: for `InferenceConstraints.avoid`, which is a wish: when the host whose turn it is
-  ///   cannot answer, the others may.
+  /// - Returns: hosts for `InferenceConstraints.avoid`, which is a preference: if the host whose
+  ///   turn it is cannot answer, the avoided hosts may.
   public static func avoided(
     by order: TaskOrder, model: ModelID?, hosts: HostTable
   ) -> [HostID] {
-    // Whoever sees all tasks has chosen already.
+    // The dispatcher, which sees all tasks, has already chosen.
     if let host = order.host { return order.avoidHosts.filter { $0 != host } }
-    // The sink works alone, so the hosts' load can decide.
+    // The sink runs alone, so the hosts' load can decide.
     guard !order.isSink, let model else { return order.avoidHosts }
     let able = hosts.hosts.filter {
       $0.state == .ready && $0.tier == .community && $0.trust >= order.dataPolicy

@@ -1,22 +1,22 @@
 public import ClusterModel
 public import Text
 
-/// What can be computed about the texts that a task judges, so that its model need not: wrong sums,
-/// and what the sources say otherwise.
+/// Mistakes in a task's inputs that are found without a model: wrong calculations, and
+/// contradictions to the sources.
 public enum InputFindings {
-  /// Two pages of faults help nobody.
+  /// A longer list does not help the model.
   static let maximumFindings = 8
   private static let toldBytes = 160
 
-  /// For the prompt; empty when nothing was found. Findings quote the texts that they are about.
-  /// - Parameter fence: of the task's prompt.
+  /// The findings as text for the prompt, with quotations; empty if there are none.
+  /// - Parameter fence: the fence of the task's prompt.
   public static func text(_ findings: [String], fence: Fence) -> String {
     guard !findings.isEmpty else { return "" }
     let list = findings.map { "- \($0)" }.joined(separator: "\n")
     return "These mistakes are certain:\n" + fence.enclosing(list)
   }
 
-  /// A sentence for each mistake, the first ones only.
+  /// Returns a sentence for each mistake, up to the maximum.
   public static func of(_ inputs: [TaskOrder.NamedInput], material: Material) -> [String] {
     var findings: [String] = []
     for input in inputs where findings.count < maximumFindings {

@@ -1,10 +1,10 @@
 public import ClusterModel
 public import Text
 
-/// What a task is given of its documents, numbered, so that an answer can cite it.
+/// The text from documents that a task gets, numbered so that an answer can cite it.
 public struct Material: Equatable, Sendable {
   public struct Source: Equatable, Sendable {
-    /// Of the document.
+    /// The document's name.
     public var name: String
     public var text: String
 
@@ -14,9 +14,9 @@ public struct Material: Equatable, Sendable {
     }
   }
 
-  /// The first is number 1.
+  /// The first source has number 1.
   public var sources: [Source]
-  /// They are the documents as they came, none left out, none shortened.
+  /// The sources are the complete documents, none omitted and none shortened.
   public var isWhole: Bool
 
   public static let none = Material(sources: [], isWhole: true)
@@ -26,8 +26,8 @@ public struct Material: Equatable, Sendable {
     self.isWhole = isWhole
   }
 
-  /// For the prompt; empty when there is none.
-  /// - Parameter fence: of the task's prompt.
+  /// The sources as text for the prompt; empty if there are none.
+  /// - Parameter fence: the fence of the task's prompt.
   public func note(cites: Bool, fence: Fence) -> String {
     guard !sources.isEmpty else { return "" }
     let parts = sources.enumerated().map {
@@ -43,19 +43,19 @@ public struct Material: Equatable, Sendable {
   }
 }
 
-/// How a task's documents become material: whole where they fit, else what was found in them.
+/// How documents become material: complete if they fit, otherwise as search results.
 public enum Reading: Equatable, Sendable {
   case ready(Material)
-  /// They are too long: the passages are to be searched, and `material` made of those found.
+  /// The documents are too long: search the passages, then make `material` from the results.
   case search([Passage], PassageQuery)
 
-  /// Documents larger than that are not compressed, only searched: compressing one takes seconds.
+  /// Larger documents are searched but not compressed: compressing one takes seconds.
   private static let compressedBytes = 256 << 10
 
   /// - Parameters:
-  ///   - tokens: what the prompt has room for.
-  ///   - asked: what is looked for, the most important first.
-  /// - Throws: `invalidRequest`, naming a document that is no text.
+  ///   - tokens: room in the prompt.
+  ///   - asked: texts to search for, the most important first.
+  /// - Throws: `invalidRequest` that names a document which is not text.
   public static func of(
     _ documents: [Document], within tokens: Int, asked: [String]
   ) throws(Failure) -> Reading {
@@ -68,7 +68,7 @@ public enum Reading: Equatable, Sendable {
     guard !documents.isEmpty else { return .ready(.none) }
     let sizes = documents.reduce(0) { $0 + size(of: $1.text) }
     if sizes <= tokens { return .ready(whole(documents, documents.map(\.text))) }
-    // What is said twice and white space may be all that is too much.
+    // Removing repetition and white space may be enough.
     if sizes <= 2 * tokens {
       let shorter = documents.map { Compression.compressed($0.text, toTokens: sizes) }
       if shorter.reduce(0, { $0 + size(of: $1) }) <= tokens {
@@ -79,13 +79,13 @@ public enum Reading: Equatable, Sendable {
   }
 
   /// - Parameters:
-  ///   - ranked: positions of the passages that were found, the best first.
+  ///   - ranked: indices of the passages found, the best first.
   public static func material(
     of passages: [Passage], ranked: [Int], in documents: [Document], within tokens: Int
   ) -> Material {
     let bytes = documents.reduce(0) { $0 + $1.text.utf8.count }
     if ranked.isEmpty, documents.count <= 16, bytes <= compressedBytes {
-      // Nothing in particular was asked: their outlines say most.
+      // The search found nothing, so outlines of the documents are most useful.
       let share = max(tokens / documents.count - 8, 16)
       let texts = documents.map { Compression.compressed($0.text, toTokens: share) }
       var material = whole(documents, texts)
@@ -104,7 +104,7 @@ public enum Reading: Equatable, Sendable {
       }
     }
     take(ranked, until: 0)
-    // A word or two found by chance are not what a document says: half the room goes to beginnings.
+    // A few chance matches do not represent a document: half the room goes to beginnings.
     take(passages.indices, until: tokens / 2)
     return Material(
       sources: chosen.map { place in
@@ -121,35 +121,35 @@ public enum Reading: Equatable, Sendable {
       }, isWhole: true)
   }
 
-  /// With its number, name and fence.
+  /// Tokens of a source with its number, name and fence.
   private static func size(of text: String) -> Int {
     Compression.estimatedTokens(text) + 16 + Fence.tokensAround
   }
 }
 
-/// What can be wrong with a document that came with a request.
+/// Checks a document that came with a request.
 enum DocumentText {
   private static let maximumNameBytes = 120
 
-  /// On one line, for prompts and messages.
+  /// The name on one line, for prompts and messages.
   static func name(of document: Document) -> String {
     let name = document.name.map { $0.isNewline ? " " : $0 }
     return name.isEmpty ? "document" : String(name).cut(toBytes: maximumNameBytes)
   }
 
-  /// Why it is no text, to follow its name in a sentence; nil: it is.
+  /// Why the document is not text, to follow its name in a sentence. `nil` means that it is text.
   static func fault(in text: String) -> String? {
     var odd = 0
     var count = 0
     for byte in text.utf8 {
       count += 1
       if byte == 0 { return "is not text: it holds a NUL byte" }
-      // Control characters that no text has; DEL; a form feed and an escape are seen in some.
+      // Control characters that text does not contain; form feed and escape occur in some texts.
       if byte < 0x09 || byte > 0x0D && byte < 0x1B || byte > 0x1B && byte < 0x20 || byte == 0x7F {
         odd += 1
       }
     }
-    // Bytes that were no UTF-8 have become this mark.
+    // A decoder replaces invalid UTF-8 by this character.
     let replaced = text.unicodeScalars.lazy.filter { $0 == "\u{FFFD}" }.count
     guard odd * 50 <= count, replaced * 20 <= count else {
       return "is not text: much of it cannot be read"
@@ -158,21 +158,21 @@ enum DocumentText {
   }
 }
 
-/// How many tokens of a prompt are left for documents.
+/// Computes the tokens of a prompt that are left for documents.
 public enum MaterialBudget {
-  /// Of a host that does not tell.
+  /// Assumed context of a host that does not report it, in tokens.
   static let unknownContext = 4_096
-  /// More than that a small model does not take in, and a large one is made to wait for.
+  /// A small model does not use more, and a large one takes too long to read it.
   static let maximumTokens = 6_000
   static let leastTokens = 128
 
   /// - Parameters:
-  ///   - context: of the smallest host that may be asked; nil: it does not tell.
-  ///   - promptBytes: of the request without documents.
-  ///   - completion: tokens that the answer may have.
+  ///   - context: context of the smallest host that may be asked, in tokens; `nil` means unknown.
+  ///   - promptBytes: bytes of the request without documents.
+  ///   - completion: maximum tokens of the answer.
   public static func tokens(context: Int?, promptBytes: Int, completion: Int) -> Int {
     let left = (context ?? unknownContext) - promptBytes / 4 - completion
-    // Dense texts have fewer than four bytes a token.
+    // Keep a fifth free: dense texts have fewer than four bytes a token.
     return min(max(left * 4 / 5, leastTokens), maximumTokens)
   }
 }

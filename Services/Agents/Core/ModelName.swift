@@ -1,20 +1,20 @@
 import ClusterModel
 
-/// What a model's name says of it: hosts rarely tell anything else.
+/// Properties read from a model's name; hosts rarely report more.
 struct ModelName: Hashable, Sendable {
   enum Tag: String, CaseIterable, Sendable {
     case code, reasoning, vision, base
   }
 
-  /// Parameters in millions; nil: the name does not tell.
+  /// Parameters in millions. `nil` means that the name does not contain them.
   let sizeMillions: Int?
   let tags: Set<Tag>
 
   init(_ model: ModelID) {
     let words = model.name.lowercased().split { !($0.isLetter || $0.isNumber || $0 == ".") }
       .map { String($0) }
-    // "Qwen2.5-7B-Instruct-1M": the larger one is the size, the other a context. Of a mixture of
-    // experts ("30B-A3B") the larger one is what it knows.
+    // "Qwen2.5-7B-Instruct-1M": the larger number is the size, the other the context. In a mixture
+    // of experts ("30B-A3B") the larger number is the total size.
     sizeMillions = words.compactMap(Self.size).max()
     var tags: Set<Tag> = []
     let name = model.name.lowercased()
@@ -29,7 +29,7 @@ struct ModelName: Hashable, Sendable {
     self.tags = tags
   }
 
-  /// "135m", "7b", "1.5b", "8x7b", "e4b".
+  /// Reads "135m", "7b", "1.5b", "8x7b" or "e4b".
   private static func size(_ word: String) -> Int? {
     guard let unit = word.last, unit == "b" || unit == "m" else { return nil }
     var digits = word.dropLast()
@@ -43,11 +43,11 @@ struct ModelName: Hashable, Sendable {
       else { return nil }
       size *= number
     }
-    // Larger ones do not exist; it is another kind of number.
+    // No model is larger, so the number means something else.
     return size >= 1 && size <= 5_000_000 ? Int(size) : nil
   }
 
-  /// "7B", "135M".
+  /// Formats a size: "7B", "135M".
   static func shown(_ millions: Int) -> String {
     guard millions >= 1_000 else { return "\(millions)M" }
     let tenths = (millions + 50) / 100

@@ -1,20 +1,20 @@
 public import ClusterModel
 
-/// How much a role gains by a larger model, against what it loses by waiting for it.
+/// How a role weighs a larger model against the wait for it.
 public enum ModelAppetite: String, Hashable, Sendable {
-  /// Its mistakes are everybody's: it plans, judges or writes what the client reads.
+  /// Mistakes affect all other tasks: the role plans, judges or writes the answer.
   case able
   case balanced
-  /// Many small questions, each with one right answer.
+  /// For many small questions with one right answer each.
   case quick
 }
 
-/// A model that some ready host offers, with what is known of it.
+/// A model that a ready host offers, with its known properties.
 public struct OfferedModel: Hashable, Sendable {
   public var id: ModelID
-  /// Of the fastest host that offers it, tokens a second; nil: nobody has measured one.
+  /// Tokens a second of the fastest host that offers the model. `nil` means not measured.
   public var tokensPerSecond: Double?
-  /// Hosts that offer it and are not busy with other tasks of the plan.
+  /// Hosts that offer the model and are not busy with other tasks of the plan.
   public var freeHosts: Int
 
   public init(id: ModelID, tokensPerSecond: Double? = nil, freeHosts: Int = 1) {
@@ -24,12 +24,12 @@ public struct OfferedModel: Hashable, Sendable {
   }
 }
 
-/// Chooses the model for a task, and says why: the same facts give the same choice.
+/// Chooses the model for a task and explains why. The same facts give the same choice.
 public enum ModelPreference {
   public struct Choice: Equatable, Sendable {
-    /// nil: any chat model; whoever picks the host decides.
+    /// The chosen model. `nil` means any chat model: choosing the host decides.
     public var model: ModelID?
-    /// When no host answers with it, before anything was said: these, in this order. nil: any chat model.
+    /// Models to try in order if no host answers with `model`. `nil` means any chat model.
     public var alternatives: [ModelID?] = []
     /// For the trace.
     public var reason: String
@@ -41,8 +41,8 @@ public enum ModelPreference {
   }
 
   /// - Parameters:
-  ///   - offered: chat models of the hosts that may be asked, each once.
-  ///   - remaining: until the task must be done.
+  ///   - offered: chat models of the hosts that may be asked, without duplicates.
+  ///   - remaining: time until the task's deadline.
   public static func choose(
     for task: PlanTask, role: Role, among offered: [OfferedModel], within remaining: Duration?
   ) -> Choice {
@@ -63,7 +63,7 @@ public enum ModelPreference {
         return Choice(model: best.id, reason: "\"\(wanted)\" suits a \(role.name.rawValue) agent")
       }
     }
-    // A base model does not answer, one for code or pictures answers worse than its size says.
+    // A base model follows no instructions; code and vision models answer below their size.
     let general = pool.filter { plainTags($0).isEmpty }
     return compare(general.isEmpty ? pool : general, appetite(of: role, for: task))
   }
@@ -72,7 +72,7 @@ public enum ModelPreference {
     ModelName(model.id).tags.subtracting([.reasoning])
   }
 
-  /// What the task is like says more than whose it is.
+  /// The task's kind matters more than the role.
   private static func appetite(of role: Role, for task: PlanTask) -> ModelAppetite {
     if case .choice = task.contract { return .quick }
     switch task.profile {
@@ -112,22 +112,23 @@ public enum ModelPreference {
   private static func best(
     of models: [OfferedModel], _ appetite: ModelAppetite
   ) -> OfferedModel? {
-    // What is not known counts as the middle of what is.
+    // An unknown size or rate counts as the median of the known ones.
     let size = middle(models.compactMap { ModelName($0.id).sizeMillions.map { Double($0) } })
     let rate = middle(models.compactMap(\.tokensPerSecond))
     func score(_ model: OfferedModel) -> Double {
       let size = ModelName(model.id).sizeMillions.map { Double($0) } ?? size
       let rate = max(model.tokensPerSecond ?? rate, 0.1)
       let (sizeWeight, rateWeight) = weights(appetite)
-      // Waiting for a free host costs about as much as half the speed.
+      // A busy host costs about as much as half the speed.
       return sizeWeight * BinaryLogarithm.of(size) + rateWeight * BinaryLogarithm.of(rate)
         - (model.freeHosts == 0 ? max(rateWeight, 0.5) : 0)
     }
     return models.sorted { $0.id < $1.id }.max { score($0) < score($1) }
   }
 
-  /// Of a doubling of the size, and of the speed. A model of twice the size makes somewhat fewer
-  /// mistakes at half the speed: `able` takes that, `balanced` takes it at two thirds, `quick` never.
+  /// Weights of a doubling of the size, and of the speed. A model of twice the size makes somewhat
+  /// fewer mistakes at half the speed: `able` accepts that, `balanced` accepts two thirds of the
+  /// speed, `quick` accepts no loss.
   private static func weights(_ appetite: ModelAppetite) -> (Double, Double) {
     switch appetite {
     case .able: (1, 0.4)

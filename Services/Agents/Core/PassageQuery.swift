@@ -1,13 +1,13 @@
-/// What is looked for in documents, in the words of a full-text index.
+/// A full-text query for passages of documents.
 public struct PassageQuery: Equatable, Sendable {
-  /// More words make every passage match a little.
+  /// With more words, every passage matches a little.
   static let maximumTerms = 32
   private static let readBytes = 8_192
 
-  /// Each once, in the order in which they were said.
+  /// The search terms without duplicates, in order.
   public private(set) var terms: [String] = []
 
-  /// - Parameter texts: what was asked, the most important first.
+  /// - Parameter texts: the texts to find passages for, the most important first.
   public init(_ texts: [String]) {
     var seen: Set<String> = []
     for text in texts {
@@ -20,13 +20,12 @@ public struct PassageQuery: Equatable, Sendable {
     }
   }
 
-  /// For SQLite's FTS5: any of the words. Each stands in quotes, so nothing in it is an operator.
+  /// The query for SQLite's FTS5: any of the words. Each is quoted, so none is an operator.
   public var match: String {
     terms.map { "\"\($0.filter { $0 != "\"" })\"" }.joined(separator: " OR ")
   }
 
-  /// A text as it is to be indexed: scripts without spaces are written apart, character by
-  /// character, as the query's words are.
+  /// The text to index: characters of scripts without spaces are separated, as in the query.
   public static func indexed(_ text: String) -> String {
     guard text.contains(where: Words.isUnspaced) else { return text }
     var apart = ""

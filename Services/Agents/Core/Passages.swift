@@ -1,10 +1,10 @@
 public import ClusterModel
 
-/// A piece of a document, small enough that a prompt can hold some of them.
+/// A piece of a document, small enough for a prompt to hold several.
 public struct Passage: Hashable, Sendable {
-  /// Position of the document among the task's.
+  /// Index of the document in the task's list.
   public var document: Int
-  /// Its bytes within the document's text.
+  /// Byte range in the document's text.
   public var range: Range<Int>
   public var text: String
 
@@ -14,21 +14,20 @@ public struct Passage: Hashable, Sendable {
     self.text = text
   }
 
-  /// Tokens, estimated.
+  /// Estimated tokens.
   var tokens: Int { (text.utf8.count + 3) / 4 }
 }
 
-/// Splits documents where their authors did: between paragraphs, before headings; a long paragraph
-/// at the end of a sentence. Linear, and every byte that is no white space at a border is in exactly
-/// one passage.
+/// Splits documents between paragraphs and before headings, and long paragraphs after a sentence.
+/// Takes linear time. Every byte is in exactly one passage, except white space at borders.
 public enum Passages {
-  /// Paragraphs are joined up to that length: a passage should make sense alone.
+  /// Paragraphs are joined up to this length: a passage should make sense alone.
   static let wantedBytes = 600
   /// Longer paragraphs are split. 1,200 bytes are some 300 tokens: four fit into a small prompt.
   static let maximumBytes = 1_200
-  /// Shorter ones, headings above all, take what follows them in.
+  /// Shorter paragraphs, mainly headings, are joined with the next.
   static let leastBytes = 150
-  /// Of all documents together: what a request may carry (10 MB), in the shortest passages.
+  /// Maximum for all documents together: the 10 MB of a request, in the shortest passages.
   public static let maximumPassages = 80_000
 
   public static func of(_ documents: [Document]) -> [Passage] {
@@ -76,7 +75,7 @@ public enum Passages {
     return ranges.filter { !$0.isEmpty }
   }
 
-  /// What stands between blank lines; a heading of markdown begins one, too.
+  /// Paragraphs are separated by blank lines; a Markdown heading starts one, too.
   private static func paragraphs(in bytes: [UInt8]) -> [Range<Int>] {
     var paragraphs: [Range<Int>] = []
     var start: Int?
@@ -102,8 +101,8 @@ public enum Passages {
     return paragraphs
   }
 
-  /// Where a paragraph that is too long is cut: behind a sentence, else before a word, else between
-  /// two characters; never in its first half.
+  /// Where to cut a paragraph that is too long: after a sentence, otherwise before a word,
+  /// otherwise between two characters; never in its first half.
   private static func cut(_ range: Range<Int>, _ bytes: [UInt8]) -> Int {
     let limit = range.lowerBound + maximumBytes
     let least = range.lowerBound + maximumBytes / 2

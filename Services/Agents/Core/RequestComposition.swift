@@ -1,29 +1,29 @@
 public import ClusterModel
 import Text
 
-/// A request to a host, and which of its members are not the client's.
+/// A request to a host, and the members that the client did not send.
 public struct ComposedRequest: Equatable, Sendable {
   public var body: [UInt8]
-  /// Names of members that the task adds; `system` is its system message. The host may be asked without
-  /// them.
+  /// Names of members that the task adds; `system` stands for its system message. The host may be
+  /// asked without them.
   public var added: Set<String> = ["stream", "stream_options", "system"]
-  /// The limit on the answer's tokens is the role's habit, and no share of a budget.
+  /// The token limit is the role's default and not a share of a budget, so it may be dropped.
   public var mayDropLimit = false
 }
 
-/// Writes the request that an agent sends to a host. The client's messages and parameters go in as
-/// the bytes they came in.
+/// Composes the request that an agent sends to a host. The client's messages and parameters are
+/// included byte for byte.
 public enum RequestComposition {
-  /// What a task that is not the sink takes from the client: how to sample, not what to produce.
+  /// Client parameters that a task other than the sink inherits: sampling, not the output format.
   static let samplingParameters: Set<String> = [
     "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
     "repeat_penalty", "logit_bias", "user",
   ]
 
-  /// Of an answer that is to be corrected: enough to see what was meant.
+  /// Maximum bytes of an output that is quoted for repair: enough to see what was meant.
   private static let repairedBytes = 4_096
 
-  /// What the sink does not take: we say it ourselves, or it means the whole plan.
+  /// Client parameters that the sink does not inherit: the agent or the plan sets them.
   static let ownParameters: Set<String> = [
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]
@@ -31,11 +31,11 @@ public enum RequestComposition {
   /// The body of a streamed chat completion, without `model`, which follows from the host.
   ///
   /// - Parameters:
-  ///   - question: which of the task's questions it is; nil: the first.
-  ///   - consensus: how far its inputs agree; nil: as the order weighs them.
-  ///   - notes: what the agent itself found out and the model is to know.
-  /// - Throws: `invalidRequest` when the conversation is not an array of messages, or nothing is to
-  ///   be said.
+  ///   - question: which of the task's questions it asks; `nil` means the first.
+  ///   - consensus: how far the inputs agree; `nil` means the weights in the order.
+  ///   - notes: the agent's findings for the model.
+  /// - Throws: `invalidRequest` if the conversation is not an array of messages, or the request
+  ///   would be empty.
   public static func body(
     for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
     consensus: Consensus? = nil, notes: [String] = []
@@ -43,7 +43,7 @@ public enum RequestComposition {
     try request(for: order, role: role, question: question, consensus: consensus, notes: notes).body
   }
 
-  /// The same, with what the task adds to the client's members.
+  /// As `body`, with the members that the task adds.
   public static func request(
     for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
     consensus: Consensus? = nil, notes: [String] = []
@@ -77,12 +77,12 @@ public enum RequestComposition {
     let sampling = role.sampling(for: order.task)
     add("temperature", milli(sampling.temperatureMilli))
     add("top_p", milli(sampling.topPMilli))
-    // An answer from the conversation alone is as long as its model makes it, like one without a plan; a
-    // role's limit is for what others read.
+    // An answer from the conversation alone has no default limit, like one without a plan: a role's
+    // limit is for outputs that other tasks read.
     let isDirect = order.writesAnswer && order.inputs.isEmpty
     let limit = order.task.maxTokens ?? (isDirect ? nil : role.profile.maxTokens)
     if let limit, !given.contains("max_completion_tokens") {
-      // A client that uses the newer name may have a model that takes no other.
+      // A client that uses the newer name may have a model that accepts no other.
       let isNewer = order.conversation.parameters.contains { $0.name == "max_completion_tokens" }
       add(isNewer ? "max_completion_tokens" : "max_tokens", .integer(limit))
       composed.mayDropLimit = order.task.maxTokens == nil && !given.contains("max_tokens")
@@ -92,14 +92,14 @@ public enum RequestComposition {
     {
       add("response_format", format)
     }
-    // Servers differ in how many bits they take; 31 fit everywhere.
+    // Servers differ in the size of seeds; 31 bits work everywhere.
     add("seed", .integer(Int(order.task.seed & 0x7FFF_FFFF)))
     composed.body = JSON.object(members).encoded
     return composed
   }
 
-  /// Whether it is a client's limit on tokens above the task's own, which is a share of the client's
-  /// budget: the smaller one holds. A number below 1 is no limit.
+  /// Whether this is a client's token limit above the task's own, which is a share of the client's
+  /// budget. The smaller limit applies. A number below 1 means no limit.
   private static func exceeds(_ parameter: Conversation.Parameter, _ limit: Int?) -> Bool {
     guard let limit, ["max_tokens", "max_completion_tokens"].contains(parameter.name),
       let document = try? JSONDocument(validating: parameter.json),
@@ -114,11 +114,11 @@ public enum RequestComposition {
     return .raw(Array("\(value / 1_000).\(padded)".utf8))
   }
 
-  /// The client's messages with the role's prompt before them and the task's instruction after.
+  /// The client's messages, preceded by the role's prompt and followed by the task's instruction.
   ///
-  /// Many chat templates take one system message, at the start, and insist that user and assistant
-  /// take turns. So the prompt joins the client's system message (or developer message, as newer
-  /// clients call it), and the instruction joins the last message if that is the user's.
+  /// Many chat templates accept one system message, at the start, and require user and assistant to
+  /// alternate. So the prompt is added to the client's system message (or developer message, in
+  /// newer clients), and the instruction to the last message if it is the user's.
   static func messages(
     for order: TaskOrder, role: Role, consensus: Consensus? = nil, notes: [String] = [],
     repair: TaskDialogue.Repair? = nil
@@ -140,7 +140,7 @@ public enum RequestComposition {
         messages.append(message("user", closing))
       }
     }
-    // A model that is told nothing but who it is makes something up.
+    // A model that receives only its role invents a task.
     guard messages.count > 1 || order.task.readsConversation else {
       throw Failure(
         .invalidRequest,
@@ -155,7 +155,7 @@ public enum RequestComposition {
     return JSON.array(messages.map { .raw($0) }).encoded
   }
 
-  /// The client's messages, each as it came.
+  /// The client's messages, byte for byte.
   private static func said(_ conversation: Conversation) throws(Failure) -> [[UInt8]] {
     let document: JSONDocument
     do {
@@ -171,9 +171,9 @@ public enum RequestComposition {
     return messages
   }
 
-  /// The instruction and the inputs, under the names the instruction knows them by. Task ids and
-  /// roles stay out: a model repeats what it reads. The form of the answer comes last: what a small
-  /// model has read last it does. Texts of others stand in a fence, which is explained once.
+  /// The instruction, and the inputs under the names that the instruction uses. Task ids and roles
+  /// are left out, because models repeat them. The output format comes last: a small model follows
+  /// what it read last. Texts by models are fenced; the fence is explained once.
   static func closingText(
     _ order: TaskOrder, consensus: Consensus? = nil, notes: [String] = []
   ) -> String {
@@ -188,7 +188,7 @@ public enum RequestComposition {
     return parts.filter { !$0.isEmpty }.joined(separator: "\n\n")
   }
 
-  /// How far its inputs agree, in the words of its prompt.
+  /// The sentence of the prompt about how far the inputs agree.
   public static func agreementText(_ order: TaskOrder, _ consensus: Consensus?) -> String {
     (consensus ?? Consensus(weighed: order.inputs))?.text ?? ""
   }
@@ -197,7 +197,7 @@ public enum RequestComposition {
     JSON.object([("role", .string(role)), ("content", .string(text))]).encoded
   }
 
-  /// The message with text added to its content; nil if it is another role's or cannot take text.
+  /// Adds text to a message's content. `nil` means that the role differs or it holds no text.
   private static func joining(
     _ message: [UInt8], _ text: String, as roles: [String]
   ) -> [UInt8]? {

@@ -1,13 +1,13 @@
 import ClusterModel
 import Text
 
-/// How a contract is said: to the host, which may hold the model to it, and to the model.
+/// Expresses a contract to the host, which may enforce it, and to the model.
 enum ResponseFormat {
-  /// Larger schemas are only told to the host: a small model gets lost in them.
+  /// Larger schemas are sent only to the host: they confuse a small model.
   private static let shownSchemaBytes = 4_096
 
-  /// The `response_format` that llama.cpp, vLLM and OpenAI understand; nil: the contract has no such
-  /// form.
+  /// The `response_format` that llama.cpp, vLLM and OpenAI understand. `nil` means that the
+  /// contract cannot be expressed this way.
   static func json(for contract: OutputContract) -> JSON? {
     guard case .json(let schema) = contract,
       let document = try? JSONDocument(validating: Array(schema.utf8)),
@@ -15,12 +15,12 @@ enum ResponseFormat {
     else { return nil }
     return [
       "type": "json_schema",
-      // Strict schemas of OpenAI's kind must name every member as required; these need not.
+      // OpenAI's strict schemas must list every member as required; these need not.
       "json_schema": ["name": "output", "strict": false, "schema": .raw(document.bytes)],
     ]
   }
 
-  /// Empty: nothing needs to be said.
+  /// The contract in words for the model; empty if it needs none.
   static func instruction(for contract: OutputContract) -> String {
     switch contract {
     case .text, .vector: return ""
@@ -34,7 +34,7 @@ enum ResponseFormat {
     }
   }
 
-  /// Said to the model behind an answer that does not fit.
+  /// The message to the model after an answer that breaks the contract.
   static func correction(_ mistake: String, _ contract: OutputContract) -> String {
     "That does not fit: \(mistake). Write it again, whole and corrected.\n"
       + instruction(for: contract)

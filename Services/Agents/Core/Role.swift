@@ -1,20 +1,20 @@
 public import ClusterModel
 
-/// What makes an agent the agent it is.
+/// The prompts, sampling and model preference of an agent.
 public struct Role: Equatable, Sendable {
   public var name: AgentRole
-  /// Said to the model before the conversation. Short: a small model follows short prompts.
+  /// System prompt before the conversation. Short, because small models follow short prompts.
   public var systemPrompt: String
   public var profile: ParameterProfile
-  /// Parts of model names, best first, that this role would rather use; none: any chat model.
+  /// Parts of model names that this role prefers, best first; empty means any chat model.
   public var preferredModels: [String]
-  /// Said in the place of `systemPrompt` where the task asks for JSON or one word; nil: the same.
+  /// Replaces `systemPrompt` if the task wants JSON or one word. `nil` means the same prompt.
   public var structuredPrompt: String?
-  /// Which model it takes where several would do.
+  /// Which model the role prefers if several fit.
   public var appetite: ModelAppetite
-  /// What it finds in documents it names, and what it says is checked against them.
+  /// The role cites the documents that it used, and its claims are checked against them.
   public var citesSources: Bool
-  /// It looks at what others wrote: what can be computed about it is computed for it.
+  /// The role judges inputs: mistakes in them that can be computed are added to its prompt.
   public var checksInputs: Bool
 
   public init(
@@ -40,12 +40,12 @@ public struct Role: Equatable, Sendable {
   }
 }
 
-/// Sampling parameters that a role uses where neither the client nor the task says otherwise.
+/// Sampling parameters of a role if neither the client nor the task sets them.
 public struct ParameterProfile: Equatable, Sendable {
-  /// In thousandths, so that a profile compares and prints exactly.
+  /// In thousandths, so that profiles compare and print exactly.
   public var temperatureMilli: Int
   public var topPMilli: Int
-  /// Of an answer that nobody limited.
+  /// Maximum tokens of an answer without another limit.
   public var maxTokens: Int
 
   public init(temperatureMilli: Int, topPMilli: Int, maxTokens: Int) {

@@ -1,28 +1,28 @@
 public import ClusterModel
 
 extension SamplingProfile {
-  /// Temperature in thousandths: how far the model strays from its likeliest next word.
+  /// Temperature in thousandths: how far the model deviates from its most likely next token.
   public var temperatureMilli: Int {
     switch self {
-    // A fact has one likeliest wording; the second likeliest is often another fact.
+    // A fact has one most likely wording; the second is often another fact.
     case .factual: 200
     // Above 1 small models lose the thread; below 0.8 they repeat themselves.
     case .creative: 900
     // Code is right or wrong, and most of its tokens have one right choice.
     case .code: 100
-    // A chain of steps breaks at its wildest one, but at 0 a wrong turn is never left.
+    // One wild step breaks a chain of reasoning, but at 0 the model never leaves a wrong path.
     case .reasoning: 300
-    // What is to be found stands in the text already.
+    // The result is already in the text.
     case .extraction: 0
     }
   }
 
-  /// Share of the likeliest words, in thousandths, that may be chosen from.
+  /// Share of the most likely tokens to choose from (top p), in thousandths.
   public var topPMilli: Int {
     switch self {
     case .factual: 900
     case .creative: 950
-    // Names are rare words; cutting the tail costs correct identifiers.
+    // Names are rare tokens; cutting the tail costs correct identifiers.
     case .code: 950
     case .reasoning: 950
     case .extraction: 1_000
@@ -31,7 +31,7 @@ extension SamplingProfile {
 }
 
 extension Role {
-  /// The numbers for a task where the client says nothing: the task's own, else its profile's, else
+  /// Sampling values if the client sets none: the task's own, otherwise its profile's, otherwise
   /// the role's.
   func sampling(for task: PlanTask) -> (temperatureMilli: Int, topPMilli: Int) {
     (

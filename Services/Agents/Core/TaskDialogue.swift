@@ -1,14 +1,14 @@
 public import ClusterModel
 
-/// How often a task asks its model, and what with: once, once more when a host does not take the way
-/// in which it was asked, once more when what came back is not what the contract says. A machine:
-/// what happened goes in, what to do next comes out.
+/// Decides how often a task asks its model, and how: once; again without `response_format` if the
+/// host rejects it; again if the output breaks the contract. A state machine: events go in, the
+/// next step comes out.
 public struct TaskDialogue: Sendable {
   /// One question to a model.
   public struct Question: Equatable, Sendable {
-    /// Whether the host is told the form of the answer (`response_format`), or the model alone.
+    /// Whether the host gets the output format (`response_format`), or only the model does.
     public var hasFormat: Bool
-    /// What was wrong with the answer before; nil: this is the first.
+    /// The mistake in the previous output. `nil` means that this is the first question.
     public var repair: Repair?
 
     public init(hasFormat: Bool, repair: Repair? = nil) {
@@ -17,7 +17,7 @@ public struct TaskDialogue: Sendable {
     }
   }
 
-  /// An answer that does not fit its contract.
+  /// An output that breaks its contract.
   public struct Repair: Equatable, Sendable {
     public var said: String
     public var mistake: String
@@ -39,24 +39,24 @@ public struct TaskDialogue: Sendable {
   private var firstOutput: String?
 
   public init(for order: TaskOrder) {
-    // The answer itself has the form that the client asked for, and cannot be taken back.
+    // The final answer has the form that the client asked for, and cannot be retracted.
     contract = order.writesAnswer ? .text : order.task.contract
     question = Question(hasFormat: ResponseFormat.json(for: contract) != nil)
   }
 
   public func begin() -> Question { question }
 
-  /// Whether its words may be passed on as they come: those of a repair follow others.
+  /// Whether text may be passed on as it arrives. A repair must not follow the first output.
   public var passesOn: Bool { question.repair == nil }
 
-  /// The hosts answered nothing.
+  /// Handles a failure of the hosts.
   public mutating func failed(_ failure: Failure) -> Step {
-    // A host that refuses the request may only refuse its form, or its dialect has none.
+    // The host may reject only `response_format`, or its dialect may lack it.
     if question.hasFormat, failure.code == .invalidRequest || failure.code == .noEligibleHost {
       question.hasFormat = false
       return .ask(question)
     }
-    // What the first answer was is better than nothing.
+    // The first output is better than none.
     if let firstOutput, failure.code != .cancelled {
       return .finish(output: firstOutput, contractMet: false)
     }
@@ -78,6 +78,6 @@ public struct TaskDialogue: Sendable {
 }
 
 extension TaskOrder {
-  /// Whether what it writes goes to the client: it is the sink, and nothing follows from it.
+  /// Whether the output goes to the client: the task is the sink and is not expanded.
   public var writesAnswer: Bool { isSink && task.expansion == nil }
 }

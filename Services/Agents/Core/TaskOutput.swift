@@ -1,13 +1,14 @@
 public import ClusterModel
 import Text
 
-/// What a task has written so far, normalised as it comes: without the control tokens of its model
-/// and without its reasoning, unless the client asked for that.
+/// A task's output so far, normalised as it arrives: without the model's control tokens, and
+/// without its reasoning unless the client asked for it.
 public struct TaskOutput: Sendable {
   private var normaliser: Normaliser
-  /// All of it, the prefix that another agent wrote included.
+  /// The whole output, including the prefix that another agent wrote.
   public private(set) var text = ""
-  /// Of the prefix, what the normaliser held back: it will come again, and is there already.
+  /// The end of the prefix, which the normaliser held back. It will emit it again, but `text`
+  /// already has it.
   private var repeated: [UInt8] = []
 
   public init(for order: TaskOrder) {
@@ -24,7 +25,7 @@ public struct TaskOutput: Sendable {
     text = order.prefix
   }
 
-  /// `include_reasoning`, as OpenRouter and vLLM name it.
+  /// The parameter `include_reasoning`, as OpenRouter and vLLM name it.
   private static func wantsReasoning(_ conversation: Conversation) -> Bool {
     guard let asked = conversation.parameters.first(where: { $0.name == "include_reasoning" }),
       let document = try? JSONDocument(validating: asked.json)
@@ -33,9 +34,9 @@ public struct TaskOutput: Sendable {
   }
 
   /// - Parameters:
-  ///   - text: what the answer gains.
-  ///   - deltaJSON: the whole `delta` when it holds more than text.
-  /// - Returns: what to pass on; nil when all of it is held back or left out.
+  ///   - text: new text of the answer.
+  ///   - deltaJSON: the whole `delta` if it holds more than text.
+  /// - Returns: the delta to pass on. `nil` means that all of it is held back or removed.
   public mutating func take(_ text: String, deltaJSON: [UInt8]? = nil) -> TaskDelta? {
     let clean = unrepeated(normaliser.append(text))
     self.text += clean
@@ -48,14 +49,14 @@ public struct TaskOutput: Sendable {
       deltaJSON: scanner.edited(replacing: [(name: "content", json: JSON.quoted(clean))]))
   }
 
-  /// What was held back, when the answer has ended.
+  /// Returns the text that was held back, at the end of the answer.
   public mutating func finish() -> TaskDelta? {
     let rest = unrepeated(String(decoding: normaliser.finish(), as: UTF8.self))
     text += rest
     return rest.isEmpty ? nil : TaskDelta(text: rest)
   }
 
-  /// Adds what the agent itself has to say, on lines of its own.
+  /// Appends text of the agent itself on new lines.
   public mutating func append(_ tail: String) -> TaskDelta {
     let added = text.isEmpty ? tail : "\n\n" + tail
     text += added

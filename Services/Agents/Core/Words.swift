@@ -1,7 +1,6 @@
-/// Words of a text as far as finding and comparing goes: lower case, without marks, numbers as
-/// numbers.
+/// Splits texts into words to compare: lower case, no punctuation, numbers normalised.
 enum Words {
-  /// Words that stand in every sentence, and in every question about a document.
+  /// Words that occur in every sentence, and in every question about a document.
   static let common: Set<String> = [
     "a", "about", "above", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at",
     "be",
@@ -17,16 +16,16 @@ enum Words {
     "wie", "was", "wer", "les", "des", "est", "une", "que", "qui", "los", "las", "del", "por",
   ]
 
-  /// Words that turn a sentence into its opposite; of "isn't" `split` makes "is" and "not".
+  /// Words that negate a sentence. `split` turns "isn't" into "is" and "not".
   static let negations: Set<String> = [
     "not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot",
     "nicht", "kein", "keine", "keinen", "nie", "ohne", "pas", "jamais", "sin", "nunca",
   ]
 
-  /// In their order: letters together, a number with its points and commas; a character of a script
-  /// without spaces for itself.
+  /// Splits a text in order: runs of letters, numbers with their points and commas. Each character
+  /// of a script without spaces is a word.
   ///
-  /// - Parameter readsNumbers: numbers that are equal are written alike.
+  /// - Parameter readsNumbers: writes equal numbers alike.
   static func split(_ text: String, readsNumbers: Bool = true) -> [String] {
     var words: [String] = []
     var word = ""
@@ -49,24 +48,24 @@ enum Words {
       }
     }
     close()
-    // Of "Anna's".
+    // The rest of "Anna's".
     return words.filter { $0 != "s" }
   }
 
-  /// What a text is about: without common words, each in its stem.
+  /// The content words of a text, as stems: neither common words nor negations.
   static func content(_ words: [String]) -> Set<String> {
     Set(words.lazy.filter { !common.contains($0) && !negations.contains($0) }.map { stem($0) })
   }
 
   static func isNumber(_ word: String) -> Bool { word.first?.isNumber == true }
 
-  /// "1,000.50" and "1000.5" are one number; nil: it is none.
+  /// Normalises a number: "1,000.50" and "1000.5" are equal. `nil` means that it is not a number.
   private static func number(_ word: String) -> String? {
     guard word.first?.isNumber == true,
       word.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." || $0 == "," })
     else { return nil }
     var plain = word.filter { $0 != "," }
-    // One comma with other than three digits behind it is a decimal comma.
+    // A single comma followed by other than three digits is a decimal comma.
     let parts = word.split(separator: ",", omittingEmptySubsequences: false)
     if parts.count == 2, parts[1].count != 3, !word.contains(".") {
       plain = "\(parts[0]).\(parts[1])"
@@ -78,7 +77,7 @@ enum Words {
     return plain
   }
 
-  /// English endings that change nothing for a comparison; other languages lose a little.
+  /// Removes English endings that do not matter for comparison; other languages lose little.
   private static func stem(_ word: String) -> String {
     guard word.count > 4, !isNumber(word) else { return word }
     for ending in ["ing", "ies", "ed", "es", "s"] where word.hasSuffix(ending) {

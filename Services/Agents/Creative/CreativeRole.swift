@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 
 extension CreativeAgent {
-  /// Looks for the unexpected. Warm.
+  /// Looks for unexpected ideas. High temperature.
   static let role = Role(
     name: .creative,
     systemPrompt: """

@@ -2,8 +2,8 @@ import AgentCore
 import ClusterModel
 
 extension CriticAgent {
-  /// Finds what is wrong with an answer. Cool, so that the same answer gets the same verdict; sums
-  /// and sources are checked for it, because small models count badly.
+  /// Finds mistakes in an answer. Low temperature, so that the same answer gets the same verdict.
+  /// Calculations and sources are checked in code, because small models compute badly.
   static let role = Role(
     name: .critic,
     systemPrompt: """

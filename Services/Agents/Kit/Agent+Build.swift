@@ -6,7 +6,7 @@ import InferenceCore
 import ServiceKit
 import ServiceLifecycle
 
-/// Joins an agent's parts. The bus, the health endpoint and the host table are `ServiceMain`'s.
+/// Builds an agent. `ServiceMain` provides the bus, the health endpoint and the host table.
 func buildAgent<Room: AgentRoom>(
   _ configuration: AgentConfiguration<Room>, _ context: ServiceContext
 ) async throws -> [any Service] {

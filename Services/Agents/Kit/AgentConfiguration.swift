@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 import ServiceKit
 
-/// The settings of every agent. They are shared: one section `agents` in the file.
+/// The settings of every agent, shared in one section `agents` of the file.
 struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
   static var service: ServiceName { .agent(Room.role.name) }
   static var summary: String {

@@ -3,12 +3,12 @@ import ClusterModel
 import ServiceKit
 import ServiceLifecycle
 
-/// What one agent's executable supplies: its role.
+/// Defines one agent's executable by its role.
 public protocol AgentRoom: Sendable {
   static var role: Role { get }
 }
 
-/// The process around a role.
+/// Runs the process of a role.
 public enum AgentProcess {
   public static func run<Room: AgentRoom>(_: Room.Type) async -> Never {
     await ServiceMain.run(AgentConfiguration<Room>.self, build: buildAgent)

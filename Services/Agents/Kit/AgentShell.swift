@@ -11,7 +11,7 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// Does tasks, as many at once as it may: each is a `TaskWork`.
+/// Runs up to `maxTasks` tasks at the same time, each as a `TaskWork`.
 final class AgentShell: Sendable {
   private let role: Role
   private let maxTasks: Int
@@ -26,7 +26,7 @@ final class AgentShell: Sendable {
     self.context = context
   }
 
-  /// An agent that was restarted is given tasks before it knows the hosts.
+  /// A restarted agent may receive tasks before it has the host table.
   private static let tableWait = Duration.seconds(5)
 
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {

@@ -3,7 +3,7 @@ import ClusterModel
 import InferenceCore
 
 extension ClusterView {
-  /// Ready hosts that may see the data; the operator's own only when there is no other.
+  /// Ready hosts that the data policy allows; fallback hosts only if there is no other.
   private func hosts(_ policy: DataPolicy) -> [Host] {
     let ready = table.hosts.filter { $0.state == .ready && $0.trust >= policy }
     let community = ready.filter { $0.tier == .community }
@@ -14,13 +14,13 @@ extension ClusterView {
     Set(hosts(policy).flatMap { $0.models.map(\.id) }).sorted()
   }
 
-  /// An embedding model that a host offers which may be asked and has a free slot; nil: there is none.
+  /// An embedding model of an allowed host with a free slot. `nil` means that there is none.
   func idleEmbedder(_ policy: DataPolicy) -> ModelID? {
     let idle = hosts(policy).filter { (standing(of: $0.id)?.freeSlots ?? 1) > 0 }
     return idle.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding).min()
   }
 
-  /// Chat models that a task may be done with, with what their hosts are known to do.
+  /// Chat models for a task, with the known speed and load of their hosts.
   func offered(to order: TaskOrder, _ policy: DataPolicy) -> [OfferedModel] {
     var models: [ModelID: OfferedModel] = [:]
     for host in hosts(policy) {
@@ -38,7 +38,7 @@ extension ClusterView {
     return models.values.sorted { $0.id < $1.id }
   }
 
-  /// Of the smallest host that may be asked, tokens; nil: none tells.
+  /// Context of the smallest host that may be asked, in tokens. `nil` means that none reports it.
   func context(of model: ModelID?, _ policy: DataPolicy) -> Int? {
     hosts(policy).flatMap(\.models)
       .filter { model == nil ? $0.id.looksLikeChat : $0.id == model }

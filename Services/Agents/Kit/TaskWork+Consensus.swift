@@ -5,16 +5,16 @@ import InferenceCore
 import Telemetry
 
 extension TaskWork {
-  /// An embedding model takes a fraction of a second for some pages, on a CPU too. Whoever takes
-  /// longer has no time for us, and no answer waits for it.
+  /// An embedding model takes a fraction of a second for a few pages, even on a CPU. A slower host
+  /// is overloaded, and no answer waits for it.
   static let consensusPatience = Duration.seconds(2)
-  /// Of the time that is left for the task.
+  /// Divisor: a tenth of the task's remaining time.
   private static let consensusShare = 10
 
-  /// How far the inputs say the same: by words, as the order has it, and by an embedding model where a
-  /// host has one to spare. Whatever goes wrong there, words are enough. The trace says which it was,
-  /// and who says something else than most.
-  /// - Returns: nil when there is nothing to compare.
+  /// Compares the inputs by words, as weighed in the order, and by an embedding model if a host has
+  /// a free slot. If the embedding fails, words are enough. The span records the method and the
+  /// dissenting inputs.
+  /// - Returns: `nil` if there is nothing to compare.
   mutating func consensus() async -> Consensus? {
     guard var consensus = Consensus(weighed: order.inputs) else { return nil }
     do throws(Failure) {
@@ -31,7 +31,7 @@ extension TaskWork {
     return consensus
   }
 
-  /// - Throws: why words alone decide.
+  /// - Throws: the reason to compare by words only.
   private mutating func meanings() async throws(Failure) -> [[Int]] {
     guard !order.sparesTokens else {
       throw Failure(.invalidRequest, "the plan has few tokens to spend")

@@ -7,32 +7,32 @@ import Search
 import Telemetry
 import Text
 
-/// One task from its order to its report: chooses the model, reads the documents, asks as often as
-/// the contract needs, checks what came back.
+/// Runs one task from order to report: chooses the model, reads the documents, asks as often as the
+/// contract requires, and checks the output.
 struct TaskWork {
   static let outputBytes = Limits.taskOutputBytes.value
-  /// The same of deltas that hold more than text, which repeat their members' names.
+  /// The same limit for deltas that hold more than text, which repeat their members' names.
   private static let structuredBytes = 8 * outputBytes
-  /// Passages that are looked at: more than any prompt has room for.
+  /// Maximum passages found by a search: more than any prompt has room for.
   static let foundPassages = 64
 
   let order: TaskOrder
   let role: Role
   let inference: InferenceClient
   let span: OpenSpan
-  /// Tells whoever gave the order.
+  /// Sends events to the dispatcher.
   let send: @Sendable (TaskEvent) throws(Failure) -> Void
-  /// When the order came, and how long there was then; nil: nobody waits.
+  /// `remaining` is the time allowed from `started` on. `nil` means no limit.
   let started = ContinuousClock.now
   let remaining: Duration?
-  /// How long an answer waits at most to hear how far its inputs agree.
+  /// Maximum wait for the embeddings of the inputs.
   var consensusPatience = Self.consensusPatience
 
   private var began: TaskBegan?
   private var usage = Usage.zero
   private var attempts: [AttemptRecord] = []
   private var last: InferenceSummary?
-  /// What stands in its prompt beside its instruction and inputs.
+  /// Texts of the prompt besides its instruction and inputs.
   private var told: [String] = []
 
   init(
@@ -47,7 +47,7 @@ struct TaskWork {
     self.send = send
   }
 
-  /// Ends with the report sent.
+  /// Does the task, and sends the report at the end.
   mutating func run() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
     if order.task.contract == .vector, !order.writesAnswer { return try await embed() }
     let view = inference.view()
@@ -98,7 +98,7 @@ struct TaskWork {
     }
   }
 
-  /// The stricter of the plan's and the task's own.
+  /// The stricter of the plan's and the task's data policy.
   var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
   var left: Duration? {
@@ -133,7 +133,7 @@ struct TaskWork {
       prefer: order.host, client: ClientFingerprint(tag: order.client), seed: order.task.seed)
   }
 
-  /// With the next model when no host answers with the chosen one, as long as nobody was told anything.
+  /// Asks the chosen model, then its alternatives in order while no host has begun to answer.
   private mutating func ask(
     _ request: ComposedRequest, _ choice: ModelPreference.Choice, passesOn: Bool
   ) async throws(Failure) -> TaskOutput {
@@ -149,7 +149,7 @@ struct TaskWork {
     throw Failure(.internalError, "a task was done with no model")
   }
 
-  /// - Returns: all that was written.
+  /// - Returns: the whole output.
   private mutating func ask(
     _ request: ComposedRequest, _ model: ModelID?, passesOn: Bool
   ) async throws(Failure) -> TaskOutput {
@@ -203,7 +203,7 @@ struct TaskWork {
     throw Failure(.upstreamFailed, "\(answer.host) ended its answer without an end")
   }
 
-  /// Only of the first question: the task has one beginning.
+  /// Reports the beginning once per task, for the first question.
   private mutating func begin(_ answer: Inference) throws(Failure) {
     guard began == nil else { return }
     let first = TaskBegan(
@@ -225,7 +225,7 @@ struct TaskWork {
     attempts += summary.attempts
   }
 
-  /// The embeddings endpoint in the place of a chat.
+  /// Asks the embeddings endpoint instead of a chat.
   private mutating func embed() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
     let ready = inference.view().readyModels(dataPolicy)
     let model = try EmbeddingTask.model(for: order.task, among: ready)
@@ -276,7 +276,7 @@ struct TaskWork {
     return material
   }
 
-  /// - Returns: the output with its sources; nil: there is nothing to add.
+  /// - Returns: the output with its sources. `nil` means that there is nothing to add.
   private func checkFacts(
     _ output: inout TaskOutput, _ material: Material
   ) throws(Failure) -> String? {
@@ -295,10 +295,10 @@ struct TaskWork {
 }
 
 extension Failure {
-  /// The hosts of one model are the reason: those of another may answer.
+  /// The hosts of one model failed; the hosts of another model may succeed.
   fileprivate var isOfHosts: Bool {
     switch code {
-    // Those of a key or an account, too: the hosts of another model have others.
+    // Key and account errors, too: the hosts of another model have other keys.
     case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied: true
     default: false
     }

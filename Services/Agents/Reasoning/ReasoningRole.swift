@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 
 extension ReasoningAgent {
-  /// Works things out step by step. Nearly deterministic: a chain of steps breaks at its wildest one.
+  /// Reasons step by step. Nearly deterministic: one wild step breaks a chain of reasoning.
   static let role = Role(
     name: .reasoning,
     systemPrompt: """

@@ -2,8 +2,8 @@ import AgentCore
 import ClusterModel
 
 extension ResearchAgent {
-  /// Collects facts and marks their certainty; with documents, from them, and names where each is
-  /// from. Cool, so that facts do not drift.
+  /// Collects facts and states their certainty; cites documents if there are any. Low temperature,
+  /// so that facts do not drift.
   static let role = Role(
     name: .research,
     systemPrompt: """

@@ -1,29 +1,29 @@
 public import ClusterModel
 import Limits
 
-/// The table of limits. `MetricRollup.Limits` hides its name inside the rollup.
+/// The global `Limits`, which `MetricRollup.Limits` hides inside the rollup.
 private typealias RollupLimits = Limits
 
-/// The metrics of every process as one set of families: each sample gets the labels `service` and
-/// `instance`, families of one name are joined, and who falls silent is dropped.
+/// Merges the metrics of every process into one set of families. Each sample gets the labels
+/// `service` and `instance`, families of one name are joined, and silent processes are dropped.
 ///
-/// What would make the joined text invalid is left out and counted: names that Prometheus does not
-/// accept, a family whose kind differs from the one first seen, a series that is there twice.
+/// Samples that would make the joined text invalid are left out and counted: names that Prometheus
+/// rejects, a family whose kind differs from the first one seen, a duplicate series.
 public struct MetricRollup: Sendable {
   public struct Limits: Equatable, Sendable {
-    /// As many as can be on the bus.
+    /// Maximum processes on the bus.
     public var instances = 512
     /// A process has some hundred series; 20,000 of 100 bytes are 2 MB of text.
     public var samplesPerInstance = 20_000
-    /// For all together: 20 MB of text is what a scrape can take.
+    /// Total for all processes: a scrape can handle 20 MB of text.
     public var samples = 200_000
-    /// Names, labels and values of one process, and of all together.
+    /// Bytes of names, labels and values of one process, and in total.
     public var bytesPerInstance = RollupLimits.metricBytesPerProcess.value
     public var bytes = RollupLimits.metricBytes.value
     /// Families of one process, with or without samples.
     public var familiesPerInstance = RollupLimits.metricFamilies.value
-    /// Processes report every few seconds: who was silent for half a minute is gone or stuck, and
-    /// its last numbers would look alive.
+    /// Processes report every few seconds: one that is silent for half a minute is gone or stuck,
+    /// and its last values would look current.
     public var silence: Duration = .seconds(30)
 
     public init() {}
@@ -44,13 +44,13 @@ public struct MetricRollup: Sendable {
   public private(set) var leftOut: [Reason: Int] = [:]
 
   public enum Reason: String, CaseIterable, Sendable {
-    /// A name or label that Prometheus does not accept.
+    /// Prometheus does not accept the name or label.
     case badName = "bad_name"
-    /// Another process says that the family is of another kind.
+    /// Another process reports the family with another kind.
     case kindConflict = "kind_conflict"
-    /// The same labels twice in one family of one process.
+    /// The same labels occur twice in one family of one process.
     case duplicate
-    /// More than the limits allow.
+    /// The limits are exceeded.
     case tooMany = "too_many"
   }
 
@@ -58,8 +58,8 @@ public struct MetricRollup: Sendable {
 
   public var instances: [String] { snapshots.keys.sorted() }
 
-  /// Takes a process's whole snapshot in place of its last one. An empty one says nothing.
-  /// - Parameter instance: its peer name.
+  /// Replaces a process's snapshot. An empty one is ignored.
+  /// - Parameter instance: the process's peer name.
   public mutating func received(
     service: String, instance: String, families: [MetricFamily], now: Instant
   ) {
@@ -96,7 +96,7 @@ public struct MetricRollup: Sendable {
       }
       let size = family.bytes
       guard family.samples.count <= room, size <= bytes else {
-        // A part of a histogram would be invalid: all of the family or nothing.
+        // Part of a histogram would be invalid, so keep the whole family or nothing.
         count(.tooMany, [family])
         continue
       }
@@ -111,11 +111,11 @@ public struct MetricRollup: Sendable {
     snapshots[instance] = Snapshot(
       service: service, families: kept, samples: kept.reduce(0) { $0 + $1.samples.count },
       bytes: kept.reduce(0) { $0 + $1.bytes }, heard: now)
-    // A process may name other families each time.
+    // A process may report other family names each time.
     if kinds.count > 4 * limits.familiesPerInstance { forgetUnnamed() }
   }
 
-  /// Drops the processes that fell silent, and what only they said.
+  /// Drops silent processes, and family kinds that only they reported.
   public mutating func expire(now: Instant) {
     let silent = snapshots.filter { $0.value.heard.duration(to: now) >= limits.silence }.map(\.key)
     if silent.isEmpty { return }
@@ -128,7 +128,7 @@ public struct MetricRollup: Sendable {
     kinds = kinds.filter { named.contains($0.key) }
   }
 
-  /// All families by name; within one, by instance, each instance's samples in their own order.
+  /// All families by name; within a family by instance, each instance's samples in their own order.
   public mutating func families(now: Instant) -> [MetricFamily] {
     expire(now: now)
     var joined: [String: MetricFamily] = [:]
@@ -149,7 +149,7 @@ public struct MetricRollup: Sendable {
     return joined.values.filter { !$0.samples.isEmpty }.sorted { $0.name < $1.name } + [ownFamily]
   }
 
-  /// How much was left out, so that it does not pass unnoticed.
+  /// Counters of samples left out, so that losses are visible.
   private var ownFamily: MetricFamily {
     MetricFamily(
       name: "tutti_monitor_left_out_samples_total",
@@ -160,7 +160,7 @@ public struct MetricRollup: Sendable {
       })
   }
 
-  // MARK: - What Prometheus accepts
+  // MARK: - Checking for Prometheus
 
   private mutating func checked(_ family: MetricFamily) -> [MetricFamily.Sample] {
     struct Series: Hashable {
@@ -171,7 +171,7 @@ public struct MetricRollup: Sendable {
     var seen: Set<Series> = []
     var kept: [MetricFamily.Sample] = []
     for sample in family.samples {
-      // Bounded before anything of it is hashed.
+      // Check bounds before hashing anything.
       guard sample.labels.count <= RollupLimits.metricLabels.value,
         sample.labels.allSatisfy({
           $0.key.utf8.count <= 200 && $0.value.utf8.count <= RollupLimits.metricLabelBytes.value
@@ -201,7 +201,7 @@ public struct MetricRollup: Sendable {
     leftOut[reason, default: 0] += families.reduce(0) { $0 + $1.samples.count }
   }
 
-  /// A process's own `service` label keeps its value under the name Prometheus gives such labels.
+  /// Renames a process's own `service` or `instance` label to `exported_…`, as Prometheus does.
   private static func moved(_ label: Attribute) -> Attribute {
     label.key == "service" || label.key == "instance"
       ? Attribute("exported_\(label.key)", label.value) : label
@@ -221,7 +221,7 @@ public struct MetricRollup: Sendable {
 }
 
 extension MetricFamily {
-  /// Estimate of the memory that it takes.
+  /// Estimated memory.
   fileprivate var bytes: Int {
     samples.reduce(name.utf8.count + help.utf8.count) { total, sample in
       sample.labels.reduce(total + sample.suffix.utf8.count + 64) {

@@ -1,27 +1,27 @@
 public import ClusterModel
 
-/// The monitor's first page: who is there, what was asked last, and where to look further. One
-/// document without scripts, so that it works offline and nothing in it can run.
+/// The monitor's home page: hosts, latest requests, services, and links. One document without
+/// scripts, so that it works offline and nothing in it can execute.
 public struct OverviewPage: Sendable {
   public var version: String
   public var peers: [Peer]
   public var hosts: [Host]
   /// Newest first.
   public var requests: [RequestRecord]
-  /// Why the log store does not work; nil: it does.
+  /// Why the log store does not work. `nil` means that it works.
   public var problem: String?
   public var nowUnixMicroseconds: UInt64
 
-  /// What may be done with the page: show it, with the styles inside it.
+  /// Allows the page to be displayed with its inline styles, and nothing else.
   public static let contentSecurityPolicy =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     + "frame-ancestors 'none'"
 
-  /// More would not be read.
+  /// A longer list would not be read.
   public static let requestLimit = 20
-  /// A screenful; `tutti hosts list` has all.
+  /// A screenful; `tutti hosts list` shows all.
   static let hostLimit = 100
-  /// Of a host's models.
+  /// Maximum models shown per host.
   static let modelLimit = 8
 
   public init(
@@ -108,7 +108,7 @@ public struct OverviewPage: Sendable {
   }
 
   private func age(_ time: UInt64) -> String {
-    // Clocks differ: what seems to come from the future is now.
+    // Clocks differ: a time in the future counts as now.
     let seconds = nowUnixMicroseconds > time ? (nowUnixMicroseconds - time) / 1_000_000 : 0
     return switch seconds {
     case ..<120: "\(seconds) s ago"
@@ -124,7 +124,7 @@ public struct OverviewPage: Sendable {
     return "<table>\n<tr>\(head)</tr>\n" + body.map { $0 + "\n" }.joined() + "</table>\n"
   }
 
-  /// Somebody else's text, as text: in an element as in a quoted attribute.
+  /// Escapes untrusted text for elements and quoted attributes.
   static func escaped(_ text: String) -> String {
     var safe = ""
     for scalar in text.unicodeScalars {

@@ -1,19 +1,19 @@
 public import ClusterModel
 import Limits
 
-/// What waits to be written, oldest first. When there is too much the oldest goes: the newest are
-/// worth most to whoever looks for what goes wrong now.
+/// Queue of telemetry to be written, oldest first. If it is full, the oldest records are dropped:
+/// the newest are the most useful for finding a current problem.
 public struct PendingTelemetry: Sendable {
-  /// Some 300 bytes each: 15 MB, or a minute of a busy cluster while the store is away.
+  /// Some 300 bytes each: 15 MB, or a minute of a busy cluster while the store is unreachable.
   public static let standardCapacity = 50_000
 
   public static let standardBytes = Limits.pendingTelemetryBytes.value
 
   public let capacity: Int
   let byteCapacity: Int
-  /// Logs, spans and requests that wait.
+  /// Queued logs, spans and requests.
   public private(set) var records = 0
-  /// Estimate of the memory that they take.
+  /// Estimated memory of the queued records.
   public private(set) var bytes = 0
   private var batches: [TelemetryBatch] = []
 
@@ -26,8 +26,8 @@ public struct PendingTelemetry: Sendable {
 
   public var isEmpty: Bool { batches.isEmpty }
 
-  /// - Parameter batch: its metrics are not kept.
-  /// - Returns: how many older records were dropped to make room.
+  /// - Parameter batch: its metrics are discarded.
+  /// - Returns: the number of older records dropped to make room.
   public mutating func append(_ batch: TelemetryBatch) -> Int {
     guard batch.records > 0 else { return 0 }
     var batch = batch
@@ -38,7 +38,7 @@ public struct PendingTelemetry: Sendable {
     return makeRoom()
   }
 
-  /// Takes the oldest batches: as many as stay within `limit` records, and one at least.
+  /// Takes the oldest batches: at most `limit` records, but at least one batch.
   public mutating func take(atMost limit: Int) -> [TelemetryBatch] {
     var count = 0
     var taken = 0
@@ -54,8 +54,8 @@ public struct PendingTelemetry: Sendable {
     return oldest
   }
 
-  /// Puts back what could not be written, before everything that came since.
-  /// - Returns: how many records were dropped to make room.
+  /// Puts batches that could not be written back at the front of the queue.
+  /// - Returns: the number of records dropped to make room.
   public mutating func putBack(_ taken: [TelemetryBatch]) -> Int {
     batches.insert(contentsOf: taken, at: 0)
     records += taken.reduce(0) { $0 + $1.records }
@@ -66,7 +66,7 @@ public struct PendingTelemetry: Sendable {
   private mutating func makeRoom() -> Int {
     var dropped = 0
     var surplus = 0
-    // One batch always stays, however large: it came in one message, so it has a limit of its own.
+    // One batch always stays, however large: one bus message carried it, so its size is bounded.
     while records - dropped > capacity || bytes > byteCapacity, surplus < batches.count - 1 {
       dropped += batches[surplus].records
       bytes -= batches[surplus].bytes
@@ -79,6 +79,6 @@ public struct PendingTelemetry: Sendable {
 }
 
 extension TelemetryBatch {
-  /// How many logs, spans and requests it holds.
+  /// Number of logs, spans and requests.
   public var records: Int { logs.count + spans.count + requests.count }
 }

@@ -1,10 +1,10 @@
 public import ClusterModel
 import Limits
 
-/// Bounds what a process reports before the monitor keeps it. Processes bound their own records; one
-/// that does not must not fill the monitor's memory or its store.
+/// Bounds telemetry before the monitor keeps it. Processes bound their own records; a faulty one
+/// must not fill the monitor's memory or its store.
 public enum TelemetryIntake {
-  /// - Parameter sender: the name of the process on the bus. A process reports for itself only.
+  /// - Parameter sender: the process's name on the bus. A process reports only for itself.
   public static func bounded(_ batch: TelemetryBatch, from sender: String) -> TelemetryBatch {
     var batch = batch
     batch.instance = sender
@@ -43,7 +43,7 @@ public enum TelemetryIntake {
 }
 
 extension TelemetryBatch {
-  /// Estimate of the memory that its records take: their texts, and 256 bytes for each.
+  /// Estimated memory of the records: their texts, and 256 bytes for each.
   var bytes: Int {
     func size(_ attributes: [Attribute]) -> Int {
       attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 32 }

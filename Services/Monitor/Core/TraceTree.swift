@@ -1,13 +1,12 @@
 public import ClusterModel
 
-/// The spans of one trace in the order in which one reads them: every span after its parent, siblings
-/// by their start.
+/// The spans of one trace in reading order: every span after its parent, siblings by start time.
 public struct TraceTree: Equatable, Sendable {
   public struct Node: Equatable, Sendable {
     public var span: SpanRecord
-    /// 0 for a root.
+    /// Depth in the tree; 0 for a root.
     public var depth: Int
-    /// Its parent was never reported (lost, or still running), so it stands as a root.
+    /// The parent was never reported (lost or still running), so this span is shown as a root.
     public var orphan: Bool
 
     public init(span: SpanRecord, depth: Int, orphan: Bool = false) {
@@ -19,8 +18,8 @@ public struct TraceTree: Equatable, Sendable {
 
   public let nodes: [Node]
 
-  /// - Parameter spans: of one trace, in any order. A span reported twice counts once; spans that
-  ///   are each other's ancestors are cut apart at the earliest.
+  /// - Parameter spans: spans of one trace, in any order. Duplicates count once; a cycle of parents
+  ///   is cut at its earliest span.
   public init(_ spans: [SpanRecord]) {
     var unique: [SpanID: SpanRecord] = [:]
     for span in spans { unique[span.span] = unique[span.span] ?? span }

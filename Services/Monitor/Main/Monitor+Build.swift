@@ -28,7 +28,7 @@ func buildMonitor(
   context.health.addRoutes(to: router)
   MonitorAPI(shell: shell, store: store).addRoutes(to: router)
   var options = HTTPServerOptions(address: configuration.address)
-  // Nothing is sent here.
+  // All routes are GET, so no request needs a body.
   options.maxBodyBytes = 16 * 1024
   options.setting = "--port"
   options.tls = context.tls

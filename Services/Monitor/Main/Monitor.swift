@@ -1,6 +1,6 @@
 import ServiceKit
 
-/// Collects what the other processes report: logs, spans, requests, metrics.
+/// Collects logs, spans, requests and metrics from the other processes.
 @main
 enum MonitorProcess {
   static func main() async {

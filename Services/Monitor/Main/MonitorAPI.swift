@@ -8,7 +8,7 @@ import ServiceKit
 import Store
 import Telemetry
 
-/// What operators see: metrics, logs, requests, traces.
+/// The HTTP API for operators: metrics, logs, requests, traces.
 struct MonitorAPI: Sendable {
   let shell: MonitorShell
   let store: any LogStore
@@ -44,7 +44,7 @@ struct MonitorAPI: Sendable {
     }
   }
 
-  /// For whoever opens the address in a browser.
+  /// The overview page, for browsers.
   private func page() async -> Response {
     let page = OverviewPage(
       version: Version.current, peers: shell.peers, hosts: shell.hosts,
@@ -94,7 +94,7 @@ struct MonitorAPI: Sendable {
   }
 }
 
-/// What a query string can say.
+/// Reads and checks query parameters.
 private enum Parameters {
   static func allow(_ names: Set<String>, in request: Request) throws {
     for (name, _) in request.uri.queryParameters where !names.contains(String(name)) {
@@ -154,7 +154,7 @@ private struct List<Item: Encodable>: Encodable {
   init(data: [Item]) { self.data = data }
 }
 
-/// A trace: each span as `SpanRecord` spells it, after its parent.
+/// A trace: each span in the format of `SpanRecord`, after its parent.
 private struct TraceJSON: Encodable {
   struct Line: Encodable {
     var node: TraceTree.Node
@@ -181,7 +181,7 @@ private struct TraceJSON: Encodable {
   }
 }
 
-/// What is here, for a program; a browser gets `OverviewPage`.
+/// The list of endpoints, for programs; a browser gets `OverviewPage`.
 private struct Overview: Encodable {
   var name = "tutti-monitor"
   var version = Version.current
@@ -204,7 +204,7 @@ private func answer(_ bytes: [UInt8], _ status: HTTPResponse.Status) -> Response
 private func json(_ value: some Encodable) -> Response {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  // Records hold no value that JSON lacks.
+  // Records hold no value that JSON cannot represent.
   guard let data = try? encoder.encode(value) else {
     return jsonError(Failure(.internalError, "The answer could not be written as JSON."))
   }

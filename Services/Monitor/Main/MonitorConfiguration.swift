@@ -24,9 +24,9 @@ struct MonitorConfiguration: ServiceConfiguration {
   ]
 
   var address: HostAndPort
-  /// Of the embedded log store.
+  /// Maximum size of the embedded log store.
   var storeBytes: Int
-  /// Nil: SQLite in the data directory.
+  /// `nil` means SQLite in the data directory.
   var mongoDB: String?
 
   init(_ values: inout SettingValues) {

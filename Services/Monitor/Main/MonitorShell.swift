@@ -12,23 +12,23 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// Takes telemetry from the bus, writes it to the log store in batches, and keeps every process's
-/// last metrics.
+/// Receives telemetry from the bus, writes it to the log store in batches, and keeps the latest
+/// metrics of every process.
 final class MonitorShell: Service {
   private struct State {
     var rollup = MetricRollup()
     var pending = PendingTelemetry()
-    /// Why nothing can be written now.
+    /// Why the store cannot be written now.
     var problem: String?
-    /// The writer is gone: who brings records writes them himself.
+    /// The writer has stopped: each received batch is written directly.
     var drained = false
   }
 
-  /// In one transaction: large enough to be cheap, small enough to leave room for readers.
+  /// Records per transaction: large enough to be cheap, small enough to leave room for readers.
   private static let maximumWrite = 2_000
-  /// Retries while the store is away.
+  /// Backoff while the store is unreachable.
   private static let backOff: ClosedRange<Duration> = .milliseconds(500)...(.seconds(30))
-  /// A batch that a store which answers has refused so often will never be taken.
+  /// A reachable store that rejected a batch this often will never accept it.
   private static let maximumRefusals = 3
   private static let retentionInterval: Duration = .seconds(600)
 
@@ -36,7 +36,7 @@ final class MonitorShell: Service {
   private let store: any LogStore
   private let start = ContinuousClock.now
   private let state: Mutex<State>
-  /// Wakes the writer; one signal is as good as many.
+  /// Wakes the writer; pending signals collapse into one.
   private let arrivals = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
   private let received: [String: Counter]
   private let lost = Counter(label: "tutti_monitor_store_failures_total")
@@ -58,10 +58,10 @@ final class MonitorShell: Service {
   var peers: [Peer] { context.bus.peers.peers }
   var hosts: [ClusterModel.Host] { context.hosts.table.hosts }
 
-  /// One sentence; nil: the store works.
+  /// One sentence. `nil` means that the store works.
   var storeProblem: String? { state.withLock { $0.problem } }
 
-  /// Sets the handler; before the bus runs.
+  /// Sets the bus handler; must be called before the bus runs.
   func answerBus() {
     context.bus.onCast { [self] body, peer in
       guard case .telemetry(let batch) = body else { return }
@@ -94,7 +94,7 @@ final class MonitorShell: Service {
       metadata: [LogKey.count: "\(records)", LogKey.reason: "\(failure.message)"])
   }
 
-  /// The metrics of every process, our own as they are at this moment.
+  /// The metrics of every process, including this one's current values.
   func families() -> [MetricFamily] {
     instances.record(state.withLock { $0.rollup.instances.count })
     damaged.record(store.damagedRecords)
@@ -110,7 +110,7 @@ final class MonitorShell: Service {
   // MARK: - Loops
 
   func run() async throws {
-    // The writer goes on until everything is written; the sweeper just stops.
+    // The writer continues until everything is written; the sweeper stops at once.
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.sweep() }
       await withGracefulShutdownHandler {
@@ -125,12 +125,12 @@ final class MonitorShell: Service {
   private func write() async {
     await connect()
     for await _ in arrivals.stream { await writePending() }
-    // Draining. From now on who brings records writes them himself.
+    // Draining: from now on each received batch is written directly.
     state.withLock { $0.drained = true }
     await writePending()
   }
 
-  /// Tries until the store answers or the process drains.
+  /// Retries until the store responds or the process drains.
   private func connect() async {
     var pause = Self.backOff.lowerBound
     while !Task.isShuttingDownGracefully, !Task.isCancelled {
@@ -146,8 +146,8 @@ final class MonitorShell: Service {
     }
   }
 
-  /// Writes until nothing is pending. While the store is away it tries again and again; once the
-  /// process drains, once.
+  /// Writes until nothing is pending. It retries with backoff while the store is unreachable;
+  /// during a drain it tries each batch once.
   private func writePending() async {
     var pause = Self.backOff.lowerBound
     var refusals = 0
@@ -177,7 +177,7 @@ final class MonitorShell: Service {
     }
   }
 
-  /// Ends early when the process drains.
+  /// Waits; returns early if the process drains.
   private func rest(_ pause: Duration) async {
     await cancelWhenGracefulShutdown { try? await Task.sleep(for: pause) }
   }
@@ -209,7 +209,7 @@ final class MonitorShell: Service {
       defer { state.problem = failure?.message }
       return state.problem
     }
-    // Once each way: a store that is away for an hour is one line.
+    // Log each change once: a store that is down for an hour is one line.
     if let failure, before != failure.message {
       context.logger.warning(
         "log store does not work", metadata: [LogKey.reason: "\(failure.message)"])
