@@ -1,10 +1,12 @@
 public import ClusterModel
 
-/// Which agent gets a task.
+/// Chooses the agent for a task.
 public enum AgentChoice {
-  /// The one with least of our work among those that have not just lost this task; among those that
-  /// have, if there is nobody else. Ties go round by `turn`, so that equal agents share the work.
-  /// - Parameter load: tasks of ours that an agent has now.
+  /// Returns the agent with the fewest of this dispatcher's tasks.
+  /// Agents in `avoiding` are candidates only if there is no other agent. `turn` breaks ties round
+  /// robin, so that equal agents share the work.
+  /// - Parameter load: this dispatcher's tasks at an agent now.
+  /// - Returns: `nil` if no agent is live.
   public static func pick(
     from live: [PeerID], avoiding: [PeerID], load: (PeerID) -> Int, turn: Int
   ) -> PeerID? {

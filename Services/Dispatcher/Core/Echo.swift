@@ -1,17 +1,19 @@
 import Text
 
-/// Whether a model that was to merge texts gave them back instead. Its words are on their way to the
-/// client when that shows, so it is said, not undone.
+/// Detects a model that repeats its instruction or its inputs instead of merging them.
+/// The client may already have the output, so an echo is only recorded and not undone.
 enum Echo {
-  /// Answers are looked at so far: an echo begins at once.
+  /// Bytes of the output that are searched: an echo starts near the beginning.
   private static let lookedAtBytes = 64 << 10
-  /// So much of an input is looked for: nobody writes that many words again by chance.
+  /// Bytes of an input to search for: a model does not repeat this many by chance.
   private static let soughtBytes = 200
-  /// Bytes of ink. What is shorter may well be said by several, and by the answer.
+  /// Minimum bytes of a text without white space. Several answers may share a shorter text.
   private static let leastBytes = 40
 
-  /// A sentence for the trace; nil: it is an answer of its own. One input alone may be the best answer
-  /// there is, two of them side by side are no merge, and neither is one under its name.
+  /// Returns a sentence for the trace if the output is an echo.
+  /// `nil` means that the output is the model's own. One copied input is allowed, because it may be
+  /// the best answer. Two copied inputs are not a merge, and neither is one that is copied with its
+  /// name.
   static func reason(
     _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input]
   ) -> String? {
@@ -19,7 +21,7 @@ enum Echo {
     return reason(output, instruction: instruction, merging: inputs, work: &work)
   }
 
-  /// - Parameter work: gains one unit per byte that was compared.
+  /// - Parameter work: increases by one per compared byte.
   static func reason(
     _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input],
     work: inout Int
@@ -33,7 +35,7 @@ enum Echo {
     var sought: Set<[UInt8]> = []
     for input in inputs {
       let text = ink(input.text, limit: soughtBytes)
-      // Two that say the same are one.
+      // Equal inputs count once.
       guard text.count >= leastBytes, sought.insert(text).inserted else { continue }
       let named = ink("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
       if ByteSearch.holds(said, named, work: &work) {

@@ -1,22 +1,22 @@
 public import ClusterModel
 import Limits
 
-/// Tasks that wait for a host, and the hosts that they wait for.
+/// Queue of tasks that wait for a host.
 ///
-/// Each task goes to the host that is expected to finish it first, which may be one that is busy: then
-/// it waits here, where that can still be decided otherwise, and not in a host's own line, where nobody
-/// can look into. One that joins gets its part at once, and a slow one does not sit on the last task of
-/// a plan. Clients take turns.
+/// Each task goes to the host that is expected to finish it first. If that host is busy, the task
+/// waits here, where the choice can still change, and not in the host's own queue, which the
+/// dispatcher cannot see. A new host gets tasks at once, and a slow host does not get the last task
+/// of a plan. Clients take turns.
 ///
-/// Only tasks of this dispatcher fill a slot: what others have at a host makes it slower in the
-/// estimate, but nobody waits for others to end, because they might never.
+/// Only tasks of this dispatcher occupy a slot. Requests of other processes make a host slower in
+/// the estimate, but no task waits for their end, because they may never end.
 ///
-/// Knows no clock, agent or plan; whoever asks keeps what a ticket stands for.
+/// The queue knows no clock, agent or plan; the caller knows the task of each ticket.
 public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
-  /// The ticket may begin.
+  /// A ticket whose task may begin.
   public struct Admission: Equatable, Sendable {
     public var ticket: Ticket
-    /// Where it shall be done; nil: whoever does it decides.
+    /// Host that should do the task. `nil` means that the agent chooses.
     public var host: HostID?
 
     public init(ticket: Ticket, host: HostID?) {
@@ -29,7 +29,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     var ticket: Ticket
     var work: HostWork
     var client: String
-    /// Its client's turn.
+    /// The turn of its client; a lower rank is served first.
     var rank: UInt64
   }
 
@@ -39,7 +39,7 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     var since: Instant
   }
 
-  /// What the works of one kind that have ended wrote.
+  /// Open tickets of one kind of work, and the output of ended ones.
   struct Kind: Sendable {
     var tickets = 0
     var ended = 0
@@ -47,17 +47,17 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
   }
 
   var places: [HostPlace] = []
-  /// Every place that is there offers the same models, so that the choice of a host is none of models.
+  /// All hosts offer the same models, so choosing a host does not choose a model.
   var isUniform = true
-  /// In the order in which they would be served if all hosts were the same.
+  /// Sorted by rank: the order of service if all hosts were equal.
   private(set) var waiting: [Waiting] = []
   private(set) var running: [Ticket: Running] = [:]
   private(set) var kinds: [String: Kind] = [:]
-  /// Rates that this dispatcher has seen itself: known at once where the published ones are not yet.
+  /// Tokens per second that this dispatcher measured, used until a rate is published.
   private(set) var rates: [HostID: Double] = [:]
-  /// What ended lately: the published load may still count it.
+  /// Tasks that ended recently, which the published load may still count.
   private var endings: [(host: HostID, at: Instant)] = []
-  /// The turn that is being served, and the latest of each client that waits.
+  /// The turn that is served now, and the latest turn of each waiting client.
   private var round: UInt64 = 0
   private var turns: [String: UInt64] = [:]
 
@@ -66,7 +66,8 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
   public var waitingCount: Int { waiting.count }
   public var runningCount: Int { running.count }
 
-  /// Takes what is known of the hosts now.
+  /// Replaces the hosts.
+  /// - Returns: the tickets that may begin now.
   public mutating func setPlaces(_ places: [HostPlace], now: Instant) -> [Admission] {
     self.places = places
     isUniform = Set(places.map(\.models)).count <= 1
@@ -75,11 +76,12 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     return admit(now: now)
   }
 
-  /// - Returns: who may begin now; perhaps the ticket itself.
+  /// Adds a ticket to the queue.
+  /// - Returns: the tickets that may begin now, possibly including this one.
   public mutating func join(
     _ ticket: Ticket, _ work: HostWork, client: String, now: Instant
   ) -> [Admission] {
-    // Whoever does it says best why nobody can, and need not wait for that.
+    // No host can do the task. The agent gives the best reason, so the task does not wait.
     guard places.contains(where: { work.mayBeDone(at: $0) }) else {
       kinds[work.kind, default: Kind()].tickets += 1
       running[ticket] = Running(work: work, host: nil, since: now)
@@ -93,13 +95,14 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     return admit(now: now)
   }
 
-  /// One that had begun has ended.
-  /// - Parameter report: what it did; nil: it failed or was cancelled.
+  /// Removes a ticket that had begun.
+  /// - Parameter report: the task's report. `nil` means that the task failed or was cancelled.
+  /// - Returns: the tickets that may begin now.
   public mutating func end(
     _ ticket: Ticket, _ report: TaskReport? = nil, now: Instant
   ) -> [Admission] {
     guard let ended = running.removeValue(forKey: ticket) else { return [] }
-    // One that went on elsewhere was counted there.
+    // After a failover, the published load counts the task at the second host.
     for host in Set([ended.host, report?.host].compactMap(\.self)) { endings.append((host, now)) }
     if let report, report.usage.completionTokens > 0 {
       kinds[ended.work.kind]?.ended += 1
@@ -110,18 +113,18 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     return admit(now: now)
   }
 
-  /// One that waits wants to no more.
-  /// - Returns: false if it does not wait: it has begun, or was never here.
+  /// Removes a ticket that waits.
+  /// - Returns: false if the ticket does not wait: it has begun or never joined.
   public mutating func leave(_ ticket: Ticket) -> Bool {
     guard let place = waiting.firstIndex(where: { $0.ticket == ticket }) else { return false }
     let left = waiting.remove(at: place)
-    // The turns of those that left are not waited for.
+    // The client's next ticket reuses the turns of tickets that left.
     turns[left.client] = waiting.last { $0.client == left.client }?.rank
     forget(left.work.kind)
     return true
   }
 
-  // MARK: - What was learnt
+  // MARK: - Measurements
 
   private mutating func forget(_ kind: String) {
     guard let left = kinds[kind].map({ $0.tickets - 1 }) else { return }
@@ -129,7 +132,8 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     kinds[kind]?.tickets = left
   }
 
-  /// Fewer tokens than this say more of the first one than of the rate.
+  /// Minimum completion tokens to measure a rate. Fewer depend more on the first token than on the
+  /// rate.
   private static var leastTokens: Int { 8 }
 
   private mutating func learnRate(_ report: TaskReport, of ended: Running) {
@@ -140,7 +144,8 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     rates[report.host] = Double(report.usage.completionTokens) * 1_000 / Double(milliseconds)
   }
 
-  /// Tokens a second of one answer, as published, else as seen here; nil: nobody has measured it.
+  /// Tokens per second of one answer: the published rate, otherwise this dispatcher's own.
+  /// `nil` means that no rate has been measured.
   func rate(of place: HostPlace) -> Double? { place.tokensPerSecond ?? rates[place.id] }
 
   func expectedTokens(_ work: HostWork) -> Int {
@@ -148,22 +153,23 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     return max(1, kind.tokens / kind.ended)
   }
 
-  /// Requests of others at a host. Loads are published a moment late: what ended here just now is
-  /// still in them.
+  /// Number of requests at a host that other processes sent.
+  /// The published load is late and may still count tasks that ended here; they are subtracted.
   func others(at place: HostPlace, own: Int, now: Instant) -> Int {
     let ended = endings.count { $0.host == place.id && $0.at.duration(to: now) < Self.publishing }
     return min(max(0, place.inFlight.subtractingCapped(own + ended)), Self.mostOthers)
   }
 
-  /// More than any host answers; what a table says beyond it is a mistake.
+  /// Upper bound of a host's request count. A higher count is an error in the table.
   private static var mostOthers: Int { 1_000_000 }
 
-  /// A report and a table are each at most an interval late, and both take their way over the bus.
+  /// Maximum delay until an ended task has left the published load.
+  /// The load report and the load table are each up to one interval late, plus bus latency.
   private static var publishing: Duration { LoadRhythm.interval * 3 }
 
-  // MARK: - Who begins
+  // MARK: - Admission
 
-  /// Behind all of that turn.
+  /// Index after all waiting tickets up to this turn.
   private func place(behind turn: UInt64) -> Int {
     var (low, high) = (0, waiting.count)
     while low < high {
@@ -181,8 +187,8 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     var left: [Waiting] = []
     var seen = 0
     var looked = 0
-    // Those that want the same of a host as one before, for whom no host has room, wait without a look:
-    // however many they are, they do not stand between others and a host that is idle.
+    // If no host has room for a task, later tasks with the same wish are skipped. However many they
+    // are, they do not keep other tasks from an idle host.
     var blocked: Set<HostWork.Wish> = []
     while seen < waiting.count, looked < HostSchedule.lookAhead, schedule.hasRoom {
       let entry = waiting[seen]

@@ -1,20 +1,21 @@
 public import ClusterModel
 
-/// A host as a place where tasks are done, with what its speed is known to be.
+/// A host that can do tasks, with its measured speed.
 public struct HostPlace: Equatable, Sendable {
   public var id: HostID
-  /// Chat models that it offers.
+  /// Chat models that the host offers.
   public var models: Set<ModelID>
   public var trust: DataPolicy
-  /// How many requests it answers at once; nil: it does not tell.
+  /// Maximum concurrent requests. `nil` means that the host does not report it.
   public var slots: Int?
-  /// Of one answer while it works on little else; nil: nobody has measured it.
+  /// Tokens per second of one answer on a host with little other work. `nil` means not measured.
   public var tokensPerSecond: Double?
-  /// How answers slow each other down there, 0 … 1 (`HostSharing`); nil: nobody has measured it.
+  /// How much concurrent answers slow each other down, 0 … 1 (`HostSharing`). `nil` means not
+  /// measured.
   public var slowdown: Double?
-  /// Until the first token; nil: nobody has measured it.
+  /// Median time to the first token. `nil` means not measured.
   public var firstToken: Duration?
-  /// Requests of all processes under way, as last published.
+  /// Requests in flight from all processes, as last published.
   public var inFlight: Int
 
   public init(
@@ -32,8 +33,8 @@ public struct HostPlace: Equatable, Sendable {
     self.inFlight = inFlight
   }
 
-  /// Those of the community that are ready; the operator's own are for what nobody else answers, which
-  /// `infer()` knows and no schedule does.
+  /// Returns the ready hosts of the community that offer a chat model.
+  /// The operator's own hosts are left out: only `infer()` knows when to fall back to them.
   public static func all(in table: HostTable, load: LoadTable?) -> [HostPlace] {
     var loads: [HostID: HostLoad] = [:]
     for host in load?.hosts ?? [] { loads[host.host] = host }
@@ -51,14 +52,14 @@ public struct HostPlace: Equatable, Sendable {
   }
 }
 
-/// What a task asks of a host.
+/// Requirements of a task on its host, and the expected length of its output.
 public struct HostWork: Equatable, Sendable {
-  /// Any of these; empty: any chat model.
+  /// Models that may do the task. An empty list means any chat model.
   public var models: [ModelID]
   public var dataPolicy: DataPolicy
-  /// Works of one kind are expected to be as long as those of it that have ended.
+  /// Work of one kind is expected to be as long as its ended work.
   public var kind: String
-  /// What it is expected to write as long as none has.
+  /// Expected completion tokens until work of this kind has ended.
   public var tokens: Int
 
   public init(
@@ -78,7 +79,7 @@ public struct HostWork: Equatable, Sendable {
       tokens: min(task.maxTokens ?? expectedTokens, expectedTokens))
   }
 
-  /// All that decides which hosts may do it.
+  /// The properties that decide which hosts may do the work.
   struct Wish: Hashable {
     var models: [ModelID]
     var dataPolicy: DataPolicy

@@ -1,37 +1,39 @@
 import ClusterModel
 
-/// Which tasks begin where, if each goes to the host that is expected to finish it first. Made anew for
-/// every decision, from what is at the hosts at that moment.
+/// Assigns tasks to the hosts that are expected to finish them first.
+/// A schedule is built for each decision from the current load of the hosts.
 struct HostSchedule {
   enum Placement: Equatable {
-    /// nil: whoever does it chooses the host.
+    /// `nil` means that the agent chooses the host.
     case begin(HostID?)
     case wait
   }
 
-  /// Tasks that are looked at while a slot is free: those behind them wait for the next decision. More
-  /// than the slots of a cluster of laptops, and about a millisecond for a thousand hosts.
+  /// Maximum tasks to examine per decision while a slot is free.
+  /// 128 exceeds the slots of a cluster of laptops, and takes about a millisecond for a thousand
+  /// hosts.
   static let lookAhead = 128
-  /// Where agents choose the host: one task that is answered and one that waits for each slot, so that
-  /// no host is idle while there is work, and it is decided late which host does what.
+  /// Maximum tasks per slot if agents choose the host.
+  /// One is answered and one waits, so no host is idle while there is work, and the host of a task
+  /// is still chosen late.
   static let perSlot = 2
-  /// Of a host that nobody has measured, where nobody has measured another: a laptop's.
+  /// Assumed tokens per second if no host has been measured: those of a laptop.
   static let usualRate = 20.0
   static let usualFirstToken = Duration.milliseconds(400)
-  /// The rate of a host was measured beside others too, so no more of them are counted as making it
-  /// slower yet.
+  /// Maximum concurrent requests that slow a host down in the estimate.
+  /// The measured rate already includes some concurrency, so more would be counted twice.
   static let mostBeside = 4
-  /// A task that takes longer than expected is expected to need this much of its whole time yet.
+  /// Minimum remaining time of a running task, as a share of its whole expected time.
   static let overdue = 0.1
 
-  /// A host that is free now is taken although another is expected to be sooner by up to this share:
-  /// when that one is free is only expected, and it may be gone by then.
+  /// Advantage in expected finish that a busy host needs over a free host, as a share.
+  /// The busy host's free time is only an estimate, and the host may be gone by then.
   static let certainty = 0.1
 
   private struct Slot {
-    /// Seconds from now.
+    /// Seconds until the slot is free.
     var free: Double
-    /// A task of this dispatcher has it or is to get it next: another one would wait for that.
+    /// A task of this dispatcher has the slot or is next, so another one would wait.
     var isTaken: Bool
   }
 
@@ -39,9 +41,9 @@ struct HostSchedule {
     let place: HostPlace
     let rate: Double
     let firstToken: Double
-    /// Requests there now or next, of whomever.
+    /// Requests of all processes that are at the host now or next.
     var busy: Int
-    /// Empty: it does not tell how many it has, so nobody waits for it.
+    /// Empty if the host does not report its slots; then no task waits for it.
     var slots: [Slot]
 
     var hasRoom: Bool { slots.isEmpty || slots.contains { !$0.isTaken } }
@@ -52,10 +54,11 @@ struct HostSchedule {
       return firstToken + Double(tokens) / rate * slower
     }
 
-    /// When so many tokens would be written, and in which slot; nil: it has none.
+    /// Expected end in seconds from now, and the slot. A `nil` slot means that the host reports
+    /// none.
     func end(of tokens: Int) -> (slot: Int?, end: Double) {
       guard let slot = slots.indices.min(by: { slots[$0].free < slots[$1].free }) else {
-        // More than it is assumed to answer at once stand in its line.
+        // Requests beyond the assumed slots wait in the host's own queue.
         let slots = HostSharing.assumedSlots
         let inLine = max(1, Double(busy + 1) / Double(slots))
         return (nil, seconds(tokens, beside: min(busy, slots - 1)) * inLine)
@@ -67,7 +70,7 @@ struct HostSchedule {
 
   private var seats: [Seat]
   private let isUniform: Bool
-  /// Tasks whose agents choose the host that may yet begin.
+  /// Tasks that may still begin with the host left to their agent.
   private var open: Int
 
   init<Ticket>(_ line: HostLine<Ticket>, now: Instant) {
@@ -76,7 +79,7 @@ struct HostSchedule {
     for task in line.running.values {
       if let host = task.host { atHost[host, default: []].append(task) }
     }
-    // One that nobody knows is tried, so that somebody does.
+    // A host that has not been measured gets the best known rate, so that it is tried and measured.
     let unknown = line.places.compactMap { line.rate(of: $0) }.max() ?? Self.usualRate
     let usual = line.waiting.first.map { line.expectedTokens($0.work) } ?? 0
     seats = line.places.map { place in
@@ -95,13 +98,14 @@ struct HostSchedule {
       // The progress of other requests is unknown; assume half.
       let half = seat.seconds(usual, beside: 0) / 2
       let left = slots - seat.slots.count
-      // Of each kind no more than one decision looks at: a host may claim any number of slots.
+      // One decision needs no more slots of either kind than it looks at tasks. A host may claim
+      // any number of slots.
       let busy = min(others, left)
       seat.slots += Array(
         repeating: Slot(free: half, isTaken: false), count: min(busy, Self.lookAhead))
       seat.slots += Array(
         repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
-      // The rest stand in the host's own queue, before any later request.
+      // The other requests stand in the host's own queue, before any later request.
       for _ in 0..<min(others - busy, Self.lookAhead) {
         let next = seat.slots.indices.min { seat.slots[$0].free < seat.slots[$1].free } ?? 0
         seat.slots[next].free += half
@@ -127,12 +131,12 @@ struct HostSchedule {
     return able.isEmpty || able.contains(where: \.hasRoom)
   }
 
-  /// Gives the task to a host, now or when that host is free.
+  /// Assigns the task to a host, to begin now or when the host is free.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
     let able = seats.indices.filter { work.mayBeDone(at: seats[$0].place) }
-    // Whoever does it says best why nobody can.
+    // No host can do the task; the agent gives the best reason.
     guard let first = able.first else { return .begin(nil) }
-    // A choice among models is the agent's.
+    // If hosts differ in models and the task names none, the agent chooses.
     guard isUniform || !work.models.isEmpty else {
       guard open > 0 else { return .wait }
       open -= 1

@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// What a mechanical task makes of the texts that it reads, at once and without an agent.
+/// Computes the output of a mechanical task from its inputs, without an agent.
 enum MechanicalMerge {
   /// An input that has arrived.
   struct Input {
@@ -10,7 +10,7 @@ enum MechanicalMerge {
     var text: String
   }
 
-  /// - Parameter inputs: those that succeeded, in the order of the task's edges; at least one.
+  /// - Parameter inputs: the inputs that succeeded, in the order of the task's edges; at least one.
   static func text(_ rule: MergeRule, of inputs: [Input]) -> String {
     switch rule {
     case .concatenate: concatenated(inputs)
@@ -21,12 +21,12 @@ enum MechanicalMerge {
     }
   }
 
-  /// As a task reads it that writes anew.
+  /// Returns a text as a task with a model reads it: at most `limit` tokens.
   static func reading(_ text: String, toTokens limit: Int) -> String {
     Compression.compressed(bounded(text), toTokens: limit)
   }
 
-  /// Without the middle of a text that is longer than anybody reads: shortening it well takes time.
+  /// Cuts the middle out of a text above `Limits.readOutputBytes`: compressing more takes too long.
   static func bounded(_ text: String) -> String {
     let limit = Limits.readOutputBytes.value
     guard text.utf8.count > limit else { return text }
@@ -45,7 +45,7 @@ enum MechanicalMerge {
     return Ballot(inputs.map(\.text)).isDecided(missing: missing)
   }
 
-  /// As it goes into the result: without control tokens and reasoning, and only so long.
+  /// Prepares a text for a result: no control tokens, no reasoning, at most `limit` tokens.
   static func prepared(_ text: String, toTokens limit: Int) -> String {
     let text = Normaliser.normalised(bounded(text))
     guard Compression.estimatedTokens(text) > limit else { return text }

@@ -1,14 +1,14 @@
 import ClusterModel
 
-/// A plan's tasks by index, and who reads whom.
+/// A plan's tasks by index, with the readers of each.
 struct PlanGraph: Sendable {
   /// Indices into `Plan.tasks`.
   let indices: [TaskID: Int]
-  /// For each task, those that read it, each once.
+  /// The readers of each task, without duplicates.
   let readers: [[Int]]
   let sink: Int
 
-  /// - Parameter plan: a valid one.
+  /// - Parameter plan: a valid plan.
   init(_ plan: Plan) {
     var indices: [TaskID: Int] = [:]
     for (index, task) in plan.tasks.enumerated() { indices[task.id] = index }
@@ -23,8 +23,8 @@ struct PlanGraph: Sendable {
     self.sink = indices[plan.sink] ?? 0
   }
 
-  /// The heaviest way from a task to the sink, both included.
-  /// - Parameter weight: of a task by its index.
+  /// Weight of the heaviest path from a task to the sink, both included.
+  /// - Parameter weight: the weight of a task, by its index.
   func heaviestWay(from task: Int, weight: (Int) -> Int) -> Int {
     var known = [Int?](repeating: nil, count: readers.count)
     // A plan is at most 16 tasks deep, so the recursion is too.

@@ -1,10 +1,11 @@
 import ClusterModel
 
 extension PlanRun {
-  /// Goes on until nothing more can be done now: gives up what cannot run or is not needed, computes
-  /// what is mechanical, starts what is ready, ends the plan with its sink.
+  /// Advances the plan until nothing more can be done now.
+  /// Gives up tasks that cannot run or are not needed, computes mechanical tasks, starts ready
+  /// tasks, and ends the plan with its sink.
   ///
-  /// Every round settles or starts a task, so there are at most as many as the plan has tasks.
+  /// Each round settles or starts a task, so the plan's number of tasks bounds the rounds.
   mutating func advance(now: Instant) {
     while state == .running {
       if case .done(let report) = tasks[graph.sink].phase {
@@ -17,7 +18,7 @@ extension PlanRun {
     }
   }
 
-  /// - Returns: whether there was one to give up.
+  /// - Returns: whether a task was given up.
   private mutating func giveUpHopeless(now: Instant) -> Bool {
     for index in tasks.indices {
       guard case .waiting = tasks[index].phase, let failure = hopelessness(of: index) else {
@@ -29,7 +30,7 @@ extension PlanRun {
     return false
   }
 
-  /// Why too few of the task's inputs can still arrive; nil: enough can.
+  /// Why too few inputs of the task can still arrive. `nil` means that enough can.
   private func hopelessness(of index: Int) -> Failure? {
     let inputs = task(index).inputs
     var lost: (task: TaskID, failure: Failure)?
@@ -49,9 +50,9 @@ extension PlanRun {
       retryAfter: lost.failure.retryAfter, param: lost.failure.param)
   }
 
-  /// Stops tasks whose output can no longer reach the sink: after a failure, or because a vote is
-  /// decided.
-  /// - Returns: whether there was one.
+  /// Stops tasks whose output can no longer reach the sink.
+  /// The cause is a failure or a vote that is already decided.
+  /// - Returns: whether a task was stopped.
   @discardableResult
   private mutating func dropUnneeded() -> Bool {
     var needed = [Bool](repeating: false, count: tasks.count)
@@ -101,7 +102,7 @@ extension PlanRun {
     return false
   }
 
-  /// Whether a limit cut one of its inputs off.
+  /// Whether a token limit cut off one of the task's inputs.
   private func hasCutInput(_ index: Int) -> Bool {
     task(index).inputs.contains { report(of: $0)?.finishReason == "length" }
   }
@@ -112,7 +113,7 @@ extension PlanRun {
       tasks[index].attempt = 1
       armDeadline(index, now: now)
       launch(index, now: now)
-      // A task that the budget cannot pay has settled, and others may be hopeless now.
+      // A task that the budget cannot pay has settled, which may leave other tasks hopeless.
       if case .running = tasks[index].phase { continue }
       return true
     }
@@ -132,13 +133,13 @@ extension PlanRun {
     task(index).inputs.filter { isSettled($0) && output(of: $0) == nil }.map(\.name)
   }
 
-  /// The earlier of its own deadline and of its share of what is left of the plan's time.
+  /// Arms the task's deadline: its own, or its share of the plan's time if earlier.
   private mutating func armDeadline(_ index: Int, now: Instant) {
     let left = now.duration(to: planDeadline)
     let task = task(index)
     var window = task.deadline ?? left
     if let share = task.deadlineShare {
-      // Tasks behind it that say nothing count as much as this one, mechanical ones take no time.
+      // Later tasks without a share count as much as this one; mechanical tasks take no time.
       let way = graph.heaviestWay(from: index) { other in
         let task = self.task(other)
         return task.merge.isMechanical ? 0 : task.deadlineShare ?? share
@@ -146,7 +147,7 @@ extension PlanRun {
       window = min(window, left * share / max(way, 1))
     }
     guard window < left else { return }
-    // Less is no time at all on the wire.
+    // The wire carries milliseconds; a shorter time would be zero.
     window = max(window, .milliseconds(1))
     tasks[index].window = window
     tasks[index].deadline = now.advanced(by: window)

@@ -2,9 +2,9 @@ import ClusterModel
 import Limits
 
 extension PlanRun {
-  // MARK: - What an agent says
+  // MARK: - Events of an agent
 
-  /// An attempt has one agent for as long as it lasts.
+  /// Records the agent of an attempt, which does not change until the attempt ends.
   mutating func assigned(_ attempt: Attempt, to agent: PeerID) {
     guard let index = running(attempt), case .running(nil, _) = tasks[index].phase else { return }
     tasks[index].agent = agent.name
@@ -24,15 +24,15 @@ extension PlanRun {
     directives.append(.emit(.firstToken(task: attempt.task, began)))
   }
 
-  /// What a task before the sink says in between is nobody's business, unless it has to stand in for
-  /// what it could not finish.
+  /// Records a delta of a task's output. Only deltas of the sink go to the client.
+  /// Output of other tasks is kept only if it may substitute for a failed task's output.
   mutating func wrote(_ attempt: Attempt, _ delta: TaskDelta) {
     guard let index = running(attempt) else { return }
     tasks[index].writtenBytes += delta.text.utf8.count
     let isStreaming = isStreaming(index)
     if isStreaming || task(index).onFailure == .degrade {
       var room = max(0, limits.keptBytes - tasks[index].text.utf8.count)
-      // All tasks of a plan may keep as much as that.
+      // Every task may keep up to `deltaBytes`; more counts against the plan's memory.
       if tasks[index].text.utf8.count > limits.deltaBytes { room = min(room, outputRoom) }
       tasks[index].text += delta.text.cut(toBytes: room)
       if delta.deltaJSON != nil || delta.text.utf8.count > room {
@@ -55,8 +55,8 @@ extension PlanRun {
     }
     var report = spend(report, on: index)
     if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
-    // An empty draft is none, and an answer from drafts is not empty. Straight from the conversation it
-    // may be: a stop sequence can come first.
+    // An empty draft is useless, and an answer made from drafts must not be empty. An answer made
+    // from the conversation alone may be empty: a stop sequence can come first.
     if report.output.allSatisfy(\.isWhitespace), !tasks[index].hasStructure,
       !isStreaming(index) || !task(index).inputs.isEmpty
     {
@@ -78,11 +78,11 @@ extension PlanRun {
     complete(index, report, now: now)
   }
 
-  /// The answer that ends here, whose rest is said if the agent did not say it. An agent that went on
-  /// behind a prefix may report the whole or its own part.
+  /// Returns the complete answer, and emits the part that the agent did not stream.
+  /// An agent that resumed a prefix may report the whole answer or only its own part.
   private mutating func wholeAnswer(_ index: Int, _ output: String) -> String {
     let said = tasks[index].text
-    // What was said is more than its text.
+    // The streamed output contains more than text, so its text cannot be compared with `output`.
     if tasks[index].hasStructure { return output }
     if emitRest(of: output) { return output }
     guard tasks[index].prefixBytes > 0 else { return output }
@@ -91,9 +91,9 @@ extension PlanRun {
     return said + output
   }
 
-  // MARK: - When there is none
+  // MARK: - Retries
 
-  /// Nobody can take the task now.
+  /// Schedules another search for an agent, or abandons the task after `agentWait`.
   mutating func keepSeeking(_ index: Int, now: Instant) {
     let since = tasks[index].seekingSince ?? now
     tasks[index].seekingSince = since
@@ -116,7 +116,7 @@ extension PlanRun {
     directives.append(.arm(.retry(task(index).id), at: instant))
   }
 
-  /// The attempt's agent was lost, refused or failed.
+  /// Retries the task after its agent was lost, refused or failed, or abandons it.
   mutating func attemptFailed(_ index: Int, _ failure: Failure, now: Instant) {
     guard let loss = AgentLoss(failure.code) else { return abandon(index, failure, now: now) }
     guard !(isStreaming(index) && tasks[index].hasStructure) else {
@@ -138,7 +138,7 @@ extension PlanRun {
     }
     spendUnreported(index)
     if case .running(let agent?, _) = tasks[index].phase { tasks[index].avoiding.append(agent) }
-    // Only an answer is continued: another agent begins any other text anew.
+    // Only the answer is resumed. Any other task starts again from the beginning.
     if !isStreaming(index) { tasks[index].text = "" }
     let tries = tasks[index].attempt
     tasks[index].attempt += 1
@@ -152,15 +152,15 @@ extension PlanRun {
   }
 }
 
-/// Why another agent may do better. Everything else is the task's own failure, or the hosts', which
-/// `infer()` has already been through.
+/// Reasons to retry with another agent.
+/// Any other failure is the task's own, or its hosts', which `infer()` has already retried.
 enum AgentLoss: Sendable {
   case lost, overloaded
 
   init?(_ code: Failure.Code) {
     switch code {
     case .peerLost, .noPeer, .streamGap, .shuttingDown: self = .lost
-    // A host that limits its rate is busy for a while, too.
+    // A host with a rate limit stays busy for a while, too.
     case .overloaded, .rateLimited, .outboxFull: self = .overloaded
     default: return nil
     }

@@ -3,20 +3,21 @@ import Text
 
 extension PlanRun {
   enum Grant {
-    /// What the task may write, and how long its inputs may be to leave room for that; nil: as they
-    /// are.
+    /// Maximum completion tokens, and the maximum tokens per input that leave room for them. A
+    /// `nil` input limit leaves the inputs unchanged.
     case tokens(Int, inputTokens: Int?)
     case refused(Failure)
   }
 
-  /// What a task costs: how often its prompt is read and what it writes is written or read again.
+  /// Cost factors of a task.
+  /// They count how often its prompt is read, and how often its output is written or read again.
   private struct Weight {
     var reading = 1
     var writing = 1
 
     static let once = Weight()
-    /// What a program reads is asked for once more where it does not fit its contract, with the first
-    /// answer behind the prompt.
+    /// Output for a program is requested once more if it breaks its contract. The second prompt
+    /// includes the first answer.
     static let corrected = Weight(reading: 2, writing: 3)
   }
 
@@ -24,23 +25,24 @@ extension PlanRun {
     hasContract(index) ? .corrected : .once
   }
 
-  /// The answer itself has the form that the client asked for.
+  /// The answer itself is excluded: the client chose its form.
   private func hasContract(_ index: Int) -> Bool {
     task(index).contract != .text && !isStreaming(index)
   }
 
-  /// All that is read for a task whatever its inputs are, as hosts will count it.
+  /// Tokens of all prompts of a task without its inputs, as hosts will count them.
   private func calls(for index: Int) -> Int {
     let weight = weight(of: index)
-    // What is wrong is said with the contract again.
+    // The correction repeats the contract and describes the error.
     let correction = contractTokens(of: index) + 32
     return ledger.counted(
       weight.reading * estimatedPrompt(of: index) + (weight.reading - 1) * correction)
   }
 
-  /// What a plan's budget lets a task write. Whatever else is given out, enough stays for the sink to
-  /// answer from the conversation; where the budget does not cover what all tasks want, the ones that
-  /// have not started share it evenly. What is granted counts as spent until the task has ended.
+  /// Grants the tokens that a task may write within the plan's budget.
+  /// Enough tokens stay reserved for the sink to answer from the conversation. If the budget does
+  /// not cover the wishes of all tasks, those that have not started share it evenly. A grant counts
+  /// as spent until the task ends.
   mutating func grant(to index: Int, inputs: [TaskOrder.NamedInput]) -> Grant {
     guard let left = ledger.left(for: index), let budget = ledger.budget else {
       return .tokens(task(index).maxTokens ?? .max, inputTokens: nil)
@@ -54,7 +56,8 @@ extension PlanRun {
     guard room >= (index == graph.sink ? 1 : limits.leastTokens) * weight.writing else {
       return .refused(refusal(of: index, budget: budget, left: left))
     }
-    // Inputs that leave no room to write are shortened, as long as something of each stays.
+    // Inputs that leave no room to write are shortened, to at least one token each unless the task
+    // is the sink.
     var inputTokens: Int?
     var read = reading
     let least = limits.leastTokens * weight.writing
@@ -75,7 +78,8 @@ extension PlanRun {
     return .tokens(write, inputTokens: inputTokens)
   }
 
-  /// What each task that has not started may write so that all of them can.
+  /// Tokens that this task may write if all waiting tasks share the rest evenly.
+  /// `Int.max` means that the rest covers all of them.
   private func evenShare(of index: Int) -> Int {
     let open = tasks.indices.filter { other in
       guard other != index, !task(other).merge.isMechanical else { return other == index }
@@ -95,7 +99,7 @@ extension PlanRun {
     return wanted <= left ? .max : left / open.count / weight(of: index).writing
   }
 
-  /// As far as it is known before its inputs are: the conversation, documents and what it is told.
+  /// Estimated prompt tokens of a task before its inputs are known.
   private func estimatedPrompt(of index: Int) -> Int {
     let task = task(index)
     let conversation = task.readsConversation ? (order.conversation.messagesJSON.count + 3) / 4 : 0
@@ -103,14 +107,14 @@ extension PlanRun {
       + contractTokens(of: index) + materialTokens(of: task) + fenceTokens(of: task)
   }
 
-  /// Tokens around the texts of others.
+  /// Tokens of the fences around inputs and documents.
   private func fenceTokens(of task: PlanTask) -> Int {
     let texts = task.inputs.count + (task.documents.isEmpty ? 0 : 1)
     if texts > 0 { return limits.fenceTokens + limits.fencedTextTokens * texts }
     return Fence(seed: task.seed).isUsed(in: task.instruction) ? limits.fenceTokens : 0
   }
 
-  /// A model is told the form of what it writes. Of JSON some three bytes are a token.
+  /// Tokens that describe the output format to the model. JSON has about three bytes per token.
   private func contractTokens(of index: Int) -> Int {
     guard hasContract(index) else { return 0 }
     return switch task(index).contract {
@@ -130,15 +134,16 @@ extension PlanRun {
     return min(bytes / 4, limits.materialTokens)
   }
 
-  /// What the budget is told of a task that has ended.
-  /// - Returns: the report with all that the task cost.
+  /// Charges the budget for a task that has ended.
+  /// - Returns: the report with the cost of all the task's attempts.
   mutating func spend(_ report: TaskReport, on index: Int) -> TaskReport {
     ledger.spend(report.usage)
     ledger.release(index)
     var whole = report
     whole.usage = report.usage + tasks[index].givenUp
     tasks[index].report = whole
-    // Of the others it is not known how often they asked, or how much of a document they took.
+    // The number of requests of a task with a contract is unknown, and so is the part of a document
+    // that was read.
     guard task(index).contract == .text, task(index).documents.isEmpty,
       let estimate = tasks[index].estimatedPrompt
     else { return whole }
@@ -146,8 +151,8 @@ extension PlanRun {
     return whole
   }
 
-  /// What the budget is told of an attempt that ends without a word of its agent. Before the first
-  /// token of a host there is nothing to tell.
+  /// Charges the budget for an attempt that ended without a usage report.
+  /// Before the first token of a host, nothing is charged.
   mutating func spendUnreported(_ index: Int) {
     guard case .running(_, let host?) = tasks[index].phase, tasks[index].report == nil else {
       return ledger.release(index)
@@ -167,8 +172,8 @@ extension PlanRun {
     ledger.giveUp(index, known: usage)
   }
 
-  /// What was spent on a task that came to nothing, or for which something stands in: whoever worked on
-  /// it, and without a text. nil: nothing was.
+  /// Cost of a task that failed or has a substitute, as a report without output.
+  /// The report names the host of the latest attempt. `nil` means no cost.
   func cost(of index: Int) -> TaskReport? {
     let state = tasks[index]
     guard state.report != nil || state.givenUp != .zero else { return nil }
@@ -178,8 +183,9 @@ extension PlanRun {
     return cost
   }
 
-  /// A plan is made to fit its budget. Where nothing is used yet, the request is what does not fit;
-  /// later, hosts have used more than they were asked for, or the plan has grown.
+  /// Failure of a task that the budget cannot pay.
+  /// Plans are made to fit their budget. If no tokens are used yet, the request is too large;
+  /// otherwise, hosts have used more than they were granted, or the plan has grown.
   private func refusal(of index: Int, budget: Int, left: Int) -> Failure {
     let used = ledger.spent.totalTokens
     let nothing =
@@ -193,11 +199,11 @@ extension PlanRun {
       param: "tutti.budget.tokens")
   }
 
-  /// Tasks whose host wrote more than the budget let it.
+  /// Tasks whose host wrote more than the budget granted.
   private var overruns: [String] {
     tasks.indices.compactMap { index in
       guard let granted = tasks[index].grantedTokens, case .done(let report) = tasks[index].phase,
-        // Asked twice, a task may write as much twice.
+        // A task that is asked twice may write its grant twice.
         report.usage.completionTokens > weight(of: index).reading * granted
       else { return nil }
       return

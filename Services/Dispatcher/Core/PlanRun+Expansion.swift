@@ -2,7 +2,7 @@ import ClusterModel
 import Text
 
 extension PlanRun {
-  /// The task has ended; what follows is the planner's to say.
+  /// Asks the planner for the tasks that follow from the output of a task.
   mutating func expand(_ index: Int, _ report: TaskReport, now: Instant) {
     let task = task(index)
     guard let request = order.request else {
@@ -21,8 +21,8 @@ extension PlanRun {
           inputs: expandInputs(of: task), request: request)))
   }
 
-  /// An earlier dispatcher may have been lost between a task's end and what follows from it. If
-  /// somebody has already read the output as it was, nothing follows any more.
+  /// Expands finished tasks whose expansion was lost with an earlier dispatcher.
+  /// If a reader has already used the output as it was, the task does not expand any more.
   mutating func expandWhatWasFinished(now: Instant) {
     for index in tasks.indices where task(index).expansion != nil {
       guard case .done(let report) = tasks[index].phase else { continue }
@@ -62,8 +62,8 @@ extension PlanRun {
     advance(now: now)
   }
 
-  /// The task's own output stands. Where that is for a program, what it was made from does, if that can
-  /// be read; else the task has failed.
+  /// Ends a task without its expansion; its own output stands.
+  /// An output for a program is replaced by the best available answer. Without one, the task fails.
   private mutating func giveUpExpansion(
     _ index: Int, _ report: TaskReport, _ reason: String, now: Instant
   ) {
@@ -82,7 +82,7 @@ extension PlanRun {
     settle(index, report: report)
   }
 
-  /// New tasks come behind the old ones, whose indices stay.
+  /// Replaces the plan. New tasks are appended, so existing indices stay valid.
   private mutating func adopt(_ grown: Plan) {
     let said = tasks[graph.sink].text
     let added = grown.tasks.count - plan.tasks.count

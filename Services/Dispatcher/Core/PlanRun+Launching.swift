@@ -3,7 +3,8 @@ import Limits
 import Text
 
 extension PlanRun {
-  /// Starts the task's current attempt, or abandons the task if the budget cannot pay for it.
+  /// Starts the task's current attempt.
+  /// Abandons the task if the budget or the plan's prompt limit does not allow it.
   mutating func launch(_ index: Int, now: Instant) {
     let task = task(index)
     var inputs = namedInputs(of: task, toTokens: limits.inputTokens)
@@ -52,22 +53,23 @@ extension PlanRun {
       isPart: isPart(index), client: order.client)
   }
 
-  /// Tasks that work beside each other are there to be done soon all together. Asked of two hosts at once,
-  /// each would take from the others what it gains; a second host is only asked where the first is late. The
-  /// answer itself is alone, and races as any other.
+  /// Terms of a task's inference. All tasks but the sink hedge by default.
+  /// Parallel tasks must finish together. A task that races two hosts from its start would take
+  /// capacity from the other tasks; a hedge asks a second host only if the first one is late. The
+  /// sink runs alone and races like any other request.
   private func terms(of index: Int) -> InferenceTerms {
     var terms = order.terms
     if terms.race == nil, !isStreaming(index) { terms.race = .hedged }
     return terms
   }
 
-  /// Whether its output reaches the sink through nobody who writes anew.
+  /// Whether the output reaches the sink without a model rewriting it.
   private func isPart(_ index: Int) -> Bool {
     var known: [Int: Bool] = [:]
     return isPart(index, &known)
   }
 
-  /// - Parameter known: what was found out, so that no task is looked at for every way to it.
+  /// - Parameter known: results so far, so that each task is examined once.
   private func isPart(_ index: Int, _ known: inout [Int: Bool]) -> Bool {
     if let isPart = known[index] { return isPart }
     let readers = graph.readers[index]
@@ -95,7 +97,7 @@ extension PlanRun {
         TaskOrder.NamedInput(name: edge.name, text: $0)
       }
     }
-    // Of two texts each agrees with the other as much, so weights say nothing.
+    // Two texts agree with each other equally, so weights carry no information.
     guard task.merge == .synthesise, inputs.count > 2 else { return inputs }
     for (index, weight) in Agreement.weights(of: inputs.map(\.text)).enumerated() {
       inputs[index].weightMilli = weight
@@ -109,7 +111,7 @@ extension PlanRun {
 }
 
 extension TaskOrder {
-  /// Bytes of the prompt that an agent makes of it, at most.
+  /// Maximum bytes of the prompt that an agent makes from the order.
   fileprivate var promptBytes: Int {
     let texts = inputs.reduce(0) { $0 + $1.text.utf8.count }
     let documents = documents.reduce(0) { $0 + $1.text.utf8.count }

@@ -2,12 +2,12 @@ import ClusterModel
 import Text
 
 extension PlanRun {
-  /// What a mechanical task's inputs make; nil: something is missing that could change it.
-  /// - Parameter waiting: false: what is missing now will not come any more.
+  /// Output of a mechanical task. `nil` means that a missing input could change it.
+  /// - Parameter waiting: false if missing inputs will not arrive any more.
   func mechanicalText(of index: Int, waiting: Bool = true) -> String? {
     let task = task(index)
     let missing = waiting ? task.inputs.count { !isSettled($0) } : 0
-    // Texts are read only where a vote may end early or everything is there.
+    // Texts are read only if all inputs are settled or a vote may end early.
     guard missing == 0 || task.merge == .vote else { return nil }
     let inputs = mechanicalInputs(of: task)
     guard !inputs.isEmpty,
@@ -23,8 +23,7 @@ extension PlanRun {
     }
   }
 
-  /// A sink that puts its inputs one after the other says them as they come, as far as nothing is
-  /// missing before them.
+  /// Streams the leading inputs of a sink that concatenates, up to the first missing input.
   mutating func streamLeadingInputs() {
     let task = task(graph.sink)
     guard task.merge == .concatenate, isStreaming(graph.sink),
@@ -32,13 +31,13 @@ extension PlanRun {
     else { return }
     var leading = task
     leading.inputs = Array(task.inputs.prefix { isSettled($0) })
-    // With one left out it is not known yet whether there will be an answer.
+    // If an input was skipped, the sink may still fail, so nothing is sent yet.
     guard leading.inputs.allSatisfy({ output(of: $0) != nil }) else { return }
     emitRest(of: MechanicalMerge.concatenated(mechanicalInputs(of: leading)))
   }
 
-  /// Says what the client does not have yet of the answer.
-  /// - Returns: false if the client has something else.
+  /// Emits the part of the answer that the client does not have yet.
+  /// - Returns: false if the client has a different beginning.
   @discardableResult
   mutating func emitRest(of answer: String) -> Bool {
     let said = tasks[graph.sink].text.utf8
@@ -58,7 +57,7 @@ extension PlanRun {
 }
 
 extension TaskReport {
-  /// Of a task that was computed, not asked of a host.
+  /// Report of a task that was computed without a host.
   static func mechanical(_ text: String) -> TaskReport {
     TaskReport(
       host: "", model: "", usage: .zero, firstTokenMilliseconds: 0, totalMilliseconds: 0,

@@ -2,12 +2,12 @@ public import ClusterModel
 import Limits
 import Text
 
-/// What a plan keeps in memory.
+/// Memory use of a plan.
 extension PlanRun {
-  /// True bytes of its order and of all that its tasks have written.
+  /// Actual bytes of the plan's order and of all task outputs.
   public var keptBytes: Int { order.keptBytes.addingCapped(outputBytes) }
 
-  /// Of what its tasks have written, in each form that is kept.
+  /// Bytes of all task outputs, in each form that is kept.
   var outputBytes: Int {
     tasks.reduce(0) { sum, state in
       sum + TaskState.ownBytes + state.text.utf8.count + (state.report?.output.utf8.count ?? 0)
@@ -15,11 +15,11 @@ extension PlanRun {
     }
   }
 
-  /// Bytes that one more text may have.
+  /// Bytes that the next output may have.
   var outputRoom: Int { max(0, Limits.planOutputBytes.value - outputBytes) }
 
-  /// Puts the outputs of tasks that are done into the forms that their readers need, once each:
-  /// readers are many, and ask again with every event.
+  /// Converts the outputs of finished tasks to the forms that their readers need.
+  /// Each form is made once, because many readers request it with every event.
   mutating func prepareOutputs() {
     for index in tasks.indices { prepareOutput(of: index) }
   }
@@ -42,7 +42,7 @@ extension PlanRun {
     }
   }
 
-  /// An output as a mechanical task reads it; `nil` means that the task has not succeeded.
+  /// An output as a mechanical task reads it. `nil` means that the task has not succeeded.
   func preparedOutput(of edge: Edge) -> String? {
     output(of: edge).map { text in
       graph.indices[edge.from].flatMap { tasks[$0].prepared }
@@ -50,7 +50,7 @@ extension PlanRun {
     }
   }
 
-  /// An output as a task reads it that writes anew; `nil` means that the task has not succeeded.
+  /// An output as a task with a model reads it. `nil` means that the task has not succeeded.
   func readingOutput(of edge: Edge, toTokens limit: Int) -> String? {
     output(of: edge).map { text in
       let whole = graph.indices[edge.from].flatMap { tasks[$0].reading }
@@ -63,12 +63,12 @@ extension PlanRun {
 }
 
 extension PlanRun.TaskState {
-  /// Of the entry itself, its directives and its timers.
+  /// Bytes of the entry itself, its directives and its timers.
   fileprivate static let ownBytes = 1_024
 }
 
 extension PlanOrder {
-  /// True bytes of what a client sent with its request, and of the plan made from it.
+  /// Actual bytes of the client's request, and of the plan made from it.
   public var keptBytes: Int {
     let parameters = conversation.parameters.reduce(0) { $0 + $1.name.utf8.count + $1.json.count }
     let texts = documents.reduce(0) { $0 + $1.name.utf8.count + $1.text.utf8.count }

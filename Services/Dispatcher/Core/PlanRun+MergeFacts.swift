@@ -2,11 +2,10 @@ public import ClusterModel
 import Text
 
 extension PlanRun {
-  /// An answer in a trace: as much as tells it from others.
+  /// Bytes of an answer in a trace, enough to distinguish answers.
   private static let answerBytes = 60
 
-  /// What a mechanical merge made of its inputs, for its span: who voted for what, and who said
-  /// something else than what became of it.
+  /// Facts about a vote for its span: the voters of each answer, and the dissenters.
   public func mergeFacts(of id: TaskID) -> [(key: String, value: String)] {
     guard let index = graph.indices[id], task(index).merge == .vote else { return [] }
     let given = task(index).inputs.compactMap { edge in

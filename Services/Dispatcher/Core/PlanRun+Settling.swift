@@ -1,8 +1,8 @@
 import ClusterModel
 
 extension PlanRun {
-  /// The task has its output, its own or what stands in for it. If it expands, the planner is asked
-  /// what follows before anybody reads it.
+  /// Completes a task with its own output or a substitute.
+  /// If the task expands, the planner is asked for the expansion before any reader starts.
   mutating func complete(_ index: Int, _ report: TaskReport, now: Instant) {
     disarm(index)
     ledger.release(index)
@@ -20,7 +20,7 @@ extension PlanRun {
     }
     tasks[index].phase = .done(report)
     prepareOutput(of: index)
-    // An earlier dispatcher has said so already.
+    // An earlier dispatcher has already reported this end.
     guard order.finished[task(index).id] == nil else { return }
     var reasons: [String] = []
     if !tasks[index].missing.isEmpty {
@@ -47,7 +47,7 @@ extension PlanRun {
     return Echo.reason(output, instruction: task.instruction, merging: inputs)
   }
 
-  /// An agent that runs has said all it had to say.
+  /// Whether an agent runs the task. Its output has then been emitted already.
   private func isRunning(_ index: Int) -> Bool {
     guard case .running = tasks[index].phase else { return false }
     return true
@@ -55,8 +55,8 @@ extension PlanRun {
 
   // MARK: - Failing
 
-  /// The task has failed for good: applies its failure rule. Those that cannot run without it are
-  /// found by `advance`.
+  /// Applies the failure rule of a task that has failed for good.
+  /// `advance` then finds the tasks that cannot run without it.
   mutating func abandon(_ index: Int, _ failure: Failure, now: Instant) {
     let task = task(index)
     let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
@@ -115,7 +115,7 @@ extension PlanRun {
     state = .over
   }
 
-  /// Takes the task from whoever has it.
+  /// Cancels the task's attempt or expansion.
   mutating func stop(_ index: Int) {
     switch tasks[index].phase {
     case .running: directives.append(.cancel(Attempt(task(index).id, tasks[index].attempt)))

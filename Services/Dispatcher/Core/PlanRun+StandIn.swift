@@ -1,17 +1,17 @@
 import ClusterModel
 
-/// What stands in for an output that could not be made.
+/// Substitutes for outputs that could not be made.
 extension PlanRun {
-  /// What the task hands on although it failed: what it wrote so far, else its first input. nil:
-  /// there is neither. One that expands hands on an empty output, from which the planner makes what
-  /// it can.
+  /// Output that a failed task hands on: its partial output, otherwise its first input.
+  /// `nil` means that the task has neither. A task that expands hands on an empty output, from
+  /// which the planner makes what it can.
   func substitute(for index: Int) -> TaskReport? {
     let task = task(index)
-    // A beginning of the answer is worth less than a draft of all of it.
+    // A partial answer is worth less than a complete draft.
     let written = isStreaming(index) ? "" : tasks[index].text
-    // Whoever named a quorum does not want what fewer of them say.
+    // A task with a quorum does not accept fewer inputs.
     guard !written.isEmpty || task.expansion != nil || hasQuorum(index) else { return nil }
-    // How far texts agree is no text.
+    // An agreement report is not an answer.
     let texts = task.inputs.filter { edge in
       graph.indices[edge.from].map { self.task($0).merge } != .agree
     }
@@ -24,21 +24,21 @@ extension PlanRun {
     return report
   }
 
-  /// Whether the client has some of what the task wrote, so that nothing can stand in for the rest.
+  /// Whether the client has part of the task's output, so that nothing can replace it.
   func isOut(_ index: Int) -> Bool {
     isStreaming(index) && !order.isWhole
       && (!tasks[index].text.isEmpty || tasks[index].hasStructure)
   }
 
-  /// Drops what was written of the answer, of which the client has nothing.
+  /// Drops the output of the sink, of which the client has nothing.
   mutating func takeBack(_ index: Int) {
     guard isStreaming(index) else { return }
     tasks[index].text = ""
     tasks[index].hasStructure = false
   }
 
-  /// The plan's time is over. Before the answer has begun, a draft of it is better than none; behind
-  /// its beginning nothing can stand in for the rest.
+  /// Handles the plan's deadline.
+  /// Before the answer has begun, a draft replaces it. After its beginning, the plan fails.
   mutating func planDeadlinePassed(now: Instant) {
     let open = tasks.indices.filter { !tasks[$0].phase.isSettled }.map { task($0).id.name }
     let over =
@@ -51,7 +51,7 @@ extension PlanRun {
     spendUnreported(sink)
     stop(sink)
     takeBack(sink)
-    // Nothing follows any more, so this is the answer.
+    // Nothing follows any more, so this text is the answer.
     disarm(sink)
     plan.tasks[sink].expansion = nil
     tasks[sink].phase = .waiting
@@ -61,7 +61,7 @@ extension PlanRun {
     advance(now: now)
   }
 
-  /// Whoever wrote something else in vain has its cost.
+  /// Report of a substitute output, with the cost of the task's failed attempts.
   private func standIn(_ text: String, for index: Int) -> TaskReport {
     var report = cost(of: index) ?? .mechanical(text)
     report.output = text
@@ -69,9 +69,10 @@ extension PlanRun {
     return report
   }
 
-  /// The best that there is of the answer when nobody waits for this task any more; nil: nothing that
-  /// answers the question. A task hands on a draft that it reads where its plan says so (`degrade`),
-  /// or where it only chooses among what it reads. Notes and parts of an answer are no drafts of it.
+  /// Best available answer if the plan stops waiting for this task.
+  /// `nil` means that no text answers the question. A task hands on a draft that it reads if its
+  /// failure rule is `degrade`, or if it only chooses among its inputs. Notes and parts of an
+  /// answer are not drafts of it.
   func answer(withoutWaitingFor index: Int) -> String? {
     var seen: Set<Int> = []
     return answer(withoutWaitingFor: index, seen: &seen)
@@ -83,7 +84,7 @@ extension PlanRun {
     switch tasks[index].phase {
     case .skipped: return nil
     case .done(let report), .expanding(let report):
-      // JSON, and how far texts agree, are for programs; what they were made from is not.
+      // JSON and agreement reports are for programs; their inputs may be readable.
       if task.contract == .text, task.merge != .agree, !report.output.isEmpty {
         return report.output
       }
@@ -101,7 +102,7 @@ extension PlanRun {
     }
   }
 
-  /// Whether as many inputs are there as the plan names; where it names no number, one may do.
+  /// Whether the inputs that succeeded meet the task's quorum. Always true without a quorum.
   private func hasQuorum(_ index: Int) -> Bool {
     let task = task(index)
     return task.inputs.count { output(of: $0) != nil } >= task.quorum ?? 0

@@ -1,32 +1,33 @@
 public import ClusterModel
 
-/// Runs one plan: events in, directives out. Knows no pattern's name, no agent's address, no socket
-/// and no clock.
+/// Runs one plan as a state machine: events in, directives out.
+/// It knows no pattern name, agent address, socket or clock.
 ///
-/// A task runs when all it reads is settled; one whose merge is mechanical is computed on the spot.
-/// One that fails for good fails the plan, is left out, or hands on what it has, as its rule says;
-/// those that read it then run without it as long as their quorum is met. One that expands has the
-/// planner asked what follows from its output, and what comes back becomes part of the plan. Only a
-/// lost or overloaded agent is retried here, because `infer()` already retries hosts; a sink that was
-/// speaking is continued by the next agent from what the client has.
+/// A task runs when all its inputs are settled; a mechanical task is computed at once. A task that
+/// fails for good fails the plan, is skipped, or hands on a substitute, as its failure rule says.
+/// Its readers run without it if their quorum is met. If a task expands, the planner is asked for
+/// the tasks that follow from its output, and they become part of the plan.
+///
+/// Only a lost or overloaded agent is retried here, because `infer()` already retries hosts. If the
+/// agent of a streaming sink is lost, the next agent resumes from the text that the client has.
 public struct PlanRun: Sendable {
   public let order: PlanOrder
-  /// As it is by now: expansions make it grow.
+  /// The current plan, which grows with expansions.
   public internal(set) var plan: Plan
   let limits: PlanRunLimits
   var graph: PlanGraph
-  /// By the index of their tasks in `plan.tasks`.
+  /// By index in `plan.tasks`.
   var tasks: [TaskState]
   var state = State.idle
   var planDeadline = Instant.zero
   var ledger: TokenLedger
-  /// Bytes of all prompts that agents were given.
+  /// Bytes of all prompts sent to agents.
   var promptBytes = 0
-  /// What the event that is being handled has led to.
+  /// Directives of the event that is being handled.
   var directives: [PlanRunDirective] = []
 
   enum State: Equatable, Sendable {
-    /// Not started. Can become `running`, or `over` when it is cancelled first.
+    /// Not started. Can become `running`, or `over` if it is cancelled first.
     case idle
     /// Can become `over`.
     case running
@@ -36,54 +37,54 @@ public struct PlanRun: Sendable {
 
   struct TaskState: Sendable {
     var phase = Phase.waiting
-    /// The latest; 0: none was made.
+    /// Number of the latest attempt; 0 means none.
     var attempt = 0
-    /// Name of the agent that had it last.
+    /// Name of the latest agent.
     var agent = ""
     var avoiding: [PeerID] = []
-    /// Nobody was found since then.
+    /// Start of the current search for an agent. `nil` means that no search is under way.
     var seekingSince: Instant?
-    /// When its own deadline or share passes; nil before it starts, or if it has none of its own.
+    /// When the task's deadline or share passes. `nil` before its start, or if it has neither.
     var deadline: Instant?
-    /// What that was from its start on.
+    /// Time from the task's start to its deadline.
     var window = Duration.zero
-    /// Names of inputs that it runs without.
+    /// Names of inputs that the task runs without.
     var missing: [String] = []
-    /// Why it hands on something else than what was asked for; empty: it does not.
+    /// Why the output is not what the plan asks for. Empty means that it is.
     var shortcoming = ""
-    /// What it has written so far. Of the sink: what the client has of the answer.
+    /// Output text so far. For the sink: the text of the answer that was emitted.
     var text = ""
-    /// How much of that its latest agent was given to go on from.
+    /// Bytes of `text` that the latest agent was given to resume from.
     var prefixBytes = 0
-    /// What it has written cannot be continued from its text alone.
+    /// The output has parts that `text` does not hold, such as tool calls. It cannot be resumed.
     var hasStructure = false
-    /// What the budget lets it write; nil: as its plan says.
+    /// Completion tokens that the budget grants. `nil` means that the plan's limit applies.
     var grantedTokens: Int?
-    /// What its prompt was expected to have; nil: nobody asked.
+    /// Estimated prompt tokens. `nil` means that the budget granted nothing yet.
     var estimatedPrompt: Int?
-    /// What its latest attempt said in the end, also where that is of no use.
+    /// Report of the latest attempt, even if its output is not used.
     var report: TaskReport?
-    /// Bytes that its latest attempt wrote.
+    /// Bytes that the latest attempt wrote.
     var writtenBytes = 0
-    /// The output as tasks read it that write anew, and as mechanical ones do. `nil` until a task
-    /// reads it that way.
+    /// The output as tasks with a model (`reading`) and mechanical tasks (`prepared`) read it.
+    /// `nil` until a task reads it that way.
     var reading: String?
     var prepared: String?
-    /// What attempts cost that were given up.
+    /// Usage of attempts that were given up.
     var givenUp = Usage.zero
   }
 
   enum Phase: Sendable {
-    /// Something it reads is not settled. Can become `running`, `expanding`, `done`, `skipped`.
+    /// An input is not settled. Can become `running`, `expanding`, `done`, `skipped`.
     case waiting
-    /// An agent has it, or is being looked for. Can become `pausing`, `expanding`, `done`, `skipped`.
+    /// An agent has the task or is sought. Can become `pausing`, `expanding`, `done`, `skipped`.
     case running(agent: PeerID?, host: HostID?)
-    /// Until its retry timer fires. Can become `running`, `expanding`, `done`, `skipped`.
+    /// Waits for its retry timer. Can become `running`, `expanding`, `done`, `skipped`.
     case pausing
-    /// It has ended, and the planner is asked what follows. Can become `done`.
+    /// Has ended and waits for its expansion. Can become `done`, `skipped`.
     case expanding(TaskReport)
     case done(TaskReport)
-    /// It failed or is not needed, and the plan goes on.
+    /// Failed or is not needed; the plan continues.
     case skipped(Failure)
 
     var isSettled: Bool {
@@ -122,7 +123,7 @@ public struct PlanRun: Sendable {
 
   public var isOver: Bool { state == .over }
 
-  /// What to do because of `event`, in this order. Events that come too late lead to nothing.
+  /// Returns the directives that follow from `event`, in order. Late events lead to none.
   public mutating func handle(_ event: PlanRunEvent, now: Instant) -> [PlanRunDirective] {
     directives = []
     switch state {
@@ -180,7 +181,7 @@ public struct PlanRun: Sendable {
     switch timer {
     case .plan: planDeadlinePassed(now: now)
     case .deadline(let id):
-      // A timer that was disarmed may already have been on its way.
+      // A disarmed timer may already be on its way.
       guard let index = graph.indices[id], !tasks[index].phase.isSettled,
         let deadline = tasks[index].deadline, deadline <= now
       else { break }
@@ -203,7 +204,7 @@ public struct PlanRun: Sendable {
     }
   }
 
-  /// The task of an attempt that is under way; nil for what comes too late.
+  /// Index of the task whose attempt is under way. `nil` means that the attempt is over.
   func running(_ attempt: Attempt) -> Int? {
     guard let index = graph.indices[attempt.task], tasks[index].attempt == attempt.number,
       case .running = tasks[index].phase
@@ -213,19 +214,19 @@ public struct PlanRun: Sendable {
 
   func task(_ index: Int) -> PlanTask { plan.tasks[index] }
 
-  /// Whether what the task writes is the answer as it is written. A sink that expands may yet be
-  /// replaced by another.
+  /// Whether the task's output is streamed as the answer.
+  /// A sink that expands may still be replaced by another task, so it does not stream.
   func isStreaming(_ index: Int) -> Bool { index == graph.sink && task(index).expansion == nil }
 
   func output(of edge: Edge) -> String? { report(of: edge)?.output }
 
-  /// nil: the task has not succeeded.
+  /// `nil` means that the task has not succeeded.
   func report(of edge: Edge) -> TaskReport? {
     guard let source = graph.indices[edge.from], case .done(let report) = tasks[source].phase
     else { return nil }
     return report
   }
 
-  /// How many inputs must have succeeded before the task may run.
+  /// Number of inputs that must have succeeded before the task may run.
   func quorum(of task: PlanTask) -> Int { task.quorum ?? task.inputs.count }
 }

@@ -4,47 +4,47 @@ import Text
 public struct PlanRunLimits: Equatable, Sendable {
   public static let standard = PlanRunLimits()
 
-  /// Agents that may be tried for one task. Hosts are retried by the agent's own `infer()`, so
-  /// this counts lost and overloaded agents only; a task that loses three is likely what kills
-  /// them.
+  /// Maximum agents that are tried for one task.
+  /// Only lost and overloaded agents count, because the agent's own `infer()` retries hosts. A task
+  /// that loses three agents is probably the cause.
   public var attempts = 3
-  /// How long a task waits for an agent of its role to appear: a supervisor restarts one within
-  /// a second or two.
+  /// Maximum wait for an agent of the task's role. A supervisor restarts one within a second or
+  /// two.
   public var agentWait = Duration.seconds(10)
-  /// How often it looks meanwhile.
+  /// Interval between searches for an agent.
   public var seekInterval = Duration.milliseconds(200)
-  /// Before another agent gets the task of a lost one, times the attempts so far: the table needs
-  /// a moment to forget the dead.
+  /// Delay after a lost agent, times the attempts so far.
+  /// The peer table needs a moment to drop the lost agent.
   public var lostDelay = Duration.milliseconds(50)
-  /// The same after an overloaded one, unless it says for how long.
+  /// The same after an overloaded agent, unless the agent names a delay.
   public var overloadDelay = Duration.milliseconds(250)
-  /// The longest wait that an overloaded agent can impose.
+  /// Maximum delay that an overloaded agent can impose.
   public var longestDelay = Duration.seconds(2)
-  /// How long planners may take to say what follows from a task: they compute it within
-  /// milliseconds, and another one is asked when one dies.
+  /// Maximum time for the planner to expand a task.
+  /// Planners need milliseconds, and another one is asked if one is lost.
   public var expansionWait = Duration.seconds(5)
-  /// Of each input that a task reads, as estimated from its bytes: 64 KiB. 16 of them are 1 MiB of
-  /// prompt, beyond any context we know; one agent's endless output must not become sixteen
-  /// readers' memory.
+  /// Maximum tokens of each input of a task, as estimated from its bytes: 64 KiB.
+  /// 16 inputs are 1 MiB of prompt, beyond any context length we know. One agent's endless output
+  /// must not fill the memory of sixteen readers.
   public var inputTokens = 16 * 1024
-  /// The least that an answer is worth asking for, where a budget leaves no more.
+  /// Minimum completion tokens: with fewer, an answer is not worth a request.
   public var leastTokens = 16
-  /// What a task without a limit of its own is expected to write, where a budget has to be shared.
+  /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512
-  /// What a prompt has beside what the task is told: the role's own words, and what the model's chat
-  /// template puts around them. 20 tokens each with the models that were looked at, and some room.
+  /// Prompt tokens besides the task's own: the role's system prompt and the chat template.
+  /// The tested models need 20 tokens for each; the rest is margin.
   public var callTokens = 48
-  /// Once in a prompt with texts of others, and around each of them.
+  /// Tokens of fences: once per prompt that has foreign texts, and for each such text.
   public var fenceTokens = Fence.explanationTokens
   public var fencedTextTokens = Fence.tokensAround
-  /// Of the documents that a task reads, as many as an agent gives a model.
+  /// Maximum document tokens per task: as many as an agent gives a model.
   public var materialTokens = 6_000
-  /// Of what a task has written so far, kept in case its agent is lost: eight times as much as any
-  /// model we know writes in one answer.
+  /// Maximum bytes of partial output that is kept in case the agent is lost.
+  /// Eight times the longest answer of any model we know.
   public var keptBytes = 1024 * 1024
-  /// Of a piece of an answer that the dispatcher itself makes.
+  /// Maximum bytes of a delta that the dispatcher itself makes.
   public var deltaBytes = 16 * 1024
-  /// Of a reason that goes into events.
+  /// Maximum bytes of a reason in events.
   public var reasonBytes = 1024
 
   public init() {}

@@ -1,10 +1,10 @@
 public import ClusterModel
 
-/// One try of a task, by one agent. What a lost agent still says belongs to an earlier try and is
-/// ignored.
+/// One try of a task, by one agent.
+/// Late messages of a lost agent belong to an earlier attempt and are ignored.
 public struct Attempt: Hashable, Sendable, CustomStringConvertible {
   public var task: TaskID
-  /// From 1.
+  /// Starts at 1.
   public var number: Int
 
   public init(_ task: TaskID, _ number: Int) {
@@ -15,52 +15,52 @@ public struct Attempt: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(task)/\(number)" }
 }
 
-/// What happens to a plan.
+/// An event that a `PlanRun` handles.
 public enum PlanRunEvent: Equatable, Sendable {
   case start
   /// The attempt was given to this agent.
   case assigned(Attempt, agent: PeerID)
-  /// Nobody with the task's role is there to take it.
+  /// No agent with the task's role is live.
   case noAgent(Attempt)
   case began(Attempt, TaskBegan)
   case delta(Attempt, TaskDelta)
   case finished(Attempt, TaskReport)
   case failed(Attempt, Failure)
-  /// What the planner says shall follow from a task's output.
+  /// The planner returned the tasks that follow from a task's output.
   case expanded(TaskID, SubPlan)
-  /// No planner could say it.
+  /// No planner returned an expansion.
   case expansionFailed(TaskID, Failure)
   case fired(PlanTimer)
-  /// Nobody wants the answer any more.
+  /// The client no longer wants the answer.
   case cancelled
-  /// The process cannot go on with the plan.
+  /// The process cannot continue the plan.
   case stopped(Failure)
 }
 
-/// A timer of one plan. Arming one that is armed moves it.
+/// A timer of one plan. Arming an armed timer moves it.
 public enum PlanTimer: Hashable, Sendable {
   case plan
   /// A task's own deadline.
   case deadline(TaskID)
-  /// Time to look for an agent again.
+  /// Time for the next attempt, or the next search for an agent.
   case retry(TaskID)
-  /// How long the planner may take to say what follows from a task.
+  /// Time limit for the planner's expansion of a task.
   case expansion(TaskID)
 }
 
-/// What the shell shall do.
+/// An action for the shell to carry out.
 public enum PlanRunDirective: Equatable, Sendable {
   case start(TaskStart)
-  /// Ends with no event, or with late ones, which are ignored.
+  /// Stops an attempt. Its late events are ignored.
   case cancel(Attempt)
-  /// Ask the planner what follows; it ends with `expanded` or `expansionFailed`.
+  /// Asks the planner to expand a task; `expanded` or `expansionFailed` follows.
   case expand(ExpandRequest)
-  /// Nobody waits for that any more. Ends with no event, or with late ones, which are ignored.
+  /// Stops waiting for an expansion. Its late events are ignored.
   case cancelExpansion(TaskID)
   case emit(PlanEvent)
   case arm(PlanTimer, at: Instant)
   case disarm(PlanTimer)
-  /// The plan is over. Exactly one of these two comes, as the last directive of all.
+  /// The plan is over. The last directive of a plan is exactly one `finish` or `fail`.
   case finish(PlanFinished)
   case fail(Failure)
 }
@@ -69,9 +69,9 @@ public struct TaskStart: Equatable, Sendable {
   public var attempt: Attempt
   public var role: AgentRole
   public var order: TaskOrder
-  /// Agents that lost or refused this task before, to be avoided where there is another.
+  /// Agents that lost or refused this task, avoided if another agent is live.
   public var avoiding: [PeerID]
-  /// What is left of the task's time.
+  /// Time that is left for the task.
   public var remaining: Duration
 
   public init(

@@ -1,24 +1,25 @@
 import ClusterModel
 import Limits
 
-/// What a plan may spend on tokens, prompts included, over all its tasks.
+/// Token budget of a plan, prompts included, for all its tasks.
 struct TokenLedger: Sendable {
-  /// nil: no limit.
+  /// `nil` means no limit.
   let budget: Int?
   private(set) var spent = Usage.zero
-  /// What tasks that run now may cost, by their index.
+  /// Maximum cost of each running task, by its index.
   private var reserved: [Int: Int] = [:]
-  /// What attempts may have cost of which nobody said it.
+  /// Tokens reserved by attempts that ended without a usage report.
   private var lost = 0
 
-  /// Tokens that hosts counted where a hundred were estimated. Four bytes a token fits English; other
-  /// languages, and models with small vocabularies, take more.
+  /// Tokens that hosts count per hundred estimated tokens.
+  /// The estimate of four bytes per token fits English; other languages, and models with small
+  /// vocabularies, take more tokens.
   private var percent = 100
 
   init(budget: Int?) { self.budget = budget }
 
-  /// What is neither spent nor promised to anybody but the task itself; nil: no limit. Less than
-  /// nothing when tasks cost more than was expected.
+  /// Tokens that are neither spent nor reserved by other tasks.
+  /// `nil` means no limit. Negative if tasks cost more than expected.
   func left(for task: Int) -> Int? {
     guard let budget else { return nil }
     let promised = reserved.reduce(0) { $0 + ($1.key == task ? 0 : $1.value) }
@@ -33,8 +34,9 @@ struct TokenLedger: Sendable {
 
   mutating func spend(_ usage: Usage) { spent = spent + usage }
 
-  /// The task's attempt was given up while a host worked on it. How much it used nobody says: what is
-  /// known is told, and the budget counts all that it was allowed.
+  /// Charges an attempt that was given up while a host worked on it.
+  /// Its real usage is unknown. The known part counts as spent, and the rest of the reservation as
+  /// lost.
   mutating func giveUp(_ task: Int, known: Usage) {
     spend(known)
     lost += max(0, (reserved.removeValue(forKey: task) ?? 0) - known.totalTokens)
@@ -42,19 +44,20 @@ struct TokenLedger: Sendable {
 
   // MARK: - Estimates
 
-  /// Three times as many are a text that has no letters of ours; more is a mistake of the host.
+  /// Upper bound of the factor. Text in a non-Latin script takes up to three times the tokens; more
+  /// is an error of the host.
   private static let mostPercent = 300
 
-  /// What a host counted of a text teaches how many tokens the next one will have. Only ever up: a
-  /// budget that was kept too well is still kept.
+  /// Raises the factor if a host counted more tokens than were estimated.
+  /// The factor never falls: a budget that is kept too carefully is still kept.
   mutating func learn(counted: Int, estimated: Int) {
     guard budget != nil, estimated > 0 else { return }
     percent = max(percent, min(Self.mostPercent, counted.multipliedCapped(by: 100) / estimated))
   }
 
-  /// Tokens that hosts will count, for an estimate.
+  /// Tokens that hosts will count for an estimate.
   func counted(_ estimate: Int) -> Int { estimate.multipliedCapped(by: percent) / 100 }
 
-  /// The estimate of a text of which hosts will count that many.
+  /// Estimate of a text for which hosts will count this many tokens.
   func estimated(_ counted: Int) -> Int { counted.multipliedCapped(by: 100) / percent }
 }

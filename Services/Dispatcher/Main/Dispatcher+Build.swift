@@ -3,7 +3,7 @@ import ClusterModel
 import ServiceKit
 import ServiceLifecycle
 
-/// Joins the dispatcher's parts. Everything else is `ServiceMain`'s.
+/// Joins the dispatcher's parts. `ServiceMain` does everything else.
 func buildDispatcher(
   _ configuration: DispatcherConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {

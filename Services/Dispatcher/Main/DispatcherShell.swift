@@ -9,13 +9,13 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// Takes plans, runs each with a `PlanRunner`, and knows how much each agent has to do for us.
+/// Accepts plans, runs each with a `PlanRunner`, and counts this dispatcher's tasks per agent.
 final class DispatcherShell: Sendable {
   private struct State {
     var plans = 0
     var load: [PeerID: Int] = [:]
     var turn = 0
-    /// Of all running plans.
+    /// Memory of all running plans.
     var memory = Allowance(memory: Limits.dispatcherBytes)
   }
 
@@ -24,7 +24,7 @@ final class DispatcherShell: Sendable {
   private let maxPlans: Int
   private let state = Mutex(State())
 
-  /// - Parameter maxTasks: that one agent is given at once.
+  /// - Parameter maxTasks: maximum concurrent tasks per agent.
   init(maxPlans: Int, maxTasks: Int, context: ServiceContext) {
     self.maxPlans = maxPlans
     let (bus, hosts) = (context.bus, context.hosts)
@@ -32,7 +32,7 @@ final class DispatcherShell: Sendable {
       limit: { maxTasks * max(1, bus.live(.agent($0)).count) },
       places: { HostPlace.all(in: hosts.table, load: hosts.load?.table) })
     hosts.onChange { turns.reconsider() }
-    // The first table may have come already.
+    // The first host table may have arrived before `onChange`.
     turns.reconsider()
     self.turns = turns
     self.context = context
@@ -81,8 +81,8 @@ final class DispatcherShell: Sendable {
     Gauge(label: "tutti_dispatcher_running_plans").record(plans)
   }
 
-  /// Charges what a plan keeps.
-  /// - Parameter before: what it was charged last. It stays charged when this fails.
+  /// Charges the memory that a plan keeps.
+  /// - Parameter before: the plan's last charge, which stays if this throws.
   func keep(_ bytes: Int, insteadOf before: Int) throws(Failure) {
     let overdrawn = state.withLock { state -> Overdrawn? in
       guard bytes > before else {
@@ -111,7 +111,7 @@ final class DispatcherShell: Sendable {
     Gauge(label: "tutti_dispatcher_running_plans").record(plans)
   }
 
-  /// The agent for a task, which counts as busy with it until `release`.
+  /// Chooses the agent for a task and counts the task as its load until `release`.
   func reserve(_ start: TaskStart) -> PeerID? {
     let live = context.bus.live(.agent(start.role)).map(\.id)
     return state.withLock { state in

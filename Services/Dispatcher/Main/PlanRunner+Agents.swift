@@ -6,10 +6,10 @@ import Telemetry
 import Wire
 
 extension PlanRunner {
-  /// Waits for the client's turn, gives the task to an agent and passes on what it says.
+  /// Waits for the client's turn, runs the task at an agent and passes on its events.
   ///
-  /// The host first: a task that had an agent's turn and waited for a busy host would keep the agent from
-  /// those whose host is idle.
+  /// The task waits for its host first. A task that held an agent while it waited for a busy host
+  /// would block tasks whose host is idle.
   func follow(_ start: TaskStart) async {
     let asked = now
     let work = HostWork(start, expectedTokens: PlanRunLimits.standard.expectedTokens)
@@ -24,7 +24,7 @@ extension PlanRunner {
     }
     defer { shell.release(agent) }
     handle(.assigned(start.attempt, agent: agent))
-    // Where nothing is left, the deadline's own timer says so.
+    // If no time is left, the deadline's own timer reports it.
     let remaining = max(.milliseconds(1), start.remaining - asked.duration(to: now))
     let span = span(start, agent: agent)
     if let host = place.host { span.set("wanted_host", host.name) }
@@ -59,7 +59,7 @@ extension PlanRunner {
     return span
   }
 
-  /// - Returns: the agent's last word.
+  /// - Returns: the agent's final report.
   private func passOn(
     _ stream: BusStream, of attempt: Attempt, from agent: PeerID
   ) async throws(Failure) -> TaskReport {

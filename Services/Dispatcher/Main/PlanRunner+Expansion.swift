@@ -6,7 +6,7 @@ import ServiceKit
 import Wire
 
 extension PlanRunner {
-  /// Asks a planner what follows from a task's output.
+  /// Asks a planner for the tasks that follow from a task's output.
   func expand(_ request: ExpandRequest) async {
     let deadline = now.advanced(by: PlanRunLimits.standard.expansionWait)
     do throws(Failure) {
@@ -19,7 +19,7 @@ extension PlanRunner {
     }
   }
 
-  /// A planner keeps nothing, so another one, or the same one restarted, says the same.
+  /// Planners are stateless: another planner, or the same one restarted, returns the same sub-plan.
   private func ask(
     _ request: ExpandRequest, until deadline: Instant
   ) async throws(Failure) -> SubPlan {
@@ -31,7 +31,8 @@ extension PlanRunner {
           deadline: max(.milliseconds(1), now.duration(to: deadline)), trace: trace)
       } catch {
         guard error.isLostPlanner, now < deadline else { throw error }
-        // The table needs a moment to forget the dead, without which this would spin.
+        // The peer table needs a moment to drop the lost planner; without the delay this would
+        // spin.
         try? await Task.sleep(for: PlanRunLimits.standard.lostDelay)
         try await shell.context.bus.waitForPeers(
           [.planner], deadline: max(.milliseconds(1), now.duration(to: deadline)))
@@ -52,7 +53,7 @@ extension PlanRunner {
 }
 
 extension Failure {
-  /// The planner is gone, and another may be there.
+  /// Whether the planner is gone, so that another one may answer.
   fileprivate var isLostPlanner: Bool {
     switch code {
     case .peerLost, .noPeer, .streamGap, .shuttingDown: true

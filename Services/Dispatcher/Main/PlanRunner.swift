@@ -7,11 +7,11 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// One plan's shell: tells its `PlanRun` what happens and does what it directs. Everything is decided
-/// and carried out under one lock, none of it waits, so events reach the gateway in the order in
-/// which they were decided.
+/// Passes events to a plan's `PlanRun` and carries out its directives.
+/// Both happen under one lock and never wait, so events reach the gateway in the order in which
+/// they were decided.
 final class PlanRunner: Sendable {
-  /// Work that takes time and so needs a task of its own.
+  /// Work that takes time and needs a task of its own.
   private enum Work: Sendable {
     case attempt(TaskStart, ended: AsyncStream<Never>)
     case expansion(ExpandRequest, ended: AsyncStream<Never>)
@@ -20,15 +20,15 @@ final class PlanRunner: Sendable {
 
   private struct State {
     var run: PlanRun
-    /// What ends them when it is finished or dropped.
+    /// Each attempt or expansion ends when its continuation is finished or dropped.
     var attempts: [Attempt: AsyncStream<Never>.Continuation] = [:]
     var expansions: [TaskID: AsyncStream<Never>.Continuation] = [:]
     var timers: [PlanTimer: Int] = [:]
     var generation = 0
     var outcome: Result<Void, Failure>?
-    /// What the dispatcher was charged for the plan.
+    /// Bytes that the dispatcher has charged for the plan.
     var charged: Int
-    /// Bytes of deltas since then.
+    /// Bytes of deltas since the last charge.
     var uncharged = 0
   }
 
@@ -38,7 +38,7 @@ final class PlanRunner: Sendable {
   private let writer: StreamWriter
   private let state: Mutex<State>
   private let began = ContinuousClock.now
-  /// A plan has at most 64 tasks with 3 attempts and a few timers each.
+  /// A plan has at most 64 tasks, with 3 attempts and a few timers each.
   private let work: AsyncStream<Work>
   private let queue: AsyncStream<Work>.Continuation
 
@@ -53,7 +53,7 @@ final class PlanRunner: Sendable {
 
   var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
-  /// - Returns: why the plan failed; nil: it is done.
+  /// - Returns: why the plan failed. `nil` means that it succeeded.
   func run() async -> Failure? {
     await withTaskCancellationHandler {
       await withDiscardingTaskGroup { group in
@@ -68,7 +68,7 @@ final class PlanRunner: Sendable {
       queue.finish()
     }
     let charged = state.withLock(\.charged)
-    // Giving back never fails.
+    // Returning memory never fails.
     try? shell.keep(0, insteadOf: charged)
     switch state.withLock(\.outcome) {
     case .success: return nil
@@ -84,7 +84,7 @@ final class PlanRunner: Sendable {
     }
   }
 
-  /// Deltas are charged together: one alone is not worth the dispatcher's lock.
+  /// Deltas are charged together: a single one is not worth the dispatcher's lock.
   private static let chargedBytes = 64 << 10
 
   private func charge(_ event: PlanRunEvent, _ state: inout State) {
@@ -129,7 +129,7 @@ final class PlanRunner: Sendable {
       do throws(Failure) {
         try writer.send(.planEvent(event))
       } catch {
-        // Nobody reads any more: what still runs is stopped with the group.
+        // The gateway no longer reads. The end of the group stops the remaining work.
         conclude(.failure(error), &state)
       }
     case .arm(let timer, let instant):
@@ -150,7 +150,7 @@ final class PlanRunner: Sendable {
     }
   }
 
-  /// A merge that was computed leaves its trace too, as short as it is.
+  /// Records a span for a merge that was computed, however short it is.
   private func recordMerge(_ ended: TaskEnded, _ run: PlanRun) {
     guard ended.report != nil,
       run.plan.tasks.contains(where: { $0.id == ended.task && $0.merge.isMechanical })
@@ -183,7 +183,7 @@ final class PlanRunner: Sendable {
     }
   }
 
-  /// Whichever comes first ends the other: the work, or the order to stop.
+  /// Runs the work until it is done or `ended` finishes.
   private static func run(
     until ended: AsyncStream<Never>, _ work: @escaping @Sendable () async -> Void
   ) async {

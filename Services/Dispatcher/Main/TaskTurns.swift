@@ -4,17 +4,18 @@ import Metrics
 import OverloadCore
 import Synchronization
 
-/// Lets only so many tasks be with agents, and with the hosts behind them, at once. The others wait
-/// here, where clients take turns, instead of in lines that nobody can look into.
+/// Limits the tasks that agents, and hosts, have at once.
+/// Further tasks wait here, where clients take turns, and not in queues that the dispatcher cannot
+/// see.
 final class TaskTurns: Sendable {
-  /// A task that a host is there for.
+  /// A task that has been admitted to a host.
   struct Place: Sendable {
     fileprivate let ticket: UInt64
-    /// nil: its agent chooses.
+    /// `nil` means that the agent chooses.
     let host: HostID?
   }
 
-  /// What ends a wait.
+  /// Result of a wait.
   private enum Turn: Sendable {
     case agent
     case host(HostID?)
@@ -24,7 +25,7 @@ final class TaskTurns: Sendable {
     var agents: [AgentRole: FairQueue<String, UInt64>] = [:]
     var hosts = HostLine<UInt64>()
     var waiting: [UInt64: CheckedContinuation<Turn?, Never>] = [:]
-    /// Those that left before they waited.
+    /// Tickets that were cancelled before they waited.
     var left: Set<UInt64> = []
     var next: UInt64 = 0
   }
@@ -35,8 +36,8 @@ final class TaskTurns: Sendable {
   private let began = ContinuousClock.now
 
   /// - Parameters:
-  ///   - limit: how many tasks the agents of a role may have, as it is now.
-  ///   - places: the hosts, as they are now.
+  ///   - limit: maximum tasks that the agents of a role may have now.
+  ///   - places: the hosts and their load now.
   init(
     limit: @escaping @Sendable (AgentRole) -> Int, places: @escaping @Sendable () -> [HostPlace]
   ) {
@@ -48,8 +49,8 @@ final class TaskTurns: Sendable {
 
   // MARK: - Agents
 
-  /// Returns when an agent of the role may have one more task, and it is the client's turn; then `end`
-  /// must follow.
+  /// Waits until an agent of the role may take a task of the client.
+  /// The caller must call `end` afterwards.
   /// - Returns: false if the caller was cancelled first.
   func pass(_ role: AgentRole, client: String) async -> Bool {
     let limit = limit(role)
@@ -74,8 +75,8 @@ final class TaskTurns: Sendable {
 
   // MARK: - Hosts
 
-  /// Returns when a host is there for the work; then `leave` must follow.
-  /// - Returns: nil if the caller was cancelled first.
+  /// Waits for a host that may do the work. The caller must call `leave` afterwards.
+  /// - Returns: `nil` if the caller was cancelled first.
   func place(_ work: HostWork, client: String) async -> Place? {
     let (ticket, turn) = await wait { state, ticket in
       Self.turns(state.hosts.join(ticket, work, client: client, now: self.now), in: state)
@@ -86,14 +87,14 @@ final class TaskTurns: Sendable {
     return Place(ticket: ticket, host: host)
   }
 
-  /// - Parameter report: what was done there; nil: nothing.
+  /// - Parameter report: the task's report. `nil` means that the task did not succeed.
   func leave(_ place: Place, report: TaskReport?) {
     resume { state in
       Self.turns(state.hosts.end(place.ticket, report, now: self.now), in: state)
     }
   }
 
-  /// The hosts, or what they have to do, have changed.
+  /// Admits tasks after a change of the hosts or their load.
   func reconsider() {
     let places = places()
     resume { state in Self.turns(state.hosts.setPlaces(places, now: self.now), in: state) }
@@ -109,7 +110,7 @@ final class TaskTurns: Sendable {
       state.next += 1
       return state.next
     }
-    // A cancellation that comes when its turn has come leaves its mark.
+    // A cancellation after the ticket's turn leaves an entry in `left`.
     defer { state.withLock { _ = $0.left.remove(ticket) } }
     let turn = await withTaskCancellationHandler {
       await withCheckedContinuation { (continuation: CheckedContinuation<Turn?, Never>) in
@@ -119,7 +120,7 @@ final class TaskTurns: Sendable {
         }
         if hasLeft { return continuation.resume(returning: nil) }
         resume { state in
-          // It may have left since.
+          // The ticket may have been cancelled since.
           state.waiting[ticket] == nil ? [] : join(&state, ticket)
         }
       }
@@ -137,7 +138,7 @@ final class TaskTurns: Sendable {
     return (ticket, turn)
   }
 
-  /// Changes the state and lets those go on whose turn that makes it.
+  /// Changes the state and resumes the waiting tasks that the change admits.
   private func resume(_ change: (inout State) -> [(UInt64, Turn)]) {
     let ready = state.withLock { state -> [(CheckedContinuation<Turn?, Never>, Turn)] in
       change(&state).compactMap { ticket, turn in
