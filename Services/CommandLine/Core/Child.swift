@@ -1,19 +1,19 @@
-/// One process that `tutti up` keeps running.
+/// A process that `tutti up` keeps running.
 public struct Child: Hashable, Sendable {
-  /// Unique among the children; also the name of its log.
+  /// Unique among the children; also the name of the log.
   public var name: String
   /// Path of the program.
   public var executable: String
   public var arguments: [String]
-  /// Variables it gets besides those that it inherits.
+  /// Variables in addition to the inherited ones.
   public var environment: [String: String]
-  /// Variables of `tutti up` that it inherits. `nil` means all: it is a service of ours.
+  /// Variables inherited from `tutti up`. `nil` means all: the child is a Tutti service.
   public var inherits: Set<String>?
   /// Stages start in rising order and drain in falling order.
   public var stage: Int
-  /// Whether the next stages wait until it is ready.
+  /// Whether later stages wait until the child is ready.
   public var isAwaited: Bool
-  /// From SIGTERM to SIGKILL.
+  /// Time from SIGTERM to SIGKILL.
   public var grace: Duration
 
   public init(
@@ -31,7 +31,7 @@ public struct Child: Hashable, Sendable {
     self.grace = grace
   }
 
-  /// What a program needs that is no service of ours: no secret and no key is among them.
+  /// Variables for a program that is not a Tutti service. None of them holds a secret.
   public static let fewVariables: Set<String> = [
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ",
   ]
@@ -42,13 +42,13 @@ public struct Child: Hashable, Sendable {
   }
 }
 
-/// How often a child ended without being asked to, since `tutti up` began.
+/// Number of times that a child ended without being asked to, since `tutti up` began.
 public struct ChildCrashes: Codable, Hashable, Sendable {
   public var name: String
   public var count: Int
   public var lastUnixSeconds: Int64
   public var reason: String
-  /// File with the backtrace of the last one. `nil` means that there is none.
+  /// File with the latest backtrace. `nil` means that there is none.
   public var report: String?
 
   public init(
@@ -71,7 +71,7 @@ public struct ChildCrashes: Codable, Hashable, Sendable {
 public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
   case exited(Int32)
   case signalled(Int32)
-  /// It could not be started; the reason.
+  /// The process could not be started, for this reason.
   case notStarted(String)
 
   public var description: String {
@@ -88,7 +88,7 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
     3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 15: "TERM",
   ]
 
-  /// Its signal is one that a program raises by a mistake, so a backtrace is written.
+  /// Whether a program error raised the signal, so that a backtrace is written.
   public var isCrash: Bool {
     guard case .signalled(let number) = self else { return false }
     // 7 and 10 are SIGBUS on Linux and macOS.
@@ -96,17 +96,17 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// When a child that ended is started again.
+/// Delays before a child that ended is restarted.
 public struct RestartPolicy: Hashable, Sendable {
-  /// Before the first restart: long enough for the kernel to give back ports and sockets.
+  /// Delay of the first restart: long enough for the kernel to release ports and sockets.
   public var first: Duration = .milliseconds(100)
-  /// The delay doubles with each crash within `window` up to this.
+  /// The delay doubles with each crash within `window`, up to this.
   public var longest: Duration = .seconds(5)
-  /// A crash older than this is forgotten.
+  /// Older crashes do not count.
   public var window: Duration = .seconds(60)
-  /// This many crashes within `window` are a crash loop: the child is named, and tried slowly.
+  /// This many crashes within `window` are a crash loop. It is reported, and restarts become slow.
   public var loopCrashes = 5
-  /// Between the restarts of a child in a crash loop.
+  /// Delay between the restarts of a child in a crash loop.
   public var slow: Duration = .seconds(30)
 
   public static let standard = RestartPolicy()
@@ -114,11 +114,12 @@ public struct RestartPolicy: Hashable, Sendable {
   public init() {}
 
   /// - Parameters:
-  ///   - crashes: within the window, this one included.
-  ///   - random: uniform; it spreads children that died together, by up to half the delay.
+  ///   - crashes: number within the window, including this one.
+  ///   - random: uniform. It shortens the delay by up to half, so that children that ended together
+  ///     do not restart together.
   func delay(crashes: Int, isLooping: Bool, random: UInt64) -> Duration {
     let fraction = Double(random >> 11) / Double(1 << 53)
-    // 2^16 × 100 ms is far beyond `longest` already; more would only overflow.
+    // 2^16 × 100 ms is far above `longest`; a larger exponent would only overflow.
     let exponent = min(max(crashes - 1, 0), 16)
     let full = isLooping ? slow : min(first * (1 << exponent), longest)
     return full * (0.5 + fraction / 2)

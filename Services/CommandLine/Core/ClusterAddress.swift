@@ -1,15 +1,16 @@
-/// Where a cluster answers. `tutti up` writes it to `cluster.json` in the data directory, and the
-/// other commands read it there.
+/// Addresses of a cluster.
+/// `tutti up` writes them to `cluster.json` in the data directory, where the other commands read
+/// them.
 public struct ClusterAddress: Codable, Hashable, Sendable {
   /// Base URLs, without a path.
   public var gateway: String
   public var registry: String
   public var monitor: String
-  /// Of `tutti up`; nil when the address came from `--url`.
+  /// Process id of `tutti up`. `nil` if the address came from `--url`.
   public var pid: Int32?
-  /// Where the token of the registry's admin API is.
+  /// Path of the file with the token of the registry's admin API.
   public var adminTokenFile: String?
-  /// Where `tutti up` records the crashes of its children.
+  /// Path of the file in which `tutti up` records the crashes of its children.
   public var crashFile: String?
 
   public init(
@@ -30,7 +31,8 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
     case crashFile = "crash_file"
   }
 
-  /// Of a gateway's URL; the registry and the monitor are on the next two ports.
+  /// Derives the addresses from a gateway's URL. The registry and the monitor use the next two
+  /// ports.
   /// - Parameter url: `http://HOST:PORT`, with or without `/v1` at its end.
   public init(gatewayURL url: String) throws(CommandFailure) {
     var base = Substring(url)
@@ -43,7 +45,7 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
         .usage, "“\(url)” is not the address of a gateway; it should be like http://127.0.0.1:8080")
     }
     let authority = base.dropFirst(scheme.count)
-    // What follows the last colon, unless that colon is inside the brackets of an IPv6 address.
+    // A colon within the brackets of an IPv6 address does not begin a port.
     let colon = authority.lastIndex(of: ":")
     let host: Substring
     let port: Int

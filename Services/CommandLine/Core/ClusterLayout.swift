@@ -1,11 +1,11 @@
 public import ClusterModel
 
-/// Which processes a cluster on one machine has, where they listen, and how each is started.
+/// The processes of a cluster on one machine, with their ports and arguments.
 public struct ClusterLayout: Hashable, Sendable {
   public var dataDirectory: String
-  /// Where the executables of the services are.
+  /// Directory of the services' executables.
   public var binDirectory: String
-  /// Passed on to every service; nil: none.
+  /// Passed on to every service. `nil` means no file.
   public var configFile: String?
   public var gatewayPort: Int
   public var registryPort: Int
@@ -13,11 +13,10 @@ public struct ClusterLayout: Hashable, Sendable {
   public var modelHosts: [ModelHost]
   /// The services serve HTTPS.
   public var usesTLS = false
-  /// How long requests in flight may go on once a service was told to stop.
+  /// Maximum time that requests in flight may take after a service was asked to stop.
   public var drain: Duration
 
-  /// A service ends by itself when its drain is over; one that has not done so this much later is
-  /// stuck and gets killed.
+  /// Time from the end of a service's drain to its kill. A service that runs longer is stuck.
   static let margin = Duration.seconds(5)
 
   /// A model server that is a child of `tutti up`.
@@ -25,7 +24,7 @@ public struct ClusterLayout: Hashable, Sendable {
     public var id: HostID
     public var port: Int
     public var threads: Int
-    /// The Python that has xllamacpp.
+    /// Path of the Python that has xllamacpp.
     public var interpreter: String
     /// Path of embedded_host.py.
     public var launcher: String
@@ -62,19 +61,21 @@ public struct ClusterLayout: Hashable, Sendable {
 
   private func url(_ port: Int) -> String { "\(usesTLS ? "https" : "http")://127.0.0.1:\(port)" }
 
-  /// Threads of each model server: more threads than cores make all of them wait for each other
-  /// (two servers with two threads each on two cores fall to one token a second).
+  /// Number of threads of each model server. More threads than cores make all of them wait for each
+  /// other: two servers with two threads each on two cores fall to one token per second.
   public static func threadsPerHost(cores: Int, hosts: Int) -> Int {
     max(1, cores / max(1, hosts))
   }
 
-  /// The executables that the services need, beside that of `tutti` itself.
+  /// Paths of the services' executables, without that of `tutti` itself.
   public var executables: [String] {
     ServiceName.all.map { "\(binDirectory)/tutti-\($0)" }
   }
 
-  /// Model servers are asked to go last, after everybody who uses them; the registry last of the
-  /// services, since the others say goodbye to it, and the monitor after those who report to it.
+  /// All children with their stages.
+  /// Model servers end last, after the processes that use them. The registry ends last of the
+  /// services, because the other services deregister, and the monitor ends after the services that
+  /// report to it.
   public var children: [Child] {
     modelHosts.map { host in
       Child(

@@ -1,14 +1,14 @@
-/// Takes a `text/event-stream` apart as it arrives, in pieces of any size.
+/// Splits a `text/event-stream` into items as it arrives, in pieces of any size.
 public struct EventStream: Sendable {
   public enum Item: Equatable, Sendable {
     /// The value of a `data:` line.
     case data([UInt8])
-    /// What follows the colon of a comment line.
+    /// The text after the colon of a comment line.
     case comment([UInt8])
   }
 
-  /// A line is one chunk of an answer: some hundred bytes. A server that sends a megabyte without
-  /// a line end is not one of ours.
+  /// Maximum bytes of a line. A line is one chunk of an answer, some hundred bytes; no Tutti
+  /// service sends a megabyte without a line end.
   public static let longestLine = 1 << 20
 
   private var line: [UInt8] = []
@@ -38,7 +38,7 @@ public struct EventStream: Sendable {
     return nil
   }
 
-  /// Without the one space that may follow the colon.
+  /// Drops the one space that may follow the colon.
   private static func trimmed(_ value: ArraySlice<UInt8>) -> [UInt8] {
     Array(value.first == 0x20 ? value.dropFirst() : value)
   }

@@ -1,16 +1,16 @@
-/// How a command ended, as the shell that ran it sees it (sysexits.h).
+/// Exit status of a command, with the numbers of sysexits.h.
 public enum ExitStatus: Int32, Sendable {
   case done = 0
   case failed = 1
-  /// The command or its configuration is wrong; trying again changes nothing.
+  /// The command or its configuration is wrong; a retry changes nothing.
   case usage = 64
-  /// Something that it needs is not there.
+  /// A service, host or file that the command needs is missing.
   case unavailable = 69
-  /// Somebody else has it now.
+  /// A resource is in use or overloaded; a later attempt may succeed.
   case tryLater = 75
 }
 
-/// Why a command cannot go on: one sentence that says what to do, and the status it ends with.
+/// Why a command fails, as one sentence with the next step, and the exit status.
 public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertible {
   public var status: ExitStatus
   public var message: String

@@ -1,6 +1,6 @@
 import Limits
 
-/// A `TaskTimeline` in letters: one line for each bar.
+/// Draws a `TaskTimeline` as text, one line per bar.
 public struct GanttChart: Sendable {
   private let timeline: TaskTimeline
 
@@ -38,7 +38,7 @@ public struct GanttChart: Sendable {
   }
 
   private func row(_ bar: TaskTimeline.Bar, _ width: Int) -> String {
-    // What took no time at all is still seen.
+    // A bar has at least one column, even if its task took no time.
     let start = min(width - 1, column(bar.start, width))
     let end = max(start + 1, column(bar.end, width))
     let first = bar.firstToken.map { min(max(start, column($0, width)), end) }
@@ -63,7 +63,7 @@ public struct GanttChart: Sendable {
     return min(width, max(0, Int(clamping: (share * Double(width)).rounded(.down))))
   }
 
-  /// With one decimal.
+  /// Formats microseconds as milliseconds with one decimal.
   public static func milliseconds(_ microseconds: UInt64) -> String {
     let tenths = microseconds / 100
     return "\(tenths / 10).\(tenths % 10)"

@@ -1,5 +1,5 @@
-/// What a gateway tells of a plan while it runs, in a comment line `tutti {…}`, or `tutti […]` where
-/// several things happened at once.
+/// A step of a running plan, as a gateway reports it.
+/// It arrives in a comment line, `tutti {…}`, or `tutti […]` if several steps happened at once.
 public struct ProgressStep: Decodable, Equatable, Sendable {
   public enum Event: String, Sendable {
     case planned, expanded
@@ -8,10 +8,10 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     case ended = "task_ended"
   }
 
-  /// A task of the plan as it is by now.
+  /// A task of the plan in its current form.
   public struct Outline: Decodable, Equatable, Sendable {
     public var task: String
-    /// nil: it is computed, no agent does it.
+    /// `nil` means that the task is computed without an agent.
     public var role: String?
     public var inputs: [String]?
 
@@ -22,7 +22,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     }
   }
 
-  /// As the gateway names it; a later version may have more.
+  /// The gateway's name of the event. Later versions may send other names.
   public var event: String
   public var task: String?
   public var role: String?
@@ -34,9 +34,9 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   public var attempt: Int?
   public var tokens: Int?
   public var totalMilliseconds: Int?
-  /// How many tasks an expansion brought.
+  /// Number of tasks that an expansion added.
   public var added: Int?
-  /// All tasks, where the plan is new or has changed.
+  /// All tasks, if the plan is new or has changed.
   public var tasks: [Outline]?
 
   enum CodingKeys: String, CodingKey {
@@ -49,7 +49,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     self.task = task
   }
 
-  /// For where nobody can draw: one line.
+  /// The step as one line, for an output that is not a terminal.
   public var line: String {
     var words = [event.replacing("_", with: " ")]
     if let task { words.append(task) }

@@ -1,7 +1,8 @@
 public import ClusterModel
 
-/// A plan on its way as a tree for a terminal: the answer's task at the top, under each task those it
-/// reads, with a sign for how it does, who does it and how long it takes.
+/// Draws a running plan as a tree for a terminal.
+/// The answer's task is at the top, and each task has its inputs below it. A line shows the task's
+/// state, role, host and time.
 public struct ProgressTree: Sendable {
   private enum State: Equatable {
     case waiting, running, writing
@@ -19,10 +20,10 @@ public struct ProgressTree: Sendable {
     var took: Duration?
   }
 
-  /// A plan has at most 64 tasks; names beyond that are a mistake.
+  /// A plan has at most 64 tasks; more than 256 names are an error.
   private static let maximumTasks = 256
   private static let spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
-  /// How long one picture of the spinner stands.
+  /// Time per frame of the spinner.
   public static let frame = Duration.milliseconds(100)
 
   private var pattern = ""
@@ -31,7 +32,7 @@ public struct ProgressTree: Sendable {
   private var tasks: [String: Branch] = [:]
   private let began: Instant
 
-  /// - Parameter now: when the question was asked.
+  /// - Parameter now: when the question was sent.
   public init(now: Instant) { began = now }
 
   public var isEmpty: Bool { tasks.isEmpty }
@@ -89,8 +90,8 @@ public struct ProgressTree: Sendable {
   // MARK: - Drawing
 
   /// - Parameters:
-  ///   - width: columns; a longer line is cut, since a wrapped one could not be taken back.
-  ///   - height: the most lines; what is left out is counted in the last.
+  ///   - width: columns. A longer line is cut, because a wrapped line could not be erased.
+  ///   - height: maximum number of lines. The last line counts those that are left out.
   public func lines(now: Instant, width: Int, height: Int) -> [String] {
     guard !isEmpty else { return [] }
     var head = pattern.isEmpty ? "plan" : pattern
@@ -99,7 +100,7 @@ public struct ProgressTree: Sendable {
     var lines = [head]
     var seen: Set<String> = []
     for root in roots { draw(root, "", "", now, &seen, &lines) }
-    // Whatever a cycle or a lost line left out.
+    // Tasks that a cycle or a lost line separates from the roots.
     for name in order where !seen.contains(name) { draw(name, "", "", now, &seen, &lines) }
     if lines.count > max(height, 2) {
       let left = lines.count - (max(height, 2) - 1)
@@ -113,7 +114,8 @@ public struct ProgressTree: Sendable {
     return order.filter { !read.contains($0) }
   }
 
-  /// Each task once: under the first that reads it. The depth of a plan bounds the recursion.
+  /// Draws each task once, under the first task that reads it. The depth of a plan bounds the
+  /// recursion.
   private func draw(
     _ name: String, _ branch: String, _ indent: String, _ now: Instant,
     _ seen: inout Set<String>, _ lines: inout [String]
@@ -158,14 +160,14 @@ public struct ProgressTree: Sendable {
     }
   }
 
-  /// "1.2 s".
+  /// Formats a duration, for example "1.2 s".
   private static func seconds(_ duration: Duration) -> String {
     let tenths = max(0, duration.wholeMilliseconds) / 100
     return "\(tenths / 10).\(tenths % 10) s"
   }
 }
 
-/// Lines that take the place of those drawn before, in the words of every terminal since the VT100.
+/// Lines that replace the lines drawn before, by VT100 escape sequences.
 public struct TerminalFrame: Sendable {
   private var drawn = 0
 
@@ -177,7 +179,7 @@ public struct TerminalFrame: Sendable {
     return erased + lines.map { "\($0)\n" }.joined()
   }
 
-  /// Puts the cursor where the first line was, with nothing below it.
+  /// Moves the cursor to the first drawn line and clears everything below it.
   public mutating func erase() -> String {
     defer { drawn = 0 }
     return drawn == 0 ? "" : "\u{1B}[\(drawn)A\r\u{1B}[J"

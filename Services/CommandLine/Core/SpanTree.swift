@@ -1,18 +1,18 @@
 public import ClusterModel
 
-/// The spans of a trace as an indented tree, children under the span that asked for them.
+/// The spans of a trace as an indented tree, each span under its parent.
 public struct SpanTree: Sendable {
   public struct Line: Equatable, Sendable {
     /// 0 for a root.
     public var depth: Int
     public var span: SpanRecord
-    /// Since the first span of the trace began.
+    /// Microseconds since the first span of the trace began.
     public var offsetMicroseconds: UInt64
 
-    /// The hosts that were asked, which get lines of their own: "attempt 1", and how it went.
+    /// Attempts at hosts, which get lines of their own: "attempt 1", with the outcome.
     public var attempts: [Attribute] { span.attributes.filter(Self.isAttempt) }
 
-    /// All else that is known of it.
+    /// All other attributes.
     public var facts: [Attribute] { span.attributes.filter { !Self.isAttempt($0) } }
 
     private static func isAttempt(_ attribute: Attribute) -> Bool {
@@ -20,8 +20,8 @@ public struct SpanTree: Sendable {
     }
   }
 
-  /// Depth first; siblings by their start. A span whose parent is not among the spans is a root:
-  /// its record may have been lost.
+  /// Depth first; siblings by start. A span with an unknown parent is a root, because the parent's
+  /// record may have been lost.
   public let lines: [Line]
 
   public init(_ spans: [SpanRecord]) {

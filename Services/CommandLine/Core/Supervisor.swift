@@ -1,19 +1,19 @@
 public import ClusterModel
 
-/// Keeps the processes of a cluster running: starts them stage by stage, starts again what ended,
-/// and drains them in the opposite order. Knows no process, signal or clock: it is told what
-/// happened and answers with what to do.
+/// Keeps the processes of a cluster running, as a state machine.
+/// Starts them stage by stage, restarts those that end, and drains them in the opposite order. It
+/// knows no process, signal or clock: events go in and directives come out.
 public struct Supervisor: Sendable {
   public enum Directive: Equatable, Sendable {
-    /// Answered by `spawned` or by `exited` with `.notStarted`.
+    /// `spawned` follows, or `exited` with `.notStarted`.
     case spawn(String)
-    /// Ask it to drain (SIGTERM).
+    /// Asks the process to drain (SIGTERM).
     case terminate(String, pid: Int32)
-    /// It had its grace (SIGKILL).
+    /// Ends a process whose grace is over (SIGKILL).
     case kill(String, pid: Int32)
-    /// For the operator.
+    /// A message for the operator.
     case report(Report)
-    /// Nothing runs any more.
+    /// No process runs any more.
     case finished(ExitStatus)
   }
 
@@ -21,13 +21,13 @@ public struct Supervisor: Sendable {
     /// Every child has been ready once.
     case allReady
     case restarting(String, ChildExit, after: Duration)
-    /// It ends again and again; it is still tried, slowly. Said once per loop.
+    /// The child ends repeatedly and is restarted slowly. Reported once per loop.
     case crashLoop(String, ChildExit, retryAfter: Duration)
-    /// Its configuration is wrong, so the cluster cannot start.
+    /// The child's configuration is wrong, so the cluster cannot start.
     case misconfigured(String)
-    /// The system's loader does not find a library that it needs, so the cluster cannot start.
+    /// The system's loader lacks a library of the child, so the cluster cannot start.
     case unloadable(String)
-    /// It did not drain within its grace.
+    /// The child did not drain within its grace.
     case overdue(String)
   }
 
@@ -36,7 +36,7 @@ public struct Supervisor: Sendable {
     case starting
     /// Can become `draining`.
     case running
-    /// Going down, the highest stage first. Can become `finished`.
+    /// Stops the children, the highest stage first. Can become `finished`.
     case draining
     case finished
   }
@@ -44,13 +44,14 @@ public struct Supervisor: Sendable {
   private enum State: Equatable {
     /// An earlier stage is not ready. Can become `spawning` or `ended`.
     case waiting
-    /// The shell was told. Can become `running` or `backingOff`, or `ending` when a drain began.
+    /// The shell was asked to start it. Can become `running`, `backingOff` or `ended`, or `ending`
+    /// when a drain began.
     case spawning
-    /// Can become `backingOff` or `ending`.
+    /// Can become `backingOff`, `ending` or `ended`.
     case running(pid: Int32)
-    /// It ended by itself. Can become `spawning`, or `ended` when a drain begins.
+    /// Ended by itself. Can become `spawning`, or `ended` when a drain begins.
     case backingOff(until: Instant)
-    /// It was asked to go; `killAt` is nil once it was killed. Can become `ended`.
+    /// Was asked to end; `killAt` is `nil` once it was killed. Can become `ended`.
     case ending(pid: Int32, killAt: Instant?)
     case ended
   }
@@ -58,12 +59,12 @@ public struct Supervisor: Sendable {
   private struct Entry {
     let child: Child
     var state = State.waiting
-    /// Since the cluster's start; a restarted child does not hold anything up.
+    /// Has been ready since the cluster began. A child that restarts does not delay other children.
     var wasReady = false
-    /// Newest last; at most `loopCrashes` are kept, more decide nothing.
+    /// Newest last. At most `loopCrashes` are kept, because more change no decision.
     var crashes: [Instant] = []
     var isLooping = false
-    /// All of them, unlike `crashes`.
+    /// All crashes, unlike `crashes`.
     var crashCount = 0
   }
 
@@ -72,18 +73,18 @@ public struct Supervisor: Sendable {
   private var phase = Phase.starting
   private var status = ExitStatus.done
 
-  /// What a program ends with when the loader could not put it together; none of ours does.
+  /// Exit status of a program that the loader could not link. No Tutti program uses it.
   static let loaderStatus: Int32 = 127
 
-  /// - Parameter children: with names that differ.
+  /// - Parameter children: their names must differ.
   public init(_ children: [Child], policy: RestartPolicy = .standard) {
     self.entries = children.sorted { $0.stage < $1.stage }.map { Entry(child: $0) }
     self.policy = policy
   }
 
-  // MARK: - What the shell asks
+  // MARK: - Queries
 
-  /// The next time at which `tick` has something to do; nil: nothing is due.
+  /// Time at which `tick` has work next. `nil` means that nothing is due.
   public var nextDeadline: Instant? {
     entries.compactMap { entry -> Instant? in
       switch entry.state {
@@ -99,7 +100,7 @@ public struct Supervisor: Sendable {
     entries.filter { !$0.wasReady }.map(\.child.name)
   }
 
-  /// How often a child ended without being asked to.
+  /// Number of times that a child ended without being asked to.
   public func crashCount(of name: String) -> Int {
     index(of: name).map { entries[$0].crashCount } ?? 0
   }
@@ -117,11 +118,12 @@ public struct Supervisor: Sendable {
       entries[index].state = .running(pid: pid)
       return []
     }
-    // The drain began while it was being started.
+    // The drain began while the child was being started.
     return terminate(index, pid: pid, now: now)
   }
 
-  /// It answers. Late news of a process that has ended since is normal and changes nothing.
+  /// Records that a child is ready. A late event of a process that has ended is normal and has no
+  /// effect.
   public mutating func becameReady(_ name: String, pid: Int32) -> [Directive] {
     guard let index = index(of: name), entries[index].state == .running(pid: pid) else { return [] }
     entries[index].wasReady = true
@@ -133,7 +135,7 @@ public struct Supervisor: Sendable {
     return directives
   }
 
-  /// - Parameter random: uniform, for the jitter of its restart.
+  /// - Parameter random: uniform, for the jitter of the restart.
   public mutating func exited(
     _ name: String, _ exit: ChildExit, now: Instant, random: UInt64
   ) -> [Directive] {
@@ -178,8 +180,8 @@ public struct Supervisor: Sendable {
     return directives
   }
 
-  /// Take everything down in order.
-  /// - Parameter status: what `tutti up` ends with.
+  /// Stops all children in the order of their stages.
+  /// - Parameter status: exit status of `tutti up`.
   public mutating func drain(now: Instant, status: ExitStatus = .done) -> [Directive] {
     guard phase == .starting || phase == .running else { return [] }
     phase = .draining
@@ -193,10 +195,10 @@ public struct Supervisor: Sendable {
     return drainStages(now: now)
   }
 
-  /// Take everything down now.
+  /// Kills all children now.
   public mutating func killAll(now: Instant) -> [Directive] {
     var directives = drain(now: now)
-    // A directive to drain and one to kill the same process would be one too many.
+    // A process that is killed does not need to drain.
     directives.removeAll { if case .terminate = $0 { true } else { false } }
     for index in entries.indices {
       switch entries[index].state {
@@ -260,7 +262,7 @@ public struct Supervisor: Sendable {
     return [.terminate(child.name, pid: pid)]
   }
 
-  /// Asks the highest stage that still runs to go, or says that all are gone.
+  /// Terminates the highest stage that still runs, or finishes if all children have ended.
   private mutating func drainStages(now: Instant) -> [Directive] {
     guard phase == .draining else { return [] }
     guard let stage = entries.filter({ $0.state != .ended }).map(\.child.stage).max() else {

@@ -1,39 +1,38 @@
 public import ClusterModel
 
-/// The tasks of one trace in time: when each ran, on which host, and which of them the answer had to
-/// wait for.
+/// The tasks of one trace in time: when and where each ran, and the critical path.
 public struct TaskTimeline: Sendable {
   /// One agent's work on one task, or a phase without a task.
   public struct Bar: Equatable, Sendable {
-    /// The task's id, else the phase's name.
+    /// The task's id, otherwise the phase's name.
     public var name: String
     public var role: String
-    /// nil: nobody answered.
+    /// `nil` means that no host answered.
     public var host: String?
     public var model: String?
     /// 1 for the first agent.
     public var attempt: Int
-    /// Microseconds since the request came.
+    /// Microseconds since the request arrived.
     public var start: UInt64
     public var end: UInt64
-    /// The same; nil: none came.
+    /// Microseconds since the request arrived. `nil` means that no token arrived.
     public var firstToken: UInt64?
     public var promptTokens: Int?
     public var completionTokens: Int?
-    /// Every host that was asked, and what became of it: "embedded-1 answered".
+    /// Every host that was asked, with its outcome: "embedded-1 answered".
     public var race: [String]
-    /// Why it failed; empty: it did not.
+    /// Why the task failed; empty if it did not.
     public var error: String
-    /// The answer would have come sooner, had it been faster.
+    /// On the critical path: a faster task would have given an earlier answer.
     public var isCritical = false
     public var isTask: Bool
   }
 
-  /// By start.
+  /// Sorted by start.
   public let bars: [Bar]
   /// Microseconds of the whole request.
   public let length: UInt64
-  /// What was skipped, degraded or failed, with the reason.
+  /// Tasks that were skipped, degraded or failed, each with its reason.
   public let departures: [String]
 
   public init(_ spans: [SpanRecord]) {
@@ -77,15 +76,17 @@ public struct TaskTimeline: Sendable {
       error: span.failed ? span["reason"] ?? span["error"] ?? "failed" : "", isTask: task != nil)
   }
 
-  /// Of "embedded-2 first beaten, 0 tokens, 0–310 ms": who, and what became of it.
+  /// Host and outcome of an attempt.
+  /// "embedded-2 first beaten, 0 tokens, 0–310 ms" becomes "embedded-2 beaten".
   private static func outcome(_ attempt: String) -> String {
     let words = attempt.prefix { $0 != "," }.split(separator: " ")
     guard words.count >= 3, let outcome = words.last else { return attempt }
     return words.dropLast(2).joined(separator: " ") + " \(outcome)"
   }
 
-  /// What each task waited for, as the gateway said it: `answer<draft;draft^analysis;analysis`. What
-  /// led to a task was waited for as much as what it reads.
+  /// Tasks that each task waited for, as the gateway records them.
+  /// In `answer<draft;draft^analysis;analysis`, a task waits for its inputs (`<`) and for the task
+  /// whose expansion added it (`^`).
   private static func inputs(_ dispatch: SpanRecord?) -> [String: [String]] {
     var inputs: [String: [String]] = [:]
     for piece in dispatch?.pieces("tasks") ?? [] {
@@ -98,13 +99,14 @@ public struct TaskTimeline: Sendable {
     return inputs
   }
 
-  /// From the task that ended last back to the first: each time the one that was waited for, which is
-  /// of all that a task reads, and that led to it, the one that ended last.
+  /// Names of the tasks on the critical path.
+  /// The search starts at the task that ended last. Each step goes to the latest of its inputs and
+  /// the task whose expansion added it.
   private static func criticalPath(_ bars: [Bar], _ inputs: [String: [String]]) -> Set<String> {
     var ends: [String: UInt64] = [:]
     for bar in bars where bar.isTask { ends[bar.name] = max(ends[bar.name] ?? 0, bar.end) }
     var memo: [String: UInt64] = [:]
-    /// A task that no agent did ended with the last of its inputs.
+    /// A task without an agent ended with the last of its inputs.
     func end(_ name: String, _ depth: Int) -> UInt64 {
       if let known = ends[name] ?? memo[name] { return known }
       let latest = depth > 64 ? 0 : (inputs[name] ?? []).map { end($0, depth + 1) }.max() ?? 0
@@ -120,7 +122,7 @@ public struct TaskTimeline: Sendable {
       if let known = inputs[name] {
         next = known.max { (end($0, 0), $0) < (end($1, 0), $1) }
       } else {
-        // Nothing is known of the plan: whoever ended last before it began.
+        // The plan is unknown: take the task that ended last before this one began.
         let began = bars.filter { $0.isTask && $0.name == name }.map(\.start).min() ?? 0
         next =
           ends.filter { $0.value <= began }

@@ -1,9 +1,9 @@
-/// Makes text of hosts and models safe to print: a terminal acts on control characters and escape
-/// sequences, so they are shown as visible text instead.
+/// Makes text of hosts and models safe to print.
+/// A terminal acts on control characters and escape sequences, so they are shown as visible text.
 ///
-/// Line ends and tabs stay. The text may come in pieces.
+/// Line ends and tabs stay. The text may arrive in pieces.
 public struct TerminalText: Sendable {
-  /// A CR at the end of a piece: only the next piece shows whether it belongs to a line end.
+  /// The last piece ended with a CR. Only the next piece shows whether it belongs to a line end.
   private var heldReturn = false
 
   public init() {}
@@ -13,7 +13,7 @@ public struct TerminalText: Sendable {
     for scalar in piece.unicodeScalars {
       if heldReturn {
         heldReturn = false
-        // Alone it would let the next words overwrite the line.
+        // A lone CR would let the next words overwrite the line.
         shown.append(contentsOf: (scalar == "\n" ? "\r" : "\u{240D}").unicodeScalars)
       }
       switch scalar {
@@ -25,20 +25,21 @@ public struct TerminalText: Sendable {
     return String(shown)
   }
 
-  /// What was held back when the text is over.
+  /// Returns the text that was held back, at the end of the text.
   public mutating func end() -> String {
     defer { heldReturn = false }
     return heldReturn ? "\u{240D}" : ""
   }
 
-  /// The whole of a text.
+  /// Makes a complete text safe.
   public static func visible(_ text: String) -> String {
     var filter = TerminalText()
     return filter.visible(text) + filter.end()
   }
 
-  /// One line of a table or a message: line ends and tabs become spaces, and characters that change
-  /// the direction of writing, which could disguise a name, are shown too.
+  /// Makes one line of a table or a message safe.
+  /// Line ends and tabs become spaces. Characters that change the direction of writing could
+  /// disguise a name, so they are shown, too.
   public static func line(_ text: String) -> String {
     var shown = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
@@ -52,10 +53,10 @@ public struct TerminalText: Sendable {
     return String(shown)
   }
 
-  /// JSON with the same meaning in which no byte controls a terminal.
+  /// Returns JSON with the same meaning in which no byte controls a terminal.
   ///
   /// JSON allows DEL and the C1 controls in strings as they are. Other controls are valid only
-  /// between values, and there as white space.
+  /// between values, and only as white space.
   public static func json(_ bytes: some Collection<UInt8>) -> [UInt8] {
     var shown: [UInt8] = []
     shown.reserveCapacity(bytes.count)
@@ -93,7 +94,7 @@ public struct TerminalText: Sendable {
     _ scalar: Unicode.Scalar, to shown: inout String.UnicodeScalarView
   ) {
     switch scalar.value {
-    // The pictures of control characters stand in their order.
+    // Unicode lists the pictures of control characters in the order of the characters.
     case 0x00..<0x20: shown.append(Unicode.Scalar(0x2400 + scalar.value) ?? " ")
     case 0x7F: shown.append("\u{2421}")
     case 0x80...0x9F: shown.append(contentsOf: escaped(scalar).unicodeScalars)

@@ -1,4 +1,4 @@
-/// Columns for a terminal: as wide as their widest cell, two spaces apart, numbers on the right.
+/// A table for a terminal: columns as wide as their widest cell, two spaces apart.
 public struct TextTable: Sendable {
   public enum Alignment: Sendable { case left, right }
 
@@ -9,7 +9,7 @@ public struct TextTable: Sendable {
     self.columns = columns
   }
 
-  /// - Parameter cells: one for each column. What would move the cursor is not printed.
+  /// - Parameter cells: one for each column. Control characters are made visible.
   public mutating func append(_ cells: [String]) {
     precondition(cells.count == columns.count, "\(cells.count) cells for \(columns.count) columns")
     rows.append(cells.map(Self.printable))
@@ -30,6 +30,6 @@ public struct TextTable: Sendable {
     }
   }
 
-  /// A host or a log line may hold anything; control characters could rewrite the terminal.
+  /// Makes text of hosts and logs safe: control characters in it could rewrite the terminal.
   public static func printable(_ text: String) -> String { TerminalText.line(text) }
 }

@@ -1,23 +1,23 @@
-/// The model server that Tutti brings along: llama.cpp with SmolLM2-135M-Instruct, run by the
-/// Python of a virtual environment that has the packages of requirements.txt.
+/// The model server that Tutti includes: llama.cpp with SmolLM2-135M-Instruct.
+/// It runs in the Python of a virtual environment with the packages of requirements.txt.
 public enum EmbeddedHost {
-  /// The name it serves its model under.
+  /// The name under which the server offers its model.
   public static let model = "SmolLM2-135M-Instruct"
 
-  /// The Python program that serves it, to be written to a file: a process list then shows a
-  /// path, and a restart needs nothing but that file.
+  /// The server's Python program, to be written to a file.
+  /// With a file, a process list shows a path, and a restart needs nothing else.
   public static var launcher: [UInt8] { PackageResources.embedded_host_py }
 
-  /// Directories where the virtual environment may be, the first that has an interpreter counts.
+  /// Directories that may hold the virtual environment; the first one with an interpreter is used.
   /// - Parameters:
-  ///   - named: by `--model-env` or `TUTTI_MODEL_ENV`. What is named is not searched for elsewhere.
+  ///   - named: from `--model-env` or `TUTTI_MODEL_ENV`. If named, no other directory is searched.
   ///   - dataDirectories: the cluster's, then the user's own.
   public static func candidates(named: String?, dataDirectories: [String]) -> [String] {
     if let named, !named.isEmpty { return [named] }
     return dataDirectories.map { $0 + "/model-env" }
   }
 
-  /// The interpreter within a virtual environment.
+  /// Path of the interpreter in a virtual environment.
   public static func interpreter(in environment: String) -> String {
     environment + "/bin/python"
   }

@@ -70,7 +70,7 @@ struct AskCommand: AsyncParsableCommand {
     guard response.status == .ok else {
       var body = Data()
       do {
-        // An error is a sentence; whatever is longer is not one of ours.
+        // An error is a sentence; a longer body is not from a Tutti service.
         body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
       } catch {
         body = Data()
@@ -94,7 +94,7 @@ struct AskCommand: AsyncParsableCommand {
     if trace { transcript.report(traceID: response.headers.first(name: "x-tutti-trace")) }
   }
 
-  /// Reads the answer to its end, and lets the transcript move while nothing comes.
+  /// Reads the answer to its end, and redraws the progress meanwhile.
   private func follow(
     _ body: HTTPClientResponse.Body, _ transcript: inout AskTranscript,
     until deadline: ContinuousClock.Instant

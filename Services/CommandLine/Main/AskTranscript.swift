@@ -2,10 +2,10 @@ import ClusterModel
 import CommandLineCore
 import Foundation
 
-/// The answer of a gateway as it comes in: text to standard output, progress to standard error,
-/// and what is needed for the table at the end.
+/// Prints a gateway's answer as it arrives.
+/// Text goes to standard output and progress to standard error. Facts for the final table are kept.
 struct AskTranscript {
-  /// Members of a chunk that are read here; all others go by.
+  /// The members of a chunk that are used here; all others are ignored.
   struct Chunk: Decodable {
     struct Choice: Decodable {
       struct Delta: Decodable { let content: String? }
@@ -20,11 +20,11 @@ struct AskTranscript {
       init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         message = try members.decode(String.self, forKey: .message)
-        // Some hosts have numbers there.
+        // Some hosts send a number.
         code = try? members.decode(String.self, forKey: .code)
       }
 
-      /// As if it had come as a status, before the stream began.
+      /// The exit status for the same error as an HTTP status before the stream.
       var exit: ExitStatus {
         switch code {
         case Failure.Code.overloaded.rawValue, Failure.Code.rateLimited.rawValue: .tryLater
@@ -38,7 +38,7 @@ struct AskTranscript {
     let tutti: Execution?
   }
 
-  /// The extension `tutti` of the last chunk: how the answer came about.
+  /// The `tutti` extension of the last chunk: how the answer was made.
   struct Execution: Decodable {
     struct Task: Decodable {
       let id: String
@@ -66,16 +66,16 @@ struct AskTranscript {
   }
 
   let printsJSON: Bool
-  /// What the plan does meanwhile, drawn in place; nil: it is told in lines.
+  /// Draws the plan's progress in place. `nil` means that progress is printed as lines.
   private var live: LiveProgress?
   private var execution: Execution?
   private var answer = TerminalText()
   private var lineIsOpen = false
-  /// The open line was set off from the progress that follows it.
+  /// A line break already separates the open line from the progress after it.
   private var isSetOff = false
-  /// Progress that waits for the end of the open line.
+  /// Progress to print after the end of the open line.
   private var waiting: [ProgressStep] = []
-  /// `data: [DONE]` came: whatever ends without it was cut off.
+  /// `data: [DONE]` has arrived. An answer without it was cut off.
   private(set) var isComplete = false
 
   init(printsJSON: Bool) {
@@ -83,10 +83,10 @@ struct AskTranscript {
     live = Terminal.canDraw ? LiveProgress() : nil
   }
 
-  /// Whether `tick` shall be called while nothing comes.
+  /// Whether the caller must call `tick` while nothing arrives.
   var isLive: Bool { live != nil }
 
-  /// Time has passed.
+  /// Redraws the progress.
   mutating func tick() { live?.redraw() }
 
   mutating func take(_ item: EventStream.Item) throws(CommandFailure) {
@@ -114,7 +114,7 @@ struct AskTranscript {
     }
   }
 
-  /// What follows begins on a line of its own.
+  /// Ends the open line and prints the progress that waited for its end.
   mutating func endLine() {
     live?.erase()
     let rest = answer.end()
@@ -149,14 +149,14 @@ struct AskTranscript {
     for step in steps { Terminal.progress(step.line) }
   }
 
-  /// Progress does not go into the middle of a line that is seen.
+  /// Starts a new line, to keep progress out of a visible line of the answer.
   private mutating func setOff() {
     guard lineIsOpen, !isSetOff else { return }
     isSetOff = true
     if Terminal.answerMayBeSeen { Terminal.note("") }
   }
 
-  /// The table of tasks.
+  /// Prints the table of tasks.
   func report(traceID: String?) {
     var table = TextTable([
       ("task", .left), ("agent role", .left), ("host", .left), ("model", .left),

@@ -2,9 +2,9 @@ import CommandLineCore
 import Foundation
 import Limits
 
-/// The files that the children's output goes to: DATA_DIR/logs/NAME.log.
+/// Log files of the children's output: DATA_DIR/logs/NAME.log.
 enum ChildLog {
-  /// Between two looks at the sizes of the logs.
+  /// Interval between checks of the logs' sizes.
   static let lookInterval = Duration.seconds(10)
 
   static func path(of child: String, in dataDirectory: String) -> String {
@@ -23,13 +23,13 @@ enum ChildLog {
     return descriptor
   }
 
-  /// Puts a log that has grown beyond its limit aside, where it replaces the one before.
+  /// Moves a log above its size limit to NAME.log.1, replacing the earlier one.
   static func rotate(_ child: String, in dataDirectory: String) {
     rotate(path(of: child, in: dataDirectory))
   }
 
-  /// The child keeps its descriptor, so the file stays and its contents move. Lines written between
-  /// the two steps are lost.
+  /// Copies the log and truncates it, because the child keeps its descriptor. Lines that are
+  /// written between the two steps are lost.
   private static func rotate(_ path: String) {
     var facts = stat()
     guard unsafe lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG,
@@ -40,7 +40,7 @@ enum ChildLog {
     unsafe truncate(path, 0)
   }
 
-  /// Its last lines, for a message that says why a child does not start.
+  /// The last lines of a log, for the message that a child does not start.
   static func tail(_ child: String, in dataDirectory: String, lines: Int = 5) -> [String] {
     guard let file = FileHandle(forReadingAtPath: path(of: child, in: dataDirectory)) else {
       return []

@@ -2,23 +2,23 @@ import CommandLineCore
 import Foundation
 import ServiceKit
 
-/// Starting, signalling and reaping processes: the only file that talks to the kernel about them.
+/// Starts, signals and reaps processes. No other file makes these system calls.
 enum ChildProcess {
-  /// What every child gets besides its standard descriptors.
+  /// Descriptors that every child gets in addition to the standard ones.
   struct Inheritance: Sendable {
-    /// Read end of the lifeline: its end-of-file tells the child that `tutti up` is gone.
+    /// Read end of the lifeline: its end-of-file means that `tutti up` is gone.
     let lifeline: Int32
-    /// The locked file of the data directory: it stays locked until the last child is gone.
+    /// The locked file of the data directory. It stays locked until the last child is gone.
     let lock: Int32
   }
 
-  /// The numbers under which a child finds them.
+  /// Descriptor numbers in the child.
   private static let lifelineNumber: Int32 = 3
   private static let lockNumber: Int32 = 4
 
-  /// - Parameter log: descriptor that its standard output and error are written to.
-  /// - Returns: its process id, which is also the id of its process group: a terminal's SIGINT
-  ///   must reach `tutti up` alone, which then drains in order.
+  /// - Parameter log: descriptor for the child's standard output and error.
+  /// - Returns: the process id, which is also the id of the process group. A terminal's SIGINT must
+  ///   reach `tutti up` alone, which then drains in order.
   static func spawn(
     _ child: Child, log: Int32, inheritance: Inheritance
   ) throws(CommandFailure) -> pid_t {
@@ -30,8 +30,8 @@ enum ChildProcess {
     }
     variables["TUTTI_LIFELINE_FD"] = "\(lifelineNumber)"
 
-    // Out of the way of the numbers that the child gets: a descriptor that is one of them would
-    // be overwritten before it is copied.
+    // Duplicates get higher numbers than the child's: a source with one of the child's numbers
+    // would be overwritten before it is copied.
     let sources = [log, inheritance.lifeline, inheritance.lock].map {
       fcntl($0, F_DUPFD_CLOEXEC, lockNumber + 1)
     }
@@ -56,7 +56,8 @@ enum ChildProcess {
     let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
     unsafe posix_spawnattr_setpgroup(&attributes, 0)
-    // We ignore SIGINT and SIGTERM (dispatch sources hear them); a child must not inherit that.
+    // `tutti up` ignores SIGINT and SIGTERM, because dispatch sources receive them. A child must
+    // not inherit that.
     var all = sigset_t()
     unsafe sigfillset(&all)
     unsafe posix_spawnattr_setsigdefault(&attributes, &all)
@@ -77,8 +78,8 @@ enum ChildProcess {
     return pid
   }
 
-  /// A library may have opened a descriptor that a child would inherit; a child has no use for any
-  /// but those it is given.
+  /// Keeps a child from inheriting descriptors that a library has opened. A child needs only the
+  /// descriptors that it is given.
   private static func closeOthersOnExec() {
     let open = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd")) ?? []
     for descriptor in open.compactMap({ Int32($0) }) where descriptor > 2 {
@@ -86,18 +87,18 @@ enum ChildProcess {
     }
   }
 
-  /// nil while it runs.
+  /// Returns `nil` while the process runs.
   static func reap(_ pid: pid_t) -> ChildExit? {
     var status: Int32 = 0
     let result = unsafe waitpid(pid, &status, WNOHANG)
     if result == 0 { return nil }
-    // Not our child any more: somebody reaped it, so it is gone all the same.
+    // Not a child any more: it has been reaped, so it has ended.
     guard result == pid else { return .exited(-1) }
     let signal = status & 0x7F
     return signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal)
   }
 
-  /// To the child's whole group: a model server may have helpers of its own.
+  /// Signals the child's whole group: a model server may have helper processes.
   static func signal(_ number: Int32, _ pid: pid_t) {
     _ = kill(-pid, number)
   }
@@ -115,7 +116,7 @@ enum ChildProcess {
     unsafe pointers.append(nil)
     defer { unsafe pointers.forEach { unsafe free($0) } }
     return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
-      // Never empty: it ends with nil.
+      // Never empty: the array ends with nil.
       unsafe body(buffer.baseAddress!)
     }
   }

@@ -5,13 +5,13 @@ import NIOCore
 import NIOHTTP1
 import ServiceKit
 
-/// The registry's admin API, as far as the command line uses it.
+/// The part of the registry's admin API that the command line uses.
 extension ClusterClient {
   struct Page<Item: Decodable>: Decodable {
     let data: [Item]
   }
 
-  /// A line of `/admin/v1/services`.
+  /// An entry of `/admin/v1/services`.
   struct ServiceLine: Decodable {
     let name: String
     let service: String
@@ -19,7 +19,7 @@ extension ClusterClient {
 
   private var hostsURL: String { address.registry + "/admin/v1/hosts" }
 
-  /// The token, or the sentence that says where it comes from.
+  /// - Throws: a sentence that names the ways to give the token, if it is not known.
   private func requiredToken() throws -> String {
     guard let adminToken else {
       throw CommandFailure(
@@ -30,8 +30,8 @@ extension ClusterClient {
     return adminToken
   }
 
-  /// The token, once the registry has proved that it knows it: another process may have taken the
-  /// registry's port.
+  /// Returns the token after the registry has proved that it knows it.
+  /// Another process may have taken the registry's port.
   private func provenToken() async throws -> String {
     struct Proof: Decodable { let proof: String }
     let token = try requiredToken()
@@ -57,7 +57,7 @@ extension ClusterClient {
       .decoded(as: Page<ServiceLine>.self, from: url).data
   }
 
-  /// As the registry sent them.
+  /// The registry's bytes, unchanged.
   func hostsJSON() async throws -> Data {
     try await success(.GET, hostsURL + "?limit=1000", token: provenToken()).body
   }
@@ -67,7 +67,7 @@ extension ClusterClient {
       .decoded(as: Page<HostLine>.self, from: hostsURL).data
   }
 
-  /// - Parameter id: nil: the registry makes one from the URL.
+  /// - Parameter id: `nil` means that the registry makes one from the URL.
   func addHost(
     url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
     dialect: HostDialect? = nil, resume: ResumeWay? = nil, credential: CredentialReference? = nil,
@@ -85,8 +85,8 @@ extension ClusterClient {
     return try answer.decoded(as: HostLine.self, from: hostsURL)
   }
 
-  /// Adds a host unless it is there already.
-  /// - Throws: `HostRefusal` if the registry will never take it.
+  /// Adds a host unless it is registered already.
+  /// - Throws: `HostRefusal` if the registry will never accept it.
   func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws {
     let answer = try await postHost(HostBody(url: url, id: id?.name, trust: trust?.rawValue))
     guard (200..<300).contains(answer.status) || answer.status == 409 else {
@@ -96,17 +96,17 @@ extension ClusterClient {
     }
   }
 
-  /// Why the registry does not take a host, in its words.
+  /// Why the registry does not accept a host, in the registry's words.
   struct HostRefusal: Error {
     let message: String
   }
 
-  /// Has the registry ask a host now how it does.
+  /// Makes the registry probe a host now.
   func probeHost(_ id: HostID) async throws {
     _ = try await success(.POST, "\(hostURL(id))/probe", token: provenToken())
   }
 
-  /// What is `nil` is left to the registry.
+  /// For a `nil` member, the registry chooses the value.
   private struct HostBody: Encodable {
     var url: String
     var id: String?
@@ -124,10 +124,10 @@ extension ClusterClient {
     }
   }
 
-  /// A probe ends within 2 s.
+  /// Maximum wait for a first probe, which ends within 2 s.
   private static let firstProbe = Duration.milliseconds(2_500)
 
-  /// - Parameter wait: for the host's first probe, so that the answer says how it does.
+  /// - Parameter wait: maximum time for the host's first probe, so that the answer has its result.
   private func postHost(_ body: HostBody, waiting wait: Duration = .zero) async throws -> Answer {
     try await request(
       .POST, hostsURL + "?wait_ms=\(wait.wholeMilliseconds)", token: provenToken(),
@@ -146,7 +146,7 @@ extension ClusterClient {
   private func hostURL(_ id: HostID) -> String {
     var allowed = CharacterSet.alphanumerics
     allowed.insert(charactersIn: "-._~")
-    // An id is text that somebody typed: without escapes a slash in it would name another path.
+    // A user types the id: an unescaped slash in it would name another path.
     return hostsURL + "/" + (id.name.addingPercentEncoding(withAllowedCharacters: allowed) ?? "")
   }
 }
@@ -167,7 +167,7 @@ struct HostLine: Decodable {
   let version: String?
   let load: Load?
 
-  /// What the processes reported of their traffic.
+  /// Traffic of a host, as the processes reported it.
   struct Load: Codable {
     let inFlight: Int
     let firstTokenP95: Int?

@@ -8,21 +8,22 @@ import NIOHTTP1
 import NIOSSL
 import ServiceKit
 
-/// Asks the services of a cluster over HTTP, and turns what goes wrong into one sentence.
+/// HTTP client of a cluster's services. Each error becomes one sentence.
 struct ClusterClient: Sendable {
   let address: ClusterAddress
-  /// Of the gateway; nil when it runs open.
+  /// Key of the gateway. `nil` means that none is sent.
   var apiKey: String?
-  /// Of the registry's admin API.
+  /// Token of the registry's admin API.
   var adminToken: String?
 
-  /// A page of logs or a host table; larger is not an answer of ours.
+  /// Maximum bytes of an answer: more than any page of logs or host table has.
   static let longestAnswer = 32 << 20
 
-  /// Live as long as the command.
+  /// Used as long as the command runs.
   private static let http = makeClient(verification: .fullVerification)
-  /// For this machine's own services. Their certificate names the machine as others reach it and not
-  /// 127.0.0.1; the registry's proof says that it is ours before it gets the token.
+  /// Client for services on this machine.
+  /// Their certificate has the machine's public name and not 127.0.0.1. The registry gets the token
+  /// only after it has proved that it belongs to the cluster.
   private static let ownHTTP = makeClient(verification: .none)
 
   private static func client(for url: String) -> HTTPClient {
@@ -31,11 +32,11 @@ struct ClusterClient: Sendable {
   }
 
   private static func makeClient(verification: CertificateVerification) -> HTTPClient {
-    // No service of ours sends a client elsewhere, and the token must not go there.
+    // No Tutti service redirects a client, and a redirect must not get the token.
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5)))
-    // A refused connection is an answer: nobody is there. Trying again until the deadline would
-    // leave whoever typed the command without a word for minutes.
+    // A refused connection fails at once. Retries until the deadline would leave the user without a
+    // message for minutes.
     configuration.connectionPool.retryConnectionEstablishment = false
     var tls = TLSConfiguration.makeClientConfiguration()
     tls.minimumTLSVersion = .tlsv12
@@ -73,7 +74,7 @@ struct ClusterClient: Sendable {
     }
   }
 
-  /// The answer as it begins; its body is read by the caller.
+  /// Returns the answer when it begins; the caller reads the body.
   func open(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
     timeout: TimeAmount
@@ -97,7 +98,7 @@ struct ClusterClient: Sendable {
     }
   }
 
-  /// The answer of a request that must succeed.
+  /// Returns the answer of a request that must succeed.
   func success(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil
   ) async throws -> Answer {
@@ -108,7 +109,7 @@ struct ClusterClient: Sendable {
     return answer
   }
 
-  /// What an answer that is not a success means for the one who typed the command.
+  /// Turns an unsuccessful answer into a failure of the command.
   static func failure(status: Int, body: Data, url: String) -> CommandFailure {
     struct Problem: Decodable {
       struct Content: Decodable {
@@ -120,7 +121,7 @@ struct ClusterClient: Sendable {
         init(from decoder: any Decoder) throws {
           let members = try decoder.container(keyedBy: CodingKeys.self)
           message = try members.decode(String.self, forKey: .message)
-          // Some hosts have numbers there.
+          // Some hosts send a number.
           code = try? members.decode(String.self, forKey: .code)
         }
       }
@@ -143,7 +144,7 @@ struct ClusterClient: Sendable {
 }
 
 extension ClusterClient {
-  /// The cluster that the options, the environment or the data directory name.
+  /// The cluster named by the options, the environment or the data directory.
   static func find(
     url: String?, dataDirectory: String?, environment: [String: String]
   ) throws -> ClusterClient {
@@ -168,7 +169,7 @@ extension ClusterClient {
   }
 
   static func token(inFile path: String) -> String? {
-    // Not through a link, and not from a file that another user could have written.
+    // Reads no link, and no file that another user could have written.
     guard let bytes = try? PrivateFile.read(path, atMost: 4_096) else { return nil }
     let token = String(decoding: bytes, as: UTF8.self).trimmingCharacters(
       in: .whitespacesAndNewlines)

@@ -4,12 +4,12 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// Whether a child of `tutti up` answers yet.
+/// Checks whether the children of `tutti up` are ready.
 struct ClusterReadiness: Sendable {
   let layout: ClusterLayout
   let adminTokenFile: String
 
-  /// Between two questions: short against a start of a second, and few against its work.
+  /// Interval between checks. It is short for a start that takes a second, and costs little work.
   static let interval = Duration.milliseconds(200)
 
   private var client: ClusterClient {
@@ -22,8 +22,8 @@ struct ClusterReadiness: Sendable {
     return client
   }
 
-  /// Returns when `child` is ready; asks again and again until `isAlive` says that it is gone.
-  /// - Returns: false if it is gone.
+  /// Checks `child` again and again until it is ready or `isAlive` returns false.
+  /// - Returns: false if the child is gone.
   func await(
     _ child: Child, isAlive: @Sendable () -> Bool
   ) async throws -> Bool {
@@ -48,8 +48,8 @@ struct ClusterReadiness: Sendable {
     }
   }
 
-  /// A model server is ready when it has answered one request (the first of a fresh server crawls)
-  /// and the registry knows it.
+  /// A model server is ready when it has answered one request and is registered. The first request
+  /// of a new server is slow.
   private func isReady(_ host: ClusterLayout.ModelHost) async -> Bool {
     guard await answers(host.url + "/health"), await warmUp(host) else { return false }
     return await isRegistered(host.url, id: host.id, trust: .local)
@@ -66,7 +66,7 @@ struct ClusterReadiness: Sendable {
     (try? await client.request(.GET, url, timeout: .seconds(2)))?.status == 200
   }
 
-  /// Adds the host where the registry does not have it yet with this address.
+  /// Adds the host unless the registry has it with this address.
   /// - Returns: false if the registry does not answer.
   func isRegistered(
     _ url: String, id: HostID? = nil, trust: DataPolicy? = nil,
@@ -74,7 +74,7 @@ struct ClusterReadiness: Sendable {
   ) async -> Bool {
     let client = client
     do {
-      // One of a former start may have its name, at another port.
+      // A host of an earlier start may have this id at another port.
       if let id, let former = try await client.hosts().first(where: { $0.id == id.name }) {
         if former.url == url { return true }
         try await client.removeHost(id)
@@ -82,7 +82,7 @@ struct ClusterReadiness: Sendable {
       try await client.ensureHost(url: url, id: id, trust: trust)
       return true
     } catch let refusal as ClusterClient.HostRefusal {
-      // Asking again would change nothing.
+      // A retry would change nothing.
       refused(refusal.message)
       return true
     } catch {
@@ -90,7 +90,8 @@ struct ClusterReadiness: Sendable {
     }
   }
 
-  /// Why no host can answer, a line for each; `nil` while one can, or while one was not asked yet.
+  /// Why no host can answer, one line per host.
+  /// `nil` if a host can answer or has not been probed yet.
   func hostProblems() async -> [String]? {
     guard let hosts = try? await client.hosts(), !hosts.isEmpty,
       hosts.allSatisfy({ ["unreachable", "suspended"].contains($0.state) })
@@ -100,8 +101,8 @@ struct ClusterReadiness: Sendable {
     }
   }
 
-  /// Has the registry look at every host that cannot be reached: one that has just started is ready
-  /// within a second.
+  /// Makes the registry probe every unreachable host. A host that has just started is ready within
+  /// a second.
   func probeHosts() async {
     let client = client
     for host in (try? await client.hosts()) ?? [] where host.state == "unreachable" {
@@ -109,7 +110,7 @@ struct ClusterReadiness: Sendable {
     }
   }
 
-  /// Removes the model servers of a former start that this one does not have.
+  /// Removes model servers of an earlier start that this one does not have.
   /// - Returns: false if the registry does not answer.
   func forgetFormerHosts() async -> Bool {
     let client = client
@@ -121,6 +122,6 @@ struct ClusterReadiness: Sendable {
     return true
   }
 
-  /// Whether the gateway could answer a request now.
+  /// Whether the gateway can answer a request now.
   func canAnswer() async -> Bool { await answers(layout.gatewayURL + "/ready") }
 }

@@ -4,8 +4,8 @@ import EmbeddedModel
 import Foundation
 import ServiceKit
 
-/// Everything that can be wrong before a process starts is found here, so that nothing has to be
-/// taken down again for it.
+/// Builds a cluster. All mistakes are found before a process starts, so that none must be stopped
+/// again.
 func buildCluster(
   _ options: UpConfiguration, environment: [String: String]
 ) async throws -> ClusterShell {
@@ -43,7 +43,7 @@ func buildCluster(
   return ClusterShell(layout, hostURLs: options.hosts, lock: lock)
 }
 
-/// Where the executable of this process is, and with it those of the services.
+/// Directory of this executable, and of the services' executables.
 func binDirectory() throws(CommandFailure) -> String {
   guard let path = Bundle.main.executablePath else {
     throw CommandFailure(.failed, "the path of this executable is not known")

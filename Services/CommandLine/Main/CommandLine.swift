@@ -3,7 +3,7 @@ import ClusterModel
 import CommandLineCore
 import Foundation
 
-/// `tutti`: starts a cluster and talks to one.
+/// `tutti`: starts a cluster and sends requests to it.
 @main
 struct Tutti: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

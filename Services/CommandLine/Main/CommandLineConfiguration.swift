@@ -4,8 +4,9 @@ import CommandLineCore
 import Foundation
 import ServiceKit
 
-/// The flags of `tutti up`, as they were typed: `UpConfiguration` checks them together with the
-/// variables and the file, so that all mistakes are reported at once.
+/// The flags of `tutti up`, unchecked.
+/// `UpConfiguration` checks them together with the variables and the file, so that all mistakes are
+/// reported at once.
 struct UpFlags: ParsableArguments {
   @Option(help: "Configuration file (YAML) for every service; its section `up` is read here.")
   var config: String?
@@ -49,11 +50,11 @@ struct UpFlags: ParsableArguments {
   @Flag(help: "Check flags, variables and file, print what they come to, and start nothing.")
   var checkConfig = false
 
-  /// Reported with all other mistakes, not instead of them.
+  /// Reported together with all other mistakes.
   @Argument(parsing: .allUnrecognized, help: .hidden)
   var unknown: [String] = []
 
-  /// What `arguments` makes of the flags above.
+  /// The flags that `arguments` passes on.
   static let known: Set<String> = [
     "--config", "--port", "--data-dir", "--embedded-hosts", "--model-env", "--drain-seconds",
     "--host",
@@ -74,7 +75,7 @@ struct UpFlags: ParsableArguments {
   }
 }
 
-/// What `tutti up` was told, by flag, variable, file or default.
+/// Configuration of `tutti up`, from flags, variables, the file and defaults.
 struct UpConfiguration: Sendable {
   let configFile: String?
   let dataDirectory: String
@@ -83,12 +84,12 @@ struct UpConfiguration: Sendable {
   let monitorPort: Int
   let hosts: [String]
   let embeddedHosts: Int
-  /// nil: searched for in the data directories.
+  /// `nil` means that the data directories are searched.
   let modelEnvironment: String?
   let drain: Duration
-  /// The services serve HTTPS: they read the same variables and the same file.
+  /// The services serve HTTPS; they read the same variables and the same file.
   let usesTLS: Bool
-  /// What `--check-config` prints.
+  /// Output of `--check-config`.
   let effective: String
 
   private static func settings(environment: [String: String]) -> [Setting] {
@@ -105,7 +106,7 @@ struct UpConfiguration: Sendable {
         "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
         variable: "TUTTI_HOSTS"),
       Setting(
-        // Each loads the model anew; a machine that could use more has better models.
+        // Each server loads the model again; a machine that can run more servers has better models.
         "up.embedded_hosts", .integer(0...16), default: "2",
         help: "Local model servers, when no host is named.", variable: "TUTTI_EMBEDDED_HOSTS"),
       Setting(
@@ -116,13 +117,13 @@ struct UpConfiguration: Sendable {
         for: .other("up"), environment: environment, hostName: "localhost")
   }
 
-  /// Variables that only `tutti up` reads; the services would warn that they do not know them.
+  /// Variables that only `tutti up` reads. A service would warn about an unknown variable.
   static let ownVariables: Set<String> = [
     "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
   ]
 
-  /// Variables of services that `tutti up` overrules by the flags that it gives them: a port must be
-  /// where the others look for it. What they hold is nobody's mistake.
+  /// Variables of services that `tutti up` overrides with flags.
+  /// A port must be the one that the other services use, so a wrong value here is not reported.
   static let overruled: Set<String> = [
     "TUTTI_GATEWAY_PORT", "TUTTI_REGISTRY_PORT", "TUTTI_MONITOR_PORT",
   ]
@@ -168,7 +169,7 @@ struct UpConfiguration: Sendable {
   }
 
   @Sendable private static func readFile(_ path: String) throws(ServiceFailure) -> String {
-    // A configuration is some kilobytes; a mistaken path may be a disk.
+    // A configuration has some kilobytes; a mistaken path may name a disk.
     let limit = 1 << 20
     guard FileManager.default.fileExists(atPath: path) else {
       throw ServiceFailure(.configuration, "does not exist")

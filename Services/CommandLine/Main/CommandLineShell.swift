@@ -5,7 +5,7 @@ import Foundation
 import ServiceKit
 import Synchronization
 
-/// Runs the processes of a cluster as its `Supervisor` decides, until nothing runs any more.
+/// Runs the processes of a cluster as its `Supervisor` decides, until none runs any more.
 final class ClusterShell: Sendable {
   private enum Event: Sendable {
     case signal
@@ -13,19 +13,20 @@ final class ClusterShell: Sendable {
     case childEnded
     case ready(String, pid: pid_t)
     case answering(Bool)
-    /// A host can answer that could not when the cluster was up.
+    /// A host can answer after the cluster was announced without one.
     case answersAtLast
     case startIsOverdue
     case tick
   }
 
-  /// All children must have been ready by then: model servers load within seconds, but a loaded
-  /// machine with a cold disk is far slower.
+  /// Time limit for all children to become ready.
+  /// Model servers load within seconds, but a loaded machine with a cold disk is far slower.
   static let startLimit = Duration.seconds(180)
-  /// A host that listens answers within a probe or two. After this the cluster is up without it: it is
-  /// still of use, and the host is waited for meanwhile.
+  /// Maximum wait for a host that can answer. A host that listens answers within a probe or two.
+  /// After this, the cluster is announced without a host: it is still useful, and the wait
+  /// continues.
   static let hostPatience = Duration.seconds(8)
-  /// Between looks at hosts that cannot be reached.
+  /// Interval between probes of unreachable hosts.
   static let hostInterval = Duration.seconds(1)
 
   private let layout: ClusterLayout
@@ -34,13 +35,13 @@ final class ClusterShell: Sendable {
   private let readiness: ClusterReadiness
   private let clock = ContinuousClock()
   private let epoch: ContinuousClock.Instant
-  /// Processes that run, for those who wait until they are ready.
+  /// Running processes, for tasks that wait until a process is ready.
   private let live = Mutex<Set<pid_t>>([])
-  /// The registry knows every host of the command line.
+  /// All hosts of the command line have been registered or refused.
   private let isIntroduced = Atomic(false)
   private let crashes = Mutex<[String: ChildCrashes]>([:])
 
-  /// - Parameter hostURLs: hosts that are not our children.
+  /// - Parameter hostURLs: hosts that are not children.
   init(_ layout: ClusterLayout, hostURLs: [String], lock: DataDirectoryLock) {
     self.layout = layout
     self.hostURLs = hostURLs
@@ -54,10 +55,10 @@ final class ClusterShell: Sendable {
   private var clusterFile: String { layout.dataDirectory + "/cluster.json" }
   private var crashFile: String { layout.dataDirectory + "/crashes.json" }
 
-  /// - Parameter lifeline: descriptor of our own lifeline; nil: none.
+  /// - Parameter lifeline: descriptor of this process's lifeline. `nil` means that it has none.
   func run(lifeline: Int32?) async throws -> ExitStatus {
-    // Not bounded by a number: every event stands for a signal, the end of a child or an answer
-    // that was waited for, and there are only so many children.
+    // The stream needs no bound: each event is a signal, the end of a child or the end of a wait,
+    // and the number of children is limited.
     let (events, inbox) = AsyncStream.makeStream(of: Event.self)
     let pipe = try Lifeline()
     let processEvents = ProcessEvents(
@@ -186,7 +187,7 @@ final class ClusterShell: Sendable {
 
   // MARK: - Hosts
 
-  /// Tells the registry about hosts that are not our children, once it answers.
+  /// Registers the hosts that are not children, once the registry answers.
   private func introduceHosts() async {
     await ask { await self.readiness.forgetFormerHosts() }
     for url in hostURLs {
@@ -199,7 +200,7 @@ final class ClusterShell: Sendable {
     isIntroduced.store(true, ordering: .relaxed)
   }
 
-  /// Until it is true, or nobody waits any more.
+  /// Repeats `isDone` until it returns true or the task is cancelled.
   private func ask(_ isDone: () async -> Bool) async {
     while !Task.isCancelled {
       if await isDone() { return }
@@ -207,10 +208,10 @@ final class ClusterShell: Sendable {
     }
   }
 
-  /// Whether a host can answer. Waits only while that is not known: a host that refuses connections is
-  /// no reason to wait for it.
+  /// Whether a host can answer within `hostPatience`.
+  /// Returns early if every host has a known problem: one that refuses connections needs no wait.
   private func answersSoon() async -> Bool {
-    // Without any host there is nothing to wait for.
+    // Without a host, there is nothing to wait for.
     guard !hostURLs.isEmpty || !layout.modelHosts.isEmpty else { return false }
     let end = clock.now.advanced(by: Self.hostPatience)
     while clock.now < end, !Task.isCancelled {
@@ -224,18 +225,18 @@ final class ClusterShell: Sendable {
     return false
   }
 
-  /// Returns when a host can answer; false if the cluster ends before.
+  /// Waits until a host can answer. Returns false if the cluster ends first.
   private func answersAtLast() async -> Bool {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.hostInterval)
       if await readiness.canAnswer() { return true }
-      // Hosts that were added later are the registry's own business.
+      // The registry alone probes hosts that were added later.
       if !hostURLs.isEmpty { await readiness.probeHosts() }
     }
     return false
   }
 
-  /// A service that is made to log without end must not fill the disk.
+  /// Keeps a service that logs without end from filling the disk.
   private func boundLogs() async {
     while !Task.isCancelled {
       for child in layout.children { ChildLog.rotate(child.name, in: layout.dataDirectory) }
@@ -258,7 +259,7 @@ final class ClusterShell: Sendable {
     if isNew { writeCrashes() }
   }
 
-  /// For `tutti status`.
+  /// Writes the crashes for `tutti status`.
   private func writeCrashes() {
     let all = crashes.withLock { $0.values.sorted { $0.name < $1.name } }
     do {
@@ -268,7 +269,7 @@ final class ClusterShell: Sendable {
     }
   }
 
-  // MARK: - What the operator sees
+  // MARK: - Messages to the operator
 
   private func announce(answering: Bool) {
     let address = ClusterAddress(
@@ -324,8 +325,8 @@ final class ClusterShell: Sendable {
   }
 }
 
-/// A pipe that nothing is ever written to. Only we hold its write end, so that its end-of-file
-/// reaches every child when we are gone, however we went.
+/// A pipe that carries no data. Only this process holds its write end, so that its end-of-file
+/// reaches every child when this process ends, for whatever reason.
 final class Lifeline: Sendable {
   let readEnd: Int32
   private let writeEnd: Int32
@@ -333,7 +334,7 @@ final class Lifeline: Sendable {
   init() throws(CommandFailure) {
     var ends: [Int32] = [0, 0]
     let result = unsafe pipe(&ends)
-    // No child is started before this, so none can get them in between.
+    // No child is started before this, so none can inherit the ends in between.
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     guard result == 0 else {
       throw CommandFailure(.failed, "no pipe can be made (\(ChildProcess.errorText(errno)))")

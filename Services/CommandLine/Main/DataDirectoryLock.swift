@@ -2,14 +2,15 @@ import CommandLineCore
 import Files
 import Foundation
 
-/// Holds the data directory for one cluster. The children inherit the descriptor, so that after a
-/// kill -9 of `tutti up` the directory is free exactly when the last of them is gone.
+/// Locks the data directory for one cluster.
+/// The children inherit the descriptor: after a kill -9 of `tutti up`, the lock is released when
+/// the last child ends.
 final class DataDirectoryLock: Sendable {
   let descriptor: Int32
 
   /// - Parameters:
-  ///   - directory: created with mode 0700 if it is not there.
-  ///   - patience: how long to wait for the children of a `tutti up` that is gone.
+  ///   - directory: created with mode 0700 if it does not exist.
+  ///   - patience: maximum wait for the children of a `tutti up` that is gone.
   ///   - notice: called once before waiting.
   init(
     _ directory: String, patience: Duration, notice: (String) -> Void

@@ -26,7 +26,7 @@ struct HostsCommand: AsyncParsableCommand {
       let open = host.load.map(\.openBreakers) ?? 0
       table.append([
         host.id, host.url, host.dialect, host.state,
-        // Each process keeps its own.
+        // Each process has its own breaker.
         open == 0 ? "closed" : "open at \(open)", host.load.map { "\($0.inFlight)" } ?? "-",
         host.load?.firstTokenP95.map { "\($0)" } ?? "-", host.models.joined(separator: ", "),
         host.reason,

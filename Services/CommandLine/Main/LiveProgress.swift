@@ -1,13 +1,12 @@
 import ClusterModel
 import CommandLineCore
 
-/// A `ProgressTree` on standard error, drawn again and again in the same place and gone at the end.
+/// Draws a `ProgressTree` on standard error, in place, and erases it at the end.
 struct LiveProgress {
   private let began = ContinuousClock.now
   private var tree = ProgressTree(now: .zero)
   private var frame = TerminalFrame()
-  /// The answer is being written to the same terminal, or to a pipe that may end there: nothing may
-  /// move any more.
+  /// No redraw is allowed: the answer goes to the same terminal, or to a pipe that may end there.
   private var isOver = false
 
   private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
@@ -20,13 +19,13 @@ struct LiveProgress {
   mutating func redraw() {
     guard !isOver, !tree.isEmpty else { return }
     let size = Terminal.size
-    // One line less than there are, or the terminal would scroll and the first could not be taken
-    // back.
+    // One line less than the terminal has: otherwise it would scroll, and the first line could not
+    // be erased.
     let lines = tree.lines(now: now, width: size.columns - 1, height: min(size.lines - 1, 40))
     Terminal.write(frame.draw(lines), to: 2)
   }
 
-  /// Makes room for the answer where both may go to one terminal.
+  /// Erases the progress if the answer may go to the same terminal.
   mutating func yield() {
     guard Terminal.answerMayBeSeen, !isOver else { return }
     erase()

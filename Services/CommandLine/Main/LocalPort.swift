@@ -3,7 +3,7 @@ import Foundation
 
 /// TCP ports of 127.0.0.1.
 enum LocalPort {
-  /// - Returns: nil if somebody listens there already.
+  /// - Returns: `nil` if another process listens on the port.
   private static func bind(_ port: Int) -> (descriptor: Int32, port: Int)? {
     #if os(Linux)
       let stream = Int32(SOCK_STREAM.rawValue)
@@ -12,7 +12,7 @@ enum LocalPort {
     #endif
     let descriptor = socket(AF_INET, stream, 0)
     guard descriptor >= 0 else { return nil }
-    // As the servers do: a connection that lingers from before is no reason to refuse.
+    // The servers set this, too: a lingering connection must not make the port unusable.
     var yes: Int32 = 1
     unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
@@ -41,7 +41,7 @@ enum LocalPort {
     return true
   }
 
-  /// Ports that were free a moment ago, all different.
+  /// Returns different ports that were free a moment ago.
   static func free(_ count: Int) throws(CommandFailure) -> [Int] {
     var open: [(descriptor: Int32, port: Int)] = []
     defer { for socket in open { close(socket.descriptor) } }

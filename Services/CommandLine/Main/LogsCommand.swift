@@ -43,7 +43,7 @@ struct LogsCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try cluster.client()
-    /// What was printed: lines of the same microsecond are told apart by their content.
+    /// Printed lines. Lines of the same microsecond are distinguished by their content.
     var seen: Set<LogRecord> = []
     var since: UInt64 = 0
     while true {
@@ -55,15 +55,15 @@ struct LogsCommand: AsyncParsableCommand {
       }
       if let last = records.last?.timeUnixMicroseconds, last >= since {
         since = last
-        // Only lines of that very time can come again.
+        // Only lines of this microsecond can be returned again.
         seen = Set(records.filter { $0.timeUnixMicroseconds == last })
       }
-      // Services send their logs once in a second; asking more often shows nothing sooner.
+      // Services send their logs once per second, so a shorter interval shows nothing earlier.
       try await Task.sleep(for: .seconds(1))
     }
   }
 
-  /// So that an empty answer is not taken for a broken command.
+  /// Explains an empty result, which could look like a broken command.
   private var nothingFound: String {
     switch (trace, level) {
     case (let trace?, _):

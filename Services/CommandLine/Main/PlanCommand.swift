@@ -38,7 +38,7 @@ struct PlanCommand: AsyncParsableCommand {
   @Argument(help: "The question; - reads it from standard input.")
   var prompt: String
 
-  /// What the gateway answers.
+  /// The gateway's answer.
   private struct Preview: Decodable {
     let text: String
     let mermaid: String

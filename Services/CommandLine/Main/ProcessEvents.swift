@@ -1,7 +1,7 @@
 @unsafe @preconcurrency import Dispatch
 import Foundation
 
-/// SIGINT, SIGTERM, the death of children and the end of our own lifeline, as calls of closures.
+/// Calls closures on SIGINT, SIGTERM, a child's end and the end of the own lifeline.
 /// It owns its dispatch sources, which are not Sendable on Linux: one owner, one file.
 ///
 /// @unchecked: `sources` is set once in `init` and only read in `deinit`.
@@ -9,10 +9,10 @@ final class ProcessEvents: @unchecked Sendable {
   private let sources: [any DispatchSourceProtocol]
 
   /// - Parameters:
-  ///   - lifeline: descriptor of our own lifeline; nil: none.
-  ///   - onSignal: SIGINT or SIGTERM came.
-  ///   - onChild: some child ended.
-  ///   - onLifelineEnd: whoever started us is gone.
+  ///   - lifeline: descriptor of this process's lifeline. `nil` means that it has none.
+  ///   - onSignal: called on SIGINT or SIGTERM.
+  ///   - onChild: called when a child has ended.
+  ///   - onLifelineEnd: called when the parent process is gone.
   init(
     lifeline: Int32?, onSignal: @escaping @Sendable () -> Void,
     onChild: @escaping @Sendable () -> Void, onLifelineEnd: @escaping @Sendable () -> Void
@@ -20,7 +20,7 @@ final class ProcessEvents: @unchecked Sendable {
     let queue = DispatchQueue(label: "tutti.process-events")
     var sources: [any DispatchSourceProtocol] = []
     for number in [SIGINT, SIGTERM] {
-      // Else the default action ends us before the source hears of it.
+      // The default action would end the process before the source gets the signal.
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler { @Sendable in onSignal() }
@@ -33,7 +33,7 @@ final class ProcessEvents: @unchecked Sendable {
       let source = DispatchSource.makeReadSource(fileDescriptor: lifeline, queue: queue)
       source.setEventHandler { @Sendable in
         var byte: UInt8 = 0
-        // Nobody writes to it; a byte would only wake us again.
+        // No process writes to the lifeline. An unread byte would only wake the source again.
         if unsafe read(lifeline, &byte, 1) <= 0 {
           source.cancel()
           onLifelineEnd()

@@ -2,12 +2,12 @@ import ArgumentParser
 import CommandLineCore
 import Foundation
 
-/// What a command was given to ask.
+/// Reads the question and the documents of a command.
 enum Question {
-  /// A question, or a document, longer than this is refused by the gateway anyway.
+  /// Maximum bytes of a question or a document. The gateway refuses longer ones.
   private static let longest = 10 << 20
 
-  /// - Parameter argument: the question itself; - reads it from standard input.
+  /// - Parameter argument: the question, or - to read it from standard input.
   static func text(_ argument: String) throws(CommandFailure) -> String {
     let text = try argument == "-" ? standardInput() : argument
     guard !text.allSatisfy(\.isWhitespace) else {
@@ -32,7 +32,8 @@ enum Question {
     return text
   }
 
-  /// Files by the last parts of their paths, or whole paths where two of those are the same.
+  /// Reads documents. Each is named by the last part of its path, or by its path if that name is
+  /// taken.
   static func documents(_ paths: [String]) throws(CommandFailure) -> [AskBody.Document] {
     var names: Set<String> = []
     var documents: [AskBody.Document] = []
@@ -63,7 +64,7 @@ enum Question {
   }
 }
 
-/// What the names of our own stand for; `--help` of every command that takes one.
+/// Help for Tutti's own model names, for every command that takes one.
 enum ModelHelp {
   static let table = """
     tutti/auto       short questions go straight to a host, others get a plan
@@ -75,7 +76,7 @@ enum ModelHelp {
     """
 }
 
-/// What a plan is made from beside the question, of every command that makes one.
+/// Options of every command that makes a plan.
 struct PatternOptions: ParsableArguments {
   @Option(help: "The longest answer, in tokens.")
   var maxTokens: Int?
@@ -131,7 +132,7 @@ struct PatternOptions: ParsableArguments {
     guard mistakes.isEmpty else { throw ValidationError(mistakes.joined(separator: "; ")) }
   }
 
-  /// As the request's own object, the documents read.
+  /// The options as the `tutti` object of a request, with the contents of the documents.
   func tutti() throws(CommandFailure) -> AskBody.Extension {
     let texts = try Question.documents(documents)
     return AskBody.Extension(

@@ -3,13 +3,13 @@ import CommandLineCore
 import Dispatch
 import Foundation
 
-/// Has every service check its part of the file and of the variables, before any is started: what
-/// settings it has is its own business, and not known here.
+/// Makes every service check its settings before any service is started.
+/// Only the service itself knows its settings.
 enum ServiceCheck {
-  /// - Parameter file: the configuration file as it was named, so that the same mistake reads the
-  ///   same from everybody; nil: none.
-  /// - Returns: the mistakes, one a line. A service that cannot be asked says nothing: its start
-  ///   will tell why.
+  /// - Parameter file: path of the configuration file as the user gave it, so that all services
+  ///   report the same mistake in the same words. `nil` means no file.
+  /// - Returns: the mistakes, one per line. A service that cannot be run reports none; its start
+  ///   will show the reason.
   static func mistakes(
     in directory: String, file: String?, environment: [String: String]
   ) async -> [String] {
@@ -35,7 +35,7 @@ enum ServiceCheck {
     of executable: String, _ arguments: [String], _ variables: [String: String]
   ) async -> [String] {
     await withCheckedContinuation { answered in
-      // Reading waits, so it has a thread of its own kind, and not one that tasks share.
+      // Reading blocks, so it runs on a Dispatch thread and not on a thread that tasks share.
       DispatchQueue.global().async {
         answered.resume(returning: ask(executable, arguments, variables))
       }
@@ -58,7 +58,7 @@ enum ServiceCheck {
     process.waitUntilExit()
     guard process.terminationReason == .exit, process.terminationStatus == ExitStatus.usage.rawValue
     else { return [] }
-    // Its last line counts its mistakes and names its help.
+    // The last line counts the mistakes and names the help.
     return String(decoding: said, as: UTF8.self).split(separator: "\n").dropLast().map(String.init)
   }
 }

@@ -88,7 +88,7 @@ struct SimulateCommand: AsyncParsableCommand {
           let simulation = RaceSimulation(
             model, mode: mode, hosts: count, deadline: deadline, hedgeAfter: hedgeAfter)
           let seen = simulation.run(samples: samples, seed: seed)
-          // The equations know races without a delay.
+          // The equations describe only races without a delay.
           let known = mode == .dual ? count : 1
           table.append(
             [name, "\(count)"] + [0.5, 0.95, 0.99].map { Self.whole(seen.quantile($0)) }
@@ -106,7 +106,7 @@ struct SimulateCommand: AsyncParsableCommand {
       for line in table.lines { Terminal.line(line) }
     }
 
-    /// Beyond 10¹⁵ ms, 30,000 years, digits say less than a power of ten.
+    /// Above 10¹⁵ ms (30,000 years), a power of ten is easier to read than digits.
     private static func whole(_ value: Double) -> String {
       value.magnitude < 1e15 ? "\(Int(value.rounded()))" : "\(value)"
     }

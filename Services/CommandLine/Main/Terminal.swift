@@ -1,13 +1,13 @@
 import CommandLineCore
 import Foundation
 
-/// Answers go to standard output, everything else to standard error.
+/// Writes answers to standard output and everything else to standard error.
 enum Terminal {
   static func progress(_ text: String) {
     write("tutti: \(TextTable.printable(text))\n", to: 2)
   }
 
-  /// A line of the answer, whatever it is made from.
+  /// Writes a line of the answer and makes control characters visible.
   static func line(_ text: String) {
     write(TextTable.printable(text) + "\n", to: 1)
   }
@@ -16,23 +16,23 @@ enum Terminal {
     write(TextTable.printable(text) + "\n", to: 2)
   }
 
-  /// Lines of text, whatever they are made from.
+  /// Writes lines of text and makes control characters visible.
   static func text(_ text: String) {
     write(TerminalText.visible(text), to: 1)
   }
 
-  /// JSON on a line of its own.
+  /// Writes JSON on a line of its own.
   static func json(_ bytes: some Collection<UInt8>) {
     write(TerminalText.json(bytes) + [0x0A], to: 1)
   }
 
-  /// Standard error is a terminal on which lines can be taken back.
+  /// Standard error is a terminal on which lines can be erased.
   static let canDraw: Bool = {
     let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
     return isatty(2) == 1 && !kind.isEmpty && kind != "dumb"
   }()
 
-  /// Columns and lines of the terminal on standard error, as they are now.
+  /// Current columns and lines of the terminal on standard error.
   static var size: (columns: Int, lines: Int) {
     var size = winsize()
     guard unsafe ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0
@@ -40,15 +40,15 @@ enum Terminal {
     return (Int(size.ws_col), Int(size.ws_row))
   }
 
-  /// Whether standard output and standard error go to the same place, so that they keep their order.
+  /// Whether standard output and standard error share one target and so keep their order.
   static let outputsAreOne: Bool = {
     var (out, err) = (stat(), stat())
     guard unsafe fstat(1, &out) == 0, unsafe fstat(2, &err) == 0 else { return false }
     return out.st_dev == err.st_dev && out.st_ino == err.st_ino
   }()
 
-  /// Whether what goes to standard output may appear on the terminal of standard error: there at
-  /// once, or by way of a pipe (`tutti ask … | tee answer`). A file keeps it to itself.
+  /// Whether standard output may appear on the terminal of standard error.
+  /// It does so directly or through a pipe (`tutti ask … | tee answer`), but not from a file.
   static let answerMayBeSeen: Bool = {
     guard isatty(2) == 1 else { return false }
     var out = stat()
@@ -56,8 +56,8 @@ enum Terminal {
     return isatty(1) == 1 || out.st_mode & S_IFMT == S_IFIFO
   }()
 
-  /// At once and whole: an answer is shown while it is written. The terminal acts on control
-  /// characters in it, so only our own text goes this way.
+  /// Writes the whole text at once, because an answer is shown while it is written.
+  /// The terminal acts on control characters, so the caller must have made the text safe.
   static func write(_ text: String, to descriptor: Int32) {
     write(Array(text.utf8), to: descriptor)
   }
@@ -69,7 +69,7 @@ enum Terminal {
         unsafe Foundation.write(descriptor, buffer.baseAddress, buffer.count)
       }
       if count < 0, errno == EINTR || errno == EAGAIN { continue }
-      // The reader is gone; there is nobody to tell.
+      // The reader is gone; the rest is dropped.
       guard count > 0 else { return }
       rest = rest.dropFirst(count)
     }

@@ -33,8 +33,8 @@ struct UpCommand: AsyncParsableCommand {
     if status != .done { Foundation.exit(status.rawValue) }
   }
 
-  /// - Throws: every mistake, our own and those in the sections of the services: nothing shall be
-  ///   started that would end at once.
+  /// - Throws: every mistake, including those in the sections of the services, so that no process
+  ///   is started that would end at once.
   private func checkedConfiguration(
     _ environment: [String: String]
   ) async throws -> UpConfiguration {
@@ -49,7 +49,7 @@ struct UpCommand: AsyncParsableCommand {
     let found = await ServiceCheck.mistakes(
       in: try binDirectory(), file: configuration?.configFile ?? flags.config,
       environment: environment)
-    // What is wrong in a section that all read is told by all.
+    // Every service reports a mistake in a shared section.
     for mistake in found where !mistakes.contains(mistake) { mistakes.append(mistake) }
     guard let configuration, mistakes.isEmpty else {
       throw CommandFailure(.usage, mistakes.joined(separator: "\n"))

@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// The server software behind a host, as far as it makes a difference.
+/// The server software of a host, as far as it affects requests.
 public enum Backend: Hashable, Sendable {
   case llamaCpp, vLLM, lmStudio, llamaFarm, ollama, anthropic, other
 
@@ -15,14 +15,15 @@ public enum Backend: Hashable, Sendable {
   public var resume: ResumeWay {
     switch self {
     case .vLLM: .continueFinalMessage
-    // The adapter knows which of Anthropic's models take a prefix.
+    // The adapter knows which of Anthropic's models accept a prefix.
     case .llamaCpp, .ollama, .anthropic: .trailingAssistant
-    // LM Studio and LlamaFarm put a last assistant message through the chat template and begin anew.
+    // LM Studio and LlamaFarm apply the chat template to a last assistant message and begin a new
+    // answer.
     case .lmStudio, .llamaFarm, .other: .instruct
     }
   }
 
-  /// For servers that tell no version.
+  /// Name of a server that reports no version.
   public var name: String? {
     switch self {
     case .llamaCpp: "llama.cpp"
@@ -36,7 +37,7 @@ public enum Backend: Hashable, Sendable {
   }
 }
 
-/// llama.cpp's `GET /props`.
+/// Response of llama.cpp's `GET /props`.
 public struct LlamaProps: Decodable {
   public struct Generation: Decodable {
     public var contextTokens: Int?
@@ -59,7 +60,7 @@ public struct ServerVersion: Decodable {
   public var version: String?
 }
 
-/// `{"type": "error", "error": …}`
+/// Error body of Anthropic's API: `{"type": "error", "error": …}`.
 public struct AnthropicError: Decodable {
   public var type: String?
 }

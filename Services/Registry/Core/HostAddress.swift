@@ -1,23 +1,23 @@
 public import ClusterModel
 
-/// A host's base URL in its one spelling, and the id that follows from it.
+/// A host's base URL in normal form, and the id derived from it.
 public struct HostAddress: Hashable, Sendable {
-  /// Without a trailing slash, `/v1` or the scheme's own port.
+  /// Without a trailing slash, `/v1` or the scheme's default port.
   public let url: String
-  /// For example `127.0.0.1:11434`; with a path, its parts are joined by `-`.
+  /// For example `127.0.0.1:11434`. The parts of a path are joined by `-`.
   public let defaultID: HostID
-  /// Whether what is sent there can be read on the way: `http` to another machine.
+  /// Whether requests can be read in transit: `http` to another machine.
   public let isReadableOnTheWay: Bool
-  /// Whether the API's paths follow the URL without `/v1`, as far as the text says so: `…/llm/v1` says
-  /// no. `nil` means that the host has to be asked.
+  /// Whether the API's paths follow the URL without `/v1`, as the URL shows it.
+  /// `…/llm/v1` means no. `nil` means that a probe must find out.
   public let omitsV1: Bool?
-  /// What is tried first: a base URL with a path of its own is usually the whole of it, as in
-  /// `…/v1beta/openai`.
+  /// The first guess of a probe. A base URL with its own path, such as `…/v1beta/openai`, is
+  /// usually complete.
   public let probablyOmitsV1: Bool
-  /// Equal for two spellings of one host: `localhost` is `127.0.0.1`.
+  /// Equal for two spellings of one host: `localhost` equals `127.0.0.1`.
   let identity: String
 
-  /// 2,048 bytes: what servers and proxies commonly accept of a URL.
+  /// 2,048 bytes: a common limit of servers and proxies for a URL.
   public static let maximumBytes = 2_048
 
   public init(_ text: String) throws(Failure) {
@@ -51,7 +51,7 @@ public struct HostAddress: Hashable, Sendable {
     var path = String(rest.dropFirst(authority.count))
     func trim() { while path.hasSuffix("/") { path.removeLast() } }
     trim()
-    // An endpoint in place of its base.
+    // Accept the URL of an endpoint instead of the base URL.
     for endpoint in ["/chat/completions", "/models"] where path.hasSuffix(endpoint) {
       path.removeLast(endpoint.utf8.count)
     }
@@ -76,14 +76,14 @@ public struct HostAddress: Hashable, Sendable {
     isReadableOnTheWay = scheme == "http" && !Self.isLoopback(bare)
   }
 
-  /// Only spellings that cannot mean another machine: `127.evil.example` is a name.
+  /// Accepts only spellings that cannot mean another machine: `127.evil.example` is a domain name.
   private static func isLoopback(_ name: String) -> Bool {
     if name == "localhost" || name == "::1" { return true }
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
   }
 
-  /// `host`, `host:port`, `[v6]` or `[v6]:port`.
+  /// Splits `host`, `host:port`, `[v6]` or `[v6]:port`.
   private static func split(_ authority: String) -> (name: String, port: Int?)? {
     var name = authority[...]
     var port: Int?
@@ -126,7 +126,7 @@ public struct HostAddress: Hashable, Sendable {
       as: UTF8.self)
   }
 
-  /// An id is part of a path in the admin API and a label in metrics.
+  /// Checks an id, which is used in paths of the admin API and in metric labels.
   public static func check(id: String) throws(Failure) {
     let allowed = id.utf8.allSatisfy {
       isLetterOrDigit($0) || [0x2E, 0x3A, 0x5F, 0x2D].contains($0)

@@ -1,25 +1,25 @@
 public import ClusterModel
 
-/// What an admin says about a new host.
+/// An admin's description of a new host.
 public struct HostDraft: Equatable, Sendable {
   public var url: String
-  /// Nil: made from the host and port of the URL.
+  /// `nil` means that the id is made from the URL.
   public var id: HostID?
-  /// Nil: learned from the host's answers.
+  /// `nil` means that the dialect is learned from the host's answers.
   public var dialect: HostDialect?
-  /// Nil: learned from the host's answers.
+  /// `nil` means that the resume way is learned from the host's answers.
   public var resume: ResumeWay?
-  /// `env:NAME` or `file:/path`; nil: the host asks for none.
+  /// `env:NAME` or `file:/path`. `nil` means that the host needs none.
   public var credential: String?
   /// The credential may be sent to another machine without encryption.
   public var allowsPlainHTTP: Bool
   public var tier: HostTier
   public var trust: DataPolicy
-  /// Nil: as the host reports.
+  /// `nil` means that the host's report applies.
   public var slots: Int?
-  /// Credits for a million tokens; 0 is free.
+  /// Credits per million tokens; 0 is free.
   public var pricePerMillion: Int
-  /// What it offers; empty: as it lists.
+  /// Models that the host offers. Empty means the host's own list.
   public var models: [ModelID]
 
   public init(
@@ -42,12 +42,12 @@ public struct HostDraft: Equatable, Sendable {
   }
 }
 
-/// What an admin changes; nil leaves it.
+/// An admin's changes to a host. `nil` leaves a value unchanged.
 public struct HostPatch: Equatable, Sendable {
-  /// A change of what can also be left to the host.
+  /// A change of a value that can also be learned from the host.
   public enum Change<Value: Equatable & Sendable>: Equatable, Sendable {
     case unchanged
-    /// From now on as the host's answers show; of a credential: none.
+    /// From now on learned from the host's answers. For a credential: none.
     case learned
     case value(Value)
   }

@@ -1,28 +1,28 @@
 import ClusterModel
 import Limits
 
-/// Which of a host's models stand in the table, so that the table always fits into one message and no
-/// host takes the room of the others.
+/// Selects the models of each host for the host table.
+/// The table always fits into one message, and no host uses the room of other hosts.
 extension HostRegistry {
-  /// What is taken of a list of models.
+  /// The models selected from a list.
   struct OfferSelection: Equatable, Sendable {
     var offers: [ModelOffer] = []
-    /// Of the table.
+    /// Bytes of the selected models in the table.
     var bytes = 0
-    /// Different models that do not fit.
+    /// Number of models that do not fit.
     var leftOut = 0
-    /// Names of a gateway's own.
+    /// Number of names that belong to a gateway, such as patterns.
     var gatewayNames = 0
-    /// Bytes looked at, and one for each entry.
+    /// Bytes that were examined, plus one per entry.
     var work = 0
   }
 
-  /// Takes models from the front of the list, each name once, as long as they fit.
+  /// Selects models from the front of the list, each once, as long as they fit.
   ///
-  /// A host that is a gateway lists its patterns too. They are not models: a plan's task would become
-  /// a plan there, and our own list would have them twice.
+  /// A host that is a gateway also lists its patterns. They are not models: a task would become a
+  /// plan there, and this gateway's own list would have them twice.
   ///
-  /// - Parameter factsRoom: bytes up to which more than names is taken; `nil` means `room`.
+  /// - Parameter factsRoom: bytes up to which facts are added to names; `nil` means `room`.
   static func select(
     _ models: [ModelOffer], count: Int, room: Int, factsRoom: Int? = nil
   ) -> OfferSelection {
@@ -32,7 +32,7 @@ extension HostRegistry {
     for offer in models {
       let length = offer.id.name.utf8.count
       selection.work += 1
-      // Names of any length are counted, and only short ones looked at.
+      // Names of any length are counted, but only short names are examined.
       guard (1...HostTableLimits.modelNameBytes.value).contains(length) else {
         selection.leftOut += 1
         continue
@@ -54,7 +54,7 @@ extension HostRegistry {
       selection.offers.append(named)
       if !offer.facts.isEmpty { facts.append((selection.offers.count - 1, offer.facts)) }
     }
-    // Only if every name fits: models count for more than what their hosts say of them.
+    // Facts are added only if every name fits: models matter more than facts about them.
     let factsRoom = min(room, factsRoom ?? room)
     for (index, text) in facts {
       let bytes = text.utf8.count
@@ -75,13 +75,15 @@ extension HostRegistry {
       limits.guaranteedOfferBytes, min(limits.hostOfferBytes, limits.offerBytes - others))
   }
 
-  /// The same for facts about them: names of other hosts' models have three quarters of the table.
+  /// Bytes up to which facts are added to the names of a host's models.
+  /// Facts get only the first quarter of the table. Three quarters stay for names of other hosts'
+  /// models.
   func factsRoom(of entry: Entry) -> Int {
     let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
     return max(0, limits.offerBytes / 4 - others)
   }
 
-  /// Shortens the longest lists until what is kept free for every host fits.
+  /// Shortens the longest lists until the room that is guaranteed to every host fits.
   mutating func trimOffers() {
     while committedOfferBytes > limits.offerBytes,
       var entry = entries.values.max(by: { $0.offerBytes < $1.offerBytes }),
@@ -108,7 +110,7 @@ extension HostRegistry {
 }
 
 extension ModelOffer {
-  /// In the published table: the name, the context size, and what the encoding adds.
+  /// Bytes in the published table. 16 are for the context size and the encoding.
   fileprivate var tableBytes: Int { nameBytes + facts.utf8.count }
   fileprivate var nameBytes: Int { id.name.utf8.count + 16 }
 }

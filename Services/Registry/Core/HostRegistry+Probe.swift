@@ -1,18 +1,18 @@
 public import ClusterModel
 import Limits
 
-/// One question to one host.
+/// One probe of one host.
 public struct ProbeOrder: Hashable, Sendable {
   public var id: UInt64
   public var host: HostID
   public var url: String
-  /// Nil: to be found out.
+  /// `nil` means that the probe finds it out.
   public var dialect: HostDialect?
-  /// Where the host's secret lies.
+  /// Reference to the host's secret.
   public var credential: String?
-  /// Nil: to be found out.
+  /// `nil` means that the probe finds it out.
   public var omitsV1: Bool?
-  /// What was found out before, or is likely.
+  /// The result of an earlier probe, or the first guess.
   public var probablyOmitsV1: Bool
 
   public init(
@@ -29,14 +29,14 @@ public struct ProbeOrder: Hashable, Sendable {
   }
 }
 
-/// What a host answered.
+/// A host's answer to a probe.
 public struct ProbeReport: Equatable, Sendable {
   public var models: [ModelOffer]
   public var slots: Int?
   public var version: String?
   public var dialect: HostDialect
   public var resume: ResumeWay
-  /// Its list is at `/models`, not at `/v1/models`.
+  /// The list of models is at `/models`, not at `/v1/models`.
   public var omitsV1: Bool
   public var roundTrip: Duration
 
@@ -57,16 +57,16 @@ public struct ProbeReport: Equatable, Sendable {
 
 public enum ProbeResult: Equatable, Sendable {
   case answered(ProbeReport)
-  /// It answers, but with no list of models: it can be asked for models that an admin named.
+  /// The host answers without a list of models. It can serve models that an admin named.
   case unlisted(ProbeReport, reason: String)
   /// - Parameters:
-  ///   - absent: nothing listens there, which is certain at the first try.
+  ///   - absent: nothing listens there, so one failure is enough.
   ///   - reason: for an operator.
   case failed(absent: Bool, reason: String)
 }
 
 extension HostRegistry {
-  /// Probes whose time has come, the most overdue first, as many as may be under way.
+  /// Starts due probes, the most overdue first, up to the limit of concurrent probes.
   public mutating func tick(now: Instant) -> [Directive] {
     let room = limits.probesAtOnce - probesUnderWay
     guard room > 0 else { return [] }
@@ -85,7 +85,7 @@ extension HostRegistry {
     }
   }
 
-  /// Looks at a host now and not when its time comes. Changes nothing of one that is suspended.
+  /// Probes a host now instead of at its scheduled time. Has no effect on a suspended host.
   ///
   /// - Throws: `hostNotFound`.
   public mutating func probe(
@@ -96,8 +96,8 @@ extension HostRegistry {
     return (entry.host, tick(now: now))
   }
 
-  /// Requests have failed at these hosts: whether they are still there is looked at now, and not when
-  /// their time comes, because until then everybody goes on asking them.
+  /// Probes hosts at which requests have failed, earlier than scheduled.
+  /// Until a host is found unreachable, every process keeps sending requests to it.
   public mutating func doubt(_ hosts: [HostID], now: Instant) -> [Directive] {
     for id in hosts {
       guard let entry = entries[id], entry.host.state == .ready, let due = entry.due else {
@@ -109,7 +109,8 @@ extension HostRegistry {
     return tick(now: now)
   }
 
-  /// A probe is over. Late answers, of hosts that were removed or suspended meanwhile, say nothing.
+  /// Records the result of a probe. A late result, of a host that was removed or suspended since,
+  /// is ignored.
   public mutating func probed(
     _ order: ProbeOrder, _ result: ProbeResult, now: Instant,
     using rng: inout some RandomNumberGenerator
@@ -135,7 +136,7 @@ extension HostRegistry {
     }
     entries[order.host] = entry
     var directives: [Directive] = []
-    // Every probe takes another few milliseconds; that alone is no news.
+    // The probe time changes a little with each probe, which alone is no reason to publish.
     var after = entry.host
     after.probeMilliseconds = before.probeMilliseconds
     if after != before {
@@ -146,7 +147,8 @@ extension HostRegistry {
     return directives + tick(now: now)
   }
 
-  /// The models that an admin named, with what the host says of each; as it lists, if none is named.
+  /// The models that an admin named, with the host's facts about each. If none is named, the host's
+  /// own list.
   private static func offered(_ listed: [ModelOffer], named: [ModelID]) -> [ModelOffer] {
     guard !named.isEmpty else { return listed }
     let known = Dictionary(listed.map { ($0.id, $0) }) { first, _ in first }
@@ -201,7 +203,7 @@ extension HostRegistry {
     entry.failures += 1
     let reason = reason.cut(toBytes: HostTableLimits.hostReasonBytes.value)
     if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
-      // Still ready: the next probe comes sooner, to know.
+      // Still ready. The next probe comes sooner, to decide.
       entry.due = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
       return
     }
@@ -211,7 +213,7 @@ extension HostRegistry {
     entry.backOff = min(entry.backOff * 2, Self.longestBackOff)
   }
 
-  /// Spreads what would otherwise happen at the same moment.
+  /// Adds jitter, so that events do not coincide.
   private static func jittered(
     _ duration: Duration, by share: Double, _ rng: inout some RandomNumberGenerator
   ) -> Duration {

@@ -1,80 +1,80 @@
 public import ClusterModel
 import Limits
 
-/// Which hosts there are and how they do. Decides when each is probed and what a probe's answer
-/// means; asks nobody itself.
+/// The registered hosts and their states.
+/// It decides when each host is probed and what a result means. It sends no requests itself.
 public struct HostRegistry: Sendable {
   public struct Limits: Equatable, Sendable {
     public var hosts = HostTableLimits.tableHosts.value
     public var modelsPerHost = HostTableLimits.hostModels.value
-    /// Of all hosts' models together.
+    /// Table bytes for the models of all hosts.
     public var offerBytes = HostTableLimits.tableOfferBytes.value
-    /// Of one host's models.
+    /// Table bytes for the models of one host.
     public var hostOfferBytes = HostTableLimits.hostOfferBytes.value
-    /// Kept free for each host, whatever the others list.
+    /// Table bytes that are kept free for each host, whatever other hosts list.
     public var guaranteedOfferBytes = HostTableLimits.guaranteedOfferBytes.value
-    /// Of everything else that the table says of all hosts.
+    /// Table bytes for everything but models, of all hosts.
     public var rowBytes = HostTableLimits.tableRowBytes.value
-    /// Probes that may be under way: each holds a connection for at most its 2 s deadline.
+    /// Maximum concurrent probes. Each holds a connection for at most its 2 s deadline.
     public var probesAtOnce = 64
 
     public init() {}
   }
 
   public enum Directive: Equatable, Sendable {
-    /// Ask the host, then say `probed` with the same order.
+    /// Probe the host, then call `probed` with the same order.
     case probe(ProbeOrder)
-    /// Something that matters to a sender has changed.
+    /// Send the table to all peers, after a change that matters to them.
     case publish(HostTable)
-    /// Keep what an admin said about the host.
+    /// Store an admin's settings of the host.
     case persist(HostRecord)
     case forget(HostID)
-    /// A probe of this host has been answered or has failed: whoever waits for it may look.
+    /// Resume clients that wait for this host's probe: it succeeded, failed or was dropped.
     case settled(HostID)
   }
 
   struct Entry: Sendable {
-    /// As it is published.
+    /// The host as it is published.
     var host: Host
-    /// What an admin said; the host's own report counts where this is nil.
+    /// An admin's settings. `nil` means that the host's own report applies.
     var configuredSlots: Int?
     var configuredDialect: HostDialect?
     var configuredResume: ResumeWay?
     var configuredOmitsV1: Bool?
-    /// Empty: what the host lists.
+    /// Empty means the host's own list.
     var namedModels: [ModelID]
     let identity: String
-    /// When it is probed next; nil while suspended or while a probe is under way.
+    /// Time of the next probe. `nil` while the host is suspended or a probe is under way.
     var due: Instant?
-    /// The probe under way.
+    /// Id of the probe under way.
     var probe: UInt64?
-    /// Failed probes since the last good one.
+    /// Failed probes since the last successful one.
     var failures = 0
-    /// Its last answered probe.
+    /// Time of the last successful probe.
     var heard: Instant?
     var backOff: Duration = HostRegistry.firstBackOff
     var offerBytes = 0
     var added: Int
 
-    /// Of its line in the table without its models; what the host says counts with its most.
+    /// Bytes of the table row without models. Texts that the host reports count with their maximum.
     var rowBytes: Int {
       HostRegistry.reservedRowBytes + host.id.name.utf8.count + host.url.utf8.count
         + (host.credential?.utf8.count ?? 0)
     }
   }
 
-  /// Between probes of a host that is ready.
+  /// Interval between probes of a ready host.
   public static let readyInterval: Duration = .seconds(2)
-  /// Between probes of one that is ready and at which requests fail all the time.
+  /// Minimum interval between probes of a ready host at which requests fail.
   public static let doubtInterval: Duration = .milliseconds(500)
-  /// Between probes of one that is not: doubles from the first to the longest.
+  /// Interval between probes of a host that is not ready. It doubles from the first to the longest.
   public static let firstBackOff: Duration = .seconds(1)
   public static let longestBackOff: Duration = .seconds(30)
-  /// A busy host is not a dead one: only so many failures in a row take a ready host out, unless
-  /// nothing listens there.
+  /// Consecutive failures until a ready host becomes unreachable.
+  /// A busy host may miss a probe. If nothing listens there, one failure is enough.
   public static let failuresBeforeUnreachable = 3
   static let suspendedReason = "suspended by an admin"
-  /// Version and reason at their longest, and the numbers and names of a line.
+  /// Bytes of the longest version and reason, and of the numbers and names of a row.
   static let reservedRowBytes =
     HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
 
@@ -84,7 +84,7 @@ public struct HostRegistry: Sendable {
   var revision: UInt64 = 1
   var entries: [HostID: Entry] = [:]
   var probesUnderWay = 0
-  /// Bytes of the table that belong to hosts: for each what it lists, or what is kept free for it.
+  /// Table bytes assigned to hosts: the larger of each one's list and guaranteed room.
   var committedOfferBytes = 0
   private var rowBytes = 0
   private var lastProbe: UInt64 = 0
@@ -92,8 +92,8 @@ public struct HostRegistry: Sendable {
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
-  ///   - restored: hosts as they were persisted, in their order; due at once.
-  ///   - credentials: which references an admin may name.
+  ///   - restored: stored hosts, in their order; they are due at once.
+  ///   - credentials: rules for the references that an admin may name.
   public init(
     epoch: UInt64, restored: [HostRecord] = [], limits: Limits = Limits(),
     credentials: CredentialRules = CredentialRules(), now: Instant
@@ -119,7 +119,7 @@ public struct HostRegistry: Sendable {
     }
   }
 
-  /// In the order in which the hosts were added.
+  /// Hosts are in the order in which they were added.
   public var table: HostTable {
     HostTable(
       epoch: epoch, revision: revision,
@@ -128,24 +128,24 @@ public struct HostRegistry: Sendable {
 
   public func host(_ id: HostID) -> Host? { entries[id]?.host }
 
-  /// Every host, with the time since its last answered probe.
+  /// Every host, with the time since its last successful probe.
   public func heard(now: Instant) -> [(host: HostID, age: Duration?)] {
     entries.values.map { ($0.host.id, $0.heard?.duration(to: now)) }
   }
 
-  /// How many hosts are in each state, zero included.
+  /// Number of hosts in each state, zero included.
   public var countByState: [HostState: Int] {
     var counts = Dictionary(uniqueKeysWithValues: HostState.allCases.map { ($0, 0) })
     for entry in entries.values { counts[entry.host.state, default: 0] += 1 }
     return counts
   }
 
-  /// When `tick` has something to do next, unless something else happens first.
+  /// Time at which `tick` next has work, if no other event comes first.
   public var nextDue: Instant? {
     probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.due).min() : nil
   }
 
-  // MARK: - What an admin does
+  // MARK: - Changes by an admin
 
   /// - Throws: `invalidRequest`, `hostExists`, `overloaded`.
   public mutating func add(
@@ -240,7 +240,7 @@ public struct HostRegistry: Sendable {
     return (entry.host, [.persist(after), .publish(table)])
   }
 
-  /// No request goes there until it is resumed. Suspending twice is fine.
+  /// Stops all requests to a host until it is resumed. Suspending twice has no effect.
   public mutating func suspend(
     _ id: HostID
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
@@ -255,7 +255,7 @@ public struct HostRegistry: Sendable {
     return (entry.host, [.persist(record(of: entry)), .publish(table), .settled(id)])
   }
 
-  /// Probed at once. Resuming one that is not suspended changes nothing.
+  /// Probes a suspended host at once. Has no effect on a host that is not suspended.
   public mutating func resume(
     _ id: HostID, now: Instant
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
@@ -283,7 +283,7 @@ public struct HostRegistry: Sendable {
     return [.forget(id), .publish(table), .settled(id)]
   }
 
-  // MARK: - Plumbing
+  // MARK: - Helpers
 
   private func entry(_ record: HostRecord, identity: String, due: Instant?) -> Entry {
     Entry(
@@ -324,7 +324,7 @@ public struct HostRegistry: Sendable {
     return lastProbe
   }
 
-  /// A probe that is under way for this entry no longer counts; its answer will be late.
+  /// Drops the probe that is under way for this entry; its result will be late.
   mutating func endProbe(_ entry: inout Entry) {
     if entry.probe != nil {
       entry.probe = nil
@@ -340,7 +340,7 @@ public struct HostRegistry: Sendable {
       omitsV1: entry.configuredOmitsV1, models: entry.namedModels)
   }
 
-  /// Whether an admin may not give a host these models.
+  /// Whether the registry refuses these models from an admin.
   public static func isUnfit(models: [ModelID]) -> Bool {
     (try? HostRegistry(epoch: 0, now: .zero).check(models: models)) == nil
   }

@@ -1,4 +1,4 @@
 import Limits
 
-/// The table of limits. `HostRegistry.Limits` hides its name inside the registry.
+/// Another name for `Limits`, which `HostRegistry.Limits` hides inside the registry.
 typealias HostTableLimits = Limits

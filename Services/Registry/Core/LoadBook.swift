@@ -1,11 +1,11 @@
 public import ClusterModel
 import Limits
 
-/// Merges what the processes report of their traffic into one table.
+/// Merges the load reports of all processes into one table.
 ///
-/// What is under way belongs to the process that said so, and goes when it goes. Times, errors and
-/// rates belong to the host: they stay, and fade. Nothing of it is kept on disk: a registry that
-/// starts anew knows what is under way after one report of each process.
+/// Requests in flight belong to the process that reported them and disappear with it. Times, errors
+/// and rates belong to the host: they stay and decay. Nothing is stored on disk: a registry that
+/// restarts knows all requests in flight after one report of each process.
 public struct LoadBook: Sendable {
   private struct Share: Sendable {
     var peer: PeerID
@@ -24,7 +24,7 @@ public struct LoadBook: Sendable {
     var slowdown = SlowdownMemory()
   }
 
-  /// A process and a host at once: what is said of more than the registry may have is not kept.
+  /// Maximum hosts per process, and maximum hosts with records; reports about more are ignored.
   static let maximumHosts = Limits.reportedHosts.value
 
   private let epoch: UInt64
@@ -35,7 +35,7 @@ public struct LoadBook: Sendable {
   private var hasNews = false
   /// The hosts of the last table; `nil` before the first one.
   private var known: Set<HostID>?
-  /// Since the start, for the metrics.
+  /// Breaker trips since the start, for the metrics.
   public private(set) var trips = 0
 
   /// - Parameter epoch: the registry's incarnation.
@@ -43,7 +43,7 @@ public struct LoadBook: Sendable {
 
   public var processes: Int { shares.count }
 
-  /// A process reports. Late mail, and that of an incarnation that was replaced, says nothing.
+  /// Merges a process's report. Late reports, and those of a replaced incarnation, are ignored.
   public mutating func report(_ report: LoadReport, from peer: PeerID, now: Instant) {
     if let share = shares[peer.name] {
       guard peer.incarnation >= share.peer.incarnation else { return }
@@ -63,7 +63,7 @@ public struct LoadBook: Sendable {
     hasNews = true
   }
 
-  /// A process cannot add hosts that are not registered.
+  /// Whether the host is registered: a report cannot add hosts.
   private func isHost(_ host: HostID) -> Bool { known?.contains(host) ?? true }
 
   private mutating func learn(_ line: HostLoadReport, _ now: Instant) {
@@ -81,7 +81,7 @@ public struct LoadBook: Sendable {
     records[line.host] = record
   }
 
-  /// The peer table has changed: what was under way at those that are gone is not any more.
+  /// Drops the requests in flight of processes that are no longer in the peer table.
   public mutating func keep(_ peers: [Peer]) {
     let present = Set(peers.map(\.id))
     let before = shares.count
@@ -89,8 +89,8 @@ public struct LoadBook: Sendable {
     if shares.count != before { hasNews = true }
   }
 
-  /// The table to publish, when one is due: soon after a change, now and then without.
-  /// - Parameter heard: every host, with the time since its last answered probe.
+  /// Returns the load table if it is due: soon after a change, otherwise rarely.
+  /// - Parameter heard: every host, with the time since its last successful probe.
   public mutating func due(
     heard: [(host: HostID, age: Duration?)], now: Instant
   ) -> LoadTable? {
@@ -129,7 +129,7 @@ public struct LoadBook: Sendable {
     load.samples = record.firstTokens.weight(at: now)
     load.firstTokenP50 = record.firstTokens.quantile(0.5)
     load.firstTokenP95 = record.firstTokens.quantile(0.95)
-    // As each process counts its own: two good answers that nobody gave.
+    // Smoothed by two successes, as in each process's own statistics.
     let failed = record.failed.value(at: now)
     load.errorRate = failed / (failed + record.answered.value(at: now) + 2)
     let flow = record.flowSeconds.value(at: now)

@@ -2,19 +2,19 @@ public import ClusterModel
 import Limits
 public import Text
 
-/// A host's list of models, and what it gives away about the server.
+/// A host's list of models, with signs of the server's software.
 ///
-/// Takes the shapes in use: `data` or `models` in an object, and a bare array. Each entry is judged
-/// alone: one that cannot be read hides no other.
+/// Accepts the forms in use: `data` or `models` in an object, and a bare array. Each entry is
+/// parsed alone, so that one that cannot be read does not hide the others.
 public struct ModelListing: Sendable {
   public struct Entry: Sendable {
     public var id: String
     public var ownedBy: String?
-    /// Longest prompt plus completion in tokens.
+    /// Maximum tokens of prompt and completion together.
     public var contextTokens: Int?
-    /// Anthropic's entries have one.
+    /// Only Anthropic's entries have one.
     public var type: String?
-    /// Every other server's have one.
+    /// The entries of every other server have one.
     public var object: String?
     /// Members for `/v1/models`, as in `ModelOffer.facts`.
     public var facts = ""
@@ -23,13 +23,13 @@ public struct ModelListing: Sendable {
   }
 
   public var entries: [Entry]
-  /// Entries without a name.
+  /// Number of entries without a name.
   public var unreadable = 0
 
   public init(entries: [Entry]) { self.entries = entries }
 
   /// - Parameter bytes: a body of at most `Limits.probeBytes`.
-  /// - Throws: `JSONError` if it is no JSON, or has no list where a list of models is.
+  /// - Throws: `JSONError` if the body is not JSON or has no list of models.
   public init(parsing bytes: [UInt8]) throws(JSONError) {
     let document = try Self.document(bytes)
     let list: JSONValue?
@@ -37,7 +37,7 @@ public struct ModelListing: Sendable {
     case .array: list = document.root
     case .object:
       let members = document.values(["data", "models"], in: document.root)
-      // `{"data": null}` is what some servers make of an empty list.
+      // Some servers send `{"data": null}` for an empty list.
       list = [members[0], members[1]].first { $0?.kind == .array } ?? members[0] ?? members[1]
     default: list = nil
     }
@@ -54,8 +54,8 @@ public struct ModelListing: Sendable {
     }
   }
 
-  /// Mends what some servers write in place of JSON: a byte order mark, bytes that are no UTF-8, and
-  /// numbers that JSON does not have.
+  /// Parses the body and repairs some servers' mistakes.
+  /// They are a byte order mark, bytes that are not UTF-8, and numbers that JSON does not have.
   private static func document(_ bytes: [UInt8]) throws(JSONError) -> JSONDocument {
     if let document = try? JSONDocument(validating: bytes) { return document }
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
@@ -63,7 +63,7 @@ public struct ModelListing: Sendable {
     return try JSONDocument(validating: withoutStrangeNumbers(Array(text.utf8)))
   }
 
-  /// `NaN` and `Infinity` outside strings become `null`.
+  /// Replaces `NaN` and `Infinity` outside strings by `null`.
   private static func withoutStrangeNumbers(_ bytes: [UInt8]) -> [UInt8] {
     let words = ["NaN", "-Infinity", "Infinity"].map { Array($0.utf8) }
     var mended: [UInt8] = []
@@ -90,13 +90,13 @@ public struct ModelListing: Sendable {
   }
 
   private static func entry(_ value: JSONValue, _ document: JSONDocument) -> Entry? {
-    // A list of nothing but names.
+    // An entry that is only a name.
     if let name = document.string(value) { return name.isEmpty ? nil : Entry(id: name) }
     guard value.kind == .object else { return nil }
     let names = document.values(["id", "model", "name"], in: value)
     let named = names.lazy.compactMap { $0.flatMap(document.string) }.first { !$0.isEmpty }
     guard var id = named else { return nil }
-    // Gemini's own list has them with a folder that its chat does not need.
+    // Gemini's own list has names with a folder that its chat API does not need.
     if names[0] == nil, id.hasPrefix("models/") { id.removeFirst("models/".count) }
     let told = document.values(["owned_by", "type", "object"] + contextMembers, in: value)
     var entry = Entry(id: id)
@@ -110,30 +110,30 @@ public struct ModelListing: Sendable {
     return entry
   }
 
-  /// Names of the context length, the surest first.
+  /// Names of the context length, the most reliable first.
   private static let contextMembers = [
     "max_model_len", "loaded_context_length", "context_length", "context_window",
     "max_context_length", "max_input_tokens",
   ]
 
-  /// A number of tokens, also one in quotes. `nil` means that the value is no such number.
+  /// A number of tokens, possibly in quotes. `nil` means that the value is not such a number.
   private static func tokens(_ value: JSONValue, _ document: JSONDocument) -> Int? {
     let number = document.number(value) ?? document.string(value).flatMap { Double($0) }
     guard let number, number >= 1 else { return nil }
     return Usage.bounded(Int(clamping: number))
   }
 
-  /// What clients may want to know of a model. A list of what passes, because the host table travels
-  /// to every process.
+  /// Members that are passed on to clients. All others are dropped, because the host table goes to
+  /// every process.
   private static let factNames: Set<String> = Set(contextMembers).union([
     "created", "owned_by", "organization", "display_name", "root", "parent", "max_tokens",
     "max_output_tokens", "max_completion_tokens", "architecture", "modalities",
     "input_modalities", "output_modalities", "capabilities", "type", "meta", "quantization",
     "created_at",
   ])
-  /// A longer one leaves no room for the others.
+  /// Maximum bytes of one fact: a longer one would leave no room for other facts.
   private static let factBytes = 256
-  /// More members than any entry has.
+  /// Maximum members to examine: more than any entry has.
   private static let mostMembers = 64
 
   private static func facts(of entry: JSONValue, _ document: JSONDocument) -> String {
@@ -161,7 +161,8 @@ public struct ModelListing: Sendable {
     }
   }
 
-  /// - Parameter server: the header of that name.
+  /// Detects the server's software from its list.
+  /// - Parameter server: value of the `server` header.
   public func backend(server: String) -> Backend {
     if server.cut(toBytes: 64).lowercased().hasPrefix("llama.cpp") { return .llamaCpp }
     guard let first = entries.first else { return .other }

@@ -1,20 +1,22 @@
 public import ClusterModel
 import Limits
 
-/// Who is on the bus: every process says hello with a lease and renews it; who does not leaves.
+/// The processes on the bus. Each sends a hello with a lease and renews it; otherwise it is
+/// removed.
 ///
-/// A name belongs to one incarnation. A restarted process takes its name over, and the one it
-/// replaced is refused from then on, so that two processes of one name cannot take turns. If frames
-/// are sealed, a process with another key takes a name or mailbox over only after its holder has
-/// left, so that no member of the cluster can push another out.
+/// A name belongs to one incarnation. A restarted process takes over its name, and the replaced
+/// process is refused from then on, so that two processes cannot alternate under one name. If
+/// frames are sealed, a process with another key takes over a name or a mailbox only after its
+/// holder has left, so that no member of the cluster can push another out.
 public struct PeerLeases: Sendable {
   public static let capacity = Limits.busPeers.value
-  /// A name or a version, in bytes: 512 lines of a table stay far below one frame.
+  /// Maximum bytes of a name or a version. 512 rows of a table stay far below one frame.
   static let textBytes = 128
-  /// A shorter lease would end between two hellos, a longer one keep the dead for a whole shift.
+  /// Permitted lease durations.
+  /// A shorter lease would end between two hellos; a longer one would keep lost processes too long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
-  /// Of replaced incarnations of one name: more means that processes fight over it, and the oldest
-  /// of them have long been told.
+  /// Maximum replaced incarnations to remember per name. More means that processes compete for the
+  /// name, and the oldest of them have been refused long ago.
   static let rememberedIncarnations = 16
 
   public enum Directive: Equatable, Sendable {
@@ -23,7 +25,7 @@ public struct PeerLeases: Sendable {
 
   private struct Lease: Sendable {
     var peer: Peer
-    /// Nil for the registry's own line, which ends with the registry.
+    /// `nil` for the registry's own entry, which ends with the registry.
     var ends: Instant?
     var replaced: [UInt64] = []
 
@@ -37,14 +39,14 @@ public struct PeerLeases: Sendable {
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
-  ///   - own: the registry's own line, always in the table.
+  ///   - own: the registry's own entry, always in the table.
   public init(epoch: UInt64, own: Peer) {
     self.epoch = epoch
     self.own = own.id
     leases[own.id.name] = Lease(peer: own, ends: nil)
   }
 
-  /// By name.
+  /// Peers are sorted by name.
   public var table: PeerTable {
     PeerTable(
       epoch: epoch, revision: revision,
@@ -56,7 +58,7 @@ public struct PeerLeases: Sendable {
   /// When the next lease ends, unless it is renewed.
   public var nextExpiry: Instant? { leases.values.compactMap(\.ends).min() }
 
-  /// A process says that it is there, for the first time or again.
+  /// Adds a process, or renews its lease.
   public mutating func hello(_ peer: Peer, now: Instant) throws(Failure) -> [Directive] {
     try Self.check(peer)
     let name = peer.id.name
@@ -74,7 +76,7 @@ public struct PeerLeases: Sendable {
         .overloaded, "Another process receives at \(peer.mailbox) and has not left yet.",
         retryAfter: .seconds(1))
     }
-    // Nothing changes before the last guard: a refusal carries no directives.
+    // Nothing changes before the last guard, because a refusal carries no directives.
     var lease = Lease(peer: peer, ends: now.advanced(by: peer.ttl))
     let present = leases[name].flatMap { $0.isOver(at: now) ? nil : $0 }
     if let present {
@@ -108,7 +110,7 @@ public struct PeerLeases: Sendable {
     return directives
   }
 
-  /// A process leaves. Late mail from a replaced incarnation changes nothing.
+  /// Removes a process. A late message from a replaced incarnation has no effect.
   public mutating func goodbye(_ peer: PeerID, now: Instant) -> [Directive] {
     var directives = expire(now: now)
     if peer != own, leases[peer.name]?.peer.id == peer {
@@ -155,6 +157,6 @@ public struct PeerLeases: Sendable {
     }
   }
 
-  /// An X25519 public key.
+  /// Bytes of an X25519 public key.
   private static let keyBytes = 32
 }

@@ -5,14 +5,14 @@ import Hummingbird
 import RegistryCore
 import ServiceKit
 
-/// `/admin/v1`: what an operator can see and change. OpenAPI.swift describes it.
+/// `/admin/v1`: the hosts and processes for an operator. OpenAPI.swift describes it.
 struct AdminAPI: Sendable {
   let shell: RegistryShell
   let token: AdminToken
 
-  /// A page of a list; 1,000 hosts in one answer are 300 KB without their models.
+  /// Permitted page lengths. 1,000 hosts in one answer are 300 KB without their models.
   private static let pages = 1...1_000
-  /// A probe takes at most 2 s; nobody needs to hold a connection longer than this for one.
+  /// Permitted waits in milliseconds. A probe takes at most 2 s, so no client needs longer.
   private static let waits = 0...30_000
 
   func addRoutes(to router: Router<BasicRequestContext>) {
@@ -44,7 +44,7 @@ struct AdminAPI: Sendable {
     route(router, .get, "/admin/v1/services") { _, _ in
       json(Page(data: shell.peerTable.peers.map(PeerJSON.init), hasMore: false))
     }
-    // Without the token: the client asks before it sends it.
+    // Needs no token: the client calls this before it sends the token.
     router.get("/admin/v1/proof") { request, _ in
       let nonce = request.uri.queryParameters["nonce"].map(String.init) ?? ""
       guard let proof = token.proof(of: nonce) else {
@@ -66,8 +66,8 @@ struct AdminAPI: Sendable {
     HostJSON(host, load: shell.load(of: host.id))
   }
 
-  /// Makes a change after which a host is probed, and answers with the host when the probe is over or
-  /// the client's wait has passed.
+  /// Makes a change after which a host is probed.
+  /// Answers with the host when the probe has ended or the client's wait has passed.
   private func look(
     _ request: Request,
     _ change:
@@ -96,7 +96,7 @@ struct AdminAPI: Sendable {
       }
       return json(described(host), .created)
     } catch {
-      // Everything else in the draft has been checked already.
+      // The parser has checked all members that `faulty` does not name.
       throw AdminFailure(error, param: error.code == .invalidRequest ? draft.faulty : nil)
     }
   }
@@ -119,7 +119,7 @@ struct AdminAPI: Sendable {
     return number
   }
 
-  // MARK: - Plumbing
+  // MARK: - Helpers
 
   private func route(
     _ router: Router<BasicRequestContext>, _ method: HTTPRequest.Method, _ path: RouterPath,
@@ -181,7 +181,7 @@ struct AdminFailure: Error {
   }
 
   var response: Response {
-    // The two codes that only this API has; all others are in the common table.
+    // These two codes exist only in this API; all others are in the common table.
     let status: HTTPResponse.Status
     switch failure.code {
     case .hostExists: status = .conflict
@@ -196,7 +196,7 @@ struct AdminFailure: Error {
 }
 
 extension HostDraft {
-  /// Which member the core refused, for the error's `param`.
+  /// The member that the core refused, for the error's `param`.
   fileprivate var faulty: String {
     if (try? HostAddress(url)) == nil { return "url" }
     if let id, (try? HostAddress.check(id: id.name)) == nil { return "id" }
@@ -215,7 +215,7 @@ func body(_ bytes: [UInt8], _ status: HTTPResponse.Status) -> Response {
 func json(_ value: some Encodable, _ status: HTTPResponse.Status = .ok) -> Response {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  // Our own types hold no value that JSON lacks.
+  // Tutti's own types hold no value that JSON lacks.
   guard let data = try? encoder.encode(value) else {
     return jsonError(Failure(.internalError, "The answer could not be written as JSON."))
   }

@@ -4,7 +4,7 @@ import Hummingbird
 import NIOCore
 import RegistryCore
 
-// What the admin API says and is told.
+// JSON of the admin API, in both directions.
 
 struct HostJSON: Encodable {
   struct Model: Encodable {
@@ -17,7 +17,7 @@ struct HostJSON: Encodable {
     }
   }
 
-  /// What the processes reported of their traffic.
+  /// Traffic of the host, as the processes reported it.
   struct Load: Encodable {
     var inFlight: Int
     var firstTokenP50: Int64?
@@ -25,7 +25,7 @@ struct HostJSON: Encodable {
     var tokensPerSecond: Double?
     var slowdown: Double?
     var errorRate: Double
-    /// Of one process each: it lets nobody through.
+    /// Number of processes whose breaker is open and lets no request through.
     var openBreakers: Int
 
     init(_ load: HostLoad) {
@@ -52,7 +52,7 @@ struct HostJSON: Encodable {
   private let host: ClusterModel.Host
   private let load: Load?
 
-  /// - Parameter load: nil: nobody has reported any yet.
+  /// - Parameter load: `nil` means that no process has reported yet.
   init(_ host: ClusterModel.Host, load: HostLoad?) {
     self.host = host
     self.load = load.map { Load($0) }
@@ -72,7 +72,7 @@ struct HostJSON: Encodable {
     try members.encode(host.url, forKey: .url)
     try members.encode(host.dialect, forKey: .dialect)
     try members.encode(host.resume, forKey: .resume)
-    // Where the secret lies, never the secret.
+    // The reference to the secret, never the secret.
     try members.encode(host.credential, forKey: .credential)
     try members.encode(host.tier, forKey: .tier)
     try members.encode(host.trust, forKey: .trust)
@@ -80,7 +80,7 @@ struct HostJSON: Encodable {
     try members.encode(host.reason, forKey: .reason)
     try members.encode(
       host.models.map { Model(id: $0.id.name, contextTokens: $0.contextTokens) }, forKey: .models)
-    // `null`, not absent: the host does not tell.
+    // `null` and not absent: the host does not report it.
     try members.encode(host.slots, forKey: .slots)
     try members.encode(host.version, forKey: .version)
     try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)
@@ -136,12 +136,12 @@ struct Removed: Encodable {
   init(id: String) { self.id = id }
 }
 
-/// The body of a POST or PATCH: an object whose members are all known and of their type.
+/// The body of a POST or PATCH: an object of known members with the right types.
 struct HostFields {
   private var members: [String: JSONScalar]
 
   init(_ request: Request) async throws {
-    // The server has cut a larger body already.
+    // The server has already refused a larger body.
     let buffer = try await request.body.collect(upTo: 64 * 1024)
     do {
       members = try JSONDecoder().decode(
@@ -205,7 +205,7 @@ struct HostFields {
     }
   }
 
-  /// `null` and an empty list mean as the host lists.
+  /// `null` and an empty list mean the host's own list.
   private func models() throws -> HostPatch.Change<[ModelID]> {
     switch members["models"] {
     case nil: return .unchanged
@@ -232,7 +232,7 @@ struct HostFields {
     }
   }
 
-  /// One of the choices, or `auto`, which leaves it to the host's own answers.
+  /// One of the choices, or `auto`, which means learned from the host's answers.
   private func chosen<Choice: RawRepresentable & CaseIterable & Equatable & Sendable>(
     _ name: String
   ) throws -> HostPatch.Change<Choice> where Choice.RawValue == String {
@@ -247,7 +247,7 @@ struct HostFields {
       name, "one of auto, " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
   }
 
-  /// Unlike elsewhere, `null` says something: no credential.
+  /// Here `null` means no credential. For most members, `null` means no change.
   private func credential() throws -> HostPatch.Change<String> {
     switch members["credential"] {
     case nil: return .unchanged
@@ -281,7 +281,7 @@ extension HostPatch.Change {
   }
 }
 
-/// A JSON value without parts, or a list of texts; `other` stands for everything else.
+/// A JSON scalar or a list of strings; `other` stands for any other value.
 enum JSONScalar: Decodable {
   case null
   case text(String)

@@ -3,7 +3,7 @@ import Files
 import Foundation
 import ServiceKit
 
-/// What an admin must show. Never printed.
+/// The admin's secret. It is never printed.
 struct AdminToken: Sendable {
   /// 16 bytes cannot be guessed over a network.
   static let minimumBytes = 16
@@ -12,8 +12,8 @@ struct AdminToken: Sendable {
   private let bytes: [UInt8]
 
   /// - Parameters:
-  ///   - configured: wins over the file.
-  ///   - dataDirectory: holds `admin-token`, made with mode 0600 when absent.
+  ///   - configured: takes precedence over the file.
+  ///   - dataDirectory: holds `admin-token`, which is created with mode 0600 if absent.
   init(configured: String?, dataDirectory: String) throws {
     if let configured {
       bytes = Array(configured.utf8)
@@ -22,7 +22,7 @@ struct AdminToken: Sendable {
     let path = dataDirectory + "/admin-token"
     let contents: [UInt8]
     do throws(FileRefused) {
-      // If the name is taken, the file there is read, and refused unless it is ours alone.
+      // An existing file is read, and refused unless it belongs to this user alone.
       _ = try PrivateFile.create(path, Array((AdminProof.nonce() + "\n").utf8))
       contents = try PrivateFile.read(path, atMost: Self.maximumBytes) ?? []
     } catch {
@@ -38,12 +38,12 @@ struct AdminToken: Sendable {
     bytes = Array(text.utf8)
   }
 
-  /// - Returns: `nil` if `nonce` is none.
+  /// - Returns: `nil` if `nonce` is not valid.
   func proof(of nonce: String) -> String? {
     AdminProof.isNonce(nonce) ? AdminProof.proof(token: bytes, nonce: nonce) : nil
   }
 
-  /// Takes as long for a token that is wrong in its first byte as for one wrong in its last.
+  /// Takes the same time wherever the first wrong byte is.
   func matches(_ candidate: String) -> Bool {
     let other = Array(candidate.utf8)
     var difference = UInt(bitPattern: bytes.count ^ other.count)

@@ -10,13 +10,14 @@ import NIOPosix
 import RegistryCore
 import Synchronization
 
-/// Asks one host how it does. Holds no opinion: `HostRegistry` judges.
+/// Probes hosts over HTTP. `HostRegistry` decides what a result means.
 final class HostProber: Sendable {
   static let deadline = Duration.milliseconds(Limits.probeTime.value)
   private static let maximumBytes = Limits.probeBytes.value
+  /// Maximum age of details.
   /// Slots and version change only when the server restarts, which also fails a probe or two.
   private static let detailsLast: Duration = .seconds(60)
-  /// As many as there can be hosts.
+  /// Maximum hosts with details: as many as can be registered.
   private static let maximumDetails = 1_000
 
   private struct Details {
@@ -31,7 +32,7 @@ final class HostProber: Sendable {
   private let client: HTTPClient
   private let credentials: Credentials
   private let details = Mutex<[HostID: Details]>([:])
-  /// Where the APIs of hosts without a list are.
+  /// API locations of hosts without a list of models.
   private let places = Mutex<[HostID: (omitsV1: Bool, asked: ContinuousClock.Instant)]>([:])
 
   init(client: HTTPClient, credentials: Credentials = Credentials()) {
@@ -44,9 +45,9 @@ final class HostProber: Sendable {
       redirectConfiguration: .disallow,
       timeout: .init(connect: .seconds(2), read: .seconds(2)))
     configuration.connectionPool.idleTimeout = .seconds(10)
-    // A refused connection is an answer, not a reason to wait for the deadline.
+    // A refused connection fails at once and not at the deadline.
     configuration.connectionPool.retryConnectionEstablishment = false
-    // Two requests at a time go to one host at most: the list and a detail.
+    // At most two requests run at one host at a time: the list and a detail.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2
     return configuration
   }
@@ -85,14 +86,14 @@ final class HostProber: Sendable {
     }
   }
 
-  /// What a host offers, and what its answer gave away about the server.
+  /// A host's models, and the server's software as the answer shows it.
   private struct Listing {
     var models: ModelListing
     var backend: Backend
     var omitsV1 = false
   }
 
-  /// It answers, and has no list of models.
+  /// The host answers but has no list of models.
   private struct Unlisted: Error {
     var reason: String
     var isAnthropic: Bool
@@ -117,7 +118,7 @@ final class HostProber: Sendable {
     }
   }
 
-  /// Asks where the list may be, the likely place first.
+  /// Requests the list from its possible locations, the likely one first.
   private func openAIListing(
     of order: ProbeOrder, _ secret: String?
   ) async throws -> Listing {
@@ -154,15 +155,15 @@ final class HostProber: Sendable {
     order.url + (omitsV1 ? "" : "/v1")
   }
 
-  /// The failure that says most: one that an operator can mend, else that of the likely place.
+  /// The most useful failure: one that an operator can fix, otherwise the first one.
   private static func told(_ failures: [AskFailure]) -> any Error {
     let worst = failures.first { !$0.isUnlisted } ?? failures.first
     guard let worst else { return CancellationError() }
     return worst.isUnlisted ? Unlisted(worst) : worst
   }
 
-  /// Where the API of a host without a list is, as far as its statuses say: a path that is there
-  /// refuses GET with another status than 404.
+  /// Whether the API of a host without a list omits `/v1`, as statuses show it.
+  /// A path that exists refuses GET with another status than 404.
   private func place(of order: ProbeOrder, _ secret: String?) async -> Bool {
     let likely = order.omitsV1 ?? order.probablyOmitsV1
     guard order.omitsV1 == nil, order.dialect ?? .openai == .openai else { return likely }
@@ -189,7 +190,7 @@ final class HostProber: Sendable {
     return isThere[likely] == false && isThere[!likely] == true ? !likely : likely
   }
 
-  // MARK: - Slots, version and way of going on, where the server tells
+  // MARK: - Slots, version and resume way, if the server reports them
 
   private func facts(
     of order: ProbeOrder, _ listing: Listing, _ secret: String?
@@ -200,7 +201,7 @@ final class HostProber: Sendable {
       return known
     }
     var facts = Details(dialect: order.dialect, backend: listing.backend, asked: .now)
-    // Only Ollama names its version there; its models do not always say whose they are.
+    // Only Ollama reports its version there. Its models do not always name their owner.
     if facts.backend == .ollama || facts.backend == .other,
       let answer = try? await get(order.url + "/api/version", secret, as: ServerVersion.self),
       let version = answer.version
@@ -226,7 +227,7 @@ final class HostProber: Sendable {
     case .lmStudio, .llamaFarm, .anthropic: facts.version = facts.backend.name
     case .ollama, .other: break
     }
-    // The whole text is kept; the message quotes its beginning.
+    // The host chooses the length of its version; only the published part is kept.
     facts.version = facts.version?.cut(toBytes: Limits.hostVersionBytes.value)
     details.withLock { known in
       if known.count >= Self.maximumDetails { known.removeAll() }
@@ -237,18 +238,18 @@ final class HostProber: Sendable {
 
   // MARK: - HTTP
 
-  /// An answer that is not what was asked for.
+  /// An answer without the requested content.
   private struct AskFailure: Error {
     let url: String
     let status: UInt
-    /// The error is of the shape that only Anthropic's API gives.
+    /// The error has the form that only Anthropic's API uses.
     var isAnthropic = false
 
-    /// Whether the host may answer all the same, if its models are known from elsewhere.
+    /// Whether the host may serve requests anyway, if its models are known from another source.
     var isUnlisted: Bool { [200, 400, 403, 404, 405, 406, 410, 422, 501].contains(status) }
 
     var sentence: String {
-      // The URL that was asked, without what follows it in a query.
+      // The requested URL without its query.
       let place = "GET \(url.prefix { $0 != "?" }.description.cut(toBytes: HostProber.shownBytes))"
       switch status {
       case 200: return "\(place) gives no list of models"
@@ -261,7 +262,7 @@ final class HostProber: Sendable {
     }
   }
 
-  /// Bytes of a URL in a reason, which has 200 bytes in all.
+  /// Maximum bytes of a URL in a reason, which has 200 bytes in all.
   private static let shownBytes = 90
 
   private static func request(
@@ -269,7 +270,7 @@ final class HostProber: Sendable {
   ) -> HTTPClientRequest {
     var request = HTTPClientRequest(url: url)
     request.headers.add(name: "accept", value: "application/json")
-    // A host may compress its answer all the same; then it is decoded.
+    // A host may compress its answer anyway; it is then decoded.
     request.headers.add(name: "accept-encoding", value: "identity")
     request.headers.add(name: "user-agent", value: "tutti-registry/\(Version.current)")
     if anthropic { request.headers.add(name: "anthropic-version", value: "2023-06-01") }
@@ -281,7 +282,7 @@ final class HostProber: Sendable {
     return request
   }
 
-  /// - Returns: the list, and what the server calls itself.
+  /// - Returns: the list and the `server` header.
   private func models(
     _ url: String, _ secret: String?, anthropic: Bool = false
   ) async throws -> (models: ModelListing, server: String) {
@@ -325,15 +326,16 @@ final class HostProber: Sendable {
     var body: ByteBuffer
   }
 
-  /// The HTTP client's own deadline ends with the response's head; a host that sends its body byte by
-  /// byte would hold a probe's place for ever.
+  /// Sends a request with one deadline for head and body.
+  /// The HTTP client's own deadline ends with the response's head. A host that sends its body byte
+  /// by byte would hold a probe's place without limit.
   private func exchange(_ request: HTTPClientRequest) async throws -> Exchanged {
     let nanoseconds = Self.deadline.wholeMilliseconds * 1_000_000
     return try await withThrowingTaskGroup(of: Exchanged?.self) { [client] group in
       group.addTask {
         let response = try await client.execute(
           request, deadline: .now() + .nanoseconds(nanoseconds))
-        // Reading also an error's body leaves the connection usable.
+        // The body of an error is read, too, which leaves the connection usable.
         let body = try Self.decoded(
           try await response.body.collect(upTo: Self.maximumBytes), response.headers)
         return Exchanged(

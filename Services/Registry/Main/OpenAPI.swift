@@ -1,4 +1,4 @@
-/// The admin API's description, served as it stands here.
+/// The admin API's description, served unchanged.
 let adminOpenAPI = #"""
   {
     "openapi": "3.1.0",

@@ -32,7 +32,7 @@ func buildRegistry(
   addMetricsRoute(to: router, context.metrics)
   AdminAPI(shell: shell, token: token).addRoutes(to: router)
   var options = HTTPServerOptions(address: configuration.admin)
-  // A host's description is some hundred bytes.
+  // A host's description has some hundred bytes.
   options.maxBodyBytes = 64 * 1024
   options.setting = "--port"
   options.tls = context.tls

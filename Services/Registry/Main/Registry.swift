@@ -1,6 +1,6 @@
 import ServiceKit
 
-/// Knows who is on the bus and which hosts can answer, and tells everyone.
+/// Keeps the tables of processes and hosts, and publishes them to all processes.
 @main
 enum RegistryProcess {
   static func main() async {

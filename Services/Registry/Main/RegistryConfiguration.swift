@@ -19,11 +19,11 @@ struct RegistryConfiguration: ServiceConfiguration {
       variable: "TUTTI_ADMIN_TOKEN", secret: true),
   ]
 
-  /// Where the admin API is served.
+  /// Address of the admin API.
   var admin: HostAndPort
-  /// URLs added at the start.
+  /// URLs of hosts to add at the start.
   var hosts: [String]
-  /// Nil: the one in the data directory.
+  /// `nil` means the token in the data directory.
   var adminToken: String?
 
   init(_ values: inout SettingValues) {

@@ -11,20 +11,21 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// Runs the machines of RegistryCore: feeds them hellos, load reports, admin's wishes, probes' answers
-/// and the time, and does what they say.
+/// Runs the state machines of RegistryCore.
+/// It feeds them hellos, load reports, admin requests, probe results and the time, and carries out
+/// their directives.
 final class RegistryShell: Service {
   private struct State {
     var leases: PeerLeases
     var hosts: HostRegistry
     var loads: LoadBook
     var rng = SystemRandomNumberGenerator()
-    /// Who waits for a host's next probe.
+    /// Clients that wait for a host's next probe.
     var waiters: [HostID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
     var lastWaiter: UInt64 = 0
   }
 
-  /// A change that an admin asks for, and where its outcome goes.
+  /// A change that an admin requests, and the receiver of its outcome.
   private struct Order: Sendable {
     var change: Change
     /// The admin waits for the host's next probe.
@@ -32,14 +33,14 @@ final class RegistryShell: Service {
     var outcome: AsyncStream<Result<Changed, Failure>>.Continuation
   }
 
-  /// Leases and probes are due to the tenth of a second; ten looks a second cost nothing.
+  /// Interval of checks for due leases and probes. Ten checks per second cost little.
   private static let tick: Duration = .milliseconds(100)
-  /// A report is in the merged table within this time and the table's own interval.
+  /// A report is in the merged table within this time plus the table's own interval.
   private static let mergeTick: Duration = .milliseconds(50)
   /// A peer that missed a publication catches up within this time.
   private static let refresh: Duration = .seconds(2)
 
-  /// Hosts in one load report: more than the registry keeps come from no honest process.
+  /// Maximum hosts in one load report. No honest process reports more than the registry keeps.
   private static let reportedHosts = 4_096
 
   private let context: ServiceContext
@@ -71,11 +72,11 @@ final class RegistryShell: Service {
 
   // MARK: - The bus
 
-  /// Sets the handlers; before the bus runs.
+  /// Sets the handlers. Must be called before the bus runs.
   func answerBus() {
     context.bus.onCall { [self] request async throws(Failure) -> Body in
       switch request.body {
-      // A process speaks for itself only.
+      // A process may send these for itself only.
       case .hello(let peer) where peer.id == request.sender:
         return .peerTable(try hello(peer))
       case .goodbye(let peer) where peer == request.sender:
@@ -97,7 +98,7 @@ final class RegistryShell: Service {
       }
       perform(directives)
     }
-    // What the bus finds dead leaves the table at once instead of when its lease ends.
+    // A peer that the bus finds dead leaves the table at once and not when its lease ends.
     context.bus.onPeerLost { [self] peer in _ = goodbye(peer) }
   }
 
@@ -109,7 +110,7 @@ final class RegistryShell: Service {
     }
     let (directives, table) = try outcome.get()
     perform(directives)
-    // A new process has not seen the tables that went out before.
+    // A new process has missed the tables that were sent before.
     if !directives.isEmpty { context.bus.publish(.hostTable(hostTable), to: peer.id) }
     return table
   }
@@ -139,11 +140,11 @@ final class RegistryShell: Service {
     instruments.record(state.withLock { $0.hosts.countByState })
   }
 
-  // MARK: - What the admin API asks
+  // MARK: - Requests of the admin API
 
   var peerTable: PeerTable { state.withLock { $0.leases.table } }
   var hostTable: HostTable { state.withLock { $0.hosts.table } }
-  /// As it was last merged; nil: not yet.
+  /// The load as last merged. `nil` means that none has been merged yet.
   func load(of id: HostID) -> HostLoad? {
     context.hosts.load?.table.hosts.first { $0.host == id }
   }
@@ -152,9 +153,10 @@ final class RegistryShell: Service {
   typealias Change =
     @Sendable (inout HostRegistry, Instant) throws(Failure) -> (Host?, [HostRegistry.Directive])
 
-  /// Returns when the change is stored and in force. A change that cannot be stored changes nothing.
-  /// - Parameter wait: how long to wait for the first probe that ends after the change; the host
-  ///   that is returned is as it stands then.
+  /// Makes a change, and returns when it is stored and in force.
+  /// A change that cannot be stored has no effect.
+  /// - Parameter wait: maximum wait for the first probe that ends after the change. The host is
+  ///   returned as it is then.
   func change(
     waiting wait: Duration = .zero,
     _ change:
@@ -179,7 +181,7 @@ final class RegistryShell: Service {
     return host(changedHost.id) ?? changedHost
   }
 
-  /// Returns when the removal is stored and in force.
+  /// Removes a host, and returns when the removal is stored and in force.
   func remove(_ id: HostID) async throws(Failure) {
     _ = try await carriedOut(waits: false) { hosts, _ throws(Failure) in
       (nil, try hosts.remove(id))
@@ -198,7 +200,7 @@ final class RegistryShell: Service {
     throw Failure(.cancelled, "The client left before the change was stored.")
   }
 
-  /// Adds the hosts of the configuration that are not there yet, at the start.
+  /// Adds the hosts of the configuration that are not registered yet, at the start.
   func addConfigured(_ urls: [String]) async throws {
     for url in urls {
       do throws(Failure) {
@@ -206,7 +208,7 @@ final class RegistryShell: Service {
         let directives = try hosts.add(HostDraft(url: url), now: now).directives
         try await persist(directives)
         state.withLock { [hosts] in $0.hosts = hosts }
-        // Nobody listens yet: the tables go out when `run` begins.
+        // No peer listens yet: the tables are published when `run` begins.
         for case .probe(let order) in directives { probes.continuation.yield(order) }
       } catch {
         if error.code == .hostExists { continue }
@@ -222,7 +224,7 @@ final class RegistryShell: Service {
     var settled: AsyncStream<Void>?
   }
 
-  // MARK: - What the machine says
+  // MARK: - Directives
 
   private func perform(_ directives: [HostRegistry.Directive]) {
     for directive in directives {
@@ -272,7 +274,7 @@ final class RegistryShell: Service {
         group.addTask { await self.tickAndRefresh() }
         group.addTask { await self.mergeLoads() }
         group.addTask { await self.carryOutOrders() }
-        // The machine lets no more than `probesAtOnce` be under way.
+        // `HostRegistry` allows at most `probesAtOnce` concurrent probes.
         for await order in probes.stream {
           group.addTask { await self.carryOut(order) }
         }
@@ -331,7 +333,8 @@ final class RegistryShell: Service {
     }
   }
 
-  /// One order at a time: what was possible before the store was asked is possible after it.
+  /// Carries out one order at a time.
+  /// A change that was possible before it was stored is then still possible after.
   private func carryOutOrders() async {
     for await order in orders.stream {
       do throws(Failure) {
