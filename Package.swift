@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// One set of switches for product and tests alike: a warning is an error, raw memory is marked
-/// `unsafe`, imports stay internal.
+/// Compiler settings of the product and the tests: warnings are errors, unsafe memory access is
+/// marked `unsafe`, imports are internal.
 let strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .treatAllWarnings(as: .error),
@@ -13,7 +13,7 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
-// MARK: - Dependencies, named once
+// MARK: - Dependencies
 
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
@@ -42,15 +42,15 @@ let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 // MARK: - Target shorthands
 
-/// Every room may read the table of limits.
+/// Every target may read the table of limits.
 let limits: [Target.Dependency] = ["Limits"]
 
-/// A target that knows no clock, environment, socket or lock (docs/ARCHITECTURE.md, "Pure cores").
+/// A target without clock, environment, socket or lock (docs/ARCHITECTURE.md, "Pure cores").
 func pure(_ name: String, path: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies + limits, path: path, swiftSettings: strict)
 }
 
-/// A library that talks to the outside world.
+/// A library that performs input and output.
 func shell(
   _ name: String, path: String, _ dependencies: [Target.Dependency],
   exclude: [String] = [], resources: [Resource]? = nil
@@ -60,7 +60,7 @@ func shell(
     resources: resources, swiftSettings: strict)
 }
 
-/// A process of its own.
+/// An executable that runs as its own process.
 func executable(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(
     name: name, dependencies: dependencies + limits, path: path, swiftSettings: strict)
@@ -74,8 +74,8 @@ func tests(
     swiftSettings: strict)
 }
 
-/// Test targets to build, separated by commas; `nil` means all. A change to one core then compiles
-/// its own tests only: `TUTTI_ONLY_TESTS=InferenceCoreTests Tools/test.sh swift`.
+/// Test targets to build, separated by commas; `nil` means all. With it, a change to one core
+/// compiles only that core's tests: `TUTTI_ONLY_TESTS=InferenceCoreTests Tools/test.sh swift`.
 let onlyTests = Context.environment["TUTTI_ONLY_TESTS"].map { names in
   Set(names.split(separator: ",").map(String.init))
 }
@@ -123,7 +123,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
   ],
   targets: [
-    // C libraries: a module map and a shim.h each.
+    // C libraries, each with a module map and a shim.h.
     .systemLibrary(
       name: "CNanomsg", path: "Shared/CNanomsg", pkgConfig: "nanomsg",
       providers: [.apt(["libnanomsg-dev"]), .brew(["nanomsg"])]),
@@ -133,7 +133,7 @@ let package = Package(
     .systemLibrary(
       name: "CMongoC", path: "Shared/CMongoC", pkgConfig: "libmongoc-1.0",
       providers: [.apt(["libmongoc-dev"]), .brew(["mongo-c-driver"])]),
-    // Debian's libmongoc-dev brings both.
+    // Debian's libmongoc-dev installs both libraries.
     .systemLibrary(
       name: "CCompression", path: "Shared/CCompression",
       providers: [.apt(["zlib1g-dev", "libzstd-dev"]), .brew(["zlib", "zstd"])]),
@@ -148,7 +148,7 @@ let package = Package(
     pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel", "Wire"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
     pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "Text"]),
-    // Needs Foundation's logarithms, and nothing else of it.
+    // Uses Foundation only for logarithms.
     shell(
       "InferenceSimulation", path: "Shared/Inference/Simulation", ["ClusterModel", "InferenceCore"]),
 
@@ -164,7 +164,7 @@ let package = Package(
     shell(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
     shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", "Files", grdb, logging]),
-    // Apart from Store: an agent searches documents and needs no MongoDB for it.
+    // Separate from Store: an agent searches documents and does not need MongoDB.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
       "Overload", path: "Shared/Overload/Shell", ["OverloadCore", "ClusterModel", metrics]),
@@ -186,11 +186,11 @@ let package = Package(
     shell(
       "ClusterTesting", path: "Shared/ClusterTesting/Kit",
       ["ClusterModel", nioCore, nioHTTP1, nioPosix, logging]),
-    // Answers cut everywhere: of tests and benchmarks alike, without a socket.
+    // Answers cut at every position, for tests and benchmarks, without a socket.
     shell(
       "AnswerTesting", path: "Shared/ClusterTesting/Answers",
       ["ClusterModel", "InferenceCore"]),
-    // What `make fuzz` calls with anything, and a test with what was found.
+    // Entry points of `make fuzz`, and of a test that replays its findings.
     shell(
       "FuzzEntries", path: "Shared/ClusterTesting/FuzzEntries",
       [
@@ -203,7 +203,7 @@ let package = Package(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
       ["ClusterTesting", argumentParser]),
 
-    // Services: a pure Core and a Main each.
+    // Services, each with a pure Core and a Main.
     pure("GatewayCore", path: "Services/Gateway/Core", ["ClusterModel", "Text"]),
     executable(
       "GatewayMain", path: "Services/Gateway/Main",

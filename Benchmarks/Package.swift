@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that release builds and measuring tools stay out of the product's.
+// A separate package, so that the product's builds exclude benchmarks and measuring tools.
 let package = Package(
   name: "tutti-benchmarks",
   platforms: [.macOS(.v15)],
@@ -29,7 +29,7 @@ let package = Package(
       name: "DecisionBenchmark",
       dependencies: ["AllocationCount", .product(name: "TuttiInference", package: "tutti")],
       swiftSettings: [.swiftLanguageMode(.v6)],
-      // Pure modules alone import nothing that would bring it.
+      // The pure modules import nothing that would link libm.
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .executableTarget(
       name: "PlanBenchmark",

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: libFuzzer and its instrumentation stay out of the product's builds.
+// A separate package, so that the product's builds exclude libFuzzer and its instrumentation.
 // Tools/fuzz.sh builds it with the flags that instrument every module.
 let package = Package(
   name: "tutti-fuzz",
@@ -14,7 +14,7 @@ let package = Package(
       dependencies: ["CFuzzer", .product(name: "TuttiFuzz", package: "tutti")],
       path: "Sources/TuttiFuzz", swiftSettings: [.swiftLanguageMode(.v6)],
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
-    // Apart: it needs the shells that read settings, which take minutes to compile.
+    // Separate: it needs the shells that read settings, which take minutes to compile.
     .executableTarget(
       name: "tutti-fuzz-settings",
       dependencies: ["CFuzzer", .product(name: "TuttiFuzzSettings", package: "tutti")],

@@ -15,7 +15,7 @@ private let drafts = [
   "The old bridge over the river was praised for beauty in March of that year.",
 ]
 
-/// The first two mean the same, the third something else.
+/// Embeds the drafts: the first two mean the same, the third differs.
 @Sendable private func meaning(_ text: String) -> [Double] {
   switch text {
   case drafts[0]: [1, 0, 0]
@@ -25,7 +25,7 @@ private let drafts = [
   }
 }
 
-/// A merge of the drafts, weighed by words, as the dispatcher orders it.
+/// A merge of the drafts with word weights, as the dispatcher orders it.
 private func merge(sparesTokens: Bool = false) -> TaskOrder {
   let weights = [300, 100, 300]
   return TaskOrder(
@@ -47,13 +47,13 @@ private struct Merged {
   var text: String
   var attributes: [Attribute]
   var prompt: String
-  /// Questions to the host that embeds.
+  /// Requests to the embedding host.
   var embeddings: [FaultyHostRequest]
 
   func attribute(_ key: String) -> String? { attributes.first { $0.key == key }?.value }
 }
 
-/// Does the task with one host that chats and, if there is to be one, another that embeds.
+/// Runs the task with one chat host and, if `embedder` is given, an embedding host.
 private func perform(
   _ order: TaskOrder, embedder: FaultyHostConfiguration?, dialect: HostDialect? = nil,
   trust: DataPolicy = .local, patience: Duration = .seconds(20)

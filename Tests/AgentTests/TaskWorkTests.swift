@@ -9,7 +9,7 @@ import Testing
 
 @testable import AgentKit
 
-/// What the dispatcher is told, in order.
+/// Records the events that the dispatcher receives, in order.
 private final class Told: Sendable {
   private let events = Mutex<[TaskEvent]>([])
 
@@ -24,14 +24,14 @@ private final class Told: Sendable {
   var beginnings: Int { all.count { if case .began = $0 { true } else { false } } }
 }
 
-/// One task that was done, with what was seen of it.
+/// One finished task and everything observed of it.
 private struct Done {
   var report: TaskReport
   var told: Told
   var host: FaultyHost
   var attributes: [Attribute]
 
-  /// Bodies of the questions that the host was asked.
+  /// Bodies of the requests that the host received.
   var bodies: [String] {
     host.requests.filter { $0.method == "POST" }.map { String(decoding: $0.body, as: UTF8.self) }
   }
@@ -61,7 +61,7 @@ private func order(
 
 private let instruction = "Find it, whatever it is, and say it in your own words."
 
-/// Does the task at one host, with the whole way to it.
+/// Runs the task against one host, through the real HTTP client.
 private func perform(
   _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
   faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct,
@@ -167,7 +167,7 @@ struct TaskWorkTests {
       try await perform(merge) { _ in text }
     }
     #expect(error?.message.contains("gives back what it was told") == true)
-    // What only looks like it for a while comes whole.
+    // An answer that only resembles an echo at first is passed on completely.
     let done = try await perform(merge) { _ in "Draft 12 of it is a fox." }
     #expect(done.told.text == "Draft 12 of it is a fox.")
   }

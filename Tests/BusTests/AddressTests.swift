@@ -112,7 +112,7 @@ struct AddressTests {
     #expect(MailboxAddress("tcp://" + String(repeating: "h", count: 254) + ":1") == nil)
   }
 
-  // MARK: - The directory of the sockets
+  // MARK: - Socket directory
 
   @Test("a data directory of any length gets a short directory of its own, always the same")
   func runtimeDirectory() throws {

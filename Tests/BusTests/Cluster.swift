@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 import Wire
 
-/// A small cluster in this process: a registry and whoever joins it, over any transport.
+/// A small cluster in this process: a registry and the peers that join it, over any transport.
 final class TestCluster: Sendable {
   enum Kind: String, CaseIterable, Sendable, CustomStringConvertible {
     case loopback, ipc, sealedTCP
@@ -56,7 +56,7 @@ final class TestCluster: Sendable {
     }
   }
 
-  /// The table as the registry has it.
+  /// The registry's current peer table.
   var table: PeerTable { leases.withLock(\.table) }
 
   private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
@@ -80,7 +80,7 @@ final class TestCluster: Sendable {
       logger: Logger(label: "test"))
   }
 
-  /// The cluster's key on `tcp://`.
+  /// The cluster key for `tcp://`.
   static let clusterKey = [UInt8](repeating: 42, count: 32)
 
   private static func addresses(
@@ -96,7 +96,7 @@ final class TestCluster: Sendable {
     }
   }
 
-  /// Runs the buses while the body does, then closes them.
+  /// Runs the buses while `body` runs, then closes them.
   func run(_ buses: [Bus], _ body: @escaping @Sendable () async throws -> Void) async throws {
     defer { try? FileManager.default.removeItem(atPath: directory) }
     try await withThrowingTaskGroup(of: Void.self) { group in

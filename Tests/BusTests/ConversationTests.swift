@@ -97,8 +97,8 @@ struct ConversationTests {
     }
   }
 
-  /// Ten megabytes of documents, the longest conversation that a gateway takes, and a plan of as many
-  /// tasks with as long instructions as the rules allow.
+  /// The largest plan order: 10 MB of documents, the longest conversation that a gateway accepts,
+  /// and the maximum number of tasks with instructions of maximum length.
   private static let largestOrder: PlanOrder = {
     let long = String(repeating: "x", count: PlanValidation.maximumInstructionBytes)
     let tasks = (0..<PlanValidation.maximumTasks).map {
@@ -169,7 +169,7 @@ struct ConversationTests {
       sawCall.finish()
       let (forever, _) = AsyncStream.makeStream(of: Void.self)
       for await _ in forever {}
-      // Dies without a word: the answer of a cancelled handler never leaves.
+      // Dies silently: a cancelled handler never sends its answer.
       throw Failure(.peerLost, "died")
     }
     try await cluster.run([gateway]) {
@@ -224,13 +224,14 @@ struct ConversationTests {
     let (tables, got) = AsyncStream.makeStream(of: HostTable.self)
     planner.onPublish { body in if case .hostTable(let table) = body { got.yield(table) } }
     try await cluster.run([planner]) {
-      // A subscriber may connect after the first ones went out; tables are published repeatedly.
+      // The subscriber may connect after the first publications, so the table is published
+      // repeatedly.
       let published = HostTable(epoch: 1, revision: 9, hosts: [Host(id: "h", url: "http://h")])
       await withTaskGroup(of: Void.self) { group in
         group.addTask {
           while !Task.isCancelled {
             cluster.registry.publish(.hostTable(published))
-            // A round trip, so that the loop leaves the others their turn.
+            // A round trip, so that other tasks can run.
             _ = try? await planner.call(
               .hostTableRequest, to: .service(.registry), deadline: .seconds(5))
           }
@@ -276,6 +277,6 @@ extension ConversationTests {
 }
 
 extension Bus {
-  /// How many wait for services.
+  /// Number of tasks waiting for services.
   fileprivate var waiters: Int { state.withLock { $0.peerWaiters.count } }
 }

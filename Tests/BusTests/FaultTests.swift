@@ -11,7 +11,7 @@ import Wire
 
 @Suite("Faults over every transport", .serialized, .timeLimit(.minutes(5)))
 struct FaultTests {
-  /// A task that waits here goes on only when it is cancelled.
+  /// Suspends until the task is cancelled.
   static func untilCancelled() async {
     let (forever, _) = AsyncStream.makeStream(of: Void.self)
     for await _ in forever {}
@@ -55,7 +55,7 @@ struct FaultTests {
               .hostTableRequest, to: .service(.agent(.code)), deadline: nil)
             {
               items.append(item)
-              // Dies as soon as both are in flight: its sockets close, nothing is said.
+              // Dies as soon as both requests are in flight: its sockets close without a goodbye.
               for await _ in asked { break }
               await agent.transport.stop(grace: .zero)
             }
@@ -103,7 +103,8 @@ struct FaultTests {
       var begins = began.makeAsyncIterator()
       var ends = ended.makeAsyncIterator()
 
-      // A busy machine may need longer than a short deadline to deliver the question at all.
+      // A busy machine may not deliver the request within a short deadline; retry with a longer
+      // one.
       var deadline = Duration.milliseconds(50)
       repeat {
         let late = await #expect(throws: Failure.self) {
@@ -148,7 +149,7 @@ struct FaultTests {
     let cluster = try TestCluster(kind)
     let planner = try cluster.join(.planner, "planner-1")
     let gateway = try cluster.join(.gateway, "gateway-1")
-    // A member of the cluster that has gone mad: what it sends is sealed where frames are.
+    // A member of the cluster that sends garbage, sealed on transports with sealed frames.
     let mad = try cluster.join(.other("mad"), "mad-1")
     let (marks, sawMark) = AsyncStream.makeStream(of: Void.self)
     planner.onCall { request throws(Failure) in request.body }
@@ -178,7 +179,7 @@ struct FaultTests {
       let dropped = planner.dropped.values.reduce(0, +)
       #expect(dropped >= frames.count - 10, "\(planner.dropped)")
 
-      // Over tcp:// nanomsg itself closes the connection of whoever sends it.
+      // Over tcp://, nanomsg itself closes the connection on which the frame arrives.
       let huge = [UInt8](repeating: 0x41, count: 10 << 20)
       #expect(mad.transport.send(huge, to: mailbox, lane: .data) || kind == .loopback)
       if kind != .sealedTCP {
@@ -292,7 +293,7 @@ struct FaultTests {
       try await gateway.waitForPeers([.agent(.code)], deadline: .seconds(20))
       let stream = gateway.stream(
         .hostTableRequest, to: .service(.agent(.code)), deadline: .seconds(50))
-      // Reads nothing until the writer has been stopped.
+      // Read nothing until the writer has been stopped.
       for await code in ends {
         #expect(code == .cancelled)
         break
@@ -376,7 +377,7 @@ struct FaultTests {
           .hostTableRequest, to: .service(.planner), deadline: .seconds(50))
         for await _ in began { break }
         await service.triggerGracefulShutdown()
-        // Asks until it is told: the signal takes a moment.
+        // Retry until refused: the signal takes a moment to arrive.
         var refusal: Failure.Code?
         while refusal == nil {
           do throws(Failure) {

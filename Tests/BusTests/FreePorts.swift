@@ -2,14 +2,15 @@ import ClusterModel
 import Foundation
 import Synchronization
 
-/// Ports for `tcp://`, which cannot be told port 0: a mailbox's address is known before it is bound.
+/// Free ports for `tcp://`. Port 0 is not possible: a mailbox's address must be known before
+/// binding.
 enum FreePorts {
-  /// Below the range from which the system takes the ports of outgoing connections, and from another
-  /// start in every process, so that two test runs on one machine keep out of each other's way.
+  /// Below the system's range for outgoing connections. Each process starts at a random port, so
+  /// that two test runs on one machine do not collide.
   private static let range = 20_000..<32_000
   private static let next = Mutex(Int.random(in: range))
 
-  /// A port that can be bound now, together with the one above it; given out once.
+  /// Returns a port that can be bound now, together with the next one; each is returned once.
   static func take() throws -> Int {
     for _ in 0..<1_000 {
       let port = next.withLock { next in

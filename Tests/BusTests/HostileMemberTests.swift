@@ -7,8 +7,9 @@ import Wire
 
 @testable import Bus
 
-/// One agent of the cluster was taken over: it holds the cluster key, is listed, and sends what it
-/// likes. It can refuse its own work; it cannot speak for others or stop them.
+/// A compromised agent holds the cluster key, is listed, and sends arbitrary messages.
+///
+/// It can refuse its own work; it cannot impersonate or stop other members.
 @Suite("A hostile member of the cluster", .serialized, .timeLimit(.minutes(5)))
 struct HostileMemberTests {
   struct Cast {
@@ -131,12 +132,12 @@ struct HostileMemberTests {
       try cast.send(
         Envelope(messageID: 78, shape: .call, sender: victim.id, body: .goodbye(victim.id)),
         to: registry)
-      // The registry reads a sender's mail in order.
+      // The registry processes a sender's mail in order.
       while registry.dropped["wrong_sender", default: 0] < 5 {
         _ = try? await cast.gateway.call(
           .ack, to: .peer(registry.peer.id), deadline: .seconds(20))
       }
-      // As another process of the planner's name, with a key pair of its own.
+      // Impersonate the planner as another process, with a key pair of its own.
       for incarnation in [victim.id.incarnation, .max] {
         let id = PeerID(name: victim.id.name, incarnation: incarnation)
         let seal = try FrameSeal(

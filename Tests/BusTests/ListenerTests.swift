@@ -11,7 +11,7 @@ import Wire
 
 @Suite("Strangers at a tcp bus", .serialized, .timeLimit(.minutes(5)))
 struct ListenerTests {
-  /// A registry, a planner that echoes calls and a gateway.
+  /// Runs `body` with a registry, a planner that echoes calls, and a gateway.
   private static func run(
     _ body: @escaping @Sendable (TestCluster, _ planner: Bus, _ gateway: Bus) async throws -> Void
   ) async throws {
@@ -22,7 +22,7 @@ struct ListenerTests {
     try await cluster.run([planner, gateway]) {
       try await gateway.waitForPeers([.planner], deadline: .seconds(20))
       try await body(cluster, planner, gateway)
-      // Whatever came from outside, honest mail passes and every peer is still listed.
+      // After any outside traffic, valid mail still passes and every peer is still listed.
       let answer = try await gateway.call(.ack, to: .service(.planner), deadline: .seconds(20))
       #expect(answer == .ack)
       #expect(Set(cluster.table.peers.map(\.id.name)) == ["registry-1", "planner-1", "gateway-1"])
@@ -71,7 +71,7 @@ struct ListenerTests {
         group.cancelAll()
       }
       for bus in [cluster.registry, planner] {
-        // On a slow machine the first ones are closed for their time before the last ones come.
+        // On a slow machine the first connections time out before the last ones arrive.
         let reasons = ["connection_evicted", "handshake_timeout"]
         let dropped = reasons.reduce(0) { $0 + bus.dropped[$1, default: 0] }
         #expect(dropped >= 100 - Limits.busUnknownPerAddress.value, "\(bus.dropped)")
@@ -164,14 +164,14 @@ struct ListenerTests {
       try await second.send(RawConnection.greeting + RawConnection.frame(frame))
       try await second.closed()
       #expect(planner.dropped["replayed"] == 1)
-      // Through the open connection it reaches the seal, which refuses it too.
+      // Over the open connection, the frame reaches the seal, which refuses it too.
       try await first.send(RawConnection.frame(frame))
       try await gateway.ask(planner, until: "replayed", reaches: 2)
       await first.close()
     }
   }
 
-  // MARK: - Who has to go
+  // MARK: - Eviction of connections
 
   @Test("the oldest unknown connection of a crowded address goes, never one of a listed peer")
   func roster() {
@@ -209,7 +209,7 @@ struct ListenerTests {
 }
 
 extension BusListener {
-  /// `stop` waits for the loop and must not hold up a test's thread.
+  /// Runs `stop` on its own thread: it waits for the loop and must not block a test's thread.
   fileprivate func close() async {
     await withCheckedContinuation { continuation in
       Thread { [self] in

@@ -30,7 +30,7 @@ struct MachineTests {
     Instant(sinceStart: .milliseconds(milliseconds))
   }
 
-  /// Calls a planner and returns the id.
+  /// Calls a planner and returns the message id.
   static func ask(
     _ machine: inout BusMachine, isStream: Bool = false, deadline: Duration? = .seconds(10),
     to destination: Destination = .service(.planner), at now: Instant = .zero
@@ -193,7 +193,7 @@ struct MachineTests {
     #expect(
       machine.received(request, bytes: 1, now: .zero) == [.dropped(reason: "duplicate")])
     #expect(machine.reply(key, .success(.ack)) == [])
-    // Not even after the sender was lost and showed up again.
+    // A lost and rediscovered sender changes nothing.
     _ = machine.connectionLost(to: Self.planner.mailbox, now: .zero)
     #expect(
       machine.received(request, bytes: 1, now: .zero) == [.dropped(reason: "duplicate")])
@@ -308,7 +308,7 @@ struct MachineTests {
     #expect(directives.cancelled(key)?.code == .peerLost)
     #expect(directives.contains(.peerLost(Self.planner.id)))
     #expect(machine.directory.live(.planner).map(\.id) == [Self.other.id])
-    // A sign of life brings it back.
+    // Any message from the peer restores it.
     let cast = Envelope(messageID: 99, shape: .pong, sender: Self.planner.id, body: .ack)
     _ = machine.received(cast, bytes: 1, now: Self.at(10))
     #expect(machine.directory.live(.planner).count == 2)
@@ -349,7 +349,7 @@ struct MachineTests {
     #expect(directives.failure(of: id)?.code == .peerLost)
     #expect(directives.contains(.disconnect(Self.planner.mailbox)))
     #expect(machine.directory.live(.planner) == [again])
-    // An older table does not bring it back.
+    // An older table does not restore it.
     #expect(
       machine.apply(PeerTable(epoch: 1, revision: 1, peers: [Self.planner]), now: .zero) == [])
   }
@@ -366,7 +366,7 @@ struct MachineTests {
     #expect(directives.failure(of: id) == nil)
     #expect(machine.directory.live(.planner) == [Self.planner])
     #expect(!directives.contains(.disconnect(Self.registry.mailbox)))
-    // It never said hello to the new one.
+    // The planner never sends a hello to the new registry.
     let late = machine.tick(now: Self.at(5_100))
     #expect(late.failure(of: id)?.code == .peerLost)
     #expect(machine.directory.live(.planner) == [])
@@ -462,7 +462,7 @@ extension BusDirective {
 }
 
 extension [BusDirective] {
-  /// Why a request of ours failed.
+  /// The error with which an own request failed.
   func failure(of id: UInt64) -> Failure? {
     for directive in self {
       switch directive {
@@ -474,13 +474,13 @@ extension [BusDirective] {
     return nil
   }
 
-  /// Why a handler was cancelled.
+  /// The error with which a handler was cancelled.
   func cancelled(_ key: RequestKey) -> Failure? {
     for case .cancelHandler(key, let failure) in self { return failure }
     return nil
   }
 
-  /// What somebody was refused with.
+  /// The failure that was sent in reply to a request.
   var sentFailure: Failure? {
     for case .send(let envelope, _, _) in self {
       if case .failure(let failure) = envelope.body { return failure }

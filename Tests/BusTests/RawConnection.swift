@@ -5,9 +5,9 @@ import Wire
 
 @testable import Bus
 
-/// A tcp connection of a program that need not be one of ours.
+/// A tcp connection that bypasses the bus, for bytes of any kind.
 struct RawConnection {
-  /// What a nanomsg PUSH socket sends first.
+  /// The first bytes that a nanomsg PUSH socket sends.
   static let greeting = ListenerHandler.pushGreeting
 
   private let channel: any Channel
@@ -17,7 +17,7 @@ struct RawConnection {
       .connect(host: "127.0.0.1", port: port).get()
   }
 
-  /// The port of a process's bus.
+  /// Connects to the port of a process's bus.
   init(to bus: Bus) async throws { try await self.init(port: Self.port(of: bus)) }
 
   static func port(of bus: Bus) throws -> Int {
@@ -27,7 +27,7 @@ struct RawConnection {
     return port
   }
 
-  /// The length that comes before a frame.
+  /// The length field that precedes a frame.
   static func length(_ count: Int) -> [UInt8] {
     stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: count >> $0) }
   }
@@ -38,14 +38,14 @@ struct RawConnection {
     try await channel.writeAndFlush(ByteBuffer(bytes: bytes))
   }
 
-  /// Returns when the other side has closed.
+  /// Waits until the other side has closed the connection.
   func closed() async throws { try await channel.closeFuture.get() }
 
   func close() async { try? await channel.close() }
 }
 
 extension Bus {
-  /// Asks `other` until so many drops were counted there for the reason.
+  /// Calls `other` until its drop counter for the reason reaches the count.
   func ask(_ other: Bus, until reason: String, reaches count: Int = 1) async throws {
     repeat {
       let answer = try await call(.ack, to: .peer(other.peer.id), deadline: .seconds(20))

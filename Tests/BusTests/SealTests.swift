@@ -11,7 +11,7 @@ struct SealTests {
   static let key = [UInt8](repeating: 42, count: 32)
   static let registryMailbox = "tcp://10.0.0.1:7400"
 
-  /// One end of the bus: a name, an address, a key pair.
+  /// One end of the bus: a name, an address and a key pair.
   struct End {
     let id: PeerID
     let mailbox: String
@@ -64,13 +64,13 @@ struct SealTests {
     #expect(Self.reason(try End("eve").seal.open(frame)) == "seal_broken")
     let stranger = try End("robert", key: [UInt8](repeating: 43, count: 32))
     #expect(Self.reason(stranger.seal.open(frame)) == "seal_broken")
-    // The proof is for the listener, which sees the header before the body.
+    // Skip the proof: only the listener checks it, before the body arrives.
     let start = try SealedFrame(decoding: frame).header.bytes.count
     for index in frame.indices where !(start..<start + SealedFrame.tagBytes).contains(index) {
       var changed = frame
       changed[index] ^= 1
       let reason = Self.reason(robert.seal.open(changed))
-      // The lowest byte of the counter becomes 0, which no frame has.
+      // The lowest byte of the counter becomes 0, which no valid frame has.
       let isZero = index == 19 && reason == "replayed"
       #expect(
         isZero || ["seal_broken", "unsealed"].contains(reason), "byte \(index): \(reason)")
@@ -118,7 +118,7 @@ struct SealTests {
       forged.header.sender = other
       #expect(Self.reason(robert.seal.open(forged.encoded())) == "seal_broken")
     }
-    // With a key pair of its own it is believed to be the holder of that key, not of alice's.
+    // With a key pair of its own, the frame opens under that key, not under alice's.
     let mallory = try End("alice")
     guard case .opened(_, let sender) = robert.seal.open(try mallory.frame([1], to: robert)) else {
       Issue.record("was not opened")

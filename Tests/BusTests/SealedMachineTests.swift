@@ -32,7 +32,7 @@ struct SealedMachineTests {
     PeerTable(epoch: epoch, revision: revision, peers: peers)
   }
 
-  /// The id of the hello among directives.
+  /// The message id of the hello among the directives.
   static func hello(_ directives: [BusDirective]) -> UInt64? {
     for case .send(let envelope, _, _) in directives {
       if case .hello = envelope.body { return envelope.messageID }
@@ -48,7 +48,7 @@ struct SealedMachineTests {
       toIncarnation: own.id.incarnation, body: body)
   }
 
-  /// A gateway that has met the registry.
+  /// A gateway that has joined the registry.
   static func joined(registryKey: [UInt8]? = nil) throws -> BusMachine {
     var machine = BusMachine(
       own: own, registryMailbox: registry.mailbox, registryKey: registryKey, firstID: 1_000)
@@ -203,7 +203,7 @@ struct SealedMachineTests {
       now: .zero)
     #expect(directives.contains(.peersChanged))
     #expect(machine.directory.table == table)
-    // What its predecessor said last may still be on its way.
+    // A message of the registry's predecessor may still be in transit.
     let late = Envelope(
       messageID: 1, shape: .publish, sender: Self.registry.id,
       body: .peerTable(Self.table([Self.registry], revision: 9)))
@@ -262,7 +262,7 @@ struct SealedMachineTests {
     }
     #expect(answer.body == .ack && answer.correlationID == 1)
     #expect(machine.directory == before && machine.handlersRunning == 0)
-    // Nothing else is said under it.
+    // The machine accepts no other message under this introduction.
     for envelope in [
       Self.cast(Self.agent),
       Envelope(messageID: 2, shape: .call, sender: Self.agent.id, body: .goodbye(Self.agent.id)),
@@ -300,7 +300,7 @@ struct SealedMachineTests {
         }
         #expect(machine.directory == before)
       }
-      // In an envelope of its own.
+      // The same hello in an envelope with the agent as sender.
       var machine = Self.registryMachine()
       let envelope = Envelope(
         messageID: 1, shape: .call, sender: Self.agent.id, body: .hello(Self.planner))
@@ -329,7 +329,7 @@ struct SealedMachineTests {
     }
     #expect(machine.directory.all.count == 2 + limit)
     #expect(machine.directory[PeerID(name: "n0", incarnation: 1)] == nil)
-    // Whatever lease they asked for.
+    // The leases end, however long they were requested.
     _ = machine.tick(now: Instant(sinceStart: .seconds(10)))
     #expect(machine.directory.all.map(\.id) == [Self.planner.id, Self.registry.id])
   }

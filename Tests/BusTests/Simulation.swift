@@ -3,17 +3,18 @@ import ClusterModel
 import ClusterTesting
 import Wire
 
-/// A cluster in virtual time: one machine for each process, over a network that loses, delays,
-/// duplicates and reorders, with processes that crash and come back. The same seed gives the same
-/// run, byte for byte.
+/// A simulated cluster in virtual time, with one machine per process.
+///
+/// The network loses, delays, duplicates and reorders messages; processes crash and restart. The
+/// same seed gives the same run, byte for byte.
 struct Simulation {
   struct Faults {
     var lossPerMille = 0
     var duplicatePerMille = 0
     var maximumDelay = 5
-    /// Of 1,000 steps, in how many some process crashes; it comes back within two seconds.
+    /// Steps per 1,000 in which some process crashes; it restarts within two seconds.
     var crashPerMille = 0
-    /// Of 1,000 deaths, how many the survivors' connections do not notice.
+    /// Deaths per 1,000 that the survivors' connections do not detect.
     var silentDeathPerMille = 0
   }
 
@@ -25,7 +26,7 @@ struct Simulation {
     case rebirth(String)
   }
 
-  /// A request of somebody's, and what became of it.
+  /// A request of a process, and its outcome.
   struct Asked {
     let by: PeerID
     let isStream: Bool
@@ -79,7 +80,7 @@ struct Simulation {
     perMille > 0 && chance.nextInt(in: 0..<1_000) < perMille
   }
 
-  // MARK: - Life and death
+  // MARK: - Births and deaths
 
   mutating func birth(_ name: String) {
     incarnations += 1
@@ -102,7 +103,7 @@ struct Simulation {
       if happens(faults.silentDeathPerMille) { continue }
       schedule(chance.nextInt(in: 0..<30), .connectionLost(of: other, to: mailbox))
     }
-    // What the dead one waited for has no outcome any more: nobody is there to have it.
+    // Requests of the dead process have no outcome any more, because their caller is gone.
     for (key, request) in asked where request.by == dead.machine.own.id && request.outcome == nil {
       asked[key] = nil
     }
@@ -115,7 +116,7 @@ struct Simulation {
 
   // MARK: - Running
 
-  /// - Parameter asking: whether processes still ask each other, or only finish.
+  /// - Parameter asking: whether processes still send new requests, or only finish pending ones.
   mutating func run(milliseconds: Int, asking: Bool) {
     let end = time + milliseconds
     while time < end, violations.isEmpty {
@@ -153,7 +154,7 @@ struct Simulation {
         id, .hostTableRequest, to: .service(service), isStream: isStream, deadline: deadline,
         trace: nil, idempotencyKey: [], now: now), by: process)
     if happens(50) {
-      // The caller changes its mind.
+      // The caller cancels its request.
       asked[key] = nil
       perform(process.machine.abandon(id), by: process)
     }
@@ -227,7 +228,7 @@ struct Simulation {
     }
   }
 
-  /// The wire: every envelope is packed and unpacked again.
+  /// Delivers an envelope over the wire: it is encoded and decoded again.
   mutating func deliver(_ envelope: Envelope, to mailbox: String) {
     guard let copy = try? Envelope(decoding: envelope.encoded()), copy == envelope else {
       violations.append("an envelope did not survive the wire: \(envelope)")
@@ -261,7 +262,7 @@ struct Simulation {
     perform(process.machine.publish(.peerTable(process.table)), by: process)
   }
 
-  // MARK: - What must hold
+  // MARK: - Invariants
 
   mutating func execute(_ key: RequestKey) {
     executed[key, default: 0] += 1

@@ -32,7 +32,7 @@ struct SimulationTests {
     let failures = simulation.asked.values.compactMap { request -> Failure? in
       if case .failure(let failure)? = request.outcome { failure } else { nil }
     }
-    // Before everyone has said hello there is nobody to ask.
+    // Before all processes have sent a hello, a service may have no peer.
     #expect(failures.allSatisfy { [.deadlineExceeded, .noPeer].contains($0.code) })
     #expect(Self.succeeded(simulation) > simulation.asked.count / 2)
   }

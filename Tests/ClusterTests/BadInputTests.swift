@@ -8,7 +8,7 @@ extension ProcessTests {
     .cluster {
       try await RunningCluster.start(
         .faulty(FaultyHosts.two()),
-        // Short, so that slow clients are cut within the test's time.
+        // Short deadlines, so that slow clients are cut off within the test's time.
         settings: """
           gateway:
             head_deadline: 3s
@@ -19,9 +19,9 @@ extension ProcessTests {
   struct BadInputTests {
     struct Case: Sendable, CustomStringConvertible {
       let name: String
-      /// What may come; 0 is a closed connection without an answer.
+      /// Allowed statuses; 0 means that the connection closes without an answer.
       let statuses: Set<Int>
-      /// The member that is blamed, where the test knows it.
+      /// The member that the error must name; `nil` means any.
       let param: String?
       var description: String { name }
 
@@ -38,7 +38,7 @@ extension ProcessTests {
       Case("empty_messages", 400), Case("no_model", 200), Case("unknown_model", 404),
       Case("wrong_types", 400), Case("wrong_message_type", 400), Case("wrong_stream_type", 400),
       Case("unknown_option", 400), Case("option_out_of_range", 400, param: "tutti.rounds"),
-      // The planner's to refuse.
+      // The planner refuses this one.
       Case("small_budget", 400, param: "tutti.budget.tokens"),
       Case("plan_logprobs", 400, param: "logprobs"),
       Case("ten_megabytes", 200, 413),
@@ -54,7 +54,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let bad = try RunningProcess(
         Programs.python, arguments(input.name, cluster), in: cluster.directory)
-      // Beside it, while it goes on.
+      // Runs while the bad request is still in progress.
       let good = try await Programs.run(
         Programs.python, arguments("good", cluster), in: cluster.directory)
       let answer = try Answer(good)
@@ -147,7 +147,7 @@ extension ProcessTests {
   }
 }
 
-/// What bad_input.py prints.
+/// The output of bad_input.py.
 private struct Answer: Decodable {
   struct Problem: Decodable {
     let message: String
@@ -161,7 +161,7 @@ private struct Answer: Decodable {
       let members = try decoder.container(keyedBy: CodingKeys.self)
       message = try members.decode(String.self, forKey: .message)
       type = try members.decode(String.self, forKey: .type)
-      // The official shape has both members even when they are null.
+      // The official error format has both members even if they are null.
       param = try members.decodeIfPresent(String.self, forKey: .param)
       hasParam = members.contains(.param) && members.contains(.code)
     }

@@ -2,10 +2,10 @@ import Foundation
 import Testing
 
 extension ProcessTests {
-  /// Runs `Benchmarks/clients/compare.py`, which starts a cluster and scripted hosts of its own.
+  /// Runs `Benchmarks/clients/compare.py`, which starts its own cluster and scripted hosts.
   @Suite("Client libraries", .serialized)
   struct ClientLibraryTests {
-    /// Habits of hosts that users meet most. `make clients` plays all of them.
+    /// The most common host behaviours. `make clients` plays all of them.
     static let habits = [
       "exact", "pretty_body", "many_data_lines", "finish_empty", "done_without_finish",
       "null_first", "gzipped", "no_stream_options", "message_beside_delta", "rate_limited",

@@ -7,7 +7,7 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Real models that are killed in mid-answer. `TUTTI_TEST_KILLS=20` asks for more kills.
+  /// Kills real model servers mid-answer. `TUTTI_TEST_KILLS=20` sets the number of kills.
   @Suite(
     "Answers that outlive their host", .serialized, .timeLimit(.minutes(20)),
     .cluster { try await RunningCluster.start(.embedded) })
@@ -36,7 +36,7 @@ extension ProcessTests {
         let uncut = try await StreamedAnswer.ask(cluster, question)
         #expect(uncut.isWhole, "\(uncut)")
         let before = try await ModelServers(cluster)
-        // Every fourth is not killed but stopped, which only a deadline can tell.
+        // Every fourth victim is stopped instead of killed, which only a deadline can detect.
         let stops = round % 4 == 3
         let point = Int.random(in: 4..<max(uncut.chunks * 4 / 5, 5), using: &rng)
         var victim: pid_t?
@@ -74,7 +74,7 @@ extension ProcessTests {
   }
 }
 
-/// What a client has of a stream.
+/// The part of a stream that a client has received.
 private struct StreamedAnswer: CustomStringConvertible {
   private struct Chunk: Decodable {
     struct Choice: Decodable {
@@ -97,7 +97,7 @@ private struct StreamedAnswer: CustomStringConvertible {
   var models: Set<String> = []
   var finish: String?
   var isDone = false
-  /// Events that are not a chunk: errors.
+  /// Events that are not chunks, such as errors.
   var others: [String] = []
 
   var isWhole: Bool { isDone && finish != nil && others.isEmpty }
@@ -135,7 +135,7 @@ private struct StreamedAnswer: CustomStringConvertible {
     return answer
   }
 
-  /// - Returns: whether it brought text.
+  /// - Returns: whether the line contained text.
   private mutating func take(_ line: String) throws -> Bool {
     guard line.hasPrefix("data: ") else { return false }
     let data = line.dropFirst(6)
@@ -156,13 +156,14 @@ private struct StreamedAnswer: CustomStringConvertible {
     return true
   }
 
-  /// Six words that stand on both sides of a place, but not twice in the uncut answer.
+  /// Six-word sequences on both sides of a position, more frequent than in the uncut answer.
+  /// answer.
   func repetitions(at place: Int, not uncut: String) -> [String] {
     let before = Self.grams(text.prefix(place).split(whereSeparator: \.isWhitespace).suffix(60))
     let joint = text.prefix(place).split(whereSeparator: \.isWhitespace).count
     let words = text.split(whereSeparator: \.isWhitespace)
-    // What is said twice because of the joint begins at the joint; a small model that says the same
-    // again some sentences later does so by itself.
+    // A repetition caused by the joint begins at the joint. A small model may also repeat itself
+    // some sentences later, which is not the joint's fault.
     let after = Self.grams(words[max(joint - 6, 0)...].prefix(20))
     let all = Self.grams(words[...])
     let usual = Self.grams(uncut.split(whereSeparator: \.isWhitespace)[...])
@@ -179,10 +180,10 @@ private struct StreamedAnswer: CustomStringConvertible {
   }
 }
 
-/// The embedded model servers of a cluster, and what they had worked at one moment.
+/// The embedded model servers of a cluster, and their processor time at one moment.
 private struct ModelServers {
   private let cluster: RunningCluster
-  /// By `embedded_host:PORT`.
+  /// Process ids by `embedded_host:PORT`.
   private let pids: [String: pid_t]
   private let work: [pid_t: Int]
 
@@ -193,7 +194,7 @@ private struct ModelServers {
     work = Dictionary(uniqueKeysWithValues: pids.values.map { ($0, Self.ticks($0)) })
   }
 
-  /// Whoever has used the processor most since: of two of which one answers, that one.
+  /// The server that has used the most processor time since then: the one that is answering.
   func busiest() -> pid_t? {
     let since = pids.values.map { (pid: $0, work: Self.ticks($0) - work[$0, default: 0]) }
     return since.max { $0.work < $1.work }?.pid
@@ -201,13 +202,13 @@ private struct ModelServers {
 
   private static func ticks(_ pid: pid_t) -> Int {
     let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
-    // The name may have spaces; behind it the fields are counted from the third.
+    // The process name may contain spaces; the fields after it are counted from the third.
     let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
     guard fields.count > 13 else { return 0 }
     return (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0)
   }
 
-  /// Returns when the one that was killed is back, answers, and is in the host table.
+  /// Waits until the killed server runs again, answers, and is in the host table.
   func restarted(_ pid: pid_t) async throws {
     let name = try #require(pids.first { $0.value == pid }?.key)
     _ = try await eventually("\(name) runs again") { () -> Bool? in

@@ -16,7 +16,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let victim = try #require(before["tutti-\(service)"])
       #expect(kill(victim, SIGSEGV) == 0)
-      // A process that kept the port would make each of its successors end at once.
+      // If a process kept the port, each of its successors would end at once.
       let after = try await eventually("\(service) runs again") { () -> [String: pid_t]? in
         let children = try await cluster.children()
         return children["tutti-\(service)"].map { $0 != victim } == true ? children : nil
@@ -40,7 +40,7 @@ extension ProcessTests {
         return text?.contains("Backtrace took") == true ? text : nil
       }
       #expect(text.contains("signal 11") && text.contains("_dispatch_sig_thread"), "\(text)")
-      // The copy that wrote it is gone as well.
+      // The forked copy that wrote the report has ended too.
       _ = try await eventually("nothing is left of the crashed process") { () -> Bool? in
         let left = try await cluster.processes().filter {
           $0.command.contains("tutti-\(service) ") && $0.command.contains(cluster.dataDirectory)

@@ -7,7 +7,7 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Hosts that are added to a running cluster: of other dialects, with secrets, of the other tier.
+  /// Hosts added to a running cluster: other dialects, hosts with secrets, hosts of the other tier.
   @Suite(
     "A cluster whose hosts differ", .serialized, .timeLimit(.minutes(10)),
     .cluster {
@@ -48,7 +48,7 @@ extension ProcessTests {
         #expect(try await cluster.tutti("hosts", "suspend", dialect.rawValue).status == 0)
         try await Hosts.wait(until: false, marker, isOfferedBy: cluster)
         let gate = first.hold(.afterToken(5))
-        // Every time: a probe of the registry's would use up a fault that is to happen once.
+        // A permanent fault: the registry's probe would use up a fault that occurs only once.
         first.faults = FaultyHostFaults(kind: .drop, atByte: 60)
         defer { first.faults = .none }
         let client = try RunningProcess(
@@ -62,7 +62,7 @@ extension ProcessTests {
         try await Hosts.wait(until: true, marker, isOfferedBy: cluster)
         gate.open()
         #expect(await client.exit() == 0, "\(client.errors)")
-        // What it was asked is written down when it has answered.
+        // The request is recorded after it has been answered.
         await other.wait { $0.inferences > 0 && $0.active == 0 }
         let asked = try #require(other.requests.last { $0.path != "/v1/models" })
         let said = String(decoding: asked.body, as: UTF8.self)
@@ -85,7 +85,7 @@ extension ProcessTests {
         let said = try await Programs.script(
           "openai_client.py", ["says", cluster.gateway, model, Hosts.text], in: cluster.directory)
         #expect(said.status == 0, "\(said)")
-        // A host that refuses what it was sent is an error that somebody writes down.
+        // A refusal by the host becomes an error that is logged.
         host.faults = FaultyHostFaults(
           status: 401, statusBody: #"{"error":{"message":"no"}}"#)
         let refused = try await cluster.tutti("ask", "-m", model, "Hello")
@@ -145,7 +145,7 @@ extension ProcessTests {
   }
 }
 
-/// Hosts of one test each.
+/// Helpers for hosts that exist during one test.
 enum HostsThatDiffer {
   static let variable = "TUTTI_CREDENTIAL_FAULTY_HOST"
   static let secret = "sk-5f1d-never-written-9c27"
@@ -171,7 +171,8 @@ enum HostsThatDiffer {
           ], otherwise: FaultyHostReply(text))), dialect: dialect, secret: secret)
   }
 
-  /// A host that is added with `tutti hosts add`, under its dialect's name, and removed.
+  /// Adds a host with `tutti hosts add` under its dialect's name, runs `body`, and removes the
+  /// host.
   static func withHost(
     _ models: [String], _ dialect: HostDialect, id: String? = nil, secret: String? = nil,
     options: [String] = [], in cluster: RunningCluster,
@@ -218,7 +219,7 @@ enum HostsThatDiffer {
       ?? "\(list)"
   }
 
-  /// The gateway's own host table tells what can be asked.
+  /// Waits until the gateway's own host table lists the model, or no longer lists it.
   static func wait(
     until isOffered: Bool, _ model: String, isOfferedBy cluster: RunningCluster
   ) async throws {

@@ -1,13 +1,16 @@
 import Testing
 
-/// What was waited for did not happen.
+/// The condition did not become true in time.
 struct TooLate: Error, CustomStringConvertible {
   let description: String
 }
 
-/// Asks about processes, which cannot tell us, until the answer is there. For nothing else: what
-/// runs in the process of the test is awaited.
-/// - Parameter limit: far beyond what a loaded machine of two cores needs; reaching it is a failure.
+/// Polls until `ask` returns a value.
+///
+/// Only for other processes, which cannot notify the test; everything in the test's own process is
+/// awaited.
+///
+/// - Parameter limit: far longer than a loaded two-core machine needs; reaching it is a failure.
 func eventually<Value>(
   _ what: String, within limit: Duration = .seconds(120), _ ask: () async throws -> Value?
 ) async throws -> Value {

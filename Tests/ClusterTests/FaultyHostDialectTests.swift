@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 import Testing
 
-/// The bytes of the two dialects that are not OpenAI's, after their public documentation.
+/// Checks the bytes of the Anthropic and Ollama dialects against their public documentation.
 @Suite("The faulty host's dialects")
 struct FaultyHostDialectTests {
   private func ask(

@@ -5,17 +5,17 @@ import NIOCore
 import NIOHTTP1
 import Testing
 
-/// What came of one request to a faulty host.
+/// The response to one request to a faulty host.
 private struct Heard {
   var status = 0
   var headers = HTTPHeaders()
   var bytes: [UInt8] = []
-  /// The connection ended before the answer did.
+  /// Whether the connection ended before the answer did.
   var isBroken = false
 
   var text: String { String(decoding: bytes, as: UTF8.self) }
 
-  /// The JSON of every whole event or line.
+  /// The JSON of every complete event or line.
   var objects: [[String: Any]] {
     let whole = text.lastIndex(of: "\n").map { text[...$0] } ?? ""
     return whole.split(separator: "\n").compactMap { line in
@@ -93,7 +93,7 @@ private func message(_ role: String, _ text: String) -> String {
 struct FaultyHostTests {
   static let text = "Héllo, \"wörld\"\n- 日本 😀 done."
 
-  /// The text before that byte, without an unfinished character.
+  /// The text before that byte, without an incomplete character.
   static func prefix(_ offset: Int) -> String {
     var bytes = Array(text.utf8.prefix(offset))
     while String(validating: bytes, as: UTF8.self) == nil { bytes.removeLast() }
@@ -114,7 +114,7 @@ struct FaultyHostTests {
         host.faults = FaultyHostFaults(kind: kind, atByte: offset)
         let heard = try await ask(host, try #require(paths[dialect]), body(message("user", "hi")))
         if kind == .drop {
-          // What the client had not read yet when the connection went is lost to it.
+          // Bytes that the client had not read when the connection dropped are lost.
           #expect(Self.prefix(offset).hasPrefix(heard.said), "byte \(offset)")
           exact += heard.said == Self.prefix(offset) ? 1 : 0
           unfinished += heard.text.isEmpty || heard.text.hasSuffix("\n") ? 0 : 1
@@ -166,7 +166,7 @@ struct FaultyHostTests {
       for (dialect, path) in paths {
         for offset in 1..<Self.text.utf8.count {
           let prefix = Self.prefix(offset)
-          // Anthropic refuses a prefix that ends in white space; a test of its own checks that.
+          // Anthropic refuses a prefix that ends in white space; another test checks that.
           if dialect == .anthropic, prefix.last?.isWhitespace == true { continue }
           let messages = message("user", "say #1") + "," + message("assistant", prefix)
           let heard = try await ask(host, path, body(messages))
@@ -238,7 +238,7 @@ struct FaultyHostTests {
       let calls = ollama.objects.compactMap { $0["message"] as? [String: Any] }
         .compactMap { $0["tool_calls"] as? [[String: Any]] }
       #expect(calls.count == 2)
-      // Not streamed: one object with the same in it.
+      // Unstreamed: one object with the same content.
       for path in paths.values {
         let whole = try await ask(host, path, body(message("user", "hi"), stream: false))
         _ = try JSONSerialization.jsonObject(with: Data(whole.bytes))
@@ -256,7 +256,7 @@ struct FaultyHostTests {
         for _ in 1...400 {
           _ = try await ask(host, "/v1/chat/completions", body(message("user", "hi")))
         }
-        // A record is written when its connection is done with, a moment after the client is.
+        // A record is written when the connection is finished, shortly after the client is.
         let records = try await eventually("all 400 are recorded") {
           host.records.count == 400 ? host.records : nil
         }

@@ -6,17 +6,19 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Every row is counted, not timed: services alive, honest requests answered, bytes that come
-  /// back. `Benchmarks/hostile` measures the same rows in full size.
+  /// Plays every hostile row and counts results: live services, answered honest requests, returned
+  /// bytes.
+  ///
+  /// Nothing is timed. `Benchmarks/hostile` measures the same rows at full size.
   @Suite(
     "A cluster among hostile hosts and clients", .serialized,
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct HostileTests {
-    /// Rows are played at a fortieth of their size: a fault that kills shows, and a debug build is
-    /// through in a minute.
+    /// Rows are played at 1/40 of their size: fatal faults still show, and a debug build finishes
+    /// in a minute.
     private static let divisor = 40
-    /// What a client may get for what a host sent, plus a fixed part: names and framing are
-    /// rewritten, nothing is multiplied.
+    /// Maximum ratio of bytes sent to the client to bytes sent by the host, plus a fixed part. The
+    /// gateway rewrites names and framing but multiplies nothing.
     private static let mostAmplification = 4
     private static let fixedBytes = 1 << 20
 
@@ -57,7 +59,7 @@ extension ProcessTests {
     func probe(row: HostileRow) async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()
-      // In full size: what harms a table is its size.
+      // Full size: for a table, the size is the harm.
       let host = try await Self.started(row, divisor: 1)[0]
       let name = try await Self.add(host, named: row.name, to: cluster)
       let fresh = try await FaultyHost.started(
@@ -125,7 +127,7 @@ extension ProcessTests {
       _ host: FaultyHost, named name: String, to cluster: RunningCluster
     ) async throws -> String {
       let outcome = try await cluster.tutti("hosts", "add", "--id", name, host.url)
-      // A host that answers a probe with nonsense may be reported as unreachable.
+      // A host that answers a probe with garbage may be reported as unreachable.
       #expect(outcome.status < 128, "\(outcome)")
       return name
     }
@@ -137,7 +139,7 @@ extension ProcessTests {
       }
     }
 
-    /// - Returns: bytes of all answers.
+    /// - Returns: total bytes of all answers.
     private static func play(
       _ row: HostileRow, _ model: String, _ cluster: RunningCluster
     ) async throws -> Int {
@@ -173,12 +175,12 @@ extension ProcessTests {
       do {
         for try await piece in response.body { bytes += piece.readableBytes }
       } catch {
-        // An answer that was cut ends without the end that HTTP has for it.
+        // A cut answer ends without a proper HTTP end.
       }
       return (Int(response.status.code), bytes)
     }
 
-    /// How many of so many honest requests were answered right.
+    /// Number of correctly answered requests among `count` honest ones.
     private static func honestAnswers(_ cluster: RunningCluster, _ count: Int) async throws -> Int {
       var right = 0
       for number in 0..<count {
@@ -192,7 +194,7 @@ extension ProcessTests {
 }
 
 extension RunningCluster {
-  /// One request that is not streamed.
+  /// Sends one unstreamed request.
   fileprivate func ask(_ model: String, _ question: String) async throws -> (Int, String) {
     var request = HTTPClientRequest(url: gateway + "/v1/chat/completions")
     request.method = .POST

@@ -16,7 +16,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let name = "tutti-\(service)"
       let victim = try #require(before[name])
-      // Requests run while it dies; those that it carried may fail, and none may hang.
+      // Requests run during the kill; those that it served may fail, and none may hang.
       let running = try (1...2).map { number in
         try RunningProcess(
           Programs.path("tutti"),
@@ -58,7 +58,7 @@ extension ProcessTests {
       }
       let ask = try await cluster.tutti("ask", "Hello")
       #expect(ask.status == 69 && ask.errors.contains("is gone"), "\(ask)")
-      // The data directory is free again.
+      // The data directory can be used again.
       let again = try await RunningCluster.start(
         .faulty(FaultyHosts.two()), dataDirectory: cluster.dataDirectory)
       try await again.stop()
@@ -86,7 +86,7 @@ extension ProcessTests {
         ask.output.isEmpty ? nil : true
       }
       cluster.process.signal(SIGTERM)
-      // The gateway drains first; it takes nobody new while it finishes what it has.
+      // The gateway drains first: it accepts no new clients while it finishes its requests.
       _ = try await eventually("the gateway drains") { () -> Bool? in
         cluster.process.errors.contains("draining") ? true : nil
       }
@@ -113,7 +113,7 @@ extension ProcessTests {
       cluster.process.signal(SIGTERM)
       #expect(await ask.exit() != 0, "\(ask.errors)")
       #expect(!ask.errors.isEmpty)
-      // The gateway ended by itself: nothing had to be killed.
+      // The gateway ended by itself: no process had to be killed.
       #expect(await cluster.process.exit() == 0, "\(cluster.process.errors)")
       #expect(
         !cluster.process.errors.contains("did not drain in time"), "\(cluster.process.errors)")
@@ -125,7 +125,8 @@ extension ProcessTests {
     func lastResort() async throws {
       let cluster = try await RunningCluster.start(
         .faulty(FaultyHosts.two()), settings: "cluster:\n  drain_seconds: 1\n")
-      // Nobody can write to the log now; the monitor waits in SQLite, where no cancellation gets.
+      // The log is locked for writing now; the monitor waits in SQLite, which cancellation cannot
+      // interrupt.
       let holder = try RunningProcess(
         Programs.python,
         [
@@ -181,7 +182,7 @@ extension ProcessTests {
   }
 }
 
-/// Hosts in the process of the tests, so that what they saw can be asked.
+/// Hosts in the test's process, so that tests can read their records.
 enum FaultyHosts {
   static let model = "faulty-model"
   static let answer = "The quick brown fox jumps over the lazy dog."

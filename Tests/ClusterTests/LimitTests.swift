@@ -51,7 +51,7 @@ extension ProcessTests {
       #expect(refusal.headers.first(name: "retry-after").flatMap { Int($0) } ?? 0 > 0)
       #expect(refusal.headers.first(name: "x-tutti-trace")?.count == 32)
       #expect(try JSONDecoder().decode(Problem.self, from: body).error.code == "overloaded")
-      // What tells an operator so still gets through.
+      // Health checks still get through.
       #expect(try await cluster.get(cluster.gateway + "/health").status == 200)
       let ask = try await cluster.tutti("ask", "-m", FaultyHosts.model, "Hello")
       #expect(ask.status == 75, "\(ask)")
@@ -64,7 +64,7 @@ extension ProcessTests {
       #expect(after == 200)
     }
 
-    /// Waits until a gauge of the gateway is zero, or is not.
+    /// Waits until a gauge of the gateway is zero, or not zero.
     private func wait(
       _ what: String, _ cluster: RunningCluster, until gauge: String, isZero: Bool
     ) async throws {
@@ -93,9 +93,9 @@ extension ProcessTests {
           body: String(buffer: try await response.body.collect(upTo: 1 << 20))
         )
       }
-      // A request whose head comes while the gateway is full is refused: this one has come.
+      // Wait for this request's head: a full gateway refuses requests when their head arrives.
       try await wait("the head has come", cluster, until: held, isZero: false)
-      // The gateway answers one request at a time.
+      // This gateway is configured to serve one request at a time.
       for _ in 0..<3 {
         let status = try await eventually("others are answered") { () -> UInt? in
           let status = try await chat(cluster).response.status.code
@@ -115,7 +115,7 @@ extension ProcessTests {
     func loop() async throws {
       let cluster = try await RunningCluster.start(.faulty(FaultyHosts.two()))
       let token = try cluster.adminToken()
-      // A host of the gateway that is the gateway.
+      // Add the gateway itself as a host.
       let added = try await cluster.tutti("hosts", "add", cluster.gateway, "--id", "itself")
       #expect(added.status == 0, "\(added)")
       struct Hosts: Decodable {
@@ -138,7 +138,7 @@ extension ProcessTests {
       #expect(message.contains("508"), "\(message)")
       #expect(message.contains("leads back to it"), "\(message)")
 
-      // What that host answered, seen as it is.
+      // Read that host's response directly.
       struct Services: Decodable {
         struct Line: Decodable { let name: String, incarnation: String, service: String }
         let data: [Line]
@@ -179,7 +179,7 @@ extension ProcessTests {
           described.insert("\(method.uppercased()) \(path)")
         }
       }
-      // The answer to an unknown path names every route that there is.
+      // The response to an unknown path lists every route.
       let (_, unknown) = try await cluster.get(cluster.registry + "/nowhere", token: token)
       let message = try JSONDecoder().decode(Problem.self, from: Data(unknown.utf8)).error.message
       let list = try #require(message.firstMatch(of: /There is: (.+)\./)).1

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension ProcessTests {
-  /// One cluster for all of them, with the two embedded model servers.
+  /// One cluster for all tests, with the two embedded model servers.
   @Suite(
     "A cluster with the local model", .serialized,
     .cluster { try await RunningCluster.start(.embedded) })
@@ -14,7 +14,7 @@ extension ProcessTests {
       "the official openai package gets what it expects",
       arguments: ["chat", "stream", "models", "errors"], ["SmolLM2-135M-Instruct", "tutti/fast"])
     func openai(check: String, model: String) async throws {
-      // Near names and the list are about real models.
+      // The checks of similar names and of the list need a real model name.
       guard model == Self.model || ["chat", "stream"].contains(check) else { return }
       let cluster = try RunningCluster.current()
       let outcome = try await Programs.script(
@@ -84,7 +84,7 @@ extension ProcessTests {
         answer.errors.split(separator: " ").compactMap {
           TraceID($0.trimmingCharacters(in: .whitespacesAndNewlines))
         }.last)
-      // Telemetry is sent in batches: it arrives a little after the answer.
+      // Telemetry is sent in batches and arrives shortly after the answer.
       let tree = try await eventually("the trace \(id) is complete") { () -> Outcome? in
         let outcome = try await cluster.tutti("trace", "\(id)")
         return outcome.status == 0 && outcome.output.contains("gateway")

@@ -4,7 +4,7 @@ import Testing
 private enum Families {
   static let answer = "The tide follows the moon, and so does the mill, twice a day."
 
-  /// A cluster with a host for each family.
+  /// A cluster with one host per family.
   static func cluster() async throws -> RunningCluster {
     var hosts: [FaultyHost] = []
     for family in FaultyHostFamily.allCases {
@@ -33,7 +33,8 @@ extension ProcessTests {
           #"{"trace":true,"seed":5,"members":["\#(family.rawValue)","\#(family.rawValue)"]}"#)
         #expect(answer.status == 200 && answer.hasText, "\(answer)")
         let trace = try #require(answer.trace, "\(answer)")
-        // The hosts write one text, which is no analysis: that task of MAESTRO's is degraded.
+        // The hosts always write the same text, which is not an analysis, so MAESTRO's analysis
+        // task is degraded.
         #expect(
           trace.tasks.allSatisfy { ["done", "skipped", "degraded"].contains($0.status) },
           "\(answer)")

@@ -6,8 +6,9 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Patterns through the real executables. The hosts play models that can do just what the tests
-  /// need, so that what reaches the answer is known.
+  /// Runs patterns through the real executables, with scripted models as hosts.
+  ///
+  /// Each model can do exactly what the tests need, so that the content of the answer is known.
   @Suite(
     "Patterns", .serialized,
     .cluster { try await RunningCluster.start(.faulty(ScriptedModels.three())) })
@@ -16,7 +17,7 @@ extension ProcessTests {
       "tutti/auto", "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
     ]
 
-    /// Long enough, and of enough parts, that no gate lets it pass.
+    /// Long and complex enough that no gate answers it directly.
     static let question = """
       Please do the following for me, in order. 1. Explain in detail what a tide is and why there \
       are two of them in a day. 2. Describe how a tide mill works and where some still stand. \
@@ -35,7 +36,7 @@ extension ProcessTests {
       let trace = try #require(answer.trace, "\(answer)")
       #expect(!trace.tasks.isEmpty && !trace.hosts.isEmpty, "\(answer)")
       #expect(trace.tasks.allSatisfy { $0.status == "done" || $0.status == "skipped" }, "\(answer)")
-      // Names and seams of the plan stay out of the answer.
+      // Names and separators of the plan must not appear in the answer.
       for word in ["part-1", "draft-1", "review-1", "coordinator", "specialists"] {
         #expect(!answer.text.contains(word), "\(answer)")
       }
@@ -83,7 +84,7 @@ extension ProcessTests {
       #expect(trace.expansions.count >= 2, "\(answer)")
       let roles = Set(trace.tasks.compactMap(\.role))
       #expect(roles.isSuperset(of: ["research", "reasoning", "code", "critic"]), "\(answer)")
-      // As the trace says, and as the hosts saw it.
+      // Both in the trace and in the hosts' records.
       let models = Dictionary(
         trace.tasks.compactMap { task in
           task.role.flatMap { role in task.model.map { (role, $0) } }
@@ -120,7 +121,7 @@ extension ProcessTests {
     func killedCritic() async throws {
       let cluster = try RunningCluster.current()
       let critic = try #require(try await cluster.children()["tutti-agent-critic"])
-      // Nobody restarts it while its supervisor stands still.
+      // Its stopped supervisor cannot restart it.
       cluster.process.signal(SIGSTOP)
       defer { cluster.process.signal(SIGCONT) }
       #expect(kill(critic, SIGKILL) == 0)
@@ -196,7 +197,8 @@ extension ProcessTests {
   }
 }
 
-/// Models that do what they are asked for in JSON, tell what they know, and carry on what they read.
+/// Scripted models that answer in JSON on request, report their knowledge, and repeat planted
+/// words.
 enum ScriptedModels {
   static let general = "general-8b"
   static let coder = "big-coder-7b"
@@ -230,7 +232,7 @@ enum ScriptedModels {
     let asked = question.messages.last?.text ?? ""
     if asked.contains(#""specialists""#) { return team }
     if asked.contains(#""verdict""#) { return review(asked) }
-    // Whoever goes on with an answer has said it already.
+    // If the answer is resumed, the prefix already contains everything.
     if case .after = question.start { return "" }
     var found = markers(in: all)
     if asked.contains("FIND-THE-MARKER") { found.append(marker) }
@@ -261,13 +263,13 @@ enum ScriptedModels {
       + #"{"kind":"reasoning","issue":"The sum is wrong.","fix":"\#(rightSum)"}]}"#
   }
 
-  /// Words that somebody planted, wherever they stand.
+  /// Planted words anywhere in the text.
   private static func markers(in text: String) -> [String] {
     text.matches(of: /PLANTED-[A-Z]+-[0-9]+/).map { String($0.0) }
   }
 }
 
-/// A client of patterns that sees comments too.
+/// A client of patterns that also reads SSE comments.
 enum PatternClient {
   struct Answer: Sendable, CustomStringConvertible {
     var status = 0
@@ -275,11 +277,11 @@ enum PatternClient {
     var finish: String?
     var trace: Trace?
     var comments: [String] = []
-    /// `[DONE]`, or a whole body.
+    /// Whether `[DONE]` or a complete body was received.
     var isDone = false
     var body = ""
 
-    /// Words, not only line ends.
+    /// Whether the text contains letters, not only line ends.
     var hasText: Bool { text.contains(where: \.isLetter) }
 
     var description: String { "status \(status)\n\(body)" }
@@ -317,7 +319,7 @@ enum PatternClient {
       reason = try members.decodeIfPresent(String.self, forKey: .reason)
       tasks = try members.decode([Task].self, forKey: .tasks)
       hosts = try members.decode([String].self, forKey: .hosts)
-      // A direct answer has none.
+      // Direct answers have no expansions.
       expansions = try members.decodeIfPresent([Expansion].self, forKey: .expansions) ?? []
       firstProgress = try members.decodeIfPresent(Int.self, forKey: .firstProgress)
       firstToken = try members.decodeIfPresent(Int.self, forKey: .firstToken)
@@ -339,7 +341,7 @@ enum PatternClient {
     let tutti: Trace?
   }
 
-  /// - Parameter options: the member `tutti`, as JSON.
+  /// - Parameter options: the JSON of the member `tutti`.
   static func ask(
     _ cluster: RunningCluster, _ model: String, _ question: String, stream: Bool,
     _ options: String

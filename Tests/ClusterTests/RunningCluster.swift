@@ -7,7 +7,7 @@ import Testing
 
 /// A cluster of real processes, started with `tutti up`.
 final class RunningCluster: Sendable {
-  /// Who answers.
+  /// The hosts that answer.
   enum Hosts: Sendable {
     /// The embedded model servers.
     case embedded
@@ -23,7 +23,7 @@ final class RunningCluster: Sendable {
   var gateway: String { "http://127.0.0.1:\(port)" }
   var registry: String { "http://127.0.0.1:\(port + 1)" }
   var monitor: String { "http://127.0.0.1:\(port + 2)" }
-  /// Where the planner serves its own metrics: one service that has `http` set.
+  /// The planner's own metrics address: the one service with `http` set.
   var planner: String { "http://127.0.0.1:\(port + 3)" }
 
   private init(
@@ -38,15 +38,15 @@ final class RunningCluster: Sendable {
   }
 
   /// - Parameters:
-  ///   - dataDirectory: nil: a short one.
-  ///   - settings: more lines of the configuration file.
+  ///   - dataDirectory: `nil` means a directory with a short path.
+  ///   - settings: additional lines of the configuration file.
   static func start(
     _ hosts: Hosts, dataDirectory: String? = nil, settings: String = "",
     environment: [String: String] = [:]
   ) async throws -> RunningCluster {
     let directory = try TemporaryDirectory()
     let data = dataDirectory ?? directory.path + "/data"
-    // A port that is taken is named and not started on, so another one is tried.
+    // If the port is taken, `tutti up` reports it and exits; try another one.
     for _ in 1...10 {
       // Below the range from which the kernel takes ports for outgoing connections.
       let port = Int.random(in: 2_000...3_100) * 10
@@ -75,7 +75,7 @@ final class RunningCluster: Sendable {
     throw TooLate(description: "no free ports were found")
   }
 
-  /// Drains it and waits until everything is gone.
+  /// Drains the cluster and waits until all its processes have ended.
   func stop() async throws {
     process.signal(SIGTERM)
     let status = await process.exit()
@@ -89,7 +89,7 @@ final class RunningCluster: Sendable {
         .merging(environment) { _, new in new }, in: directory)
   }
 
-  /// What the registry's admin API asks for.
+  /// The token of the registry's admin API.
   func adminToken() throws -> String {
     try String(contentsOfFile: dataDirectory + "/admin-token", encoding: .utf8)
       .trimmingCharacters(in: .whitespacesAndNewlines)
@@ -106,7 +106,7 @@ final class RunningCluster: Sendable {
     return (Int(response.status.code), String(buffer: body))
   }
 
-  // MARK: - Its processes
+  // MARK: - Processes of the cluster
 
   struct ProcessLine: Sendable, Hashable {
     let pid: pid_t
@@ -114,7 +114,7 @@ final class RunningCluster: Sendable {
     let command: String
   }
 
-  /// Every process of this machine that is not a zombie.
+  /// All processes of this machine except zombies.
   func processes() async throws -> [ProcessLine] {
     let list = try await Programs.run("/bin/ps", ["-eo", "pid=,ppid=,stat=,args="], in: directory)
     return list.output.split(separator: "\n").compactMap { line in
@@ -126,7 +126,7 @@ final class RunningCluster: Sendable {
     }
   }
 
-  /// Its children by the name of their executable; model servers by their launcher and port.
+  /// Child processes by the name of their executable; model servers by their launcher and port.
   func children() async throws -> [String: pid_t] {
     var children: [String: pid_t] = [:]
     for line in try await processes() where line.parent == process.pid {
@@ -164,7 +164,7 @@ struct ClusterTrait: SuiteTrait, TestScoping {
 extension RunningCluster {
   @TaskLocal static var shared: RunningCluster?
 
-  /// The suite's own.
+  /// The cluster of the current suite.
   static func current() throws -> RunningCluster { try #require(shared) }
 }
 
@@ -174,6 +174,6 @@ extension Trait where Self == ClusterTrait {
   }
 }
 
-/// Every suite that starts processes is inside this one: one cluster at a time.
+/// Contains all suites that start processes: one cluster runs at a time.
 @Suite("Real processes", .serialized)
 enum ProcessTests {}

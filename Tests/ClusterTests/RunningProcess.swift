@@ -1,10 +1,10 @@
 import Foundation
 import Synchronization
 
-/// An executable of ours, or a script, while it runs.
+/// A running executable of this package, or a script.
 ///
-/// @unchecked: `process` is configured before `init` returns and then only asked for its id;
-/// everything that changes is in `state`.
+/// @unchecked: `process` is configured before `init` returns and then only read for its id; all
+/// mutable state is in `state`.
 final class RunningProcess: @unchecked Sendable {
   private struct State {
     var status: Int32?
@@ -13,16 +13,16 @@ final class RunningProcess: @unchecked Sendable {
 
   let pid: pid_t
   private let process: Process
-  /// Its write end is ours alone: when the test's process goes, however it goes, the child reads
-  /// the end of its lifeline. `nil` means that it has none.
+  /// Standard input of the child. Only this process holds the write end: if the test's process ends
+  /// for any reason, the child reads end of file. `nil` means no lifeline.
   private let lifeline: Pipe?
   private let outputFile: URL
   private let errorFile: URL
   private let state = Mutex(State())
 
   /// - Parameters:
-  ///   - directory: gets the files that its output goes to.
-  ///   - hasLifeline: its standard input is a pipe that ends with us.
+  ///   - directory: receives the output files.
+  ///   - hasLifeline: whether standard input is a pipe that ends with this process.
   init(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:],
     in directory: TemporaryDirectory, hasLifeline: Bool = false
@@ -34,7 +34,7 @@ final class RunningProcess: @unchecked Sendable {
     process = Process()
     process.executableURL = URL(fileURLWithPath: executable)
     process.arguments = arguments
-    // What the one who runs the tests has set for a cluster of their own must not get in.
+    // Remove the developer's own `TUTTI_` settings, which would configure the cluster under test.
     var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("TUTTI_") }
     variables["TUTTI_MODEL_ENV"] = ProcessInfo.processInfo.environment["TUTTI_MODEL_ENV"]
     variables.merge(environment) { _, new in new }
@@ -51,21 +51,21 @@ final class RunningProcess: @unchecked Sendable {
     process.standardError = files[1]
     let ended = Ended()
     process.terminationHandler = { process in
-      // A signal as a shell shows it.
+      // A signal is reported as a shell does.
       let status =
         process.terminationReason == .uncaughtSignal
         ? 128 + process.terminationStatus : process.terminationStatus
       ended.tell(status)
     }
     try process.run()
-    // Foundation keeps a process for ever, and its Process.run crashes with some 1,300 open files.
+    // Foundation never releases a process, and Process.run crashes at about 1,300 open files.
     for file in files { try? file.close() }
     try? lifeline?.fileHandleForReading.close()
     pid = process.processIdentifier
     ended.listen { [weak self] status in self?.ended(status) }
   }
 
-  /// Hands the status over to whoever asks first or later.
+  /// Passes the exit status to a listener that may be set before or after the exit.
   private final class Ended: Sendable {
     private let state = Mutex<(status: Int32?, listener: (@Sendable (Int32) -> Void)?)>((nil, nil))
 
@@ -89,7 +89,7 @@ final class RunningProcess: @unchecked Sendable {
   private func ended(_ status: Int32) {
     let waiting = state.withLock { state in
       defer { state.waiting = [] }
-      // Told twice when it ends between the two looks.
+      // Called twice if the process ends while the listener is being set.
       guard state.status == nil else { return [CheckedContinuation<Int32, Never>]() }
       state.status = status
       return state.waiting
@@ -97,10 +97,10 @@ final class RunningProcess: @unchecked Sendable {
     for continuation in waiting { continuation.resume(returning: status) }
   }
 
-  /// nil while it runs.
+  /// Exit status; `nil` means that the process is still running.
   var status: Int32? { state.withLock(\.status) }
 
-  /// Its exit status; 128 and the signal's number if a signal ended it.
+  /// Waits for the exit status; 128 plus the signal number if a signal ended the process.
   func exit() async -> Int32 {
     await withCheckedContinuation { continuation in
       let status = state.withLock { state -> Int32? in
@@ -113,32 +113,32 @@ final class RunningProcess: @unchecked Sendable {
 
   func signal(_ number: Int32) { _ = kill(pid, number) }
 
-  /// As if the process of the tests were gone.
+  /// Closes the lifeline, as if the test's process had ended.
   func cutLifeline() { try? lifeline?.fileHandleForWriting.close() }
 
   var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
   var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 }
 
-/// What a process that ended left behind.
+/// Exit status and output of a finished process.
 struct Outcome: Sendable, CustomStringConvertible {
   let status: Int32
   let output: String
   let errors: String
 
-  /// Words, not only line ends.
+  /// Whether the output contains letters, not only line ends.
   var hasText: Bool { output.contains(where: \.isLetter) }
 
   var description: String { "status \(status)\n\(output)\n\(errors)" }
 }
 
-/// A directory that is gone with its owner.
+/// A temporary directory that is deleted with its owner.
 final class TemporaryDirectory: Sendable {
   let url: URL
   var path: String { url.path }
 
   init() throws {
-    // Short: sockets have paths of at most about 100 bytes, and tests of long ones make their own.
+    // Short: socket paths are limited to about 100 bytes. Tests of long paths create their own.
     url = URL(fileURLWithPath: "/tmp/tutti-test-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
   }
@@ -146,9 +146,9 @@ final class TemporaryDirectory: Sendable {
   deinit { try? FileManager.default.removeItem(at: url) }
 }
 
-/// The executables of this package and what the tests run besides.
+/// The executables of this package, and the other programs that tests run.
 enum Programs {
-  /// Where SwiftPM puts the executables: beside the tests.
+  /// The directory of the executables; SwiftPM puts them next to the tests.
   static let directory = URL(fileURLWithPath: Bundle.main.executablePath ?? "")
     .resolvingSymlinksInPath().deletingLastPathComponent().path
 
@@ -157,12 +157,12 @@ enum Programs {
   static let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
   private static let root = here.deletingLastPathComponent().deletingLastPathComponent()
 
-  /// A Python with the `openai` package: `make setup` makes one.
+  /// A Python with the `openai` package; `make setup` creates it.
   static let python =
     ProcessInfo.processInfo.environment["TUTTI_TEST_PYTHON"]
     ?? root.appending(path: ".venv-test/bin/python").path
 
-  /// A Python with the client libraries that need another `openai` than `python` has.
+  /// A Python with the client libraries that need another `openai` version than `python` has.
   static let clientsPython =
     ProcessInfo.processInfo.environment["TUTTI_CLIENTS_PYTHON"]
     ?? root.appending(path: ".venv-clients/bin/python").path

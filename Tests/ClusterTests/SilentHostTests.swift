@@ -14,7 +14,7 @@ extension ProcessTests {
     func ensemble() async throws {
       let cluster = try RunningCluster.current()
       guard case .faulty(let hosts) = cluster.hosts else { return }
-      // Whoever is asked first says two words and no more; a new host's own patience is 30 s.
+      // The first host tried sends two words and stalls; the default timeout of a new host is 30 s.
       for host in hosts { host.faults = FaultyHostFaults(stallAtToken: 2, remaining: 1) }
       defer { for host in hosts { host.faults = .none } }
       let (status, body) = try await StreamedChat.whole(
@@ -89,7 +89,7 @@ extension ProcessTests {
       #expect(
         lines.allSatisfy { $0 == FaultyHosts.answer || $0.hasPrefix("tutti: ") }, "\(outcome)")
       #expect(lines.last?.hasPrefix("tutti: task ended") == true, "\(outcome)")
-      // In two files neither is in the other's way.
+      // Separate files keep the answer and the progress apart.
       let apart = try await cluster.tutti("ask", "-m", "tutti/ensemble", "Hello")
       #expect(apart.output == FaultyHosts.answer + "\n", "\(apart)")
       let progress = apart.errors.split(separator: "\n", omittingEmptySubsequences: false)
@@ -122,7 +122,7 @@ extension ProcessTests {
   }
 }
 
-/// A question as a client sends it that is not ours.
+/// A chat request as a third-party client sends it.
 enum StreamedChat {
   private static func request(
     _ cluster: RunningCluster, model: String, stream: Bool, _ options: String
@@ -136,7 +136,7 @@ enum StreamedChat {
     return request
   }
 
-  /// Not streamed.
+  /// Sends an unstreamed request.
   static func whole(
     _ cluster: RunningCluster, model: String, _ options: String
   ) async throws -> (status: Int, body: String) {
@@ -146,9 +146,9 @@ enum StreamedChat {
     return (Int(response.status.code), String(buffer: body))
   }
 
-  /// Everything that came.
+  /// Reads a stream to its end.
   ///
-  /// - Parameter begun: called when the first of it is there.
+  /// - Parameter begun: called when the first bytes have arrived.
   /// - Throws: An error of the protocol if the body has no proper end.
   static func toItsEnd(
     _ cluster: RunningCluster, model: String, _ begun: () -> Void

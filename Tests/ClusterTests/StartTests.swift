@@ -38,7 +38,8 @@ extension ProcessTests {
       #expect(third.errors.contains("\(cluster.port)"), "\(third)")
       #expect(third.errors.contains("--port"), "\(third)")
 
-      // Started by hand, a service does not get into the files and the mail of its like.
+      // A service that is started by hand does not share files or mail with a running service of
+      // its kind.
       for service in ["registry", "monitor"] {
         let fourth = try await Programs.run(
           Programs.path("tutti-\(service)"), ["--data-dir", long, "--port", "127.0.0.1:0"],
@@ -71,7 +72,7 @@ extension ProcessTests {
       try await again.stop()
     }
 
-    /// MongoDB's wire protocol over SQLite files; ends with its standard input.
+    /// MongoDB's wire protocol over SQLite files; ends when its standard input ends.
     private static let mongoServer = """
       import os, sys, threading
       from nx_27017.nx_27017 import main
@@ -108,7 +109,7 @@ extension ProcessTests {
         let (status, body) = try await cluster.get(cluster.monitor + "/requests?trace=\(id)")
         return status == 200 && body.contains("\(id)") ? true : nil
       }
-      // Nowhere else: the embedded store was not opened.
+      // The embedded store was not opened.
       let files = try FileManager.default.contentsOfDirectory(atPath: cluster.dataDirectory)
       #expect(!files.contains { $0.contains("monitor") && $0.contains("sqlite") }, "\(files)")
       try await cluster.stop()
@@ -139,7 +140,7 @@ extension ProcessTests {
         in: TemporaryDirectory())
       let lines = outcome.output.components(separatedBy: "\n")
       #expect(lines.allSatisfy { $0.count <= 80 || $0.hasPrefix("USAGE") }, "\(outcome)")
-      // A line that ends early in the middle of a sentence was broken twice.
+      // A line that ends early in the middle of a sentence was wrapped twice.
       let text = lines.prefix { !$0.hasPrefix("USAGE") }
       for (line, next) in zip(text, text.dropFirst()) where next.first?.isLowercase == true {
         let word = next.prefix { $0 != " " }
@@ -186,7 +187,7 @@ extension ProcessTests {
       let empty = try await Programs.run(
         Programs.path("tutti"), ["up", "--check-config", "--config", file], in: directory)
       #expect(empty.status == 0, "\(empty)")
-      // What belongs to the services is checked before one of them is started.
+      // The services' settings are checked before any service is started.
       try Data("gateway:\n  max_requests: many\nregistry:\n  hosts: [nowhere]\nnonsense:\n".utf8)
         .write(to: URL(fileURLWithPath: file))
       for more in [["--check-config"], ["--data-dir", directory.path + "/data"]] {

@@ -20,7 +20,7 @@ extension ProcessTests {
 
     @Test("what a plan has used is in the books, although its client has left in mid-answer")
     func accounted() async throws {
-      // Only who reads drafts writes enough to come to the gate.
+      // Only the task that reads drafts writes enough to reach the gate.
       let host = try await FaultyHost.started(
         FaultyHostConfiguration(
           models: ["faulty-model"],
@@ -52,7 +52,7 @@ extension ProcessTests {
       try await cluster.stop()
     }
 
-    /// As an admin would: these hosts do not tell how many requests they answer at once.
+    /// Sets the slots as an admin would, because these hosts do not report them.
     private func tellSlots(_ slots: Int, of model: String, _ cluster: RunningCluster) async throws {
       struct Hosts: Decodable {
         struct Line: Decodable {
@@ -109,7 +109,7 @@ extension ProcessTests {
 
     @Test("in mid-answer: another goes on where it was, and the client sees one answer")
     func midAnswer() async throws {
-      // Only who reads drafts writes enough to come to the gate.
+      // Only the task that reads drafts writes enough to reach the gate.
       let host = try await FaultyHost.started(
         FaultyHostConfiguration(
           models: ["faulty-model"],

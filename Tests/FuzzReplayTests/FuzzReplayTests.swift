@@ -3,8 +3,9 @@ import FuzzEntries
 import SettingsFuzzEntry
 import Testing
 
-/// Inputs that a fuzzer began with or found. A trap ends the whole test process: the line before it
-/// in the log names the file.
+/// Replays a fuzzer's seed inputs and findings.
+///
+/// A trap ends the whole test process: the line before it in the log names the file.
 @Suite("Inputs of the fuzzer", .timeLimit(.minutes(5)))
 struct FuzzReplayTests {
   private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

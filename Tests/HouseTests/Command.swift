@@ -1,8 +1,8 @@
 import Foundation
 
-/// Runs one program to its end. Its environment is `PATH` and `HOME` and what is given.
+/// Runs one program to its end, with `PATH`, `HOME` and the given variables as its environment.
 enum Command {
-  /// Where the executables lie: beside this test bundle.
+  /// The directory of the executables, next to this test bundle.
   static var buildDirectory: URL {
     let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
     let beside = URL(filePath: bundle).deletingLastPathComponent()
@@ -32,7 +32,7 @@ enum Command {
     let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    // Files, not pipes: a full pipe would stop the program.
+    // Files instead of pipes: a full pipe would block the program.
     let files = try ["out", "err"].map { name in
       let url = folder.appending(path: name)
       try Data().write(to: url)

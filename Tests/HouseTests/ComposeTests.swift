@@ -2,11 +2,12 @@ import Foundation
 import Testing
 import Yams
 
-/// No container engine runs here. What can be proven without one: the file is valid, and every
-/// command and variable in it is one that the executable accepts.
+/// Checks the compose file without a container engine.
+///
+/// The file must be valid, and the executables must accept every command and variable in it.
 @Suite("docker-compose.yml")
 struct ComposeTests {
-  /// The services of the normalised file that run one of our executables.
+  /// The services of the normalised file that run an executable of this package.
   static func services() throws -> [String: [String: Any]] {
     try #require(try file()["services"] as? [String: [String: Any]])
   }
@@ -64,7 +65,7 @@ struct ComposeTests {
     for (name, service) in try Self.services() {
       let ports = service["ports"] as? [Any] ?? []
       #expect(ports.count == (name == "gateway" ? 1 : 0), "\(name): \(ports)")
-      // Compose writes a port as a text or as a mapping, by its version.
+      // Compose writes a port as a string or a mapping, depending on its version.
       for port in ports {
         let address = (port as? [String: Any])?["host_ip"] as? String ?? "\(port)"
         #expect(address == "127.0.0.1" || address.hasPrefix("127.0.0.1:"))

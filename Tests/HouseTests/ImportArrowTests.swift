@@ -1,10 +1,12 @@
 import Testing
 
-/// Imports go one way (docs/ARCHITECTURE.md): each room may use the rooms listed for it, and nobody
-/// else touches the C libraries.
+/// Checks that imports go one way (docs/ARCHITECTURE.md).
+///
+/// Each folder may import the modules listed for it, and only the listed folders import the C
+/// libraries.
 @Suite("Import arrows")
 struct ImportArrowTests {
-  /// Our modules, by folder, with the modules of ours that each may import.
+  /// Folders of this package, with the own modules that each may import.
   static let allowed: [(folder: String, modules: Set<String>)] =
     [
       ("Shared/Limits", []),
@@ -124,7 +126,7 @@ struct ImportArrowTests {
     let files = try SourceTree.swiftFiles(under: folder)
     #expect(!files.isEmpty, "\(folder) holds no Swift file: mend the table in this test")
     for file in files {
-      // Every room may read the table of limits; it is not in `ours`.
+      // Every folder may import `Limits`, which is not in `ours`.
       for module in file.imports where Self.ours.contains(module) {
         #expect(modules.contains(module), "\(file.path) imports \(module)")
       }

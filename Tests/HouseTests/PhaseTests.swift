@@ -1,9 +1,9 @@
 import Testing
 
-/// A trace reads the same whichever service wrote it.
+/// Checks that all services name the phases of a trace alike.
 @Suite("Phases of a request")
 struct PhaseTests {
-  /// As `LifecyclePhase` declares them.
+  /// The cases that `LifecyclePhase` declares.
   private static func phases() throws -> Set<String> {
     let text = try SourceTree.text("Shared/ClusterModel/LifecyclePhase.swift")
     return Set(text.matches(of: /\n  case (\w+)/).map { String($0.1) })

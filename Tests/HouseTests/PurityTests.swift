@@ -1,7 +1,8 @@
 import Testing
 
-/// A core decides with what it is given: no clock, chance, environment, logger, concurrency, file
-/// descriptor or lock, so that a test can put it through a year of faults in a second.
+/// Checks that a core depends only on its inputs: no clock, random numbers, environment, logger,
+/// concurrency, file descriptor or lock. A test can then run it through a year of faults in a
+/// second.
 @Suite("Pure cores")
 struct PurityTests {
   static let pure = [

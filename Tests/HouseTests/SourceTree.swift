@@ -1,13 +1,13 @@
 import Foundation
 
-/// The repository's own sources, for tests that read them as text.
+/// The repository's sources, for tests that read them as text.
 enum SourceTree {
-  /// The package's folder, found from where this file was compiled.
+  /// The package's folder, derived from the path of this file at compile time.
   static let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
   struct File {
-    /// Relative to the root, for example `Shared/Wire/Envelope.swift`.
+    /// Path relative to the root, for example `Shared/Wire/Envelope.swift`.
     let path: String
     let lines: [Substring]
 
@@ -19,7 +19,7 @@ enum SourceTree {
             $0.hasPrefix("@") || ["public", "internal", "package", "private"].contains($0)
           })
         else { return nil }
-        // `import struct Foundation.URL` names the module after the kind.
+        // `import struct Foundation.URL` has the module after the kind.
         let name = words.last { !$0.hasPrefix("//") } ?? words[keyword + 1]
         return String(name.split(separator: ".")[0])
       }

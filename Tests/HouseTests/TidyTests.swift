@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Review arguments that were settled twice.
+/// Rules for recurring review findings.
 @Suite("Tidy")
 struct TidyTests {
   static let sources = ["Shared", "Services", "Tests", "Benchmarks"]

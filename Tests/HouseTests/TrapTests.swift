@@ -1,16 +1,19 @@
 import Testing
 
-/// Patterns that stop a process, take quadratic time or cut text by characters, found where values
-/// from outside pass. A character of Swift has no length: a letter may carry a million marks.
+/// Finds code that may trap, take quadratic time, or cut text by characters.
+///
+/// The rules apply to code that handles outside values.
+///
+/// A Swift `Character` has no maximum length: one letter may carry a million combining marks.
 @Suite("What a stranger's value could make of a line")
 struct TrapTests {
   struct Rule: Sendable, CustomTestStringConvertible {
     let name: String
     let pattern: String
     let remedy: String
-    /// Looks into string literals, too.
+    /// Whether the rule also searches string literals.
     var readsStrings = false
-    /// `path` or `path: part of the line`, with why it is no danger.
+    /// Exceptions, as `path` or `path: part of the line`, each with the reason why it is safe.
     var exceptions: [String: String] = [:]
 
     var testDescription: String { name }
@@ -73,7 +76,7 @@ struct TrapTests {
       ]),
   ]
 
-  /// A line without its comment, and without what stands in string literals if that is not asked for.
+  /// The line without its comment, and without string contents unless `readsStrings` is true.
   private static func code(_ line: Substring, readsStrings: Bool) -> String {
     let bare = line.replacing(#/"(\\.|[^"\\])*"/#, with: "\"\"")
     let comment = bare.firstRange(of: "//")

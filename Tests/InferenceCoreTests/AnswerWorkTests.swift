@@ -4,13 +4,13 @@ import InferenceCore
 import Limits
 import Testing
 
-/// Steps that a host's answer costs, counted and not timed: twice as much input takes twice as many.
+/// Counts the work of reading an answer: twice the input takes twice the steps. Nothing is timed.
 @Suite("What reading an answer costs")
 struct AnswerWorkTests {
   /// An answer that is read chunk by chunk.
   struct Reading {
     var stream: AnswerStream
-    /// Of hosts that were given up.
+    /// Work of hosts that were given up earlier.
     private var earlierWork = 0
     private(set) var released: [InferenceChunk] = []
 
@@ -110,7 +110,7 @@ struct AnswerWorkTests {
       let pieces = (0..<n).map {
         #"{"index":\#($0 % 1_024),"function":{"arguments":"1"}}"#
       }
-      // At most 1,024 pieces a chunk.
+      // At most 1,024 pieces per chunk.
       for start in stride(from: 0, to: n, by: 1_024) {
         try reading.take(
           #"{"tool_calls":[\#(pieces[start..<min(start + 1_024, n)].joined(separator: ","))]}"#)
@@ -197,7 +197,7 @@ struct AnswerWorkTests {
     }
     #expect(failure?.kind == .garbage)
     #expect(failure?.message.contains(Limits.heldChunkBytes.name) == true)
-    // Each takes more than its 60 bytes.
+    // Each chunk is charged more than its 60 bytes.
     #expect(count < Limits.heldChunkBytes.value / 150)
     #expect(reading.stream.memory < Limits.heldChunkBytes.value + (1 << 20))
   }

@@ -2,7 +2,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// What a request or an answer says reaches the other side, or the request is refused.
+/// Checks that the adapter translates all content of requests and answers, or refuses the request.
 @Suite("Nothing is lost on the way to Anthropic's API and back")
 struct AnthropicFidelityTests {
   private static let hello = #"{"role":"user","content":"q"}"#
@@ -45,7 +45,7 @@ struct AnthropicFidelityTests {
     ])
   func cache(message: String, expected: String) throws {
     let body = try body(message + "," + Self.hello)
-    // The question after it joins the parts of a user's message.
+    // The adapter merges the following question into the content of a user message.
     #expect(
       body.contains(expected)
         || body.contains(expected.dropLast() + #",{"type":"text","text":"q"}]"#),

@@ -41,11 +41,11 @@ private func json(_ text: String) throws -> NSDictionary {
 
 @Suite("A body made of a stream's chunks")
 struct BodyAssemblerTests {
-  /// What differs between two runs of the same request.
+  /// Removes the members that differ between two runs of the same request.
   private static func steady(_ body: Any) throws -> NSDictionary {
     var body = try #require(body as? [String: Any])
     for name in ["id", "created"] { #expect(body.removeValue(forKey: name) != nil) }
-    // Milliseconds differ; which there are does not.
+    // Timing values differ between runs; the set of their names does not.
     body["timings"] = (body["timings"] as? [String: Any])?.keys.sorted()
     return body as NSDictionary
   }
@@ -150,7 +150,7 @@ struct BodyAssemblerTests {
       #"{"tool_calls":[{"index":0,"id":"\#(id)","type":"function","function":{"name":"\#(name)","arguments":"\#(arguments)"}}]}"#
     }
     let more = #"{"tool_calls":[{"index":0,"function":{"arguments":"2}"}}]}"#
-    // The second says its id in each piece, the third in the first one only.
+    // The second call repeats its id in each piece, the third sends it only in the first.
     let said = try message([
       call("a", "look", "{}"), call("b", "look", "{"), call("b", "", "}"),
       call("c", "send", #"{\"n\":"#), more,

@@ -37,8 +37,10 @@ struct BudgetTests {
     #expect(budget.legs == 0 && budget.refused == 0)
   }
 
-  /// An open cluster of 40 slots with exponential service: requests arrive whatever happens, and
-  /// each wants a second leg, which holds a slot for half as long.
+  /// Simulates an open cluster of 40 slots with exponential service times.
+  ///
+  /// Arrivals do not depend on the load. Each request wants a second leg, which holds a slot for
+  /// half as long.
   private func extraLoad(
     offered: Double, seed: UInt64, budgeted: Bool
   ) -> (extra: Double, peak: Double) {
@@ -57,7 +59,7 @@ struct BudgetTests {
       let utilisation = Double(ends.count) / slots
       peak = max(peak, utilisation)
       budget.requestBegan(utilisation: utilisation)
-      // What exceeds the slots is slower, as at a host that shares its processor.
+      // Beyond its slots a cluster is slower, like a host that shares its processor.
       let service = exponential(1) * max(1, utilisation)
       ends.append(now + service)
       let isAllowed = budgeted ? budget.take() : true

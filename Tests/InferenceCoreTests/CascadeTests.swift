@@ -2,14 +2,14 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// Two and three failures within one answer, at four hosts whose breakers learn of all of them.
+/// Two and three failures within one answer, at four hosts whose breakers record them all.
 @Suite("Cascades of failures within one answer", .serialized)
 struct CascadeTests {
   private static let text =
     "The quick brown fox jumps over the lazy dog, and then it rests in the shade of an old oak "
     + "tree until the evening comes and the air is cool enough to go on."
 
-  /// What all hosts of one process learn.
+  /// A cluster with shared statistics for all requests of one process.
   private final class Cluster: ClusterAccess {
     var statistics = HostStatistics(seed: 1)
     var now = Instant.zero
@@ -42,7 +42,7 @@ struct CascadeTests {
     AttemptFailure(.status, "it answered 500", status: 500), AttemptFailure(.cut, "no end"),
   ]
 
-  /// - Returns: what the client got, and whether the answer came to its end.
+  /// - Returns: the client's text, whether the answer is complete, and the number of attempts.
   private func answer(
     _ cluster: Cluster, failures: Int, seed: UInt64
   ) -> (text: String, isWhole: Bool, asked: Int) {

@@ -2,8 +2,9 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// An answer is whole when every choice that was begun has ended, and not when some number of
-/// `finish_reason`s was seen.
+/// An answer is complete when every begun choice has ended.
+///
+/// A fixed number of `finish_reason`s does not complete it.
 @Suite("Which choices of an answer have ended")
 struct ChoiceTests {
   private let cluster = FixedCluster([

@@ -6,7 +6,7 @@ private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(sec
 
 @Suite("Circuit breaker")
 struct CircuitBreakerTests {
-  /// A breaker that has just opened, at 10 s.
+  /// A breaker that opened at 10 s.
   private func opened(_ rng: inout SplitMix64) -> CircuitBreaker {
     var breaker = CircuitBreaker()
     for _ in 0..<5 { breaker.failed(started: at(9), now: at(10), using: &rng) }
@@ -157,7 +157,7 @@ struct CircuitBreakerTests {
     var now = 0.0
     var passed = 0
     var underWay: [Double] = []
-    // Ten minutes in which the host works for a while, fails for a while.
+    // Ten minutes in which the host alternates between working and failing.
     while now < 600 {
       now += Double.random(in: 0...0.2, using: &rng)
       let works = Int(now / 40) % 2 == 0
@@ -182,7 +182,7 @@ struct CircuitBreakerTests {
       if breaker.state == .halfOpen { #expect(!underWay.isEmpty, "nobody probes") }
     }
     #expect(breaker.trips > 0 && passed > 0)
-    // All that was under way ends; the longest time is a minute and a fifth.
+    // End all running requests; the longest open time is 72 s.
     for started in underWay { breaker.ended(started: at(started), now: at(now)) }
     #expect(breaker.admits(at: at(now + 73)))
   }

@@ -7,7 +7,7 @@ private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(sec
 private let one = ClientFingerprint(tag: "one")
 private let other = ClientFingerprint(tag: "other")
 
-/// One client's failing requests close a host to this client only.
+/// One client's failing requests must close a host only to that client.
 @Suite("Whose requests fail at a host")
 struct ClientBlameTests {
   private var statistics: HostStatistics = {
@@ -104,8 +104,8 @@ struct ClientBlameTests {
   @Test("a breaker that is open for good reason is not kept open by one client's requests")
   mutating func probing() {
     for index in 0..<5 { fail(nil, .connect, at: Double(index) / 100) }
-    // The client's requests are the first that pass each time. When its share of failures is used
-    // up, they end without a verdict, and the next client may pass.
+    // The client's requests are the first to pass each time. After its share of failures is used
+    // up, its requests end without a verdict, and the next client may pass.
     var now = 2.0
     for _ in 0..<3 {
       fail(one, at: now)
@@ -132,7 +132,7 @@ struct ClientBlameTests {
     #expect(standing.firstTokenP95 == nil && standing.errorRate == 0)
     let own = admits(one, at: 3)
     #expect(own)
-    // Its patience is that for an unknown host.
+    // The timeouts are those of an unknown host.
     #expect(HostPatience(for: standing, now: at(3)).firstToken == .seconds(60))
   }
 
@@ -167,7 +167,7 @@ struct ClientBlameTests {
       let client = ClientFingerprint(UInt64(index))
       for _ in 0..<2 { fail(client, at: Double(index)) }
     }
-    // Many clients whose requests fail are a host that is down.
+    // Failures of many clients mean that the host is down.
     let others = admits(other, at: 10_000)
     #expect(!others)
   }

@@ -2,7 +2,7 @@ import ClusterModel
 import Foundation
 import InferenceCore
 
-/// A chat request in the client's words, said to a host of some dialect.
+/// Translates a client's chat request into a host's dialect.
 func said(
   _ body: String, to dialect: HostDialect, model: ModelID = "m",
   endpoint: InferenceEndpoint = .chatCompletions, resume way: ResumeWay = .trailingAssistant,
@@ -21,7 +21,7 @@ func bodyText(_ request: UpstreamRequest) -> String {
   String(decoding: request.body, as: UTF8.self)
 }
 
-/// Why it was not said.
+/// The reason why the adapter refuses the request; `nil` means that it does not.
 func refusal(
   _ body: String, _ dialect: HostDialect, _ endpoint: InferenceEndpoint = .chatCompletions
 ) -> AdapterRefusal? {
@@ -33,7 +33,7 @@ func refusal(
   }
 }
 
-/// What a stream says, read whole and byte by byte: both must be the same.
+/// Reads a stream whole and byte by byte, and checks that both give the same items.
 func read(_ stream: String, _ reading: UpstreamReading) -> [UpstreamItem]? {
   var whole = UpstreamReader(reading, status: 200)
   let items = whole.append(Array(stream.utf8)) + whole.end()
@@ -43,7 +43,7 @@ func read(_ stream: String, _ reading: UpstreamReading) -> [UpstreamItem]? {
   return pieces + slow.end() == items ? items : nil
 }
 
-/// The deltas, finish reasons and usage of some chunks, one to a line.
+/// The deltas, finish reasons and usage of some chunks, one per line.
 func told(_ items: [UpstreamItem]?) -> [String] {
   (items ?? []).map { item in
     switch item {

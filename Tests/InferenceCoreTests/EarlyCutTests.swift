@@ -3,8 +3,11 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// Right behind its first words an answer has said too little for a repetition to be told by its
-/// length. That all of it is said again, and from there what was due, must be enough.
+/// Cuts an answer after its first words.
+///
+/// A text this short does not reveal a repetition by its length.
+///
+/// A host that repeats the whole text and then continues it must be accepted.
 @Suite("An answer that breaks off behind its first words")
 struct EarlyCutTests {
   private static let texts = [
@@ -27,7 +30,8 @@ struct EarlyCutTests {
     "\"Rivers\" is a word of six letters, five of which are different.",
   ]
 
-  /// Words with the white space before them, as most hosts send them, or pieces of some characters.
+  /// Splits into words with their preceding white space, as most hosts send them, or into pieces of
+  /// `length` characters.
   static func tokens(_ text: Substring, of length: Int?) -> [String] {
     var tokens: [String] = []
     for scalar in text.unicodeScalars {

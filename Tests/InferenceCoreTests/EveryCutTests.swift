@@ -2,11 +2,12 @@ import AnswerTesting
 import ClusterModel
 import Testing
 
-/// One after the other, and at a stride: this is work for the processor alone, and the suites beside it
-/// have sockets and deadlines. `InferenceBenchmark cuts` makes every cut there is.
+/// Cuts the corpus at a stride, with other hosts resuming. `InferenceBenchmark cuts` makes every
+/// cut.
 ///
-/// The strides are primes, and each answer, personality and way begins elsewhere, so that together
-/// they cut at many more places than one of them.
+/// The suite is serialized and sampled: it only uses the processor, and suites that run at the same
+/// time have sockets and deadlines. The strides are primes, and each answer, personality and way
+/// has its own offset, so that together they cover many more positions than one alone.
 @Suite("An answer that is cut anywhere and goes on elsewhere", .serialized)
 struct EveryCutTests {
   @Test("an oracle with other token borders makes it whole, byte for byte")
@@ -34,7 +35,7 @@ struct EveryCutTests {
       .run(ResumingPersonality.allCases)
     for (personality, count) in counts {
       expectNoFaults(count)
-      // Of all cuts it is one in forty at most; in this sample it may be more.
+      // Over all cuts, at most 1 in 40 is rejected; this sample may have more.
       #expect(
         count.rejected * 20 <= count.cuts,
         "\(personality): \(count.rejections.joined(separator: "\n"))")

@@ -1,7 +1,7 @@
 import ClusterModel
 import InferenceCore
 
-/// Hosts that nobody knows anything about yet, and budgets that never end.
+/// A cluster whose hosts are unmeasured and whose budgets never run out.
 struct FixedCluster: ClusterAccess {
   var seen: ClusterView
   var mayRace = true

@@ -3,26 +3,26 @@ import Testing
 
 @testable import InferenceCore
 
-/// Additions to a direct request of a client that does not stream.
+/// Members that may be left out of a direct, unstreamed request.
 private let direct: RequestForm = [.unstreamed, .withoutUsageOption]
-/// The same of a task of a plan.
+/// Members that may be left out of a plan's task.
 private let plan: RequestForm = [
   .unstreamed, .withoutUsageOption, .withoutTemperature, .withoutTopP, .withoutSeed,
   .withoutFormat, .newLimitName, .withoutLimit, .foldedSystem,
 ]
 
-/// One refusal in a server's own words.
+/// One refusal in a server's original wording.
 private struct Refusal: CustomTestStringConvertible, Sendable {
   var server: String
   var status = 400
   var body: String
   var left = plan
-  /// `nil` means that the refusal is not about what Tutti adds.
+  /// The expected change; `nil` means that the refusal is not about Tutti's additions.
   var change: RequestForm?
 
   var testDescription: String { "\(server): \(body.prefix(80))" }
 
-  /// As the reader reports it.
+  /// The failure as the reader reports it.
   var failure: AttemptFailure? {
     var reader = UpstreamReader(endpoint: .chatCompletions, streams: true, status: status)
     for item in reader.append(Array(body.utf8)) + reader.end() {
@@ -232,7 +232,7 @@ struct FormRemedyTests {
       let failure = try #require(refusal.failure)
       #expect(FormRemedy.change(after: failure, left: []) == nil, "\(refusal)")
     }
-    // The client's own temperature: its refusal is the client's answer.
+    // The client itself set the temperature, so the client gets the refusal.
     let failure = try #require(Self.models[1].failure)
     #expect(FormRemedy.change(after: failure, left: direct) == nil)
   }

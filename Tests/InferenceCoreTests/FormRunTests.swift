@@ -21,7 +21,7 @@ private func error(_ message: String, param: String? = nil, more: String = "") -
   return #"{"error":{"message":"\#(message)","type":"t","param":\#(param),"code":"c"\#(more)}}"#
 }
 
-/// A body that a host sends in answer.
+/// A complete answer body of a host.
 private let whole = Array(
   #"{"id":"1","odd":[1, 2],"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}"#
     .utf8)
@@ -30,7 +30,7 @@ private var wholeItem: UpstreamItem {
   get throws { .body(whole, try ChunkFacts(parsing: whole)) }
 }
 
-/// Hosts of which everything that runs observe is remembered.
+/// A cluster that records all observations of its runs.
 private final class Memory: ClusterAccess {
   var now = Instant.zero
   private var statistics = HostStatistics(seed: 1)
@@ -53,14 +53,14 @@ private final class Memory: ClusterAccess {
   }
 }
 
-/// One request, and what each host says to each attempt.
+/// One request, and the hosts' responses to its attempts.
 private struct Talk {
   var asked: [Candidate] = []
   var failure: Failure?
   var body: [UInt8]?
   var attempts: [AttemptRecord] = []
 
-  /// - Parameter answer: to the candidate that is asked.
+  /// - Parameter answer: returns the response of the candidate.
   init(
     _ cluster: Memory, _ request: InferenceRequest,
     _ constraints: InferenceConstraints = InferenceConstraints(race: .single, seed: 1),
@@ -166,17 +166,17 @@ struct FormRunTests {
     #expect(first.attempts.first?.failure?.kind == .formRefused)
     #expect(first.attempts.last?.form == .withoutUsageOption)
     #expect("\(first.attempts[1])".contains("without stream_options"))
-    // It is no fault of the host's.
+    // The refusal does not count as an error of the host.
     #expect(cluster.errorRate(of: "a") == 0)
     let second = try Talk(cluster, streamed) { answer($0) }
     #expect(second.asked.map(\.form) == [.withoutUsageOption])
-    // A client that asks for the usage itself gets it, or the host's refusal.
+    // A client that sets the option itself gets the usage, or the host's refusal.
     let own = request(
       #","stream":true,"stream_options":{"include_usage":true}"#, stream: true)
     let third = try Talk(cluster, own) { answer($0) }
     #expect(third.asked.map(\.form) == [[]] && third.failure?.refusal?.status == 422)
     cluster.now = cluster.now + .seconds(3_600)
-    // The host has answered others meanwhile.
+    // The host has answered other requests in the meantime.
     cluster.observe([.observe("a", .firstToken, started: cluster.now)])
     let later = try Talk(cluster, streamed) { answer($0) }
     #expect(later.asked.count == 2)
@@ -216,7 +216,7 @@ struct FormRunTests {
     #expect(
       second.asked.map(\.form)
         == [[.newLimitName, .withoutTemperature, .withoutTopP, .foldedSystem]])
-    // Requests of clients have none of it, and stay as they are.
+    // Client requests lack these members and are sent unchanged.
     let client = try Talk(cluster, request(#","stream":true"#, stream: true)) { _ in answered }
     #expect(client.asked.map(\.form) == [[]])
   }
@@ -254,7 +254,7 @@ struct FormRunTests {
     let talk = try Talk(
       Memory(["a", "b", "c"].map { host($0) }), request(#","temperature":9"#)
     ) { _ in [refusal(400, error("temperature is not from 0 to 2", param: "temperature"))] }
-    // The host names a member of the client's: nothing is left out.
+    // The refusal names a member that the client set: nothing is left out.
     #expect(talk.asked.map(\.form) == [[], []])
     let vague = try Talk(Memory(["a", "b", "c"].map { host($0) }), request()) { _ in
       [refusal(400, error("bad"))]
@@ -371,7 +371,7 @@ struct ContextOrderTests {
 }
 
 private enum JSONText {
-  /// The text within quotes, escaped no more than it must be.
+  /// The text as the inside of a JSON string, with minimal escaping.
   static func inner(_ text: String) -> [UInt8] {
     var bytes: [UInt8] = []
     for byte in text.utf8 {
@@ -449,7 +449,7 @@ struct RefusalAnswerTests {
         #expect(failure.message.ranges(of: "boom").count == 1, "\(failure.message)")
       }
     }
-    // A host that was not asked yet is asked, however many others are broken.
+    // An untried host gets an attempt, however many other hosts fail.
     let three = try talk(3, [refusal(status, error("boom"))])
     #expect(Set(three.asked.map(\.host.id)).count == 3 && three.asked.count == 3)
   }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Chunks that add to several texts at once, while a hop is joined")
 struct HopChunkTests {
-  /// Where each text first appears among what the client got.
+  /// The texts in the order in which the client first receives them.
   private func order(_ hop: HopRun) -> [String] {
     var seen: [String] = []
     for chunk in hop.chunks where !chunk.facts.isOnlyUsage {
@@ -53,7 +53,7 @@ struct HopChunkTests {
     hop.say(delta: #"{"reasoning_content":"Let me"}"#)
     hop.say(delta: #"{"reasoning_content":" see.","content":"One"}"#)
     hop.breakOff()
-    // Nothing of the content was told: the answer is asked anew, thoughts and all.
+    // The client has no content yet: the answer is requested from its start, reasoning included.
     hop.say(delta: #"{"reasoning_content":"Let me see.","content":"One"}"#)
     hop.say(" two")
     hop.say("", finish: "stop")

@@ -3,7 +3,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// Twelve bytes and more each: no host sends them as one token.
+/// At least twelve bytes each: a host would not send them as one token.
 private let pieces = [
   "The river rises", " in the mountains,", " runs through the", " valley and ends",
 ]
@@ -26,7 +26,7 @@ struct HopLimitTests {
     var hop = HopRun(#","max_tokens":40"#)
     for piece in pieces { hop.say(piece) }
     hop.breakOff()
-    // "The river rises in the mountains, runs through the valley and": 61 bytes.
+    // The client has "The river rises in the mountains, runs through the valley and": 61 bytes.
     #expect(hop.received.content.utf8.count == 61)
     let left = try #require(hop.sent?["max_tokens"] as? Int)
     #expect((24...25).contains(left), "\(left)")
@@ -39,7 +39,7 @@ struct HopLimitTests {
       hop.say(piece, usage: (7, 9 * (number + 1)))
     }
     hop.breakOff()
-    // 36 tokens of 66 bytes, of which the client has 61.
+    // The host sent 66 bytes in 36 tokens; the client has 61 of these bytes.
     let left = try #require(hop.sent?["max_tokens"] as? Int)
     #expect((6...7).contains(left), "\(left)")
   }

@@ -3,8 +3,10 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// What a host says does not join what the client has. Nothing wrong may be passed on, and the answer
-/// must not be lost either as long as somebody may still go on with it.
+/// The output of the next host does not align with the client's text.
+///
+/// No wrong text may be passed on, and the answer must not be lost while another host can still
+/// resume it.
 @Suite("When what a host says does not join")
 struct HopRefusalTests {
   private static let begun = [
@@ -12,7 +14,7 @@ struct HopRefusalTests {
     " ri",
   ]
   private static let said = "The capital of France is Paris, which lies on the"
-  /// Cannot go on amid that sentence.
+  /// Cannot continue in the middle of that sentence.
   private static let other = "Paris is the capital of France, a city on the Seine."
 
   private func cut(hosts: Int, way: ResumeWay = .trailingAssistant, stream: Bool = true) -> HopRun {

@@ -3,9 +3,10 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// A host that begins the answer again, in words that agree with the old ones for a few bytes or none,
-/// says what no text can go on with. Where that shows, it is refused; where its words could stand
-/// there, they are a continuation, for nobody can know what was meant.
+/// A host restarts the answer in words that hardly match the old ones.
+///
+/// If the text cannot continue the client's text, it is refused. If it could, it is accepted as a
+/// continuation, because the host's intent is unknown.
 @Suite("A host that restarts the answer in other words")
 struct HopRestartTests {
   private static let begun = [
@@ -37,7 +38,7 @@ struct HopRestartTests {
     hop.say(text, finish: "stop")
     #expect(hop.run.attempts.last?.failure?.kind == .badJoint, "\(hop.received.content)")
     #expect(hop.received.content == Self.said)
-    // The next host is asked.
+    // The next host gets an attempt.
     #expect(hop.asked.count == 3)
     hop.say(" river Seine.", finish: "stop")
     hop.end()

@@ -3,7 +3,7 @@ import ClusterModel
 import Foundation
 import InferenceCore
 
-/// One request at hosts that do as the test says: whoever was asked last speaks.
+/// One request at scripted hosts; by default the host of the latest attempt sends.
 struct HopRun {
   typealias Object = [String: Any]
 
@@ -13,7 +13,7 @@ struct HopRun {
   private(set) var directives: [InferenceRun.Directive]
   private var now = Instant.zero
 
-  /// - Parameter extra: members of the request behind the messages, each with its comma before it.
+  /// - Parameter extra: members of the request after the messages, each with a comma before it.
   init(
     _ extra: String = "", stream: Bool = true, hosts: Int = 4,
     way: ResumeWay = .trailingAssistant, race: RaceMode = .single
@@ -35,7 +35,7 @@ struct HopRun {
     directives = run.begin(cluster, now: .zero)
   }
 
-  // MARK: - What hosts do
+  // MARK: - Host actions
 
   var asked: [(id: AttemptID, candidate: Candidate, resume: ResumePoint?)] {
     directives.compactMap {
@@ -44,10 +44,10 @@ struct HopRun {
     }
   }
 
-  /// A chunk of the host that was asked last, or of another.
+  /// Sends a chunk from the host of the latest attempt, or of another one.
   /// - Parameters:
-  ///   - usage: what the host reports with it.
-  ///   - asksUsage: whether a chunk of nothing but usage is the client's.
+  ///   - usage: the usage that the host reports in the chunk.
+  ///   - leg: index of the attempt that sends; `nil` means the latest.
   mutating func say(
     delta: String, finish: String? = nil, usage: (prompt: Int, completion: Int)? = nil,
     from leg: Int? = nil
@@ -65,12 +65,12 @@ struct HopRun {
     say(delta: #"{"content":\#(Self.quoted(text))}"#, finish: finish, usage: usage, from: leg)
   }
 
-  /// The last chunk before the end.
+  /// Sends the usage chunk that precedes the end.
   mutating func report(prompt: Int, completion: Int) {
     send("[]", usage: (prompt, completion), from: asked.count - 1)
   }
 
-  /// A chunk of the host that was asked last, byte for byte.
+  /// Sends a chunk, byte for byte, from the host of the latest attempt.
   mutating func send(_ data: String) { send(Array(data.utf8), from: asked.count - 1) }
 
   mutating func end() {
@@ -117,7 +117,7 @@ struct HopRun {
     return String(decoding: data ?? Data(), as: UTF8.self)
   }
 
-  // MARK: - What the client gets
+  // MARK: - The client's view
 
   var chunks: [InferenceChunk] {
     directives.compactMap {
@@ -132,10 +132,10 @@ struct HopRun {
     }
   }
 
-  /// All that was streamed, as a client puts it together.
+  /// The streamed answer, as a client assembles it.
   var received: EveryCut.Received {
     var received = EveryCut.Received()
-    // A chunk of nothing but usage has no choice.
+    // A chunk with only usage has no choice.
     for chunk in chunks where !chunk.facts.isOnlyUsage { try? received.take([chunk]) }
     return received
   }
@@ -147,7 +147,7 @@ struct HopRun {
     return nil
   }
 
-  /// Content and end of the one body.
+  /// Content and finish reason of the single body.
   var bodyChoice: (content: String?, finish: String?) {
     let choice = (body?["choices"] as? [Object])?.first
     return (
@@ -155,7 +155,7 @@ struct HopRun {
     )
   }
 
-  /// Prompt, completion and total of the last usage that the client was told.
+  /// Prompt, completion and total tokens of the last usage that the client received.
   var usage: [Int]? {
     let told =
       body?["usage"] as? Object ?? objects.last { $0["usage"] is Object }?["usage"] as? Object
@@ -167,7 +167,7 @@ struct HopRun {
   var summary: InferenceSummary? { summaryOf(directives) }
   var failure: Failure? { lastFailure(directives) }
 
-  /// What the host that was asked last is sent.
+  /// The request body sent to the host of the latest attempt.
   var sent: Object? {
     let last = asked[asked.count - 1]
     guard let said = try? UpstreamRequest(request, to: last.candidate, from: last.resume) else {

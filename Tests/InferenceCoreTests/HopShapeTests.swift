@@ -12,8 +12,8 @@ struct HopShapeTests {
     "a stop sequence that one host begins and the next ends: the answer ends, and holds none of it",
     arguments: [true, false])
   func acrossTheJoint(_ stream: Bool) throws {
-    // Hosts that tell what may yet become a stop sequence: the first says its half, the second does
-    // not see it as one.
+    // The hosts do not stop at the sequence themselves: the first sends its first half, and the
+    // second sends all of it.
     var hop = HopRun(#","stop":["END OF"],"stream_options":{"include_usage":true}"#, stream: stream)
     for word in ["One", " two", " END", " O"] { hop.say(word) }
     hop.breakOff()
@@ -28,7 +28,7 @@ struct HopShapeTests {
     #expect(hop.summary?.finishReason == "stop")
     #expect((stream ? hop.received.finish : hop.bodyChoice.finish) == "stop")
     #expect(hop.directives.last == .complete)
-    // The host still talks: it is stopped.
+    // The second host is still sending: its attempt is cancelled.
     #expect(hop.directives.contains(.cancel(hop.asked[1].id)))
     #expect(hop.usage?[1] == hop.summary?.usage.completionTokens)
   }
@@ -63,7 +63,7 @@ struct HopShapeTests {
     hop.breakOff()
     #expect(hop.received.content == "One two")
     #expect(hop.sent?["stop"] as? [String] == ["STOP"])
-    // It said the stop sequence to itself, which is all there was.
+    // The host stopped at the sequence without sending it, and had no other text.
     hop.say("", finish: "stop")
     hop.end()
     #expect(hop.received.content == "One two")
@@ -73,7 +73,7 @@ struct HopShapeTests {
   @Test(
     "a stop sequence that the client has in part and the next host ends, told in a longer chunk")
   func longBeginning() {
-    // Longer than what is held back: its beginning is told.
+    // Longer than the text that is held back, so the client receives its beginning.
     let long = String(repeating: "=", count: 100)
     var hop = HopRun(#","stop":["\#(long)"]"#)
     hop.say("One ")
@@ -104,7 +104,7 @@ struct HopShapeTests {
     let said = try UpstreamRequest(hop.request, to: last.candidate, from: last.resume)
     #expect(String(decoding: said.body, as: UTF8.self).contains(extra))
     #expect(said.resumed == way)
-    // And what comes must be the JSON that was begun.
+    // The continuation must be the rest of the JSON.
     hop.say(#" 2}"#)
     hop.say("", finish: "stop")
     hop.end()
@@ -120,7 +120,7 @@ struct HopShapeTests {
     #expect(bodyText(request).contains(#""format":"json""#))
   }
 
-  // MARK: - What cannot be continued
+  // MARK: - Answers that cannot be resumed
 
   @Test(
     "several choices and logprobs end with the named error once something was told",
@@ -177,7 +177,7 @@ struct HopShapeTests {
     #expect(failure.code == .upstreamFailed)
     #expect(failure.message.contains("longer than the 4194304 bytes that are kept"))
     #expect(hop.asked.count == 1)
-    // All of it was told, nothing is held.
+    // The client received everything; nothing is held back.
     #expect(hop.received.content.utf8.count == 3 + 5 * megabyte.utf8.count)
   }
 }

@@ -27,7 +27,7 @@ struct HopUsageTests {
     var hop = start(stream: stream)
     var number = 0
     for _ in 0..<hops {
-      // The last word of each is thrown away, and the next host says it again.
+      // The last word of each host is discarded, and the next host repeats it.
       for _ in 0..<3 {
         number += 1
         hop.say(" w\(number)")
@@ -40,7 +40,7 @@ struct HopUsageTests {
       hop.say(" w\(number)")
     }
     hop.say("", finish: "stop")
-    // Two tokens of each host before are in its prompt; one token is the end mark.
+    // The prompt contains two tokens of each earlier host; one completion token is the end mark.
     hop.report(prompt: 7 + 2 * hops, completion: 3)
     hop.end()
     let words = (1...number).map { " w\($0)" }.joined()
@@ -81,7 +81,7 @@ struct HopUsageTests {
     hop.breakOff()
     hop.say(" three")
     hop.say("", finish: "stop")
-    // Two tokens of the answer, and again in the instruction of 58; 8 mark the turns.
+    // Two tokens of the answer, repeated in the instruction of 58 tokens; 8 tokens mark the turns.
     hop.report(prompt: 7 + 2 + 58 + 2 + 8, completion: 1)
     hop.end()
     let usage = try #require(hop.usage)
@@ -101,7 +101,7 @@ struct HopUsageTests {
     hop.end()
     let content = "There was an old lighthouse keeper who slept."
     #expect((hop.request.stream ? hop.received.content : hop.bodyChoice.content) == content)
-    // Five of the first host, four of eight of the second.
+    // Five tokens of the first host, and four of the second host's eight.
     let completion = try #require(hop.usage?[1])
     #expect((9...10).contains(completion), "\(completion)")
   }

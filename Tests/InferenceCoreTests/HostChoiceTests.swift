@@ -78,7 +78,7 @@ struct HostChoiceTests {
     let oneIdle = view(
       hosts(4), ["h0": busy, "h1": busy, "h2": measured(0.5, slots: 1), "h3": busy])
     for seed in 0..<200 as Range<UInt64> { #expect(choose(1, oneIdle, seed: seed) == ["h2"]) }
-    // Where nobody is, all of them are asked in turn.
+    // If all hosts are busy, all of them are chosen in turn.
     let full = view(hosts(3), ["h0": busy, "h1": busy, "h2": busy])
     #expect(Set((0..<200 as Range<UInt64>).flatMap { choose(1, full, seed: $0) }).count == 3)
   }
@@ -100,7 +100,7 @@ struct HostChoiceTests {
       hosts(3), ["h0": measured(0.2), "h1": measured(0.4), "h2": measured(4)])
     let chosen = Set((0..<200 as Range<UInt64>).flatMap { choose(1, view, seed: $0) })
     #expect(chosen == ["h0", "h1"])
-    // The second of a race comes from the next bucket when this one is used up.
+    // The second host of a race comes from the next bucket after the best one is used up.
     #expect(choose(3, view, seed: 1).last == "h2")
   }
 
@@ -148,7 +148,7 @@ struct HostChoiceTests {
     for seed in 0..<10 as Range<UInt64> {
       var rng = SplitMix64(seed: seed)
       var standing: [HostID: HostStanding] = [:]
-      // Equal, as far as p95s of equal hosts are.
+      // Equal hosts, within the noise of their p95.
       for index in 0..<10 {
         standing[HostID("h\(index)")] = measured(Double.random(in: 0.8...1.3, using: &rng))
       }
@@ -188,7 +188,7 @@ struct HostChoiceTests {
         "was not heard for 100 s", "runs vLLM 0.5.9, older than 0.6.3",
       ])
     #expect(eligible(view, promptTokens: 1_000).candidates.count == 3)
-    // The estimate refuses no host.
+    // The estimate excludes no host.
     #expect(eligible(view, promptTokens: 1_001).candidates.count == 3)
   }
 
@@ -248,25 +248,25 @@ struct HostChoiceTests {
       return Set(
         (UInt64(0)..<20).flatMap { choose(1, view, HostChoice.Wish(soonest: true), seed: $0) })
     }
-    // All are busy: behind one other at 96 a second is sooner than at 50, or at 25.
+    // All hosts are busy: queueing after one request at 96 tokens/s is sooner than at 50 or 25.
     #expect(
       soonest([
         "h0": standing(25, inFlight: 1), "h1": standing(50, inFlight: 1),
         "h2": standing(96, inFlight: 1),
       ]) == ["h2"])
-    // An idle one of 50 is as soon as that, and much sooner than behind two.
+    // An idle host of 60 tokens/s is sooner than queueing after two requests at 96.
     #expect(
       soonest([
         "h0": standing(25, inFlight: 0), "h1": standing(60, inFlight: 0),
         "h2": standing(96, inFlight: 2),
       ]) == ["h1"])
-    // Each second try at the fastest is wasted.
+    // Half of the attempts at the fastest host are wasted.
     #expect(
       soonest([
         "h0": standing(60, inFlight: 0), "h1": standing(20, inFlight: 0),
         "h2": standing(96, inFlight: 0, errors: 0.5),
       ]) == ["h0"])
-    // Where nobody knows anything, chance decides.
+    // If no host is measured, the choice is random.
     #expect(
       soonest([
         "h0": standing(nil, inFlight: 0), "h1": standing(nil, inFlight: 0),
@@ -295,7 +295,7 @@ struct HostChoiceTests {
     #expect(withHome(HostStanding(inFlight: 1)) == [home], "the others are idle, but it has slots")
     let second = withHome(HostStanding(inFlight: 4))
     #expect(second != [home])
-    // A key keeps its second home too, and a host that goes moves only its own keys.
+    // A key keeps its second home too, and a removed host moves only its own keys.
     let without = view(hosts(10).filter { $0.id != home })
     #expect(choose(1, without, wish, seed: 7) == second)
   }

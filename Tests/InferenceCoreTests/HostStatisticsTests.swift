@@ -86,7 +86,7 @@ struct HostStatisticsTests {
     let slow = try #require(statistics.standing(of: "h0", now: at(10)))
     #expect(slow.isMeasured(at: at(10)))
     #expect((19...24).contains(try #require(slow.firstTokenP95).inSeconds))
-    // It got better: after two half-lives the new ones outweigh the old ones twenty to one.
+    // The host improved: after two half-lives, new samples outweigh old ones twenty to one.
     for index in 0..<40 { statistics.answer(in: 0.2, now: 130 + Double(index)) }
     let fast = try #require(statistics.standing(of: "h0", now: at(180)))
     #expect(try #require(fast.firstTokenP50) < .milliseconds(300))
@@ -172,7 +172,7 @@ struct HostStatisticsTests {
     #expect(patience(3_000).firstToken == .seconds(60), "too long ago to say anything")
   }
 
-  /// As many answers at once, 20 tokens each.
+  /// Records `crowd` concurrent answers of 20 tokens each.
   private func writes(
     _ statistics: inout HostStatistics, _ crowd: Int, secondsEach: Double, now: Double
   ) {
@@ -211,7 +211,7 @@ struct HostStatisticsTests {
       statistics.observe(.began(promptTokens: 1), of: "h0", started: at(now), now: at(now))
     }
     began(0)
-    // Another process's answer comes after a second and stays for three.
+    // Another process's answer begins after one second and lasts three.
     for (revision, others, now) in [(1, 1, 1.0), (2, 0, 4.0)] as [(UInt64, Int, Double)] {
       statistics.hear(
         LoadTable(
@@ -248,7 +248,7 @@ struct HostStatisticsTests {
     #expect(statistics.standing(of: "h0", now: at(120))?.slowdown == 0.25)
   }
 
-  // MARK: - Together with the registry
+  // MARK: - Merging with the registry
 
   @Test("own requests are counted exactly, others' as published")
   func merging() {
@@ -262,7 +262,7 @@ struct HostStatisticsTests {
     #expect(report?.hosts == [HostLoadReport(host: "h0", inFlight: 3)])
     let tooSoon = statistics.report(now: at(1.1))
     #expect(tooSoon == nil)
-    // One more begins while the report is on its way; others have four.
+    // One more request begins while the report is in transit; other processes have four.
     statistics.observe(.began(promptTokens: 1), of: "h0", started: at(1.2), now: at(1.2))
     statistics.hear(
       LoadTable(
@@ -271,11 +271,11 @@ struct HostStatisticsTests {
     #expect(inFlight(1.3) == 8)
     statistics.observe(.ended, of: "h0", started: at(1), now: at(1.4))
     #expect(inFlight(1.4) == 7)
-    // A table from before our report holds nothing of ours.
+    // A table older than our report does not contain our requests.
     statistics.hear(
       LoadTable(epoch: 9, revision: 1, hosts: [], merged: []), now: at(1.5))
     #expect(inFlight(1.5) == 7, "that one was heard already")
-    // A new registry that has not heard us yet.
+    // A new registry that has not received our report yet.
     statistics.hear(
       LoadTable(epoch: 10, revision: 1, hosts: [HostLoad(host: "h0", inFlight: 2)], merged: []),
       now: at(1.6))

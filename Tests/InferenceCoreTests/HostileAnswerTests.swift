@@ -4,8 +4,9 @@ import InferenceCore
 import Limits
 import Testing
 
-/// Hosts that send what no honest host sends. None of it may end the process, reach the client
-/// unread, or keep the next host from giving its answer.
+/// Feeds answers that no honest host sends.
+///
+/// None may end the process, reach the client unchecked, or prevent the next host's answer.
 @Suite("Hosts that send what no honest host sends")
 struct HostileAnswerTests {
   private static func call(_ index: String, _ name: String? = nil, _ arguments: String) -> String {
@@ -21,7 +22,7 @@ struct HostileAnswerTests {
     (0..<count).map { #""m\#($0)":0"# }.joined(separator: ",")
   }
 
-  /// The host was given up for what it sent: no valid answer, or more than a limit allows.
+  /// Whether the last attempt failed because of its content: invalid, or beyond a limit.
   private func isGarbage(_ hop: HopRun) -> Bool {
     [.garbage, .tooLarge].contains(hop.run.attempts.last?.failure?.kind)
   }
@@ -179,7 +180,7 @@ struct HostileAnswerTests {
       hop.send(
         #"{"id":"\#(long)","object":"\#(long)","created":1,"model":"\#(long)","system_fingerprint":{"a":"\#(long)"},"choices":[{"index":0,"delta":{"content":"\#(word)"}}]}"#
       )
-      // A host that is refused for it does no harm.
+      // Refusing the host for these members is acceptable too.
       if hop.asked.count > 1 { return }
     }
     hop.breakOff()
@@ -290,7 +291,7 @@ struct HostileAnswerTests {
         hop.say("", finish: "stop")
         hop.end()
       }
-      // It is whole, or a host was refused; it is never wrong.
+      // The text is complete, or a host was refused; it is never wrong.
       #expect(isBeginning(hop.received.content, of: text), "\(cut)")
     }
   }
@@ -362,7 +363,7 @@ struct HostileAnswerTests {
     #expect(hop.summary?.finishReason == "stop")
   }
 
-  /// White space aside: at a joint there may be more or less of it.
+  /// Compares without white space, whose amount may differ at a joint.
   private func isBeginning(_ received: String, of text: String) -> Bool {
     text.utf8.filter { $0 > 0x20 }.starts(with: received.utf8.filter { $0 > 0x20 })
   }
@@ -381,7 +382,7 @@ struct HostileAnswerTests {
   }
 }
 
-/// Bytes at the end that begin a character.
+/// Counts trailing bytes that begin an incomplete character.
 private enum UTF8Tail {
   static func length(_ bytes: ArraySlice<UInt8>) -> Int {
     for count in 0..<min(4, bytes.count)

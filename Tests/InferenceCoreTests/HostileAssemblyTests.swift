@@ -7,7 +7,7 @@ private typealias Stream = HostileStream
 
 @Suite("What a body made of hostile chunks costs")
 struct HostileAssemblyTests {
-  /// Assembles chunks that the reader has passed.
+  /// Assembles chunks that the reader has accepted.
   private static func assembled(
     _ deltas: [String]
   ) throws(AttemptFailure) -> (body: [UInt8], allowance: Allowance) {

@@ -5,7 +5,7 @@ import Testing
 
 private typealias Stream = HostileStream
 
-/// One shape of a stream, and how it is made of a size.
+/// One kind of stream, and how to generate it at a given size.
 struct Growth: Sendable, CustomTestStringConvertible {
   let name: String
   let reading: UpstreamReading
@@ -249,7 +249,7 @@ struct HostileHostTests {
       Stream.events([large] + Array(repeating: Stream.delta(#"{"content":"b"}"#), count: 100)),
       Stream.reading())
     #expect(read.chunks.count == 101)
-    // Large allocations end at a page.
+    // The allocator rounds large allocations up to a page.
     for chunk in read.chunks { #expect(chunk.data.capacity <= chunk.data.count + 4_160) }
     #expect(read.mostKept < 4 << 20)
   }
@@ -316,7 +316,7 @@ struct HostileHostTests {
     let read = HostileReading(
       Stream.events(Array(repeating: token, count: 5_000)), Stream.reading())
     #expect(read.failure == nil && read.chunks.count == 5_000)
-    // Half of what its bytes grant.
+    // Half of the work that its bytes allow.
     #expect(read.work < 5_000 * token.utf8.count * Limits.workPerByte.value / 2)
     #expect(1_000_000 * 300 <= Limits.streamBytes.value)
   }

@@ -2,13 +2,13 @@ import ClusterModel
 import InferenceCore
 import Limits
 
-/// What reading a hostile stream came to.
+/// The result of reading a hostile stream: items, work and memory.
 struct HostileReading {
   var items: [UpstreamItem] = []
   var work = 0
   var mostKept = 0
 
-  /// The stream is given in slices of 16 KiB, as an event loop reads it.
+  /// Reads the stream in slices of 16 KiB, as an event loop does.
   init(
     _ stream: [UInt8], _ reading: UpstreamReading, status: Int = 200, slice: Int = 16 << 10
   ) {
@@ -31,7 +31,7 @@ struct HostileReading {
   }
 }
 
-/// Streams of a size, in each dialect.
+/// Streams of a given size, in each dialect.
 enum HostileStream {
   static func reading(
     _ dialect: HostDialect = .openai, endpoint: InferenceEndpoint = .chatCompletions,

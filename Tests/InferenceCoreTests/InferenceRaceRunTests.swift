@@ -49,7 +49,7 @@ struct InferenceRaceRunTests {
     #expect(Set(legs.map(\.host)).count == 2)
     var all = run.received(piece("Hi"), from: legs[1].id, cluster: cluster, now: at(90))
     #expect(all.contains(.cancel(legs[0].id)))
-    // Late words of the loser never mix with the answer.
+    // Late chunks of the loser never mix with the answer.
     #expect(run.received(piece("No"), from: legs[0].id, cluster: cluster, now: at(91)).isEmpty)
     all += run.received(
       piece(" there", finish: "stop"), from: legs[1].id, cluster: cluster, now: at(95))
@@ -85,10 +85,10 @@ struct InferenceRaceRunTests {
     }
     var hedged = run(nil, avoid: ["paid", "dear"])
     #expect(starts(hedged.begin(mixed, now: at(0))).map(\.host) == ["free"])
-    // The hedge may cost something.
+    // The hedge may use a priced host.
     let late = starts(hedged.tick(cluster: mixed, now: at(1_000))).map(\.host)
     #expect(late == ["paid"] || late == ["dear"])
-    // Whoever asks for it gets it.
+    // An explicit dual race uses a priced host.
     var asked = run(.dual, avoid: ["paid", "dear"])
     #expect(starts(asked.begin(mixed, now: at(0))).count == 2)
 
@@ -113,7 +113,7 @@ struct InferenceRaceRunTests {
       let lost = AttemptFailure(.lost, "reset")
       let next = starts(run.failed(lost, legs[0].id, cluster: cluster, now: at(30)))
       #expect(next.map(\.host) == [legs[1].host])
-      // And once more that one which may have had a bad moment.
+      // The first host gets one more attempt, because its failure may have been temporary.
       let last = try #require(next.first)
       let again = starts(run.failed(lost, last.id, cluster: cluster, now: at(40)))
       #expect(again.map(\.host) == [legs[0].host])
@@ -151,7 +151,7 @@ struct InferenceRaceRunTests {
       trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1)))
     var run = InferenceRun(
       request: request, constraints: InferenceConstraints(avoid: ["b"], seed: 1))
-    // The larger host is asked if the text may not fit; if there is no other, the small one decides.
+    // The larger host is chosen if the prompt may not fit; without one, the small host decides.
     #expect(
       starts(run.begin(view([small, large]), now: at(0))).map(\.host) == [fits ? "a" : "b"])
     var alone = InferenceRun(request: request, constraints: InferenceConstraints(seed: 1))

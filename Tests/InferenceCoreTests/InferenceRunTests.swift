@@ -81,11 +81,11 @@ struct InferenceRunTests {
     #expect(again.first == .cancel(first))
     let (second, secondHost) = try #require(started(again))
     #expect(secondHost != firstHost)
-    // Late news from the first changes nothing.
+    // Late items of the first attempt change nothing.
     #expect(run.received(piece("late"), from: first, cluster: cluster, now: at(2)).isEmpty)
     let last = run.failed(
       AttemptFailure(.connect, "refused"), second, cluster: cluster, now: at(3))
-    // Nobody listens at the second; the first may have had a bad moment.
+    // The second host refuses connections; the first one's failure may have been temporary.
     let (third, thirdHost) = try #require(started(last))
     #expect(thirdHost == firstHost)
     let over = run.failed(
@@ -184,7 +184,7 @@ struct InferenceRunTests {
     #expect(run.tick(cluster: cluster, now: at(10)).isEmpty)
     let directives = run.tick(cluster: cluster, now: at(11))
     #expect(directives.first == .cancel(id))
-    // The one host there is gets a second chance; stalling again ends it.
+    // The only host gets a second attempt; another stall ends the run.
     let (again, _) = try #require(started(directives))
     let last = run.failed(AttemptFailure(.lost, "reset"), again, cluster: cluster, now: at(12))
     #expect(lastFailure(last)?.message.contains("host a: it sent nothing for 5000 ms") == true)
@@ -269,7 +269,7 @@ struct InferenceRunTests {
       #expect(Set([firstHost, secondHost]) == ["a", "b"])
       #expect(last == "own")
       _ = run.abandon(now: at(1))
-      // They are counted by themselves.
+      // Fallback attempts are recorded with their own tier.
       #expect(run.attempts.map(\.tier) == [.community, .community, .fallback])
     }
   }

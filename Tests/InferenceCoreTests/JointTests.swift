@@ -3,7 +3,7 @@ import Text
 
 @Suite("The joint of what one host said and the next says")
 struct JointTests {
-  /// The client's text; nil: the new host was refused. It must not matter how its words are cut.
+  /// The client's text, however the new host's output is split; `nil` means a refusal.
   private func joined(
     _ delivered: String, due: String = "", says said: String,
     _ asked: JointFilter.Asked = .completion, boundary: Int? = nil
@@ -123,11 +123,11 @@ struct JointTests {
     let zeros = "[" + String(repeating: "0,", count: 40)
     #expect(joined(zeros, says: "0,0,0,1]") == nil)
     #expect(joined(zeros, says: "0,0,0,1]", .instruction) == nil)
-    // However long they are.
+    // This holds for elements of any length.
     let words = (0..<80).map { "word\($0)" }.joined(separator: " ")
     let element = "{\"text\": \"\(words)\"}"
     #expect(joined("[\(element),", says: "\(element),\(element)]") == nil)
-    // Restarted from the middle of a number.
+    // The host restarts in the middle of a number.
     #expect(
       joined(
         #"{"list": [{"n": 1.5, "m": 2}, {"n":"#, due: " 5",
@@ -171,7 +171,7 @@ struct JointTests {
     #expect(
       joined("Data:\n\(token)", says: "\n\(token)ZZ== end", boundary: 5)
         == "Data:\n\(token)ZZ== end")
-    // It may end with the very byte that the client has last.
+    // The token may end with the last byte that the client has.
     #expect(joined("Data:\n\(token)", says: "\n\(token)", boundary: 5) == "Data:\n\(token)")
     #expect(joined("Data:\n\(token)", says: "\n\(token.lowercased())ZZ", boundary: 5) == nil)
     #expect(joined("Data:\n\(token)", says: "\n\(token.dropLast())", boundary: 5) == nil)

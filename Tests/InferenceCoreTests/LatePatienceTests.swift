@@ -8,7 +8,7 @@ private func host(_ id: String, tier: HostTier = .community) -> Host {
 
 private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
-/// A host after ten quick answers.
+/// The standing of a host after ten quick answers.
 private let quick = HostStanding(
   slots: 1, firstTokenP50: .milliseconds(100), firstTokenP95: .milliseconds(150),
   tokensPerSecond: 40, pauseP95: .milliseconds(60), usualPromptTokens: 100)
@@ -45,7 +45,7 @@ private func cancelled(_ directives: [InferenceRun.Directive]) -> [AttemptID] {
   }
 }
 
-/// Faults that the hosts' standing learns of.
+/// Failures that are recorded against hosts.
 private func faults(_ directives: [InferenceRun.Directive]) -> [AttemptFailure.Kind] {
   directives.compactMap {
     guard case .observe(_, .failed(let failure, _), _) = $0 else { return nil }
@@ -54,7 +54,7 @@ private func faults(_ directives: [InferenceRun.Directive]) -> [AttemptFailure.K
 }
 
 extension InferenceRun {
-  /// Calls `tick` whenever it is due, up to that moment.
+  /// Calls `tick` whenever it is due, until `end`.
   fileprivate mutating func wait(
     until end: Instant, _ cluster: some ClusterAccess
   ) -> [Directive] {
@@ -66,7 +66,7 @@ extension InferenceRun {
   }
 }
 
-/// A patience that was learned decides when another host is asked. It ends no attempt by itself.
+/// A learned timeout decides when another host gets an attempt; it ends no attempt by itself.
 @Suite("Hosts that are slower than was learned of them")
 struct LatePatienceTests {
   @Test("alone, a host is waited for as long as the client does", arguments: [12.0, 90, 590])
@@ -107,7 +107,7 @@ struct LatePatienceTests {
     _ = run.begin(one, now: at(0))
     let over = run.wait(until: at(600), one)
     #expect(lastFailure(over)?.code == .deadlineExceeded)
-    // It is not known whose fault that is.
+    // The cause is unknown, so the attempt is not recorded as a stall.
     #expect(faults(over) == [.totalDeadline])
   }
 
@@ -140,7 +140,7 @@ struct LatePatienceTests {
         piece(" there.", finish: "stop"), from: winner.id, cluster: two, now: at(13))
       all += run.received(.done, from: winner.id, cluster: two, now: at(13))
       #expect(clientText(all) == "Hi there." && all.last == .complete)
-      // Being slow is told of a host only if another one was faster.
+      // Slowness is recorded against a host only if another host was faster.
       #expect(faults(all) == (lateAnswers ? [] : [.firstTokenDeadline]))
     }
   }
@@ -206,7 +206,7 @@ struct LatePatienceTests {
     var all = run.received(piece("One"), from: first.id, cluster: two, now: at(1))
     all += run.received(piece(" two"), from: first.id, cluster: two, now: at(1))
     let second = try #require(started(run.wait(until: at(6), two)).first)
-    // Its words cannot be joined: the late one is not given up for that.
+    // The second host's output does not align, which must not end the late attempt.
     _ = run.received(piece("Un"), from: second.id, cluster: two, now: at(7))
     let again = run.received(piece(" three"), from: first.id, cluster: two, now: at(8))
     #expect(cancelled(again) == [second.id])
@@ -368,7 +368,7 @@ struct LatePatienceTests {
       learn(directives, at(20))
       runs.append((run, try #require(started(directives).first).id))
     }
-    // One answer each 14 s.
+    // One answer every 14 s.
     for index in runs.indices {
       let now = at(20 + 14 * Double(index + 1))
       for other in runs.indices[index...] {

@@ -4,10 +4,10 @@ import InferenceCore
 import Limits
 import Testing
 
-/// The one body that a client gets who asked for no stream says what the chunks said, once.
+/// Checks that the body of an unstreamed answer contains the chunks' content exactly once.
 @Suite("Bodies made of odd chunks")
 struct OddAssemblyTests {
-  /// The message that is made of deltas, in an answer of one choice.
+  /// The message assembled from deltas, in an answer with one choice.
   private func message(_ deltas: [String], _ extra: String = "") -> NSDictionary? {
     var wire = WireRun(extra, stream: false)
     wire.events(deltas.map { wireChunk($0) } + [wireChunk("{}", #""stop""#), "[DONE]"])
@@ -47,7 +47,7 @@ struct OddAssemblyTests {
   func once(_ choices: [String]) {
     let made = choice(choices)
     #expect((made?["message"] as? NSDictionary)?["content"] as? String == "One two")
-    // The text that another host would be given is the same.
+    // Another host gets the same text as its prefix.
     var wire = WireRun(hosts: 2)
     wire.events(choices.map { #"{"id":"c","choices":[\#($0)]}"# })
     wire.breakOff()
@@ -109,7 +109,7 @@ struct OddAssemblyTests {
       ])
         == (try json(
           #"{"role":"assistant","content":[{"type":"text","text":"One two three"}]}"#)))
-    // The text of parts can be resumed.
+    // Text within content parts can be resumed.
     var wire = WireRun(hosts: 2)
     wire.events(
       ["One two three four five six", " seven eight"].map {
@@ -193,7 +193,7 @@ struct OddAssemblyTests {
         calls(pieces.map { #"{\#(index)"function":{"name":"look","arguments":"\#($0)"}}"# })
           == [#"look({"q":{},"r":1})"#])
     }
-    // A name with every piece does not grow beyond its limit.
+    // A name repeated in every piece does not exceed the name limit.
     let many = Array(
       repeating: #"{"index":0,"function":{"name":"look","arguments":"x"}}"#, count: 200)
     let opening = #"{"index":0,"function":{"name":"look","arguments":""}}"#
@@ -277,7 +277,7 @@ struct OddAssemblyTests {
     #expect(wire.chunks.count == 1)
     wire.breakOff()
     #expect(wire.asked.count == 1 && wire.failure?.message.contains("no host can go on") == true)
-    // Of what was not streamed the client has nothing.
+    // The client of an unstreamed answer has received nothing yet, so another host may start over.
     var body = WireRun(stream: false, hosts: 2)
     body.events([wireChunk(delta)])
     body.breakOff()

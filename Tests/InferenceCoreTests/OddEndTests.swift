@@ -3,8 +3,8 @@ import Foundation
 import InferenceCore
 import Testing
 
-/// An answer is done when the host says so: with a reason after which nothing comes, with `[DONE]`, or
-/// with a complete body. Anything else is a cut, which another host mends.
+/// An answer ends with a finish reason that no chunk follows, with `[DONE]`, or with a complete
+/// body. Any other end is a cut, after which another host resumes.
 @Suite("How hosts end their answers")
 struct OddEndTests {
   private static let words = ["One", " two", " three", " four", " five", " six."]
@@ -19,12 +19,12 @@ struct OddEndTests {
       [wireWord("One", #""length""#)] + words.dropFirst().map { wireWord($0) },
     ])
   func ignored(_ chunks: [String]) {
-    // A later break is continued.
+    // A later break is resumed.
     var broken = WireRun(hosts: 2)
     broken.events(chunks)
     broken.breakOff()
     #expect(broken.asked.count == 2 && !broken.isComplete)
-    // A pause is not the end.
+    // A pause is not an end.
     var paused = WireRun()
     paused.events(chunks)
     paused.now = Instant(sinceStart: .seconds(12))
@@ -32,7 +32,7 @@ struct OddEndTests {
     #expect(!paused.isComplete && paused.run.attempts.isEmpty)
     paused.events([wireWord(" Seven."), "[DONE]"])
     #expect(paused.isComplete && paused.text.hasSuffix(" Seven."))
-    // The host's own end is.
+    // The host's own end counts.
     var whole = WireRun()
     whole.events(chunks + ["[DONE]"])
     #expect(whole.isComplete && whole.finish == (chunks[0].contains("length") ? "length" : "stop"))
@@ -209,7 +209,7 @@ struct OddEndTests {
     }
     #expect(wire.asked.count == 2)
     #expect(.seconds(second) > patience * 3 && .seconds(second) < patience * 5)
-    // Without signs it is given up after the patience for silence.
+    // A host without signs of life is given up after the silence timeout.
     var silent = WireRun(hosts: 2)
     silent.now = Instant(sinceStart: patience)
     silent.tick()

@@ -4,8 +4,7 @@ import InferenceCore
 import Limits
 import Testing
 
-/// Streams of hosts that do not keep to the book. Each is answered as the host answers a client that
-/// asks it directly.
+/// Streams that violate the standard. The client gets the same answer as from the host directly.
 @Suite("Odd streams of hosts")
 struct OddStreamTests {
   private static let begin = wireChunk(#"{"role":"assistant","content":""}"#)
@@ -93,7 +92,7 @@ struct OddStreamTests {
       let text = stream ? wire.text : wire.message?["content"] as? String ?? ""
       #expect(text.hasPrefix("One \u{FFFD}") && text.hasSuffix("two."))
     }
-    // In a body, too.
+    // The same in an unstreamed body.
     let body = Array(#"{"choices":[{"message":{"content":"One "#.utf8) + bad + Array(#""}}]}"#.utf8)
     var whole = UpstreamReader(endpoint: .chatCompletions, streams: false, status: 200)
     _ = whole.append(body)
@@ -157,7 +156,7 @@ struct OddStreamTests {
     }
   }
 
-  // MARK: - The host's own words
+  // MARK: - Host error messages
 
   @Test(
     "the host's own words are the cause, whatever they stand in",

@@ -83,7 +83,7 @@ struct OpenAIAdapterTests {
     }
   }
 
-  // MARK: - Going on
+  // MARK: - Resuming
 
   private static let ask = #"{"model":"m","stream":true,"stream_options":{"include_usage":true},"#
 

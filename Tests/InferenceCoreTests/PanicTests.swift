@@ -28,7 +28,7 @@ private func started(_ directives: [InferenceRun.Directive]) -> [(id: AttemptID,
   }
 }
 
-/// To refuse what could be tried is an outage of the cluster's own making.
+/// Refusing a request that could be tried is an outage caused by the cluster itself.
 @Suite("Hosts that only breakers keep from answering")
 struct PanicTests {
   @Test("a host alone is asked although its breaker is open, and the record says so")

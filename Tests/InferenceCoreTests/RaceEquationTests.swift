@@ -3,10 +3,11 @@ import InferenceCore
 import InferenceSimulation
 import Testing
 
-/// Equations 1–6 of LLooMA v1.1 against the race that answers real requests, on virtual time.
+/// Compares equations 1–6 of LLooMA v1.1 with the production race core, on virtual time.
 ///
-/// 60,000 samples a case keep the suite quick; the tolerances follow from that number (the standard
-/// error of a p99 of 60,000 is some 1.6 % for sigma 0.7). `make bench` does a million, within 2 %.
+/// 60,000 samples per case keep the suite quick. The tolerances follow from that number: the
+/// standard error of a p99 of 60,000 samples is about 1.6 % for sigma 0.7. `make bench` takes a
+/// million samples, within 2 %.
 @Suite("The race against the equations")
 struct RaceEquationTests {
   static let samples = 60_000
@@ -65,7 +66,7 @@ struct RaceEquationTests {
       let expected = model.quantile(p, hosts: hosts)
       #expect(abs(seen.quantile(p) / expected - 1) < tolerance, "p\(p): \(seen.quantile(p))")
     }
-    // With alpha · k ≤ 2 the variance of the mean is infinite: there is nothing to compare.
+    // With alpha · k ≤ 2 the variance of the mean is infinite, so the means are not comparable.
     if 1.5 * Double(hosts) > 2 {
       #expect(abs(seen.mean / (try #require(model.mean(hosts: hosts))) - 1) < 0.02)
     }

@@ -45,7 +45,7 @@ struct RaceTests {
     race.asked(first, now: .zero)
     race.asked(second, now: .zero)
     #expect(race.failed(first) == [.ask(speculative: true)])
-    // Nobody was free.
+    // The replacement was not started, because no host was free.
     #expect(race.failed(second) == [.ask(speculative: false)])
     #expect(race.isIdle)
   }

@@ -10,7 +10,7 @@ private func host(_ id: String, _ model: ModelID = "m") -> Host {
 
 private let rejection = AttemptFailure(.rejected, "it answered 400: no", status: 400)
 
-/// A rejection is believed if a second host of the model agrees, or if there is none.
+/// A rejection is final if a second host of the model agrees, or if there is no second host.
 @Suite("Rejections of hosts")
 struct RejectionTests {
   private func run(_ race: RaceMode? = .single, seed: UInt64 = 1) -> InferenceRun {
@@ -39,7 +39,7 @@ struct RejectionTests {
     "one other host is asked, and its answer is the client's",
     arguments: [RaceMode.single, .hedged])
   func answered(_ race: RaceMode) throws {
-    // Without any budget: a host that rejects everything must not fail a client for want of one.
+    // No retry budget: a host that rejects everything must not fail a client for lack of budget.
     var cluster = FixedCluster(["a", "b", "c"].map { host($0) })
     cluster.mayRetry = false
     var run = run(race)
@@ -48,7 +48,7 @@ struct RejectionTests {
     #expect(started(again).count == 1)
     let (second, good) = try #require(started(again).first)
     #expect(good != bad)
-    // Alone: no hedge follows.
+    // No hedge follows this attempt.
     #expect(started(run.tick(cluster: cluster, now: at(20))).isEmpty)
     _ = run.received(piece("x", finish: "stop"), from: second, cluster: cluster, now: at(21))
     let over = run.received(.done, from: second, cluster: cluster, now: at(21))
@@ -132,7 +132,7 @@ struct RejectionTests {
   }
 }
 
-/// A cluster that learns from what runs observe.
+/// A cluster that records the runs' observations.
 private final class LearningCluster: ClusterAccess {
   private(set) var now = Instant.zero
   private var statistics = HostStatistics(seed: 1)

@@ -4,10 +4,10 @@ import Foundation
 import InferenceCore
 import Testing
 
-/// When it is unclear which words of a host are new, it is asked to say again words that the client has.
+/// A host whose new words cannot be located is asked to repeat words that the client has.
 @Suite("Hosts that are asked to repeat what the client has")
 struct RepeatedWordsTests {
-  /// All the corpus, and documents that hold documents.
+  /// The whole corpus, and JSON documents that contain JSON.
   private static let nested: [CorpusAnswer] = (0..<3).map { number in
     let rows = (1...6).map { row in
       let inner =
@@ -47,7 +47,7 @@ struct RepeatedWordsTests {
     let count = try EveryCut(way: way, near: 53, far: 1_999, phase: phase).run(.repeatsDozen)
     #expect(count.cuts > 100 && count.faults.isEmpty, "\(count.faults.prefix(5))")
     #expect(count.rejected * 100 <= count.cuts, "\(count) \(count.rejections.prefix(5))")
-    // Fewer than the hosts whose first words leave a doubt.
+    // At least one resumption was unclear and asked for repetition.
     #expect(count.askedAgain > 0)
   }
 
@@ -70,7 +70,7 @@ struct RepeatedWordsTests {
     hop.say("ha ha ha ha ha ha.", finish: "stop")
     #expect(hop.run.attempts.last?.failure?.isUnclear == true)
     #expect(hop.received.content == Self.laughter)
-    // The text is short: it is said again from its start.
+    // The text is short, so it is requested again from its start.
     let again = try #require(hop.asked.last?.resume)
     #expect(again.prefix.isEmpty)
     hop.say(Self.laughter + " ha ha ha.", finish: "stop")
@@ -90,7 +90,7 @@ struct RepeatedWordsTests {
     hop.breakOff()
     hop.say("no, no, no, no.", finish: "stop")
     #expect(hop.run.attempts.last?.failure?.isUnclear == true, "\(hop.received.content)")
-    // Given less of the answer, it does not come by the words.
+    // With a shorter prefix, the host is expected to repeat the words by itself.
     #expect(hop.asked.last?.resume?.anchor.isEmpty == true)
     hop.say(" And then he left.", finish: "stop")
     let resume = try #require(hop.asked.last?.resume)
@@ -121,7 +121,7 @@ struct RepeatedWordsTests {
       #expect(resume.anchor.isEmpty && resume.prefix.count + 40 < has.utf8.count)
       var rest = String(decoding: has.utf8.dropFirst(resume.prefix.count), as: UTF8.self)
       if lead.hasPrefix("dark") {
-        // From an earlier word.
+        // The host starts at an earlier word.
         let from = try #require(has.range(of: lead))
         rest = String(has[from.lowerBound...])
       } else {

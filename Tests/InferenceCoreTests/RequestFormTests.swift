@@ -106,7 +106,7 @@ struct RequestFormTests {
       #"{"model":"m","stream":true,"stream_options":{"include_usage":true},"seed":1}"#,
       [.unstreamed, .withoutSeed], stream: true, undoable: [.unstreamed, .withoutSeed])
     #expect(String(decoding: request.body, as: UTF8.self) == #"{"model":"m"}"#)
-    // It is read as the one chunk that it becomes.
+    // The body is read as a single chunk.
     #expect(request.reading.streams)
   }
 

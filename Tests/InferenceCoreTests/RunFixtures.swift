@@ -3,7 +3,7 @@ import InferenceCore
 
 let conversation = Array(#"{"model":"m","messages":[{"role":"user","content":"Go on."}]}"#.utf8)
 
-/// A piece of an answer, as a host sends it.
+/// One chunk of a host's answer.
 func piece(_ text: String, finish: String? = nil) -> UpstreamItem {
   let reason = finish.map { #""\#($0)""# } ?? "null"
   let choice = #"{"index":0,"delta":{"content":"\#(text)"},"finish_reason":\#(reason)}"#
@@ -12,14 +12,14 @@ func piece(_ text: String, finish: String? = nil) -> UpstreamItem {
     InferenceChunk(data: data, facts: ChunkFacts(text: text, finishReason: finish)))
 }
 
-/// What the client gets of them.
+/// The text that the client receives.
 func clientText(_ directives: [InferenceRun.Directive]) -> String {
   directives.reduce(into: "") {
     if case .deliver(.chunk(let chunk)) = $1 { $0 += chunk.facts.text }
   }
 }
 
-/// How the run told its end.
+/// The summary that the run delivers at its end.
 func summaryOf(_ directives: [InferenceRun.Directive]) -> InferenceSummary? {
   for case .deliver(.finished(let summary)) in directives { return summary }
   return nil

@@ -2,7 +2,7 @@ import ClusterModel
 import Foundation
 import InferenceCore
 
-/// One request at hosts of which each sends the bytes that a test gives it.
+/// One request at hosts that send the bytes given by a test.
 struct WireRun {
   private(set) var run: InferenceRun
   private let request: InferenceRequest
@@ -33,7 +33,7 @@ struct WireRun {
     directives.compactMap { if case .start(let id, _, _) = $0 { id } else { nil } }
   }
 
-  /// Bytes of the host that was asked last.
+  /// Sends bytes from the host of the latest attempt.
   mutating func send(_ bytes: [UInt8]) {
     guard let id = asked.last else { return }
     var reader = readers[id] ?? newReader(id)
@@ -46,10 +46,10 @@ struct WireRun {
 
   mutating func send(_ text: String) { send(Array(text.utf8)) }
 
-  /// An event for each.
+  /// Sends one event per element.
   mutating func events(_ data: [String]) { for data in data { send("data: \(data)\n\n") } }
 
-  /// The response of the host that was asked last is complete.
+  /// Completes the response of the latest attempt.
   mutating func end() {
     guard let id = asked.last else { return }
     var reader = readers[id] ?? newReader(id)
@@ -58,7 +58,7 @@ struct WireRun {
     take(items, id)
   }
 
-  /// Its connection is lost.
+  /// Breaks the connection of the latest attempt.
   mutating func breakOff() {
     guard let id = asked.last else { return }
     var reader = readers[id] ?? newReader(id)
@@ -82,7 +82,7 @@ struct WireRun {
     return UpstreamReader(endpoint: request.endpoint, streams: true, status: 200)
   }
 
-  // MARK: - What the client gets
+  // MARK: - The client's view
 
   var chunks: [[UInt8]] {
     directives.compactMap { if case .deliver(.chunk(let chunk)) = $0 { chunk.data } else { nil } }
@@ -96,14 +96,14 @@ struct WireRun {
     objects.flatMap { $0["choices"] as? [[String: Any]] ?? [] }
   }
 
-  /// As a client puts it together that reads `delta.content`, or `text`.
+  /// The text, as a client that reads `delta.content` or `text` assembles it.
   var text: String {
     choices.map { choice in
       (choice["delta"] as? [String: Any])?["content"] as? String ?? choice["text"] as? String ?? ""
     }.joined()
   }
 
-  /// The last one.
+  /// The last finish reason.
   var finish: String? { choices.compactMap { $0["finish_reason"] as? String }.last }
 
   var body: [String: Any]? {
@@ -125,7 +125,7 @@ func wireChunk(_ delta: String, _ reason: String = "null", _ more: String = "") 
   #"{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":\#(delta),"finish_reason":\#(reason)}]\#(more)}"#
 }
 
-/// A chunk that adds a text.
+/// A chunk that adds text.
 func wireWord(_ word: String, _ reason: String = "null") -> String {
   wireChunk(#"{"content":"\#(word)"}"#, reason)
 }

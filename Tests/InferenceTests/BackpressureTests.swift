@@ -13,19 +13,19 @@ import Testing
 
 @testable import Inference
 
-/// A host that sends as many events as it may, as fast as its client reads.
+/// A host that sends a number of events as fast as its client reads.
 private final class EagerHost: Sendable {
   let channel: any Channel
   let sent: Sent
 
-  /// Bytes that went into the socket.
+  /// Counts the bytes written to the socket.
   final class Sent: Sendable {
     private let count = Mutex(0)
     var bytes: Int { count.withLock { $0 } }
     func add(_ bytes: Int) { count.withLock { $0 += bytes } }
   }
 
-  /// - Parameter events: how many of 4 KiB each.
+  /// - Parameter events: number of events, 4 KiB each.
   static func started(events: Int) async throws -> EagerHost {
     let sent = Sent()
     let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -115,7 +115,7 @@ private let constraints = InferenceConstraints(
 
 @Suite("A client that does not read", .timeLimit(.minutes(5)))
 struct BackpressureTests {
-  /// 20 MB: twice what the kernel keeps for a connection.
+  /// 20 MB: twice the kernel's buffer of a connection.
   private static let events = 5_000
 
   private func withHost(
@@ -146,7 +146,7 @@ struct BackpressureTests {
     try await withHost { client, host, memory in
       let inference = try await client.infer(request(), constraints: constraints)
       await untilHeld(memory)
-      // Everything that one turn completes may be there on top of the mark.
+      // One turn may complete several chunks beyond the pause threshold.
       #expect(memory.held <= Limits.streamPause.value + 4 * Limits.turnBytes.value)
       var bytes = 0
       var chunks = 0
@@ -156,7 +156,7 @@ struct BackpressureTests {
         chunks += 1
         bytes += chunk.facts.text.utf8.count
       }
-      // A long word comes in several parts.
+      // A long word is delivered in several parts.
       #expect(chunks > Self.events)
       #expect(bytes == Self.events * 4_000)
     }
@@ -195,7 +195,7 @@ struct BackpressureTests {
 
 @Suite("Large requests and answers", .timeLimit(.minutes(5)))
 struct HeavyWorkTests {
-  /// Occupies the thread for heavy work until it is released.
+  /// Occupies the heavy-work thread until released.
   private final class Obstacle: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
     init(_ work: HeavyWork) {

@@ -37,7 +37,7 @@ struct BodyDecoderTests {
 
   static func bytes(_ base64: String) -> [UInt8] { [UInt8](Data(base64Encoded: base64) ?? Data()) }
 
-  /// Decodes pieces of a body, never more than `limit` bytes at once.
+  /// Decodes a body in pieces, at most `limit` bytes per call.
   private func decoded(
     _ body: [UInt8], _ coding: ContentCoding, piece: Int, limit: Int = 7
   ) throws(BrokenCoding) -> [UInt8] {

@@ -51,7 +51,7 @@ struct CredentialsTests {
     #expect(told("wrong key: sk-li…", "sk-live-1") == "wrong key: ***…")
     #expect(told("wrong key…", "sk-live-1") == "wrong key…")
     #expect(told("a wrong key", nil) == "a wrong key")
-    // Found in any word, and no secret.
+    // A one-letter secret occurs in any word and is not redacted.
     #expect(told("a wrong key", "a") == "a wrong key")
   }
 
@@ -69,7 +69,8 @@ struct CredentialsTests {
     #expect(try credentials.secret(for: host(reference)) == "first")
     try Data(" second \n".utf8).write(to: file)
     #expect(try credentials.secret(for: host(reference)) == "second")
-    // A link within the folder is how mounted secrets are replaced; one out of it is refused.
+    // A link within the folder is allowed, because mounted secrets are replaced that way. A link
+    // that leads out of the folder is refused.
     let link = folder.appending(path: "link")
     try FileManager.default.createSymbolicLink(at: link, withDestinationURL: file)
     #expect(try credentials.secret(for: host("file:\(link.path)")) == "second")

@@ -6,8 +6,10 @@ import NIOCore
 import NIOPosix
 import Testing
 
-/// Answers as soon as a byte of the request is there, as servers do that need not read the rest, and hangs
-/// up although it said that it would not.
+/// A host that answers at the first bytes of a request, then closes the connection.
+///
+/// Servers that need not read the rest of a request answer that early. This response also promises
+/// to keep the connection open.
 private final class HastyHost: ChannelInboundHandler, Sendable {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
@@ -36,7 +38,7 @@ struct EarlyAnswerTests {
     let body = Array(#"{"model":"m","messages":[{"role":"user","content":"Are you there?"}]}"#.utf8)
     var failed = 0
     for round in 0..<150 {
-      // Each knows nothing of the host yet, so that no breaker spares it the request.
+      // Each client is new to the host, so that no breaker blocks the request.
       let client = InferenceClient(
         hosts: { HostTable(epoch: 1, revision: 1, hosts: [host]) }, logger: Logger(label: "test"))
       failed += await withTaskGroup(of: Bool.self) { group in

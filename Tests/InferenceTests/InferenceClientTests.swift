@@ -9,7 +9,7 @@ import Testing
 
 private let answer = "The quick brown fox jumps over the lazy dog."
 
-/// Some hosts and a client that knows them, ended together.
+/// Starts hosts and a client for `body`, and shuts them down afterwards.
 private func withHosts(
   _ configurations: [FaultyHostConfiguration],
   _ body: (InferenceClient, [FaultyHost]) async throws -> Void
@@ -25,7 +25,7 @@ private func withHosts(
     try await client.shutdown()
     throw error
   }
-  // The reader may have its last event a moment before the books are closed.
+  // The reader may receive its last event shortly before the request is removed from `inFlight`.
   for _ in 0..<100_000 where !client.inFlight.isEmpty { await Task.yield() }
   #expect(client.inFlight.isEmpty)
   try await client.shutdown()
@@ -41,7 +41,7 @@ private func request(
     trace: TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(3)))
 }
 
-/// For tests that are not about time: on a busy machine a host that works may take long.
+/// For tests that do not check time: on a busy machine a working host may be slow.
 private let patient = Deadlines(
   firstToken: .seconds(50), interToken: .seconds(50), total: .seconds(55))
 
@@ -65,7 +65,7 @@ private func text(_ inference: Inference) async throws -> (String, InferenceSumm
   return (text, summary)
 }
 
-/// The seed with which `h0` of two idle hosts is asked first.
+/// A seed that chooses `h0` first of two idle hosts.
 private let firstHostSeed: UInt64 = (0..<100).first { seed in
   var rng = SplitMix64(seed: seed)
   let two = ["h0", "h1"].map { id in
@@ -136,7 +136,8 @@ struct InferenceClientTests {
       }
       let counts = await hosts[0].wait { $0.completed == 20 }
       #expect(counts.cancels.isEmpty)
-      // A request may start before the response before it has ended; never does each make its own.
+      // A request may start before the previous response has ended, but most connections are
+      // reused.
       #expect(counts.connections < 20)
     }
   }
@@ -154,7 +155,7 @@ struct InferenceClientTests {
   func nextHost(_ faults: FaultyHostFaults, _ stream: Bool) async throws {
     try await withHosts([.init(answer: .text("no"), faults: faults), .init(answer: .text(answer))])
     { client, hosts in
-      // Only the silent host's deadline is waited for; the other must make it on a busy machine.
+      // Only the silent host gets a short deadline; the other one must succeed on a busy machine.
       let short = Deadlines(
         firstToken: faults.stallAtToken == nil ? .seconds(50) : .seconds(8),
         interToken: .seconds(50), total: .seconds(55))
@@ -200,7 +201,7 @@ struct InferenceClientTests {
       let failure = try #require(summary?.attempts.first?.failure)
       #expect(failure.kind == .noSecret)
       #expect(failure.message.contains(missing) && failure.message.contains("h0"))
-      // Nobody counts it against the host, however often it happens.
+      // The failure is never counted against the host.
       for _ in 0..<20 {
         await #expect {
           try await client.infer(request(), constraints: constraints(require: "h0"))
@@ -292,7 +293,7 @@ struct InferenceClientTests {
           try await client.infer(request(), constraints: constraints))
         #expect(got == answer && summary?.host == "h1")
       }
-      // It is left alone after a row of them.
+      // After several rejections the host is avoided.
       #expect(hosts[0].requests.count < 12 && hosts[1].requests.count == 12)
     }
   }
@@ -378,7 +379,7 @@ struct InferenceClientTests {
         group.cancelAll()
       }
       let cancels = await hosts[0].waitForCancels(1)
-      // The host always streams, whatever the client asked for.
+      // The host always streams, whatever the client requested.
       #expect(cancels.map(\.phase) == [.beforeFirstToken])
     }
   }
@@ -434,8 +435,8 @@ struct InferenceClientTests {
     try await withHosts([
       .init(answer: .text(answer), seed: 1, faults: faults), .init(answer: .text(answer)),
     ]) { client, hosts in
-      // Clients who each ask one thing after the other. All at once they need about as many retries as
-      // are saved up for an outage, and chance decides whether these suffice.
+      // Each client sends its requests in sequence. If all ran at once, they would need about as
+      // many retries as the budget saves for an outage, and the result would depend on chance.
       try await withThrowingTaskGroup(of: Void.self) { group in
         for worker in 0..<4 as Range<UInt64> {
           group.addTask {

@@ -32,7 +32,7 @@ struct InferenceMetricsTests {
       said(0.5, [attempt("a", 0, 0.2, 0, refused), attempt("b", 0.2, 9, 7, .answered)]) == "b 300")
     #expect(
       said(0.5, [attempt("a", 0, 0.5, 0, .beaten), attempt("b", 0.1, 9, 7, .answered)]) == "b 400")
-    // A body in one piece has no tokens that anybody counted.
+    // Tokens of a body in one piece are not counted.
     #expect(said(0.5, [attempt("a", 0, 0.5, 0, .answered)]) == "a 500")
   }
 
@@ -48,7 +48,7 @@ struct InferenceMetricsTests {
     attempt.tier = .community
     attempt.outcome = .failed(AttemptFailure(.noSecret, ""))
     #expect(labels() == ["host=own", "tier=community", "outcome=no_secret"])
-    // It lost a race: nobody read an answer of it.
+    // The attempt lost a race; its answer was not read.
     attempt.outcome = .beaten
     #expect(labels() == ["host=own", "tier=community", "outcome=beaten"])
   }

@@ -9,14 +9,14 @@ import NIOPosix
 import Synchronization
 import Testing
 
-/// A server whose answers a test writes byte by byte.
+/// A server whose responses a test writes byte by byte.
 private struct ScriptedServer {
-  /// What comes for one request: the request, its number, and how to answer it.
+  /// Called for each request with its head, its number and a reply.
   typealias Script = @Sendable (HTTPRequestHead, Int, Reply) -> Void
 
-  /// Answers one request of one connection.
+  /// Answers one request on its connection.
   struct Reply: Sendable {
-    /// Requests that this connection brought before.
+    /// Number of earlier requests on this connection.
     let earlier: Int
     let send: @Sendable (HTTPResponseStatus, HTTPHeaders, [[UInt8]]) -> Void
     /// Closes the connection without an answer.
@@ -101,7 +101,7 @@ private struct ScriptedServer {
   }
 }
 
-/// An answer as a client sees it.
+/// An answer as the client receives it.
 private struct Told {
   var text = ""
   var attempts = 0
@@ -162,7 +162,7 @@ struct RealServerTests {
 
   @Test("an error that is compressed keeps its words, and one in an unknown coding its status")
   func compressedError() async throws {
-    // {"error":{"message":"too many tokens"}}
+    // The bytes are {"error":{"message":"too many tokens"}}.
     let gzip = BodyDecoderTests.bytes(
       "H4sIAAAAAAACA6tWSi0qyi9SsqpWyk0tLk5MT1WyUirJz1fITcyrVCjJz07NK1aqrQUAgolcsScAAAA=")
     for (coding, body, words) in [("gzip", gzip, "too many tokens"), ("br", [1, 2, 3], "400")] {
@@ -240,7 +240,7 @@ struct RealServerTests {
         reply.send(
           .ok, ["content-type": "text/event-stream"], [Array(BodyDecoderTests.text.utf8)])
       }
-      // As many connections as requests; each is dead when it is used again.
+      // Opens one connection per request; each connection is dead when it is reused.
       if number < together {
         held.add(answer)
       } else if reply.earlier > 0 {
@@ -263,7 +263,7 @@ struct RealServerTests {
     try await server.channel.close()
   }
 
-  /// Holds answers back until there are enough.
+  /// Holds answers back until `enough` have been added.
   private final class Held: Sendable {
     private let answers = Mutex<[@Sendable () -> Void]>([])
     private let enough: Int

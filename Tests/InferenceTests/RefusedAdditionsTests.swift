@@ -13,7 +13,7 @@ struct RefusedAdditionsTests {
     String(decoding: request?.body ?? [], as: UTF8.self)
   }
 
-  /// One host and a client that is new, for as long as a test asks.
+  /// Runs `test` with one host and a new client.
   private func withHost(
     _ configuration: FaultyHostConfiguration = FaultyHostConfiguration(),
     _ test: (FaultyHost, InferenceClient) async throws -> Void

@@ -5,21 +5,21 @@ import Foundation
 import InferenceCore
 import Testing
 
-/// The every-cut test once more, with everything between two hosts' sockets and the reader in it.
-/// The exhaustive one needs no sockets: `EveryCutTests`.
+/// Repeats the every-cut test over real sockets and readers. `EveryCutTests` covers all positions
+/// without sockets.
 @Suite("Cuts at sockets", .timeLimit(.minutes(5)))
 struct SocketCutTests {
-  /// Answers that no prefix can continue begin anew; the others are continued in these ways.
+  /// Ways to resume, by host. Answers that no prefix can continue start over instead.
   static let ways: [[ResumeWay]] = [
     [.trailingAssistant, .continueFinalMessage], [.continueFinalMessage, .trailingAssistant],
     [.trailingAssistant, .instruct],
   ]
 
-  /// Of each answer; `TUTTI_TEST_CUTS` asks for more.
+  /// Number of cuts per answer; `TUTTI_TEST_CUTS` overrides it.
   private static let cuts =
     ProcessInfo.processInfo.environment["TUTTI_TEST_CUTS"].flatMap { Int($0) } ?? 4
 
-  /// Both ends, and places by seed.
+  /// Both ends, and other positions by seed.
   private func places(_ answer: CorpusAnswer, count: Int, seed: UInt64) -> [Int] {
     let bytes = answer.textBytes - answer.reasoning.utf8.count
     var rng = SplitMix64(seed: seed)
@@ -53,7 +53,7 @@ struct SocketCutTests {
     for (index, place) in places(answer, count: Self.cuts, seed: UInt64(number)).enumerated() {
       let kind = kinds[(index + number) % kinds.count]
       hosts.hosts[0].faults = FaultyHostFaults(kind: kind, atByte: place, remaining: 1)
-      // A third of them break again at the other host, and go back.
+      // Every third answer breaks again at the second host and returns to the first.
       let again = index % 3 == 2
       hosts.hosts[1].faults =
         again ? FaultyHostFaults(kind: .drop, atByte: place % 40, remaining: 1) : .none
@@ -71,7 +71,7 @@ struct SocketCutTests {
     "a host that falls silent, or crawls, is given up, and the answer is the same",
     arguments: [FaultyHostFaults.Kind.stall, .crawl], [true, false])
   func silence(_ kind: FaultyHostFaults.Kind, _ stream: Bool) async throws {
-    // Some of every kind of answer; all at once, for each waits for a deadline.
+    // A sample of every kind of answer; all run concurrently, because each waits for a deadline.
     let numbers = stride(from: kind == .stall ? 0 : 4, to: AnswerCorpus.answers.count, by: 8)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for number in numbers {
@@ -82,7 +82,8 @@ struct SocketCutTests {
             [answer], ways: Self.ways[number % Self.ways.count])
           hosts.hosts[0].faults = FaultyHostFaults(
             kind: kind, atByte: place, crawlMilliseconds: 600_000, remaining: 1)
-          // A machine too busy for the other host to make it in time costs a hop more, no byte.
+          // If the machine is too busy for the second host's deadline, the answer takes one more
+          // hop but loses no byte.
           let told = await hosts.ask(
             SocketHosts.marker(answer), stream: stream, interToken: .milliseconds(1_500),
             seed: UInt64(place))

@@ -20,9 +20,9 @@ struct SocketFailureTests {
       host.faults = FaultyHostFaults(
         random: [.error, .drop, .stall, .garbage, .status, .end], probability: 0.2)
     }
-    // Who meets which fault depends on who comes first, so that chance cannot be taken out by a seed.
-    // Six failures in a row, the standard, lose one request in 15,000, and so one run of this test in
-    // fifty; ten lose one run in 30,000.
+    // Arrival order decides which request meets which fault, so a seed cannot remove the
+    // randomness. The default of six failures per request loses one request in 15,000, which is one
+    // run of this test in fifty; with ten, one run in 30,000 loses a request.
     var limits = InferenceLimits()
     limits.failures = 10
     let client = hosts.client(limits)
@@ -70,7 +70,7 @@ struct SocketFailureTests {
 
   private static let answer = AnswerCorpus.answers[0]
 
-  /// Where the host is when the client leaves.
+  /// The host's state when the client disconnects.
   enum Moment: String, CaseIterable, Sendable {
     case beforeFirstToken, midAnswer, whileResuming
   }
@@ -97,7 +97,7 @@ struct SocketFailureTests {
       group.cancelAll()
     }
     let cancels = await worker.waitForCancels(1)
-    // Hosts stream, whatever the client asked for.
+    // Hosts stream, whatever the client requested.
     #expect(cancels.map(\.phase) == [moment == .midAnswer ? .midStream : .beforeFirstToken])
     try await client.shutdown()
     try await hosts.stop()
@@ -128,7 +128,7 @@ struct SocketFailureTests {
   func loser(_ slow: Int, _ stream: Bool) async throws {
     let hosts = try await SocketHosts.knowing([Self.answer])
     let gate = hosts.hosts[slow].hold(.beforeFirstToken)
-    // The winner waits until the loser works.
+    // The winner waits until the loser has started.
     let start = hosts.hosts[1 - slow].hold(.beforeFirstToken)
     let client = hosts.client()
     let told = await withTaskGroup(of: SocketHosts.Told.self) { group in

@@ -11,7 +11,8 @@ struct SocketHopTests {
   private static let answer = CorpusAnswer(
     name: "words", content: words.joined(separator: " ") + ".")
 
-  /// One token a word, so that they can be counted; the first host breaks off after half of them.
+  /// Hosts that send one token per word, so that tokens can be counted; the first breaks off
+  /// halfway.
   private func counting() async throws -> SocketHosts {
     let corpus = FaultyHostCorpus(
       [SocketHosts.marker(Self.answer): FaultyHostReply(Self.answer.content)])
@@ -39,7 +40,7 @@ struct SocketHopTests {
     #expect(told.received.content == Self.answer.content)
     let usage = try #require(told.summary?.usage)
     #expect((39...41).contains(usage.completionTokens), "\(usage)")
-    // The second host had the first half in its prompt.
+    // The first half, in the second host's prompt, is not counted as the client's prompt.
     #expect(usage.promptTokens <= 7, "\(usage)")
     if stream {
       #expect(told.usage.map { $0.completionTokens == usage.completionTokens } ?? false, "\(told)")
@@ -67,7 +68,8 @@ struct SocketHopTests {
   @Test("a stop sequence that lies across the joint ends the answer", arguments: [true, false])
   func stop(_ stream: Bool) async throws {
     let hosts = try await counting()
-    // Neither host sees it whole: the first is cut in its second word, which the second is to say.
+    // Neither host sends the sequence whole: the first breaks off within it, and the second would
+    // complete it.
     let gate = hosts.hosts[1].hold(.afterToken(10))
     let told = await hosts.ask(
       SocketHosts.marker(Self.answer), stream: stream, extra: #","stop":["word19 word20"]"#,
@@ -85,7 +87,7 @@ struct SocketHopTests {
   @Test("id, model and created are the first host's", arguments: [true, false])
   func identity(_ stream: Bool) async throws {
     let hosts = try await counting()
-    // So that the second host's next id is another than the first's.
+    // Advance the second host's id counter, so that its next id differs from the first host's.
     for _ in 0..<3 { _ = await hosts.ask("nothing", require: "h1", seed: 1) }
     let told = await hosts.ask(SocketHosts.marker(Self.answer), stream: stream, seed: 1)
     #expect(told.summary?.host == "h1")
@@ -105,7 +107,7 @@ struct SocketHopTests {
     #expect(!told.received.content.isEmpty && told.summary == nil)
     #expect(Self.answer.content.hasPrefix(told.received.content))
     #expect(hosts.hosts[1].counts.inferences == 0)
-    // Before the first token nothing was delivered, so another host may begin anew.
+    // Before the first token the client has nothing, so another host may start over.
     hosts.hosts[0].faults.atByte = 0
     let anew = await hosts.ask(SocketHosts.marker(Self.answer), extra: extra, seed: 1)
     #expect(anew.received.content.hasPrefix("word1"), "\(anew)")

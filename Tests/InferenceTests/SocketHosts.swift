@@ -7,12 +7,12 @@ import InferenceCore
 import Logging
 import Testing
 
-/// Some hosts on sockets, asked by clients that know nothing of them yet.
+/// Some hosts on sockets, and new clients for them.
 struct SocketHosts {
-  /// How a client got its answer, whatever came of it.
+  /// The outcome of one request, as its client received it.
   struct Told {
     var received = EveryCut.Received()
-    /// Tokens that the client's own usage event names; nil: none came.
+    /// Usage from the client's own usage event; `nil` means that none arrived.
     var usage: Usage?
     var summary: InferenceSummary?
     var failure: Failure?
@@ -25,7 +25,7 @@ struct SocketHosts {
 
   static let ids: [HostID] = ["h0", "h1", "h2", "h3", "h4", "h5"]
 
-  /// Hosts that know the answers by heart, each with token borders of its own.
+  /// Hosts with fixed answers, each with its own token boundaries.
   static func knowing(
     _ answers: [CorpusAnswer], ways: [ResumeWay] = [.trailingAssistant, .continueFinalMessage],
     resume: @escaping @Sendable (FaultyHostCorpus.Resumption) -> FaultyHostReply =
@@ -54,7 +54,7 @@ struct SocketHosts {
             seed: UInt64(number))))
     }
     let all = SocketHosts(hosts: hosts, ways: ways)
-    // They count their answers and make their ids of the count: no two of them count alike.
+    // Hosts derive ids from their answer count; give each host a different count.
     for (number, host) in hosts.enumerated() {
       for _ in 0..<number { _ = await all.ask("nothing", require: ids[number], seed: 1) }
       #expect(host.counts.inferences == number)
@@ -68,7 +68,7 @@ struct SocketHosts {
     for host in hosts { try await host.stop() }
   }
 
-  /// A client without any experience.
+  /// A client without measurements.
   func client(_ limits: InferenceLimits = InferenceLimits()) -> InferenceClient {
     let lines = hosts.enumerated().map { number, host in
       var line = host.host(Self.ids[number])
@@ -92,7 +92,7 @@ struct SocketHosts {
       trace: TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(3)))
   }
 
-  /// The first host is asked first, as long as there is no other reason.
+  /// Constraints that prefer the first host.
   func constraints(
     _ race: RaceMode = .single, interToken: Duration = .seconds(40), rate: Double? = 0.001,
     require: HostID? = nil, seed: UInt64
@@ -104,7 +104,7 @@ struct SocketHosts {
       avoid: race == .single ? Array(Self.ids.dropFirst()) : [], require: require, seed: seed)
   }
 
-  /// One question of a client that is new.
+  /// Sends one request from a new client.
   func ask(
     _ question: String, stream: Bool = true, extra: String = "",
     interToken: Duration = .seconds(40), rate: Double? = 0.001, require: HostID? = nil,
@@ -127,7 +127,7 @@ struct SocketHosts {
         switch event {
         case .chunk(let chunk):
           if let usage = chunk.facts.usage { told.usage = usage }
-          // The usage's own event has no choice.
+          // The usage event has no choice.
           guard chunk.data.firstRange(of: Array(#""choices":[]"#.utf8)) == nil else { continue }
           try told.received.take([chunk])
         case .body(let body): try told.received.take(body: body)
@@ -155,7 +155,7 @@ extension EveryCut.Received {
     }
   }
 
-  /// What a client that does not stream reads.
+  /// Reads the body of an unstreamed answer.
   mutating func take(body: [UInt8]) throws {
     guard let object = try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any],
       let choice = (object["choices"] as? [[String: Any]])?.first,
@@ -176,7 +176,7 @@ extension EveryCut.Received {
     roles += 1
   }
 
-  /// Whether a client that read this has the same answer.
+  /// Whether two clients received the same answer.
   func isSame(as other: Self) -> Bool {
     content == other.content && reasoning == other.reasoning && names == other.names
       && arguments == other.arguments && finish == other.finish

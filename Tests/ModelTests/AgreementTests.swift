@@ -178,7 +178,7 @@ struct BallotTests {
     #expect(
       Ballot(["C", "B. Paris", "B", "C. Rome", "B. In Paris"]).answers == ["c", "b", "b", "c", "b"])
     #expect(Ballot(["F. Kafka", "F. Scott Fitzgerald", "F. Kafka"]).counts.map(\.votes) == [2, 1])
-    // Who comes last may say that there were options, and then others are the most.
+    // The last answer may reveal that the question had options, which can change the majority.
     let early = Ballot(["C. Rome", "C. Rome", "B. Paris", "C. Rome", "B. In Paris"])
     #expect(!early.isDecided(missing: 1) && early.isDecided(missing: 0))
   }

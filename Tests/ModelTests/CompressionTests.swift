@@ -100,12 +100,12 @@ struct CompressionTests {
       let kind = RandomDocument.Kind.allCases[Int(seed) % 5]
       let text = document.next(kind)
       let budget = document.number(1...max(Compression.estimatedTokens(text), 2))
-      // An estimator that differs from the standard one by more than a factor.
+      // An estimator that differs from the standard one by more than a constant factor.
       let byWords: (String) -> Int = { $0.split(separator: " ").count + $0.utf8.count / 3 }
       let estimate = seed % 3 == 0 ? byWords : Compression.estimatedTokens
       let once = Compression.compressed(text, toTokens: budget, estimate: estimate)
       let note = Comment(rawValue: "seed \(seed), \(kind), budget \(budget)")
-      // No JSON is smaller than its smallest value.
+      // JSON cannot shrink below its smallest value.
       #expect(estimate(once) <= budget || once.utf8.count <= 4, note)
       let twice = Compression.compressed(once, toTokens: budget, estimate: estimate)
       #expect(Array(once.utf8) == Array(twice.utf8), note)
@@ -145,7 +145,7 @@ struct CompressionTests {
     }
   }
 
-  /// Counted in a way of its own: by lines, after CommonMark.
+  /// Counts open fences independently of the implementation: by lines, following CommonMark.
   private static func openFences(_ text: String) -> Int {
     var open: (character: Character, length: Int)?
     for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
@@ -167,7 +167,7 @@ struct CompressionTests {
 
   @Test("the same text gives the same bytes")
   func pinned() {
-    // Not a property but a record: a change of these numbers changes every prompt of every plan.
+    // A recorded value, not a property: changing it changes every prompt of every plan.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for seed in 1...100 as ClosedRange<UInt64> {
       var document = RandomDocument(seed: seed)

@@ -7,7 +7,7 @@ private func text(_ bytes: some Collection<UInt8>) -> String {
   String(decoding: bytes, as: UTF8.self)
 }
 
-/// Random valid JSON, and what it was made from.
+/// Generates random valid JSON; for an object, also its members.
 private struct JSONMaker {
   var rng: SplitMix64
 

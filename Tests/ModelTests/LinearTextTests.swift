@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Texts are read in linear time")
 struct LinearTextTests {
-  /// Twice the text costs at most 2.2 times the work.
+  /// Checks that twice the text costs at most `factor` times the work.
   private func expectLinear(
     _ hostile: HostileText, from bytes: Int, factor: Double = 2.2, _ work: (String) -> Int,
     sourceLocation: SourceLocation = #_sourceLocation
@@ -36,7 +36,7 @@ struct LinearTextTests {
     }
   }
 
-  /// A text of twice the size takes one more bisection or two: 16 of them instead of 14.
+  /// A text of twice the size takes one or two more bisections: 16 instead of 14.
   @Test("compressing", arguments: HostileText.allCases)
   func compression(hostile: HostileText) {
     expectLinear(hostile, from: 16 << 10, factor: 2.4) {

@@ -16,19 +16,19 @@ struct NormalisationTests {
       "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
       "Yes."
     ),
-    // What only looks like one.
+    // Texts that only resemble markers.
     ("The price was <s>10</s> 8", "The price was <s>10</s> 8"),
     ("a < b, x[0] <| f |> g, [INS", "a < b, x[0] <| f |> g, [INS"),
     ("assistant\nuser", "assistant\nuser"),
     ("end of text <|im_e", "end of text <|im_e"),
-    // Quoted.
+    // Quoted markers.
     ("Qwen ends with `<|im_end|>`.<|im_end|>", "Qwen ends with `<|im_end|>`."),
     ("``a ` <think> `` b</s>", "``a ` <think> `` b"),
     ("an open ` here</s>\nand </s>there", "an open ` here\nand there"),
     ("```\n<|im_end|>  \n\n\n\nx\n```<|im_end|>\n", "```\n<|im_end|>  \n\n\n\nx\n```"),
     ("~~~~\n```\n</s>\n~~~~\n</s>x", "~~~~\n```\n</s>\n~~~~\nx"),
     ("- a\n  ```py\n  </s>\n  ```\n- b</s>", "- a\n  ```py\n  </s>\n  ```\n- b"),
-    // Nothing new may come of what was taken out.
+    // Removal must not create a new marker.
     ("<|im_<|im_end|>end|>x", "<|im_ end|>x"),
     ("``</s>`\ncode", "`` `\ncode"),
     // Reasoning.

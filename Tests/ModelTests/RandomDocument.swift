@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Documents as models write them, by seed.
+/// Generates documents that resemble model output, by seed.
 struct RandomDocument {
   enum Kind: CaseIterable { case prose, markdown, list, json, mixed }
 

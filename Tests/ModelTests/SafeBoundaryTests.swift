@@ -3,7 +3,7 @@ import Text
 
 @Suite("Where another host can go on with a text")
 struct SafeBoundaryTests {
-  /// Bytes up to the last safe place.
+  /// The text up to the last safe boundary.
   private func safe(_ text: String, _ format: AnswerFormat? = nil) -> String {
     var boundary = SafeBoundary(format)
     boundary.take(Array(text.utf8))

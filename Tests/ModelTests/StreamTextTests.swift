@@ -107,7 +107,7 @@ struct StreamTextTests {
     var whole: [[UInt8]] = []
     for byte in "\(large)\ny\ny\n".utf8 { whole += try lines.append([byte]) }
     #expect(whole.map(\.count) == [500_000, 1, 1])
-    // The allocator rounds up to its next size.
+    // The allocator rounds up to its next size class.
     for line in whole { #expect(line.capacity <= line.count + line.count / 4 + 4_160) }
     #expect(lines.bufferBytes < 10_000)
   }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("How near an embedding model places texts")
 struct VectorLikenessTests {
-  /// A model for which texts that have nothing to do with each other are at right angles.
+  /// Unrelated texts under a model that places them at right angles.
   static let apart = [[0.0, 0, 1, 0], [0, 0, 0, 1]]
 
   @Test(
@@ -15,7 +15,7 @@ struct VectorLikenessTests {
       (a: [1, 0, 0, 0], b: [1, 1, 0, 0], milli: 707),
       (a: [3, 4, 0, 0], b: [4, 3, 0, 0], milli: 960),
       (a: [1, 0, 0, 0], b: [0, 1, 0, 0], milli: 0),
-      // Farther than what has nothing to do with it is not less than nothing.
+      // A negative cosine counts as zero.
       (a: [1, 0, 0, 0], b: [-1, 0, 0, 0], milli: 0),
     ])
   func cosines(_ a: [Double], _ b: [Double], milli: Int) throws {
@@ -25,7 +25,7 @@ struct VectorLikenessTests {
 
   @Test("a model that places everything near together is read as one that does not")
   func floors() throws {
-    // Every vector has a part in common, which makes each cosine larger by the same.
+    // A component common to all vectors, which raises every cosine equally.
     func shifted(_ vector: [Double]) -> [Double] { vector + [2] }
     let texts = [[1.0, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 1, 0, 0]]
     let plain = try #require(VectorLikeness.matrix(of: texts, unrelated: Self.apart))
@@ -43,7 +43,7 @@ struct VectorLikenessTests {
     #expect(VectorLikeness.matrix(of: [one, []], unrelated: Self.apart) == nil)
     #expect(VectorLikeness.matrix(of: [one, [.nan, 0, 0, 0]], unrelated: Self.apart) == nil)
     #expect(VectorLikeness.matrix(of: [one, [.infinity, 0, 0, 0]], unrelated: Self.apart) == nil)
-    // The same vector for everything.
+    // A model that returns the same vector for every text.
     #expect(VectorLikeness.matrix(of: [one, one], unrelated: [one, one]) == nil)
   }
 

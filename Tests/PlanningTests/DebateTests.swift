@@ -14,7 +14,7 @@ struct DebateTests {
     Dictionary(uniqueKeysWithValues: zip(ids, texts))
   }
 
-  /// The answers that a comparison reads.
+  /// The tasks whose answers a comparison reads.
   static func answers(_ comparison: PlanTask) -> [TaskID] {
     comparison.inputs.filter { $0.name.hasPrefix("Answer") }.map(\.from)
   }
@@ -88,7 +88,7 @@ struct DebateTests {
     var debate = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
     let comparison = try #require(debate.expanding)
     let positions = Self.answers(comparison)
-    // One of them says something else: that is no agreement.
+    // One answer differs, so there is no agreement.
     var dissent = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
     try dissent.end(
       comparison.id, with: "", reading: Self.texts(positions, [said[0], said[1], "Answer: 7"]))

@@ -65,7 +65,7 @@ struct DecomposeTests {
       #expect(task.instruction.contains(word) && task.instruction.contains("detailed paragraph"))
     }
     #expect(!parts[0].instruction.contains("steam"))
-    // A version is no mark of a list, and neither is a year at the end of a sentence.
+    // Neither a version number nor a year at the end of a sentence is a list marker.
     let sentences = try Self.plan(
       "Write a long and detailed essay on the differences between version 1. and version 2. of it.")
     #expect(sentences.tasks.count <= 2)
@@ -295,7 +295,7 @@ struct DecomposeTests {
     #expect(try models(["codellama-7b-instruct"]).allSatisfy { $0 == "codellama-7b-instruct" })
   }
 
-  // MARK: - Asked of a model
+  // MARK: - Parts proposed by a model
 
   static let unmarked =
     "FAQ articles on returns, warranty, shipping abroad and invoices please, around 250 words each."
@@ -361,7 +361,7 @@ struct DecomposeTests {
       let proposal = try run.task("parts")
       try run.end("parts", with: Self.proposal(of: 8))
       let tasks = [proposal] + run.plan.tasks.filter { $0.id != "parts" && !$0.merge.isMechanical }
-      // Of what a task reads, 48 tokens are its role and its model's chat template.
+      // 48 tokens of each prompt are the task's role and its model's chat template.
       let spent = tasks.reduce(0) { sum, task in
         sum + (task.readsConversation ? conversationTokens : 0) + 48
           + task.instruction.utf8.count / 4 + (task.maxTokens ?? 0)

@@ -3,7 +3,7 @@ import ClusterTesting
 import PlannerCore
 import Testing
 
-/// What holds for every plan of every pattern, whatever is asked and whatever models write.
+/// Properties of every plan of every pattern, for any query and any model output.
 @Suite("Every plan")
 struct EveryPlanTests {
   static let prompts = (try? LabelledPrompt.all().map(\.prompt)) ?? []
@@ -117,7 +117,7 @@ struct EveryPlanTests {
               ($0.from, "\($0.from)")
             }.uniqued()))
       }
-      // What is read by a program is no part of an answer.
+      // Only text outputs become part of an answer; other outputs are read by programs.
       for task in run.plan.tasks where task.contract == .text {
         let words = (task.instruction + task.inputs.map(\.name).joined(separator: " ")).lowercased()
         for word in told { #expect(!words.contains(word), "\(task.id): \(word)") }
@@ -148,7 +148,7 @@ struct EveryPlanTests {
 }
 
 extension Array where Element == (TaskID, String) {
-  /// One pair for each task.
+  /// One pair per task.
   fileprivate func uniqued() -> [(TaskID, String)] {
     var seen: Set<TaskID> = []
     return filter { seen.insert($0.0).inserted }

@@ -1,7 +1,7 @@
 import ClusterModel
 import Foundation
 
-/// Prompts of which people said whether their parts could be worked on at once with profit.
+/// A prompt labelled by people: whether it is worth working on its parts in parallel.
 struct LabelledPrompt: Decodable, Sendable {
   var prompt: String
   var split: Bool
@@ -14,7 +14,7 @@ struct LabelledPrompt: Decodable, Sendable {
   }
 }
 
-/// How often a decision is right.
+/// A confusion matrix of split decisions.
 struct Confusion: CustomStringConvertible {
   var truePositives = 0
   var falsePositives = 0

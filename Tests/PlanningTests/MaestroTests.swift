@@ -32,7 +32,7 @@ struct MaestroTests {
     return run
   }
 
-  /// Who works on it, in their order.
+  /// The specialists' tasks, in order.
   static func specialists(_ run: Rehearsal) -> [PlanTask] {
     run.plan.tasks.filter { $0.id.name.hasPrefix("part-") }
   }

@@ -3,7 +3,7 @@ import ClusterTesting
 import PlannerCore
 import Testing
 
-/// Requests and answers of models that many tests begin with.
+/// Requests and model answers that many tests share.
 enum Requests {
   static func hosts(_ count: Int, models: [ModelID] = ["small"], slots: Int = 1) -> [HostFacts] {
     (0..<count).map {
@@ -30,7 +30,7 @@ enum Requests {
   static func plan(_ request: PlanRequest) throws -> Plan { try makePlan(request, id: "p") }
 }
 
-/// Runs a plan's expansions as a dispatcher would, with whatever the tasks are said to have written.
+/// Runs a plan's expansions as a dispatcher would, with task outputs given by the test.
 struct Rehearsal {
   let request: PlanRequest
   private(set) var plan: Plan
@@ -44,11 +44,11 @@ struct Rehearsal {
     try #require(plan.tasks.first { $0.id == id }, "\(plan.tasks.map(\.id))")
   }
 
-  /// The first task that will expand.
+  /// The first task with a pending expansion.
   var expanding: PlanTask? { plan.tasks.first { $0.expansion != nil } }
 
-  /// The task has ended.
-  /// - Parameter texts: of the tasks it read; those that are missing failed.
+  /// Ends a task and splices its expansion.
+  /// - Parameter texts: outputs of the tasks that it reads; missing tasks have failed.
   @discardableResult
   mutating func end(
     _ id: TaskID, with output: String, reading texts: [TaskID: String] = [:]

@@ -4,7 +4,6 @@ import Testing
 
 @Suite("Split gate")
 struct SplitGateTests {
-  /// - Parameter seed: where the decision is only counted, nothing depends on it.
   static func plan(_ prompt: String, hosts: Int, pattern: String = "tutti/decompose") throws -> Plan
   {
     try makePlan(
@@ -16,8 +15,8 @@ struct SplitGateTests {
     plan.tasks.count > 1 || plan.tasks[0].expansion != nil
   }
 
-  /// The marks and words were chosen, and their points fitted, with these prompts in view. Fitted to
-  /// one half and asked about the other, the points alone reach some 0.85 and 0.82.
+  /// The marks, words and their points were fitted with these prompts in view. Fitted to one half
+  /// and tested on the other, the points alone reach about 0.85 and 0.82.
   @Test(
     "four hosts: of 200 labelled prompts, those that are split are mostly worth it, and few are missed"
   )
@@ -86,7 +85,7 @@ struct SplitGateTests {
         "tutti/auto", DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
     #expect(Self.isSplit(plan) == isSplit, "\(plan.reason)")
     let estimate = try #require(plan.estimate)
-    // No host is faster with several answers than so many hosts, nor than turns are.
+    // One host is never faster than one host per part, nor slower than the parts in sequence.
     let writing = estimate.direct.writingMilliseconds
     let spread = 100 + 2 * (slowdown ?? 100)
     let least = writing * spread / 300
@@ -123,7 +122,7 @@ struct SplitGateTests {
             + "3. Explain snow in 50 words.", hosts: hosts, available: ["small"]), id: "p")
       return try #require(plan.estimate).split
     }
-    // 500 tokens at 40 a second, one after the other; at best the longest alone.
+    // 500 tokens at 40 tokens/s in sequence; at best as long as the longest part alone.
     #expect((12_500...13_500).contains(try split(100).writingMilliseconds))
     #expect((10_000...10_500).contains(try split(0).writingMilliseconds))
   }
@@ -146,7 +145,7 @@ struct SplitGateTests {
 
     let slow = try plan(100, 250)
     #expect(slow.tasks.count == 1 && slow.estimate?.decision == .direct)
-    // What it says of the facts is the same: what was learned must not be learned again.
+    // The uncorrected estimates stay the same: a correction must not be learned twice.
     #expect(slow.estimate?.split == estimate.split && slow.estimate?.direct == estimate.direct)
     #expect(slow.reason.hasPrefix("direct: 3 questions would take about "), "\(slow.reason)")
     #expect(slow.reason.contains(", corrected from "), "\(slow.reason)")

@@ -27,7 +27,7 @@ struct AgentContractTests {
       "\(good) \(good)", "{\n{\n\(good)",
     ])
   func extraction(text: String) {
-    // Within an object that is whole, it is that object's member and not the answer.
+    // Inside a complete object, the text is a member of that object and not the answer.
     guard !text.hasPrefix("{\"a\"") else {
       #expect(check(text) == .broken("\"agents\" is missing"))
       return
@@ -73,7 +73,7 @@ struct AgentContractTests {
     for rest in [",", #",{"role":"co"#, #",{"role":"code","#, #",{"role":"code","brief":"x"#, "]"] {
       #expect(check("Here: {\"agents\":[\(first)\(rest)") == .met(whole), "\(rest)")
     }
-    // Not enough: no agent was ended, or it is wrong and not cut.
+    // Not repairable: no agent is complete, or the JSON is wrong rather than cut.
     for text in [#"{"agents":[{"role":"code","#, #"{"agents":[{"role":"code"},"#, #"{"a":1,]"#] {
       #expect(check(text) == .broken("its JSON is not valid or not whole"), "\(text)")
     }
@@ -118,9 +118,9 @@ struct AgentContractTests {
         == .broken("it must be exactly one of: accept, revise"))
   }
 
-  // MARK: - Anything
+  // MARK: - Random output
 
-  /// Whole, cut, doubled and mixed pieces of what models write.
+  /// Random combinations of whole, cut and repeated pieces of model output.
   private func garbage(_ rng: inout SeededGenerator) -> String {
     let pieces = [
       good, "{", "}", "[", "]", "\"", "\\", "\\u12", ":", ",", "null", "tru", "-", "1e", "0.",
@@ -156,12 +156,12 @@ struct AgentContractTests {
 
   @Test("long rows of brackets, strings or objects are read once")
   func long() {
-    // Each would take hours if the search began anew at every bracket.
+    // Each text would take hours if the search restarted at every bracket.
     for piece in ["[", "{", "{\"", "[]", "{} ", "[{", "{\"a\":[", "[\"a\",", "{\"a\":{\"b\":"] {
       let text = String(repeating: piece, count: (1 << 17) / piece.utf8.count)
       #expect(check(text) != .met(text), "\(piece)")
     }
-    // Too deep for any document: 128 levels at a time are given up.
+    // Deeper than any document: the search skips 128 levels at a time.
     let late = String(repeating: "[", count: 1 << 17) + good
     #expect(check(late) == .met(good))
     _ = ContractCheck.check(

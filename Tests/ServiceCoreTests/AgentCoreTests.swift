@@ -164,7 +164,7 @@ struct AgentCoreTests {
     #expect(failure?.code == .invalidRequest)
   }
 
-  // MARK: - What it passes on
+  // MARK: - Passed-on output
 
   @Test("an output is passed on normalised, and what is held back comes at the end")
   func normalisedOutput() {

@@ -126,7 +126,7 @@ struct AgentMaterialTests {
     #expect(passages.last?.range.upperBound ?? 0 > text.utf8.count - 8, "all of it is there")
   }
 
-  // MARK: - What is chosen
+  // MARK: - Selection
 
   @Test("the found passages come first, the best first, within the room there is")
   func chosen() {

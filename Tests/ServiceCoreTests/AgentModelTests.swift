@@ -58,7 +58,7 @@ struct AgentModelTests {
 
   @Test("a model that cannot be done in time is left, unless none can")
   func inTime() {
-    // 200 tokens at 8 a second take 25 s.
+    // 200 tokens at 8 tokens/s take 25 s.
     #expect(choose(mixed, role(.able), within: .seconds(10)).model == "llama3.1:8b")
     #expect(choose(mixed, role(.able), within: .seconds(60)).model == "Qwen2.5-72B")
     #expect(choose(mixed, role(.able), within: .milliseconds(1)).model == "Qwen2.5-72B")

@@ -73,7 +73,7 @@ struct AgentRequestTests {
     #expect(plain.mayDropLimit)
     let own = try composed([("temperature", "1"), ("seed", "3"), ("max_tokens", "9")], task)
     #expect(own.added == ["stream", "stream_options", "system", "top_p"] && !own.mayDropLimit)
-    // A share of a budget must hold; it takes the name that the client uses.
+    // A budget share must be enforced; it uses the client's name of the limit.
     var short = task
     short.maxTokens = 50
     let share = try composed([("max_completion_tokens", "900")], short)

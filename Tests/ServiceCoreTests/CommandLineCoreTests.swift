@@ -2,7 +2,7 @@ import ClusterModel
 import CommandLineCore
 import Testing
 
-/// Whole milliseconds: two ways to the same time are then equal.
+/// Whole milliseconds, so that equal times compare equal however they are computed.
 private func at(_ seconds: Double) -> Instant {
   Instant(sinceStart: .milliseconds(Int((seconds * 1_000).rounded())))
 }
@@ -20,7 +20,7 @@ struct SupervisorTests {
   private let planner = child("planner", stage: 2)
   private let gateway = child("gateway", stage: 3)
 
-  /// All three run and have been ready.
+  /// A supervisor whose three children run and have been ready.
   private func running() -> Supervisor {
     var supervisor = Supervisor([gateway, planner, registry])
     _ = supervisor.start()
@@ -33,7 +33,7 @@ struct SupervisorTests {
     return supervisor
   }
 
-  /// Ends `name`, and starts it again when its delay is over.
+  /// Ends `name`, and restarts it after its delay.
   private func crash(
     _ name: String, pid: inout Int32, _ supervisor: inout Supervisor, at now: Instant
   ) throws -> (directives: [Supervisor.Directive], restart: Instant) {
@@ -99,7 +99,7 @@ struct SupervisorTests {
     var now = Instant.zero
     for pid in 1...4 as ClosedRange<Int32> {
       _ = supervisor.spawned("gateway", pid: pid, now: now)
-      // The largest jitter: nearly nothing is taken off.
+      // The random value that subtracts almost nothing from the delay.
       for case .report(.restarting(_, _, let delay)) in supervisor.exited(
         "gateway", .exited(1), now: now, random: .max)
       {
@@ -182,7 +182,7 @@ struct SupervisorTests {
       supervisor.exited("registry", .exited(127), now: at(1), random: 0) == [
         .report(.unloadable("registry")), .finished(.unavailable),
       ])
-    // One that has worked before has its libraries.
+    // A child that ran before has its libraries.
     var later = running()
     let directives = later.exited("gateway", .exited(127), now: at(1), random: 0)
     #expect(directives.count == 1)

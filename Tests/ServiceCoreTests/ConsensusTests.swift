@@ -5,13 +5,14 @@ import Testing
 
 @testable import Text
 
-/// Three texts of which it is known whether one says something else, with how near two real embedding
-/// models place them: all-MiniLM-L6-v2, for which unrelated texts are at 0.0, and
-/// multilingual-e5-small, for which they are at 0.8. In thousandths of `VectorLikeness`, of the pairs
-/// 1–2, 1–3, 2–3.
+/// Three texts with a labelled outlier, and their similarities under two real embedding models.
+///
+/// The models are all-MiniLM-L6-v2, which places unrelated texts at 0.0, and multilingual-e5-small,
+/// which places them at 0.8. Values are thousandths of `VectorLikeness` for the pairs 1–2, 1–3 and
+/// 2–3.
 private struct Triple: Decodable {
   var kind: String
-  /// The index of the one that says something else, or "all", or "none".
+  /// Index of the text that differs, or "all", or "none".
   var expected: String
   var texts: [String]
   var minilm: [Int]
@@ -28,7 +29,7 @@ private struct Triple: Decodable {
     }
   }
 
-  /// What is right, or says at least nothing wrong.
+  /// Classifies a consensus as "right", "vague" (no claim) or "wrong".
   func verdict(_ consensus: Consensus) -> String {
     let named = consensus.dissent.first.map { String($0.suffix(1)) }
     let said = named ?? (consensus.text.hasPrefix("All") ? "all" : "open")
@@ -57,7 +58,7 @@ struct ConsensusTests {
     }
     let minilm = tally { Consensus(of: $0.inputs(), meanings: matrix($0.minilm)) }
     let e5 = tally { Consensus(of: $0.inputs(), meanings: matrix($0.e5)) }
-    // Not met on purpose: texts of the kind "alike" differ in one word that turns their meaning, which
+    // Known errors: texts of the kind "alike" differ in one word that reverses their meaning, which
     // no embedding shows.
     #expect(words == ["right": 6, "vague": 23, "wrong": 5])
     #expect(minilm == ["right": 17, "vague": 7, "wrong": 10])
@@ -118,7 +119,7 @@ struct ConsensusQuestionTests {
       pieces.prefix(4).joined(separator: " ").split(separator: " ").allSatisfy {
         known.contains(String($0))
       })
-    // Without any space it is cut between characters.
+    // A text without spaces is cut between characters.
     let one = try #require(ConsensusQuestion([String(repeating: "ä", count: 900), "Short."]))
     #expect(try inputs(one).prefix(2).map(\.utf8.count) == [1_000, 800])
   }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Time and tokens of a plan")
 struct DispatcherBudgetTests {
-  /// Nothing beside what a task is told, so that the sums are easy to follow.
+  /// Limits without overhead per call, so that the sums are easy to follow.
   static var exact: PlanRunLimits {
     var limits = PlanRunLimits.standard
     limits.callTokens = 0
@@ -17,7 +17,7 @@ struct DispatcherBudgetTests {
     try Rehearsal(order: order, limits: Self.exact)
   }
 
-  /// - Parameter conversation: its tokens, as estimated.
+  /// - Parameter conversation: estimated tokens of the conversation.
   static func order(
     _ plan: Plan, budget: Int, conversation: Int = 10, finished: [TaskID: TaskReport] = [:]
   ) -> PlanOrder {
@@ -50,11 +50,11 @@ struct DispatcherBudgetTests {
   @Test("where it does not, those that have not started share it, the sink included")
   func scarce() throws {
     var plan = try rehearsal(Self.order(.fan(2), budget: 330))
-    // 330 less three prompts of 10 are 300 for three.
+    // 330 minus three prompts of 10 leaves 300 for three tasks.
     #expect(plan(.start).starts.map(\.order.task.maxTokens) == [100, 100])
     plan(.finished(Attempt("t0", 1), used(10, 50)))
     let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 20))).starts.first)
-    // What they saved is the sink's: 330 - 90 used - 10 conversation - 2 for two inputs of a word.
+    // The sink gets the savings: 330 − 90 used − 10 conversation − 2 for two inputs of one word.
     #expect(sink.order.task.maxTokens == 228)
   }
 
@@ -129,7 +129,7 @@ struct DispatcherBudgetTests {
       var plan = try Rehearsal(order: order)
       return plan(.start).starts.first?.order.task.maxTokens
     }
-    // What is kept for the sink: 48 + 10, 48 for the fence around its input, and 16 to write.
+    // Reserved for the sink: 48 + 10, 48 for the fence around its input, and 16 to write.
     #expect(try granted([]) == 8_000 - 58 - 122)
     let text = String(repeating: "word ", count: 800)
     #expect(try granted([Document(name: "a", text: text)]) == 8_000 - 58 - 48 - 122 - 1_000)
@@ -142,11 +142,11 @@ struct DispatcherBudgetTests {
     var shape = Plan.fan(1)
     shape.tasks[0].contract = .json(schema: "{}")
     var plan = try rehearsal(Self.order(shape, budget: 400))
-    // Two prompts of 10, a correction of 32, and the sink's prompt, which gets half of the rest; what is
-    // written once is read once and written again.
+    // Two prompts of 10, a correction of 32, and the sink's prompt. The sink gets half of the rest;
+    // the output is written once, read once and written again.
     let granted = try #require(plan(.start).starts.first?.order.task.maxTokens)
     #expect(granted == (400 - 52 - 10) / 2 / 3)
-    // Asked once, all the rest is free again.
+    // The task needed only one call, so the rest is free again.
     let sink = try #require(plan(.finished(Attempt("t0", 1), used(10, 60, "{}"))).starts.first)
     #expect(sink.order.task.maxTokens == 400 - 70 - 10 - 1)
   }
@@ -160,7 +160,7 @@ struct DispatcherBudgetTests {
       let text = String(repeating: "x", count: 80)
       let sink = try #require(
         plan(.finished(Attempt("t0", 1), used(counted, 11 - min(counted, 10), text))).starts.first)
-      // 200 less what is used, less 10 of conversation and 20 of text as often as they were counted.
+      // 200 minus usage, minus 30 (10 conversation, 20 text) times the host's token ratio, 1 to 3.
       let times = min(max(Double(counted) / 10, 1), 3)
       let left = Double(200 - counted - 11 + min(counted, 10))
       #expect(sink.order.task.maxTokens == Int(left - 30 * times), "\(counted)")
@@ -191,7 +191,7 @@ struct DispatcherBudgetTests {
     #expect(
       skipped.report?.usage == Usage(promptTokens: 10, completionTokens: 3, estimated: true))
     let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 50))).starts.first)
-    // 300 less the 100 that t0 was allowed, 60 of t1, the sink's own prompt and one input of a word.
+    // 300 minus t0's limit of 100, 60 of t1, the sink's own prompt and one input of one word.
     #expect(sink.order.task.maxTokens == 100)
     let finished = plan(.finished(Attempt("sink", 1), used(11, 20))).finished
     #expect(finished?.usage.promptTokens == 31 && finished?.usage.completionTokens == 73)
@@ -238,7 +238,7 @@ struct DispatcherBudgetTests {
 
   @Test("a share is the task's weight over the heaviest way that is left, of the time that is left")
   func shares() throws {
-    // a (1) → b (2) → sink (1), and c (1) → sink.
+    // Shape: a (1) → b (2) → sink (1), and c (1) → sink.
     let shape = Plan(
       id: "p", pattern: "test",
       tasks: [
@@ -257,12 +257,12 @@ struct DispatcherBudgetTests {
     #expect(start.armed(.deadline("a")) == Instant(sinceStart: .seconds(10)))
     #expect(start.armed(.deadline("c")) == Instant(sinceStart: .seconds(20)))
     #expect(start.starts.map(\.remaining) == [.seconds(10), .seconds(20)])
-    // What a saved is everybody's: 36 s are left for b and the sink, 2 to 1.
+    // The time that a saved is shared: 36 s are left for b and the sink, 2 to 1.
     plan.now = Instant(sinceStart: .seconds(4))
     #expect(plan.finish("a").armed(.deadline("b")) == Instant(sinceStart: .seconds(28)))
     plan.finish("c")
     plan.now = Instant(sinceStart: .seconds(10))
-    // The last one may use all that is left.
+    // The last task may use all the time that is left.
     let sink = plan.finish("b")
     #expect(sink.armed(.deadline("sink")) == nil)
     #expect(sink.starts.map(\.remaining) == [.seconds(30)])
@@ -294,12 +294,12 @@ struct DispatcherBudgetTests {
     #expect(end.text == "")
     #expect(end.ended.first?.report?.output == "It is so.")
 
-    // The sink had ended, but not all of it had reached the client.
+    // The sink had ended, but the client had not received all of its output.
     order.finished["sink"] = report("It is so.")
     var ended = try Rehearsal(order: order)
     #expect(ended(.start).text == "so.")
 
-    // A mechanical sink goes on where it was, or says why it cannot.
+    // A mechanical sink resumes at the client's position, or reports why it cannot.
     for (kept, rest) in [("It is so.", "so."), ("Other", nil)] {
       var shape = DispatcherMergeTests.plan(1, .replace, isSink: true)
       shape.tasks[0].onFailure = .fail

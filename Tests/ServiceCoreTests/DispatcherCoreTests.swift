@@ -3,7 +3,7 @@ import ClusterTesting
 import DispatcherCore
 import Testing
 
-/// A plan that is run by hand.
+/// Drives a `PlanRun` by hand.
 struct Rehearsal {
   var run: PlanRun
   var now = Instant.zero
@@ -30,7 +30,7 @@ struct Rehearsal {
     return directives
   }
 
-  /// Gives the attempt to `agent` and lets it finish with `output`.
+  /// Assigns the attempt to `agent` and finishes it with `output`.
   @discardableResult
   mutating func finish(
     _ task: TaskID, _ number: Int = 1, output: String = "text", agent: String = "a"
@@ -148,7 +148,7 @@ struct PlanRunTests {
     let again = try #require(plan(.fired(.retry("t0"))).starts.first)
     #expect(again.attempt == Attempt("t0", 2))
     #expect(again.avoiding == [first])
-    // What the lost one still says is ignored.
+    // Later messages of the lost attempt are ignored.
     #expect(plan(.finished(Attempt("t0", 1), report("late"))).isEmpty)
     #expect(plan.finish("t0", 2, output: "new").starts.first?.order.inputs.first?.text == "new")
   }
@@ -206,14 +206,14 @@ struct PlanRunTests {
     #expect(plan(.fired(.retry("sink"))).starts.map(\.order.prefix) == [""])
     plan(.delta(Attempt("sink", 2), TaskDelta(text: "half an ans")))
     plan(.failed(Attempt("sink", 2), gone))
-    // What the lost one still says is ignored.
+    // Later messages of the lost attempt are ignored.
     #expect(plan(.delta(Attempt("sink", 2), TaskDelta(text: "late"))).isEmpty)
     let third = try #require(plan(.fired(.retry("sink"))).starts.first)
     #expect(third.order.prefix == "half an ans")
     #expect(
       plan(.delta(Attempt("sink", 3), TaskDelta(text: "wer")))
         == [.emit(.delta(TaskDelta(text: "wer")))])
-    // It reports its own part, or the whole.
+    // The agent reports only its own part, or the whole text.
     let end = plan(.finished(Attempt("sink", 3), report("wer")))
     #expect(end.ended.first?.report?.output == "half an answer")
     #expect(end.finished != nil)
@@ -271,7 +271,7 @@ struct PlanRunTests {
 
   @Test("what nobody needs any more is stopped, the rest goes on")
   func unneeded() throws {
-    // a, b → m (skip, needs both); c, m → sink (needs 1).
+    // Shape: a, b → m (skip, needs both); c, m → sink (needs 1).
     var shape = Plan.fan(3, quorum: 1, onFailure: .skip)
     shape.tasks[2].inputs = [Edge(from: "t0", name: "a"), Edge(from: "t1", name: "b")]
     shape.tasks[2].merge = .synthesise

@@ -6,7 +6,7 @@ import Testing
 struct DispatcherExpansionTests {
   static let request = PlanRequest(pattern: "test", query: "?", seed: 1, available: ["m"])
 
-  /// A task that expands, and a sink that reads it.
+  /// A plan with a task that expands and a sink that reads it.
   static func order(
     sinkExpands: Bool = false, request: PlanRequest? = request,
     finished: [TaskID: TaskReport] = [:],
@@ -20,7 +20,7 @@ struct DispatcherExpansionTests {
       request: request)
   }
 
-  /// A task behind `task` that stands for it.
+  /// A sub-plan of one task that reads `task` and provides its output.
   static func behind(_ task: TaskID, _ id: TaskID = "more", expansion: String? = nil) -> SubPlan {
     SubPlan(
       tasks: [
@@ -57,7 +57,7 @@ struct DispatcherExpansionTests {
     let sink = plan.finish("more", output: "more").starts.first
     #expect(sink?.order.inputs.map(\.text) == ["more"])
     #expect(plan.finish("sink").finished != nil)
-    // A second answer comes too late.
+    // A second reply is too late.
     #expect(plan(.expanded("t0", sub)).isEmpty)
   }
 
@@ -75,7 +75,7 @@ struct DispatcherExpansionTests {
     #expect(next.starts.map(\.order.isSink) == [true])
     #expect(plan(.delta(Attempt("more", 1), TaskDelta(text: "answer"))).text == "answer")
     #expect(plan.finish("more", output: "answer").finished != nil)
-    // With nothing behind it, its own output is the answer.
+    // Without following tasks, the sink's own output is the answer.
     var alone = try Rehearsal(order: Self.order(sinkExpands: true))
     alone(.start)
     alone.finish("t0")
@@ -238,7 +238,7 @@ struct DispatcherExpansionTests {
     #expect(start.expands.map(\.task) == ["t0"])
     #expect(start.starts.isEmpty)
     let grown = plan(.expanded("t0", Self.behind("t0")))
-    // It was said to have ended before.
+    // An earlier dispatcher already reported its end.
     #expect(grown.ended.isEmpty)
     #expect(grown.starts.map(\.attempt.task) == ["more"])
     var read = Self.order(finished: ["t0": report("own"), "late": report("read it")])

@@ -3,7 +3,7 @@ import ClusterTesting
 import DispatcherCore
 import Testing
 
-/// Hosts with one slot each, as llama.cpp with `-np 1` is, unless said otherwise.
+/// A host with one slot by default, like llama.cpp with `-np 1`.
 private func place(
   _ id: HostID, rate: Double? = 50, first: Double = 0, slots: Int? = 1,
   slowdown: Double? = nil, models: Set<ModelID> = ["m"], trust: DataPolicy = .local,
@@ -29,7 +29,7 @@ private func done(_ host: HostID, tokens: Int, in time: Double) -> TaskReport {
     output: "done")
 }
 
-/// A line by reference, so that an expectation may change it.
+/// A host queue with reference semantics, so that expectations may change it.
 private final class Line {
   private var line = HostLine<Int>()
 
@@ -56,7 +56,7 @@ private final class Line {
 
   func leave(_ ticket: Int) -> Bool { line.leave(ticket) }
 
-  /// Joins them in a row and says who began where.
+  /// Adds the tickets in order and returns the host at which each one began.
   func joinAll(_ tickets: Range<Int>, _ work: HostWork) -> [Int: HostID?] {
     var begun: [Int: HostID?] = [:]
     for ticket in tickets {
@@ -93,7 +93,7 @@ struct DispatcherHostLineTests {
   func lastOne() {
     let line = Line([place("slow", rate: 10), place("fast", rate: 100)])
     #expect(line.joinAll(0..<1, work()) == [0: "fast"])
-    // 1 s until it is free and 1 s of work there; 10 s at the other.
+    // At the fast host 1 s of wait and 1 s of work; at the other one 10 s.
     #expect(line.join(1, work()).isEmpty)
     #expect(
       line.end(0, done("fast", tokens: 100, in: 1), now: seconds(1))
@@ -104,7 +104,7 @@ struct DispatcherHostLineTests {
   func overtaking() {
     let line = Line([place("slow", rate: 30), place("fast", rate: 100)])
     #expect(line.joinAll(0..<1, work()) == [0: "fast"])
-    // 1 s to wait and 1 s of work, 2 s to wait and 1 s of work; the slow one needs 3.3 s.
+    // Ticket 1 waits 1 s and ticket 2 waits 2 s, each with 1 s of work; the slow host needs 3.3 s.
     #expect(line.join(1, work()).isEmpty)
     #expect(line.join(2, work()).isEmpty)
     #expect(line.join(3, work()) == [.init(ticket: 3, host: "slow")])
@@ -126,7 +126,7 @@ struct DispatcherHostLineTests {
     #expect(line.setPlaces([place("b")], now: seconds(1)).isEmpty)
     let admitted = line.end(1, done("b", tokens: 100, in: 2), now: seconds(2))
     #expect(admitted == [.init(ticket: 2, host: "b")])
-    // The one whose host went away ended elsewhere.
+    // The task of the removed host ended at another host.
     #expect(line.end(0, done("b", tokens: 100, in: 3), now: seconds(3)).isEmpty)
     #expect(line.runningCount == 1)
   }
@@ -136,9 +136,9 @@ struct DispatcherHostLineTests {
     let line = Line([
       place("prompt", rate: 10, first: 0.1), place("fluent", rate: 100, first: 2),
     ])
-    // Of 1,000 tokens, the fluent one needs 12 s and the other 100.
+    // For 1,000 tokens, the fluent host needs 12 s and the other one 100 s.
     #expect(line.joinAll(0..<2, work(1_000)) == [0: "fluent"])
-    // They turn out to be of 10, for which it needs 2.1 s and the other 1.1.
+    // For the real 10 tokens, the fluent host needs 2.1 s and the other one 1.1 s.
     #expect(
       line.end(0, done("fluent", tokens: 10, in: 2.1), now: seconds(2.1))
         == [.init(ticket: 1, host: "prompt")])
@@ -162,7 +162,7 @@ struct DispatcherHostLineTests {
     #expect(
       line.join(1, work(), now: seconds(2.1)) == [.init(ticket: 1, host: "a")])
     _ = line.end(1, now: seconds(2.2))
-    // Seconds later it is.
+    // Some seconds later the published request counts as another client's.
     #expect(
       line.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
   }
@@ -171,7 +171,7 @@ struct DispatcherHostLineTests {
   func wentElsewhere() {
     let line = Line([place("a", rate: 50), place("b", rate: 49)])
     #expect(line.joinAll(0..<2, work()) == [0: "a", 1: "b"])
-    // The one put to b goes on at a, which has two then, and ends there.
+    // Ticket 1 fails over from b to a, which then has two requests, and ends there.
     _ = line.setPlaces([place("a", rate: 50, inFlight: 2)], now: seconds(1))
     _ = line.end(0, done("a", tokens: 100, in: 2), now: seconds(2))
     _ = line.end(1, done("a", tokens: 100, in: 2), now: seconds(2))
@@ -185,11 +185,11 @@ struct DispatcherHostLineTests {
   func certainty() {
     let line = Line([place("idle", rate: 50), place("busy", rate: 100)])
     #expect(line.joinAll(0..<1, work()) == [0: "busy"])
-    // 2 s here; 0.9 s to wait and 1 s there.
+    // 2 s at the idle host; 0.9 s of wait and 1 s of work at the busy one.
     #expect(line.join(1, work(), now: seconds(0.1)) == [.init(ticket: 1, host: "idle")])
     let second = Line([place("idle", rate: 50), place("busy", rate: 100)])
     #expect(second.joinAll(0..<1, work()) == [0: "busy"])
-    // 0.5 s to wait and 1 s there.
+    // 0.5 s of wait and 1 s of work at the busy host.
     #expect(second.join(1, work(), now: seconds(0.5)).isEmpty)
   }
 
@@ -217,7 +217,7 @@ struct DispatcherHostLineTests {
     ])
     #expect(line.joinAll(0..<1, work(policy: .local)) == [0: "own"])
     #expect(line.joinAll(1..<2, work(models: ["x"])) == [1: "public"])
-    // Its agent knows best how to say that nobody offers it.
+    // The task starts without a host, because its agent reports best that no host offers the model.
     #expect(line.joinAll(2..<3, work(models: ["absent"])) == [2: nil])
   }
 
@@ -227,7 +227,7 @@ struct DispatcherHostLineTests {
     let begun = line.joinAll(0..<6, work())
     #expect(begun == [0: nil, 1: nil, 2: nil, 3: nil])
     #expect(line.end(0, now: seconds(1)) == [.init(ticket: 4, host: nil)])
-    // What names its model is still placed.
+    // A task that names its model still gets a host.
     #expect(line.joinAll(6..<7, work(models: ["n"])) == [6: "b"])
   }
 

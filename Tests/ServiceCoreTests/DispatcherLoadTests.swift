@@ -4,7 +4,7 @@ import DispatcherCore
 import OverloadCore
 import Testing
 
-/// Many plans at once in virtual time, whose tasks wait for their client's turn as in a dispatcher.
+/// Runs many plans in virtual time, with the fair queue of a dispatcher.
 struct CrowdedDispatcher {
   private enum Happening {
     case plan(Int, PlanRunEvent)
@@ -20,7 +20,7 @@ struct CrowdedDispatcher {
   private var queue: FairQueue<String, Ticket>
   private var rng = SeededGenerator(seed: 4)
   private(set) var now = Instant.zero
-  /// What happens, by its time and the order in which it was foreseen.
+  /// Pending events by time, and by insertion order within one time.
   private var agenda: [Instant: [Happening]] = [:]
   private var times = Heap()
 
@@ -56,7 +56,7 @@ struct CrowdedDispatcher {
         admit(queue.join(Ticket(plan: plan, attempt: start.attempt), client: clients[plan]))
       case .finish: finished[plan] = now
       case .fail(let failure): failures[plan] = failure
-      // Those that have begun end by themselves and are not listened to.
+      // Running attempts end by themselves and their reports are ignored.
       case .cancel(let attempt): _ = queue.leave(Ticket(plan: plan, attempt: attempt))
       case .emit, .arm, .disarm, .expand, .cancelExpansion: break
       }
@@ -78,7 +78,7 @@ struct CrowdedDispatcher {
   }
 }
 
-/// The earliest first.
+/// A min-heap of instants.
 private struct Heap {
   private var instants: [Instant] = []
 
@@ -116,7 +116,7 @@ struct DispatcherLoadTests {
         plan: .fan(3), conversation: Conversation(messagesJSON: []), client: "busy \(number % 2)")
     }
     for index in orders.indices { orders[index].plan.deadline = .seconds(600) }
-    // Comes last, and is alone of its client.
+    // The last plan, and the only one of its client.
     var lone = orders[0]
     lone.client = "lone"
     orders.append(lone)
@@ -125,7 +125,7 @@ struct DispatcherLoadTests {
     #expect(dispatcher.finished.count == 2_001)
     #expect(dispatcher.failures.isEmpty)
     #expect(dispatcher.mostRunning == 64)
-    // 8,004 tasks of 100 ms on 64 places take 12.5 s; every place was used nearly all the time.
+    // 8,004 tasks of 100 ms in 64 slots take 12.5 s; every slot was busy almost all the time.
     let whole = try #require(dispatcher.finished.values.max())
     #expect(whole < Instant(sinceStart: .seconds(14)))
     // Its four tasks wait for two turns of their client, not for 8,000 tasks.

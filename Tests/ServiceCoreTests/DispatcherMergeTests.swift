@@ -7,7 +7,7 @@ import Text
 struct DispatcherMergeTests {
   let broken = Failure(.upstreamFailed, "the host said no")
 
-  /// `count` tasks whose outputs a task merges that a sink reads; or that is the sink.
+  /// `count` tasks, a merge of their outputs, and a sink that reads it, or is it.
   static func plan(
     _ count: Int, _ rule: MergeRule, isSink: Bool = false, quorum: Int? = nil,
     onFailure: FailureRule = .skip
@@ -23,7 +23,7 @@ struct DispatcherMergeTests {
     return plan
   }
 
-  /// What the reader of a merge gets once its inputs are these.
+  /// The text that the reader of a merge receives for these outputs.
   private func merged(_ rule: MergeRule, _ outputs: [String]) throws -> String? {
     var plan = try Rehearsal(Self.plan(outputs.count, rule, onFailure: .fail))
     plan(.start)
@@ -188,7 +188,7 @@ struct DispatcherMergeTests {
       var plan = try Rehearsal(Self.plan(2, merge, isSink: true))
       #expect(plan(.start).starts.map(\.order.isPart) == [isPart, isPart], "\(merge)")
     }
-    // Whoever is read by somebody who writes anew is part of nothing.
+    // The output of a task is not part of the answer if its reader writes a new text.
     var plan = try Rehearsal(Self.plan(2, .concatenate))
     #expect(plan(.start).starts.allSatisfy { !$0.order.isPart })
   }
@@ -229,7 +229,7 @@ struct DispatcherMergeTests {
     #expect(end.reason.contains("it was killed"))
     #expect(end.report?.output == "the draft")
     #expect(lost.starts.first?.order.inputs.map(\.text) == ["the draft"])
-    // What it had written before it failed is worth more than the draft.
+    // The review's partial output is preferred to the draft.
     var other = try Rehearsal(shape)
     other(.start)
     other.finish("draft", output: "the draft")
@@ -292,7 +292,7 @@ struct DispatcherMergeTests {
       #expect(ended.status == .degraded && ended.reason.contains("was to merge"), "\(ended)")
       #expect(ended.report?.output == echo)
     }
-    // The best draft, word for word, is an answer.
+    // A copy of the best draft is a valid answer.
     for answer in [drafts[0], "It is renewable, warm, and stores carbon."] {
       #expect(try end(answer).status == .done)
     }

@@ -2,9 +2,10 @@ import ClusterModel
 import ClusterTesting
 
 extension Plan {
-  /// A valid plan of random shape with everything that a plan can have: mechanical merges, expansions,
-  /// contracts, every failure rule, quorums, deadlines and shares. Every task but the last is read by
-  /// a later one, so all of them reach the sink.
+  /// A valid random plan with every feature: mechanical merges, expansions, contracts, every
+  /// failure rule, quorums, deadlines and shares.
+  ///
+  /// Every task except the last is read by a later one, so all of them reach the sink.
   static func wild(using rng: inout SeededGenerator, atMost: Int = 16) -> Plan {
     let count = Int.random(in: 1...atMost, using: &rng)
     var tasks = (0..<count).map { PlanTask.wild(TaskID("t\($0)"), using: &rng) }
@@ -53,14 +54,14 @@ extension PlanTask {
 }
 
 extension SubPlan {
-  /// What a planner might say to `request`: often something sensible, sometimes what no plan may be.
+  /// A planner's possible reply to `request`: often valid, sometimes a violation of the plan rules.
   static func wild(_ request: ExpandRequest, using rng: inout SeededGenerator) -> SubPlan {
     let task = request.task
     let next = TaskID("\(task)+")
     switch rng.next() % 8 {
     case 0: return .nothing(after: task)
     case 1:
-      // Reads itself through another.
+      // A task that reads itself through another one: a cycle.
       return SubPlan(
         tasks: [
           PlanTask(
@@ -76,7 +77,7 @@ extension SubPlan {
       )
     case 3: return SubPlan(tasks: [], output: "nobody")
     default:
-      // A fan behind the task, which may expand again.
+      // A fan after the task, which may expand again.
       let width = Int.random(in: 1...3, using: &rng)
       var tasks = (0..<width).map { PlanTask.wild(TaskID("\(task)+\($0)"), using: &rng) }
       for index in tasks.indices { tasks[index].read(task, using: &rng) }

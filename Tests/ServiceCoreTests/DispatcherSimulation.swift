@@ -3,27 +3,28 @@ import ClusterTesting
 import DispatcherCore
 import Text
 
-/// A cluster of agents and planners in virtual time around one `PlanRun`: they answer late, fail, die,
-/// refuse, write nonsense or are not there, and dispatchers die, all by seed. Checks after every event
-/// what must hold whatever happens.
+/// Simulates agents and planners in virtual time around one `PlanRun`, by seed.
+///
+/// Agents answer late, fail, die, refuse, write garbage or are absent, and dispatchers die. The
+/// invariants are checked after every event.
 struct DispatcherSimulation {
   let seed: UInt64
   let budget: Int?
-  /// Of 1,000 attempts, how many meet trouble.
+  /// Attempts per 1,000 that run into trouble.
   let troublePerMille: Int
   var rng: SeededGenerator
   private var run: PlanRun
   private(set) var now = Instant.zero
   private let deadline: Instant
 
-  // What a gateway knows.
+  // State that the gateway holds.
   private(set) var plan: Plan
   private(set) var answer = ""
   private var finished: [TaskID: TaskReport] = [:]
 
   private struct Queued {
     var at: Instant
-    /// Ties are broken by the order in which they were queued.
+    /// Queue order, which breaks ties.
     var number: Int
     var event: PlanRunEvent
   }
@@ -31,16 +32,16 @@ struct DispatcherSimulation {
   private var queued = 0
   private var timers: [PlanTimer: (at: Instant, number: Int)] = [:]
 
-  /// Attempts that were started and have neither ended nor been cancelled.
+  /// Attempts that have started and have neither ended nor been cancelled.
   private var running: Set<Attempt> = []
   private var expanding: Set<TaskID> = []
   private var attempts: [TaskID: Int] = [:]
   private var ended: [TaskID: TaskEnded] = [:]
-  /// A start repeats an attempt's number only because nobody was there to take it.
+  /// Attempts without an agent; only these may start again under the same number.
   private var unassigned: Set<Attempt> = []
   private var assigned: Set<Attempt> = []
   private var spent = Usage.zero
-  /// What tasks are said to have cost.
+  /// Reported usage per task.
   private var told: [TaskID: Usage] = [:]
   private(set) var expansions = 0
   private(set) var dispatchersLost = 0
@@ -56,7 +57,7 @@ struct DispatcherSimulation {
     troublePerMille = [0, 50, 300, 700].randomElement(using: &rng) ?? 0
     budget = rng.next() % 4 == 0 ? Int.random(in: 1...6_000, using: &rng) : nil
     deadline = .zero.advanced(by: plan.deadline)
-    // Now and then an earlier dispatcher has done a part.
+    // Sometimes an earlier dispatcher has finished some tasks.
     if rng.next() % 4 == 0 {
       for task in plan.tasks.dropLast() where Bool.random(using: &rng) {
         finished[task.id] = report("kept \(task.id)")
@@ -82,13 +83,13 @@ struct DispatcherSimulation {
   }
 
   /// - Parameters:
-  ///   - cancelled: when the client leaves; nil: it stays.
-  ///   - lost: when dispatchers die; the gateway gives the rest to another.
+  ///   - cancelled: the time at which the client leaves; `nil` means that it stays.
+  ///   - lost: times at which dispatchers die; the gateway gives the rest to another one.
   mutating func play(cancelled: Instant? = nil, lost: [Instant] = []) throws {
     var lost = lost.sorted()[...]
     if let cancelled { enqueue(.cancelled, at: cancelled) }
     handle(.start)
-    // A plan of 64 tasks with 3 attempts needs some hundreds.
+    // A plan of 64 tasks with 3 attempts each needs some hundreds of steps.
     var steps = 0
     while !queue.isEmpty || !timers.isEmpty {
       steps += 1
@@ -119,7 +120,7 @@ struct DispatcherSimulation {
     if !expanding.isEmpty { fault("still expanding: \(expanding)") }
   }
 
-  /// The dispatcher dies with all it has started; another gets what the gateway knows.
+  /// The dispatcher dies with everything it has started; a new one gets the gateway's state.
   private mutating func replaceDispatcher() throws {
     dispatchersLost += 1
     queue.removeAll { if case .cancelled = $0.event { false } else { true } }
@@ -249,11 +250,11 @@ struct DispatcherSimulation {
       guard let output = finished[edge.from]?.output else { continue }
       successes += 1
       let input = given.next()
-      // What stands in for an output that only a planner could read is said once, by whoever wrote it.
+      // An output for a program may have been replaced by the best available answer.
       let source = plan.tasks.first { $0.id == edge.from }
       let isForPlanner =
         ended[edge.from] == nil && (source?.contract != .text || source?.merge == .agree)
-      // A budget may have made it shorter.
+      // A budget may have shortened the text.
       if input?.name != edge.name
         || budget == nil && !isForPlanner
           && input?.text != Compression.compressed(output, toTokens: 16 * 1024)
@@ -268,9 +269,9 @@ struct DispatcherSimulation {
     if successes < task.quorum ?? task.inputs.count { fault("\(task.id) runs below its quorum") }
   }
 
-  // MARK: - What agents and planners do
+  // MARK: - Agents and planners
 
-  /// Decides now what this attempt will do.
+  /// Decides at the start what this attempt will do.
   private mutating func script(_ start: TaskStart, task: PlanTask) {
     let attempt = start.attempt
     var at = now.advanced(by: .microseconds(Int.random(in: 0...2000, using: &rng)))
@@ -279,7 +280,7 @@ struct DispatcherSimulation {
       return enqueue(.noAgent(attempt), at: at)
     }
     enqueue(.assigned(attempt, agent: PeerID(name: "agent", incarnation: rng.next() % 3)), at: at)
-    // A shell that tried to give it away twice must not succeed.
+    // A second assignment of the same attempt must be ignored.
     if rng.next() % 8 == 0 {
       enqueue(.assigned(attempt, agent: PeerID(name: "second", incarnation: 9)), at: at)
     }
@@ -287,11 +288,11 @@ struct DispatcherSimulation {
       at = at.advanced(by: .milliseconds(Int.random(in: 0...800, using: &rng)))
       return at
     }
-    // Also what was never answered: only a deadline ends it.
+    // Some attempts are never answered; only a deadline ends them.
     if troubled, rng.next() % 5 == 0 { return }
     if troubled, rng.next() % 2 == 0 {
       enqueue(.failed(attempt, failure()), at: later())
-      // What was lost may only have been out of reach, and goes on talking.
+      // A lost agent may only have been unreachable, and continues to send.
       enqueue(.delta(attempt, TaskDelta(text: "late")), at: later())
       return enqueue(.finished(attempt, report("late")), at: later())
     }
@@ -306,14 +307,14 @@ struct DispatcherSimulation {
     if troubled { return enqueue(.failed(attempt, failure()), at: later()) }
     if text.isEmpty { text = "\(attempt)" }
     if start.order.isSink, Bool.random(using: &rng) { text = start.order.prefix + text }
-    // An expansion takes nonsense; elsewhere a contract that is not met is a failure.
+    // An unmet contract is allowed for an expansion; otherwise it is a failure.
     var last = report(text)
     last.contractMet = rng.next() % 16 != 0 || task.id == plan.sink
     last.usage = usage(start.order)
     enqueue(.finished(attempt, last), at: later())
   }
 
-  /// An agent that keeps to what it may write, whose prompt has the size that is expected.
+  /// Usage of an agent that keeps to its token limit and has a prompt of the expected size.
   private mutating func usage(_ order: TaskOrder) -> Usage {
     let prompt =
       (order.task.readsConversation ? 1 : 0)
@@ -332,7 +333,7 @@ struct DispatcherSimulation {
     let sub = SubPlan.wild(request, using: &rng)
     switch Int.random(in: 0..<1000, using: &rng) < troublePerMille ? rng.next() % 3 : 9 {
     case 0: enqueue(.expansionFailed(request.task, Failure(.peerLost, "by seed")), at: at)
-    // Never answered, or too late.
+    // The planner never replies, or replies too late.
     case 1: break
     case 2: enqueue(.expanded(request.task, sub), at: at.advanced(by: .seconds(6)))
     default: enqueue(.expanded(request.task, sub), at: at)
@@ -354,7 +355,7 @@ struct DispatcherSimulation {
     queue.append(Queued(at: at, number: queued, event: event))
   }
 
-  /// An attempt is over once it says so, also when nobody listens to it any more.
+  /// Records the end of an attempt, even if the run ignores it.
   private mutating func noteEnd(of event: PlanRunEvent) {
     switch event {
     case .finished(let attempt, let report):

@@ -21,7 +21,7 @@ struct DispatcherSimulationTests {
       default: break
       }
     }
-    // Otherwise the rules were checked on nothing.
+    // Enough plans must have finished for the rules to be tested.
     #expect(finished > 2_000)
     #expect(expansions > 2_000)
     #expect(failures.count > 4, "\(failures)")

@@ -2,16 +2,16 @@ import ClusterModel
 import DispatcherCore
 import Testing
 
-/// What becomes of a plan whose time is over, and of an answer that fewer wrote than were asked for.
+/// Tests plans that run out of time, and answers from fewer drafts than requested.
 @Suite("Drafts that stand in")
 struct DispatcherStandInTests {
-  /// Lets the plan's time pass.
+  /// Advances to the plan's deadline.
   private func end(_ plan: inout Rehearsal) -> [PlanRunDirective] {
     plan.now = Instant(sinceStart: .seconds(60))
     return plan(.fired(.plan))
   }
 
-  /// Drafts and an answer that may be one of them.
+  /// A plan of drafts and an answer that may be replaced by a draft.
   private func ensemble(_ count: Int, quorum: Int? = 1) -> Plan {
     var plan = Plan.fan(count, quorum: quorum, onFailure: .skip)
     plan.tasks[count].onFailure = .degrade
@@ -24,7 +24,7 @@ struct DispatcherStandInTests {
       deadline: .seconds(60))
   }
 
-  /// The plan's request, which expansions need.
+  /// Starts a run with the plan's request, which expansions need.
   private func rehearsal(_ plan: Plan) throws -> Rehearsal {
     try Rehearsal(
       order: PlanOrder(
@@ -62,7 +62,8 @@ struct DispatcherStandInTests {
       #expect(end.failure?.code == (beginning.isEmpty ? nil : .deadlineExceeded))
       #expect(plan.log.text == (beginning.isEmpty ? "The draft." : beginning))
     }
-    // What the client has may also be of an earlier dispatcher, or be no text.
+    // The client's text may also come from an earlier dispatcher, or the client may have only a
+    // tool call.
     var resumed = try Rehearsal(
       order: PlanOrder(
         plan: ensemble(2), conversation: Conversation(messagesJSON: []),
@@ -120,7 +121,7 @@ struct DispatcherStandInTests {
     whole(.start)
     whole.finish("t0")
     #expect(end(&whole).failure?.code == .deadlineExceeded)
-    // Parts of an answer are no drafts of it.
+    // Parts of an answer cannot replace it.
     var parts = try Rehearsal(
       DispatcherMergeTests.plan(2, .concatenate, isSink: true, onFailure: .fail))
     parts(.start)
@@ -165,7 +166,7 @@ struct DispatcherStandInTests {
       plan(.start)
       plan.finish("notes", output: "Notes.")
       if isDrafted { plan.finish("draft", output: "The draft.") }
-      // What a critic has written by then is for a program.
+      // The critic's output is for a program, so it is not part of the answer.
       plan(.delta(Attempt("review", 1), TaskDelta(text: #"{"verdict""#)))
       if isReviewed { plan.finish("review", output: #"{"verdict":"accept"}"#) }
       let end = end(&plan)
@@ -193,7 +194,7 @@ struct DispatcherStandInTests {
     early.finish("b", output: "B says so.")
     #expect(end(&early).text == "B says so.")
 
-    // Compared, and the planner is asked what follows.
+    // The comparison is done, and the planner has been asked to expand it.
     var asking = try rehearsal(opening)
     asking(.start)
     asking.finish("a", output: "A says so.")

@@ -7,7 +7,7 @@ import Text
 
 private func at(minutes: Double) -> Instant { Instant(sinceStart: .seconds(60 * minutes)) }
 
-/// What a gateway is told of a plan that went as planned.
+/// The trace that a gateway records of a plan without trouble.
 private func told(
   _ plan: Plan, tokens: Int, finish: String = "stop", attempt: Int = 1,
   status: TaskStatus = .done, after trace: PlanTrace? = nil
@@ -40,7 +40,8 @@ private func told(
 
 @Suite("What became of an estimate")
 struct EstimateOutcomeTests {
-  /// Directly 400 tokens in 10 s, of which 9 are writing; split 420 tokens in 5 s, of which 4 are.
+  /// Directly 400 tokens in 10 s, 9 s of them writing; split 420 tokens in 5 s, 4 s of them
+  /// writing.
   private static func plan(_ decision: PlanEstimate.Decision, parts: Int = 4) -> Plan {
     let ids = (1...parts).map { TaskID("part-\($0)") }
     var tasks = ids.map { PlanTask(id: $0, role: .research, instruction: "a part") }
@@ -72,16 +73,16 @@ struct EstimateOutcomeTests {
 
   @Test("how long an answer got is taken out before the speed is judged")
   func scaled() throws {
-    // Half as many tokens as expected, in the time that was expected for half as many.
+    // Half the expected tokens, in the time expected for half of them.
     let short = try #require(
       Self.outcome(told(Self.plan(.split), tokens: 210), seconds: 3))
     #expect(short.lesson == .init(isSplit: true, ratio: 1, length: 0.6))
     #expect(short.verdict == .right)
-    // As many as expected, cut by the limit: the reason does not matter, the count does.
+    // The expected number of tokens, cut by the limit; only the count matters.
     let cut = try #require(
       Self.outcome(told(Self.plan(.split), tokens: 420, finish: "length"), seconds: 10))
     #expect(cut.lesson?.ratio == 2)
-    // Three times as many in a direct answer, in twice the time that they should take.
+    // Three times the tokens in a direct answer, in twice the time that they should take.
     let long = try #require(
       Self.outcome(told(Self.plan(.direct, parts: 1), tokens: 1_200), seconds: 56))
     #expect(long.lesson == .init(isSplit: false, ratio: 2, length: 2.8))
@@ -92,7 +93,7 @@ struct EstimateOutcomeTests {
     let trace = told(Self.plan(.split), tokens: 420)
     #expect(Self.outcome(trace, seconds: 9.9)?.verdict == .right)
     #expect(Self.outcome(trace, seconds: 10.1)?.verdict == .wrong)
-    // It is known by now that direct answers take twice as long as their facts say.
+    // Direct answers are already known to take twice as long as estimated.
     let slow = EstimateCorrection(directPercent: 200, splitPercent: 100)
     #expect(Self.outcome(trace, seconds: 19, correction: slow)?.verdict == .right)
   }
@@ -208,12 +209,12 @@ struct EstimateMemoryTests {
   @Test("splits that write less than direct answers are expected to, whatever all answers write")
   func lengths() {
     var memory = EstimateMemory()
-    // All answers are half as long as expected: that is the questions'.
+    // All answers have half the expected length: the questions are the cause.
     for n in 0..<6 {
       memory.learn(.init(isSplit: n % 2 == 0, ratio: 1, length: 0.5), now: at(minutes: Double(n)))
     }
     #expect((95...105).contains(memory.correction(at: at(minutes: 6)).splitPercent))
-    // Splits alone are.
+    // Only splits have half the expected length.
     for n in 6..<16 {
       memory.learn(
         .init(isSplit: n % 2 == 0, ratio: 1, length: n % 2 == 0 ? 0.5 : 1),
@@ -308,7 +309,7 @@ struct EstimateMemoryTests {
       rate(0, minutes: 0), rate(20_000, minutes: 0), rate(10_000, minutes: 1),
       rate(30_000, minutes: 2), rate(10_000, minutes: 62), rate(10_000, minutes: 300),
     ]
-    // What nobody measured stays unknown; each minute takes some six thousandths of a best rate.
+    // An unmeasured rate stays unknown; a best rate decays by about 0.6 % per minute.
     #expect(rates == [0, 20_000, 19_885, 30_000, 21_213, 10_000])
   }
 
@@ -325,12 +326,12 @@ struct EstimateMemoryTests {
   }
 }
 
-/// A planner and a gateway's memory, and hosts whose true speed neither of them knows.
+/// A planner, a gateway's memory, and hosts whose real speed is unknown to both.
 private struct World {
-  /// Hosts that share a processor: what one of them writes, the other cannot.
+  /// Whether the hosts share a processor, so that only one of them can write at full speed.
   var isShared: Bool
   var memory = EstimateMemory()
-  /// As they were last measured.
+  /// The hosts' last measured rate.
   var rateMilli = 20_000
   var minutes = 0.0
 
@@ -343,9 +344,9 @@ private struct World {
     """
 
   /// - Parameters:
-  ///   - length: tokens, of those expected.
-  ///   - delay: what held it up.
-  /// - Returns: whether it was split.
+  ///   - length: factor of the expected number of tokens.
+  ///   - delay: extra seconds.
+  /// - Returns: whether the query was split.
   mutating func ask(length: Double = 1, delay: Double = 0) throws -> Bool {
     minutes += 0.5
     let now = at(minutes: minutes)
@@ -364,7 +365,7 @@ private struct World {
     let tokens = Int(Double(estimate.taken.tokens) * length)
     let together = isSplit && !isShared ? 2.0 : 1
     let seconds = 0.4 + Double(tokens) / (20 * together) * (isSplit ? 1.05 : 1) + delay
-    // A host that shared its processor with the other was seen to be slow.
+    // If the hosts shared the processor, their measured rate is lower.
     rateMilli = isSplit && isShared ? 10_000 : 20_000
     let outcome = try #require(
       EstimateOutcome(
@@ -388,7 +389,7 @@ struct LearningGateTests {
     let losses = decisions.count { $0 }
     #expect((1...4).contains(losses), "\(decisions)")
     #expect(decisions.prefix(losses).allSatisfy { $0 }, "\(decisions)")
-    // Hours later it may be another machine.
+    // After some hours the correction has expired, so a split is tried again.
     world.minutes += 360
     let again = try world.ask()
     #expect(again)

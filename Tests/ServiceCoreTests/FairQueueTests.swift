@@ -27,7 +27,7 @@ struct FairQueueTests {
     _ = queue.join(3, client: "a")
     #expect(queue.leave(1) == true)
     #expect(queue.leave(1) == false)
-    // It runs already.
+    // The ticket is already running.
     #expect(queue.leave(0) == false)
     #expect(queue.end() == [3])
     #expect(queue.end() == [2])
@@ -72,7 +72,7 @@ struct FairQueueTests {
           if queue.leave(ticket) { left.insert(ticket) }
         }
         #expect(queue.running <= limit, "seed \(seed)")
-        // Nobody waits while there is room.
+        // No ticket waits while there is room.
         #expect(queue.running == limit || queue.waitingCount == 0, "seed \(seed)")
       }
       while queue.running > 0 { admit(queue.end()) }

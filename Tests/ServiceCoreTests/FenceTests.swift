@@ -5,8 +5,8 @@ import PlannerCore
 import Testing
 import Text
 
-/// What a hostile member writes: it poses as another draft, gives orders, closes what it may stand
-/// in, and forges the marks of chat templates.
+/// Hostile member output: poses as another draft, gives orders, closes possible fences, and forges
+/// chat template tokens.
 private let hostile = """
   It is blue.
 
@@ -26,7 +26,7 @@ private let coordinator = Role(
   name: .coordinator, systemPrompt: "Answer.",
   profile: ParameterProfile(temperatureMilli: 300, topPMilli: 900, maxTokens: 256))
 
-/// The last message of the prompt that an agent makes of a task.
+/// The last message of the prompt that an agent builds for a task.
 private func prompt(
   _ task: PlanTask, reading text: (Edge) -> String, notes: [String] = []
 ) throws -> String {
@@ -41,7 +41,7 @@ private func prompt(
   return try #require(messages.last?["content"] as? String)
 }
 
-/// The prompt without what stands in its fences.
+/// The prompt without the contents of its fences.
 private func outside(_ prompt: String, _ fence: Fence) -> String {
   let pieces = prompt.components(separatedBy: fence.explanation).joined()
     .components(separatedBy: fence.opening)
@@ -56,7 +56,7 @@ private let controlTokens = [
   "<|some_new_token|>", "<｜Assistant｜>",
 ]
 
-/// None of a member's words is read as one of ours.
+/// Checks that a member's text appears only inside fences, and without control tokens.
 private func expectFenced(
   _ prompt: String, _ task: PlanTask, sourceLocation: SourceLocation = #_sourceLocation
 ) {

@@ -6,7 +6,7 @@ import Testing
 struct GanttChartTests {
   private static let origin: UInt64 = 1_000_000
 
-  /// Times in milliseconds since the request came.
+  /// A span with times in milliseconds since the request arrived.
   private func span(
     _ id: UInt64, _ phase: LifecyclePhase, parent: UInt64 = 1, _ start: UInt64, _ end: UInt64,
     failed: Bool = false, _ facts: KeyValuePairs<String, String> = [:]
@@ -63,7 +63,7 @@ struct GanttChartTests {
         dispatch("answer<vote;vote<a,b;a;b"), task(3, "a", 0, 300), task(4, "b", 0, 200),
         task(5, "answer", 300, 500),
       ]) == ["a", "answer"])
-    // A mechanical sink: what it waited for is the path.
+    // The sink is mechanical, so the path consists of the tasks that it waited for.
     #expect(
       critical([dispatch("vote<a,b;a;b"), task(3, "a", 0, 300), task(4, "b", 0, 200)]) == ["a"])
   }

@@ -14,7 +14,7 @@ struct GatewayBudgetTests {
       models: models.map { ModelOffer(id: $0) }, pricePerMillion: price)
   }
 
-  /// Credits for a million tokens: small 1,000, large 20,000, the embedding model 90,000.
+  /// Credits per million tokens: small 1,000, large 20,000, embedding model 90,000.
   private static let table = HostTable(
     epoch: 1, revision: 1,
     hosts: [
@@ -48,17 +48,17 @@ struct GatewayBudgetTests {
   @Test(
     "credits are the tokens that they buy at the dearest host that may be asked",
     arguments: [
-      // Any chat model: the dearest is the one that is away, and may come back.
+      // Any chat model: the most expensive host is away and may come back.
       ("tutti/ensemble", #""budget":{"credits":2}"#, 50, "away"),
       ("tutti/auto", #""budget":{"credits":2}"#, 50, "away"),
       ("tutti/fast", #""budget":{"credits":2}"#, 50, "away"),
-      // Only who was named is asked, and who is suspended is not.
+      // Only the hosts of named models count, and suspended hosts do not.
       ("tutti/debate", #""budget":{"credits":2},"members":["small"]"#, 2_000, "cheap"),
       ("tutti/debate", #""budget":{"credits":2},"members":["small","large"]"#, 100, "dear"),
       ("small", #""budget":{"credits":2}"#, 2_000, "cheap"),
       ("large", #""budget":{"credits":2}"#, 100, "dear"),
       ("nomic-embed-text", #""budget":{"credits":9}"#, 100, "vectors"),
-      // The stricter of both.
+      // The stricter of the two limits applies.
       ("small", #""budget":{"credits":2,"tokens":5000}"#, 2_000, "cheap"),
       ("small", #""budget":{"credits":2,"tokens":100}"#, 100, nil),
     ] as [(String, String, Int, HostID?)])
@@ -132,7 +132,7 @@ struct GatewayBudgetTests {
   @Test(
     "one model's answer is limited to what the prompt leaves of the budget",
     arguments: [
-      // The prompt has 8, and its chat template is taken to have 32.
+      // The prompt has 8 tokens, and its chat template is assumed to have 32.
       (#","tutti":{"budget":{"tokens":100}}"#, "max_tokens", 60),
       (#","max_tokens":500,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 60),
       (#","max_tokens":20,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 20),
@@ -142,7 +142,7 @@ struct GatewayBudgetTests {
         60
       ),
       (#","n_predict":-1,"tutti":{"budget":{"tokens":100}}"#, "n_predict", 60),
-      // Two answers share it; tools are read, too.
+      // Two answers share the budget; tools count as input.
       (#","n":2,"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 30),
       (#","tools":[{"a":"0123456789012345"}],"tutti":{"budget":{"tokens":100}}"#, "max_tokens", 53),
       (#","tutti":{"budget":{"credits":1}}"#, "max_tokens", 960),
@@ -163,7 +163,7 @@ struct GatewayBudgetTests {
           + #"{"type":"image_url","image_url":{"url":"data:image/png;base64,\#(picture)"}}]}],"#
           + #""tutti":{"budget":{"tokens":2000}}}"#).utf8), endpoint: .chatCompletions)
     let body = try JSONObjectScanner(asked.body(within: TokenBudget.of(asked, table: Self.table)))
-    // 1,000 for the picture, 32 for the template, 15 for what is text and the JSON around it.
+    // 1,000 for the picture, 32 for the template, 15 for the text and its JSON.
     #expect(body["max_tokens"].flatMap(body.document.integer) == 953)
   }
 

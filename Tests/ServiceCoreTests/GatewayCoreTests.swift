@@ -146,7 +146,7 @@ struct GatewayRequestTests {
       parsing: bytes("{\(member)\(hello)}"), endpoint: .chatCompletions,
       defaultModel: "llama-3.1-8b")
     #expect(try GatewayRouting.route(own, table: table) == .direct("llama-3.1-8b"))
-    // Embeddings take the only model that there is for them.
+    // Embeddings use the only embedding model.
     let vectors = try parse(#"{\#(member)"input":"a"}"#, .embeddings)
     #expect(try GatewayRouting.route(vectors, table: table) == .direct("nomic-embed-text"))
     var two = table
@@ -212,7 +212,7 @@ struct GatewayRequestTests {
     #expect(try key(first) == key(second) && key(second) == key(third))
     #expect(try key(first) != key([("system", "Be brief."), ("user", "What is a hill?")]))
     #expect(try key([("user", "a")]) != key([("user", "ab")]))
-    // Long instructions are worth more than what follows them.
+    // Long instructions alone determine the key.
     let long = String(repeating: "Be brief. ", count: 200)
     #expect(try key([("system", long), ("user", "a")]) == key([("system", long), ("user", "b")]))
     #expect(try key([("system", long), ("user", "a")]).count == RequestLimits.affinityBytes)
@@ -354,7 +354,7 @@ struct GatewayRoutingTests {
     #expect(try route(#"{"model":"llama-3.1-8b",\#(hello)}"#) == .direct("llama-3.1-8b"))
     #expect(try route(#"{"model":"tutti/fast",\#(hello)}"#) == .direct(nil))
     #expect(try route(#"{"model":"tutti/ensemble",\#(hello)}"#) == .plan("tutti/ensemble"))
-    // A model of a host that is away is known: why it cannot answer is told by its host.
+    // A model of a host that is away is known; the host's state then explains the error.
     #expect(try route(#"{"model":"qwen2.5-7b",\#(hello)}"#) == .direct("qwen2.5-7b"))
   }
 

@@ -58,7 +58,7 @@ struct GatewayGateTests {
         Issue.record("it was not answered directly")
         continue
       }
-      // The conversation has 42 bytes, which are 11 tokens, and its chat template 32.
+      // The conversation has 42 bytes, which are 11 tokens, and its chat template 32 tokens.
       let body = String(
         decoding: try asked.body(within: TokenBudget.of(asked, table: table)), as: UTF8.self)
       #expect(body.contains(#""max_tokens":457"#), "\(body)")

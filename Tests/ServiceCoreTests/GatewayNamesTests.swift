@@ -88,7 +88,7 @@ struct GatewayNamesTests {
           ended: .milliseconds(900)),
       ])
     let json = String(decoding: trace.encoded, as: UTF8.self)
-    // No agent was asked, so nobody had a role.
+    // A direct answer uses no agent, so it has no role.
     #expect(json.contains(#""id":"direct","role":null,"agent":null"#), "\(json)")
     #expect(json.contains(#""hosts":["b","a"]"#))
     #expect(

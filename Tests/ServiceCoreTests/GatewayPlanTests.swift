@@ -13,7 +13,7 @@ private func report(_ host: String, _ tokens: Int, output: String = "x") -> Task
     firstTokenMilliseconds: 3, totalMilliseconds: 9, finishReason: "stop", output: output)
 }
 
-/// Two drafts and an answer from both.
+/// Two drafts and an answer that reads both.
 private let plan = Plan(
   id: "plan-1", pattern: "tutti/ensemble",
   tasks: [
@@ -65,7 +65,7 @@ struct PlanTraceTests {
     #expect(trace.usage == Usage(promptTokens: 20, completionTokens: 12))
     #expect(trace.hosts == ["a", "b"])
     #expect(trace.credits(prices: [:]) == nil)
-    // 32 tokens at two credits for a million, rounded up.
+    // 32 tokens at two credits per million, rounded up.
     #expect(trace.credits(prices: ["a": 2, "b": 2]) == 1)
     let json = text(
       TraceExtension.json(
@@ -96,7 +96,7 @@ struct PlanTraceTests {
     #expect(trace.usage.completionTokens == 5 && trace.hosts == ["a"])
     #expect(trace.skipped["p1"]?.usage.completionTokens == 5)
     #expect(trace.credits(prices: ["a": 1_000_000]) == 15)
-    // More than anybody pays is still a number.
+    // An absurd price does not overflow.
     #expect((trace.credits(prices: ["a": .max]) ?? 0) > 1_000_000)
   }
 
@@ -108,7 +108,7 @@ struct PlanTraceTests {
     #expect(json.contains(#""first_progress_ms":null"#))
   }
 
-  /// Two rounds of work in the place of `p1`.
+  /// A sub-plan of two stages that replaces `p1`.
   private let sub = SubPlan(
     tasks: [
       PlanTask(
@@ -190,7 +190,7 @@ struct ProgressPacerTests {
     Instant(sinceStart: .milliseconds(milliseconds))
   }
 
-  /// A plan's trace and its pacer hear the same events.
+  /// Feeds the same events to a plan's trace and its pacer.
   private struct Told {
     var trace = PlanTrace(plan)
     var pacer = ProgressPacer()

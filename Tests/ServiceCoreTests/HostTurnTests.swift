@@ -116,7 +116,7 @@ struct TokenLimitTests {
     #expect(try !Self.body(client: [], task: nil).contains("max_tokens"))
     #expect(try Self.body(client: [], task: nil, isSink: false).contains(#""max_tokens":777"#))
     #expect(try Self.body(client: [], task: 50).contains(#""max_tokens":50"#))
-    // What is no number is the host's to refuse.
+    // A limit that is not a number is left for the host to refuse.
     #expect(try Self.body(client: [("max_tokens", "\"x\"")], task: nil).contains(#":"x""#))
   }
 }

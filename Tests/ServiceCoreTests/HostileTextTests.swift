@@ -9,7 +9,7 @@ import Text
 @testable import GatewayCore
 @testable import PlannerCore
 
-/// Twice the size costs at most 2.2 times the work.
+/// Checks that twice the size costs at most 2.2 times the work.
 private func expectLinear(
   _ once: Int, _ twice: Int, _ what: String = "",
   sourceLocation: SourceLocation = #_sourceLocation

@@ -60,7 +60,7 @@ struct MetricRollupTests {
       rollup.received(
         service: "s", instance: "s-1", families: [family("a_total", [sample(value)])], now: at(0))
     }
-    // A batch with logs only carries no snapshot.
+    // A batch with only logs carries no snapshot.
     rollup.received(service: "s", instance: "s-1", families: [], now: at(0))
     #expect(rollup.families(now: at(0))[0].samples.map(\.value) == [2])
   }

@@ -94,7 +94,7 @@ struct PeerLeasesTests {
         code { () throws(Failure) in _ = try leases.hello(intruder, now: at(10)) } == .overloaded)
     }
     #expect(leases.table.peers.first == honest)
-    // The same key may restart at once, another after the lease.
+    // The same key may restart at once, another key only after the lease.
     let restarted = keyed("a", 3, 1, "tcp://10.0.0.1:1")
     #expect(try leases.hello(restarted, now: at(20)).count == 1)
     let successor = keyed("a", 4, 2, "tcp://10.0.0.1:1")
@@ -114,7 +114,7 @@ struct PeerLeasesTests {
         _ = try leases.hello(Self.peer("late", 1), now: at(600))
       } == .overloaded)
     _ = try leases.hello(Self.peer("p9", 1), now: at(600))
-    // p1's lease is over, though nobody has swept it away.
+    // The lease of p1 has ended, although it has not been swept yet.
     _ = try leases.hello(Self.peer("late", 1), now: at(2_001))
     #expect(leases.table.peers.contains { $0.id.name == "late" })
     #expect(!leases.table.peers.contains { $0.id.name == "p1" })
@@ -189,7 +189,7 @@ struct PeerLeasesTests {
       let ids = Set(leases.table.peers.map(\.id))
       let expected = Set(model.values.map(\.id)).union([Self.registry.id])
       try #require(ids == expected, "seed \(seed) step \(step)")
-      // What was published last is what is there, and revisions only grow.
+      // The last published table is the current one, and revisions only increase.
       if case .publish(let table)? = directives.last {
         #expect(table.revision > published.revision)
         published = table

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Plan expansion")
 struct PlanExpansionTests {
-  /// `before` → `asks` → `reader` → `sink`, and `beside` → `sink`; `asks` expands.
+  /// Shape: `before` → `asks` → `reader` → `sink`, and `beside` → `sink`; `asks` expands.
   private static let plan = Plan(
     id: "p", pattern: "test",
     tasks: [
@@ -32,7 +32,7 @@ struct PlanExpansionTests {
     }
   }
 
-  // MARK: - What follows takes the place of the task
+  // MARK: - Splicing
 
   @Test("whoever read the task reads the sub-plan's output, under the same name")
   func readersRedirected() throws {
@@ -45,7 +45,7 @@ struct PlanExpansionTests {
     #expect(
       plan.tasks[2].inputs
         == [Edge(from: "n2", name: "asks"), Edge(from: "before", name: "before")])
-    // What is new reads the task itself, not what stands for it.
+    // New tasks read the task itself, not its replacement.
     #expect(plan.tasks[5].inputs == [Edge(from: "asks", name: "asks")])
     #expect(plan.tasks[0] == Self.plan.tasks[0])
     #expect(plan.tasks[3...4] == Self.plan.tasks[3...4])
@@ -89,7 +89,7 @@ struct PlanExpansionTests {
     let spliced = try Self.plan.splicing(
       SubPlan(tasks: [Self.task("n")], output: "n"), at: "asks")
     #expect(spliced.tasks[2].inputs.map(\.from) == ["n", "before"])
-    // Whoever is given the plan later is content with it too.
+    // The spliced plan is valid for later validation too.
     try PlanValidation.validate(spliced)
     var never = spliced
     never.expansions = 0
@@ -97,7 +97,7 @@ struct PlanExpansionTests {
     #expect(error?.rule == .unusedTask && error?.task == "asks")
   }
 
-  // MARK: - What is refused
+  // MARK: - Refusals
 
   @Test("a new task that waits for one behind the task is a cycle")
   func cycle() {
@@ -111,7 +111,7 @@ struct PlanExpansionTests {
   @Test("a plan grows to 64 tasks; the 65th is refused")
   func tooManyTasks() throws {
     func sub(_ count: Int) -> SubPlan {
-      // Four groups of at most 16, since a task reads no more than that.
+      // Four groups of at most 16, because a task reads no more than 16 others.
       let leaves = (0..<count - 5).map { Self.task(TaskID("n\($0)")) }
       let groups = (0..<4).map { group in
         Self.task(
@@ -129,7 +129,7 @@ struct PlanExpansionTests {
 
   @Test("a plan is expanded 16 times; the 17th is refused")
   func tooManyExpansions() throws {
-    // Always the same task, which always asks again: only the count can end it.
+    // The same task expands again and again: only the count can stop it.
     var plan = Self.plan
     for _ in 0..<16 {
       plan.tasks[1].expansion = "again"
@@ -147,7 +147,7 @@ struct PlanExpansionTests {
     let error = Self.refusal(of: sub, at: "asks", in: Self.plan)
     #expect(error?.rule == .unknownOutput && error?.task == "asks")
     #expect(error?.message.contains("nobody") == true)
-    // A task of the plan is not one of the sub-plan.
+    // The output must be a task of the sub-plan, not of the plan.
     let foreign = SubPlan(tasks: [Self.task("n", reading: ["asks"])], output: "beside")
     #expect(Self.refusal(of: foreign, at: "asks", in: Self.plan)?.rule == .unknownOutput)
     let nowhere = Self.refusal(of: .nothing(after: "gone"), at: "gone", in: Self.plan)
@@ -175,13 +175,13 @@ struct PlanExpansionTests {
           Self.task(TaskID("n\($0)"), reading: [$0 == 0 ? "asks" : TaskID("n\($0 - 1)")])
         }, output: TaskID("n\(count - 1)"))
     }
-    // Before it `before` and `asks`, behind it `reader` and `sink`.
+    // `before` and `asks` come before the chain, `reader` and `sink` after it.
     let room = PlanValidation.maximumDepth - 4
     _ = try Self.plan.splicing(chain(room), at: "asks")
     #expect(Self.refusal(of: chain(room + 1), at: "asks", in: Self.plan)?.rule == .tooDeep)
   }
 
-  // MARK: - Over random plans
+  // MARK: - Random plans
 
   @Test("random sub-plans are spliced whole or refused, and a spliced plan has an order to run in")
   func random() {

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Plan validation")
 struct PlanValidationTests {
-  // MARK: - The rules, one by one
+  // MARK: - Single rules
 
   @Test("a chain and a fan are valid")
   func valid() throws {
@@ -15,7 +15,7 @@ struct PlanValidationTests {
   @Test(
     "each rule that is broken is named, with the task", arguments: InvalidPlan.Rule.allCases)
   func rules(rule: InvalidPlan.Rule) {
-    // These are about what a dispatcher is given with the plan, or splices into it.
+    // These rules concern data that a dispatcher receives with the plan or splices into it.
     guard let (plan, task) = Self.broken(rule) else {
       #expect(rule == .unknownOutput || rule == .tooManyExpansions)
       return
@@ -222,7 +222,7 @@ struct PlanValidationTests {
     }
   }
 
-  // MARK: - Over random graphs
+  // MARK: - Random graphs
 
   @Test("random valid plans pass; the same with one cycle, one loose end or one lost input do not")
   func randomPlans() throws {
@@ -232,7 +232,7 @@ struct PlanValidationTests {
       #expect(throws: Never.self, "seed \(seed)") { try PlanValidation.validate(plan) }
 
       if plan.tasks.count > 1 {
-        // Make a task read one that depends on it.
+        // Make a task read another one that depends on it.
         var cyclic = plan
         let reader =
           cyclic.tasks.indices.filter { !cyclic.tasks[$0].inputs.isEmpty }

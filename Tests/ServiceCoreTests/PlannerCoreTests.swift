@@ -52,7 +52,7 @@ struct PlannerCoreTests {
     let answer = try #require(plan.tasks.last)
     #expect(Set([answer.model].compactMap(\.self) + answer.alternatives) == ["a", "b", "c"])
     #expect(plan.tasks.dropLast().allSatisfy { $0.alternatives.isEmpty })
-    // Who was not named is not asked.
+    // Models that the request does not name are not used.
     let named = try Self.plan(Self.request(models: ["b", "c"], available: ["a", "b", "c"]))
     #expect(named.tasks.last?.model == "b" && named.tasks.last?.alternatives == ["c"])
   }

@@ -60,7 +60,7 @@ struct ProgressTreeTests {
         "├ ⠧ draft-1  research  on h1  0.7 s",
         "└ – draft-2  creative  skipped  lost",
       ])
-    // It turns.
+    // The spinner turns.
     #expect(lines(tree, 1_800)[2].contains("⠇"))
     var over = tree
     for step in try steps(

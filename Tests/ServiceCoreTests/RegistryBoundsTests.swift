@@ -5,8 +5,9 @@ import Testing
 
 @testable import RegistryCore
 
-/// What hosts and processes tell the registry is bounded in bytes, and one of them never takes what
-/// the others need.
+/// Checks that reports to the registry are bounded in bytes.
+///
+/// No host or process may use up the share of the others.
 @Suite("Bounds on what the registry is told")
 struct RegistryBoundsTests {
   private var rng = SeededGenerator(seed: 3)
@@ -19,7 +20,7 @@ struct RegistryBoundsTests {
     }
   }
 
-  /// Adds a host whose first probe is answered with these models.
+  /// Adds a host whose first probe returns these models.
   @discardableResult
   private mutating func add(
     _ id: HostID, _ models: [ModelOffer], version: String? = nil, to hosts: inout HostRegistry
@@ -82,7 +83,8 @@ struct RegistryBoundsTests {
     }
     let trimmed = try #require(hosts.host("big"))
     #expect(trimmed.models.count < 60 && !trimmed.reason.isEmpty)
-    // Nothing is lost for good: with the others gone it lists as much as before.
+    // The trimming is not permanent: after the other hosts are removed, the host lists as many
+    // models as before.
     for number in 0..<20 { _ = try hosts.remove(HostID("small-\(number)")) }
     _ = try hosts.remove("big2")
     let due = try #require(hosts.nextDue)

@@ -18,14 +18,14 @@ struct HostRegistryTests {
   private static let refusal = ProbeResult.failed(absent: true, reason: "connection refused")
   private static let timeout = ProbeResult.failed(absent: false, reason: "no answer within 2 s")
 
-  /// Adds a host; its first probe is under way.
+  /// Adds a host; its first probe is in progress.
   private mutating func add(_ url: String = "http://h:1", now: Instant = .zero) throws -> ProbeOrder
   {
     let (_, directives) = try hosts.add(HostDraft(url: url), now: now)
     return try #require(orders(directives).first)
   }
 
-  /// The next probe, at the time when it is due.
+  /// The next probe, at its due time.
   private mutating func nextOrder() throws -> ProbeOrder {
     let due = try #require(hosts.nextDue)
     return try #require(orders(hosts.tick(now: due)).first)
@@ -57,7 +57,7 @@ struct HostRegistryTests {
     let order = ProbeOrder(id: 1, host: host.id, url: "http://127.0.0.1:8080")
     #expect(directives == [.persist(HostRecord(host)), .publish(hosts.table), .probe(order)])
     #expect(hosts.table.revision == 2)
-    // What the admin said about slots stands against what the host reports.
+    // The admin's slots take precedence over the host's report.
     let answer = hosts.probed(order, .answered(Self.report), now: at(20), using: &rng)
     let ready = try #require(hosts.host(host.id))
     #expect(answer == [.publish(hosts.table), .settled(host.id)])
@@ -100,7 +100,7 @@ struct HostRegistryTests {
       #expect(hosts.tick(now: Instant(sinceStart: due.sinceStart - .milliseconds(1))) == [])
       now = due
       order = try #require(orders(hosts.tick(now: now)).first)
-      // Under way: not asked twice.
+      // A probe in progress is not repeated.
       #expect(hosts.tick(now: now.advanced(by: .seconds(60))) == [])
       var slower = Self.report
       slower.roundTrip = .milliseconds(9)
@@ -120,7 +120,7 @@ struct HostRegistryTests {
       #expect((published(directives) != nil) == (failure == 3))
     }
     #expect(hosts.host("h:1")?.reason == "no answer within 2 s")
-    // What it offered stays in the table: the state says that it cannot be used.
+    // Its models stay in the table; the state shows that they cannot be used.
     order = try nextOrder()
     _ = hosts.probed(order, .answered(Self.report), now: at(60_000), using: &rng)
     #expect(hosts.host("h:1")?.state == .ready)
@@ -133,7 +133,7 @@ struct HostRegistryTests {
   @Test("a host at which requests fail is asked at once, and then twice a second at most")
   mutating func doubted() throws {
     var order = try add()
-    // Its first probe is under way, so nothing is known of it yet.
+    // Its first probe is in progress, so its state is unknown.
     #expect(hosts.doubt(["h:1", "unknown"], now: at(0)) == [])
     _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
     let asked = hosts.doubt(["h:1"], now: at(900))
@@ -145,7 +145,7 @@ struct HostRegistryTests {
     order = try #require(orders(hosts.tick(now: at(1_500))).first)
     _ = hosts.probed(order, Self.refusal, now: at(1_500), using: &rng)
     #expect(hosts.host("h:1")?.state == .unreachable)
-    // What is out already is asked when its time comes.
+    // An unreachable host is probed only at its due time.
     let due = hosts.nextDue
     #expect(hosts.doubt(["h:1"], now: at(1_501)) == [] && hosts.nextDue == due)
   }
@@ -190,7 +190,7 @@ struct HostRegistryTests {
     let host = try #require(hosts.host(order.host))
     #expect(host.models.map(\.id) == ["m"] && host.state == .ready)
     #expect(host.reason.contains("a gateway itself"), "\(host.reason)")
-    // With nothing but patterns it can answer for no model.
+    // A host that lists only patterns offers no usable model.
     hosts = HostRegistry(epoch: 4, now: .zero)
     let patterns = ProbeReport(models: Array(names.dropFirst()), roundTrip: .zero)
     _ = hosts.probed(try add(), .answered(patterns), now: at(1), using: &rng)
@@ -235,7 +235,7 @@ struct HostRegistryTests {
     #expect(host.trust == .any)
     #expect(host.pricePerMillion == 9)
     var kept = host
-    // The host reported its slots; the admin never set them.
+    // The slots come from the host's report; the admin never set them.
     kept.slots = nil
     #expect(directives == [.persist(HostRecord(kept)), .publish(hosts.table)])
     #expect(try hosts.patch("h:1", HostPatch(tier: .fallback)).directives == [])
@@ -314,7 +314,7 @@ struct HostRegistryTests {
         #expect(error.code == .invalidRequest && error.message.contains("cluster.credentials_"))
       }
     }
-    // Without a folder no file is read.
+    // Without a credentials folder no file is read.
     #expect(throws: Failure.self) { try CredentialRules().check(CredentialReference("file:/x/y")) }
   }
 
@@ -383,7 +383,7 @@ struct HostRegistryTests {
       code { () throws(Failure) in
         _ = try hosts.add(HostDraft(url: "http://h:6"), now: .zero)
       } == .overloaded)
-    // Each id has 10 bytes and counts 26: three fit in 100, then one host's worth is used up.
+    // Each id has 10 bytes and is charged 26: three fit into 100, then one host's share is used up.
     let many = (0..<9).map { ModelOffer(id: ModelID("model-\($0)-xx".prefix(10).description)) }
     let report = ProbeReport(models: many + many, roundTrip: .zero)
     underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(9), using: &rng))
@@ -432,13 +432,13 @@ struct HostRegistryTests {
       underWay += orders(directives)
       if let table = self.published(directives) { published = table }
       try #require(underWay.count <= 3 + 8, "seed \(seed) step \(step)")
-      // Of what is under way, at most three still count; the others' hosts were taken out.
+      // At most three probes in progress still count; the hosts of the other probes were removed.
       var plain = hosts.table
       for index in plain.hosts.indices { plain.hosts[index].probeMilliseconds = nil }
       for index in published.hosts.indices { published.hosts[index].probeMilliseconds = nil }
       try #require(published == plain, "seed \(seed) step \(step)")
     }
-    // When every answer comes, every host that is not suspended is asked again.
+    // Once every probe is answered, every host that is not suspended becomes ready.
     for round in 0..<20 {
       now += 40_000
       underWay += orders(hosts.tick(now: at(now)))

@@ -13,7 +13,7 @@ private func peer(_ number: Int, incarnation: UInt64 = 1) -> PeerID {
 struct LoadBookTests {
   private let hosts: [(host: HostID, age: Duration?)] = [("h0", .seconds(1)), ("h1", nil)]
 
-  /// The macros cannot call what mutates.
+  /// A function, because macros cannot call mutating methods.
   private func table(_ book: inout LoadBook, _ now: Double) throws -> LoadTable {
     let table = book.due(heard: hosts, now: at(now))
     return try #require(table)
@@ -49,7 +49,7 @@ struct LoadBookTests {
   func slowdown() throws {
     var book = LoadBook(epoch: 3)
     func line(_ flow: TokenFlow) -> HostLoadReport { HostLoadReport(host: "h0", flow: flow) }
-    // One process's answers had the host to themselves, the other's were written beside two others.
+    // One process's answers had the host to themselves; the other's ran together with two more.
     book.report(
       report(1, line(TokenFlow(tokens: 300, over: .seconds(6)))), from: peer(1), now: at(0))
     let alone = try table(&book, 0)
@@ -103,17 +103,17 @@ struct LoadBookTests {
   }
 }
 
-/// Seven processes that decide for themselves, a registry that merges, ten equal hosts, a bus that
-/// takes its time: in virtual time.
+/// A simulated cluster in virtual time: seven processes that choose hosts independently, a registry
+/// that merges their reports, ten equal hosts, and a slow bus.
 private struct Herd {
   let processes = 7
   let hosts: Int
   let slots = 4
-  /// Requests a second of the whole cluster; each takes a second on average.
+  /// Requests per second of the whole cluster; each takes one second on average.
   let rate: Double
   var isRegistryDeadFrom = Double.infinity
   var restartsAt = Double.infinity
-  /// Processes report and hear; otherwise each knows only itself.
+  /// Whether processes exchange reports; otherwise each knows only its own requests.
   var shares = true
 
   struct Outcome {
@@ -196,7 +196,7 @@ private struct Herd {
         all[process].observe(.began(promptTokens: 50), of: host, started: at(now), now: at(now))
         outcome.total[host, default: 0] += 1
         truth[host, default: 0] += 1
-        // What exceeds the slots shares them.
+        // Requests beyond the slots share the host's speed.
         let crowd = max(1, Double(truth[host] ?? 0) / Double(slots))
         ends.append((now + exponential(1) * crowd, process, host, now))
       }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Text of hosts on a terminal")
 struct TerminalTextTests {
-  /// What a terminal acts on: C0 but for line ends and tabs, DEL, C1.
+  /// Control characters that a terminal acts on: C0 except line ends and tabs, DEL, and C1.
   private func controls(_ text: String) -> [Unicode.Scalar] {
     text.unicodeScalars.filter { scalar in
       switch scalar.value {
@@ -14,7 +14,7 @@ struct TerminalTextTests {
     }
   }
 
-  /// Every control character between two letters.
+  /// Every control character, each between two letters.
   private let hostile = (0x00...0x9F).compactMap { Unicode.Scalar(UInt32($0)) }
     .map { "a\(Character($0))b" }.joined()
 
@@ -62,7 +62,7 @@ struct TerminalTextTests {
     let text = "{\"a\": \"\u{7F}\u{9B}2Jé\u{80}\"}\n"
     let shown = String(decoding: TerminalText.json(Array(text.utf8)), as: UTF8.self)
     #expect(shown == "{\"a\": \"\\u007f\\u009b2Jé\\u0080\"}\n")
-    // Not JSON, and not sent either.
+    // Invalid JSON is escaped too.
     let raw = TerminalText.json([0x1B, 0xC2])
     #expect(raw == Array("\\u001b".utf8) + [0xC2])
   }

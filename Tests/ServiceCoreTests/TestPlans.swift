@@ -2,7 +2,7 @@ import ClusterModel
 import ClusterTesting
 
 extension Plan {
-  /// `count` tasks of which each reads the one before it.
+  /// A chain of `count` tasks, each of which reads the previous one.
   static func chain(_ count: Int) -> Plan {
     let tasks = (0..<count).map { index in
       PlanTask(
@@ -27,8 +27,9 @@ extension Plan {
       id: "p", pattern: "test", tasks: tasks, sink: "sink", seed: 1, deadline: .seconds(60))
   }
 
-  /// A valid plan of random shape, rules and deadlines: every task but the last is read by a later
-  /// one, so all of them reach the sink.
+  /// A valid plan of random shape, rules and deadlines.
+  ///
+  /// Every task except the last is read by a later one, so all of them reach the sink.
   static func random(using rng: inout SeededGenerator, atMost: Int = 16) -> Plan {
     let count = Int.random(in: 1...atMost, using: &rng)
     var tasks = (0..<count).map { index in

@@ -23,7 +23,8 @@ struct AdminProofTests {
 
   @Test("it is HMAC-SHA256 over a fixed text and the nonce, for clients in other languages")
   func vector() {
-    // python3: hmac.new(b"0123456789abcdef", b"tutti-registry-proof:" + b"0" * 64, "sha256")
+    // Computed with python3: hmac.new(b"0123456789abcdef", b"tutti-registry-proof:" + b"0" * 64,
+    // "sha256")
     #expect(
       AdminProof.proof(token: token, nonce: String(repeating: "0", count: 64))
         == "50af6fe38df55aeb906b4ea97121df308ac93eb331207b6b1c499dbddb7427c5")

@@ -13,7 +13,7 @@ struct FairTurnsTests {
   func order() {
     var queue = UploadQueue(share: 24 * mib)
     var isIn = (1...3).map { queue.ask($0, 10 * mib, .local) }
-    // It would fit, but would overtake the one before it.
+    // The upload would fit, but would overtake the one before it.
     isIn.append(queue.ask(4, 1 * mib, .local))
     isIn.append(queue.ask(5, 24 * mib, other))
     #expect(isIn == [true, true, false, false, true])
@@ -58,7 +58,7 @@ struct FairTurnsTests {
   @Test("a stream within the rate of a model is never held up")
   func honest() {
     var pace = StreamPace(at: .zero)
-    // 400 chunks of 256 bytes a second, for ten minutes.
+    // 400 chunks of 256 bytes per second, for ten minutes.
     let isHeldUp = (1...240_000).contains { step in
       let now = Instant(sinceStart: .microseconds(2_500) * step)
       return !pace.take(256, at: now)

@@ -72,7 +72,7 @@ struct HTTPAccessTests {
       #expect(Self.listed.refusal(host: "localhost", origin: origin) == nil)
       #expect(Self.listed.readableOrigin(origin) == origin)
     }
-    // The name of a host is no leave to read.
+    // An allowed host name does not permit a page to read the answer.
     #expect(Self.listed.refusal(host: "localhost", origin: "https://chat.example") == nil)
     #expect(Self.listed.readableOrigin("https://chat.example") == nil)
     #expect(Self.listed.refusal(host: "localhost", origin: "http://app.example") != nil)

@@ -75,7 +75,7 @@ struct HTTPErrorTests {
     )
     let headers = errorHeaders(for: failure)
     #expect(headers[.retryAfter] == "2" && headers[HTTPField.Name("retry-after-ms")!] == "1250")
-    // Nothing but a status of an error is taken for one.
+    // A refusal with a status that is not an error falls back to the failure's own status.
     let odd = Failure(.overloaded, "", refusal: HostRefusal(status: 200))
     #expect(httpStatus(of: odd).code == 503)
   }

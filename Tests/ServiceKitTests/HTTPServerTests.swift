@@ -13,7 +13,7 @@ import Testing
 
 @testable import ServiceKit
 
-/// A client that writes bytes and reads bytes, to see exactly what goes over the wire.
+/// A client that writes and reads raw bytes, to check exactly what is on the wire.
 private struct RawClient {
   let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
@@ -27,7 +27,7 @@ private struct RawClient {
     return RawClient(channel: channel)
   }
 
-  /// Sends `text` and reads until `enough`, or until the server closes.
+  /// Sends `text` and reads until `enough` returns true or the server closes the connection.
   func exchange(
     _ text: String, until enough: @escaping @Sendable (String) -> Bool = { _ in false }
   ) async throws -> String {
@@ -43,7 +43,7 @@ private struct RawClient {
   }
 }
 
-/// Runs `body` against a server with these routes; the server ends with it.
+/// Runs `body` against a server with these routes; the server stops afterwards.
 private func withServer(
   routes: (Router<BasicRequestContext>) -> Void,
   change: (inout HTTPServerOptions) -> Void = { _ in },
@@ -264,7 +264,7 @@ struct HTTPServerTests {
     try await withServer { router in
       router.get("/ok") { _, _ in "fine" }
     } change: { options in
-      // Not what ends it.
+      // Long enough that the idle deadline cannot end the connection.
       options.idleDeadline = .seconds(3_600)
     } _: { port in
       let answer = try await RawClient.connect(port).exchange("GET /ok " + rest)
@@ -436,7 +436,7 @@ struct HTTPServerTests {
   }
 }
 
-/// Returns when the task is cancelled, and not before.
+/// Suspends until the task is cancelled.
 private func untilCancelled() async {
   let (never, _keep) = AsyncStream<Void>.makeStream()
   for await _ in never {}

@@ -70,7 +70,7 @@ struct HostTableFeedTests {
 
 @Suite("Host directory")
 struct HostDirectoryTests {
-  /// A registry that answers only after some failures, and tells when it was asked.
+  /// A registry that answers after some failures, and reports each request on a stream.
   private final class Registry: Sendable {
     let (asked, wasAsked) = AsyncStream<Int>.makeStream()
     private let state: Mutex<(count: Int, failures: Int, revision: UInt64)>
@@ -116,7 +116,8 @@ struct HostDirectoryTests {
       group.addTask { try? await directory.run() }
       for await count in registry.asked {
         if count == 1 {
-          // Either this or the answer comes first; both leave a table, and 9 is no neighbour of it.
+          // These tables and the answer may arrive in any order; revision 9 leaves a gap in both
+          // cases.
           directory.apply(.hostTable(table(1, 2)))
           directory.apply(.hostTable(table(1, 9)))
         } else {
@@ -174,7 +175,7 @@ struct HostDirectoryTests {
     #expect(directory.load?.table == table(1, 5))
     directory.apply(.loadTable(table(2, 1)))
     #expect(directory.load?.table == table(2, 1))
-    // The bus passes on what the current registry publishes; the clock of its machine may have
+    // The bus delivers the current registry's publications, and the clock of its machine may have
     // stepped back.
     directory.apply(.loadTable(table(1, 6)))
     #expect(directory.load?.table == table(1, 6))

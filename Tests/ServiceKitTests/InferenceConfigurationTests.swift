@@ -4,7 +4,7 @@ import Testing
 
 @testable import ServiceKit
 
-/// Two services that infer, as their processes declare their settings.
+/// The configuration of a service that uses inference, as its process declares it.
 private struct Infers<Own: InferringService>: ServiceConfiguration {
   static var service: ServiceName { Own.name }
   static var summary: String { "infers in tests." }

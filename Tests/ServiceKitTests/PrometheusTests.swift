@@ -47,7 +47,7 @@ struct PrometheusTests {
     let overflow = try #require(families.first { $0.name == "tutti_metrics_overflow_total" })
     #expect(
       overflow.samples == [.init(labels: [Attribute("metric", "tutti_x_total")], value: 7)])
-    // A known label set goes on being counted by itself.
+    // A known label set keeps its own counter.
     counter(registry, "tutti_x_total", [("who", "0")]).increment()
     let again = registry.snapshot().first { $0.name == "tutti_x_total" }
     #expect(again?.samples.first { $0.labels == [Attribute("who", "0")] }?.value == 2)
@@ -176,7 +176,7 @@ struct PrometheusTests {
   }
 }
 
-/// Prometheus's own checker.
+/// Runs promtool, Prometheus's own checker.
 enum Promtool {
   static func check(_ text: String) throws -> (Int32, String) {
     let process = Process()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ServiceKit
 
-/// Half-closes the way a socket does; an embedded channel by itself would close altogether.
+/// Half-closes as a socket does; an embedded channel alone would close completely.
 private final class HalfClosing: ChannelOutboundHandler {
   typealias OutboundIn = ByteBuffer
   private(set) var outputIsClosed = false
@@ -21,7 +21,7 @@ private final class HalfClosing: ChannelOutboundHandler {
   }
 }
 
-/// One connection on a loop whose time the test moves.
+/// One connection on an event loop whose time the test advances.
 private final class Connection {
   let channel = EmbeddedChannel()
   private(set) var rejections: [Failure.Code] = []
@@ -58,7 +58,7 @@ private final class Connection {
 
   func wait(_ seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
 
-  /// What the application would see.
+  /// The request parts that reach the application.
   var parts: [HTTPServerRequestPart] {
     var parts: [HTTPServerRequestPart] = []
     while let part = try? channel.readInbound(as: HTTPServerRequestPart.self) {
@@ -67,7 +67,7 @@ private final class Connection {
     return parts
   }
 
-  /// What the client would see.
+  /// The bytes that reach the client.
   var answer: String {
     var text = ""
     while let bytes = try? channel.readOutbound(as: ByteBuffer.self) {
@@ -310,7 +310,7 @@ struct RequestGuardTests {
     _ = connection.answer
     connection.respond()
     #expect(connection.answer.isEmpty)
-    // Its closing waits until the client had time to read.
+    // The close is delayed so that the client has time to read.
     connection.channel.close(promise: nil)
     #expect(connection.channel.isActive)
     connection.wait(2)

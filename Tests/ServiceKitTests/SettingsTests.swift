@@ -3,7 +3,7 @@ import Testing
 
 @testable import ServiceKit
 
-/// A configuration for these tests: one setting of every kind.
+/// A test configuration with one setting of every kind.
 private struct SampleConfiguration: ServiceConfiguration {
   static let service = ServiceName.gateway
   static let summary = "answers in tests."

@@ -84,7 +84,7 @@ struct TLSTests {
   }
 }
 
-/// The two files of a server, in a folder of their own that ends with this value.
+/// A server's certificate and key files, in a folder that is deleted with this value.
 private final class PEMFiles: Sendable {
   let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
   var tls: TLSFiles {
@@ -98,7 +98,7 @@ private final class PEMFiles: Sendable {
     try write(PEM.certificate1, PEM.key1)
   }
 
-  /// Replaces both, as an administrator does: by moving new files into place.
+  /// Replaces both files as an administrator does, by moving new files into place.
   func write(_ certificate: String, _ key: String) throws {
     try certificate.write(toFile: tls.certificate, atomically: true, encoding: .utf8)
     try key.write(toFile: tls.key, atomically: true, encoding: .utf8)
@@ -152,7 +152,7 @@ private enum PlainClient {
 }
 
 private enum TLSClient {
-  /// The answer of `GET /ok` and the common name of the server's certificate.
+  /// Returns the response to `GET /ok` and the common name of the server's certificate.
   static func get(
     _ port: Int, newest: TLSVersion? = nil
   ) async throws -> (text: String, subject: String) {
@@ -186,8 +186,7 @@ extension NIOSSLCertificate {
   }
 }
 
-/// Two certificates for tests, made with `openssl req -x509`; they expire in 2126 and protect
-/// nothing.
+/// Two test certificates made with `openssl req -x509`; they expire in 2126 and protect nothing.
 private enum PEM {
   static let certificate1 = """
     -----BEGIN CERTIFICATE-----

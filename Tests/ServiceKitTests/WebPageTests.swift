@@ -6,13 +6,13 @@ import Testing
 
 @testable import ServiceKit
 
-/// What goes over the wire of a server that knows which names and pages it answers.
+/// Checks the bytes on the wire of a server with listed names and pages.
 @Suite("Web pages and old clients at a server")
 struct WebPageTests {
   private static let access = HTTPAccess(
     listen: HostAndPort(port: 8080), origins: ["https://app.example"])
 
-  /// The guard and the encoder of one connection.
+  /// The request guard and the encoder of one connection.
   private struct Connection {
     let channel = EmbeddedChannel()
     let requestGuard: RequestGuard
@@ -30,7 +30,7 @@ struct WebPageTests {
       channel.connect(to: try SocketAddress(unixDomainSocketPath: "/t"), promise: nil)
     }
 
-    /// The answer to a request; what the application answers is a stream of one word.
+    /// The response to a request; the application responds with a stream of one word.
     func answer(to request: String, _ headers: HTTPHeaders = ["x-tutti-trace": "1"]) -> String {
       _ = try? channel.writeInbound(ByteBuffer(string: request))
       var isAsked = false

@@ -17,7 +17,7 @@ struct DamagedStoreTests {
     TelemetryBatch(service: "s", instance: "s", logs: logs)
   }
 
-  /// Changes the file as another program could.
+  /// Changes the file as another program might.
   private func edit(_ path: String, _ sql: String) throws {
     let file = try DatabaseQueue(path: path)
     try file.writeWithoutTransaction { try $0.execute(sql: sql) }
@@ -56,7 +56,7 @@ struct DamagedStoreTests {
     #expect(throws: DatabaseError.self) { try edit(hosts, "UPDATE hosts SET url = x'00ff'") }
   }
 
-  /// Makes the tables of a file as lenient as those of the versions before, with a row of each kind.
+  /// Makes the tables of a file as lenient as in earlier versions, with a row of each kind.
   /// - Parameter columns: columns of the first table that later migrations added.
   private func olderVersion(
     _ path: String, tables: [String], without columns: [String] = [], migrations: [String]
@@ -141,7 +141,7 @@ struct DamagedStoreTests {
         maximumRecords: .max, maximumAge: .seconds(1 << 40), maximumBytes: limit))
     let filler = String(repeating: "x", count: 1_000)
     for round in 0..<80 {
-      // A clock that runs backwards: the last to come claim to be the oldest.
+      // The clock runs backwards, so the newest records have the oldest times.
       let logs = (0..<50).map { log("\(round) \($0) \(filler)", at: UInt64(10_000 - round)) }
       try await store.append([batch(logs)])
     }
@@ -152,7 +152,7 @@ struct DamagedStoreTests {
     await store.close()
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
     let size = (attributes[.size] as? NSNumber)?.intValue
-    // One write beyond the limit, whose pages are used again.
+    // One write beyond the limit, whose pages are reused.
     #expect(try #require(size) < limit * 5 / 4)
   }
 
@@ -168,7 +168,7 @@ struct DamagedStoreTests {
     ])
     try await store.applyRetention(nowUnixMicroseconds: now)
     #expect(try await store.logs(LogQuery()).map(\.timeUnixMicroseconds) == [now, now])
-    // The clock is not believed: nothing is old.
+    // The clock is not trusted, so no record counts as old.
     try await store.applyRetention(nowUnixMicroseconds: nil)
     #expect(try await store.logs(LogQuery()).count == 2)
     try await store.applyRetention(nowUnixMicroseconds: now + 2 * Self.hour)
@@ -182,7 +182,7 @@ struct DamagedStoreTests {
     var wall = 500_000 * Self.hour
     var uptime = Duration.zero
     let year = Int64(8_760 * Self.hour)
-    // Microseconds by which the clock jumps between two readings ten minutes apart.
+    // Microseconds of clock jump between two readings that are ten minutes apart.
     let start: [Int64] = [0, 0, 0, 0, 0, 0, 0]
     let correction: [Int64] = [2_000_000, -2_000_000]
     let there: [Int64] = [year, 0]
@@ -193,7 +193,7 @@ struct DamagedStoreTests {
       uptime += .seconds(600)
       answers.append(clock.isSteady(wallUnixMicroseconds: wall, uptime: uptime))
     }
-    // An hour after the start, and an hour after the last jump.
+    // The clock is steady one hour after the start, and one hour after the last jump.
     let hour = [false, false, false, false, false, false, true]
     #expect(answers == hour + [true, true] + [false, false] + hour)
   }

@@ -3,7 +3,7 @@ import ClusterTesting
 import Store
 import Testing
 
-/// Both stores keep the same promises.
+/// Checks that both stores behave the same.
 @Suite("A log store", .mongoServer, .timeLimit(.minutes(5)))
 struct LogStoreTests {
   enum Backend: String, CaseIterable, CustomTestStringConvertible {
@@ -11,7 +11,7 @@ struct LogStoreTests {
     var testDescription: String { rawValue }
   }
 
-  /// Hands `body` an empty store.
+  /// Runs `body` with an empty store.
   private func withStore(
     _ backend: Backend, retention: Retention = .standard,
     _ body: (any LogStore) async throws -> Void
@@ -30,7 +30,7 @@ struct LogStoreTests {
     withExtendedLifetime(scratch) {}
   }
 
-  /// The year 2096: a MongoDB server drops by itself what is too old, and must find nothing.
+  /// The year 2096: a MongoDB server deletes old records by itself and must find none.
   private static let base: UInt64 = 4_000_000_000_000_000
 
   private static let trace = TraceID(high: 0xFEDC_BA98_7654_3210, low: 1)
@@ -87,7 +87,7 @@ struct LogStoreTests {
     let traces: [TraceID?] = [nil, Self.trace, Self.otherTrace]
     let services = ["gateway", "planner"]
     let levels = LogSeverity.allCases
-    // Distinct times, shuffled, so that "newest first" has one answer.
+    // Distinct times, shuffled, so that "newest first" has only one correct order.
     let times = (1...120).map { Self.base + UInt64($0) * 1_000 }.shuffled(using: &rng)
     let logs = times.map { time in
       LogRecord(
@@ -213,12 +213,12 @@ struct LogStoreTests {
     let span = Self.span(1, at: Self.base)
     let request = Self.request(Self.trace, at: Self.base)
     try await withStore(.mongodb) { store in
-      // What got there before the connection broke …
+      // The part that was stored before the connection broke …
       try await store.append([
         TelemetryBatch(
           service: "g", instance: "g-1", logs: [line, line, first], spans: [span])
       ])
-      // … and the whole of it again.
+      // … and the whole batch again.
       let whole = TelemetryBatch(
         service: "g", instance: "g-1", logs: [line, line, first, second], spans: [span],
         requests: [request])
@@ -227,7 +227,7 @@ struct LogStoreTests {
       #expect(try await store.logs(LogQuery()) == [second, first, line, line])
       #expect(try await store.spans(of: Self.trace) == [span])
       #expect(try await store.requests(RequestQuery()) == [request])
-      // Another process that says the same is heard, too.
+      // The same record from another process is stored too.
       try await store.append([TelemetryBatch(service: "g", instance: "g-2", logs: [first])])
       #expect(try await store.logs(LogQuery()) == [second, first, first, line, line])
     }

@@ -1,14 +1,16 @@
 import Foundation
 import Testing
 
-/// The `nx-27017` server of the test environment: MongoDB's wire protocol over SQLite files. One
-/// runs for a whole suite; it ends when its standard input closes, so it never outlives the tests.
+/// The `nx-27017` server of the test environment: MongoDB's wire protocol over SQLite files.
+///
+/// One server runs per suite. It ends when its standard input closes, so it never outlives the
+/// tests.
 struct MongoServer: Sendable {
   let port: Int
 
   @TaskLocal static var current: MongoServer?
 
-  /// The address of a database that no other test uses.
+  /// The URI of a database that no other test uses.
   static func freshDatabase() throws -> String {
     let server = try #require(current, "the suite lacks the trait .mongoServer")
     let name = "t" + UUID().uuidString.replacing("-", with: "").prefix(12).lowercased()
@@ -19,7 +21,7 @@ struct MongoServer: Sendable {
     let description: String
   }
 
-  /// Runs the server as a child whose standard input is a lifeline.
+  /// Runs the server as a child that ends when its standard input closes.
   private static let program = """
     import os, sys, threading
     from nx_27017.nx_27017 import main
@@ -56,7 +58,7 @@ struct MongoServer: Sendable {
     process.standardOutput = FileHandle.nullDevice
     process.standardError = errors
 
-    // Every line of its log, until it ends; reading on keeps its pipe from filling up.
+    // Every line of its log, until it ends; continuous reading keeps the pipe from filling up.
     let (lines, feed) = AsyncStream.makeStream(of: Data.self)
     errors.fileHandleForReading.readabilityHandler = { handle in
       let data = handle.availableData
@@ -90,7 +92,7 @@ struct MongoServer: Sendable {
   }
 }
 
-/// Starts a `MongoServer` around a suite.
+/// Runs a `MongoServer` for the duration of a suite.
 struct MongoServerTrait: SuiteTrait, TestScoping {
   func provideScope(
     for test: Test, testCase: Test.Case?,
@@ -104,7 +106,7 @@ extension Trait where Self == MongoServerTrait {
   static var mongoServer: Self { Self() }
 }
 
-/// A directory that goes with its last reference.
+/// A directory that is deleted with its last reference.
 final class Scratch: Sendable {
   private let directory: URL
 

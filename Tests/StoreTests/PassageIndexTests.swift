@@ -6,7 +6,7 @@ import Text
 
 @Suite("Documents, searched")
 struct PassageIndexTests {
-  /// A hundred passages, one of which holds what nobody could guess.
+  /// A hundred passages, one of which contains an unguessable fact.
   private static let documents = (0..<10).map { number in
     Document(
       name: "notes-\(number).md",

@@ -19,7 +19,7 @@ struct StoreFaultTests {
     "MongoDB that is not there is named, with what to do, and without the password",
     .timeLimit(.minutes(5)))
   func unreachable() async throws {
-    // Nothing listens on port 1.
+    // No process listens on port 1.
     let store = try MongoLogStore(
       uri: "mongodb://me:hunter2@127.0.0.1:1/logs", patience: .milliseconds(200))
     let failure = try #require(await failure { try await store.prepare() })
@@ -84,7 +84,7 @@ struct StoreFaultTests {
     let hosts = try HostStore(path: path)
     try await hosts.save(HostRecord(Host(id: "a", url: "http://a")))
     await hosts.close()
-    // The log store knows none of the host store's migrations: to it, this file is from the future.
+    // The file has the host store's migrations, which the log store takes for newer ones.
     let failure = try #require(await failure { _ = try SQLiteLogStore(path: path) })
     #expect(failure.code == .storeTooNew)
     #expect(failure.message.contains(path))
@@ -147,7 +147,7 @@ struct HostStoreTests {
     let store = try HostStore(path: path)
     try await store.save(HostRecord(Host(id: "a", url: "http://a", trust: .local, slots: 3)))
     await store.close()
-    // As the version before dialects left it.
+    // Restores the schema of the version before dialects.
     let file = try DatabaseQueue(path: path)
     try await file.write { database in
       try database.execute(

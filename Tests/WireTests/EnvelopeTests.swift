@@ -85,7 +85,7 @@ struct EnvelopeTests {
         body: .peerTable(PeerTable(epoch: 1, revision: 1, peers: []))
       ).encoded() + Fields.message(32, Array(repeating: [0x1A, 0x00], count: count).flatMap { $0 })
     }
-    // The sample's own, empty table comes first, so this is the field twice.
+    // The sample already contains an empty table, so the field occurs twice.
     #expect(throws: WireError.malformed("a field twice")) { try Envelope(decoding: table(1)) }
 
     let many =
@@ -187,7 +187,7 @@ struct EnvelopeTests {
   }
 }
 
-/// Pieces of protobuf's wire format.
+/// Encodes elements of protobuf's wire format.
 enum Fields {
   /// Version, shape and sender of an envelope without a body.
   static let header = varint(1 << 3) + [1] + varint(4 << 3) + [1] + message(5, [65])

@@ -5,7 +5,7 @@ import RegistryCore
 import Testing
 import Wire
 
-/// Tables are published in one frame each: one that does not fit reaches no process.
+/// Each table is published in one frame, so a table that does not fit never arrives.
 @Suite("The fullest tables fit into a frame")
 struct FullestTableTests {
   private func bytes(_ body: Body) throws -> Int {
@@ -32,7 +32,7 @@ struct FullestTableTests {
       number += 1
     }
     #expect(number == 1_000)
-    // Names of every length; a version of one letter with marks, which is one character.
+    // Names of every length; the version is one letter with many marks, a single `Character`.
     let marks = "a" + String(repeating: "\u{301}", count: 100_000)
     while let order = orders.popLast() {
       let models = (0..<100).map { index in
@@ -51,7 +51,7 @@ struct FullestTableTests {
     }
     let table = registry.table
     #expect(table.hosts.count == 1_000 && table.hosts.allSatisfy { $0.state == .ready })
-    // No host loses its models because others list many.
+    // No host loses its models because other hosts list many.
     #expect(table.hosts.allSatisfy { !$0.models.isEmpty })
     #expect(table.hosts.allSatisfy { $0.version?.utf8.count ?? 0 <= Limits.hostVersionBytes.value })
     let size = try bytes(.hostTable(table))

@@ -3,7 +3,7 @@ import ClusterTesting
 import Testing
 import Wire
 
-/// Whatever arrives is an envelope or a `WireError`, and what is an envelope can be sent on.
+/// Checks that any input decodes to an envelope or a `WireError`, and that envelopes encode again.
 @Suite("Garbage on the wire", .timeLimit(.minutes(5)))
 struct FuzzTests {
   @discardableResult
@@ -14,7 +14,7 @@ struct FuzzTests {
     do throws(WireError) {
       let envelope = try Envelope(decoding: bytes)
       let again = try Envelope(decoding: envelope.encoded())
-      // NaN is not equal to itself; everything else must be.
+      // Skip telemetry: NaN is not equal to itself. All other envelopes must be equal.
       if case .telemetry = envelope.body { return true }
       #expect(again == envelope)
       return true
@@ -63,7 +63,7 @@ struct FuzzTests {
     }
   }
 
-  /// Where the length-delimited fields of a message are: start of the key, of the content, its end.
+  /// Offsets of a message's length-delimited fields: key, content and end of content.
   private static func fields(_ bytes: ArraySlice<UInt8>) -> [(Int, Int, Int)] {
     var found: [(Int, Int, Int)] = []
     var offset = bytes.startIndex
@@ -94,8 +94,9 @@ struct FuzzTests {
     return found
   }
 
-  /// A message with one of its fields, at some depth, replaced, repeated, removed or emptied; all
-  /// lengths around it are right, so that the change reaches the code behind the scanner.
+  /// A message with one field, at some depth, replaced, repeated, removed or emptied.
+  ///
+  /// All enclosing lengths are corrected, so that the change reaches the code after the scanner.
   private static func mutant(
     _ bytes: [UInt8], _ chance: inout SeededGenerator, depth: Int = 0
   ) -> [UInt8] {
@@ -118,7 +119,7 @@ struct FuzzTests {
       key |= UInt64(byte & 0x7F) << UInt64(7 * index)
       if byte < 0x80 { break }
     }
-    // Now and then the content stands under another number.
+    // Occasionally the content gets another field number.
     let number = chance.nextInt(in: 0..<10) == 0 ? UInt64(chance.nextInt(in: 1..<80)) : key >> 3
     let field = Fields.message(number, inner)
     var changed = Array(bytes[..<start])
@@ -139,7 +140,7 @@ struct FuzzTests {
         if Self.decode(mutated) { read += 1 }
       }
     }
-    // Otherwise the mutants say nothing about what comes after the scanner.
+    // Enough mutants must decode; otherwise the code after the scanner is not tested.
     #expect(read > 100)
   }
 
@@ -172,7 +173,7 @@ struct FuzzTests {
   @Test("deeply nested garbage in every field", arguments: UInt64(1)...80)
   func nested(field: UInt64) {
     var bytes: [UInt8] = []
-    // Outermost last, so that each level wraps the one before: 400 levels.
+    // Each level wraps the previous one, 400 levels deep.
     for _ in 0..<400 { bytes = Fields.message(field, bytes) }
     Self.decode(bytes)
     Self.decode(Fields.header + bytes)

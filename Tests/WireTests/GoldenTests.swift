@@ -3,8 +3,8 @@ import Foundation
 import Testing
 import Wire
 
-/// The wire format is protobuf's, not merely our own: Python's implementation reads what we write
-/// and writes what we read.
+/// Checks that the wire format is real protobuf: Python's implementation and ours read each other's
+/// output.
 @Suite("Golden frames", .timeLimit(.minutes(5)))
 struct GoldenTests {
   static let root = URL(filePath: #filePath)
@@ -69,12 +69,12 @@ struct GoldenTests {
       ])
   }
 
-  /// Runs a program to its end and expects it to succeed.
-  /// - Returns: what it printed.
+  /// Runs a program to its end and expects success.
+  /// - Returns: the program's output.
   @discardableResult
   private static func run(_ program: String, _ arguments: [String]) throws -> String {
     try withFolder { folder in
-      // A file, not a pipe: a full pipe would stop the program.
+      // A file instead of a pipe: a full pipe would block the program.
       let output = folder.appending(path: "output")
       try Data().write(to: output)
       let handle = try FileHandle(forWritingTo: output)

@@ -1,8 +1,10 @@
 import ClusterModel
 import Wire
 
-/// One envelope for everything that the bus carries. `golden.py` says the same in protobuf's text
-/// format, so that an independent implementation reads and writes them too.
+/// One envelope for each kind of message on the bus.
+///
+/// `golden.py` has the same envelopes in protobuf's text format, so that an independent
+/// implementation reads and writes them too.
 enum Samples {
   static let all: [(name: String, envelope: Envelope)] =
     bodies.map { name, body in
@@ -14,7 +16,7 @@ enum Samples {
       )
     } + [("everything", everything)]
 
-  /// Every field of the envelope itself.
+  /// An envelope with every field set.
   static let everything = Envelope(
     messageID: .max, correlationID: 1 << 63, shape: .item,
     sender: PeerID(name: "agent-é", incarnation: .max), toIncarnation: 1,
@@ -23,7 +25,7 @@ enum Samples {
       trace: TraceID(high: 0x0011_2233_4455_6677, low: 0x8899_aabb_ccdd_eeff), span: SpanID(0xabcd)),
     idempotencyKey: [0, 255, 1], body: .ack)
 
-  /// Text with a NUL in the middle, several bytes to a character, and a line end.
+  /// Text with a NUL, multi-byte characters and a line end.
   static let text = "a\u{0}b é 漢 🎻\n"
 
   private static let host = Host(
@@ -41,7 +43,7 @@ enum Samples {
     id: PeerID(name: "planner-1", incarnation: 12), service: .planner, mailbox: "ipc:///run/p",
     key: [UInt8](0..<32), version: "0.1.0", ttl: .seconds(5))
 
-  /// Every field of a task that has a form for "nothing is said" says something here.
+  /// A task in which every optional field is set.
   private static let asking = PlanTask(
     id: "p1", role: .research, contract: .json(schema: #"{"type":"é\n"}"#), onFailure: .degrade,
     model: "m1", maxTokens: 64, deadlineShare: 40, temperatureMilli: 0, profile: .extraction,

@@ -5,8 +5,10 @@ import Logging
 import Synchronization
 import Wire
 
-/// Round trip and throughput of the bus, per transport: two buses in one process, each with its own
-/// reactor and sockets, the same code as between processes.
+/// Round-trip time and throughput of the bus, per transport.
+///
+/// Two buses run in one process, each with its own reactor and sockets; the code is the same as
+/// between processes.
 @main
 enum BusBenchmark {
   static func main() async throws {
@@ -65,7 +67,7 @@ enum BusBenchmark {
     server.onStream { _, writer throws(Failure) in
       for index in 0..<items {
         try writer.send(.taskEvent(.delta(TaskDelta(text: " token"))))
-        // Bounded buffers: give the reader its turn.
+        // Buffers are bounded: let the reader run.
         if index % 512 == 511 { await yieldBriefly() }
       }
     }

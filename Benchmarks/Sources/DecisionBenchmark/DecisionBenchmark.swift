@@ -2,7 +2,7 @@ import AllocationCount
 import ClusterModel
 import InferenceCore
 
-/// What it costs to decide which of a thousand hosts is asked, and to learn from the answer.
+/// Cost of choosing one of a thousand hosts and of recording the outcome.
 @main
 enum DecisionBenchmark {
   static let hosts = 1_000
@@ -60,7 +60,7 @@ enum DecisionBenchmark {
       table.revision += 1
       statistics.hear(table, now: now)
     }
-    // So that nothing of it is optimised away.
+    // Use the result, so that the loop is not optimised away.
     precondition(sum > 0)
   }
 
@@ -82,7 +82,7 @@ enum DecisionBenchmark {
 
   static func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
-  /// Every host has answered some requests, in 0.1 … 2 s.
+  /// Every host has answered some requests, in 0.1 … 2 s each.
   static func measuredStatistics() -> HostStatistics {
     var rng = SplitMix64(seed: 1)
     let table = HostTable(

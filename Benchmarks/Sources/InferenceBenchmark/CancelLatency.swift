@@ -3,7 +3,7 @@ import ClusterTesting
 import Inference
 import InferenceCore
 
-/// From the moment a client leaves to the moment its host sees it.
+/// Time from a client's disconnect until its host sees the cancel.
 enum CancelLatency {
   static let rounds = 200
 
@@ -50,7 +50,8 @@ enum CancelLatency {
     }
   }
 
-  /// From the winner's first token, as its reader sees it, to the loser's host seeing its cancel.
+  /// Time from the winner's first token, at its reader, until the loser's host sees its cancel.
+  /// cancel.
   private static func losers() async throws -> Latencies {
     try await Workbench.with([FaultyHostConfiguration(), FaultyHostConfiguration()]) { bench in
       var times: [Double] = []
@@ -60,7 +61,8 @@ enum CancelLatency {
         let pending = bench.client.start(
           Workbench.request(number: number),
           constraints: InferenceConstraints(race: .dual, seed: UInt64(number)))
-        // A request that has not come to its host yet is cancelled without the host seeing anything.
+        // Wait, because cancelling a request that has not reached its host yet is invisible to that
+        // host.
         await loser.reached()
         winner.open()
         let answer = try await pending.inference()

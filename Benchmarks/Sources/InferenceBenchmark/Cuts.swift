@@ -1,10 +1,12 @@
 import AnswerTesting
 import ClusterModel
 
-/// Cuts every answer of the test corpus at every byte and lets hosts with every habit go on, asked in
-/// both ways: minutes of work for one core.
+/// Cuts every answer of the test corpus at every byte.
+///
+/// Hosts with every habit resume the answers, with both ways to request it. Takes minutes on one
+/// core.
 enum Cuts {
-  /// - Returns: whether no client got a wrong text.
+  /// - Returns: whether every client received a correct text.
   static func run(near: Int = 1, far: Int = 1) throws -> Bool {
     let answers = try table("Every cut", AnswerCorpus.answers, near, far)
     print("")

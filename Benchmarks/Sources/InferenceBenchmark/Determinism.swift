@@ -3,8 +3,9 @@ import Foundation
 import InferenceCore
 import Text
 
-/// The same request, host table and seed give the same choices, and the same text the same
-/// compression, in every process.
+/// Checks that decisions and text compression are the same in every process.
+///
+/// The inputs are the same request, host table, seed and text.
 enum Determinism {
   static let processes = 1_000
 
@@ -26,7 +27,8 @@ enum Determinism {
         + "\(outputs.count == 1 ? "" : "s"), of \(outputs.keys.first?.count ?? 0) bytes")
   }
 
-  /// Choices of hosts for a hundred requests, in order, and a text compressed to several sizes.
+  /// Prints the hosts chosen for a hundred requests, in order, and a text compressed to several
+  /// sizes.
   static func decide() {
     let hosts = (0..<50).map { number in
       Host(

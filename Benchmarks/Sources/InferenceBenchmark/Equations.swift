@@ -2,7 +2,7 @@ import ClusterModel
 import InferenceCore
 import InferenceSimulation
 
-/// Equations 1–6 of LLooMA v1.1 by a million races each, through the race core on virtual time.
+/// Equations 1–6 of LLooMA v1.1, by a million races each in the race core on virtual time.
 enum Equations {
   static let samples = 1_000_000
 

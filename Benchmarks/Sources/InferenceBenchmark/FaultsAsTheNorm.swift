@@ -4,7 +4,7 @@ import Inference
 import InferenceCore
 import Synchronization
 
-/// Every attempt fails with a chance of one in five, in one way or another; a spare host is there.
+/// Every attempt fails with a probability of 20 %, in various ways; a spare host is available.
 enum FaultsAsTheNorm {
   static let requests = 10_000
   static let deadlines = Deadlines(

@@ -3,12 +3,13 @@ import ClusterModel
 import InferenceCore
 import Text
 
-/// What holding back the last word costs a client: 50 tokens a second in virtual time through the
-/// answer's stream, chunk by chunk, one token each.
+/// Measures the delay that holding back the last word adds for a client.
+///
+/// The answer's stream receives 50 tokens a second in virtual time, one token per chunk.
 enum HoldBack {
-  /// Between two chunks.
+  /// Time between two chunks.
   static let pause = Duration.milliseconds(20)
-  /// By the start of their names in the corpus.
+  /// Kinds of answers, by the prefix of their names in the corpus.
   static let kinds = [
     ("prose", "prose"), ("markdown", "markdown"), ("code", "code fence"), ("JSON", "JSON"),
     ("tool calls", "tool calls"),
@@ -40,16 +41,16 @@ enum HoldBack {
   }
 
   private struct Seen {
-    /// Bytes, after every chunk.
+    /// Bytes held back after each chunk.
     var held: [Double] = []
-    /// Milliseconds from a token's arrival to the moment when its last byte went on.
+    /// Milliseconds from a token's arrival to the release of its last byte.
     var delays: [Double] = []
     var bytes = 0
   }
 
   private static func measure(_ answer: CorpusAnswer, _ seen: inout Seen) throws {
     var stream = AnswerStream(shape: AnswerShape())
-    /// Tokens that have not gone on whole: when they came, and how many of all bytes end them.
+    /// Tokens not yet completely released: arrival time and end offset in bytes.
     var waiting: [(arrival: Duration, end: Int)] = []
     var arrived = 0
     var released = 0
@@ -97,8 +98,8 @@ enum HoldBack {
     String(decoding: JSON.quoted(text), as: UTF8.self)
   }
 
-  /// Cut as vocabularies cut: a word with the space before it, in pieces of six letters at most;
-  /// digits by threes; other signs one by one, white space in runs.
+  /// Splits text as model vocabularies do: a word with its preceding space, in pieces of at most
+  /// six letters; digits in groups of three; other signs one by one; white space in runs.
   private static func tokens(_ text: String) -> [String] {
     enum Kind { case letter, digit, space, other }
     func kind(_ scalar: Unicode.Scalar) -> Kind {
@@ -113,7 +114,7 @@ enum HoldBack {
     var count = 0
     for scalar in text.unicodeScalars {
       let new = kind(scalar)
-      // One space goes with the word behind it.
+      // One space belongs to the word after it.
       let attaches = new == .letter && token.count == 1 && token.first == " "
       if !token.isEmpty, !attaches, new != last || count == longest[new] {
         tokens.append(String(token))

@@ -1,14 +1,14 @@
 import Foundation
 
-/// Measures what the inference primitive promises, against hosts with faults on demand: real
-/// sockets, one process.
+/// Measures the guarantees of `infer()` against hosts with faults on demand, over real sockets in
+/// one process.
 ///
 ///     InferenceBenchmark [equations|race|cancel|faults|soak|determinism|holdback|cuts]…
 @main
 enum InferenceBenchmark {
   static func main() async throws {
     let arguments = CommandLine.arguments.dropFirst()
-    // One of the processes that `determinism` starts.
+    // A child process of `determinism`.
     if arguments.first == "decide" { return Determinism.decide() }
     let all = ["equations", "race", "cancel", "faults", "soak", "determinism", "holdback", "cuts"]
     for name in arguments.isEmpty ? all : Array(arguments) {

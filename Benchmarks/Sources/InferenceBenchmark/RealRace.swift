@@ -4,8 +4,9 @@ import InferenceCore
 import InferenceSimulation
 import Synchronization
 
-/// The race over real sockets against hosts whose first-token delays follow the same distribution,
-/// beside what the equations say of it.
+/// Races over real sockets, compared with the equations.
+///
+/// The hosts' first-token delays follow the distribution of the equations.
 enum RealRace {
   static let requests = 2_000
   static let atOnce = 40
@@ -68,7 +69,7 @@ enum RealRace {
           print("request \(number): \(error)")
         }
       }
-      // A hedge waits for the p95 that its host has shown.
+      // Warm up: a hedge waits for the measured p95 of its host.
       await bench.each(300, atOnce: atOnce) { await ask($0, counts: false) }
       await bench.each(requests, atOnce: atOnce) { await ask($0 + 300, counts: true) }
       let (first, asked) = seen.withLock { $0 }

@@ -5,7 +5,7 @@ import Inference
 import InferenceCore
 import Synchronization
 
-/// Many streams through hosts that fail at random.
+/// Runs many streams through hosts that fail at random.
 enum Soak {
   static let streams = 20_000
 

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Lines of a fixed width, and numbers in them.
+/// Prints lines of a fixed width, and numbers in them.
 enum Table {
   static func line(_ name: String, _ cells: [String]) {
     print(

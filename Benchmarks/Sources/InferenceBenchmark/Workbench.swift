@@ -4,12 +4,12 @@ import Inference
 import InferenceCore
 import Logging
 
-/// Some hosts with faults, and a client that knows them.
+/// Some hosts with faults, and a client configured with them.
 struct Workbench {
   let hosts: [FaultyHost]
   let client: InferenceClient
 
-  /// - Parameter slots: how many requests each host says it answers at once.
+  /// - Parameter slots: number of concurrent requests that each host reports.
   static func with<Result>(
     _ configurations: [FaultyHostConfiguration], slots: Int = 1_000,
     _ body: (Workbench) async throws -> Result
@@ -47,7 +47,7 @@ struct Workbench {
       trace: TraceContext(trace: TraceID(high: 1, low: UInt64(number)), span: SpanID(1)))
   }
 
-  /// Many requests, some at once.
+  /// Runs `count` requests, `atOnce` of them concurrently.
   func each(
     _ count: Int, atOnce: Int, _ work: @escaping @Sendable (Int) async -> Void
   ) async {

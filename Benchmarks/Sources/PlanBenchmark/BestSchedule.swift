@@ -1,7 +1,6 @@
 import ClusterModel
 
-/// Schedules by somebody who knows everything beforehand: how long each task takes, when hosts join
-/// and when they die.
+/// Best schedules computed with full knowledge of task durations and of when hosts join and die.
 struct BestSchedule {
   private let seconds: [Double]
   private let sources: [[Int]]
@@ -16,14 +15,14 @@ struct BestSchedule {
     self.hosts = hosts
   }
 
-  /// The shortest of many list schedules: tasks in random orders of priority, each at the host that
-  /// ends it first.
+  /// The shortest of many list schedules: tasks in random priority orders, each on the host that
+  /// finishes it first.
   func byList(tries: Int, seed: UInt64) -> Double {
     var rng = SplitMix64(seed: seed)
     var best = Double.infinity
     for attempt in 0..<tries {
       var priorities = seconds.indices.map { _ in Double.random(in: 0..<1, using: &rng) }
-      // The first ones are not random: longest first, and shortest first.
+      // The first two orders are not random: longest first, and shortest first.
       if attempt == 0 { priorities = seconds }
       if attempt == 1 { priorities = seconds.map { -$0 } }
       best = min(best, list(priorities, within: best))
@@ -31,7 +30,7 @@ struct BestSchedule {
     return best
   }
 
-  /// - Returns: infinity as soon as it is longer than `bound`.
+  /// - Returns: infinity as soon as the schedule is longer than `bound`.
   private func list(_ priorities: [Double], within bound: Double) -> Double {
     var free = hosts.map(\.joins)
     var ends = [Double?](repeating: nil, count: seconds.count)
@@ -62,8 +61,8 @@ struct BestSchedule {
     return best
   }
 
-  /// The shortest schedule there is: every order and every host is tried, as far as it can still be
-  /// better than what was found. For some ten tasks.
+  /// The optimal schedule, for about ten tasks: tries every order and every host, pruning branches
+  /// that cannot beat the best result.
   func exhaustive() -> Double {
     var best = byList(tries: 200, seed: 1)
     var free = hosts.map(\.joins)
@@ -82,13 +81,13 @@ struct BestSchedule {
       for task in seconds.indices where ends[task] == nil {
         guard sources[task].allSatisfy({ ends[$0] != nil }) else { continue }
         let ready = sources[task].compactMap { ends[$0] }.max() ?? 0
-        // Tasks that are alike in all that matters need not be tried in turn.
+        // Equivalent tasks need not be tried one by one.
         guard tried.insert([seconds[task], ready, tails[task]]).inserted else { continue }
         if seconds[task] == 0 {
           ends[task] = ready
           search(leftSeconds, max(latest, ready))
           ends[task] = nil
-          // What costs nothing is done at once; nothing is gained by waiting.
+          // A free task runs at once; waiting gains nothing.
           return
         }
         for index in hosts.indices {
@@ -107,10 +106,10 @@ struct BestSchedule {
     return best
   }
 
-  /// The least time from each task's end to the end of all.
+  /// The minimum time from each task's end to the end of the plan.
   private func tails(_ fastest: Double) -> [Double] {
     var tails = [Double](repeating: 0, count: seconds.count)
-    // Every task comes behind those it reads.
+    // Every task follows its sources.
     for task in seconds.indices.reversed() {
       for source in sources[task] {
         tails[source] = max(tails[source], tails[task] + seconds[task] / fastest)
@@ -119,8 +118,8 @@ struct BestSchedule {
     return tails
   }
 
-  /// No schedule is shorter: all hosts work without a pause until only what waits for everything else
-  /// is left, and the fastest that is alive then does that.
+  /// A lower bound for every schedule: all hosts work without pause until only the tail, which
+  /// waits for everything else, is left; the fastest live host then does the tail.
   static func bound(_ work: DocumentWork, _ hosts: [SimulatedHost]) -> Double {
     var left = work.seconds - work.tailSeconds
     var now = 0.0

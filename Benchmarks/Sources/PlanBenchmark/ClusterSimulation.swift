@@ -1,23 +1,23 @@
 import ClusterModel
 import DispatcherCore
 
-/// Plays a plan through the real `PlanRun` and `HostLine` in virtual time, over hosts of unequal speed
-/// that come and go.
+/// Runs a plan through the real `PlanRun` and `HostLine` in virtual time, on hosts of different
+/// speed that join and die.
 ///
-/// Nobody knows how long an answer will really be, when a host joins, or when one dies. The work of one
-/// that dies goes on elsewhere behind the words that are there: as `infer()` does it, at the host that is
-/// expected to be soonest.
+/// Real answer lengths and the times at which hosts join or die are unknown to the scheduler. If a
+/// host dies, its work resumes after the existing text at the host that is expected to be free
+/// soonest, as `infer()` does it.
 struct ClusterSimulation {
-  /// What it costs to read the prompt again at another host, in seconds at speed 1.
+  /// Cost of reading the prompt again at another host, in seconds at speed 1.
   static let hopSeconds = 0.2
-  /// Of a host of speed 1. The work of a task is told in seconds; a dispatcher counts tokens.
+  /// Token rate of a host of speed 1. Task work is in seconds; a dispatcher counts tokens.
   static let tokensPerSecond = 50.0
 
-  /// What may be waited for at the dispatcher.
+  /// Where tasks wait.
   enum Dispatch {
-    /// Each task goes out when the host that is expected to finish it first is free.
+    /// Each task is sent when the host that is expected to finish it first is free.
     case whenFree
-    /// All go out at once, and wait in the hosts' own lines.
+    /// All tasks are sent at once and wait in the hosts' own queues.
     case atOnce
   }
 
@@ -48,7 +48,8 @@ struct ClusterSimulation {
     begin(line.setPlaces(places, now: .zero))
   }
 
-  /// As a registry would publish them: speeds are known of those that were there before.
+  /// Hosts as a registry would publish them: speeds are known only for hosts present from the
+  /// start.
   private var places: [HostPlace] {
     hosts.indices.filter { isAlive(hosts[$0]) }.map { index in
       HostPlace(
@@ -70,7 +71,7 @@ struct ClusterSimulation {
     }
   }
 
-  /// When the next piece ends, or a host comes or goes.
+  /// The time at which the next piece ends, or a host joins or dies.
   private func nextStep() -> Double {
     var step = Double.infinity
     for (host, line) in zip(hosts, lines) {
@@ -98,7 +99,7 @@ struct ClusterSimulation {
       guard let piece = lines[index].first, piece.left <= 1e-9 else { continue }
       lines[index].removeFirst()
       unitsOf[index] += 1
-      // Only the first of a line is worked on.
+      // A host works only on the first piece of its queue.
       if !lines[index].isEmpty { lines[index][0].began = max(lines[index][0].began, now) }
       end(piece, host: index)
     }
@@ -108,7 +109,7 @@ struct ClusterSimulation {
 
   private func isAlive(_ host: SimulatedHost) -> Bool { host.joins <= now && now < host.dies }
 
-  /// Where an answer that broke off goes on: by speed and by how many stand there.
+  /// The host at which an interrupted answer resumes, by speed and queue length.
   private func soonest() -> Int {
     let alive = hosts.indices.filter { isAlive(hosts[$0]) }
     func time(_ index: Int) -> Double { Double(lines[index].count + 1) / hosts[index].speed }
@@ -135,7 +136,7 @@ struct ClusterSimulation {
       case .start(let start):
         let tokens = Int((work.expected[start.attempt.task] ?? 0) * Self.tokensPerSecond)
         var wanted = HostWork(start, expectedTokens: max(1, tokens))
-        // Tasks of one role differ here, as they do not in a plan that a planner made.
+        // Tasks of one role differ here; in a planner's plans they are alike.
         wanted.kind = String(start.attempt.task.name.prefix { $0 != "-" })
         begin(line.join(start.attempt, wanted, client: "", now: virtualNow))
       case .finish: makespan = now

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// How near the dispatcher comes to the best schedule, in virtual time through its real core.
+/// Compares the dispatcher with the best schedule, in virtual time through its real core.
 ///
 ///     PlanBenchmark
 @main
@@ -11,7 +11,7 @@ enum PlanBenchmark {
     try small()
   }
 
-  /// Four hosts of unequal speed by seed; the last one joins in mid-plan and another one dies.
+  /// Four hosts of different speed by seed; the last one joins mid-plan and another one dies.
   static func cluster(seed: UInt64) -> [SimulatedHost] {
     var rng = SplitMix64(seed: seed)
     var hosts = [1.4, 1.0, 0.8, 0.6].map {
@@ -50,7 +50,7 @@ enum PlanBenchmark {
     }
   }
 
-  /// Few enough for every schedule to be tried; nobody joins or dies.
+  /// Small enough to try every schedule; no host joins or dies.
   static func small() throws {
     print("Two documents, 8 units, three hosts: every schedule tried")
     line("", ["makespan s", "best list s", "best of all s", "ratio"])

@@ -1,11 +1,11 @@
 import ClusterModel
 
-/// The task of seed 004: ten documents are embedded, summarised and searched for their key points,
-/// then compared, then reported on: 32 units of work. What puts summaries and key points together is
-/// mechanical and costs nothing.
+/// The task of seed 004 with 32 units of work: ten documents are embedded, summarised and searched
+/// for key points, then compared, then reported on. Joining summaries and key points is mechanical
+/// and free.
 struct DocumentWork {
   let plan: Plan
-  /// What each task costs a host of speed 1, in seconds; as it is, and as everybody expects.
+  /// Cost of each task on a host of speed 1, in seconds: actual and expected.
   let actual: [TaskID: Double]
   let expected: [TaskID: Double]
 
@@ -17,7 +17,7 @@ struct DocumentWork {
     func add(_ task: PlanTask, seconds: Double) {
       tasks.append(task)
       expected[task.id] = seconds
-      // Nobody knows beforehand how long an answer will be.
+      // The length of an answer is not known beforehand.
       actual[task.id] = seconds * (0.8 + 0.4 * Double.random(in: 0..<1, using: &rng))
     }
     let numbers = 0..<documents
@@ -54,19 +54,19 @@ struct DocumentWork {
     self.expected = expected
   }
 
-  /// Units that cost something.
+  /// Number of tasks with a cost.
   var units: Int { actual.count }
 
   var seconds: Double { plan.tasks.reduce(0) { $0 + (actual[$1.id] ?? 0) } }
 
-  /// Of the tasks of which one waits for the other at the end.
+  /// Cost of the final tasks, each of which waits for the previous one.
   var tailSeconds: Double { (actual["compare"] ?? 0) + (actual["report"] ?? 0) }
 }
 
-/// A host that does one thing at a time.
+/// A host that runs one task at a time.
 struct SimulatedHost {
   var speed: Double
   var joins = 0.0
-  /// It dies then.
+  /// Time at which the host dies.
   var dies = Double.infinity
 }

@@ -2,10 +2,10 @@ import CFuzzer
 import Foundation
 import FuzzEntries
 
-/// libFuzzer for the entry that `TUTTI_FUZZ_ENTRY` names; the arguments are libFuzzer's.
+/// Runs libFuzzer on the entry named by `TUTTI_FUZZ_ENTRY`; arguments go to libFuzzer.
 @main
 struct Fuzz {
-  /// Set once, before libFuzzer begins to call.
+  /// Set once, before libFuzzer makes its first call.
   nonisolated(unsafe) static var entry = FuzzEntry.json
 
   static func main() {

@@ -2,7 +2,7 @@ import CFuzzer
 import Foundation
 import SettingsFuzzEntry
 
-/// libFuzzer for the settings file; the arguments are libFuzzer's.
+/// Runs libFuzzer on the settings file; arguments go to libFuzzer.
 @main
 struct FuzzSettings {
   static func main() {

@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// One answer that a host can give: what it thinks, says and calls.
+/// One answer of a host: reasoning, content and tool calls.
 public struct CorpusAnswer: Sendable {
   public struct Call: Sendable {
     public var id: String
@@ -12,7 +12,7 @@ public struct CorpusAnswer: Sendable {
   public var reasoning = ""
   public var content = ""
   public var calls: [Call] = []
-  /// Its text is meant to say the same things again.
+  /// Whether the text repeats itself on purpose.
   public var repeatsItself = false
 
   public init(
@@ -26,24 +26,24 @@ public struct CorpusAnswer: Sendable {
     self.repeatsItself = repeatsItself
   }
 
-  /// The whole content is one JSON text.
+  /// Whether the whole content is one JSON text.
   public var isJSON: Bool { content.first == "{" || content.first == "[" }
   public var finishReason: String { calls.isEmpty ? "stop" : "tool_calls" }
 
-  /// Bytes of all its texts in the order in which they are said.
+  /// Total bytes of all texts: reasoning, content and arguments.
   public var textBytes: Int {
     reasoning.utf8.count + content.utf8.count + calls.reduce(0) { $0 + $1.arguments.utf8.count }
   }
 }
 
-/// How a host writes its stream: nothing of it is equal at two hosts.
+/// A host's stream format; ids, model, fingerprint and token boundaries differ between hosts.
 public struct CorpusHost: Sendable {
   public var id: String
   public var model: String
   public var fingerprint: String
-  /// Decides the borders of its tokens.
+  /// Seed of the token boundaries.
   public var seed: UInt64
-  /// Characters of each text that come in small tokens.
+  /// Number of characters of each text that are sent in small tokens.
   public var fine: Int
 
   public init(_ number: Int, seed: UInt64, fine: Int = 1_200) {
@@ -94,8 +94,8 @@ public struct CorpusHost: Sendable {
         + #""delta":\#(delta),"finish_reason":\#(finish)}]}"#).utf8)
   }
 
-  /// Pieces of one to twelve characters; behind the first `fine` of up to 2,000, so that long
-  /// answers stay cheap.
+  /// Splits a text into tokens of 1 to 12 characters; after the first `fine`, of up to 2,000, so
+  /// that long answers stay cheap.
   public static func tokens(
     _ text: String, fine: Int, using rng: inout SplitMix64
   ) -> [String] {
@@ -118,12 +118,13 @@ public struct CorpusHost: Sendable {
   }
 }
 
-/// Answers of every kind that a client may get, the same in every run.
+/// Answers of every kind that a client can receive, the same in every run.
 public enum AnswerCorpus {
   public static let answers: [CorpusAnswer] =
     prose + markdown + fenced + json + escaped + unspaced + tokens + calls + thoughts
 
-  /// Answers that rightly repeat themselves, so that a cut falls between words and the same words.
+  /// Answers that legitimately repeat themselves, so that the texts before and after a cut can be
+  /// equal.
   public static let repetitive: [CorpusAnswer] = {
     let refrain =
       "Row on, row on, the river is long,\nand home is beyond the bend;\n"
@@ -252,7 +253,7 @@ public enum AnswerCorpus {
       content: paragraphs(seed: 900 + UInt64(number), count: 1))
   }
 
-  // MARK: - Words
+  // MARK: - Generated words
 
   private static let syllables = [
     "ka", "lo", "mi", "ren", "ta", "vos", "el", "dri", "an", "to", "sur", "pe", "qui", "nar", "bel",

@@ -1,6 +1,6 @@
 public import InferenceCore
 
-/// A chunk as a client reads it, with a decoder that shares nothing with the code under test.
+/// A chunk as a client reads it, decoded without the code under test.
 public struct ClientChunk {
   public struct Call {
     public var index: Int
@@ -43,7 +43,7 @@ public struct ClientChunk {
   public var text: String { content + reasoning + calls.map(\.arguments).joined() }
   public var textBytes: Int { text.utf8.count }
 
-  /// The chunk, as a `CorpusHost` wrote it, with only the first bytes of its text; nil: they end
+  /// Cuts a chunk of a `CorpusHost` to the first bytes of its text; `nil` means that the cut falls
   /// within a character.
   public func cut(_ chunk: InferenceChunk, to count: Int) throws -> InferenceChunk? {
     guard let part = String(validating: Array(text.utf8.prefix(count)), as: UTF8.self) else {

@@ -1,7 +1,7 @@
 public import InferenceCore
 
 extension EveryCut {
-  /// What a client put together.
+  /// The answer that a client assembled.
   public struct Received: Equatable, Sendable {
     public var content = ""
     public var reasoning = ""
@@ -37,13 +37,15 @@ extension EveryCut.Received {
     agrees(with: whole) { $0.utf8.elementsEqual($1.utf8) }
   }
 
-  /// White space has another length somewhere: between words, or outside the strings of JSON. Where
-  /// there was none there is none, and where a line ended, one ends.
+  /// Whether the texts differ only in the amount of white space.
+  ///
+  /// Differences are allowed between words, or outside the strings of JSON. White space is never
+  /// added or removed between two words, and line breaks stay line breaks.
   func isSpacedOtherwise(than whole: Self) -> Bool {
     agrees(with: whole) { Self.spaced($0) == Self.spaced($1) }
   }
 
-  /// White space aside, each of its texts is the start of the other's.
+  /// Whether each text is a prefix of the same text of `whole`, ignoring white space.
   func isBeginning(of whole: Self) -> Bool {
     func begins(_ text: String, _ whole: String) -> Bool {
       if whole.utf8.starts(with: text.utf8) { return true }
@@ -60,8 +62,8 @@ extension EveryCut.Received {
       && arguments.allSatisfy { same($0.value, whole.arguments[$0.key] ?? "") }
   }
 
-  /// Runs of white space as one line break or one space; in JSON gone outside strings, and kept
-  /// within.
+  /// Reduces each run of white space to one line break or one space. In JSON, white space outside
+  /// strings is removed and white space in strings is kept.
   private static func spaced(_ text: String) -> [UInt8] {
     let isJSON = text.first == "{" || text.first == "["
     var result: [UInt8] = []

@@ -1,23 +1,24 @@
 public import ClusterModel
 import InferenceCore
 
-/// Cuts every answer of a corpus at every place and lets another host go on.
+/// Cuts every answer of a corpus at every position and lets another host resume it.
 public struct EveryCut {
-  /// What became of the cuts of one personality.
+  /// Outcomes of the cuts of one personality.
   public struct Count: CustomStringConvertible, Sendable {
     public var cuts = 0
     /// The client has the uncut answer, byte for byte.
     public var identical = 0
-    /// It has the same words, lines and strings; only the amount of white space differs.
+    /// The client has the same words, lines and strings; only the amount of white space differs.
     public var spacedOtherwise = 0
     public var rejected: Int { rejections.count }
-    /// The first words of the host were unclear, so that it was asked to say again words that the client
+    /// Resumptions that did not align at first; the host was asked to repeat words that the client
     /// has.
     public var askedAgain = 0
-    /// Another host would be asked: where, and why.
+    /// Rejected resumptions, which would fail over to another host: position and reason.
     public var rejections: [String] = []
-    /// The text repeats itself at the cut, and the host that was asked to complete it said what a
-    /// host that goes on exactly could have said: nobody can tell from the bytes.
+    /// Continuations that differ from the answer, but could also come from an exact continuation.
+    ///
+    /// The text repeats itself at the cut, so the bytes do not distinguish the two.
     public var ambiguous = 0
     public var faults: [String] = []
 
@@ -31,12 +32,12 @@ public struct EveryCut {
   }
 
   public var way: ResumeWay
-  /// Of the first KB every `near`-th byte, of the rest every `far`-th; 1 and 1 are all.
+  /// Stride of the cuts within the first KB, and after it; 1 and 1 mean every byte.
   public var near: Int
   public var far: Int
-  /// Where the strides begin; every answer begins elsewhere.
+  /// Offset of the strides; each answer adds its own.
   public var phase: Int
-  /// A second cut, so many bytes of text after the first.
+  /// Bytes of text between the first cut and a second one; `nil` means no second cut.
   public var second: Int?
 
   public init(
@@ -50,15 +51,17 @@ public struct EveryCut {
     self.second = second
   }
 
-  /// A cut where a host with a habit says the very words of the oracle is counted for the oracle
-  /// only.
+  /// Cuts the answers for one personality.
+  ///
+  /// If the personality's continuation equals the oracle's, the cut counts only for the oracle.
   public func run(
     _ personality: ResumingPersonality, over answers: [CorpusAnswer] = AnswerCorpus.answers
   ) throws -> Count {
     try run([personality], over: answers)[personality] ?? Count()
   }
 
-  /// The same for several, each of which cuts elsewhere, while the uncut answer is said only once.
+  /// Cuts the answers for several personalities at different positions, streaming each uncut answer
+  /// only once.
   public func run(
     _ personalities: [ResumingPersonality], over answers: [CorpusAnswer] = AnswerCorpus.answers
   ) throws -> [ResumingPersonality: Count] {
@@ -76,11 +79,12 @@ public struct EveryCut {
         let told = try ClientChunk(event.data)
         let length = told.textBytes
         for (row, personality) in personalities.enumerated() {
-          // What only calls tools is asked for again from its start: habits do not show.
+          // An answer with only tool calls is requested again from its start: the personality has
+          // no effect.
           if personality != .oracle, answer.content.isEmpty { continue }
           for place in said..<max(said + length, said + 1)
           where (place + number + phase + 7 * row) % (place < 1_024 ? near : far) == 0 {
-            // Cut within this event: of its text, the client's side saw nothing or a part.
+            // The cut lies in this event: the client's side received none or part of its text.
             cut.personality = personality
             cut.stream = stream
             cut.client = received
@@ -98,7 +102,7 @@ public struct EveryCut {
     return counts
   }
 
-  /// One answer, cut at one place.
+  /// One answer, cut at one position.
   struct Case {
     let answer: CorpusAnswer
     var personality = ResumingPersonality.oracle
@@ -106,7 +110,7 @@ public struct EveryCut {
     var stream = AnswerStream(shape: AnswerShape())
     var client = Received()
     var place = 0
-    /// What the last host was given, and said.
+    /// The prefix that the last host received, and its output.
     var prefix: [UInt8] = []
     var said = ""
 
@@ -132,7 +136,7 @@ public struct EveryCut {
           count.faults.append("\(cut.name): the prefix is not what was said")
           return
         }
-        // A prefix is continued; what came before it is not said again.
+        // The host continues the prefix and does not repeat earlier parts.
         again.reasoning = ""
         again.content = ResumingWriter.text(
           full: cut.answer.content, prefix: point.prefix, cut.personality, seed: UInt64(cut.place))
@@ -151,14 +155,14 @@ public struct EveryCut {
         if try !hear(host.events(again), &cut, isFirst: hop == 1) { continue }
         try cut.client.take(cut.stream.finish())
       } catch let error as AttemptFailure {
-        // Asked once more, to say again words that the client has.
+        // Retry once; the host then repeats words that the client has.
         if !isAskedAgain, cut.client.isBeginning(of: cut.whole) {
           isAskedAgain = true
           count.askedAgain += 1
           continue
         }
         count.rejections.append("\(cut.name): \(error.message), \(cut.exchange)")
-        // What the client has must still be the start of the answer.
+        // The client's text must still be a prefix of the answer.
         if !cut.client.isBeginning(of: cut.whole) {
           count.faults.append(
             "\(cut.name): rejected behind …\(cut.client.content.suffix(60)) (\(error.message)), "
@@ -171,7 +175,7 @@ public struct EveryCut {
     judge(cut, &count)
   }
 
-  /// - Returns: false when it was cut a second time.
+  /// - Returns: false if the stream was cut a second time.
   private func hear(_ events: [[UInt8]], _ cut: inout Case, isFirst: Bool) throws -> Bool {
     var heard = 0
     for data in events {
@@ -183,7 +187,7 @@ public struct EveryCut {
     return true
   }
 
-  /// All hosts give the same answer, so that only one text is right.
+  /// Checks the final answer. All hosts give the same answer, so only one text is correct.
   private func judge(_ cut: Case, _ count: inout Count) {
     let (client, whole) = (cut.client, cut.whole)
     if client.identities.count != 1 || client.roles != 1 || client.finish != whole.finish
@@ -208,9 +212,10 @@ public struct EveryCut {
     }
   }
 
-  /// Only in an answer that was made to repeat itself, only of a host that was asked to complete it,
-  /// and only when the client has just the bytes that it would have from a host that goes on exactly
-  /// and said these words.
+  /// Whether the client's bytes could also come from a host that continued exactly.
+  ///
+  /// This holds only for an answer that repeats itself on purpose and a host that was given a
+  /// prefix to complete.
   private func isAmbiguous(_ cut: Case) -> Bool {
     cut.answer.repeatsItself && way != .instruct && cut.personality != .oracle
       && cut.client.content.utf8.elementsEqual(cut.prefix + cut.said.utf8)

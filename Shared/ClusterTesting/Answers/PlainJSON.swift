@@ -1,13 +1,13 @@
-/// JSON read in the plainest way, for tests: it shares nothing with the code under test, and is fast
-/// enough for a million chunks.
+/// A minimal JSON reader for tests: independent of the code under test, and fast enough for a
+/// million chunks.
 enum PlainJSON {
   case text(String)
-  /// A number or a literal, as it is written.
+  /// A number or a literal, as written.
   case word(String)
   case array([PlainJSON])
   case object([(name: String, value: PlainJSON)])
 
-  /// nil: it is not one JSON text.
+  /// Returns `nil` if the bytes are not exactly one JSON text.
   init?(_ bytes: [UInt8]) {
     var reader = Reader(bytes: bytes)
     guard let value = reader.value() else { return nil }

@@ -1,4 +1,4 @@
-/// JSON of a text, written with other code than the code under test.
+/// Encodes a text as a JSON string, without the code under test.
 func quoted(_ text: String) -> String {
   var result: [UInt8] = [UInt8(ascii: "\"")]
   for byte in text.utf8 {

@@ -1,29 +1,29 @@
 import ClusterModel
 
-/// How a host goes on with a text that another began.
+/// A host's habit when it resumes a text that another host began.
 public enum ResumingPersonality: String, CaseIterable, Sendable {
-  /// Exactly, from the first byte behind the prefix.
+  /// Continues exactly at the first byte after the prefix.
   case oracle
-  /// Without the white space that comes first.
+  /// Omits leading white space.
   case stripsSpace
-  /// Says the last words again.
+  /// Repeats the last words.
   case repeatsTail
-  /// Says the last dozen characters again, wherever a word begins.
+  /// Repeats the last dozen characters, even from within a word.
   case repeatsDozen
   case restartsSentence
   case restartsAnswer
-  /// "Sure, here is the continuation:"
+  /// Announces: "Sure, here is the continuation:"
   case announces
-  /// The same, and then the last words again.
+  /// Announces, and then repeats the last words.
   case announcesAndRepeats
-  /// Restarts JSON with other white space; anything else whole.
+  /// Restarts the answer; JSON with different white space.
   case reindents
-  /// Puts a fence around its continuation of JSON, or opens the code fence again.
+  /// Wraps its continuation of JSON in a fence, or opens the code fence again.
   case refences
 }
 
 public enum ResumingWriter {
-  /// What the host says when it is given `prefix` of `full`.
+  /// The host's output when it is given `prefix` of `full`.
   public static func text(
     full: String, prefix: [UInt8], _ personality: ResumingPersonality, seed: UInt64
   ) -> String {
@@ -32,7 +32,7 @@ public enum ResumingWriter {
     let rest = String(decoding: whole[prefix.count...], as: UTF8.self)
     func from(_ index: Int) -> String { String(decoding: whole[index...], as: UTF8.self) }
     func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A }
-    /// The start of a word at least that far before the end of the prefix.
+    /// The start of a word at least that many bytes before the end of the prefix.
     func wordStart(_ back: Int) -> Int {
       var index = max(prefix.count - back, 0)
       while index > 0, !isSpace(whole[index - 1]) { index -= 1 }
@@ -77,7 +77,7 @@ public enum ResumingWriter {
     }
   }
 
-  /// JSON with a line break behind every comma and opening bracket, outside strings.
+  /// JSON with a line break after every comma and opening bracket outside strings.
   private static func reindented(_ json: String) -> String {
     guard json.first == "{" || json.first == "[" else { return json }
     var result = ""

@@ -113,7 +113,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
         firstToken: firstTokenMs.distribution, interToken: interTokenMs.distribution, seed: seed,
         faults: try parsedFaults(), port: port))
     try await host.start()
-    // Not through stdio's buffer: whoever started this waits for the line.
+    // Bypass stdio's buffer: the parent process waits for this line.
     FileHandle.standardOutput.write(Data("\(host.url)\n".utf8))
     try await host.waitUntilClosed()
   }

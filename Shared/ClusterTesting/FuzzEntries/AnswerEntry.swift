@@ -2,8 +2,11 @@ import ClusterModel
 import InferenceCore
 import Text
 
-/// The first byte chooses the request. A line `--` ends what one host sends: its connection is lost,
-/// and the next host sends what follows. Each other line is an event; `.` ends the stream properly.
+/// Replays an answer from one or more hosts.
+///
+/// The first byte chooses the request. A line `--` ends one host's part: its connection is lost,
+/// and the next host sends the following lines. Each other line is an event; `.` ends the stream
+/// properly.
 enum AnswerEntry {
   private static let requests: [(body: String, stream: Bool)] = [
     ("", true), ("", false), (#","tools":[{"type":"function","function":{"name":"f"}}]"#, true),

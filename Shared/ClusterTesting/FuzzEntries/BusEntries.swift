@@ -12,12 +12,12 @@ enum BusEntries {
       preconditionFailure("what was read cannot be sent")
     }
     let again = try? Envelope(decoding: packed)
-    // NaN is not equal to itself; everything else must be.
+    // Skip telemetry: NaN is not equal to itself. All other envelopes must be equal.
     if case .telemetry = envelope.body { return }
     precondition(again == envelope, "an envelope changed")
   }
 
-  /// Two bytes of length come before each envelope.
+  /// Two bytes of length precede each envelope.
   static func bus(_ bytes: [UInt8]) {
     let registry = Peer(
       id: PeerID(name: "registry", incarnation: 1), service: .registry,

@@ -1,16 +1,16 @@
 import ClusterModel
 
-/// A reader of outsiders' bytes that a fuzzer can call with anything.
+/// A reader of untrusted bytes that a fuzzer can call with any input.
 ///
-/// An entry must end for every input: no trap, no hang, and no broken promise, which is a
-/// `precondition` here. `make fuzz` runs them under libFuzzer; `FuzzReplayTests` replays the files
-/// of `Fuzz/Corpus` and `Fuzz/Findings` as an ordinary test.
+/// An entry must return for every input, without a trap, a hang or a failed `precondition`. `make
+/// fuzz` runs the entries under libFuzzer; `FuzzReplayTests` replays the files of `Fuzz/Corpus` and
+/// `Fuzz/Findings` as an ordinary test.
 public enum FuzzEntry: String, CaseIterable, Sendable, CustomStringConvertible {
-  /// A client's request with its options, and what each dialect's host is sent for it.
+  /// A client's request with its options, and its translation into each dialect.
   case request
-  /// Server-sent events and lines, cut anywhere.
+  /// Server-sent events and lines, split at any byte.
   case streams
-  /// JSON documents, whole and byte by byte.
+  /// JSON documents, read whole and byte by byte.
   case json
   /// Chunks of a stream.
   case chunk
@@ -24,13 +24,13 @@ public enum FuzzEntry: String, CaseIterable, Sendable, CustomStringConvertible {
   case wire
   /// Envelopes in the order in which they arrive at a bus.
   case bus
-  /// What a host says to a registry's probe.
+  /// A host's response to a registry's probe.
   case hosts
   /// A plan for a query, with every pattern.
   case plan
-  /// Tasks that follow from what a model wrote.
+  /// Tasks that are expanded from a model's output.
   case expand
-  /// What agents do to texts on their way.
+  /// The agents' transformations of texts.
   case text
 
   public var description: String { rawValue }

@@ -3,8 +3,9 @@ import Foundation
 import RegistryCore
 import Wire
 
-/// The first byte chooses the document, the others are what a host answered. Whatever a host says
-/// of itself, the host table must still travel.
+/// Decodes a host's response. The first byte chooses the document; the rest is the response.
+///
+/// The host table must remain encodable, whatever the host reports.
 enum HostEntry {
   static func run(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }

@@ -13,7 +13,7 @@ enum PlanEntries {
     Pattern.allCases[Int(byte) % Pattern.allCases.count]
   }
 
-  /// The first byte chooses the pattern, the others are the query.
+  /// The first byte chooses the pattern; the rest is the query.
   static func plan(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
     let query = String(decoding: bytes.dropFirst(), as: UTF8.self)
@@ -21,7 +21,7 @@ enum PlanEntries {
     precondition((try? PlanValidation.validate(plan)) != nil, "a plan breaks a rule of plans")
   }
 
-  /// The first byte chooses the pattern, the others are what every expanding task wrote.
+  /// The first byte chooses the pattern; the rest is the output of every expanding task.
   static func expand(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
     let output = String(decoding: bytes.dropFirst(), as: UTF8.self)

@@ -3,8 +3,8 @@ import InferenceCore
 import Text
 
 enum ReaderEntries {
-  /// The first byte is the length of the pieces in which the others arrive: the same events must
-  /// come out as from one piece.
+  /// The first byte is the length of the pieces into which the rest is split. Pieces must produce
+  /// the same events as unsplit input.
   static func streams(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
     let rest = Array(bytes.dropFirst())
@@ -89,7 +89,7 @@ enum ReaderEntries {
     precondition((try? JSONDocument(validating: body)) != nil, "the body is no JSON")
   }
 
-  /// As a stream, as a body, and as embeddings: chunks must be JSON.
+  /// Reads the bytes as a stream, a body and embeddings; all chunks must be JSON.
   static func upstream(_ bytes: [UInt8], _ dialect: HostDialect) {
     let readings = [
       UpstreamReading(dialect: dialect, endpoint: .chatCompletions, streams: true, model: "m"),

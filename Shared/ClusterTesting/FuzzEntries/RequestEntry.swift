@@ -3,9 +3,9 @@ import GatewayCore
 import InferenceCore
 import Text
 
-/// The first byte chooses the endpoint, the others are the body.
+/// The first byte chooses the endpoint; the rest is the body.
 enum RequestEntry {
-  /// An error names limits and members; it does not repeat what the client sent.
+  /// Error messages name limits and members but do not echo the client's input.
   private static let mostErrorBytes = 64 << 10
 
   static func run(_ bytes: [UInt8]) {

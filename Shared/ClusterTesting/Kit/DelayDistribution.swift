@@ -1,17 +1,17 @@
 public import ClusterModel
 import Foundation
 
-/// How long something takes, in milliseconds.
+/// Distribution of a delay, in milliseconds.
 public enum DelayDistribution: Hashable, Sendable {
   case constant(Double)
   /// `exp(ln(median) + sigma · z)` with a standard normal z.
   case logNormal(median: Double, sigma: Double)
-  /// Never below `minimum`; the smaller alpha, the heavier the tail.
+  /// Never below `minimum`; a smaller alpha gives a heavier tail.
   case pareto(minimum: Double, alpha: Double)
 
   public static let none = DelayDistribution.constant(0)
 
-  /// `20`, `lognormal:MEDIAN:SIGMA` or `pareto:MINIMUM:ALPHA`.
+  /// Parses `20`, `lognormal:MEDIAN:SIGMA` or `pareto:MINIMUM:ALPHA`.
   public init?(_ text: String) {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     let numbers = parts.compactMap { Double($0) }.filter { $0 >= 0 && $0.isFinite }
@@ -25,7 +25,7 @@ public enum DelayDistribution: Hashable, Sendable {
     }
   }
 
-  /// Milliseconds.
+  /// Draws one delay, in milliseconds.
   public func sample(using rng: inout SplitMix64) -> Double {
     switch self {
     case .constant(let milliseconds): return milliseconds

@@ -3,7 +3,7 @@ import Foundation
 import NIOCore
 
 extension FaultyHost {
-  /// What the request will be answered with, and what goes wrong meanwhile.
+  /// Prepares the answer to a request and the faults that interrupt it.
   func exchange(
     _ question: FaultyHostQuestion, number: Int, faults: FaultyHostFaults
   ) -> FaultyHostExchange {
@@ -12,7 +12,7 @@ extension FaultyHost {
     let reply = isAnswer ? self.reply(to: question) : FaultyHostReply()
     let whole = reply.pieces(configuration.tokens)
     let kept = Array(whole.prefix(max(question.maxTokens ?? whole.count, 0)))
-    // Of this request alone, so that the others' order changes nothing.
+    // Seeded per request, so that the order of other requests changes nothing.
     var rng = SplitMix64(seed: configuration.seed ^ (UInt64(number) << 32))
     let resolved = faults.resolved(
       bytes: kept.reduce(0) { $0 + $1.counted.utf8.count }, using: &rng)
@@ -53,7 +53,7 @@ extension FaultyHost {
     return exchange
   }
 
-  /// As JSON, one for each text of `input`.
+  /// JSON vectors, one for each text of `input`.
   private func vectors(for body: [UInt8]) -> [String] {
     let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
     let input = object?["input"]
@@ -77,7 +77,7 @@ extension FaultyHost {
     }
   }
 
-  /// What needs no model: what the host tells about itself, and complaints.
+  /// Responses that need no model: listings, versions and errors.
   func answerAtOnce(_ question: FaultyHostQuestion) -> (status: Int, body: [UInt8])? {
     let dialect = question.dialect
     let model = question.model ?? configuration.models.first ?? ""
@@ -96,7 +96,7 @@ extension FaultyHost {
     if let complaint = question.complaint {
       return (complaint.status, dialect.error(complaint.message, status: complaint.status))
     }
-    // The OpenAI side answers for any model, as llama.cpp does.
+    // The OpenAI dialect accepts any model, as llama.cpp does.
     if dialect != .openai, !configuration.models.contains(model) {
       let message = dialect == .ollama ? "model '\(model)' not found" : "model: \(model)"
       return (404, dialect.error(message, status: 404))

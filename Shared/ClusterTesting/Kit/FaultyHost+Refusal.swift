@@ -1,6 +1,6 @@
 extension FaultyHost {
-  /// What those get whom it does not serve, because they speak another API or do not send its
-  /// secret; nil: they are served.
+  /// Error response to a request in another dialect or without the secret; `nil` means that the
+  /// host serves the request.
   func refusal(
     of request: FaultyHostRequest, _ dialect: FaultyHostDialect
   ) -> (status: Int, body: [UInt8])? {
@@ -11,7 +11,7 @@ extension FaultyHost {
       guard path.hasPrefix("/v1/"), path != "/v1/messages" else {
         return (404, FaultyHostOpenAI.error("unknown path \(path)", status: 404))
       }
-    // It has OpenAI's API beside its own.
+    // Ollama also serves OpenAI's API.
     case .ollama:
       guard path != "/v1/messages" else {
         return (404, FaultyHostOllama.error("unknown path \(path)", status: 404))

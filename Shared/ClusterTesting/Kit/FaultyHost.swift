@@ -8,33 +8,33 @@ import Synchronization
 public struct FaultyHostConfiguration: Sendable {
   public enum Answer: Sendable {
     case text(String)
-    /// The text of the answer is the body of the request, so that a test can compare its bytes.
+    /// The answer's text is the body of the request, so that a test can compare its bytes.
     case echo
-    /// Answers by heart, taken up where another host broke off.
+    /// Fixed answers, which this host can resume after another host broke off.
     case corpus(FaultyHostCorpus)
-    /// Whatever the test says.
+    /// Computed by the test.
     case writer(@Sendable (FaultyHostQuestion) -> FaultyHostReply)
   }
 
-  /// Model ids that it offers; it answers requests for any other as well.
+  /// Model ids that the host lists; it answers requests for any other model as well.
   public var models: [String]
   public var answer: Answer
-  /// What it makes of a text that it is to embed.
+  /// Computes the embedding of a text.
   public var vector: @Sendable (String) -> [Double]
   public var tokens: FaultyHostTokens
-  /// The only API it has; nil: all of them, which no real server does.
+  /// The only dialect that the host serves; `nil` means all, which no real server does.
   public var dialect: FaultyHostDialect?
-  /// Whoever does not send it is refused with 401; nil: everybody is served.
+  /// Requests without this secret get 401; `nil` means that no secret is required.
   public var secret: String?
-  /// What it makes of a trailing assistant message in the OpenAI dialect.
+  /// How the OpenAI dialect treats a trailing assistant message.
   public var prefill: FaultyHostPrefill
-  /// Rules by which it refuses requests for text; `nil` means none.
+  /// Rules by which it refuses requests for text; `nil` means no rules.
   public var family: FaultyHostFamily?
   public var firstToken: DelayDistribution
   public var interToken: DelayDistribution
   public var seed: UInt64
   public var faults: FaultyHostFaults
-  /// On 127.0.0.1; 0: a free one.
+  /// Port on 127.0.0.1; 0 means a free one.
   public var port: Int
 
   public init(
@@ -63,16 +63,17 @@ public struct FaultyHostConfiguration: Sendable {
   }
 }
 
-/// A backend that answers the same every time and fails on demand, in the dialects of OpenAI,
-/// Anthropic and Ollama. Its faults can be switched while it runs, and requests held at a gate
-/// instead of a sleep.
+/// A backend with repeatable answers that fails on demand, in three dialects.
 ///
-/// `GET /counts` and `GET /records` tell what it saw, `GET` and `PUT /faults` read and switch its
-/// faults.
+/// It speaks OpenAI, Anthropic and Ollama. A test can switch its faults while it runs, and hold
+/// requests at a gate instead of sleeping.
+///
+/// `GET /counts` and `GET /records` return what it recorded; `GET` and `PUT /faults` read and
+/// switch its faults.
 public final class FaultyHost: Sendable {
-  /// What is remembered of requests, for a test to look at: enough for any test, bounded for a soak.
+  /// Maximum number of requests kept for a test: enough for any test, bounded for a soak.
   static let rememberedRequests = 256
-  /// Of each only how it went: enough for a soak of 20,000.
+  /// Maximum number of records kept, one per finished request: enough for a soak of 20,000.
   static let rememberedRecords = 32_768
 
   struct State {
@@ -101,7 +102,7 @@ public final class FaultyHost: Sendable {
       State(faults: configuration.faults, rng: SplitMix64(seed: configuration.seed)))
   }
 
-  /// A host that listens.
+  /// Creates and starts a host.
   public static func started(
     _ configuration: FaultyHostConfiguration = FaultyHostConfiguration()
   ) async throws -> FaultyHost {
@@ -112,7 +113,7 @@ public final class FaultyHost: Sendable {
 
   // MARK: - Listening
 
-  /// Listens on 127.0.0.1: on the port it had before, else on the configured one.
+  /// Listens on 127.0.0.1: on its previous port, otherwise on the configured one.
   public func start() async throws {
     let before = port
     let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -121,8 +122,8 @@ public final class FaultyHost: Sendable {
       .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          // Pipelining assistance stops reading while an answer is written; a client that leaves
-          // must be seen then.
+          // Pipelining assistance stops reading while an answer is written, which would hide a
+          // client that disconnects in that time.
           try channel.pipeline.syncOperations.configureHTTPServerPipeline(
             withPipeliningAssistance: false)
           try channel.pipeline.syncOperations.addHandler(FaultyHostHandler(host: self))
@@ -136,8 +137,8 @@ public final class FaultyHost: Sendable {
     boundPort.withLock { $0 = bound }
   }
 
-  /// Stops listening and drops every connection, as a process that dies does. Can be started again
-  /// on the same port.
+  /// Stops listening and drops every connection, as a dying process does. The host can be started
+  /// again on the same port.
   public func stop() async throws {
     let (listener, connections) = state.withLock { state in
       defer {
@@ -152,12 +153,12 @@ public final class FaultyHost: Sendable {
 
   private let boundPort = Mutex(0)
 
-  /// 0 before the first start.
+  /// Port on 127.0.0.1; 0 before the first start.
   public var port: Int { boundPort.withLock { $0 } }
   /// Base URL, without `/v1`.
   public var url: String { "http://127.0.0.1:\(port)" }
 
-  /// This host as a line of the host table: ready, with its models.
+  /// This host as a row of the host table: ready, with its models.
   public func host(_ id: HostID, trust: DataPolicy = .any, tier: HostTier = .community)
     -> ClusterModel.Host
   {
@@ -171,7 +172,7 @@ public final class FaultyHost: Sendable {
     try await state.withLock { $0.listener }?.closeFuture.get()
   }
 
-  // MARK: - What it does and what it saw
+  // MARK: - Faults, counts and records
 
   public var faults: FaultyHostFaults {
     get { state.withLock(\.faults) }
@@ -180,13 +181,13 @@ public final class FaultyHost: Sendable {
 
   public var counts: FaultyHostCounts { state.withLock(\.counts) }
 
-  /// The last requests, oldest first.
+  /// The most recent requests, oldest first.
   public var requests: [FaultyHostRequest] { state.withLock(\.requests) }
 
-  /// How the last requests went, in the order in which they ended.
+  /// Records of the most recent requests, in the order in which they ended.
   public var records: [FaultyHostRecord] { state.withLock(\.records) }
 
-  /// Returns as soon as the counts meet the condition.
+  /// Waits until the counts meet the condition.
   @discardableResult
   public func wait(
     until condition: @escaping @Sendable (FaultyHostCounts) -> Bool
@@ -201,13 +202,13 @@ public final class FaultyHost: Sendable {
     }
   }
 
-  /// Returns as soon as that many clients have left before their answer was whole.
+  /// Waits until that many clients have disconnected before the end of their answers.
   @discardableResult
   public func waitForCancels(_ count: Int) async -> [FaultyHostCounts.Cancel] {
     await wait { $0.cancels.count >= count }.cancels
   }
 
-  /// Holds every request that comes to this point until the gate is opened.
+  /// Holds every request that reaches this point until the gate is opened.
   public func hold(_ point: FaultyHostPoint) -> FaultyHostGate {
     let gate = FaultyHostGate()
     state.withLock { $0.gates[point] = gate }
@@ -231,7 +232,7 @@ public final class FaultyHost: Sendable {
 
   func record(_ record: FaultyHostRecord) {
     state.withLock { state in
-      // A quarter at once: one by one would move all of them each time.
+      // Remove a quarter at once: removing one record at a time would move all of them each time.
       if state.records.count == Self.rememberedRecords {
         state.records.removeFirst(Self.rememberedRecords / 4)
       }
@@ -248,7 +249,7 @@ public final class FaultyHost: Sendable {
     state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(channel)) }
   }
 
-  /// Remembers a request; says which one it is and which faults it meets.
+  /// Stores a request; returns its number and the faults that apply to it.
   func received(_ request: FaultyHostRequest) -> (number: Int, faults: FaultyHostFaults) {
     let result = state.withLock { state -> (number: Int, faults: FaultyHostFaults) in
       if state.requests.count == Self.rememberedRequests { state.requests.removeFirst() }
@@ -277,7 +278,7 @@ public final class FaultyHost: Sendable {
   }
 }
 
-/// Where requests wait for a test to let them go on.
+/// A gate that holds requests until a test opens it.
 public final class FaultyHostGate: Sendable {
   private struct State {
     var isOpen = false
@@ -288,7 +289,7 @@ public final class FaultyHostGate: Sendable {
 
   private let state = Mutex(State())
 
-  /// Lets go everyone who waits or comes later.
+  /// Releases all held requests; later ones pass at once.
   public func open() {
     let held = state.withLock { state in
       state.isOpen = true
@@ -298,7 +299,7 @@ public final class FaultyHostGate: Sendable {
     for resume in held { resume() }
   }
 
-  /// Returns as soon as that many requests have come here.
+  /// Waits until that many requests have reached the gate.
   public func reached(_ count: Int = 1) async {
     await withCheckedContinuation { continuation in
       let isReady = state.withLock { state in

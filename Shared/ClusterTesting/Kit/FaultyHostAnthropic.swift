@@ -1,4 +1,4 @@
-/// An answer as Anthropic's messages API gives it: numbered content blocks, each event named.
+/// An answer in Anthropic's messages API: numbered content blocks and named events.
 struct FaultyHostAnthropic: FaultyHostVoice {
   private enum Block: Hashable { case thinking, text, call(Int) }
 

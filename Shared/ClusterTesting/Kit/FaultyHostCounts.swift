@@ -1,25 +1,25 @@
-/// What a faulty host saw since it started.
+/// Counters of a faulty host since its start.
 public struct FaultyHostCounts: Codable, Hashable, Sendable {
   /// Requests by path.
   public var requests: [String: Int] = [:]
-  /// Answers that went out whole.
+  /// Answers that were sent completely.
   public var completed = 0
-  /// Clients that left before their answer was whole.
+  /// Clients that disconnected before the end of their answers.
   public var cancels: [Cancel] = []
-  /// Requests being answered now, and the most there ever were at once.
+  /// Requests being answered now, and the maximum at any time.
   public var active = 0
   public var maximumActive = 0
-  /// Connections that were made.
+  /// Accepted connections.
   public var connections = 0
-  /// Bytes that were sent as a hostile host.
+  /// Bytes sent by hostile rows.
   public var hostileBytes = 0
 
   public init() {}
 
-  /// Paths that tell about the host and ask it nothing.
+  /// Paths that only report about the host and run no model.
   static let tellingPaths: Set<String> = ["/v1/models", "/api/tags", "/api/version"]
 
-  /// All requests that want something of a model.
+  /// Number of requests that need a model.
   public var inferences: Int {
     requests.reduce(0) { $0 + (Self.tellingPaths.contains($1.key) ? 0 : $1.value) }
   }
@@ -33,13 +33,13 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
 
     public var phase: Phase
     public var path: String
-    /// Tokens sent before.
+    /// Tokens sent before the cancel.
     public var tokens: Int
-    /// Since the request had come whole.
+    /// Milliseconds since the request was received completely.
     public var afterMilliseconds: Double
-    /// Which request it was, counted from one.
+    /// Number of the request, counted from one.
     public var number: Int
-    /// When it was seen, in nanoseconds of the machine's monotonic clock.
+    /// Time of the cancel, in nanoseconds of the machine's monotonic clock.
     public var at: UInt64
 
     enum CodingKeys: String, CodingKey {
@@ -56,31 +56,31 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   }
 }
 
-/// How one request went.
+/// Record of one request.
 public struct FaultyHostRecord: Codable, Hashable, Sendable {
   public enum Outcome: String, Codable, Sendable {
-    /// The answer, or the status, went out whole.
+    /// The answer, or the error status, was sent completely.
     case completed
-    /// The client left before.
+    /// The client disconnected first.
     case cancelled
-    /// A fault ended it.
+    /// A fault ended the answer.
     case broken
   }
 
-  /// Counted from one, in the order in which the requests came.
+  /// Number of the request, counted from one in order of arrival.
   public var number: Int
   public var path: String
   public var model: String
   public var streams: Bool
-  /// Bytes of the prefix after which it was asked to go on; nil: the answer began anew.
+  /// Bytes of the prefix to resume after; `nil` means that the answer started from the beginning.
   public var prefixBytes: Int?
   public var fault: FaultyHostFaults.Kind?
   /// Tokens sent.
   public var tokens = 0
   public var outcome = Outcome.completed
   public var cancelPhase: FaultyHostCounts.Cancel.Phase?
-  /// When the request had come whole, and when it was over: nanoseconds of the machine's monotonic
-  /// clock, which other processes of the machine read too.
+  /// Time at which the request was received completely; `ended` is when it ended. Nanoseconds of
+  /// the machine's monotonic clock, which other processes on the machine read too.
   public var began: UInt64
   public var ended: UInt64 = 0
 
@@ -93,10 +93,10 @@ public struct FaultyHostRecord: Codable, Hashable, Sendable {
   }
 }
 
-/// Where a request can be held.
+/// A point at which a request can be held.
 public enum FaultyHostPoint: Hashable, Sendable {
-  /// The request has come; nothing was sent. Also for answers that are not streamed.
+  /// The request was received and nothing was sent. Applies to unstreamed answers too.
   case beforeFirstToken
-  /// That many tokens of a stream were sent.
+  /// That many tokens of a stream have been sent.
   case afterToken(Int)
 }

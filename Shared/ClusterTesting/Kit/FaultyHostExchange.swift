@@ -1,17 +1,17 @@
-/// One request being answered.
+/// State of one request while it is answered.
 final class FaultyHostExchange {
   let path: String
   let streams: Bool
   let faults: FaultyHostFaults
   var record: FaultyHostRecord
   var voice: any FaultyHostVoice
-  /// Of an answer that has no tokens.
+  /// The body of an answer without tokens.
   var wholeBody: [UInt8]?
   var pieces: [FaultyHostPiece] = []
-  /// Where `faults.kind` strikes.
+  /// Where the fault `faults.kind` occurs.
   var breaksAt: FaultyHostPiece.Break?
   var sentBytes = 0
-  /// Of an answer that a `HostileRow` gives.
+  /// State of an answer that follows a `HostileRow`.
   var hostile: HostileCursor?
 
   init(
@@ -30,14 +30,14 @@ final class FaultyHostExchange {
   /// Whether the answer breaks before the next token.
   var breaksHere: Bool { breaksAt?.index == tokens }
 
-  /// Whether it has become slow.
+  /// Milliseconds between tokens once the answer is slowed down; `nil` means normal speed.
   var crawls: Double? {
     guard faults.kind == .crawl else { return faults.crawlMilliseconds }
     guard let breaksAt, tokens >= breaksAt.index else { return nil }
     return faults.crawlMilliseconds ?? 1_000
   }
 
-  /// The event of the character in which the fault's byte lies, as far as that byte.
+  /// The event of the character that contains the fault's byte, cut at that byte.
   var unfinishedEvent: [UInt8] {
     guard let breaksAt, let character = breaksAt.character else { return [] }
     var voice = voice
@@ -47,7 +47,7 @@ final class FaultyHostExchange {
     return Array(event[..<(place.lowerBound + breaksAt.bytes)])
   }
 
-  /// The next token's event, with the first half of a character in it that has no second.
+  /// The next token's event, with only the first half of a character in it.
   var eventWithHalfCharacter: [UInt8] {
     let piece = pieces[tokens]
     var bytes = voice.say(piece)

@@ -1,18 +1,17 @@
 import Foundation
 
-/// A made-up family of models that refuses requests by the rules of a real one.
+/// A fictitious model family that refuses requests by the rules of a real one.
 public enum FaultyHostFamily: String, CaseIterable, Codable, Sendable {
   /// OpenAI's first reasoning models: `max_completion_tokens`, temperature 1 and no system message.
   case reasoning = "reasoning-model"
-  /// Anthropic's newer models: temperature or `top_p`.
+  /// Anthropic's newer models: temperature or `top_p`, not both.
   case oneSampler = "one-sampler-model"
-  /// Gemma's chat template: no system message, and user and assistant take turns.
+  /// Gemma's chat template: no system message; user and assistant alternate.
   case noSystem = "no-system-model"
-  /// A server that checks requests with Pydantic and forbids members that it does not know, streams
-  /// among them.
+  /// A server that validates requests with Pydantic, forbids unknown members, and forbids streams.
   case strict = "strict-model"
 
-  /// The first fault that it finds with a request; `nil` means that it answers.
+  /// The first violation in a request; `nil` means that the request is accepted.
   func refusal(of body: [UInt8]) -> (status: Int, body: [UInt8])? {
     let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
     guard let request = object else { return nil }

@@ -1,49 +1,50 @@
 import ClusterModel
 import Foundation
 
-/// What goes wrong at a faulty host. Everything unset is a host that works. As JSON, names are in
-/// snake case: `{"status":503,"retry_after":2}`, `{"stall_at_token":3}`.
+/// Faults of a faulty host; with none set, the host works. JSON names are in snake case:
+/// `{"status":503,"retry_after":2}`, `{"stall_at_token":3}`.
 public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvertible {
-  /// One thing that goes wrong, and for most of them where: at `atByte`.
+  /// A kind of fault; most kinds occur at `atByte`.
   public enum Kind: String, Codable, CaseIterable, Hashable, Sendable {
-    /// The connection ends.
+    /// The connection closes.
     case drop
-    /// Nothing more comes.
+    /// The host sends nothing more.
     case stall
-    /// From there on a token every `crawlMilliseconds`, a second if unset.
+    /// From `atByte` on, one token every `crawlMilliseconds`; one second if unset.
     case crawl
-    /// An event that is no JSON, and the end.
+    /// An event that is not JSON; then the stream ends.
     case garbage
-    /// An error event, and the end.
+    /// An error event; then the stream ends.
     case error
-    /// The stream ends properly, without a finish reason.
+    /// The stream ends properly, but without a finish reason.
     case end
-    /// An event with half a UTF-8 character in it; the answer goes on after it.
+    /// An event with half a UTF-8 character; the answer continues after it.
     case halfCharacter = "half_character"
     /// Status 500 instead of an answer.
     case status
     /// Status 429 with `Retry-After` instead of an answer.
     case busy
-    /// The connection ends before any answer.
+    /// The connection closes before any answer.
     case refuse
   }
 
-  /// What goes wrong at `atByte`.
+  /// The fault that occurs at `atByte`.
   public var kind: Kind?
-  /// Bytes of the answer's text and tool arguments that go out before; unset: 0. Within a character
-  /// `drop` and `stall` leave its first bytes in an unfinished event.
+  /// Bytes of answer text and tool arguments sent before the fault; unset means 0. If the byte lies
+  /// within a character, `drop` and `stall` send the character's first bytes in an unfinished
+  /// event.
   public var atByte: Int?
-  /// One of these, at some byte of the answer, both by seed.
+  /// One of these faults at some byte of the answer, both chosen by seed.
   public var random: [Kind]?
-  /// Answer with this status instead of an answer.
+  /// Respond with this status instead of an answer.
   public var status: Int?
-  /// Body that goes with `status`; unset: an OpenAI error object.
+  /// Body of the `status` response; unset means an OpenAI error object.
   public var statusBody: String?
-  /// `Retry-After` in seconds that goes with `status`.
+  /// `Retry-After` of the `status` response, in seconds.
   public var retryAfter: Int?
   /// Drop the connection after that many bytes of the answer's body.
   public var dropAtByte: Int?
-  /// Say nothing more after that many tokens; 0: not even the head.
+  /// Send nothing more after that many tokens; 0 means not even the response head.
   public var stallAtToken: Int?
   /// End the stream properly after that many tokens, without `finish_reason` and `[DONE]`.
   public var endAtToken: Int?
@@ -51,23 +52,23 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   public var errorAtToken: Int?
   /// Milliseconds between tokens instead of the configured delay.
   public var crawlMilliseconds: Double?
-  /// Bytes that are no JSON where the answer should be.
+  /// Send bytes that are not JSON in place of the answer.
   public var garbage: Bool?
-  /// The token of this index holds the first half of a UTF-8 character and not the second.
+  /// The token with this index contains only the first half of a UTF-8 character.
   public var halfCharacterAtToken: Int?
-  /// Send that many bytes in one line without an end.
+  /// Send that many bytes in one line that never ends.
   public var hugeBodyBytes: Int?
-  /// Drop the connection when a request has come, before any answer.
+  /// Drop the connection after a request was received, before any answer.
   public var refuse: Bool?
-  /// Name of the `HostileRow` to play for every request that it aims at.
+  /// Name of the `HostileRow` to play for each request that the row targets.
   public var hostile: String?
-  /// Whether to play the part of the second host of that row.
+  /// Whether to play the second host of that row.
   public var hostileSecond: Bool?
-  /// Plays the row with every repetition cut to that share; unset: as it is.
+  /// Divisor of every repetition count in the row; unset means 1.
   public var hostileDivisor: Int?
-  /// Chance that a request meets the faults; unset: every one.
+  /// Probability that the faults apply to a request; unset means 1.
   public var probability: Double?
-  /// How many requests meet the faults before the host works again; unset: all.
+  /// Number of requests that the faults apply to before the host works again; unset means all.
   public var remaining: Int?
 
   public static let none = FaultyHostFaults()
@@ -103,7 +104,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     self.remaining = remaining
   }
 
-  /// Its JSON: a test's arguments are printed.
+  /// The faults as JSON, because test arguments are printed.
   public var description: String {
     let json = try? JSONEncoder().encode(self)
     return String(decoding: json ?? Data(), as: UTF8.self)
@@ -125,8 +126,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     case hugeBodyBytes = "huge_body_bytes"
   }
 
-  /// With the random choices made, for an answer of that many bytes, and the kinds that come before
-  /// any answer put into the terms of the others.
+  /// Resolves random choices for an answer of that many bytes. Kinds that precede any answer are
+  /// expressed by the other properties.
   func resolved(bytes: Int, using rng: inout SplitMix64) -> FaultyHostFaults {
     var faults = self
     if let kinds = random, !kinds.isEmpty {
@@ -144,6 +145,6 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     return faults
   }
 
-  /// Names that the JSON form knows.
+  /// All member names of the JSON form.
   public static let names = CodingKeys.allCases.map(\.rawValue)
 }

@@ -2,15 +2,16 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// One connection of a `FaultyHost`: reads a request whole, then writes its answer token by token.
+/// One connection of a `FaultyHost`: reads a complete request, then writes its answer token by
+/// token.
 ///
-/// @unchecked: every member is only touched on the channel's event loop; what comes back from a
-/// gate or a timer is executed there.
+/// @unchecked: all members are accessed only on the channel's event loop; callbacks of gates and
+/// timers run there too.
 final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
-  /// Larger than anything a gateway lets through.
+  /// Larger than any body that a gateway accepts.
   private static let maximumBody = 64 << 20
 
   private let host: FaultyHost
@@ -53,7 +54,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     }
   }
 
-  // MARK: - Which answer
+  // MARK: - Choosing the answer
 
   private func answer(_ head: HTTPRequestHead, path: String, channel: any Channel) {
     switch (head.method, path) {
@@ -141,7 +142,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     }
   }
 
-  // MARK: - Not streamed
+  // MARK: - Unstreamed answers
 
   private func writeWhole(_ exchange: FaultyHostExchange, _ channel: any Channel) {
     var delay = TimeAmount.zero
@@ -181,7 +182,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     }
   }
 
-  // MARK: - Streamed
+  // MARK: - Streamed answers
 
   private func begin(_ exchange: FaultyHostExchange, _ channel: any Channel) {
     writer.writeHead(channel, type: exchange.voice.streamType, length: nil)
@@ -237,7 +238,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     exchange.crawls.map { .constant($0) } ?? host.configuration.interToken
   }
 
-  /// At the fault's byte: whether the answer ends here.
+  /// Applies the fault at its byte; returns whether the answer ends here.
   private func breaks(_ exchange: FaultyHostExchange, _ channel: any Channel) -> Bool {
     switch exchange.faults.kind {
     case .drop: drop(exchange, after: exchange.unfinishedEvent, channel)
@@ -254,7 +255,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     return true
   }
 
-  /// False when the connection was dropped at its byte.
+  /// Sends bytes; returns false if the connection was dropped at its configured byte.
   @discardableResult
   private func send(_ bytes: [UInt8], _ exchange: FaultyHostExchange, _ channel: any Channel)
     -> Bool
@@ -269,7 +270,8 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     return true
   }
 
-  /// The answer is whole when its last byte went out; a client that leaves before cancels it.
+  /// Ends the answer. It counts as complete once its last byte is written; a client that
+  /// disconnects earlier cancels it.
   private func end(
     _ exchange: FaultyHostExchange, _ channel: any Channel,
     as outcome: FaultyHostRecord.Outcome = .completed
@@ -289,7 +291,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     goOn(exchange, ending: script.ending, channel)
   }
 
-  /// One write after the other: a gateway that does not read makes this host wait.
+  /// Sends one write at a time, so that a gateway that does not read blocks this host.
   private func goOn(
     _ exchange: FaultyHostExchange, ending: HostileScript.Ending, _ channel: any Channel
   ) {
@@ -302,7 +304,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       let buffer = channel.allocator.buffer(bytes: bytes)
       channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(buffer))).whenSuccess {
         [self] in
-        // Not at once: a write that succeeds at once would pile up on the stack.
+        // Not directly: writes that succeed immediately would recurse and grow the stack.
         channel.eventLoop.execute { [self] in go(step) }
       }
     case .pause(let milliseconds):
@@ -320,15 +322,15 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
 
   // MARK: - The exchange
 
-  /// Goes on later, unless the client has left by then.
+  /// Resumes after a delay, unless the client has disconnected by then.
   private func after(
     _ delay: TimeAmount, _ exchange: FaultyHostExchange, _ channel: any Channel,
     _ resume: @escaping () -> Void
   ) {
     let step = Step(exchange: exchange, resume: resume)
     guard delay > .zero else {
-      // Not at once: the event loop must see between two tokens that a client has left, and a long
-      // answer must not pile up on the stack.
+      // Not directly: the event loop must detect a disconnect between two tokens, and a long answer
+      // must not grow the stack.
       channel.eventLoop.execute { [self] in go(step) }
       return
     }
@@ -351,7 +353,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     if exchange === step.exchange { step.resume() }
   }
 
-  /// @unchecked: made and run on the channel's event loop only.
+  /// @unchecked: created and run only on the channel's event loop.
   private final class Step: @unchecked Sendable {
     let exchange: FaultyHostExchange
     let resume: () -> Void
@@ -382,13 +384,13 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     }
   }
 
-  /// A fault ends the connection; it is nobody's cancel.
+  /// Closes the connection because of a fault; this counts as no client's cancel.
   private func fail(_ exchange: FaultyHostExchange, _ channel: any Channel) {
     over(exchange, .broken)
     channel.close(promise: nil)
   }
 
-  /// The last bytes go out before the connection goes down.
+  /// Sends the last bytes, then closes the connection.
   private func drop(
     _ exchange: FaultyHostExchange, after bytes: [UInt8], _ channel: any Channel
   ) {
@@ -404,7 +406,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       !exchange.streams ? .nonStreaming : exchange.tokens == 0 ? .beforeFirstToken : .midStream
     exchange.record.cancelPhase = phase
     over(exchange, .cancelled) {
-      // A soak with millions of cancels keeps the last ones.
+      // Bounded: a soak with millions of cancels keeps only the most recent ones.
       if $0.cancels.count == 10_000 { $0.cancels.removeFirst() }
       $0.cancels.append(
         .init(

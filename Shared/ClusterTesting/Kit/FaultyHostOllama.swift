@@ -1,9 +1,9 @@
 import Foundation
 
-/// An answer as Ollama's own API gives it: one JSON object a line, the last with `done` and counts.
+/// An answer in Ollama's API: one JSON object per line, the last with `done` and counts.
 struct FaultyHostOllama: FaultyHostVoice {
   private let lines: FaultyHostLines
-  /// Ollama tells a tool call when it is whole.
+  /// The tool call in progress; Ollama sends a call only when it is complete.
   private var call: FaultyHostReply.ToolCall?
 
   init(_ lines: FaultyHostLines) { self.lines = lines }
@@ -53,7 +53,7 @@ struct FaultyHostOllama: FaultyHostVoice {
       + (end ?? #""done":false"#) + "}"
   }
 
-  /// Durations are nanoseconds.
+  /// Members of the last object; durations are in nanoseconds.
   private var end: String {
     #""done_reason":"\#(lines.isCut ? "length" : "stop")","done":true,"total_duration":4000000,"#
       + #""load_duration":1000000,"prompt_eval_count":\#(FaultyHostLines.promptTokens),"#
@@ -79,7 +79,7 @@ struct FaultyHostOllama: FaultyHostVoice {
 
   private static let created = "2023-11-14T22:13:20.000000Z"
 
-  /// A chat without messages loads the model, or lets it go when it shall not be kept alive.
+  /// Response to a chat without messages: loads the model, or unloads it if `keep_alive` is 0.
   static func loaded(model: String, body: [UInt8]) -> [UInt8] {
     let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
     let keepAlive = object?["keep_alive"]

@@ -4,37 +4,37 @@ import Foundation
 public struct FaultyHostRequest: Hashable, Sendable {
   public var method: String
   public var path: String
-  /// Names in lower case; the last of equal names.
+  /// Lower-case names; the last value of equal names.
   public var headers: [String: String]
   public var body: [UInt8]
 }
 
-/// Which API a request speaks.
+/// The API dialect of a request.
 public enum FaultyHostDialect: String, Codable, Hashable, Sendable {
   case openai, anthropic, ollama
 }
 
-/// What an OpenAI-compatible backend makes of a trailing assistant message.
+/// How an OpenAI-compatible backend treats a trailing assistant message.
 public enum FaultyHostPrefill: String, Codable, CaseIterable, Hashable, Sendable {
-  /// llama.cpp: it goes on after it.
+  /// llama.cpp: the backend continues the message.
   case trailing
-  /// vLLM: only with `continue_final_message`, and then without `add_generation_prompt`.
+  /// vLLM: continues only with `continue_final_message` and without `add_generation_prompt`.
   case flag
-  /// A cloud: it is one message more, and the answer begins anew.
+  /// A cloud API: treats it as an ordinary message and starts a new answer.
   case none
 }
 
-/// A request in words that are the same for every dialect.
+/// A request in a form common to all dialects.
 public struct FaultyHostQuestion: Sendable {
   public struct Message: Hashable, Sendable {
     public var role: String
     public var text: String
   }
 
-  /// Where the answer shall begin.
+  /// Where the answer begins.
   public enum Start: Hashable, Sendable {
     case anew
-    /// Right after that text, which the backend was given as the beginning of its answer.
+    /// Directly after this text, which the request gives as the beginning of the answer.
     case after(String)
   }
 
@@ -47,7 +47,7 @@ public struct FaultyHostQuestion: Sendable {
   public let includeUsage: Bool
   public let hasTools: Bool
   public let start: Start
-  /// What the backend has to complain about, with the status it does that with.
+  /// An error in the request, with its HTTP status; `nil` means a valid request.
   public let complaint: (status: Int, message: String)?
 
   init(_ request: FaultyHostRequest, dialect: FaultyHostDialect, prefill: FaultyHostPrefill) {
@@ -60,7 +60,7 @@ public struct FaultyHostQuestion: Sendable {
     messages = (body["messages"] as? [[String: Any]] ?? []).map {
       Message(role: $0["role"] as? String ?? "", text: Self.text(of: $0["content"]))
     }
-    // Ollama streams unless told otherwise.
+    // Ollama streams by default.
     stream = body["stream"] as? Bool ?? (dialect == .ollama)
     let options = body["options"] as? [String: Any]
     maxTokens =
@@ -80,7 +80,7 @@ public struct FaultyHostQuestion: Sendable {
         && body["add_generation_prompt"] as? Bool ?? true)
   }
 
-  /// A string, or the text of its parts.
+  /// The string, or the joined text of its parts.
   private static func text(of content: Any?) -> String {
     if let text = content as? String { return text }
     let parts = content as? [[String: Any]] ?? []

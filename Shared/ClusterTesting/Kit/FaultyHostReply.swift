@@ -1,4 +1,4 @@
-/// What a faulty host says to one question.
+/// A faulty host's answer to one question.
 public struct FaultyHostReply: Hashable, Sendable {
   public struct ToolCall: Hashable, Sendable {
     public var id: String
@@ -34,14 +34,14 @@ public struct FaultyHostReply: Hashable, Sendable {
   }
 }
 
-/// What one event of a stream adds to an answer.
+/// The part of an answer that one stream event carries.
 enum FaultyHostPiece: Hashable, Sendable {
   case reasoning(String)
   case text(String)
   case call(Int, id: String, name: String)
   case arguments(Int, String)
 
-  /// What a fault's offset counts: text and arguments.
+  /// The text that fault offsets count: content and tool arguments.
   var counted: String {
     switch self {
     case .text(let text), .arguments(_, let text): text
@@ -56,16 +56,16 @@ enum FaultyHostPiece: Hashable, Sendable {
     }
   }
 
-  /// Where an answer breaks.
+  /// Position at which an answer breaks off.
   struct Break: Hashable, Sendable {
-    /// Pieces that still go out whole.
+    /// Number of pieces that are sent completely.
     var index: Int
-    /// The character in which the offset lies, and how many of its bytes are before it.
+    /// The character that contains the offset, and the number of its bytes before the offset.
     var character: FaultyHostPiece?
     var bytes = 0
   }
 
-  /// Cuts the piece in which that byte lies, so that the answer can break exactly before it.
+  /// Splits the piece that contains the byte, so that the answer can break exactly before it.
   static func broken(
     _ pieces: [FaultyHostPiece], atByte offset: Int
   ) -> (pieces: [FaultyHostPiece], at: Break) {
@@ -76,7 +76,7 @@ enum FaultyHostPiece: Hashable, Sendable {
         left -= text.utf8.count
         continue
       }
-      // Of code points, not of what is seen as one character: a tokeniser cuts between those too.
+      // Split between code points, not grapheme clusters: a tokenizer splits grapheme clusters too.
       let scalars = text.unicodeScalars
       var end = scalars.startIndex
       while left > 0, UTF8.width(scalars[end]) <= left {
@@ -99,20 +99,20 @@ enum FaultyHostPiece: Hashable, Sendable {
   }
 }
 
-/// Answers by heart, and how they are taken up where another host broke off.
+/// Fixed answers, and how the host resumes them after another host broke off.
 public struct FaultyHostCorpus: Sendable {
-  /// Someone broke off, and this host is asked to go on.
+  /// A request to resume an answer that another host began.
   public struct Resumption: Sendable {
-    /// The whole answer.
+    /// The complete answer.
     public let reply: FaultyHostReply
-    /// What the client has of its text.
+    /// Text that the client already has.
     public let prefix: String
-    /// The host was told in words to go on; otherwise the prefix is the beginning of its own answer.
+    /// Whether a message asks the host to continue; otherwise the prefix is prefilled.
     public let isInstructed: Bool
     public let question: FaultyHostQuestion
   }
 
-  /// By a marker in a user's message, or by model id.
+  /// Answers by a marker in a user message, or by model id.
   public var replies: [String: FaultyHostReply]
   public var otherwise: FaultyHostReply
   public var resume: @Sendable (Resumption) -> FaultyHostReply
@@ -126,8 +126,7 @@ public struct FaultyHostCorpus: Sendable {
     self.resume = resume
   }
 
-  /// Goes on with the very text that belongs there; begins anew where the prefix is no beginning of
-  /// the answer.
+  /// Continues with exactly the rest of the answer; starts over if the prefix does not match.
   public static let oracle: @Sendable (Resumption) -> FaultyHostReply = { resumption in
     let whole = Array(resumption.reply.text.utf8)
     let prefix = Array(resumption.prefix.utf8)
@@ -147,7 +146,7 @@ public struct FaultyHostCorpus: Sendable {
       return resume(
         Resumption(reply: reply, prefix: prefix, isInstructed: false, question: question))
     }
-    // The question, what there is of the answer, and a message that asks to go on.
+    // The question, the partial answer, and a message that asks to continue.
     guard messages.count >= 3, let last = messages.last, last.role == "user", last != asked,
       messages[messages.count - 2].role == "assistant",
       !messages[messages.count - 2].text.isEmpty
@@ -158,7 +157,7 @@ public struct FaultyHostCorpus: Sendable {
         question: question))
   }
 
-  /// The longest of those that the text has.
+  /// The longest marker that the text contains.
   private func marker(in text: String) -> String? {
     replies.keys.filter { !$0.isEmpty && text.contains($0) }
       .max { ($0.utf8.count, $0) < ($1.utf8.count, $1) }

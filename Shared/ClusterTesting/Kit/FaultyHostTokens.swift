@@ -1,12 +1,12 @@
 import ClusterModel
 
-/// How an answer is cut into tokens.
+/// How the host splits an answer into tokens.
 public enum FaultyHostTokens: Hashable, Sendable {
   /// Words, each with the white space before it.
   case words
   /// Pieces of that many characters.
   case characters(Int)
-  /// Pieces of one to that many code points, by seed: another tokeniser's borders.
+  /// Pieces of 1 to `longest` code points, by seed: the boundaries of another tokenizer.
   case seeded(UInt64, longest: Int)
 
   func split(_ text: String) -> [String] {

@@ -1,18 +1,18 @@
 import Foundation
 
-/// What every dialect's voice has to know of an answer.
+/// Data of an answer that every dialect needs.
 struct FaultyHostLines: Sendable {
   var model: String
-  /// Of the request, so that ids differ.
+  /// Number of the request, so that ids differ.
   var number: Int
   var pieces: [FaultyHostPiece]
-  /// Before a fault cut one in two.
+  /// Number of tokens before a fault splits one in two.
   var tokenCount: Int
-  /// Cut short by the client's limit on tokens.
+  /// Whether the client's token limit cut the answer short.
   var isCut: Bool
   var includeUsage: Bool
 
-  /// The same in every answer: a test compares bytes.
+  /// The same in every answer, because tests compare bytes.
   static let created = 1_700_000_000
   static let promptTokens = 7
 
@@ -35,19 +35,19 @@ struct FaultyHostLines: Sendable {
   }
 }
 
-/// Says an answer in one dialect.
+/// Encodes an answer in one dialect.
 protocol FaultyHostVoice: Sendable {
   init(_ lines: FaultyHostLines)
 
   var streamType: String { get }
-  /// Before the first piece.
+  /// Bytes before the first piece.
   mutating func opening() -> [UInt8]
   mutating func say(_ piece: FaultyHostPiece) -> [UInt8]
-  /// The proper end.
+  /// Bytes that end the stream properly.
   mutating func closing() -> [UInt8]
-  /// The whole answer for a client that does not stream.
+  /// The complete answer for a client that does not stream.
   var body: [UInt8] { get }
-  /// Within a stream.
+  /// An error event within a stream.
   func errorEvent(_ message: String) -> [UInt8]
   var garbage: [UInt8] { get }
   static func error(_ message: String, status: Int) -> [UInt8]
@@ -71,7 +71,7 @@ extension FaultyHostDialect {
   }
 }
 
-/// JSON strings, quotes included.
+/// Encodes a JSON string, quotes included.
 func quoted(_ text: String) -> String {
   let isPlain = text.utf8.allSatisfy {
     $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")

@@ -4,7 +4,7 @@ import NIOHTTP1
 
 /// Writes the parts of a faulty host's responses.
 struct FaultyHostWriter: Sendable {
-  /// - Parameter length: nil: in chunks.
+  /// - Parameter length: `nil` means chunked transfer coding.
   func writeHead(_ channel: any Channel, type: String, length: Int?) {
     var headers = HTTPHeaders()
     headers.add(name: "content-type", value: type)
@@ -24,7 +24,7 @@ struct FaultyHostWriter: Sendable {
     write(status: 200, Array((try? encoder.encode(value)) ?? Data()), to: channel)
   }
 
-  /// - Parameter isLast: whether nothing else is to be done than to end the response.
+  /// - Parameter isLast: whether only the end of the response remains to be written.
   func write(
     status: Int, _ bytes: [UInt8], headers: HTTPHeaders = HTTPHeaders(), isLast: Bool = true,
     to channel: any Channel

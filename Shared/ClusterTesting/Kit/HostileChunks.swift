@@ -1,4 +1,4 @@
-/// Events of OpenAI's dialect, as parts of a script.
+/// Events of the OpenAI dialect, as parts of a script.
 enum HostileChunks {
   typealias Part = HostileScript.Part
 

@@ -1,7 +1,7 @@
 private typealias Chunks = HostileChunks
 
 extension HostileRow {
-  /// Chunks whose JSON is odd.
+  /// Chunks with unusual JSON.
   static let shapes: [HostileRow] = [
     stream("choice-index-overflow", "choices with the largest and smallest indices") {
       Chunks.answer(
@@ -74,7 +74,7 @@ extension HostileRow {
     },
   ]
 
-  /// Texts that are costly to hold back.
+  /// Texts that are expensive to hold back.
   static let texts: [HostileRow] = [
     stream("one-word", "a word of 4 MB") {
       Chunks.answer(.times(1 << 18, Chunks.text(Chunks.letters(16))))
@@ -113,7 +113,7 @@ extension HostileRow {
     },
   ]
 
-  /// Answers that are not streamed.
+  /// Unstreamed answers.
   static let bodies: [HostileRow] = [
     body("body-members", "a body of a million members") {
       [
@@ -201,7 +201,7 @@ extension HostileRow {
     silent,
   ]
 
-  /// The others that offer the model are good.
+  /// A row in which the other hosts of the model are good.
   private static var refusing: HostileRow {
     var row = script("refuses-all", "status 400 for everything") {
       .body([.bytes(Array(#"{"error":{"message":"bad request"}}"#.utf8))], status: 400)

@@ -153,7 +153,7 @@ extension HostileRow {
     },
   ].map { of(.anthropic, $0) }
 
-  // MARK: - What a registry asks
+  // MARK: - Registry probes
 
   private static func probe(
     _ name: String, _ harm: String, _ dialect: FaultyHostDialect, _ target: Target,

@@ -1,12 +1,12 @@
 /// One way in which a host tries to harm a gateway or a registry.
 ///
-/// A `FaultyHost` plays a row for every answer while its fault `hostile` names it, and for requests
-/// of the model `hostile/NAME` without that.
+/// A `FaultyHost` plays a row for every answer while its fault `hostile` names the row, and always
+/// for requests for the model `hostile/NAME`.
 public struct HostileRow: Sendable, CustomStringConvertible {
-  /// Which request is answered with harm.
+  /// The kind of request that gets the harmful response.
   public enum Target: String, Codable, Sendable {
     case answer
-    /// The list of models, or of Ollama's tags.
+    /// The list of models, or Ollama's tags.
     case listing
     case version
   }
@@ -15,15 +15,15 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   public struct Client: Codable, Hashable, Sendable {
     public var path = "/v1/chat/completions"
     public var stream = true
-    /// A deadline makes a gateway ask for a stream although the client asked for none.
+    /// A deadline makes a gateway request a stream even if the client does not.
     public var firstTokenMilliseconds: Int?
-    /// Clients at the same time.
+    /// Number of concurrent clients.
     public var clients = 1
-    /// Whether they read the answer.
+    /// Whether the clients read the answer.
     public var reads = true
-    /// Requests of each client, one after the other.
+    /// Number of requests of each client, in sequence.
     public var times = 1
-    /// Whether the model is one that a good host offers too.
+    /// Whether a good host offers the model too.
     public var isShared = false
 
     public init() {}
@@ -36,13 +36,13 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   }
 
   public let name: String
-  /// What the host does.
+  /// Description of the harm.
   public let harm: String
   public var dialect = FaultyHostDialect.openai
   public var target = Target.answer
   public var client = Client()
   let first: @Sendable () -> HostileScript
-  /// Of a row with two hosts, what the host sends that is asked after the first one.
+  /// The script of the second host, which is tried after the first; `nil` means one host.
   let second: (@Sendable () -> HostileScript)?
 
   public var needsTwoHosts: Bool { second != nil }
@@ -64,7 +64,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
     return first()
   }
 
-  // MARK: - Making rows
+  // MARK: - Factories
 
   static func stream(
     _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
@@ -73,7 +73,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
       name: name, harm: harm, first: { HostileScript(first()) }, second: nil)
   }
 
-  /// The client asks for no stream, and the gateway assembles one.
+  /// The client requests no stream; the gateway requests one and assembles the body.
   static func assembled(
     _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
   ) -> HostileRow {
@@ -83,7 +83,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
     return row
   }
 
-  /// The host is asked for no stream and gives none.
+  /// The gateway requests no stream, and the host sends a body.
   static func body(
     _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
   ) -> HostileRow {
@@ -100,7 +100,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   ) -> HostileRow {
     var row = HostileRow(
       name: name, harm: harm, first: { HostileScript(first(), ending: .cut) },
-      // Late, so that the other host wins a race.
+      // Delayed, so that the other host wins a race.
       second: { HostileScript([.pause(milliseconds: 300)] + second()) })
     row.client.times = 4
     return row
@@ -113,7 +113,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   }
 }
 
-/// A row as JSON, for a harness in another language.
+/// A row as JSON, for a test harness in another language.
 struct HostileRowLine: Encodable {
   let name: String
   let harm: String

@@ -2,12 +2,12 @@ import NIOHTTP1
 
 /// One response of a hostile host: what it sends, in order, and how it ends.
 ///
-/// Bytes are made when they are sent, and at most `maximumBytes` of them, so that a row that floods
-/// a gateway cannot fill the machine it is tested on.
+/// Bytes are generated when they are sent, `maximumBytes` at most, so that a row that floods a
+/// gateway cannot fill the memory of the test machine.
 struct HostileScript: Sendable {
   enum Part: Sendable {
     case bytes([UInt8])
-    /// The same bytes so many times.
+    /// The same bytes, repeated.
     case times(Int, [UInt8])
     /// Bytes made from a counter that begins at 0.
     case each(Int, @Sendable (Int) -> [UInt8])
@@ -15,7 +15,7 @@ struct HostileScript: Sendable {
   }
 
   enum Ending: Sendable {
-    /// As HTTP has it.
+    /// A proper HTTP end.
     case proper
     /// The connection is closed.
     case cut
@@ -23,15 +23,15 @@ struct HostileScript: Sendable {
     case open
   }
 
-  /// Twice what a gateway accepts of one body.
+  /// Twice the maximum body that a gateway accepts.
   static let maximumBytes = 64 << 20
-  /// A socket buffer's worth.
+  /// About one socket buffer.
   static let standardBatch = 64 << 10
 
   var status = 200
   var type = "text/event-stream"
   var headers: [(name: String, value: String)] = []
-  /// `nil` means chunked coding.
+  /// Content length; `nil` means chunked transfer coding.
   var length: Int?
   var parts: [Part]
   var ending = Ending.proper
@@ -60,7 +60,7 @@ struct HostileScript: Sendable {
   }
 }
 
-/// Where a script stands while it is sent.
+/// Progress of a script while it is sent.
 struct HostileCursor {
   enum Step {
     case send([UInt8])
@@ -71,13 +71,13 @@ struct HostileCursor {
   private let script: HostileScript
   private let divisor: Int
   private var part = 0
-  /// Repetitions of the part that were sent.
+  /// Number of sent repetitions of the part.
   private var done = 0
-  /// What a write had no room for.
+  /// Bytes that did not fit into a write.
   private var rest: ArraySlice<UInt8> = []
   private(set) var sent = 0
 
-  /// - Parameter divisor: every repetition is cut to its share: the same harm, smaller.
+  /// - Parameter divisor: divides every repetition count, for the same harm at a smaller size.
   init(_ script: HostileScript, divisor: Int = 1) {
     self.script = script
     self.divisor = max(divisor, 1)
@@ -105,7 +105,7 @@ struct HostileCursor {
         rest = make(done)[...]
         advance(max(count / divisor, 1))
       case .pause(let milliseconds):
-        // What was made before goes out first.
+        // Send the pending bytes first.
         guard batch.isEmpty else {
           sent += batch.count
           return .send(batch)

@@ -1,4 +1,4 @@
-/// Texts that make simple readers quadratic, of about so many bytes.
+/// Texts of about a given size that make naive parsers quadratic.
 public enum HostileText: String, CaseIterable, Sendable {
   case initials, quotes, openBrackets, nestedLists, numbers, newlines, bars, oneWord, items,
     citations

@@ -27,7 +27,7 @@ public final class ManualClock: Clock, Sendable {
   public var now: Instant { state.withLock(\.now) }
   public var minimumResolution: Duration { .nanoseconds(1) }
 
-  /// How many sleep now.
+  /// Number of sleeping tasks.
   public var sleeping: Int { state.withLock(\.sleepers.count) }
 
   public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
@@ -64,7 +64,7 @@ public final class ManualClock: Clock, Sendable {
     state.withLock { _ = $0.cancelled.remove(id) }
   }
 
-  /// Returns once that many sleep.
+  /// Waits until that many tasks sleep.
   public func waitForSleepers(_ count: Int) async {
     await withCheckedContinuation { continuation in
       let isReady = state.withLock { state in
@@ -76,7 +76,7 @@ public final class ManualClock: Clock, Sendable {
     }
   }
 
-  /// Moves time on and wakes, in the order of their deadlines, those whose time has come.
+  /// Advances the time and wakes the tasks that are due, in the order of their deadlines.
   public func advance(by duration: Duration) {
     let due = state.withLock { state in
       state.now = state.now.advanced(by: duration)

@@ -1,15 +1,15 @@
 public import ClusterModel
 
-/// Chance that a test can repeat: print the seed, and a failure can be run again.
+/// Repeatable random numbers: print the seed to run a failure again.
 public typealias SeededGenerator = SplitMix64
 
 extension SplitMix64 {
-  /// A real number in (0, 1]: never zero, so that its logarithm exists.
+  /// A real number in (0, 1]; never zero, so that its logarithm exists.
   public mutating func nextUnit() -> Double {
     Double((next() >> 11) + 1) * 0x1p-53
   }
 
-  /// A whole number in the range.
+  /// An integer in the range.
   public mutating func nextInt(in range: Range<Int>) -> Int {
     Int.random(in: range, using: &self)
   }
