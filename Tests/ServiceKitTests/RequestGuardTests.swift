@@ -27,6 +27,7 @@ private final class Connection {
   private(set) var rejections: [Failure.Code] = []
   private(set) var clientGone = 0
   var hasHungUp = false
+  var closesAfterAnswer = false
   private let socket = HalfClosing()
 
   var outputIsClosed: Bool { socket.outputIsClosed }
@@ -42,7 +43,8 @@ private final class Connection {
     let requestGuard = RequestGuard(
       limits: limits, traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
-      clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp })
+      clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp },
+      closesAfterAnswer: { [self] in closesAfterAnswer })
     let pipeline = channel.pipeline.syncOperations
     try pipeline.addHandler(socket)
     try pipeline.addHandler(FirstByteTap(requestGuard))
@@ -217,6 +219,18 @@ struct RequestGuardTests {
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\ne")
     #expect(connection.parts.isEmpty)
     #expect(connection.clientGone > 0 && !connection.channel.isActive)
+  }
+
+  @Test("a connection that ends with its answer is closed together with the last bytes")
+  func closesAfterAnswer() throws {
+    let connection = try Connection()
+    connection.closesAfterAnswer = true
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    #expect(connection.parts.count == 2)
+    connection.respond()
+    #expect(connection.answer.contains("200 OK") && connection.outputIsClosed)
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    #expect(connection.parts.isEmpty)
   }
 
   @Test("a declared body that is too large is refused before it is sent")

@@ -351,11 +351,10 @@ final class GatewayShell: Service {
     return response
   }
 
-  /// Ends a stream that cannot be completed: sends one error event and the proper end of the body,
-  /// without `[DONE]`. The client sees the event and no protocol error, and may use the connection
-  /// again: if the server closed it, the client's next request would fail.
+  /// Ends a stream that cannot be completed: sends one error event and the proper end of the body
+  /// without `[DONE]`, and closes the connection. The client sees the event and no protocol error.
   ///
-  /// - Throws: the failure, if the client has left. The server then closes the connection.
+  /// - Throws: the failure, if the client has left.
   @concurrent
   func cut(
     _ failure: Failure, _ journal: RequestJournal, _ writer: inout any ResponseBodyWriter
@@ -367,6 +366,7 @@ final class GatewayShell: Service {
     }
     journal.end(status: httpStatus(of: failure).code, failure)
     try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
+    ClientConnection.current?.closeAfterAnswer()
     try await writer.finish(nil)
   }
 }

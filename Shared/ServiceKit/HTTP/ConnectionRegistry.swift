@@ -7,9 +7,19 @@ import Synchronization
 /// The connection of the request that a handler answers.
 public struct ClientConnection: Sendable {
   public let client: ClientID
+  let end: ConnectionEnd
+
+  /// Closes the connection after the current answer. The client receives the close together with
+  /// the last bytes, so that its pool does not keep the connection.
+  public func closeAfterAnswer() { end.isRequested.store(true, ordering: .relaxed) }
 
   /// `nil` outside a request of `makeHTTPServer`.
   @TaskLocal public static var current: ClientConnection?
+}
+
+/// Whether a connection is to be closed after its current answer.
+final class ConnectionEnd: Sendable {
+  let isRequested = Atomic(false)
 }
 
 /// The connections of one server; the shell of `ConnectionTable`.

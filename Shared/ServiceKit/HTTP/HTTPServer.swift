@@ -141,6 +141,7 @@ struct GuardedConnection: ServerChildChannelValue {
   let http: HTTP1Channel.Value
   let client: ClientID
   let clientGone: AsyncStream<Void>
+  let end: ConnectionEnd
 
   var channel: any Channel { http.channel }
 }
@@ -175,6 +176,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     base.setup(channel: channel, logger: logger).flatMapThrowing { http in
       let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
       let place = registry.open(channel)
+      let end = ConnectionEnd()
       let requestGuard = RequestGuard(
         limits: limits, place: place, traceHeader: traceHeader,
         rejected: { code, trace in
@@ -189,14 +191,16 @@ struct GuardedHTTP1Channel: ServerChildChannel {
           Counter(label: "tutti_http_rejected_total", dimensions: [("reason", code.rawValue)])
             .increment()
         },
-        clientGone: { signal.finish() }, hasHungUp: { Self.hasHungUp(channel) })
+        clientGone: { signal.finish() }, hasHungUp: { Self.hasHungUp(channel) },
+        closesAfterAnswer: { end.isRequested.load(ordering: .relaxed) })
       try Self.limitBuffers(of: channel)
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
       try pipeline.addHandler(requestGuard, position: .after(decoder))
       try pipeline.addHandler(FirstByteTap(requestGuard), position: .first)
       try addTLS(to: pipeline)
-      return GuardedConnection(http: http, client: place.client, clientGone: clientGone)
+      return GuardedConnection(
+        http: http, client: place.client, clientGone: clientGone, end: end)
     }
   }
 
@@ -243,7 +247,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   @concurrent
   func handle(value: GuardedConnection, logger: Logger) async {
     let base = base
-    let connection = ClientConnection(client: value.client)
+    let connection = ClientConnection(client: value.client, end: value.end)
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         await ClientConnection.$current.withValue(connection) {

@@ -54,6 +54,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
   private let hasHungUp: () -> Bool
+  private let closesAfterAnswer: () -> Bool
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests passed to the application whose answer is not complete.
   private var pending = 0 { didSet { noteActivity() } }
@@ -78,12 +79,15 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ///   - rejected: called with code and trace of each refused request.
   ///   - clientGone: called when the client no longer waits for answers.
   ///   - hasHungUp: whether the client has closed its side, even if the close is not read yet.
+  ///   - closesAfterAnswer: whether the connection is to be closed after the current answer.
   init(
     limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
-    clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false }
+    clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false },
+    closesAfterAnswer: @escaping () -> Bool = { false }
   ) {
     self.hasHungUp = hasHungUp
+    self.closesAfterAnswer = closesAfterAnswer
     self.limits = limits
     self.place = place
     self.traceHeader = traceHeader
@@ -336,6 +340,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       answerBegan = false
       _ = asked.popFirst()
       pending = max(0, pending - 1)
+      guard !closesAfterAnswer() else {
+        context.writeAndFlush(data, promise: promise)
+        closeAfterAnswer(context)
+        return
+      }
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
     }
     context.write(data, promise: promise)
@@ -436,9 +445,15 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context.write(wrapOutboundOut(.head(head)), promise: nil)
     context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    closeAfterAnswer(context)
+    clientGone()
+  }
+
+  /// Closes the server's side, and drops what the client still sends until it closes its own.
+  private func closeAfterAnswer(_ context: ChannelHandlerContext) {
+    reading = .refused
     context.close(mode: .output, promise: nil)
     arm(limits.linger, context)
-    clientGone()
   }
 
   private func end(_ context: ChannelHandlerContext) {
