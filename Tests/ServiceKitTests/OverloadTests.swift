@@ -99,6 +99,23 @@ struct ConnectionTableTests {
     #expect(evicted?.id == ids[0] && evicted?.activity == .receiving)
   }
 
+  @Test("a client whose requests never become complete can still send a new one")
+  func ownIncomplete() {
+    var table = ConnectionTable(limits)
+    let ids = (0..<3).map { _ in table.open(alice).id }
+    table.change(ids[2], to: .answering)
+    table.change(ids[1], to: .receiving)
+    table.change(ids[0], to: .receiving)
+    let evicted = table.open(alice).evicting
+    #expect(evicted?.id == ids[1] && evicted?.activity == .receiving)
+    // One slow request among others is no flood: the new connection has to wait.
+    var busy = ConnectionTable(limits)
+    for (number, id) in (0..<3).map({ _ in busy.open(alice).id }).enumerated() {
+      busy.change(id, to: number == 0 ? .receiving : .answering)
+    }
+    #expect(busy.open(alice).evicting == nil)
+  }
+
   @Test("where all connections are at work, a new one gets health and metrics only")
   func reserve() {
     var table = ConnectionTable(limits)

@@ -28,9 +28,10 @@ public struct ConnectionLimits: Hashable, Sendable {
 
 /// Decides which connections a server keeps.
 ///
-/// If a client has reached its share, one of its idle connections is evicted. If the server is
-/// full, any idle connection is evicted, or a slow request of a client with many connections. If
-/// none qualifies, the new connection joins a small reserve that serves only health and metrics.
+/// If a client has reached its share, one of its idle connections is evicted, or its slowest
+/// request if half of its connections wait for the rest of a request. If the server is full, any
+/// idle connection is evicted, or a slow request of a client with many connections. If none
+/// qualifies, the new connection joins a small reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
     /// No byte of a request has arrived since the last answer.
@@ -95,7 +96,9 @@ public struct ConnectionTable: Sendable {
     let share = isLocal ? limits.perLocalClient : limits.perClient
     if held >= share {
       let row = isLocal ? Limits.connectionsPerLocalClient : Limits.connectionsPerClient
-      return admit(client, evicting: idlest { $0 == client }, limit: row.with(share))
+      return admit(
+        client, evicting: idlest { $0 == client } ?? slowest(of: client, share),
+        limit: row.with(share))
     }
     guard servedCount >= limits.total else {
       return .served(add(client, isReserved: false), evicting: nil)
@@ -130,6 +133,15 @@ public struct ConnectionTable: Sendable {
   /// The longest incomplete request of a client with more connections than the new one would have.
   private func slowest(besides held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
+  }
+
+  /// The longest incomplete request of a client if these are half of its share. Requests that
+  /// arrive take milliseconds; so many at once are a flood, which must not keep the client's other
+  /// requests out.
+  private func slowest(of client: ClientID, _ share: Int) -> Eviction? {
+    let incomplete = entries.values.count { $0.client == client && $0.activity == .receiving }
+    return incomplete.multipliedCapped(by: 2) >= share
+      ? pick(.receiving) { $0.client == client } : nil
   }
 
   private func pick(_ activity: Activity, _ isEligible: (Entry) -> Bool) -> Eviction? {
