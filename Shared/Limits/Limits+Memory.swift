@@ -2,7 +2,7 @@ extension Limits {
   static let memory = [
     processMemory, streamUnread, streamPause, requestFloor, requestCopies, turnBytes, readBytes,
     heavyBytes,
-    heavyJobs, readCopies, streamBurst, streamRate, fastStreamRate, streamWait,
+    heavyJobs, mappedBuffer, readCopies, streamBurst, streamRate, fastStreamRate, streamWait,
   ]
 
   public static let processMemory = Limit(
@@ -50,6 +50,9 @@ extension Limits {
     "memory.heavy_bytes", 64 << 10, .bytes,
     "Larger bodies and events are read by a thread of their own, because no part of them can be "
       + "passed on before the last byte.")
+  public static let mappedBuffer = Limit(
+    "memory.mapped_buffer", 256 << 10, .bytes,
+    "A larger buffer is returned to the system when it is freed. Smaller ones are reused.")
   public static let readCopies = Limit(
     "memory.read_copies", 3, .count,
     "A large event or body is charged three times while it is read: the bytes, the text in it, and "

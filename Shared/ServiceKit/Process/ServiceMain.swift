@@ -51,6 +51,7 @@ public enum ServiceMain {
   ) async -> Never {
     // If a peer closes a socket or pipe, writing must return an error, not raise a signal.
     signal(SIGPIPE, SIG_IGN)
+    AllocatorSettings.apply()
     let code = await start(C.self, Surroundings.real(), build)
     exit(code.rawValue)
   }
