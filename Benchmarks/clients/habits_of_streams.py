@@ -28,7 +28,7 @@ def padded_body(request):
     return Response(parts=[b"\n\n  \n", b" " * 512 + b"\n", dump(request.body()), b"\n\n"])
 
 
-@habit("K1")
+@habit("K1", improves="answer")
 def many_data_lines(request):
     """Spreads the JSON of an event over several `data:` lines."""
     def frame(chunk):

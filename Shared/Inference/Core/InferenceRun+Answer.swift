@@ -152,21 +152,35 @@ extension InferenceRun {
     phase = .resuming
     let again = reformed(leg, failure)
     let recorded = again == nil ? failure : failure.ofForm
-    var directives = [Directive.cancel(leg.id)] + record(leg, .failed(recorded), now)
+    let directives = [Directive.cancel(leg.id)] + record(leg, .failed(recorded), now)
     if let end = endAtLimit(leg, now) { return directives + end }
+    // Text of a host that resumed the answer may be wrong until its joint is verified.
+    let begun = answer?.body == nil && answer?.stream.hop == nil ? answer?.stream : nil
+    let kept: [Directive]
     do throws(Failure) {
-      directives += try keep(isJoinable: failure.kind != .badJoint)
+      kept = try keep(isJoinable: failure.kind != .badJoint)
     } catch {
-      return directives + stop(broken(at: leg, failure, error))
+      return directives + (allText(of: begun) ?? []) + stop(broken(at: leg, failure, error))
     }
     let view = cluster.view()
     guard
       let next = again ?? instructed(leg, failure, at: answer?.resume)
         ?? replacement(view, cluster)
     else {
-      return directives + stop(broken(at: leg, failure))
+      return directives + (allText(of: begun) ?? kept) + stop(broken(at: leg, failure))
     }
-    return directives + resume(at: next, view, now)
+    return directives + kept + resume(at: next, view, now)
+  }
+
+  /// Delivers the held text of an answer that no other host resumes, so that the client gets all
+  /// that the host sent.
+  ///
+  /// - Parameter stream: The answer before its unsafe text was dropped.
+  /// - Returns: `nil` if the client has seen nothing of the answer.
+  private mutating func allText(of stream: AnswerStream?) -> [Directive]? {
+    guard var stream, stream.hasDelivered, let last = try? stream.releaseAll() else { return nil }
+    answer?.stream = stream
+    return try? pass(last)
   }
 
   /// Asks a host to resume the answer. The race ends: from here one host is asked at a time.
