@@ -62,7 +62,10 @@ extension BusMachine {
     var directives: [BusDirective] = []
     for (id, beat) in heartbeats {
       let silence = beat.heard.duration(to: now)
-      if silence >= limits.lostAfter, beat.pinged != nil {
+      // If this process itself was stopped, the peer gets time to answer the ping.
+      if silence >= limits.lostAfter,
+        beat.pinged.map({ $0.duration(to: now) >= limits.pingAfter }) ?? false
+      {
         directives += lose(id, why: "it has been silent for \(limits.lostAfter)", now: now)
       } else if silence >= limits.pingAfter,
         beat.pinged.map({ $0.duration(to: now) >= limits.pingAfter }) ?? true,
