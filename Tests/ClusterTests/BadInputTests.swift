@@ -11,8 +11,8 @@ extension ProcessTests {
         // Short deadlines, so that slow clients are cut off within the test's time.
         settings: """
           gateway:
-            head_deadline: 3s
-            body_deadline: 3s
+            head_deadline: 8s
+            body_deadline: 8s
 
           """)
     })

@@ -104,8 +104,9 @@ extension ProcessTests {
           models: ["escape-model"], answer: .text("before\u{1B}]0;title\u{07}\u{9B}2Jafter"),
           dialect: .openai))
       #expect(try await cluster.tutti("hosts", "add", host.url, "--id", "escape").status == 0)
-      _ = try await eventually("the host is ready") { () -> Bool? in
-        try await cluster.tutti("status").output.contains("escape-model") ? true : nil
+      _ = try await eventually("the gateway knows the model") { () -> Bool? in
+        try await cluster.get(cluster.gateway + "/v1/models").body.contains("escape-model")
+          ? true : nil
       }
       for arguments in [
         ["ask", "-m", "escape-model", "Hello"],

@@ -19,7 +19,7 @@ extension ProcessTests {
       defer { for host in hosts { host.faults = .none } }
       let (status, body) = try await StreamedChat.whole(
         cluster, model: "tutti/ensemble",
-        #"{"trace":true,"race":"single","deadlines_ms":{"inter_token":500,"total":8000}}"#)
+        #"{"trace":true,"race":"single","deadlines_ms":{"inter_token":500,"total":25000}}"#)
       #expect(status == 200, "\(body)")
       #expect(body.contains(FaultyHosts.answer), "\(body)")
     }

@@ -109,7 +109,7 @@ def overdue(tutti):
     """`--timeout` is for the whole answer, not for its beginning."""
     gateway = Gateway(HEAD + text("The quick"), TAIL)
     done = subprocess.run(
-        [tutti, "ask", "--url", gateway.url, "--timeout", "1", "x"],
+        [tutti, "ask", "--url", gateway.url, "--timeout", "8", "x"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
     )

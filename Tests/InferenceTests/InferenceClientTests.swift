@@ -26,10 +26,16 @@ private func withHosts(
     throw error
   }
   // The reader may receive its last event shortly before the request is removed from `inFlight`.
-  for _ in 0..<100_000 where !client.inFlight.isEmpty { await Task.yield() }
+  await untilEmpty(client)
   #expect(client.inFlight.isEmpty)
   try await client.shutdown()
   for host in hosts { try await host.stop() }
+}
+
+/// Waits until the client has removed its last request.
+private func untilEmpty(_ client: InferenceClient) async {
+  let end = ContinuousClock.now.advanced(by: .seconds(20))
+  while !client.inFlight.isEmpty, ContinuousClock.now < end { await Task.yield() }
 }
 
 private func request(
@@ -261,7 +267,7 @@ struct InferenceClientTests {
       let (got, summary) = try await text(client.infer(request(), constraints: constraints()))
       #expect(got == answer && summary?.attempts.count == 1)
     }
-    for _ in 0..<100_000 where !client.inFlight.isEmpty { await Task.yield() }
+    await untilEmpty(client)
     #expect(client.view().standing(of: "h0")?.breaker == .closed)
     try await client.shutdown()
     try await host.stop()

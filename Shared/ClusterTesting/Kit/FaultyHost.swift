@@ -260,7 +260,12 @@ public final class FaultyHost: Sendable {
         faults = .none
       }
       if let remaining = faults.remaining {
-        if remaining > 0 { state.faults.remaining = remaining - 1 } else { faults = .none }
+        // A probe comes at any time, and must not use up a fault that is meant for a request.
+        if remaining > 0, !FaultyHostCounts.tellingPaths.contains(request.path) {
+          state.faults.remaining = remaining - 1
+        } else {
+          faults = .none
+        }
       }
       return (state.number, faults)
     }

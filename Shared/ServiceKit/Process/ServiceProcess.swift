@@ -18,7 +18,7 @@ struct ServiceProcess: Sendable {
   /// Timeout of a request for the registry's host table.
   private static let askDeadline = Duration.seconds(2)
   /// Time after the drain for cancelled work to end.
-  private static let afterDrain = Duration.seconds(1)
+  private static let afterDrain = Duration.seconds(3)
 
   /// Sets up logging, metrics, the data directory and the bus. Starts nothing yet.
   /// - Parameter requests: maximum concurrent requests from services; `nil` means the bus's
