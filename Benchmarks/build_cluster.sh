@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the release executables of a cluster and of its test host, and prints where they are.
+# Builds the release executables of a cluster and of its test host, and prints their folder.
 #
 #   Benchmarks/build_cluster.sh SWIFT
 set -euo pipefail

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""The fast path against the bare backend, in one run on one machine.
+"""Compares the fast path with the bare backend, in one run on one machine.
 
-An nginx that returns a fixed completion is the instant backend. wrk asks it directly, then through
-`tutti up --host`, at 1 and at 32 connections. Processor time is the gateway's, from /proc.
+An nginx that returns a fixed completion is the instant backend. wrk sends requests to
+it directly, then through `tutti up --host`, with 1 and with 32 connections. The gateway's processor
+time is read from /proc.
 Needs wrk and nginx (Debian packages wrk and nginx-light).
 
     python3 Benchmarks/fast_path.py BIN_DIR [SECONDS]
     python3 Benchmarks/fast_path.py BIN_DIR SECONDS OTHER_BIN_DIR [ROUNDS]
 
-The second form runs two builds at the same time, asks them in turn and prints the ratio of their
-medians: what else the machine does then costs both the same.
+The second form runs two builds at the same time, measures them in turn and prints the ratio of
+their medians, so that other load on the machine affects both equally.
 """
 import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
@@ -115,7 +116,7 @@ class Cluster:
         self.gateway = next(int(p) for p in os.listdir("/proc") if p.isdigit() and is_gateway(p, self.process.pid))
 
     def ask(self, connections, script):
-        """What wrk measured, and the gateway's processor time per request in microseconds."""
+        """Returns wrk's results and the gateway's processor time per request in microseconds."""
         before = cpu_seconds(self.gateway)
         result = wrk(self.url, connections, script)
         return result, (cpu_seconds(self.gateway) - before) / max(1, result["count"]) * 1e6

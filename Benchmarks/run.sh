@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Release build, then every measurement. Results go to stdout; a wrong text (`cuts`) and a difference
-# that a client library sees are errors.
+# Makes a release build, then runs every benchmark. Results go to stdout. A wrong text (`cuts`) and
+# a difference that a client library sees are errors.
 #
 #   Benchmarks/run.sh SWIFT MODEL_ENV
 set -euo pipefail
@@ -20,7 +20,7 @@ build --product tutti
 bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 "$bin/BusBenchmark"
 "$bin/DecisionBenchmark"
-# equations, race, cancel, faults, soak, determinism, holdback, cuts: all, unless some are named.
+# Runs all parts: equations, race, cancel, faults, soak, determinism, holdback, cuts.
 "$bin/InferenceBenchmark"
 "$bin/PlanBenchmark"
 python3 "$here/fast_path.py" "$bin"

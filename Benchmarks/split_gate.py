@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Whether the split gate's predictions hold.
+"""Compares the split gate's predictions with measured times.
 
-Before any model is asked, the planner decides whether a query is split over hosts, and says what it
-compared: "split: 4 questions over 2 hosts, about 4.1 s instead of 9.8 s". This benchmark asks for
-that decision, then answers the same query both ways, one after the other, and compares.
+Before any model is asked, the planner decides if a query is split over hosts, and gives the reason:
+"split: 4 questions over 2 hosts, about 4.1 s instead of 9.8 s". This benchmark requests that
+decision, then answers the same query both ways, one after the other, and compares.
 
-    python3 Benchmarks/split_gate.py --bin .build/debug            # made-up hosts: one, then four
+    python3 Benchmarks/split_gate.py --bin .build/debug            # simulated hosts: one, then four
     python3 Benchmarks/split_gate.py --bin .build/debug --real     # the two local models
 """
 
@@ -31,46 +31,45 @@ from dataclasses import asdict, dataclass, field
 
 HELP = """\
 How it is measured
-  1. A probe cluster of four unmeasured hosts is asked for the plan of every chosen prompt. What it
-     would split gives the parts, and how long the planner believes their answers to be. No host is
-     asked.
-  2. Made-up hosts answer each prompt with as many tokens as the planner believes, times a random
-     factor (--spread). Directly, the answer is as long as its parts together.
-  3. Each scenario is a cluster of its own. Its hosts are warmed up until all of them are measured.
-  4. Each prompt is answered both ways with the same max_tokens: the way that the gate decides by
-     tutti/decompose, so that the gateway can learn from it, the other one by tutti/fast: directly,
-     or this script carries out the parts that the probe found, as concurrent requests: that lacks
-     the planning and the agents, some 50 ms. What the gate does not look at is answered by
+  1. A probe cluster of four unmeasured hosts plans every chosen prompt. Its split plans give the
+     parts and the planner's estimate of their answers' lengths. No host is asked.
+  2. Simulated hosts answer each prompt with the estimated number of tokens, times a random factor
+     (--spread). A direct answer is as long as its parts together.
+  3. Each scenario is a separate cluster. Its hosts are warmed up until all of them are measured.
+  4. Each prompt is answered both ways with the same max_tokens. The gate's way goes through
+     tutti/decompose, so that the gateway can learn from it. The other way goes through tutti/fast:
+     directly, or this script sends the parts that the probe found as concurrent requests, which
+     lacks the planning and the agents (some 50 ms). A prompt without an estimate is answered by
      tutti/fast.
 
 How to read it
-  right in hindsight   a split that was faster; a direct answer where splitting would have saved no
-                       more than 0.5 s and a tenth (what the gate itself wants to be saved)
-  median error         |predicted - actual| / actual; "predicted/actual" is the median ratio, so
-                       below 1 means that the planner was too hopeful
-  by the facts alone   predictions before they were corrected by what earlier ones took
-  the gateway's view   what it could judge without seeing the other way: tutti_gateway_estimates_total
-  auto                 each prompt the way that the gate decided
+  right in hindsight   a split that was faster, or a direct answer if a split would have saved at
+                       most 0.5 s plus a tenth (the saving that the gate itself requires)
+  median error         |predicted - actual| / actual; "predicted/actual" is the median ratio:
+                       below 1 means that the planner was too optimistic
+  by the facts alone   predictions without the correction learned from earlier ones
+  the gateway's view   its own verdicts, without the other way: tutti_gateway_estimates_total
+  auto                 each prompt answered the way that the gate decided
   left to a model      tutti/decompose would ask a model for the parts; tutti/auto answers these
-                       directly, and so "auto" does here. Made-up hosts cannot propose parts, so
-                       only --real measures what tutti/decompose makes of them
+                       directly, and so does "auto" here. Simulated hosts cannot propose parts, so
+                       only --real measures tutti/decompose for these prompts
 
-What the numbers do not say: made-up hosts do not get slower when they write several answers at a
-time, as a large GPU hardly does; a laptop does, so look at --real for that. Quality is measured by
-Benchmarks/quality, not here.
+Limits of the numbers: simulated hosts do not slow down when they write several answers at a time.
+A large GPU hardly does either, but a laptop does: use --real for that. Benchmarks/quality measures
+quality; this benchmark does not.
 """
 
 DIRECT_MODEL = "tutti/fast"
 SPLIT_MODEL = "tutti/decompose"
-# So large that no limit matters, so that what parts get of it are their portions.
+# So large that it limits nothing: the parts' limits then show their portions.
 PROBE_MAX_TOKENS = 100_000
-# An answer to a query that the planner does not estimate, and to one that is labelled "short".
+# Tokens of an answer without an estimate, and of an answer to a prompt labelled "short".
 OTHER_TOKENS, SHORT_TOKENS = 150, 20
 REQUEST_TIMEOUT = 300
-# What is kept of the trace's line of a task.
+# Members of a task in the trace that are kept.
 MEMBERS = ("id", "host", "first_token_ms", "total_ms", "tokens")
 
-# The outcomes of a decision, as the tables call them.
+# Outcomes of a decision, with their titles in the tables.
 TITLES = {
     "split": "split",
     "compared": "direct: not worth it",
@@ -78,7 +77,7 @@ TITLES = {
     "no split": "direct: not looked at",
 }
 
-# The names of decisions in an estimate, as outcomes here.
+# Decisions in an estimate, with their outcomes here.
 OUTCOMES = {"split": "split", "proposal": "model", "direct": "compared"}
 HOSTS = re.compile(r"split: .+ over (\d+) hosts?, ")
 ESTIMATES = re.compile(r"^tutti_gateway_estimates_total\{([^}]*)\} (\S+)", re.MULTILINE)
@@ -87,8 +86,10 @@ CORRECTION = re.compile(r"^tutti_gateway_estimate_correction_ratio\{([^}]*)\} (\
 
 @dataclass(frozen=True)
 class MadeUpHost:
-    """Tokens per second, milliseconds until the first, and how many answers at once the registry
-    is told that it takes (None: it does not tell, and is believed to take four)."""
+    """A simulated host: tokens per second, milliseconds until the first token, and slots.
+
+    `slots` is set in the registry. None means that the registry does not know it and assumes four.
+    """
 
     rate: float
     first_token_ms: float
@@ -103,7 +104,7 @@ class MadeUpHost:
             slots = int(numbers[2]) if len(numbers) == 3 else None
             return cls(float(numbers[0]), float(numbers[1]), slots)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} has something that is no number") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not made of numbers") from None
 
 
 ONE_HOST = [MadeUpHost(150, 200)]
@@ -114,7 +115,7 @@ FOUR_HOSTS = [
 
 @dataclass
 class Part:
-    """One task of a split: what it asks, its portion of max_tokens, the parts that it reads."""
+    """One task of a split: its instruction, its portion of max_tokens, the parts that it reads."""
 
     instruction: str
     portion: float
@@ -125,7 +126,7 @@ class Part:
 
 @dataclass
 class Prompt:
-    """A labelled prompt, the split that the probe found for it, and how long its answers are."""
+    """A labelled prompt, the split that the probe found for it, and the lengths of its answers."""
 
     number: int
     text: str
@@ -139,9 +140,11 @@ class Prompt:
 
 @dataclass
 class Decision:
-    """What the gate said. `outcome`: split, compared (a split was found and not worth it), model (a
-    model is to say what the parts are), or no split (it read as one piece, or looking for parts
-    would take too long)."""
+    """The gate's decision.
+
+    `outcome`: split, compared (a split was found but is not worth it), model (a model would name
+    the parts), or no split (the prompt has no parts, or finding them would take too long).
+    """
 
     outcome: str
     reason: str
@@ -155,9 +158,11 @@ class Decision:
 
 @dataclass
 class Answered:
-    """One way of answering. `tokens`: written for the answer; `wasted`: by hosts that lost a race;
-    `tasks`: the trace's lines of those that a host worked on; `told`: the trace's reason and
-    estimate."""
+    """The answer of one way.
+
+    `tokens`: tokens of the answer. `wasted`: tokens of hosts that lost a race. `tasks`: tasks of
+    the trace that a host worked on. `told`: the trace's reason and estimate.
+    """
 
     seconds: float
     tokens: int
@@ -169,7 +174,7 @@ class Answered:
 
 @dataclass
 class Measured:
-    """One prompt in one scenario. `split` is None where there is no split to compare with."""
+    """One prompt in one scenario. `split` is None if there is no split to compare with."""
 
     prompt: Prompt
     decision: Decision
@@ -183,7 +188,7 @@ class Measured:
 
     @property
     def is_right(self):
-        """None where there was nothing to choose."""
+        """Whether the gate chose the better way. None means that there was no choice."""
         if self.split is None:
             return None
         if self.decision.outcome == "split":
@@ -196,14 +201,14 @@ def margin(direct_seconds):
 
 
 class Failed(Exception):
-    """Something that is not a measurement: a process that does not start, a refused request."""
+    """The measurement failed: a process does not start, or a request is refused."""
 
 
 # MARK: - Processes
 
 
 def free_ports(count):
-    """A port that has `count - 1` free ones behind it."""
+    """Returns the first of `count` consecutive free ports."""
     while True:
         sockets = []
         try:
@@ -220,9 +225,9 @@ def free_ports(count):
 
 
 class Cluster:
-    """`tutti up` with its hosts, in a directory that goes when it ends.
+    """`tutti up` with its hosts, in a temporary directory.
 
-    `hosts`: made-up ones; None: the local models of `tutti up`.
+    `hosts`: simulated hosts. None means the local models of `tutti up`.
     """
 
     def __init__(self, binaries, hosts, corpus=None):
@@ -244,7 +249,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
-        # The cluster first: it is the last of the list, and its hosts shall outlive it.
+        # The cluster, which is last in the list, stops first: its hosts must outlive it.
         for process in reversed(self.processes):
             process.send_signal(signal.SIGINT)
             try:
@@ -292,7 +297,7 @@ class Cluster:
         self.gateway, self.registry = addresses["gateway"], addresses["registry"]
         self.admin_token = pathlib.Path(addresses["admin_token_file"]).read_text().strip()
 
-    # MARK: Asking it
+    # MARK: Requests
 
     def request(self, url, body=None, method=None, admin=False):
         headers = {"Content-Type": "application/json"}
@@ -325,7 +330,7 @@ class Cluster:
         })  # fmt: skip
 
     def ask(self, model, text, max_tokens):
-        """An answer, and its text."""
+        """Returns an answer and its text."""
         body = {
             "model": model, "max_tokens": max_tokens, "tutti": {"trace": True},
             "messages": [{"role": "user", "content": text}],
@@ -344,7 +349,7 @@ class Cluster:
         return answered, choice["message"].get("content") or ""
 
     def estimates(self):
-        """What the gateway says of its estimates, in a line."""
+        """Returns the gateway's metrics about estimates, in one line."""
         url = f"{self.gateway}/metrics"
         try:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -362,17 +367,17 @@ class Cluster:
 
 
 def warm_up(cluster, is_real, say):
-    """Asks until every host has a first-token time and a rate, and says them.
+    """Sends questions until every host has a first-token time and a rate, and prints them.
 
-    Made-up hosts are asked so much at once that the slowest gets some, too. Of real ones that would
-    measure how long a question waits behind others.
+    Simulated hosts get enough concurrent questions that the slowest gets some, too. Real hosts get
+    few, because more would measure the waiting time in their queues.
     """
     count = (1 if is_real else 4) * len(cluster.hosts())
     question = "Tell me at some length how bread is made."
     for round_number in range(1, 11):
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             list(pool.map(lambda _: cluster.ask(DIRECT_MODEL, question, 100), range(count)))
-        time.sleep(2.5)  # the hosts' loads are published every second or so
+        time.sleep(2.5)  # loads are published every second or so
         if round_number > 1 and cluster.is_measured():
             break
     say(f"  after {round_number} rounds of {count} questions: {describe_hosts(cluster)}")
@@ -389,7 +394,7 @@ def describe_hosts(cluster):
     return "; ".join(line(host) for host in cluster.hosts())
 
 
-# MARK: - What is asked
+# MARK: - Prompts
 
 
 def read_prompts(file):
@@ -400,7 +405,7 @@ def read_prompts(file):
 
 
 def choose_prompts(prompts, count, seed):
-    """A sample, half of it labelled as worth splitting, in an order that the seed gives."""
+    """Returns a random sample in random order, half of it labelled as worth splitting."""
     rng = random.Random(seed)
     chosen = []
     for wanted in (True, False):
@@ -412,7 +417,7 @@ def choose_prompts(prompts, count, seed):
 
 
 def probe(binaries, prompts, say):
-    """Finds the splits. The hosts are not asked, so what they would answer does not matter."""
+    """Finds the splits. No host is asked, so the hosts' answers do not matter."""
     found = 0
     with Cluster(binaries, [MadeUpHost(100, 0)] * 4) as cluster:
         for prompt in prompts:
@@ -441,7 +446,7 @@ def read_split(prompt, plan):
 
 
 def set_lengths(prompts, spread, seed):
-    """How long the made-up hosts' answers are: what the planner believes, times a random factor."""
+    """Sets the lengths of the answers: the planner's estimate, times a random factor."""
     for prompt in prompts:
         rng = random.Random(f"{seed}/{prompt.number}")
 
@@ -460,8 +465,10 @@ def set_lengths(prompts, spread, seed):
 
 
 def corpus_of(prompts):
-    """Answers by heart. The longest marker that a message holds decides, so a prompt's own text
-    comes before that of its parts."""
+    """Returns the hosts' answers by marker.
+
+    A host chooses the longest marker in a message, so a whole prompt wins over its parts.
+    """
     corpus = {"made-up": words(120)}
     for prompt in prompts:
         corpus[prompt.text] = words(prompt.direct_tokens)
@@ -478,11 +485,11 @@ def words(count):
     return " ".join(f"{rng.choice(stock)}{n}" for n in range(count))
 
 
-# MARK: - One prompt
+# MARK: - Measuring a prompt
 
 
 def decision_of(answer):
-    """The gate's decision from what POST /v1/plans answers, or from the trace of an answer."""
+    """Returns the gate's decision from an answer of POST /v1/plans, or from a trace."""
     plan = answer.get("plan", answer)
     if plan is None:
         return Decision("no split", f"direct: {answer['reason']}")
@@ -513,19 +520,19 @@ def measure(cluster, prompt, max_tokens, is_real):
 
 
 def measure_decided(cluster, prompt, decision, max_tokens):
-    """The gate's way by the gateway, so that it learns from it, and the other one."""
+    """Measures the gate's way through the gateway, which learns from it, and the other way."""
 
     def other(decision):
         if decision.outcome != "compared":
             return cluster.ask(DIRECT_MODEL, prompt.text, max_tokens)[0]
         return carry_out(cluster, prompt, max_tokens) if prompt.parts else None
 
-    # Neither way profits every time from what the other left in a cache.
+    # The order alternates, so that neither way always profits from the other's cache.
     first = other(decision) if prompt.number % 2 else None
     chosen, _ = cluster.ask(SPLIT_MODEL, prompt.text, max_tokens)
     taken = decision_of(chosen.told)
     if (taken.outcome == "compared") != (decision.outcome == "compared"):
-        first = None  # what was measured meanwhile has changed it
+        first = None  # the gate has learned and decided otherwise
     second = first or other(taken)
     if taken.outcome == "compared":
         return Measured(prompt, taken, chosen, second, second is not None)
@@ -533,7 +540,7 @@ def measure_decided(cluster, prompt, decision, max_tokens):
 
 
 def carry_out(cluster, prompt, max_tokens):
-    """The parts at once, those that need others behind them, then what joins them."""
+    """Sends the parts at once, dependent parts after their inputs, then the joining task."""
     futures = []
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(len(prompt.parts)) as pool:
@@ -544,7 +551,7 @@ def carry_out(cluster, prompt, max_tokens):
             return cluster.ask(DIRECT_MODEL, text, part_limit(part, max_tokens))
 
         for part in prompt.parts:
-            # A part needs earlier ones only, so no thread waits for one that has not begun.
+            # A part only needs earlier parts, so no thread waits for a part that has not begun.
             futures.append(pool.submit(work, part))
         done = [future.result() for future in futures]
     if prompt.joining:
@@ -563,7 +570,7 @@ def part_limit(part, max_tokens):
 
 
 def run_scenario(name, cluster, prompts, arguments, say):
-    """Measures until the prompts or the minutes are used up."""
+    """Measures until all prompts are done or the time is over."""
     say(f"{name}:")
     warm_up(cluster, arguments.real, say)
     results, ends = [], time.monotonic() + 60 * arguments.minutes
@@ -585,7 +592,7 @@ def run_scenario(name, cluster, prompts, arguments, say):
     return results, cluster.estimates()
 
 
-# MARK: - The tables
+# MARK: - Tables
 
 
 def median(values):
@@ -598,7 +605,7 @@ def number(value, digits=1, unit=""):
 
 
 def table(rows):
-    """The first row is the heading; the first column is text, the others numbers."""
+    """Prints rows. The first row is the heading; the first column is text, the others numbers."""
     widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
     for row in rows:
         cells = [str(cell).rjust(width) for cell, width in zip(row[1:], widths[1:])]
@@ -651,7 +658,7 @@ def print_predictions(results, is_real):
         ("by the facts alone: direct", compared, lambda r: r.direct, "direct"),
         ("by the facts alone: split", compared, lambda r: r.split, "split"),
     ]
-    if is_real:  # of made-up hosts nobody knows how long an answer would be that was not estimated
+    if is_real:  # for simulated hosts, answers without an estimate have no known length
         ways += [
             ("direct: left to a model", ("model",), lambda r: r.direct, "direct"),
             ("split: left to a model", ("model",), lambda r: r.split, "split"),
@@ -686,7 +693,7 @@ def print_predictions(results, is_real):
 
 
 def print_first_tokens(results):
-    """Each part waits for its own: where that is long, splitting pays it several times."""
+    """Prints first-token times. Each part has its own, so a long one makes splits expensive."""
     direct = median(task["first_token_ms"] for r in results for task in r.direct.tasks)
     split = median(task["first_token_ms"] for r in results for task in r.split.tasks)
     print(f"  first token, median: {number(direct, 0)} ms directly, {number(split, 0)} ms of a part")
@@ -695,7 +702,7 @@ def print_first_tokens(results):
 
 
 def print_strategies(results):
-    """What each strategy would have cost. Where there is no split, everybody answers directly."""
+    """Prints the cost of each strategy. Without a split, all strategies answer directly."""
     strategies = {
         "always direct": [r.direct for r in results],
         "always split": [r.split or r.direct for r in results],
@@ -724,11 +731,11 @@ def print_strategies(results):
         if name not in same and totals[name][0] <= auto[0] * 1.05 and totals[name][1] <= auto[1]
     ]  # fmt: skip
     if same:
-        print(f"  auto decided as {' and '.join(same)} would have, wherever there was a split")
+        print(f"  auto decided like {' and '.join(same)} for every prompt with a split")
     if better:
-        print(f"  auto is dominated by: {', '.join(better)} (not 5 % more tokens, no more seconds)")
+        print(f"  auto is dominated by: {', '.join(better)} (tokens within 5 %, no more seconds)")
     else:
-        print("  auto is not dominated: none of the others is as good in tokens and in seconds")
+        print("  auto is not dominated: no other strategy is as good in both tokens and seconds")
 
 
 def print_mistakes(results):
@@ -743,7 +750,7 @@ def print_mistakes(results):
 
 
 def report_changes(first, second):
-    """Which decisions depend on the number of hosts."""
+    """Prints the decisions that depend on the number of hosts."""
     before = {r.prompt.number: r.decision.outcome for r in first}
     both = [(before[r.prompt.number], r.decision.outcome) for r in second
             if r.prompt.number in before]  # fmt: skip
@@ -764,30 +771,31 @@ def parse_arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--bin", required=True, metavar="DIR",
-                        help="where tutti, tutti-faulty-host and the services are")
+                        help="folder of tutti, tutti-faulty-host and the services")
     parser.add_argument("--real", action="store_true",
-                        help="ask the two local models of `tutti up` instead of made-up hosts "
-                        "(TUTTI_MODEL_ENV says where they are)")
+                        help="use the two local models of `tutti up` instead of simulated hosts "
+                        "(TUTTI_MODEL_ENV is their folder)")
     parser.add_argument("--count", type=int, metavar="N",
-                        help="prompts, half of them labelled as worth splitting (60; with --real 20)")
-    parser.add_argument("--seed", type=int, default=1, help="of the sample and of lengths (1)")
+                        help="number of prompts, half of them labelled as worth splitting (60; "
+                        "with --real 20)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of sample and lengths (1)")
     parser.add_argument("--max-tokens", type=int, metavar="N",
-                        help="of every answer (600; with --real 200)")
+                        help="max_tokens of every answer (600; with --real 200)")
     parser.add_argument("--spread", type=float, default=0.4, metavar="SIGMA",
-                        help="how far lengths of answers are from what the planner believes: sigma "
-                        "of a log-normal factor; 0 takes its word for it (0.4)")
+                        help="spread of answer lengths around the planner's estimate: sigma of a "
+                        "log-normal factor; 0 uses the estimate (0.4)")
     parser.add_argument("--hosts", type=MadeUpHost.parse, action="append",
                         metavar="RATE:FIRST[:SLOTS]",
-                        help="a made-up host: tokens per second, milliseconds until the first, answers "
-                        "at once that the registry is told. May be repeated; one scenario of these "
-                        "instead of 1 and 4 hosts")
+                        help="a simulated host: tokens per second, milliseconds until the first "
+                        "token, slots in the registry. May be repeated; replaces the scenarios "
+                        "of 1 and 4 hosts by one with these")
     parser.add_argument("--found-only", action="store_true",
-                        help="of the prompts that are labelled as worth splitting, only those that "
-                        "the probe finds a split for: says more of the predictions, and nothing of "
-                        "what is missed")
-    parser.add_argument("--minutes", type=float, default=15, help="at most, for each scenario (15)")
-    parser.add_argument("--prompts", default=prompts, metavar="FILE", help="labelled prompts, JSON")
-    parser.add_argument("--json", metavar="FILE", help="write every measurement there")
+                        help="use only prompts labelled as worth splitting for which the probe "
+                        "finds a split: tests more predictions, but shows no missed splits")
+    parser.add_argument("--minutes", type=float, default=15, help="time limit of a scenario (15)")
+    parser.add_argument("--prompts", default=prompts, metavar="FILE",
+                        help="labelled prompts (JSON)")
+    parser.add_argument("--json", metavar="FILE", help="write all measurements to FILE")
     arguments = parser.parse_args()
     arguments.count = arguments.count or (20 if arguments.real else 60)
     arguments.max_tokens = arguments.max_tokens or (200 if arguments.real else 600)
@@ -799,7 +807,7 @@ def scenarios_of(arguments):
         return {"Two local models": None}
     if arguments.hosts:
         return {f"{len(arguments.hosts)} given hosts": arguments.hosts}
-    return {"One made-up host": ONE_HOST, "Four unequal made-up hosts": FOUR_HOSTS}
+    return {"One simulated host": ONE_HOST, "Four unequal simulated hosts": FOUR_HOSTS}
 
 
 def main():
@@ -823,10 +831,10 @@ def main():
                     name, cluster, prompts, arguments, say)
     except (Failed, FileNotFoundError) as failure:
         sys.exit(f"split_gate: {failure}")
-    lengths = "as they come" if arguments.real else f"spread {arguments.spread:g}"
+    lengths = "not set" if arguments.real else f"spread {arguments.spread:g}"
     print(f"Split gate: seed {arguments.seed}, max_tokens {arguments.max_tokens}, lengths {lengths}, "
           f"{os.cpu_count()} processors, load average {os.getloadavg()[1]:.1f} over 5 minutes "
-          "(others' work on this machine makes every number worse)")  # fmt: skip
+          "(other load on this machine makes all numbers worse)")  # fmt: skip
     for name, measured in results.items():
         report(name, measured, arguments.real)
         print(f"\n  the gateway's view: {learned[name]}")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Ten documents over unequal hosts that come and go: real processes, real time.
 
-The counterpart of Sources/PlanBenchmark, which plays the dispatcher's core in virtual time: here the
-whole cluster runs, planner, dispatcher, agents, `infer()` and sockets, and what a client waited is
-compared with the best schedule of somebody who knew everything beforehand.
+Sources/PlanBenchmark runs the dispatcher's core in virtual time. This benchmark runs the whole
+cluster (planner, dispatcher, agents, `infer()`, sockets) and compares the client's waiting time
+with the best schedule under full knowledge.
 
     python3 Benchmarks/ten_documents.py
     python3 Benchmarks/ten_documents.py --bin Benchmarks/.build/release --seeds 1 --trace
@@ -28,34 +28,37 @@ import urllib.request
 from dataclasses import dataclass, field
 
 HELP = """\
-What is measured, for each seed in a cluster of its own
-  1. Four made-up hosts (tutti-faulty-host), by default of 25, 50, 75 and 100 tokens a second, in an
-     order that the seed gives. Each has one slot: this script stands before it as a door that lets in
-     one request at a time and says so, as llama.cpp with -np 1 does. Each is asked directly, without
-     Tutti, for a known number of tokens. Its speed below is the best it was seen with, there or in
-     the measurement: timers and a busy machine make it somewhat less than it was told to have.
-  2. `tutti up` with three of them. Warm-up questions until each of the three is measured.
-  3. The plan of tutti/decompose: ten documents, a task each, and one that compares them all.
-  4. The request. At about 3 s the fourth host joins (`tutti hosts add`), at about 6 s one of the first
-     three gets SIGKILL. Makespan: from sending the request to the last byte of the answer.
+Steps of a measurement; each seed has its own cluster
+  1. Start four simulated hosts (tutti-faulty-host), by default with 25, 50, 75 and 100 tokens a
+     second, in an order that depends on the seed. Each has one slot: this script runs a proxy (the
+     "door") before it, which admits one request at a time and reports one slot, as llama.cpp with
+     -np 1 does. Each host is asked directly, without Tutti, for a known number of tokens. The speed
+     in the report is the highest one observed, there or in the measurement: timers and a busy
+     machine make a host somewhat slower than configured.
+  2. Start `tutti up` with three of them. Send warm-up questions until all three are measured.
+  3. Request the plan of tutti/decompose: ten documents with a task each, and a task that compares
+     them all.
+  4. Send the request. At about 3 s the fourth host joins (`tutti hosts add`), at about 6 s one of
+     the first three gets SIGKILL. Makespan: from sending the request to the answer's last byte.
 
-How long tasks are: --tokens each, times 0.8 to 1.2 by seed; nobody knows it beforehand. The comparison
-is 1.2 times --tokens.
+Length of tasks: --tokens each, times 0.8 to 1.2 by seed; Tutti does not know it beforehand. The
+comparison has 1.2 times --tokens.
 
 How to read it
-  best list      the shortest of many list schedules (--tries) with the same tasks, speeds, and times of
-                 join and death: tasks in random orders of priority, each at the host that ends it first.
-                 A task whose host dies goes on elsewhere behind its last word. It plans, sends and
-                 merges in no time.
-  bound          no schedule is shorter: all hosts work without a pause until only the comparison is left
-  × mean         all tokens at the mean speed of the four hosts, over the makespan
-  × fastest      the same at the fastest host alone
-  busy           of the time until the last document is done, how much of it hosts that were there
-                 were writing
-  whole          every word of every task stands in the answer, in order, once
+  best list      the shortest of many list schedules (--tries) with the same tasks, speeds, and
+                 times of join and death: tasks in random orders of priority, each on the host that
+                 ends it first. A task whose host dies resumes on another host after its last word.
+                 Planning, sending and merging take no time.
+  bound          lower bound of all schedules: all hosts work without a pause until only the
+                 comparison is left
+  × mean         time for all tokens at the mean speed of the four hosts, divided by the makespan
+  × fastest      the same for the fastest host alone
+  busy           share of the hosts' available time, until the last document is done, in which they
+                 write
+  whole          the answer has every word of every task, in order, once
 
-Below the table, who wrote what and when: `doc-01 0.4-3.1`; `|` marks where the host died. "waited" is
-how long a task stood before a host's door, another being answered.
+Below the table: the tasks of each host and their times, such as `doc-01 0.4-3.1`; `|` marks a task
+that the host's death cut. "waited" is the time that a task spent in the host's queue.
 
 Exit status: 0, 1 if an answer was not whole, 2 if nothing was measured.
 """
@@ -69,17 +72,17 @@ CLOSING_MARKER = "compare all of them"
 CLOSING = "compare"
 FIRST_TOKEN_MS = 50
 WARM_UP_TOKENS = 30
-# So large that no limit matters; answers are as long as the hosts make them.
+# So large that it limits nothing: the hosts decide the length of answers.
 MAX_TOKENS = 20_000
 REQUEST_TIMEOUT = 120
 
 
 class Failed(Exception):
-    """Something that is not a measurement: a process that does not start, a refused request."""
+    """The measurement failed: a process does not start, or a request is refused."""
 
 
 def request(url, body=None, method=None, token=None, timeout=REQUEST_TIMEOUT):
-    """The JSON of an answer, and its headers."""
+    """Returns the JSON of an answer, and its headers."""
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -99,9 +102,12 @@ def request(url, body=None, method=None, token=None, timeout=REQUEST_TIMEOUT):
 
 
 class Door:
-    """Before a host that would answer any number at once: lets in one at a time, first come first
-    served, and tells on standard output who came, began and ended, in seconds of the machine's
-    monotonic clock. A process of its own, so that it can be killed as a host."""
+    """A proxy that gives a host one slot.
+
+    It admits one request at a time, in order of arrival, and reports arrivals, begins and ends on
+    standard output, in seconds of the monotonic clock. It is a separate process, so that it can be
+    killed like a host.
+    """
 
     TASK = re.compile(rb"Read only: (doc-\d+)")
 
@@ -125,7 +131,7 @@ class Door:
         try:
             await self.answer(reader, writer)
         except (OSError, EOFError, ValueError, IndexError):
-            pass  # one of the two sides has left
+            pass  # one of the two sides closed the connection
         finally:
             writer.close()
 
@@ -155,7 +161,7 @@ class Door:
                 self.tell(number, "began", task)
                 await self.relay(head, body, writer, tokens)
 
-        # The client sends nothing more, so whatever can be read is that it has left.
+        # The client sends nothing more, so a readable socket means that it has closed it.
         work = asyncio.ensure_future(in_turn())
         left = asyncio.ensure_future(reader.read(1))
         try:
@@ -205,7 +211,7 @@ def length_of(head):
 
 @dataclass
 class Stay:
-    """One request at a host's door; times since the client's request, None: not yet."""
+    """One request at a host's door. Times count from the client's request; None means not yet."""
 
     task: str
     came: float
@@ -216,7 +222,7 @@ class Stay:
 
 
 class Host:
-    """A faulty host behind its door, and what the door told."""
+    """A simulated host with its door, and the door's reports."""
 
     def __init__(self, binaries, name, rate, corpus, seed):
         self.name, self.rate, self.first = name, rate, 0.0
@@ -242,7 +248,7 @@ class Host:
             self.lines.append(json.loads(line))
 
     def calibrate(self, tokens):
-        """Asks it directly, and takes its first-token time and its speed from that."""
+        """Measures the host's first-token time and speed with a direct request."""
         began = time.monotonic()
         request(f"{self.url}/v1/chat/completions", {
             "model": MODEL, "max_tokens": tokens,
@@ -252,7 +258,7 @@ class Host:
         self.rate = tokens / (time.monotonic() - began - self.first)
 
     def learn(self, stays):
-        """Its speed is the best it was seen with: whatever else the machine had to do only slows."""
+        """Raises the speed to the highest one observed, because other load only slows a host."""
         for stay in stays:
             if stay.whole and stay.tokens >= WARM_UP_TOKENS:
                 rate = stay.tokens / (stay.ended - stay.began - self.first)
@@ -268,7 +274,7 @@ class Host:
             process.wait()
 
     def stays(self, start):
-        """What came to its door since, in the order in which it came."""
+        """Returns the requests at the door since `start`, in order of arrival."""
         stays = {}
         for line in list(self.lines):
             if line["at"] < start:
@@ -284,12 +290,12 @@ class Host:
                     stay.whole = line["what"] == "ended"
         for stay in stays.values():
             if stay.ended is None:
-                stay.ended = self.dies  # the door could not tell any more
+                stay.ended = self.dies  # the door was killed before it could report
         return list(stays.values())
 
 
 class Cluster:
-    """`tutti up` with some hosts, in a directory that goes when it ends."""
+    """`tutti up` with some hosts, in a temporary directory."""
 
     def __init__(self, binaries, directory, hosts):
         self.binaries, self.data = binaries, directory / "data"
@@ -340,7 +346,7 @@ class Cluster:
         })  # fmt: skip
 
     def warm_up(self):
-        """Asks until every host has a first-token time, a rate and its slots."""
+        """Sends questions until every host has a first-token time, a rate and its slots."""
         count = len(self.hosts())
         for _ in range(10):
             in_threads(lambda _: self.ask("tutti/fast", "Warm up.", race="single"), range(count))
@@ -352,7 +358,7 @@ class Cluster:
 
 
 def in_threads(work, items):
-    """Runs all at once; the first failure is raised."""
+    """Runs `work` on all items at once and raises the first failure."""
     failures = []
 
     def one(item):
@@ -371,7 +377,7 @@ def in_threads(work, items):
 
 
 def free_ports(count):
-    """A port that has `count - 1` free ones behind it."""
+    """Returns the first of `count` consecutive free ports."""
     while True:
         sockets = []
         try:
@@ -391,8 +397,10 @@ def free_ports(count):
 
 
 class BestSchedule:
-    """By somebody who knows everything beforehand. `tokens`: of each document's task; `closing`: of the
-    one that reads them all."""
+    """The best schedule under full knowledge.
+
+    `tokens`: tokens of each document's task. `closing`: tokens of the task that reads them all.
+    """
 
     def __init__(self, tokens, closing, hosts):
         self.tokens, self.closing, self.hosts = list(tokens), closing, hosts
@@ -408,7 +416,7 @@ class BestSchedule:
         return best
 
     def list(self, order, bound):
-        """Infinity as soon as it is longer than `bound`."""
+        """Returns the makespan of an order, or infinity if it exceeds `bound`."""
         free = [host.joins for host in self.hosts]
         last = 0.0
         for tokens in order:
@@ -418,7 +426,7 @@ class BestSchedule:
         return min(bound, self.place(self.closing, last, free))
 
     def place(self, tokens, ready, free):
-        """At the host, or the two, that end it first."""
+        """Places a task on the host that ends it first, or on two if the first one dies."""
         best = (float("inf"), [])
         for index, host in enumerate(self.hosts):
             begin = max(ready, free[index])
@@ -440,7 +448,7 @@ class BestSchedule:
         return end
 
     def bound(self):
-        """No pause, no cuts: until only the closing task is left, then that at the fastest."""
+        """Returns a lower bound: no host pauses, and the fastest one runs the closing task."""
         left, now = float(sum(self.tokens)), 0.0
         changes = sorted({t for h in self.hosts for t in (h.joins, h.dies) if t > 0})
         for change in changes:
@@ -457,7 +465,7 @@ class BestSchedule:
 
 @dataclass
 class Run:
-    """One seed's measurement. `stays`: what each host was asked, by host."""
+    """The measurement of one seed. `stays`: the requests of each host, by host."""
 
     seed: int
     makespan: float
@@ -478,8 +486,10 @@ class Run:
 
 
 def words(count, mark):
-    """So many words that no other mark has, in sentences. With a mark of one letter each is about as
-    long as a token is believed to be."""
+    """Returns sentences of `count` words that no other mark has.
+
+    With a mark of one letter, a word is about as long as an average token.
+    """
     return " ".join(f"{mark}{n}" + "." * (n % 12 == 11) for n in range(count))
 
 
@@ -544,7 +554,7 @@ def measure(binaries, seed, options, say):
             text = answer["choices"][0]["message"]["content"] or ""
             trace = ""
             if options.trace:
-                time.sleep(2)  # services send their spans about once in a second
+                time.sleep(2)  # services send their spans about once a second
                 trace = cluster.command("trace", headers["x-tutti-trace"])
             for host in hosts:
                 host.learn(stays[host.name])
@@ -570,7 +580,7 @@ def measure(binaries, seed, options, say):
 
 
 def busy(hosts, stays):
-    """Of the time until the last document is done, how much of it hosts that were there wrote."""
+    """Returns the share of the hosts' time, until the last document, in which they wrote."""
     until = max((s.ended for those in stays.values() for s in those if s.task != CLOSING and s.whole),
                 default=0)  # fmt: skip
     there = sum(max(0, min(until, host.dies) - host.joins) for host in hosts)
@@ -579,11 +589,11 @@ def busy(hosts, stays):
     return worked / there if there else 0
 
 
-# MARK: - What is printed
+# MARK: - Report
 
 
 def table(rows):
-    """The first row is the heading; the first column is text, the others numbers."""
+    """Prints rows. The first row is the heading; the first column is text, the others numbers."""
     widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
     for row in rows:
         cells = [str(cell).rjust(width) for cell, width in zip(row[1:], widths[1:])]
@@ -609,7 +619,7 @@ def report(runs):
 
 
 def report_run(run):
-    died = f"one dies at {run.dies:.1f} s" if run.dies < run.makespan else "none died in time"
+    died = f"one dies at {run.dies:.1f} s" if run.dies < run.makespan else "none died"
     print(f"seed {run.seed}: one host joins at {run.joins:.1f} s, {died}, "
           f"{sum(run.tokens.values())} tokens")  # fmt: skip
     for host in run.hosts:
@@ -643,24 +653,25 @@ def parse_arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--bin", type=pathlib.Path, default=repository / ".build" / "debug",
-                        metavar="DIR", help="where tutti, tutti-faulty-host and the services are "
+                        metavar="DIR", help="folder of tutti, tutti-faulty-host and the services "
                         "(.build/debug of the repository)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N",
-                        help="one run each (1 2 3)")
-    parser.add_argument("--documents", type=int, default=10, metavar="N", help="at most 11 (10)")
+                        help="seeds, one run each (1 2 3)")
+    parser.add_argument("--documents", type=int, default=10, metavar="N",
+                        help="number of documents, 2 to 11 (10)")
     parser.add_argument("--tokens", type=int, default=130, metavar="N",
-                        help="of a document's task, before the seed's 0.8 to 1.2 (130)")
+                        help="tokens of a document's task, before the factor of 0.8 to 1.2 (130)")
     parser.add_argument("--rates", type=float, nargs="+", default=[25, 50, 75, 100], metavar="R",
-                        help="tokens a second, one for each host (25 50 75 100)")
+                        help="tokens a second of each host (25 50 75 100)")
     parser.add_argument("--tries", type=int, default=4_000, metavar="N",
-                        help="list schedules that are tried (4000)")
+                        help="number of list schedules to try (4000)")
     parser.add_argument("--trace", action="store_true", help="print `tutti trace` of each run")
     parser.add_argument("--door", type=int, metavar="PORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not 2 <= arguments.documents <= 11:
-        parser.error("--documents is 2 to 11: with more, several of them share a task")
+        parser.error("--documents must be from 2 to 11: with more, several documents share a task")
     if len(arguments.rates) < 3 or min(arguments.rates) <= 0:
-        parser.error("--rates are at least three positive numbers")
+        parser.error("--rates must be at least three positive numbers")
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""`aider-chat`: its model and one turn of its coder, in the mode that only answers."""
+"""`aider-chat`: its model, and one turn of its coder in the ask mode."""
 
 import os
 import tempfile
@@ -42,7 +42,7 @@ def stream(url, model):
 
 
 def turn(url, model, is_streamed):
-    """One question as aider asks it. Its retries are off: what counts is the first answer."""
+    """Asks one question as aider does. Retries are off, because the first answer counts."""
     io = InputOutput(yes=True, pretty=False, fancy_input=False)
     errors = []
     io.tool_error = lambda message="", **named: errors.append(str(message))

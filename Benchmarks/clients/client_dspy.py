@@ -1,4 +1,4 @@
-"""`dspy` with its own engine, which is litellm's or its own client: predictions and plain calls."""
+"""`dspy` with its default engine (litellm or its own client): predictions and plain calls."""
 
 import asyncio
 import os

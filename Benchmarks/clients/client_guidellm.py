@@ -13,7 +13,7 @@ from guidellm.schemas.backends.openai_http import OpenAIHTTPBackendArgs  # noqa:
 from worker import KEY, QUESTION, TIMEOUT, result, serve  # noqa: E402
 
 def asked(url, model, form, is_streamed):
-    # The library takes the path off the base URL and wants it in its routes.
+    # The library removes the path from the base URL and expects it in its routes.
     base = urlsplit(url)
     routes = {form: base.path.strip("/") + form.removeprefix("/v1")}
 

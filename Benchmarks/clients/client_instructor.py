@@ -39,7 +39,7 @@ def schema(url, model):
 
 
 def partial_stream(url, model):
-    """The typed answer as it grows: each state is a state of the whole."""
+    """Streams a typed answer that grows. Each state is a partial answer."""
     states = [part.model_dump() for part in client(url, instructor.Mode.TOOLS)
               .chat.completions.create_partial(model=model, messages=MESSAGES,
                                                response_model=Weather, max_retries=1, **LIMITS)]

@@ -36,7 +36,7 @@ def stream(url, model):
 
 
 def tools(url, model):
-    """The call, and the answer to its result."""
+    """Returns the tool call, and the answer to its result."""
     bound = model_of(url, model).bind_tools([TOOL])
     question = HumanMessage(TOOL_QUESTION)
     first = bound.invoke([question])
@@ -61,7 +61,7 @@ def schema(url, model):
 
 
 def completion(url, model):
-    """Two prompts at once, as every batch of the completion model sends them."""
+    """Sends two prompts in one request, as each batch of the completion model does."""
     llm = OpenAI(base_url=url, api_key=KEY, model=model, max_retries=0, timeout=TIMEOUT,
                  **{**LIMITS, "max_tokens": 8})
     found = llm.generate(["One is", "Two are"])

@@ -1,4 +1,4 @@
-"""`llm`: prompts whole, streamed, with a schema, with a tool, and of the completion model."""
+"""`llm`: prompts whole, streamed, with a schema, with a tool, and with the completion model."""
 
 import llm
 from llm.default_plugins.openai_models import Chat, Completion
@@ -7,7 +7,7 @@ from worker import KEY, LIMITS, QUESTION, TIMEOUT, TOOL, TOOL_QUESTION, result, 
 
 
 class NoRetries:
-    """The library takes no limits, so they are set in the client that it makes."""
+    """Sets limits in the client that the library makes, because the library has no option."""
 
     def get_client(self, *arguments, **named):
         return super().get_client(*arguments, **named).with_options(
@@ -27,7 +27,7 @@ def model_of(kind, url, model, **more):
 
 
 def identifier(call):
-    """The library names calls that the host did not name, each time anew."""
+    """Replaces random ids, which the library gives to calls without an id."""
     is_its_own = (call.tool_call_id or "").startswith("tc_")
     return None if is_its_own else same(call.tool_call_id)
 

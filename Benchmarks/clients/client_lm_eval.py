@@ -13,12 +13,12 @@ CONTINUATIONS = [" Paris", " colours of light", " four five", " wet"]
 
 
 class WordTokens(LocalCompletionsAPI):
-    """Numbers for words; prompts are sent as strings or as numbers."""
+    """A tokenizer that numbers words. Prompts are sent as strings or as numbers."""
 
     def __init__(self, *, as_numbers=False, **named):
         super().__init__(tokenizer_backend=None, **named)
         self.words = ["<end>"]
-        # Its presence is all that is asked for: the methods below do the work.
+        # The library only checks that it exists: the methods below do the work.
         self.tokenizer = self.words
         self.tokenized_requests = as_numbers
 

@@ -1,4 +1,4 @@
-"""The official `openai` package."""
+"""Calls of the official `openai` package."""
 
 import base64
 
@@ -68,7 +68,7 @@ def streamed(url, model, messages=MESSAGES, **more):
                 parts = calls.setdefault(call.index, [None, None, "", ""])
                 parts[0] = same(call.id) or parts[0]
                 parts[1] = call.type or parts[1]
-                # As most clients do, names are taken once and arguments are joined.
+                # As in most clients, the name is set once and arguments are joined.
                 parts[2] = parts[2] or call.function.name or ""
                 parts[3] += call.function.arguments or ""
     return result("".join(text), finish, [calls[index] for index in sorted(calls)], usage,
@@ -133,7 +133,7 @@ def completion_stream(url, model):
 
 
 def photo(url, model):
-    """A picture of 5 MB as a data URL, as a telephone takes it."""
+    """Sends a picture of 5 MB, as from a phone, as a data URL."""
     data = base64.b64encode(bytes(range(256)) * (5 << 12)).decode()
     content = [{"type": "text", "text": "What is this?"},
                {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}]
@@ -141,17 +141,17 @@ def photo(url, model):
 
 
 def no_limit(url, model):
-    """llama.cpp and vLLM read -1 as no limit."""
+    """Sends -1, which llama.cpp and vLLM read as no limit."""
     return whole(url, model, max_tokens=-1)
 
 
 def dense_prompt(url, model):
-    """Many bytes and few tokens."""
+    """Sends a prompt with many bytes and few tokens."""
     return whole(url, model, [{"role": "user", "content": "=" * 8200}])
 
 
 def pattern(url, model):
-    """Directly the host itself is asked; through Tutti a pattern with that host's model."""
+    """Asks the host directly, or through Tutti a pattern with the host's model."""
     asked, more = model, {}
     if task["through"]:
         asked, more = f"tutti/{task['call']}", {"extra_body": {"tutti": {"members": [model]}}}

@@ -56,7 +56,7 @@ def stream(url, model):
 
 
 def tools(url, model):
-    """The call, and the answer to its result."""
+    """Returns the tool call, and the answer to its result."""
     run = Runner.run(agent(url, model, tools=[weather]), TOOL_QUESTION, max_turns=3)
     return told(asyncio.run(run))
 

@@ -53,7 +53,7 @@ def weather(city: str, degrees: int) -> str:
 
 
 def tools(url, model):
-    """The call, and the answer to its result."""
+    """Returns the tool call, and the answer to its result."""
     run = agent(url, model, tools=[weather]).run_sync(TOOL_QUESTION)
     return told(run.output, run)
 

@@ -51,7 +51,7 @@ def tools_stream(url, model):
 
 
 def agent(url, model):
-    """One step: the tool is called, and what it returned is observed."""
+    """Runs one step: the agent calls the tool and observes its result."""
     made = ToolCallingAgent([Weather()], model_of(url, model), max_steps=1, verbosity_level=0)
     steps = [step for step in made.run(TOOL_QUESTION, stream=True)
              if type(step).__name__ == "ActionStep"]

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""The same calls of real client libraries directly at a host and through Tutti, compared.
+"""Compares calls of real client libraries, directly to a host and through Tutti.
 
     compare.py --bin DIR [--clients NAME,...] [--habits REGEX] [--json FILE] [--skip-slow]
-    compare.py --bin DIR --real MODEL_ENV  the same over llama.cpp with the model of `make setup`
+    compare.py --bin DIR --real MODEL_ENV  the same with llama.cpp and the model of `make setup`
 
-Starts the scripted hosts of habits.py and a cluster that knows them. Each client is a process that
-runs client_NAME.py with the Python of its own virtual environment (environments.sh makes them).
-Each of its calls is made directly at the host and then through Tutti, and what the library returned
-has to be equal: text, finish reason, tool calls, usage, class and status of the error, and the
-error's type, code and parameter; the host's words have to be in Tutti's. A habit may declare an
-improvement (habits.py). A call that asks the host more than once more than directly is different.
+Starts the scripted hosts of habits.py and a cluster with these hosts. Each client is a process that
+runs client_NAME.py with the Python of its own virtual environment (made by environments.sh). Each
+call goes directly to the host and then through Tutti. Both results must be equal: text, finish
+reason, tool calls, usage, and the error's class, status, type, code and parameter. Tutti's error
+message must contain the host's message. A habit may declare an improvement (habit.py). A call that
+costs the host two or more extra requests is different.
 
-Prints a table of habits and clients, and every difference. Exit code 1 if anything is different.
-Everything listens on 127.0.0.1, and only processes that this script started are ended.
+Prints a table of habits and clients, and every difference. Exit code 1 if any result differs. All
+processes listen on 127.0.0.1, and the script ends only processes that it started.
 """
 
 import argparse
@@ -37,12 +37,12 @@ from judging import judge, report  # noqa: E402
 
 CLIENTS = ("openai", "langchain", "llama_index", "instructor", "pydantic_ai", "dspy", "smolagents",
            "openai_agents", "llm", "lm_eval", "guidellm", "aider")
-# A client's own time limit is 40 s; libraries that retry take longer.
+# A client's own time limit is 40 s. Libraries that retry take longer.
 CALL_SECONDS = 100
 
 
 class ScriptedHosts:
-    """habits.py as a process: one host per habit, with a model of the habit's name."""
+    """A process of habits.py: one host per habit, with a model named after the habit."""
 
     def __init__(self, names):
         self.process = subprocess.Popen(
@@ -72,12 +72,12 @@ def llama_cpp(request):
 
 
 class LocalModel:
-    """llama.cpp with the model of `make setup`, as if it were a habit."""
+    """llama.cpp with the model of `make setup`, with the interface of the scripted hosts."""
 
     LAUNCHER = HERE + "/../../Services/CommandLine/EmbeddedModel/embedded_host.py"
 
     def __init__(self, environment):
-        # Its standard input is a pipe that ends with this process, and it ends with it.
+        # The server ends when its standard input closes, which happens when this process ends.
         self.process = subprocess.Popen(
             [f"{environment}/bin/python", self.LAUNCHER, "--port", "0"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -104,7 +104,7 @@ class LocalModel:
 
 
 class Client:
-    """client_NAME.py as a process that is started again after a call that did not return."""
+    """A process of client_NAME.py. It restarts after a call that did not return."""
 
     def __init__(self, name, python, options):
         self.name, self.python, self.options = name, python, options
@@ -182,8 +182,8 @@ class Comparison:
                 print(f"clients: {name} was not added: {refusal}", file=sys.stderr)
 
     def teach(self, name):
-        """Ten quick answers, after which a patience that is learned from them is short."""
-        # Longer than the calls' prompts: of a longer prompt Tutti expects that it takes longer.
+        """Sends ten quick requests, so that deadlines learned from them are short."""
+        # Longer than the calls' prompts, because Tutti allows more time for longer prompts.
         messages = [{"role": "user", "content": "Be quick. " * 40}]
         body = {"model": name, "messages": messages}
         for _ in range(10):
@@ -193,7 +193,7 @@ class Comparison:
                 pass
 
     def run_all(self, clients):
-        """Returns what kept a client from running to its end."""
+        """Runs all clients. Returns the reasons of clients that did not finish."""
         waiting = queue.Queue()
         for item in clients.items():
             waiting.put(item)
@@ -209,10 +209,10 @@ class Comparison:
                     self.run(name, python)
                     print(f"clients: {name} is done", file=sys.stderr)
                     self.save()
-                except BaseException as failure:  # the other clients go on
-                    failures.append(f"{name} did not end: {failure!r}")
+                except BaseException as failure:  # the other clients continue
+                    failures.append(f"{name} did not finish: {failure!r}")
 
-        # One model answers the same with one client only: rounding depends on what it computes at once.
+        # A real model gives equal answers only to one client: its rounding depends on the batch.
         jobs = 1 if self.options.real else self.options.jobs
         threads = [threading.Thread(target=work) for _ in range(jobs)]
         for thread in threads:
@@ -222,7 +222,7 @@ class Comparison:
         return failures
 
     def save(self):
-        """Writes all results so far, so that a run that is ended keeps those of whole clients."""
+        """Writes all results so far, so that an interrupted run keeps those of finished clients."""
         if self.options.json:
             with open(self.options.json, "w") as file:
                 json.dump(self.rows, file, ensure_ascii=False, indent=1, default=str)
@@ -233,7 +233,7 @@ class Comparison:
             baselines = {} if self.options.real else {
                 call: client.call(call, self.hosts.direct("exact"), "exact", False)
                 for call in client.calls}
-            # Habits are begun at different places, so that clients seldom wait for each other.
+            # Clients begin with different habits, so that they seldom wait for each other.
             start = list(CLIENTS).index(name) * 7 % len(self.habits)
             for habit in self.habits[start:] + self.habits[:start]:
                 with self.locks[habit]:
@@ -265,7 +265,7 @@ class Comparison:
 
 
 PATTERNS = ("ensemble", "debate", "maestro", "decompose")
-# Calls that only the habits make that name them.
+# Calls that only run for habits that list them.
 ONLY_NAMED = ("prefill", "prefill_stream", "photo", "no_limit", "dense_prompt", *PATTERNS)
 
 
@@ -275,11 +275,11 @@ def pythons(options):
     found = {}
     for name in options.clients.split(","):
         if name not in CLIENTS:
-            raise SystemExit(f"clients: there is no client {name}; there are {', '.join(CLIENTS)}")
+            raise SystemExit(f"clients: unknown client {name}; known are {', '.join(CLIENTS)}")
         python = named.get(name) or f"{root}/{name.replace('_', '-')}/bin/python"
         if not os.path.exists(python):
-            raise SystemExit(f"clients: {python} is missing; `make setup` or "
-                             "Benchmarks/clients/environments.sh makes it")
+            raise SystemExit(f"clients: {python} is missing; run `make setup` or "
+                             "Benchmarks/clients/environments.sh")
         found[name] = python
     return found
 
@@ -288,14 +288,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    parser.add_argument("--bin", required=True, help="where tutti and its services are")
+    parser.add_argument("--bin", required=True, help="folder of tutti and its services")
     parser.add_argument("--clients", default=",".join(CLIENTS))
-    parser.add_argument("--habits", default=".*", help="regular expression of whole names")
+    parser.add_argument("--habits", default=".*", help="regular expression for whole habit names")
     parser.add_argument("--environments", default=cache + "/tutti/clients")
     parser.add_argument("--python", action="append", default=[], metavar="CLIENT=PATH")
-    parser.add_argument("--jobs", type=int, default=2, help="clients that run at once")
+    parser.add_argument("--jobs", type=int, default=2, help="number of clients that run at once")
     parser.add_argument("--skip-slow", action="store_true", help="skip habits that take 10 s")
-    parser.add_argument("--real", metavar="MODEL_ENV", help="compare over llama.cpp instead")
+    parser.add_argument("--real", metavar="MODEL_ENV",
+                        help="use llama.cpp instead of the scripted hosts")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries print")
     parser.add_argument("--json", help="file for all results")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs each client library into a virtual environment of its own, with exact versions, unless it
-# is there already. Some 4.5 GB in all; the largest are guidellm (1.5 GB), lm-eval and aider.
+# Installs each client library with exact versions into its own virtual environment, unless it is
+# installed already. Some 4.5 GB in all; the largest are guidellm (1.5 GB), lm-eval and aider.
 #
-#   Benchmarks/clients/environments.sh [CLIENT ...]      default: all that have requirements
+#   Benchmarks/clients/environments.sh [CLIENT ...]      default: all clients with requirements
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=${XDG_CACHE_HOME:-$HOME/.cache}/tutti/clients
@@ -13,7 +13,7 @@ missing=
 for client in "$@"; do
   client=${client//_/-}
   requirements=$here/requirements/$client.txt directory=$root/$client
-  [ -f "$requirements" ] || { echo "clients: there is no $requirements" >&2; exit 64; }
+  [ -f "$requirements" ] || { echo "clients: $requirements does not exist" >&2; exit 64; }
   # The stamp holds the requirements that were installed, so a changed version installs again.
   if cmp -s "$requirements" "$directory/requirements.stamp"; then continue; fi
   echo "clients: installing $client into $directory" >&2
@@ -27,6 +27,6 @@ for client in "$@"; do
   fi
 done
 [ -z "$missing" ] || {
-  echo "clients: pip could not install:$missing. Is the network there?" >&2
+  echo "clients: pip could not install:$missing. Check the network." >&2
   exit 69
 }

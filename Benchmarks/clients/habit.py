@@ -1,4 +1,4 @@
-"""What a habit of a host is, and the table of all of them."""
+"""A habit: one kind of behaviour of hosts. Holds the table of all habits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ HABITS = {}
 
 @dataclass(frozen=True)
 class Habit:
-    """How one kind of host answers."""
+    """The behaviour of one kind of host."""
 
-    # Makes the response to a request for an answer. Its name is the habit's.
+    # Makes the response to a request for an answer. Its name is the name of the habit.
     answer: Callable
-    # The kind of fault in a gateway that the habit shows, "-" for an honest host.
+    # The kind of gateway fault that the habit reveals; "-" for an honest host.
     kind: str
-    # What Tutti declares to do better than the host. "answer": Tutti gives the answer of an honest
-    # host although the client cannot read it directly. "error": the client takes a broken answer
-    # for a whole one, and Tutti reports that it is broken. None: nothing.
+    # The declared improvement of Tutti over the host. "answer": Tutti returns the answer of an
+    # honest host although the client cannot read it directly. "error": directly, the client takes a
+    # broken answer for a whole one; Tutti reports an error. None: no improvement.
     improves: str | None = None
-    # The only calls that show something; None means all.
+    # The calls that reveal the habit. None means all calls.
     calls: tuple | None = None
-    # It takes many seconds.
+    # The habit takes many seconds.
     is_slow: bool = False
-    # Path of its API; empty means `/v1`.
+    # Path of the API. Empty means `/v1`.
     base: str = ""
     # Makes the response to `GET /models` of an honest host's list.
     listing: Callable = whole
-    # Its model is named when it is added, because it lists none.
+    # The host lists no model, so the admin request names it.
     is_named: bool = False
 
     @property
@@ -45,7 +45,7 @@ class Habit:
 
 
 def habit(kind, **options):
-    """Declares the habit of the function that follows."""
+    """Declares the decorated function as a habit."""
     def declare(answer):
         HABITS[answer.__name__] = Habit(answer, kind, **options)
         return answer

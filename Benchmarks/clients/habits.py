@@ -1,16 +1,16 @@
-"""The habits of hosts in the wild, as scripted hosts, and the kinds of fault they stand for.
+"""Habits of real hosts, played by scripted hosts, with the kind of fault that each reveals.
 
     python habits.py                 prints {"NAME": "URL", ...} and serves until its input ends
     python habits.py --list          prints the habits
 
-Each habit answers on a port of its own and lists one model with the habit's name.
+Each habit listens on its own port and lists one model with the habit's name.
 """
 
 import asyncio
 import json
 import sys
 
-# Each declares its habits when it is imported; the tables keep this order.
+# Each module declares its habits on import; the tables keep this order.
 import habits_of_streams  # noqa: F401
 import habits_of_answers  # noqa: F401, I001
 import habits_of_refusal  # noqa: F401
@@ -24,7 +24,7 @@ async def serve():
     for host in hosts:
         urls[host.habit.name] = await host.start()
     print(json.dumps(urls), flush=True)
-    # The owner's end of the pipe closes with it, however it ends.
+    # The pipe closes when its owner ends, for any reason.
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 

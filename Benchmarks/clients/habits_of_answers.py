@@ -1,4 +1,4 @@
-"""The odd shapes of the answers themselves."""
+"""Habits: unusual shapes of answers."""
 
 from habit import habit
 from scripted_host import REASONING, honest, pieces, stream, whole
@@ -126,7 +126,7 @@ def token_ids(request):
 
 @habit("K30")
 def refusal(request):
-    """Refuses in words: `refusal` has the text and content is null."""
+    """Refuses with a text in `refusal` and null content."""
     if not request.is_chat:
         return honest(request)
     words = "I cannot help with that."
@@ -143,7 +143,7 @@ def refusal(request):
 
 @habit("K30")
 def reasoning(request):
-    """Sends reasoning before the answer, with content null meanwhile."""
+    """Sends reasoning with null content before the answer."""
     if not request.is_chat or request.calls:
         return honest(request)
     if not request.stream:
@@ -179,7 +179,7 @@ def logprobs(request):
 
 @habit("K24", improves="answer")
 def usage_always(request):
-    """Sends a usage chunk without `choices`, also to those who did not ask for it."""
+    """Sends a usage chunk without `choices`, also to clients that did not request it."""
     if not request.stream:
         return honest(request)
     last = request.usage_chunk()
@@ -189,7 +189,7 @@ def usage_always(request):
 
 @habit("K24", improves="answer")
 def usage_in_every_chunk(request):
-    """Sends usage so far with every chunk."""
+    """Sends the usage so far with every chunk."""
     if not request.stream:
         return honest(request)
     chunks = request.chunks(with_usage=False)
@@ -201,7 +201,7 @@ def usage_in_every_chunk(request):
 
 @habit("K29", calls=("chat", "stream", "prefill", "prefill_stream"))
 def prefill(request):
-    """Repeats a prefill when it answers whole, and only goes on when it streams."""
+    """Repeats a prefill in a whole answer, but not in a stream."""
     if request.last.get("role") != "assistant":
         return honest(request)
     given = request.last["content"]
@@ -222,7 +222,7 @@ def batch(request):
 
 @habit("K31", calls=("chat", "stream"))
 def headers(request):
-    """Sends the request id and the limits that official clients read."""
+    """Sends the request id and rate limit headers that official clients read."""
     response = honest(request)
     response.headers.update({
         "x-request-id": "req_0123456789", "openai-processing-ms": "17",

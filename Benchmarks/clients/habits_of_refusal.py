@@ -1,10 +1,10 @@
-"""What hosts refuse, how they put it, how long they take, and how they list models."""
+"""Habits: refusals, errors, slow answers, and lists of models."""
 
 from habit import habit
 from scripted_host import error, honest, whole
 
 
-# MARK: - What is refused
+# MARK: - Refusals
 
 @habit("K4")
 def no_stream(request):
@@ -26,7 +26,7 @@ def no_stream_options(request):
 
 @habit("K4")
 def only_known_members(request):
-    """Refuses with 422 every member that an OpenAI client of 2023 did not send."""
+    """Refuses with 422 every member that is newer than the OpenAI API of 2023."""
     known = {"model", "messages", "prompt", "temperature", "top_p", "n", "stream", "stop",
              "max_tokens", "tools", "tool_choice", "response_format", "logprobs", "echo", "seed",
              "parallel_tool_calls"}
@@ -42,7 +42,7 @@ FAMILY_CALLS = ("ensemble", "debate", "maestro", "decompose")
 
 @habit("K5", calls=FAMILY_CALLS)
 def family_reasoning(request):
-    """Takes temperature 1 and `max_completion_tokens` only, as o-series models do."""
+    """Accepts only temperature 1 and `max_completion_tokens`, as o-series models do."""
     if "max_tokens" in request.json:
         return error(400, "Unsupported parameter: 'max_tokens' is not supported with this model. "
                      "Use 'max_completion_tokens' instead.", "invalid_request_error",
@@ -57,7 +57,7 @@ def family_reasoning(request):
 
 @habit("K5", calls=FAMILY_CALLS)
 def family_one_sampler(request):
-    """Takes temperature or top_p, not both, and no seed."""
+    """Accepts temperature or top_p, not both, and no seed."""
     if "temperature" in request.json and "top_p" in request.json:
         return error(400, "`temperature` and `top_p` cannot both be specified for this model. "
                      "Please use only one.", "invalid_request_error")
@@ -68,7 +68,7 @@ def family_one_sampler(request):
 
 @habit("K5", calls=FAMILY_CALLS)
 def family_no_system(request):
-    """Takes no system message."""
+    """Refuses system messages."""
     if any(m.get("role") in ("system", "developer") for m in request.messages):
         return error(400, "System role not supported", "BadRequestError", 400)
     return honest(request)
@@ -76,7 +76,7 @@ def family_no_system(request):
 
 @habit("K5", calls=FAMILY_CALLS)
 def family_strict_turns(request):
-    """Wants user and assistant in turn and a limit of at most 1,024 tokens."""
+    """Requires alternating user and assistant messages and at most 1,024 tokens."""
     roles = [m.get("role") for m in request.messages if m.get("role") != "system"]
     if any(a == b for a, b in zip(roles, roles[1:])):
         return error(400, "Conversation roles must alternate user/assistant/user/assistant/...",
@@ -89,7 +89,7 @@ def family_strict_turns(request):
 
 @habit("K5", calls=FAMILY_CALLS)
 def family_strict_schema(request):
-    """Takes JSON schemas with `strict` and `additionalProperties: false` only."""
+    """Accepts only JSON schemas with `strict` and `additionalProperties: false`."""
     form = request.json.get("response_format") or {}
     schema = form.get("json_schema") or {}
     if form.get("type") == "json_schema" and not (
@@ -107,7 +107,7 @@ def family_strict_schema(request):
 
 @habit("K21", calls=("photo", "no_limit"))
 def large_requests(request):
-    """Reads requests of any size, and -1 as no limit of tokens."""
+    """Accepts requests of any size, and reads -1 as no token limit."""
     return honest(request)
 
 
@@ -151,7 +151,7 @@ def forbidden(request):
 
 @habit("K15")
 def not_found(request):
-    """404: it lists a model and does not have it."""
+    """404 for a model that the host lists."""
     return error(404, "The model has been unloaded.", "invalid_request_error", "model_not_found",
                  "model")
 
@@ -186,7 +186,7 @@ def server_error(request):
 
 @habit("K33")
 def not_implemented(request):
-    """501, as llama.cpp answers what it was not started for."""
+    """501, as llama.cpp answers for a feature that it was not started with."""
     return error(501, "This server does not support this. Start it with `--embeddings`",
                  "not_supported_error", 501)
 
@@ -205,7 +205,7 @@ def error_in_200(request):
                             "param": None, "code": "loading"}})
 
 
-# MARK: - Patience
+# MARK: - Slow answers
 
 def is_slow_call(request):
     return "quick" not in request.content_text()
@@ -213,7 +213,7 @@ def is_slow_call(request):
 
 @habit("K26", is_slow=True, calls=("chat", "stream"))
 def slow_first_token(request):
-    """Answers ten questions at once, and the next ones after 12 s."""
+    """Answers ten questions at once, and later ones after 12 s."""
     response = honest(request)
     response.delay = 12.0 if is_slow_call(request) else 0.0
     return response
@@ -221,7 +221,7 @@ def slow_first_token(request):
 
 @habit("K26", is_slow=True, calls=("chat", "stream"))
 def slow_after_head(request):
-    """Answers ten questions at once; of the next ones the head comes at once, the rest after 12 s."""
+    """Answers ten questions at once; later ones get the head at once and the rest after 12 s."""
     response = honest(request)
     if is_slow_call(request):
         response.parts = [12.0, *response.parts]
@@ -230,7 +230,7 @@ def slow_after_head(request):
 
 @habit("K26", is_slow=True, calls=("chat", "stream"))
 def long_pause(request):
-    """Answers ten questions at once, and pauses for 7 s in the middle of the next ones."""
+    """Answers ten questions at once, and pauses for 7 s in the middle of later answers."""
     response = honest(request)
     if is_slow_call(request) and request.stream:
         half = len(response.parts) // 2
@@ -259,7 +259,7 @@ def list_envelope(request):
        listing=lambda listing: whole(listing | {"data": [None, {"name": "no id"}, 7,
                                                          *listing["data"]]}))
 def list_odd_entries(request):
-    """Lists entries that are no models next to one that is."""
+    """Lists entries that are not models next to a model."""
     return honest(request)
 
 
@@ -278,5 +278,5 @@ def base_path(request):
 @habit("K19", calls=("chat", "stream"), is_named=True,
        listing=lambda listing: error(404, "no such path", "invalid_request_error"))
 def list_missing(request):
-    """Lists no models; they are named by hand."""
+    """Lists no models; the admin names them."""
     return honest(request)

@@ -1,4 +1,4 @@
-"""How hosts frame and end their answers."""
+"""Habits: framing and end of answers."""
 
 import json
 
@@ -10,7 +10,7 @@ from scripted_host import (
 
 @habit("-")
 def exact(request):
-    """Answers as the API reference says."""
+    """Answers according to the API reference."""
     return honest(request)
 
 
@@ -24,7 +24,7 @@ def pretty_body(request):
 
 @habit("K1", improves="answer")
 def padded_body(request):
-    """Sends blank lines until the body is ready, also to those who asked for a stream."""
+    """Sends blank lines until the body is ready, also if a stream was requested."""
     return Response(parts=[b"\n\n  \n", b" " * 512 + b"\n", dump(request.body()), b"\n\n"])
 
 
@@ -49,7 +49,7 @@ def carriage_returns(request):
 
 @habit("K7", improves="answer")
 def empty_data(request):
-    """Sends `data:` without anything as a heartbeat."""
+    """Sends empty `data:` lines as a heartbeat."""
     if not request.stream:
         return honest(request)
     return stream([part for chunk in request.chunks() for part in (b"data: \n\n", chunk)])
@@ -57,7 +57,7 @@ def empty_data(request):
 
 @habit("K7", improves="answer")
 def invalid_utf8(request):
-    """Sends one byte inside a string that is no UTF-8."""
+    """Sends a byte inside a string that is not valid UTF-8."""
     def broken(value):
         return dump(value).replace(" 🌈".encode(), b" \xf0\x9f\x8c", 1)
     if request.stream:
@@ -132,13 +132,13 @@ def http_1_0(request):
 
 @habit("K25")
 def closes_connections(request):
-    """Closes the connection after each answer and does not say so."""
+    """Closes the connection after each answer without announcing it."""
     response = honest(request)
     response.closes = True
     return response
 
 
-# MARK: - When an answer is over
+# MARK: - End of an answer
 
 @habit("K2")
 def finish_empty(request):
@@ -154,7 +154,7 @@ def finish_empty(request):
 
 @habit("K2")
 def stop_twice(request):
-    """Says `stop` in the last chunk with text and in another one after it."""
+    """Sends `stop` in the last chunk with text and in another one after it."""
     if not request.stream:
         return honest(request)
     chunks = []
@@ -169,7 +169,7 @@ def stop_twice(request):
 
 @habit("K2")
 def stop_on_reasoning(request):
-    """Says `stop` at the end of the reasoning, before the answer."""
+    """Sends `stop` at the end of the reasoning, before the answer."""
     if not request.stream or not request.is_chat or request.calls:
         return honest(request)
     first = [request.delta({"role": "assistant", "content": None, "reasoning_content": piece})
@@ -180,7 +180,7 @@ def stop_on_reasoning(request):
 
 @habit("K3", improves="answer")
 def done_without_finish(request):
-    """Ends a stream with `[DONE]` and names no finish_reason."""
+    """Ends a stream with `[DONE]`, without a finish_reason."""
     if not request.stream:
         return honest(request)
     chunks = request.chunks()
@@ -198,7 +198,7 @@ def finish_without_done(request):
 
 @habit("K3", improves="answer")
 def body_without_finish(request):
-    """Returns a whole body without finish_reason, also to those who asked for a stream."""
+    """Returns a whole body without finish_reason, also if a stream was requested."""
     body = request.body()
     for choice in body["choices"]:
         del choice["finish_reason"]
@@ -246,7 +246,7 @@ def abort_finish(request):
 
 @habit("K22", improves="error")
 def error_finish(request):
-    """Ends with finish_reason `error`, as proxies do whose host failed."""
+    """Ends with finish_reason `error`, as proxies do if their host failed."""
     if request.stream:
         return stream(request.chunks(finish="error"))
     return whole(request.body(finish="error"))
@@ -262,5 +262,5 @@ def length_finish(request):
 
 @habit("K2")
 def empty_answer(request):
-    """Says nothing and stops."""
+    """Stops without any text."""
     return stream(request.chunks("")) if request.stream else whole(request.body(""))

@@ -1,14 +1,14 @@
-"""Whether what a client returned directly and through Tutti is equal, improved or different."""
+"""Decides if a client's direct result and its result through Tutti are equal."""
 
 import json
 import re
 
-# Members of a result that are not compared: words are, by what they contain.
+# Members of a result that are not compared. Messages are compared separately, by content.
 WORDS = ("message", "host_message")
 
 
 def differences(direct, through, path=""):
-    """Lines that say which members differ."""
+    """Returns lines that describe the differing members."""
     if isinstance(direct, dict) and isinstance(through, dict):
         found = []
         for name in dict.fromkeys([*direct, *through]):
@@ -25,8 +25,11 @@ def differences(direct, through, path=""):
 
 
 def may_differ(name, direct, through):
-    """Declared once for all habits: Tutti may name a type, code or parameter and a time to wait
-    where the host named none, and answers with its own status above 500 for a host's."""
+    """Returns whether a difference is allowed for all habits.
+
+    Tutti may add a type, code, parameter or retry time that the host does not send, and replaces a
+    host's status above 500 by its own.
+    """
     if name in ("type", "code", "param", "retry_after", "retry_after_ms"):
         return direct.get(name) is None
     statuses = direct.get("status") or 0, through.get("status") or 0
@@ -43,12 +46,12 @@ def without(found, *names):
 
 
 def repaired(found):
-    """With every sign of a byte that was no UTF-8, and the letter it was part of, made the same."""
+    """Unifies all replacements of a byte that is not UTF-8, and the letter it was part of."""
     return json.loads(re.sub("[\ufffd🌈]+", "?", json.dumps(found, ensure_ascii=False)))
 
 
 def in_short(found):
-    """One line: the error, or the answer."""
+    """Returns the error or the answer in one line."""
     if "error" not in found:
         return f"answer {shown(found)}"
     problem = found["error"]
@@ -59,16 +62,16 @@ def in_short(found):
 
 
 def judge(habit, direct, through, baseline, extra_asked):
-    """("equal" | "improved" | "different", lines)."""
+    """Returns "equal", "improved" or "different", and lines that describe the differences."""
     if ("error" in direct) != ("error" in through):
         lines = [f"{in_short(direct)}", f"→ {in_short(through)}"]
     else:
         lines = differences(direct, through)
         if lines and "error" in through:
-            lines.append(f"Tutti's words: {shown(in_short(through))}")
+            lines.append(f"Tutti's error: {shown(in_short(through))}")
     verdict = "different" if lines else "equal"
     if lines and habit.improves == "answer" and "error" not in through:
-        # Usage is not compared: a host that sends none in a stream cannot be improved there.
+        # Usage is not compared, because Tutti cannot add it if the host sends none in a stream.
         wanted, got = (repaired(without(one, "model", "usage")) for one in (baseline, through))
         if wanted == got:
             verdict = "improved"
@@ -76,7 +79,7 @@ def judge(habit, direct, through, baseline, extra_asked):
     if lines and habit.improves == "error" and "error" in through and not is_refused:
         verdict = "improved"
     if extra_asked > 1:
-        lines.append(f"asked the host {extra_asked} times more than directly")
+        lines.append(f"{extra_asked} more requests to the host than directly")
         verdict = "different"
     return verdict, lines
 
@@ -105,7 +108,7 @@ def report(rows, clients, habits):
         if not bad:
             continue
         lines.append(f"{habits[habit].kind} {habit}: {habits[habit].what}")
-        # Calls that differ in the same way stand together.
+        # Calls with the same differences are grouped.
         ways = {}
         for row in bad:
             ways.setdefault("\n".join(row["differences"]), []).append(row)

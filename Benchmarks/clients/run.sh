@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the release executables, installs the client libraries, and runs compare.py twice: over the
-# scripted hosts, and over llama.cpp with the model of `make setup`. Then, if no option is given,
-# slow_host.py. Fails if anything is different.
+# Builds the release executables, installs the client libraries, and runs compare.py twice: with the
+# scripted hosts, and with llama.cpp and the model of `make setup`. If no option is given, it also
+# runs slow_host.py. Fails if any result is different.
 #
 #   Benchmarks/clients/run.sh SWIFT MODEL_ENV [OPTION OF compare.py ...]
 set -euo pipefail

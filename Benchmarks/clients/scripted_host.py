@@ -1,6 +1,6 @@
-"""An HTTP host on 127.0.0.1 whose answers are exact bytes; habits.py says which.
+"""An HTTP host on 127.0.0.1 whose answers are exact bytes, which habits.py defines.
 
-Each habit listens on a port of its own, so that Tutti sees one host per habit.
+Each habit listens on its own port, so that Tutti sees one host per habit.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ def dump(value):
 
 
 def pieces(text):
-    """Words with the space before them, as a model's tokens are."""
+    """Splits a text into words with a leading space, like a model's tokens."""
     words = text.split(" ")
     return [words[0]] + [" " + word for word in words[1:]]
 
 
 class Request:
-    """One request and the honest answer to it: `chunks()` of a stream, or `body()`."""
+    """One request with its honest answer: `chunks()` of a stream, or `body()`."""
 
     def __init__(self, habit, method, path, headers, data):
         self.habit = habit
@@ -47,7 +47,7 @@ class Request:
     def model(self):
         return self.json.get("model") or self.habit
 
-    # MARK: - What is answered
+    # MARK: - Content
 
     @property
     def last(self):
@@ -63,7 +63,7 @@ class Request:
 
     @property
     def calls(self):
-        """Names and arguments of the tools that are called."""
+        """Names and arguments of the tool calls."""
         tools = self.json.get("tools") or []
         if not tools or self.json.get("tool_choice") == "none":
             return []
@@ -97,7 +97,7 @@ class Request:
         count = len(pieces(self.text)) * self.choices
         return {"prompt_tokens": 11, "completion_tokens": count, "total_tokens": 11 + count}
 
-    # MARK: - The honest forms of it
+    # MARK: - Honest forms
 
     def head(self, kind):
         prefix = "chatcmpl" if self.is_chat else "cmpl"
@@ -147,7 +147,7 @@ class Request:
             for text, logprobs in self.completion_parts(index):
                 made.append(self.chunk([{"index": index, "text": text, "logprobs": logprobs,
                                          "finish_reason": None}]))
-        # Choices end one after the other, after all of them have begun.
+        # All choices begin first, then end one after the other.
         for index in range(self.choices):
             made.append(self.chunk([{"index": index, "text": "", "logprobs": None,
                                      "finish_reason": finish or self.completion_finish}]))
@@ -158,7 +158,7 @@ class Request:
         return "length" if self.json.get("max_tokens") == 1 else "stop"
 
     def completion_parts(self, index):
-        """Texts and their logprobs, which repeat the prompt if the client asked for an echo."""
+        """Texts and their logprobs, with the prompt first if the client requested an echo."""
         prompt = self.prompts[index // (self.json.get("n") or 1)]
         written = pieces(TEXT)[:self.json.get("max_tokens") or 1000]
         if self.json.get("echo"):
@@ -211,9 +211,9 @@ class Response:
         self.headers = {"content-type": "application/json", **(headers or {})}
         self.parts = list(parts)
         self.framing = framing
-        # Seconds before its head is sent.
+        # Seconds before the head is sent.
         self.delay = 0.0
-        # After it the connection is closed, whatever the framing.
+        # Close the connection after the response, for any framing.
         self.closes = False
 
     def gzipped(self):
@@ -232,7 +232,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def stream(items, done=True, frame=event, **headers):
-    """A stream of events: a dictionary becomes an event, bytes are sent as they are."""
+    """A stream of events. A dictionary becomes an event; bytes are sent unchanged."""
     parts = [frame(item) if isinstance(item, dict) else item for item in items]
     if done:
         parts.append(DONE)
@@ -329,7 +329,7 @@ class ScriptedHost:
             if not isinstance(part, bytes):
                 await asyncio.sleep(part)
             elif framing in ("chunked", "drop"):
-                # An empty chunk would be the last one.
+                # An empty chunk would end the body.
                 if part:
                     writer.write(b"%x\r\n" % len(part) + part + b"\r\n")
             else:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""One slow llama.cpp with 1, 6 and 12 long prompts at once, directly and through Tutti.
+"""Sends 1, 6 and 12 long prompts at once to a slow llama.cpp, directly and through Tutti.
 
     slow_host.py --bin DIR --real MODEL_ENV [--at-once 1,6,12]
 
-A prompt has some 1,450 tokens, which a small machine reads for seconds, and the server answers two
-at once, so the last ones wait for minutes. Tutti has to return as many answers as the server does,
-and a short question of another client has to be answered after them. Exit code 1 if not.
+A prompt has some 1,450 tokens, which a small machine reads in seconds. The server answers two at
+once, so the last prompts wait for minutes. Tutti must return as many answers as the server, and
+answer a short question of another client afterwards. Exit code 1 if it does not.
 """
 
 import argparse
@@ -19,13 +19,13 @@ import urllib.request
 
 from compare import Cluster, LocalModel
 
-# The official clients wait for ten minutes.
+# The default of the official clients: ten minutes.
 SECONDS = 600
 LONG = " ".join(f"Item {number} costs {number * 7 % 100} crowns." for number in range(160))
 
 
 def ask(url, model, text, max_tokens=16):
-    """Seconds, and what went wrong or None."""
+    """Returns the seconds, and the failure or None."""
     body = {"model": model, "max_tokens": max_tokens, "temperature": 0,
             "messages": [{"role": "user", "content": text}]}
     request = urllib.request.Request(url + "/chat/completions", data=json.dumps(body).encode(),
@@ -44,7 +44,7 @@ def ask(url, model, text, max_tokens=16):
 
 def ask_at_once(url, model, number):
     with concurrent.futures.ThreadPoolExecutor(number) as pool:
-        # Each prompt begins in its own way: none is found in a cache.
+        # Each prompt has its own beginning, so that no cache has it.
         questions = [f"Question {i}. {LONG} What costs most?" for i in range(number)]
         return list(pool.map(lambda question: ask(url, model, question), questions))
 
@@ -77,7 +77,7 @@ def main():
                 for failure in failures:
                     print(f"      {failure}")
             seconds, failure = ask(gateway, model, "Say hello.", max_tokens=4)
-            print(f"      afterwards a short question: {failure or f'answered in {seconds:.1f} s'}")
+            print(f"      short question afterwards: {failure or f'answered in {seconds:.1f} s'}")
             is_good = is_good and answered["through"] >= answered["directly"] and not failure
     finally:
         if cluster:

@@ -1,7 +1,8 @@
-"""What the scripts of all clients share: they read calls as lines of JSON, and print results.
+"""Shared code of the client scripts, which read calls as JSON lines and print results.
 
-A line in is {"call": NAME, "url": BASE_URL, "model": MODEL}; a line out is a result: the members of
-`result()` that the client library knows, or {"error": {...}}. Libraries print to standard error.
+An input line is {"call": NAME, "url": BASE_URL, "model": MODEL}. An output line is a result: the
+members of `result()` that the client library supports, or {"error": {...}}. Libraries print to
+standard error.
 """
 
 import json
@@ -24,28 +25,28 @@ TOOL = {
     },
 }
 KEY = "none"
-# Over a real model: the same text each time, and not much of it.
+# A real model must return a short text, and the same one each time.
 IS_REAL = "CLIENTS_REAL" in os.environ
 LIMITS = {"max_tokens": 24, "temperature": 0} if IS_REAL else {}
-# The call that is under way, as it was read.
+# The current call, as read.
 task = {}
-# Longer than any habit takes, and shorter than the runner waits.
+# Longer than any habit takes, shorter than the runner waits.
 TIMEOUT = 40
 
 
 def result(text=None, finish=None, calls=None, usage=None, **more):
-    """What a client library returned, without the members that it did not."""
+    """Returns the result of a client library, without the members that it lacks."""
     found = {"text": text, "finish": finish, "calls": calls or None, "usage": usage, **more}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def same(identifier):
-    """The identifier of a tool call; of a real model, which makes new ones, whether it has one."""
+    """Returns the id of a tool call, or for a real model, whose ids are random, if it has one."""
     return bool(identifier) if IS_REAL else identifier
 
 
 def usage_of(usage):
-    """Tokens of prompt, answer and both, from an object or a dictionary in OpenAI's words."""
+    """Returns prompt, answer and total tokens from an object or a dictionary in OpenAI's format."""
     if usage is None:
         return None
     def get(name):
@@ -62,18 +63,18 @@ def status_of(error):
 
 
 def body_of(error):
-    """The error object of the host's body, if the library kept it."""
+    """Returns the error object of the host's body, if the library kept it."""
     body = getattr(error, "body", None)
     if isinstance(body, dict):
         return body.get("error") if isinstance(body.get("error"), dict) else body
     try:
         return error.response.json()["error"]
-    except Exception:  # not kept, not JSON, not an object, or a stream that was not read
+    except Exception:  # not kept, not JSON, not an object, or an unread stream
         return {}
 
 
 def problem(error):
-    """The innermost error that has a status, or the one that was raised."""
+    """Returns the innermost error with a status, or the raised error."""
     chain, cause = [], error
     while cause is not None and len(chain) < 10:
         chain.append(cause)
@@ -90,15 +91,15 @@ def problem(error):
     headers = getattr(getattr(named, "response", None), "headers", None) or {}
     found["retry_after"] = headers.get("retry-after")
     found["retry_after_ms"] = headers.get("retry-after-ms")
-    # Words of the host, where the library kept them apart from its own.
+    # The host's message, if the library keeps it apart from its own.
     words = body.get("message")
     found["host_message" if words else "message"] = str(words or named)[:2000]
     return {name: value for name, value in found.items() if value is not None}
 
 
 def serve(calls):
-    """Answers lines of standard input until it ends. `calls`: functions of base URL and model."""
-    # The libraries' own words must not get between the results.
+    """Answers the lines of standard input. `calls`: functions of base URL and model."""
+    # Output of the libraries must not mix with the results.
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     by_name = {call.__name__: call for call in calls}
@@ -108,6 +109,6 @@ def serve(calls):
         task.update(json.loads(line))
         try:
             found = by_name[task["call"]](task["url"], task["model"])
-        except Exception as error:  # every class of error is a result
+        except Exception as error:  # an error of any class is a result
             found = {"error": problem(error)}
         print(json.dumps(found, ensure_ascii=True, default=str), file=out)

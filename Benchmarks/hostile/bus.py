@@ -1,5 +1,7 @@
-"""Strangers at the bus of a cluster over tcp, without the cluster key. Each row is a function of
-(ports, seconds), where ports are those of the registry's and the gateway's bus."""
+"""Hostile peers of a bus over tcp, without the cluster key.
+
+Each row is a function of (ports, seconds). `ports` are the bus ports of registry and gateway.
+"""
 
 import random
 import socket
@@ -36,14 +38,14 @@ def say(port, *pieces, wait=0.2):
 
 @row
 def publisher(ports, seconds):
-    """25 bytes to the port above each bus, on which a publisher may listen."""
+    """Sends 25 bytes to the port above each bus, on which a publisher may listen."""
     for port in ports:
         say(port + 1, greeting(SUBSCRIBE), frame(b"\x01" * 9))
 
 
 @row
 def protocols(ports, seconds):
-    """A greeting of every protocol, each with a message."""
+    """Sends a greeting of every protocol, each with a message."""
     for port in ports:
         for protocol in range(0, 256, 3):
             say(port, greeting(protocol), frame(b"x" * 9), wait=0.02)
@@ -51,7 +53,7 @@ def protocols(ports, seconds):
 
 @row
 def lengths(ports, seconds):
-    """Frames that announce more than comes."""
+    """Sends frames that announce more bytes than follow."""
     for port in ports:
         for length in (0, 1, 1 << 20, 1 << 21, 1 << 31, 1 << 32, 1 << 62, (1 << 64) - 1):
             say(port, greeting(PUSH), frame(b"x" * 64, length))
@@ -59,7 +61,7 @@ def lengths(ports, seconds):
 
 @row
 def noise(ports, seconds):
-    """Random bytes, with and without a greeting."""
+    """Sends random bytes, with and without a greeting."""
     chance = random.Random(4711)
     for port in ports:
         for _ in range(100):
@@ -69,20 +71,20 @@ def noise(ports, seconds):
 
 @row
 def flood(ports, seconds):
-    """32 MB of frames without a seal."""
+    """Sends 32 MB of unsealed frames."""
     for port in ports:
         say(port, greeting(PUSH), *[frame(b"x" * (1 << 20)) for _ in range(16)])
 
 
 @row
 def idle(ports, seconds):
-    """600 connections that say nothing."""
+    """Opens 600 silent connections."""
     held(ports, seconds, b"")
 
 
 @row
 def halves(ports, seconds):
-    """300 connections to each, with a frame of 1 MB of which half comes."""
+    """Opens 300 connections to each bus and sends half of a 1 MB frame on each."""
     held(ports, seconds, greeting(PUSH) + frame(b"x" * (1 << 19), 1 << 20))
 
 

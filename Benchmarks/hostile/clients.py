@@ -1,8 +1,10 @@
-"""Hostile clients. Each row is a function of (port, seconds) that returns None, or a sentence if
-the gateway's answer itself breaks a limit. All are bounded in connections, bytes and time.
+"""Hostile clients.
 
-    clients.py list                          the rows
-    clients.py ROW PORT SECONDS [MODEL]      plays one; prints {"words": …, "statuses": […]}
+Each row is a function of (port, seconds). It returns None, or a sentence if the gateway's answer
+breaks a limit. All rows are bounded in connections, bytes and time.
+
+    clients.py list                          lists the rows
+    clients.py ROW PORT SECONDS [MODEL]      plays a row; prints {"words": …, "statuses": […]}
 """
 
 import json
@@ -16,7 +18,7 @@ from cluster import GOOD_MODEL, LARGE_MODEL
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 USER = {"role": "user", "content": "hi"}
 ROWS = {}
-# Statuses of the answers since the harness last emptied it; 0 is none.
+# Statuses of all answers since the harness last cleared the list. 0 means no answer.
 STATUSES = []
 
 
@@ -46,7 +48,7 @@ def head(method, path, length, more=""):
 
 
 def exchange(port, method, path, body=b"", more="", seconds=20, raw=None):
-    """Status (0: none came) and bytes of the answer."""
+    """Returns the status of the answer (0: no answer) and its size in bytes."""
     deadline = time.monotonic() + seconds
     first, count = b"", 0
     try:
@@ -54,7 +56,7 @@ def exchange(port, method, path, body=b"", more="", seconds=20, raw=None):
             try:
                 connection.sendall(raw if raw is not None else head(method, path, len(body), more) + body)
             except ConnectionError:
-                pass  # an answer may come before all of a large body was taken
+                pass  # the server may answer before it has read a large body
             while time.monotonic() < deadline:
                 connection.settimeout(max(0.01, deadline - time.monotonic()))
                 piece = connection.recv(1 << 16)
@@ -97,12 +99,12 @@ def together(count, work):
 
 
 def held(port, count, seconds, first=b"", each=None):
-    """Connections that are kept, each sent `first`, then `each` every second."""
+    """Holds connections open. Sends `first` on each, then `each` every second."""
     connections = []
     try:
         for _ in range(count):
             try:
-                # Small, so that the kernel does not take what the client leaves unread.
+                # Small, so that the kernel does not buffer the unread answer.
                 connection = connect(port, 2, buffer=4_096)
                 connections.append(connection)
                 connection.sendall(first)
@@ -241,7 +243,7 @@ def bounded_error(port, body, path=CHAT, times=2):
     for _ in range(times):
         status, count = exchange(port, "POST", path, body)
         most = max(most, count)
-    return f"an error of {most} bytes came back" if most > 64 << 10 else None
+    return f"an error answer had {most} bytes" if most > 64 << 10 else None
 
 
 @row
@@ -311,7 +313,7 @@ def stops(port, seconds):
 
 
 def at_once(port, value, path=CHAT, count=12):
-    """Requests that the host cannot fulfil, and whether it still serves others after them."""
+    """Sends requests that the host cannot fulfil, then an honest one."""
     together(count, lambda number: chat(port, {**value, "seed": number}, path=path))
     status, _ = chat(port, good(seed=1_000))
     return None if status == 200 else f"an honest request got {status} afterwards"
@@ -366,7 +368,7 @@ def preview(port, text, seconds=30, **options):
 
 
 def previews(port, text, count=2, **options):
-    """Plans of hostile texts, and whether an honest one is answered afterwards."""
+    """Sends plans with hostile texts, then an honest one."""
     together(count, lambda _: preview(port, text, **options))
     status, _ = preview(port, "Compare 1. rain, 2. wind and 3. snow in a paragraph each.")
     return None if status == 200 else f"an honest plan got {status} afterwards"

@@ -1,4 +1,4 @@
-"""A cluster of real processes for the hostile harness, and what /proc reports about it."""
+"""A cluster of real processes for the hostile harness, with its figures from /proc."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import time
 import urllib.request
 
 GOOD_MODEL = "good"
-# Of another good host: the time that it takes to read large requests is not the gateway's.
+# Model of a second good host, which reads the large requests, so that `good` stays fast.
 LARGE_MODEL = "large"
 GOOD_ANSWER = "The quick brown fox jumps over the lazy dog."
 
@@ -50,7 +50,7 @@ def get_json(url, method="GET", body=None, token=None, timeout=10):
 
 
 def stat(pid):
-    """Fields of /proc/PID/stat after the name; None for a process that is gone or a zombie."""
+    """Returns the fields of /proc/PID/stat after the name, or None if the process has ended."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rsplit(")", 1)[1].split()
@@ -70,7 +70,7 @@ def rss_mib(pid):
 
 
 def children(parent):
-    """Process ids of the children by the name of their executable."""
+    """Returns the process ids of the children by executable name."""
     found = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -87,7 +87,7 @@ def children(parent):
 
 
 class FaultyHost:
-    """A process of tutti-faulty-host. It plays a hostile row if one is named."""
+    """A process of tutti-faulty-host. It plays the hostile row `row`, if given."""
 
     def __init__(self, bin_dir, models, dialect="openai", row=None, second=False, answer=GOOD_ANSWER):
         faults = {}
@@ -111,7 +111,7 @@ class FaultyHost:
         return get_json(self.url + "/hostile")
 
     def counts(self):
-        """Bytes sent as a hostile host, and requests that wanted an answer."""
+        """Returns the bytes sent by a hostile host, and the requests for an answer."""
         telling = ("/v1/models", "/api/tags", "/api/version")
         try:
             counts = get_json(self.url + "/counts", timeout=30)
@@ -136,7 +136,7 @@ class Cluster:
         self.large = FaultyHost(bin_dir, [LARGE_MODEL])
         self.port = free_port(span=3)
         self.log = open(self.directory + "/log", "w+")
-        # Its standard input is a pipe that ends with this process, and the cluster ends with it.
+        # The cluster ends when its standard input closes, which happens when this process ends.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_")}
         environment["TUTTI_LIFELINE_FD"] = "0"
         self.process = subprocess.Popen(
@@ -169,13 +169,13 @@ class Cluster:
             f"http://127.0.0.1:{self.port + 1}/admin/v1{path}", method, body, token, timeout)
 
     def add(self, host):
-        """Registers a host; the probe's result is not the caller's concern."""
+        """Registers a host. Ignores the result of the probe."""
         self.added += 1
         name = f"h{self.added}"
         try:
             self.admin("POST", "/hosts?wait_ms=4000", {"url": host.url, "id": name})
         except OSError:
-            pass  # a harmed registry: the verdict says so
+            pass  # the registry is harmed: the verdict reports it
         return name
 
     def remove(self, name):
@@ -197,7 +197,7 @@ class Cluster:
         return False
 
     def died(self):
-        """Names of services that ended since the last call; their successors are watched on."""
+        """Returns the services that ended since the last call, and watches their successors."""
         now = children(self.process.pid)
         gone = [name for name, pid in self.services.items() if now.get(name) != pid]
         self.services.update(now)
@@ -225,7 +225,7 @@ class Cluster:
 
 
 class TCPCluster(Cluster):
-    """A registry and a gateway that meet over tcp, each started on its own."""
+    """A registry and a gateway on a tcp bus, each started separately."""
 
     def __init__(self, bin_dir):
         self.bin_dir = bin_dir
@@ -278,7 +278,7 @@ class TCPCluster(Cluster):
 
 
 class Gauge:
-    """Largest memory and used processor time of the gateway, sampled in a thread."""
+    """Peak memory and processor time of the gateway, sampled in a thread."""
 
     def __init__(self, cluster):
         self.cluster = cluster

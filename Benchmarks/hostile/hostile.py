@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Hostile hosts and clients against a real cluster, next to a healthy client.
+"""Runs hostile hosts and clients against a real cluster, next to a healthy client.
 
     hostile.py --bin DIR [--rows REGEX] [--json FILE] [--list]
     hostile.py --bin DIR --soak MINUTES
 
 Starts `tutti up` with one good host, runs a client that sends a request every 50 ms, and plays one
 row after the other: hosts from the hostile mode of tutti-faulty-host, clients from clients.py, and
-strangers at the bus of a cluster over tcp from bus.py. A row fails if a service dies, if a healthy request fails or takes longer than 100 ms, if the gateway
-grows by more than 32 MiB, or if a hostile byte costs more than 3 times the processor time of an
-honest answer's byte. A row also fails if the cluster does not take a new host afterwards.
+hostile peers of a tcp bus from bus.py. A row fails if a service dies, if a healthy request fails or
+takes longer than 100 ms, if the gateway grows by more than 32 MiB, if a hostile byte costs more
+than 3 times the processor time of an honest answer's byte, or if the cluster does not accept a new
+host afterwards.
 
-Linux only: memory and processor time come from /proc. Everything listens on 127.0.0.1, and only
-processes that this script started are ended. Exit code 0 means that every row passed.
+Linux only: memory and processor time come from /proc. All processes listen on 127.0.0.1, and the
+script ends only processes that it started. Exit code 0 means that every row passed.
 """
 
 import argparse
@@ -32,7 +33,7 @@ import clients
 from cluster import GOOD_ANSWER, GOOD_MODEL, Cluster, FaultyHost, Gauge, TCPCluster, rss_mib
 
 SLOWEST_MS, GROWTH_MIB, COST_RATIO = 100, 32, 3
-# Below these a row's cost says nothing about its bytes.
+# Below these values, a row's cost per byte is not meaningful.
 LEAST_MB, LEAST_CPU = 0.25, 0.25
 ROW_SECONDS = 20
 CLIENT_ROW_SECONDS = 8
@@ -40,7 +41,7 @@ UNREAD_SECONDS = 6
 
 
 class Honest:
-    """Honest clients in a process of their own, and how their requests went."""
+    """A process of honest clients, with the results of their requests."""
 
     def __init__(self, cluster, *arguments):
         here = os.path.dirname(os.path.abspath(__file__))
@@ -50,7 +51,7 @@ class Honest:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "EXPECTED": GOOD_ANSWER})
         self.lines = []
-        # When the requests began that are not over.
+        # Start times of the open requests.
         self.open = set()
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
@@ -69,7 +70,7 @@ class Honest:
         return [line for line in list(self.lines) if start <= line[0] < end]
 
     def wait(self, before, seconds=32):
-        """Waits until the requests that began before that are over, and one after it is right."""
+        """Waits until all requests begun before `before` end and a later one succeeds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             is_served = any(right for began, _, right in self.lines[-40:] if began >= before)
@@ -109,7 +110,7 @@ def play_client(cluster, row):
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            # The host keeps what it knows of a prompt: each request has one of its own.
+            # Hosts cache prompts, so each request has its own prompt.
             value.get("messages", [{}])[0] = {"role": "user", "content": f"hi {number}"}
             mine = json.dumps(value).encode()
             statuses.append(
@@ -174,9 +175,9 @@ class Harness:
                 statuses = play_client(cluster, row)
             else:
                 time.sleep(4)
-                # The table must still travel while it holds what this host said.
+                # The table must still be published while it contains this host's data.
                 if not takes_a_new_host(cluster, f"next-{self.number}"):
-                    words = "a new host was not taken next to it"
+                    words = "a new host was not accepted next to it"
             for name in names:
                 cluster.remove(name)
             counts = [host.counts() for host in hosts]
@@ -189,7 +190,7 @@ class Harness:
                 host.stop()
 
     def play(self, row):
-        """One row: its line of the table."""
+        """Plays one row. Returns its line of the table."""
         tcp = row["kind"] == "bus"
         if self.cluster and tcp != isinstance(self.cluster, TCPCluster):
             self.stop()
@@ -221,10 +222,10 @@ class Harness:
         died = cluster.died()
         if row["kind"] == "host" and row["client"]["is_shared"]:
             wrong = sum(status != 200 for status, _ in statuses)
-            words = f"{wrong} of {len(statuses)} failed" if wrong else words
+            words = f"{wrong} of {len(statuses)} requests failed" if wrong else words
         if not takes_a_new_host(cluster, self.number):
-            words = words or "a new host was not taken"
-        # A process that hangs in its crash takes a while to end.
+            words = words or "a new host was not accepted"
+        # A process that hangs while it crashes takes a while to end.
         died = sorted({*died, *cluster.died()})
         megabytes = sent / 1e6
         result = {
@@ -236,7 +237,7 @@ class Harness:
         result["cpu_per_mb"] = round(cpu / megabytes, 3) if megabytes >= LEAST_MB else None
         self.judge(row, result)
         if died or failed or "new host" in (words or ""):
-            # The next row begins with a cluster that this one did not harm.
+            # The next row gets a new cluster.
             self.stop()
         return result
 
@@ -292,7 +293,7 @@ def all_rows(bin_dir):
 def table(arguments, rows):
     harness = Harness(arguments.bin)
     wanted = [row for row in rows if re.search(arguments.rows, row["name"])]
-    # What an honest byte costs is measured first.
+    # The cost of an honest byte is measured first.
     dialects = {row["dialect"] for row in wanted if row["kind"] == "host"}
     first = [row for row in rows if row["name"].endswith("honest") and row["dialect"] in dialects]
     results = []
@@ -318,7 +319,7 @@ def quantile(values, share):
 
 
 def soak(arguments, rows):
-    """20 honest clients, first alone, then next to all rows in random order."""
+    """Runs 20 honest clients, first alone, then next to all rows in random order."""
     cluster = Cluster(arguments.bin)
     chance = random.Random(1)
     hosts, faults = [], queue.Queue()
@@ -361,7 +362,7 @@ def soak(arguments, rows):
                         clients.ROWS[row["name"]](cluster.port, CLIENT_ROW_SECONDS)
                     else:
                         play_client(cluster, row)
-                except Exception as error:  # the others go on; a bug of a row must be seen
+                except Exception as error:  # other rows continue; report the bug of this row
                     faults.put(f"{row['name']}: {error!r}")
 
         threads = [threading.Thread(target=attack, daemon=True) for _ in range(4)]
@@ -403,10 +404,10 @@ def main():
     parser.add_argument("--bin", required=True, help="folder of the executables")
     parser.add_argument("--rows", default="", help="regular expression of the rows to play")
     parser.add_argument("--json", help="file for the results")
-    parser.add_argument("--list", action="store_true", help="list the rows and end")
+    parser.add_argument("--list", action="store_true", help="list the rows and exit")
     parser.add_argument("--soak", type=float, help="minutes of the mixed run")
     arguments = parser.parse_args()
-    # So that what was started is ended, however this script is told to end.
+    # SIGTERM also ends the started processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rows = all_rows(arguments.bin)
     if arguments.list:

@@ -1,10 +1,11 @@
-"""Honest clients, as processes of their own, so that the harness's work does not slow them.
+"""Honest clients in separate processes, so that the harness does not slow them.
 
-    traffic.py paced PORT MODEL          a request every 50 ms, whatever became of those before
+    traffic.py paced PORT MODEL          a request every 50 ms, independent of earlier ones
     traffic.py steady PORT MODEL COUNT   COUNT clients, each with one request after the other
 
-Each request is two lines on standard output: when it began (monotonic seconds), and, when it is over,
-that time again, its milliseconds, and 1 if the answer was right. Both end when standard input ends.
+Each request prints two lines: at its start, the start time (monotonic seconds); at its end, the
+start time, the duration in milliseconds, and 1 if the answer was right, else 0. The process ends
+when standard input ends.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ MOST_OPEN = 400
 
 
 async def ask(port, body):
-    """Status and body of one answer."""
+    """Returns status and body of one answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(

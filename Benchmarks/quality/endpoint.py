@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server, asked with the standard library alone."""
+"""A client for an OpenAI-compatible server. Uses only the standard library."""
 
 import ipaddress
 import json
@@ -8,18 +8,19 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 
-# An answer of many thousand tokens with its trace; more is not an answer.
+# Larger than any answer: many thousand tokens with a trace.
 MAXIMUM_BODY = 16 * 1024 * 1024
 
 
 class Unreachable(Exception):
-    """Nobody answers at the address."""
+    """No server listens at the address."""
 
 
 class Refused(Exception):
-    """The server answered with an error, or with something that is no answer.
+    """The server returned an error, or a body that is not a chat completion.
 
-    `status` is the HTTP status, 0 without one; `about_model` says that it knows no such model.
+    `status` is the HTTP status, or 0 if there is none. `about_model` means that the server does not
+    know the model.
     """
 
     def __init__(self, message, status=0, about_model=False):
@@ -30,8 +31,11 @@ class Refused(Exception):
 
 @dataclass
 class Answer:
-    """One finished request. `tokens` is None when the server reports no usage; `calls` counts the
-    requests to models behind it."""
+    """One finished request.
+
+    `tokens` is None if the server reports no usage. `calls` counts the requests to models that the
+    server made for it.
+    """
 
     text: str
     tokens: int | None
@@ -42,22 +46,22 @@ class Answer:
 
 
 class Endpoint:
-    """`base_url` ends where `/chat/completions` begins. `timeout`: seconds, of a whole request."""
+    """The API below `base_url`, which ends in `/v1`. `timeout`: seconds for a whole request."""
 
     def __init__(self, base_url, api_key, timeout):
         self.base_url = base_url.rstrip("/")
         self.api_key = api_key
         self.timeout = timeout
-        # The address of this machine is not to be asked through a proxy.
+        # Requests to this machine must not go through a proxy.
         local = _is_loopback(urllib.parse.urlsplit(base_url).hostname or "")
         self.opener = urllib.request.build_opener(
             *([urllib.request.ProxyHandler({})] if local else [])
         )
 
     def models(self):
-        """The names that the server lists, or None when it keeps no list.
+        """Returns the listed model names, or None if the server has no list.
 
-        Raises Unreachable when nobody answers, Refused when it wants another key.
+        Raises Unreachable if no server answers, and Refused if it rejects the key.
         """
         try:
             listed = self._send("/models", None)
@@ -70,7 +74,7 @@ class Endpoint:
             return None
 
     def ask(self, body):
-        """One chat completion. Raises Unreachable or Refused."""
+        """Returns one chat completion. Raises Unreachable or Refused."""
         began = time.monotonic()
         answer = self._send("/chat/completions", body)
         seconds = time.monotonic() - began
@@ -109,14 +113,17 @@ class Endpoint:
         except ValueError:
             raise Refused("the answer is not JSON") from None
         except OSError as error:
-            # The connection broke in mid-answer: the server may well live.
+            # The connection broke during the answer: the server may still run.
             raise Refused(f"the connection broke: {error}") from None
-        except Exception as error:  # http.client has a dozen of its own for half an answer
+        except Exception as error:  # http.client raises many types for a partial answer
             raise Refused(f"the answer broke off: {type(error).__name__}") from None
 
     def _read(self, response, deadline):
-        """All of the body. A server that sends a byte now and then never runs into the socket's own
-        timeout, so the deadline is looked at, too."""
+        """Returns the whole body.
+
+        A server that sends a byte now and then never hits the socket's timeout, so the deadline is
+        checked as well.
+        """
         pieces, size = [], 0
         while piece := response.read1(64 * 1024):
             pieces.append(piece)
@@ -129,7 +136,7 @@ class Endpoint:
 
 
 def calls(tutti):
-    """How many requests to models an answer took, from the member `tutti` that a trace adds."""
+    """Returns the number of model requests of an answer, from the trace in its member `tutti`."""
     attempts = tutti.get("attempts")
     if attempts:
         return len(attempts)

@@ -1,4 +1,4 @@
-"""Puts every task through every pattern, one pattern after the other."""
+"""Runs every task with every pattern, one pattern after the other."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ SELF_CONSISTENCY = "self-consistency"
 
 @dataclass
 class Result:
-    """One task under one pattern. A task that got no answer at all scores 0 and has failed."""
+    """Result of one task with one pattern. A task without any answer has failed and scores 0."""
 
     task: int
     dataset: str
@@ -32,9 +32,12 @@ class Result:
 
 @dataclass
 class Column:
-    """What one pattern came to. `missing`: why it was not measured. `budget_of`: the pattern whose
-    completion tokens a self-consistency column may spend, on `samples` samples per task; without
-    one the number of samples was given."""
+    """Results of one pattern.
+
+    `missing`: why it was not measured. `budget_of`: the pattern whose completion tokens a
+    self-consistency column may spend, with `samples` samples per task. If it is empty, an option
+    gave the number of samples.
+    """
 
     name: str
     results: list = field(default_factory=list)
@@ -47,13 +50,13 @@ class Column:
         return [r for r in self.results if not r.failed]
 
     def mean(self, what):
-        """The mean over the answered tasks that report it; None without any."""
+        """Returns the mean over the answered tasks that report the value, or None if none does."""
         values = [getattr(r, what) for r in self.answered if getattr(r, what) is not None]
         return sum(values) / len(values) if values else None
 
     @property
     def score(self):
-        """The mean over all tasks: one that failed was not solved."""
+        """The mean over all tasks. A failed task counts as not solved."""
         return sum(r.score for r in self.results) / len(self.results) if self.results else None
 
 
@@ -70,22 +73,22 @@ class Settings:
 
 
 class Measurement:
-    """Fills `columns`, which hold what is there also after an interruption.
+    """Fills `columns`, which keep all results so far after an interruption.
 
-    `names` is the server's list of models, None if it keeps none. `say` is told each step.
+    `names` is the server's list of models, or None if it has none. `say` prints each step.
     """
 
     def __init__(self, endpoint, tasks, settings, names, say):
         self.endpoint, self.tasks, self.settings = endpoint, tasks, settings
         self.names, self.say = names, say
-        # Other servers may refuse a member that they do not know.
+        # Other servers may refuse unknown members.
         self.is_tutti = any(name.startswith("tutti/") for name in names or [])
         self.columns = []
-        # (task number, sample number): the answer, or the error of that request.
+        # Key: (task number, sample number). Value: the answer, or the error of the request.
         self.pool = {}
 
     def run(self, patterns):
-        """Raises KeyboardInterrupt when interrupted."""
+        """Measures all columns. Raises KeyboardInterrupt if interrupted."""
         self.direct()
         measured = [self.pattern(name) for name in patterns]
         offered = [column for column in measured if not column.missing]
@@ -101,10 +104,13 @@ class Measurement:
         return column
 
     def pattern(self, name):
-        """Without a temperature: the patterns choose one for each member, and one that the client
-        names would take its place and make the members alike."""
+        """Measures a pattern.
+
+        The request has no temperature: a pattern chooses one for each member, and the client's
+        temperature would replace it and make the members alike.
+        """
         column = self._add(Column(name))
-        # Some servers answer to every name of a model, so the list is asked first.
+        # Some servers answer for every model name, so the list is checked first.
         if self.names is not None and name not in self.names:
             column.missing = "not in the server's list of models"
             self.say(f"{name}: not offered")
@@ -113,15 +119,15 @@ class Measurement:
         return column
 
     def self_consistency(self, pattern):
-        """As many samples of the real model as cost what the pattern cost, and a vote."""
+        """Samples the real model at the token cost of the pattern, and votes."""
         column = self._add(Column(SELF_CONSISTENCY, budget_of=pattern.name))
         budget = pattern.mean("tokens")
         if budget is None:
             column.missing = f"{pattern.name} reported no tokens to compare with"
             return
         count, wanted = 0, 1
-        # What a sample costs is known the better the more of them there are, so the number is
-        # looked at again; it only grows, hence this ends.
+        # More samples give a better estimate of the cost of one, so the number is computed again
+        # after each draw. It only grows, so the loop ends.
         while wanted is not None and wanted > count:
             count = wanted
             self._draw(count)
@@ -137,13 +143,13 @@ class Measurement:
         try:
             self._draw(count)
         finally:
-            # Also after an interruption: the tasks whose samples are all there.
+            # After an interruption, only tasks with all samples count.
             for task in self.tasks:
                 votes = [self.pool.get((task.number, n)) for n in range(count)]
                 if None not in votes:
                     column.results.append(self._elect(task, votes))
 
-    # MARK: - One request after the other
+    # MARK: - Requests
 
     def _add(self, column):
         self.columns.append(column)
@@ -160,7 +166,7 @@ class Measurement:
         if temperature is not None:
             body["temperature"] = temperature
         if self.is_tutti or model.startswith("tutti/"):
-            # A race does not change what is answered, only what it costs.
+            # A race does not change the answer, only its cost.
             body["tutti"] = {"trace": True, "seed": seed, "race": "single"}
         return body
 
@@ -171,7 +177,7 @@ class Measurement:
             return error
 
     def _ask_all(self, column, body):
-        """The first task goes alone: its answer says whether there is such a model at all."""
+        """Asks all tasks. The first one goes alone, to find out if the server has the model."""
         def take(task, outcome):
             if isinstance(outcome, Refused) and outcome.about_model and not column.answered:
                 column.missing = str(outcome)
@@ -189,7 +195,7 @@ class Measurement:
         column.results.sort(key=lambda result: result.task)
 
     def _draw(self, count):
-        """Samples 0 up to `count` of every task that are not drawn yet."""
+        """Draws the missing samples of every task, from 0 up to `count`."""
         wanted = [
             (task, n) for n in range(count) for task in self.tasks
             if (task.number, n) not in self.pool
@@ -214,8 +220,10 @@ class Measurement:
         return sum(known) / len(known) if known else None
 
     def _elect(self, task, outcomes):
-        """The result of a task from its answers: of one, that one; of several, the vote. Seconds
-        add up: the samples were asked one after the other."""
+        """Returns the result of a task: its only answer, or the vote of several.
+
+        Seconds add up, because samples are asked one after the other.
+        """
         answers = [o for o in outcomes if not isinstance(o, Exception)]
         found = [scoring.extract(answer.text) for answer in answers]
         answer = scoring.vote(found)
@@ -235,10 +243,10 @@ class Measurement:
 
 
 def each(items, work, take, concurrency):
-    """Calls `work` on the items in some threads and `take` with item and outcome in this one.
+    """Calls `work` on the items in several threads, and `take(item, outcome)` in this thread.
 
-    The threads die with the process, so an interruption does not wait for a slow server; what was
-    finished by then is taken before KeyboardInterrupt goes on.
+    The threads die with the process, so an interruption does not wait for a slow server. Finished
+    items are taken before KeyboardInterrupt propagates.
     """
     waiting, finished, stopped = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
     for item in items:
@@ -252,7 +260,7 @@ def each(items, work, take, concurrency):
                 return
             try:
                 finished.put((item, work(item), None))
-            except Exception as error:  # ours, not the server's: it must not vanish in a thread
+            except Exception as error:  # an error of this program must not vanish in a thread
                 finished.put((item, None, error))
 
     for _ in range(min(concurrency, len(items))):

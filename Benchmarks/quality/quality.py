@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How good are the answers: one model alone, sampled and voted at the same cost, and as patterns.
+"""Compares answer quality: one model alone, with samples and a vote, and with patterns.
 
     python3 Benchmarks/quality/quality.py --base-url http://127.0.0.1:8080/v1 --model MODEL
 
-Asks reasoning-gym's questions of any OpenAI-compatible server and scores the answers with
-reasoning-gym's verifiers. README.md beside this file says how to read the table.
+Sends reasoning-gym's questions to any OpenAI-compatible server and scores the answers with
+reasoning-gym's verifiers. README.md in this folder explains the table.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import tasks as task_source
 from endpoint import Endpoint, Refused, Unreachable
 from measurement import Measurement, Settings
 
-# Of sysexits.h, as Tutti's own commands use them.
+# Exit codes from sysexits.h, as in Tutti's own commands.
 USAGE, UNAVAILABLE, INTERRUPTED = 64, 69, 130
 
 PATTERNS = "tutti/ensemble,tutti/debate,tutti/maestro,tutti/auto"
@@ -28,7 +28,7 @@ PATTERNS = "tutti/ensemble,tutti/debate,tutti/maestro,tutti/auto"
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        fail(f"{message} (--help lists what there is)", USAGE)
+        fail(f"{message} (--help lists the options)", USAGE)
 
 
 def fail(message, status):
@@ -41,7 +41,7 @@ def say(message):
 
 
 def whole(low, high):
-    """The type of an option: an integer from `low` to `high`."""
+    """Returns an option type: an integer from `low` to `high`."""
     def read(text):
         if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(
@@ -51,7 +51,7 @@ def whole(low, high):
 
 
 def decimal(low, high):
-    """The type of an option: a number from `low` to `high`."""
+    """Returns an option type: a number from `low` to `high`."""
     def read(text):
         try:
             number = float(text)
@@ -66,7 +66,7 @@ def decimal(low, high):
 def names(text):
     found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not found:
-        raise argparse.ArgumentTypeError("names nothing")
+        raise argparse.ArgumentTypeError("must have at least one name")
     return found
 
 
@@ -87,26 +87,30 @@ def parse(arguments):
         "patterns on reasoning-gym tasks. OPENAI_API_KEY is sent as the API key, if it is set.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
-    add("--base-url", type=url, default="http://127.0.0.1:8080/v1", help="where the API begins")
-    add("--model", help="a real model id; needed when the server offers several")
-    add("--tasks", type=whole(1, 100_000), default=20, metavar="N", help="how many tasks")
-    add("--seed", type=whole(0, 2**31 - 1), default=1, metavar="N", help="of tasks and requests")
-    add("--patterns", type=names, default=names(PATTERNS), metavar="A,B", help="names of patterns")
+    add("--base-url", type=url, default="http://127.0.0.1:8080/v1", help="base URL of the API")
+    add("--model", help="a real model id; required if the server offers several")
+    add("--tasks", type=whole(1, 100_000), default=20, metavar="N", help="number of tasks")
+    add("--seed", type=whole(0, 2**31 - 1), default=1, metavar="N",
+        help="seed of tasks and requests")
+    add("--patterns", type=names, default=names(PATTERNS), metavar="A,B",
+        help="patterns to measure")
     add("--datasets", type=names, default=task_source.STANDARD, metavar="A,B",
-        help="of reasoning-gym, taken in turn; those that ask for answers of several lines suffer "
-        "from the form that the prompt asks for")
-    add("--max-tokens", type=whole(1, 1_000_000), default=512, metavar="N", help="of one answer")
-    add("--temperature", type=decimal(0, 2), default=0.0, metavar="T", help="of `direct`")
+        help="data sets of reasoning-gym, taken in turn; data sets with answers of several lines "
+        "score low, because the prompt asks for one line")
+    add("--max-tokens", type=whole(1, 1_000_000), default=512, metavar="N",
+        help="maximum tokens of one answer")
+    add("--temperature", type=decimal(0, 2), default=0.0, metavar="T",
+        help="temperature of `direct`")
     add("--sample-temperature", type=decimal(0, 2), default=0.7, metavar="T",
-        help="of the samples for self-consistency")
+        help="temperature of the samples for self-consistency")
     add("--samples", type=whole(1, 1_000), default=5, metavar="N",
-        help="samples of one task when no pattern is there whose tokens say how many")
+        help="samples per task if no pattern gives a token budget")
     add("--max-samples", type=whole(1, 1_000), default=16, metavar="N",
-        help="most samples of one task")
-    add("--concurrency", type=whole(1, 256), default=1, metavar="N", help="requests at once")
+        help="maximum samples per task")
+    add("--concurrency", type=whole(1, 256), default=1, metavar="N", help="concurrent requests")
     add("--timeout", type=decimal(0.1, 86_400), default=300, metavar="SECONDS",
-        help="of one request")
-    add("--json", metavar="FILE", help="write everything there, also each answer")
+        help="time limit of one request")
+    add("--json", metavar="FILE", help="write all results to FILE, with each answer")
     options = parser.parse_args(arguments)
     if options.model and options.model.startswith("tutti/"):
         parser.error(f"argument --model: must be a real model, not {options.model}")
@@ -117,7 +121,7 @@ def parse(arguments):
 
 
 def choose_model(wanted, listed):
-    """The model to ask. Exits when it cannot be known or is not there."""
+    """Returns the model to ask. Exits if it is ambiguous or not offered."""
     real = [name for name in listed or [] if not name.startswith("tutti/")]
     if wanted:
         if listed is not None and wanted not in listed:
@@ -125,7 +129,7 @@ def choose_model(wanted, listed):
         return wanted
     if len(real) == 1:
         return real[0]
-    fail(f"--model is needed; the server offers {', '.join(real) or 'no list of models'}", USAGE)
+    fail(f"--model is required; the server offers {', '.join(real) or 'no list of models'}", USAGE)
 
 
 def load_tasks(options):
@@ -139,7 +143,7 @@ def load_tasks(options):
 
 
 def write(path, content):
-    """The whole file or none of it."""
+    """Writes the file atomically."""
     partial = f"{path}.{os.getpid()}.partial"
     try:
         with open(partial, "w", encoding="utf-8") as file:
@@ -156,7 +160,7 @@ def main(arguments):
     try:
         listed = endpoint.models()
     except Unreachable as error:
-        fail(f"nobody answers at {options.base_url}: {error}", UNAVAILABLE)
+        fail(f"no server answers at {options.base_url}: {error}", UNAVAILABLE)
     except Refused as error:
         fail(f"{options.base_url} refuses: {error}", UNAVAILABLE)
     settings = Settings(
@@ -184,7 +188,7 @@ def main(arguments):
         return INTERRUPTED
     if not any(column.answered for column in columns):
         reasons = [error for c in columns for r in c.results for error in r.errors]
-        fail(f"nothing was answered: {(reasons + [c.missing for c in columns])[0]}", UNAVAILABLE)
+        fail(f"no task was answered: {(reasons + [c.missing for c in columns])[0]}", UNAVAILABLE)
     return 0
 
 

@@ -17,7 +17,7 @@ def label(column):
 
 
 def rows(columns, total):
-    """One row for each column, self-consistency below the pattern that it is compared to."""
+    """Returns one row per column, self-consistency below the pattern that it is compared with."""
     ordered = []
     for column in columns:
         if not column.budget_of:
@@ -32,7 +32,7 @@ def _row(column, total):
         kind = "not measured" if column.budget_of else "not offered"
         return (name, f"{kind}: {column.missing}")
     if not column.results:
-        return (name, "nothing finished")
+        return (name, "no task finished")
     count = len(column.results)
     low, high = scoring.wilson(column.score, count)
     return (
@@ -61,8 +61,10 @@ def table(columns, total):
 
 
 def comparisons(columns, seed):
-    """For each pattern: how much better it is than direct, and than self-consistency at its budget,
-    over the tasks that both have."""
+    """Returns how much better each pattern is than direct and than self-consistency at its budget.
+
+    Compares over the tasks that both sides have.
+    """
     by_name = {c.name: c for c in columns if not c.budget_of and c.results}
     pairs = []
     for name, pattern in by_name.items():
@@ -108,12 +110,12 @@ def text(columns, total, seed, interrupted):
         lines += ["", "Difference of the scores on the same tasks, with its 95 % interval:"]
         lines += comparison_lines(pairs)
     if interrupted:
-        lines += ["", "Interrupted: patterns stand on different numbers of tasks, or are missing."]
+        lines += ["", "Interrupted: patterns have different numbers of tasks, or are missing."]
     return "\n".join(lines)
 
 
 def record(columns, settings, base_url, datasets, versions, seed, interrupted):
-    """All of a run, for `--json`."""
+    """Returns all data of a run, for `--json`."""
     return {
         "base_url": base_url, "settings": dataclasses.asdict(settings), "datasets": datasets,
         "versions": versions, "interrupted": interrupted,

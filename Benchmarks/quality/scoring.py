@@ -1,6 +1,6 @@
-"""What is pure in the quality harness: finding an answer in a text, voting, intervals, budgets.
+"""Pure functions of the quality harness: answer extraction, votes, intervals, budgets.
 
-Nothing here knows a server, a clock, or a source of chance of its own.
+They use no server, no clock and no random source of their own.
 """
 
 import hashlib
@@ -11,14 +11,16 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-# Of a normal distribution: 95 % lie within so many standard deviations.
+# 95 % of a normal distribution lie within this many standard deviations.
 NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """An answer found in a model's text. `marked`: the text said that it is the answer; otherwise
-    it is only the last line."""
+    """An answer found in a model's text.
+
+    `marked` means that the text marks it as the answer; otherwise it is only the last line.
+    """
 
     answer: str
     marked: bool
@@ -28,8 +30,8 @@ THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | r
 TAGGED = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
 BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 # "Answer: 7", "**Final answer:** 7", "## Answer = 7", "the answer is 7". The colon may stand inside
-# the emphasis or outside. Without a colon only "answer is" counts: "answer the question" must not.
-# The rest of the line is only looked at, so that a second mark in it is found as well.
+# or outside the emphasis. Without a colon only "answer is" counts, not "answer the question". The
+# rest of the line is a lookahead, so that a second mark in it is found as well.
 MARKED = re.compile(
     r"\b(?:final\s+)?answer\b[*_`\s]{0,4}(?:[:=：][*_`]{0,3}|\bis\b[*_` \t]*:?)[ \t]*(?=(.*))",
     re.IGNORECASE,
@@ -40,7 +42,7 @@ REPEATED = re.compile(r"[.…\s]+|<.*>|\[?your (final )?answer\]?", re.IGNORECAS
 
 
 def extract(text):
-    """The answer in a model's text, or None when there is no text outside its thoughts.
+    """Returns the answer in a model's text, or None if the text has only thoughts.
 
     The last mark wins: models correct themselves, and repeat the instruction first.
     """
@@ -59,15 +61,18 @@ def extract(text):
 
 
 def _line_or_next(text, match):
-    """What stands behind the mark, or the first line below it when nothing does."""
+    """Returns the text after the mark, or the first line below it if there is none."""
     if re.sub(r"[*_`\s]", "", match[1]):
         return match[1]
     return next((line for line in text[match.end(1) :].splitlines() if line.strip("*_` \t")), "")
 
 
 def clean(answer):
-    """Without the decoration that models put around an answer: emphasis, code marks, dollar signs,
-    a box, quotation marks around all of it, the full stop at its end."""
+    """Removes the decoration that models put around an answer.
+
+    Removes emphasis, code marks, dollar signs, a box, quotation marks around the whole answer, and
+    the full stop at its end.
+    """
     answer = answer.strip()
     while True:
         before = answer
@@ -76,7 +81,7 @@ def clean(answer):
             answer = boxed[1] or boxed[2] or ""
         for mark in ("***", "**", "__", "```", "`", "$$", "$", '"', "'", "*"):
             inner = answer[len(mark) : -len(mark)]
-            # `2 * 3 *` is no emphasis, and "'a', 'b'" no quotation.
+            # `2 * 3 *` is not emphasis, and "'a', 'b'" is not a quotation.
             if len(answer) > 2 * len(mark) and answer == mark + inner + mark and mark not in inner:
                 answer = inner
         if answer.endswith(("**", "__")) and answer.count(answer[-2:]) == 1:
@@ -91,8 +96,7 @@ def clean(answer):
 
 
 def normalise(answer):
-    """The form in which two answers count as the same vote. Only for voting: what is scored is the
-    answer as it was written."""
+    """Returns the form in which answers count as equal votes. Scores use the answer as written."""
     text = re.sub(r"\s+", " ", clean(answer)).casefold()
     number = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", text)
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", number):
@@ -105,27 +109,27 @@ def normalise(answer):
 
 
 def vote(extractions):
-    """The answer that most samples gave, as its first voter wrote it; None when nobody has one.
+    """Returns the most frequent answer, as its first sample wrote it, or None if there is none.
 
-    Samples that only have a last line vote when no sample marked an answer. Among equally many
-    votes the one cast first wins, so that the order of the samples decides, not chance.
+    Samples that only have a last line vote if no sample marked an answer. If several answers have
+    the same number of votes, the first one wins, so that the result is deterministic.
     """
     answers = [e.answer for e in extractions if e and e.marked]
     answers = answers or [e.answer for e in extractions if e]
     if not answers:
         return None
     votes = Counter(normalise(answer) for answer in answers)
-    # `most_common` keeps the order of first appearance among equals.
+    # For equal counts, `most_common` keeps the order of first appearance.
     winner = votes.most_common(1)[0][0]
     return next(answer for answer in answers if normalise(answer) == winner)
 
 
 def wilson(mean, count):
-    """The 95 % Wilson interval of a mean of scores between 0 and 1, as (low, high).
+    """Returns the 95 % Wilson interval of a mean of scores between 0 and 1, as (low, high).
 
-    Exact in meaning for scores of 0 and 1. For scores between them it is wider than needed, never
-    narrower: none varies more than 0 and 1 with the same mean. Unlike a bootstrap it does not
-    collapse when every score is the same.
+    The interval is meant for scores of 0 and 1. For scores between them it is too wide, never too
+    narrow, because 0 and 1 have the largest variance for a given mean. Unlike a bootstrap it does
+    not collapse if all scores are equal.
     """
     if count < 1:
         return (0.0, 1.0)
@@ -136,8 +140,10 @@ def wilson(mean, count):
 
 
 def paired_interval(differences, seed, rounds=2000):
-    """The 95 % bootstrap interval of the mean of paired differences, as (low, high), or None when
-    no pair differs: then there is nothing to draw from."""
+    """Returns the 95 % bootstrap interval of the mean of paired differences, as (low, high).
+
+    Returns None if no pair differs, because there is nothing to draw from.
+    """
     if not any(differences):
         return None
     chance = random.Random(seed)
@@ -147,14 +153,16 @@ def paired_interval(differences, seed, rounds=2000):
 
 
 def samples_for_budget(budget, tokens_per_sample, most):
-    """How many samples cost as many completion tokens as the budget: the whole number whose cost is
-    nearest, at least 1, at most `most`. None when either side was not measured."""
+    """Returns the number of samples whose completion tokens are nearest to the budget.
+
+    The number is from 1 to `most`. Returns None if either side was not measured.
+    """
     if not budget or not tokens_per_sample:
         return None
     return min(most, max(1, math.floor(budget / tokens_per_sample + 0.5)))
 
 
 def request_seed(*parts):
-    """A seed of 31 bits, which every server takes, from the run's seed and what the request is."""
+    """Returns a seed of 31 bits, which every server accepts, from the parts that name a request."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFF_FFFF

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-# One-line answers from every area, checked by verifiers that compare texts and numbers. Several
-# others evaluate the answer as an expression, which is not done to a model's text unasked.
+# Data sets of every area with one-line answers, whose verifiers compare texts and numbers. Several
+# other verifiers evaluate the answer as an expression, which is unsafe for a model's text.
 STANDARD = (
     "basic_arithmetic leg_counting base_conversion knights_knaves calendar_arithmetic "
     "letter_counting simple_equations family_relationships time_intervals syllogism gsm_symbolic "
@@ -36,19 +36,22 @@ class Task:
         return self.entry["question"].strip() + INSTRUCTION
 
     def score(self, answer):
-        """Between 0 and 1, as reasoning-gym's verifier has it."""
+        """Returns the score of reasoning-gym's verifier, between 0 and 1."""
         if answer is None:
             return 0.0
         try:
             return min(1.0, max(0.0, float(self.verifier.score_answer(answer, self.entry))))
         except Exception:
-            # A verifier that cannot even read the answer: it is not the right one.
+            # If the verifier cannot read the answer, the answer is wrong.
             return 0.0
 
 
 def load(names, count, seed):
-    """`count` tasks, from each data set in turn. The same arguments give the same tasks, and more
-    tasks begin with the same ones. Raises UnknownDataset, or ImportError without reasoning-gym."""
+    """Returns `count` tasks, from each data set in turn.
+
+    The same arguments give the same tasks; a larger `count` only adds tasks. Raises UnknownDataset,
+    or ImportError without reasoning-gym.
+    """
     import reasoning_gym
 
     unknown = [name for name in names if name not in reasoning_gym.factory.DATASETS]

@@ -1,4 +1,4 @@
-"""The run and the table, with servers made up here. From this folder: python3 -m unittest"""
+"""Tests of the run and the table with scripted servers. From this folder: python3 -m unittest"""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from measurement import DIRECT, Measurement, Settings, each
 
 
 class Equal:
-    """A verifier for which only the expected text is right."""
+    """A verifier that accepts only the expected text."""
 
     @staticmethod
     def score_answer(answer, entry):
@@ -24,8 +24,10 @@ def made_tasks(count):
 
 
 class ScriptedServer:
-    """Answers what `script(model, task, body)` returns: a text, a pair of text and tokens, or an
-    error to raise."""
+    """Answers with the result of `script(model, task, body)`.
+
+    The result is a text, a pair of text and tokens, or an error to raise.
+    """
 
     def __init__(self, script):
         self.script, self.bodies, self.lock = script, [], threading.Lock()
@@ -99,7 +101,7 @@ class RunTests(unittest.TestCase):
         self.assertEqual(len({b["seed"] for b in samples}), 16)
 
     def test_the_number_of_samples_follows_what_later_samples_cost(self):
-        # The first samples cost 40 and the others 10: two of 40 were too few for 80 tokens.
+        # The first samples cost 40 and the others 10, so two samples are too few for 80 tokens.
         first = []
 
         def script(model, task, body):
@@ -125,7 +127,7 @@ class RunTests(unittest.TestCase):
         self.assertEqual(sum(b.get("temperature") == 0.7 for b in server.bodies), 4 * 5)
 
     def test_the_vote_decides_the_score(self):
-        # One sample of each task is right, two say the same wrong thing.
+        # One sample of each task is right; the two others give the same wrong answer.
         heard = {}
 
         def script(model, task, body):

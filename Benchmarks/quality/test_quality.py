@@ -1,4 +1,4 @@
-"""The client, the command and the tasks. From this folder: python3 -m unittest"""
+"""Tests of the client, the command and the tasks. From this folder: python3 -m unittest"""
 
 import contextlib
 import importlib.util
@@ -25,7 +25,7 @@ class CallTests(unittest.TestCase):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers `server.replies[path]`: a status and a body."""
+    """Answers with `server.replies[path]`: a status and a body."""
 
     def _reply(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -136,7 +136,7 @@ class CommandTests(unittest.TestCase):
         code, said = self.exits("--base-url", f"http://127.0.0.1:{port}/v1", "--model", "m")
         self.assertEqual(code, 69)
         self.assertEqual(len(said.splitlines()), 1, said)
-        self.assertIn("nobody answers", said)
+        self.assertIn("no server answers", said)
 
     def test_a_model_that_the_server_lacks_is_named_beside_those_it_has(self):
         with contextlib.redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit):
@@ -160,7 +160,7 @@ class ReasoningGymTests(unittest.TestCase):
             with self.subTest(task.dataset):
                 found = extract(f"I think so.\nAnswer: {task.entry['answer']}")
                 self.assertEqual(task.score(found.answer), 1.0)
-                # Some verifiers give a little for every letter in its place.
+                # Some verifiers give part of the score for each letter in the right place.
                 self.assertLess(task.score("nothing of the kind"), 0.5)
                 self.assertEqual(task.score(None), 0.0)
 

@@ -1,4 +1,4 @@
-"""The pure parts. From this folder: python3 -m unittest"""
+"""Tests of the pure functions. From this folder: python3 -m unittest"""
 
 import unittest
 

@@ -16,7 +16,7 @@ public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
       Failure(
         .invalidRequest,
         "credential \(why); write env:NAME or file:/absolute/path. The secret itself stays in the "
-          + "environment or file of the processes that ask the host.")
+          + "environment or file of the processes that send requests to the host.")
     }
     guard text.utf8.count <= Self.maximumBytes else {
       throw refuse("has more than \(Self.maximumBytes) bytes")
@@ -32,16 +32,16 @@ public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
           $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0)
             || (0x61...0x7A).contains($0)
         }
-      guard isName else { throw refuse("names no environment variable") }
+      guard isName else { throw refuse("does not name an environment variable") }
       self = .environment(String(name))
     } else if text.hasPrefix("file:") {
       let path = text.dropFirst(5)
       guard path.hasPrefix("/"), path.utf8.count > 1 else {
-        throw refuse("names no absolute path")
+        throw refuse("does not name an absolute path")
       }
       self = .file(String(path))
     } else {
-      throw refuse("is no reference")
+      throw refuse("is not a reference")
     }
   }
 

@@ -47,7 +47,7 @@ extension Plan {
   /// - Throws: the validation rule that the result would break.
   public func splicing(_ sub: SubPlan, at task: TaskID) throws(InvalidPlan) -> Plan {
     guard let index = tasks.firstIndex(where: { $0.id == task }) else {
-      throw InvalidPlan(.unknownOutput, task: task, "it expands but is no task of the plan")
+      throw InvalidPlan(.unknownOutput, task: task, "it expands but is not a task of the plan")
     }
     guard sub.output == task || sub.tasks.contains(where: { $0.id == sub.output }) else {
       throw InvalidPlan(

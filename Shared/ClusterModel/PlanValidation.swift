@@ -57,7 +57,8 @@ public enum PlanValidation {
     }
     guard plan.tasks[sink].onFailure != .skip else {
       throw InvalidPlan(
-        .sinkMayNotBeSkipped, task: plan.sink, "nothing could go on without the sink")
+        .sinkMayNotBeSkipped, task: plan.sink,
+        "the sink makes the plan's answer and may not be skipped")
     }
     let readers = try resolveInputs(of: plan, indices: indices)
     if let reader = readers[sink].first {
@@ -118,8 +119,8 @@ public enum PlanValidation {
     else {
       throw InvalidPlan(
         .nameTooLong, task: id,
-        "a document's name has at most \(maximumNameBytes) bytes, and a task at most "
-          + "\(maximumInputs) other models")
+        "a document's name has at most \(maximumNameBytes) bytes, and a task has at most "
+          + "\(maximumInputs) alternative models")
     }
     if let deadline = task.deadline, !deadlines.contains(deadline) {
       throw InvalidPlan(.deadlineOutOfRange, task: id, "its deadline must be from 1 ms to 1 h")
@@ -151,7 +152,7 @@ public enum PlanValidation {
     }
     if task.merge.isMechanical, task.contract != .text {
       throw InvalidPlan(
-        .contractOutOfRange, task: task.id, "a mechanical merge makes text, nothing else")
+        .contractOutOfRange, task: task.id, "a merge without a model makes only text")
     }
     if let name = task.expansion, name.isEmpty || name.utf8.count > maximumNameBytes {
       throw InvalidPlan(
@@ -208,7 +209,7 @@ public enum PlanValidation {
     }
     guard taken == plan.tasks.count else {
       let stuck = missing.firstIndex { $0 > 0 }.map { plan.tasks[$0].id }
-      throw InvalidPlan(.cycle, task: stuck, "it waits for itself, directly or through others")
+      throw InvalidPlan(.cycle, task: stuck, "it waits for itself, directly or through other tasks")
     }
   }
 

@@ -178,7 +178,7 @@ public final class BodyDecoder: @unchecked Sendable {
   private func broken(_ cause: BrokenCoding.Cause) -> BrokenCoding {
     let text =
       switch cause {
-      case .invalid: "is no valid \(coding.rawValue) data"
+      case .invalid: "is not valid \(coding.rawValue) data"
       case .bomb:
         "decodes to more than \(Limits.decodedPerByte.value) times its bytes "
           + "(limit \(Limits.decodedPerByte.name))"

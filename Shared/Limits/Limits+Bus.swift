@@ -20,7 +20,7 @@ extension Limits {
   public static let busUnknownPerAddress = Limit(
     "bus.unknown_connections_per_address", 64, .count,
     "A machine starts about ten processes at once. The oldest connection is closed for the newest, "
-      + "so that an honest newcomer gets in beside a flood from its own address.")
+      + "so that an honest newcomer gets in despite a flood from its own address.")
   public static let busUnknownConnections = Limit(
     "bus.unknown_connections", 256, .count,
     "Four addresses at their limit; the address with the most connections loses its oldest.")
@@ -34,7 +34,7 @@ extension Limits {
     "bus.peers", 512, .count, "nanomsg allows 512 sockets in a process, one for each peer.")
   public static let busNewcomers = Limit(
     "bus.newcomers", 64, .count,
-    "Peers that said hello and are in no table yet: a whole cluster that starts at once, twice.")
+    "Peers that sent a hello and are in no table yet: twice a whole cluster that starts at once.")
   public static let busAddressBytes = Limit(
     "bus.address_bytes", 255, .bytes, "A host name has at most 253 bytes.")
   public static let busFrameBytes = Limit(
@@ -59,7 +59,7 @@ extension Limits {
     "bus.partial_message_share", 64, .count, "One sender leaves room for others.")
   public static let busHeldMessages = Limit(
     "bus.held_messages", 256, .count,
-    "Mail of peers that the table does not list yet waits for the table, 2 s at most.")
+    "Messages of peers that the table does not list yet wait for the table, 2 s at most.")
   public static let busHeldBytes = Limit(
     "bus.held_bytes", 24 << 20, .bytes, "One of the largest messages.")
   public static let busHeldShare = Limit(
@@ -80,11 +80,10 @@ extension Limits {
     "Message ids of one sender, so that a duplicate does not run twice: seconds of a busy gateway.")
   public static let busRememberedSenders = Limit(
     "bus.remembered_senders", 1_024, .count,
-    "Twice the peers: one that was lost may only have been silent.")
+    "Twice the peers: a peer that counts as lost may come back.")
   public static let busStreamBytes = Limit(
     "bus.stream_bytes", 1 << 20, .bytes,
     "A slow reader of one stream is cut: pausing a model for it would hold its slot.")
   public static let busAllStreamBytes = Limit(
-    "bus.all_stream_bytes", 64 << 20, .bytes, "64 streams whose readers are as slow as they may be."
-  )
+    "bus.all_stream_bytes", 64 << 20, .bytes, "64 streams at bus.stream_bytes.")
 }

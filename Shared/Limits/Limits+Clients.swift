@@ -22,14 +22,14 @@ extension Limits {
   public static let waitingConnections = Limit(
     "clients.waiting_connections", 4_096, .count,
     "Connections that the kernel keeps until they are accepted. A client that opens and closes 2,000 "
-      + "in a third of a second keeps no others out.")
+      + "in a third of a second does not keep others out.")
   public static let reservedConnections = Limit(
     "clients.reserved_connections", 32, .count,
-    "Connections beyond all others that are answered for /health, /ready and /metrics only. Probes "
-      + "and scrapers ask a few times a minute.")
+    "Connections above clients.connections, for /health, /ready and /metrics only. Probes and "
+      + "scrapers ask a few times a minute.")
   public static let requestsPerClient = Limit(
     "clients.requests_per_client", 128, .count,
-    "A quarter of the requests answered at once: three other clients find room.")
+    "A quarter of the requests answered at once: three other clients fit.")
   public static let requestsPerLocalClient = Limit(
     "clients.requests_per_local_client", 512, .count,
     "All programs on this machine share one address; 512 is what the gateway answers at once.")
@@ -44,7 +44,7 @@ extension Limits {
     "A plan has up to 64 tasks, so that 32 plans keep every host of a small cluster busy.")
   public static let plansPerLocalClient = Limit(
     "clients.plans_per_local_client", 256, .count,
-    "Half of the requests answered at once: direct answers still find room.")
+    "Half of the requests answered at once: direct answers still fit.")
   public static let uploadBytesPerClient = Limit(
     "clients.upload_bytes_per_client", 16 << 20, .bytes,
     "Bodies above 64 KiB that are not complete yet: one of the largest and some smaller ones. The next "
@@ -55,10 +55,10 @@ extension Limits {
       + "host, which waits for it.")
   public static let forwardedHeaders = Limit(
     "clients.forwarded_headers", 16, .count,
-    "Headers of a client that go to hosts: three by default, and a list of the operator's.")
+    "Headers of a client that go to hosts: three by default, and those that the operator lists.")
   public static let forwardedHeaderBytes = Limit(
     "clients.forwarded_header_bytes", 4 << 10, .bytes,
-    "Of all headers of a client that go to hosts. Servers take 8 KiB of headers in all.")
+    "All headers of a client that go to hosts. Servers accept 8 KiB of headers in all.")
   public static let tlsFileBytes = Limit(
     "tls.file_bytes", 1 << 20, .bytes, "A certificate chain has some kilobytes.")
   public static let tlsHandshake = Limit(

@@ -15,23 +15,23 @@ extension Limits {
       + "opens after five in a row, so no single client opens one.")
   public static let clientFailureWindow = Limit(
     "blame.window", 60_000, .milliseconds,
-    "As long as a breaker remembers a row of failures.")
+    "As long as a breaker remembers consecutive failures.")
   public static let clientsPerHost = Limit(
     "blame.clients_per_host", 16, .count,
-    "Clients whose failures a host's record tells apart. Two are enough to open a breaker; the rest "
-      + "keeps a client that fails all the time in memory while others come and go.")
+    "Clients whose failures a host's record counts separately. Two are enough to open a breaker; "
+      + "the others keep a client that always fails in memory while other clients come and go.")
   public static let closedHosts = Limit(
     "blame.closed_hosts", 4_096, .count,
-    "Pairs of a host and a client to which it is closed for a while: some 64 bytes each.")
+    "Pairs of a host and a client for which the host is closed: some 64 bytes each.")
 
   public static let rememberedHabits = Limit(
     "habits.entries", 4_096, .count,
-    "Pairs of a host and a model of which it is remembered how they take requests: some 150 bytes "
-      + "each. 1,000 hosts with four models in use each fit.")
+    "Pairs of a host and a model whose request habits are remembered: some 150 bytes each. 1,000 "
+      + "hosts with four models in use each fit.")
 
   public static let tableHosts = Limit(
     "table.hosts", 1_000, .count,
-    "With 500 probes in a second, which is what one core does, each is probed every two seconds.")
+    "One core makes 500 probes a second, so each host is probed every two seconds.")
   public static let hostModels = Limit(
     "table.host_models", 1_000, .count, "The largest aggregators list some 400 models.")
   public static let modelNameBytes = Limit(
@@ -39,25 +39,26 @@ extension Limits {
     "Names of model files with their folders have some 100 bytes.")
   public static let hostOfferBytes = Limit(
     "table.host_offer_bytes", 64 << 10, .bytes,
-    "1,000 models with names of 48 bytes. Eight hosts have to list that much to fill the table.")
+    "1,000 models with names of 48 bytes. Eight hosts that list this much fill the table.")
   public static let guaranteedOfferBytes = Limit(
     "table.guaranteed_offer_bytes", 400, .bytes,
-    "Eight models of each host, whatever the others list; 1,000 hosts × 400 bytes fit.")
+    "Eight models of each host, independent of other hosts; 1,000 hosts × 400 bytes fit.")
   public static let tableOfferBytes = Limit(
     "table.offer_bytes", 500_000, .bytes,
     "The host table travels in one frame of 1 MiB: this half holds the models of all hosts.")
   public static let tableRowBytes = Limit(
     "table.row_bytes", 500_000, .bytes,
-    "The other half of the frame: 1,000 hosts with ids and URLs of 80 bytes together.")
+    "The other half of the frame: 1,000 hosts whose id and URL have 80 bytes together.")
   public static let modelFactsBytes = Limit(
     "table.model_facts_bytes", 512, .bytes,
     "Owner, context and modalities of a model as its host lists them: some 300 bytes at the largest "
-      + "aggregator. They stand in the table only if all names fit.")
+      + "aggregator. The table contains them only if all names fit.")
   public static let hostVersionBytes = Limit(
     "table.host_version_bytes", 100, .bytes,
-    "A version with the hash of a commit has some 60 bytes; each process keeps it of every host.")
+    "A version with the hash of a commit has some 60 bytes; each process keeps one per host.")
   public static let hostReasonBytes = Limit(
-    "table.host_reason_bytes", 200, .bytes, "One sentence; longer ones would crowd out hosts.")
+    "table.host_reason_bytes", 200, .bytes,
+    "One sentence; longer reasons would take the place of hosts.")
   public static let hostSlots = Limit(
     "table.host_slots", 65_536, .count,
     "More requests at once than any server takes; sums over all hosts and processes stay small.")
@@ -68,7 +69,7 @@ extension Limits {
     "For each request of a probe, its whole body included. A healthy server lists its models in "
       + "milliseconds, and 64 slow hosts would keep all others from being probed.")
   public static let peerLabelBytes = Limit(
-    "peers.label_bytes", 100, .bytes, "Of a process's version and service name.")
+    "peers.label_bytes", 100, .bytes, "The version and the service name of a process.")
   public static let reportedHosts = Limit(
     "load.reported_hosts", 4_096, .count,
     "Hosts of one load report; a process knows at most 1,000, and some that have just left.")
@@ -78,18 +79,18 @@ extension Limits {
     "Names of services, hosts, models, spans and attributes; a model's name is the longest.")
   public static let telemetryMessageBytes = Limit(
     "telemetry.message_bytes", 8 << 10, .bytes,
-    "A log line's message with a stack of causes; processes cut theirs at the same length.")
+    "A log message with a chain of causes; processes cut messages at the same length.")
   public static let telemetryAttributeBytes = Limit(
-    "telemetry.attribute_bytes", 2 << 10, .bytes, "An error with the words of several hosts.")
+    "telemetry.attribute_bytes", 2 << 10, .bytes, "An error that quotes several hosts.")
   public static let telemetryAttributes = Limit(
-    "telemetry.attributes", 32, .count, "The span of a plan with its pieces has some 30.")
+    "telemetry.attributes", 32, .count, "The span of a plan has some 30.")
   public static let pendingTelemetryBytes = Limit(
     "telemetry.pending_bytes", 32 << 20, .bytes,
-    "50,000 records of 300 bytes, twice: a minute of a busy cluster while the store is away.")
+    "50,000 records of 300 bytes, twice: a minute of a busy cluster while the store is down.")
   public static let metricLabels = Limit(
     "metrics.labels", 16, .count, "Processes give a metric at most 12.")
   public static let metricLabelBytes = Limit(
-    "metrics.label_bytes", 256, .bytes, "Of one label's value; processes cut theirs at 200.")
+    "metrics.label_bytes", 256, .bytes, "The value of one label; processes cut values at 200.")
   public static let metricFamilies = Limit(
     "metrics.families", 1_000, .count, "A process has some 60; its own limit is 500.")
   public static let metricBytesPerProcess = Limit(
@@ -97,5 +98,5 @@ extension Limits {
     "20,000 series with labels of some hundred bytes each.")
   public static let metricBytes = Limit(
     "metrics.bytes", 64 << 20, .bytes,
-    "Of all processes; what a scrape can take is 20 MB of text.")
+    "The metrics of all processes; a scrape can take 20 MB of text.")
 }

@@ -9,7 +9,7 @@ extension Limits {
   public static let splitBytes = Limit(
     "plan.split_bytes", 16 << 10, .bytes,
     "A query that a person wrote is shorter. A longer one was pasted: its lists and questions are "
-      + "not the client's, and it is planned as one piece.")
+      + "not the client's own, so it is planned as one piece.")
   public static let planTasks = Limit(
     "plan.tasks", 64, .count,
     "16 members and their 16 critics for two rounds still fit; a dispatcher's work per event stays "
@@ -18,24 +18,24 @@ extension Limits {
     "plan.task_inputs", 16, .count, "As many as an ensemble may have members.")
   public static let planExpansions = Limit(
     "plan.expansions", 16, .count,
-    "Two rounds of repair, seven of a debate, and room; an expansion that always asks for another "
+    "Two rounds of repair, seven of a debate, and some reserve; an endless chain of expansions "
       + "ends here.")
   public static let planDepth = Limit(
     "plan.depth", 16, .count, "Each task on a path waits for a whole answer: 16 take minutes.")
   public static let instructionBytes = Limit(
     "plan.instruction_bytes", 64 << 10, .bytes,
-    "As long as the query that a planner is given; a plan of 64 such tasks is 4 MiB.")
+    "As long as the query in a plan request; a plan of 64 such tasks is 4 MiB.")
   public static let planPromptBytes = Limit(
     "plan.prompt_bytes", 320 << 20, .bytes,
     "64 tasks that each read the longest conversation (4 MiB), and six that read all documents "
       + "(10 MB).")
   public static let planOutputBytes = Limit(
     "plan.output_bytes", 16 << 20, .bytes,
-    "64 tasks that each write 256 KiB, four times what any of their readers is given.")
+    "64 tasks that each write 256 KiB, four times as much as any of their readers gets.")
   public static let planTraceBytes = Limit(
     "plan.trace_bytes", 16 << 20, .bytes,
-    "The outputs of a plan, which a gateway keeps for a second dispatcher. A plan that writes more "
-      + "goes on, and ends if its dispatcher is lost.")
+    "Outputs of a plan that a gateway keeps for a second dispatcher. A plan that writes more "
+      + "continues, but fails if its dispatcher is lost.")
   public static let dispatcherBytes = Limit(
     "dispatcher.plan_bytes", 512 << 20, .bytes,
     "A thousand plans with an ordinary conversation, or twenty with the largest documents.")
@@ -44,33 +44,34 @@ extension Limits {
     "An answer of 250,000 tokens: more than any model writes, and more than any prompt holds.")
   public static let readOutputBytes = Limit(
     "task.read_output_bytes", 128 << 10, .bytes,
-    "Twice what a task is given of each input. Of a longer output only the beginning and the end "
-      + "are shortened to that.")
+    "Twice the share of each input in a prompt. Of a longer output only the beginning and the end "
+      + "are used to shorten it.")
   public static let heldDeltas = Limit(
     "task.held_deltas", 1_024, .count,
-    "While an answer may still be an echo of its prompt its pieces are held; a question and an "
+    "Deltas are held while the answer may still be an echo of its prompt; a question and an "
       + "instruction have fewer tokens.")
   public static let checkedClaims = Limit(
     "check.claims", 100, .count, "Sentences of an answer of some pages.")
   public static let checkedEvidence = Limit(
-    "check.evidence", 2_000, .count, "Sentences of the sources that one prompt holds.")
+    "check.evidence", 2_000, .count, "Sentences of the sources in one prompt.")
   public static let claimWords = Limit(
     "check.claim_words", 128, .count,
-    "Four times a long sentence. A text without full stops is compared by its beginning.")
+    "Four times a long sentence. Only the beginning of a text without full stops is compared.")
   public static let comparedNames = Limit(
     "names.compared", 256, .count,
-    "Models of a large cluster. Names that are nearer in length are compared first.")
+    "Models of a large cluster. Names of similar length are compared first.")
   public static let comparedNameBytes = Limit(
     "names.compared_bytes", 128, .bytes,
     "Twice the longest model name seen. 256 comparisons of it are 4 million steps.")
   public static let assembledNames = Limit(
     "answer.assembled_names", 64, .count,
-    "Members of a message beside its content: hosts send two or three.")
+    "Members of a message besides its content: hosts send two or three.")
   public static let errorMessageBytes = Limit(
     "error.message_bytes", 2 << 10, .bytes,
-    "Some eight sentences. A client that made more mistakes is told of the first ones.")
+    "Some eight sentences. If a client made more mistakes, the error names the first ones.")
   public static let errorProblems = Limit(
     "error.problems", 8, .count, "Mistakes that one error names.")
   public static let errorNameBytes = Limit(
-    "error.name_bytes", 128, .bytes, "A name from a request in an error, for example of an option.")
+    "error.name_bytes", 128, .bytes,
+    "A name from the request that an error quotes, for example of an option.")
 }

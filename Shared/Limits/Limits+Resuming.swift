@@ -19,18 +19,18 @@ extension Limits {
       + "wait; 4 MiB hold one event of 1 MiB, its delta, and the chunk after it.")
   public static let largeChunkBytes = Limit(
     "answer.large_chunk_bytes", 1 << 20, .bytes,
-    "A chunk that is larger, such as a picture, is passed on at once and not kept, with all that waits "
-      + "before it. Another host cannot resume such an answer.")
+    "A larger chunk, such as a picture, is passed on at once and not kept, together with the "
+      + "chunks that wait before it. Another host cannot resume such an answer.")
   public static let answerFreeWork = Limit(
     "answer.free_work", 16 << 20, .count,
-    "The first words of a host that resumes an answer are compared with its end up to 100 times, "
-      + "in 30,000 to 150,000 steps. Each host gets this allowance anew.")
+    "The first words of a host that resumes an answer are compared with the end of the answer up "
+      + "to 100 times, in 30,000 to 150,000 steps each. Each host gets a new allowance.")
   public static let stopSequences = Limit(
     "answer.stop_sequences", 16, .count,
-    "Stop sequences that are looked for where two hosts' texts meet. OpenAI allows 4. An answer to a "
+    "Stop sequences to search for where two hosts' texts meet. OpenAI allows 4. An answer to a "
       + "request with more cannot be resumed.")
   public static let stopBytes = Limit(
     "answer.stop_bytes", 256, .bytes,
-    "Length of such a stop sequence. In the field they have some 20 bytes. An answer to a request "
+    "Length of such a stop sequence. Usual ones have some 20 bytes. An answer to a request "
       + "with a longer one cannot be resumed.")
 }

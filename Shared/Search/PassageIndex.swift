@@ -64,7 +64,7 @@ public struct PassageIndex: Sendable {
     do {
       return try await work()
     } catch is CancellationError {
-      throw Failure(.cancelled, "whoever asked has left")
+      throw Failure(.cancelled, "the search was cancelled")
     } catch {
       throw Failure(.internalError, "the documents cannot be searched: \(error)")
     }

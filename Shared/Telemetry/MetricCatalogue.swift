@@ -55,17 +55,17 @@ public struct MetricCatalogue: Sendable {
       "process_start_time_seconds", .gauge, "When this process started, in seconds since 1970."),
     MetricDescription(
       "tutti_process_crashes_total", .counter,
-      "Times that a process of this name ended unasked since `tutti up` began."),
+      "Times that a process of this name ended unexpectedly since `tutti up` started."),
     MetricDescription(
       "tutti_process_last_crash_time_seconds", .gauge,
-      "When a process of this name last ended unasked, in seconds since 1970."),
+      "When a process of this name last ended unexpectedly, in seconds since 1970."),
     MetricDescription("process_open_fds", .gauge, "File descriptors that this process has open."),
     MetricDescription(
       "tutti_telemetry_dropped_total", .counter,
       "Telemetry records that were dropped because a buffer was full."),
     MetricDescription(
       "tutti_metrics_overflow_total", .counter,
-      "Times a metric was asked for with more label sets than are kept; they share one series."),
+      "Times a metric got a label set beyond the limit; such label sets share one series."),
 
     // Bus.
     MetricDescription(
@@ -91,7 +91,7 @@ public struct MetricCatalogue: Sendable {
 
     MetricDescription(
       "tutti_http_evicted_total", .counter,
-      "Idle or incomplete connections that were closed because others needed their room."),
+      "Idle or incomplete connections that were closed to make room for new ones."),
 
     // Memory and large bodies.
     MetricDescription(
@@ -99,7 +99,7 @@ public struct MetricCatalogue: Sendable {
       "Bytes held for clients: request bodies, answers, unread chunks and plans."),
     MetricDescription(
       "tutti_memory_ended_total", .counter,
-      "Streams that were ended because the memory budget was used up and they had most unread."),
+      "Streams with the most unread bytes that were ended because the memory budget was used up."),
     MetricDescription(
       "tutti_memory_refused_total", .counter,
       "Charges that did not fit into the memory budget."),
@@ -122,7 +122,7 @@ public struct MetricCatalogue: Sendable {
         + "by error code."),
     MetricDescription(
       "tutti_gateway_requests_total", .counter,
-      "Client requests that are over, by pattern and status."),
+      "Client requests that ended, by pattern and status."),
     MetricDescription(
       "tutti_gateway_request_seconds", .histogram, "Time a client request took in all.",
       buckets: requestSeconds),
@@ -132,19 +132,19 @@ public struct MetricCatalogue: Sendable {
     MetricDescription("tutti_gateway_in_flight", .gauge, "Client requests being answered now."),
     MetricDescription(
       "tutti_gateway_estimates_total", .counter,
-      "Finished plans whose time was estimated, by what was decided and whether that was right."),
+      "Finished plans whose time was estimated, by the decision and whether it was right."),
     MetricDescription(
       "tutti_gateway_estimate_correction_ratio", .gauge,
-      "By what estimates are multiplied, as learned from finished plans, by way of answering."),
+      "Factor that corrects time estimates, learned from finished plans, by way of answering."),
 
     // Inference.
     MetricDescription(
       "tutti_inference_requests_total", .counter,
       "Attempts at hosts that ended, by host, its tier (community, fallback) and outcome: answered, "
-        + "beaten in a race, or what failed."),
+        + "beaten in a race, or the kind of failure."),
     MetricDescription(
       "tutti_inference_first_token_seconds", .histogram,
-      "Time from asking a host to its first token.", buckets: requestSeconds),
+      "Time from a request to a host to its first token.", buckets: requestSeconds),
     MetricDescription(
       "tutti_inference_seconds", .histogram, "Time one inference took in all.",
       buckets: requestSeconds),
@@ -158,10 +158,10 @@ public struct MetricCatalogue: Sendable {
       "Time to a host's first token that 95 of 100 recent requests of the cluster did not exceed."),
     MetricDescription(
       "tutti_host_breaker_open", .gauge,
-      "1 while this process keeps requests away from a host that failed several in a row."),
+      "1 while this process sends a host no requests because several failed in a row."),
     MetricDescription(
       "tutti_host_breaker_trips_total", .counter,
-      "Times this process began to keep requests away from a host."),
+      "Times this process stopped sending requests to a host that failed several in a row."),
 
     // Registry.
     MetricDescription("tutti_registry_hosts", .gauge, "Hosts by state."),
@@ -178,7 +178,7 @@ public struct MetricCatalogue: Sendable {
       buckets: hopSeconds),
     MetricDescription(
       "tutti_planner_expansions_total", .counter,
-      "Outputs of tasks that led to more tasks or to none, by kind of expansion."),
+      "Task outputs that were turned into further tasks, perhaps none, by kind of expansion."),
     MetricDescription(
       "tutti_planner_expand_seconds", .histogram, "Time it took to expand a plan.",
       buckets: hopSeconds),
@@ -189,12 +189,12 @@ public struct MetricCatalogue: Sendable {
     MetricDescription("tutti_dispatcher_running_plans", .gauge, "Plans being run now."),
     MetricDescription(
       "tutti_dispatcher_running_tasks", .gauge,
-      "Tasks that have passed a gate: a role's agents, or the hosts."),
+      "Tasks that have passed a gate (a role's agents, or the hosts), by gate."),
     MetricDescription(
       "tutti_dispatcher_waiting_tasks", .gauge, "Tasks that wait for their client's turn, by gate."),
     MetricDescription(
       "tutti_dispatcher_expansions_total", .counter,
-      "Times a planner was asked what follows, by outcome."),
+      "Requests to a planner to expand a plan, by outcome."),
     MetricDescription(
       "tutti_dispatcher_plan_seconds", .histogram, "Time one plan took.",
       buckets: requestSeconds),

@@ -53,7 +53,7 @@ struct AnchorSearch: Sendable {
       // The host may quote the anchor before it resumes the text.
       guard isFinal || ink.bytes.count - end >= Self.quotationBytes else { return .wait }
       if agreement[(first + 1)...].prefix(Self.quotationBytes).contains(anchor.count) {
-        return .unclear("it says the words more than once that it was asked to repeat")
+        return .unclear("it repeats the requested words more than once")
       }
     }
     var start = ink.positions[end - 1] + 1
@@ -68,7 +68,7 @@ struct AnchorSearch: Sendable {
     return .join(start: start, insert: [])
   }
 
-  private static let otherWords = "it does not say again the words that it was asked to repeat"
+  private static let otherWords = "it does not repeat the requested words"
 
   /// Whether the lead ends with a repetition of the text before the anchor.
   private func endsInRepetition(_ lead: ArraySlice<UInt8>) -> Bool {

@@ -61,7 +61,7 @@ extension Joint {
     let verdict: Verdict =
       candidates == 1 && !isAmbiguous
       ? .join(start: found.end, insert: [])
-      : .unclear("it says again what the client has more than once")
+      : .unclear("it repeats text that the client has more than once")
     return (verdict, compared)
   }
 

@@ -92,7 +92,7 @@ struct Joint: Sendable {
     guard !ink.bytes.isEmpty else {
       guard isFinal else { return .wait }
       return hasLongToken
-        ? .reject("it ended within a word that the client has in part")
+        ? .reject("it ended within a word of which the client has a part")
         : .join(start: start, insert: [])
     }
     let continuation = fit(text, isFinal)
@@ -140,7 +140,7 @@ struct Joint: Sendable {
       switch weigh(overlap, text[start...], ink, due) {
       case .repeats: break
       case .continues: return nil
-      case .unclear: return .unclear("what it says may be new, or said again: both would fit")
+      case .unclear: return .unclear("its text may be new or repeated: both fit")
       }
     }
     return .join(start: overlap.end, insert: [])
@@ -161,12 +161,12 @@ struct Joint: Sendable {
     guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
     if continuation != .no, Self.isPeriodic(ink.bytes[...]) {
       return asked == .completion
-        ? nil : .unclear("it repeats what repeats itself, and it is unknown how often")
+        ? nil : .unclear("it repeats periodic text, and the number of repetitions is unknown")
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
     // Elements of a list and verses may be equal, however long they are.
     if from > 0, continuation != .no, context.json != nil || hasExactStart(text, due) {
-      return .unclear("it repeats elements of the text, or they come twice: both would fit")
+      return .unclear("it repeats elements of the text, or the text has them twice: both fit")
     }
     return .follow(
       RepeatedText(of: delivered, from: from, isJSON: context.json != nil), start: text.startIndex)
@@ -187,7 +187,7 @@ struct Joint: Sendable {
     case .unfinished: return .wait
     case .ends(let count):
       // For example, "Sur" was expected, and "Sure, here it is:" came.
-      guard !isDue else { return .unclear("it announced what it would say, or said it") }
+      guard !isDue else { return .unclear("its first words may be an announcement or the answer") }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
     guard !isDue, context.isInFence || context.json != nil else { return nil }
@@ -225,16 +225,16 @@ struct Joint: Sendable {
       if let verdict { return verdict }
       if !isFinal, text.count < Self.suspiciousBytes || due == .soFar { return .wait }
       if endsInAnnouncement(text) {
-        return .reject("it announced what it would say, and said something else")
+        return .reject("it did not resume the text after its announcement")
       }
     }
     guard case .upTo(let start) = continuation else {
-      return .reject("what it says does not go on from what the client has")
+      return .reject("its text does not continue the text that the client has")
     }
     if due != .agrees, isLackingSpace || dueSpace.isEmpty, !mayBeExact(text, due),
       beginsAgain(agreement, ink, lacksSpace: isLackingSpace)
     {
-      return .reject("it began a sentence again, and in other words")
+      return .reject("it restarted a sentence in other words")
     }
     // Unexpected words that begin with punctuation need no space before them.
     let attaches =

@@ -51,7 +51,7 @@ public struct JointFilter: Sendable {
   static let repetitionBytes = 12
 
   /// The failure of a host that ends before it has repeated the text.
-  public static let endedTooSoon = "it ended before it had said again what the client has"
+  public static let endedTooSoon = "it ended before it had repeated the text that the client has"
 
   private var state: State
   /// `nil` means that it is no longer needed and that its copy of the text is freed.
@@ -190,7 +190,7 @@ public struct JointFilter: Sendable {
     _ repeated: inout RepeatedText, _ text: ArraySlice<UInt8>
   ) throws(Rejection) -> [UInt8] {
     guard let taken = repeated.take(text) else {
-      throw Rejection("it began the answer again, and in other words")
+      throw Rejection("it restarted the answer in other words")
     }
     guard repeated.isDone, taken < text.count else {
       state = .repeating(repeated)
@@ -212,7 +212,7 @@ public struct JointFilter: Sendable {
         break
       }
       guard json?.take(byte) == true else {
-        throw Rejection("what it says does not fit the JSON that was begun")
+        throw Rejection("its text does not continue the JSON that the client has")
       }
       passed.append(byte)
     }

@@ -35,8 +35,8 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
     case .tooLarge(let bytes, let limit): "\(bytes) bytes, at most \(limit) are allowed"
     case .tooManyElements(let limit): "more than \(limit) elements"
     case .malformed(let what): "malformed: \(what)"
-    case .unsupportedVersion(let version): "schema version \(version) is not spoken here"
-    case .unknownValue(let field): "\(field) has a value that is not known here"
+    case .unsupportedVersion(let version): "schema version \(version) is not supported"
+    case .unknownValue(let field): "\(field) has an unknown value"
     case .missing(let field): "\(field) is missing"
     case .invalidText(let field): "\(field) is not UTF-8"
     }

@@ -103,7 +103,7 @@ struct TaskWorkTests {
     #expect(done.report.output == "It is a fox." && done.report.contractMet)
     #expect(done.told.text == "It is a fox.")
     #expect(done.told.all.last == .finished(done.report))
-    #expect(done.attribute("model_choice") == "the only one there")
+    #expect(done.attribute("model_choice") == "the only one offered")
     #expect(!done.bodies[0].contains("response_format"))
   }
 
@@ -166,7 +166,7 @@ struct TaskWorkTests {
     let error = await #expect(throws: Failure.self) {
       try await perform(merge) { _ in text }
     }
-    #expect(error?.message.contains("gives back what it was told") == true)
+    #expect(error?.message.contains("repeats its prompt") == true)
     // An answer that only resembles an echo at first is passed on completely.
     let done = try await perform(merge) { _ in "Draft 12 of it is a fox." }
     #expect(done.told.text == "Draft 12 of it is a fox.")
@@ -187,7 +187,7 @@ struct TaskWorkTests {
         question.messages.contains { $0.text.contains(note) } ? note : "It was not told."
       }
     }
-    #expect(error?.message.contains("gives back what it was told") == true)
+    #expect(error?.message.contains("repeats its prompt") == true)
   }
 
   @Test("JSON is asked for in the host's way and taken out of the prose around it")

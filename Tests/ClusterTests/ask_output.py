@@ -1,8 +1,8 @@
-"""What `tutti ask` writes where, against a gateway that says exactly this. Run by AskTests.swift:
+"""Checks the output streams of `tutti ask` against a scripted gateway. Run by AskTests.swift:
 
     python ask_output.py CASE TUTTI
 
-Exit status 0 if the check holds; else the failed assertion is on standard error.
+Exit status 0 if the check passes; otherwise standard error has the failed assertion.
 """
 
 import http.server
@@ -34,7 +34,7 @@ TAIL = progress("task_ended", "draft-1") + text(" fox.") + b"data: [DONE]\n\n"
 
 
 class Gateway:
-    """Answers one request with `first`, and with `second` when it is told to go on."""
+    """Answers one request with `first`, then with `second` after `go_on` is set."""
 
     def __init__(self, first, second):
         self.go_on = threading.Event()
@@ -53,7 +53,7 @@ class Gateway:
                 try:
                     self.wfile.write(second)
                 except ConnectionError:
-                    pass  # the one who asked has left
+                    pass  # the client closed the connection
 
             def log_message(self, *arguments):
                 pass
@@ -65,7 +65,7 @@ class Gateway:
 
 
 def piped(tutti):
-    """What goes into a pipe is the answer, byte for byte, however progress and text alternate."""
+    """A pipe gets the exact bytes of the answer, even if progress and text alternate."""
     gateway = Gateway(HEAD + text("The quick\nbrown"), TAIL)
     gateway.go_on.set()
     done = subprocess.run(
@@ -77,8 +77,10 @@ def piped(tutti):
 
 
 def terminal(tutti):
-    """When the answer has begun to go into a pipe, which may end on the same terminal, nothing is
-    drawn there any more: it would be drawn over the answer."""
+    """After the answer has begun, no progress is drawn on the terminal.
+
+    The pipe of the answer may end on the same terminal, where progress would overwrite the answer.
+    """
     gateway = Gateway(HEAD + text("The quick"), TAIL)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -98,15 +100,15 @@ def terminal(tutti):
         while piece := os.read(ours, 1 << 16):
             drawn += piece
     except OSError:
-        pass  # Linux's way to say that nobody holds the other end any more
+        pass  # on Linux: the other end is closed
     assert answer == b"The quick fox.\n", answer
-    # The tree as it was before the text, and never with the task that ended after it.
+    # The tree from before the text, without the task that ended after it.
     drawn = drawn.decode()
     assert "draft-1" in drawn and "\u2714" not in drawn, drawn
 
 
 def overdue(tutti):
-    """`--timeout` is for the whole answer, not for its beginning."""
+    """`--timeout` limits the whole answer, not only its beginning."""
     gateway = Gateway(HEAD + text("The quick"), TAIL)
     done = subprocess.run(
         [tutti, "ask", "--url", gateway.url, "--timeout", "8", "x"],
@@ -120,7 +122,7 @@ def overdue(tutti):
 
 
 def overloaded(tutti):
-    """An error that comes in the stream ends the command like one that came as a status."""
+    """An error event in the stream ends the command like an error status."""
     error = {"error": {"message": "Too much.", "type": "server_error", "code": "overloaded"}}
     gateway = Gateway(HEAD, f"data: {json.dumps(error)}\n\n".encode())
     gateway.go_on.set()

@@ -1,9 +1,9 @@
-"""Requests that no client library would send, over a bare socket. Run by BadInputTests.swift:
+"""Sends malformed or slow requests over a bare socket. Run by BadInputTests.swift:
 
     python bad_input.py CASE PORT MODEL
 
-Prints one JSON object: the status of the answer (0: closed without one), its error as it was sent,
-and for how long it took.
+Prints one JSON object: the status of the answer (0: closed without an answer), its error object,
+and the seconds that it took.
 """
 
 import json
@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 
-# Far longer than every deadline that the tests configure: reaching it is a hang.
+# Far longer than every deadline of the tests: reaching it means a hang.
 PATIENCE = 60
 
 
@@ -36,7 +36,7 @@ def read_all(connection):
             if len(data) > 1 << 22:
                 break
     except ConnectionError:
-        pass  # closed on us: what came before counts
+        pass  # the server closed the connection: the data so far count
     return data
 
 
@@ -66,12 +66,12 @@ def exchange(port, method, path, body=b"", more=""):
         try:
             connection.sendall(head(method, path, len(body), more) + body)
         except ConnectionError:
-            pass  # an answer may come before all of a large body was taken
+            pass  # the server may answer before it has read a large body
         return parsed(read_all(connection))
 
 
 def drip(port, data, seconds_between):
-    """One byte at a time, until an answer comes or the connection closes."""
+    """Sends one byte at a time, until an answer arrives or the connection closes."""
     with connect(port) as connection:
         connection.settimeout(seconds_between)
         begin = time.monotonic()

@@ -1,7 +1,8 @@
-"""Sends what no process of Tutti would send to a mailbox: mailbox_noise.py SEED ADDRESS…
+"""Sends invalid data to mailboxes: mailbox_noise.py SEED ADDRESS…
 
-Speaks nanomsg's ipc protocol by hand: eight bytes of greeting, then frames of a type byte, eight
-bytes of length and the body."""
+Implements nanomsg's ipc protocol: a greeting of eight bytes, then frames of a type byte, eight
+bytes of length, and the body.
+"""
 
 import random
 import socket
@@ -33,7 +34,7 @@ def varint(number):
 
 
 def nested(depth, field):
-    """A message in a message in a message …"""
+    """Returns a message nested in itself `depth` times."""
     body = b""
     for _ in range(depth):
         body = varint(field << 3 | 2) + varint(len(body)) + body
@@ -57,13 +58,13 @@ def main():
         with connect(address) as connection:
             for body in bodies(chance):
                 connection.sendall(frame(body))
-        # Too large: the connection is dropped, at once or while it is written.
+        # Too large: the process closes the connection, at once or during the write.
         with connect(address) as connection:
             try:
                 connection.sendall(frame(bytes(10 << 20)))
             except OSError:
                 pass
-        # A length that is never filled, and a greeting that never comes.
+        # An incomplete frame, and a connection without a greeting.
         with connect(address) as connection:
             connection.sendall(bytes([1]) + (1_000).to_bytes(8, "big") + b"half")
         with socket.socket(socket.AF_UNIX) as connection:

@@ -1,8 +1,8 @@
-"""What the official `openai` package makes of Tutti. Run by ClientTests.swift:
+"""Checks Tutti with the official `openai` package. Run by ClientTests.swift:
 
     python openai_client.py CHECK GATEWAY_URL [MODEL [HOST_URL or TEXT]]
 
-Exit status 0 if the check holds; else the failed assertion is on standard error.
+Exit status 0 if the check passes; otherwise standard error has the failed assertion.
 """
 
 import json
@@ -14,7 +14,7 @@ QUESTION = [{"role": "user", "content": "Name three colours of the rainbow."}]
 
 
 def client(url):
-    # No retries: what is checked is the first answer.
+    # No retries, because the first answer is checked.
     return openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=120)
 
 
@@ -65,13 +65,13 @@ FOUR = [
 
 
 def real_pattern(url, model):
-    """A plan on real models, streamed: one whole answer, and a trace that says what was done."""
+    """A streamed plan on real models gives one whole answer and a complete trace."""
     options = {"tutti": {"trace": True, "members": 2, "rounds": 1, "seed": 3}}
     if model not in ("tutti/ensemble", "tutti/debate"):
         del options["tutti"]["members"]
     if model != "tutti/debate":
         del options["tutti"]["rounds"]
-    # What is split must be long, or nothing is gained.
+    # A split needs long answers, otherwise it saves no time.
     limit = 16 if model != "tutti/decompose" else 500
     chunks = list(
         ask(
@@ -116,12 +116,12 @@ def errors(url, model):
         assert model in error.message, error.message  # the near name
     try:
         client(url).chat.completions.create(model=model, messages=[])
-        raise AssertionError("no messages were answered")
+        raise AssertionError("a request without messages was answered")
     except openai.BadRequestError as error:
         assert error.status_code == 400 and error.type == "invalid_request_error", error
     try:
         ask(url, model, extra_body={"tutti": {"no_such_option": 1}})
-        raise AssertionError("an unknown option was taken")
+        raise AssertionError("an unknown option was accepted")
     except openai.BadRequestError as error:
         assert "no_such_option" in error.message, error.message
     try:
@@ -132,13 +132,13 @@ def errors(url, model):
 
 
 def broken_stream(url, model):
-    """The host drops the connection in mid-answer, so the stream must raise, not just end."""
+    """The host drops the connection during the answer, so the stream must raise, not just end."""
     got = []
     try:
         for chunk in ask(url, model, stream=True):
             got.append(chunk)
     except openai.APIError as error:
-        assert text_of(got), "nothing came before it broke"
+        assert text_of(got), "the stream broke before any text"
         assert error.message, error
         return
     raise AssertionError(f"a broken stream ended like a whole one: {text_of(got)!r}")
@@ -169,7 +169,7 @@ TOLD = [
 
 
 def streams(url, model, text):
-    """The stream is one whole answer with that text."""
+    """The stream is one whole answer with the text `text`."""
     chunks = list(
         ask(url, model, stream=True, messages=TOLD, stream_options={"include_usage": True})
     )
@@ -181,7 +181,7 @@ def streams(url, model, text):
 
 
 def says(url, model, text):
-    """Streamed or not, the answer is that text."""
+    """Whole or streamed, the answer is the text `text`."""
     answer = ask(url, model, messages=TOLD, max_tokens=500)
     assert answer.choices[0].message.content == text, (answer, text)
     assert answer.choices[0].finish_reason == "stop", answer
@@ -193,7 +193,7 @@ def says(url, model, text):
 
 
 def tools(url, model):
-    """Two calls, streamed or not, and the turn that tells their results."""
+    """Two tool calls, streamed or not, and the turn that returns their results."""
     weather = {
         "type": "function",
         "function": {
@@ -252,7 +252,7 @@ PARTS = (
 
 
 def pattern(url, model):
-    """Streamed and not, a pattern answers like any model; its progress disturbs nobody."""
+    """Whole or streamed, a pattern answers like any model, and progress comments do no harm."""
     told = dict(messages=[{"role": "user", "content": PARTS}], max_tokens=200)
     facts = {"tutti": {"trace": True}}
     chunks = list(

@@ -183,9 +183,9 @@ struct HostChoiceTests {
     #expect(eligibility.candidates.map(\.host.id) == ["over", "new", "llama"])
     #expect(
       eligibility.refusals.map(\.reason) == [
-        "failed several requests in a row and is left alone for a while",
-        "failed several requests in a row and is left alone for a while",
-        "was not heard for 100 s", "runs vLLM 0.5.9, older than 0.6.3",
+        "failed several requests in a row and is skipped for a while",
+        "failed several requests in a row and is skipped for a while",
+        "has not answered for 100 s", "runs vLLM 0.5.9, older than 0.6.3",
       ])
     #expect(eligible(view, promptTokens: 1_000).candidates.count == 3)
     // The estimate excludes no host.

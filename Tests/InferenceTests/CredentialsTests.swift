@@ -32,7 +32,7 @@ struct CredentialsTests {
         message(credentials, "env:\(name)")
           == "the environment variable \(name) that host h1 needs is not set")
     }
-    #expect(message(credentials, "env:K_ODD")?.contains("no HTTP header") == true)
+    #expect(message(credentials, "env:K_ODD")?.contains("an HTTP header") == true)
     #expect(message(credentials, "env:K_ODD")?.contains("a\nb") == false)
     #expect(message(credentials, "env:KEY")?.contains("is not followed") == true)
   }

@@ -161,8 +161,8 @@ struct SplitGateTests {
       return try makePlan(request, id: "p").reason
     }
     #expect(try reason(50) == reason(100))
-    #expect(try reason(100).hasPrefix("split: its parts are asked for"))
-    #expect(try reason(400).hasPrefix("split: its parts are asked for"))
+    #expect(try reason(100).hasPrefix("split: a model names its parts"))
+    #expect(try reason(400).hasPrefix("split: a model names its parts"))
   }
 
   @Test(

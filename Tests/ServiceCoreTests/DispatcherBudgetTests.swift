@@ -70,7 +70,7 @@ struct DispatcherBudgetTests {
     #expect(skipped.task == "t1")
     #expect(skipped.status == .skipped)
     #expect(skipped.reason.contains("budget of 100 tokens"))
-    #expect(skipped.reason.contains("70 are used"))
+    #expect(skipped.reason.contains("70 of the budget"))
     let sink = try #require(directives.starts.first)
     #expect(sink.order.task.maxTokens == 19)
     #expect(plan(.finished(Attempt("sink", 1), used(11, 19))).finished?.usage.totalTokens == 100)
@@ -95,7 +95,7 @@ struct DispatcherBudgetTests {
     let failure = try #require(plan(.finished(Attempt("t0", 1), used(10, 95))).failure)
     #expect(failure.code == .budgetExhausted, "the request was not at fault")
     #expect(failure.message.contains("nothing is left for the answer"))
-    #expect(failure.message.contains("t0 wrote 95 where 40 were allowed"))
+    #expect(failure.message.contains("t0 wrote 95 tokens, but 40 were allowed"))
     #expect(failure.param == "tutti.budget.tokens")
   }
 

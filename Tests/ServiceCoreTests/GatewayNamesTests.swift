@@ -34,7 +34,7 @@ struct GatewayNamesTests {
       #expect(refusal.failure.code == .modelNotFound && refusal.param == "model")
       #expect(
         refusal.failure.message
-          == "`\(name)` is not available in this version; there is `tutti/fast`, `tutti/auto`, "
+          == "`\(name)` is not available in this version; available: `tutti/fast`, `tutti/auto`, "
           + "`tutti/ensemble`, `tutti/debate`, `tutti/maestro`, `tutti/decompose`")
     }
   }
@@ -45,7 +45,7 @@ struct GatewayNamesTests {
       _ = try ModelList.model("lama-3.1-8b", table)
     }
     #expect(near.failure.code == .modelNotFound && near.param == "model")
-    #expect(near.failure.message.contains("near it: `llama-3.1-8b`"))
+    #expect(near.failure.message.contains("similar names: `llama-3.1-8b`"))
     let far = try refusal { () throws(RequestProblem) in _ = try ModelList.model("xyzzy", table) }
     #expect(far.failure.message.contains("GET /v1/models"))
   }

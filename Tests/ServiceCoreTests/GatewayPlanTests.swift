@@ -157,7 +157,7 @@ struct PlanTraceTests {
     var trace = PlanTrace(plan)
     trace.record(.expanded(task: "nobody", sub))
     #expect(trace.plan == plan && trace.expansions.isEmpty)
-    #expect(trace.obstacle?.contains("expanded") == true)
+    #expect(trace.obstacle?.contains("expansion") == true)
   }
 
   @Test("nobody goes on inside a tool call; reasoning and text do not matter")

@@ -107,7 +107,7 @@ struct UnlistedHostTests {
 
   private static let unlisted = ProbeResult.unlisted(
     ProbeReport(models: [], omitsV1: true, roundTrip: .zero),
-    reason: "GET http://x/models gives 404")
+    reason: "GET http://x/models returns 404")
 
   @Test("a host without a list is ready with the models that an admin named, and not without")
   mutating func named() throws {

@@ -266,7 +266,7 @@ struct SettingsTests {
   @Test("a mistake in a secret does not show it")
   func wrongSecret() {
     let all = settings(environment: ["TUTTI_GATEWAY_TOKEN": "hu\u{1}sh"])
-    #expect(all.mistakes == ["TUTTI_GATEWAY_TOKEN: \"***\" is not fit"])
+    #expect(all.mistakes == ["TUTTI_GATEWAY_TOKEN: \"***\" is not valid"])
   }
 
   @Test("a secret given as a flag works and draws a warning")
@@ -290,7 +290,7 @@ struct SettingsTests {
   @Test(
     "a file that is not a configuration says where it goes wrong",
     arguments: [
-      ("gateway:\n  port: 1\n  port: 2\n", "c:2: says `port` twice"),
+      ("gateway:\n  port: 1\n  port: 2\n", "c:2: has `port` twice"),
       ("- a\n- b\n", "c:1: does not begin with sections such as `gateway:`"),
       ("gateway: 3\n", "c:1: `gateway` is not a section with members below it"),
       (

@@ -1,4 +1,4 @@
-"""Golden frames: what the bus carries, as an independent protobuf implementation has it.
+"""Golden frames: messages of the bus, encoded by an independent protobuf implementation.
 
     golden.py PROTO_DIR write OUT_DIR    writes NAME.bin for every sample
     golden.py PROTO_DIR check IN_DIR     reads NAME.bin of every sample and compares

@@ -52,7 +52,8 @@ public enum ModelPreference {
       return choice
     }
     guard offered.count > 1 else {
-      return Choice(model: nil, reason: offered.isEmpty ? "none is offered" : "the only one there")
+      return Choice(
+        model: nil, reason: offered.isEmpty ? "none is offered" : "the only one offered")
     }
     let tokens = task.maxTokens ?? role.profile.maxTokens
     let inTime = offered.filter { !isTooSlow($0, tokens, remaining) }
@@ -98,7 +99,7 @@ public enum ModelPreference {
     guard models.count > 1, tellApart, let best = best(of: models, appetite) else {
       return models.count == 1
         ? Choice(model: models[0].id, reason: "the only general one")
-        : Choice(model: nil, reason: "nothing tells them apart")
+        : Choice(model: nil, reason: "no size or speed is known")
     }
     var reason = "\(appetite.rawValue), of \(models.count)"
     if let size = ModelName(best.id).sizeMillions { reason += ", \(ModelName.shown(size))" }

@@ -13,7 +13,7 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
     [
       Setting(
         "agents.max_tasks", .integer(1...4_096), default: "64",
-        help: "Tasks at once; more are refused and given to another agent of the role."),
+        help: "Maximum tasks at once; more are refused and go to another agent of the role."),
       Setting(
         "agents.models", .list(of: .text, atMost: 16),
         help: "Parts of model names, best first, that this agent should prefer. Replaces the "

@@ -31,7 +31,7 @@ final class AgentShell: Sendable {
 
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {
     guard case .runTask(let order) = request.body else {
-      throw Failure(.unhandled, "an agent does tasks, nothing else")
+      throw Failure(.unhandled, "an agent only does tasks")
     }
     let admitted = running.withLock { running -> Bool in
       guard running < maxTasks else { return false }
@@ -52,7 +52,7 @@ final class AgentShell: Sendable {
     guard await context.hosts.waitForTable(within: patience) else {
       throw Failure(
         .overloaded,
-        "\(context.common.name) has not heard yet which hosts there are; does tutti-registry run?",
+        "\(context.common.name) has no host table yet; is tutti-registry running?",
         retryAfter: .seconds(1))
     }
     let span = context.recorder.span(.work, in: request.trace)

@@ -34,13 +34,13 @@ extension TaskWork {
   /// - Throws: the reason to compare by words only.
   private mutating func meanings() async throws(Failure) -> [[Int]] {
     guard !order.sparesTokens else {
-      throw Failure(.invalidRequest, "the plan has few tokens to spend")
+      throw Failure(.invalidRequest, "the plan's tokens are limited")
     }
     guard let model = inference.view().idleEmbedder(dataPolicy) else {
-      throw Failure(.noEligibleHost, "no host that has time offers an embedding model")
+      throw Failure(.noEligibleHost, "no idle host offers an embedding model")
     }
     guard let question = ConsensusQuestion(order.inputs.map(\.text)) else {
-      throw Failure(.invalidRequest, "the texts are too many to be embedded in one request")
+      throw Failure(.invalidRequest, "there are too many texts to embed in one request")
     }
     let share = left.map { $0 / Self.consensusShare } ?? consensusPatience
     let answer = try await inference.infer(

@@ -146,7 +146,7 @@ struct TaskWork {
         span.set("without \(model?.name ?? "any")", error.message)
       }
     }
-    throw Failure(.internalError, "a task was done with no model")
+    throw Failure(.internalError, "no model was tried for the task")
   }
 
   /// - Returns: the whole output.
@@ -184,7 +184,7 @@ struct TaskWork {
         switch delta.deltaJSON == nil ? echo?.take(delta.text) : nil {
         case .hold where held.count < Limits.heldDeltas.value: held.append(delta)
         case .echo:
-          throw Failure(.upstreamFailed, "\(answer.host) gives back what it was told")
+          throw Failure(.upstreamFailed, "\(answer.host) repeats its prompt")
         case .hold, .clear, nil:
           echo = nil
           for delta in held + [delta] { try send(.delta(delta)) }
@@ -200,7 +200,7 @@ struct TaskWork {
         return output
       }
     }
-    throw Failure(.upstreamFailed, "\(answer.host) ended its answer without an end")
+    throw Failure(.upstreamFailed, "\(answer.host) ended its answer without a finish event")
   }
 
   /// Reports the beginning once per task, for the first question.

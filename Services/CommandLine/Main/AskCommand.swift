@@ -11,8 +11,8 @@ struct AskCommand: AsyncParsableCommand {
     commandName: "ask",
     abstract: "Ask a question; the answer streams to standard output.",
     discussion: """
-      What happens meanwhile goes to standard error, so the answer can be piped: a tree of the \
-      tasks in a terminal, a line for each step elsewhere.
+      Progress goes to standard error, so the answer can be piped: a tree of the tasks in a \
+      terminal, otherwise a line for each step.
 
         tutti ask "Why is the sky blue?"
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
@@ -38,7 +38,7 @@ struct AskCommand: AsyncParsableCommand {
   @Flag(help: "Print the chunks of the answer as they come, one JSON object a line.")
   var json = false
 
-  @Flag(help: "Print who did what, and how fast, when the answer is there.")
+  @Flag(help: "After the answer, print the host, model and times of each task.")
   var trace = false
 
   @Option(help: "Sampling temperature; 0 gives the same answer again.")
@@ -55,7 +55,7 @@ struct AskCommand: AsyncParsableCommand {
   func validate() throws {
     if timeout < 1 { throw ValidationError("--timeout: \(timeout) is less than 1") }
     if let temperature, !temperature.isFinite {
-      throw ValidationError("--temperature: \(temperature) is no number that can be asked for")
+      throw ValidationError("--temperature: \(temperature) is not a finite number")
     }
   }
 
@@ -134,7 +134,7 @@ struct AskCommand: AsyncParsableCommand {
         case .broke(let error): throw error
         case .overdue:
           throw CommandFailure(
-            .tryLater, "the answer was not whole within \(timeout) s; --timeout allows more")
+            .tryLater, "the answer was not complete within \(timeout) s; allow more with --timeout")
         case .bytes(let buffer):
           for item in try stream.append(buffer.readableBytesView) { try transcript.take(item) }
         }

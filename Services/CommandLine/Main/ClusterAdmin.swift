@@ -44,9 +44,9 @@ extension ClusterClient {
     else {
       throw CommandFailure(
         .failed,
-        "\(address.registry) does not prove that it knows the token, so it does not get it: this is "
-          + "not the admin token of that registry (look at TUTTI_ADMIN_TOKEN and --data-dir), or another "
-          + "program listens there")
+        "\(address.registry) does not prove that it knows the admin token, so the token was not "
+          + "sent: it is not the admin token of that registry (check TUTTI_ADMIN_TOKEN and "
+          + "--data-dir), or another program listens at this address")
     }
     return token
   }

@@ -94,7 +94,7 @@ struct ClusterClient: Sendable {
       throw CommandFailure(.tryLater, "\(url) did not answer in time; look at `tutti status`")
     } catch {
       throw CommandFailure(
-        .unavailable, "nobody answers at \(url); start a cluster with `tutti up`")
+        .unavailable, "no service answers at \(url); start a cluster with `tutti up`")
     }
   }
 

@@ -33,8 +33,8 @@ func buildCluster(
   guard taken.isEmpty else {
     throw CommandFailure(
       .unavailable,
-      "taken on 127.0.0.1: port \(taken.joined(separator: ", ")); "
-        + "choose others with --port, which takes that port and the next two")
+      "already taken on 127.0.0.1: port \(taken.joined(separator: ", ")); "
+        + "choose another with --port; the cluster uses that port and the next two")
   }
   if let interpreter {
     layout.modelHosts = try modelHosts(
@@ -84,8 +84,8 @@ private func modelHosts(
   let threads = ClusterLayout.threadsPerHost(
     cores: ProcessInfo.processInfo.activeProcessorCount, hosts: count)
   Terminal.progress(
-    "no host is named: starting \(count) with \(EmbeddedHost.model), "
-      + "\(threads) \(threads == 1 ? "thread" : "threads") each")
+    "no host is named: starting local model servers (\(count)), each with "
+      + "\(EmbeddedHost.model) and \(threads) \(threads == 1 ? "thread" : "threads")")
   return try LocalPort.free(count).enumerated().map { index, port in
     ClusterLayout.ModelHost(
       id: HostID("embedded-\(index + 1)"), port: port, threads: threads,

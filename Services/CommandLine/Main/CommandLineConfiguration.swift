@@ -20,7 +20,7 @@ struct UpFlags: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Where the cluster keeps its state.",
+      "Directory for the state of the cluster.",
       discussion: "Default: TUTTI_DATA_DIR, else $XDG_DATA_HOME/tutti or ~/.local/share/tutti."))
   var dataDir: String?
 
@@ -44,10 +44,10 @@ struct UpFlags: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: "How long requests in flight may go on at the end (default: 10 seconds).")
+    help: "Maximum time for requests in flight to finish at shutdown (default: 10 seconds).")
   var drainSeconds: String?
 
-  @Flag(help: "Check flags, variables and file, print what they come to, and start nothing.")
+  @Flag(help: "Check flags, variables and file, print the resulting settings, and start nothing.")
   var checkConfig = false
 
   /// Reported together with all other mistakes.
@@ -159,7 +159,7 @@ struct UpConfiguration: Sendable {
       guard case .flag = values.source(of: setting.key) else { continue }
       values.reject(
         setting.key,
-        "is no flag of `tutti up`; every service reads the variable and the file")
+        "is not a flag of `tutti up`; use its variable or the file, which every service reads")
     }
     effective = table.effective(values)
     resolution.values = values

@@ -141,7 +141,7 @@ final class ClusterShell: Sendable {
         Terminal.progress("killing every process")
         directives += supervisor.killAll(now: now)
       case .signal, .lifelineEnded:
-        if !isDraining { Terminal.progress("draining; once more to kill") }
+        if !isDraining { Terminal.progress("draining; press Ctrl-C again to kill") }
         isDraining = true
         directives += supervisor.drain(now: now)
       case .childEnded:
@@ -308,9 +308,9 @@ final class ClusterShell: Sendable {
     case .crashLoop(let name, let exit, let delay):
       explain(
         name,
-        "\(exit) again and again; it is tried again in \(delay.wholeMilliseconds / 1_000) s")
+        "\(exit) repeatedly; the next restart is in \(delay.wholeMilliseconds / 1_000) s")
     case .misconfigured(let name):
-      explain(name, "says that its configuration is wrong")
+      explain(name, "reports a configuration error")
     case .unloadable(let name):
       explain(name, "cannot be loaded, a library is missing: run `make setup`, which installs it")
     case .overdue(let name):
@@ -337,7 +337,7 @@ final class Lifeline: Sendable {
     // No child is started before this, so none can inherit the ends in between.
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     guard result == 0 else {
-      throw CommandFailure(.failed, "no pipe can be made (\(ChildProcess.errorText(errno)))")
+      throw CommandFailure(.failed, "a pipe cannot be created (\(ChildProcess.errorText(errno)))")
     }
     readEnd = ends[0]
     writeEnd = ends[1]

@@ -19,7 +19,7 @@ final class DataDirectoryLock: Sendable {
       try PrivateDirectory.prepare(directory)
     } catch {
       throw CommandFailure(
-        .unavailable, "the data directory is not used. \(error.message) Its flag is --data-dir")
+        .unavailable, "the data directory cannot be used. \(error.message) Its flag is --data-dir")
     }
     let path = directory + "/lock"
     let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)

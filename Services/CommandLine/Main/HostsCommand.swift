@@ -45,50 +45,51 @@ struct HostsCommand: AsyncParsableCommand {
           tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI
           tutti hosts add https://example.com/v1beta/openai --model big --model small
 
-        The dialect (openai, anthropic or ollama) and the way in which the host goes on with an \
-        answer that another began are learned from what it answers; --dialect and --resume are for \
-        hosts that hide what they are, a proxy for example. The URL may end in /v1 or in another path: \
-        where the API is, is learned, too. --model names what a host offers that does not list its \
+        The dialect (openai, anthropic or ollama) and the way in which the host resumes an answer \
+        that another host began are detected from its answers; --dialect and --resume are for \
+        hosts that hide their software, for example a proxy. The URL may end in /v1 or in another \
+        path: the path of the API is detected, too. --model is for hosts that do not list their \
         models.
 
-        A credential is named, never given: env:NAME is a variable in the environment of the \
-        processes that ask the host (those that `tutti up` starts have its environment), whose name \
-        begins with TUTTI_CREDENTIAL_ (setting cluster.credentials_prefix); file:/path is a file \
-        below credentials in the data directory (setting cluster.credentials_dir), which is read \
-        again when it changes.
+        A credential is given by reference, never by value: env:NAME is a variable in the \
+        environment of the processes that send requests to the host (processes that `tutti up` \
+        starts have its environment), whose name begins with TUTTI_CREDENTIAL_ (setting \
+        cluster.credentials_prefix); file:/path is a file below credentials in the data directory \
+        (setting cluster.credentials_dir), which is read again when it changes.
         """)
 
     @OptionGroup var cluster: ClusterOptions
-    @Option(help: "The name it gets. Default: made from its URL.")
+    @Option(help: "Id of the host. Default: made from its URL.")
     var id: String?
-    @Option(help: "Which requests may go there: any, trusted or local ones.")
+    @Option(help: "Requests that the host may get: any, trusted or local ones.")
     var trust: String?
-    @Option(help: "community (default), or fallback: asked only when no other answers in time.")
+    @Option(help: "community (default), or fallback: asked only if no other host answers in time.")
     var tier: String?
-    @Option(help: "How it is spoken to: auto (default), openai, anthropic or ollama.")
+    @Option(help: "API that the host speaks: auto (default), openai, anthropic or ollama.")
     var dialect: String?
-    @Option(help: "Where its secret lies: env:NAME or file:/path. Default: it asks for none.")
+    @Option(help: "Where the host's secret is: env:NAME or file:/path. Default: no secret.")
     var credential: String?
     @Flag(
       name: .customLong("allow-plain-http"),
-      help: "Send the credential to another machine over http:, where everyone can read it.")
+      help: "Send the credential to another machine over http:, without encryption.")
     var allowPlainHTTP = false
     @Option(
       help: ArgumentHelp(
-        "How it goes on with an answer: auto (default), continue_final_message (vLLM), "
+        "How the host resumes an answer: auto (default), continue_final_message (vLLM), "
           + "trailing_assistant (llama.cpp, Ollama) or instruct (any).", valueName: "way"))
     var resume: String?
     @Option(
       name: .customLong("model"),
       help: ArgumentHelp(
-        "A model that it offers. May be repeated. Default: as it lists.", valueName: "name"))
+        "A model that the host offers. May be repeated. Default: the models that it lists.",
+        valueName: "name"))
     var models: [String] = []
     @Argument(help: "Base URL of the server, with or without /v1.")
     var url: String
 
     func validate() throws {
       guard URL(string: url)?.host != nil, url.hasPrefix("http") else {
-        throw ValidationError("“\(url)” is not like http://127.0.0.1:11434")
+        throw ValidationError("“\(url)” is not a URL such as http://127.0.0.1:11434")
       }
       if let trust, DataPolicy(rawValue: trust) == nil {
         throw ValidationError("--trust: “\(trust)” is not any, trusted or local")
@@ -123,7 +124,7 @@ struct HostsCommand: AsyncParsableCommand {
         allowsPlainHTTP: allowPlainHTTP, models: models.map { ModelID($0) })
       Terminal.line(host.id)
       if host.state != "ready" {
-        let reason = host.reason.flatMap { $0.isEmpty ? nil : $0 } ?? "it was not asked yet"
+        let reason = host.reason.flatMap { $0.isEmpty ? nil : $0 } ?? "it was not probed yet"
         Terminal.progress(
           TextTable.printable("host \(host.id) is added and cannot answer yet: \(reason)"))
       }
@@ -154,9 +155,9 @@ struct HostsCommand: AsyncParsableCommand {
 
   struct Suspend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "suspend", abstract: "Take a host out of service; it keeps its place.")
+      commandName: "suspend", abstract: "Take a host out of service; it stays in the list.")
     @OptionGroup var cluster: ClusterOptions
-    @Argument(help: "A host of `tutti hosts list`.") var id: String
+    @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 
     func run() async throws {
       try await cluster.client().setHost(HostID(id), suspended: true)
@@ -167,7 +168,7 @@ struct HostsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "resume", abstract: "Put a suspended host back into service.")
     @OptionGroup var cluster: ClusterOptions
-    @Argument(help: "A host of `tutti hosts list`.") var id: String
+    @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 
     func run() async throws {
       try await cluster.client().setHost(HostID(id), suspended: false)
@@ -176,9 +177,9 @@ struct HostsCommand: AsyncParsableCommand {
 
   struct Remove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "remove", abstract: "Forget a host.")
+      commandName: "remove", abstract: "Remove a host.")
     @OptionGroup var cluster: ClusterOptions
-    @Argument(help: "A host of `tutti hosts list`.") var id: String
+    @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 
     func run() async throws { try await cluster.client().removeHost(HostID(id)) }
   }

@@ -16,12 +16,12 @@ struct LogsCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var cluster: ClusterOptions
-  @Flag(help: "Go on with new lines as they come, until interrupted.")
+  @Flag(help: "Continue to print new lines until interrupted.")
   var follow = false
-  @Option(help: "Only of this request.") var trace: String?
-  @Option(help: "Only of this level or above: \(levels.joined(separator: ", ")).")
+  @Option(help: "Only lines of the request with this trace id.") var trace: String?
+  @Option(help: "Only lines of this level or above: \(levels.joined(separator: ", ")).")
   var level: String?
-  @Option(help: "How many lines, counted from the newest.") var limit = 100
+  @Option(help: "Maximum lines; the newest ones are shown.") var limit = 100
   @Flag(help: "Print one JSON object a line.") var json = false
 
   private static let levels = [

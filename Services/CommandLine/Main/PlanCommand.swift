@@ -8,8 +8,8 @@ struct PlanCommand: AsyncParsableCommand {
     commandName: "plan",
     abstract: "Show how a question would be answered, without answering it.",
     discussion: """
-      The plan is made from the question and from the hosts there are now; no host is asked. With \
-      the same hosts and the same --seed it is the same plan.
+      The plan is made from the question and the current hosts; no host is asked. The same hosts \
+      and the same --seed give the same plan.
 
         tutti plan -m tutti/debate --rounds 3 "Is a hot dog a sandwich?"
         tutti plan "First list the planets, then compare them, then write a poem."
@@ -27,10 +27,10 @@ struct PlanCommand: AsyncParsableCommand {
 
   @OptionGroup var cluster: ClusterOptions
 
-  @Option(name: [.customShort("m"), .long], help: "One of the names above, but for tutti/fast.")
+  @Option(name: [.customShort("m"), .long], help: "One of the names above, except tutti/fast.")
   var model = "tutti/auto"
 
-  @Option(help: "As a table, as a picture's source, or everything as JSON.")
+  @Option(help: "text: a table. mermaid, graphviz: source of a picture. json: the whole plan.")
   var format = Format.text
 
   @OptionGroup var pattern: PatternOptions

@@ -51,7 +51,7 @@ enum Question {
     }
     defer { try? file.close() }
     guard let data = try? file.read(upToCount: longest + 1) ?? Data() else {
-      throw CommandFailure(.usage, "--document: \(path) is no file that can be read")
+      throw CommandFailure(.usage, "--document: \(path) is not a readable file")
     }
     guard data.count <= longest else {
       throw CommandFailure(.usage, "--document: \(path) is longer than 10 MiB")
@@ -70,7 +70,7 @@ enum ModelHelp {
     tutti/auto       short questions go straight to a host, others get a plan
     tutti/fast       one host answers, the fastest that is free
     tutti/ensemble   several members answer, one answer is written from theirs
-    tutti/debate     they read each other's answers and improve their own
+    tutti/debate     members read each other's answers and improve their own
     tutti/maestro    a coordinator chooses specialists; a critic reviews what they write
     tutti/decompose  the question is split into tasks that run at the same time
     """
@@ -78,44 +78,44 @@ enum ModelHelp {
 
 /// Options of every command that makes a plan.
 struct PatternOptions: ParsableArguments {
-  @Option(help: "The longest answer, in tokens.")
+  @Option(help: "Maximum tokens of the answer.")
   var maxTokens: Int?
 
   @Option(
     name: .customLong("members"),
     help: ArgumentHelp(
-      "How many answer on their own before one answer is written, 1 to 16; without it one for each "
-        + "model, at most 3. A lone model is asked 3 times.", valueName: "n"))
+      "Members that each write an answer before one answer is made from theirs, 1 to 16. Default: "
+        + "one for each model, at most 3; a single model is asked 3 times.", valueName: "n"))
   var memberCount: Int?
 
-  @Option(help: ArgumentHelp("Rounds of a debate, 1 to 8; without it 2.", valueName: "n"))
+  @Option(help: ArgumentHelp("Rounds of a debate, 1 to 8. Default: 2.", valueName: "n"))
   var rounds: Int?
 
   @Option(
     help: ArgumentHelp(
-      "How many members must have answered; with fewer there is an error instead of an answer. "
-        + "Without it one is enough.", valueName: "n"))
+      "Members that must answer; with fewer, the result is an error instead of an answer. "
+        + "Default: 1.", valueName: "n"))
   var quorum: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Tokens that everything together may use, prompts included. What does not fit is planned "
-        + "smaller, or refused before anything is spent.", valueName: "tokens"))
+      "Maximum tokens of all tasks together, prompts included. A plan that does not fit is made "
+        + "smaller, or refused before any token is used.", valueName: "tokens"))
   var budget: Int?
 
   @Option(
     help: ArgumentHelp(
-      "The same in credits, at the price of the dearest host that may be asked. Free hosts cost "
-        + "nothing; with both budgets the stricter one counts.", valueName: "n"))
+      "The budget in credits, at the price of the most expensive host that the request may use. "
+        + "Free hosts cost nothing; with both budgets the stricter one applies.", valueName: "n"))
   var budgetCredits: Int?
 
-  @Option(help: ArgumentHelp("Makes the same plan again: any integer.", valueName: "n"))
+  @Option(help: ArgumentHelp("Any integer; the same seed gives the same plan.", valueName: "n"))
   var seed: Int?
 
   @Option(
     name: .customLong("document"),
     help: ArgumentHelp(
-      "A text file that the answer may be looked up in. May be repeated.", valueName: "file"))
+      "A text file in which the answer may be looked up. May be repeated.", valueName: "file"))
   var documents: [String] = []
 
   func validate() throws {

@@ -6,17 +6,18 @@ import InferenceSimulation
 struct SimulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "simulate",
-    abstract: "Put made-up clusters through the code that runs real ones.",
+    abstract: "Simulate clusters with the code that runs real ones.",
     subcommands: [Race.self])
 
   struct Race: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "race",
-      abstract: "What racing hosts does to first-token latency.",
+      abstract: "Simulate how racing hosts changes first-token latency.",
       discussion: """
-        Draws first-token latencies, puts each request through the race that answers real ones, on \
-        virtual time, and prints what came out beside what the equations say (LLooMA v1.1, section \
-        III). Without options: its table I (log-normal, median 700 ms, deadline 1 s).
+        Draws random first-token latencies, runs each request through the race code of the \
+        gateway in virtual time, and prints the results next to the values of the equations \
+        (LLooMA v1.1, section III). Without options: its table I (log-normal, median 700 ms, \
+        deadline 1 s).
 
           tutti simulate race
           tutti simulate race --mode hedged
@@ -25,12 +26,12 @@ struct SimulateCommand: AsyncParsableCommand {
 
         Times are in milliseconds. "missed" is the share of requests that no host answered before \
         the deadline; "load" how many hosts a request asked, on average. For a hedged race there \
-        is no closed form: its lines stand beside those of the same hosts without a race.
+        is no closed form: the columns "eq." then have the values of one host without a race.
         """)
 
     @Option(help: "Median of the log-normal latency.")
     var median = 700.0
-    @Option(help: "Its sigmas, separated by commas.")
+    @Option(help: "Sigmas of the log-normal latency, separated by commas.")
     var sigma: Numbers = Numbers([0.35, 0.7])
     @Option(help: "Draw from a Pareto distribution with this smallest latency instead.")
     var pareto: Double?
@@ -44,7 +45,7 @@ struct SimulateCommand: AsyncParsableCommand {
     var hedgeAfter: Double?
     @Option(help: "First-token deadline (δ).")
     var deadline = 1_000.0
-    @Option(help: "Requests for each line, 1,000 to 10,000,000.")
+    @Option(help: "Requests for each row, 1,000 to 10,000,000.")
     var samples = 1_000_000
     @Option(help: "The same seed gives the same table.")
     var seed: UInt64 = 1

@@ -7,7 +7,7 @@ import NIOHTTP1
 struct TraceCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trace",
-    abstract: "Show what was done for one request: a tree of spans, and its tasks in time.",
+    abstract: "Show how one request was answered: a tree of spans, and its tasks over time.",
     discussion: """
       The id is in the header x-tutti-trace of every answer, and below the table of `tutti ask \
       --trace`. Services send their spans about once in a second.
@@ -15,20 +15,21 @@ struct TraceCommand: AsyncParsableCommand {
         tutti trace 4bf92f3577b34da6a3ce929d0e0e4736
         tutti trace --json 4bf92f3577b34da6a3ce929d0e0e4736 | python3 -m json.tool
 
-      Of a plan, the chart shows when each task ran. A star marks the critical path: the tasks \
-      that the answer had to wait for, each the last of those that the next one read. Making any \
-      other task faster would not have brought the answer sooner. Below it, for each task: how the \
-      hosts did that were asked (a race has two), tokens read and written, and the times.
+      For a plan, the chart shows when each task ran. A star marks the critical path: the tasks \
+      that the answer had to wait for. Each of them is the input that the next one got last. A \
+      shorter time of any other task would not have made the answer earlier. The table below the \
+      chart has for each task the result at each host (a race has two hosts), the tokens read and \
+      written, and the times.
       """)
 
   @OptionGroup var cluster: ClusterOptions
   @Flag(help: "Print the monitor's answer as it is.") var json = false
   @Option(help: "Columns of the chart.") var width = 48
-  @Argument(help: "32 hexadecimal digits.") var id: String
+  @Argument(help: "Trace id: 32 hexadecimal digits.") var id: String
 
   func validate() throws {
     guard TraceID(id) != nil else {
-      throw ValidationError("“\(id)” is not a trace id: it has 32 hexadecimal digits")
+      throw ValidationError("“\(id)” is not a trace id; a trace id has 32 hexadecimal digits")
     }
     guard (10...1_000).contains(width) else {
       throw ValidationError("--width: \(width) is not in 10–1000")

@@ -29,7 +29,7 @@ enum Echo {
     let said = ink(output, limit: lookedAtBytes)
     let told = ink(instruction, limit: leastBytes)
     if told.count == leastBytes, ByteSearch.holds(said, told, work: &work) {
-      return "it gives back what it was told"
+      return "it repeats its instruction"
     }
     var copies = 0
     var sought: Set<[UInt8]> = []
@@ -39,11 +39,11 @@ enum Echo {
       guard text.count >= leastBytes, sought.insert(text).inserted else { continue }
       let named = ink("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
       if ByteSearch.holds(said, named, work: &work) {
-        return "it gives back what it was to merge"
+        return "it repeats its inputs instead of merging them"
       }
       if ByteSearch.holds(said, text, work: &work) { copies += 1 }
     }
-    return copies > 1 ? "it gives back what it was to merge" : nil
+    return copies > 1 ? "it repeats its inputs instead of merging them" : nil
   }
 
   private static func ink(_ text: String, limit: Int) -> [UInt8] {

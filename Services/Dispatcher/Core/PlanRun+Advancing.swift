@@ -80,7 +80,7 @@ extension PlanRun {
         settle(index, report: report)
         continue
       }
-      let reason = "nothing that still runs needs its output"
+      let reason = "no unfinished task needs its output"
       tasks[index].phase = .skipped(Failure(.cancelled, reason))
       emitEnd(index, .skipped, reason: reason, report: cost(of: index))
     }

@@ -42,7 +42,7 @@ extension PlanRun {
     if isStreaming { directives.append(.emit(.delta(delta))) }
   }
 
-  private static let brokenContract = "what it wrote is not what its contract asks for"
+  private static let brokenContract = "its output does not meet its output contract"
 
   mutating func attemptFinished(_ index: Int, _ report: TaskReport, now: Instant) {
     guard report.output.utf8.count <= outputRoom else {
@@ -124,8 +124,8 @@ extension PlanRun {
         index,
         Failure(
           .upstreamFailed,
-          "the agent that was writing the answer was lost after \(tasks[index].text.utf8.count) "
-            + "bytes of its text had gone out, and more than text, which cannot be continued "
+          "the agent that wrote the answer was lost after \(tasks[index].text.utf8.count) "
+            + "bytes of text were sent; the answer contains more than text and cannot be resumed "
             + "(\(failure.message)); ask again"), now: now)
     }
     guard tasks[index].attempt < limits.attempts else {
@@ -133,7 +133,7 @@ extension PlanRun {
         index,
         Failure(
           failure.code,
-          "\(limits.attempts) agents were tried, the last one failed: \(failure.message)",
+          "\(limits.attempts) agents were tried; the last one failed: \(failure.message)",
           retryAfter: failure.retryAfter, param: failure.param), now: now)
     }
     spendUnreported(index)

@@ -189,12 +189,12 @@ extension PlanRun {
   private func refusal(of index: Int, budget: Int, left: Int) -> Failure {
     let used = ledger.spent.totalTokens
     let nothing =
-      index == graph.sink ? "nothing is left for the answer" : "what is left cannot pay for it"
+      index == graph.sink ? "nothing is left for the answer" : "the rest cannot pay for it"
     let overruns = self.overruns.prefix(3).joined(separator: ", ")
     let cause = overruns.isEmpty ? "" : " (\(overruns))"
     return Failure(
       used == 0 ? .invalidRequest : .budgetExhausted,
-      "of the budget of \(budget) tokens \(used) are used\(cause) and \(max(0, left)) are free: "
+      "\(used) of the budget of \(budget) tokens are used\(cause) and \(max(0, left)) are free: "
         + "\(nothing); ask with a larger tutti.budget or a shorter request",
       param: "tutti.budget.tokens")
   }
@@ -206,8 +206,8 @@ extension PlanRun {
         // A task that is asked twice may write its grant twice.
         report.usage.completionTokens > weight(of: index).reading * granted
       else { return nil }
-      return
-        "\(task(index).id) wrote \(report.usage.completionTokens) where \(granted) were allowed"
+      return "\(task(index).id) wrote \(report.usage.completionTokens) tokens, "
+        + "but \(granted) were allowed"
     }
   }
 }

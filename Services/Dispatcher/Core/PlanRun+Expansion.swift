@@ -8,7 +8,7 @@ extension PlanRun {
     guard let request = order.request else {
       return giveUpExpansion(
         index, report,
-        "nothing follows from it, because the request it needs for that is not there", now: now)
+        "it was not expanded, because the order holds no plan request", now: now)
     }
     tasks[index].phase = .expanding(report)
     directives.append(
@@ -48,7 +48,7 @@ extension PlanRun {
     } catch {
       let place = error.task.map { "task \"\($0)\": " } ?? ""
       giveUpExpansion(
-        index, report, "what the planner let follow from it was refused: \(place)\(error.message)",
+        index, report, "the planner's sub-plan for it was refused: \(place)\(error.message)",
         now: now)
     }
     advance(now: now)
@@ -58,7 +58,7 @@ extension PlanRun {
     guard let index = graph.indices[id], case .expanding(let report) = tasks[index].phase else {
       return
     }
-    giveUpExpansion(index, report, "nothing follows from it, because \(failure.message)", now: now)
+    giveUpExpansion(index, report, "it was not expanded, because \(failure.message)", now: now)
     advance(now: now)
   }
 

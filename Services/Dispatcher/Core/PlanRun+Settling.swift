@@ -15,8 +15,8 @@ extension PlanRun {
       return fail(
         Failure(
           .upstreamFailed,
-          "The client already has another beginning of the answer than the one that was made from "
-            + "what is left of the plan; ask again."))
+          "The answer made from the rest of the plan does not continue the text that the client "
+            + "already has; ask again."))
     }
     tasks[index].phase = .done(report)
     prepareOutput(of: index)

@@ -55,7 +55,7 @@ extension PlanRun {
     disarm(sink)
     plan.tasks[sink].expansion = nil
     tasks[sink].phase = .waiting
-    tasks[sink].shortcoming = "the plan was \(over); what was there stands in for the answer"
+    tasks[sink].shortcoming = "the plan was \(over); the outputs so far stand in for the answer"
     emitRest(of: text)
     complete(sink, standIn(text, for: sink), now: now)
     advance(now: now)

@@ -106,7 +106,8 @@ public struct PlanRun: Sendable {
     ledger = TokenLedger(budget: order.request?.budgetTokens)
     for (id, report) in order.finished {
       guard let index = graph.indices[id] else {
-        throw InvalidPlan(.unknownOutput, task: id, "it is said to be finished but is no task")
+        throw InvalidPlan(
+          .unknownOutput, task: id, "it is listed as finished but is not in the plan")
       }
       tasks[index].phase = .done(report)
       tasks[index].report = report

@@ -8,11 +8,11 @@ struct DispatcherConfiguration: ServiceConfiguration {
   static let settings: [Setting] = [
     Setting(
       "dispatcher.max_plans", .integer(1...65_536), default: "4096",
-      help: "Plans at once; each may hold a whole conversation. More are refused."),
+      help: "Maximum plans at once; each may hold a whole conversation. More are refused."),
     Setting(
       "dispatcher.max_tasks", .integer(1...4_096), default: "64",
-      help: "Tasks that an agent is given at once; more wait, and clients take turns. "
-        + "Not above the agents' own agents.max_tasks, beyond which they refuse."),
+      help: "Maximum tasks per agent at once; further tasks wait, and clients take turns. "
+        + "Must not exceed the agents' own agents.max_tasks: agents refuse more."),
   ]
 
   var maxPlans: Int

@@ -40,7 +40,7 @@ final class DispatcherShell: Sendable {
 
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {
     guard case .runPlan(let order) = request.body else {
-      throw Failure(.unhandled, "the dispatcher runs plans, nothing else")
+      throw Failure(.unhandled, "the dispatcher only runs plans")
     }
     try admit()
     defer { leave() }

@@ -65,7 +65,7 @@ extension PlanRunner {
   ) async throws(Failure) -> TaskReport {
     for try await body in stream {
       guard case .taskEvent(let event) = body else {
-        throw Failure(.internalError, "\(agent.name) sent what is no task event")
+        throw Failure(.internalError, "\(agent.name) sent a message that is not a task event")
       }
       switch event {
       case .began(let began): handle(.began(attempt, began))

@@ -39,7 +39,7 @@ extension PlanRunner {
         continue
       }
       guard case .subPlan(let sub) = body else {
-        throw Failure(.internalError, "the planner answered something that is no sub-plan")
+        throw Failure(.internalError, "the planner's answer is not a sub-plan")
       }
       return sub
     }

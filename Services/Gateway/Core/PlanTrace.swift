@@ -94,7 +94,7 @@ public struct PlanTrace: Sendable {
     case .delta(let delta):
       if keep(delta.text.utf8.count) { answer += delta.text }
       if Self.hasToolCall(delta) {
-        obstacle = "a tool call was under way, and nobody can go on inside one"
+        obstacle = "the answer was inside a tool call, which cannot be resumed"
       }
     case .finished(let finished): ending = finished
     }
@@ -128,7 +128,7 @@ public struct PlanTrace: Sendable {
       return true
     } catch {
       isTooLarge = true
-      obstacle = obstacle ?? "the plan has written \(error), which is not kept for another"
+      obstacle = obstacle ?? "the output of the plan is \(error) and was not kept"
       finished = [:]
       answer = ""
       return false
@@ -140,7 +140,7 @@ public struct PlanTrace: Sendable {
       plan = try plan.splicing(sub, at: task)
     } catch {
       // The dispatcher applied the same rules, so one of the two runs another version of them.
-      obstacle = "the plan was expanded in a way that is not understood here (\(error.message))"
+      obstacle = "the gateway cannot apply an expansion of the plan (\(error.message))"
       return
     }
     expansions.append(Expansion(task: task, tasks: sub.tasks.map(\.id)))

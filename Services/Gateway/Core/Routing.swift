@@ -31,7 +31,8 @@ public enum GatewayRouting {
     let name = request.model.name
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
-        throw .invalid("model", "\(name) answers \(GatewayEndpoint.chatCompletions.rawValue) only")
+        throw .invalid(
+          "model", "is \(name), which serves only \(GatewayEndpoint.chatCompletions.rawValue)")
       }
       guard request.choices == 1 else {
         throw .invalid("n", "must be 1 with \(name): a plan gives one answer")
@@ -39,8 +40,8 @@ public enum GatewayRouting {
       if let option = request.logprobsOption {
         throw .invalid(
           option,
-          "cannot be given with \(name): a plan's answer may be put together without a model; "
-            + "\(fast) and models by name give them")
+          "is not supported with \(name): a plan's answer may be put together without a model; "
+            + "use \(fast) or the name of a host's model")
       }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
@@ -53,13 +54,13 @@ public enum GatewayRouting {
       return name == auto ? gate(request, budget) : .plan(name)
     }
     guard request.options.documents.isEmpty else {
-      throw .invalid("tutti.documents", "is read by \(patterns.joined(separator: ", ")) only")
+      throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
     }
     if name.isEmpty { return .direct(try onlyEmbedder(table)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(
-          "model", "must name an embedding model: vectors of two models do not compare")
+          "model", "must name an embedding model: vectors of different models cannot be compared")
       }
       return .direct(nil)
     }
@@ -111,20 +112,20 @@ public enum GatewayRouting {
     if ownModels.contains(name) {
       return RequestProblem(
         .modelNotFound,
-        "`\(shown)` is a way of answering, not a model of a host; GET /v1/models lists those",
+        "`\(shown)` is one of Tutti's own names, not a host's model; GET /v1/models lists both",
         param: param)
     }
     if name.hasPrefix(ModelID.ownPrefix) {
       let there = ownModels.map { "`\($0)`" }.joined(separator: ", ")
       return RequestProblem(
-        .modelNotFound, "`\(shown)` is not available in this version; there is \(there)",
+        .modelNotFound, "`\(shown)` is not available in this version; available: \(there)",
         param: param)
     }
     let near = NearNames.near(name, among: Set(models.map(\.name)).union(ownModels))
     let hint =
       near.isEmpty
-      ? "GET /v1/models lists those that are there"
-      : "near it: "
+      ? "GET /v1/models lists the available models"
+      : "similar names: "
         + near.map { "`\($0.cut(toBytes: Limits.errorNameBytes.value))`" }.joined(separator: ", ")
     return RequestProblem(
       .modelNotFound, "no host offers the model `\(shown)`; \(hint)", param: param)

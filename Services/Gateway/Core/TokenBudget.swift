@@ -72,15 +72,15 @@ public struct TokenBudget: Hashable, Sendable {
     guard tokens < 1, let bought else { return }
     throw .invalid(
       param,
-      "is \(bought.credits), which buys no token at \(bought.host), the dearest host that may "
-        + "be asked: it takes \(bought.price) credits for a million")
+      "is \(bought.credits), which buys no token at \(bought.host), the most expensive host that "
+        + "the request may use: it takes \(bought.price) credits per million tokens")
   }
 }
 
 extension TokenBudget.Purchase {
   fileprivate func sentence(_ tokens: Int) -> String {
     "`\(TokenBudget.creditsOption)` of \(credits) buys \(counted(tokens, "token")) at \(host), the "
-      + "dearest host that may be asked (\(price) credits for a million)"
+      + "most expensive host that the request may use (\(price) credits per million tokens)"
   }
 }
 
@@ -97,8 +97,9 @@ extension ClientRequest {
     guard endpoint == .embeddings ? left >= 0 : each >= 1 else {
       throw .invalid(
         budget.param,
-        "is too small: of \(counted(budget.tokens, "token")), the prompt takes about \(promptTokens)"
-          + (endpoint == .embeddings ? "" : ", and an answer needs some, too"))
+        "is too small: it allows \(counted(budget.tokens, "token")), the prompt needs about "
+          + "\(promptTokens)"
+          + (endpoint == .embeddings ? "" : ", and an answer needs tokens, too"))
     }
     return endpoint == .embeddings ? body : limited(to: each)
   }

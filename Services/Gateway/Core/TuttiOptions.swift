@@ -69,7 +69,7 @@ public struct TuttiOptions: Hashable, Sendable {
       } else if Self.names.contains(member.name) {
         if member.value.kind != .null { read(member.name, member.value, reader) }
       } else {
-        reader.reject("is not an option; known are \(Self.names.joined(separator: ", "))")
+        reader.reject("is not an option; known options: \(Self.names.joined(separator: ", "))")
       }
       return !found.isFull
     }
@@ -77,7 +77,7 @@ public struct TuttiOptions: Hashable, Sendable {
       models.isEmpty ? members ?? Self.defaultMembers : models.count
     if let quorum, quorum > most {
       found.all.append(
-        .invalid("tutti.quorum", "must be an integer from 1 to \(most), the members"))
+        .invalid("tutti.quorum", "must be an integer from 1 to \(most), the number of members"))
     }
   }
 
@@ -209,7 +209,7 @@ private struct OptionReader {
       } else if names.contains(member.name) {
         if member.value.kind != .null { body(member.name, member.value, inner) }
       } else {
-        inner.reject("is not an option; known are \(names.joined(separator: ", "))")
+        inner.reject("is not an option; known options: \(names.joined(separator: ", "))")
       }
       return !problems.isFull
     }

@@ -17,43 +17,45 @@ struct GatewayConfiguration: ServiceConfiguration {
     Setting(
       "gateway.memory_budget", .bytes((16 << 20)...(1 << 40)),
       default: bytes(Limits.processMemory),
-      help: "All request bodies, answers, unread chunks and plans together. Beyond it the largest "
-        + "unread stream ends, and new requests get 503 with Retry-After."),
+      help: "Memory for all request bodies, answers, unread chunks and plans. At the limit the "
+        + "largest unread stream is ended, and new requests get 503 with Retry-After."),
     Setting(
       "gateway.max_connections", .integer(8...1_000_000), default: count(Limits.connections),
-      help: "Connections of clients. Beyond them the one that has been idle longest is closed."),
+      help: "Maximum connections of clients. At the limit the connection that has been idle "
+        + "longest is closed."),
     Setting(
       "gateway.connections_per_client", .integer(1...1_000_000),
       default: count(Limits.connectionsPerClient),
-      help: "Connections from one address (IPv6: one /64 network). Raise it if all clients come "
-        + "through one proxy; the same holds for the other limits for each client."),
+      help: "Maximum connections from one address (IPv6: one /64 network). Raise this and the "
+        + "other limits per client if all clients connect through one proxy."),
     Setting(
       "gateway.connections_per_local_client", .integer(1...1_000_000),
       default: count(Limits.connectionsPerLocalClient),
-      help: "The same for all programs on this machine together."),
+      help: "Maximum connections of all programs on this machine together."),
     Setting(
       "gateway.requests_per_client", .integer(1...100_000),
       default: count(Limits.requestsPerClient),
-      help: "Requests from one address that are answered at once; more get 429 with Retry-After."),
+      help: "Maximum concurrent requests from one address; more get 429 with Retry-After."),
     Setting(
       "gateway.requests_per_local_client", .integer(1...100_000),
       default: count(Limits.requestsPerLocalClient),
-      help: "The same for all programs on this machine together."),
+      help: "Maximum concurrent requests of all programs on this machine together."),
     Setting(
       "gateway.request_bytes_per_client", .bytes((1 << 20)...(1 << 40)),
       default: bytes(Limits.requestBytesPerClient),
-      help: "Bodies of requests under way from one address; more get 429 with Retry-After."),
+      help: "Maximum request body bytes in progress from one address; more get 429 with "
+        + "Retry-After."),
     Setting(
       "gateway.request_bytes_per_local_client", .bytes((1 << 20)...(1 << 40)),
       default: bytes(Limits.requestBytesPerLocalClient),
-      help: "The same for all programs on this machine together."),
+      help: "Maximum request body bytes in progress of all programs on this machine together."),
     Setting(
       "gateway.plans_per_client", .integer(1...100_000), default: count(Limits.plansPerClient),
-      help: "Plans under way from one address; more get 429 with Retry-After."),
+      help: "Maximum concurrent plans from one address; more get 429 with Retry-After."),
     Setting(
       "gateway.plans_per_local_client", .integer(1...100_000),
       default: count(Limits.plansPerLocalClient),
-      help: "The same for all programs on this machine together."),
+      help: "Maximum concurrent plans of all programs on this machine together."),
   ]
 
   private static func count(_ limit: Limit) -> String { String(limit.value) }
@@ -62,21 +64,21 @@ struct GatewayConfiguration: ServiceConfiguration {
   private static let own = [
     Setting(
       "gateway.port", .address, default: "8080",
-      help: "Where clients are served: PORT or HOST:PORT."),
+      help: "Address of the API for clients: PORT or HOST:PORT."),
     Setting(
       "gateway.max_requests", .integer(1...100_000), default: "512",
-      help: "Requests answered at once; more get 503 with Retry-After."),
+      help: "Maximum concurrent requests; more get 503 with Retry-After."),
     Setting(
       "gateway.keep_alive", .duration(unit: .seconds, .milliseconds(10) ... .seconds(300)),
       default: "15s",
-      help: "A stream gets a comment line this often until its first token comes."),
+      help: "Interval between the comment lines that a stream sends before its first token."),
     Setting(
       "gateway.head_deadline", deadline, default: "10s",
-      help: "A client that has not sent the head of its request by then is cut off."),
+      help: "Maximum time for a client to send the head of a request; then it is disconnected."),
     Setting(
       "gateway.body_deadline", deadline, default: "30s",
-      help: "A client that has not sent its request by then, and one second more for each MiB, is "
-        + "cut off."),
+      help: "Maximum time for a client to send the body of a request, plus one second per MiB; "
+        + "then it is disconnected."),
     Setting(
       "gateway.default_model", .text, default: GatewayRouting.fast,
       help: "The model of a request that names none: a model of a host, tutti/fast or a pattern."),
@@ -84,30 +86,30 @@ struct GatewayConfiguration: ServiceConfiguration {
       "gateway.forwarded_headers",
       .list(of: .name, atMost: Limits.forwardedHeaders.value - ForwardedHeaders.standardCount),
       help:
-        "Headers of a client that go to the host besides openai-organization, openai-project and "
-        + "user-agent."),
+        "Client headers that are forwarded to the host, in addition to openai-organization, "
+        + "openai-project and user-agent."),
     Setting(
       "gateway.first_token_deadline", deadline,
-      help: "A host that has sent no token by then is given up. Default: from each host's own "
-        + "history, 60s for a new one. Requests can set their own. Like the next three it holds for "
-        + "the tasks of plans too."),
+      help: "Maximum wait for the first token of a host; then the host is given up. Default: from "
+        + "each host's own history, 60s for a new host. Requests can set their own. This and the "
+        + "next three settings also apply to the tasks of plans."),
     Setting(
       "gateway.inter_token_deadline", deadline,
-      help: "A host that sends nothing for so long in mid-answer is given up, and another goes on. "
-        + "Default: from each host's own history, 30s for a new one."),
+      help: "Maximum pause of a host during an answer; then the host is given up and another host "
+        + "resumes the answer. Default: from each host's own history, 30s for a new host."),
     Setting(
       "gateway.minimum_rate", .real(0...10_000),
-      help: "A host that makes fewer tokens a second is given up when another could do better. "
-        + "Default: a tenth of what the host usually makes."),
+      help: "Minimum tokens per second. A slower host is given up if another host could be faster. "
+        + "Default: a tenth of the host's usual rate."),
     Setting(
       "gateway.total_deadline", deadline, default: "10m",
-      help: "The longest that an answer may take in all."),
+      help: "Maximum total time of an answer."),
     Setting(
       "gateway.plan_deadline", deadline,
-      help: "The same for an answer by a plan. Default: gateway.total_deadline."),
+      help: "Maximum total time of an answer by a plan. Default: gateway.total_deadline."),
     Setting(
       "gateway.embeddings_deadline", deadline,
-      help: "The same for embeddings. Default: gateway.total_deadline."),
+      help: "Maximum total time of an embeddings request. Default: gateway.total_deadline."),
   ]
 
   var address: HostAndPort

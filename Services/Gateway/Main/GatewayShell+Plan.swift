@@ -92,7 +92,7 @@ extension GatewayShell {
       throw budget?.explained(error) ?? error
     }
     guard case .plan(var plan) = body else {
-      throw Failure(.internalError, "the planner answered something that is no plan")
+      throw Failure(.internalError, "the planner's reply is not a plan")
     }
     plan.deadline = min(
       plan.deadline, options.deadlines(over: configuration.deadlines.of(.plan)).total)
@@ -138,12 +138,13 @@ extension GatewayShell {
         if let obstacle = plan.read(\.obstacle) {
           throw Failure(
             .upstreamFailed,
-            "the dispatcher was lost in mid-answer (\(error.message)), and \(obstacle); ask again")
+            "the dispatcher was lost during the answer (\(error.message)), and another dispatcher "
+              + "cannot continue it: \(obstacle); ask again")
         }
         let left = plan.left
         guard dispatch < Self.maximumDispatches, .zero < left else { throw error }
         context.logger.notice(
-          "a plan lost its dispatcher and goes to another",
+          "a plan lost its dispatcher and is sent to another one",
           metadata: [
             LogKey.trace: "\(exchange.trace.trace)", LogKey.reason: "\(error.message)",
           ])
@@ -170,7 +171,7 @@ extension GatewayShell {
     var uncharged = 0
     for try await body in events {
       guard case .planEvent(let event) = body else {
-        throw Failure(.internalError, "the dispatcher sent something that is no event")
+        throw Failure(.internalError, "the dispatcher sent a message that is not a plan event")
       }
       uncharged += event.keptBytes
       if uncharged >= Limits.turnBytes.value {

@@ -55,8 +55,8 @@ extension GatewayShell {
             guard backlog.add(event) else {
               throw Failure(
                 .slowReader,
-                "the client reads more slowly than the answer comes, and more than "
-                  + "\(Limits.streamUnread.value) bytes of it wait (limit "
+                "the client reads more slowly than the answer arrives: more than "
+                  + "\(Limits.streamUnread.value) bytes of it are unread (limit "
                   + "\(Limits.streamUnread.name))")
             }
             source.yield(.event(event))

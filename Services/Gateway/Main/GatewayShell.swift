@@ -178,8 +178,8 @@ final class GatewayShell: Service {
     } catch {
       throw Failure(
         .unsupportedEncoding,
-        "the body's Content-Encoding \"\(error.name)\" is not known; send it without, or as one of "
-          + "\(ContentCoding.known)")
+        "the body's Content-Encoding \"\(error.name)\" is not supported; send the body "
+          + "without one, or encoded as one of \(ContentCoding.known)")
     }
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     guard coding != .identity else {
@@ -282,8 +282,8 @@ final class GatewayShell: Service {
     guard hops.count < HopHeader.maximumHops else {
       throw Failure(
         .hopLoop,
-        "the request came through \(hops.count) gateways; at most "
-          + "\(HopHeader.maximumHops) are followed")
+        "the request passed through \(hops.count) gateways; the maximum is "
+          + "\(HopHeader.maximumHops)")
     }
     return hops + [ownHop]
   }

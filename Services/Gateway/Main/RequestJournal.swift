@@ -43,7 +43,9 @@ final class RequestJournal: Sendable {
     span.set("endpoint", endpoint)
   }
 
-  deinit { end(status: Self.clientLeft, Failure(.cancelled, "nobody waited for the answer")) }
+  deinit {
+    end(status: Self.clientLeft, Failure(.cancelled, "the client left before the answer ended"))
+  }
 
   var trace: TraceContext { span.context }
   var elapsed: Duration { started.duration(to: .now) }

@@ -64,14 +64,14 @@ struct MonitorAPI: Sendable {
   private func trace(_ text: String) async throws -> Response {
     guard let id = TraceID(text) else {
       throw RequestFailure(
-        Failure(.invalidRequest, "A trace id has 32 hexadecimal digits."), param: "id")
+        Failure(.invalidRequest, "A trace id must have 32 hexadecimal digits."), param: "id")
     }
     let spans = try await store.spans(of: id)
     let requests = try await store.requests(RequestQuery(trace: id))
     guard !spans.isEmpty || !requests.isEmpty else {
       let error = ErrorBody(
-        message: "Nothing is known of trace \(id): it never was, is still on its way, or is older "
-          + "than what is kept.",
+        message: "No record of trace \(id) is stored: the id is wrong, its records have not "
+          + "arrived yet, or they were deleted as the oldest.",
         type: "invalid_request_error", param: "id", code: "trace_not_found")
       return answer(error.json, .notFound)
     }
@@ -100,7 +100,7 @@ private enum Parameters {
     for (name, _) in request.uri.queryParameters where !names.contains(String(name)) {
       throw wrong(
         String(name).cut(toBytes: 64),
-        "is not known here; known: "
+        "is not a known parameter; known parameters: "
           + names.sorted().joined(separator: ", "))
     }
   }
@@ -111,7 +111,7 @@ private enum Parameters {
 
   static func trace(_ request: Request) throws -> TraceID? {
     guard let text = text(request, "trace") else { return nil }
-    guard let trace = TraceID(text) else { throw wrong("trace", "has 32 hexadecimal digits") }
+    guard let trace = TraceID(text) else { throw wrong("trace", "must have 32 hexadecimal digits") }
     return trace
   }
 
@@ -119,7 +119,7 @@ private enum Parameters {
     guard let text = text(request, "level") else { return nil }
     guard let level = LogSeverity(rawValue: text) else {
       throw wrong(
-        "level", "is one of " + LogSeverity.allCases.map(\.rawValue).joined(separator: ", "))
+        "level", "must be one of " + LogSeverity.allCases.map(\.rawValue).joined(separator: ", "))
     }
     return level
   }
@@ -127,7 +127,7 @@ private enum Parameters {
   static func since(_ request: Request) throws -> UInt64? {
     guard let text = text(request, "since") else { return nil }
     guard let since = UInt64(text) else {
-      throw wrong("since", "is a whole number of microseconds since 1970, UTC")
+      throw wrong("since", "must be a whole number of microseconds since 1970, UTC")
     }
     return since
   }
@@ -137,7 +137,8 @@ private enum Parameters {
     guard let limit = Int(text), LogQuery.limits.contains(limit) else {
       throw wrong(
         "limit",
-        "is a whole number from \(LogQuery.limits.lowerBound) to \(LogQuery.limits.upperBound)")
+        "must be a whole number from \(LogQuery.limits.lowerBound) to "
+          + "\(LogQuery.limits.upperBound)")
     }
     return limit
   }

@@ -10,12 +10,13 @@ struct MonitorConfiguration: ServiceConfiguration {
   static let settings = [
     Setting(
       "monitor.port", .address, default: "8082",
-      help: "Where metrics, logs and traces are served: PORT or HOST:PORT."),
+      help: "Address of metrics, logs and traces: PORT or HOST:PORT."),
     Setting(
       "monitor.store_bytes", .bytes(Limits.logBytesLeast.value...1 << 40),
       default: "\(Limits.logBytes.value)",
       help:
-        "What logs, spans and requests may take in DATA_DIR/monitor.sqlite; the oldest go first."
+        "Maximum size of logs, spans and requests in DATA_DIR/monitor.sqlite; the oldest are "
+        + "deleted first."
     ),
     Setting(
       "monitor.mongodb_uri", .text,

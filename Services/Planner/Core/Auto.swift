@@ -11,7 +11,7 @@ func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   } catch {
     // The pattern does not fit the budget or the options. One call may still fit.
     return try directPlan(
-      basis, id: id, reason: "\(choice.pattern.rawValue) would fit, but not the budget")
+      basis, id: id, reason: "\(choice.pattern.rawValue) would suit it but exceeds the budget")
   }
 }
 
@@ -45,7 +45,7 @@ enum AutoChoice {
       compared.map { .direct($0.reason, estimate: $0.estimate) } ?? .direct(reason)
     }
     guard Self.hasRoom(basis) else {
-      self = direct("nobody is free to work beside the first")
+      self = direct("too few slots are free for more than one call")
       return
     }
     if features.dispute >= 3 {

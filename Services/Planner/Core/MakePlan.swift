@@ -47,11 +47,11 @@ private func unknown(pattern: String) -> PlanError {
   guard pattern.hasPrefix("tutti/"), pattern != "tutti/fast" else {
     return PlanError(
       .notAPattern,
-      "\"\(name)\" is no pattern: the gateway answers it itself. The planner knows \(known).",
+      "\"\(name)\" is not a pattern: the gateway answers it itself. The planner knows \(known).",
       param: "model")
   }
   return PlanError(
-    .unknownPattern, "There is no pattern \"\(name)\"; there is \(known).", param: "model")
+    .unknownPattern, "There is no pattern \"\(name)\"; the patterns are \(known).", param: "model")
 }
 
 /// Checks all options, including those that the pattern does not use.

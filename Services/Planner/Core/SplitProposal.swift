@@ -28,7 +28,7 @@ func proposalDecision(_ basis: PlanBasis, _ signals: SplitSignals) -> SplitDecis
     return .direct("looking for parts does not fit the budget")
   }
   return .propose(
-    "its parts are asked for: \(estimate.description(of: guess)) if there are \(parts)", estimate)
+    "a model names its parts: \(estimate.description(of: guess)) if there are \(parts)", estimate)
 }
 
 enum SplitProposal {

@@ -16,7 +16,7 @@ struct PlannerShell: Sendable {
     switch request.body {
     case .planRequest(let wanted): .plan(try plan(wanted, in: request.trace))
     case .expandRequest(let wanted): .subPlan(expand(wanted, in: request.trace))
-    default: throw Failure(.unhandled, "the planner makes plans and expands them, nothing else")
+    default: throw Failure(.unhandled, "the planner only makes and expands plans")
     }
   }
 

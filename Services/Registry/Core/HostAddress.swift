@@ -43,7 +43,7 @@ public struct HostAddress: Hashable, Sendable {
     guard !rest.contains("?"), !rest.contains("#") else { throw refuse("has a query or fragment") }
     let authority = rest.prefix { $0 != "/" }
     guard !authority.contains("@") else {
-      throw refuse("holds credentials, which everybody who lists hosts would see")
+      throw refuse("holds credentials, which every list of hosts would show")
     }
     guard let (name, port) = Self.split(authority.lowercased()) else {
       throw refuse("has no valid host and port (1–65535)")
@@ -132,7 +132,9 @@ public struct HostAddress: Hashable, Sendable {
       isLetterOrDigit($0) || [0x2E, 0x3A, 0x5F, 0x2D].contains($0)
     }
     guard (1...128).contains(id.utf8.count), allowed, id != ".", id != ".." else {
-      throw Failure(.invalidRequest, "A host's id has 1 to 128 of a–z A–Z 0–9 . : _ and -.")
+      throw Failure(
+        .invalidRequest,
+        "A host's id must have 1 to 128 of the characters a–z A–Z 0–9 . : _ and -.")
     }
   }
 }

@@ -160,11 +160,11 @@ public struct HostRegistry: Sendable {
       try check(credential, at: address, allowsPlainHTTP: draft.allowsPlainHTTP)
     }
     if let twin = entries.values.first(where: { $0.identity == address.identity }) {
-      throw Failure(.hostExists, "\(address.url) is already there as host \(twin.host.id).")
+      throw Failure(.hostExists, "\(address.url) is already registered as host \(twin.host.id).")
     }
     if let twin = entries[id] {
       throw Failure(
-        .hostExists, "Host \(id) is already there at \(twin.host.url); choose another id.")
+        .hostExists, "Host \(id) is already registered at \(twin.host.url); choose another id.")
     }
     guard entries.count < limits.hosts else {
       throw Failure(.overloaded, "There are \(limits.hosts) hosts already; remove one first.")
@@ -314,7 +314,7 @@ public struct HostRegistry: Sendable {
     guard let entry = entries[id] else {
       throw Failure(
         .hostNotFound,
-        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts shows those there are.")
+        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts lists all hosts.")
     }
     return entry
   }
@@ -356,7 +356,7 @@ public struct HostRegistry: Sendable {
       else {
         throw Failure(
           .invalidRequest,
-          "models holds names of 1 to \(longest) bytes without control characters.")
+          "models must hold names of 1 to \(longest) bytes without control characters.")
       }
       guard !model.isGatewaysOwn else {
         throw Failure(
@@ -373,19 +373,18 @@ public struct HostRegistry: Sendable {
     guard allowsPlainHTTP || !address.isReadableOnTheWay else {
       throw Failure(
         .invalidRequest,
-        "credential would be sent to \(address.url) without encryption, where everyone on the way "
-          + "can read it; use https, or say so with allow_plain_http "
-          + "(`tutti hosts add --allow-plain-http`).")
+        "credential would be sent to \(address.url) without encryption, readable on the network; "
+          + "use https, or allow it with allow_plain_http (`tutti hosts add --allow-plain-http`).")
     }
   }
 
   private static func check(slots: Int?, price: Int) throws(Failure) {
     guard slots.map({ (1...65_536).contains($0) }) ?? true else {
-      throw Failure(.invalidRequest, "slots is a whole number from 1 to 65,536.")
+      throw Failure(.invalidRequest, "slots must be a whole number from 1 to 65,536.")
     }
     guard (0...1_000_000_000).contains(price) else {
       throw Failure(
-        .invalidRequest, "price_per_million is a whole number from 0 to 1,000,000,000.")
+        .invalidRequest, "price_per_million must be a whole number from 0 to 1,000,000,000.")
     }
   }
 }

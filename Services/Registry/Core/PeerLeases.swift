@@ -73,7 +73,8 @@ public struct PeerLeases: Sendable {
       })
     else {
       throw Failure(
-        .overloaded, "Another process receives at \(peer.mailbox) and has not left yet.",
+        .overloaded,
+        "Another process receives at \(peer.mailbox), and its lease has not ended.",
         retryAfter: .seconds(1))
     }
     // Nothing changes before the last guard, because a refusal carries no directives.
@@ -84,14 +85,15 @@ public struct PeerLeases: Sendable {
       guard present.peer.key == peer.key else {
         throw Failure(
           .overloaded,
-          "\(name) belongs to another process that has not left yet; give this one another --name or wait.",
+          "\(name) belongs to another process, whose lease has not ended; start this process with "
+            + "another --name, or wait.",
           retryAfter: .seconds(1))
       }
       if present.peer.id != peer.id {
         guard !present.replaced.contains(peer.id.incarnation) else {
           throw Failure(
             .peerLost,
-            "\(name) now belongs to another process; give this one a --name of its own.")
+            "\(name) now belongs to another process; start this process with another --name.")
         }
         lease.replaced = Array(
           (present.replaced + [present.peer.id.incarnation]).suffix(Self.rememberedIncarnations))
@@ -136,24 +138,26 @@ public struct PeerLeases: Sendable {
     else {
       throw Failure(
         .invalidRequest,
-        "A peer's name has 1 to \(textBytes) bytes; its service and version have at most as many.")
+        "A peer's name must have 1 to \(textBytes) bytes, and its service and version at most that "
+          + "many.")
     }
     guard peer.service != .registry else {
       throw Failure(.invalidRequest, "This cluster has a registry; it cannot have another.")
     }
     guard leases.contains(peer.ttl) else {
-      throw Failure(.invalidRequest, "A lease lasts from 0.5 to 300 seconds, not \(peer.ttl).")
+      throw Failure(.invalidRequest, "A lease must last from 0.5 to 300 seconds, not \(peer.ttl).")
     }
     let address = Limits.busAddressBytes.value
     guard (1...address).contains(peer.mailbox.utf8.count) else {
-      throw Failure(.invalidRequest, "A peer's mailbox has at most \(address) bytes.")
+      throw Failure(.invalidRequest, "A peer's mailbox must have 1 to \(address) bytes.")
     }
     let label = Limits.peerLabelBytes.value
     guard peer.version.utf8.count <= label, peer.service.description.utf8.count <= label else {
-      throw Failure(.invalidRequest, "A peer's service and version have at most \(label) bytes.")
+      throw Failure(
+        .invalidRequest, "A peer's service and version must have at most \(label) bytes.")
     }
     guard peer.key.isEmpty || peer.key.count == keyBytes else {
-      throw Failure(.invalidRequest, "A peer's key has \(keyBytes) bytes.")
+      throw Failure(.invalidRequest, "A peer's key must have \(keyBytes) bytes.")
     }
   }
 

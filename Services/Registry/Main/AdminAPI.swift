@@ -49,7 +49,7 @@ struct AdminAPI: Sendable {
       let nonce = request.uri.queryParameters["nonce"].map(String.init) ?? ""
       guard let proof = token.proof(of: nonce) else {
         return AdminFailure(
-          Failure(.invalidRequest, "nonce has \(AdminProof.nonceDigits) hexadecimal digits."),
+          Failure(.invalidRequest, "nonce must have \(AdminProof.nonceDigits) hexadecimal digits."),
           param: "nonce"
         ).response
       }
@@ -113,7 +113,7 @@ struct AdminAPI: Sendable {
       throw AdminFailure(
         Failure(
           .invalidRequest,
-          "\(name) is a whole number from \(range.lowerBound) to \(range.upperBound)."),
+          "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)."),
         param: name)
     }
     return number
@@ -157,8 +157,8 @@ struct AdminAPI: Sendable {
       throw AdminFailure(
         Failure(
           .invalidAPIKey,
-          "That is not the admin token of this cluster: it is in DATA_DIR/admin-token, unless the "
-            + "registry was started with another in TUTTI_ADMIN_TOKEN."))
+          "The token is not the admin token of this cluster, which is in DATA_DIR/admin-token "
+            + "unless the registry was started with TUTTI_ADMIN_TOKEN."))
     }
   }
 }
@@ -177,7 +177,7 @@ struct AdminFailure: Error {
     self.init(
       Failure(
         .hostNotFound,
-        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts shows those there are."))
+        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts lists all hosts."))
   }
 
   var response: Response {

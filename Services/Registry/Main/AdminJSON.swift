@@ -188,7 +188,7 @@ struct HostFields {
     throw AdminFailure(
       Failure(
         .invalidRequest,
-        "\(unknown.cut(toBytes: 64)) is not a member here; known: "
+        "\(unknown.cut(toBytes: 64)) is not a known member; known members: "
           + names.sorted().joined(separator: ", ") + "."),
       param: unknown.cut(toBytes: 64))
   }

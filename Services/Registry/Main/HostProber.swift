@@ -100,7 +100,7 @@ final class HostProber: Sendable {
 
     init(_ failure: AskFailure) {
       isAnthropic = failure.isAnthropic
-      reason = failure.sentence + "; `tutti hosts add --model NAME` names what it offers"
+      reason = failure.sentence + "; name its models with `tutti hosts add --model NAME`"
     }
   }
 
@@ -252,12 +252,12 @@ final class HostProber: Sendable {
       // The requested URL without its query.
       let place = "GET \(url.prefix { $0 != "?" }.description.cut(toBytes: HostProber.shownBytes))"
       switch status {
-      case 200: return "\(place) gives no list of models"
-      case 503: return "\(place) gives 503: it is loading or overloaded"
+      case 200: return "\(place) returns no list of models"
+      case 503: return "\(place) returns 503: the host is loading or overloaded"
       case 401, 403:
-        return "\(place) gives \(status): it wants another credential; name one with "
+        return "\(place) returns \(status): it needs another credential; name one with "
           + "`tutti hosts add --credential`"
-      default: return "\(place) gives \(status)"
+      default: return "\(place) returns \(status)"
       }
     }
   }
@@ -379,7 +379,7 @@ final class HostProber: Sendable {
     case let error as UnknownCoding:
       .failed(
         absent: false,
-        reason: "its list of models is compressed as \(error.name), which is not known here")
+        reason: "its list of models is compressed as \(error.name), which is not supported")
     case let error as BrokenCoding:
       .failed(absent: false, reason: "its list of models \(error)")
     case is NIOTooManyBytesError:

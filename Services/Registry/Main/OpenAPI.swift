@@ -15,7 +15,7 @@ let adminOpenAPI = #"""
           "parameters": [
             {"name": "limit", "in": "query",
              "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
-            {"name": "after", "in": "query", "description": "The last id of the page before",
+            {"name": "after", "in": "query", "description": "Last id of the previous page",
              "schema": {"type": "string"}}
           ],
           "responses": {
@@ -36,7 +36,7 @@ let adminOpenAPI = #"""
             "type": "object", "required": ["url"], "additionalProperties": false,
             "properties": {
               "url": {"type": "string",
-                "description": "http(s)://HOST[:PORT][/PATH], with or without /v1: where its API is, is learned"},
+                "description": "http(s)://HOST[:PORT][/PATH], with or without /v1; the registry finds the path of the API"},
               "id": {"type": "string", "pattern": "^[A-Za-z0-9.:_-]{1,128}$",
                 "description": "Default: made from the URL's host and port"},
               "dialect": {"$ref": "#/components/schemas/Dialect"},
@@ -71,7 +71,7 @@ let adminOpenAPI = #"""
           }
         },
         "patch": {
-          "summary": "Change what an admin decides about a host",
+          "summary": "Change the settings of a host",
           "requestBody": {"required": true, "content": {"application/json": {"schema": {
             "type": "object", "additionalProperties": false,
             "properties": {
@@ -94,9 +94,9 @@ let adminOpenAPI = #"""
           }
         },
         "delete": {
-          "summary": "Forget a host",
+          "summary": "Remove a host",
           "responses": {
-            "200": {"description": "It is gone", "content": {"application/json": {"schema": {
+            "200": {"description": "Removed", "content": {"application/json": {"schema": {
               "type": "object", "required": ["object", "id", "deleted"],
               "properties": {"object": {"const": "host"}, "id": {"type": "string"},
                 "deleted": {"const": true}}}}}},
@@ -108,7 +108,7 @@ let adminOpenAPI = #"""
       "/admin/v1/hosts/{id}/suspend": {
         "parameters": [{"$ref": "#/components/parameters/HostID"}],
         "post": {
-          "summary": "Send it no more requests",
+          "summary": "Suspend the host: it gets no more requests",
           "responses": {
             "200": {"$ref": "#/components/responses/Host"},
             "401": {"$ref": "#/components/responses/Error"},
@@ -120,7 +120,7 @@ let adminOpenAPI = #"""
         "parameters": [
           {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
         "post": {
-          "summary": "Take it back into service; it is probed at once",
+          "summary": "Put the host back into service; it is probed at once",
           "responses": {
             "200": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
@@ -133,7 +133,7 @@ let adminOpenAPI = #"""
         "parameters": [
           {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
         "post": {
-          "summary": "Ask it now how it does, and not when its time comes",
+          "summary": "Probe the host now instead of at its next scheduled probe",
           "responses": {
             "200": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
@@ -146,7 +146,7 @@ let adminOpenAPI = #"""
         "get": {
           "summary": "The processes on the bus, by name",
           "responses": {
-            "200": {"description": "All of them", "content": {"application/json": {"schema": {
+            "200": {"description": "All processes", "content": {"application/json": {"schema": {
               "type": "object", "required": ["object", "data", "has_more"],
               "properties": {
                 "object": {"const": "list"},
@@ -194,7 +194,7 @@ let adminOpenAPI = #"""
           "schema": {"type": "integer", "minimum": 0, "maximum": 30000, "default": 0}}
       },
       "responses": {
-        "Host": {"description": "The host as it stands now", "content": {"application/json": {
+        "Host": {"description": "The current state of the host", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Host"}}}},
         "Error": {"description": "What is wrong and what to do", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Error"}}}}
@@ -202,17 +202,17 @@ let adminOpenAPI = #"""
       "schemas": {
         "Dialect": {"type": ["string", "null"],
           "enum": ["auto", "openai", "anthropic", "ollama", null], "default": "auto",
-          "description": "How the host is spoken to; auto: learned from its answers"},
+          "description": "API that the host speaks; auto: detected from its answers"},
         "Resume": {"type": ["string", "null"],
           "enum": ["auto", "continue_final_message", "trailing_assistant", "instruct", null],
           "default": "auto",
-          "description": "How it is asked to go on with an answer that another host began"},
+          "description": "How the host resumes an answer that another host began; auto: detected"},
         "Credential": {"type": ["string", "null"], "maxLength": 1024,
           "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$",
-          "description": "Where the host's secret lies, for every process that asks it; null: none. env: names begin with cluster.credentials_prefix, file: paths lie below cluster.credentials_dir"},
+          "description": "Where processes that send requests to the host find its secret; null means no secret. env: names begin with cluster.credentials_prefix, file: paths lie below cluster.credentials_dir"},
         "Models": {"type": ["array", "null"], "maxItems": 1000,
           "items": {"type": "string", "minLength": 1, "maxLength": 256},
-          "description": "What it offers, for a host that does not list its models; null or empty: as it lists"},
+          "description": "Models, if the host does not list them; null or empty: the host's list"},
         "Tier": {"type": ["string", "null"], "enum": ["community", "fallback", null]},
         "Trust": {"type": ["string", "null"], "enum": ["any", "trusted", "local", null]},
         "Host": {
@@ -230,7 +230,8 @@ let adminOpenAPI = #"""
             "tier": {"enum": ["community", "fallback"]},
             "trust": {"enum": ["any", "trusted", "local"]},
             "state": {"enum": ["unknown", "ready", "unreachable", "suspended"]},
-            "reason": {"type": "string", "description": "Why it is not ready, or which models are left out; else empty"},
+            "reason": {"type": "string",
+              "description": "Why it is not ready, or which models are left out; otherwise empty"},
             "models": {"type": "array", "items": {
               "type": "object", "required": ["id"],
               "properties": {"id": {"type": "string"}, "context_tokens": {"type": "integer"}}}},
@@ -240,7 +241,7 @@ let adminOpenAPI = #"""
             "price_per_million": {"type": "integer"},
             "load": {
               "type": ["object", "null"],
-              "description": "The traffic of all processes as they report it; null: none has yet",
+              "description": "Traffic of all processes; null: no process has reported any yet",
               "required": ["in_flight", "error_rate", "open_breakers"],
               "properties": {
                 "in_flight": {"type": "integer"},
@@ -248,10 +249,11 @@ let adminOpenAPI = #"""
                 "first_token_p95_ms": {"type": "integer"},
                 "tokens_per_second": {"type": "number"},
                 "slowdown": {"type": "number", "description":
-                  "How answers slow each other down: 0 not at all, 1 they take turns"},
-                "error_rate": {"type": "number", "description": "0 to 1, fading"},
+                  "Slowdown by concurrent answers: 0 none, 1 as if they were made one by one"},
+                "error_rate": {"type": "number",
+                  "description": "Share of failed requests, 0 to 1; recent ones weigh more"},
                 "open_breakers": {"type": "integer",
-                  "description": "Processes that let no request through to it for a while"}}}}
+                  "description": "Processes whose circuit breaker for the host is open"}}}}
         },
         "Peer": {
           "type": "object",

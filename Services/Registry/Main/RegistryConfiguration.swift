@@ -8,14 +8,14 @@ struct RegistryConfiguration: ServiceConfiguration {
   static let settings = [
     Setting(
       "registry.port", .address, default: "8081",
-      help: "Where the admin API is served: PORT or HOST:PORT."),
+      help: "Address of the admin API: PORT or HOST:PORT."),
     Setting(
       "registry.hosts", .list(of: .url, atMost: 1_000),
-      help: "URLs of hosts to add at the start, when they are not known yet."),
+      help: "URLs of hosts to add when the registry starts, unless they are registered already."),
     Setting(
       "registry.admin_token", .text,
-      help: "Bearer token of the admin API. Without it, the one in "
-        + "DATA_DIR/admin-token, which is made when it is absent.",
+      help: "Bearer token of the admin API. Default: the token in DATA_DIR/admin-token, "
+        + "which is created if it is absent.",
       variable: "TUTTI_ADMIN_TOKEN", secret: true),
   ]
 

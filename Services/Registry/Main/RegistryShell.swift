@@ -169,7 +169,7 @@ final class RegistryShell: Service {
       return (host, directives)
     }
     guard let changedHost = changed.host else {
-      preconditionFailure("a change of a host gave none")
+      preconditionFailure("a change of a host returned no host")
     }
     guard let settled = changed.settled else { return changedHost }
     await withTaskGroup(of: Void.self) { group in

@@ -208,7 +208,7 @@ extension BusMachine {
       peer, until: now + min(peer.ttl, own.ttl), limit: limits.newcomers)
     var directives: [BusDirective] = []
     if let forgotten {
-      directives += lose(forgotten.id, why: "it never joined", now: now)
+      directives += lose(forgotten.id, why: "it never joined the cluster", now: now)
       directives.append(.disconnect(forgotten.mailbox))
     }
     if !peer.key.isEmpty {
@@ -360,7 +360,7 @@ extension BusMachine {
     directory.introduce(own, until: nil)
     var directives: [BusDirective] = []
     for peer in gone where peer.id != own.id {
-      directives += lose(peer.id, why: "it left", now: now)
+      directives += lose(peer.id, why: "it left the cluster", now: now)
       // A restarted registry keeps its address, so its mailbox stays connected.
       if directory.peer(at: peer.mailbox) == nil { directives.append(.disconnect(peer.mailbox)) }
     }

@@ -104,7 +104,7 @@ extension BusMachine {
   /// Sends a ping that is resolved when everything sent to the peer before it has arrived.
   public mutating func barrier(_ id: UInt64, to peer: PeerID, now: Instant) -> [BusDirective] {
     guard let line = directory[peer] else {
-      return [.resolve(id, .failure(Failure(.peerLost, "\(peer.name) left")))]
+      return [.resolve(id, .failure(Failure(.peerLost, "\(peer.name) left the cluster")))]
     }
     outgoing[id] = Outgoing(
       kind: .call, peer: peer, mailbox: line.mailbox, deadline: now + Self.helloDeadline)

@@ -109,12 +109,12 @@ public struct BusMachine: Sendable {
     guard outgoing.count < limits.outgoing else {
       return refuse(
         Failure(
-          .overloaded, "\(limits.outgoing) requests are on their way already",
+          .overloaded, "\(limits.outgoing) requests are in flight already",
           retryAfter: .seconds(1)))
     }
     guard let peer = choose(destination) else {
       if case .peer(let id) = destination {
-        return refuse(Failure(.peerLost, "\(id) is not there any more"))
+        return refuse(Failure(.peerLost, "\(id) is no longer in the peer table"))
       }
       return refuse(
         Failure(
@@ -205,7 +205,7 @@ public struct BusMachine: Sendable {
     _ key: RequestKey, _ body: Body
   ) throws(Failure) -> (envelope: Envelope, mailbox: String) {
     guard let request = incoming[key] else {
-      throw Failure(.cancelled, "nobody reads this stream any more")
+      throw Failure(.cancelled, "the caller no longer reads this stream")
     }
     incoming[key]?.sequence += 1
     return (answer(key, .item, body, sequence: request.sequence), request.mailbox)

@@ -106,7 +106,8 @@ public struct Reassembly: Sendable {
     guard packed.count <= limits.messageBytes else {
       throw Failure(
         .messageTooLarge,
-        "a message of \(packed.count) bytes; at most \(limits.messageBytes) travel on the bus")
+        "a message of \(packed.count) bytes is too large for the bus; at most "
+          + "\(limits.messageBytes) are allowed")
     }
     // Leaves room for each fragment's envelope and seal.
     let size = limits.frameBytes - 4_096

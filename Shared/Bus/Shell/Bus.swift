@@ -303,7 +303,7 @@ public final class Bus: Service, Sendable {
     } catch {
       count("publication_refused")
       logger.error(
-        "publication refused; peers keep the table before it", metadata: ["reason": "\(error)"])
+        "cannot publish a table; peers keep the previous one", metadata: ["reason": "\(error)"])
     }
   }
 
@@ -311,7 +311,8 @@ public final class Bus: Service, Sendable {
     let signal = CancelSignal()
     state.withLock { $0.running[key] = signal }
     if case .dropped = jobQueue.yield(job(signal)) {
-      let full = Failure(.overloaded, "\(peer.id.name) has no room", retryAfter: .seconds(1))
+      let full = Failure(
+        .overloaded, "too many requests wait at \(peer.id.name)", retryAfter: .seconds(1))
       perform(
         state.withLock { state in
           state.running[key] = nil

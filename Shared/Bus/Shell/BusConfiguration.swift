@@ -59,8 +59,8 @@ public struct BusConfiguration: Sendable {
       guard MailboxAddress(mailbox) != nil else {
         throw Failure(
           .invalidRequest,
-          "the socket address \(mailbox) is too long or no path: use a shorter --name or runtime directory"
-        )
+          "the socket address \(mailbox) is too long or not a path: use a shorter --name or "
+            + "runtime directory")
       }
       return try NanomsgTransport(
         NanomsgTransport.Configuration(listen: mailbox, mailbox: mailbox))
@@ -70,7 +70,8 @@ public struct BusConfiguration: Sendable {
         guard !["*", "0.0.0.0", "[::]"].contains(host) else {
           throw Failure(
             .invalidRequest,
-            "the \(what) bus address \(address) is one to listen on; give one to connect to")
+            "the \(what) bus address \(address) means every address of a machine; set one "
+              + "that other processes can connect to")
         }
       }
       // Peers reach the registry at the `registry` address, so its `advertise` is ignored.

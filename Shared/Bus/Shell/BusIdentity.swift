@@ -34,12 +34,12 @@ public struct BusIdentity: Sendable {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
       status.st_uid == getuid(), status.st_mode & 0o077 == 0
-    else { throw refuse("is not a file of ours alone (mode 0600)") }
+    else { throw refuse("is not a file that only this user can use (mode 0600)") }
     var bytes = [UInt8](repeating: 0, count: 33)
     let count = unsafe read(descriptor, &bytes, bytes.count)
     guard count == 32,
       let key = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: bytes.prefix(32))
-    else { throw refuse("holds no key of 32 bytes") }
+    else { throw refuse("does not hold a key of 32 bytes") }
     self.init(key)
   }
 

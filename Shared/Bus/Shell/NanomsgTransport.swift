@@ -98,7 +98,7 @@ public final class NanomsgTransport: Transport {
   ) throws(Failure) {
     guard let listen = MailboxAddress(configuration.listen), case .socket(let path) = listen.target
     else {
-      throw Failure(.internalError, "\(configuration.listen) is no address for a mailbox")
+      throw Failure(.internalError, "\(configuration.listen) is not an address for a mailbox")
     }
     let pull = try Self.open(CNN_PULL, receiving: receiveLimit, bind: listen)
     var listener: BusListener?

@@ -69,7 +69,8 @@ public enum RuntimeDirectory {
     else {
       throw Failure(
         .internalError,
-        "\(path) is not a directory of ours alone (mode 0700): remove it and start again")
+        "\(path) is not a directory that only this user can use (mode 0700): remove it and start "
+          + "again")
     }
   }
 }

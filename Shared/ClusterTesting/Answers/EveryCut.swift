@@ -165,7 +165,7 @@ public struct EveryCut {
         // The client's text must still be a prefix of the answer.
         if !cut.client.isBeginning(of: cut.whole) {
           count.faults.append(
-            "\(cut.name): rejected behind …\(cut.client.content.suffix(60)) (\(error.message)), "
+            "\(cut.name): rejected after …\(cut.client.content.suffix(60)) (\(error.message)), "
               + cut.exchange)
         }
         return

@@ -8,8 +8,8 @@ struct FaultyHostProcess: AsyncParsableCommand {
     commandName: "tutti-faulty-host",
     abstract: "A backend that answers the same every time and fails on demand.",
     discussion: """
-      It speaks the APIs of OpenAI (/v1/chat/completions), Anthropic (/v1/messages) and Ollama
-      (/api/chat), and goes on after a trailing assistant message where that API does.
+      It implements the APIs of OpenAI (/v1/chat/completions), Anthropic (/v1/messages) and Ollama
+      (/api/chat), and continues a trailing assistant message if that API does.
 
       It listens on 127.0.0.1 and prints its URL as the first line. Delays are milliseconds, or a
       distribution: lognormal:MEDIAN:SIGMA, pareto:MINIMUM:ALPHA.
@@ -19,12 +19,12 @@ struct FaultyHostProcess: AsyncParsableCommand {
         curl -X PUT http://127.0.0.1:PORT/faults -d '{}'            (works again)
         curl -X PUT http://127.0.0.1:PORT/faults \\
           -d '{"random":["drop","stall","busy"],"probability":0.2}'
-      and what it saw is told by:
+      The requests that it received are reported by:
         curl http://127.0.0.1:PORT/counts
         curl http://127.0.0.1:PORT/records                          (request by request)
 
-      `hostile` names a row of the hostile mode, which every answer then plays; so do requests of the
-      model hostile/NAME. The rows are listed by:
+      `hostile` selects a row of the hostile mode for every answer; a request for the model
+      hostile/NAME selects it for one answer. The rows are listed by:
         curl http://127.0.0.1:PORT/hostile
 
       Faults: \(FaultyHostFaults.names.sorted().joined(separator: ", "))
@@ -43,7 +43,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
     help: "A JSON file of answers: {\"MARKER OR MODEL\": \"text\", …}. Instead of --answer.")
   var corpus: String?
 
-  @Option(help: "What it makes of a trailing assistant message: trailing, flag or none.")
+  @Option(help: "How it treats a trailing assistant message: trailing, flag or none.")
   var prefill = FaultyHostPrefill.trailing.rawValue
 
   @Option(help: "The only API it has: openai, anthropic or ollama. Default: all of them.")
@@ -75,10 +75,10 @@ struct FaultyHostProcess: AsyncParsableCommand {
       throw ValidationError("--port \(port) is not a port (0–65535)")
     }
     guard FaultyHostPrefill(rawValue: prefill) != nil else {
-      throw ValidationError("--prefill \(prefill) is none of trailing, flag and none")
+      throw ValidationError("--prefill \(prefill) is not one of trailing, flag and none")
     }
     guard dialect.map({ FaultyHostDialect(rawValue: $0) != nil }) ?? true else {
-      throw ValidationError("--dialect is none of openai, anthropic and ollama")
+      throw ValidationError("--dialect is not one of openai, anthropic and ollama")
     }
     _ = try parsedFaults()
   }

@@ -9,7 +9,7 @@ enum BusEntries {
     }
     guard let envelope = try? Envelope(decoding: bytes) else { return }
     guard let packed = try? envelope.encoded() else {
-      preconditionFailure("what was read cannot be sent")
+      preconditionFailure("a decoded envelope cannot be encoded")
     }
     let again = try? Envelope(decoding: packed)
     // Skip telemetry: NaN is not equal to itself. All other envelopes must be equal.

@@ -86,7 +86,7 @@ enum ReaderEntries {
       guard (try? assembler.take(InferenceChunk(data: data, facts: facts))) != nil else { return }
     }
     guard let body = try? assembler.body() else { return }
-    precondition((try? JSONDocument(validating: body)) != nil, "the body is no JSON")
+    precondition((try? JSONDocument(validating: body)) != nil, "the body is not JSON")
   }
 
   /// Reads the bytes as a stream, a body and embeddings; all chunks must be JSON.
@@ -110,6 +110,6 @@ enum ReaderEntries {
   }
 
   static func check(_ json: [UInt8]) {
-    precondition((try? JSONDocument(validating: json)) != nil, "a client gets what is no JSON")
+    precondition((try? JSONDocument(validating: json)) != nil, "the client gets invalid JSON")
   }
 }

@@ -163,11 +163,11 @@ public struct AnswerShape: Hashable, Sendable {
 
   /// Why no other host can resume such an answer. `nil` means that one can.
   public var obstacle: String? {
-    if choices > 1 { return "it has \(choices) choices (n), which no host can go on with" }
-    if hasLogprobs { return "it carries logprobs, which another host cannot go on with" }
+    if choices > 1 { return "it has \(choices) choices (n)" }
+    if hasLogprobs { return "it carries logprobs" }
     if hasUnwatchedStops {
       return "it has more than \(Limits.stopSequences.value) stop sequences or one longer than "
-        + "\(Limits.stopBytes.value) bytes, which are not looked for where two hosts meet"
+        + "\(Limits.stopBytes.value) bytes, which are not checked where the texts of two hosts join"
     }
     return nil
   }

@@ -168,7 +168,7 @@ extension AnswerStream {
     guard let hop, hop.joins, !isOver else { return }
     try charge(hop.known.count + channels.count)
     guard hop.positions.count >= hop.known.count, !hop.callsTools || !hop.positions.isEmpty else {
-      throw AttemptFailure(.badJoint, "it does not make the tool calls that were begun")
+      throw AttemptFailure(.badJoint, "it does not make the tool calls that the answer began with")
     }
     for call in hop.known where call.filter?.isWholeAtEnd == false {
       throw AttemptFailure(.badJoint, JointFilter.endedTooSoon)
@@ -257,7 +257,7 @@ extension AnswerStream.Hop {
     let bytes = Array(name.utf8.prefix(Limits.nameBytes.value))
     let short = String(
       decoding: bytes.dropLast(UTF8Bytes.incompleteTailLength(of: bytes)), as: UTF8.self)
-    return JointFilter.Rejection("it calls \(short) where \(wanted) was called")
+    return JointFilter.Rejection("it calls \(short) instead of \(wanted)")
   }
 
   /// Checks that the first words after the joint do not restart the answer.
@@ -265,7 +265,7 @@ extension AnswerStream.Hop {
     guard let restart, !passed.isEmpty else { return passed }
     self.restart = nil
     guard !restart.shows(in: passed) else {
-      throw JointFilter.Rejection("it began the answer again, and in other words")
+      throw JointFilter.Rejection("it restarted the answer in other words")
     }
     return passed
   }

@@ -15,18 +15,16 @@ extension AnswerStream {
   ) {
     if hasDelivered {
       if let obstacle = shape.obstacle {
-        throw Failure(.upstreamFailed, "the answer broke off, and \(obstacle)")
+        throw Failure(.upstreamFailed, "it cannot be resumed: \(obstacle)")
       }
       guard !hasForeign else {
-        throw Failure(
-          .upstreamFailed,
-          "the answer broke off, and has a part that is no text, which no host can go on with")
+        throw Failure(.upstreamFailed, "it cannot be resumed: it has a part that is not text")
       }
       guard !isTooLong else {
         throw Failure(
           .upstreamFailed,
-          "the answer broke off, and is longer than the \(Limits.continuableBytes.value) bytes that are kept"
-        )
+          "it cannot be resumed: it is longer than the \(Limits.continuableBytes.value) bytes "
+            + "that are kept")
       }
     }
     let releases = hasDelivered ? releaseSafe() : []

@@ -249,7 +249,7 @@ public struct ChunkFacts: Hashable, Sendable {
         throw AttemptFailure(overdrawn: Limits.toolCalls)
       }
       guard let members = try json.members(of: call, "a tool call") else {
-        throw .garbage("a tool call that is no object")
+        throw .garbage("a tool call that is not an object")
       }
       var count = HostJSON.Members()
       for member in members {

@@ -68,7 +68,7 @@ struct ChunkTerms: Sendable {
     case .counting(let last):
       if index > last { return .counting(index) }
     }
-    throw .garbage("several choices where one was asked for")
+    throw .garbage("several choices, although one was requested")
   }
 }
 

@@ -167,7 +167,7 @@ public struct Eligibility: Sendable {
     func because(_ text: String) -> String {
       host.reason.isEmpty ? text : "\(text) (\(host.reason))"
     }
-    if let require = constraints.require, require != host.id { return "was not asked for" }
+    if let require = constraints.require, require != host.id { return "is not the required host" }
     if let model {
       guard host.models.isEmpty || host.offers(model) else { return Self.offersOthers }
     }
@@ -185,13 +185,13 @@ public struct Eligibility: Sendable {
     }
     let standing = view.standings[row]
     guard standing.breaker.admits(at: view.moment) else {
-      return "failed several requests in a row and is left alone for a while"
+      return "failed several requests in a row and is skipped for a while"
     }
     guard view.isOpen(row, to: constraints.client) else {
-      return "failed several requests of this client in a row and is left alone for a while"
+      return "failed several requests of this client in a row and is skipped for a while"
     }
     if let heard = standing.heard, heard + view.score.knownStaleAfter < view.moment {
-      return "was not heard for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"
+      return "has not answered for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"
     }
     return "does not answer now"
   }

@@ -15,13 +15,13 @@ enum EmbeddingAnswer {
     }
     for element in elements {
       count += 1
-      guard element.kind == .object else { throw .garbage("an embedding that is no object") }
+      guard element.kind == .object else { throw .garbage("an embedding that is not an object") }
       guard count <= vectors else { break }
     }
     guard count == vectors else { throw wrongCount(vectors) }
   }
 
   static func wrongCount(_ vectors: Int) -> AttemptFailure {
-    .garbage("another number of embeddings than the \(vectors) that were asked for")
+    .garbage("a number of embeddings other than the \(vectors) that were requested")
   }
 }

@@ -90,7 +90,7 @@ struct HostJSON {
     of value: JSONValue?, _ what: StaticString
   ) throws(AttemptFailure) -> JSONMembers? {
     guard let value, value.kind != .null else { return nil }
-    guard value.kind == .object else { throw .garbage("\(what) that is no object") }
+    guard value.kind == .object else { throw .garbage("\(what) that is not an object") }
     try allowance.charge(value.range.count)
     return document.eachMember(of: value)
   }
@@ -100,7 +100,7 @@ struct HostJSON {
     of value: JSONValue?, _ what: StaticString
   ) throws(AttemptFailure) -> JSONElements? {
     guard let value, value.kind != .null else { return nil }
-    guard value.kind == .array else { throw .garbage("\(what) that are no array") }
+    guard value.kind == .array else { throw .garbage("\(what) that are not an array") }
     try allowance.charge(value.range.count)
     return document.eachElement(of: value)
   }
@@ -131,7 +131,7 @@ struct HostJSON {
     _ value: JSONValue, _ what: StaticString, limit: Limit = Limits.nameBytes
   ) throws(AttemptFailure) {
     guard value.kind != .null else { return }
-    guard value.kind == .string else { throw .garbage("\(what) that is no text") }
+    guard value.kind == .string else { throw .garbage("\(what) that is not text") }
     try check(length: value, limit)
   }
 

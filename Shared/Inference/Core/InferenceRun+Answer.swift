@@ -80,7 +80,7 @@ extension InferenceRun {
   private func checkIndices(_ steps: ChoiceSteps) throws(AttemptFailure) {
     guard steps.hasInvalidIndex || steps.highest >= shape.choices else { return }
     throw AttemptFailure(
-      .garbage, "it sent a choice with an index outside the \(shape.choices) that were asked for")
+      .garbage, "it sent a choice with an index outside the \(shape.choices) that were requested")
   }
 
   /// Delivers chunks to the client, or adds them to the body of an answer that is not streamed.

@@ -263,7 +263,8 @@ extension InferenceRun {
     guard let relief = answer?.relief.first else { return [] }
     let (late, winner) = (legs[0], legs[index])
     let failure = AttemptFailure(
-      relief.cause, "\(slowness(of: late, relief.cause, now)), and host \(winner.host) went on")
+      relief.cause,
+      "\(slowness(of: late, relief.cause, now)), and host \(winner.host) resumed the answer")
     var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
     for leg in legs[1...] where leg.id != winner.id {
       directives += [.cancel(leg.id)] + record(leg, defeat(of: leg, by: winner, now), now)

@@ -101,7 +101,7 @@ extension InferenceRun {
         // A host that sends empty chunks without end counts as silent.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
-            .garbage, "it sent \(limits.heldChunks) chunks without a word")
+            .garbage, "it sent \(limits.heldChunks) chunks without a token")
           return lose(index, failure, cluster, now)
         }
         return []

@@ -70,7 +70,7 @@ extension InferenceRun {
     return Failure(
       code,
       "the answer broke off after \(tokens) tokens and "
-        + (reason.map(\.message) ?? "no other host could go on with it") + ": "
+        + (reason.map(\.message) ?? "no other host could resume it") + ": "
         + Self.causes(attempts), refusal: Self.serverError(attempts.compactMap(\.failure)))
   }
 
@@ -156,7 +156,7 @@ extension InferenceRun {
     }
     let remedy =
       failure.status == 401
-      ? "; the key for a host is named when it is added: tutti hosts add URL --credential env:NAME"
+      ? "; set a host's key when you add the host: tutti hosts add URL --credential env:NAME"
       : ""
     return Failure(
       code, message + remedy, retryAfter: retryAfter ?? failure.retryAfter,

@@ -265,7 +265,7 @@ public struct InferenceRun: Sendable {
 
   /// Ends the run because the client has left or reads too slowly.
   public mutating func abandon(
-    _ reason: Failure = Failure(.cancelled, "whoever asked has left"), now: Instant
+    _ reason: Failure = Failure(.cancelled, "the client has left"), now: Instant
   ) -> [Directive] {
     if case .over = phase { return [] }
     if case .new = phase {

@@ -127,7 +127,9 @@ public final class Credentials: Sendable {
       secret.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F })
     else {
       throw Failure(
-        .invalidRequest, "\(what) that host \(host) needs holds what no HTTP header can carry")
+        .invalidRequest,
+        "\(what) that host \(host) needs is too long or has characters that are not allowed in an "
+          + "HTTP header")
     }
     return secret
   }

@@ -39,7 +39,7 @@ extension InferenceClient {
         url: (url.hasSuffix("/") ? String(url.dropLast()) : url) + upstream.path, method: .POST,
         headers: headers, body: Self.body(upstream.body))
     } catch {
-      throw AttemptFailure(.connect, "it cannot be asked: \(error)")
+      throw AttemptFailure(.connect, "the request to it cannot be made: \(error)")
     }
   }
 

@@ -61,7 +61,7 @@ public final class MemoryBudget: Sendable {
     Failure(
       .slowReader,
       "the answer was read too slowly: at most \(limit.value) bytes are held for all clients "
-        + "(limit \(limit.name)), and this answer had most of them unread",
+        + "(limit \(limit.name)), and this answer had the most unread bytes",
       retryAfter: .seconds(1))
   }
 
@@ -84,8 +84,8 @@ public final class MemoryBudget: Sendable {
   public var overloaded: Failure {
     Failure(
       .overloaded,
-      "the gateway holds as many bytes for its clients as it may (\(limit.value), limit "
-        + "\(limit.name)); try again in a moment", retryAfter: .seconds(1))
+      "the gateway's memory for clients is used up (\(limit.value) bytes, limit \(limit.name)); "
+        + "try again in a moment", retryAfter: .seconds(1))
   }
 }
 

@@ -31,15 +31,15 @@ public struct HTTPAccess: Hashable, Sendable {
     if let host, !(name.map(isOwn) ?? false) {
       return Failure(
         .permissionDenied,
-        "The request is for \"\(Self.shown(host))\", which is no name of this server. It asks for no "
-          + "key, so it answers only to its own names, which no web page can take: localhost, its "
-          + "address, and those of --allowed-hosts (TUTTI_ALLOWED_HOSTS).")
+        "The request is for \"\(Self.shown(host))\", which is not a name of this server. It "
+          + "requires no key, so it accepts only its own names, which a web page cannot take over: "
+          + "localhost, its address, and those of --allowed-hosts (TUTTI_ALLOWED_HOSTS).")
     }
     guard let origin, !accepts(origin: origin, on: name) else { return nil }
     return Failure(
       .permissionDenied,
-      "The request comes from the web page \"\(Self.shown(origin))\". No key is asked for, so pages "
-        + "of other sites are refused; allow this one with --allowed-origins "
+      "The request comes from the web page \"\(Self.shown(origin))\". The server requires no "
+        + "key, so it refuses pages of other sites; allow this one with --allowed-origins "
         + "(TUTTI_ALLOWED_ORIGINS).")
   }
 

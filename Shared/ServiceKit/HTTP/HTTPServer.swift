@@ -126,7 +126,8 @@ struct HTTPServer: Service {
     case EADDRNOTAVAIL:
       return ServiceFailure(
         .unavailable,
-        "\(address.host) is no address of this machine: choose another with \(options.setting).")
+        "\(address.host) is not an address of this machine: choose another with "
+          + "\(options.setting).")
     default:
       return ServiceFailure(
         .unavailable,

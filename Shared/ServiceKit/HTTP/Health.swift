@@ -29,7 +29,7 @@ public final class Health: Sendable {
   public func reasons() async -> [String: String] {
     let (checks, isDraining) = state.withLock { ($0.checks, $0.isDraining) }
     var reasons: [String: String] = [:]
-    if isDraining { reasons["process"] = "It was told to stop and takes no new work." }
+    if isDraining { reasons["process"] = "It is stopping and accepts no new requests." }
     for (name, check) in checks {
       if let reason = await check() { reasons[name] = reason }
     }

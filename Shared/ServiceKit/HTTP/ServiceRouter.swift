@@ -105,18 +105,18 @@ struct ErrorShape: RouterMiddleware {
     case is NIOTooManyBytesError:
       return jsonError(Failure(.requestTooLarge, "The request's body is too large."))
     case is CancellationError:
-      return jsonError(Failure(.cancelled, "The request was given up before it was answered."))
+      return jsonError(Failure(.cancelled, "The request was cancelled before it was answered."))
     case let error as DecodingError:
       return jsonError(Failure(.invalidRequest, Self.sentence(error)))
     default:
       context.logger.error(
-        "request failed for a reason nobody expected",
+        "request failed unexpectedly",
         metadata: [
           LogKey.method: "\(request.method)", LogKey.path: "\(request.uri.path)",
           LogKey.error: "\(error)",
         ])
       return jsonError(
-        Failure(.internalError, "The request failed for a reason that is in this service's log."))
+        Failure(.internalError, "The request failed; the reason is in this service's log."))
     }
   }
 

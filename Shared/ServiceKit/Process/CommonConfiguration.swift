@@ -77,19 +77,20 @@ public struct CommonConfiguration: Sendable {
         group: process, variable: "TUTTI_NAME"),
       Setting(
         "\(own).http", .address,
-        help: "Serves /health, /ready and /metrics there; without it nowhere.",
+        help: "Address that serves /health, /ready and /metrics. Default: they are not served.",
         group: process, variable: "TUTTI_HTTP"),
       Setting(
         "cluster.data_dir", .path, default: defaultDataDirectory(environment),
-        help: "Where the cluster keeps what must outlive it. Created if absent.", group: cluster),
+        help: "Directory for data that the cluster keeps across restarts. Created if absent.",
+        group: cluster),
       Setting(
         "cluster.log_level", .choice(Logger.Level.allCases.map(\.rawValue)), default: "info",
-        help: "Least important log line that is written: trace, debug, info, notice, warning, "
+        help: "Lowest level of log lines that are written: trace, debug, info, notice, warning, "
           + "error or critical.", group: cluster),
       Setting(
         "cluster.drain_seconds", .duration(unit: .seconds, .zero ... .seconds(3_600)),
         default: "10",
-        help: "How long requests in flight may go on once the process was told to stop.",
+        help: "Maximum time that a stopping process gives to requests in flight.",
         group: cluster),
       Setting(
         "cluster.credentials_prefix", .name, default: CredentialRules.standardPrefix,
@@ -112,7 +113,8 @@ public struct CommonConfiguration: Sendable {
         variable: "TUTTI_BUS_LISTEN"),
       Setting(
         "\(own).bus_advertise", .address,
-        help: "How the others reach --bus-listen; by default this machine's name and that port.",
+        help: "Address at which other processes reach --bus-listen. Default: this machine's name "
+          + "and that port.",
         group: bus, variable: "TUTTI_BUS_ADVERTISE"),
       Setting(
         "cluster.cluster_key", .text,
@@ -128,13 +130,13 @@ public struct CommonConfiguration: Sendable {
         group: cluster),
       Setting(
         ListenSafety.setting, .toggle,
-        help: "Allows ports on addresses that other machines reach without TLS, or without asking "
-          + "for keys. Anybody who reaches such a port can use it.", group: cluster),
+        help: "Allows ports that other machines can reach without TLS, or without keys. Any client "
+          + "that reaches such a port can use it.", group: cluster),
       Setting(
         "cluster.allowed_hosts", .list(of: .text, atMost: 64),
         help: "Names under which clients reach HTTP ports, besides localhost and this machine's "
           + "address: chat.example, .example for all names below it, or *. Other names are refused "
-          + "while no key is asked for, so that no web page can take over a port on this machine.",
+          + "while no key is required, so that no web page can take over a port on this machine.",
         group: cluster),
       Setting(
         "cluster.allowed_origins", .list(of: .text, atMost: 64),
@@ -143,8 +145,8 @@ public struct CommonConfiguration: Sendable {
       Setting(
         "cluster.bus_registry_key", .text,
         help: "Public key of the registry, 64 hexadecimal digits, which it logs when it starts. "
-          + "Without it a process believes the first registry that answers, for as long as it "
-          + "runs.", group: bus),
+          + "Without it a process trusts the first registry that answers, until the process ends.",
+        group: bus),
     ]
   }
 

@@ -122,7 +122,7 @@ public final class HostDirectory: Service {
         return
       } catch {
         logger.debug(
-          "the registry did not give its host table", metadata: [LogKey.error: "\(error)"])
+          "the registry did not return its host table", metadata: [LogKey.error: "\(error)"])
       }
       try await pause(wait)
       wait = min(wait * 2, Self.longestPause)

@@ -14,20 +14,19 @@ public struct InferenceConfiguration: Sendable {
   public static let settings = [
     integer(
       "race_width", 1...8, default: InferenceLimits().raceWidth,
-      help: "Hosts that answer one request at once in a race, until the first token of one of them."
-    ),
+      help: "Maximum hosts that race for one request until one of them sends the first token."),
     integer(
       "max_failures", 1...32, default: InferenceLimits().failures,
       help: "Attempts that may fail before a request does, in the race and in mid-answer together."
     ),
     Setting(
       "inference.minimum_versions", .list(of: .text, atMost: 64),
-      help: "Lowest versions of servers that are asked, such as vLLM=0.6.3, by the name that "
-        + "`tutti hosts list --json` shows. A server that tells no version is asked.",
+      help: "Lowest versions of servers that get requests, such as vLLM=0.6.3, by the name that "
+        + "`tutti hosts list --json` shows. A server that reports no version gets requests.",
       group: group),
     real(
       "load_weight", 0...100, default: standard.weights.load,
-      help: "Weight of a host's requests per slot in its score; the lowest score is asked."),
+      help: "Weight of a host's requests per slot in its score; the lowest score is the best."),
     real(
       "first_token_weight", 0...100, default: standard.weights.firstToken,
       help: "Weight of the host's time to the first token, at its 95th percentile."),
@@ -39,7 +38,7 @@ public struct InferenceConfiguration: Sendable {
       help: "Weight of the share of requests that failed by the host's fault."),
     real(
       "bucket_width", 0...1, default: standard.bucketWidth,
-      help: "Hosts whose scores differ from the best by so much are as good as the best."),
+      help: "Hosts whose scores differ from the best by at most this count as equally good."),
   ]
 
   public init(_ values: inout SettingValues) {

@@ -70,7 +70,7 @@ public enum ServiceMain {
         lifeline: surroundings.environment["TUTTI_LIFELINE_FD"])
       for warning in settings.warnings {
         process.context.logger.warning(
-          "a setting deserves a look", metadata: [LogKey.setting: "\(warning)"])
+          "a setting may be unsafe", metadata: [LogKey.setting: "\(warning)"])
       }
       return try await process.run(build(settings.own, process.context))
     } catch {

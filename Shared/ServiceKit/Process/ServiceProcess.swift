@@ -60,7 +60,7 @@ struct ServiceProcess: Sendable {
         let answer = try await bus.call(
           .hostTableRequest, to: .service(.registry), deadline: Self.askDeadline)
         guard case .hostTable(let table) = answer else {
-          throw Failure(.unhandled, "The registry answered something that is no host table.")
+          throw Failure(.unhandled, "The registry's answer is not a host table.")
         }
         return table
       }, logger: logger)
@@ -105,7 +105,7 @@ struct ServiceProcess: Sendable {
           ? try BusIdentity(file: common.dataDirectory + "/bus-key") : BusIdentity()
         if common.service == .registry {
           logger.info(
-            "bus key; other processes can be given it as TUTTI_BUS_REGISTRY_KEY",
+            "this registry's public key; set it in other processes as TUTTI_BUS_REGISTRY_KEY",
             metadata: ["key": "\(identity.publicKey.map { hexadecimal($0) }.joined())"])
         }
         addresses = .tcp(
@@ -162,7 +162,7 @@ struct ServiceProcess: Sendable {
       }
     }
     guard context.health.isDraining else {
-      throw ServiceFailure(.failed, "A part of the service ended without being told to.")
+      throw ServiceFailure(.failed, "A part of the service ended unexpectedly.")
     }
     context.logger.info("stopped")
     return .done

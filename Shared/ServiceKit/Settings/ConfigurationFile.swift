@@ -100,7 +100,7 @@ public struct ConfigurationFile: Sendable {
       return Flaw(line: mark.line, message: "is not YAML: \(problem)")
     case .duplicatedKeysInMapping(let duplicates, let context):
       let names = duplicates.map { "`\($0)`" }.sorted().joined(separator: ", ")
-      return Flaw(line: context.mark.line, message: "says \(names) twice")
+      return Flaw(line: context.mark.line, message: "has \(names) twice")
     default:
       return Flaw(line: 1, message: "is not YAML that can be read")
     }

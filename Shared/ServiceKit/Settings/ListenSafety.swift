@@ -16,7 +16,7 @@ enum ListenSafety {
     guard !address.isLoopback else { return nil }
     var missing: [String] = []
     if !hasTLS { missing.append("without TLS") }
-    if !asksForKeys { missing.append("without asking for keys") }
+    if !asksForKeys { missing.append("without keys") }
     guard !missing.isEmpty else { return nil }
     return "\(address) can be reached from other machines \(missing.joined(separator: " and "))"
   }

@@ -28,7 +28,7 @@ struct SettingSearch {
         take(setting, own.flatMap { setting.split($0.value) }, .flag(first.flag))
         if setting.secret {
           warnings.append(
-            "\(first.flag): everybody on this machine can read it in the list of processes; "
+            "\(first.flag): all users of this machine can read it in the list of processes; "
               + "\(setting.variable)_FILE keeps it private")
         }
       }
@@ -110,7 +110,7 @@ struct SettingSearch {
     } catch {
       entry.isWrong = true
       let shown = setting.secret ? "***" : (entry.text ?? "").shortened
-      mistakes.append("\(source): \"\(shown)\" \(setting.secret ? "is not fit" : error.why)")
+      mistakes.append("\(source): \"\(shown)\" \(setting.secret ? "is not valid" : error.why)")
     }
     if found[setting.key] == nil { found[setting.key] = entry }
   }

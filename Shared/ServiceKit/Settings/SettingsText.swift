@@ -7,14 +7,14 @@ extension SettingsTable {
 
       Usage: \(program) [--config FILE] [--check-config] [OPTION VALUE]…
 
-      Every option can also be a variable or stand in the YAML file. A flag beats a variable, a
-      variable beats the file, the file beats the default.
+      Every option can also be set by an environment variable or in the YAML file. A flag
+      overrides a variable, a variable overrides the file, the file overrides the default.
 
         --config PATH
             The YAML file, one for all services of a cluster. TUTTI_CONFIG
         --check-config
-            Print every setting with its value and where it came from, and exit: 0 if all is well,
-            64 with every mistake if not.
+            Print every setting with its value and its source, and exit with 0. If there are
+            mistakes, print them all and exit with 64.
         --help, --version
 
       """
@@ -42,7 +42,7 @@ extension SettingsTable {
     if let text = setting.defaultText {
       sentences.append("Default: \(text.isEmpty ? "empty" : text).")
     } else if setting.required {
-      sentences.append("Needed.")
+      sentences.append("Required.")
     }
     var names = setting.variable
     if setting.secret { names += ", \(setting.variable)_FILE, \(setting.flag)-file" }

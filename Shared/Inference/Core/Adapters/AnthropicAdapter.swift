@@ -120,7 +120,7 @@ enum AnthropicAdapter {
       var own = try MessageMembers(message, fields)
       if message.role == "system" {
         guard message.pieces.allSatisfy({ if case .text = $0.part { true } else { false } }) else {
-          throw .cannot("take a system message that is no text")
+          throw .cannot("take a system message that is not text")
         }
         try own.cache(&blocks)
         system += blocks.map(\.json)
@@ -205,7 +205,7 @@ enum AnthropicAdapter {
       for block in fields.document.eachElement(of: value) {
         guard let type = fields.text("type", in: block),
           ["thinking", "redacted_thinking"].contains(type)
-        else { throw .invalid("thinking_blocks holds what is no thinking") }
+        else { throw .invalid("thinking_blocks has an element that is not a thinking block") }
         blocks.append(.other(fields.raw(block)))
       }
       return blocks
@@ -317,7 +317,7 @@ enum AnthropicAdapter {
     }
     let mode = choice.flatMap(document.string)
     guard choice == nil || mode == "none" || mode == "auto" else {
-      throw .invalid("tool_choice asks for a tool and there is none")
+      throw .invalid("tool_choice requires a tool, but the request has none")
     }
   }
 
@@ -327,7 +327,7 @@ enum AnthropicAdapter {
     let document = fields.document
     guard let function = document.value("function", in: tool),
       let name = fields.text("name", in: function)
-    else { throw .cannot("take a tool that is no function") }
+    else { throw .cannot("take a tool that is not a function") }
     var described: [(String, JSON)] = [("name", .string(name))]
     if let text = fields.text("description", in: function) {
       described.append(("description", .string(text)))
@@ -337,7 +337,7 @@ enum AnthropicAdapter {
     case nil, .null:
       described.append(("input_schema", ["type": "object", "properties": .object([])]))
     case .object: described.append(("input_schema", parameters.map { fields.raw($0) } ?? .null))
-    default: throw .invalid("the parameters of a tool are no object")
+    default: throw .invalid("the parameters of a tool are not an object")
     }
     if document.value("strict", in: function).flatMap(document.boolean) == true {
       described.append(("strict", true))

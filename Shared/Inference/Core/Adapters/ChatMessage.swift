@@ -71,7 +71,7 @@ struct ChatMessage {
 
   static func all(_ fields: inout RequestFields) throws(AdapterRefusal) -> [ChatMessage] {
     guard let messages = fields.take("messages"), messages.kind == .array else {
-      throw .invalid("messages is no array")
+      throw .invalid("messages is not an array")
     }
     var all: [ChatMessage] = []
     for message in fields.document.eachElement(of: messages) {
@@ -114,16 +114,16 @@ struct ChatMessage {
     let document = fields.document
     let members = document.values(["function", "id"], in: call)
     guard let function = members[0] else {
-      throw .cannot("take a tool call that is no function")
+      throw .cannot("take a tool call that is not a function")
     }
     let said = document.values(["name", "arguments"], in: function)
     guard let name = said[0].flatMap(document.string) else {
-      throw .cannot("take a tool call that is no function")
+      throw .cannot("take a tool call that is not a function")
     }
     let text = said[1].flatMap(document.string) ?? ""
     let arguments = Array((text.isEmpty ? "{}" : text).utf8)
     guard let parsed = try? JSONDocument(validating: arguments), parsed.root.kind == .object else {
-      throw .cannot("take a tool call whose arguments are no JSON object")
+      throw .cannot("take a tool call whose arguments are not a JSON object")
     }
     if let strange = try extras(of: function, besides: ["name", "arguments"], document).first {
       throw .cannot("take \(quoted(strange.name)) of a tool call's function")
@@ -139,7 +139,7 @@ struct ChatMessage {
     let document = fields.document
     guard let content, content.kind != .null else { return [] }
     if let text = document.string(content) { return [Piece(part: .text(text))] }
-    guard content.kind == .array else { throw .invalid("a message's content is no text") }
+    guard content.kind == .array else { throw .invalid("a message's content is not text") }
     var pieces: [Piece] = []
     for element in document.eachElement(of: content) {
       try fields.keep(element)

@@ -182,7 +182,7 @@ public enum OllamaAdapter {
     var options: [(String, JSON)] = []
     // A client that knows Ollama may send its options itself.
     if let own = fields.take("options") {
-      guard own.kind == .object else { throw .invalid("options is no object") }
+      guard own.kind == .object else { throw .invalid("options is not an object") }
       for member in fields.document.eachMember(of: own) {
         guard options.count < JSONObjectScanner.standardMembers else {
           throw .invalid("options has more than \(JSONObjectScanner.standardMembers) members")

@@ -146,13 +146,15 @@ struct OllamaReader: Sendable {
     _ vector: JSONValue, decoded: Bool, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [Double] {
     guard let elements = try json.elements(of: vector, "embeddings") else {
-      throw .garbage("an embedding that is no array")
+      throw .garbage("an embedding that is not an array")
     }
     var numbers: [Double] = []
     var count = 0
     for element in elements {
       count += 1
-      guard element.kind == .number else { throw .garbage("an embedding that is not of numbers") }
+      guard element.kind == .number else {
+        throw .garbage("an embedding with an element that is not a number")
+      }
       guard count <= Limits.vectorNumbers.value else {
         throw AttemptFailure(overdrawn: Limits.vectorNumbers)
       }

@@ -71,14 +71,14 @@ struct RequestFields {
   mutating func integer(_ name: String) throws(AdapterRefusal) -> Int? {
     guard let value = take(name) else { return nil }
     guard let number = document.integer(value) else {
-      throw .invalid("\(name) is no whole number")
+      throw .invalid("\(name) is not a whole number")
     }
     return number
   }
 
   mutating func number(_ name: String) throws(AdapterRefusal) -> Double? {
     guard let value = take(name) else { return nil }
-    guard let number = document.number(value) else { throw .invalid("\(name) is no number") }
+    guard let number = document.number(value) else { throw .invalid("\(name) is not a number") }
     return number
   }
 
@@ -94,13 +94,15 @@ struct RequestFields {
   mutating func texts(_ name: String) throws(AdapterRefusal) -> [String] {
     guard let value = take(name) else { return [] }
     guard value.kind == .array else {
-      guard let text = document.string(value) else { throw .invalid("\(name) holds no text") }
+      guard let text = document.string(value) else { throw .invalid("\(name) is not text") }
       return [text]
     }
     var texts: [String] = []
     try work(value.range.count)
     for element in document.eachElement(of: value) {
-      guard let text = document.string(element) else { throw .invalid("\(name) holds no text") }
+      guard let text = document.string(element) else {
+        throw .invalid("\(name) has an element that is not text")
+      }
       guard texts.count < Limits.translatedTexts.value else {
         throw .cannot("take \(name) with \(Overdrawn(Limits.translatedTexts))")
       }
@@ -128,7 +130,7 @@ struct RequestFields {
     for name in ["functions", "function_call"] where take(name) != nil {
       throw .cannot("take \(name); use tools")
     }
-    if take("audio") != nil { throw .cannot("answer in sound") }
+    if take("audio") != nil { throw .cannot("answer with audio") }
     if let modalities = take("modalities"),
       document.eachElement(of: modalities).contains(where: { document.string($0) != "text" })
     {
