@@ -1,5 +1,5 @@
-# Two images from one file:
-#   --target tutti        every Tutti executable; docker-compose.yml gives each service its command
+# Builds two images:
+#   --target tutti        all Tutti executables; docker-compose.yml sets the command of each service
 #   --target model-host   a llama.cpp server with SmolLM2-135M-Instruct
 FROM swift:6.3-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \

@@ -22,7 +22,7 @@ setup: ## Install the C libraries, the local model and the test tools (once)
 build: setup ## Build every executable
 	@Tools/build.sh "$(SWIFT)" build
 
-demo: build ## Start the cluster, ask a real local model a question by every pattern, show who answered
+demo: build ## Start the cluster, ask a real local model with every pattern, show hosts and tasks
 	@TUTTI_MODEL_ENV="$(MODEL_ENV)" Tools/demo.sh
 
 test: setup ## Build and run the whole test suite
@@ -31,7 +31,7 @@ test: setup ## Build and run the whole test suite
 	  TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" \
 	  Tools/test.sh "$(SWIFT)"
 
-check: setup ## What a change must pass before it is pushed: format, imports, tests
+check: setup ## Run all checks of a change before a push: format, imports, tests
 	$(SWIFT) format lint --strict --recursive --configuration .swift-format \
 	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
 	@Tools/build.sh "$(SWIFT)" build --build-tests --explicit-target-dependency-import-check error
@@ -43,30 +43,30 @@ format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --configuration .swift-format \
 	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
 
-bench: setup ## Measure: bus, decisions, fast path against the bare backend, real clients (release build)
+bench: setup ## Run the benchmarks: bus, decisions, fast path, real clients (release build)
 	@Benchmarks/run.sh "$(SWIFT)" "$(MODEL_ENV)"
 
 clients: setup ## Compare what client libraries return directly and through Tutti; CLIENTS=NAME,... HABITS=REGEX
 	@CLIENTS="$(CLIENTS)" Benchmarks/clients/run.sh "$(SWIFT)" "$(MODEL_ENV)" \
 	  $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(HABITS),--habits '$(HABITS)')
 
-# Seconds for each entry, and which: make fuzz FUZZ=answer FUZZ_SECONDS=600
+# One entry for a given time: make fuzz FUZZ=answer FUZZ_SECONDS=600
 FUZZ ?= all
 FUZZ_SECONDS ?= 60
-fuzz: setup ## Fuzz the readers of outsiders' bytes (Linux); FUZZ=ENTRY FUZZ_SECONDS=60
+fuzz: setup ## Fuzz the parsers of external input (Linux); FUZZ=ENTRY FUZZ_SECONDS=60
 	@Tools/fuzz.sh "$(FUZZ)" "$(FUZZ_SECONDS)"
 
 sanitize: setup ## Run the tests of cores and sockets under AddressSanitizer, then ThreadSanitizer
 	@TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" Tools/sanitize.sh address
 	@TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" Tools/sanitize.sh thread
 
-hostile: setup ## Play hostile hosts and clients against a release build (Linux); ROWS=REGEX, SOAK=MINUTES
+hostile: setup ## Run hostile hosts and clients against a release build (Linux); ROWS=REGEX, SOAK=MINUTES
 	@Benchmarks/hostile/run.sh "$(SWIFT)" $(if $(ROWS),--rows '$(ROWS)') $(if $(SOAK),--soak $(SOAK))
 
-limits: ## Write docs/limits.md anew from the table in Shared/Limits
+limits: ## Regenerate docs/limits.md from the table in Shared/Limits
 	@TUTTI_WRITE_LIMITS=1 $(SWIFT) test --filter LimitsPageTests
 
-proto: ## Regenerate the C code from Proto/ (then commit it)
+proto: ## Regenerate the C code from Proto/; commit the result
 	@Tools/proto.sh Shared/ClusterProto
 
 clean: ## Remove build output; keeps the installed model and test tools

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs one swift build, with one line that says what is happening: the first build compiles the
-# dependencies, which takes minutes on a small machine.
+# Runs one swift build. Announces a first build, which compiles the dependencies and takes minutes
+# on a small machine.
 set -euo pipefail
 swift=$1
 shift

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The main job, from nothing: start the cluster with two local model servers, ask one question
-# through the fast path and one through every pattern, show who answered, stop. Exits with 0 only if
-# all answers came from the model.
+# Demo of the main job: starts a cluster with two local model servers, asks one question through the
+# fast path and one through every pattern, shows hosts and tasks, stops. Exits with 0 only if all
+# answers came from the model.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 bin=$(swift build --package-path "$root" --show-bin-path)
@@ -36,10 +36,10 @@ for _ in $(seq 1 600); do
   kill -0 "$up" 2> /dev/null || { wait "$up"; exit 1; }
   sleep 0.5
 done
-[ -f "$data/cluster.json" ] || { echo "demo: the cluster did not become ready" >&2; exit 1; }
+[ -f "$data/cluster.json" ] || { echo "demo: the cluster was not ready after 300 s" >&2; exit 1; }
 
 say "The processes"
-# In the words of every ps, also macOS's, which knows no --ppid.
+# Only options that every ps has: macOS has no --ppid.
 ps -axo pid=,ppid=,args= | awk -v up="$up" \
   '$2 == up { pid = $1; $1 = $2 = ""; sub(/^ +/, ""); print "  " pid " " $0 }' \
   | sed "s|$bin/||; s|$data|DATA|g" | cut -c 1-100
@@ -51,11 +51,11 @@ ask() {
   shift 2
   say "\$ tutti ask -m $model ${*:+$* }--trace \"$question\""
   "$bin/tutti" ask -m "$model" "$@" --trace --data-dir "$data" "$question" | tee "$data/answer"
-  [ -n "$(tr -d '[:space:]' < "$data/answer")" ] || { echo "demo: $model answered nothing" >&2; exit 1; }
+  [ -n "$(tr -d '[:space:]' < "$data/answer")" ] || { echo "demo: the answer of $model is empty" >&2; exit 1; }
 }
 ask tutti/fast "Why is the sky blue? Answer in two sentences."
-# Before the other patterns: what keeps both hosts busy makes them look slower than they are, and a
-# question is split only where that is expected to be faster.
+# Runs before the other patterns, which load both hosts and make them look slower: a question is
+# split only if the split is expected to be faster.
 ask tutti/decompose \
   "Answer each in a paragraph: 1. What is rain? 2. What is wind? 3. What is snow? 4. What is fog? 5. What is hail? 6. What is dew?" --max-tokens 480
 ask tutti/ensemble "Name one advantage of a wooden house. Answer in two sentences." --max-tokens 60
@@ -64,7 +64,7 @@ ask tutti/debate "Is a hot dog a sandwich? Answer in one sentence." \
 ask tutti/maestro "How do bees find flowers? Answer in two sentences." --max-tokens 40
 ask tutti/auto "What is the capital of France?" --max-tokens 20
 
-# The monitor's log has to agree: all requests went well, on a real host, with tokens.
+# The monitor's log must agree: all requests succeeded, with tokens.
 python3 - "$((port + 2))" <<'CHECK'
 import json, sys, time, urllib.request
 asked = ["fast", "ensemble", "debate", "maestro", "decompose", "auto"]
@@ -75,12 +75,12 @@ for _ in range(40):
     if {f"tutti/{name}" for name in asked} <= set(done): break
     time.sleep(0.5)
 else:
-    sys.exit(f"demo: the request log does not show all answers: {json.dumps(body)[:2000]}")
+    sys.exit(f"demo: the request log does not list all answers: {json.dumps(body)[:2000]}")
 CHECK
 
 say "Stopping"
 kill -TERM "$up"
 wait "$up" && code=0 || code=$?
 up=
-[ "$code" = 0 ] || { echo "demo: tutti up ended with $code" >&2; exit 1; }
+[ "$code" = 0 ] || { echo "demo: tutti up exited with code $code" >&2; exit 1; }
 echo "Done: all answers came from the local model."

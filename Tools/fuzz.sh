@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of outsiders' bytes with libFuzzer, bounded in time and memory.
+# Fuzzes the parsers of external input with libFuzzer, bounded in time and memory.
 #
-#   Tools/fuzz.sh [ENTRY|all] [SECONDS PER ENTRY]    the entries are those of FuzzEntry, and settings
+#   Tools/fuzz.sh [ENTRY|all] [SECONDS PER ENTRY]    entries: the cases of FuzzEntry, and settings
 #
 # Prints a line per entry: executions, seconds, coverage (edges), findings. Seeds are read from
-# Fuzz/Corpus; what a run adds is kept in Fuzz/.build/corpus for the next one. A finding becomes a
-# file in Fuzz/Findings/ENTRY: mend the fault, commit the file, and `make test` replays it.
-# Linux only. Exit code 1 if something was found.
+# Fuzz/Corpus. New inputs are kept in Fuzz/.build/corpus for the next run. A finding becomes a file
+# in Fuzz/Findings/ENTRY: fix the bug and commit the file; `make test` replays it.
+# Linux only. Exit code 1 if there is a finding.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 wanted=${1:-all} seconds=${2:-60}
@@ -19,7 +19,7 @@ resources=$("$swift" -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(
 runtime=$(echo "$resources"/clang/lib/linux/libclang_rt.fuzzer_no_main-"$(uname -m)".a)
 [ -f "$runtime" ] || { echo "fuzz: this toolchain has no libFuzzer ($runtime)" >&2; exit 69; }
 
-# Every module of the graph is instrumented; optimised, with all checks on.
+# Instruments all modules. The build is optimised, with all checks on.
 build() {
   "$root/Tools/build.sh" "$swift" build --package-path "$root/Fuzz" --scratch-path "$root/Fuzz/.build" \
     -c release --sanitize address --product "$1" \
@@ -43,8 +43,8 @@ for entry in "${entries[@]}"; do
   mkdir -p "$corpus" "$findings"
   log=$(mktemp)
   before=$(find "$findings" -type f | wc -l)
-  # Swift's backtracer would take the signal before libFuzzer writes the input down. Leaks are not
-  # looked for: the Swift runtime keeps metadata for ever.
+  # Swift's backtracer would take the signal before libFuzzer saves the input. Leak detection is
+  # off, because the Swift runtime never frees its metadata.
   TUTTI_FUZZ_ENTRY=$entry SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0 \
     "$executable" "$corpus" "$root/Fuzz/Corpus/$entry" "$findings" \
     -max_total_time="$seconds" -rss_limit_mb=1024 -malloc_limit_mb=512 -timeout=10 \

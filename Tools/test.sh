@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the built test suite, in three stages, so that tests that compute do not starve tests that wait
-# for a socket or a process on a small machine. What failed is said once more at the very end,
-# because the end is what people and CI logs show.
+# Runs the built test suite in three stages, so that on a small machine CPU-bound tests do not
+# starve tests that wait for a socket or a process. Repeats the failures at the end of the
+# output, which people and CI logs show.
 #
 #   Tools/test.sh SWIFT [OPTION OF swift test ...]    with options: one stage, with those options
 set -uo pipefail
@@ -12,8 +12,8 @@ processes='^ClusterTests\.'
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 failed=0
-# As many tests at once as keep two cores busy and no more: hundreds that start together wait for
-# each other until their own deadlines pass.
+# Enough tests at once to keep two cores busy. Hundreds that start together would wait for each
+# other until their own deadlines pass.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-4}
 
 stage() {
@@ -26,7 +26,7 @@ stage() {
 }
 
 if [ $# -gt 0 ]; then
-  stage "The tests that were asked for" "$@"
+  stage "Selected tests" "$@"
 else
   stage "1 of 3: cores" --filter "$cores"
   stage "2 of 3: sockets" --skip "$cores" --skip "$processes"
@@ -37,9 +37,8 @@ echo
 grep -hE 'Test run with .* (passed|failed)' "$logs"/*
 if [ "$failed" -ne 0 ]; then
   echo
-  echo "What failed:"
-  # The crosses of Swift Testing and the lines of a crash, with what follows them; a failure that
-  # prints a whole document is cut.
+  echo "Failures:"
+  # Failure lines of Swift Testing and crash lines, with the lines after them. Long lines are cut.
   grep -hE -A 3 '✘|[Ff]atal error|error: Exited|unexpected signal' "$logs"/* \
     | grep -vE '^(◇|✔|--$)' | cut -c 1-1000 | tail -n 60
 fi

@@ -1,8 +1,8 @@
-/* Tells ThreadSanitizer of the slow path of Swift's Mutex.
+/* Reports the slow path of Swift's Mutex to ThreadSanitizer.
  *
- * The fast path is inlined into the code of the tests, and is seen. The slow path, which a thread
- * takes when it waits for another, is in the Swift library, which is built without the sanitizer:
- * each contended lock would be reported as a race. Tools/sanitize.sh preloads this.
+ * The fast path is inlined into the instrumented tests. The slow path, for a thread that waits for
+ * another, is in the Swift library, which is not instrumented, so each contended lock would be
+ * reported as a race. Tools/sanitize.sh preloads this file.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 #define SWIFT __attribute__((swiftcall))
 #define SELF __attribute__((swift_context)) void *self
 
-/* Absent in programs that are built without the sanitizer. */
+/* NULL in programs without the sanitizer. */
 extern void __tsan_acquire(void *) __attribute__((weak));
 extern void __tsan_release(void *) __attribute__((weak));
 
