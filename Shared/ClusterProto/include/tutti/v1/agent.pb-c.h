@@ -69,7 +69,7 @@ struct  Tutti__V1__Conversation
 
 
 /*
- * A text that came with a request.
+ * A text of the request's `documents`.
  */
 struct  Tutti__V1__Document
 {
@@ -98,7 +98,7 @@ struct  Tutti__V1__Usage
 
 
 /*
- * How its inferences shall be done. What is not said follows from the host's price and history.
+ * Terms of a task's inferences. Defaults follow from the host's price and history.
  */
 struct  Tutti__V1__InferenceTerms
 {
@@ -141,32 +141,32 @@ struct  Tutti__V1__RunTask
   size_t n_avoid_hosts;
   ProtobufCBinaryData *avoid_hosts;
   /*
-   * absent: nothing is said
+   * absent: all defaults
    */
   Tutti__V1__InferenceTerms *terms;
   /*
-   * those that the task reads
+   * documents that the task reads
    */
   size_t n_documents;
   Tutti__V1__Document **documents;
   /*
-   * what a lost agent already wrote; the deltas go on behind it
+   * output of a lost agent; the deltas continue after it
    */
   ProtobufCBinaryData prefix;
   /*
-   * the host that should do it; empty: the agent chooses
+   * preferred host; empty: the agent chooses
    */
   ProtobufCBinaryData host;
   /*
-   * the plan may spend only so many
+   * the plan has a token budget
    */
   protobuf_c_boolean spares_tokens;
   /*
-   * the answer has what it writes, word for word
+   * the answer contains the output verbatim
    */
   protobuf_c_boolean is_part;
   /*
-   * whose request it is, as in RunPlan; empty: unknown
+   * tag of the client, as in RunPlan; empty: unknown
    */
   ProtobufCBinaryData client;
 };
@@ -191,11 +191,11 @@ struct  Tutti__V1__TaskDelta
 {
   ProtobufCMessage base;
   /*
-   * what this delta adds to the answer's text
+   * text to append to the answer
    */
   ProtobufCBinaryData text;
   /*
-   * the chunk's whole `delta` when it holds more than text
+   * the chunk's whole `delta` if it holds more than text
    */
   ProtobufCBinaryData delta_json;
 };
@@ -215,7 +215,7 @@ struct  Tutti__V1__TaskReport
   ProtobufCBinaryData finish_reason;
   ProtobufCBinaryData output;
   /*
-   * the output is what the task's contract asks for
+   * the output meets the task's contract
    */
   protobuf_c_boolean contract_met;
 };

@@ -58,7 +58,7 @@ struct  Tutti__V1__SkippedTask
   ProtobufCBinaryData task;
   ProtobufCBinaryData reason;
   /*
-   * what it cost all the same
+   * tokens that it used nevertheless
    */
   Tutti__V1__Usage *usage;
 };
@@ -79,25 +79,25 @@ struct  Tutti__V1__RunPlan
   Tutti__V1__TaskOutput **finished;
   ProtobufCBinaryData data_policy;
   /*
-   * for every task; absent: nothing is said
+   * for every task; absent: all defaults
    */
   Tutti__V1__InferenceTerms *terms;
   /*
-   * what the plan was made from; absent: it never expands
+   * the request of the plan; absent: the plan never expands
    */
   Tutti__V1__PlanRequest *request;
   size_t n_documents;
   Tutti__V1__Document **documents;
   /*
-   * whose request it is; empty: nobody's in particular
+   * tag of the client, for fair scheduling; empty: unknown
    */
   ProtobufCBinaryData client;
   /*
-   * what the client has of the answer, from an earlier dispatcher
+   * text that the client already has from an earlier dispatcher
    */
   ProtobufCBinaryData sink_prefix;
   /*
-   * that an earlier dispatcher went on without; not run either
+   * skipped by an earlier dispatcher; not run again
    */
   size_t n_skipped;
   Tutti__V1__SkippedTask **skipped;
@@ -149,7 +149,7 @@ struct  Tutti__V1__TaskEnded
   ProtobufCBinaryData agent;
   Tutti__V1__TaskStatus status;
   /*
-   * why it is not done
+   * why the status is not DONE
    */
   ProtobufCBinaryData reason;
   Tutti__V1__TaskReport *report;
@@ -160,7 +160,7 @@ struct  Tutti__V1__TaskEnded
 
 
 /*
- * The plan goes on with more tasks.
+ * The plan grew by the tasks of a sub-plan.
  */
 struct  Tutti__V1__TaskExpanded
 {

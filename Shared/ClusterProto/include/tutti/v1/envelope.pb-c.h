@@ -32,7 +32,7 @@ typedef struct Tutti__V1__Envelope Tutti__V1__Envelope;
 typedef enum _Tutti__V1__Shape {
   TUTTI__V1__SHAPE__SHAPE_UNSPECIFIED = 0,
   /*
-   * wants one REPLY or FAILURE
+   * expects one REPLY or FAILURE
    */
   TUTTI__V1__SHAPE__SHAPE_CALL = 1,
   /*
@@ -40,7 +40,7 @@ typedef enum _Tutti__V1__Shape {
    */
   TUTTI__V1__SHAPE__SHAPE_REPLY = 2,
   /*
-   * opens a stream: wants ITEMs, then one END
+   * opens a stream: expects ITEMs, then one END
    */
   TUTTI__V1__SHAPE__SHAPE_OPEN = 3,
   /*
@@ -48,7 +48,7 @@ typedef enum _Tutti__V1__Shape {
    */
   TUTTI__V1__SHAPE__SHAPE_ITEM = 4,
   /*
-   * last of a stream; its body is a Failure when it broke, else an Ack
+   * end of a stream; the body is a Failure if it broke, otherwise an Ack
    */
   TUTTI__V1__SHAPE__SHAPE_END = 5,
   /*
@@ -64,11 +64,11 @@ typedef enum _Tutti__V1__Shape {
    */
   TUTTI__V1__SHAPE__SHAPE_PUBLISH = 8,
   /*
-   * are you there?
+   * liveness check; expects a PONG
    */
   TUTTI__V1__SHAPE__SHAPE_PING = 9,
   /*
-   * yes
+   * answers a PING
    */
   TUTTI__V1__SHAPE__SHAPE_PONG = 10
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__SHAPE)
@@ -84,7 +84,7 @@ struct  Tutti__V1__TraceContext
    */
   ProtobufCBinaryData trace_id;
   /*
-   * the sender's span, parent of what the receiver does
+   * the sender's span, parent of the receiver's spans
    */
   uint64_t span_id;
 };
@@ -109,7 +109,7 @@ struct  Tutti__V1__Failure
    */
   uint32_t retry_after_ms;
   /*
-   * the request's member that it is about, "tutti.rounds"; empty: none
+   * member of the request that caused it, such as "tutti.rounds"; empty: none
    */
   ProtobufCBinaryData param;
 };
@@ -178,7 +178,7 @@ struct  Tutti__V1__Envelope
    */
   uint64_t message_id;
   /*
-   * message_id of the CALL or OPEN this belongs to; 0 if none
+   * message_id of the CALL or OPEN that this belongs to; 0: none
    */
   uint64_t correlation_id;
   Tutti__V1__Shape shape;
@@ -188,7 +188,7 @@ struct  Tutti__V1__Envelope
   ProtobufCBinaryData sender;
   uint64_t sender_incarnation;
   /*
-   * the incarnation the sender means; 0: whoever is there
+   * incarnation of the receiver; 0: any
    */
   uint64_t to_incarnation;
   /*
@@ -198,7 +198,7 @@ struct  Tutti__V1__Envelope
   uint32_t sequence;
   Tutti__V1__TraceContext *trace;
   /*
-   * what must not run twice carries one
+   * set if the request must not run twice
    */
   ProtobufCBinaryData idempotency_key;
   Tutti__V1__Envelope__BodyCase body_case;

@@ -44,19 +44,19 @@ struct  Tutti__V1__HostFacts
   size_t n_models;
   ProtobufCBinaryData *models;
   /*
-   * requests it can take at once, less those it has
+   * free request slots now
    */
   uint32_t free_slots;
   /*
-   * tokens a second of one answer ×1000; 0: nobody has measured it
+   * tokens a second of one answer ×1000; 0: not measured
    */
   uint32_t rate_milli;
   /*
-   * 0: nobody has measured it
+   * 0: not measured
    */
   uint32_t first_token_ms;
   /*
-   * by which answers slow each other down, plus 1; 0: nobody has measured it
+   * slowdown by concurrent answers, plus 1; 0: not measured
    */
   uint32_t slowdown_percent;
 };
@@ -120,12 +120,12 @@ struct  Tutti__V1__PlanRequest
   uint64_t budget_tokens;
   ProtobufCBinaryData data_policy;
   /*
-   * that may work on it; at most 64
+   * eligible hosts; at most 64
    */
   size_t n_hosts;
   Tutti__V1__HostFacts **hosts;
   /*
-   * came with the request; their texts go with RunPlan
+   * documents of the request; RunPlan carries their texts
    */
   size_t n_documents;
   Tutti__V1__DocumentFacts **documents;
@@ -138,9 +138,12 @@ struct  Tutti__V1__PlanRequest
    */
   protobuf_c_boolean is_structured;
   /*
-   * what became of earlier estimates; 0: nothing was learned
+   * learned factor for the time of a direct answer; 0: none
    */
   uint32_t direct_percent;
+  /*
+   * learned factor for the time of a split; 0: none
+   */
   uint32_t split_percent;
 };
 #define TUTTI__V1__PLAN_REQUEST__INIT \
@@ -156,7 +159,7 @@ struct  Tutti__V1__Edge
    */
   ProtobufCBinaryData from;
   /*
-   * the name the instruction knows it by
+   * name of the input in the instruction
    */
   ProtobufCBinaryData name;
 };
@@ -196,7 +199,7 @@ struct  Tutti__V1__PlanTask
    */
   ProtobufCBinaryData role;
   /*
-   * said to the agent after the conversation; may be empty
+   * appended to the conversation; may be empty
    */
   ProtobufCBinaryData instruction;
   size_t n_inputs;
@@ -210,7 +213,7 @@ struct  Tutti__V1__PlanTask
    */
   ProtobufCBinaryData on_failure;
   /*
-   * inputs that must have succeeded; 0: all
+   * inputs that must succeed; 0: all
    */
   uint32_t quorum;
   /*
@@ -235,7 +238,7 @@ struct  Tutti__V1__PlanTask
    */
   Tutti__V1__OutputContract *contract;
   /*
-   * its weight among those that wait for each other; 0: none
+   * weight when the remaining time is shared along a path; 0: none
    */
   uint32_t deadline_share;
   /*
@@ -243,11 +246,11 @@ struct  Tutti__V1__PlanTask
    */
   ProtobufCBinaryData profile;
   /*
-   * where its prompt may go; empty: where the plan's may
+   * hosts that may get its prompt; empty: the plan's policy
    */
   ProtobufCBinaryData data_policy;
   /*
-   * false: its instruction and inputs are all it is given
+   * false: the prompt has only its instruction and inputs
    */
   protobuf_c_boolean reads_conversation;
   /*
@@ -261,11 +264,11 @@ struct  Tutti__V1__PlanTask
   size_t n_alternatives;
   ProtobufCBinaryData *alternatives;
   /*
-   * under what name the planner is asked what follows; empty: nothing
+   * name of the planner's expansion of the output; empty: none
    */
   ProtobufCBinaryData expansion;
   /*
-   * behind which its output stands; empty: all that it writes is output
+   * the output is the text after this mark; empty: the whole text
    */
   ProtobufCBinaryData mark;
 };
@@ -279,7 +282,7 @@ struct  Tutti__V1__EstimatedWay
   ProtobufCMessage base;
   uint64_t milliseconds;
   /*
-   * of them, those in which tokens are written
+   * part of `milliseconds` in which tokens are written
    */
   uint64_t writing_milliseconds;
   uint64_t tokens;
@@ -290,7 +293,7 @@ struct  Tutti__V1__EstimatedWay
 
 
 /*
- * What was expected before anybody was asked, without what was learned of earlier estimates.
+ * Estimate before any host is asked, without the correction learned from earlier estimates.
  */
 struct  Tutti__V1__PlanEstimate
 {
@@ -324,15 +327,15 @@ struct  Tutti__V1__Plan
    */
   uint32_t deadline_ms;
   /*
-   * why it is this plan; empty: it was asked for
+   * reason for this plan; empty: the client requested it
    */
   ProtobufCBinaryData reason;
   /*
-   * how often it was expanded by now
+   * number of expansions so far
    */
   uint32_t expansions;
   /*
-   * absent: nothing was compared
+   * absent: no ways were compared
    */
   Tutti__V1__PlanEstimate *estimate;
 };
@@ -342,7 +345,7 @@ struct  Tutti__V1__Plan
 
 
 /*
- * What a task reads, or has read.
+ * An input of a task.
  */
 struct  Tutti__V1__NamedInput
 {
@@ -350,7 +353,7 @@ struct  Tutti__V1__NamedInput
   ProtobufCBinaryData name;
   ProtobufCBinaryData text;
   /*
-   * how far the others say the same ×1000; -1: nobody compared them
+   * agreement with the other inputs ×1000; -1: not compared
    */
   int32_t weight_milli;
 };
@@ -363,24 +366,24 @@ struct  Tutti__V1__ExpandRequest
 {
   ProtobufCMessage base;
   /*
-   * as it is by now
+   * the plan with its expansions so far
    */
   Tutti__V1__Plan *plan;
   /*
-   * the one that has ended
+   * the finished task
    */
   ProtobufCBinaryData task;
   /*
-   * what it wrote: anything
+   * output of the task, unchecked
    */
   ProtobufCBinaryData output;
   /*
-   * what it read
+   * inputs of the task
    */
   size_t n_inputs;
   Tutti__V1__NamedInput **inputs;
   /*
-   * what the plan was made from
+   * the request of the plan
    */
   Tutti__V1__PlanRequest *request;
 };
@@ -395,7 +398,7 @@ struct  Tutti__V1__SubPlan
   size_t n_tasks;
   Tutti__V1__PlanTask **tasks;
   /*
-   * id of the task whose output takes the place of the expanded one's
+   * id of the task whose output replaces the expanded task's output
    */
   ProtobufCBinaryData output;
 };

@@ -129,11 +129,11 @@ struct  Tutti__V1__ModelOffer
   ProtobufCMessage base;
   ProtobufCBinaryData id;
   /*
-   * 0: not told
+   * 0: unknown
    */
   uint32_t context_tokens;
   /*
-   * further members of its entry in the host's list, without braces
+   * other members of its entry in the host's list, without braces
    */
   ProtobufCBinaryData facts;
 };
@@ -170,11 +170,11 @@ struct  Tutti__V1__Host
   size_t n_models;
   Tutti__V1__ModelOffer **models;
   /*
-   * requests it answers at once; 0: not told
+   * requests that it answers at once; 0: unknown
    */
   uint32_t slots;
   /*
-   * of its server software; empty: not told
+   * of its server software; empty: unknown
    */
   ProtobufCBinaryData version;
   /*
@@ -190,7 +190,7 @@ struct  Tutti__V1__Host
    */
   ProtobufCBinaryData resume;
   /*
-   * "env:NAME" | "file:/path", never a secret; empty: it asks for none
+   * "env:NAME" | "file:/path", never a secret; empty: none needed
    */
   ProtobufCBinaryData credential;
   /*
@@ -229,7 +229,7 @@ struct  Tutti__V1__LatencySamples
 {
   ProtobufCMessage base;
   /*
-   * 0: up to 1 ms; each next one reaches further by 2^(1/4)
+   * 0: up to 1 ms; each next bound is 2^(1/4) times larger
    */
   uint32_t bucket;
   uint32_t count;
@@ -244,7 +244,7 @@ struct  Tutti__V1__HostLoadReport
   ProtobufCMessage base;
   ProtobufCBinaryData host;
   /*
-   * under way now; all else is since the report before
+   * now; all other fields count since the previous report
    */
   uint32_t in_flight;
   size_t n_first_tokens;
@@ -254,15 +254,15 @@ struct  Tutti__V1__HostLoadReport
    */
   uint32_t answered;
   /*
-   * attempts that ended by the host's fault
+   * attempts that failed by the host's fault
    */
   uint32_t failed;
   /*
-   * after the first ones
+   * tokens after the first one of each answer
    */
   uint64_t tokens;
   /*
-   * how long those took
+   * time for these tokens
    */
   uint64_t flow_ms;
   /*
@@ -270,19 +270,19 @@ struct  Tutti__V1__HostLoadReport
    */
   uint32_t trips;
   /*
-   * it lets nobody through now
+   * the breaker is open now
    */
   protobuf_c_boolean is_open;
   /*
-   * sum over the tokens: other answers meanwhile, ×1000
+   * sum over the tokens: number of concurrent other answers ×1000
    */
   uint64_t beside_milli;
   /*
-   * and the square of them, ×1000
+   * sum over the tokens: square of that number ×1000
    */
   uint64_t beside_squared_milli;
   /*
-   * sum over the flow: other answers meanwhile
+   * sum over flow_ms: number of concurrent other answers
    */
   uint64_t flow_beside_ms;
 };
@@ -299,7 +299,7 @@ struct  Tutti__V1__LoadReport
    */
   uint64_t sequence;
   /*
-   * with something under way or something new
+   * hosts with requests in flight or new figures
    */
   size_t n_hosts;
   Tutti__V1__HostLoadReport **hosts;
@@ -314,16 +314,16 @@ struct  Tutti__V1__HostLoad
   ProtobufCMessage base;
   ProtobufCBinaryData host;
   /*
-   * at all processes
+   * sum over all processes
    */
   uint32_t in_flight;
   /*
-   * 0: nobody has measured it
+   * 0: not measured
    */
   uint32_t first_token_p50_ms;
   uint32_t first_token_p95_ms;
   /*
-   * what the times are worth, fading
+   * decayed number of samples of the times ×1000
    */
   uint32_t samples_milli;
   uint32_t error_rate_milli;
@@ -332,15 +332,15 @@ struct  Tutti__V1__HostLoad
    */
   uint32_t tokens_per_second_milli;
   /*
-   * processes that let nobody through
+   * processes with an open breaker
    */
   uint32_t open_breakers;
   /*
-   * since its last answered probe, plus 1; 0: none was
+   * time since its last answered probe, plus 1; 0: never
    */
   uint32_t heard_ms;
   /*
-   * by which answers slow each other down ×1000, plus 1; 0: not measured
+   * slowdown by concurrent answers ×1000, plus 1; 0: not measured
    */
   uint32_t slowdown_milli;
 };
@@ -350,7 +350,7 @@ struct  Tutti__V1__HostLoad
 
 
 /*
- * Up to which of its reports a process is part of a LoadTable.
+ * The last report of a process that a LoadTable includes.
  */
 struct  Tutti__V1__MergedReport
 {

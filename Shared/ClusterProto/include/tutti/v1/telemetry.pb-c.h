@@ -115,7 +115,7 @@ struct  Tutti__V1__RequestRecord
   uint64_t completion_tokens;
   protobuf_c_boolean tokens_estimated;
   /*
-   * 0: none came
+   * 0: none
    */
   uint32_t first_token_ms;
   uint32_t total_ms;
