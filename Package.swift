@@ -138,6 +138,7 @@ let package = Package(
       name: "CCompression", path: "Shared/CCompression",
       providers: [.apt(["zlib1g-dev", "libzstd-dev"]), .brew(["zlib", "zstd"])]),
     .target(name: "CCrash", path: "Shared/CCrash"),
+    .target(name: "CAllocator", path: "Shared/CAllocator"),
     .target(name: "ClusterProto", dependencies: ["CProtobufC"], path: "Shared/ClusterProto"),
 
     // Pure libraries.
@@ -179,7 +180,8 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "CCrash", "ClusterModel", "Files", "InferenceCore", "Overload",
+        "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files", "InferenceCore",
+        "Overload",
         "OverloadCore", "Telemetry", "Wire", crypto, hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),

@@ -31,7 +31,8 @@ struct ImportArrowTests {
       (
         "Shared/ServiceKit",
         [
-          "Bus", "BusCore", "CCrash", "ClusterModel", "Files", "InferenceCore", "Overload",
+          "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files", "InferenceCore",
+          "Overload",
           "OverloadCore", "Telemetry", "Wire",
         ]
       ),
@@ -111,7 +112,8 @@ struct ImportArrowTests {
 
   static let ours: Set<String> = [
     "ClusterModel", "Wire", "ClusterProto", "Text", "BusCore", "Bus", "CNanomsg", "CProtobufC",
-    "CCrash", "CMongoC", "CCompression", "ContentCoding", "Files", "Overload", "OverloadCore",
+    "CAllocator", "CCrash", "CMongoC", "CCompression", "ContentCoding", "Files", "Overload",
+    "OverloadCore",
     "Telemetry", "Store", "Search",
     "InferenceCore", "Inference", "ServiceKit",
     "ClusterTesting",

@@ -11,6 +11,7 @@ import NIOSSL
 import Overload
 public import OverloadCore
 public import ServiceLifecycle
+import Synchronization
 import Telemetry
 
 #if canImport(Glibc)

@@ -1,8 +1,6 @@
+import CAllocator
 import Limits
-
-#if canImport(Glibc)
-  import Glibc
-#endif
+import NIOCore
 
 /// Settings of the C allocator with which a process returns large buffers to the system.
 ///
@@ -13,10 +11,7 @@ import Limits
 enum AllocatorSettings {
   /// Must run before the process starts its threads.
   static func apply() {
-    #if canImport(Glibc)
-      mallopt(M_MMAP_THRESHOLD, Int32(Limits.mappedBuffer.value))
-      // Each heap keeps its own free memory. The default is eight for each core.
-      mallopt(M_ARENA_MAX, Int32(max(2, get_nprocs())))
-    #endif
+    // The default is eight heaps for each core.
+    callocator_configure(CInt(Limits.mappedBuffer.value), CInt(max(2, System.coreCount)))
   }
 }
