@@ -368,14 +368,17 @@ def soak(arguments, rows):
         threads = [threading.Thread(target=attack, daemon=True) for _ in range(4)]
         for thread in threads:
             thread.start()
-        minute = 0
+        step = 0
         while time.monotonic() < end:
+            window = time.monotonic()
             time.sleep(min(10, max(0, end - time.monotonic())))
-            minute += 1
+            step += 1
             died = cluster.died()
             lines = honest.between(begun, time.monotonic())
-            print(f"{minute * 10:5d} s  gateway {rss_mib(cluster.gateway):6.1f} MiB "
+            recent = [ms for _, ms, _ in honest.between(window, time.monotonic())]
+            print(f"{step * 10:5d} s  gateway {rss_mib(cluster.gateway):6.1f} MiB "
                   f"({rss_mib(cluster.gateway) - rss_before:+.1f})  "
+                  f"p99 {quantile(recent, 0.99) if recent else 0:5.0f} ms  "
                   f"wrong {sum(not r for _, _, r in lines)} of {len(lines)}"
                   + (f"  died: {' '.join(died)}" if died else ""), flush=True)
         for thread in threads:

@@ -324,6 +324,15 @@ struct MachineTests {
     #expect(machine.tick(now: Self.at(3_000)).failure(of: id)?.code == .peerLost)
   }
 
+  @Test("after this process was stopped, a peer gets a second to answer the first ping")
+  func stopped() {
+    var machine = Self.machine()
+    let (id, _) = Self.ask(&machine, deadline: nil)
+    #expect(machine.tick(now: Self.at(9_000)).contains { $0.sends(.ping) })
+    #expect(machine.tick(now: Self.at(9_020)).failure(of: id) == nil)
+    #expect(machine.tick(now: Self.at(10_000)).failure(of: id)?.code == .peerLost)
+  }
+
   @Test("a pong keeps a silent peer alive, and pings are answered without a handler")
   func pong() {
     var machine = Self.machine()

@@ -169,6 +169,9 @@ extension ProcessTests {
       var request = HTTPClientRequest(url: cluster.gateway + path)
       request.method = .POST
       request.headers.add(name: "content-type", value: "application/json")
+      // A stream that ends with an error closes its connection, and AsyncHTTPClient may reuse one
+      // that closes at that moment.
+      request.headers.add(name: "connection", value: "close")
       request.body = .bytes(ByteBuffer(bytes: body))
       let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))
       var bytes = 0

@@ -39,17 +39,17 @@ struct WordsTests {
     Rule(
       testDescription: "data is sent, reported, recorded or returned",
       words: ["told", "tells", "tell", "heard", "hears", "hear"],
-      remedy: "say who sends, reports or records the data"),
+      remedy: "say who sends, reports or records the data", comments: 4, documents: 0),
     Rule(
       testDescription: "messages and hosts do not speak", words: ["said", "says", "say"],
-      remedy: "write reports, returns, states or shows"),
+      remedy: "write reports, returns, states or shows", comments: 8, documents: 5),
     Rule(
       testDescription: "one event comes after another", words: ["behind", "beside"],
-      remedy: "write after, next to or at the same time"),
+      remedy: "write after, next to or at the same time", comments: 1, documents: 0),
     Rule(
       testDescription: "sentences begin with a noun",
       openings: ["What", "Whoever", "Those", "That it"],
-      remedy: "name the noun"),
+      remedy: "name the noun", comments: 2, documents: 0),
     Rule(
       testDescription: "no sentence begins with a fronted genitive",
       openings: ["Of a", "Of an", "Of the", "Of all", "Of each", "Of one"],

@@ -23,6 +23,7 @@ extension BusMachine {
     directory.heard(from: envelope.sender)
     heartbeats[envelope.sender]?.heard = now
     heartbeats[envelope.sender]?.pinged = nil
+    heartbeats[envelope.sender]?.firstPing = nil
 
     if case .fragment(let fragment) = envelope.body {
       guard directory[envelope.sender] != nil else {

@@ -64,7 +64,7 @@ extension BusMachine {
       let silence = beat.heard.duration(to: now)
       // If this process itself was stopped, the peer gets time to answer the ping.
       if silence >= limits.lostAfter,
-        beat.pinged.map({ $0.duration(to: now) >= limits.pingAfter }) ?? false
+        beat.firstPing.map({ $0.duration(to: now) >= limits.pingAfter }) ?? false
       {
         directives += lose(id, why: "it has been silent for \(limits.lostAfter)", now: now)
       } else if silence >= limits.pingAfter,
@@ -72,6 +72,7 @@ extension BusMachine {
         let peer = directory[id]
       {
         heartbeats[id]?.pinged = now
+        heartbeats[id]?.firstPing = beat.firstPing ?? now
         let ping = Envelope(
           messageID: reserveID(), shape: .ping, sender: own.id,
           toIncarnation: id.incarnation, body: .ack)

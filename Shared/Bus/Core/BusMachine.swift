@@ -28,6 +28,8 @@ public struct BusMachine: Sendable {
   struct Heartbeat: Equatable, Sendable {
     var heard: Instant
     var pinged: Instant?
+    /// First of the pings since the last envelope.
+    var firstPing: Instant?
   }
 
   /// A message of a peer that the table does not list yet.
