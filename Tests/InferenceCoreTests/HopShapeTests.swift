@@ -154,7 +154,7 @@ struct HopShapeTests {
         #"{"tool_calls":[{"index":0,"id":"b","type":"function","function":{"name":"send","arguments":"{\"q\": 1}"}}]}"#
     )
     #expect(hop.run.attempts.last?.failure?.kind == .badJoint)
-    #expect(hop.run.attempts.last?.failure?.message == "it calls send where look was called")
+    #expect(hop.run.attempts.last?.failure?.message == "it calls send instead of look")
     #expect(hop.asked.count == 3)
     hop.say(
       delta:

@@ -109,8 +109,9 @@ struct ConnectionTableTests {
     let evicted = table.open(alice).evicting
     #expect(evicted?.id == ids[1] && evicted?.activity == .receiving)
     // One slow request among others is no flood: the new connection has to wait.
-    var busy = ConnectionTable(limits)
-    for (number, id) in (0..<3).map({ _ in busy.open(alice).id }).enumerated() {
+    var busy = ConnectionTable(
+      ConnectionLimits(total: 8, perClient: 8, perLocalClient: 8, reserved: 2))
+    for (number, id) in (0..<8).map({ _ in busy.open(alice).id }).enumerated() {
       busy.change(id, to: number == 0 ? .receiving : .answering)
     }
     #expect(busy.open(alice).evicting == nil)

@@ -29,7 +29,7 @@ public struct ConnectionLimits: Hashable, Sendable {
 /// Decides which connections a server keeps.
 ///
 /// If a client has reached its share, one of its idle connections is evicted, or its slowest
-/// request if half of its connections wait for the rest of a request. If the server is full, any
+/// request if a quarter of its connections wait for the rest of a request. If the server is full, any
 /// idle connection is evicted, or a slow request of a client with many connections. If none
 /// qualifies, the new connection joins a small reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
@@ -135,13 +135,13 @@ public struct ConnectionTable: Sendable {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }
 
-  /// The longest incomplete request of a client if these are half of its share. Requests that
+  /// The longest incomplete request of a client if these are a quarter of its share. Requests that
   /// arrive take milliseconds; so many at once are a flood, which must not keep the client's other
   /// requests out.
   private func slowest(of client: ClientID, _ share: Int) -> Eviction? {
     let incomplete = entries.values.count { $0.client == client && $0.activity == .receiving }
-    return incomplete.multipliedCapped(by: 2) >= share
-      ? pick(.receiving) { $0.client == client } : nil
+    guard incomplete.multipliedCapped(by: 4) >= share else { return nil }
+    return pick(.receiving) { $0.client == client }
   }
 
   private func pick(_ activity: Activity, _ isEligible: (Entry) -> Bool) -> Eviction? {
