@@ -10,8 +10,8 @@ public enum RaceMode: String, Codable, CaseIterable, Sendable {
 
 /// Time limits of an answer. If a host misses one of its limits, the answer fails over.
 public struct Deadlines: Hashable, Sendable {
-  /// From sending the request to one host to its first valid token. `nil` means a limit from the
-  /// host's history.
+  /// Maximum time between sending a request to a host and its first valid token. `nil` means a
+  /// limit from the host's history.
   public var firstToken: Duration?
   /// Between two chunks. `nil` means a limit from the host's history.
   public var interToken: Duration?

@@ -16,7 +16,7 @@ extension Joint {
     let place: Int
     /// Number of non-space bytes.
     let length: Int
-    /// Index of the held bytes after the repetition.
+    /// Index, in the held bytes, of the first byte after the repetition.
     let end: Int
     /// How the words after it compare with the old host's next words.
     let due: Due

@@ -64,8 +64,8 @@ struct Sentence: Equatable, Sendable {
     byte == 0x20 || (0x09...0x0D).contains(byte)
   }
 
-  /// Splits a text into at most `limit` sentences: lines, cut after a full stop. Headings,
-  /// questions and code are skipped, because they claim nothing.
+  /// Splits a text into at most `limit` sentences. A sentence ends at a full stop or at the end of
+  /// its line. Headings, questions and code are skipped, because they claim nothing.
   static func all(of text: String, atMost limit: Int, words: Int = .max) -> [Sentence] {
     var work = 0
     return all(of: text, atMost: limit, words: words, work: &work)

@@ -2,9 +2,9 @@ import ClusterModel
 
 /// Substitutes for outputs that could not be made.
 extension PlanRun {
-  /// Output that a failed task hands on: its partial output, otherwise its first input.
-  /// `nil` means that the task has neither. A task that expands hands on an empty output, from
-  /// which the planner makes what it can.
+  /// Output that a failed task passes on: its partial output, otherwise its first input.
+  /// `nil` means that the task has neither. A task with an expansion passes on an empty output,
+  /// from which the planner makes the rest of the plan.
   func substitute(for index: Int) -> TaskReport? {
     let task = task(index)
     // A partial answer is worth less than a complete draft.

@@ -75,9 +75,8 @@ extension HostRegistry {
       limits.guaranteedOfferBytes, min(limits.hostOfferBytes, limits.offerBytes - others))
   }
 
-  /// Bytes up to which facts are added to the names of a host's models.
-  /// Facts get only the first quarter of the table. Three quarters stay for names of other hosts'
-  /// models.
+  /// Maximum bytes of the offer table up to which facts are added to the names of models. The rest
+  /// of the table stays free for the names of other hosts' models.
   func factsRoom(of entry: Entry) -> Int {
     let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
     return max(0, limits.offerBytes / 4 - others)

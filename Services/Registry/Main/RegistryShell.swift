@@ -50,7 +50,7 @@ final class RegistryShell: Service {
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
-  /// Bounded by the admin API's connections: each waits for its own order.
+  /// Bounded by the number of admin connections: each connection waits until its order is done.
   private let orders = AsyncStream.makeStream(of: Order.self)
   private let instruments = RegistryInstruments()
 

@@ -32,10 +32,11 @@ public struct EveryCut {
   }
 
   public var way: ResumeWay
-  /// Stride of the cuts within the first KB, and after it; 1 and 1 mean every byte.
+  /// Distance in bytes between cuts within the first KB; 1 cuts at every byte.
   public var near: Int
+  /// The same, after the first KB.
   public var far: Int
-  /// Offset of the strides; each answer adds its own.
+  /// Position of the first cut, to which each answer adds an offset of its own.
   public var phase: Int
   /// Bytes of text between the first cut and a second one; `nil` means no second cut.
   public var second: Int?

@@ -19,8 +19,8 @@ public struct ClientFingerprint: Hashable, Sendable {
 /// client therefore contributes a limited number of failures to the host's standing, fewer than the
 /// breaker needs. A client whose requests keep failing at a host is kept from that host.
 struct ClientFailures: Sendable {
-  /// Maximum failures of one client per window that count for all clients. The breaker opens after
-  /// five, so at least two clients must have failed.
+  /// Maximum failures of one client per window that count toward the breaker for all clients. That
+  /// breaker opens after five failures, so at least two clients must have failed.
   private static let counted = Limits.countedClientFailures.value
   private static let window = Duration.milliseconds(Limits.clientFailureWindow.value)
   /// Consecutive failures until the host is closed to this client: as many as open a breaker.

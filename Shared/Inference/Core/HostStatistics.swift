@@ -329,8 +329,8 @@ extension HostStatistics.Record {
     }
   }
 
-  /// - Parameter counts: the failure is the host's fault, and within the client's limit of counted
-  ///   failures.
+  /// - Parameter counts: true if the host is at fault and the client may still count failures
+  ///   against it.
   private mutating func fault(
     _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
   ) {

@@ -62,8 +62,8 @@ public struct InferenceConstraints: Hashable, Sendable {
   /// Requests with equal keys prefer the same host if load does not decide. That host has the
   /// prefix of the conversation in its cache.
   public var affinity: [UInt8]?
-  /// The client that sent the request. One client's failures then do not count against a host for
-  /// all clients. `nil` means that Tutti itself sends the request.
+  /// The client that sent the request. It is recorded so that the failures of one client cannot
+  /// close a host to all clients. `nil` means that Tutti itself sends the request.
   public var client: ClientFingerprint?
   /// The same seed, request and host table give the same choice.
   public var seed: UInt64

@@ -115,10 +115,11 @@ extension InferenceRun {
     return next
   }
 
-  /// The second host that decides whether a rejection is the request's fault. It runs another
-  /// software if possible, because the same software finds the same fault. It takes nothing from
-  /// the retry budget: a rejection costs a host next to nothing, and a client that sends only bad
-  /// requests must not use up the retries of other clients. `nil` means that the rejection stands.
+  /// The second host that decides whether a rejection is the request's fault. It runs different
+  /// server software if possible, because the same software would reject the request too. It takes
+  /// nothing from the retry budget: a rejection costs a host next to nothing, and a client that
+  /// sends only bad requests must not use up the retries of other clients. `nil` means that the
+  /// rejection stands.
   private mutating func secondOpinion(_ rejecting: HostID, _ eligible: Eligibility) -> Candidate? {
     let asked = Set(attempts.map(\.host) + legs.map(\.host))
     let all = eligible.candidates

@@ -42,7 +42,7 @@ public struct InferenceRun: Sendable {
     let role: AttemptRole
     let started: Instant
     var patience: HostPatience
-    /// The client's deadline is stricter than the host's own history would allow.
+    /// The client's deadline is shorter than the one derived from the host's history.
     var isHurried = false
     /// The host's breaker was open, but no other host was left.
     var isPanic = false

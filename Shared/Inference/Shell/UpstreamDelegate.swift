@@ -244,7 +244,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
 
   // MARK: - Reading
 
-  /// Measures the pace of a stream. A stream within its burst needs no clock.
+  /// Measures the pace of a stream. Its first `streamBurst` bytes are not timed.
   private func keepPace(_ bytes: Int, _ state: inout State) {
     guard reading.streams, state.received > Limits.streamBurst.value else { return }
     let now = session.client.now

@@ -46,7 +46,7 @@ public struct HTTPServerOptions: Sendable {
   public var access: HTTPAccess?
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
   public var tls: TLSIdentity?
-  /// The option that sets the port, such as `--port`, for the message that the port is taken.
+  /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
   public var setting = "the address"
 
   public init(address: HostAndPort) { self.address = address }

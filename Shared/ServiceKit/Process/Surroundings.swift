@@ -18,7 +18,7 @@ struct Surroundings: Sendable {
       hostName: ProcessInfo.processInfo.hostName)
   }
 
-  /// Maximum size of a configuration or secret file; a larger file is neither.
+  /// Maximum size of a configuration or secret file; a larger file is refused.
   static let maxFileBytes = 1 << 20
 
   @Sendable static func readFile(_ path: String) throws(ServiceFailure) -> String {
