@@ -39,7 +39,7 @@ struct WordsTests {
     Rule(
       testDescription: "data is sent, reported, recorded or returned",
       words: ["told", "tells", "tell", "heard", "hears", "hear"],
-      remedy: "say who sends, reports or records the data", comments: 4, documents: 0),
+      remedy: "say who sends, reports or records the data", comments: 3, documents: 0),
     Rule(
       testDescription: "messages and hosts do not speak", words: ["said", "says", "say"],
       remedy: "write reports, returns, states or shows", comments: 8, documents: 5),

@@ -27,9 +27,9 @@ public struct EchoGuard: Sendable {
   /// Comparisons so far.
   private(set) var work = 0
 
-  /// - Parameter told: other texts of the prompt, for example how far the inputs agree.
+  /// - Parameter otherTexts: other texts of the prompt, for example how far the inputs agree.
   /// - Returns: `nil` if no echo is possible because the task reads only the client's text.
-  public init?(_ order: TaskOrder, told: [String] = []) {
+  public init?(_ order: TaskOrder, otherTexts: [String] = []) {
     guard order.writesAnswer, !order.inputs.isEmpty, order.prefix.isEmpty else { return nil }
     // The answer arrives without fence marks.
     let fence = Fence(seed: order.task.seed)
@@ -42,7 +42,7 @@ public struct EchoGuard: Sendable {
       // An answer may repeat the question alone, so the instruction must follow it.
       if question.count <= Self.questionBytes { seams.append(question + instruction) }
     }
-    for text in told {
+    for text in otherTexts {
       let begin = Self.ink(fence.removed(from: text).utf8).prefix(Self.instructionBytes)
       if begin.count == Self.instructionBytes { seams.append(Array(begin)) }
     }

@@ -163,7 +163,7 @@ struct TaskWork {
         undoable: undoable),
       constraints: constraints(model))
     try begin(answer)
-    var echo = passesOn ? EchoGuard(order, told: told) : nil
+    var echo = passesOn ? EchoGuard(order, otherTexts: told) : nil
     var held: [TaskDelta] = []
     var structuredBytes = 0
     for try await event in answer {
