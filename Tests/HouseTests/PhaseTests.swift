@@ -5,7 +5,7 @@ import Testing
 struct PhaseTests {
   /// The cases that `LifecyclePhase` declares.
   private static func phases() throws -> Set<String> {
-    let text = try SourceTree.text("Shared/ClusterModel/LifecyclePhase.swift")
+    let text = try SourceTree.text("Shared/ClusterModel/Cluster/LifecyclePhase.swift")
     return Set(text.matches(of: /\n  case (\w+)/).map { String($0.1) })
   }
 

@@ -26,9 +26,9 @@ struct TrapTests {
         + #"\.(prefix|suffix)\([^()]*\) \+ ""#,
       remedy: "use cut(toBytes:)", readsStrings: true,
       exceptions: [
-        "Services/Dispatcher/Core/PlanRun+StandIn.swift": "an array of names",
+        "Services/Dispatcher/Core/Run/PlanRun+StandIn.swift": "an array of names",
         "Services/Monitor/Core/OverviewPage.swift": "hexadecimal digits",
-        "Services/Planner/Core/SplitSignals.swift": "one character as a key, of a bounded query",
+        "Services/Planner/Core/Splitting/SplitSignals.swift": "one character as a key, of a bounded query",
       ]),
     Rule(
       name: "nothing traps on purpose", pattern: #"\btry!|\bfatalError\("#,
@@ -39,7 +39,7 @@ struct TrapTests {
         + #"[^{}]*(\.rounded\(|\binSeconds\b|\bDouble\()"#,
       remedy: "use Int(clamping:) of Limits",
       exceptions: [
-        "Services/CommandLine/Main/SimulateCommand.swift":
+        "Services/CommandLine/Main/Commands/SimulateCommand.swift":
           "numbers of the operator's own simulation",
         "Shared/Inference/Simulation/RaceSimulation.swift":
           "numbers of the operator's own simulation",
@@ -49,29 +49,29 @@ struct TrapTests {
       remedy: "keep an index, or remove many at once",
       exceptions: [
         "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
-        "Services/CommandLine/Main/CommandLineShell.swift": "a handful of our own directives",
+        "Services/CommandLine/Main/Cluster/CommandLineShell.swift": "a handful of our own directives",
         "Shared/Overload/Core/FairQueue.swift": "a queue of our own with this method",
         "Shared/Bus/Core/BusMachine+Receiving.swift": "at most as many as may be newcomers",
-        "Shared/Inference/Core/AnswerStream.swift": "a queue of our own with this method",
-        "Shared/Inference/Core/AnswerStream+Interrupt.swift": "a queue of our own with this method",
-        "Shared/Inference/Core/HostStatistics+Load.swift": "at most 64 reports",
-        "Shared/Inference/Core/LevelHistory.swift": "at most as many as it remembers",
+        "Shared/Inference/Core/Answer/AnswerStream.swift": "a queue of our own with this method",
+        "Shared/Inference/Core/Answer/AnswerStream+Interrupt.swift": "a queue of our own with this method",
+        "Shared/Inference/Core/Hosts/HostStatistics+Load.swift": "at most 64 reports",
+        "Shared/Inference/Core/Hosts/LevelHistory.swift": "at most as many as it remembers",
         "Shared/ServiceKit/Settings/ArgumentReader.swift": "the operator's own command line",
-        "Shared/Text/Normalisation.swift": "at most as many bytes as an end mark has",
-        "Shared/Text/ShortAnswer.swift": "the words of a short answer",
+        "Shared/Text/Comparing/Normalisation.swift": "at most as many bytes as an end mark has",
+        "Shared/Text/Comparing/ShortAnswer.swift": "the words of a short answer",
       ]),
     Rule(
       name: "nothing is unwrapped by force",
       pattern: #"[\w\])]!(?=[.,;)\]}\s?]|$)"#, remedy: "use guard let",
       exceptions: [
-        "Services/CommandLine/Main/ChildProcess.swift: baseAddress!":
+        "Services/CommandLine/Main/Cluster/ChildProcess.swift: baseAddress!":
           "of a buffer that is not empty",
         "Services/Gateway/Main/GatewayShell.swift: HTTPField.Name(": "a constant",
         "Shared/ServiceKit/HTTP/HTTPErrors.swift: HTTPField.Name(": "a constant",
         "Shared/ServiceKit/HTTP/ServiceRouter.swift: -private-network\")!": "a constant",
         "Shared/Files/PrivateFile.swift: baseAddress!": "of a buffer that is not empty",
         "Shared/Store/MongoHandles.swift: client!": "the pool's contract",
-        "Shared/Text/JSONElision.swift: init(validating: bytes)!": "an initialiser's own overload",
+        "Shared/Text/JSON/JSONElision.swift: init(validating: bytes)!": "an initialiser's own overload",
         "Shared/Wire/Arena.swift: baseAddress!": "of a buffer that is not empty",
       ]),
   ]
@@ -116,6 +116,6 @@ struct TrapTests {
         }
       }
     }
-    #expect(found == ["Shared/ClusterModel/TextCut.swift"])
+    #expect(found == ["Shared/ClusterModel/Identifiers/TextCut.swift"])
   }
 }
