@@ -205,10 +205,11 @@ let package = Package(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
       ["ClusterTesting", argumentParser]),
 
-    // Services, each with a pure Core and a Main.
+    // Services. Each has a pure Core, a Shell that tests can link, and the executable in Main.
     pure("GatewayCore", path: "Services/Gateway/Core", ["ClusterModel", "Text"]),
-    executable(
-      "GatewayMain", path: "Services/Gateway/Main",
+    executable("GatewayMain", path: "Services/Gateway/Main", ["GatewayService"]),
+    shell(
+      "GatewayService", path: "Services/Gateway/Shell",
       [
         "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Inference",
         "InferenceCore", "Overload",
@@ -216,8 +217,9 @@ let package = Package(
         lifecycle, logging, metrics, nioCore,
       ]),
     pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel", "Text"]),
-    executable(
-      "RegistryMain", path: "Services/Registry/Main",
+    executable("RegistryMain", path: "Services/Registry/Main", ["RegistryService"]),
+    shell(
+      "RegistryService", path: "Services/Registry/Shell",
       [
         "RegistryCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Files", "Inference",
         "ServiceKit",
@@ -227,15 +229,17 @@ let package = Package(
         nioPosix,
       ]),
     pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel", "Text"]),
-    executable(
-      "PlannerMain", path: "Services/Planner/Main",
+    executable("PlannerMain", path: "Services/Planner/Main", ["PlannerService"]),
+    shell(
+      "PlannerService", path: "Services/Planner/Shell",
       [
         "PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire",
         lifecycle, logging, metrics,
       ]),
     pure("DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel", "Text"]),
-    executable(
-      "DispatcherMain", path: "Services/Dispatcher/Main",
+    executable("DispatcherMain", path: "Services/Dispatcher/Main", ["DispatcherService"]),
+    shell(
+      "DispatcherService", path: "Services/Dispatcher/Shell",
       [
         "DispatcherCore", "Bus", "BusCore", "ClusterModel", "OverloadCore", "ServiceKit",
         "Telemetry", "Wire", lifecycle, logging, metrics,
@@ -248,8 +252,9 @@ let package = Package(
         "ServiceKit", "Telemetry", "Text", "Wire", lifecycle, logging, metrics,
       ]),
     pure("MonitorCore", path: "Services/Monitor/Core", ["ClusterModel"]),
-    executable(
-      "MonitorMain", path: "Services/Monitor/Main",
+    executable("MonitorMain", path: "Services/Monitor/Main", ["MonitorService"]),
+    shell(
+      "MonitorService", path: "Services/Monitor/Shell",
       [
         "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire",
         hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
@@ -258,8 +263,9 @@ let package = Package(
     shell(
       "EmbeddedModel", path: "Services/CommandLine/EmbeddedModel", [],
       exclude: ["requirements.txt"], resources: [.embedInCode("embedded_host.py")]),
-    executable(
-      "CommandLineMain", path: "Services/CommandLine/Main",
+    executable("CommandLineMain", path: "Services/CommandLine/Main", ["CommandLineService"]),
+    shell(
+      "CommandLineService", path: "Services/CommandLine/Shell",
       [
         "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
         "ServiceKit", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1, nioSSL,

@@ -55,7 +55,7 @@ struct ImportArrowTests {
       ("Services/Monitor/Core", ["ClusterModel"]),
       ("Services/CommandLine/Core", ["ClusterModel"]),
       (
-        "Services/Gateway/Main",
+        "Services/Gateway/Shell",
         [
           "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Inference",
           "InferenceCore",
@@ -64,7 +64,7 @@ struct ImportArrowTests {
         ]
       ),
       (
-        "Services/Registry/Main",
+        "Services/Registry/Shell",
         [
           "RegistryCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Files", "Inference",
           "ServiceKit",
@@ -72,11 +72,11 @@ struct ImportArrowTests {
         ]
       ),
       (
-        "Services/Planner/Main",
+        "Services/Planner/Shell",
         ["PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire"]
       ),
       (
-        "Services/Dispatcher/Main",
+        "Services/Dispatcher/Shell",
         [
           "DispatcherCore", "Bus", "BusCore", "ClusterModel", "OverloadCore", "ServiceKit",
           "Telemetry", "Wire",
@@ -90,14 +90,14 @@ struct ImportArrowTests {
         ]
       ),
       (
-        "Services/Monitor/Main",
+        "Services/Monitor/Shell",
         [
           "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry",
           "Wire",
         ]
       ),
       (
-        "Services/CommandLine/Main",
+        "Services/CommandLine/Shell",
         [
           "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
           "ServiceKit",
@@ -106,6 +106,9 @@ struct ImportArrowTests {
         ]
       ),
     ]
+    + ["Gateway", "Registry", "Planner", "Dispatcher", "Monitor", "CommandLine"].map {
+      ("Services/\($0)/Main", ["\($0)Service"])
+    }
     + ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"].map {
       ("Services/Agents/\($0)", ["AgentKit", "AgentCore", "ClusterModel"])
     }
@@ -120,6 +123,8 @@ struct ImportArrowTests {
     "AnswerTesting", "FuzzEntries", "SettingsFuzzEntry",
     "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "AgentKit",
     "MonitorCore", "CommandLineCore", "EmbeddedModel",
+    "GatewayService", "RegistryService", "PlannerService", "DispatcherService", "MonitorService",
+    "CommandLineService",
   ]
 
   @Test("no room imports what it may not", arguments: allowed.map(\.folder))

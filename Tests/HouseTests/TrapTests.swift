@@ -39,7 +39,7 @@ struct TrapTests {
         + #"[^{}]*(\.rounded\(|\binSeconds\b|\bDouble\()"#,
       remedy: "use Int(clamping:) of Limits",
       exceptions: [
-        "Services/CommandLine/Main/Commands/SimulateCommand.swift":
+        "Services/CommandLine/Shell/Commands/SimulateCommand.swift":
           "numbers of the operator's own simulation",
         "Shared/Inference/Simulation/RaceSimulation.swift":
           "numbers of the operator's own simulation",
@@ -49,7 +49,7 @@ struct TrapTests {
       remedy: "keep an index, or remove many at once",
       exceptions: [
         "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
-        "Services/CommandLine/Main/Cluster/CommandLineShell.swift": "a handful of our own directives",
+        "Services/CommandLine/Shell/Cluster/CommandLineShell.swift": "a handful of our own directives",
         "Shared/Overload/Core/FairQueue.swift": "a queue of our own with this method",
         "Shared/Bus/Core/BusMachine+Receiving.swift": "at most as many as may be newcomers",
         "Shared/Inference/Core/Answer/AnswerStream.swift": "a queue of our own with this method",
@@ -64,9 +64,9 @@ struct TrapTests {
       name: "nothing is unwrapped by force",
       pattern: #"[\w\])]!(?=[.,;)\]}\s?]|$)"#, remedy: "use guard let",
       exceptions: [
-        "Services/CommandLine/Main/Cluster/ChildProcess.swift: baseAddress!":
+        "Services/CommandLine/Shell/Cluster/ChildProcess.swift: baseAddress!":
           "of a buffer that is not empty",
-        "Services/Gateway/Main/GatewayShell.swift: HTTPField.Name(": "a constant",
+        "Services/Gateway/Shell/GatewayShell.swift: HTTPField.Name(": "a constant",
         "Shared/ServiceKit/HTTP/HTTPErrors.swift: HTTPField.Name(": "a constant",
         "Shared/ServiceKit/HTTP/ServiceRouter.swift: -private-network\")!": "a constant",
         "Shared/Files/PrivateFile.swift: baseAddress!": "of a buffer that is not empty",

@@ -1,8 +1,8 @@
-import ServiceKit
+import DispatcherService
 
 @main
-enum DispatcherProcess {
+enum Dispatcher {
   static func main() async {
-    await ServiceMain.run(DispatcherConfiguration.self, build: buildDispatcher)
+    await DispatcherProcess.main()
   }
 }

@@ -1,8 +1,8 @@
-import ServiceKit
+import GatewayService
 
 @main
-enum GatewayProcess {
+enum Gateway {
   static func main() async {
-    await ServiceMain.run(GatewayConfiguration.self, build: buildGateway)
+    await GatewayProcess.main()
   }
 }

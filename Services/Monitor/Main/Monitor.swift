@@ -1,9 +1,8 @@
-import ServiceKit
+import MonitorService
 
-/// Collects logs, spans, requests and metrics from the other processes.
 @main
-enum MonitorProcess {
+enum Monitor {
   static func main() async {
-    await ServiceMain.run(MonitorConfiguration.self, build: buildMonitor)
+    await MonitorProcess.main()
   }
 }

@@ -1,8 +1,8 @@
-import ServiceKit
+import PlannerService
 
 @main
-enum PlannerProcess {
+enum Planner {
   static func main() async {
-    await ServiceMain.run(PlannerConfiguration.self, build: buildPlanner)
+    await PlannerProcess.main()
   }
 }

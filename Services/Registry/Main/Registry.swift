@@ -1,9 +1,8 @@
-import ServiceKit
+import RegistryService
 
-/// Keeps the tables of processes and hosts, and publishes them to all processes.
 @main
-enum RegistryProcess {
+enum Registry {
   static func main() async {
-    await ServiceMain.run(RegistryConfiguration.self, build: buildRegistry)
+    await RegistryProcess.main()
   }
 }

@@ -1,4 +1,5 @@
 import CommandLineCore
+import Files
 import Foundation
 
 /// Writes answers to standard output and everything else to standard error.
@@ -41,20 +42,12 @@ enum Terminal {
   }
 
   /// Whether standard output and standard error share one target and so keep their order.
-  static let outputsAreOne: Bool = {
-    var (out, err) = (stat(), stat())
-    guard unsafe fstat(1, &out) == 0, unsafe fstat(2, &err) == 0 else { return false }
-    return out.st_dev == err.st_dev && out.st_ino == err.st_ino
-  }()
+  static let outputsAreOne = OpenFile(descriptor: 1).isSameFile(as: OpenFile(descriptor: 2))
 
   /// Whether standard output may appear on the terminal of standard error.
   /// It does so directly or through a pipe (`tutti ask … | tee answer`), but not from a file.
-  static let answerMayBeSeen: Bool = {
-    guard isatty(2) == 1 else { return false }
-    var out = stat()
-    guard unsafe fstat(1, &out) == 0 else { return false }
-    return isatty(1) == 1 || out.st_mode & S_IFMT == S_IFIFO
-  }()
+  static let answerMayBeSeen =
+    isatty(2) == 1 && (isatty(1) == 1 || OpenFile(descriptor: 1).isPipe)
 
   /// Writes the whole text at once, because an answer is shown while it is written.
   /// The terminal acts on control characters, so the caller must have made the text safe.

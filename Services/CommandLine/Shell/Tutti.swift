@@ -4,7 +4,6 @@ import CommandLineCore
 import Foundation
 
 /// `tutti`: starts a cluster and sends requests to it.
-@main
 struct Tutti: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tutti",
@@ -47,4 +46,9 @@ struct Tutti: AsyncParsableCommand {
       exit(withError: error)
     }
   }
+}
+
+/// The process of `tutti`.
+package enum TuttiProcess {
+  package static func main() async { await Tutti.main() }
 }

@@ -1,0 +1,8 @@
+import CommandLineService
+
+@main
+enum Main {
+  static func main() async {
+    await TuttiProcess.main()
+  }
+}
