@@ -99,6 +99,24 @@ struct HTTPServerTests {
     }
   }
 
+  @Test("a handler runs on the event loop of its connection if the options say so")
+  func eventLoop() async throws {
+    for isOnLoop in [true, false] {
+      try await withServer { router in
+        router.post("/where") { request, _ -> String in
+          _ = try await request.body.collect(upTo: 100)
+          return "on a loop: \(MultiThreadedEventLoopGroup.currentEventLoop != nil)"
+        }
+      } change: { options in
+        options.answersOnEventLoops = isOnLoop
+      } _: { port in
+        let answer = try await RawClient.connect(port).exchange(
+          "POST /where HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1\r\n\r\na")
+        #expect(answer.hasSuffix("on a loop: \(isOnLoop)"), "\(answer)")
+      }
+    }
+  }
+
   @Test("600 idle connections of one client keep nobody out", .timeLimit(.minutes(2)))
   func idleCrowd() async throws {
     try await withServer { router in

@@ -34,6 +34,7 @@ func buildGateway(
 
   var options = HTTPServerOptions(address: configuration.address)
   options.maxBodyBytes = RequestLimits.bodyBytes
+  options.answersOnEventLoops = true
   options.headDeadline = configuration.headDeadline
   options.bodyDeadline = configuration.bodyDeadline
   options.connections = configuration.connections

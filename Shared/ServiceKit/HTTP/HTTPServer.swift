@@ -46,6 +46,9 @@ public struct HTTPServerOptions: Sendable {
   public var access: HTTPAccess?
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
   public var tls: TLSIdentity?
+  /// Runs handlers on the event loop of their connection, which saves changes of threads. A handler
+  /// must then never block.
+  public var answersOnEventLoops = false
   /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
   public var setting = "the address"
 
@@ -155,6 +158,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   private let traceHeader: String?
   private let tls: TLSIdentity?
   private let registry: ConnectionRegistry
+  private let answersOnEventLoops: Bool
   private let rejections = RateGate()
 
   init(_ options: HTTPServerOptions, _ handler: @escaping HTTPChannelHandler.Responder) {
@@ -170,6 +174,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       maxBodyBytes: options.maxBodyBytes, reservedPaths: options.reservedPaths,
       access: options.access)
     registry = ConnectionRegistry(options.connections)
+    answersOnEventLoops = options.answersOnEventLoops
     traceHeader = options.traceHeader?.canonicalName
     tls = options.tls
   }
@@ -248,6 +253,12 @@ struct GuardedHTTP1Channel: ServerChildChannel {
 
   @concurrent
   func handle(value: GuardedConnection, logger: Logger) async {
+    // `nil` means the default executor.
+    let executor = answersOnEventLoops ? LoopExecutor(value.channel.eventLoop) : nil
+    await withTaskExecutorPreference(executor) { await answer(value, logger) }
+  }
+
+  private func answer(_ value: GuardedConnection, _ logger: Logger) async {
     let base = base
     let connection = ClientConnection(client: value.client, end: value.end)
     await withTaskGroup(of: Void.self) { group in
