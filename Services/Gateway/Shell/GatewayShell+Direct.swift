@@ -104,24 +104,40 @@ extension GatewayShell {
     }
     guard let inference else { return }
     var firstChunk: [UInt8]?
-    for try await event in inference {
-      switch event {
-      case .body: break
-      case .chunk(let chunk):
-        try await send(event: chunk.data, &writer)
-        exchange.journal.sentFirstToken()
-        if firstChunk == nil { firstChunk = chunk.data }
-      case .finished(let summary):
-        note(summary, exchange)
-        if exchange.request.options.trace {
-          let composer =
-            firstChunk.flatMap(ChatComposer.init(following:))
-            ?? ChatComposer(id: "\(exchange.trace.trace)", model: summary.model.name, created: 0)
-          try await send(
-            SSE.data(composer.extra([("tutti", trace(exchange, summary))])), &writer)
+    var events = inference.makeAsyncIterator()
+    while true {
+      let batch = try await events.nextBatch()
+      guard !batch.isEmpty else { break }
+      // Chunks that arrived together are written together.
+      var frames: [UInt8] = []
+      for event in batch {
+        switch event {
+        case .body: break
+        case .chunk(let chunk):
+          if chunk.data.count > Limits.heavyBytes.value {
+            try await send(frames: &frames, exchange, &writer)
+            try await send(event: chunk.data, &writer)
+            exchange.journal.sentFirstToken()
+          } else {
+            SSE.append(data: chunk.data, to: &frames)
+          }
+          if firstChunk == nil { firstChunk = chunk.data }
+        case .finished(let summary):
+          try await send(frames: &frames, exchange, &writer)
+          note(summary, exchange)
+          if exchange.request.options.trace {
+            let composer =
+              firstChunk.flatMap(ChatComposer.init(following:))
+              ?? ChatComposer(id: "\(exchange.trace.trace)", model: summary.model.name, created: 0)
+            frames = SSE.data(composer.extra([("tutti", trace(exchange, summary))]))
+          }
+          frames += SSE.done
         }
-        try await send(SSE.done, &writer)
+        if frames.count > Limits.heavyBytes.value {
+          try await send(frames: &frames, exchange, &writer)
+        }
       }
+      try await send(frames: &frames, exchange, &writer)
     }
     try await finish(&writer)
     exchange.journal.end(status: 200)
@@ -146,6 +162,17 @@ extension GatewayShell {
   }
 
   // MARK: - Writing to the client
+
+  /// Sends the gathered frames of an answer, and empties them.
+  @concurrent
+  private func send(
+    frames: inout [UInt8], _ exchange: Exchange, _ writer: inout any ResponseBodyWriter
+  ) async throws(Failure) {
+    guard !frames.isEmpty else { return }
+    try await send(frames, &writer)
+    frames.removeAll(keepingCapacity: true)
+    exchange.journal.sentFirstToken()
+  }
 
   @concurrent
   private func send(

@@ -197,6 +197,14 @@ public struct Inference: AsyncSequence, Sendable {
 
     init(handle: InferenceHandle) { self.handle = handle }
 
+    /// All events that have arrived, after waiting for the first. An empty batch is the end.
+    public mutating func nextBatch() async throws(ClusterModel.Failure)
+      -> ArraySlice<InferenceEvent>
+    {
+      defer { batch = [] }
+      return batch.isEmpty ? try await handle.session.take()[...] : batch
+    }
+
     public mutating func next() async throws(ClusterModel.Failure) -> InferenceEvent? {
       try await next(isolation: nil)
     }

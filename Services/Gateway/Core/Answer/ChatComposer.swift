@@ -7,12 +7,19 @@ public enum SSE {
   /// Formats an event as one line, which every client can read. Line breaks in JSON are white space
   /// and become spaces.
   public static func data(_ json: [UInt8]) -> [UInt8] {
-    var event = opening
+    var event: [UInt8] = []
     event.reserveCapacity(json.count + 8)
-    event += trimmed(json)
-    for index in opening.count..<event.count where isLineEnd(event[index]) { event[index] = 0x20 }
-    event += ending
+    append(data: json, to: &event)
     return event
+  }
+
+  /// Appends an event in the form of `data(_:)`.
+  public static func append(data json: [UInt8], to bytes: inout [UInt8]) {
+    bytes += opening
+    let start = bytes.count
+    bytes += trimmed(json)
+    for index in start..<bytes.count where isLineEnd(bytes[index]) { bytes[index] = 0x20 }
+    bytes += ending
   }
 
   /// The same event in pieces, made one by one while sending: a large event is not copied whole.
