@@ -25,6 +25,33 @@ extension ProcessTests {
       4. Write a short poem about the sea. Take care that every part is complete.
       """
 
+    #if os(Linux)
+      @Test("the threads that work on plans yield the processor to the gateway's")
+      func niceValues() async throws {
+        let cluster = try RunningCluster.current()
+        let answer = try await PatternClient.ask(
+          cluster, "tutti/ensemble", Self.question, stream: false, #"{"trace":true}"#)
+        #expect(answer.status == 200, "\(answer)")
+        let children = try await cluster.children()
+        let gateway = try #require(children["tutti-gateway"])
+        #expect(try Self.niceValues(of: gateway).contains(0))
+        for service in ["planner", "dispatcher", "agent-coordinator"] {
+          let process = try #require(children["tutti-\(service)"])
+          #expect(try Self.niceValues(of: process).allSatisfy { $0 >= 10 }, "\(service)")
+        }
+      }
+
+      /// The nice values of a process's threads, from the 19th field of their `stat` files.
+      private static func niceValues(of process: pid_t) throws -> [Int] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task").compactMap {
+          let stat = try? String(
+            contentsOfFile: "/proc/\(process)/task/\($0)/stat", encoding: .utf8)
+          let fields = stat?.split(separator: ")").last?.split(separator: " ")
+          return fields.flatMap { $0.count > 16 ? Int($0[16]) : nil }
+        }
+      }
+    #endif
+
     @Test("every pattern answers, streamed and not", arguments: patterns, [true, false])
     func answers(pattern: String, stream: Bool) async throws {
       let cluster = try RunningCluster.current()

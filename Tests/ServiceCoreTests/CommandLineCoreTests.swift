@@ -371,7 +371,11 @@ struct CommandLineTextTests {
     #expect(ClusterLayout.threadsPerHost(cores: 4, hosts: 0) == 4)
   }
 
-  @Test("a cluster has every service once, the gateway drains first and the registry after all")
+  @Test(
+    """
+    a cluster has every service once, the gateway drains first and the registry last, and the \
+    services of plans yield the processor
+    """)
   func layout() throws {
     let layout = ClusterLayout(
       dataDirectory: "/d", binDirectory: "/b", gatewayPort: 9000,
@@ -385,6 +389,12 @@ struct CommandLineTextTests {
     let registry = try #require(stages["registry"])
     #expect(stages.values.allSatisfy { $0 <= gateway })
     #expect(stages.filter { $0.value < registry }.keys.sorted() == ["embedded-1"])
+    let yielding = children.filter { $0.niceness > 0 }.map(\.name).sorted()
+    #expect(
+      yielding == [
+        "agent-code", "agent-coordinator", "agent-creative", "agent-critic", "agent-reasoning",
+        "agent-research", "dispatcher", "planner",
+      ])
     #expect(layout.registryURL == "http://127.0.0.1:9001")
     #expect(layout.monitorURL == "http://127.0.0.1:9002")
     #expect(layout.executables.contains("/b/tutti-agent-research"))

@@ -15,11 +15,13 @@ public struct Child: Hashable, Sendable {
   public var isAwaited: Bool
   /// Time from SIGTERM to SIGKILL.
   public var grace: Duration
+  /// Added to the nice value of `tutti up`. A higher value yields the processor to other processes.
+  public var niceness: Int
 
   public init(
     name: String, executable: String, arguments: [String] = [],
     environment: [String: String] = [:], inherits: Set<String>? = nil, stage: Int,
-    isAwaited: Bool = false, grace: Duration
+    isAwaited: Bool = false, grace: Duration, niceness: Int = 0
   ) {
     self.name = name
     self.executable = executable
@@ -29,6 +31,7 @@ public struct Child: Hashable, Sendable {
     self.stage = stage
     self.isAwaited = isAwaited
     self.grace = grace
+    self.niceness = niceness
   }
 
   /// Variables for a program that is not a Tutti service. None of them holds a secret.

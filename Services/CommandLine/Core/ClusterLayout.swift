@@ -94,18 +94,23 @@ public struct ClusterLayout: Hashable, Sendable {
         return Child(
           name: service.description, executable: "\(binDirectory)/tutti-\(service)",
           arguments: arguments, stage: placement.stage, isAwaited: placement.isAwaited,
-          grace: drain + Self.margin)
+          grace: drain + Self.margin, niceness: placement.niceness)
       }
   }
 
+  /// Nice value of the processes that work on plans. One plan is many requests, so the processes of
+  /// a few plans would otherwise take the processor from the gateway, and with it from every client.
+  /// At 10 the gateway gets nine times the share of one of them.
+  public static let planNiceness = 10
+
   private func placement(
     of service: ServiceName
-  ) -> (stage: Int, isAwaited: Bool, arguments: [String]) {
+  ) -> (stage: Int, isAwaited: Bool, niceness: Int, arguments: [String]) {
     switch service {
-    case .registry: (1, true, ["--port", "\(registryPort)"])
-    case .monitor: (2, true, ["--port", "\(monitorPort)"])
-    case .planner, .dispatcher, .agent, .other: (3, false, [])
-    case .gateway: (4, false, ["--port", "\(gatewayPort)"])
+    case .registry: (1, true, 0, ["--port", "\(registryPort)"])
+    case .monitor: (2, true, 0, ["--port", "\(monitorPort)"])
+    case .planner, .dispatcher, .agent, .other: (3, false, Self.planNiceness, [])
+    case .gateway: (4, false, 0, ["--port", "\(gatewayPort)"])
     }
   }
 }

@@ -47,12 +47,12 @@ public enum ServiceMain {
   /// drain's deadline, ends the process at once.
   public static func run<C: ServiceConfiguration>(
     _: C.Type,
-    build: @Sendable (C, ServiceContext) async throws -> [any Service]
+    build: @escaping @Sendable (C, ServiceContext) async throws -> [any Service]
   ) async -> Never {
     // If a peer closes a socket or pipe, writing must return an error, not raise a signal.
     signal(SIGPIPE, SIG_IGN)
     AllocatorSettings.apply()
-    let code = await start(C.self, Surroundings.real(), build)
+    let code = await NiceValue.honour { await start(C.self, Surroundings.real(), build) }
     exit(code.rawValue)
   }
 

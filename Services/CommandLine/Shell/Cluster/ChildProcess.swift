@@ -75,7 +75,19 @@ enum ChildProcess {
     guard result == 0 else {
       throw CommandFailure(.failed, "\(child.executable): \(errorText(result))")
     }
+    if child.niceness > 0 { lowerPriority(of: pid, by: Int32(child.niceness)) }
     return pid
+  }
+
+  /// Called before the child starts threads, which inherit the value. If it fails, the child only
+  /// gets a larger share of the processor.
+  private static func lowerPriority(of pid: pid_t, by niceness: Int32) {
+    #if canImport(Glibc)
+      let process = __priority_which_t(PRIO_PROCESS.rawValue)
+    #else
+      let process = PRIO_PROCESS
+    #endif
+    _ = setpriority(process, id_t(pid), getpriority(process, 0) + niceness)
   }
 
   /// Keeps a child from inheriting descriptors that a library has opened. A child needs only the
