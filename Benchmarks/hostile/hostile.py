@@ -16,6 +16,7 @@ script ends only processes that it started. Exit code 0 means that every row pas
 """
 
 import argparse
+import collections
 import json
 import os
 import queue
@@ -51,6 +52,8 @@ class Honest:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "EXPECTED": GOOD_ANSWER})
         self.lines = []
+        # Number of wrong answers by status or error.
+        self.wrong = collections.Counter()
         # Start times of the open requests.
         self.open = set()
         self.thread = threading.Thread(target=self.read, daemon=True)
@@ -64,6 +67,8 @@ class Honest:
                 self.open.add(began)
             else:
                 self.lines.append((began, float(words[1]), words[2] == "1"))
+                if words[2] != "1":
+                    self.wrong[words[3]] += 1
                 self.open.discard(began)
 
     def between(self, start, end):
@@ -318,11 +323,22 @@ def quantile(values, share):
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else 0
 
 
+def slowest_rows(played, lines):
+    """Prints the rows during which honest requests took longest. Rows overlap, so this is a hint."""
+    times = {}
+    for name, start, end in played:
+        times.setdefault(name, []).extend(ms for began, ms, _ in lines if start <= began < end)
+    order = sorted(times, key=lambda name: -quantile(times[name], 0.95))
+    for name in order[:12]:
+        print(f"  during {name}: {len(times[name])} requests, p50 {quantile(times[name], 0.5):.0f} ms, "
+              f"p95 {quantile(times[name], 0.95):.0f} ms")
+
+
 def soak(arguments, rows):
     """Runs 20 honest clients, first alone, then next to all rows in random order."""
     cluster = Cluster(arguments.bin)
     chance = random.Random(1)
-    hosts, faults = [], queue.Queue()
+    hosts, faults, played = [], queue.Queue(), []
     honest = Honest(cluster, "steady", 20)
     try:
         honest.wait(0)
@@ -357,6 +373,7 @@ def soak(arguments, rows):
                      and row["target"] == "answer" and not row["client"]["is_shared"]]
             while time.monotonic() < end:
                 row = mine.choice(plays)
+                began = time.monotonic()
                 try:
                     if row["kind"] == "client":
                         clients.ROWS[row["name"]](cluster.port, CLIENT_ROW_SECONDS)
@@ -364,6 +381,7 @@ def soak(arguments, rows):
                         play_client(cluster, row)
                 except Exception as error:  # other rows continue; report the bug of this row
                     faults.put(f"{row['name']}: {error!r}")
+                played.append((row["name"], began, time.monotonic()))
 
         threads = [threading.Thread(target=attack, daemon=True) for _ in range(4)]
         for thread in threads:
@@ -387,6 +405,12 @@ def soak(arguments, rows):
         mixed = honest.between(begun, end)
         report("alone", calm)
         report("mixed", mixed)
+        if honest.wrong:
+            print("wrong answers:", dict(honest.wrong))
+        slowest_rows(played, mixed)
+        if arguments.json:
+            with open(arguments.json, "w") as file:
+                json.dump({"played": played, "requests": mixed}, file)
         while not faults.empty():
             print("harness:", faults.get())
         calm_p99 = quantile([ms for _, ms, _ in calm], 0.99)

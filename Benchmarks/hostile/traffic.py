@@ -4,8 +4,8 @@
     traffic.py steady PORT MODEL COUNT   COUNT clients, each with one request after the other
 
 Each request prints two lines: at its start, the start time (monotonic seconds); at its end, the
-start time, the duration in milliseconds, and 1 if the answer was right, else 0. The process ends
-when standard input ends.
+start time, the duration in milliseconds, 1 if the answer was right, else 0, and the status or
+error. The process ends when standard input ends.
 """
 
 import asyncio
@@ -56,13 +56,16 @@ async def one(port, model, number, expected):
         "messages": [{"role": "user", "content": f"Question {number}"}]}).encode()
     began = time.monotonic()
     print(f"{began:.6f}", flush=True)
+    result = "wrong"
     try:
         status, answer = await asyncio.wait_for(ask(port, body), PATIENCE)
+        result = str(status)
         right = status == 200 and text_of(answer, stream) == expected
     except (OSError, ValueError, KeyError, IndexError, TypeError, asyncio.TimeoutError,
-            asyncio.IncompleteReadError):
+            asyncio.IncompleteReadError) as error:
         right = False
-    print(f"{began:.6f} {(time.monotonic() - began) * 1e3:.2f} {int(right)}", flush=True)
+        result += f"-{type(error).__name__}"
+    print(f"{began:.6f} {(time.monotonic() - began) * 1e3:.2f} {int(right)} {result}", flush=True)
 
 
 async def paced(port, model, expected):
