@@ -52,6 +52,16 @@ struct ClusterModelTests {
     #expect(rng.next() == 3_203_168_211_198_807_973)
   }
 
+  @Test("another peer takes over from one that is gone or leaving, not from a busy one")
+  func lostPeers() {
+    for code in [Failure.Code.peerLost, .noPeer, .streamGap, .shuttingDown] {
+      #expect(code.isLostPeer, "\(code)")
+    }
+    for code in [Failure.Code.overloaded, .outboxFull, .deadlineExceeded, .cancelled] {
+      #expect(!code.isLostPeer, "\(code)")
+    }
+  }
+
   @Test("hops are read back, blanks ignored")
   func hops() {
     #expect(HopHeader.parse("a, b,,c") == ["a", "b", "c"])

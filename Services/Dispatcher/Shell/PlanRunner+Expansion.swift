@@ -30,7 +30,7 @@ extension PlanRunner {
           .expandRequest(request), to: .service(.planner),
           deadline: max(.milliseconds(1), now.duration(to: deadline)), trace: trace)
       } catch {
-        guard error.isLostPlanner, now < deadline else { throw error }
+        guard error.code.isLostPeer, now < deadline else { throw error }
         // The peer table needs a moment to drop the lost planner; without the delay this would
         // spin.
         try? await Task.sleep(for: PlanRunLimits.standard.lostDelay)
@@ -49,15 +49,5 @@ extension PlanRunner {
     Counter(
       label: "tutti_dispatcher_expansions_total", dimensions: [("outcome", outcome)]
     ).increment()
-  }
-}
-
-extension Failure {
-  /// Whether the planner is gone, so that another one may answer.
-  fileprivate var isLostPlanner: Bool {
-    switch code {
-    case .peerLost, .noPeer, .streamGap, .shuttingDown: true
-    default: false
-    }
   }
 }

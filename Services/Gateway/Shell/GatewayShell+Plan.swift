@@ -103,7 +103,7 @@ extension GatewayShell {
   private func plan(_ asked: PlanRequest, _ exchange: Exchange) async throws(Failure) -> Body {
     do throws(Failure) {
       return try await call(asked, exchange)
-    } catch  where error.isLostPeer {
+    } catch  where error.code.isLostPeer {
       // A planner is stateless: another one, or the same one after a restart, makes the same plan.
       try await context.bus.waitForPeers([.planner], deadline: Self.returnDeadline)
       return try await call(asked, exchange)
@@ -134,7 +134,7 @@ extension GatewayShell {
         return
       } catch {
         describe(plan, span, error)
-        guard error.isLostPeer else { throw plan.budget?.explained(error) ?? error }
+        guard error.code.isLostPeer else { throw plan.budget?.explained(error) ?? error }
         if let obstacle = plan.read(\.obstacle) {
           throw Failure(
             .upstreamFailed,
@@ -262,15 +262,5 @@ extension GatewayShell {
     let response = try json(body, exchange)
     exchange.journal.end(status: 200)
     return response
-  }
-}
-
-extension Failure {
-  /// The service that was called is lost, and another one can take over.
-  fileprivate var isLostPeer: Bool {
-    switch code {
-    case .peerLost, .noPeer, .streamGap, .shuttingDown: true
-    default: false
-    }
   }
 }

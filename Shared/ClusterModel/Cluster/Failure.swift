@@ -67,5 +67,10 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     public static let internalError = Code(rawValue: "internal_error")
     /// The plan breaks a validation rule.
     public static let invalidPlan = Code(rawValue: "invalid_plan")
+
+    /// Whether the peer that was called is gone or leaving, so that another peer may take over.
+    public var isLostPeer: Bool {
+      [.peerLost, .noPeer, .streamGap, .shuttingDown].contains(self)
+    }
   }
 }

@@ -159,7 +159,7 @@ enum AgentLoss: Sendable {
 
   init?(_ code: Failure.Code) {
     switch code {
-    case .peerLost, .noPeer, .streamGap, .shuttingDown: self = .lost
+    case _ where code.isLostPeer: self = .lost
     // A host with a rate limit stays busy for a while, too.
     case .overloaded, .rateLimited, .outboxFull: self = .overloaded
     default: return nil
