@@ -182,7 +182,7 @@ let package = Package(
       [
         "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files", "InferenceCore",
         "Overload",
-        "OverloadCore", "Telemetry", "Wire", crypto, hummingbird, hummingbirdCore, httpTypes,
+        "OverloadCore", "Telemetry", "Text", "Wire", crypto, hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
     shell(

@@ -33,7 +33,7 @@ struct ImportArrowTests {
         [
           "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files", "InferenceCore",
           "Overload",
-          "OverloadCore", "Telemetry", "Wire",
+          "OverloadCore", "Telemetry", "Text", "Wire",
         ]
       ),
       ("Shared/ClusterTesting/Kit", ["ClusterModel"]),

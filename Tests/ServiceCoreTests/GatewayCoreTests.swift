@@ -406,14 +406,6 @@ struct GatewayRoutingTests {
     #expect(GatewayRouting.available(table, policy: .any) == ["llama-3.1-8b"])
     #expect(GatewayRouting.available(table, policy: .local).isEmpty)
   }
-
-  @Test("near names are found by typing errors and by parts, not by chance")
-  func nearNames() {
-    #expect(NearNames.near("lama", among: ["llama", "qwen", "phi"]) == ["llama"])
-    #expect(NearNames.near("llama", among: ["llama-3", "x"]) == ["llama-3"])
-    #expect(NearNames.near("abc", among: ["xyz"]).isEmpty)
-    #expect(NearNames.near("m1", among: (0..<9).map { "m\($0)" }).count == 3)
-  }
 }
 
 @Suite("What the gateway sends")

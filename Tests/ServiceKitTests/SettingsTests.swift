@@ -424,14 +424,4 @@ struct SettingsTests {
     #expect(answer(["--port", "x"]).0 == .configuration)
     #expect(answer([]).0 == nil)
   }
-
-  @Test(
-    "near names are found, far ones are not",
-    arguments: [
-      ("--prot", "--port"), ("--worker", "--workers"), ("--race-mode", "--race"), ("--zzz", nil),
-      ("--opne", "--open"),
-    ])
-  func nearNames(_ name: String, _ expected: String?) {
-    #expect(nearest(to: name, in: ["--port", "--workers", "--open", "--race"]) == expected)
-  }
 }

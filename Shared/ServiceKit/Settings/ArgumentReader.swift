@@ -1,3 +1,5 @@
+import Text
+
 /// Splits a command line into settings and requests. It knows the valid flags and which take a
 /// value, but does not interpret values.
 struct ArgumentReader {
@@ -80,7 +82,7 @@ struct ArgumentReader {
     } else if let setting = negated[flag], attached == nil {
       add(Given(setting: setting, flag: flag, value: "false", isFile: false))
     } else {
-      let near = nearest(to: flag, in: suggested).map { "; did you mean \($0)?" } ?? ""
+      let near = NearNames.near(flag, among: suggested).first.map { "; did you mean \($0)?" } ?? ""
       mistakes.append("\(flag): there is no such flag\(near)")
       // The next argument is probably the unknown flag's value and not a separate mistake.
       if attached == nil, let next = rest.first, !next.hasPrefix("-") { rest.removeFirst() }

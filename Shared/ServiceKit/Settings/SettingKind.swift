@@ -1,4 +1,5 @@
 import Limits
+import Text
 
 /// A value that passed its setting's check.
 enum SettingValue: Hashable, Sendable {
@@ -48,7 +49,8 @@ extension Setting.Kind {
     case .choice(let choices):
       guard choices.contains(text) else {
         throw Unfit(
-          unfit.why + nearest(to: text, in: choices).map { "; did you mean \($0)?" }.orEmpty)
+          unfit.why
+            + NearNames.near(text, among: choices).first.map { "; did you mean \($0)?" }.orEmpty)
       }
       return .text(text)
     case .toggle:

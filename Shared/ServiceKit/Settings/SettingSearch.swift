@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// Collects the values of each setting from all sources, highest priority first. A hidden value is
 /// also checked, because it would take effect if the source that hides it were removed.
@@ -60,7 +61,8 @@ struct SettingSearch {
   ) {
     for flaw in file.flaws { mistakes.append("\(file.path):\(flaw.line): \(flaw.message)") }
     for (name, line) in file.sections where !knownSections.contains(name) {
-      let near = nearest(to: name, in: knownSections).map { "; did you mean `\($0)`?" } ?? ""
+      let near =
+        NearNames.near(name, among: knownSections).first.map { "; did you mean `\($0)`?" } ?? ""
       mistakes.append("\(file.path):\(line): there is no section `\(name)`\(near)")
     }
     let byKey = Dictionary(settings.map { ($0.key, $0) }) { first, _ in first }
@@ -74,7 +76,7 @@ struct SettingSearch {
       } else if let setting = secretFiles[entry.key] {
         takeSecret(setting, path: entry.values.first ?? "", source)
       } else if ownSections.contains(String(entry.key.prefix { $0 != "." })) {
-        let near = nearest(to: entry.key, in: byKey.keys.sorted())
+        let near = NearNames.near(entry.key, among: byKey.keys).first
         let hint = near.map { "; did you mean \($0)?" } ?? ""
         mistakes.append("\(file.path):\(entry.line): there is no setting \(entry.key)\(hint)")
       }
@@ -180,7 +182,7 @@ struct UnknownVariables {
         !name.hasPrefix(CredentialRules.standardPrefix),
         !Injected.isInjected(name, environment[name] ?? "")
       else { return nil }
-      let near = nearest(to: name, in: known.sorted()).map { "; did you mean \($0)?" } ?? ""
+      let near = NearNames.near(name, among: known).first.map { "; did you mean \($0)?" } ?? ""
       return "\(name): there is no such variable\(near)"
     }
   }

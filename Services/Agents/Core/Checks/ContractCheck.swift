@@ -118,25 +118,13 @@ enum NearestWord {
   {
     // Only a short answer can be a misspelt word; a sentence cannot.
     guard !said.isEmpty, said.count <= 64 else { return nil }
-    let near = known.map { ($0.word, distance(Array(said), Array($0.plain.prefix(80)))) }
-      .filter { word, distance in distance * 4 <= min(word.count, said.count) }
+    var work = 0
+    let near = known.map {
+      ($0.word, NearNames.distance(Array(said), Array($0.plain.prefix(80)), work: &work))
+    }
+    .filter { word, distance in distance * 4 <= min(word.count, said.count) }
     guard let best = near.map(\.1).min() else { return nil }
     let nearest = near.filter { $0.1 == best }
     return nearest.count == 1 ? nearest[0].0 : nil
-  }
-
-  /// Levenshtein distance in characters.
-  private static func distance(_ left: [Character], _ right: [Character]) -> Int {
-    var row = Array(0...right.count)
-    for (index, letter) in left.enumerated() {
-      var corner = row[0]
-      row[0] = index + 1
-      for place in right.indices {
-        let change = corner + (right[place] == letter ? 0 : 1)
-        corner = row[place + 1]
-        row[place + 1] = min(change, corner + 1, row[place] + 1)
-      }
-    }
-    return row[right.count]
   }
 }
