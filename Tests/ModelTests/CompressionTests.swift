@@ -6,6 +6,13 @@ import Text
 struct CompressionTests {
   static let sentences = (1...40).map { "Sentence number \($0) says something of its own." }
 
+  @Test("four bytes are a token, rounded up")
+  func estimates() {
+    #expect([0, 1, 4, 5, 8].map { TokenEstimate.tokens(bytes: $0) } == [0, 1, 1, 2, 2])
+    #expect(TokenEstimate.tokens(of: "日本") == 2)
+    #expect(TokenEstimate.tokens(bytes: .max) == Int.max / 4 + 1)
+  }
+
   @Test("the shape of a text is known by its lines")
   func shapes() {
     #expect(Compression.shape(of: "One.\n\nTwo.") == .prose)
@@ -99,10 +106,10 @@ struct CompressionTests {
       var document = RandomDocument(seed: seed)
       let kind = RandomDocument.Kind.allCases[Int(seed) % 5]
       let text = document.next(kind)
-      let budget = document.number(1...max(Compression.estimatedTokens(text), 2))
+      let budget = document.number(1...max(TokenEstimate.tokens(of: text), 2))
       // An estimator that differs from the standard one by more than a constant factor.
       let byWords: (String) -> Int = { $0.split(separator: " ").count + $0.utf8.count / 3 }
-      let estimate = seed % 3 == 0 ? byWords : Compression.estimatedTokens
+      let estimate = seed % 3 == 0 ? byWords : TokenEstimate.tokens(of:)
       let once = Compression.compressed(text, toTokens: budget, estimate: estimate)
       let note = Comment(rawValue: "seed \(seed), \(kind), budget \(budget)")
       // JSON cannot shrink below its smallest value.
@@ -129,7 +136,7 @@ struct CompressionTests {
       let headings = Self.headings(text)
       let size = headings.reduce(0) { $0 + $1.utf8.count + 10 }
       let budget = size
-      guard !headings.isEmpty, Compression.estimatedTokens(text) > budget else { continue }
+      guard !headings.isEmpty, TokenEstimate.tokens(of: text) > budget else { continue }
       let result = Compression.compressed(text, toTokens: budget)
       #expect(Self.headings(result) == headings, "seed \(seed)")
       checked += 1

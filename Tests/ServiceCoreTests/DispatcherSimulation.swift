@@ -318,7 +318,7 @@ struct DispatcherSimulation {
   private mutating func usage(_ order: TaskOrder) -> Usage {
     let prompt =
       (order.task.readsConversation ? 1 : 0)
-      + order.inputs.reduce(0) { $0 + Compression.estimatedTokens($1.text) }
+      + order.inputs.reduce(0) { $0 + TokenEstimate.tokens(of: $1.text) }
     return Usage(
       promptTokens: prompt,
       completionTokens: Int.random(in: 0...min(order.task.maxTokens ?? 400, 400), using: &rng))

@@ -110,7 +110,7 @@ struct GatewayRequestTests {
     #expect(request.query == "What?")
     let plan = PlanRequest(
       request, pattern: "tutti/ensemble", budget: nil, seed: 1, available: ["m"], hosts: [])
-    #expect((1_000...1_100).contains(plan.conversationTokens))
+    #expect((1_600...1_700).contains(plan.conversationTokens))
     let long = String(repeating: "x", count: RequestLimits.messagesBytes)
     let both = refused(
       #"{"model":"m","messages":[{"role":"user","content":[\#(photo),"#

@@ -29,7 +29,8 @@ struct PlanBasis {
     }
     // Four bytes per token is the usual estimate for English.
     conversationTokens = max(
-      Usage.bounded(request.conversationTokens), request.query.utf8.count / 4 + 1)
+      Usage.bounded(request.conversationTokens),
+      request.query.utf8.count / TokenEstimate.bytesPerToken + 1)
     // The request's seed is mixed, so that requests with neighbouring seeds share no task seeds.
     // Task seeds count up from it, so that concurrent tasks rotate over the hosts without
     // coordination.
@@ -89,7 +90,7 @@ struct PlanBasis {
   /// no earlier turn and no system prompt.
   var queryIsConversation: Bool {
     request.conversationTokens > 0
-      && request.conversationTokens <= request.query.utf8.count / 4 + 16
+      && request.conversationTokens <= request.query.utf8.count / TokenEstimate.bytesPerToken + 16
   }
 }
 

@@ -17,15 +17,12 @@ public enum Compression {
   /// Placeholder for omitted text.
   public static let marker = "[…]"
 
-  /// Estimated tokens of a text that was not tokenised: its bytes ÷ 4, rounded up.
-  public static func estimatedTokens(_ text: String) -> Int { (text.utf8.count + 3) / 4 }
-
   /// - Parameters:
   ///   - budget: maximum tokens of the result. Below one the result is empty. With one, JSON
   ///     becomes the smallest value of its kind, `{}`, even if that has a larger estimate.
   ///   - estimate: tokens of a text. A prefix must not have more tokens than the whole text.
   public static func compressed(
-    _ text: String, toTokens budget: Int, estimate: (String) -> Int = estimatedTokens
+    _ text: String, toTokens budget: Int, estimate: (String) -> Int = TokenEstimate.tokens(of:)
   ) -> String {
     var work = 0
     return compressed(text, toTokens: budget, estimate: estimate, work: &work)
@@ -33,7 +30,7 @@ public enum Compression {
 
   /// - Parameter work: grows by one per byte, line and rendition.
   static func compressed(
-    _ text: String, toTokens budget: Int, estimate: (String) -> Int = estimatedTokens,
+    _ text: String, toTokens budget: Int, estimate: (String) -> Int = TokenEstimate.tokens(of:),
     work: inout Int
   ) -> String {
     guard budget > 0 else { return "" }

@@ -123,7 +123,7 @@ public enum Reading: Equatable, Sendable {
 
   /// Tokens of a source with its number, name and fence.
   private static func size(of text: String) -> Int {
-    Compression.estimatedTokens(text) + 16 + Fence.tokensAround
+    TokenEstimate.tokens(of: text) + 16 + Fence.tokensAround
   }
 }
 
@@ -162,8 +162,6 @@ enum DocumentText {
 public enum MaterialBudget {
   /// Assumed context of a host that does not report it, in tokens.
   static let unknownContext = 4_096
-  /// A small model does not use more, and a large one takes too long to read it.
-  static let maximumTokens = 6_000
   static let leastTokens = 128
 
   /// - Parameters:
@@ -171,8 +169,8 @@ public enum MaterialBudget {
   ///   - promptBytes: bytes of the request without documents.
   ///   - completion: maximum tokens of the answer.
   public static func tokens(context: Int?, promptBytes: Int, completion: Int) -> Int {
-    let left = (context ?? unknownContext) - promptBytes / 4 - completion
+    let left = (context ?? unknownContext) - promptBytes / TokenEstimate.bytesPerToken - completion
     // Keep a fifth free: dense texts have fewer than four bytes a token.
-    return min(max(left * 4 / 5, leastTokens), maximumTokens)
+    return min(max(left * 4 / 5, leastTokens), TokenEstimate.documentTokens)
   }
 }

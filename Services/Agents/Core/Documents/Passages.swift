@@ -1,4 +1,5 @@
 public import ClusterModel
+import Text
 
 /// A piece of a document, small enough for a prompt to hold several.
 public struct Passage: Hashable, Sendable {
@@ -15,7 +16,7 @@ public struct Passage: Hashable, Sendable {
   }
 
   /// Estimated tokens.
-  var tokens: Int { (text.utf8.count + 3) / 4 }
+  var tokens: Int { TokenEstimate.tokens(of: text) }
 }
 
 /// Splits documents between paragraphs and before headings, and long paragraphs after a sentence.

@@ -48,7 +48,7 @@ enum MechanicalMerge {
   /// Prepares a text for a result: no control tokens, no reasoning, at most `limit` tokens.
   static func prepared(_ text: String, toTokens limit: Int) -> String {
     let text = Normaliser.normalised(bounded(text))
-    guard Compression.estimatedTokens(text) > limit else { return text }
+    guard TokenEstimate.tokens(of: text) > limit else { return text }
     return Compression.compressed(text, toTokens: limit)
   }
 }

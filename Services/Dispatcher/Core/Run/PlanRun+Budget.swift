@@ -49,7 +49,7 @@ extension PlanRun {
     }
     let weight = weight(of: index)
     let prompt = calls(for: index)
-    let texts = inputs.reduce(0) { $0 + Compression.estimatedTokens($1.text) }
+    let texts = inputs.reduce(0) { $0 + TokenEstimate.tokens(of: $1.text) }
     let reading = weight.reading * ledger.counted(texts)
     let kept = index == graph.sink ? 0 : calls(for: graph.sink) + limits.leastTokens
     let room = left - kept - prompt
@@ -102,8 +102,10 @@ extension PlanRun {
   /// Estimated prompt tokens of a task before its inputs are known.
   private func estimatedPrompt(of index: Int) -> Int {
     let task = task(index)
-    let conversation = task.readsConversation ? (order.conversation.messagesJSON.count + 3) / 4 : 0
-    return limits.callTokens + conversation + Compression.estimatedTokens(task.instruction)
+    let conversation =
+      task.readsConversation
+      ? TokenEstimate.tokens(bytes: order.conversation.messagesJSON.count) : 0
+    return limits.callTokens + conversation + TokenEstimate.tokens(of: task.instruction)
       + contractTokens(of: index) + materialTokens(of: task) + fenceTokens(of: task)
   }
 
@@ -119,7 +121,7 @@ extension PlanRun {
     guard hasContract(index) else { return 0 }
     return switch task(index).contract {
     case .json(let schema): schema.utf8.count / 3
-    case .choice(let words): words.reduce(0) { $0 + Compression.estimatedTokens($1) + 1 }
+    case .choice(let words): words.reduce(0) { $0 + TokenEstimate.tokens(of: $1) + 1 }
     case .text, .vector: 0
     }
   }
@@ -131,7 +133,7 @@ extension PlanRun {
       readsAll || task.documents.contains(document.name)
         ? sum + document.text.utf8.count + document.name.utf8.count : sum
     }
-    return min(bytes / 4, limits.materialTokens)
+    return min(bytes / TokenEstimate.bytesPerToken, limits.materialTokens)
   }
 
   /// Charges the budget for a task that has ended.
@@ -158,12 +160,13 @@ extension PlanRun {
       return ledger.release(index)
     }
     let inputs = task(index).inputs.reduce(0) { sum, edge in
-      sum + (output(of: edge).map { Compression.estimatedTokens($0) } ?? 0)
+      sum + (output(of: edge).map { TokenEstimate.tokens(of: $0) } ?? 0)
     }
     let prompt = tasks[index].estimatedPrompt ?? estimatedPrompt(of: index) + inputs
     let usage = Usage(
       promptTokens: ledger.counted(prompt),
-      completionTokens: ledger.counted((tasks[index].writtenBytes + 3) / 4), estimated: true)
+      completionTokens: ledger.counted(TokenEstimate.tokens(bytes: tasks[index].writtenBytes)),
+      estimated: true)
     var report = TaskReport.mechanical("")
     report.host = host
     tasks[index].givenUp = tasks[index].givenUp + usage

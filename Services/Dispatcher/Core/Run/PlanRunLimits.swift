@@ -31,14 +31,13 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var leastTokens = 16
   /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512
-  /// Prompt tokens besides the task's own: the role's system prompt and the chat template.
-  /// The tested models need 20 tokens for each; the rest is margin.
-  public var callTokens = 48
+  /// Prompt tokens besides the task's own.
+  public var callTokens = TokenEstimate.callTokens
   /// Tokens of fences: once per prompt that has foreign texts, and for each such text.
   public var fenceTokens = Fence.explanationTokens
   public var fencedTextTokens = Fence.tokensAround
   /// Maximum document tokens per task: as many as an agent gives a model.
-  public var materialTokens = 6_000
+  public var materialTokens = TokenEstimate.documentTokens
   /// Maximum bytes of partial output that is kept in case the agent is lost.
   /// Eight times the longest answer of any model we know.
   public var keptBytes = 1024 * 1024

@@ -8,7 +8,7 @@ public enum GatewayEndpoint: String, CaseIterable, Sendable {
   case embeddings = "/v1/embeddings"
 }
 
-/// Upper bounds on a request, and constants for estimating its tokens.
+/// Upper bounds on a request.
 public struct RequestLimits: Hashable, Sendable {
   /// 12 MiB: 10 MB of documents, a long conversation, and room for their JSON.
   public static let bodyBytes = 12 << 20
@@ -17,11 +17,6 @@ public struct RequestLimits: Hashable, Sendable {
   public static let messages = 10_000
   /// A longer name is a mistake, and would only fill logs and labels.
   public static let modelBytes = 256
-  /// Tokens that a chat template adds, often a system prompt: 20 in the models that were examined,
-  /// plus a margin.
-  static let templateTokens = 32
-  /// Tokens of an image or a sound: what most models use for a picture of screen size.
-  static let mediaTokens = 1_000
   /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
   /// Conversations that share their first kilobyte share instructions, and the cache of them.
@@ -103,7 +98,7 @@ public struct ClientRequest: Sendable {
     promptTokens =
       !hasBudget
       ? 0
-      : reader.promptTokens() + (endpoint == .chatCompletions ? RequestLimits.templateTokens : 0)
+      : reader.promptTokens() + (endpoint == .chatCompletions ? TokenEstimate.templateTokens : 0)
     query = reader.query
     affinity = reader.affinity
     conversationRanges = reader.conversation(endpoint)
@@ -243,17 +238,20 @@ private struct RequestReader {
     let bytes = ["messages", "prompt", "input", "tools", "functions"].reduce(0) {
       $0 + (value($1)?.range.count ?? 0)
     }
-    let media = mediaParts()
-    return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
+    return tokensWithMedia(bytes)
   }
 
   /// A shorter conversation contains no picture that matters.
   private static let mediaFrom = 4_096
 
   func tokens(messages bytes: Int) -> Int {
-    guard bytes > Self.mediaFrom else { return (bytes + 3) / 4 }
+    bytes > Self.mediaFrom ? tokensWithMedia(bytes) : TokenEstimate.tokens(bytes: bytes)
+  }
+
+  private func tokensWithMedia(_ bytes: Int) -> Int {
     let media = mediaParts()
-    return (bytes - media.bytes + 3) / 4 + media.count * RequestLimits.mediaTokens
+    return TokenEstimate.tokens(bytes: bytes - media.bytes)
+      + media.count * TokenEstimate.mediaTokens
   }
 
   /// Images and sounds in messages: their count, and their bytes, which are not text.

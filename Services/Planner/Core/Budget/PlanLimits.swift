@@ -26,11 +26,6 @@ enum PlanLimits {
   static let partTokens = PlanValidation.maximumTokens / PlanValidation.maximumTasks
   /// Maximum tokens of a closed answer: a choice, a number or a name, plus a few words.
   static let closedTokens = 24
-  /// Estimated prompt tokens of every call in addition to its instruction: the role's prompt and
-  /// the model's chat template.
-  static let callTokens = 48
-  /// Maximum document tokens per task.
-  static let materialTokens = 6_000
   /// Minimum useful tokens: a shorter text carries no information.
   static let leastTokens = 16
 }

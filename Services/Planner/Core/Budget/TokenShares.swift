@@ -22,13 +22,13 @@ struct Prompts {
   ) {
     self.count = count
     self.told =
-      told.reduce(0) { $0 + $1.times * Compression.estimatedTokens($1.text) }
+      told.reduce(0) { $0 + $1.times * TokenEstimate.tokens(of: $1.text) }
       + fenced.reduce(0) { $0 + $1.times * Fence.tokens(around: $1.texts) }
     self.readsDocuments = readsDocuments
   }
 
   func tokens(_ basis: PlanBasis) -> Int {
-    count * (basis.conversationTokens + PlanLimits.callTokens) + told
+    count * (basis.conversationTokens + TokenEstimate.callTokens) + told
       + (readsDocuments ? basis.documentTokens : 0)
   }
 }
@@ -43,7 +43,7 @@ extension PlanBasis {
     let bytes = request.documents.reduce(0) {
       $0.addingCapped(names.contains($1.name) ? max(0, $1.bytes) : 0)
     }
-    return min(bytes / 4, PlanLimits.materialTokens)
+    return min(bytes / TokenEstimate.bytesPerToken, TokenEstimate.documentTokens)
   }
 }
 

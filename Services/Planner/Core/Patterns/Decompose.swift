@@ -78,12 +78,12 @@ func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
 
 func promptTokens(of split: Split, _ basis: PlanBasis) -> Int {
   let own = split.parts.reduce(0) { sum, part in
-    sum + PlanLimits.callTokens + PartInstruction.aroundTokens
+    sum + TokenEstimate.callTokens + PartInstruction.aroundTokens
       + Fence.tokens(around: part.needs.count + (split.isProposed ? 1 : 0))
       + split.promptTokens(of: part, basis)
   }
   if case .concatenate = split.merge { return own }
-  return own + PlanLimits.callTokens + basis.conversationTokens
+  return own + TokenEstimate.callTokens + basis.conversationTokens
     + Fence.tokens(around: split.parts.count)
 }
 

@@ -8,7 +8,7 @@ enum LanguageSplit {
     let languages = targets(of: query)
     guard languages.count > 1 else { return nil }
     // A translation is about as long as the source text.
-    let tokens = min(max(query.utf8.count / 4, 24), 800)
+    let tokens = min(max(query.utf8.count / TokenEstimate.bytesPerToken, 24), 800)
     let parts = languages.prefix(Split.foundParts).map { language in
       var part = Split.Part(
         "Of these languages, do only this one: \(language)", shared: query, heading: language)

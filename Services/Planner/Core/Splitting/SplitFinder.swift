@@ -59,7 +59,7 @@ extension Split.Part {
     self.needs = needs
     self.tokens =
       tokens ?? AnswerSize.tokens(of: task, context: [shared, after].joined(separator: " "))
-    promptTokens = instruction.utf8.count / 4
+    promptTokens = instruction.utf8.count / TokenEstimate.bytesPerToken
   }
 }
 

@@ -29,7 +29,7 @@ public struct AnswerShape: Hashable, Sendable {
 
   /// Reads the client's body. A body that is not a JSON object yields the defaults.
   public init(body: [UInt8], endpoint: InferenceEndpoint = .chatCompletions) {
-    promptTokens = body.count / TokenTally.bytesPerToken
+    promptTokens = body.count / TokenEstimate.bytesPerToken
     guard let scanner = try? JSONObjectScanner(body) else { return }
     let document = scanner.document
     let prompts =
@@ -94,9 +94,6 @@ public struct AnswerShape: Hashable, Sendable {
     return max(count, 1)
   }
 
-  /// Maximum tokens of a picture at the common sizes: 1,105 at OpenAI, some 1,600 at Anthropic.
-  private static let pictureTokens = 1_600
-
   /// Estimates the prompt's tokens. Excludes bytes that no model reads as text: the `tutti` options
   /// and base64 data.
   private static func promptTokens(_ scanner: JSONObjectScanner) -> Int {
@@ -106,7 +103,7 @@ public struct AnswerShape: Hashable, Sendable {
     var pictures = 0
     // A shorter body has no picture that matters.
     guard text > 4_096, let messages = scanner["messages"], messages.kind == .array else {
-      return text / TokenTally.bytesPerToken
+      return text / TokenEstimate.bytesPerToken
     }
     document.forEachElement(of: messages) { message in
       guard let content = document.value("content", in: message), content.kind == .array else {
@@ -121,7 +118,7 @@ public struct AnswerShape: Hashable, Sendable {
       }
       return true
     }
-    return max(text, 0) / TokenTally.bytesPerToken + pictures * pictureTokens
+    return max(text, 0) / TokenEstimate.bytesPerToken + pictures * TokenEstimate.mediaTokens
   }
 
   /// Bytes that JSON escapes add to the characters themselves. A model reads the same text, escaped

@@ -80,7 +80,7 @@ public struct AnswerStream: Sendable {
     let index = write(.content, prefix)
     told(index, prefix.count)
     // The tokens of the prefix are unknown, so estimate them.
-    priorTokens = TokenTally.tokens(prefix.count)
+    priorTokens = TokenEstimate.tokens(bytes: prefix.count)
     // The other process released text up to a safe boundary, so the end of the prefix is one. It is
     // not if the prefix ends in a token that was too long to be held back, or in white space, which
     // belongs to the next word.

@@ -8,7 +8,7 @@ enum EmbeddingInput {
   static func longestTokens(in body: [UInt8]) -> Int {
     guard let scanner = try? JSONObjectScanner(body), let input = scanner["input"],
       input.kind == .array
-    else { return body.count / TokenTally.bytesPerToken }
+    else { return body.count / TokenEstimate.bytesPerToken }
     let document = scanner.document
     var count = 0
     var longest = 0
@@ -22,7 +22,7 @@ enum EmbeddingInput {
   }
 
   private static func tokens(_ text: JSONValue, _ document: JSONDocument) -> Int {
-    guard text.kind == .array else { return text.range.count / TokenTally.bytesPerToken }
+    guard text.kind == .array else { return text.range.count / TokenEstimate.bytesPerToken }
     var count = 0
     for _ in document.eachElement(of: text) { count += 1 }
     return count

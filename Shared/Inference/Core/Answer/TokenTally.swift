@@ -1,4 +1,5 @@
 import Limits
+import Text
 
 /// Counts the completion tokens of one host, and estimates what the host does not report.
 ///
@@ -10,9 +11,6 @@ struct TokenTally: Sendable {
   /// Bytes per token that no vocabulary exceeds on average: prose has 4 to 5, code and JSON fewer,
   /// a Chinese character 3. A single word may be longer.
   static let longestAverage = 8
-  /// Bytes per token of English prose, at the lower end, so that estimates of prose err on the high
-  /// side.
-  static let bytesPerToken = 4
 
   /// Chunks with text, and bytes of all their texts.
   private(set) var chunks = 0
@@ -39,7 +37,8 @@ struct TokenTally: Sendable {
 
   var total: Int {
     let (chunks, bytes) = (chunks - reportedChunks, bytes - reportedBytes)
-    return reported + (bytes <= Self.longestAverage * chunks ? chunks : Self.tokens(bytes))
+    return reported
+      + (bytes <= Self.longestAverage * chunks ? chunks : TokenEstimate.tokens(bytes: bytes))
   }
 
   /// Total tokens without repeated text that was dropped, and without the last chunks, which were
@@ -57,7 +56,4 @@ struct TokenTally: Sendable {
     guard bytes > 0 else { return 0 }
     return total.multipliedCapped(by: min(part, bytes)).addingCapped(bytes / 2) / bytes
   }
-
-  /// Estimated tokens of a text with this many bytes.
-  static func tokens(_ bytes: Int) -> Int { (bytes + bytesPerToken - 1) / bytesPerToken }
 }

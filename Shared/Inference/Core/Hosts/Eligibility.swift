@@ -1,5 +1,6 @@
 import Limits
 public import ClusterModel
+import Text
 
 /// Computes which hosts may answer a request, and why each other host may not.
 ///
@@ -73,7 +74,7 @@ public struct Eligibility: Sendable {
       }
       rows.append(offer.row)
       // One token per byte is the maximum, which is four times the estimate.
-      guard offer.contextTokens / TokenTally.bytesPerToken < promptTokens,
+      guard offer.contextTokens / TokenEstimate.bytesPerToken < promptTokens,
         let model = model ?? index.chatModel(offer.row),
         offer.contextTokens
           < view.habits.tokens(estimated: promptTokens, at: view.table.hosts[offer.row].id, model)

@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// The phase up to the first valid token.
 extension InferenceRun {
@@ -163,7 +164,8 @@ extension InferenceRun {
       facts.usage
       ?? Usage(
         promptTokens: shape.promptTokens,
-        completionTokens: TokenTally.tokens(facts.deltaJSON?.count ?? facts.text.utf8.count),
+        completionTokens: TokenEstimate.tokens(
+          bytes: facts.deltaJSON?.count ?? facts.text.utf8.count),
         estimated: true)
     return directives + [
       .deliver(.body(body)),

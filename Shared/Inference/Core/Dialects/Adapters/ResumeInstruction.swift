@@ -9,7 +9,7 @@ enum ResumeInstruction {
   static let wordTokens = 59
 
   static func tokens(after prefix: [UInt8]) -> Int {
-    wordTokens + TokenTally.tokens(anchor(of: prefix).utf8.count)
+    wordTokens + TokenEstimate.tokens(bytes: anchor(of: prefix).utf8.count)
   }
 
   static func text(at resume: ResumePoint) -> String {
