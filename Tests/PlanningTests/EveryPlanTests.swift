@@ -35,7 +35,7 @@ struct EveryPlanTests {
         firstTokenMilliseconds: Int.random(in: 0...900, using: &rng))
     }
     var request = Requests.request(
-      Pattern.allCases.randomElement(using: &rng)?.rawValue ?? "", query, hosts: hosts,
+      PatternName.allCases.randomElement(using: &rng)?.rawValue ?? "", query, hosts: hosts,
       models: Bool.random(using: &rng) ? Array(available.prefix(2)) : [],
       members: Bool.random(using: &rng) ? members : nil,
       rounds: chance(Int.random(in: 1...8, using: &rng)),

@@ -65,7 +65,7 @@ struct PlanTextTests {
 
   @Test("every plan of every pattern can be shown")
   func everyPattern() throws {
-    for pattern in Pattern.allCases {
+    for pattern in PatternName.allCases {
       let plan = try Requests.plan(Requests.request(pattern.rawValue, DecomposeTests.questions))
       for task in plan.tasks {
         #expect(plan.text.contains(task.id.name))

@@ -122,10 +122,10 @@ struct HostileTextTests {
     arguments: HostileText.allCases)
   func plans(hostile: HostileText) throws {
     let documents = (0..<100).map { DocumentFacts(name: "d\($0)", bytes: 100_000) }
-    var cases: [(pattern: Pattern, bytes: Int, documents: [DocumentFacts])] = [
+    var cases: [(pattern: PatternName, bytes: Int, documents: [DocumentFacts])] = [
       (.decompose, 60_000, []), (.decompose, 60_000, documents),
     ]
-    for pattern in Pattern.allCases {
+    for pattern in PatternName.allCases {
       cases += [(pattern, 2_000, []), (pattern, 2_000, documents)]
     }
     for (pattern, bytes, documents) in cases {
@@ -171,7 +171,7 @@ struct HostileTextTests {
     ] {
       let query =
         "Write \(number) words on rain, then write \(number) pages on snow. How many is that?"
-      for pattern in Pattern.allCases {
+      for pattern in PatternName.allCases {
         let request = PlanRequest(
           pattern: pattern.rawValue, query: query, seed: .max, available: ["a"],
           hosts: [

@@ -57,8 +57,8 @@ struct PlannerCoreTests {
     #expect(named.tasks.last?.model == "b" && named.tasks.last?.alternatives == ["c"])
   }
 
-  @Test("a client may allow more tokens than a plan may write", arguments: Pattern.allCases)
-  func largeLimit(pattern: Pattern) throws {
+  @Test("a client may allow more tokens than a plan may write", arguments: PatternName.allCases)
+  func largeLimit(pattern: PatternName) throws {
     var request = Self.request(available: ["a", "b"])
     request.pattern = pattern.rawValue
     request.query =
@@ -264,16 +264,16 @@ struct PlannerCoreTests {
 
   @Test(
     "a budget that is too small is blamed by name, whatever the pattern",
-    arguments: Pattern.allCases)
-  func budgetParam(pattern: Pattern) throws {
+    arguments: PatternName.allCases)
+  func budgetParam(pattern: PatternName) throws {
     var request = Self.request(budget: 9)
     request.pattern = pattern.rawValue
     let failure = try #require(Self.error(request)?.failure)
     #expect(failure.code == .invalidRequest && failure.param == "tutti.budget.tokens")
   }
 
-  @Test("a budget may be more than any plan may write", arguments: Pattern.allCases)
-  func largeBudget(pattern: Pattern) throws {
+  @Test("a budget may be more than any plan may write", arguments: PatternName.allCases)
+  func largeBudget(pattern: PatternName) throws {
     var request = Self.request(
       query:
         "Answer each of these in detail:\n1. How does a heat pump work?\n2. How does a fridge work?",

@@ -1,24 +1,10 @@
 public import ClusterModel
 
-/// Patterns of this planner. Each is a pure function from a request to a plan.
-public enum Pattern: String, CaseIterable, Sendable {
-  /// Several members answer independently, then one answer is written from their drafts.
-  case ensemble = "tutti/ensemble"
-  /// Several members answer, read each other's answers and improve their own until they agree.
-  case debate = "tutti/debate"
-  /// Specialists work on the query, a critic reviews, and one answer is written.
-  case maestro = "tutti/maestro"
-  /// The parts of a query are answered in parallel.
-  case decompose = "tutti/decompose"
-  /// The planner chooses a pattern or a direct answer.
-  case auto = "tutti/auto"
-}
-
 /// Makes the plan for a request. Pure function: equal requests give equal plans except for the id.
 ///
 /// - Throws: the error in the request, with a message for the client.
 public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Plan {
-  guard let pattern = Pattern(rawValue: request.pattern) else {
+  guard let pattern = PatternName(rawValue: request.pattern) else {
     throw unknown(pattern: request.pattern)
   }
   try checkRanges(of: request)
@@ -42,7 +28,7 @@ public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Pl
 }
 
 private func unknown(pattern: String) -> PlanError {
-  let known = Pattern.allCases.map(\.rawValue).joined(separator: ", ")
+  let known = PatternName.allCases.map(\.rawValue).joined(separator: ", ")
   let name = pattern.cut(toBytes: 128)
   guard pattern.hasPrefix("tutti/"), pattern != "tutti/fast" else {
     return PlanError(
@@ -63,15 +49,16 @@ private func checkRanges(of request: PlanRequest) throws(PlanError) {
       "\(name) is \(value); it must be from \(range.lowerBound) to \(range.upperBound).",
       param: name)
   }
-  try check(request.members, 1...PlanLimits.members, "tutti.members")
-  try check(request.rounds, 1...PlanLimits.rounds, "tutti.rounds")
-  try check(request.quorum, 1...PlanLimits.members, "tutti.quorum")
+  try check(request.members, OptionRanges.members, "tutti.members")
+  try check(request.rounds, OptionRanges.rounds, "tutti.rounds")
+  try check(request.quorum, OptionRanges.members, "tutti.quorum")
   try check(request.maxTokens, 1...Int(Int32.max), "max_tokens")
   try check(request.budgetTokens, 1...Int.max, "tutti.budget.tokens")
-  guard request.models.count <= PlanLimits.members else {
+  guard request.models.count <= OptionRanges.members.upperBound else {
     throw PlanError(
       .optionOutOfRange,
-      "tutti.members names \(request.models.count) models; at most \(PlanLimits.members) fit.",
+      "tutti.members names \(request.models.count) models; "
+        + "at most \(OptionRanges.members.upperBound) fit.",
       param: "tutti.members")
   }
 }

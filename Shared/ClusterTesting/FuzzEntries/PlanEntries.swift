@@ -3,14 +3,14 @@ import PlannerCore
 import Text
 
 enum PlanEntries {
-  private static func planRequest(_ pattern: Pattern, _ query: String) -> PlanRequest {
+  private static func planRequest(_ pattern: PatternName, _ query: String) -> PlanRequest {
     PlanRequest(
       pattern: pattern.rawValue, query: query, seed: 7, available: ["alpha", "beta"],
       conversationTokens: 10)
   }
 
-  private static func chosen(_ byte: UInt8) -> Pattern {
-    Pattern.allCases[Int(byte) % Pattern.allCases.count]
+  private static func chosen(_ byte: UInt8) -> PatternName {
+    PatternName.allCases[Int(byte) % PatternName.allCases.count]
   }
 
   /// The first byte chooses the pattern; the rest is the query.

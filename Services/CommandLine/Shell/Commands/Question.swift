@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterModel
 import CommandLineCore
 import Foundation
 
@@ -66,14 +67,14 @@ enum Question {
 
 /// Help for Tutti's own model names, for every command that takes one.
 enum ModelHelp {
-  static let table = """
-    tutti/auto       short questions go straight to a host, others get a plan
-    tutti/fast       one host answers, the fastest that is free
-    tutti/ensemble   several members answer, one answer is written from theirs
-    tutti/debate     members read each other's answers and improve their own
-    tutti/maestro    a coordinator chooses specialists; a critic reviews what they write
-    tutti/decompose  the question is split into tasks that run at the same time
-    """
+  static let table = {
+    var rows = PatternName.allCases.map { ($0.rawValue, $0.help) }
+    rows.insert(("tutti/fast", "one host answers, the fastest that is free"), at: 1)
+    let width = (rows.map(\.0.count).max() ?? 0) + 2
+    return rows.map { name, help in
+      name + String(repeating: " ", count: width - name.count) + help
+    }.joined(separator: "\n")
+  }()
 }
 
 /// Options of every command that makes a plan.
@@ -84,11 +85,16 @@ struct PatternOptions: ParsableArguments {
   @Option(
     name: .customLong("members"),
     help: ArgumentHelp(
-      "Members that each write an answer before one answer is made from theirs, 1 to 16. Default: "
-        + "one for each model, at most 3; a single model is asked 3 times.", valueName: "n"))
+      "Members that each write an answer before one answer is made from theirs, "
+        + "1 to \(OptionRanges.members.upperBound). Default: one for each model, at most "
+        + "\(OptionRanges.defaultMembers); a single model is asked "
+        + "\(OptionRanges.defaultMembers) times.", valueName: "n"))
   var memberCount: Int?
 
-  @Option(help: ArgumentHelp("Rounds of a debate, 1 to 8. Default: 2.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Rounds of a debate, 1 to \(OptionRanges.rounds.upperBound). "
+        + "Default: \(OptionRanges.defaultRounds).", valueName: "n"))
   var rounds: Int?
 
   @Option(
@@ -120,8 +126,9 @@ struct PatternOptions: ParsableArguments {
 
   func validate() throws {
     let mistakes = [
-      ("--max-tokens", maxTokens, 1...Int.max), ("--members", memberCount, 1...16),
-      ("--rounds", rounds, 1...8), ("--quorum", quorum, 1...max(1, memberCount ?? 16)),
+      ("--max-tokens", maxTokens, 1...Int.max), ("--members", memberCount, OptionRanges.members),
+      ("--rounds", rounds, OptionRanges.rounds),
+      ("--quorum", quorum, 1...max(1, memberCount ?? OptionRanges.members.upperBound)),
       ("--budget", budget, 1...Int.max), ("--budget-credits", budgetCredits, 1...Int.max),
     ].compactMap { option, value, range -> String? in
       guard let value, !range.contains(value) else { return nil }

@@ -21,10 +21,10 @@ struct DocumentOption {
     }
     guard names.insert(name).inserted else { return "\(place).name is given twice" }
     bytes += text.utf8.count + name.utf8.count
-    guard documents.count < TuttiOptions.maximumDocuments,
+    guard documents.count < PlanValidation.maximumDocuments,
       bytes <= TuttiOptions.maximumDocumentBytes
     else {
-      return "must have at most \(TuttiOptions.maximumDocuments) elements and "
+      return "must have at most \(PlanValidation.maximumDocuments) elements and "
         + "\(TuttiOptions.maximumDocumentBytes) bytes in all; \(place) is one too many"
     }
     guard Self.isText(text) else {

@@ -15,11 +15,8 @@ public enum GatewayRoute: Hashable, Sendable {
 /// Chooses the route of a request.
 public enum GatewayRouting {
   public static let fast = "tutti/fast"
-  public static let auto = "tutti/auto"
-  /// Model names for which the planner makes plans.
-  public static let patterns = [
-    auto, "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
-  ]
+  public static let auto = PatternName.auto.rawValue
+  public static let patterns = PatternName.allCases.map(\.rawValue)
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 

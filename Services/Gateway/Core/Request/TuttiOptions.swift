@@ -20,10 +20,6 @@ public struct TuttiOptions: Hashable, Sendable {
   public var seed: UInt64?
   public var trace = false
 
-  public static let maximumMembers = 16
-  /// Members of a pattern if the client sets no number.
-  public static let defaultMembers = 3
-  public static let maximumDocuments = 100
   public static let maximumDocumentBytes = 10_000_000
 
   public init() {}
@@ -74,7 +70,7 @@ public struct TuttiOptions: Hashable, Sendable {
       return !found.isFull
     }
     let most =
-      models.isEmpty ? members ?? Self.defaultMembers : models.count
+      models.isEmpty ? members ?? OptionRanges.defaultMembers : models.count
     if let quorum, quorum > most {
       found.all.append(
         .invalid("tutti.quorum", "must be an integer from 1 to \(most), the number of members"))
@@ -89,8 +85,8 @@ public struct TuttiOptions: Hashable, Sendable {
   private mutating func read(_ name: String, _ value: JSONValue, _ reader: OptionReader) {
     switch name {
     case "members": readMembers(value, reader)
-    case "rounds": rounds = reader.integer(value, in: 1...8)
-    case "quorum": quorum = reader.integer(value, in: 1...Self.maximumMembers)
+    case "rounds": rounds = reader.integer(value, in: OptionRanges.rounds)
+    case "quorum": quorum = reader.integer(value, in: OptionRanges.members)
     case "budget":
       reader.object(value, names: ["tokens", "credits"]) { name, value, reader in
         let amount = reader.integer(value, in: 1...1_000_000_000_000)
@@ -128,9 +124,10 @@ public struct TuttiOptions: Hashable, Sendable {
   }
 
   private mutating func readMembers(_ value: JSONValue, _ reader: OptionReader) {
-    let wanted = "must be an integer from 1 to \(Self.maximumMembers) or an array of as many models"
+    let most = OptionRanges.members.upperBound
+    let wanted = "must be an integer from 1 to \(most) or an array of as many models"
     guard value.kind == .array else {
-      guard let count = reader.document.integer(value), (1...Self.maximumMembers).contains(count)
+      guard let count = reader.document.integer(value), OptionRanges.members.contains(count)
       else { return reader.reject(wanted) }
       members = count
       return
@@ -139,7 +136,7 @@ public struct TuttiOptions: Hashable, Sendable {
     var isGood = true
     reader.document.forEachElement(of: value) { element in
       guard let name = reader.document.string(element), !name.isEmpty,
-        name.utf8.count <= RequestLimits.modelBytes, names.count < Self.maximumMembers
+        name.utf8.count <= RequestLimits.modelBytes, names.count < most
       else {
         isGood = false
         return false

@@ -4,16 +4,8 @@ enum PlanLimits {
   /// Maximum tokens of an answer: a quarter of what a plan may write, to leave room for other
   /// tasks.
   static let answerTokens = PlanValidation.maximumTokens / 4
-  /// Maximum members of a plan: the inputs that one task may have.
-  static let members = PlanValidation.maximumInputs
-  /// As in the options' table. More drafts cost more than they add, unless the client asks for
-  /// them.
-  static let defaultMembers = 3
   /// Maximum fallback models of a task.
   static let alternatives = 4
-  /// Maximum rounds of a debate after the opening positions, as in the options' table.
-  static let rounds = 8
-  static let defaultRounds = 2
   /// Time limit for a whole plan. A laptop writes some 40 tokens per second, so three drafts and an
   /// answer of a thousand tokens each, one after the other, fit twice.
   static let deadline = Duration.seconds(300)

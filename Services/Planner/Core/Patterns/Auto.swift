@@ -19,7 +19,7 @@ func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
 enum AutoChoice {
   case direct(String, estimate: SplitEstimate? = nil)
   case split(Split, SplitEstimate)
-  case pattern(Pattern, because: String)
+  case pattern(PatternName, because: String)
 
   init(_ basis: PlanBasis) {
     let request = basis.request
@@ -76,7 +76,7 @@ enum AutoChoice {
     ].count { $0 }
   }
 
-  var pattern: Pattern {
+  var pattern: PatternName {
     switch self {
     case .direct, .split: .decompose
     case .pattern(let pattern, _): pattern

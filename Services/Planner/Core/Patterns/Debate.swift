@@ -35,7 +35,7 @@ struct DebateShape {
 
   init(_ basis: PlanBasis) throws(PlanError) {
     members = try Members(basis)
-    let wanted = basis.request.rounds ?? PlanLimits.defaultRounds
+    let wanted = basis.request.rounds ?? OptionRanges.defaultRounds
     rounds = min(wanted, Self.mostRounds(members: members.count))
     while rounds > 1, !Self.fits(basis, members: members.count, rounds: rounds) { rounds -= 1 }
     shares = try TokenShares(

@@ -67,7 +67,7 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
 
 extension PlanBasis {
   /// True if the client asks for a split by the pattern's name.
-  var isSplitByName: Bool { request.pattern == Pattern.decompose.rawValue }
+  var isSplitByName: Bool { request.pattern == PatternName.decompose.rawValue }
 }
 
 /// Every part reads its instruction and the parts it needs. A synthesis reads all parts.

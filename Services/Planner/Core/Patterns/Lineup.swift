@@ -51,7 +51,7 @@ struct Members {
     if !basis.request.models.isEmpty { return basis.request.models.count }
     // An ensemble needs several drafts, so a single model is called several times.
     let distinct = Set(basis.models).count
-    return distinct > 1 ? min(PlanLimits.defaultMembers, distinct) : PlanLimits.defaultMembers
+    return distinct > 1 ? min(OptionRanges.defaultMembers, distinct) : OptionRanges.defaultMembers
   }
 
   /// Returns the task of a member. The plan skips it if it fails.

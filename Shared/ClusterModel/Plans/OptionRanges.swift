@@ -1,0 +1,10 @@
+/// Ranges and defaults of a client's options for a plan.
+public enum OptionRanges {
+  /// Members of a pattern: at most the inputs that one task may have.
+  public static let members = 1...PlanValidation.maximumInputs
+  /// More drafts cost more than they add, unless the client asks for them.
+  public static let defaultMembers = 3
+  /// Rounds of a debate after the opening positions.
+  public static let rounds = 1...8
+  public static let defaultRounds = 2
+}
