@@ -69,7 +69,8 @@ extension Limits {
     "For each request of a probe, its whole body included. A healthy server lists its models in "
       + "milliseconds, and 64 slow hosts would keep all others from being probed.")
   public static let peerLabelBytes = Limit(
-    "peers.label_bytes", 100, .bytes, "The version and the service name of a process.")
+    "peers.label_bytes", 100, .bytes,
+    "The name, the version and the service of a process. 512 rows of the longest fit one frame.")
   public static let reportedHosts = Limit(
     "load.reported_hosts", 4_096, .count,
     "Hosts of one load report; a process knows at most 1,000, and some that have just left.")
@@ -79,7 +80,8 @@ extension Limits {
     "Names of services, hosts, models, spans and attributes; a model's name is the longest.")
   public static let telemetryMessageBytes = Limit(
     "telemetry.message_bytes", 8 << 10, .bytes,
-    "A log message with a chain of causes; processes cut messages at the same length.")
+    "A log message with a chain of causes, or another logged value. A header of 10 MB does not fill "
+      + "the log.")
   public static let telemetryAttributeBytes = Limit(
     "telemetry.attribute_bytes", 2 << 10, .bytes, "An error that quotes several hosts.")
   public static let telemetryAttributes = Limit(

@@ -1,6 +1,7 @@
 extension Limits {
   static let plans: [Limit] = [
-    splitBytes, planTasks, planInputs, planExpansions, planDepth, instructionBytes, planPromptBytes,
+    splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, instructionBytes,
+    planPromptBytes,
     planOutputBytes, planTraceBytes, dispatcherBytes, taskOutputBytes, readOutputBytes, heldDeltas,
     checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes,
     assembledNames, errorMessageBytes, errorProblems, errorNameBytes,
@@ -22,6 +23,9 @@ extension Limits {
       + "ends here.")
   public static let planDepth = Limit(
     "plan.depth", 16, .count, "Each task on a path waits for a whole answer: 16 take minutes.")
+  public static let planDocuments = Limit(
+    "plan.documents", 100, .count,
+    "Documents of a request and of a task; every name is in each of the 64 tasks at most.")
   public static let instructionBytes = Limit(
     "plan.instruction_bytes", 64 << 10, .bytes,
     "As long as the query in a plan request; a plan of 64 such tasks is 4 MiB.")

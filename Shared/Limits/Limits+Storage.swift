@@ -1,10 +1,10 @@
 extension Limits {
   static let storage = [
-    crashReportSeconds, crashReportBytes, crashReports, childLogBytes, logBytes, logBytesLeast,
-    clockTrustSeconds,
+    crashReportTime, crashReportBytes, crashReports, childLogBytes, logBytes, logBytesLeast,
+    clockTrust,
   ]
 
-  public static let crashReportSeconds = Limit(
+  public static let crashReportTime = Limit(
     "crash.report_time", 20_000, .milliseconds,
     "A debug build is symbolised in about 5 s. The crashed process itself ends at once; only its "
       + "copy takes this time.")
@@ -24,7 +24,7 @@ extension Limits {
   public static let logBytesLeast = Limit(
     "store.log_bytes_least", 4 << 20, .bytes,
     "The lowest value of the setting: empty tables, their indexes and one write must fit.")
-  public static let clockTrustSeconds = Limit(
+  public static let clockTrust = Limit(
     "store.clock_trust", 3_600_000, .milliseconds,
     "After a start or a jump of the clock nothing is dropped by age for this time: a wrong clock "
       + "is usually corrected within minutes, and the limit in bytes applies meanwhile.")

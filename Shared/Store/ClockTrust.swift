@@ -14,7 +14,7 @@ public struct ClockTrust: Sendable {
   private static let toleranceMicroseconds: UInt64 = 60 * 1_000_000
 
   public init() {
-    self.init(patience: .milliseconds(Limits.clockTrustSeconds.value))
+    self.init(patience: .milliseconds(Limits.clockTrust.value))
   }
 
   /// - Parameter patience: how long the clock must be steady before it is trusted.

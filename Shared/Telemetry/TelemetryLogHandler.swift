@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 public import Logging
 
 #if canImport(Glibc)
@@ -30,13 +31,11 @@ public final class LogSink: Sendable {
   func log(_ level: Logger.Level, _ message: String, _ attributes: [Attribute], trace: TraceID?) {
     let record = LogRecord(
       timeUnixMicroseconds: clock(), level: level.rawValue, service: service,
-      message: message.cut(toBytes: Self.maxValueBytes), trace: trace, attributes: attributes)
+      message: message.cut(toBytes: Limits.telemetryMessageBytes.value), trace: trace,
+      attributes: attributes)
     write(LogLine.render(record, as: format))
     if level >= .info { recorder?.record(record) }
   }
-
-  /// Longest message or value in bytes: a 10 MB header of a client must not fill the log.
-  static let maxValueBytes = 8 * 1_024
 }
 
 /// The swift-log backend: writes a line to stderr, and a record for the monitor.
@@ -65,7 +64,7 @@ public struct TelemetryLogHandler: LogHandler {
     var trace: TraceID?
     var attributes: [Attribute] = []
     for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
-      let text = "\(value)".cut(toBytes: LogSink.maxValueBytes)
+      let text = "\(value)".cut(toBytes: Limits.telemetryMessageBytes.value)
       if key == LogKey.trace, let id = TraceID(text) {
         trace = id
       } else {

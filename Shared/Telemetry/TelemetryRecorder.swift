@@ -1,6 +1,7 @@
 public import ClusterModel
 import CoreMetrics
 import FoundationEssentials
+import Limits
 import Synchronization
 
 /// Limits on telemetry that a process buffers for the monitor, and on the size of a message to it.
@@ -14,11 +15,11 @@ public struct TelemetryLimits: Sendable {
   /// envelope and for errors of the size estimate.
   public var batchBytes = 448 * 1_024
   /// Maximum bytes of a log line's message.
-  public var messageBytes = 8 * 1_024
+  public var messageBytes = Limits.telemetryMessageBytes.value
   /// Maximum bytes of one attribute's value.
-  public var attributeBytes = 2 * 1_024
+  public var attributeBytes = Limits.telemetryAttributeBytes.value
   /// Maximum attributes of one record.
-  public var attributes = 32
+  public var attributes = Limits.telemetryAttributes.value
 
   public static let standard = TelemetryLimits()
   public init() {}

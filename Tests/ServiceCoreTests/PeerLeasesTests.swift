@@ -126,14 +126,14 @@ struct PeerLeasesTests {
     var long = Self.peer("x", 1)
     long.mailbox = String(repeating: "m", count: 256)
     var version = Self.peer("x", 1)
-    version.version = String(repeating: "v", count: 129)
-    var service = Self.peer("x", 1, service: .other(String(repeating: "s", count: 129)))
+    version.version = String(repeating: "v", count: 101)
+    var service = Self.peer("x", 1, service: .other(String(repeating: "s", count: 101)))
     service.ttl = .seconds(2)
     var key = Self.peer("x", 1)
     key.key = [1, 2, 3]
     let wrong = [
       Self.peer("a", 1, ttl: .zero), Self.peer("a", 1, ttl: .seconds(301)), Self.peer("", 1),
-      Self.peer(String(repeating: "n", count: 129), 1), long, version, service, key,
+      Self.peer(String(repeating: "n", count: 101), 1), long, version, service, key,
       Self.peer("x", 1, service: .registry),
     ]
     for peer in wrong {

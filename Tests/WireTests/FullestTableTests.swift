@@ -67,7 +67,7 @@ struct FullestTableTests {
     let address = String(repeating: "a", count: Limits.busAddressBytes.value - 3)
     let label = String(repeating: "v", count: Limits.peerLabelBytes.value)
     for number in 1..<PeerLeases.capacity {
-      let name = String(repeating: "n", count: 124) + "\(number)"
+      let name = String(repeating: "n", count: label.count - 3) + "\(100 + number)"
       _ = try leases.hello(
         Peer(
           id: PeerID(name: name, incarnation: .max), service: .other(label),

@@ -10,8 +10,6 @@ import Limits
 /// holder has left, so that no member of the cluster can push another out.
 public struct PeerLeases: Sendable {
   public static let capacity = Limits.busPeers.value
-  /// Maximum bytes of a name or a version. 512 rows of a table stay far below one frame.
-  static let textBytes = 128
   /// Permitted lease durations.
   /// A shorter lease would end between two hellos; a longer one would keep lost processes too long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
@@ -133,12 +131,13 @@ public struct PeerLeases: Sendable {
   }
 
   private static func check(_ peer: Peer) throws(Failure) {
-    guard (1...textBytes).contains(peer.id.name.utf8.count),
-      peer.version.utf8.count <= textBytes, peer.service.description.utf8.count <= textBytes
+    let label = Limits.peerLabelBytes.value
+    guard (1...label).contains(peer.id.name.utf8.count),
+      peer.version.utf8.count <= label, peer.service.description.utf8.count <= label
     else {
       throw Failure(
         .invalidRequest,
-        "A peer's name must have 1 to \(textBytes) bytes, and its service and version at most that "
+        "A peer's name must have 1 to \(label) bytes, and its service and version at most that "
           + "many.")
     }
     guard peer.service != .registry else {
@@ -150,11 +149,6 @@ public struct PeerLeases: Sendable {
     let address = Limits.busAddressBytes.value
     guard (1...address).contains(peer.mailbox.utf8.count) else {
       throw Failure(.invalidRequest, "A peer's mailbox must have 1 to \(address) bytes.")
-    }
-    let label = Limits.peerLabelBytes.value
-    guard peer.version.utf8.count <= label, peer.service.description.utf8.count <= label else {
-      throw Failure(
-        .invalidRequest, "A peer's service and version must have at most \(label) bytes.")
     }
     guard peer.key.isEmpty || peer.key.count == keyBytes else {
       throw Failure(.invalidRequest, "A peer's key must have \(keyBytes) bytes.")

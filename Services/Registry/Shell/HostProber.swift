@@ -17,8 +17,6 @@ final class HostProber: Sendable {
   /// Maximum age of details.
   /// Slots and version change only when the server restarts, which also fails a probe or two.
   private static let detailsLast: Duration = .seconds(60)
-  /// Maximum hosts with details: as many as can be registered.
-  private static let maximumDetails = 1_000
 
   private struct Details {
     var dialect: HostDialect?
@@ -174,7 +172,7 @@ final class HostProber: Sendable {
     }
     let omitsV1 = await asked(order, likely, secret)
     places.withLock { places in
-      if places.count >= Self.maximumDetails { places.removeAll() }
+      if places.count >= Limits.tableHosts.value { places.removeAll() }
       places[order.host] = (omitsV1, .now)
     }
     return omitsV1
@@ -230,7 +228,7 @@ final class HostProber: Sendable {
     // The host chooses the length of its version; only the published part is kept.
     facts.version = facts.version?.cut(toBytes: Limits.hostVersionBytes.value)
     details.withLock { known in
-      if known.count >= Self.maximumDetails { known.removeAll() }
+      if known.count >= Limits.tableHosts.value { known.removeAll() }
       known[order.host] = facts
     }
     return facts

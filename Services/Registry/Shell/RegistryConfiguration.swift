@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import ServiceKit
 
 struct RegistryConfiguration: ServiceConfiguration {
@@ -10,7 +11,7 @@ struct RegistryConfiguration: ServiceConfiguration {
       "registry.port", .address, default: "8081",
       help: "Address of the admin API: PORT or HOST:PORT."),
     Setting(
-      "registry.hosts", .list(of: .url, atMost: 1_000),
+      "registry.hosts", .list(of: .url, atMost: Limits.tableHosts.value),
       help: "URLs of hosts to add when the registry starts, unless they are registered already."),
     Setting(
       "registry.admin_token", .text,

@@ -1,6 +1,7 @@
 import Bus
 import BusCore
 import ClusterModel
+import Limits
 import Logging
 import Metrics
 import RegistryCore
@@ -39,9 +40,6 @@ final class RegistryShell: Service {
   private static let mergeTick: Duration = .milliseconds(50)
   /// A peer that missed a publication catches up within this time.
   private static let refresh: Duration = .seconds(2)
-
-  /// Maximum hosts in one load report. No honest process reports more than the registry keeps.
-  private static let reportedHosts = 4_096
 
   private let context: ServiceContext
   private let store: HostStore
@@ -88,9 +86,9 @@ final class RegistryShell: Service {
       }
     }
     context.bus.onCast { [self] body, peer in
-      guard case .loadReport(let report) = body, report.hosts.count <= Self.reportedHosts else {
-        return
-      }
+      guard case .loadReport(let report) = body,
+        report.hosts.count <= Limits.reportedHosts.value
+      else { return }
       let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
       let directives = state.withLock { state in
         state.loads.report(report, from: peer, now: now)

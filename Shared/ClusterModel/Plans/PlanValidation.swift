@@ -14,8 +14,7 @@ public enum PlanValidation {
   public static let maximumChoices = 64
   /// Maximum size of a task's JSON schema.
   public static let maximumSchemaBytes = 16 * 1024
-  /// Maximum documents of a task, and of a request.
-  public static let maximumDocuments = 100
+  public static let maximumDocuments = Limits.planDocuments.value
   /// Maximum hosts sent to a planner. More do not change the estimate.
   public static let maximumHosts = 64
   /// Maximum tasks on the longest path.

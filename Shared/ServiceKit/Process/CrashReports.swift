@@ -22,7 +22,7 @@ public enum CrashReports {
       ? "" : path(of: name, pid: getpid(), in: dataDirectory)
     removeOld(name, in: folder)
     unsafe ccrash_install(
-      path, Int32(Limits.crashReportSeconds.value / 1_000), Int(Limits.crashReportBytes.value))
+      path, Int32(Limits.crashReportTime.value / 1_000), Int(Limits.crashReportBytes.value))
   }
 
   /// Deletes the oldest reports of this name, so that there is room for one more.
