@@ -90,6 +90,6 @@ final class AgentShell: Sendable {
     let dimensions = [("role", role.name.rawValue), ("outcome", outcome)]
     Counter(label: "tutti_agent_tasks_total", dimensions: dimensions).increment()
     Timer(label: "tutti_agent_task_seconds", dimensions: [("role", role.name.rawValue)])
-      .recordNanoseconds(Int64(clamping: started.duration(to: .now).inSeconds * 1e9))
+      .record(duration: started.duration(to: .now))
   }
 }

@@ -63,7 +63,7 @@ final class DispatcherShell: Sendable {
       dimensions: [("pattern", order.plan.pattern), ("outcome", failure?.code.rawValue ?? "done")]
     ).increment()
     Timer(label: "tutti_dispatcher_plan_seconds")
-      .recordNanoseconds(Int64(clamping: started.duration(to: .now).inSeconds * 1e9))
+      .record(duration: started.duration(to: .now))
     if let failure { throw failure }
   }
 

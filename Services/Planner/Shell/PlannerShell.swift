@@ -59,7 +59,6 @@ struct PlannerShell: Sendable {
   }
 
   private func record(_ label: String, since started: ContinuousClock.Instant) {
-    Timer(label: label).recordNanoseconds(
-      Int64(clamping: started.duration(to: .now).inSeconds * 1e9))
+    Timer(label: label).record(duration: started.duration(to: .now))
   }
 }

@@ -91,7 +91,7 @@ struct ErrorShape: RouterMiddleware {
     let labels = [("route", path), ("status", String(response.status.code))]
     Counter(label: "tutti_http_requests_total", dimensions: labels).increment()
     Metrics.Timer(label: "tutti_http_request_seconds", dimensions: [("route", path)])
-      .recordNanoseconds(start.duration(to: .now).nanoseconds)
+      .record(duration: start.duration(to: .now))
     return response
   }
 
@@ -231,11 +231,5 @@ struct ServiceResponder: HTTPResponder {
       response.headers[.allow] = allow
       return response
     }
-  }
-}
-
-extension Duration {
-  var nanoseconds: Int64 {
-    components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
   }
 }
