@@ -286,7 +286,7 @@ struct CommandLineTextTests {
   @Test("a line without an end is refused")
   func endlessLine() {
     var stream = EventStream()
-    #expect(throws: CommandFailure.self) {
+    #expect(throws: ProcessFailure.self) {
       try stream.append(repeatElement(0x61, count: EventStream.longestLine + 1))
     }
   }
@@ -359,7 +359,7 @@ struct CommandLineTextTests {
       "http://x:1/other", "http://u@x:1",
     ])
   func badAddress(url: String) throws {
-    let failure = #expect(throws: CommandFailure.self) { try ClusterAddress(gatewayURL: url) }
+    let failure = #expect(throws: ProcessFailure.self) { try ClusterAddress(gatewayURL: url) }
     #expect(failure?.status == .usage)
   }
 

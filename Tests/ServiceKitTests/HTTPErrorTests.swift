@@ -140,7 +140,7 @@ struct HTTPErrorTests {
     var options = HTTPServerOptions(address: HostAndPort(port: 8080))
     options.setting = "--port"
     let failure = HTTPServer.failure(errorNumber: EADDRINUSE, "", options)
-    #expect(failure.exitCode == .unavailable)
+    #expect(failure.status == .unavailable)
     #expect(
       failure.message
         == "Port 8080 on 127.0.0.1 is taken: stop what listens there, or choose another port with "

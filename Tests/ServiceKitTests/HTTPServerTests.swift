@@ -382,7 +382,7 @@ struct HTTPServerTests {
         router: makeRouter(), options: options,
         logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
       await #expect(
-        throws: ServiceFailure(
+        throws: ProcessFailure(
           .unavailable,
           "Port \(port) on 127.0.0.1 is taken: stop what listens there, or choose another port "
             + "with --port.")

@@ -25,7 +25,7 @@ private func settings<Own: InferringService>(
   ServiceSettings(
     arguments: ["--config", "c.yaml"],
     environment: environment.merging(["HOME": "/home/me"]) { a, _ in a },
-    hostName: "box", readFile: { (_) throws(ServiceFailure) -> String in file })
+    hostName: "box", readFile: { (_) throws(ProcessFailure) -> String in file })
 }
 
 @Suite("The section `inference`")
@@ -103,7 +103,7 @@ struct InferenceConfigurationTests {
     func mistake(_ suggesting: Set<String>?) -> [String] {
       SettingsTable(settings, sections: [], suggesting: suggesting).resolve(
         arguments: ["--bogus"], environment: [:],
-        readFile: { (_) throws(ServiceFailure) -> String in "" }
+        readFile: { (_) throws(ProcessFailure) -> String in "" }
       ).mistakes
     }
     #expect(mistake(nil) == ["--bogus: there is no such flag; did you mean --bus?"])

@@ -56,8 +56,8 @@ private func settings(
   ServiceSettings(
     arguments: arguments, environment: environment.merging(["HOME": "/home/me"]) { a, _ in a },
     hostName: "box",
-    readFile: { (path) throws(ServiceFailure) -> String in
-      guard let text = files[path] else { throw ServiceFailure(.configuration, "does not exist") }
+    readFile: { (path) throws(ProcessFailure) -> String in
+      guard let text = files[path] else { throw ProcessFailure(.usage, "does not exist") }
       return text
     })
 }
@@ -403,7 +403,7 @@ struct SettingsTests {
 
   @Test("--help, --version and --check-config answer on stdout with 0, mistakes on stderr with 64")
   func answers() {
-    func answer(_ arguments: [String]) -> (ExitCode?, out: String, err: String) {
+    func answer(_ arguments: [String]) -> (ClusterModel.ExitStatus?, out: String, err: String) {
       var out = ""
       var err = ""
       let code = ServiceMain.answer(
@@ -417,11 +417,11 @@ struct SettingsTests {
     #expect(fine.out.contains("gateway.port: 8080"))
     #expect(fine.out.contains("# default"))
     let wrong = answer(["--check-config", "--port", "x", "--workers", "y"])
-    #expect(wrong.0 == .configuration)
+    #expect(wrong.0 == .usage)
     #expect(wrong.out.isEmpty)
     #expect(wrong.err.split(separator: "\n").count == 3)
     #expect(wrong.err.contains("2 mistakes in the configuration"))
-    #expect(answer(["--port", "x"]).0 == .configuration)
+    #expect(answer(["--port", "x"]).0 == .usage)
     #expect(answer([]).0 == nil)
   }
 }

@@ -63,7 +63,7 @@ struct TLSTests {
   func mismatch() throws {
     let files = try PEMFiles()
     try files.write(PEM.certificate1, PEM.key2)
-    let failure = #expect(throws: ServiceFailure.self) { _ = try files.tls.load() }
+    let failure = #expect(throws: ProcessFailure.self) { _ = try files.tls.load() }
     #expect(failure?.message.contains("does not belong to the certificate") == true)
   }
 

@@ -1,3 +1,5 @@
+public import ClusterModel
+
 /// Addresses of a cluster.
 /// `tutti up` writes them to `cluster.json` in the data directory, where the other commands read
 /// them.
@@ -34,14 +36,14 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
   /// Derives the addresses from a gateway's URL. The registry and the monitor use the next two
   /// ports.
   /// - Parameter url: `http://HOST:PORT`, with or without `/v1` at its end.
-  public init(gatewayURL url: String) throws(CommandFailure) {
+  public init(gatewayURL url: String) throws(ProcessFailure) {
     var base = Substring(url)
     while base.last == "/" { base.removeLast() }
     if base.hasSuffix("/v1") { base.removeLast(3) }
     while base.last == "/" { base.removeLast() }
     let scheme = base.hasPrefix("https://") ? "https://" : "http://"
     guard base.hasPrefix(scheme) else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .usage, "“\(url)” is not the address of a gateway; it should be like http://127.0.0.1:8080")
     }
     let authority = base.dropFirst(scheme.count)
@@ -54,7 +56,7 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
       guard let number = Int(authority[authority.index(after: colon)...]),
         (1...65_533).contains(number)
       else {
-        throw CommandFailure(
+        throw ProcessFailure(
           .usage, "“\(url)” has no usable port; it should be like http://127.0.0.1:8080")
       }
       port = number
@@ -63,7 +65,7 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
       port = scheme == "https://" ? 443 : 80
     }
     guard !host.isEmpty, !host.contains(where: { "/?#@".contains($0) }) else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .usage, "“\(url)” is not the address of a gateway; it should be like http://127.0.0.1:8080")
     }
     self.init(

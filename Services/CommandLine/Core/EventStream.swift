@@ -1,3 +1,5 @@
+public import ClusterModel
+
 /// Splits a `text/event-stream` into items as it arrives, in pieces of any size.
 public struct EventStream: Sendable {
   public enum Item: Equatable, Sendable {
@@ -15,13 +17,13 @@ public struct EventStream: Sendable {
 
   public init() {}
 
-  public mutating func append(_ bytes: some Sequence<UInt8>) throws(CommandFailure) -> [Item] {
+  public mutating func append(_ bytes: some Sequence<UInt8>) throws(ProcessFailure) -> [Item] {
     var items: [Item] = []
     for byte in bytes {
       guard byte == 0x0A else {
         line.append(byte)
         guard line.count <= Self.longestLine else {
-          throw CommandFailure(.failed, "the server sent a line of more than 1 MiB")
+          throw ProcessFailure(.failed, "the server sent a line of more than 1 MiB")
         }
         continue
       }

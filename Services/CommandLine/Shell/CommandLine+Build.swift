@@ -17,7 +17,7 @@ func buildCluster(
   layout.usesTLS = options.usesTLS
   let missing = layout.executables.filter { !FileManager.default.isExecutableFile(atPath: $0) }
   guard missing.isEmpty else {
-    throw CommandFailure(
+    throw ProcessFailure(
       .unavailable,
       "\(missing.joined(separator: ", ")) \(missing.count == 1 ? "is" : "are") missing; "
         + "build them with `swift build`, and keep all executables in one directory")
@@ -31,7 +31,7 @@ func buildCluster(
   let taken = zip([layout.gatewayPort, layout.registryPort, layout.monitorPort], names)
     .filter { !LocalPort.isFree($0.0) }.map { "\($0.0) (for \($0.1))" }
   guard taken.isEmpty else {
-    throw CommandFailure(
+    throw ProcessFailure(
       .unavailable,
       "already taken on 127.0.0.1: port \(taken.joined(separator: ", ")); "
         + "choose another with --port; the cluster uses that port and the next two")
@@ -44,9 +44,9 @@ func buildCluster(
 }
 
 /// Directory of this executable, and of the services' executables.
-func binDirectory() throws(CommandFailure) -> String {
+func binDirectory() throws(ProcessFailure) -> String {
   guard let path = Bundle.main.executablePath else {
-    throw CommandFailure(.failed, "the path of this executable is not known")
+    throw ProcessFailure(.failed, "the path of this executable is not known")
   }
   return URL(fileURLWithPath: path).resolvingSymlinksInPath().deletingLastPathComponent().path
 }
@@ -57,7 +57,7 @@ private func absolutePath(_ path: String) -> String {
 
 private func modelInterpreter(
   _ options: UpConfiguration, dataDirectory: String, environment: [String: String]
-) throws(CommandFailure) -> String {
+) throws(ProcessFailure) -> String {
   let directories = [dataDirectory, CommonConfiguration.defaultDataDirectory(environment)]
   let candidates = EmbeddedHost.candidates(
     named: options.modelEnvironment, dataDirectories: directories)
@@ -65,7 +65,7 @@ private func modelInterpreter(
     let interpreter = EmbeddedHost.interpreter(in: absolutePath(candidate))
     if FileManager.default.isExecutableFile(atPath: interpreter) { return interpreter }
   }
-  throw CommandFailure(
+  throw ProcessFailure(
     .unavailable,
     "the local model is not installed (no Python in \(candidates.joined(separator: " or "))); "
       + "run `make setup`, or name a model server with `tutti up --host URL`")
@@ -78,7 +78,7 @@ private func modelHosts(
   do {
     try Data(EmbeddedHost.launcher).write(to: URL(fileURLWithPath: launcher), options: .atomic)
   } catch {
-    throw CommandFailure(
+    throw ProcessFailure(
       .unavailable, "\(launcher) cannot be written (\(error.localizedDescription))")
   }
   let threads = ClusterLayout.threadsPerHost(

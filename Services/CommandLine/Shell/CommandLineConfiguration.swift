@@ -128,7 +128,7 @@ struct UpConfiguration: Sendable {
     "TUTTI_GATEWAY_PORT", "TUTTI_REGISTRY_PORT", "TUTTI_MONITOR_PORT",
   ]
 
-  init(_ flags: UpFlags, environment: [String: String]) throws(CommandFailure) {
+  init(_ flags: UpFlags, environment: [String: String]) throws(ProcessFailure) {
     let table = SettingsTable(
       Self.settings(environment: environment), sections: CommonConfiguration.sections,
       suggesting: UpFlags.known)
@@ -164,23 +164,23 @@ struct UpConfiguration: Sendable {
     effective = table.effective(values)
     resolution.values = values
     guard resolution.mistakes.isEmpty else {
-      throw CommandFailure(.usage, resolution.mistakes.joined(separator: "\n"))
+      throw ProcessFailure(.usage, resolution.mistakes.joined(separator: "\n"))
     }
   }
 
-  @Sendable private static func readFile(_ path: String) throws(ServiceFailure) -> String {
+  @Sendable private static func readFile(_ path: String) throws(ProcessFailure) -> String {
     // A configuration has some kilobytes; a mistaken path may name a disk.
     let limit = 1 << 20
     guard FileManager.default.fileExists(atPath: path) else {
-      throw ServiceFailure(.configuration, "does not exist")
+      throw ProcessFailure(.usage, "does not exist")
     }
     guard let file = FileHandle(forReadingAtPath: path) else {
-      throw ServiceFailure(.configuration, "cannot be read")
+      throw ProcessFailure(.usage, "cannot be read")
     }
     defer { try? file.close() }
     guard let bytes = try? file.read(upToCount: limit + 1) ?? Data(), bytes.count <= limit,
       let text = String(data: bytes, encoding: .utf8)
-    else { throw ServiceFailure(.configuration, "is not a text file of at most 1 MiB") }
+    else { throw ProcessFailure(.usage, "is not a text file of at most 1 MiB") }
     return text
   }
 }

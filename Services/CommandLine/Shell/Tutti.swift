@@ -39,7 +39,7 @@ struct Tutti: AsyncParsableCommand {
       } else {
         try command.run()
       }
-    } catch let failure as CommandFailure {
+    } catch let failure as ProcessFailure {
       for line in failure.message.split(separator: "\n") { Terminal.progress(String(line)) }
       Foundation.exit(failure.status.rawValue)
     } catch {

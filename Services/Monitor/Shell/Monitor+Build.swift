@@ -17,8 +17,8 @@ func buildMonitor(
         path: context.common.dataDirectory + "/monitor.sqlite", retention: retention)
     }
   } catch {
-    throw ServiceFailure(
-      error.code == .storeMisconfigured ? .configuration : .unavailable, error.message)
+    throw ProcessFailure(
+      error.code == .storeMisconfigured ? .usage : .unavailable, error.message)
   }
   let shell = MonitorShell(context: context, store: store)
   shell.answerBus()

@@ -26,12 +26,12 @@ struct AdminToken: Sendable {
       _ = try PrivateFile.create(path, Array((AdminProof.nonce() + "\n").utf8))
       contents = try PrivateFile.read(path, atMost: Self.maximumBytes) ?? []
     } catch {
-      throw ServiceFailure(.unavailable, error.message)
+      throw ProcessFailure(.unavailable, error.message)
     }
     let text = String(decoding: contents, as: UTF8.self)
       .trimmingCharacters(in: .whitespacesAndNewlines)
     guard text.utf8.count >= Self.minimumBytes else {
-      throw ServiceFailure(
+      throw ProcessFailure(
         .unavailable,
         "\(path) holds fewer than \(Self.minimumBytes) bytes; remove it to have a new one made.")
     }

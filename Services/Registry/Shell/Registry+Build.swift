@@ -17,7 +17,7 @@ func buildRegistry(
     store = try HostStore(path: context.common.dataDirectory + "/registry.sqlite")
     restored = try await store.hosts()
   } catch {
-    throw ServiceFailure(.unavailable, error.message)
+    throw ProcessFailure(.unavailable, error.message)
   }
   let shell = RegistryShell(
     context: context, store: store, restored: restored,

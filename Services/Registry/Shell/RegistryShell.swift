@@ -210,7 +210,7 @@ final class RegistryShell: Service {
         for case .probe(let order) in directives { probes.continuation.yield(order) }
       } catch {
         if error.code == .hostExists { continue }
-        throw ServiceFailure(.configuration, "--hosts \(url): \(error.message)")
+        throw ProcessFailure(.usage, "--hosts \(url): \(error.message)")
       }
     }
   }

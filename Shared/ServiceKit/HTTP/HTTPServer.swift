@@ -58,7 +58,7 @@ public struct HTTPServerOptions: Sendable {
 /// Makes the server for a router made by `makeRouter`.
 ///
 /// If the client disconnects, the task that answers it is cancelled, in a handler or in the closure
-/// that writes a streamed body. `run()` throws a `ServiceFailure` with one sentence if the port is
+/// that writes a streamed body. `run()` throws a `ProcessFailure` with one sentence if the port is
 /// taken. After a graceful shutdown it returns when all requests in flight are answered.
 /// - Parameter onListening: called once with the port.
 public func makeHTTPServer(
@@ -114,26 +114,26 @@ struct HTTPServer: Service {
 
   static func failure(
     errorNumber: CInt, _ description: String, _ options: HTTPServerOptions
-  ) -> ServiceFailure {
+  ) -> ProcessFailure {
     let address = options.address
     switch errorNumber {
     case EADDRINUSE:
-      return ServiceFailure(
+      return ProcessFailure(
         .unavailable,
         "Port \(address.port) on \(address.host) is taken: stop what listens there, or choose "
           + "another port with \(options.setting).")
     case EACCES:
-      return ServiceFailure(
+      return ProcessFailure(
         .unavailable,
         "Port \(address.port) may not be used by this user: choose one above 1023 with "
           + "\(options.setting).")
     case EADDRNOTAVAIL:
-      return ServiceFailure(
+      return ProcessFailure(
         .unavailable,
         "\(address.host) is not an address of this machine: choose another with "
           + "\(options.setting).")
     default:
-      return ServiceFailure(
+      return ProcessFailure(
         .unavailable,
         "Cannot listen on \(address): \(description). Choose another with "
           + "\(options.setting).")

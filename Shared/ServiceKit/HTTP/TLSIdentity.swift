@@ -20,26 +20,26 @@ public struct TLSFiles: Hashable, Sendable {
 
   /// Reads and checks both files.
   ///
-  /// - Throws: `ServiceFailure` whose message continues a sentence after the setting's name.
-  func load() throws(ServiceFailure) -> NIOSSLContext {
+  /// - Throws: `ProcessFailure` whose message continues a sentence after the setting's name.
+  func load() throws(ProcessFailure) -> NIOSSLContext {
     let chain: [NIOSSLCertificate]
     do {
       chain = try NIOSSLCertificate.fromPEMBytes(bytes(of: certificate))
-    } catch let error as ServiceFailure {
+    } catch let error as ProcessFailure {
       throw error
     } catch {
-      throw ServiceFailure(.configuration, "\(certificate) holds no PEM certificate")
+      throw ProcessFailure(.usage, "\(certificate) holds no PEM certificate")
     }
     guard !chain.isEmpty else {
-      throw ServiceFailure(.configuration, "\(certificate) holds no PEM certificate")
+      throw ProcessFailure(.usage, "\(certificate) holds no PEM certificate")
     }
     let secret: NIOSSLPrivateKey
     do {
       secret = try NIOSSLPrivateKey(bytes: bytes(of: key), format: .pem)
-    } catch let error as ServiceFailure {
+    } catch let error as ProcessFailure {
       throw error
     } catch {
-      throw ServiceFailure(.configuration, "\(key) holds no PEM private key without a passphrase")
+      throw ProcessFailure(.usage, "\(key) holds no PEM private key without a passphrase")
     }
     var configuration = TLSConfiguration.makeServerConfiguration(
       certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(secret))
@@ -48,19 +48,19 @@ public struct TLSFiles: Hashable, Sendable {
     do {
       return try NIOSSLContext(configuration: configuration)
     } catch {
-      throw ServiceFailure(
-        .configuration, "the key in \(key) does not belong to the certificate in \(certificate)")
+      throw ProcessFailure(
+        .usage, "the key in \(key) does not belong to the certificate in \(certificate)")
     }
   }
 
-  private func bytes(of path: String) throws(ServiceFailure) -> [UInt8] {
+  private func bytes(of path: String) throws(ProcessFailure) -> [UInt8] {
     let limit = Limits.tlsFileBytes.value
     guard let file = FileHandle(forReadingAtPath: path) else {
-      throw ServiceFailure(.configuration, "\(path) cannot be read")
+      throw ProcessFailure(.usage, "\(path) cannot be read")
     }
     defer { try? file.close() }
     guard let data = try? file.read(upToCount: limit + 1) ?? Data(), data.count <= limit else {
-      throw ServiceFailure(.configuration, "\(path) is not a file of at most \(limit) bytes")
+      throw ProcessFailure(.usage, "\(path) is not a file of at most \(limit) bytes")
     }
     return [UInt8](data)
   }
@@ -86,7 +86,7 @@ public final class TLSIdentity: Sendable {
 
   private let files: TLSFiles
   private let interval: TimeAmount
-  private let onReload: @Sendable (ServiceFailure?) -> Void
+  private let onReload: @Sendable (ProcessFailure?) -> Void
   private let state: Mutex<State>
 
   /// - Parameters:
@@ -94,8 +94,8 @@ public final class TLSIdentity: Sendable {
   ///   - onReload: called after a change; the failure is `nil` if the new files are in use.
   init(
     _ files: TLSFiles, interval: TimeAmount = .seconds(1),
-    onReload: @escaping @Sendable (ServiceFailure?) -> Void
-  ) throws(ServiceFailure) {
+    onReload: @escaping @Sendable (ProcessFailure?) -> Void
+  ) throws(ProcessFailure) {
     self.files = files
     self.interval = interval
     self.onReload = onReload
@@ -107,13 +107,13 @@ public final class TLSIdentity: Sendable {
   /// The context for a connection accepted at this time.
   func context(at now: NIODeadline) -> NIOSSLContext {
     let (context, outcome) = state.withLock {
-      state -> (NIOSSLContext, Result<Void, ServiceFailure>?) in
+      state -> (NIOSSLContext, Result<Void, ProcessFailure>?) in
       guard now - state.lastLook >= interval else { return (state.context, nil) }
       state.lastLook = now
       let stamps = Self.stamps(files)
       guard stamps != state.stamps else { return (state.context, nil) }
       state.stamps = stamps
-      do throws(ServiceFailure) {
+      do throws(ProcessFailure) {
         state.context = try files.load()
         return (state.context, .success(()))
       } catch {

@@ -215,7 +215,7 @@ public struct CommonConfiguration: Sendable {
     case (nil, .some): values.reject(key, "needs the certificate, too: --tls-certificate")
     case (let chain?, let secret?):
       let files = TLSFiles(certificate: chain, key: secret)
-      do throws(ServiceFailure) {
+      do throws(ProcessFailure) {
         _ = try files.load()
         return files
       } catch {

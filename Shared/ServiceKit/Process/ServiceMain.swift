@@ -59,7 +59,7 @@ public enum ServiceMain {
   private static func start<C: ServiceConfiguration>(
     _: C.Type, _ surroundings: Surroundings,
     _ build: @Sendable (C, ServiceContext) async throws -> [any Service]
-  ) async -> ExitCode {
+  ) async -> ExitStatus {
     let settings = ServiceSettings<C>(
       arguments: surroundings.arguments, environment: surroundings.environment,
       hostName: surroundings.hostName, readFile: Surroundings.readFile)
@@ -82,7 +82,7 @@ public enum ServiceMain {
   static func answer<C: ServiceConfiguration>(
     _ settings: ServiceSettings<C>, program: String,
     out: (String) -> Void = StandardOutput.write, err: (String) -> Void = StandardError.write
-  ) -> ExitCode? {
+  ) -> ExitStatus? {
     switch settings.request {
     case .help:
       out(settings.table.help(program: program, summary: C.summary))
@@ -96,7 +96,7 @@ public enum ServiceMain {
       for mistake in settings.mistakes { err(mistake + "\n") }
       let count = settings.mistakes.count == 1 ? "1 mistake" : "\(settings.mistakes.count) mistakes"
       err("\(count) in the configuration; `\(program) --help` lists all settings.\n")
-      return .configuration
+      return .usage
     }
     guard settings.request == .checkConfig else { return nil }
     for warning in settings.warnings { err(warning + "\n") }
@@ -105,20 +105,20 @@ public enum ServiceMain {
   }
 
   /// Prints the reason for the end in one sentence and returns the exit code.
-  private static func report(_ error: any Error) -> ExitCode {
-    let failure = ServiceFailure(explaining: error)
+  private static func report(_ error: any Error) -> ExitStatus {
+    let failure = ProcessFailure(explaining: error)
     StandardError.write(failure.message + "\n")
-    return failure.exitCode
+    return failure.status
   }
 }
 
-extension ServiceFailure {
+extension ProcessFailure {
   /// Converts any error that ended a service to an exit code and a sentence.
   init(explaining error: any Error) {
     switch error {
-    case let failure as ServiceFailure: self = failure
+    case let failure as ProcessFailure: self = failure
     case let failure as Failure:
-      let code: ExitCode =
+      let code: ExitStatus =
         switch failure.code {
         case .noPeer, .peerLost, .overloaded, .deadlineExceeded, .outboxFull: .tryLater
         default: .failed

@@ -25,7 +25,7 @@ struct ServiceProcess: Sendable {
   ///   default.
   init(
     _ configuration: CommonConfiguration, requests: Int?, lifeline: String?
-  ) throws(ServiceFailure) {
+  ) throws(ProcessFailure) {
     var common = configuration
     common.dataDirectory = try DataDirectory.prepare(common.dataDirectory)
     nameLock = try NameLock(common.name, in: common.dataDirectory)
@@ -33,8 +33,8 @@ struct ServiceProcess: Sendable {
       name: common.service.description, dataDirectory: common.dataDirectory)
     if let lifeline {
       guard let descriptor = Int32(lifeline), descriptor > 2 else {
-        throw ServiceFailure(
-          .configuration, "TUTTI_LIFELINE_FD: \"\(lifeline)\" is not a file descriptor above 2")
+        throw ProcessFailure(
+          .usage, "TUTTI_LIFELINE_FD: \"\(lifeline)\" is not a file descriptor above 2")
       }
       self.lifeline = descriptor
     } else {
@@ -72,7 +72,7 @@ struct ServiceProcess: Sendable {
 
   private static func tls(
     _ common: CommonConfiguration, _ logger: Logger
-  ) throws(ServiceFailure) -> TLSIdentity? {
+  ) throws(ProcessFailure) -> TLSIdentity? {
     guard let files = common.tls else { return nil }
     return try TLSIdentity(files) { failure in
       if let failure {
@@ -91,7 +91,7 @@ struct ServiceProcess: Sendable {
 
   private static func makeBus(
     _ common: CommonConfiguration, _ requests: Int?, _ logger: Logger
-  ) throws(ServiceFailure) -> Bus {
+  ) throws(ProcessFailure) -> Bus {
     do {
       let addresses: BusAddresses
       switch common.bus {
@@ -119,13 +119,13 @@ struct ServiceProcess: Sendable {
         configuration: configuration, transport: try configuration.makeTransport(),
         logger: logger)
     } catch {
-      throw ServiceFailure(.unavailable, error.message)
+      throw ProcessFailure(.unavailable, error.message)
     }
   }
 
   /// Runs the process to its end. The bus starts first and stops last, so that the last messages of
   /// all other services are still sent.
-  func run(_ own: [any Service]) async throws -> ExitCode {
+  func run(_ own: [any Service]) async throws -> ExitStatus {
     var services: [any Service] = [
       context.bus, TelemetryFlush(recorder: context.recorder, bus: context.bus),
     ]
@@ -162,7 +162,7 @@ struct ServiceProcess: Sendable {
       }
     }
     guard context.health.isDraining else {
-      throw ServiceFailure(.failed, "A part of the service ended unexpectedly.")
+      throw ProcessFailure(.failed, "A part of the service ended unexpectedly.")
     }
     context.logger.info("stopped")
     return .done

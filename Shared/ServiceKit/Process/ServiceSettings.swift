@@ -1,3 +1,5 @@
+public import ClusterModel
+
 /// The complete configuration of a service, resolved from its sources.
 public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
   public let request: SettingsTable.Request
@@ -11,7 +13,7 @@ public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
 
   public init(
     arguments: [String], environment: [String: String], hostName: String,
-    readFile: @escaping (String) throws(ServiceFailure) -> String
+    readFile: @escaping (String) throws(ProcessFailure) -> String
   ) {
     table = SettingsTable(
       C.settings

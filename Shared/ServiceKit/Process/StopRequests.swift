@@ -1,3 +1,4 @@
+import ClusterModel
 import Foundation
 import Telemetry
 import UnixSignals
@@ -60,6 +61,6 @@ enum LastResort {
 
   static func end(_ sentence: String) -> Never {
     StandardError.write(sentence + "\n")
-    _exit(ExitCode.failed.rawValue)
+    _exit(ExitStatus.failed.rawValue)
   }
 }

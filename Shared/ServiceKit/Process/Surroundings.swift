@@ -1,3 +1,4 @@
+public import ClusterModel
 import Files
 import Foundation
 
@@ -21,27 +22,27 @@ struct Surroundings: Sendable {
   /// Maximum size of a configuration or secret file; a larger file is refused.
   static let maxFileBytes = 1 << 20
 
-  @Sendable static func readFile(_ path: String) throws(ServiceFailure) -> String {
+  @Sendable static func readFile(_ path: String) throws(ProcessFailure) -> String {
     var isDirectory: ObjCBool = false
     guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-      throw ServiceFailure(.configuration, "does not exist")
+      throw ProcessFailure(.usage, "does not exist")
     }
     guard !isDirectory.boolValue else {
-      throw ServiceFailure(.configuration, "is a directory, a file is wanted")
+      throw ProcessFailure(.usage, "is a directory, a file is wanted")
     }
     guard let file = FileHandle(forReadingAtPath: path) else {
-      throw ServiceFailure(.configuration, "may not be read by this user")
+      throw ProcessFailure(.usage, "may not be read by this user")
     }
     defer { try? file.close() }
     let data: Data
     do { data = try file.read(upToCount: maxFileBytes + 1) ?? Data() } catch {
-      throw ServiceFailure(.configuration, "cannot be read: \(error.localizedDescription)")
+      throw ProcessFailure(.usage, "cannot be read: \(error.localizedDescription)")
     }
     guard data.count <= maxFileBytes else {
-      throw ServiceFailure(.configuration, "is larger than 1 MiB")
+      throw ProcessFailure(.usage, "is larger than 1 MiB")
     }
     guard let text = String(bytes: data, encoding: .utf8) else {
-      throw ServiceFailure(.configuration, "is not UTF-8 text")
+      throw ProcessFailure(.usage, "is not UTF-8 text")
     }
     return text
   }
@@ -51,17 +52,17 @@ struct Surroundings: Sendable {
 public enum DataDirectory {
   /// Creates the directory if absent, and refuses one in which other users could replace files.
   /// - Returns: its absolute path.
-  public static func prepare(_ path: String) throws(ServiceFailure) -> String {
+  public static func prepare(_ path: String) throws(ProcessFailure) -> String {
     let absolute =
       path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     do throws(FileRefused) {
       try PrivateDirectory.prepare(absolute)
     } catch {
-      throw ServiceFailure(
+      throw ProcessFailure(
         .unavailable, "The data directory is not used. \(error.message) Its setting is --data-dir.")
     }
     guard FileManager.default.isWritableFile(atPath: absolute) else {
-      throw ServiceFailure(
+      throw ProcessFailure(
         .unavailable,
         "The data directory \(absolute) may not be written by this user: choose another with "
           + "--data-dir.")

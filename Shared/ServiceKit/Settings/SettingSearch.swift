@@ -8,11 +8,11 @@ struct SettingSearch {
   var warnings: [String] = []
 
   private let settings: [Setting]
-  private let readFile: (String) throws(ServiceFailure) -> String
+  private let readFile: (String) throws(ProcessFailure) -> String
   private var found: [String: SettingValues.Resolved] = [:]
 
   init(
-    settings: [Setting], readFile: @escaping (String) throws(ServiceFailure) -> String
+    settings: [Setting], readFile: @escaping (String) throws(ProcessFailure) -> String
   ) {
     self.settings = settings
     self.readFile = readFile

@@ -1,3 +1,5 @@
+public import ClusterModel
+
 /// All settings of one process. Priority of their sources: flag > variable > file > default.
 ///
 /// It does not access the environment, files or the command line. They are parameters, so that each
@@ -43,7 +45,7 @@ public struct SettingsTable: Sendable {
   ///   - readFile: reads a file as text; its error message is printed after the path.
   public func resolve(
     arguments: [String], environment: [String: String],
-    readFile: @escaping (String) throws(ServiceFailure) -> String
+    readFile: @escaping (String) throws(ProcessFailure) -> String
   ) -> Resolution {
     let command = ArgumentReader(arguments, settings: settings, suggesting: suggested)
     var search = SettingSearch(settings: settings, readFile: readFile)

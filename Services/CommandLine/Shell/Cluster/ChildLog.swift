@@ -1,3 +1,4 @@
+import ClusterModel
 import CommandLineCore
 import Foundation
 import Limits
@@ -12,13 +13,13 @@ enum ChildLog {
   }
 
   /// - Returns: a descriptor to append with; the caller closes it.
-  static func open(_ child: String, in dataDirectory: String) throws(CommandFailure) -> Int32 {
+  static func open(_ child: String, in dataDirectory: String) throws(ProcessFailure) -> Int32 {
     let path = path(of: child, in: dataDirectory)
     rotate(path)
     let descriptor = unsafe Foundation.open(
       path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else {
-      throw CommandFailure(.failed, "\(path): \(ChildProcess.errorText(errno))")
+      throw ProcessFailure(.failed, "\(path): \(ChildProcess.errorText(errno))")
     }
     return descriptor
   }

@@ -1,3 +1,4 @@
+import ClusterModel
 import CommandLineCore
 import Foundation
 import ServiceKit
@@ -21,7 +22,7 @@ enum ChildProcess {
   ///   reach `tutti up` alone, which then drains in order.
   static func spawn(
     _ child: Child, log: Int32, inheritance: Inheritance
-  ) throws(CommandFailure) -> pid_t {
+  ) throws(ProcessFailure) -> pid_t {
     var variables = child.variables(from: ProcessInfo.processInfo.environment)
     for name in UpConfiguration.ownVariables { variables[name] = nil }
     if child.inherits == nil {
@@ -37,7 +38,7 @@ enum ChildProcess {
     }
     defer { for source in sources where source >= 0 { close(source) } }
     guard sources.allSatisfy({ $0 >= 0 }) else {
-      throw CommandFailure(.failed, "no descriptor is left (\(errorText(errno)))")
+      throw ProcessFailure(.failed, "no descriptor is left (\(errorText(errno)))")
     }
     closeOthersOnExec()
 
@@ -73,7 +74,7 @@ enum ChildProcess {
       }
     }
     guard result == 0 else {
-      throw CommandFailure(.failed, "\(child.executable): \(errorText(result))")
+      throw ProcessFailure(.failed, "\(child.executable): \(errorText(result))")
     }
     if child.niceness > 0 { lowerPriority(of: pid, by: Int32(child.niceness)) }
     return pid

@@ -22,7 +22,7 @@ extension ClusterClient {
   /// - Throws: a sentence that names the ways to give the token, if it is not known.
   private func requiredToken() throws -> String {
     guard let adminToken else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .usage,
         "the registry's admin token is not known; set TUTTI_ADMIN_TOKEN, or name the cluster's "
           + "data directory with --data-dir")
@@ -42,7 +42,7 @@ extension ClusterClient {
     guard answer.status == 200,
       AdminProof.isValid(proof ?? "", token: Array(token.utf8), nonce: nonce)
     else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .failed,
         "\(address.registry) does not prove that it knows the admin token, so the token was not "
           + "sent: it is not the admin token of that registry (check TUTTI_ADMIN_TOKEN and "

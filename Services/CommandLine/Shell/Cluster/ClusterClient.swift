@@ -53,7 +53,7 @@ struct ClusterClient: Sendable {
       do {
         return try JSONDecoder().decode(type, from: body)
       } catch {
-        throw CommandFailure(
+        throw ProcessFailure(
           .failed, "\(url) did not answer like a Tutti service; is the address right?")
       }
     }
@@ -70,7 +70,7 @@ struct ClusterClient: Sendable {
     } catch let error as CancellationError {
       throw error
     } catch {
-      throw CommandFailure(.unavailable, "\(url) broke off its answer (\(error))")
+      throw ProcessFailure(.unavailable, "\(url) broke off its answer (\(error))")
     }
   }
 
@@ -91,9 +91,9 @@ struct ClusterClient: Sendable {
     } catch let error as CancellationError {
       throw error
     } catch let error as HTTPClientError where error == .deadlineExceeded {
-      throw CommandFailure(.tryLater, "\(url) did not answer in time; look at `tutti status`")
+      throw ProcessFailure(.tryLater, "\(url) did not answer in time; look at `tutti status`")
     } catch {
-      throw CommandFailure(
+      throw ProcessFailure(
         .unavailable, "no service answers at \(url); start a cluster with `tutti up`")
     }
   }
@@ -110,7 +110,7 @@ struct ClusterClient: Sendable {
   }
 
   /// Turns an unsuccessful answer into a failure of the command.
-  static func failure(status: Int, body: Data, url: String) -> CommandFailure {
+  static func failure(status: Int, body: Data, url: String) -> ProcessFailure {
     struct Problem: Decodable {
       struct Content: Decodable {
         let message: String
@@ -128,7 +128,7 @@ struct ClusterClient: Sendable {
       let error: Content
     }
     guard let problem = try? JSONDecoder().decode(Problem.self, from: body) else {
-      return CommandFailure(.failed, "\(url) answered with status \(status)")
+      return ProcessFailure(.failed, "\(url) answered with status \(status)")
     }
     let exit: ExitStatus =
       switch status {
@@ -139,7 +139,7 @@ struct ClusterClient: Sendable {
       case 503: .unavailable
       default: .failed
       }
-    return CommandFailure(exit, TextTable.printable(problem.error.message))
+    return ProcessFailure(exit, TextTable.printable(problem.error.message))
   }
 }
 
@@ -186,17 +186,17 @@ extension ClusterClient {
     let directory = directory(flag: dataDirectory, environment: environment)
     let path = directory + "/cluster.json"
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .unavailable,
         "no cluster runs with the data directory \(directory); start one with `tutti up`, "
           + "or name one with --url")
     }
     guard let address = try? JSONDecoder().decode(ClusterAddress.self, from: data) else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .failed, "\(path) cannot be read; start the cluster again with `tutti up`")
     }
     if let pid = address.pid, kill(pid, 0) != 0, errno == ESRCH {
-      throw CommandFailure(
+      throw ProcessFailure(
         .unavailable,
         "the cluster of \(directory) (pid \(pid)) is gone; start one with `tutti up`")
     }

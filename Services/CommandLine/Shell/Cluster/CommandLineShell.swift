@@ -169,7 +169,7 @@ final class ClusterShell: Sendable {
     }
   }
 
-  private func start(_ child: Child, _ pipe: Lifeline) throws(CommandFailure) -> pid_t {
+  private func start(_ child: Child, _ pipe: Lifeline) throws(ProcessFailure) -> pid_t {
     var child = child
     if child.inherits == nil, let earlier = crashes.withLock({ $0[child.name] }) {
       let note = CrashNote(
@@ -331,13 +331,13 @@ final class Lifeline: Sendable {
   let readEnd: Int32
   private let writeEnd: Int32
 
-  init() throws(CommandFailure) {
+  init() throws(ProcessFailure) {
     var ends: [Int32] = [0, 0]
     let result = unsafe pipe(&ends)
     // No child is started before this, so none can inherit the ends in between.
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     guard result == 0 else {
-      throw CommandFailure(.failed, "a pipe cannot be created (\(ChildProcess.errorText(errno)))")
+      throw ProcessFailure(.failed, "a pipe cannot be created (\(ChildProcess.errorText(errno)))")
     }
     readEnd = ends[0]
     writeEnd = ends[1]

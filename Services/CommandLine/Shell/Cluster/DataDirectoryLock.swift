@@ -1,3 +1,4 @@
+import ClusterModel
 import CommandLineCore
 import Files
 import Foundation
@@ -18,13 +19,13 @@ final class DataDirectoryLock: Sendable {
     do throws(FileRefused) {
       try PrivateDirectory.prepare(directory)
     } catch {
-      throw CommandFailure(
+      throw ProcessFailure(
         .unavailable, "the data directory cannot be used. \(error.message) Its flag is --data-dir")
     }
     let path = directory + "/lock"
     let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .unavailable,
         "\(path) cannot be opened (\(ChildProcess.errorText(errno))); "
           + "make it writable, or name another directory with --data-dir")
@@ -37,7 +38,7 @@ final class DataDirectoryLock: Sendable {
       let holderLives = holder > 0 && kill(holder, 0) == 0
       guard !holderLives, clock.now < deadline else {
         close(descriptor)
-        throw CommandFailure(
+        throw ProcessFailure(
           .tryLater,
           holderLives
             ? "the data directory \(directory) is in use by `tutti up` (pid \(holder)); "

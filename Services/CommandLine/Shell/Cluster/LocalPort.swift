@@ -1,3 +1,4 @@
+import ClusterModel
 import CommandLineCore
 import Foundation
 
@@ -42,12 +43,12 @@ enum LocalPort {
   }
 
   /// Returns different ports that were free a moment ago.
-  static func free(_ count: Int) throws(CommandFailure) -> [Int] {
+  static func free(_ count: Int) throws(ProcessFailure) -> [Int] {
     var open: [(descriptor: Int32, port: Int)] = []
     defer { for socket in open { close(socket.descriptor) } }
     while open.count < count {
       guard let socket = bind(0) else {
-        throw CommandFailure(.unavailable, "no free port on 127.0.0.1 is left for a model server")
+        throw ProcessFailure(.unavailable, "no free port on 127.0.0.1 is left for a model server")
       }
       open.append(socket)
     }

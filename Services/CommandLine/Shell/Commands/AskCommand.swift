@@ -80,16 +80,16 @@ struct AskCommand: AsyncParsableCommand {
     var transcript = AskTranscript(printsJSON: json)
     do {
       try await follow(response.body, &transcript, until: deadline)
-    } catch let failure as CommandFailure {
+    } catch let failure as ProcessFailure {
       transcript.endLine()
       throw failure
     } catch {
       transcript.endLine()
-      throw CommandFailure(.failed, "the connection to \(url) broke (\(error))")
+      throw ProcessFailure(.failed, "the connection to \(url) broke (\(error))")
     }
     transcript.endLine()
     guard transcript.isComplete else {
-      throw CommandFailure(.failed, "the answer was cut off; ask again")
+      throw ProcessFailure(.failed, "the answer was cut off; ask again")
     }
     if trace { transcript.report(traceID: response.headers.first(name: "x-tutti-trace")) }
   }
@@ -133,7 +133,7 @@ struct AskCommand: AsyncParsableCommand {
         case .tick: transcript.tick()
         case .broke(let error): throw error
         case .overdue:
-          throw CommandFailure(
+          throw ProcessFailure(
             .tryLater, "the answer was not complete within \(timeout) s; allow more with --timeout")
         case .bytes(let buffer):
           for item in try stream.append(buffer.readableBytesView) { try transcript.take(item) }
@@ -142,7 +142,7 @@ struct AskCommand: AsyncParsableCommand {
     }
   }
 
-  private func question() throws(CommandFailure) -> AskBody {
+  private func question() throws(ProcessFailure) -> AskBody {
     var tutti = try pattern.tutti()
     if trace { tutti.trace = true }
     return AskBody(

@@ -89,16 +89,16 @@ struct AskTranscript {
   /// Redraws the progress.
   mutating func tick() { live?.redraw() }
 
-  mutating func take(_ item: EventStream.Item) throws(CommandFailure) {
+  mutating func take(_ item: EventStream.Item) throws(ProcessFailure) {
     switch item {
     case .comment(let text): step(text)
     case .data(let bytes) where bytes.elementsEqual("[DONE]".utf8): isComplete = true
     case .data(let bytes):
       guard let chunk = try? JSONDecoder().decode(Chunk.self, from: Data(bytes)) else {
-        throw CommandFailure(.failed, "the gateway sent a chunk that is not JSON")
+        throw ProcessFailure(.failed, "the gateway sent a chunk that is not JSON")
       }
       if let problem = chunk.error {
-        throw CommandFailure(problem.exit, TextTable.printable(problem.message))
+        throw ProcessFailure(problem.exit, TextTable.printable(problem.message))
       }
       execution = chunk.tutti ?? execution
       if printsJSON {

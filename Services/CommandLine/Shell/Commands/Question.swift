@@ -9,33 +9,33 @@ enum Question {
   private static let longest = 10 << 20
 
   /// - Parameter argument: the question, or - to read it from standard input.
-  static func text(_ argument: String) throws(CommandFailure) -> String {
+  static func text(_ argument: String) throws(ProcessFailure) -> String {
     let text = try argument == "-" ? standardInput() : argument
     guard !text.allSatisfy(\.isWhitespace) else {
-      throw CommandFailure(.usage, "the question is empty; say what to ask")
+      throw ProcessFailure(.usage, "the question is empty; say what to ask")
     }
     return text
   }
 
-  private static func standardInput() throws(CommandFailure) -> String {
+  private static func standardInput() throws(ProcessFailure) -> String {
     let data: Data
     do {
       data = try FileHandle.standardInput.read(upToCount: longest + 1) ?? Data()
     } catch {
-      throw CommandFailure(.failed, "standard input cannot be read (\(error))")
+      throw ProcessFailure(.failed, "standard input cannot be read (\(error))")
     }
     guard data.count <= longest else {
-      throw CommandFailure(.usage, "the question on standard input is longer than 10 MiB")
+      throw ProcessFailure(.usage, "the question on standard input is longer than 10 MiB")
     }
     guard let text = String(data: data, encoding: .utf8) else {
-      throw CommandFailure(.usage, "the question on standard input is not UTF-8 text")
+      throw ProcessFailure(.usage, "the question on standard input is not UTF-8 text")
     }
     return text
   }
 
   /// Reads documents. Each is named by the last part of its path, or by its path if that name is
   /// taken.
-  static func documents(_ paths: [String]) throws(CommandFailure) -> [AskBody.Document] {
+  static func documents(_ paths: [String]) throws(ProcessFailure) -> [AskBody.Document] {
     var names: Set<String> = []
     var documents: [AskBody.Document] = []
     for path in paths {
@@ -46,19 +46,19 @@ enum Question {
     return documents
   }
 
-  private static func document(_ path: String) throws(CommandFailure) -> String {
+  private static func document(_ path: String) throws(ProcessFailure) -> String {
     guard let file = FileHandle(forReadingAtPath: path) else {
-      throw CommandFailure(.usage, "--document: \(path) cannot be read")
+      throw ProcessFailure(.usage, "--document: \(path) cannot be read")
     }
     defer { try? file.close() }
     guard let data = try? file.read(upToCount: longest + 1) ?? Data() else {
-      throw CommandFailure(.usage, "--document: \(path) is not a readable file")
+      throw ProcessFailure(.usage, "--document: \(path) is not a readable file")
     }
     guard data.count <= longest else {
-      throw CommandFailure(.usage, "--document: \(path) is longer than 10 MiB")
+      throw ProcessFailure(.usage, "--document: \(path) is longer than 10 MiB")
     }
     guard let text = String(data: data, encoding: .utf8) else {
-      throw CommandFailure(
+      throw ProcessFailure(
         .usage, "--document: \(path) is not UTF-8 text; send the text that is in it")
     }
     return text
@@ -140,7 +140,7 @@ struct PatternOptions: ParsableArguments {
   }
 
   /// The options as the `tutti` object of a request, with the contents of the documents.
-  func tutti() throws(CommandFailure) -> AskBody.Extension {
+  func tutti() throws(ProcessFailure) -> AskBody.Extension {
     let texts = try Question.documents(documents)
     return AskBody.Extension(
       documents: texts.isEmpty ? nil : texts, members: memberCount, rounds: rounds,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterModel
 import CommandLineCore
 import Foundation
 
@@ -52,7 +53,7 @@ struct UpCommand: AsyncParsableCommand {
     // Every service reports a mistake in a shared section.
     for mistake in found where !mistakes.contains(mistake) { mistakes.append(mistake) }
     guard let configuration, mistakes.isEmpty else {
-      throw CommandFailure(.usage, mistakes.joined(separator: "\n"))
+      throw ProcessFailure(.usage, mistakes.joined(separator: "\n"))
     }
     return configuration
   }
