@@ -182,7 +182,8 @@ let package = Package(
       [
         "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files", "InferenceCore",
         "Overload",
-        "OverloadCore", "Telemetry", "Text", "Wire", crypto, hummingbird, hummingbirdCore, httpTypes,
+        "OverloadCore", "Telemetry", "Text", "Wire", crypto, hummingbird, hummingbirdCore,
+        httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
     shell(
@@ -268,7 +269,7 @@ let package = Package(
       "CommandLineService", path: "Services/CommandLine/Shell",
       [
         "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
-        "ServiceKit", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1, nioSSL,
+        "ServiceKit", "Text", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1, nioSSL,
       ]),
 
     // Tests.

@@ -102,7 +102,7 @@ struct ImportArrowTests {
           "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
           "ServiceKit",
           "Bus",
-          "Telemetry",
+          "Telemetry", "Text",
         ]
       ),
     ]

@@ -68,6 +68,23 @@ struct StreamTextTests {
         == [SSESplitter.strayName, nil])
   }
 
+  @Test("comments are events in their place if they are wanted", arguments: 1...12)
+  func comments(piece: Int) throws {
+    let bytes = Array(": tutti {}\r\n\ndata: {\"a\":1}\n\n:\nevent: x\ndata:[DONE]\n\n".utf8)
+    var splitter = SSESplitter(keepsComments: true)
+    var events: [SSEEvent] = []
+    for start in stride(from: 0, to: bytes.count, by: piece) {
+      events += try splitter.append(bytes[start..<min(start + piece, bytes.count)])
+    }
+    let comment = SSESplitter.commentName
+    #expect(
+      events == [
+        SSEEvent(name: comment, data: Array("tutti {}".utf8)),
+        SSEEvent(data: Array(#"{"a":1}"#.utf8)), SSEEvent(name: comment, data: []),
+        SSEEvent(name: "x", data: Array("[DONE]".utf8)),
+      ])
+  }
+
   @Test("a large line in pieces is the same event as in one", arguments: [1, 4_000, 70_000])
   func largeLine(_ piece: Int) throws {
     let text = String(repeating: "0123456789", count: 20_000)

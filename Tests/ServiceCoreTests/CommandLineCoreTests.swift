@@ -268,29 +268,6 @@ struct SupervisorTests {
 
 @Suite("What the command line makes of text")
 struct CommandLineTextTests {
-  @Test("an event stream is the same items however it is cut", arguments: 1...12)
-  func eventStream(piece: Int) throws {
-    let bytes = Array(": tutti {}\r\n\ndata: {\"a\":1}\n\nevent: x\ndata:[DONE]\n\n".utf8)
-    var stream = EventStream()
-    var items: [EventStream.Item] = []
-    for start in Swift.stride(from: 0, to: bytes.count, by: piece) {
-      items += try stream.append(bytes[start..<min(start + piece, bytes.count)])
-    }
-    #expect(
-      items == [
-        .comment(Array("tutti {}".utf8)), .data(Array("{\"a\":1}".utf8)),
-        .data(Array("[DONE]".utf8)),
-      ])
-  }
-
-  @Test("a line without an end is refused")
-  func endlessLine() {
-    var stream = EventStream()
-    #expect(throws: ProcessFailure.self) {
-      try stream.append(repeatElement(0x61, count: EventStream.longestLine + 1))
-    }
-  }
-
   @Test("columns are aligned, and control characters are shown as visible text")
   func table() {
     var table = TextTable([("task", .left), ("ms", .right)])

@@ -13,9 +13,9 @@ public struct SSEEvent: Hashable, Sendable {
 
 /// Splits a byte stream into server-sent events, wherever the network cut it.
 ///
-/// Lines may end in LF, CRLF or CR. Comments are counted; `id` and `retry` are dropped. Lines that
-/// are no part of an event stream are kept up to a limit, because some hosts write the cause of a
-/// failure there. Memory is bounded: an event or a line larger than the limit is an error.
+/// Lines may end in LF, CRLF or CR. Comments are counted and, if wanted, returned as events; `id` and
+/// `retry` are dropped. Lines that are no part of an event stream are kept up to a limit, because
+/// some hosts write the cause of a failure there. Memory is bounded: an event or a line larger than the limit is an error.
 public struct SSESplitter: Sendable {
   /// Default limit of an event. A chunk of a chat completion has some 300 bytes; 1 MiB leaves room
   /// for a whole tool call.
@@ -29,12 +29,15 @@ public struct SSESplitter: Sendable {
   static let idleCapacity = 4_096
   /// Name of the events made from JSON objects outside of events, if stray lines are kept.
   public static let strayName = "\u{0}stray"
+  /// Name of the events made from comment lines, if they are wanted.
+  public static let commentName = "\u{0}comment"
   /// Maximum bytes of an event's name; a longer one is cut. Names are words such as
   /// `content_block_delta`.
   static let longestName = 64
 
   private let maximumEventBytes: Int
   private let maximumStrayBytes: Int
+  private let keepsComments: Bool
   /// The beginning of a line that has not ended.
   private var line: [UInt8] = []
   private var data: [UInt8] = []
@@ -50,10 +53,12 @@ public struct SSESplitter: Sendable {
   public private(set) var stray: [UInt8] = []
 
   public init(
-    maximumEventBytes: Int = SSESplitter.standardEventBytes, maximumStrayBytes: Int = 0
+    maximumEventBytes: Int = SSESplitter.standardEventBytes, maximumStrayBytes: Int = 0,
+    keepsComments: Bool = false
   ) {
     self.maximumEventBytes = maximumEventBytes
     self.maximumStrayBytes = maximumStrayBytes
+    self.keepsComments = keepsComments
   }
 
   /// Returns the events that these bytes complete.
@@ -176,6 +181,7 @@ public struct SSESplitter: Sendable {
       hasData = true
     } else if field.isEmpty {
       comments += 1
+      if keepsComments { events.append(SSEEvent(name: Self.commentName, data: Array(value))) }
     } else if !field.elementsEqual("id".utf8), !field.elementsEqual("retry".utf8) {
       keep(stray: whole, &events)
     }

@@ -5,6 +5,7 @@ import CommandLineCore
 import Foundation
 import NIOCore
 import NIOHTTP1
+import Text
 
 struct AskCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -127,7 +128,7 @@ struct AskCommand: AsyncParsableCommand {
           while (try? await Task.sleep(for: ProgressTree.frame)) != nil { source.yield(.tick) }
         }
       }
-      var stream = EventStream()
+      var events = SSESplitter(keepsComments: true)
       for await signal in signals {
         switch signal {
         case .tick: transcript.tick()
@@ -136,7 +137,14 @@ struct AskCommand: AsyncParsableCommand {
           throw ProcessFailure(
             .tryLater, "the answer was not complete within \(timeout) s; allow more with --timeout")
         case .bytes(let buffer):
-          for item in try stream.append(buffer.readableBytesView) { try transcript.take(item) }
+          let complete: [SSEEvent]
+          do throws(SSESplitter.TooLarge) {
+            complete = try events.append(buffer.readableBytesView)
+          } catch {
+            throw ProcessFailure(
+              .failed, "the server sent an event of more than \(error.limit >> 20) MiB")
+          }
+          for event in complete { try transcript.take(event) }
         }
       }
     }

@@ -1,6 +1,7 @@
 import ClusterModel
 import CommandLineCore
 import Foundation
+import Text
 
 /// Prints a gateway's answer as it arrives.
 /// Text goes to standard output and progress to standard error. Facts for the final table are kept.
@@ -89,28 +90,28 @@ struct AskTranscript {
   /// Redraws the progress.
   mutating func tick() { live?.redraw() }
 
-  mutating func take(_ item: EventStream.Item) throws(ProcessFailure) {
-    switch item {
-    case .comment(let text): step(text)
-    case .data(let bytes) where bytes.elementsEqual("[DONE]".utf8): isComplete = true
-    case .data(let bytes):
-      guard let chunk = try? JSONDecoder().decode(Chunk.self, from: Data(bytes)) else {
-        throw ProcessFailure(.failed, "the gateway sent a chunk that is not JSON")
-      }
-      if let problem = chunk.error {
-        throw ProcessFailure(problem.exit, TextTable.printable(problem.message))
-      }
-      execution = chunk.tutti ?? execution
-      if printsJSON {
-        live?.yield()
-        Terminal.json(bytes)
-      } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
-        live?.yield()
-        Terminal.write(answer.visible(text), to: 1)
-        lineIsOpen = text.last?.isNewline != true
-        isSetOff = false
-        if !lineIsOpen { reportWaiting() }
-      }
+  mutating func take(_ event: SSEEvent) throws(ProcessFailure) {
+    if event.name == SSESplitter.commentName { return step(event.data) }
+    guard !event.data.elementsEqual("[DONE]".utf8) else {
+      isComplete = true
+      return
+    }
+    guard let chunk = try? JSONDecoder().decode(Chunk.self, from: Data(event.data)) else {
+      throw ProcessFailure(.failed, "the gateway sent a chunk that is not JSON")
+    }
+    if let problem = chunk.error {
+      throw ProcessFailure(problem.exit, TextTable.printable(problem.message))
+    }
+    execution = chunk.tutti ?? execution
+    if printsJSON {
+      live?.yield()
+      Terminal.json(event.data)
+    } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
+      live?.yield()
+      Terminal.write(answer.visible(text), to: 1)
+      lineIsOpen = text.last?.isNewline != true
+      isSetOff = false
+      if !lineIsOpen { reportWaiting() }
     }
   }
 
