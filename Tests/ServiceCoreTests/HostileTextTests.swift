@@ -118,6 +118,17 @@ struct HostileTextTests {
   // MARK: - Planner
 
   @Test(
+    "a model's object is found between other text, and not inside an object that was cut off",
+    arguments: [
+      (#"{"a":1}"#, true), (#"Sure: {"a":1} (see {b})"#, true), (#"With {x} it is {"a":1}."#, true),
+      (#"[{"a":1}]"#, true), (#"{"b":{"a":1},"c":"#, false), ("none", false),
+    ])
+  func modelObject(_ output: String, _ isFound: Bool) {
+    let json = ModelJSON(output)
+    #expect((json.flatMap { $0.integer("a", in: $0.root) } == 1) == isFound)
+  }
+
+  @Test(
     "a hostile query is planned, in every pattern, with bounded plans",
     arguments: HostileText.allCases)
   func plans(hostile: HostileText) throws {

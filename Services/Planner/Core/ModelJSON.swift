@@ -12,44 +12,11 @@ struct ModelJSON {
   init?(_ output: String) {
     let bytes = Array(output.utf8.prefix(Self.maximumBytes))
     guard let start = bytes.firstIndex(of: UInt8(ascii: "{")) else { return nil }
-    if let whole = Self.object(bytes, from: start) {
-      document = whole
-    } else if let last = bytes.lastIndex(of: UInt8(ascii: "}")), last > start,
-      let cut = try? JSONDocument(validating: Array(bytes[start...last]))
-    {
-      document = cut
-    } else {
-      return nil
-    }
-  }
-
-  /// Returns the object that begins at `start`. It counts braces outside strings.
-  private static func object(_ bytes: [UInt8], from start: Int) -> JSONDocument? {
-    var depth = 0
-    var isInString = false
-    var isEscaped = false
-    for index in start..<bytes.count {
-      let byte = bytes[index]
-      if isInString {
-        if isEscaped {
-          isEscaped = false
-        } else if byte == UInt8(ascii: "\\") {
-          isEscaped = true
-        } else if byte == UInt8(ascii: "\"") {
-          isInString = false
-        }
-        continue
-      }
-      switch byte {
-      case UInt8(ascii: "\""): isInString = true
-      case UInt8(ascii: "{"): depth += 1
-      case UInt8(ascii: "}"):
-        depth -= 1
-        if depth == 0 { return try? JSONDocument(validating: Array(bytes[start...index])) }
-      default: break
-      }
-    }
-    return nil
+    let rest = Array(bytes[start...])
+    guard let object = JSONSearch.first(in: rest, where: { $0.kind == .object }),
+      let document = try? JSONDocument(validating: Array(rest[object.range]))
+    else { return nil }
+    self.document = document
   }
 
   var root: JSONValue { document.root }
