@@ -23,10 +23,7 @@ public struct QueryFeatures: Hashable, Sendable {
   public init(_ query: String) {
     shape = QueryShape(query)
     let text = String(decoding: query.utf8.prefix(Self.maximumBytes), as: UTF8.self).lowercased()
-    var seen: Set<Substring> = []
-    for word in text.split(whereSeparator: {
-      !($0.isLetter || $0.isNumber || $0 == "#" || $0 == "+" || $0 == "_")
-    }) where seen.insert(word).inserted {
+    for word in Set(text.lowercasedWords) {
       if QueryWords.code.contains(word) { code += 1 }
       if QueryWords.creative.contains(word) { creative += 1 }
       if QueryWords.reasoning.contains(word) { reasoning += 1 }
@@ -48,7 +45,7 @@ public struct QueryFeatures: Hashable, Sendable {
 
 /// Words by the feature that they indicate.
 enum QueryWords {
-  static let code: Set<Substring> = [
+  static let code: Set<String> = [
     "algorithm", "api", "async", "bash", "bug", "c++", "class", "code", "coding", "compile",
     "compiler", "css", "debug", "def", "exception", "func", "function", "golang", "html",
     "implement", "java", "javascript", "json", "kotlin", "loop", "method", "program", "programming",
@@ -61,14 +58,14 @@ enum QueryWords {
     "#include", "();", "{\n", "};", "=>", "->", "==", "!=", "</", "import ", "select * ",
   ]
 
-  static let creative: Set<Substring> = [
+  static let creative: Set<String> = [
     "ballad", "brainstorm", "caption", "catchy", "character", "creative", "dialogue", "fairy",
     "fiction", "funny", "haiku", "humorous", "imagine", "invent", "joke", "limerick", "lyrics",
     "metaphor", "motto", "novel", "playful", "plot", "poem", "poetic", "rhyme", "scene", "slogan",
     "song", "sonnet", "story", "tagline", "tale", "toast", "verse", "whimsical",
   ]
 
-  static let reasoning: Set<Substring> = [
+  static let reasoning: Set<String> = [
     "average", "calculate", "compute", "deduce", "derive", "equation", "how", "infer", "integral",
     "logic", "logical", "maximum", "minimum", "optimal", "percent", "percentage", "probability",
     "proof", "prove", "puzzle", "reason", "remainder", "riddle", "solve", "sum", "therefore",
@@ -79,17 +76,17 @@ enum QueryWords {
     "step by step", "how many", "how much", "if and only if", "what follows", "work out",
   ]
 
-  static let facts: Set<Substring> = [
+  static let facts: Set<String> = [
     "capital", "cite", "date", "define", "definition", "evidence", "fact", "facts", "history",
     "population", "research", "source", "sources", "statistics", "study", "when", "where", "which",
     "who", "whose",
   ]
 
-  static let extraction: Set<Substring> = [
+  static let extraction: Set<String> = [
     "classify", "extract", "identify", "label", "parse", "quote", "retrieve", "tag",
   ]
 
-  static let dispute: Set<Substring> = [
+  static let dispute: Set<String> = [
     "advantages", "against", "argue", "argument", "arguments", "controversial", "counterarguments",
     "debate", "disadvantages", "dilemma", "drawbacks", "ethical", "opposing", "perspectives",
     "should", "stance", "tradeoffs", "viewpoints",
@@ -99,7 +96,7 @@ enum QueryWords {
     "pros and cons", "for and against", "both sides", "trade-off", "devil's advocate",
   ]
 
-  static let certainty: Set<Substring> = [
+  static let certainty: Set<String> = [
     "accurate", "certain", "consensus", "correct", "reliable", "verify",
   ]
 
