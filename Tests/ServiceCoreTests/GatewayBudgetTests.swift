@@ -97,12 +97,12 @@ struct GatewayBudgetTests {
     let table = HostTable(
       epoch: 1, revision: 1, hosts: [Self.host("gold", ["small"], price: 1_000_000_000)])
     let asked = try Self.request("tutti/ensemble", #","tutti":{"budget":{"credits":9}}"#)
-    do throws(RequestProblem) {
+    do throws(Failure) {
       _ = try GatewayRouting.route(asked, table: table)
       Issue.record("it was routed")
     } catch {
-      #expect(error.failure.code == .invalidRequest && error.param == "tutti.budget.credits")
-      #expect(error.failure.message.contains("gold"))
+      #expect(error.code == .invalidRequest && error.param == "tutti.budget.credits")
+      #expect(error.message.contains("gold"))
     }
   }
 
@@ -208,11 +208,11 @@ struct GatewayBudgetTests {
     ])
   func tooSmall(_ members: String, _ endpoint: GatewayEndpoint, _ option: String) throws {
     let asked = try Self.request("small", members, endpoint)
-    do throws(RequestProblem) {
+    do throws(Failure) {
       _ = try asked.body(within: TokenBudget.of(asked, table: Self.table))
       Issue.record("it was taken")
     } catch {
-      #expect(error.failure.code == .invalidRequest && error.param == "tutti.budget.\(option)")
+      #expect(error.code == .invalidRequest && error.param == "tutti.budget.\(option)")
     }
   }
 }

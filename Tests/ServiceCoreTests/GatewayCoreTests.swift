@@ -12,14 +12,14 @@ private let hello = #""messages":[{"role":"user","content":"hi"}]"#
 
 private func parse(
   _ json: String, _ endpoint: GatewayEndpoint = .chatCompletions
-) throws(RequestProblem) -> ClientRequest {
+) throws(Failure) -> ClientRequest {
   try ClientRequest(parsing: bytes(json), endpoint: endpoint)
 }
 
 private func refused(
   _ json: String, _ endpoint: GatewayEndpoint = .chatCompletions
-) -> RequestProblem? {
-  do throws(RequestProblem) {
+) -> Failure? {
+  do throws(Failure) {
     _ = try parse(json, endpoint)
     return nil
   } catch {
@@ -73,9 +73,9 @@ struct GatewayRequestTests {
     ] as [(String, String?)])
   func badRequests(_ json: String, _ param: String?) throws {
     let problem = try #require(refused(json))
-    #expect(problem.failure.code == .invalidRequest)
+    #expect(problem.code == .invalidRequest)
     #expect(problem.param == param)
-    #expect(!problem.failure.message.isEmpty)
+    #expect(!problem.message.isEmpty)
   }
 
   @Test("other endpoints need their own member")
@@ -92,10 +92,10 @@ struct GatewayRequestTests {
   func messageLimits() {
     let many = Array(repeating: #"{"role":"user","content":"x"}"#, count: 10_001)
       .joined(separator: ",")
-    #expect(refused(#"{"model":"m","messages":[\#(many)]}"#)?.failure.code == .invalidRequest)
+    #expect(refused(#"{"model":"m","messages":[\#(many)]}"#)?.code == .invalidRequest)
     let long = String(repeating: "x", count: RequestLimits.messagesBytes)
     let problem = refused(#"{"model":"m","messages":[{"role":"user","content":"\#(long)"}]}"#)
-    #expect(problem?.failure.code == .requestTooLarge)
+    #expect(problem?.code == .requestTooLarge)
     #expect(problem?.param == "messages")
   }
 
@@ -115,7 +115,7 @@ struct GatewayRequestTests {
     let both = refused(
       #"{"model":"m","messages":[{"role":"user","content":[\#(photo),"#
         + #"{"type":"text","text":"\#(long)"}]}]}"#)
-    #expect(both?.failure.code == .requestTooLarge)
+    #expect(both?.code == .requestTooLarge)
   }
 
   @Test(
@@ -154,8 +154,8 @@ struct GatewayRequestTests {
     #expect {
       try GatewayRouting.route(vectors, table: two)
     } throws: { error in
-      (error as? RequestProblem)?.param == "model"
-        && (error as? RequestProblem)?.failure.message.contains("`bge-m3`") == true
+      (error as? Failure)?.param == "model"
+        && (error as? Failure)?.message.contains("`bge-m3`") == true
     }
   }
 
@@ -283,7 +283,7 @@ struct GatewayRequestTests {
     ])
   func badOptions(_ options: String, _ name: String) throws {
     let problem = try #require(refused(#"{"model":"m",\#(hello),"tutti":{\#(options)}}"#))
-    #expect(problem.failure.code == .invalidRequest)
+    #expect(problem.code == .invalidRequest)
     #expect(problem.param == "tutti.\(name)")
   }
 
@@ -292,7 +292,7 @@ struct GatewayRequestTests {
     let problem = try #require(
       refused(#"{"model":"m",\#(hello),"n":0,"tutti":{"rounds":0,"sed":1,"race":2}}"#))
     for name in ["`n`", "`tutti.rounds`", "`tutti.sed`", "`tutti.race`"] {
-      #expect(problem.failure.message.contains(name))
+      #expect(problem.message.contains(name))
     }
   }
 
@@ -341,12 +341,12 @@ struct GatewayRoutingTests {
   }
 
   private func refusal(_ json: String, _ endpoint: GatewayEndpoint = .chatCompletions)
-    -> RequestProblem?
+    -> Failure?
   {
     do {
       _ = try route(json, endpoint)
       return nil
-    } catch { return error as? RequestProblem }
+    } catch { return error as? Failure }
   }
 
   @Test("real models and tutti/fast are answered directly, patterns by a plan")
@@ -361,15 +361,15 @@ struct GatewayRoutingTests {
   @Test("an unknown model is 404 with near names")
   func unknown() throws {
     let near = try #require(refusal(#"{"model":"Llama-3.1-8B-Instruct",\#(hello)}"#))
-    #expect(near.failure.code == .modelNotFound && near.param == "model")
-    #expect(near.failure.message.contains("`llama-3.1-8b`"))
+    #expect(near.code == .modelNotFound && near.param == "model")
+    #expect(near.message.contains("`llama-3.1-8b`"))
     #expect(
-      refusal(#"{"model":"tutti/ensembl",\#(hello)}"#)?.failure.message.contains("tutti/ensemble")
+      refusal(#"{"model":"tutti/ensembl",\#(hello)}"#)?.message.contains("tutti/ensemble")
         == true)
-    #expect(refusal(#"{"model":"zzz",\#(hello)}"#)?.failure.message.contains("/v1/models") == true)
+    #expect(refusal(#"{"model":"zzz",\#(hello)}"#)?.message.contains("/v1/models") == true)
     let member = refusal(
       #"{"model":"tutti/ensemble",\#(hello),"tutti":{"members":["llama-3.1-8b","gpt"]}}"#)
-    #expect(member?.failure.code == .modelNotFound && member?.param == "tutti.members[1]")
+    #expect(member?.code == .modelNotFound && member?.param == "tutti.members[1]")
   }
 
   @Test("what a plan or an endpoint cannot do is 400")
@@ -402,7 +402,7 @@ struct GatewayRoutingTests {
     #expect(list.contains("tutti/ensemble") && list.contains("tutti/fast"))
     #expect(!list.contains("qwen"))
     #expect(text(try ModelList.model("tutti/fast", table).encoded).contains("tutti/fast"))
-    #expect(throws: RequestProblem.self) { try ModelList.model("qwen2.5-7b", table) }
+    #expect(throws: Failure.self) { try ModelList.model("qwen2.5-7b", table) }
     #expect(GatewayRouting.available(table, policy: .any) == ["llama-3.1-8b"])
     #expect(GatewayRouting.available(table, policy: .local).isEmpty)
   }

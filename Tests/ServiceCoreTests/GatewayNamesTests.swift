@@ -14,8 +14,8 @@ private func request(_ model: String, _ more: String = "") throws -> ClientReque
   return try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions)
 }
 
-private func refusal(_ body: () throws(RequestProblem) -> Void) throws -> RequestProblem {
-  do throws(RequestProblem) { try body() } catch { return error }
+private func refusal(_ body: () throws(Failure) -> Void) throws -> Failure {
+  do throws(Failure) { try body() } catch { return error }
   throw Failure(.internalError, "it was not refused")
 }
 
@@ -26,14 +26,14 @@ struct GatewayNamesTests {
     arguments: ["tutti/swarm", "tutti/", "tutti/Ensemble"])
   func missingPattern(name: String) throws {
     let request = try request(name)
-    let asked = try refusal { () throws(RequestProblem) in
+    let asked = try refusal { () throws(Failure) in
       _ = try GatewayRouting.route(request, table: table)
     }
-    let listed = try refusal { () throws(RequestProblem) in _ = try ModelList.model(name, table) }
+    let listed = try refusal { () throws(Failure) in _ = try ModelList.model(name, table) }
     for refusal in [asked, listed] {
-      #expect(refusal.failure.code == .modelNotFound && refusal.param == "model")
+      #expect(refusal.code == .modelNotFound && refusal.param == "model")
       #expect(
-        refusal.failure.message
+        refusal.message
           == "`\(name)` is not available in this version; available: `tutti/fast`, `tutti/auto`, "
           + "`tutti/ensemble`, `tutti/debate`, `tutti/maestro`, `tutti/decompose`")
     }
@@ -41,13 +41,13 @@ struct GatewayNamesTests {
 
   @Test("a model that is asked about by itself and is not there is 404 with near names")
   func unknownModel() throws {
-    let near = try refusal { () throws(RequestProblem) in
+    let near = try refusal { () throws(Failure) in
       _ = try ModelList.model("lama-3.1-8b", table)
     }
-    #expect(near.failure.code == .modelNotFound && near.param == "model")
-    #expect(near.failure.message.contains("similar names: `llama-3.1-8b`"))
-    let far = try refusal { () throws(RequestProblem) in _ = try ModelList.model("xyzzy", table) }
-    #expect(far.failure.message.contains("GET /v1/models"))
+    #expect(near.code == .modelNotFound && near.param == "model")
+    #expect(near.message.contains("similar names: `llama-3.1-8b`"))
+    let far = try refusal { () throws(Failure) in _ = try ModelList.model("xyzzy", table) }
+    #expect(far.message.contains("GET /v1/models"))
   }
 
   @Test("what a request says of its inferences goes with the plan, over the configuration")

@@ -6,8 +6,8 @@ import Text
 
 private let hello = #""messages":[{"role":"user","content":"hi"}]"#
 
-private func problem(_ json: String) -> RequestProblem? {
-  do throws(RequestProblem) {
+private func problem(_ json: String) -> Failure? {
+  do throws(Failure) {
     _ = try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions)
     return nil
   } catch {
@@ -53,16 +53,16 @@ struct HostileRequestTests {
     ])
   func bounded(json: String) throws {
     let found = try #require(problem(json))
-    #expect(found.failure.message.utf8.count <= Limits.errorMessageBytes.value)
-    #expect(!found.failure.message.isEmpty)
+    #expect(found.message.utf8.count <= Limits.errorMessageBytes.value)
+    #expect(!found.message.isEmpty)
     #expect((found.param?.utf8.count ?? 0) <= Limits.errorNameBytes.value)
   }
 
   @Test("one member a million times is refused after a few of them")
   func millionMembers() throws {
     let found = try #require(problem(ensemble("{\(times(1_000_000, #""a":1"#))}")))
-    #expect(found.failure.message.contains("`tutti.a`"))
-    #expect(found.failure.message.hasSuffix("; and more"))
+    #expect(found.message.contains("`tutti.a`"))
+    #expect(found.message.hasSuffix("; and more"))
     #expect(found.param == "tutti.a")
   }
 
@@ -96,10 +96,10 @@ struct HostileRequestTests {
     let name = "tutti/" + String(repeating: "\u{301}", count: 120)
     let request = try ClientRequest(
       parsing: Array(#"{"model":"\#(name)",\#(hello)}"#.utf8), endpoint: .chatCompletions)
-    let error = #expect(throws: RequestProblem.self) {
+    let error = #expect(throws: Failure.self) {
       try GatewayRouting.route(request, table: HostTable(epoch: 1, revision: 1, hosts: []))
     }
-    #expect((error?.failure.message.utf8.count ?? .max) < 512)
+    #expect((error?.message.utf8.count ?? .max) < 512)
   }
 
   @Test("a message keeps a bounded number of odd members")

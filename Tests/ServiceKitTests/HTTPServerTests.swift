@@ -201,7 +201,7 @@ struct HTTPServerTests {
       router.get("/ok") { _, _ in "fine" }
       router.get("/failure") { _, _ -> String in throw Failure(.overloaded, "Too much.") }
       router.get("/param") { _, _ -> String in
-        throw RequestFailure(Failure(.invalidRequest, "No."), param: "messages")
+        throw Failure(.invalidRequest, "No.", param: "messages")
       }
       router.get("/bug") { _, _ -> String in throw Bug() }
       router.get("/hb") { _, _ -> String in throw HTTPError(.badRequest, message: "Bad.") }

@@ -13,7 +13,7 @@ extension GatewayShell {
   func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
     let request = exchange.request
     let pending = try await heavily(request.body.count, exchange.client) {
-      () throws(RequestProblem) in
+      () throws(Failure) in
       try self.ask(exchange, model)
     }
     let place = answers.enter { pending.cancel() }
@@ -37,7 +37,7 @@ extension GatewayShell {
 
   private func ask(
     _ exchange: Exchange, _ model: ModelID?
-  ) throws(RequestProblem) -> PendingInference {
+  ) throws(Failure) -> PendingInference {
     let request = exchange.request
     let body = try request.body(within: TokenBudget.of(request, table: context.hosts.table))
     return inference.start(

@@ -51,7 +51,7 @@ extension GatewayShell {
     let answer: JSON
     switch try route(exchange) {
     case .direct:
-      throw RequestProblem(
+      throw Failure(
         .invalidRequest,
         "`\(exchange.request.model)` is answered without a plan; there are plans for "
           + GatewayRouting.patterns.joined(separator: ", "), param: "model")

@@ -78,10 +78,10 @@ final class GatewayShell: Service {
       let trace = TraceContext.fresh()
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
       let name = String(path.dropFirst("/v1/models/".count))
-      do throws(RequestProblem) {
+      do throws(Failure) {
         return self.json(try ModelList.model(name, self.context.hosts.table).encoded, trace)
       } catch {
-        return self.refusal(error.failure, param: error.param, trace)
+        return self.refusal(error, param: error.param, trace)
       }
     }
   }
@@ -118,7 +118,7 @@ final class GatewayShell: Service {
         authorization: request.headers[.authorization], address: seat.address)
       let body = try await decoded(try await collect(request, seat), request, seat, client)
       try seat.take()
-      let parsed = try await heavily(body.count, client) { () throws(RequestProblem) in
+      let parsed = try await heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(
           parsing: body, endpoint: endpoint, defaultModel: self.configuration.defaultModel)
       }
@@ -131,8 +131,6 @@ final class GatewayShell: Service {
           seed: parsed.options.seed ?? .random(in: .min ... .max),
           client: client,
           ingress: ingress))
-    } catch let problem as RequestProblem {
-      return refusal(problem.failure, param: problem.param, journal)
     } catch let failure as Failure {
       return refusal(answers.explained(failure), param: nil, journal)
     } catch {
@@ -241,7 +239,7 @@ final class GatewayShell: Service {
 
   /// Chooses the route. A direct request gets no ingress and gate spans: these phases are too
   /// short.
-  func route(_ exchange: Exchange) throws(RequestProblem) -> GatewayRoute {
+  func route(_ exchange: Exchange) throws(Failure) -> GatewayRoute {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
     let route = try GatewayRouting.route(exchange.request, table: context.hosts.table)

@@ -63,8 +63,8 @@ struct MonitorAPI: Sendable {
 
   private func trace(_ text: String) async throws -> Response {
     guard let id = TraceID(text) else {
-      throw RequestFailure(
-        Failure(.invalidRequest, "A trace id must have 32 hexadecimal digits."), param: "id")
+      throw Failure(
+        .invalidRequest, "A trace id must have 32 hexadecimal digits.", param: "id")
     }
     let spans = try await store.spans(of: id)
     let requests = try await store.requests(RequestQuery(trace: id))
@@ -143,8 +143,8 @@ private enum Parameters {
     return limit
   }
 
-  private static func wrong(_ name: String, _ what: String) -> RequestFailure {
-    RequestFailure(Failure(.invalidRequest, "\(name) \(what)."), param: name)
+  private static func wrong(_ name: String, _ what: String) -> Failure {
+    Failure(.invalidRequest, "\(name) \(what).", param: name)
   }
 }
 

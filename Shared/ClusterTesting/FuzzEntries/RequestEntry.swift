@@ -15,10 +15,10 @@ enum RequestEntry {
     let body = Array(bytes.dropFirst())
     _ = AnswerShape(body: body)
     let request: ClientRequest
-    do throws(RequestProblem) {
+    do throws(Failure) {
       request = try ClientRequest(parsing: body, endpoint: endpoint)
     } catch {
-      precondition(error.failure.message.utf8.count <= mostErrorBytes, "an error repeats the input")
+      precondition(error.message.utf8.count <= mostErrorBytes, "an error repeats the input")
       return
     }
     translate(request, endpoint)

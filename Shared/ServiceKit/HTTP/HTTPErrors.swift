@@ -153,29 +153,10 @@ public func jsonError(_ failure: Failure, param: String? = nil) -> Response {
     body: ResponseBody(byteBuffer: ByteBuffer(bytes: ErrorBody(failure, param: param).json)))
 }
 
-/// A failure together with the invalid field of the request. Thrown by handlers.
-public struct RequestFailure: Error, Hashable, Sendable {
-  public var failure: Failure
-  public var param: String?
-
-  public init(_ failure: Failure, param: String? = nil) {
-    self.failure = failure
-    self.param = param
-  }
-}
-
 extension Failure: HTTPResponseError {
   public var status: HTTPResponse.Status { httpStatus(of: self) }
 
   public func response(
     from request: Request, context: some RequestContext
   ) throws -> Response { jsonError(self) }
-}
-
-extension RequestFailure: HTTPResponseError {
-  public var status: HTTPResponse.Status { httpStatus(of: failure) }
-
-  public func response(
-    from request: Request, context: some RequestContext
-  ) throws -> Response { jsonError(failure, param: param) }
 }

@@ -100,7 +100,6 @@ struct ErrorShape: RouterMiddleware {
   ) -> Response {
     switch error {
     case let failure as Failure: return jsonError(failure)
-    case let failure as RequestFailure: return jsonError(failure.failure, param: failure.param)
     case let error as HTTPError: return answer(to: error, request, context)
     case is NIOTooManyBytesError:
       return jsonError(Failure(.requestTooLarge, "The request's body is too large."))

@@ -15,7 +15,7 @@ public enum ModelList {
   }
 
   /// Returns the entry for `GET /v1/models/{id}`.
-  public static func model(_ name: String, _ table: HostTable) throws(RequestProblem) -> JSON {
+  public static func model(_ name: String, _ table: HostTable) throws(Failure) -> JSON {
     if GatewayRouting.ownModels.contains(name) { return entry(name, owner: "tutti") }
     guard let found = table.firstReadyOffers[ModelID(name)] else {
       throw GatewayRouting.notFound(name, among: table.readyModels, param: "model")

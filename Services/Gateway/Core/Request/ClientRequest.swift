@@ -57,11 +57,11 @@ public struct ClientRequest: Sendable {
   public let isStructured: Bool
 
   /// - Parameter standard: the model if the request names none; embeddings have no default.
-  /// - Throws: `RequestProblem` that names the invalid member.
+  /// - Throws: a failure that names the invalid member.
   public init(
     parsing body: [UInt8], endpoint: GatewayEndpoint,
     defaultModel standard: ModelID = ModelID(GatewayRouting.fast)
-  ) throws(RequestProblem) {
+  ) throws(Failure) {
     self.endpoint = endpoint
     self.body = body
     var reader = try RequestReader(body)
@@ -93,7 +93,7 @@ public struct ClientRequest: Sendable {
     if endpoint == .embeddings, stream {
       reader.problems.append(.invalid("stream", "cannot be true: embeddings are not streamed"))
     }
-    if let problem = RequestProblem.all(reader.problems) { throw problem }
+    if let problem = Failure.joined(reader.problems) { throw problem }
     let hasBudget = options.budgetTokens != nil || options.budgetCredits != nil
     promptTokens =
       !hasBudget
@@ -125,20 +125,20 @@ private struct ConversationRanges: Sendable {
 /// Reads the members of a request and collects the mistakes in them.
 private struct RequestReader {
   let scanner: JSONObjectScanner
-  var problems: [RequestProblem] = []
+  var problems: [Failure] = []
   private(set) var query = ""
   private(set) var affinity: [UInt8]?
 
   private var document: JSONDocument { scanner.document }
 
-  init(_ body: [UInt8]) throws(RequestProblem) {
+  init(_ body: [UInt8]) throws(Failure) {
     guard !body.isEmpty else {
-      throw RequestProblem(.invalidRequest, "the body is empty; send a JSON object")
+      throw .inRequest(.invalidRequest, "the body is empty; send a JSON object")
     }
     do {
       scanner = try JSONObjectScanner(body)
     } catch {
-      throw RequestProblem(.invalidRequest, "the body is not a valid JSON object: \(error)")
+      throw .inRequest(.invalidRequest, "the body is not a valid JSON object: \(error)")
     }
     if let twice = scanner.duplicates.first {
       throw .invalid(twice, "is given more than once")
@@ -152,7 +152,7 @@ private struct RequestReader {
 
   /// - Returns: `nil` if the model is absent, or empty, which some clients send for a host's only
   ///   model.
-  func model() throws(RequestProblem) -> ModelID? {
+  func model() throws(Failure) -> ModelID? {
     guard let value = value("model") else { return nil }
     guard let name = document.string(value) else {
       throw .invalid("model", "must be a string, not \(value.kind.rawValue)")
@@ -183,7 +183,7 @@ private struct RequestReader {
     return number < 1 ? nil : number
   }
 
-  func require(_ name: String, _ kinds: [JSONKind]) throws(RequestProblem) {
+  func require(_ name: String, _ kinds: [JSONKind]) throws(Failure) {
     guard let value = value(name) else { throw .invalid(name, "is missing") }
     guard kinds.contains(value.kind) else { throw Self.wrongKind(name, value, kinds) }
   }
@@ -289,7 +289,7 @@ private struct RequestReader {
 
   // MARK: - Messages
 
-  mutating func checkMessages() throws(RequestProblem) {
+  mutating func checkMessages() throws(Failure) {
     try require("messages", [.array])
     guard let messages = value("messages") else { return }
     // Pictures are not text: only the limit on the whole body applies to them.
@@ -297,13 +297,13 @@ private struct RequestReader {
     if messages.range.count > most {
       let text = messages.range.count - mediaParts().bytes
       guard text <= most else {
-        throw RequestProblem(
+        throw .inRequest(
           .requestTooLarge,
           "`messages` has \(text) bytes of text; at most \(most) are read", param: "messages")
       }
     }
     var count = 0
-    var problem: RequestProblem?
+    var problem: Failure?
     var lastUser: JSONValue?
     var beginning = messages.range
     document.forEachElement(of: messages) { message in
@@ -324,7 +324,7 @@ private struct RequestReader {
 
   private func check(
     _ message: JSONValue, _ param: String, _ lastUser: inout JSONValue?
-  ) -> RequestProblem? {
+  ) -> Failure? {
     guard message.kind == .object else {
       return .invalid(param, "must be an object, not \(message.kind.rawValue)")
     }
@@ -381,7 +381,7 @@ private struct RequestReader {
 
   private static func wrongKind(
     _ name: String, _ value: JSONValue, _ kinds: [JSONKind]
-  ) -> RequestProblem {
+  ) -> Failure {
     let wanted = kinds.map(\.rawValue).joined(separator: " or ")
     return .invalid(name, "must be \(wanted), not \(value.kind.rawValue)")
   }

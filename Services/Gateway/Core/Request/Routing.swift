@@ -20,11 +20,11 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
-  /// - Throws: `RequestProblem` if the model is unknown, with similar names, or if the request does
+  /// - Throws: a failure if the model is unknown, with similar names, or if the request does
   ///   not fit its route.
   public static func route(
     _ request: ClientRequest, table: HostTable
-  ) throws(RequestProblem) -> GatewayRoute {
+  ) throws(Failure) -> GatewayRoute {
     let name = request.model.name
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
@@ -68,7 +68,7 @@ public enum GatewayRouting {
   }
 
   /// The model of an embeddings request that names none.
-  private static func onlyEmbedder(_ table: HostTable) throws(RequestProblem) -> ModelID {
+  private static func onlyEmbedder(_ table: HostTable) throws(Failure) -> ModelID {
     let models = Set(table.hosts.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding))
     guard models.count == 1, let only = models.first else {
       let names = models.sorted().prefix(3).map {
@@ -104,17 +104,17 @@ public enum GatewayRouting {
   /// The error for an unknown model name: suggests similar names or the list of models.
   static func notFound(
     _ name: String, among models: [ModelID], param: String
-  ) -> RequestProblem {
+  ) -> Failure {
     let shown = name.cut(toBytes: Limits.errorNameBytes.value)
     if ownModels.contains(name) {
-      return RequestProblem(
+      return .inRequest(
         .modelNotFound,
         "`\(shown)` is one of Tutti's own names, not a host's model; GET /v1/models lists both",
         param: param)
     }
     if name.hasPrefix(ModelID.ownPrefix) {
       let there = ownModels.map { "`\($0)`" }.joined(separator: ", ")
-      return RequestProblem(
+      return .inRequest(
         .modelNotFound, "`\(shown)` is not available in this version; available: \(there)",
         param: param)
     }
@@ -124,7 +124,7 @@ public enum GatewayRouting {
       ? "GET /v1/models lists the available models"
       : "similar names: "
         + near.map { "`\($0.cut(toBytes: Limits.errorNameBytes.value))`" }.joined(separator: ", ")
-    return RequestProblem(
+    return .inRequest(
       .modelNotFound, "no host offers the model `\(shown)`; \(hint)", param: param)
   }
 }

@@ -68,7 +68,7 @@ public struct TokenBudget: Hashable, Sendable {
   }
 
   /// - Throws: an error if the credits do not buy a single token.
-  func check() throws(RequestProblem) {
+  func check() throws(Failure) {
     guard tokens < 1, let bought else { return }
     throw .invalid(
       param,
@@ -87,9 +87,9 @@ extension TokenBudget.Purchase {
 extension ClientRequest {
   /// The body for a direct answer, with the answer's token limit lowered to the budget. If no
   /// budget applies or the limit already fits, the bytes are unchanged.
-  /// - Throws: `RequestProblem` if the budget does not cover the prompt and one token of each
+  /// - Throws: a failure if the budget does not cover the prompt and one token of each
   ///   answer.
-  public func body(within budget: TokenBudget?) throws(RequestProblem) -> [UInt8] {
+  public func body(within budget: TokenBudget?) throws(Failure) -> [UInt8] {
     guard let budget else { return body }
     try budget.check()
     let left = budget.tokens - promptTokens

@@ -47,7 +47,7 @@ public struct TuttiOptions: Hashable, Sendable {
 
   /// - Parameter problems: collects every mistake; an invalid option keeps its default.
   public init(
-    parsing value: JSONValue?, in document: JSONDocument, problems: inout [RequestProblem]
+    parsing value: JSONValue?, in document: JSONDocument, problems: inout [Failure]
   ) {
     guard let value, value.kind != .null else { return }
     guard value.kind == .object else {
@@ -162,7 +162,7 @@ public struct TuttiOptions: Hashable, Sendable {
 
 /// Mistakes found by the readers of all options.
 private final class ProblemList {
-  var all: [RequestProblem] = []
+  var all: [Failure] = []
   /// Bounds the list when a request repeats a mistake a million times.
   var isFull: Bool { all.count > Limits.errorProblems.value }
 }

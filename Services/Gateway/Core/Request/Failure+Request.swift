@@ -1,0 +1,28 @@
+import ClusterModel
+import Limits
+
+/// Mistakes in a client's request, each with the member that contains it, for example
+/// `messages[3].role` or `tutti.rounds`.
+extension Failure {
+  /// - Parameters: texts quoted from the request may be as long as the request and are cut.
+  static func inRequest(_ code: Code, _ message: String, param: String? = nil) -> Failure {
+    Failure(
+      code, message.cut(toBytes: Limits.errorMessageBytes.value),
+      param: param?.cut(toBytes: Limits.errorNameBytes.value))
+  }
+
+  static func invalid(_ param: String, _ message: String) -> Failure {
+    let param = param.cut(toBytes: Limits.errorNameBytes.value)
+    return .inRequest(.invalidRequest, "`\(param)` \(message)", param: param)
+  }
+
+  /// Joins several mistakes into one that lists the first few and names the first one's member.
+  static func joined(_ problems: [Failure]) -> Failure? {
+    guard var first = problems.first else { return nil }
+    let told = problems.prefix(Limits.errorProblems.value)
+    let rest = problems.count > told.count ? "; and more" : ""
+    let most = Limits.errorMessageBytes.value - rest.utf8.count
+    first.message = told.map(\.message).joined(separator: "; ").cut(toBytes: most) + rest
+    return first
+  }
+}
