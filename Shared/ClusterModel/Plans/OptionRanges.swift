@@ -7,4 +7,7 @@ public enum OptionRanges {
   /// Rounds of a debate after the opening positions.
   public static let rounds = 1...8
   public static let defaultRounds = 2
+  /// Tokens or credits of a budget: more than any request can use, and so few that sums do not
+  /// overflow.
+  public static let budget = 1...1_000_000_000_000
 }

@@ -16,6 +16,8 @@ public enum TokenEstimate {
   /// Maximum document tokens per task. A small model does not use more, and a large one takes too
   /// long to read them.
   public static let documentTokens = 6_000
+  /// Minimum completion tokens: a shorter text carries no information and is not worth a request.
+  public static let leastTokens = 16
 
   /// Estimated tokens of a text with this many bytes, rounded up.
   public static func tokens(bytes: Int) -> Int {

@@ -129,7 +129,8 @@ struct PatternOptions: ParsableArguments {
       ("--max-tokens", maxTokens, 1...Int.max), ("--members", memberCount, OptionRanges.members),
       ("--rounds", rounds, OptionRanges.rounds),
       ("--quorum", quorum, 1...max(1, memberCount ?? OptionRanges.members.upperBound)),
-      ("--budget", budget, 1...Int.max), ("--budget-credits", budgetCredits, 1...Int.max),
+      ("--budget", budget, OptionRanges.budget),
+      ("--budget-credits", budgetCredits, OptionRanges.budget),
     ].compactMap { option, value, range -> String? in
       guard let value, !range.contains(value) else { return nil }
       return range.upperBound == .max

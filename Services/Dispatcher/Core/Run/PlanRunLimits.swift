@@ -28,7 +28,7 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// must not fill the memory of sixteen readers.
   public var inputTokens = 16 * 1024
   /// Minimum completion tokens: with fewer, an answer is not worth a request.
-  public var leastTokens = 16
+  public var leastTokens = TokenEstimate.leastTokens
   /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512
   /// Prompt tokens besides the task's own.

@@ -22,9 +22,6 @@ public struct TokenBudget: Hashable, Sendable {
   static let tokensOption = "tutti.budget.tokens"
   static let creditsOption = "tutti.budget.credits"
 
-  /// More than any request can use, and small enough that sums do not overflow.
-  private static let most = 1_000_000_000_000
-
   /// - Returns: the budget. `nil` means no limit.
   public static func of(_ request: ClientRequest, table: HostTable) -> TokenBudget? {
     let options = request.options
@@ -34,7 +31,8 @@ public struct TokenBudget: Hashable, Sendable {
       dearest.pricePerMillion > 0
     else { return own }
     let (millionths, overflow) = credits.multipliedReportingOverflow(by: 1_000_000)
-    let tokens = overflow ? Self.most : min(millionths / dearest.pricePerMillion, Self.most)
+    let most = OptionRanges.budget.upperBound
+    let tokens = overflow ? most : min(millionths / dearest.pricePerMillion, most)
     if let own, own.tokens <= tokens { return own }
     return TokenBudget(
       tokens: tokens,

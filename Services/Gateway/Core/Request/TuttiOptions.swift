@@ -89,7 +89,7 @@ public struct TuttiOptions: Hashable, Sendable {
     case "quorum": quorum = reader.integer(value, in: OptionRanges.members)
     case "budget":
       reader.object(value, names: ["tokens", "credits"]) { name, value, reader in
-        let amount = reader.integer(value, in: 1...1_000_000_000_000)
+        let amount = reader.integer(value, in: OptionRanges.budget)
         if name == "tokens" { budgetTokens = amount } else { budgetCredits = amount }
       }
     case "data_policy": dataPolicy = reader.choice(value, of: DataPolicy.self) ?? .any

@@ -18,6 +18,4 @@ enum PlanLimits {
   static let partTokens = PlanValidation.maximumTokens / PlanValidation.maximumTasks
   /// Maximum tokens of a closed answer: a choice, a number or a name, plus a few words.
   static let closedTokens = 24
-  /// Minimum useful tokens: a shorter text carries no information.
-  static let leastTokens = 16
 }

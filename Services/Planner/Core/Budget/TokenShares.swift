@@ -71,10 +71,10 @@ struct TokenShares {
       return
     }
     let share = Self.share(of: total, basis, prompts: prompts, units: units)
-    guard share >= PlanLimits.leastTokens else {
+    guard share >= TokenEstimate.leastTokens else {
       throw PlanError(
         budget: total, shape: shape,
-        needs: prompts.tokens(basis) + units * PlanLimits.leastTokens)
+        needs: prompts.tokens(basis) + units * TokenEstimate.leastTokens)
     }
     // A budget may exceed what a plan may write. With this cap, an answer of two shares, a draft of
     // the same size and two repairs fit twice.
@@ -89,7 +89,7 @@ struct TokenShares {
   /// Returns the limit of a draft. A client that wants a short answer gets short drafts. A client
   /// that wants a long answer still gets drafts that fit into a small context together.
   func draft(_ request: PlanRequest, atMost most: Int = PlanLimits.draftTokens) -> Int {
-    let wanted = min(most, max(PlanLimits.leastTokens, request.maxTokens ?? .max))
+    let wanted = min(most, max(TokenEstimate.leastTokens, request.maxTokens ?? .max))
     return min(wanted, share ?? .max)
   }
 

@@ -72,7 +72,7 @@ struct DebateShape {
     guard let total = basis.request.budgetTokens else { return true }
     return TokenShares.share(
       of: total, basis, prompts: prompts(members: members, rounds: rounds),
-      units: units(members: members, rounds: rounds)) >= PlanLimits.leastTokens
+      units: units(members: members, rounds: rounds)) >= TokenEstimate.leastTokens
   }
 
   static func id(round: Int, member: Int) -> TaskID {

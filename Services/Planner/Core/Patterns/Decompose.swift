@@ -112,7 +112,7 @@ func splitTasks(
 ) -> [PlanTask] {
   let share = basis.request.budgetTokens.map {
     let share = max(
-      PlanLimits.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
+      TokenEstimate.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
     // A budget may exceed what a plan may write.
     return min(share, PlanValidation.maximumTokens / (2 * split.parts.count + 4))
   }

@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// Plans exactly one call: one model answers the whole conversation.
 ///
@@ -21,9 +22,9 @@ func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -
   if let total = request.budgetTokens {
     let prompt = Prompts(1, readsDocuments: true).tokens(basis)
     let left = total - prompt
-    guard left >= PlanLimits.leastTokens else {
+    guard left >= TokenEstimate.leastTokens else {
       throw PlanError(
-        budget: total, shape: "a prompt and an answer", needs: prompt + PlanLimits.leastTokens)
+        budget: total, shape: "a prompt and an answer", needs: prompt + TokenEstimate.leastTokens)
     }
     limit = min(left, request.maxTokens ?? PlanLimits.answerTokens)
   }
