@@ -28,7 +28,8 @@ struct TrapTests {
       exceptions: [
         "Services/Dispatcher/Core/Run/PlanRun+StandIn.swift": "an array of names",
         "Services/Monitor/Core/OverviewPage.swift": "hexadecimal digits",
-        "Services/Planner/Core/Splitting/SplitSignals.swift": "one character as a key, of a bounded query",
+        "Services/Planner/Core/Splitting/SplitSignals.swift":
+          "one character as a key, of a bounded query",
       ]),
     Rule(
       name: "nothing traps on purpose", pattern: #"\btry!|\bfatalError\("#,
@@ -49,11 +50,13 @@ struct TrapTests {
       remedy: "keep an index, or remove many at once",
       exceptions: [
         "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
-        "Services/CommandLine/Shell/Cluster/CommandLineShell.swift": "a handful of our own directives",
+        "Services/CommandLine/Shell/Cluster/CommandLineShell.swift":
+          "a handful of our own directives",
         "Shared/Overload/Core/FairQueue.swift": "a queue of our own with this method",
         "Shared/Bus/Core/BusMachine+Receiving.swift": "at most as many as may be newcomers",
         "Shared/Inference/Core/Answer/AnswerStream.swift": "a queue of our own with this method",
-        "Shared/Inference/Core/Answer/AnswerStream+Interrupt.swift": "a queue of our own with this method",
+        "Shared/Inference/Core/Answer/AnswerStream+Interrupt.swift":
+          "a queue of our own with this method",
         "Shared/Inference/Core/Hosts/HostStatistics+Load.swift": "at most 64 reports",
         "Shared/Inference/Core/Hosts/LevelHistory.swift": "at most as many as it remembers",
         "Shared/ServiceKit/Settings/ArgumentReader.swift": "the operator's own command line",
@@ -71,7 +74,8 @@ struct TrapTests {
         "Shared/ServiceKit/HTTP/ServiceRouter.swift: -private-network\")!": "a constant",
         "Shared/Files/PrivateFile.swift: baseAddress!": "of a buffer that is not empty",
         "Shared/Store/MongoHandles.swift: client!": "the pool's contract",
-        "Shared/Text/JSON/JSONElision.swift: init(validating: bytes)!": "an initialiser's own overload",
+        "Shared/Text/JSON/JSONElision.swift: init(validating: bytes)!":
+          "an initialiser's own overload",
         "Shared/Wire/Arena.swift: baseAddress!": "of a buffer that is not empty",
       ]),
   ]
