@@ -144,7 +144,7 @@ let package = Package(
     // Pure libraries.
     .target(name: "Limits", path: "Shared/Limits", swiftSettings: strict),
     pure("ClusterModel", path: "Shared/ClusterModel"),
-    pure("Wire", path: "Shared/Wire", ["ClusterModel", "ClusterProto"]),
+    pure("Wire", path: "Shared/Wire", ["ClusterModel", "ClusterProto", "CProtobufC"]),
     pure("Text", path: "Shared/Text"),
     pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel", "Wire"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
@@ -172,7 +172,7 @@ let package = Package(
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [
-        "InferenceCore", "ClusterModel", "ContentCoding", "Overload", "OverloadCore", "Text",
+        "InferenceCore", "ClusterModel", "ContentCoding", "Overload", "OverloadCore",
         asyncHTTPClient, nioCore, nioHTTP1,
         nioPosix,
         logging, metrics,
@@ -180,10 +180,9 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files", "InferenceCore",
-        "Overload",
-        "OverloadCore", "Telemetry", "Text", "Wire", crypto, hummingbird, hummingbirdCore,
-        httpTypes,
+        "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files",
+        "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", "Wire", crypto,
+        hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
     shell(
@@ -242,7 +241,7 @@ let package = Package(
     shell(
       "DispatcherService", path: "Services/Dispatcher/Shell",
       [
-        "DispatcherCore", "Bus", "BusCore", "ClusterModel", "OverloadCore", "ServiceKit",
+        "DispatcherCore", "Bus", "ClusterModel", "OverloadCore", "ServiceKit",
         "Telemetry", "Wire", lifecycle, logging, metrics,
       ]),
     pure("AgentCore", path: "Services/Agents/Core", ["ClusterModel", "Text"]),
