@@ -70,12 +70,7 @@ struct AskTranscript {
   /// Draws the plan's progress in place. `nil` means that progress is printed as lines.
   private var live: LiveProgress?
   private var execution: Execution?
-  private var answer = TerminalText()
-  private var lineIsOpen = false
-  /// A line break already separates the open line from the progress after it.
-  private var isSetOff = false
-  /// Progress to print after the end of the open line.
-  private var waiting: [ProgressStep] = []
+  private var output = AnswerOutput(Terminal.arrangement)
   /// `data: [DONE]` has arrived. An answer without it was cut off.
   private(set) var isComplete = false
 
@@ -108,26 +103,24 @@ struct AskTranscript {
       Terminal.json(event.data)
     } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
       live?.yield()
-      Terminal.write(answer.visible(text), to: 1)
-      lineIsOpen = text.last?.isNewline != true
-      isSetOff = false
-      if !lineIsOpen { reportWaiting() }
+      write(output.append(text))
     }
   }
 
   /// Ends the open line and prints the progress that waited for its end.
   mutating func endLine() {
     live?.erase()
-    let rest = answer.end()
-    if !rest.isEmpty { Terminal.write(rest, to: 1) }
-    if lineIsOpen { Terminal.write("\n", to: 1) }
-    lineIsOpen = false
-    reportWaiting()
+    write(output.end())
   }
 
-  private mutating func reportWaiting() {
-    for step in waiting { Terminal.progress(step.line) }
-    waiting = []
+  private func write(_ pieces: [AnswerOutput.Piece]) {
+    for piece in pieces {
+      switch piece {
+      case .answer(let text): Terminal.write(text, to: 1)
+      case .progress(let line): Terminal.progress(line)
+      case .lineBreak: Terminal.note("")
+      }
+    }
   }
 
   private mutating func step(_ text: [UInt8]) {
@@ -142,19 +135,7 @@ struct AskTranscript {
       live?.take(steps)
       return
     }
-    if lineIsOpen, Terminal.outputsAreOne {
-      waiting += steps
-      return
-    }
-    setOff()
-    for step in steps { Terminal.progress(step.line) }
-  }
-
-  /// Starts a new line, to keep progress out of a visible line of the answer.
-  private mutating func setOff() {
-    guard lineIsOpen, !isSetOff else { return }
-    isSetOff = true
-    if Terminal.answerMayBeSeen { Terminal.note("") }
+    write(output.report(steps.map(\.line)))
   }
 
   /// Prints the table of tasks.

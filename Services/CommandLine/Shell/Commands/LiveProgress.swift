@@ -27,7 +27,7 @@ struct LiveProgress {
 
   /// Erases the progress if the answer may go to the same terminal.
   mutating func yield() {
-    guard Terminal.answerMayBeSeen, !isOver else { return }
+    guard Terminal.arrangement != .apart, !isOver else { return }
     erase()
     isOver = true
   }

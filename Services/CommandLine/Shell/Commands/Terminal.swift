@@ -41,13 +41,15 @@ enum Terminal {
     return (Int(size.ws_col), Int(size.ws_row))
   }
 
-  /// Whether standard output and standard error share one target and so keep their order.
-  static let outputsAreOne = OpenFile(descriptor: 1).isSameFile(as: OpenFile(descriptor: 2))
+  /// Where standard output and standard error lead.
+  static let arrangement = OutputArrangement(
+    output: kind(1), error: kind(2),
+    areOne: OpenFile(descriptor: 1).isSameFile(as: OpenFile(descriptor: 2)))
 
-  /// Whether standard output may appear on the terminal of standard error.
-  /// It does so directly or through a pipe (`tutti ask … | tee answer`), but not from a file.
-  static let answerMayBeSeen =
-    isatty(2) == 1 && (isatty(1) == 1 || OpenFile(descriptor: 1).isPipe)
+  private static func kind(_ descriptor: Int32) -> OutputArrangement.Kind {
+    isatty(descriptor) == 1
+      ? .terminal : OpenFile(descriptor: descriptor).isPipe ? .pipe : .other
+  }
 
   /// Writes the whole text at once, because an answer is shown while it is written.
   /// The terminal acts on control characters, so the caller must have made the text safe.
