@@ -11,6 +11,8 @@ COPY Package.swift ./
 COPY Shared ./Shared
 COPY Services ./Services
 COPY Tests ./Tests
+# The commit that `--version` prints: docker build --build-arg TUTTI_COMMIT=$(git rev-parse --short HEAD)
+ARG TUTTI_COMMIT=
 RUN swift build -c release --static-swift-stdlib \
     && mkdir /out \
     && find .build/release/ -maxdepth 1 -type f -executable -name 'tutti*' \

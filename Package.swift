@@ -80,6 +80,12 @@ let onlyTests = Context.environment["TUTTI_ONLY_TESTS"].map { names in
   Set(names.split(separator: ",").map(String.init))
 }
 
+/// Commit that `--version` prints, set by the Makefile and the Dockerfile; `nil` means unknown.
+/// `Context.gitInformation` is not used: SwiftPM caches it and would name an older commit.
+let commit = Context.environment["TUTTI_COMMIT"].flatMap { commit in
+  commit.wholeMatch(of: /[0-9a-f]+(-dirty)?/) == nil ? nil : commit
+}
+
 let roles = ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"]
 
 let package = Package(
@@ -138,6 +144,9 @@ let package = Package(
       name: "CCompression", path: "Shared/CCompression",
       providers: [.apt(["zlib1g-dev", "libzstd-dev"]), .brew(["zlib", "zstd"])]),
     .target(name: "CCrash", path: "Shared/CCrash"),
+    .target(
+      name: "CBuildInfo", path: "Shared/CBuildInfo",
+      cSettings: commit.map { [.define("TUTTI_COMMIT", to: "\"\($0)\"")] }),
     .target(name: "CAllocator", path: "Shared/CAllocator"),
     .target(name: "ClusterProto", dependencies: ["CProtobufC"], path: "Shared/ClusterProto"),
 
@@ -180,7 +189,7 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "CAllocator", "CCrash", "ClusterModel", "Files",
+        "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "ClusterModel", "Files",
         "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", "Wire", crypto,
         hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,

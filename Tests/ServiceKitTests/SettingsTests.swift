@@ -401,6 +401,12 @@ struct SettingsTests {
     #expect(help.split(separator: "\n").allSatisfy { $0.count <= 100 })
   }
 
+  @Test("--version names the commit if it is known")
+  func commit() {
+    #expect(Version.text("1.2.3", commit: "abc1234") == "1.2.3 (abc1234)")
+    #expect(Version.text("1.2.3", commit: "") == "1.2.3")
+  }
+
   @Test("--help, --version and --check-config answer on stdout with 0, mistakes on stderr with 64")
   func answers() {
     func answer(_ arguments: [String]) -> (ClusterModel.ExitStatus?, out: String, err: String) {
@@ -411,7 +417,7 @@ struct SettingsTests {
       return (code, out, err)
     }
     #expect(answer(["--help", "--port", "x"]).0 == .done)
-    #expect(answer(["--version"]).out == "tutti-gateway \(Version.current)\n")
+    #expect(answer(["--version"]).out == "tutti-gateway \(Version.withCommit)\n")
     let fine = answer(["--check-config"])
     #expect(fine.0 == .done)
     #expect(fine.out.contains("gateway.port: 8080"))

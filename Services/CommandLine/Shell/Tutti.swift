@@ -2,6 +2,7 @@ import ArgumentParser
 import ClusterModel
 import CommandLineCore
 import Foundation
+import ServiceKit
 
 /// `tutti`: starts a cluster and sends requests to it.
 struct Tutti: AsyncParsableCommand {
@@ -24,7 +25,7 @@ struct Tutti: AsyncParsableCommand {
 
       Exit status: 0 done, 1 failed, 64 usage or configuration, 69 unavailable, 75 try later.
       """,
-    version: Version.current,
+    version: Version.withCommit,
     subcommands: [
       UpCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self, HostsCommand.self,
       LogsCommand.self,

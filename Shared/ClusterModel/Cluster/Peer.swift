@@ -86,7 +86,7 @@ public struct PeerTable: Equatable, Sendable {
   }
 }
 
-/// Version of this software, as `--version` prints it.
+/// Version of this software.
 public enum Version {
   public static let current = "0.1.0"
 }

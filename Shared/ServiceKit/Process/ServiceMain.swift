@@ -88,7 +88,7 @@ public enum ServiceMain {
       out(settings.table.help(program: program, summary: C.summary))
       return .done
     case .version:
-      out("\(program) \(Version.current)\n")
+      out("\(program) \(Version.withCommit)\n")
       return .done
     case .run, .checkConfig: break
     }

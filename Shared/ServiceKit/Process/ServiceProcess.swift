@@ -137,7 +137,7 @@ struct ServiceProcess: Sendable {
     context.logger.info(
       "starting",
       metadata: [
-        LogKey.peer: "\(context.bus.peer.id)", "version": "\(Version.current)",
+        LogKey.peer: "\(context.bus.peer.id)", "version": "\(Version.withCommit)",
         "data_dir": "\(context.common.dataDirectory)",
       ])
     if let note = CrashNote.own {
