@@ -11,10 +11,26 @@ SWIFT     ?= swift
 
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help setup build demo test check format bench clients fuzz sanitize hostile limits proto clean
+# The commit that `--version` prints. A source archive has none, even inside another repository.
+ifndef TUTTI_COMMIT
+TUTTI_COMMIT := $(if $(wildcard .git),$(shell git describe --always --dirty --abbrev=7 --exclude '*' 2> /dev/null))
+endif
+export TUTTI_COMMIT
+
+FORMATTED := Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources \
+  Fuzz/Package.swift Fuzz/Sources
+RUN_TESTS := TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
+  TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" Tools/test.sh "$(SWIFT)"
+
+# Where `make install` puts Tutti; DESTDIR stands before it in a package.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+.PHONY: help setup build demo test check install uninstall format bench clients fuzz sanitize \
+  hostile limits proto clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the C libraries, the local model and the test tools (once)
 	@Tools/setup.sh "$(MODEL_ENV)" "$(TEST_ENV)" "$(TOOLS)" "$(CLIENTS_ENV)"
@@ -27,21 +43,22 @@ demo: build ## Start the cluster, ask a real local model with every pattern, sho
 
 test: setup ## Build and run the whole test suite
 	@Tools/build.sh "$(SWIFT)" build --build-tests
-	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
-	  TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" \
-	  Tools/test.sh "$(SWIFT)"
+	@$(RUN_TESTS)
 
 check: setup ## Run all checks of a change before a push: format, imports, tests
-	$(SWIFT) format lint --strict --recursive --configuration .swift-format \
-	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
+	$(SWIFT) format lint --strict --recursive --configuration .swift-format $(FORMATTED)
 	@Tools/build.sh "$(SWIFT)" build --build-tests --explicit-target-dependency-import-check error
-	@TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
-	  TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" \
-	  Tools/test.sh "$(SWIFT)"
+	@$(RUN_TESTS)
+
+install: ## Build a release and install it below PREFIX (/usr/local); DESTDIR for packages
+	@Tools/setup.sh libraries
+	@Tools/install.sh install "$(SWIFT)" "$(PREFIX)" "$(DESTDIR)"
+
+uninstall: ## Remove the files that make install wrote below PREFIX
+	@Tools/install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
 
 format: ## Format the Swift sources in place
-	$(SWIFT) format --in-place --recursive --configuration .swift-format \
-	  Package.swift Shared Services Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources
+	$(SWIFT) format --in-place --recursive --configuration .swift-format $(FORMATTED)
 
 bench: setup ## Run the benchmarks: bus, decisions, fast path, real clients (release build)
 	@Benchmarks/run.sh "$(SWIFT)" "$(MODEL_ENV)"
@@ -70,4 +87,4 @@ proto: ## Regenerate the C code from Proto/; commit the result
 	@Tools/proto.sh Shared/ClusterProto
 
 clean: ## Remove build output; keeps the installed model and test tools
-	rm -rf .build .build-asan .build-tsan Benchmarks/.build Fuzz/.build
+	rm -rf .build .build-asan .build-tsan .build-install Benchmarks/.build Fuzz/.build

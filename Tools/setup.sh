@@ -3,9 +3,9 @@
 # the tests' Python environments and promtool. Does nothing if all are installed.
 #
 #   Tools/setup.sh MODEL_ENV TEST_ENV TOOLS_DIR CLIENTS_ENV
+#   Tools/setup.sh libraries                                  only the C libraries
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-model_env=$1 test_env=$2 tools=$3 clients_env=$4
 
 say() { echo "setup: $*" >&2; }
 fail() { echo "setup: $*" >&2; exit 69; }
@@ -47,6 +47,9 @@ if ! libraries_present; then
   fi
   libraries_present || fail "libraries are still missing after the installation"
 fi
+
+[ "$1" != libraries ] || exit 0
+model_env=$1 test_env=$2 tools=$3 clients_env=$4
 
 # The stamp holds the installed requirements, so a changed version installs again.
 python_environment() {
