@@ -46,6 +46,19 @@ struct SystemdTests {
     }
   }
 
+  @Test(
+    "executables accept the example of the configuration",
+    arguments: [["tutti", "up"], ["tutti-registry"], ["tutti-gateway"], ["tutti-agent-code"]])
+  func example(command: [String]) throws {
+    let output = try Command.run(
+      Command.buildDirectory.appending(path: command[0]).path,
+      command.dropFirst() + ["--check-config"],
+      environment: [
+        "TUTTI_CONFIG": SourceTree.root.appending(path: "\(Self.folder)/tutti.yaml").path
+      ], directory: SourceTree.root)
+    #expect(output.status == 0, "\(output.text)")
+  }
+
   private static let analyzer = "/usr/bin/systemd-analyze"
 
   @Test(
