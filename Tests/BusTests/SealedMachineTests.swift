@@ -380,8 +380,44 @@ struct SealedMachineTests {
       #expect(
         machine.received(piece, bytes: 1_000, from: Self.seal(late), now: .zero) == [])
     }
-    let directives = machine.apply(
-      Self.table([Self.registry, late, Self.own], revision: 2), now: .zero)
-    #expect(directives.contains(.deliverCast(envelope.body, from: late.id)))
+    let message = try Self.reassembled(
+      by: machine.apply(Self.table([Self.registry, late, Self.own], revision: 2), now: .zero))
+    let directives = machine.received(
+      message, decodedAs: try Envelope(decoding: message.bytes), now: .zero)
+    #expect(directives == [.deliverCast(envelope.body, from: late.id)])
+  }
+
+  @Test("a message from fragments must be an envelope with the fragments' sender, id and shape")
+  func wrongFragments() throws {
+    var machine = try Self.joined()
+    let envelope = Self.cast(Self.planner, id: 5)
+    var directives: [BusDirective] = []
+    for piece in try Reassembly.split(envelope.encoded(), of: envelope, limits: .standard) {
+      directives += machine.received(
+        piece, bytes: 100, from: Self.seal(Self.planner), now: .zero)
+    }
+    let message = try Self.reassembled(by: directives)
+    var fragment = envelope
+    fragment.body = .fragment(Body.Fragment(index: 0, count: 1, data: []))
+    var reply = envelope
+    reply.shape = .reply
+    let wrong: [Envelope?] = [
+      nil, fragment, reply, Self.cast(Self.planner, id: 6), Self.cast(Self.agent, id: 5),
+    ]
+    for other in wrong {
+      #expect(
+        machine.received(message, decodedAs: other, now: .zero)
+          == [.dropped(reason: "bad_fragment")])
+    }
+    #expect(
+      machine.received(message, decodedAs: envelope, now: .zero)
+        == [.deliverCast(envelope.body, from: Self.planner.id)])
+  }
+
+  private static func reassembled(by directives: [BusDirective]) throws -> ReassembledMessage {
+    try #require(
+      directives.lazy.compactMap { directive in
+        if case .decode(let message) = directive { message } else { nil }
+      }.first)
   }
 }

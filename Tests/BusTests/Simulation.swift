@@ -218,6 +218,9 @@ struct Simulation {
         let count = chance.nextInt(in: 0..<20)
         lengths[key] = count
         schedule(chance.nextInt(in: 0..<50), .item(own, key, left: count))
+      case .decode(let message):
+        let envelope = try? Envelope(decoding: message.bytes)
+        perform(process.machine.received(message, decodedAs: envelope, now: now), by: process)
       case .seal, .cancelHandler, .deliverCast, .deliverPublication, .peersChanged, .dropped:
         break
       case .peerLost(let peer):

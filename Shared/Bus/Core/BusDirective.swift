@@ -63,6 +63,10 @@ public enum BusDirective: Equatable, Sendable {
   case connect(String)
   case disconnect(String)
 
+  /// Decodes a message that arrived in fragments. The result goes to `received(_:decodedAs:now:)`
+  /// before the next frame.
+  case decode(ReassembledMessage)
+
   /// Completes an outgoing call.
   case resolve(UInt64, Result<Body, Failure>)
   /// Delivers an item of an outgoing stream.

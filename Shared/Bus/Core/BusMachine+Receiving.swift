@@ -114,19 +114,25 @@ extension BusMachine {
   private mutating func receivedFragment(
     _ fragment: Body.Fragment, _ envelope: Envelope, from seal: SealedSender?, now: Instant
   ) -> [BusDirective] {
-    switch reassembly.add(fragment, of: Reassembly.Key(envelope), now: now) {
+    let message = Reassembly.Key(envelope)
+    switch reassembly.add(fragment, of: message, now: now) {
     case .waiting: return []
     case .refused(let reason): return [.dropped(reason: reason)]
     case .complete(let packed):
-      var wire = WireLimits.standard
-      wire.frameBytes = limits.messageBytes
-      guard let whole = try? Envelope(decoding: packed, limits: wire),
-        whole.sender == envelope.sender, whole.messageID == envelope.messageID,
-        whole.shape == envelope.shape
-      else { return [.dropped(reason: "bad_fragment")] }
-      if case .fragment = whole.body { return [.dropped(reason: "bad_fragment")] }
-      return received(whole, bytes: packed.count, from: seal, now: now)
+      return [.decode(ReassembledMessage(bytes: packed, key: message, seal: seal))]
     }
+  }
+
+  /// Handles a message that was reassembled from fragments and decoded.
+  /// - Parameter envelope: `nil` means that the bytes are not an envelope.
+  public mutating func received(
+    _ message: ReassembledMessage, decodedAs envelope: Envelope?, now: Instant
+  ) -> [BusDirective] {
+    guard let envelope, message.key.isMessage(of: envelope) else {
+      return [.dropped(reason: "bad_fragment")]
+    }
+    if case .fragment = envelope.body { return [.dropped(reason: "bad_fragment")] }
+    return received(envelope, bytes: message.bytes.count, from: message.seal, now: now)
   }
 
   /// - Returns: `false` if the request was already seen.

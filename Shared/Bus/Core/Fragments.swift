@@ -2,6 +2,13 @@ public import ClusterModel
 import Limits
 public import Wire
 
+/// A message whose fragments are complete. The shell decodes it and returns it to the machine.
+public struct ReassembledMessage: Equatable, Sendable {
+  public let bytes: [UInt8]
+  let key: Reassembly.Key
+  let seal: SealedSender?
+}
+
 /// Splits encoded envelopes that are larger than a frame, and reassembles them.
 public struct Reassembly: Sendable {
   private struct Partial {
@@ -24,6 +31,11 @@ public struct Reassembly: Sendable {
       messageID = envelope.messageID
       sequence = envelope.sequence
       shape = envelope.shape
+    }
+
+    /// Whether the reassembled envelope names the sender, id and shape of its fragments.
+    func isMessage(of envelope: Envelope) -> Bool {
+      envelope.sender == sender && envelope.messageID == messageID && envelope.shape == shape
     }
   }
 

@@ -255,6 +255,11 @@ public final class Bus: Service, Sendable {
     case .seal(let mailbox, let recipient): transport.seal(mailbox, for: recipient)
     case .connect(let mailbox): transport.connect(to: mailbox)
     case .disconnect(let mailbox): transport.disconnect(from: mailbox)
+    case .decode(let message):
+      var wire = WireLimits.standard
+      wire.frameBytes = configuration.limits.messageBytes
+      let envelope = try? Envelope(decoding: message.bytes, limits: wire)
+      perform(state.withLock { $0.machine.received(message, decodedAs: envelope, now: now) })
     case .resolve(let id, let result):
       state.withLock { $0.calls.removeValue(forKey: id) }?.resume(returning: result)
     case .item(let id, let body, let bytes):

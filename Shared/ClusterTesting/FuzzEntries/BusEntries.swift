@@ -36,7 +36,12 @@ enum BusEntries {
         milliseconds += 1
         let now = Instant.zero.advanced(by: .milliseconds(milliseconds))
         guard let envelope = try? Envelope(decoding: frame) else { continue }
-        _ = machine.received(envelope, bytes: frame.count, now: now)
+        for case .decode(let message) in machine.received(
+          envelope, bytes: frame.count, now: now)
+        {
+          let whole = try? Envelope(decoding: message.bytes)
+          _ = machine.received(message, decodedAs: whole, now: now)
+        }
         _ = machine.tick(now: now)
       }
       _ = machine.tick(now: Instant.zero.advanced(by: .seconds(60)))
