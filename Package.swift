@@ -101,7 +101,7 @@ let package = Package(
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
     .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
     .library(name: "TuttiFuzzSettings", targets: ["SettingsFuzzEntry"]),
-    .library(name: "TuttiBus", targets: ["Bus", "BusCore", "Wire", "ClusterModel"]),
+    .library(name: "TuttiBus", targets: ["Bus", "BusCore", "ClusterModel"]),
     .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel"]),
     .library(
       name: "TuttiInference",
@@ -153,9 +153,10 @@ let package = Package(
     // Pure libraries.
     .target(name: "Limits", path: "Shared/Limits", swiftSettings: strict),
     pure("ClusterModel", path: "Shared/ClusterModel"),
-    pure("Wire", path: "Shared/Wire", ["ClusterModel", "ClusterProto", "CProtobufC"]),
     pure("Text", path: "Shared/Text"),
-    pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel", "Wire"]),
+    pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel"]),
+    // The bus's codec.
+    pure("Wire", path: "Shared/Wire", ["BusCore", "ClusterModel", "ClusterProto", "CProtobufC"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
     pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "Text"]),
     // Uses Foundation only for logarithms.
@@ -190,7 +191,7 @@ let package = Package(
       "ServiceKit", path: "Shared/ServiceKit",
       [
         "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "ClusterModel", "Files",
-        "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", "Wire", crypto,
+        "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", crypto,
         hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
@@ -222,7 +223,7 @@ let package = Package(
       [
         "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Inference",
         "InferenceCore", "Overload",
-        "OverloadCore", "ServiceKit", "Telemetry", "Text", "Wire", hummingbird, httpTypes,
+        "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
       ]),
     pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel", "Text"]),
@@ -232,7 +233,7 @@ let package = Package(
       [
         "RegistryCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Files", "Inference",
         "ServiceKit",
-        "Store", "Telemetry", "Wire", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
+        "Store", "Telemetry", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
         metrics,
         nioCore, nioHTTP1,
         nioPosix,
@@ -242,7 +243,7 @@ let package = Package(
     shell(
       "PlannerService", path: "Services/Planner/Shell",
       [
-        "PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry", "Wire",
+        "PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry",
         lifecycle, logging, metrics,
       ]),
     pure("DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel", "Text"]),
@@ -251,21 +252,21 @@ let package = Package(
       "DispatcherService", path: "Services/Dispatcher/Shell",
       [
         "DispatcherCore", "Bus", "ClusterModel", "OverloadCore", "ServiceKit",
-        "Telemetry", "Wire", lifecycle, logging, metrics,
+        "Telemetry", lifecycle, logging, metrics,
       ]),
     pure("AgentCore", path: "Services/Agents/Core", ["ClusterModel", "Text"]),
     shell(
       "AgentKit", path: "Services/Agents/Kit",
       [
         "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "Search",
-        "ServiceKit", "Telemetry", "Text", "Wire", lifecycle, logging, metrics,
+        "ServiceKit", "Telemetry", "Text", lifecycle, logging, metrics,
       ]),
     pure("MonitorCore", path: "Services/Monitor/Core", ["ClusterModel"]),
     executable("MonitorMain", path: "Services/Monitor/Main", ["MonitorService"]),
     shell(
       "MonitorService", path: "Services/Monitor/Shell",
       [
-        "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry", "Wire",
+        "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry",
         hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
       ]),
     pure("CommandLineCore", path: "Services/CommandLine/Core", ["ClusterModel"]),
@@ -287,7 +288,7 @@ let package = Package(
       "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],
       exclude: ["prompts.json"]),
     tests(
-      "WireTests", ["Wire", "ClusterModel", "ClusterTesting", "RegistryCore"],
+      "WireTests", ["Wire", "BusCore", "ClusterModel", "ClusterTesting", "RegistryCore"],
       exclude: ["golden.py"]),
     tests(
       "BusTests",
@@ -321,8 +322,8 @@ let package = Package(
     tests(
       "ServiceKitTests",
       [
-        "ServiceKit", "Telemetry", "Bus", "ClusterModel", "ClusterTesting", "InferenceCore",
-        "Overload", "OverloadCore", "Wire",
+        "ServiceKit", "Telemetry", "Bus", "BusCore", "ClusterModel", "ClusterTesting",
+        "InferenceCore", "Overload", "OverloadCore",
         hummingbird, httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded,
         nioHTTP1, nioPosix, nioSSL,
       ]),

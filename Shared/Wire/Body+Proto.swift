@@ -1,3 +1,4 @@
+import BusCore
 import CProtobufC
 import ClusterModel
 import ClusterProto

@@ -1,3 +1,4 @@
+public import BusCore
 import CProtobufC
 import ClusterModel
 import ClusterProto

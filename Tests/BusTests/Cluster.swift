@@ -6,7 +6,6 @@ import Logging
 import RegistryCore
 import Synchronization
 import Testing
-import Wire
 
 /// A small cluster in this process: a registry and the peers that join it, over any transport.
 final class TestCluster: Sendable {

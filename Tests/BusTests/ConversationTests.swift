@@ -2,7 +2,6 @@ import BusCore
 import ClusterModel
 import Synchronization
 import Testing
-import Wire
 
 @testable import Bus
 

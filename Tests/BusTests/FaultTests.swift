@@ -5,7 +5,6 @@ import Logging
 import ServiceLifecycle
 import Synchronization
 import Testing
-import Wire
 
 @testable import Bus
 

@@ -1,7 +1,6 @@
 import BusCore
 import ClusterModel
 import Testing
-import Wire
 
 @Suite("The bus decides")
 struct MachineTests {

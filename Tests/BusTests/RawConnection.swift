@@ -1,7 +1,6 @@
 import ClusterModel
 import NIOCore
 import NIOPosix
-import Wire
 
 @testable import Bus
 

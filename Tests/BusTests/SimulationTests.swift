@@ -1,7 +1,6 @@
 import BusCore
 import ClusterModel
 import Testing
-import Wire
 
 @Suite("A simulated cluster", .timeLimit(.minutes(5)))
 struct SimulationTests {

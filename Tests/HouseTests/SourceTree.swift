@@ -7,7 +7,7 @@ enum SourceTree {
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
   struct File {
-    /// Path relative to the root, for example `Shared/Wire/Envelope.swift`.
+    /// Path relative to the root, for example `Shared/Bus/Core/Envelope.swift`.
     let path: String
     let lines: [Substring]
 

@@ -1,8 +1,8 @@
+import BusCore
 import ClusterModel
 import Logging
 import Synchronization
 import Testing
-import Wire
 
 @testable import ServiceKit
 

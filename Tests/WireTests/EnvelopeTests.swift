@@ -1,3 +1,4 @@
+import BusCore
 import ClusterModel
 import Testing
 import Wire

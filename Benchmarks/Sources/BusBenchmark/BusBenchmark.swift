@@ -3,7 +3,6 @@ import ClusterModel
 import Foundation
 import Logging
 import Synchronization
-import Wire
 
 /// Round-trip time and throughput of the bus, per transport.
 ///

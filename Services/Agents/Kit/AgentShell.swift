@@ -9,7 +9,6 @@ import Metrics
 import ServiceKit
 import Synchronization
 import Telemetry
-import Wire
 
 /// Runs up to `maxTasks` tasks at the same time, each as a `TaskWork`.
 final class AgentShell: Sendable {

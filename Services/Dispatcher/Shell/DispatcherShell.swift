@@ -7,7 +7,6 @@ import Metrics
 import ServiceKit
 import Synchronization
 import Telemetry
-import Wire
 
 /// Accepts plans, runs each with a `PlanRunner`, and counts this dispatcher's tasks per agent.
 final class DispatcherShell: Sendable {

@@ -3,7 +3,6 @@ import ClusterModel
 import DispatcherCore
 import ServiceKit
 import Telemetry
-import Wire
 
 extension PlanRunner {
   /// Waits for the client's turn, runs the task at an agent and passes on its events.

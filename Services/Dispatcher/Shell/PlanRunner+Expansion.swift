@@ -3,7 +3,6 @@ import ClusterModel
 import DispatcherCore
 import Metrics
 import ServiceKit
-import Wire
 
 extension PlanRunner {
   /// Asks a planner for the tasks that follow from a task's output.

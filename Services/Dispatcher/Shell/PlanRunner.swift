@@ -5,7 +5,6 @@ import Metrics
 import ServiceKit
 import Synchronization
 import Telemetry
-import Wire
 
 /// Passes events to a plan's `PlanRun` and carries out its directives.
 /// Both happen under one lock and never wait, so events reach the gateway in the order in which

@@ -10,7 +10,6 @@ import Logging
 import ServiceKit
 import Telemetry
 import Text
-import Wire
 
 extension GatewayShell {
   /// Making a plan takes no model call; a planner that takes longer is lost.

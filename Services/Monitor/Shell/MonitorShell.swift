@@ -10,7 +10,6 @@ import ServiceLifecycle
 import Store
 import Synchronization
 import Telemetry
-import Wire
 
 /// Receives telemetry from the bus, writes it to the log store in batches, and keeps the latest
 /// metrics of every process.

@@ -6,7 +6,6 @@ import Metrics
 import PlannerCore
 import ServiceKit
 import Telemetry
-import Wire
 
 /// Answers bus requests for plans and expansions. Pure functions compute both.
 struct PlannerShell: Sendable {

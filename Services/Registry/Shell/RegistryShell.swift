@@ -10,7 +10,6 @@ import ServiceLifecycle
 import Store
 import Synchronization
 import Telemetry
-import Wire
 
 /// Runs the state machines of RegistryCore.
 /// It feeds them hellos, load reports, admin requests, probe results and the time, and carries out

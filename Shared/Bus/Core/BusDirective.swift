@@ -1,5 +1,4 @@
 public import ClusterModel
-public import Wire
 
 /// Priority class of a frame in the outbox of a peer that reads slowly.
 public enum Lane: Sendable {

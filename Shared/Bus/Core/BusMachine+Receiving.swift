@@ -1,6 +1,5 @@
 public import ClusterModel
 import Limits
-public import Wire
 
 extension BusMachine {
   /// Handles a message that has arrived.

@@ -1,5 +1,4 @@
 public import ClusterModel
-import Wire
 
 extension BusMachine {
   /// Delay of the next hello after an unanswered one.

@@ -1,5 +1,4 @@
 public import ClusterModel
-public import Wire
 
 /// State machine of the bus: chooses peers, interprets messages and ends requests. It has no
 /// socket, clock, task or lock; the shell feeds it events and executes its directives.

@@ -1,6 +1,5 @@
 public import ClusterModel
 import Limits
-public import Wire
 
 /// A message whose fragments are complete. The shell decodes it and returns it to the machine.
 public struct ReassembledMessage: Equatable, Sendable {

@@ -5,7 +5,7 @@ public import Logging
 import Metrics
 public import ServiceLifecycle
 import Synchronization
-public import Wire
+import Wire
 
 /// The endpoint of a process on the bus: its mailbox, and the ways to reach other processes.
 ///

@@ -1,7 +1,6 @@
-import BusCore
+public import BusCore
 public import ClusterModel
 import Synchronization
-public import Wire
 
 /// Received but unread items of an outgoing stream.
 final class StreamBuffer: Sendable {

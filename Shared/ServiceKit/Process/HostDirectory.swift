@@ -1,9 +1,9 @@
+public import BusCore
 public import ClusterModel
 public import Logging
 public import ServiceLifecycle
 import Synchronization
 import Telemetry
-public import Wire
 
 /// This process's copy of the host table. It is kept if the registry dies.
 public final class HostDirectory: Service {

@@ -2,7 +2,6 @@ public import Bus
 import BusCore
 public import ClusterModel
 public import ServiceLifecycle
-import Wire
 
 /// Reports this process's requests in flight per host to the registry, so that all processes decide
 /// from the same load data. Only processes that infer run it.

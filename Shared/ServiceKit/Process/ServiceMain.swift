@@ -5,7 +5,6 @@ public import Logging
 import Metrics
 public import ServiceLifecycle
 public import Telemetry
-import Wire
 
 /// The dependencies of a service.
 public struct ServiceContext: Sendable {

@@ -6,7 +6,6 @@ import Metrics
 import OverloadCore
 import ServiceLifecycle
 import Telemetry
-import Wire
 
 /// A service process, from its configuration to its end.
 struct ServiceProcess: Sendable {

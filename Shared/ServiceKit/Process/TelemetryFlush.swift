@@ -3,7 +3,6 @@ import BusCore
 import ClusterModel
 import ServiceLifecycle
 import Telemetry
-import Wire
 
 /// Sends the recorder's telemetry to the monitor at intervals, and once more at shutdown.
 struct TelemetryFlush: Service {
