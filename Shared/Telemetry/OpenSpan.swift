@@ -40,6 +40,10 @@ public final class OpenSpan: Sendable {
     }
   }
 
+  public func set(_ attributes: [Attribute]) {
+    for attribute in attributes { set(attribute.key, attribute.value) }
+  }
+
   /// Records the span; further calls do nothing.
   public func end(failed: Bool = false) {
     let attributes: [Attribute]? = state.withLock { state in

@@ -9,13 +9,14 @@ struct AttemptRecordTests {
     var record = AttemptRecord(
       host: "embedded-2", model: "m", role: .first, started: .zero, ended: .milliseconds(310),
       outcome: .beaten)
-    #expect("\(record)" == "embedded-2 first beaten, 0 tokens, 0–310 ms")
+    #expect("\(record.facts)" == "embedded-2 first beaten, 0 tokens, 0–310 ms")
     record.tokens = 1
     record.outcome = .answered
-    #expect("\(record)" == "embedded-2 first answered, 1 token, 0–310 ms")
+    #expect("\(record.facts)" == "embedded-2 first answered, 1 token, 0–310 ms")
     record.role = .resumption
     record.outcome = .failed(AttemptFailure(.stall, "it sent nothing for 500 ms"))
     #expect(
-      "\(record)" == "embedded-2 resumption stall, 1 token, 0–310 ms: it sent nothing for 500 ms")
+      "\(record.facts)"
+        == "embedded-2 resumption stall, 1 token, 0–310 ms: it sent nothing for 500 ms")
   }
 }

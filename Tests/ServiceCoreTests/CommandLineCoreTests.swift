@@ -307,12 +307,17 @@ struct CommandLineTextTests {
         trace: TraceID(high: 1, low: 2), span: SpanID(1), parent: .none, service: "gateway",
         name: "gateway", startUnixMicroseconds: 1, durationMicroseconds: 1,
         attributes: [
-          Attribute("host", "h1"), Attribute("attempt 1", "h2 first beaten"),
-          Attribute("attempt", "1"),
+          Attribute("host", "h1"),
+          Attribute("attempt 1", "host=h2;role=first;outcome=beaten;tokens=1;ended_ms=9"),
+          Attribute("attempt 2", "of an older version"), Attribute("attempt", "1"),
         ])
     ])
     let line = try #require(tree.lines.first)
-    #expect(line.attempts == [Attribute("attempt 1", "h2 first beaten")])
+    #expect(
+      line.attempts == [
+        Attribute("attempt 1", "h2 first beaten, 1 token, 0–9 ms"),
+        Attribute("attempt 2", "of an older version"),
+      ])
     #expect(line.facts == [Attribute("host", "h1"), Attribute("attempt", "1")])
   }
 

@@ -108,8 +108,8 @@ struct GanttChartTests {
       9, .work, parent: 4, 0, 480,
       [
         "model": "m", "host": "h1", "prompt_tokens": "12", "completion_tokens": "5",
-        "attempt 1": "h1 first answered, 5 tokens, 0–480 ms",
-        "attempt 2": "h 2 second beaten, 0 tokens, 0–90 ms",
+        "attempt 1": "host=h1;role=first;outcome=answered;tokens=5;started_ms=0;ended_ms=480",
+        "attempt 2": "host=h 2;role=speculative;outcome=beaten;tokens=0;started_ms=0;ended_ms=90",
       ])
     let timeline = TaskTimeline([
       span(1, .request, parent: 0, 0, 1_000), dispatch("answer<a;a", "b skipped: lost"),
@@ -117,7 +117,7 @@ struct GanttChartTests {
       task(5, "answer", 500, 1_000, failed: true),
     ])
     #expect(timeline.length == 1_000_000)
-    #expect(timeline.departures == ["b skipped: lost"])
+    #expect(timeline.departures == [.init(task: "b", status: .skipped, reason: "lost")])
     #expect(timeline.bars[0].race == ["h1 answered", "h 2 beaten"])
     #expect(timeline.bars[0].promptTokens == 12 && timeline.bars[0].completionTokens == 5)
     #expect(timeline.bars[0].model == "m")

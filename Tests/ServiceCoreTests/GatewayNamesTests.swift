@@ -80,10 +80,10 @@ struct GatewayNamesTests {
       trace: TraceID(high: 1, low: 2), seed: 1, host: "a", model: "m", usage: .zero,
       firstToken: .zero, total: .zero,
       attempts: [
-        TraceExtension.Attempt(
+        AttemptFacts(
           host: "b", role: "speculative", outcome: "beaten", tokens: 0, started: .zero,
           ended: .milliseconds(310)),
-        TraceExtension.Attempt(
+        AttemptFacts(
           host: "a", role: "first", outcome: "answered", tokens: 9, started: .zero,
           ended: .milliseconds(900)),
       ])

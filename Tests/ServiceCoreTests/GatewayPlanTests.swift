@@ -128,8 +128,8 @@ struct PlanTraceTests {
     #expect(trace.plan == (try expanding.splicing(sub, at: "p1")))
     #expect(trace.obstacle == nil)
     #expect(trace.expansions == [.init(task: "p1", tasks: ["q1", "q2"])])
-    let waits = trace.dependencies().joined(separator: ";").split(separator: ";")
-    #expect(waits.filter { $0.hasSuffix("^p1") }.map { $0.prefix(2) } == ["q1", "q2"], "\(waits)")
+    let added = trace.spanFacts.dependencies.filter { $0.origin == "p1" }
+    #expect(added.map(\.task) == ["q1", "q2"])
     #expect(trace.tasks.map(\.id) == ["p1", "p2", "s", "q1", "q2"])
     #expect(trace.task("s")?.inputs == ["q2", "p2"])
     #expect(trace.task("p1")?.status == .done)
@@ -172,15 +172,20 @@ struct PlanTraceTests {
     #expect(trace.obstacle?.contains("tool call") == true)
   }
 
-  @Test("a span is told which task reads which, in pieces that fit")
-  func dependencies() {
+  @Test("the facts for a span name the inputs of each task, and tasks that were skipped")
+  func spanFacts() {
     var trace = PlanTrace(plan)
-    #expect(trace.dependencies() == ["p1;p2;s<p1,p2"])
-    #expect(trace.dependencies(limit: 6) == ["p1;p2", "s<p1,p2"])
-    #expect(trace.departures().isEmpty)
+    #expect(
+      trace.spanFacts.dependencies == [
+        .init(task: "p1"), .init(task: "p2"), .init(task: "s", inputs: ["p1", "p2"]),
+      ])
+    #expect(trace.spanFacts.departures.isEmpty)
     trace.record(ended("p1", report: report("a", 5)))
     trace.record(ended("p2", .creative, .skipped, reason: "its agent was lost"))
-    #expect(trace.departures() == ["p2 skipped: its agent was lost"])
+    #expect(
+      trace.spanFacts.departures == [
+        .init(task: "p2", status: .skipped, reason: "its agent was lost")
+      ])
   }
 }
 

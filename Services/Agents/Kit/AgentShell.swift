@@ -55,26 +55,24 @@ final class AgentShell: Sendable {
         retryAfter: .seconds(1))
     }
     let span = context.recorder.span(.work, in: request.trace)
-    span.set("task", order.task.id.name)
-    span.set("role", role.name.rawValue)
+    span.set(TaskSpanFacts(task: order.task.id, role: role.name).attributes)
     let started = ContinuousClock.now
     do throws(Failure) {
       var work = TaskWork(
         order: order, role: role, inference: inference, span: span, remaining: request.remaining
       ) { event throws(Failure) in try writer.send(.taskEvent(event)) }
       let (report, attempts) = try await work.run()
-      span.set("host", report.host.name)
-      span.set("model", report.model.name)
-      span.set("prompt_tokens", "\(report.usage.promptTokens)")
-      span.set("completion_tokens", "\(report.usage.completionTokens)")
-      for (index, attempt) in attempts.enumerated() {
-        span.set("attempt \(index + 1)", attempt.description)
-      }
+      let facts = TaskSpanFacts(
+        host: report.host, model: report.model, promptTokens: report.usage.promptTokens,
+        completionTokens: report.usage.completionTokens)
+      span.set(facts.attributes)
+      span.set(AttemptFacts.attributes(attempts.map(\.facts)))
       span.end()
       count("done", since: started)
     } catch {
-      span.set("error", error.code.rawValue)
-      if !error.message.isEmpty { span.set("reason", error.message) }
+      let facts = TaskSpanFacts(
+        error: error.code.rawValue, reason: error.message.isEmpty ? nil : error.message)
+      span.set(facts.attributes)
       span.end(failed: true)
       count(error.code == .cancelled ? "cancelled" : "failed", since: started)
       throw error

@@ -9,15 +9,17 @@ public struct SpanTree: Sendable {
     /// Microseconds since the first span of the trace began.
     public var offsetMicroseconds: UInt64
 
-    /// Attempts at hosts, which get lines of their own: "attempt 1", with the outcome.
-    public var attempts: [Attribute] { span.attributes.filter(Self.isAttempt) }
+    /// Attempts at hosts, which get lines of their own: "attempt 1", with a sentence.
+    public var attempts: [Attribute] {
+      span.attributes.filter(AttemptFacts.isAttempt).map { attribute in
+        // Another version of Tutti may have written the attribute: show it as it is.
+        Attribute(
+          attribute.key, AttemptFacts(attribute.value)?.description ?? attribute.value)
+      }
+    }
 
     /// All other attributes.
-    public var facts: [Attribute] { span.attributes.filter { !Self.isAttempt($0) } }
-
-    private static func isAttempt(_ attribute: Attribute) -> Bool {
-      attribute.key.hasPrefix("attempt ")
-    }
+    public var facts: [Attribute] { span.attributes.filter { !AttemptFacts.isAttempt($0) } }
   }
 
   /// Depth first; siblings by start. A span with an unknown parent is a root, because the parent's

@@ -33,11 +33,13 @@ public struct TaskTimeline: Sendable {
   /// Microseconds of the whole request.
   public let length: UInt64
   /// Tasks that were skipped, degraded or failed, each with its reason.
-  public let departures: [String]
+  public let departures: [PlanSpanFacts.Departure]
 
   public init(_ spans: [SpanRecord]) {
     let origin = spans.map(\.startUnixMicroseconds).min() ?? 0
-    let tasks = spans.filter { $0.name == LifecyclePhase.task.rawValue && $0["task"] != nil }
+    let tasks = spans.filter {
+      $0.name == LifecyclePhase.task.rawValue && TaskSpanFacts($0.attributes).task != nil
+    }
     let work = Dictionary(grouping: spans, by: \.parent)
     var bars = tasks.map { Self.bar($0, work[$0.span] ?? [], origin) }
     if !bars.isEmpty {
@@ -48,53 +50,41 @@ public struct TaskTimeline: Sendable {
     bars.sort { ($0.start, $0.name, $0.attempt) < ($1.start, $1.name, $1.attempt) }
     let dispatches = spans.filter { $0.name == LifecyclePhase.dispatch.rawValue }
       .sorted { $0.startUnixMicroseconds < $1.startUnixMicroseconds }
-    let critical = Self.criticalPath(bars, Self.inputs(dispatches.last))
+    let facts = dispatches.map { PlanSpanFacts($0.attributes) }
+    let critical = Self.criticalPath(bars, Self.inputs(facts.last))
     for index in bars.indices where bars[index].isTask {
       bars[index].isCritical = critical.contains(bars[index].name)
     }
     self.bars = bars
     length =
       spans.map { $0.startUnixMicroseconds - origin &+ $0.durationMicroseconds }.max() ?? 0
-    departures = dispatches.flatMap { $0.pieces("departures") }
+    departures = facts.flatMap(\.departures)
   }
 
   private static func bar(_ span: SpanRecord, _ work: [SpanRecord], _ origin: UInt64) -> Bar {
     let start = span.startUnixMicroseconds - origin
-    let agent = work.first { $0.name == LifecyclePhase.work.rawValue }
-    let task = span["task"]
-    let firstToken = span["first_token_ms"].flatMap { UInt64($0) }
+    let facts = TaskSpanFacts(span.attributes)
+    let agent = work.first { $0.name == LifecyclePhase.work.rawValue }?.attributes ?? []
+    let done = TaskSpanFacts(agent)
+    let firstToken = facts.firstTokenMilliseconds.map { UInt64(clamping: $0) }
     return Bar(
-      name: task ?? span.name, role: span["role"] ?? "", host: span["host"] ?? agent?["host"],
-      model: agent?["model"] ?? span["model"], attempt: span["attempt"].flatMap { Int($0) } ?? 1,
-      start: start, end: start &+ span.durationMicroseconds,
+      name: facts.task?.name ?? span.name, role: facts.role?.rawValue ?? "",
+      host: (facts.host ?? done.host)?.name, model: (done.model ?? facts.model)?.name,
+      attempt: facts.attempt ?? 1, start: start, end: start &+ span.durationMicroseconds,
       firstToken: firstToken.map { start &+ min($0, 1 << 40) * 1_000 },
-      promptTokens: (span["prompt_tokens"] ?? agent?["prompt_tokens"]).flatMap { Int($0) },
-      completionTokens: (span["completion_tokens"] ?? agent?["completion_tokens"])
-        .flatMap { Int($0) },
-      race: (agent?.attributes ?? []).filter { $0.key.hasPrefix("attempt ") }
-        .map { outcome($0.value) },
-      error: span.failed ? span["reason"] ?? span["error"] ?? "failed" : "", isTask: task != nil)
+      promptTokens: facts.promptTokens ?? done.promptTokens,
+      completionTokens: facts.completionTokens ?? done.completionTokens,
+      race: AttemptFacts.all(in: agent).map { "\($0.host) \($0.outcome)" },
+      error: span.failed ? facts.reason ?? facts.error ?? "failed" : "",
+      isTask: facts.task != nil)
   }
 
-  /// Host and outcome of an attempt.
-  /// "embedded-2 first beaten, 0 tokens, 0–310 ms" becomes "embedded-2 beaten".
-  private static func outcome(_ attempt: String) -> String {
-    let words = attempt.prefix { $0 != "," }.split(separator: " ")
-    guard words.count >= 3, let outcome = words.last else { return attempt }
-    return words.dropLast(2).joined(separator: " ") + " \(outcome)"
-  }
-
-  /// Tasks that each task waited for, as the gateway records them.
-  /// In `answer<draft;draft^analysis;analysis`, a task waits for its inputs (`<`) and for the task
-  /// whose expansion added it (`^`).
-  private static func inputs(_ dispatch: SpanRecord?) -> [String: [String]] {
+  /// Tasks that each task waited for: its inputs and the task whose expansion added it.
+  private static func inputs(_ facts: PlanSpanFacts?) -> [String: [String]] {
     var inputs: [String: [String]] = [:]
-    for piece in dispatch?.pieces("tasks") ?? [] {
-      for entry in piece.split(separator: ";") {
-        let names = entry.split { "<,^".contains($0) }.map(String.init)
-        guard let name = names.first else { continue }
-        inputs[name] = Array(names.dropFirst())
-      }
+    for dependency in facts?.dependencies ?? [] {
+      inputs[dependency.task.name] =
+        (dependency.inputs + [dependency.origin].compactMap { $0 }).map(\.name)
     }
     return inputs
   }
@@ -130,14 +120,5 @@ public struct TaskTimeline: Sendable {
       }
     }
     return path
-  }
-}
-
-extension SpanRecord {
-  subscript(_ key: String) -> String? { attributes.first { $0.key == key }?.value }
-
-  /// The values of "key 1", "key 2" …
-  func pieces(_ key: String) -> [String] {
-    attributes.filter { $0.key.hasPrefix(key + " ") }.map(\.value)
   }
 }

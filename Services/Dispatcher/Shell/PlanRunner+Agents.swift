@@ -34,13 +34,14 @@ extension PlanRunner {
         .runTask(order), to: .peer(agent), deadline: remaining, trace: span.context)
       let done = try await passOn(stream, of: start.attempt, from: agent)
       report = done
-      span.set("host", done.host.name)
-      span.set("first_token_ms", "\(done.firstTokenMilliseconds)")
-      span.set("completion_tokens", "\(done.usage.completionTokens)")
+      let facts = TaskSpanFacts(
+        host: done.host, firstTokenMilliseconds: done.firstTokenMilliseconds,
+        completionTokens: done.usage.completionTokens)
+      span.set(facts.attributes)
       span.end()
       handle(.finished(start.attempt, done))
     } catch {
-      span.set("error", error.code.rawValue)
+      span.set(TaskSpanFacts(error: error.code.rawValue).attributes)
       span.end(failed: true)
       if !Task.isCancelled { handle(.failed(start.attempt, error)) }
     }
@@ -48,10 +49,10 @@ extension PlanRunner {
 
   private func span(_ start: TaskStart, agent: PeerID) -> OpenSpan {
     let span = shell.context.recorder.span(.task, in: trace)
-    span.set("task", start.attempt.task.name)
-    span.set("role", start.role.rawValue)
-    span.set("agent", agent.name)
-    span.set("attempt", "\(start.attempt.number)")
+    let facts = TaskSpanFacts(
+      task: start.attempt.task, role: start.role, agent: agent.name,
+      attempt: start.attempt.number)
+    span.set(facts.attributes)
     if !start.order.prefix.isEmpty {
       span.set("prefix_bytes", "\(start.order.prefix.utf8.count)")
     }

@@ -145,7 +145,7 @@ extension GatewayShell {
 
   private func note(_ summary: InferenceSummary, _ exchange: Exchange) {
     exchange.journal.answered(by: summary.host.name, usage: summary.usage)
-    exchange.journal.tried(summary.attempts.map(\.description))
+    exchange.journal.tried(summary.attempts.map(\.facts))
   }
 
   private func trace(_ exchange: Exchange, _ summary: InferenceSummary) -> JSON {
@@ -153,12 +153,7 @@ extension GatewayShell {
       trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
       host: summary.host, model: summary.model,
       usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
-      attempts: summary.attempts.map { attempt in
-        TraceExtension.Attempt(
-          host: attempt.host, role: attempt.role.rawValue, outcome: attempt.outcome.name,
-          changes: attempt.form.changes, tokens: attempt.tokens, started: attempt.started,
-          ended: attempt.ended, isPanic: attempt.isPanic)
-      })
+      attempts: summary.attempts.map(\.facts))
   }
 
   // MARK: - Writing to the client

@@ -194,12 +194,7 @@ extension GatewayShell {
       span.set("estimate", outcome.text)
       span.set("estimate_outcome", outcome.verdict.rawValue)
     }
-    for (index, piece) in told.departures().prefix(8).enumerated() {
-      span.set("departures \(index + 1)", piece)
-    }
-    for (index, piece) in told.dependencies().prefix(16).enumerated() {
-      span.set("tasks \(index + 1)", piece)
-    }
+    span.set(told.spanFacts.attributes())
     span.end(failed: failure != nil)
   }
 

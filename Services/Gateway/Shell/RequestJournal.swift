@@ -24,7 +24,7 @@ final class RequestJournal: Sendable {
     var firstProgress: Duration?
     var firstToken: Duration?
     var reason: String?
-    var attempts: [String] = []
+    var attempts: [AttemptFacts] = []
     var isOver = false
   }
 
@@ -98,7 +98,7 @@ final class RequestJournal: Sendable {
   }
 
   /// Records the hosts that were asked and the outcome of each attempt.
-  func tried(_ attempts: [String]) { state.withLock { $0.attempts = attempts } }
+  func tried(_ attempts: [AttemptFacts]) { state.withLock { $0.attempts = attempts } }
 
   private func account(_ state: State) {
     let span = phase(.accounting)
@@ -147,9 +147,7 @@ final class RequestJournal: Sendable {
       if !failure.message.isEmpty { span.set("reason", failure.message) }
     }
     // Last, because a span holds a limited number of attributes.
-    for (index, attempt) in state.attempts.enumerated() {
-      span.set("attempt \(index + 1)", attempt)
-    }
+    span.set(AttemptFacts.attributes(state.attempts))
     span.end(failed: status >= 400)
 
     let labels = [("endpoint", endpoint), ("pattern", state.pattern)]

@@ -95,7 +95,7 @@ struct TraceCommand: AsyncParsableCommand {
     Terminal.line("")
     for line in table.lines { Terminal.line(line) }
     for departure in timeline.departures {
-      Terminal.line("not as planned: " + departure)
+      Terminal.line("not as planned: \(departure)")
     }
   }
 }

@@ -74,7 +74,7 @@ public enum TraceExtension {
   /// - Parameter reason: why there is no plan; `nil` means that the client asked for none.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
-    usage: Usage, firstToken: Duration, total: Duration, attempts: [Attempt]
+    usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts]
   ) -> JSON {
     var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
     line.host = host
@@ -89,49 +89,7 @@ public enum TraceExtension {
     if let reason { members.append(("reason", .string(reason))) }
     // No agent took part, so the task has no role.
     members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)
-    return .object(members + [("attempts", .array(attempts.map(\.json)))])
-  }
-
-  /// One attempt at a host.
-  public struct Attempt: Hashable, Sendable {
-    var host: HostID
-    var role: String
-    var outcome: String
-    var changes: [String]
-    var tokens: Int
-    var started: Duration
-    var ended: Duration
-    var isPanic: Bool
-
-    /// - Parameters:
-    ///   - role: why the host was asked.
-    ///   - changes: parts that were left out of what Tutti adds to a request.
-    ///   - started: time since the request began; `ended` too.
-    ///   - isPanic: the host was asked despite its open breaker, because no other host was left.
-    public init(
-      host: HostID, role: String, outcome: String, changes: [String] = [], tokens: Int,
-      started: Duration, ended: Duration, isPanic: Bool = false
-    ) {
-      self.host = host
-      self.role = role
-      self.outcome = outcome
-      self.changes = changes
-      self.tokens = tokens
-      self.started = started
-      self.ended = ended
-      self.isPanic = isPanic
-    }
-
-    var json: JSON {
-      var members: [(String, JSON)] = [
-        ("host", .string(host.name)), ("role", .string(role)), ("outcome", .string(outcome)),
-        ("tokens", .integer(tokens)), ("started_ms", .integer(Int(started.wholeMilliseconds))),
-        ("ended_ms", .integer(Int(ended.wholeMilliseconds))),
-      ]
-      if !changes.isEmpty { members.append(("changes", .array(changes.map { .string($0) }))) }
-      if isPanic { members.append(("breaker", .string("open"))) }
-      return .object(members)
-    }
+    return .object(members + [("attempts", .array(attempts.map(json)))])
   }
 
   // MARK: - Parts
@@ -183,6 +141,19 @@ public enum TraceExtension {
     ]
     if task.merge.isMechanical { members.append(("merge", .string(task.merge.rawValue))) }
     if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    return .object(members)
+  }
+
+  private static func json(_ attempt: AttemptFacts) -> JSON {
+    var members: [(String, JSON)] = [
+      ("host", .string(attempt.host.name)), ("role", .string(attempt.role)),
+      ("outcome", .string(attempt.outcome)), ("tokens", .integer(attempt.tokens)),
+      ("started_ms", milliseconds(attempt.started)), ("ended_ms", milliseconds(attempt.ended)),
+    ]
+    if !attempt.changes.isEmpty {
+      members.append(("changes", .array(attempt.changes.map { .string($0) })))
+    }
+    if attempt.isPanic { members.append(("breaker", .string("open"))) }
     return .object(members)
   }
 

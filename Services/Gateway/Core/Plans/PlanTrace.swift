@@ -206,40 +206,18 @@ public struct PlanTrace: Sendable {
 
   // MARK: - For a span
 
-  /// Dependencies of each task, to draw the trace: the tasks that it reads and, after `^`, the task
-  /// whose expansion added it. Example: `answer<draft;draft^analysis;analysis`. Split into pieces
-  /// that fit span attributes.
-  public func dependencies(limit: Int = 2_000) -> [String] {
-    var makers: [TaskID: TaskID] = [:]
+  public var spanFacts: PlanSpanFacts {
+    var origins: [TaskID: TaskID] = [:]
     for expansion in expansions {
-      for task in expansion.tasks where makers[task] == nil { makers[task] = expansion.task }
+      for task in expansion.tasks where origins[task] == nil { origins[task] = expansion.task }
     }
-    return pieces(
-      tasks.map { line in
-        line.id.name
-          + (line.inputs.isEmpty ? "" : "<" + line.inputs.map(\.name).joined(separator: ","))
-          + (makers[line.id].map { "^\($0)" } ?? "")
-      }, limit: limit)
-  }
-
-  /// Tasks that were skipped, degraded or failed, with the reason.
-  public func departures(limit: Int = 2_000) -> [String] {
-    pieces(
-      tasks.compactMap { line in
+    return PlanSpanFacts(
+      dependencies: tasks.map { line in
+        PlanSpanFacts.Dependency(task: line.id, inputs: line.inputs, origin: origins[line.id])
+      },
+      departures: tasks.compactMap { line in
         guard let status = line.status, status != .done else { return nil }
-        return "\(line.id) \(status.rawValue)" + (line.reason.isEmpty ? "" : ": \(line.reason)")
-      }, limit: limit)
-  }
-
-  private func pieces(_ words: [String], limit: Int) -> [String] {
-    var pieces: [String] = []
-    for word in words {
-      if let last = pieces.last, last.utf8.count + word.utf8.count < limit {
-        pieces[pieces.count - 1] = "\(last);\(word)"
-      } else {
-        pieces.append(word)
-      }
-    }
-    return pieces
+        return PlanSpanFacts.Departure(task: line.id, status: status, reason: line.reason)
+      })
   }
 }
