@@ -103,25 +103,6 @@ struct AgreementTests {
     #expect(Agreement.weights(of: ["alone"]) == [1_000])
     #expect(Agreement.weights(of: []).isEmpty)
   }
-
-  @Test("a report says who agrees with whom, and is read as it was written")
-  func report() throws {
-    let report = AgreementReport(names: ["a", "b\"", "c"], texts: ["yes", "no", "Yes!"])
-    #expect(report.groups == [["a", "c"], ["b\""]])
-    #expect(report.meanMilli == 333)
-    #expect(report.leastMilli == 0)
-    #expect(report.similarityMilli("a", "c") == 1_000)
-    #expect(report.similarityMilli("a", "d") == nil)
-    #expect(
-      report.json
-        == #"{"agreement_milli":333,"least_milli":0,"names":["a","b\"","c"],"#
-        + #""weights_milli":[500,50,500],"groups":[["a","c"],["b\""]],"#
-        + #""matrix_milli":[[1000,0,1000],[0,1000,0],[1000,0,1000]]}"#)
-    #expect(AgreementReport(json: report.json) == report)
-    for garbage in ["", "{}", #"{"names":["a"],"matrix_milli":[[1,2]]}"#, "null"] {
-      #expect(AgreementReport(json: garbage) == nil)
-    }
-  }
 }
 
 @Suite("Votes")

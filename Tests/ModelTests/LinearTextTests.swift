@@ -125,7 +125,7 @@ struct LinearTextTests {
   func noTrap(hostile: HostileText) {
     let text = hostile.text(20_000)
     _ = Ballot([text, "Answer: \(text)", "\\boxed{\(text)", text + "."])
-    _ = AgreementReport(names: ["a", "b"], texts: [text, String(text.reversed())]).json
+    _ = Agreement.matrix(of: [text, String(text.reversed())])
     _ = QueryFeatures(text)
     _ = Compression.shape(of: text)
     #expect(Compression.compressed(text, toTokens: 100).utf8.count <= 400)
@@ -138,12 +138,6 @@ struct LinearTextTests {
     let text = "The answer is " + String(repeating: "A. ", count: 5_000) + "Kafka, as said."
     #expect(Ballot([text]).answers[0].isEmpty == false)
     #expect(Ballot(["The answer is F. Kafka."]).answers == Ballot(["F. Kafka"]).answers)
-  }
-
-  @Test("a matrix of more names than a plan has tasks is no report")
-  func reports() {
-    let names = (0...Limits.planTasks.value).map { "\"\($0)\"" }.joined(separator: ",")
-    #expect(AgreementReport(json: "{\"names\":[\(names)],\"matrix_milli\":[]}") == nil)
   }
 
   @Test("vectors longer than any model gives are not compared")

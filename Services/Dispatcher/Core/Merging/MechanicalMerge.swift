@@ -16,7 +16,8 @@ enum MechanicalMerge {
     case .concatenate: concatenated(inputs)
     case .replace: inputs.last?.text ?? ""
     case .vote: inputs[Ballot(inputs.map(\.text)).winner ?? 0].text
-    case .agree: AgreementReport(names: inputs.map(\.name), texts: inputs.map(\.text)).json
+    // The planner reads the inputs themselves.
+    case .agree: ""
     case .none, .summarise, .synthesise: preconditionFailure("\(rule) needs a model")
     }
   }
