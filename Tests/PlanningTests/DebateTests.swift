@@ -137,6 +137,46 @@ struct DebateTests {
     #expect(try debate.task(debate.plan.sink).inputs.map(\.from) == round)
   }
 
+  @Test("rounds and members follow from the plan's graph, whatever its tasks are called")
+  func names() throws {
+    let request = Requests.request("tutti/debate", rounds: 3)
+    var debate = try Rehearsal(request)
+    let positions = Self.answers(try #require(debate.expanding))
+    let before = Self.texts(positions, Self.different)
+    // The second member fails, so later answers have other places than their members.
+    try debate.end("agreement-0", with: "", reading: before.filter { $0.key != positions[1] })
+    let comparison = try #require(debate.expanding)
+    let round = Self.answers(comparison)
+    #expect(round.map(\.name) == ["round-1-1", "round-1-3"])
+
+    func other(_ id: TaskID) -> TaskID { TaskID("7-" + String(id.name.reversed())) }
+    var renamed = debate.plan
+    renamed.sink = other(renamed.sink)
+    for index in renamed.tasks.indices {
+      renamed.tasks[index].id = other(renamed.tasks[index].id)
+      for edge in renamed.tasks[index].inputs.indices {
+        renamed.tasks[index].inputs[edge].from = other(renamed.tasks[index].inputs[edge].from)
+      }
+    }
+    func after(_ plan: Plan, _ task: TaskID, _ texts: [TaskID: String]) -> SubPlan {
+      expandPlan(
+        ExpandRequest(
+          plan: plan, task: task, output: "",
+          inputs: comparison.inputs.compactMap { edge in
+            texts[edge.from].map { TaskOrder.NamedInput(name: edge.name, text: $0) }
+          }, request: request))
+    }
+    let changed = before.merging(
+      Self.texts(round, ["Oak and granite.", "Velvet, thunder, copper."])
+    ) { $1 }
+    let next = after(renamed, other(comparison.id), changed)
+    #expect(
+      next.tasks.map(\.id) == after(debate.plan, comparison.id, changed).tasks.map(\.id))
+    #expect(next.tasks.map(\.id.name) == ["round-2-1", "round-2-3", "agreement-2"])
+    let same = before.merging(Self.texts(round, [Self.different[0], Self.different[2]])) { $1 }
+    #expect(after(renamed, other(comparison.id), same).tasks.map(\.id.name) == ["answer"])
+  }
+
   @Test("rounds are used up, at the number asked for", arguments: [1, 2, 5, 8])
   func rounds(wanted: Int) throws {
     var debate = try Rehearsal(Requests.request("tutti/debate", rounds: wanted))

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Returns the tasks after a round: another round or the answer.
@@ -6,14 +7,50 @@ func debateRound(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   guard let comparison = expand.plan.tasks.first(where: { $0.id == expand.task }),
     let shape = try? DebateShape(basis)
   else { return .nothing(after: expand.task) }
-  let round = Int(expand.task.name.split(separator: "-").last ?? "") ?? 0
+  let history = DebateHistory(expand.plan)
   let standing = DebateStanding(
-    comparison: comparison, inputs: expand.inputs, isClosed: ClosedQuestion(basis) != nil)
+    comparison: comparison, inputs: expand.inputs, history: history,
+    isClosed: ClosedQuestion(basis) != nil)
   // Members that missed a round do not return, so one remaining member ends the debate.
-  guard standing.answers.count > 1, round < shape.rounds, !standing.isSettled else {
+  guard standing.answers.count > 1, history.round < shape.rounds, !standing.isSettled else {
     return conclusion(of: standing, basis: basis, shape: shape, plan: expand.plan)
   }
-  return nextRound(round + 1, standing: standing, basis: basis, shape: shape, plan: expand.plan)
+  return nextRound(standing: standing, history: history, basis: basis, shape: shape)
+}
+
+/// The rounds so far, read from the plan's graph.
+struct DebateHistory {
+  let plan: Plan
+  /// Round of the latest comparison; 0 for the opening positions.
+  let round: Int
+  private var tasks: [TaskID: PlanTask] = [:]
+  private var positions: [TaskID: Int] = [:]
+
+  init(_ plan: Plan) {
+    self.plan = plan
+    round = plan.tasks.count { $0.merge == .agree }.subtractingCapped(1)
+    for task in plan.tasks {
+      tasks[task.id] = task
+      if task.inputs.isEmpty { positions[task.id] = positions.count }
+    }
+  }
+
+  /// Index of the member that wrote the answer. Follows the member's answers back to its opening
+  /// position. `nil` means that the plan is not a debate.
+  func member(of answer: TaskID) -> Int? {
+    var answer = answer
+    for _ in 0...round {
+      if let member = positions[answer] { return member }
+      guard let earlier = tasks[answer].flatMap(ownLastAnswer) else { return nil }
+      answer = earlier
+    }
+    return nil
+  }
+
+  /// Whether a later answer among these reads the answer.
+  func isEarlier(_ answer: TaskID, among answers: [TaskID]) -> Bool {
+    answers.contains { tasks[$0]?.inputs.contains { $0.from == answer } ?? false }
+  }
 }
 
 /// The members' latest answers.
@@ -24,30 +61,35 @@ struct DebateStanding {
   private var before: [Int: String] = [:]
   /// True for a closed question: only the answer counts, not the reasons around it.
   private let isClosed: Bool
+  private let history: DebateHistory
 
   /// Minimum similarity, in thousandths, at which two positions count as equal.
   static let convergedMilli = 700
   /// Minimum similarity, in thousandths, at which a member's answer counts as unchanged.
   static let unchangedMilli = 900
 
-  init(comparison: PlanTask, inputs: [TaskOrder.NamedInput], isClosed: Bool) {
+  /// - Parameter inputs: texts of the comparison's inputs that are available.
+  init(
+    comparison: PlanTask, inputs: [TaskOrder.NamedInput], history: DebateHistory, isClosed: Bool
+  ) {
     self.isClosed = isClosed
+    self.history = history
     let texts = Dictionary(inputs.map { ($0.name, $0.text) }) { first, _ in first }
-    var earlier: [(task: TaskID, text: String)] = []
-    for edge in comparison.inputs {
-      guard let text = texts[edge.name] else { continue }
-      if edge.name.hasPrefix("Before ") {
-        earlier.append((edge.from, text))
-        if let member = DebateShape.member(of: edge.from) { before[member] = text }
-      } else {
-        answers.append((edge.from, text))
-      }
+    let all = comparison.inputs.map(\.from)
+    let earlier = comparison.inputs.filter { history.isEarlier($0.from, among: all) }
+    let latest = comparison.inputs.filter { !history.isEarlier($0.from, among: all) }
+    func available(_ edges: [Edge]) -> [(task: TaskID, text: String)] {
+      edges.compactMap { edge in texts[edge.name].map { (edge.from, $0) } }
     }
+    for (answer, text) in available(earlier) {
+      if let member = history.member(of: answer) { before[member] = text }
+    }
+    answers = available(latest)
     // If a whole round failed, the previous answers stand.
-    if answers.isEmpty { answers = earlier }
+    if answers.isEmpty { answers = available(earlier) }
     if answers.isEmpty {
       // No texts are available: keep all answers. The dispatcher knows which of them failed.
-      answers = comparison.inputs.filter { $0.name.hasPrefix("Answer ") }.map { ($0.from, "") }
+      answers = latest.map { ($0.from, "") }
     }
   }
 
@@ -66,7 +108,7 @@ struct DebateStanding {
   private var isUnchanging: Bool {
     guard !before.isEmpty else { return false }
     return answers.allSatisfy { answer in
-      guard let member = DebateShape.member(of: answer.task), let last = before[member] else {
+      guard let member = history.member(of: answer.task), let last = before[member] else {
         return false
       }
       if isClosed, Self.haveOneAnswer([answer.text, last]) { return true }
@@ -82,13 +124,14 @@ struct DebateStanding {
 }
 
 private func nextRound(
-  _ round: Int, standing: DebateStanding, basis: PlanBasis, shape: DebateShape, plan: Plan
+  standing: DebateStanding, history: DebateHistory, basis: PlanBasis, shape: DebateShape
 ) -> SubPlan {
+  let round = history.round + 1
   var tasks: [PlanTask] = []
   for (place, own) in standing.answers.enumerated() {
-    let named = DebateShape.member(of: own.task)
-    let member = named.flatMap { (0..<shape.members.count).contains($0) ? $0 : nil } ?? place
-    let number = plan.tasks.count + tasks.count
+    let known = history.member(of: own.task)
+    let member = known.flatMap { (0..<shape.members.count).contains($0) ? $0 : nil } ?? place
+    let number = history.plan.tasks.count + tasks.count
     var task = shape.members.task(
       member, id: DebateShape.id(round: round, member: member), number: number,
       lineup: shape.lineup(basis), basis: basis, maxTokens: shape.shares.draft(basis.request))
@@ -117,6 +160,9 @@ private func readings(of answers: [TaskID], by reader: TaskID, seed: UInt64) -> 
   }
   return [Edge(from: reader, name: "Your last answer")] + letters
 }
+
+/// The answer that a task of a later round improves: the first of its `readings`.
+private func ownLastAnswer(_ task: PlanTask) -> TaskID? { task.inputs.first?.from }
 
 private func conclusion(
   of standing: DebateStanding, basis: PlanBasis, shape: DebateShape, plan: Plan

@@ -1,5 +1,4 @@
 import ClusterModel
-import Limits
 import Text
 
 /// Plans a debate: members state positions, then improve them round by round.
@@ -77,11 +76,6 @@ struct DebateShape {
 
   static func id(round: Int, member: Int) -> TaskID {
     TaskID(round == 0 ? "position-\(member + 1)" : "round-\(round)-\(member + 1)")
-  }
-
-  /// Returns the index of the member from a task id made by `id(round:member:)`.
-  static func member(of id: TaskID) -> Int? {
-    id.name.split(separator: "-").last.flatMap { Int($0) }.map { $0.subtractingCapped(1) }
   }
 }
 

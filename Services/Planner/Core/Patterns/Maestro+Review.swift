@@ -9,7 +9,8 @@ func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
     let task = expand.plan.tasks.first(where: { $0.id == expand.task }),
     let draft = task.inputs.first?.from
   else { return .nothing(after: expand.task) }
-  let round = Int(expand.task.name.split(separator: "-").last ?? "") ?? 1
+  // Every review so far is a task of the plan.
+  let round = max(1, expand.plan.tasks.count { $0.contract == task.contract })
   let first = expand.plan.tasks.count
   guard let found = Review(expand.output), found.wantsRepair, round <= shape.repairs else {
     return accepted(draft, round: round)
