@@ -10,7 +10,13 @@ extension ProcessTests {
   struct TroubledPlanTests {
     private struct Requests: Decodable {
       struct Line: Decodable {
-        struct Usage: Decodable { let promptTokens: Int, completionTokens: Int }
+        struct Usage: Decodable {
+          let promptTokens: Int, completionTokens: Int
+          enum CodingKeys: String, CodingKey {
+            case promptTokens = "prompt_tokens"
+            case completionTokens = "completion_tokens"
+          }
+        }
         let model: String
         let status: Int
         let usage: Usage

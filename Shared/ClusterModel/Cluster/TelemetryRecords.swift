@@ -9,7 +9,7 @@ public struct Attribute: Hashable, Codable, Sendable {
   }
 }
 
-/// One line of a service's log.
+/// One line of a service's log. The JSON of records has the names of `telemetry.proto`.
 public struct LogRecord: Hashable, Codable, Sendable {
   /// Microseconds since 1970, UTC.
   public var timeUnixMicroseconds: UInt64
@@ -19,6 +19,11 @@ public struct LogRecord: Hashable, Codable, Sendable {
   public var message: String
   public var trace: TraceID?
   public var attributes: [Attribute]
+
+  private enum CodingKeys: String, CodingKey {
+    case level, service, message, trace, attributes
+    case timeUnixMicroseconds = "time_unix_us"
+  }
 
   public init(
     timeUnixMicroseconds: UInt64, level: String, service: String, message: String,
@@ -45,6 +50,12 @@ public struct SpanRecord: Hashable, Codable, Sendable {
   public var durationMicroseconds: UInt64
   public var failed: Bool
   public var attributes: [Attribute]
+
+  private enum CodingKeys: String, CodingKey {
+    case trace, span, parent, service, name, failed, attributes
+    case startUnixMicroseconds = "start_unix_us"
+    case durationMicroseconds = "duration_us"
+  }
 
   public init(
     trace: TraceID, span: SpanID, parent: SpanID, service: String, name: String,
@@ -84,6 +95,14 @@ public struct RequestRecord: Hashable, Codable, Sendable {
   /// 0 if no token was received.
   public var firstTokenMilliseconds: Int
   public var totalMilliseconds: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case trace, endpoint, model, pattern, stream, status, host, usage
+    case timeUnixMicroseconds = "time_unix_us"
+    case errorCode = "error_code"
+    case firstTokenMilliseconds = "first_token_ms"
+    case totalMilliseconds = "total_ms"
+  }
 
   public init(
     trace: TraceID, timeUnixMicroseconds: UInt64, endpoint: String, model: String,

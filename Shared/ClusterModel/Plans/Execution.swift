@@ -30,6 +30,12 @@ public struct Usage: Hashable, Codable, Sendable {
   /// True if Tutti counted the tokens, because the host did not report them.
   public var estimated: Bool
 
+  private enum CodingKeys: String, CodingKey {
+    case estimated
+    case promptTokens = "prompt_tokens"
+    case completionTokens = "completion_tokens"
+  }
+
   public static let zero = Usage(promptTokens: 0, completionTokens: 0)
 
   public init(promptTokens: Int, completionTokens: Int, estimated: Bool = false) {
