@@ -131,26 +131,3 @@ struct RejectionTests {
     }
   }
 }
-
-/// A cluster that records the runs' observations.
-private final class LearningCluster: ClusterAccess {
-  private(set) var now = Instant.zero
-  private var statistics = HostStatistics(seed: 1)
-
-  init(_ hosts: [Host]) {
-    statistics.adopt(HostTable(epoch: 1, revision: 1, hosts: hosts), now: .zero)
-  }
-
-  func pass(_ seconds: Double) { now = now.advanced(by: .seconds(seconds)) }
-
-  func observe(
-    _ observation: HostObservation, _ host: HostID, _ client: ClientFingerprint, _ started: Instant
-  ) {
-    statistics.observe(observation, of: host, for: client, started: started, now: now)
-  }
-
-  func view() -> ClusterView { statistics.view(now: now) }
-  func requestBegan(at view: ClusterView) {}
-  func mayRace(at view: ClusterView) -> Bool { true }
-  func mayRetry(at view: ClusterView) -> Bool { true }
-}
