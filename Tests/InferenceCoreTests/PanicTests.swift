@@ -42,7 +42,7 @@ struct PanicTests {
       #expect(clientText(all) == "Hi.")
       let record = try #require(summaryOf(all)?.attempts.first)
       #expect(record.isPanic)
-      #expect(record.description.contains("asked although its breaker was open"))
+      #expect(record.facts.description.contains("asked although its breaker was open"))
     }
   }
 

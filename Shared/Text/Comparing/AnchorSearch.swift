@@ -14,7 +14,7 @@ struct AnchorSearch: Sendable {
   private static let quotationBytes = 256
 
   private let delivered: [UInt8]
-  private let isJSON: Bool
+  private let hasStrings: Bool
   private let anchor: [UInt8]
   private let before: [UInt8]
   /// Number of white space bytes at the end of the text.
@@ -25,9 +25,9 @@ struct AnchorSearch: Sendable {
   /// - Parameters:
   ///   - delivered: the text that the client has.
   ///   - place: length of the prefix that the host was given.
-  init(_ delivered: [UInt8], from place: Int, isJSON: Bool) {
+  init(_ delivered: [UInt8], from place: Int, hasStrings: Bool) {
     self.delivered = delivered
-    self.isJSON = isJSON
+    self.hasStrings = hasStrings
     anchor = InkedText(delivered[place...]).bytes
     before = InkedText(delivered[..<place].suffix(2 * JointFilter.decidingBytes)).bytes
     space = delivered.reversed().prefix(while: JSONCursor.isWhitespace).count
@@ -97,7 +97,7 @@ struct AnchorSearch: Sendable {
   }
 
   private func follow(from place: Int) -> Joint.Verdict {
-    .follow(RepeatedText(of: delivered, from: place, isJSON: isJSON), start: 0)
+    .follow(RepeatedText(of: delivered, from: place, hasStrings: hasStrings), start: 0)
   }
 }
 

@@ -35,7 +35,7 @@ extension Joint {
       case .no: continue
       case .soFar: isWaiting = true
       case .upTo(let end):
-        guard fitsJSON(text[end...]) else { continue }
+        guard format.accepts(text[end...]) else { continue }
         let due = self.due(text[end...], isFinal)
         if due == .soFar { isWaiting = true }
         let chance = continuation == .no ? 8 : 12
@@ -76,7 +76,7 @@ extension Joint {
 
   /// Whether the text starts with a line that ends in a colon.
   func endsInAnnouncement(_ text: ArraySlice<UInt8>) -> Bool {
-    guard context.json == nil else { return false }
+    guard !format.hasGrammar else { return false }
     let line = text.drop(while: JSONCursor.isWhitespace).prefix(Preamble.longest)
     guard let end = line.firstIndex(of: 0x0A) else { return false }
     return line[..<end].last { !JSONCursor.isWhitespace($0) } == UInt8(ascii: ":")

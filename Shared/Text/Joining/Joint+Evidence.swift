@@ -28,7 +28,7 @@ extension Joint {
   /// - Parameter text: the words, with the white space before them, which does not count.
   func due(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
     guard !dueInk.isEmpty else { return .unknown }
-    let space = Self.space(text, inString: context.json?.isInString == true)
+    let space = Self.space(text, inString: format.isInString)
     let ink = InkedText(text.dropFirst(space).prefix(256)).bytes
     guard ink.starts(with: dueInk.prefix(ink.count)) else { return .differs }
     if ink.count >= dueInk.count { return .agrees }
@@ -43,7 +43,7 @@ extension Joint {
   }
 
   func hasDueSpace(_ text: ArraySlice<UInt8>) -> Bool {
-    let space = text.prefix(Self.space(text, inString: context.json?.isInString == true))
+    let space = text.prefix(Self.space(text, inString: format.isInString))
     // The known white space may be the beginning of a longer indentation.
     if dueInk.isEmpty, dueSpace.isEmpty || dueSpace.contains(0x0A) {
       return space.starts(with: dueSpace)
@@ -51,11 +51,11 @@ extension Joint {
     return space.elementsEqual(dueSpace)
   }
 
-  /// Whether the words continue at the cut: they repeat a long token and keep JSON valid.
+  /// Whether the words continue at the cut: they repeat a long token and fit the format.
   func fit(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Fit {
-    guard hasLongToken else { return fitsJSON(text) ? .upTo(text.startIndex) : .no }
+    guard hasLongToken else { return format.accepts(text) ? .upTo(text.startIndex) : .no }
     let fit = known(text, after: text.startIndex, isFinal)
-    if case .upTo(let end) = fit, !fitsJSON(text[end...]) { return .no }
+    if case .upTo(let end) = fit, !format.accepts(text[end...]) { return .no }
     return fit
   }
 
@@ -63,7 +63,7 @@ extension Joint {
   /// border.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
-      guard !dueSpace.isEmpty, context.json?.isInString != false else { return .upTo(position) }
+      guard !dueSpace.isEmpty, !format.ignoresSpace else { return .upTo(position) }
       guard position < text.endIndex else { return isFinal ? .upTo(position) : .soFar }
       return Self.isWord(text[position]) ? .no : .upTo(position)
     }
@@ -79,15 +79,6 @@ extension Joint {
       index += 1
     }
     return .upTo(index)
-  }
-
-  func fitsJSON(_ text: ArraySlice<UInt8>) -> Bool {
-    guard var json = context.json else { return true }
-    for byte in text {
-      if json.isComplete, byte == UInt8(ascii: "`") { return true }
-      guard json.take(byte) else { return false }
-    }
-    return true
   }
 
   // MARK: - Repetitions
@@ -109,7 +100,7 @@ extension Joint {
         case .no: continue
         case .soFar: growing = growing ?? place
         case .upTo(let end):
-          guard fitsJSON(held[end...]) else { continue }
+          guard format.accepts(held[end...]) else { continue }
           let hasMore = ink.positions.last.map { $0 >= end } == true
           let due = due(text[end...], isFinal)
           whole.append(
@@ -169,7 +160,7 @@ extension Joint {
     return word >= 3 && agreement[lastStart] >= word
   }
 
-  /// Bytes of white space at the start; in a JSON string it may be written as escapes.
+  /// Bytes of white space at the start; in a string it may be written as escapes.
   static func space(_ text: ArraySlice<UInt8>, inString: Bool) -> Int {
     var rest = text
     while let first = rest.first {

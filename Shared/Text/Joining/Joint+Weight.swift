@@ -26,8 +26,8 @@ extension Joint {
   /// - Parameter text: the part that the reading takes for new.
   func standing(of text: ArraySlice<UInt8>, _ due: Due) -> Standing {
     guard due != .differs else { return .differs }
-    // Between tokens of JSON, white space is no evidence.
-    if context.json?.isInString == false { return due == .agrees ? .agrees : .unknown }
+    // Between tokens, white space is no evidence.
+    if format.ignoresSpace { return due == .agrees ? .agrees : .unknown }
     if !dueSpace.isEmpty, !hasDueSpace(text) { return .lacksSpace }
     return due == .agrees ? .agrees : dueSpace.isEmpty ? .unknown : .hasSpace
   }
@@ -45,9 +45,7 @@ extension Joint {
   ) -> Weight {
     let continuation = standing(of: text, due)
     let length = overlap.length
-    if let json = context.json {
-      return weigh(overlap, against: continuation, ink, isInString: json.isInString)
-    }
+    if format.hasGrammar { return weigh(overlap, against: continuation, ink) }
     let isExact = hasExactStart(text, due)
     if isAmbiguous(place: overlap.place, length, ink.bytes[...]) {
       if continuation == .agrees, overlap.standing == .differs { return .continues }
@@ -74,22 +72,22 @@ extension Joint {
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
     // Rows and values may equal those before them; brackets usually do.
     if length < 3, !ink.bytes[..<length].contains(where: Self.isWord) { return .continues }
-    if context.json?.isInString == false || isWholeRow(overlap) { return .unclear }
+    if isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
 
-  /// The same decision for JSON, where a wrong reading is a valid document with other content.
+  /// The same decision in a grammar, where a wrong reading is a valid document with other content.
   ///
   /// Only evidence that chance does not produce decides. Otherwise the overlap is unclear, and the
   /// host is asked to repeat more of the text.
   private func weigh(
-    _ overlap: Overlap, against continuation: Standing, _ ink: InkedText, isInString: Bool
+    _ overlap: Overlap, against continuation: Standing, _ ink: InkedText
   ) -> Weight {
     let length = overlap.length
     let words = ink.bytes[..<length]
     // A letter or brackets agree by chance.
-    if length < 3, isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
+    if length < 3, format.isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
       return .continues
     }
     if isAmbiguous(place: overlap.place, length, ink.bytes[...]) { return .unclear }
@@ -100,7 +98,7 @@ extension Joint {
       if overlap.standing == .differs { return .continues }
     }
     let clauses = overlap.standing > continuation ? 1 : 2
-    return isInString && length >= clauses * Self.clause ? .repeats : .unclear
+    return format.isInString && length >= clauses * Self.clause ? .repeats : .unclear
   }
 
   /// Number of bytes that two texts do not share by chance.
@@ -117,7 +115,7 @@ extension Joint {
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
     guard let last = tail.positions.last else { return false }
-    guard !space.isEmpty || context.json?.isInString == false else { return false }
+    guard !space.isEmpty || format.ignoresSpace else { return false }
     return tail.positions.dropLast().contains {
       delivered[$0] == delivered[last]
         && delivered[($0 + 1)...].prefix(while: JSONCursor.isWhitespace) == space
@@ -144,7 +142,7 @@ extension Joint {
   /// Whether the overlap has as many cells as a row of a table: two rows may be equal.
   private func isWholeRow(_ overlap: Overlap) -> Bool {
     let bar = UInt8(ascii: "|")
-    guard context.json == nil, let last = tail.positions.last else { return false }
+    guard !format.hasGrammar, let last = tail.positions.last else { return false }
     let lines = delivered[...last].suffix(Self.rowBytes).split(separator: 0x0A).suffix(2)
     guard lines.count == 2, lines.allSatisfy({ $0.first == bar }) else { return false }
     return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
@@ -153,7 +151,7 @@ extension Joint {
   /// Whether the overlap starts with the first word of a sentence or a list marker. Neither comes
   /// twice in a row.
   private func beginsSentence(_ overlap: Overlap) -> Bool {
-    guard context.json == nil, overlap.place > 0 else { return false }
+    guard !format.hasGrammar, overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
     let isLine = delivered[before..<first].contains(0x0A)
     if isLine, tail.bytes.last == UInt8(ascii: ".") { return true }

@@ -38,6 +38,7 @@ struct Joint: Sendable {
   let boundary: Int
   let asked: JointFilter.Asked
   let context: SafeBoundary
+  let format: FormatRules
   /// The old host's next words after the cut, split into white space and non-space bytes.
   let dueSpace: [UInt8]
   let dueInk: [UInt8]
@@ -57,8 +58,9 @@ struct Joint: Sendable {
     self.delivered = delivered
     self.boundary = boundary
     self.context = context
+    format = FormatRules(at: context)
     self.asked = asked
-    let space = Self.space(unseen[...], inString: context.json?.isInString == true)
+    let space = Self.space(unseen[...], inString: format.isInString)
     dueSpace = Array(unseen.prefix(space))
     dueInk = InkedText(unseen.dropFirst(space).prefix(64)).bytes
     let given = delivered[..<boundary]
@@ -114,7 +116,7 @@ struct Joint: Sendable {
       // The host repeats a long token, byte for byte.
       guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
       return .follow(
-        RepeatedText(of: delivered, from: boundary, isJSON: context.json != nil), start: start)
+        RepeatedText(of: delivered, from: boundary, hasStrings: format.hasGrammar), start: start)
     }
     if depth < 2,
       let verdict = withoutWrapping(held, text, continuation, due, isFinal, depth)
@@ -132,8 +134,8 @@ struct Joint: Sendable {
     if !isFinal, due == .soFar { return .wait }
     if case .upTo(let start) = continuation {
       if !isFinal {
-        // JSON soon shows whether the continuation is valid.
-        if context.json != nil, text.endIndex - overlap.end < 48 { return .wait }
+        // A grammar soon shows whether the continuation is valid.
+        if format.hasGrammar, text.endIndex - overlap.end < 48 { return .wait }
         // The words may come once more.
         if ink.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
@@ -165,15 +167,16 @@ struct Joint: Sendable {
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
     // Elements of a list and verses may be equal, however long they are.
-    if from > 0, continuation != .no, context.json != nil || hasExactStart(text, due) {
+    if from > 0, continuation != .no, format.hasGrammar || hasExactStart(text, due) {
       return .unclear("it repeats elements of the text, or the text has them twice: both fit")
     }
     return .follow(
-      RepeatedText(of: delivered, from: from, isJSON: context.json != nil), start: text.startIndex)
+      RepeatedText(of: delivered, from: from, hasStrings: format.hasGrammar), start: text.startIndex
+    )
   }
 
   /// Skips words around the continuation: an announcement, a code fence that is already open, or a
-  /// fence around JSON. Returns `nil` if there are none.
+  /// fence around a document. Returns `nil` if there are none.
   private mutating func withoutWrapping(
     _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due, _ isFinal: Bool,
     _ depth: Int
@@ -190,7 +193,7 @@ struct Joint: Sendable {
       guard !isDue else { return .unclear("its first words may be an announcement or the answer") }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
-    guard !isDue, context.isInFence || context.json != nil else { return nil }
+    guard !isDue, context.isInFence || format.hasGrammar else { return nil }
     let fence = Array("```".utf8)
     let line = text.drop(while: JSONCursor.isWhitespace)
     guard line.starts(with: fence.prefix(line.count)) else { return nil }
@@ -198,11 +201,11 @@ struct Joint: Sendable {
       return isFinal || line.count > 40 ? nil : .wait
     }
     let info = line[..<end].drop { $0 == fence[0] }.filter { !JSONCursor.isWhitespace($0) }
-    guard context.json != nil || !info.isEmpty else { return nil }
+    guard format.hasGrammar || !info.isEmpty else { return nil }
     let inner = read(held, from: end + 1, isFinal: isFinal, depth: depth + 1)
     // The line of the fence contained the line break before the code.
     if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
-      context.json == nil
+      !format.hasGrammar
     {
       return .join(start: start, insert: dueSpace.isEmpty ? [0x0A] : dueSpace)
     }
@@ -216,7 +219,7 @@ struct Joint: Sendable {
   ) -> Verdict {
     let isLackingSpace =
       !hasLongToken && !dueSpace.isEmpty
-      && Self.space(text, inString: context.json?.isInString == true) == 0
+      && Self.space(text, inString: format.isInString) == 0
     let isKnown = due == .agrees && dueInk.count >= 8
     let isStrange = due == .differs || due == .soFar || isLackingSpace && !isKnown
     if continuation == .no || isStrange {

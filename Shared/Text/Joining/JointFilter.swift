@@ -60,8 +60,8 @@ public struct JointFilter: Sendable {
   private var nextLook = 0
   /// Steps since the last `takeWork()`.
   private var steps = 0
-  private var json: JSONProgress?
-  /// The JSON is complete and the fence around it is closed; further text is dropped.
+  private var format: FormatRules
+  /// The document is complete and the fence around it is closed; further text is dropped.
   private var isFenced = false
 
   /// - Parameters:
@@ -72,14 +72,14 @@ public struct JointFilter: Sendable {
   public init(
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, asked: Asked
   ) {
-    json = context.json
+    format = FormatRules(at: context)
     if delivered.isEmpty {
       state = .joined
     } else if asked == .anchored {
       state = .seeking(
-        AnchorSearch(delivered, from: boundary, isJSON: context.json != nil), [])
+        AnchorSearch(delivered, from: boundary, hasStrings: format.hasGrammar), [])
     } else if asked == .anew {
-      state = .repeating(RepeatedText(of: delivered, isJSON: context.json != nil))
+      state = .repeating(RepeatedText(of: delivered, hasStrings: format.hasGrammar))
     } else {
       state = .deciding([])
       joint = Joint(
@@ -200,18 +200,18 @@ public struct JointFilter: Sendable {
     return try pass(text.dropFirst(taken))
   }
 
-  /// In JSON every byte must fit the bytes before it. After its end, only a closing fence is
+  /// In a grammar every byte must fit the bytes before it. After its end, only a closing fence is
   /// tolerated.
   private mutating func pass(_ text: ArraySlice<UInt8>) throws(Rejection) -> [UInt8] {
-    guard json != nil else { return Array(text) }
+    guard format.hasGrammar else { return Array(text) }
     var passed: [UInt8] = []
     for byte in text {
       if isFenced { break }
-      if json?.isComplete == true, byte == UInt8(ascii: "`") {
+      if format.isComplete, byte == UInt8(ascii: "`") {
         isFenced = true
         break
       }
-      guard json?.take(byte) == true else {
+      guard format.take(byte) else {
         throw Rejection("its text does not continue the JSON that the client has")
       }
       passed.append(byte)

@@ -1,10 +1,10 @@
 /// Compares text that a host repeats with the text that the client has, and drops it.
 ///
-/// White space does not count, because hosts indent and wrap differently. Within strings of JSON it
-/// does.
+/// White space does not count, because hosts indent and wrap differently. Within strings of a
+/// grammar it does.
 struct RepeatedText: Sendable {
   private let known: [UInt8]
-  private let isJSON: Bool
+  private let hasStrings: Bool
   private var position: Int
   private var isInString = false
   private var isEscaped = false
@@ -12,10 +12,10 @@ struct RepeatedText: Sendable {
   /// them.
   private var space = 0
 
-  init(of known: [UInt8], from position: Int = 0, isJSON: Bool) {
+  init(of known: [UInt8], from position: Int = 0, hasStrings: Bool) {
     self.known = known
     self.position = position
-    self.isJSON = isJSON
+    self.hasStrings = hasStrings
     skipWhitespace()
   }
 
@@ -46,7 +46,7 @@ struct RepeatedText: Sendable {
   }
 
   private mutating func step(_ byte: UInt8) {
-    guard isJSON else { return }
+    guard hasStrings else { return }
     if isEscaped {
       isEscaped = false
     } else if isInString, byte == UInt8(ascii: "\\") {

@@ -66,8 +66,8 @@ public struct SafeBoundary: Sendable {
   /// Whether several JSON documents may follow each other.
   public var isSequence: Bool { progress.isSequence }
 
-  /// State of the JSON; `nil` if the text is not JSON.
-  public var json: JSONProgress? { rule == .json ? progress : nil }
+  /// State of the JSON, for `FormatRules`; `nil` if the text is not JSON.
+  var json: JSONProgress? { rule == .json ? progress : nil }
 
   /// Whether the text is JSON that cannot end here.
   public var isUnfinishedJSON: Bool { rule == .json && !progress.isComplete }

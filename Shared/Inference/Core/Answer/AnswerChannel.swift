@@ -205,7 +205,7 @@ struct AnswerChannel: Sendable {
   private mutating func boundary(before place: Int) -> Int {
     let format = boundary.isKnown ? boundary.format : nil
     var known =
-      checkpoints.last { $0.offset <= place && ($0.json == nil) == (boundary.json == nil) }
+      checkpoints.last { $0.offset <= place && ($0.format == .json) == (boundary.format == .json) }
       ?? SafeBoundary(format, isSequence: boundary.isSequence)
     steps += place - known.offset
     known.take(text[known.offset..<place])
@@ -214,7 +214,7 @@ struct AnswerChannel: Sendable {
 
   /// The last checkpoint from which the text can be scanned again.
   private var lastCheckpoint: SafeBoundary {
-    if let last = checkpoints.last(where: { ($0.json == nil) == (boundary.json == nil) }) {
+    if let last = checkpoints.last(where: { ($0.format == .json) == (boundary.format == .json) }) {
       return last
     }
     let format = boundary.isKnown ? boundary.format : nil

@@ -92,7 +92,7 @@ public struct AnswerStream: Sendable {
   }
 
   /// Whether the content so far is one JSON text.
-  var isJSON: Bool { known(.content).map { channels[$0].boundary.json != nil } ?? false }
+  var isJSON: Bool { known(.content).map { channels[$0].boundary.format == .json } ?? false }
 
   /// Bytes that are held back and would be lost if the host broke off.
   public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }
