@@ -99,7 +99,7 @@ struct InferenceConfigurationTests {
   func suggestions() {
     let settings =
       InferenceConfiguration.settings
-      + CommonConfiguration.settings(for: .gateway, environment: [:], hostName: "box")
+      + CommonConfiguration.settings(for: .gateway, environment: [:])
     func mistake(_ suggesting: Set<String>?) -> [String] {
       SettingsTable(settings, sections: [], suggesting: suggesting).resolve(
         arguments: ["--bogus"], environment: [:],

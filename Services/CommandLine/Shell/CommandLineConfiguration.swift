@@ -113,8 +113,7 @@ struct UpConfiguration: Sendable {
         "up.model_env", .path, help: "Virtual environment of the local model.",
         variable: "TUTTI_MODEL_ENV"),
     ]
-      + CommonConfiguration.settings(
-        for: .other("up"), environment: environment, hostName: "localhost")
+      + CommonConfiguration.settings(for: .other("up"), environment: environment)
   }
 
   /// Variables that only `tutti up` reads. A service would warn about an unknown variable.

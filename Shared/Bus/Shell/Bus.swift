@@ -81,7 +81,8 @@ public final class Bus: Service, Sendable {
 
   var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
-  /// The known peers as a table, including peers found dead.
+  /// All known peers: also those found dead, those that leave, and those that no table lists yet.
+  /// Epoch and revision are those of the last applied table.
   public var peers: PeerTable {
     state.withLock { state in
       var table = state.machine.directory.table

@@ -60,11 +60,10 @@ public struct CommonConfiguration: Sendable {
   /// The cluster key must not be guessable: 16 random bytes are 128 bits.
   static let minimumClusterKeyBytes = 16
 
-  /// - Parameters:
-  ///   - environment: determines the default data directory, which is below the home directory.
-  ///   - hostName: this machine's name; no setting uses it.
+  /// - Parameter environment: determines the default data directory, which is below the home
+  ///   directory.
   public static func settings(
-    for service: ServiceName, environment: [String: String], hostName: String
+    for service: ServiceName, environment: [String: String]
   ) -> [Setting] {
     let own = section(of: service)
     let process = "This process"

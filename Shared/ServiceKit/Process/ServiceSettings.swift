@@ -16,9 +16,7 @@ public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
     readFile: @escaping (String) throws(ProcessFailure) -> String
   ) {
     table = SettingsTable(
-      C.settings
-        + CommonConfiguration.settings(
-          for: C.service, environment: environment, hostName: hostName),
+      C.settings + CommonConfiguration.settings(for: C.service, environment: environment),
       sections: CommonConfiguration.sections)
     let resolution = table.resolve(
       arguments: arguments, environment: environment, readFile: readFile)
