@@ -69,6 +69,14 @@ struct GatewayRequestTests {
       (#"{"model":"m",\#(hello),"tools":{}}"#, "tools"),
       (#"{"model":"m",\#(hello),"response_format":"json"}"#, "response_format"),
       (#"{"model":"m",\#(hello),"stream_options":true}"#, "stream_options"),
+      (
+        #"{"model":"m",\#(hello),"stream_options":{"include_usage":"true"}}"#,
+        "stream_options.include_usage"
+      ),
+      (
+        #"{"model":"tutti/auto",\#(hello),"stream_options":{"include_usage":1}}"#,
+        "stream_options.include_usage"
+      ),
       (#"{"model":"m",\#(hello),"tutti":[]}"#, "tutti"),
     ] as [(String, String?)])
   func badRequests(_ json: String, _ param: String?) throws {
@@ -197,6 +205,18 @@ struct GatewayRequestTests {
       request.conversation.parameters.map { $0.name + text($0.json) } == [
         "max_tokens9", "max_completion_tokens7", #"stop[ "a" ]"#, #"new{"x" :1}"#,
       ])
+  }
+
+  @Test(
+    "a usage chunk is sent only if the client asks for it; null and unknown members ask for none",
+    arguments: [
+      (#"{"include_usage":true}"#, true), (#"{"include_usage":false}"#, false),
+      (#"{"include_usage":null}"#, false), (#"{"chunk_size":7}"#, false), ("null", false),
+    ])
+  func usageChunk(_ options: String, _ wanted: Bool) throws {
+    let request = try parse(
+      #"{"model":"m",\#(hello),"stream":true,"stream_options":\#(options)}"#)
+    #expect(request.includeUsage == wanted)
   }
 
   @Test("every turn of a conversation prefers the same host, another conversation another one")

@@ -212,8 +212,11 @@ private struct RequestReader {
   mutating func includeUsage() -> Bool {
     check("stream_options", [.object])
     guard let options = value("stream_options"),
-      let include = document.value("include_usage", in: options)
+      let include = document.value("include_usage", in: options), include.kind != .null
     else { return false }
+    if include.kind != .boolean {
+      problems.append(Self.wrongKind("stream_options.include_usage", include, [.boolean]))
+    }
     return document.boolean(include) ?? false
   }
 
