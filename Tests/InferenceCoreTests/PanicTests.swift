@@ -13,12 +13,15 @@ private func open(inFlight: Int = 0, errorRate: Double = 0.5) -> HostStanding {
   HostStanding(inFlight: inFlight, errorRate: errorRate, breaker: .open(until: at(30)))
 }
 
-private func makeRun(client: ClientFingerprint? = nil, race: RaceMode? = .single) -> InferenceRun {
+private func makeRun(
+  client: ClientFingerprint? = nil, race: RaceMode? = .single, policy: DataPolicy = .any
+) -> InferenceRun {
   InferenceRun(
     request: InferenceRequest(
       endpoint: .chatCompletions, model: "m", body: conversation, stream: true,
       trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
-    constraints: InferenceConstraints(race: race, client: client, seed: 1))
+    constraints: InferenceConstraints(
+      race: race, dataPolicy: policy, client: client, seed: 1))
 }
 
 private func started(_ directives: [InferenceRun.Directive]) -> [(id: AttemptID, host: HostID)] {
@@ -77,6 +80,61 @@ struct PanicTests {
       standing: ["a": HostStanding(inFlight: 100, slots: 64, breaker: .open(until: at(30)))])
     var other = makeRun()
     #expect(started(other.begin(wide, now: at(0))).count == 1)
+  }
+
+  @Test("a refusal names the wait for the first breaker of a host that may be asked")
+  func waitForTheFirstBreaker() throws {
+    func wait(_ breakers: [HostID: CircuitBreaker.State], policy: DataPolicy = .any) throws
+      -> Duration?
+    {
+      var trusted = host("trusted", slots: 1)
+      trusted.trust = .trusted
+      let cluster = FixedCluster(
+        [host("a", slots: 1), trusted],
+        standing: breakers.mapValues { HostStanding(inFlight: 16, breaker: $0) })
+      var run = makeRun(policy: policy)
+      let failure = try #require(lastFailure(run.begin(cluster, now: at(0))))
+      #expect(failure.code == .noEligibleHost)
+      return failure.retryAfter
+    }
+    #expect(try wait(["a": .open(until: at(30)), "trusted": .open(until: at(7))]) == .seconds(7))
+    // A probe is in flight: its verdict, or the next probe, is about a second away.
+    #expect(try wait(["a": .open(until: at(30)), "trusted": .halfOpen]) == .seconds(1))
+    // The host whose breaker admits first may not see the data.
+    #expect(
+      try wait(["a": .open(until: at(2)), "trusted": .open(until: at(7))], policy: .trusted)
+        == .seconds(7))
+  }
+
+  @Test("a refusal names no wait if no breaker is in the way")
+  func noBreakerInTheWay() throws {
+    let cluster = FixedCluster([host("a")], standing: ["a": open(inFlight: 16)])
+    var run = makeRun(policy: .local)
+    let failure = try #require(lastFailure(run.begin(cluster, now: at(0))))
+    #expect(failure.code == .noEligibleHost && failure.retryAfter == nil)
+  }
+
+  @Test("a client to which the only host is closed is told when it opens")
+  func waitOfClosedHost() throws {
+    let client = ClientFingerprint(tag: "one")
+    var statistics = HostStatistics(seed: 1)
+    statistics.adopt(
+      HostTable(epoch: 1, revision: 1, hosts: [host("a", slots: 1)]), now: at(0))
+    for _ in 0..<5 {
+      statistics.observe(.began(promptTokens: 1), of: "a", for: client, started: at(0), now: at(0))
+      statistics.observe(
+        .failed(AttemptFailure(.status, "", status: 500), answered: false), of: "a", for: client,
+        started: at(0), now: at(0))
+    }
+    // As many requests as may be in flight at a host that breakers exclude.
+    for _ in 0..<16 {
+      statistics.observe(.began(promptTokens: 1), of: "a", started: at(0), now: at(0))
+    }
+    var cluster = FixedCluster([])
+    cluster.seen = statistics.view(now: at(0.25))
+    var run = makeRun(client: client)
+    let failure = try #require(lastFailure(run.begin(cluster, now: at(0.25))))
+    #expect(failure.code == .noEligibleHost && failure.retryAfter == .seconds(0.75))
   }
 
   @Test("an answer that was begun goes on behind breakers, too")

@@ -52,22 +52,19 @@ public struct Eligibility: Sendable {
     self.view = view
     let index = view.index
     let now = view.moment.sinceStart.inSeconds
-    let required = constraints.require.map { index.row(of: $0) ?? -1 }
+    let requirements = Requirements(constraints, view)
     var rows: [Int] = []
     let offers = index.offers(of: model)
     rows.reserveCapacity(offers.count)
-    let staleBefore = now - view.score.knownStaleAfter.inSeconds
-    let policy = constraints.dataPolicy
     var small: [Int: Int] = [:]
     for offer in offers {
       let pulse = view.pulses[offer.row]
       let isAdmitted =
         pulse.blockedUntil <= now
         && (view.closed.isEmpty || view.isOpen(offer.row, to: constraints.client))
-      guard isAdmitted == (breakers == .admitting), pulse.heard >= staleBefore,
-        policy == .any || index.trust[offer.row] >= policy,
-        required == nil || required == offer.row
-      else { continue }
+      guard isAdmitted == (breakers == .admitting), requirements.allow(offer.row, view) else {
+        continue
+      }
       if breakers == .shut {
         let standing = view.standings[offer.row]
         guard standing.inFlight < Self.panicRequests(slots: standing.slots) else { continue }
@@ -92,12 +89,27 @@ public struct Eligibility: Sendable {
 
   public var isEmpty: Bool { rows.isEmpty }
 
-  /// Time until the first breaker admits a request again. `nil` means that none is open.
+  /// Time until the first host that only a breaker excludes admits a request again. `nil` means
+  /// that there is no such host: a retry would fail, too.
   var untilBreakersAdmit: Duration? {
-    let now = view.moment.sinceStart.inSeconds
-    let first = view.index.offers(of: model).map { view.pulses[$0.row].blockedUntil }
-      .filter { $0 > now && $0.isFinite }.min()
-    return first.map { .seconds($0 - now) }
+    let requirements = Requirements(constraints, view)
+    return view.index.offers(of: model).lazy.map(\.row).filter { requirements.allow($0, view) }
+      .compactMap(untilBreakerAdmits).min()
+  }
+
+  /// - Returns: `nil` if the row's breakers admit a request now.
+  private func untilBreakerAdmits(_ row: Int) -> Duration? {
+    let moment = view.moment
+    let open: Instant?
+    switch view.standings[row].breaker {
+    case .closed: open = nil
+    case .open(let until): open = until
+    // A probe is in flight. If it fails, the breaker opens for at least this long.
+    case .halfOpen: open = moment + CircuitBreaker.Policy().firstOpen
+    }
+    let closed = view.closed.end(for: constraints.client, at: view.table.hosts[row].id)
+    return [open, closed].compactMap { $0 }.filter { moment < $0 }.max()
+      .map { moment.duration(to: $0) }
   }
 
   /// Whether racing is free: the first host and a second one have no price. Also true if there is
@@ -195,5 +207,27 @@ public struct Eligibility: Sendable {
       return "has not answered for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"
     }
     return "does not answer now"
+  }
+}
+
+/// Requirements of a request that no breaker changes: the host reported recently, is trusted with
+/// the data, and is the required one.
+private struct Requirements {
+  /// Seconds on the process's clock.
+  private let heardSince: Double
+  private let policy: DataPolicy
+  /// `nil` means any row.
+  private let row: Int?
+
+  init(_ constraints: InferenceConstraints, _ view: ClusterView) {
+    heardSince = view.moment.sinceStart.inSeconds - view.score.knownStaleAfter.inSeconds
+    policy = constraints.dataPolicy
+    row = constraints.require.map { view.index.row(of: $0) ?? -1 }
+  }
+
+  func allow(_ row: Int, _ view: ClusterView) -> Bool {
+    view.pulses[row].heard >= heardSince
+      && (policy == .any || view.index.trust[row] >= policy)
+      && (self.row == nil || self.row == row)
   }
 }

@@ -124,9 +124,12 @@ struct ClosedHosts: Sendable {
   }
 
   func admits(_ client: ClientFingerprint?, to host: HostID, at now: Instant) -> Bool {
-    guard !until.isEmpty, let client, let end = until[Key(client: client, host: host)] else {
-      return true
-    }
-    return end <= now
+    end(for: client, at: host).map { $0 <= now } ?? true
+  }
+
+  /// Time until which the host is closed to the client. `nil` means that it was not closed.
+  func end(for client: ClientFingerprint?, at host: HostID) -> Instant? {
+    guard !until.isEmpty, let client else { return nil }
+    return until[Key(client: client, host: host)]
   }
 }
