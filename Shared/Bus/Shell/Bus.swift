@@ -104,6 +104,8 @@ public final class Bus: Service, Sendable {
     idempotencyKey: [UInt8] = []
   ) async throws(Failure) -> Body {
     let id = state.withLock { $0.machine.reserveID() }
+    let started = ContinuousClock.now
+    defer { Timer(label: "tutti_bus_call_seconds").record(duration: started.duration(to: .now)) }
     return try await outcome(of: id) { machine, now in
       machine.ask(
         id, body, to: destination, isStream: false, deadline: deadline, trace: trace,
@@ -286,7 +288,9 @@ public final class Bus: Service, Sendable {
       }
     case .deliverPublication(let body):
       state.withLock(\.handlers.publication)?(body)
-    case .peersChanged: answerPeerWaiters()
+    case .peersChanged:
+      Gauge(label: "tutti_bus_peers").record(state.withLock { $0.machine.directory.all.count })
+      answerPeerWaiters()
     case .peerLost(let peer):
       logger.debug("peer lost", metadata: ["peer": "\(peer)"])
       state.withLock(\.handlers.peerLost)?(peer)
