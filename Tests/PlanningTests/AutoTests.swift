@@ -21,7 +21,7 @@ struct AutoTests {
     let plan = try Self.plan(query)
     #expect(plan.tasks.count == 1)
     #expect(plan.tasks[0].expansion == nil && plan.tasks[0].instruction.isEmpty)
-    #expect(plan.reason.hasPrefix("direct: "))
+    #expect(plan.reason.hasPrefix("direct: ") && plan.pattern == "direct")
   }
 
   @Test("parts that pay are split, and the reason says what it saves")
@@ -29,6 +29,7 @@ struct AutoTests {
     let plan = try Self.plan(DecomposeTests.questions)
     #expect(plan.tasks.count == 4)
     #expect(plan.reason.hasPrefix("split: 3 questions over 3 hosts"))
+    #expect(plan.pattern == "tutti/decompose")
     #expect(try Self.plan(DecomposeTests.questions, hosts: 1).tasks.count == 1)
   }
 
@@ -38,8 +39,11 @@ struct AutoTests {
       Should our town ban cars from its centre? Argue for and against it, weigh the pros and cons \
       for shops, residents and commuters, and come to a conclusion.
       """
-    #expect(try Self.plan(query).reason == "debate: it asks for both sides of a question")
-    #expect(try Self.plan(query, hosts: 1).tasks.count == 1)
+    let plan = try Self.plan(query)
+    #expect(plan.reason == "debate: it asks for both sides of a question")
+    #expect(plan.pattern == "tutti/debate")
+    let alone = try Self.plan(query, hosts: 1)
+    #expect(alone.tasks.count == 1 && alone.pattern == "direct")
   }
 
   @Test("who needs several kinds of work at once gets a team")
@@ -52,7 +56,7 @@ struct AutoTests {
       when it took place. End with a funny poem or story about it for our catchy slogan.
       """)
     #expect(plan.reason.hasPrefix("maestro: it needs "))
-    #expect(plan.tasks[0].expansion == "maestro-team")
+    #expect(plan.tasks[0].expansion == "maestro-team" && plan.pattern == "tutti/maestro")
   }
 
   @Test("who asks for certainty gets several opinions")
@@ -63,6 +67,7 @@ struct AutoTests {
       Please double check it, since it goes onto a plaque.
       """)
     #expect(plan.reason == "ensemble: it asks for certainty")
+    #expect(plan.pattern == "tutti/ensemble")
   }
 
   @Test("a budget for one answer gets one answer")

@@ -247,7 +247,7 @@ final class GatewayShell: Service {
     case .direct: return route
     case .gated(_, let reason):
       journal.decided(reason)
-      gate?.set("decision", RequestJournal.direct)
+      gate?.set("decision", Plan.direct)
       gate?.set("reason", reason)
     case .plan(let pattern):
       journal.follows(pattern: pattern)

@@ -11,12 +11,10 @@ import Telemetry
 final class RequestJournal: Sendable {
   /// Status 499, as in nginx: the client closed the request.
   static let clientLeft = 499
-  /// The pattern name of a request answered without a plan.
-  static let direct = "direct"
-
   private struct State {
     var model = ""
-    var pattern = RequestJournal.direct
+    var pattern = Plan.direct
+    var isPlan = false
     var stream = false
     var host = ""
     var usage = Usage.zero
@@ -57,7 +55,12 @@ final class RequestJournal: Sendable {
     }
   }
 
-  func follows(pattern: String) { state.withLock { $0.pattern = pattern } }
+  func follows(pattern: String) {
+    state.withLock {
+      $0.pattern = pattern
+      $0.isPlan = true
+    }
+  }
 
   /// Opens a span for one phase of this request.
   func phase(_ phase: LifecyclePhase) -> OpenSpan { recorder.span(phase, in: trace) }
@@ -119,7 +122,7 @@ final class RequestJournal: Sendable {
     }
     guard let state else { return }
     // A direct answer's cost is its host's usage, which is part of the request span.
-    if state.pattern != Self.direct { account(state) }
+    if state.isPlan { account(state) }
     recorder.record(
       RequestRecord(
         trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint,

@@ -96,7 +96,11 @@ public struct DocumentFacts: Hashable, Sendable {
 
 /// A directed acyclic graph of tasks. One of them, the sink, writes the answer.
 public struct Plan: Equatable, Sendable {
+  /// The pattern's name of an answer by one call, with or without a plan.
+  public static let direct = "direct"
+
   public var id: PlanID
+  /// What the plan is: a model name such as `tutti/debate`, or `direct`. `tutti/auto` chooses one.
   public var pattern: String
   public var tasks: [PlanTask]
   public var sink: TaskID

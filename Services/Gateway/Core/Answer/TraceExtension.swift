@@ -85,7 +85,7 @@ public enum TraceExtension {
     line.totalMilliseconds = Int(total.wholeMilliseconds)
     var hosts: [HostID] = []
     for host in attempts.map(\.host) where !hosts.contains(host) { hosts.append(host) }
-    var members = head(trace, pattern: "direct", seed: seed)
+    var members = head(trace, pattern: Plan.direct, seed: seed)
     if let reason { members.append(("reason", .string(reason))) }
     // No agent took part, so the task has no role.
     members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)

@@ -2,16 +2,22 @@ import ClusterModel
 import Text
 
 /// Plans one call, unless the query shows that a split or a pattern is worth more.
+///
+/// The plan is named after the choice, so that metrics and traces distinguish one call from a
+/// split.
 func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let choice = AutoChoice(basis)
   do {
     var plan = try choice.plan(basis, id: id)
+    plan.pattern = choice.name
     plan.reason = choice.reason(plan.reason)
     return plan
   } catch {
     // The pattern does not fit the budget or the options. One call may still fit.
-    return try directPlan(
+    var plan = try directPlan(
       basis, id: id, reason: "\(choice.pattern.rawValue) would suit it but exceeds the budget")
+    plan.pattern = Plan.direct
+    return plan
   }
 }
 
@@ -81,6 +87,12 @@ enum AutoChoice {
     case .direct, .split: .decompose
     case .pattern(let pattern, _): pattern
     }
+  }
+
+  /// The name of the plan.
+  var name: String {
+    if case .direct = self { return Plan.direct }
+    return pattern.rawValue
   }
 
   func plan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
