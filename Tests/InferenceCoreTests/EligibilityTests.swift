@@ -51,6 +51,22 @@ struct EligibilityTests {
     #expect(why.hasSuffix("; and 11 more"), "\(why)")
   }
 
+  @Test("without a model the first chat model of a host is asked, and hosts without one are not")
+  func firstChatModel() {
+    var mixed = host("mixed")
+    mixed.models = [
+      .init(id: "text-embedding-3-small"), .init(id: "dall-e-3"), .init(id: "gpt-4o-audio-preview"),
+      .init(id: "gpt-4o"),
+    ]
+    var pictures = host("pictures")
+    pictures.models = [.init(id: "gpt-image-1"), .init(id: "tts-1")]
+    let hosts = view([mixed, pictures])
+    let any = Eligibility(model: nil, constraints: InferenceConstraints(seed: 1), view: hosts)
+    #expect(any.candidates.map(\.host.id) == ["mixed"])
+    #expect(any.candidates.map(\.model) == ["gpt-4o"])
+    #expect(any.explanation(model: nil).contains("pictures offers no chat model"))
+  }
+
   @Test("a data policy admits hosts that are trusted at least as much")
   func policy() {
     var trusted = host("t")

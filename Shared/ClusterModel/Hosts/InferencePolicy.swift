@@ -62,25 +62,6 @@ public struct InferenceTerms: Hashable, Sendable {
 extension ModelID {
   /// Prefix of the gateway's own model names: `tutti/fast` and one per pattern.
   public static let ownPrefix = "tutti/"
-
-  /// True if the name suggests a chat model.
-  ///
-  /// The OpenAI model list does not report capabilities, and it contains embedding models, too.
-  public var looksLikeChat: Bool {
-    let name = name.lowercased()
-    return !looksLikeEmbedding
-      && !["embed", "rerank", "whisper", "tts-", "bge-", "clip-"].contains { name.contains($0) }
-  }
-
-  /// True if the name suggests an embedding model: `nomic-embed-text`, `bge-m3`, `all-minilm`,
-  /// `multilingual-e5-small`.
-  public var looksLikeEmbedding: Bool {
-    let name = name.lowercased()
-    guard !name.contains("rerank") else { return false }
-    // Match whole words: "gte" and "e5" occur inside other names by chance.
-    let words = name.split { !($0.isLetter || $0.isNumber) }
-    return name.contains("embed") || words.contains { ["bge", "gte", "e5", "minilm"].contains($0) }
-  }
 }
 
 /// Header that lists the gateways a request passed through, oldest first.
