@@ -172,6 +172,41 @@ struct HostStatisticsTests {
     #expect(patience(3_000).firstToken == .seconds(60), "too long ago to say anything")
   }
 
+  @Test("a host with many fast first tokens gets a second, and a longer prompt its share more")
+  func fastHost() {
+    var statistics = statistics()
+    func patience(_ now: Double, tokens: Int? = nil) -> Duration {
+      HostPatience(
+        for: statistics.standing(of: "h0", now: at(now)) ?? HostStanding(), promptTokens: tokens,
+        now: at(now)
+      ).firstToken
+    }
+    for index in 0..<10 { statistics.answer(in: 0.1, now: Double(index)) }
+    #expect(patience(10) == .seconds(10), "ten answers have no 95th percentile")
+    for index in 10..<40 { statistics.answer(in: 0.1, now: Double(index)) }
+    #expect(patience(41) == .seconds(1))
+    #expect(patience(41, tokens: 10) == .seconds(1))
+    #expect((19...21).contains(patience(41, tokens: 2_000).inSeconds))
+    #expect(patience(150) == .seconds(10), "the host may have unloaded its model since then")
+    for index in 0..<40 { statistics.answer(in: 1.5, now: 200 + Double(index)) }
+    #expect(patience(241) == .seconds(10), "a p95 of more than a second is not fast")
+  }
+
+  @Test("times of other processes, or of prompts of unknown length, shorten no wait")
+  func unknownPrompts() {
+    func patience(own: Double, prompt: Double?) -> Duration {
+      HostPatience(
+        for: HostStanding(
+          firstTokenP95: .milliseconds(100), ownFirstTokens: own, usualPromptTokens: prompt),
+        promptTokens: 4_000, now: at(0)
+      ).firstToken
+    }
+    #expect(patience(own: 0, prompt: 4_000) == .seconds(10))
+    #expect(patience(own: 100, prompt: nil) == .seconds(10))
+    #expect(patience(own: 100, prompt: 4_000) == .seconds(1))
+    #expect(patience(own: 100, prompt: 100) == .seconds(40))
+  }
+
   /// Records `crowd` concurrent answers of 20 tokens each.
   private func writes(
     _ statistics: inout HostStatistics, _ crowd: Int, secondsEach: Double, now: Double

@@ -318,6 +318,22 @@ struct LatePatienceTests {
     #expect(started(run.wait(until: at(10), hosts)).map(\.host) == ["own"])
   }
 
+  @Test("next to a fast host another one is asked after a second, and the fast one may still win")
+  func fastHost() throws {
+    var fast = quick
+    fast.ownFirstTokens = 40
+    let two = cluster([host("a"), host("b")], standing: fast)
+    var run = makeRun()
+    let first = try #require(started(run.begin(two, now: at(0))).first)
+    #expect(started(run.wait(until: at(0.9), two)).isEmpty)
+    let relief = run.wait(until: at(1.1), two)
+    #expect(started(relief).count == 1 && cancelled(relief).isEmpty)
+    var all = run.received(
+      piece("Here.", finish: "stop"), from: first.id, cluster: two, now: at(1.2))
+    all += run.received(.done, from: first.id, cluster: two, now: at(1.2))
+    #expect(clientText(all) == "Here." && faults(relief + all).isEmpty)
+  }
+
   @Test("prompt length and queue belong to what is expected")
   func expected() {
     var busy = quick

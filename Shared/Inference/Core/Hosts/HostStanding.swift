@@ -11,6 +11,9 @@ public struct HostStanding: Hashable, Sendable {
   /// First-token times. Recent ones weigh most. `nil` means that the host is unmeasured.
   public var firstTokenP50: Duration?
   public var firstTokenP95: Duration?
+  /// Decayed number of this process's own first-token times. The times of other processes do not
+  /// count: the lengths of their prompts are unknown.
+  public var ownFirstTokens: Double
   /// From this time on the first-token times are outdated, and the host counts as unmeasured.
   public var measuredUntil: Instant?
   /// Share of ended attempts that failed by the host's fault, 0 … 1. Recent attempts weigh most.
@@ -33,7 +36,8 @@ public struct HostStanding: Hashable, Sendable {
 
   public init(
     inFlight: Int = 0, slots: Int? = nil, firstTokenP50: Duration? = nil,
-    firstTokenP95: Duration? = nil, measuredUntil: Instant? = nil, errorRate: Double = 0,
+    firstTokenP95: Duration? = nil, ownFirstTokens: Double = 0, measuredUntil: Instant? = nil,
+    errorRate: Double = 0,
     tokensPerSecond: Double? = nil, slowdown: Double? = nil, pauseP95: Duration? = nil,
     usualPromptTokens: Double? = nil, heard: Instant? = nil,
     breaker: CircuitBreaker.State = .closed, busyUntil: Instant? = nil,
@@ -43,6 +47,7 @@ public struct HostStanding: Hashable, Sendable {
     self.slots = slots
     self.firstTokenP50 = firstTokenP50
     self.firstTokenP95 = firstTokenP95
+    self.ownFirstTokens = ownFirstTokens
     self.measuredUntil = measuredUntil
     self.errorRate = errorRate
     self.tokensPerSecond = tokensPerSecond
@@ -85,9 +90,16 @@ public struct HostPatience: Hashable, Sendable {
     /// Multiple of the p95. With log-normal times and σ = 0.8, one request in some thousands is
     /// given up wrongly, and a dead host costs the time of four slow answers.
     public var firstTokenFactor = 4.0
-    /// Even a fast host may have to load the model or compile a grammar. A race or a hedge has
-    /// asked another host by then.
+    /// Any host may have to load the model or compile a grammar. A race or a hedge has asked
+    /// another host by then.
     public var leastFirstToken = Duration.seconds(10)
+    /// The minimum for a fast host: the first-token deadline δ of interactive use.
+    public var leastFastFirstToken = Duration.seconds(1)
+    /// A host is fast if its p95 is at most this. A GPU is; a processor is for short prompts, and
+    /// longer prompts get more time.
+    public var fastFirstToken = Duration.seconds(1)
+    /// Fewer samples have no 95th percentile.
+    public var fastSamples = 20.0
     public var longestFirstToken = Duration.seconds(120)
     /// 4,000 prompt tokens on a laptop's processor, at about 100 per second.
     public var unknownFirstToken = Duration.seconds(60)
@@ -122,7 +134,9 @@ public struct HostPatience: Hashable, Sendable {
       }
       let slots = max(1, standing.slots ?? HostSharing.assumedSlots)
       longer *= max(1, Double(standing.inFlight + 1) / Double(slots))
-      let wanted = max(p95 * policy.firstTokenFactor, policy.leastFirstToken) * longer
+      let least =
+        Self.isFast(standing, p95, policy) ? policy.leastFastFirstToken : policy.leastFirstToken
+      let wanted = max(p95 * policy.firstTokenFactor, least) * longer
       firstToken = min(wanted, policy.longestFirstToken)
     }
     if let pause = standing.pauseP95 {
@@ -132,5 +146,14 @@ public struct HostPatience: Hashable, Sendable {
     if let rate = standing.tokensPerSecond {
       tokensPerSecondFloor = max(rate * policy.floorShare, policy.leastFloor)
     }
+  }
+
+  /// Whether enough fast first tokens were measured. The usual length of the prompts must be known,
+  /// so that a longer prompt gets more time.
+  private static func isFast(
+    _ standing: HostStanding, _ p95: Duration, _ policy: Policy
+  ) -> Bool {
+    p95 <= policy.fastFirstToken && standing.ownFirstTokens >= policy.fastSamples
+      && standing.usualPromptTokens != nil
   }
 }

@@ -230,6 +230,7 @@ public struct HostStatistics: Sendable {
 
     // The published load includes this process's earlier samples. Both decay alike.
     let own = record.firstTokens.weight(at: now)
+    standing.ownFirstTokens = own
     let samples = max(own, published?.samples ?? 0)
     if samples >= Self.leastSamples {
       standing.firstTokenP50 = Self.mean(
