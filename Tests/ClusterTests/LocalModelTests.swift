@@ -135,7 +135,10 @@ extension ProcessTests {
     @Test("hosts are added, suspended, resumed and removed")
     func hosts() async throws {
       let cluster = try RunningCluster.current()
-      let added = try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "nobody")
+      let wrong = try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--price=-1")
+      #expect(wrong.status == 64 && wrong.errors.contains("--price"), "\(wrong)")
+      let added = try await cluster.tutti(
+        "hosts", "add", "http://127.0.0.1:9", "--id", "nobody", "--price", "600")
       #expect(added.status == 0 && added.output == "nobody\n", "\(added)")
       let twice = try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "nobody")
       #expect(twice.status != 0 && twice.errors.contains("already"), "\(twice)")
@@ -143,6 +146,8 @@ extension ProcessTests {
       let list = try await cluster.tutti("hosts", "list")
       let line = list.output.split(separator: "\n").first { $0.hasPrefix("nobody ") }
       #expect(line?.contains("suspended") == true, "\(list)")
+      let all = try await cluster.tutti("hosts", "list", "--json")
+      #expect(all.output.contains(#""price_per_million":600"#), "\(all)")
       #expect(try await cluster.tutti("hosts", "resume", "nobody").status == 0)
       #expect(try await cluster.tutti("hosts", "remove", "nobody").status == 0)
       let gone = try await cluster.tutti("hosts", "list", "--json")

@@ -382,7 +382,7 @@ public struct HostRegistry: Sendable {
     guard slots.map({ (1...65_536).contains($0) }) ?? true else {
       throw Failure(.invalidRequest, "slots must be a whole number from 1 to 65,536.")
     }
-    guard (0...1_000_000_000).contains(price) else {
+    guard Host.prices.contains(price) else {
       throw Failure(
         .invalidRequest, "price_per_million must be a whole number from 0 to 1,000,000,000.")
     }

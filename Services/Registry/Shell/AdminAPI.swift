@@ -202,7 +202,7 @@ extension HostDraft {
     if let id, (try? HostAddress.check(id: id.name)) == nil { return "id" }
     guard slots.map({ (1...65_536).contains($0) }) ?? true else { return "slots" }
     if HostRegistry.isUnfit(models: models) { return "models" }
-    return (0...1_000_000_000).contains(pricePerMillion) ? "credential" : "price_per_million"
+    return Host.prices.contains(pricePerMillion) ? "credential" : "price_per_million"
   }
 }
 

@@ -165,7 +165,7 @@ struct HostFields {
       allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier") ?? .community,
       trust: try choice("trust") ?? .any,
       slots: try integer("slots", in: 1...65_536),
-      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000) ?? 0,
+      pricePerMillion: try integer("price_per_million", in: Host.prices) ?? 0,
       models: try models().said ?? [])
   }
 
@@ -179,7 +179,7 @@ struct HostFields {
       allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier"),
       trust: try choice("trust"),
       slots: try integer("slots", in: 1...65_536),
-      pricePerMillion: try integer("price_per_million", in: 0...1_000_000_000),
+      pricePerMillion: try integer("price_per_million", in: Host.prices),
       models: try models())
   }
 

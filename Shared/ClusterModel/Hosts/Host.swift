@@ -99,6 +99,10 @@ public struct Host: Hashable, Codable, Sendable {
   /// Credits per million tokens. 0 means free.
   public var pricePerMillion: Int
 
+  /// Accepted values of `pricePerMillion`. A whole context of a million tokens at the highest price
+  /// still fits into the integers that count credits.
+  public static let prices = 0...1_000_000_000
+
   public init(
     id: HostID, url: String, omitsV1: Bool = false, dialect: HostDialect = .openai,
     resume: ResumeWay = .instruct, credential: String? = nil, tier: HostTier = .community,

@@ -70,14 +70,14 @@ extension ClusterClient {
   /// - Parameter id: `nil` means that the registry makes one from the URL.
   func addHost(
     url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
-    dialect: HostDialect? = nil, resume: ResumeWay? = nil, credential: CredentialReference? = nil,
-    allowsPlainHTTP: Bool = false, models: [ModelID] = []
+    pricePerMillion: Int? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
+    credential: CredentialReference? = nil, allowsPlainHTTP: Bool = false, models: [ModelID] = []
   ) async throws -> HostLine {
     let answer = try await postHost(
       HostBody(
         url: url, id: id?.name, trust: trust?.rawValue, tier: tier?.rawValue,
-        dialect: dialect?.rawValue, resume: resume?.rawValue, credential: credential?.description,
-        allowsPlainHTTP: allowsPlainHTTP ? true : nil,
+        pricePerMillion: pricePerMillion, dialect: dialect?.rawValue, resume: resume?.rawValue,
+        credential: credential?.description, allowsPlainHTTP: allowsPlainHTTP ? true : nil,
         models: models.isEmpty ? nil : models.map(\.name)), waiting: Self.firstProbe)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
@@ -112,6 +112,7 @@ extension ClusterClient {
     var id: String?
     var trust: String?
     var tier: String?
+    var pricePerMillion: Int?
     var dialect: String?
     var resume: String?
     var credential: String?
@@ -121,6 +122,7 @@ extension ClusterClient {
     enum CodingKeys: String, CodingKey {
       case url, id, trust, tier, dialect, resume, credential, models
       case allowsPlainHTTP = "allow_plain_http"
+      case pricePerMillion = "price_per_million"
     }
   }
 

@@ -42,7 +42,7 @@ struct HostsCommand: AsyncParsableCommand {
       discussion: """
           tutti hosts add http://127.0.0.1:11434
           tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted
-          tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI
+          tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI --price 600
           tutti hosts add https://example.com/v1beta/openai --model big --model small
 
         The dialect (openai, anthropic or ollama) and the way in which the host resumes an answer \
@@ -65,6 +65,11 @@ struct HostsCommand: AsyncParsableCommand {
     var trust: String?
     @Option(help: "community (default), or fallback: asked only if no other host answers in time.")
     var tier: String?
+    @Option(
+      help: ArgumentHelp(
+        "Price of the host in credits per million tokens, prompts included. Default: 0, free.",
+        valueName: "credits"))
+    var price: Int?
     @Option(help: "API that the host speaks: auto (default), openai, anthropic or ollama.")
     var dialect: String?
     @Option(help: "Where the host's secret is: env:NAME or file:/path. Default: no secret.")
@@ -97,6 +102,10 @@ struct HostsCommand: AsyncParsableCommand {
       if let tier, HostTier(rawValue: tier) == nil {
         throw ValidationError("--tier: “\(tier)” is not community or fallback")
       }
+      if let price, !Host.prices.contains(price) {
+        throw ValidationError(
+          "--price: \(price) is not a number of credits from 0 to \(Host.prices.upperBound)")
+      }
       if let dialect, dialect != "auto", HostDialect(rawValue: dialect) == nil {
         throw ValidationError("--dialect: “\(dialect)” is not auto, openai, anthropic or ollama")
       }
@@ -117,7 +126,7 @@ struct HostsCommand: AsyncParsableCommand {
     func run() async throws {
       let host = try await cluster.client().addHost(
         url: url, id: id.map { HostID($0) }, trust: trust.flatMap(DataPolicy.init(rawValue:)),
-        tier: tier.flatMap(HostTier.init(rawValue:)),
+        tier: tier.flatMap(HostTier.init(rawValue:)), pricePerMillion: price,
         dialect: dialect.flatMap(HostDialect.init(rawValue:)),
         resume: resume.flatMap(ResumeWay.init(rawValue:)),
         credential: try credential.map { try CredentialReference($0) },
