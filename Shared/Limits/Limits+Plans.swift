@@ -1,8 +1,8 @@
 extension Limits {
   static let plans: [Limit] = [
     splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, instructionBytes,
-    planPromptBytes,
-    planOutputBytes, planTraceBytes, dispatcherBytes, taskOutputBytes, readOutputBytes, heldDeltas,
+    planPromptBytes, planOutputBytes, planTraceBytes, tracedOutputBytes, dispatcherBytes,
+    taskOutputBytes, readOutputBytes, heldDeltas,
     checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes,
     assembledNames, errorMessageBytes, errorProblems, errorNameBytes,
   ]
@@ -40,6 +40,10 @@ extension Limits {
     "plan.trace_bytes", 16 << 20, .bytes,
     "Outputs of a plan that a gateway keeps for a second dispatcher. A plan that writes more "
       + "continues, but fails if its dispatcher is lost.")
+  public static let tracedOutputBytes = Limit(
+    "plan.traced_output_bytes", 256 << 10, .bytes,
+    "Outputs of tasks in an answer with `\"trace\": \"full\"`: 16 drafts of 4,000 tokens. Longer "
+      + "ones are cut.")
   public static let dispatcherBytes = Limit(
     "dispatcher.plan_bytes", 512 << 20, .bytes,
     "A thousand plans with an ordinary conversation, or twenty with the largest documents.")

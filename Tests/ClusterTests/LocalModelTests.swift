@@ -79,7 +79,9 @@ extension ProcessTests {
     func trace() async throws {
       let cluster = try RunningCluster.current()
       let answer = try await cluster.tutti(
-        "ask", "-m", "tutti/ensemble", "--trace", "--max-tokens", "8", "Name a colour.")
+        "ask", "-m", "tutti/ensemble", "--trace-full", "--max-tokens", "8", "Name a colour.")
+      // The text of a member, above the table of tasks.
+      #expect(answer.errors.contains(/\ndraft-1 \(.+\):\n/), "\(answer)")
       let id = try #require(
         answer.errors.split(separator: " ").compactMap {
           TraceID($0.trimmingCharacters(in: .whitespacesAndNewlines))

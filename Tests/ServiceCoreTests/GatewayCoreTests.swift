@@ -247,6 +247,17 @@ struct GatewayRequestTests {
     #expect(!request.query.contains("\u{FFFD}"))
   }
 
+  @Test(
+    "the trace is absent, short or with the outputs of tasks",
+    arguments: [
+      ("true", true, false), (#""full""#, true, true), ("false", false, false),
+      ("null", false, false),
+    ])
+  func traceDetail(_ value: String, _ trace: Bool, _ outputs: Bool) throws {
+    let options = try parse(#"{"model":"m",\#(hello),"tutti":{"trace":\#(value)}}"#).options
+    #expect(options.trace == trace && options.tracesOutputs == outputs)
+  }
+
   @Test("options within their ranges are taken")
   func goodOptions() throws {
     let request = try parse(
@@ -299,7 +310,8 @@ struct GatewayRequestTests {
       (#""deadlines_ms":{"total":3600001}"#, "deadlines_ms.total"),
       (#""deadlines_ms":{"first":1}"#, "deadlines_ms.first"), (#""documents":{}"#, "documents"),
       (#""documents":[{"name":"x"}]"#, "documents"), (#""seed":"1""#, "seed"),
-      (#""seed":1.5"#, "seed"), (#""trace":1"#, "trace"), (#""trace":true,"trace":true"#, "trace"),
+      (#""seed":1.5"#, "seed"), (#""trace":1"#, "trace"),
+      (#""trace":"all""#, "trace"), (#""trace":true,"trace":true"#, "trace"),
     ])
   func badOptions(_ options: String, _ name: String) throws {
     let problem = try #require(refused(#"{"model":"m",\#(hello),"tutti":{\#(options)}}"#))

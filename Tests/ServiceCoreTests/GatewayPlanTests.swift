@@ -1,5 +1,6 @@
 import ClusterModel
 import GatewayCore
+import Limits
 import Testing
 import Text
 
@@ -85,6 +86,44 @@ struct PlanTraceTests {
     ] {
       #expect(json.contains(part), "\(part) in \(json)")
     }
+  }
+
+  @Test("a full trace has the output of each finished task but the sink, and a plain one has none")
+  func outputs() {
+    var trace = PlanTrace(plan)
+    trace.record(ended("p1", report: report("a", 5, output: "An \"apple\".")))
+    trace.record(
+      ended("p2", .creative, .skipped, reason: "lost", report: report("b", 1, output: "half")))
+    trace.record(ended("s", .coordinator, report: report("b", 7, output: "The answer.")))
+    func json(_ hasOutputs: Bool) -> String {
+      text(
+        TraceExtension.json(
+          TraceID(high: 0, low: 1), trace, .init(), hasOutputs: hasOutputs
+        ).encoded)
+    }
+    #expect(json(true).ranges(of: #""output":"#).count == 1)
+    #expect(json(true).contains(#""output":"An \"apple\".""#))
+    #expect(!json(true).contains(#""output_bytes""#) && !json(false).contains(#""output""#))
+  }
+
+  @Test("long outputs are cut alike, between characters, and short ones are whole")
+  func cutOutputs() {
+    var trace = PlanTrace(plan)
+    trace.record(ended("p1", report: report("a", 5, output: "short")))
+    trace.record(
+      ended("p2", .creative, report: report("b", 5, output: String(repeating: "é", count: 50))))
+    #expect(
+      trace.outputs(within: 20) == [
+        "p1": .init(text: "short", bytes: 5),
+        "p2": .init(text: String(repeating: "é", count: 7), bytes: 100),
+      ])
+    #expect(trace.outputs(within: 4)["p1"] == .init(text: "sh", bytes: 5))
+    #expect(trace.outputs(within: 0).values.allSatisfy { $0.text.isEmpty })
+    trace.record(
+      ended("p1", report: report("a", 5, output: String(repeating: "x", count: 1 << 20))))
+    let whole = trace.outputs(within: Limits.tracedOutputBytes.value)
+    #expect(whole.values.reduce(0) { $0 + $1.text.utf8.count } <= Limits.tracedOutputBytes.value)
+    #expect(whole["p2"]?.text.utf8.count == 100)
   }
 
   @Test("what came to nothing has its cost in the trace, and is nothing that was done")

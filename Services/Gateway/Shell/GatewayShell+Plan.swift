@@ -217,7 +217,8 @@ extension GatewayShell {
       (
         "tutti",
         TraceExtension.json(
-          exchange.trace.trace, told, exchange.journal.times, estimate: outcome)
+          exchange.trace.trace, told, exchange.journal.times, estimate: outcome,
+          hasOutputs: exchange.request.options.tracesOutputs)
       )
     ]
   }

@@ -42,6 +42,9 @@ struct AskCommand: AsyncParsableCommand {
   @Flag(help: "After the answer, print the host, model and times of each task.")
   var trace = false
 
+  @Flag(help: "Like --trace, and print the output of each task, for example the drafts of members.")
+  var traceFull = false
+
   @Option(help: "Sampling temperature; 0 gives the same answer again.")
   var temperature: Double?
 
@@ -92,7 +95,9 @@ struct AskCommand: AsyncParsableCommand {
     guard transcript.isComplete else {
       throw ProcessFailure(.failed, "the answer was cut off; ask again")
     }
-    if trace { transcript.report(traceID: response.headers.first(name: "x-tutti-trace")) }
+    if trace || traceFull {
+      transcript.report(traceID: response.headers.first(name: "x-tutti-trace"))
+    }
   }
 
   /// Reads the answer to its end, and redraws the progress meanwhile.
@@ -152,7 +157,7 @@ struct AskCommand: AsyncParsableCommand {
 
   private func question() throws(ProcessFailure) -> AskBody {
     var tutti = try pattern.tutti()
-    if trace { tutti.trace = true }
+    if trace || traceFull { tutti.trace = traceFull ? .full : .summary }
     return AskBody(
       model: model, messages: [.init(role: "user", content: try Question.text(prompt))],
       stream: true, streamOptions: .init(includeUsage: true), maxTokens: pattern.maxTokens,

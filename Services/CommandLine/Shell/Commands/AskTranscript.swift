@@ -50,9 +50,10 @@ struct AskTranscript {
       let firstTokenMilliseconds: Int?
       let totalMilliseconds: Int?
       let tokens: Int?
+      let output: String?
 
       enum CodingKeys: String, CodingKey {
-        case id, role, host, model, status, tokens
+        case id, role, host, model, status, tokens, output
         case firstTokenMilliseconds = "first_token_ms"
         case totalMilliseconds = "total_ms"
       }
@@ -138,7 +139,7 @@ struct AskTranscript {
     write(output.report(steps.map(\.line)))
   }
 
-  /// Prints the table of tasks.
+  /// Prints the outputs of tasks, if the answer has them, and the table of tasks.
   func report(traceID: String?) {
     var table = TextTable([
       ("task", .left), ("agent role", .left), ("host", .left), ("model", .left),
@@ -151,6 +152,12 @@ struct AskTranscript {
         task.tokens.map(String.init) ?? "-",
         task.totalMilliseconds.map(String.init) ?? "-", task.status ?? "-",
       ])
+    }
+    for task in execution?.tasks ?? [] {
+      guard let output = task.output else { continue }
+      Terminal.note("")
+      Terminal.note("\(task.id) (\(task.model ?? "no model")):")
+      Terminal.write(TerminalText.visible(output) + "\n", to: 2)
     }
     Terminal.note("")
     for line in table.lines { Terminal.note(line) }

@@ -170,8 +170,21 @@ struct AskBody: Encodable {
     var tokens: Int?
     var credits: Int?
   }
+  enum Trace: Encodable {
+    case summary
+    /// With the outputs of tasks.
+    case full
+
+    func encode(to encoder: any Encoder) throws {
+      var value = encoder.singleValueContainer()
+      switch self {
+      case .summary: try value.encode(true)
+      case .full: try value.encode("full")
+      }
+    }
+  }
   struct Extension: Encodable {
-    var trace: Bool?
+    var trace: Trace?
     var documents: [Document]?
     var members: Int?
     var rounds: Int?

@@ -17,13 +17,18 @@ public enum TraceExtension {
     }
   }
 
-  /// - Parameter estimate: the outcome of the planner's estimate; `nil` means that it made none.
+  /// - Parameters:
+  ///   - estimate: the outcome of the planner's estimate; `nil` means that it made none.
+  ///   - hasOutputs: include the tasks' outputs, within `Limits.tracedOutputBytes`.
   public static func json(
-    _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil
+    _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil,
+    hasOutputs: Bool = false
   ) -> JSON {
     var members = head(trace, pattern: plan.plan.pattern, seed: plan.plan.seed)
     if !plan.plan.reason.isEmpty { members.append(("reason", .string(plan.plan.reason))) }
-    members += body(plan.tasks, hosts: plan.hosts, sinkUsage: plan.ending?.sinkUsage ?? .zero)
+    members += body(
+      plan.tasks, hosts: plan.hosts, sinkUsage: plan.ending?.sinkUsage ?? .zero,
+      outputs: hasOutputs ? plan.outputs(within: Limits.tracedOutputBytes.value) : [:])
     members += [
       (
         "expansions",
@@ -105,7 +110,8 @@ public enum TraceExtension {
   }
 
   private static func body(
-    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], sinkUsage: Usage, haveRoles: Bool = true
+    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], sinkUsage: Usage, haveRoles: Bool = true,
+    outputs: [TaskID: PlanTrace.Output] = [:]
   ) -> [(String, JSON)] {
     var byHost: [(HostID, Usage)] = []
     for task in tasks {
@@ -117,14 +123,16 @@ public enum TraceExtension {
       }
     }
     return [
-      ("tasks", .array(tasks.map { line($0, hasRole: haveRoles) })),
+      ("tasks", .array(tasks.map { line($0, hasRole: haveRoles, outputs[$0.id]) })),
       ("hosts", .array(hosts.map { .string($0.name) })),
       ("usage_by_host", .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) })),
       ("sink_usage", ChatComposer.usage(sinkUsage)),
     ]
   }
 
-  private static func line(_ task: PlanTrace.TaskLine, hasRole: Bool) -> JSON {
+  private static func line(
+    _ task: PlanTrace.TaskLine, hasRole: Bool, _ output: PlanTrace.Output?
+  ) -> JSON {
     var members: [(String, JSON)] = [("id", .string(task.id.name))]
     // A task that the dispatcher computes has no role; a task that no agent took still has one.
     members += [
@@ -141,6 +149,10 @@ public enum TraceExtension {
     ]
     if task.merge.isMechanical { members.append(("merge", .string(task.merge.rawValue))) }
     if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    if let output {
+      members.append(("output", .string(output.text)))
+      if output.isCut { members.append(("output_bytes", .integer(output.bytes))) }
+    }
     return .object(members)
   }
 

@@ -204,6 +204,38 @@ public struct PlanTrace: Sendable {
     return hosts
   }
 
+  /// The output of a task, perhaps cut.
+  public struct Output: Hashable, Sendable {
+    public var text: String
+    /// Length before the cut.
+    public var bytes: Int
+
+    public init(text: String, bytes: Int) {
+      self.text = text
+      self.bytes = bytes
+    }
+
+    var isCut: Bool { text.utf8.count < bytes }
+  }
+
+  /// The outputs of the finished tasks without the sink, whose output is the answer. Long ones are
+  /// cut alike, so that together they have at most `limit` bytes.
+  public func outputs(within limit: Int) -> [TaskID: Output] {
+    let reports = finished.filter { $0.key != plan.sink && !$0.value.output.isEmpty }
+      .sorted {
+        ($0.value.output.utf8.count, $0.key.name) < ($1.value.output.utf8.count, $1.key.name)
+      }
+    var outputs: [TaskID: Output] = [:]
+    var left = max(0, limit)
+    // The shortest first: it leaves the rest of its share to longer ones.
+    for (place, (task, report)) in reports.enumerated() {
+      let text = report.output.cut(toBytes: left / (reports.count - place))
+      left -= text.utf8.count
+      outputs[task] = Output(text: text, bytes: report.output.utf8.count)
+    }
+    return outputs
+  }
+
   // MARK: - For a span
 
   public var spanFacts: PlanSpanFacts {

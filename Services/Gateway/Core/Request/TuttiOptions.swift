@@ -19,6 +19,8 @@ public struct TuttiOptions: Hashable, Sendable {
   public var documents: [Document] = []
   public var seed: UInt64?
   public var trace = false
+  /// The trace includes the outputs of tasks.
+  public var tracesOutputs = false
 
   public static let maximumDocumentBytes = 10_000_000
 
@@ -117,8 +119,11 @@ public struct TuttiOptions: Hashable, Sendable {
     default:
       if let flag = reader.document.boolean(value) {
         trace = flag
+      } else if reader.document.string(value) == "full" {
+        trace = true
+        tracesOutputs = true
       } else {
-        reader.reject("must be true or false")
+        reader.reject("must be true, false or \"full\"")
       }
     }
   }
