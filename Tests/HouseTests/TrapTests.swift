@@ -26,7 +26,6 @@ struct TrapTests {
         + #"\.(prefix|suffix)\([^()]*\) \+ ""#,
       remedy: "use cut(toBytes:)", readsStrings: true,
       exceptions: [
-        "Services/Dispatcher/Core/Run/PlanRun+StandIn.swift": "an array of names",
         "Services/Monitor/Core/OverviewPage.swift": "hexadecimal digits",
         "Services/Planner/Core/Splitting/SplitSignals.swift":
           "one character as a key, of a bounded query",

@@ -21,7 +21,8 @@ struct DispatcherExpansionTests {
   }
 
   /// A sub-plan of one task that reads `task` and provides its output.
-  static func behind(_ task: TaskID, _ id: TaskID = "more", expansion: String? = nil) -> SubPlan {
+  static func following(_ task: TaskID, _ id: TaskID = "more", expansion: String? = nil) -> SubPlan
+  {
     SubPlan(
       tasks: [
         PlanTask(
@@ -48,7 +49,7 @@ struct DispatcherExpansionTests {
     var plan = try Rehearsal(order: Self.order())
     plan(.start)
     plan.finish("t0", output: "brief")
-    let sub = Self.behind("t0")
+    let sub = Self.following("t0")
     let grown = plan(.expanded("t0", sub))
     #expect(grown.ended.map(\.status) == [.done])
     #expect(grown.contains(.emit(.expanded(task: "t0", sub))))
@@ -70,7 +71,7 @@ struct DispatcherExpansionTests {
     #expect(!start.order.isSink)
     #expect(plan(.delta(Attempt("sink", 1), TaskDelta(text: "{"))).isEmpty)
     plan.finish("sink", output: "{}")
-    let next = plan(.expanded("sink", Self.behind("sink")))
+    let next = plan(.expanded("sink", Self.following("sink")))
     #expect(next.text == "")
     #expect(next.starts.map(\.order.isSink) == [true])
     #expect(plan(.delta(Attempt("more", 1), TaskDelta(text: "answer"))).text == "answer")
@@ -98,7 +99,7 @@ struct DispatcherExpansionTests {
       #expect(end.ended.map(\.status) == [.degraded])
       #expect(end.ended.first?.reason.contains("planner") == true)
       #expect(end.starts.first?.order.inputs.map(\.text) == ["own"])
-      #expect(plan(.expanded("t0", Self.behind("t0"))).isEmpty)
+      #expect(plan(.expanded("t0", Self.following("t0"))).isEmpty)
     }
     var orphan = try Rehearsal(order: Self.order(request: nil))
     orphan(.start)
@@ -157,6 +158,45 @@ struct DispatcherExpansionTests {
     }
   }
 
+  @Test("what a sink writes before it expands is not taken for text that the client has")
+  func notesOfSink() throws {
+    var order = Self.order(sinkExpands: true)
+    order.plan.tasks[1].onFailure = .degrade
+    for sub in [SubPlan.nothing(after: "sink"), Self.following("sink")] {
+      var plan = try Rehearsal(order: order)
+      plan(.start)
+      plan.finish("t0")
+      #expect(plan(.delta(Attempt("sink", 1), TaskDelta(text: "notes"))).isEmpty)
+      plan.finish("sink", output: "notes")
+      let next = plan(.expanded("sink", sub))
+      #expect(next.text == (sub.tasks.isEmpty ? "notes" : ""))
+      #expect(next.starts.map(\.order.prefix) == (sub.tasks.isEmpty ? [] : [""]))
+    }
+  }
+
+  @Test(
+    "a comparison of an earlier dispatcher that cannot expand is an answer for its readers, too")
+  func resumedComparison() throws {
+    let shape = Plan(
+      id: "p", pattern: "test",
+      tasks: [
+        PlanTask(id: "a", role: .research),
+        PlanTask(
+          id: "compared", role: .coordinator, inputs: [Edge(from: "a", name: "Answer 1")],
+          merge: .agree, expansion: "round"),
+        PlanTask(
+          id: "answer", role: .coordinator, inputs: [Edge(from: "compared", name: "Draft")],
+          merge: .summarise),
+      ], sink: "answer", seed: 1, deadline: .seconds(60))
+    var plan = try Rehearsal(
+      order: PlanOrder(
+        plan: shape, conversation: Conversation(messagesJSON: []),
+        finished: ["a": report("One."), "compared": report("{}")], request: Self.request))
+    #expect(plan(.start).expands.map(\.task) == ["compared"])
+    let end = plan(.expansionFailed("compared", Failure(.noPeer, "no planner answers")))
+    #expect(end.starts.first?.order.inputs.map(\.text) == ["One."])
+  }
+
   @Test("garbage from a planner is refused by name, and the plan goes on without it")
   func garbage() throws {
     let cycle = SubPlan(
@@ -173,7 +213,7 @@ struct DispatcherExpansionTests {
     for (sub, word) in [
       (cycle, "waits for itself"), (huge, "tasks; at most"), (backwards, "it reads the sink"),
       (SubPlan(tasks: [], output: "nobody"), "nobody"),
-      (Self.behind("t0", "sink"), "two tasks have this id"),
+      (Self.following("t0", "sink"), "two tasks have this id"),
     ] {
       var plan = try Rehearsal(order: Self.order())
       plan(.start)
@@ -195,7 +235,8 @@ struct DispatcherExpansionTests {
       asked += 1
       let next = TaskID("n\(asked)")
       guard
-        let start = plan(.expanded(task, Self.behind(task, next, expansion: "next"))).starts.first
+        let start = plan(.expanded(task, Self.following(task, next, expansion: "next"))).starts
+          .first
       else { break }
       task = start.attempt.task
       #expect(asked <= PlanValidation.maximumExpansions)
@@ -214,7 +255,7 @@ struct DispatcherExpansionTests {
     plan(.start)
     let asked = plan(.failed(Attempt("t0", 1), Failure(.upstreamFailed, "no")))
     #expect(asked.expands.map(\.output) == [""])
-    let grown = plan(.expanded("t0", Self.behind("t0")))
+    let grown = plan(.expanded("t0", Self.following("t0")))
     #expect(grown.ended.map(\.status) == [.degraded])
     #expect(grown.starts.map(\.attempt.task) == ["more"])
   }
@@ -237,7 +278,7 @@ struct DispatcherExpansionTests {
     let start = plan(.start)
     #expect(start.expands.map(\.task) == ["t0"])
     #expect(start.starts.isEmpty)
-    let grown = plan(.expanded("t0", Self.behind("t0")))
+    let grown = plan(.expanded("t0", Self.following("t0")))
     // An earlier dispatcher already reported its end.
     #expect(grown.ended.isEmpty)
     #expect(grown.starts.map(\.attempt.task) == ["more"])
@@ -260,6 +301,6 @@ struct DispatcherExpansionTests {
     let end = plan(.cancelled)
     #expect(end.contains(.cancelExpansion("t0")))
     #expect(end.contains(.disarm(.expansion("t0"))))
-    #expect(plan(.expanded("t0", Self.behind("t0"))).isEmpty)
+    #expect(plan(.expanded("t0", Self.following("t0"))).isEmpty)
   }
 }

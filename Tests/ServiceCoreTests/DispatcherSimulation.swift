@@ -42,7 +42,7 @@ struct DispatcherSimulation {
   private var assigned: Set<Attempt> = []
   private var spent = Usage.zero
   /// Reported usage per task.
-  private var told: [TaskID: Usage] = [:]
+  private var reported: [TaskID: Usage] = [:]
   private(set) var expansions = 0
   private(set) var dispatchersLost = 0
   private(set) var outcomes: [PlanRunDirective] = []
@@ -66,7 +66,7 @@ struct DispatcherSimulation {
     self.rng = rng
     run = try Self.start(plan, finished: finished, answer: "", budget: budget)
     spent = finished.values.map(\.usage).reduce(.zero, +)
-    told = finished.mapValues(\.usage)
+    reported = finished.mapValues(\.usage)
   }
 
   private static func start(
@@ -129,7 +129,7 @@ struct DispatcherSimulation {
     let skipped = ended.filter { $0.value.status == .skipped }.mapValues {
       PlanOrder.Skipped(reason: $0.reason, usage: $0.report?.usage ?? .zero)
     }
-    told = told.filter { finished[$0.key] != nil || skipped[$0.key] != nil }
+    reported = reported.filter { finished[$0.key] != nil || skipped[$0.key] != nil }
     spent = finished.values.map(\.usage).reduce(.zero, +)
     var rest = plan
     rest.deadline = now.duration(to: deadline)
@@ -156,7 +156,7 @@ struct DispatcherSimulation {
     case .expand(let request): expand(request)
     case .cancelExpansion(let task):
       if expanding.remove(task) == nil { fault("cancels the expansion of \(task)") }
-    case .emit(let event): heard(event)
+    case .emit(let event): record(event)
     case .arm(let timer, let at):
       if at < now { fault("\(timer) is armed in the past") }
       queued += 1
@@ -174,7 +174,9 @@ struct DispatcherSimulation {
 
   private mutating func checkFinish(_ finish: PlanFinished) {
     if now > deadline { fault("finished after its deadline") }
-    if told.values.reduce(.zero, +) != finish.usage { fault("usage is not the sum over the tasks") }
+    if reported.values.reduce(.zero, +) != finish.usage {
+      fault("usage is not the sum over the tasks")
+    }
     if let budget,
       spent.totalTokens > max(budget, finished.values.reduce(0) { $0 + $1.usage.totalTokens })
     {
@@ -184,7 +186,7 @@ struct DispatcherSimulation {
     if sink.output != answer { fault("the client has \(answer), the sink says \(sink.output)") }
   }
 
-  private mutating func heard(_ event: PlanEvent) {
+  private mutating func record(_ event: PlanEvent) {
     switch event {
     case .started(let task, _, _, let number):
       if !assigned.insert(Attempt(task, number)).inserted { fault("\(task) has two agents") }
@@ -196,7 +198,7 @@ struct DispatcherSimulation {
         fault("\(end.task) is \(end.status) with report \(end.report != nil)")
       }
       if end.reason.isEmpty != (end.status == .done) { fault("\(end.task) needs a reason") }
-      told[end.task] = end.report?.usage
+      reported[end.task] = end.report?.usage
       finished[end.task] = end.status == .done || end.status == .degraded ? end.report : nil
     case .expanded(let task, let sub):
       expansions += 1

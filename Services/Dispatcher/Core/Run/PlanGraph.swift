@@ -25,16 +25,16 @@ struct PlanGraph: Sendable {
 
   /// Weight of the heaviest path from a task to the sink, both included.
   /// - Parameter weight: the weight of a task, by its index.
-  func heaviestWay(from task: Int, weight: (Int) -> Int) -> Int {
+  func heaviestPath(from task: Int, weight: (Int) -> Int) -> Int {
     var known = [Int?](repeating: nil, count: readers.count)
     // A plan is at most 16 tasks deep, so the recursion is too.
-    func way(_ index: Int) -> Int {
+    func path(_ index: Int) -> Int {
       if let known = known[index] { return known }
-      let behind = readers[index].map { way($0) }.max() ?? 0
-      let sum = weight(index) + behind
+      let rest = readers[index].map { path($0) }.max() ?? 0
+      let sum = weight(index) + rest
       known[index] = sum
       return sum
     }
-    return way(task)
+    return path(task)
   }
 }

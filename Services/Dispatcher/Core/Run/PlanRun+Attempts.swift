@@ -1,45 +1,53 @@
 import ClusterModel
 import Limits
 
+/// Events of agents, and retries.
 extension PlanRun {
-  // MARK: - Events of an agent
+  /// Index of the task whose attempt is under way. `nil` means that the attempt is over.
+  func running(_ attempt: Attempt) -> Int? {
+    guard let index = board.index(of: attempt.task), attempts[index]?.number == attempt.number,
+      case .running = board.phase(index)
+    else { return nil }
+    return index
+  }
 
   /// Records the agent of an attempt, which does not change until the attempt ends.
-  mutating func assigned(_ attempt: Attempt, to agent: PeerID) {
-    guard let index = running(attempt), case .running(nil, _) = tasks[index].phase else { return }
-    tasks[index].agent = agent.name
-    tasks[index].seekingSince = nil
-    tasks[index].phase = .running(agent: agent, host: nil)
+  mutating func assign(_ attempt: Attempt, to agent: PeerID) {
+    guard let index = running(attempt), board.assign(index, to: agent) else { return }
+    attempts[index]?.assign(to: agent)
     directives.append(
       .emit(
         .started(
-          task: attempt.task, role: task(index).role, agent: agent.name, attempt: attempt.number)))
+          task: attempt.task, role: board.task(index).role, agent: agent.name,
+          attempt: attempt.number)))
   }
 
-  mutating func began(_ attempt: Attempt, _ began: TaskBegan) {
+  mutating func recordFirstToken(_ attempt: Attempt, _ began: TaskBegan) {
     guard let index = running(attempt) else { return }
-    if case .running(let agent, _) = tasks[index].phase {
-      tasks[index].phase = .running(agent: agent, host: began.host)
-    }
+    board.setHost(began.host, of: index)
     directives.append(.emit(.firstToken(task: attempt.task, began)))
   }
 
   /// Records a delta of a task's output. Only deltas of the sink go to the client.
   /// Output of other tasks is kept only if it may substitute for a failed task's output.
-  mutating func wrote(_ attempt: Attempt, _ delta: TaskDelta) {
+  mutating func recordDelta(_ attempt: Attempt, _ delta: TaskDelta) {
     guard let index = running(attempt) else { return }
-    tasks[index].writtenBytes += delta.text.utf8.count
-    let isStreaming = isStreaming(index)
-    if isStreaming || task(index).onFailure == .degrade {
-      var room = max(0, limits.keptBytes - tasks[index].text.utf8.count)
-      // Every task may keep up to `deltaBytes`; more counts against the plan's memory.
-      if tasks[index].text.utf8.count > limits.deltaBytes { room = min(room, outputRoom) }
-      tasks[index].text += delta.text.cut(toBytes: room)
-      if delta.deltaJSON != nil || delta.text.utf8.count > room {
-        tasks[index].hasStructure = true
-      }
+    attempts[index]?.countWritten(delta.text.utf8.count)
+    if board.isStreaming(index) {
+      answer.append(delta, room: room(after: answer.text))
+      directives.append(.emit(.delta(delta)))
+    } else if board.task(index).onFailure == .degrade {
+      let room = room(after: attempts[index]?.partial.text ?? "")
+      attempts[index]?.keep(delta, room: room)
     }
-    if isStreaming { directives.append(.emit(.delta(delta))) }
+  }
+
+  /// Bytes by which a text of an agent may grow.
+  /// Every text may have up to `deltaBytes`; more counts against the plan's memory.
+  private func room(after text: String) -> Int {
+    let bytes = text.utf8.count
+    let room = max(0, limits.keptBytes - bytes)
+    return bytes > limits.deltaBytes ? min(room, outputRoom) : room
   }
 
   private static let brokenContract = "its output does not meet its output contract"
@@ -53,82 +61,91 @@ extension PlanRun {
           "with its output the plan's tasks have written \(Overdrawn(Limits.planOutputBytes))"),
         now: now)
     }
-    var report = spend(report, on: index)
-    if isStreaming(index) { report.output = wholeAnswer(index, report.output) }
+    let task = board.task(index)
+    let isStreaming = board.isStreaming(index)
+    // The number of requests of a task with a contract is unknown, and so is the part of a document
+    // that was read.
+    var report = budget.charge(
+      report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty)
+    if isStreaming { report.output = completeAnswer(report.output) }
     // An empty draft is useless, and an answer made from drafts must not be empty. An answer made
     // from the conversation alone may be empty: a stop sequence can come first.
-    if report.output.allSatisfy(\.isWhitespace), !tasks[index].hasStructure,
-      !isStreaming(index) || !task(index).inputs.isEmpty
+    if report.output.allSatisfy(\.isWhitespace), !hasStructure(index),
+      !isStreaming || !task.inputs.isEmpty
     {
-      tasks[index].text = ""
-      tasks[index].shortcoming = "its model wrote nothing"
-      if task(index).onFailure != .fail {
-        return abandon(index, Failure(.upstreamFailed, tasks[index].shortcoming), now: now)
+      discardText(of: index)
+      board.setShortcoming("its model wrote nothing", of: index)
+      if task.onFailure != .fail {
+        return abandon(
+          index, Failure(.upstreamFailed, board.shortcoming(of: index)), now: now)
       }
     }
-    if !report.contractMet, task(index).expansion != nil {
-      tasks[index].shortcoming = Self.brokenContract
-    }
-    guard report.contractMet || task(index).expansion != nil else {
-      tasks[index].text = report.output
-      return abandon(
-        index,
-        Failure(.upstreamFailed, Self.brokenContract), now: now)
+    if !report.contractMet {
+      guard task.expansion != nil else {
+        if !isStreaming { attempts[index]?.replacePartial(with: report.output) }
+        return abandon(index, Failure(.upstreamFailed, Self.brokenContract), now: now)
+      }
+      board.setShortcoming(Self.brokenContract, of: index)
     }
     complete(index, report, now: now)
   }
 
+  /// Whether the output that an agent wrote so far has parts other than text.
+  private func hasStructure(_ index: Int) -> Bool {
+    board.isStreaming(index)
+      ? answer.hasStructure : attempts[index]?.partial.hasStructure ?? false
+  }
+
+  /// Drops the text that an agent wrote so far.
+  private mutating func discardText(of index: Int) {
+    if board.isStreaming(index) { answer.discard() } else { attempts[index]?.discardPartial() }
+  }
+
   /// Returns the complete answer, and emits the part that the agent did not stream.
-  /// An agent that resumed a prefix may report the whole answer or only its own part.
-  private mutating func wholeAnswer(_ index: Int, _ output: String) -> String {
-    let said = tasks[index].text
-    // The streamed output contains more than text, so its text cannot be compared with `output`.
-    if tasks[index].hasStructure { return output }
-    if emitRest(of: output) { return output }
-    guard tasks[index].prefixBytes > 0 else { return output }
-    guard said.utf8.count == tasks[index].prefixBytes else { return said }
-    emitRest(of: said + output)
-    return said + output
+  private mutating func completeAnswer(_ output: String) -> String {
+    let (answer, rest) = self.answer.complete(with: output, pieceBytes: limits.deltaBytes)
+    for piece in rest { directives.append(.emit(.delta(TaskDelta(text: piece)))) }
+    return answer
   }
 
   // MARK: - Retries
 
   /// Schedules another search for an agent, or abandons the task after `agentWait`.
-  mutating func keepSeeking(_ index: Int, now: Instant) {
-    let since = tasks[index].seekingSince ?? now
-    tasks[index].seekingSince = since
-    guard since.duration(to: now) < limits.agentWait else {
-      let role = task(index).role.rawValue
-      abandon(
+  mutating func searchAgain(_ index: Int, now: Instant) {
+    guard let next = attempts[index]?.nextSearch(now: now, limits: limits) else {
+      let role = board.task(index).role.rawValue
+      return abandon(
         index,
         Failure(
           .noPeer,
           "no agent for the role \(role) appeared within "
             + "\(limits.agentWait.wholeMilliseconds) ms; is tutti-agent-\(role) running?"),
         now: now)
-      return advance(now: now)
     }
-    pause(index, until: now.advanced(by: limits.seekInterval))
+    pause(index, until: next)
   }
 
   private mutating func pause(_ index: Int, until instant: Instant) {
-    tasks[index].phase = .pausing
-    directives.append(.arm(.retry(task(index).id), at: instant))
+    board.pause(index)
+    directives.append(.arm(.retry(board.task(index).id), at: instant))
   }
 
   /// Retries the task after its agent was lost, refused or failed, or abandons it.
   mutating func attemptFailed(_ index: Int, _ failure: Failure, now: Instant) {
     guard let loss = AgentLoss(failure.code) else { return abandon(index, failure, now: now) }
-    guard !(isStreaming(index) && tasks[index].hasStructure) else {
+    guard !(board.isStreaming(index) && answer.hasStructure) else {
       return abandon(
         index,
         Failure(
           .upstreamFailed,
-          "the agent that wrote the answer was lost after \(tasks[index].text.utf8.count) "
+          "the agent that wrote the answer was lost after \(answer.text.utf8.count) "
             + "bytes of text were sent; the answer contains more than text and cannot be resumed "
             + "(\(failure.message)); ask again"), now: now)
     }
-    guard tasks[index].attempt < limits.attempts else {
+    guard
+      let delay = attempts[index]?.retry(
+        after: loss, of: board.phase(index).agent, retryAfter: failure.retryAfter, limits: limits)
+    else {
       return abandon(
         index,
         Failure(
@@ -136,19 +153,19 @@ extension PlanRun {
           "\(limits.attempts) agents were tried; the last one failed: \(failure.message)",
           retryAfter: failure.retryAfter, param: failure.param), now: now)
     }
-    spendUnreported(index)
-    if case .running(let agent?, _) = tasks[index].phase { tasks[index].avoiding.append(agent) }
-    // Only the answer is resumed. Any other task starts again from the beginning.
-    if !isStreaming(index) { tasks[index].text = "" }
-    let tries = tasks[index].attempt
-    tasks[index].attempt += 1
-    let delay =
-      switch loss {
-      case .lost: limits.lostDelay * tries
-      case .overloaded:
-        max(.zero, min(limits.longestDelay, failure.retryAfter ?? limits.overloadDelay * tries))
-      }
+    chargeUnreported(index)
     pause(index, until: now.advanced(by: delay))
+  }
+
+  // MARK: - Cost
+
+  /// Charges the budget for an attempt that ended without a usage report.
+  /// Before the first token of a host, nothing is charged.
+  mutating func chargeUnreported(_ index: Int) {
+    guard case .running(_, let host?) = board.phase(index) else { return budget.release(index) }
+    budget.chargeUnreported(
+      index, host: host, prompt: demand(of: index).prompt + inputTokens(of: index),
+      writtenBytes: attempts[index]?.writtenBytes ?? 0)
   }
 }
 

@@ -1,34 +1,31 @@
 import ClusterModel
-import Text
 
 extension PlanRun {
   /// Asks the planner for the tasks that follow from the output of a task.
   mutating func expand(_ index: Int, _ report: TaskReport, now: Instant) {
-    let task = task(index)
+    let id = board.task(index).id
     guard let request = order.request else {
       return giveUpExpansion(
         index, report,
         "it was not expanded, because the order holds no plan request", now: now)
     }
-    tasks[index].phase = .expanding(report)
-    directives.append(
-      .arm(.expansion(task.id), at: now.advanced(by: limits.expansionWait)))
+    board.expand(index, report)
+    directives.append(.arm(.expansion(id), at: now.advanced(by: limits.expansionWait)))
     directives.append(
       .expand(
         ExpandRequest(
-          plan: plan, task: task.id,
+          plan: plan, task: id,
           output: MechanicalMerge.prepared(report.output, toTokens: limits.inputTokens),
-          inputs: expandInputs(of: task), request: request)))
+          inputs: board.namedInputs(of: index, toTokens: limits.inputTokens), request: request)))
   }
 
   /// Expands finished tasks whose expansion was lost with an earlier dispatcher.
   /// If a reader has already used the output as it was, the task does not expand any more.
-  mutating func expandWhatWasFinished(now: Instant) {
-    for index in tasks.indices where task(index).expansion != nil {
-      guard case .done(let report) = tasks[index].phase else { continue }
-      let isRead = graph.readers[index].contains { tasks[$0].phase.isSettled }
-      if isRead {
-        plan.tasks[index].expansion = nil
+  mutating func resumeExpansions(now: Instant) {
+    for index in board.indices where board.task(index).expansion != nil {
+      guard case .done(let report) = board.phase(index) else { continue }
+      if board.readers(of: index).contains(where: { board.phase($0).isSettled }) {
+        board.dropExpansion(of: index)
       } else {
         expand(index, report, now: now)
       }
@@ -36,15 +33,14 @@ extension PlanRun {
   }
 
   mutating func expanded(_ id: TaskID, _ sub: SubPlan, now: Instant) {
-    guard let index = graph.indices[id], case .expanding(let report) = tasks[index].phase else {
+    guard let index = board.index(of: id), case .expanding(let report) = board.phase(index) else {
       return
     }
     disarm(index)
     do throws(InvalidPlan) {
-      let grown = try plan.splicing(sub, at: id)
-      adopt(grown)
+      board.adopt(try plan.splicing(sub, at: id))
       settle(index, report: report)
-      if state == .running { directives.append(.emit(.expanded(task: id, sub))) }
+      if isRunning { directives.append(.emit(.expanded(task: id, sub))) }
     } catch {
       let place = error.task.map { "task \"\($0)\": " } ?? ""
       giveUpExpansion(
@@ -55,7 +51,7 @@ extension PlanRun {
   }
 
   mutating func expansionFailed(_ id: TaskID, _ failure: Failure, now: Instant) {
-    guard let index = graph.indices[id], case .expanding(let report) = tasks[index].phase else {
+    guard let index = board.index(of: id), case .expanding(let report) = board.phase(index) else {
       return
     }
     giveUpExpansion(index, report, "it was not expanded, because \(failure.message)", now: now)
@@ -68,32 +64,19 @@ extension PlanRun {
     _ index: Int, _ report: TaskReport, _ reason: String, now: Instant
   ) {
     disarm(index)
-    plan.tasks[index].expansion = nil
-    let earlier = tasks[index].shortcoming
-    tasks[index].shortcoming = earlier.isEmpty ? reason : "\(earlier); \(reason)"
+    board.dropExpansion(of: index)
+    let earlier = board.shortcoming(of: index)
+    board.setShortcoming(earlier.isEmpty ? reason : "\(earlier); \(reason)", of: index)
     var report = report
-    if task(index).contract != .text || task(index).merge == .agree {
-      guard let text = answer(withoutWaitingFor: index) else {
-        tasks[index].text = ""
-        return abandon(index, Failure(.upstreamFailed, tasks[index].shortcoming), now: now)
+    let task = board.task(index)
+    if task.contract != .text || task.merge == .agree {
+      guard let text = StandIn.answer(withoutWaitingFor: index, on: board) else {
+        attempts[index]?.discardPartial()
+        return abandon(
+          index, Failure(.upstreamFailed, board.shortcoming(of: index)), now: now)
       }
       report.output = text
     }
     settle(index, report: report)
-  }
-
-  /// Replaces the plan. New tasks are appended, so existing indices stay valid.
-  private mutating func adopt(_ grown: Plan) {
-    let said = tasks[graph.sink].text
-    let added = grown.tasks.count - plan.tasks.count
-    tasks += [TaskState](repeating: TaskState(), count: added)
-    plan = grown
-    let before = graph.sink
-    graph = PlanGraph(plan)
-    if graph.sink != before {
-      tasks[before].text = ""
-      tasks[graph.sink].text = said
-    }
-    prepareOutputs()
   }
 }

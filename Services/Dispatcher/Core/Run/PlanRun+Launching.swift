@@ -3,20 +3,20 @@ import Limits
 import Text
 
 extension PlanRun {
-  /// Starts the task's current attempt.
+  /// Starts the task's next attempt.
   /// Abandons the task if the budget or the plan's prompt limit does not allow it.
   mutating func launch(_ index: Int, now: Instant) {
-    let task = task(index)
-    var inputs = namedInputs(of: task, toTokens: limits.inputTokens)
-    if ledger.budget != nil {
+    var task = board.task(index)
+    var inputs = board.namedInputs(of: index, toTokens: limits.inputTokens)
+    if budget.isLimited {
       switch grant(to: index, inputs: inputs) {
       case .refused(let failure): return abandon(index, failure, now: now)
       case .tokens(let tokens, let inputTokens):
-        tasks[index].grantedTokens = tokens
-        if let inputTokens { inputs = namedInputs(of: task, toTokens: inputTokens) }
+        task.maxTokens = tokens
+        if let inputTokens { inputs = board.namedInputs(of: index, toTokens: inputTokens) }
       }
     }
-    let order = taskOrder(index, inputs: inputs)
+    let order = taskOrder(task, index, inputs: inputs)
     promptBytes = promptBytes.addingCapped(order.promptBytes)
     guard promptBytes <= Limits.planPromptBytes.value else {
       return abandon(
@@ -26,22 +26,22 @@ extension PlanRun {
           "the plan's tasks would read \(Overdrawn(Limits.planPromptBytes)); send a shorter "
             + "conversation or fewer documents"), now: now)
     }
-    tasks[index].report = nil
-    tasks[index].writtenBytes = 0
-    tasks[index].phase = .running(agent: nil, host: nil)
-    tasks[index].prefixBytes = isStreaming(index) ? tasks[index].text.utf8.count : 0
+    budget.beginAttempt(of: index)
+    attempts[index, default: TaskAttempts()].launch()
+    board.start(index)
+    let state = attempts[index] ?? TaskAttempts()
     directives.append(
       .start(
         TaskStart(
-          attempt: Attempt(task.id, tasks[index].attempt), role: task.role,
-          order: order, avoiding: tasks[index].avoiding,
-          remaining: now.duration(to: tasks[index].deadline ?? planDeadline))))
+          attempt: Attempt(task.id, state.number), role: task.role, order: order,
+          avoiding: state.avoiding,
+          remaining: now.duration(to: board.window(index)?.end ?? planDeadline))))
   }
 
-  private func taskOrder(_ index: Int, inputs: [TaskOrder.NamedInput]) -> TaskOrder {
-    var task = task(index)
-    task.maxTokens = tasks[index].grantedTokens ?? task.maxTokens
-    let isStreaming = isStreaming(index)
+  private mutating func taskOrder(
+    _ task: PlanTask, _ index: Int, inputs: [TaskOrder.NamedInput]
+  ) -> TaskOrder {
+    let isStreaming = board.isStreaming(index)
     let readsAll = task.documents.contains(PlanTask.everyDocument)
     let names = Set(task.documents)
     return TaskOrder(
@@ -49,8 +49,8 @@ extension PlanRun {
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
       avoidHosts: hostsInUse, terms: terms(of: index),
       documents: order.documents.filter { readsAll || names.contains($0.name) },
-      prefix: isStreaming ? tasks[index].text : "", sparesTokens: ledger.budget != nil,
-      isPart: isPart(index), client: order.client)
+      prefix: isStreaming ? answer.resume() : "", sparesTokens: budget.isLimited,
+      isPart: board.isPartOfAnswer(index), client: order.client)
   }
 
   /// Terms of a task's inference. All tasks but the sink hedge by default.
@@ -59,54 +59,43 @@ extension PlanRun {
   /// sink runs alone and races like any other request.
   private func terms(of index: Int) -> InferenceTerms {
     var terms = order.terms
-    if terms.race == nil, !isStreaming(index) { terms.race = .hedged }
+    if terms.race == nil, !board.isStreaming(index) { terms.race = .hedged }
     return terms
-  }
-
-  /// Whether the output reaches the sink without a model rewriting it.
-  private func isPart(_ index: Int) -> Bool {
-    var known: [Int: Bool] = [:]
-    return isPart(index, &known)
-  }
-
-  /// - Parameter known: results so far, so that each task is examined once.
-  private func isPart(_ index: Int, _ known: inout [Int: Bool]) -> Bool {
-    if let isPart = known[index] { return isPart }
-    let readers = graph.readers[index]
-    let isPart =
-      !readers.isEmpty
-      && readers.allSatisfy { reader in
-        [.concatenate, .replace, .vote].contains(task(reader).merge)
-          && task(reader).expansion == nil && (reader == graph.sink || self.isPart(reader, &known))
-      }
-    known[index] = isPart
-    return isPart
   }
 
   private var hostsInUse: [HostID] {
     var hosts: Set<HostID> = []
-    for state in tasks {
-      if case .running(_, let host?) = state.phase { hosts.insert(host) }
+    for index in board.indices {
+      if case .running(_, let host?) = board.phase(index) { hosts.insert(host) }
     }
     return hosts.sorted()
   }
 
-  private func namedInputs(of task: PlanTask, toTokens limit: Int) -> [TaskOrder.NamedInput] {
-    var inputs = task.inputs.compactMap { edge in
-      readingOutput(of: edge, toTokens: limit).map {
-        TaskOrder.NamedInput(name: edge.name, text: $0)
-      }
+  // MARK: - Budget
+
+  private mutating func grant(
+    to index: Int, inputs: [TaskOrder.NamedInput]
+  ) -> PlanBudget.Grant {
+    let waiting = board.indices.filter { other in
+      guard other != index, case .waiting = board.phase(other) else { return false }
+      return !board.task(other).merge.isMechanical
     }
-    // Two texts agree with each other equally, so weights carry no information.
-    guard task.merge == .synthesise, inputs.count > 2 else { return inputs }
-    for (index, weight) in Agreement.weights(of: inputs.map(\.text)).enumerated() {
-      inputs[index].weightMilli = weight
-    }
-    return inputs
+    return budget.grant(
+      to: index, demand(of: index), inputs: inputs.map { TokenEstimate.tokens(of: $0.text) },
+      reservingFor: index == board.sink ? nil : demand(of: board.sink),
+      waiting: waiting.map { demand(of: $0) })
   }
 
-  func expandInputs(of task: PlanTask) -> [TaskOrder.NamedInput] {
-    namedInputs(of: task, toTokens: limits.inputTokens)
+  func demand(of index: Int) -> TaskDemand {
+    TaskDemand(
+      board.task(index), isAnswer: board.isStreaming(index), order: order, limits: limits)
+  }
+
+  /// Estimated tokens of the task's inputs.
+  func inputTokens(of index: Int) -> Int {
+    board.task(index).inputs.reduce(0) { sum, edge in
+      sum + (board.output(of: edge).map { TokenEstimate.tokens(of: $0) } ?? 0)
+    }
   }
 }
 

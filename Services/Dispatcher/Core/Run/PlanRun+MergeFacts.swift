@@ -7,9 +7,9 @@ extension PlanRun {
 
   /// Facts about a vote for its span: the voters of each answer, and the dissenters.
   public func mergeFacts(of id: TaskID) -> [(key: String, value: String)] {
-    guard let index = graph.indices[id], task(index).merge == .vote else { return [] }
-    let given = task(index).inputs.compactMap { edge in
-      preparedOutput(of: edge).map { (edge: edge, text: $0) }
+    guard let index = board.index(of: id), board.task(index).merge == .vote else { return [] }
+    let given = board.task(index).inputs.compactMap { edge in
+      board.preparedOutput(of: edge).map { (edge: edge, text: $0) }
     }
     let ballot = Ballot(given.map(\.text))
     guard let winner = ballot.counts.first else { return [] }

@@ -5,30 +5,31 @@ extension PlanRun {
   /// If the task expands, the planner is asked for the expansion before any reader starts.
   mutating func complete(_ index: Int, _ report: TaskReport, now: Instant) {
     disarm(index)
-    ledger.release(index)
-    guard task(index).expansion != nil else { return settle(index, report: report) }
+    budget.release(index)
+    guard board.task(index).expansion != nil else { return settle(index, report: report) }
     expand(index, report, now: now)
   }
 
   mutating func settle(_ index: Int, report: TaskReport) {
-    if index == graph.sink, isStreaming(index), !isRunning(index), !emitRest(of: report.output) {
+    let id = board.task(index).id
+    if board.isStreaming(index), !isWithAgent(index), !emitRest(of: report.output) {
       return fail(
         Failure(
           .upstreamFailed,
           "The answer made from the rest of the plan does not continue the text that the client "
             + "already has; ask again."))
     }
-    tasks[index].phase = .done(report)
-    prepareOutput(of: index)
+    board.finish(index, report)
+    budget.recordEnd(of: index, named: id, report.usage)
     // An earlier dispatcher has already reported this end.
-    guard order.finished[task(index).id] == nil else { return }
+    guard order.finished[id] == nil else { return }
     var reasons: [String] = []
-    if !tasks[index].missing.isEmpty {
-      reasons.append("it ran without \(tasks[index].missing.joined(separator: ", "))")
-    }
-    if !tasks[index].shortcoming.isEmpty {
-      reasons.append(tasks[index].shortcoming)
-    } else if let echo = echo(index, report.output) {
+    let missing = board.missingInputs(of: index)
+    if !missing.isEmpty { reasons.append("it ran without \(missing.joined(separator: ", "))") }
+    let shortcoming = board.shortcoming(of: index)
+    if !shortcoming.isEmpty {
+      reasons.append(shortcoming)
+    } else if let echo = board.echo(in: report.output, of: index) {
       reasons.append(echo)
     }
     emitEnd(
@@ -36,20 +37,32 @@ extension PlanRun {
       reason: reasons.joined(separator: "; ").cut(toBytes: limits.reasonBytes), report: report)
   }
 
-  private func echo(_ index: Int, _ output: String) -> String? {
-    let task = task(index)
-    guard task.merge == .synthesise || task.merge == .summarise, !task.inputs.isEmpty else {
-      return nil
-    }
-    let inputs = task.inputs.compactMap { edge in
-      self.output(of: edge).map { MechanicalMerge.Input(name: edge.name, text: $0) }
-    }
-    return Echo.reason(output, instruction: task.instruction, merging: inputs)
+  /// Whether an agent runs the task. Its output has then been emitted already.
+  private func isWithAgent(_ index: Int) -> Bool {
+    guard case .running = board.phase(index) else { return false }
+    return true
   }
 
-  /// Whether an agent runs the task. Its output has then been emitted already.
-  private func isRunning(_ index: Int) -> Bool {
-    guard case .running = tasks[index].phase else { return false }
+  mutating func emitEnd(
+    _ index: Int, _ status: TaskStatus, reason: String, report: TaskReport? = nil
+  ) {
+    let task = board.task(index)
+    directives.append(
+      .emit(
+        .ended(
+          TaskEnded(
+            task: task.id, role: task.role, agent: attempts[index]?.agent ?? "",
+            status: status, reason: reason, report: report))))
+  }
+
+  /// Emits the part of the answer that the client does not have yet.
+  /// - Returns: false if the client has a different beginning.
+  @discardableResult
+  mutating func emitRest(of answer: String) -> Bool {
+    guard let rest = self.answer.extend(to: answer, pieceBytes: limits.deltaBytes) else {
+      return false
+    }
+    for piece in rest { directives.append(.emit(.delta(TaskDelta(text: piece)))) }
     return true
   }
 
@@ -58,20 +71,22 @@ extension PlanRun {
   /// Applies the failure rule of a task that has failed for good.
   /// `advance` then finds the tasks that cannot run without it.
   mutating func abandon(_ index: Int, _ failure: Failure, now: Instant) {
-    let task = task(index)
+    let task = board.task(index)
     let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
     let reason = message.cut(toBytes: limits.reasonBytes)
-    spendUnreported(index)
-    if task.onFailure == .degrade, !isOut(index), let report = substitute(for: index) {
-      tasks[index].shortcoming = reason
-      takeBack(index)
-      if isStreaming(index) { emitRest(of: report.output) }
+    chargeUnreported(index)
+    if task.onFailure == .degrade, !hasReachedClient(index), let report = substitute(for: index) {
+      board.setShortcoming(reason, of: index)
+      if board.isStreaming(index) {
+        answer.discard()
+        emitRest(of: report.output)
+      }
       return complete(index, report, now: now)
     }
     disarm(index)
-    tasks[index].phase = .skipped(failure)
-    let isFatal = task.onFailure == .fail || index == graph.sink
-    emitEnd(index, isFatal ? .failed : .skipped, reason: reason, report: cost(of: index))
+    board.skip(index, failure)
+    let isFatal = task.onFailure == .fail || index == board.sink
+    emitEnd(index, isFatal ? .failed : .skipped, reason: reason, report: budget.cost(of: index))
     guard isFatal else { return }
     fail(
       Failure(
@@ -79,60 +94,52 @@ extension PlanRun {
         retryAfter: failure.retryAfter, param: failure.param))
   }
 
-  mutating func emitEnd(
-    _ index: Int, _ status: TaskStatus, reason: String, report: TaskReport? = nil
-  ) {
-    directives.append(
-      .emit(
-        .ended(
-          TaskEnded(
-            task: task(index).id, role: task(index).role, agent: tasks[index].agent,
-            status: status, reason: reason, report: report))))
+  // MARK: - Substitutes
+
+  /// Whether the client has part of the task's output, so that nothing can replace it.
+  private func hasReachedClient(_ index: Int) -> Bool {
+    board.isStreaming(index) && !order.isWhole && !answer.isEmpty
   }
 
-  // MARK: - Ending
-
-  mutating func finish(_ report: TaskReport) {
-    stopEverything()
-    directives.append(
-      .finish(
-        PlanFinished(
-          finishReason: report.finishReason, usage: ledger.spent, sinkUsage: report.usage)))
+  /// Report of the output that a failed task passes on. `nil` means that it has none.
+  private func substitute(for index: Int) -> TaskReport? {
+    let partial = attempts[index]?.partial.text ?? ""
+    guard let text = StandIn.output(of: index, partial: partial, on: board) else { return nil }
+    var report = standIn(text, for: index)
+    report.contractMet = board.task(index).contract == .text
+    return report
   }
 
-  mutating func fail(_ failure: Failure) {
-    guard state != .over else { return }
-    stopEverything()
-    directives.append(.fail(failure))
+  /// Report of a substitute output, with the cost of the task's failed attempts.
+  private func standIn(_ text: String, for index: Int) -> TaskReport {
+    var report = budget.cost(of: index) ?? .mechanical(text)
+    report.output = text
+    report.finishReason = "stop"
+    return report
   }
 
-  private mutating func stopEverything() {
-    for index in tasks.indices where !tasks[index].phase.isSettled {
-      stop(index)
-      disarm(index)
+  /// Handles the plan's deadline.
+  /// Before the answer has begun, a draft replaces it. After its beginning, the plan fails.
+  mutating func planDeadlinePassed(now: Instant) {
+    let open = board.indices.filter { !board.phase($0).isSettled }.prefix(8)
+    let names = open.map { board.task($0).id.name }.joined(separator: ", ")
+    let over = "not done after \(plan.deadline.wholeMilliseconds) ms; still open: \(names)"
+    let sink = board.sink
+    guard !hasReachedClient(sink), let text = StandIn.answer(withoutWaitingFor: sink, on: board)
+    else {
+      return fail(Failure(.deadlineExceeded, "The plan was \(over)."))
     }
-    if state == .running { directives.append(.disarm(.plan)) }
-    state = .over
-  }
-
-  /// Cancels the task's attempt or expansion.
-  mutating func stop(_ index: Int) {
-    switch tasks[index].phase {
-    case .running: directives.append(.cancel(Attempt(task(index).id, tasks[index].attempt)))
-    case .expanding: directives.append(.cancelExpansion(task(index).id))
-    case .waiting, .pausing, .done, .skipped: break
-    }
-  }
-
-  mutating func disarm(_ index: Int) {
-    let id = task(index).id
-    switch tasks[index].phase {
-    case .pausing: directives.append(.disarm(.retry(id)))
-    case .expanding: directives.append(.disarm(.expansion(id)))
-    case .waiting, .running, .done, .skipped: break
-    }
-    guard tasks[index].deadline != nil else { return }
-    tasks[index].deadline = nil
-    directives.append(.disarm(.deadline(id)))
+    chargeUnreported(sink)
+    stop(sink)
+    if board.isStreaming(sink) { answer.discard() }
+    // Nothing follows any more, so this text is the answer.
+    disarm(sink)
+    board.dropExpansion(of: sink)
+    board.reset(sink)
+    board.setShortcoming(
+      "the plan was \(over); the outputs so far stand in for the answer", of: sink)
+    emitRest(of: text)
+    complete(sink, standIn(text, for: sink), now: now)
+    advance(now: now)
   }
 }

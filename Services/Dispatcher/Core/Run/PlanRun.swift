@@ -1,7 +1,7 @@
 public import ClusterModel
+import Limits
 
 /// Runs one plan as a state machine: events in, directives out.
-/// It knows no pattern name, agent address, socket or clock.
 ///
 /// A task runs when all its inputs are settled; a mechanical task is computed at once. A task that
 /// fails for good fails the plan, is skipped, or hands on a substitute, as its failure rule says.
@@ -10,23 +10,44 @@ public import ClusterModel
 ///
 /// Only a lost or overloaded agent is retried here, because `infer()` already retries hosts. If the
 /// agent of a streaming sink is lost, the next agent resumes from the text that the client has.
+///
+/// A run knows no pattern name, agent address, socket or clock. A shell drives it:
+///
+/// 1. Create it with `init(order:limits:)`, which refuses an invalid plan.
+/// 2. Call `handle(_:now:)` with `.start`, exactly once and before every other event. Only
+///    `.cancelled` and `.stopped` may come earlier; they end the run.
+/// 3. Carry out the returned directives in their order, before the next call of `handle(_:now:)`.
+///    Each directive leads to later events:
+///    - `.start`: `.assigned` when an agent has the task, then `.began`, any number of `.delta`,
+///      and one `.finished` or `.failed`. If no agent is live, only `.noAgent`.
+///    - `.expand`: one `.expanded` or `.expansionFailed`.
+///    - `.arm`: `.fired` at the given time, unless the timer is disarmed or moved before.
+///    - `.cancel`, `.cancelExpansion`, `.disarm`, `.emit`: none. Events that are already on their
+///      way may still be passed in; the run ignores them.
+/// 4. Call `handle(_:now:)` with `.cancelled` if the client leaves, and with `.stopped` if the
+///    process cannot continue the plan.
+/// 5. Stop after `.finish` or `.fail`. One of them is the last directive of every run, and `isOver`
+///    is true from then on. By then, all attempts are cancelled and all timers disarmed.
+///
+/// Times may not decrease from call to call. A run is a value without a lock; calls must not
+/// overlap. Between calls, `keptBytes` is the memory to charge, `plan` is the plan with its
+/// expansions, and `mergeFacts(of:)` describes a vote that has ended.
 public struct PlanRun: Sendable {
   public let order: PlanOrder
-  /// The current plan, which grows with expansions.
-  public internal(set) var plan: Plan
   let limits: PlanRunLimits
-  var graph: PlanGraph
-  /// By index in `plan.tasks`.
-  var tasks: [TaskState]
-  var state = State.idle
-  var planDeadline = Instant.zero
-  var ledger: TokenLedger
+  var board: TaskBoard
+  var budget: PlanBudget
+  var answer: SinkText
+  /// By index of the task.
+  var attempts: [Int: TaskAttempts] = [:]
   /// Bytes of all prompts sent to agents.
   var promptBytes = 0
   /// Directives of the event that is being handled.
   var directives: [PlanRunDirective] = []
+  private(set) var planDeadline = Instant.zero
+  private var state = State.idle
 
-  enum State: Equatable, Sendable {
+  private enum State: Equatable, Sendable {
     /// Not started. Can become `running`, or `over` if it is cancelled first.
     case idle
     /// Can become `over`.
@@ -35,96 +56,52 @@ public struct PlanRun: Sendable {
     case over
   }
 
-  struct TaskState: Sendable {
-    var phase = Phase.waiting
-    /// Number of the latest attempt; 0 means none.
-    var attempt = 0
-    /// Name of the latest agent.
-    var agent = ""
-    var avoiding: [PeerID] = []
-    /// Start of the current search for an agent. `nil` means that no search is under way.
-    var seekingSince: Instant?
-    /// When the task's deadline or share passes. `nil` before its start, or if it has neither.
-    var deadline: Instant?
-    /// Time from the task's start to its deadline.
-    var window = Duration.zero
-    /// Names of inputs that the task runs without.
-    var missing: [String] = []
-    /// Why the output is not what the plan asks for. Empty means that it is.
-    var shortcoming = ""
-    /// Output text so far. For the sink: the text of the answer that was emitted.
-    var text = ""
-    /// Bytes of `text` that the latest agent was given to resume from.
-    var prefixBytes = 0
-    /// The output has parts that `text` does not hold, such as tool calls. It cannot be resumed.
-    var hasStructure = false
-    /// Completion tokens that the budget grants. `nil` means that the plan's limit applies.
-    var grantedTokens: Int?
-    /// Estimated prompt tokens. `nil` means that the budget granted nothing yet.
-    var estimatedPrompt: Int?
-    /// Report of the latest attempt, even if its output is not used.
-    var report: TaskReport?
-    /// Bytes that the latest attempt wrote.
-    var writtenBytes = 0
-    /// The output as tasks with a model (`reading`) and mechanical tasks (`prepared`) read it.
-    /// `nil` until a task reads it that way.
-    var reading: String?
-    var prepared: String?
-    /// Usage of attempts that were given up.
-    var givenUp = Usage.zero
-  }
-
-  enum Phase: Sendable {
-    /// An input is not settled. Can become `running`, `expanding`, `done`, `skipped`.
-    case waiting
-    /// An agent has the task or is sought. Can become `pausing`, `expanding`, `done`, `skipped`.
-    case running(agent: PeerID?, host: HostID?)
-    /// Waits for its retry timer. Can become `running`, `expanding`, `done`, `skipped`.
-    case pausing
-    /// Has ended and waits for its expansion. Can become `done`, `skipped`.
-    case expanding(TaskReport)
-    case done(TaskReport)
-    /// Failed or is not needed; the plan continues.
-    case skipped(Failure)
-
-    var isSettled: Bool {
-      switch self {
-      case .done, .skipped: true
-      case .waiting, .running, .pausing, .expanding: false
-      }
-    }
-  }
-
   /// - Throws: the rule that the plan breaks.
   public init(order: PlanOrder, limits: PlanRunLimits = .standard) throws(InvalidPlan) {
     try PlanValidation.validate(order.plan)
     self.order = order
-    plan = order.plan
     self.limits = limits
-    graph = PlanGraph(plan)
-    tasks = [TaskState](repeating: TaskState(), count: plan.tasks.count)
-    ledger = TokenLedger(budget: order.request?.budgetTokens)
+    board = TaskBoard(order.plan, inputTokens: limits.inputTokens)
+    budget = PlanBudget(tokens: order.request?.budgetTokens, limits: limits)
+    answer = SinkText(prefix: order.sinkPrefix)
     for (id, report) in order.finished {
-      guard let index = graph.indices[id] else {
+      guard let index = board.index(of: id) else {
         throw InvalidPlan(
           .unknownOutput, task: id, "it is listed as finished but is not in the plan")
       }
-      tasks[index].phase = .done(report)
-      tasks[index].report = report
-      ledger.spend(report.usage)
+      board.finish(index, report)
+      budget.recordEarlier(report, of: index)
     }
     for (id, skipped) in order.skipped {
-      guard let index = graph.indices[id], case .waiting = tasks[index].phase else { continue }
-      tasks[index].phase = .skipped(Failure(.upstreamFailed, skipped.reason))
-      ledger.spend(skipped.usage)
+      guard let index = board.index(of: id), case .waiting = board.phase(index) else { continue }
+      board.skip(index, Failure(.upstreamFailed, skipped.reason))
+      budget.recordEarlier(skipped.usage)
     }
-    tasks[graph.sink].text = order.sinkPrefix
-    prepareOutputs()
   }
+
+  /// The current plan, which grows with expansions.
+  public var plan: Plan { board.plan }
 
   public var isOver: Bool { state == .over }
 
+  var isRunning: Bool { state == .running }
+
+  /// Actual bytes of the plan's order and of all task outputs.
+  public var keptBytes: Int { order.keptBytes.addingCapped(outputBytes) }
+
+  /// Bytes that the next output may have.
+  var outputRoom: Int { max(0, Limits.planOutputBytes.value - outputBytes) }
+
+  private var outputBytes: Int {
+    attempts.values.reduce(board.outputBytes + answer.text.utf8.count) {
+      $0 + $1.partial.text.utf8.count
+    }
+  }
+
+  // MARK: - Events
+
   /// Returns the directives that follow from `event`, in order. Late events lead to none.
+  /// - Parameter now: the time of the event, never before that of an earlier one.
   public mutating func handle(_ event: PlanRunEvent, now: Instant) -> [PlanRunDirective] {
     directives = []
     switch state {
@@ -142,8 +119,8 @@ public struct PlanRun: Sendable {
       state = .running
       planDeadline = now.advanced(by: plan.deadline)
       directives.append(.arm(.plan, at: planDeadline))
-      expandWhatWasFinished(now: now)
-      if case .done(let report) = tasks[graph.sink].phase { emitRest(of: report.output) }
+      resumeExpansions(now: now)
+      if case .done(let report) = board.phase(board.sink) { emitRest(of: report.output) }
       advance(now: now)
     case .cancelled:
       fail(Failure(.cancelled, "The request was cancelled."))
@@ -157,11 +134,13 @@ public struct PlanRun: Sendable {
   private mutating func handleRunning(_ event: PlanRunEvent, now: Instant) {
     switch event {
     case .start: preconditionFailure("a plan was started twice")
-    case .assigned(let attempt, let agent): assigned(attempt, to: agent)
+    case .assigned(let attempt, let agent): assign(attempt, to: agent)
     case .noAgent(let attempt):
-      if let index = running(attempt) { keepSeeking(index, now: now) }
-    case .began(let attempt, let began): self.began(attempt, began)
-    case .delta(let attempt, let delta): wrote(attempt, delta)
+      guard let index = running(attempt) else { break }
+      searchAgain(index, now: now)
+      advance(now: now)
+    case .began(let attempt, let began): recordFirstToken(attempt, began)
+    case .delta(let attempt, let delta): recordDelta(attempt, delta)
     case .finished(let attempt, let report):
       guard let index = running(attempt) else { break }
       attemptFinished(index, report, now: now)
@@ -172,31 +151,33 @@ public struct PlanRun: Sendable {
       advance(now: now)
     case .expanded(let task, let sub): expanded(task, sub, now: now)
     case .expansionFailed(let task, let failure): expansionFailed(task, failure, now: now)
-    case .fired(let timer): fired(timer, now: now)
+    case .fired(let timer): timerFired(timer, now: now)
     case .cancelled: fail(Failure(.cancelled, "The request was cancelled."))
     case .stopped(let failure): fail(failure)
     }
   }
 
-  private mutating func fired(_ timer: PlanTimer, now: Instant) {
+  private mutating func timerFired(_ timer: PlanTimer, now: Instant) {
     switch timer {
     case .plan: planDeadlinePassed(now: now)
     case .deadline(let id):
       // A disarmed timer may already be on its way.
-      guard let index = graph.indices[id], !tasks[index].phase.isSettled,
-        let deadline = tasks[index].deadline, deadline <= now
+      guard let index = board.index(of: id), !board.phase(index).isSettled,
+        let window = board.window(index), window.end <= now
       else { break }
       stop(index)
-      let milliseconds = tasks[index].window.wholeMilliseconds
       abandon(
-        index, Failure(.deadlineExceeded, "it was not done after \(milliseconds) ms"), now: now)
+        index,
+        Failure(
+          .deadlineExceeded, "it was not done after \(window.length.wholeMilliseconds) ms"),
+        now: now)
       advance(now: now)
     case .retry(let id):
-      guard let index = graph.indices[id], case .pausing = tasks[index].phase else { break }
+      guard let index = board.index(of: id), case .pausing = board.phase(index) else { break }
       launch(index, now: now)
       advance(now: now)
     case .expansion(let id):
-      if let index = graph.indices[id] { stop(index) }
+      if let index = board.index(of: id) { stop(index) }
       expansionFailed(
         id,
         Failure(
@@ -205,29 +186,121 @@ public struct PlanRun: Sendable {
     }
   }
 
-  /// Index of the task whose attempt is under way. `nil` means that the attempt is over.
-  func running(_ attempt: Attempt) -> Int? {
-    guard let index = graph.indices[attempt.task], tasks[index].attempt == attempt.number,
-      case .running = tasks[index].phase
-    else { return nil }
-    return index
+  // MARK: - Advancing
+
+  /// Advances the plan until nothing more can be done now.
+  /// Gives up tasks that cannot run or are not needed, computes mechanical tasks, starts ready
+  /// tasks, and ends the plan with its sink.
+  ///
+  /// Each round settles or starts a task, so the plan's number of tasks bounds the rounds.
+  mutating func advance(now: Instant) {
+    while state == .running {
+      if case .done(let report) = board.phase(board.sink) {
+        stopUnneededTasks()
+        return finish(report)
+      }
+      if let (index, failure) = board.firstHopeless {
+        abandon(index, failure, now: now)
+        continue
+      }
+      if stopUnneededTasks() { continue }
+      if let (index, report) = board.firstComputable {
+        board.noteMissingInputs(of: index)
+        complete(index, report, now: now)
+        continue
+      }
+      if startReadyTasks(now: now) { continue }
+      if let beginning = board.beginningOfAnswer { emitRest(of: beginning) }
+      return
+    }
   }
 
-  func task(_ index: Int) -> PlanTask { plan.tasks[index] }
-
-  /// Whether the task's output is streamed as the answer.
-  /// A sink that expands may still be replaced by another task, so it does not stream.
-  func isStreaming(_ index: Int) -> Bool { index == graph.sink && task(index).expansion == nil }
-
-  func output(of edge: Edge) -> String? { report(of: edge)?.output }
-
-  /// `nil` means that the task has not succeeded.
-  func report(of edge: Edge) -> TaskReport? {
-    guard let source = graph.indices[edge.from], case .done(let report) = tasks[source].phase
-    else { return nil }
-    return report
+  /// Stops tasks whose output can no longer reach the sink.
+  /// - Returns: whether a task was stopped.
+  @discardableResult
+  private mutating func stopUnneededTasks() -> Bool {
+    let unneeded = board.unneeded
+    for index in unneeded {
+      chargeUnreported(index)
+      stop(index)
+      disarm(index)
+      if case .expanding(let report) = board.phase(index) {
+        settle(index, report: report)
+        continue
+      }
+      let reason = "no unfinished task needs its output"
+      board.skip(index, Failure(.cancelled, reason))
+      emitEnd(index, .skipped, reason: reason, report: budget.cost(of: index))
+    }
+    return !unneeded.isEmpty
   }
 
-  /// Number of inputs that must have succeeded before the task may run.
-  func quorum(of task: PlanTask) -> Int { task.quorum ?? task.inputs.count }
+  /// - Returns: whether a task settled instead, which may leave other tasks hopeless.
+  private mutating func startReadyTasks(now: Instant) -> Bool {
+    for index in board.indices where board.isReady(index) {
+      board.noteMissingInputs(of: index)
+      armDeadline(index, now: now)
+      launch(index, now: now)
+      // The budget may not pay for the task.
+      guard case .running = board.phase(index) else { return true }
+    }
+    return false
+  }
+
+  /// Arms the task's deadline, unless the task may use all the time that is left.
+  private mutating func armDeadline(_ index: Int, now: Instant) {
+    guard let time = board.ownTime(of: index, left: now.duration(to: planDeadline)) else { return }
+    let end = now.advanced(by: time)
+    board.setWindow(TaskWindow(length: time, end: end), of: index)
+    directives.append(.arm(.deadline(board.task(index).id), at: end))
+  }
+
+  // MARK: - Ending
+
+  private mutating func finish(_ report: TaskReport) {
+    stopAllTasks()
+    directives.append(
+      .finish(
+        PlanFinished(
+          finishReason: report.finishReason, usage: budget.spent, sinkUsage: report.usage)))
+  }
+
+  mutating func fail(_ failure: Failure) {
+    guard state != .over else { return }
+    stopAllTasks()
+    directives.append(.fail(failure))
+  }
+
+  private mutating func stopAllTasks() {
+    for index in board.indices where !board.phase(index).isSettled {
+      stop(index)
+      disarm(index)
+    }
+    if state == .running { directives.append(.disarm(.plan)) }
+    state = .over
+  }
+
+  /// Cancels the task's attempt or expansion.
+  mutating func stop(_ index: Int) {
+    switch board.phase(index) {
+    case .running:
+      directives.append(
+        .cancel(Attempt(board.task(index).id, attempts[index]?.number ?? 0)))
+    case .expanding: directives.append(.cancelExpansion(board.task(index).id))
+    case .waiting, .pausing, .done, .skipped: break
+    }
+  }
+
+  /// Disarms the task's timers.
+  mutating func disarm(_ index: Int) {
+    let id = board.task(index).id
+    switch board.phase(index) {
+    case .pausing: directives.append(.disarm(.retry(id)))
+    case .expanding: directives.append(.disarm(.expansion(id)))
+    case .waiting, .running, .done, .skipped: break
+    }
+    guard board.window(index) != nil else { return }
+    board.setWindow(nil, of: index)
+    directives.append(.disarm(.deadline(id)))
+  }
 }

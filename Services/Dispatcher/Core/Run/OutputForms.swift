@@ -1,0 +1,26 @@
+import ClusterModel
+
+/// A task's output in the forms in which other tasks read it.
+///
+/// Each form is made once, when the output is final, because many readers request it with every
+/// event.
+struct OutputForms: Equatable, Sendable {
+  /// As tasks with a model read it. `nil` until such a task reads it.
+  private(set) var reading: String?
+  /// As mechanical tasks read it. `nil` until such a task reads it.
+  private(set) var prepared: String?
+
+  /// Makes the forms that `reader` needs and that do not exist yet.
+  /// - Parameter limit: maximum tokens of a form.
+  mutating func make(of output: String, for reader: PlanTask, toTokens limit: Int) {
+    if reader.merge.isMechanical, prepared == nil {
+      prepared = MechanicalMerge.prepared(output, toTokens: limit)
+    }
+    // The planner reads the inputs of a task that expands.
+    if !reader.merge.isMechanical || reader.expansion != nil, reading == nil {
+      reading = MechanicalMerge.reading(output, toTokens: limit)
+    }
+  }
+
+  var bytes: Int { (reading?.utf8.count ?? 0) + (prepared?.utf8.count ?? 0) }
+}

@@ -1,0 +1,217 @@
+import ClusterModel
+import Text
+
+/// Token budget of a plan: grants tokens to tasks and records their cost.
+///
+/// Knows tasks by their index only. Costs are recorded without a budget, too.
+struct PlanBudget: Sendable {
+  enum Grant: Equatable, Sendable {
+    /// Maximum completion tokens, and the maximum tokens per input that leave room for them. A
+    /// `nil` input limit leaves the inputs unchanged.
+    case tokens(Int, inputTokens: Int?)
+    case refused(Failure)
+  }
+
+  private struct Account: Sendable {
+    /// Completion tokens of the latest grant. `nil` means no grant.
+    var granted: Int?
+    /// How often the task may write its grant.
+    var writings = 1
+    /// Estimated prompt tokens of the latest grant.
+    var estimatedPrompt: Int?
+    /// Report of the latest attempt, without its output. `nil` until the attempt ends.
+    var report: TaskReport?
+    /// Usage of attempts that were given up.
+    var givenUp = Usage.zero
+  }
+
+  private var ledger: TokenLedger
+  private var accounts: [Int: Account] = [:]
+  /// Tasks whose host wrote more than was granted, each with a description.
+  private var overruns: [Int: String] = [:]
+  /// Minimum completion tokens of a grant.
+  private let leastTokens: Int
+  /// Expected completion tokens of a task without a limit.
+  private let expectedTokens: Int
+
+  /// - Parameter tokens: the budget. `nil` means no limit.
+  init(tokens: Int?, limits: PlanRunLimits = .standard) {
+    ledger = TokenLedger(budget: tokens)
+    leastTokens = limits.leastTokens
+    expectedTokens = limits.expectedTokens
+  }
+
+  var isLimited: Bool { ledger.budget != nil }
+
+  /// Usage of all attempts so far.
+  var spent: Usage { ledger.spent }
+
+  // MARK: - Grants
+
+  /// Grants the tokens that a task may write within the budget.
+  ///
+  /// If the budget does not cover the demands of all tasks, those that have not started share it
+  /// evenly. A grant counts as spent until `release`.
+  /// - Parameters:
+  ///   - inputs: tokens of each input of the task.
+  ///   - answer: demand of the sink, for which enough tokens stay reserved to answer from the
+  ///     conversation. `nil` means that the task is the sink.
+  ///   - waiting: demands of all other tasks that have not started, the sink included.
+  mutating func grant(
+    to task: Int, _ demand: TaskDemand, inputs: [Int] = [], reservingFor answer: TaskDemand?,
+    waiting: [TaskDemand] = []
+  ) -> Grant {
+    guard let left = ledger.left(for: task), let budget = ledger.budget else {
+      return .tokens(demand.maxTokens ?? .max, inputTokens: nil)
+    }
+    let isSink = answer == nil
+    let prompts = ledger.counted(demand.prompts)
+    let texts = inputs.reduce(0, +)
+    let reading = demand.readings * ledger.counted(texts)
+    let reserved = answer.map { ledger.counted($0.prompts) + leastTokens } ?? 0
+    let room = left - reserved - prompts
+    guard room >= (isSink ? 1 : leastTokens) * demand.writings else {
+      return .refused(refusal(isSink: isSink, budget: budget, left: left))
+    }
+    // Inputs that leave no room to write are shortened, to at least one token each unless the task
+    // is the sink.
+    var inputTokens: Int?
+    var read = reading
+    let least = leastTokens * demand.writings
+    if room - reading < least {
+      let each =
+        ledger.estimated(room - min(least, room)) / (demand.readings * max(inputs.count, 1))
+      guard each >= 1 || isSink else {
+        return .refused(refusal(isSink: isSink, budget: budget, left: left))
+      }
+      inputTokens = each
+      read = min(reading, demand.readings * ledger.counted(each * inputs.count))
+    }
+    var write = max((room - read) / demand.writings, 1)
+    if let wanted = demand.maxTokens { write = min(write, wanted) }
+    if !isSink { write = min(write, max(leastTokens, evenShare(left, demand, waiting))) }
+    ledger.reserve(prompts + read + demand.writings * write, for: task)
+    accounts[task, default: Account()].granted = write
+    accounts[task, default: Account()].writings = demand.readings
+    accounts[task, default: Account()].estimatedPrompt =
+      demand.prompt + min(texts, (inputTokens ?? texts) * inputs.count)
+    return .tokens(write, inputTokens: inputTokens)
+  }
+
+  /// Tokens that a task may write if it and all waiting tasks share the rest evenly.
+  /// `Int.max` means that the rest covers all of them.
+  private func evenShare(_ left: Int, _ demand: TaskDemand, _ waiting: [TaskDemand]) -> Int {
+    var prompts = 0
+    var wanted = 0
+    for open in waiting + [demand] {
+      prompts += ledger.counted(open.prompts)
+      wanted += open.writings * (open.maxTokens ?? expectedTokens)
+    }
+    let rest = left - prompts
+    return wanted <= rest ? .max : rest / (waiting.count + 1) / demand.writings
+  }
+
+  /// Failure of a task that the budget cannot pay.
+  /// Plans are made to fit their budget. If no tokens are used yet, the request is too large;
+  /// otherwise, hosts have used more than they were granted, or the plan has grown.
+  private func refusal(isSink: Bool, budget: Int, left: Int) -> Failure {
+    let used = ledger.spent.totalTokens
+    let shortage = isSink ? "nothing is left for the answer" : "the rest cannot pay for it"
+    let examples = overruns.sorted { $0.key < $1.key }.prefix(3).map(\.value)
+    let cause = examples.isEmpty ? "" : " (\(examples.joined(separator: ", ")))"
+    return Failure(
+      used == 0 ? .invalidRequest : .budgetExhausted,
+      "\(used) of the budget of \(budget) tokens are used\(cause) and \(max(0, left)) are free: "
+        + "\(shortage); ask with a larger tutti.budget or a shorter request",
+      param: "tutti.budget.tokens")
+  }
+
+  /// Returns the unused tokens of a task's grant.
+  mutating func release(_ task: Int) { ledger.release(task) }
+
+  // MARK: - Cost
+
+  /// Marks the start of an attempt, which has not reported its usage yet.
+  mutating func beginAttempt(of task: Int) { accounts[task, default: Account()].report = nil }
+
+  /// Charges a task that an earlier dispatcher finished.
+  mutating func recordEarlier(_ report: TaskReport, of task: Int) {
+    ledger.spend(report.usage)
+    accounts[task, default: Account()].report = report.withoutOutput
+  }
+
+  /// Charges a task that an earlier dispatcher skipped.
+  mutating func recordEarlier(_ usage: Usage) { ledger.spend(usage) }
+
+  /// Charges an attempt that has ended, and ends the task's grant.
+  /// - Parameter hasKnownPrompt: whether `report` counts one prompt whose whole text was estimated,
+  ///   so that it shows how hosts count tokens.
+  /// - Returns: the report with the cost of all the task's attempts.
+  mutating func charge(
+    _ report: TaskReport, to task: Int, hasKnownPrompt: Bool
+  ) -> TaskReport {
+    var account = accounts[task] ?? Account()
+    ledger.spend(report.usage)
+    ledger.release(task)
+    if hasKnownPrompt, let estimate = account.estimatedPrompt {
+      ledger.learn(counted: report.usage.promptTokens, estimated: estimate)
+    }
+    var whole = report
+    whole.usage = report.usage + account.givenUp
+    account.report = whole.withoutOutput
+    accounts[task] = account
+    return whole
+  }
+
+  /// Charges an attempt that ended without a usage report while `host` worked on it.
+  /// - Parameter prompt: estimated tokens of the prompt, used if the budget has not estimated it.
+  mutating func chargeUnreported(_ task: Int, host: HostID, prompt: Int, writtenBytes: Int) {
+    var account = accounts[task] ?? Account()
+    guard account.report == nil else { return ledger.release(task) }
+    let usage = Usage(
+      promptTokens: ledger.counted(account.estimatedPrompt ?? prompt),
+      completionTokens: ledger.counted(TokenEstimate.tokens(bytes: writtenBytes)), estimated: true)
+    account.givenUp = account.givenUp + usage
+    var report = TaskReport.mechanical("")
+    report.host = host
+    report.usage = account.givenUp
+    account.report = report
+    accounts[task] = account
+    ledger.giveUp(task, known: usage)
+  }
+
+  /// Records the end of a task whose output is used.
+  mutating func recordEnd(of task: Int, named id: TaskID, _ usage: Usage) {
+    guard let account = accounts[task], let granted = account.granted,
+      // A task that is asked twice may write its grant twice.
+      usage.completionTokens > account.writings * granted
+    else { return }
+    overruns[task] = "\(id) wrote \(usage.completionTokens) tokens, but \(granted) were allowed"
+  }
+
+  /// Cost of a task that failed or has a substitute, as a report without output.
+  /// The report names the host of the latest attempt. `nil` means no cost.
+  func cost(of task: Int) -> TaskReport? {
+    guard let account = accounts[task] else { return nil }
+    if let report = account.report { return report }
+    guard account.givenUp != .zero else { return nil }
+    var cost = TaskReport.mechanical("")
+    cost.usage = account.givenUp
+    return cost
+  }
+}
+
+extension TaskReport {
+  /// Report of a task that was computed without a host.
+  static func mechanical(_ text: String) -> TaskReport {
+    TaskReport(
+      host: "", model: "", usage: .zero, firstTokenMilliseconds: 0, totalMilliseconds: 0,
+      finishReason: "stop", output: text)
+  }
+
+  fileprivate var withoutOutput: TaskReport {
+    var report = self
+    report.output = ""
+    return report
+  }
+}

@@ -1,0 +1,67 @@
+import ClusterModel
+
+/// Chooses the text that replaces an output which could not be made.
+enum StandIn {
+  /// Output that a failed task passes on: its partial output, otherwise its first input.
+  /// `nil` means that the task has neither. A task with an expansion passes on an empty output,
+  /// from which the planner makes the rest of the plan.
+  /// - Parameter partial: what the task's agent wrote. Always empty for the answer, because a
+  ///   partial answer is worth less than a complete draft.
+  static func output(of index: Int, partial: String, on board: TaskBoard) -> String? {
+    let task = board.task(index)
+    if !partial.isEmpty { return partial }
+    // A task with a quorum does not accept fewer inputs.
+    guard task.expansion != nil || board.hasQuorum(index) else { return nil }
+    // An agreement report is not an answer.
+    let texts = task.inputs.filter { edge in
+      board.index(of: edge.from).map { board.task($0).merge } != .agree
+    }
+    let first = texts.lazy.compactMap { board.output(of: $0) }.first { !$0.isEmpty }
+    return first ?? (task.expansion == nil ? nil : "")
+  }
+
+  /// Best available answer if the plan stops waiting for a task.
+  /// `nil` means that no text answers the question. A task hands on a draft that it reads if its
+  /// failure rule is `degrade`, or if it only chooses among its inputs. Notes and parts of an
+  /// answer are not drafts of it.
+  static func answer(withoutWaitingFor index: Int, on board: TaskBoard) -> String? {
+    var seen: Set<Int> = []
+    return answer(withoutWaitingFor: index, on: board, seen: &seen)
+  }
+
+  private static func answer(
+    withoutWaitingFor index: Int, on board: TaskBoard, seen: inout Set<Int>
+  ) -> String? {
+    guard seen.insert(index).inserted else { return nil }
+    let task = board.task(index)
+    switch board.phase(index) {
+    case .skipped: return nil
+    case .done(let report), .expanding(let report):
+      // JSON and agreement reports are for programs; their inputs may be readable.
+      if task.contract == .text, task.merge != .agree, !report.output.isEmpty {
+        return report.output
+      }
+    case .waiting, .running, .pausing: break
+    }
+    guard board.hasQuorum(index) else { return nil }
+    switch task.merge {
+    case .vote: return board.mechanicalText(of: index, waiting: false)
+    case .concatenate, .none: return nil
+    case .replace: return firstAnswer(among: task.inputs.reversed(), on: board, seen: &seen)
+    case .agree: return firstAnswer(among: task.inputs, on: board, seen: &seen)
+    case .summarise, .synthesise:
+      guard task.onFailure == .degrade else { return nil }
+      return firstAnswer(among: task.inputs, on: board, seen: &seen)
+    }
+  }
+
+  private static func firstAnswer(
+    among edges: [Edge], on board: TaskBoard, seen: inout Set<Int>
+  ) -> String? {
+    for edge in edges {
+      guard let source = board.index(of: edge.from) else { continue }
+      if let text = answer(withoutWaitingFor: source, on: board, seen: &seen) { return text }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,87 @@
+import ClusterModel
+import Text
+
+/// Expected tokens of one task, before its inputs are known.
+struct TaskDemand: Equatable, Sendable {
+  /// Estimated tokens of one prompt without the task's inputs.
+  var prompt: Int
+  /// Maximum completion tokens of the task. `nil` means no limit.
+  var maxTokens: Int?
+  /// How often the prompt is read at most.
+  private(set) var readings = 1
+  /// How often the output is written, or read again, at most.
+  private(set) var writings = 1
+  /// Tokens that the second prompt adds to the first.
+  private var correction = 0
+
+  init(prompt: Int, maxTokens: Int? = nil) {
+    self.prompt = prompt
+    self.maxTokens = maxTokens
+  }
+
+  /// The demand of a task whose output is for a program.
+  /// Such an output is requested once more if it breaks its contract. The second prompt includes
+  /// the first answer and a correction.
+  static func corrected(prompt: Int, maxTokens: Int? = nil, correction: Int) -> TaskDemand {
+    var demand = TaskDemand(prompt: prompt, maxTokens: maxTokens)
+    demand.readings = 2
+    demand.writings = 3
+    demand.correction = correction
+    return demand
+  }
+
+  /// Estimated tokens of all prompts without the task's inputs.
+  var prompts: Int { readings * prompt + (readings - 1) * correction }
+}
+
+extension TaskDemand {
+  /// Tokens of a correction besides the contract: it describes the error.
+  private static let correctionTokens = 32
+
+  /// - Parameter isAnswer: whether the output is the answer. The client chose the form of the
+  ///   answer, so its contract costs nothing more.
+  init(_ task: PlanTask, isAnswer: Bool, order: PlanOrder, limits: PlanRunLimits) {
+    let hasContract = task.contract != .text && !isAnswer
+    let contract = hasContract ? Self.contractTokens(task.contract) : 0
+    let conversation =
+      task.readsConversation
+      ? TokenEstimate.tokens(bytes: order.conversation.messagesJSON.count) : 0
+    let prompt =
+      limits.callTokens + conversation + TokenEstimate.tokens(of: task.instruction) + contract
+      + Self.materialTokens(of: task, order.documents, limits)
+      + Self.fenceTokens(of: task, limits)
+    self =
+      hasContract
+      ? .corrected(
+        prompt: prompt, maxTokens: task.maxTokens, correction: contract + Self.correctionTokens)
+      : TaskDemand(prompt: prompt, maxTokens: task.maxTokens)
+  }
+
+  /// Tokens that describe the output format to the model. JSON has about three bytes per token.
+  private static func contractTokens(_ contract: OutputContract) -> Int {
+    switch contract {
+    case .json(let schema): schema.utf8.count / 3
+    case .choice(let words): words.reduce(0) { $0 + TokenEstimate.tokens(of: $1) + 1 }
+    case .text, .vector: 0
+    }
+  }
+
+  /// Tokens of the fences around inputs and documents.
+  private static func fenceTokens(of task: PlanTask, _ limits: PlanRunLimits) -> Int {
+    let texts = task.inputs.count + (task.documents.isEmpty ? 0 : 1)
+    if texts > 0 { return limits.fenceTokens + limits.fencedTextTokens * texts }
+    return Fence(seed: task.seed).isUsed(in: task.instruction) ? limits.fenceTokens : 0
+  }
+
+  private static func materialTokens(
+    of task: PlanTask, _ documents: [Document], _ limits: PlanRunLimits
+  ) -> Int {
+    guard !task.documents.isEmpty else { return 0 }
+    let readsAll = task.documents.contains(PlanTask.everyDocument)
+    let bytes = documents.reduce(0) { sum, document in
+      readsAll || task.documents.contains(document.name)
+        ? sum + document.text.utf8.count + document.name.utf8.count : sum
+    }
+    return min(bytes / TokenEstimate.bytesPerToken, limits.materialTokens)
+  }
+}
