@@ -1,23 +1,23 @@
-import ClusterModel
-
 /// Decides which host table is current and when to request one from the registry.
 ///
 /// It does not use the bus: tables arrive as events. Each table is complete, so the newest one is
 /// enough. But a gap in the revisions shows that a table was lost, and the next lost table could be
 /// the last one for hours.
-struct HostTableFeed: Sendable {
-  private(set) var table: HostTable = .empty
+public struct HostTableFeed: Sendable {
+  public private(set) var table: HostTable = .empty
   /// Whether a table has arrived.
-  private(set) var hasTable = false
+  public private(set) var hasTable = false
 
-  enum Directive: Equatable {
+  public init() {}
+
+  public enum Directive: Equatable, Sendable {
     /// The table is current as far as known.
     case none
     case ask
   }
 
   /// Handles a published table.
-  mutating func published(_ new: HostTable) -> Directive {
+  public mutating func published(_ new: HostTable) -> Directive {
     guard hasTable else {
       take(new)
       return .none
@@ -38,7 +38,7 @@ struct HostTableFeed: Sendable {
 
   /// Handles the registry's answer. The answer is applied, because it comes from a live registry,
   /// unless a newer publication of the same registry overtook it.
-  mutating func answered(_ new: HostTable) {
+  public mutating func answered(_ new: HostTable) {
     if hasTable, new.epoch == table.epoch, new.revision < table.revision { return }
     take(new)
   }
