@@ -198,6 +198,23 @@ struct DispatcherBudgetTests {
     #expect(finished?.usage.estimated == true)
   }
 
+  @Test("the text that an agent resumes is charged once")
+  func resumedText() throws {
+    var shape = Plan.fan(1)
+    for index in shape.tasks.indices { shape.tasks[index].maxTokens = 100 }
+    var plan = try rehearsal(Self.order(shape, budget: 1_000))
+    plan(.start)
+    plan(.finished(Attempt("t0", 1), used(10, 5)))
+    begin(&plan, "sink", at: "h")
+    plan(.delta(Attempt("sink", 1), TaskDelta(text: "Twelve bytes")))
+    plan(.failed(Attempt("sink", 1), Failure(.peerLost, "gone")))
+    #expect(plan(.fired(.retry("sink"))).starts.first?.order.prefix == "Twelve bytes")
+    // The second agent's usage includes 3 tokens for the text that it got.
+    let end = plan(.finished(Attempt("sink", 2), used(11, 20, "Twelve bytes, and more.")))
+    // 5 of t0, 3 of the lost attempt and 17 of the second.
+    #expect(end.finished?.usage.completionTokens == 25)
+  }
+
   @Test("an attempt that no host had begun costs nothing")
   func nothingBegun() throws {
     var limits = Self.exact

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Token budget of a plan: grants tokens to tasks and records their cost.
@@ -146,18 +147,25 @@ struct PlanBudget: Sendable {
   /// Charges an attempt that has ended, and ends the task's grant.
   /// - Parameter hasKnownPrompt: whether `report` counts one prompt whose whole text was estimated,
   ///   so that it shows how hosts count tokens.
+  /// - Parameter resumes: whether the attempt resumed the text of earlier attempts. Its report
+  ///   counts that text, which is already charged.
   /// - Returns: the report with the cost of all the task's attempts.
   mutating func charge(
-    _ report: TaskReport, to task: Int, hasKnownPrompt: Bool
+    _ report: TaskReport, to task: Int, hasKnownPrompt: Bool, resumes: Bool = false
   ) -> TaskReport {
     var account = accounts[task] ?? Account()
-    ledger.spend(report.usage)
+    var usage = report.usage
+    if resumes {
+      usage.completionTokens = max(
+        0, usage.completionTokens.subtractingCapped(account.givenUp.completionTokens))
+    }
+    ledger.spend(usage)
     ledger.release(task)
     if hasKnownPrompt, let estimate = account.estimatedPrompt {
       ledger.learn(counted: report.usage.promptTokens, estimated: estimate)
     }
     var whole = report
-    whole.usage = report.usage + account.givenUp
+    whole.usage = usage + account.givenUp
     account.report = whole.withoutOutput
     accounts[task] = account
     return whole

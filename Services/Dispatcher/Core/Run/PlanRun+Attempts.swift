@@ -66,7 +66,8 @@ extension PlanRun {
     // The number of requests of a task with a contract is unknown, and so is the part of a document
     // that was read.
     var report = budget.charge(
-      report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty)
+      report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty,
+      resumes: isStreaming && answer.resumesText)
     if isStreaming { report.output = completeAnswer(report.output) }
     // An empty draft is useless, and an answer made from drafts must not be empty. An answer made
     // from the conversation alone may be empty: a stop sequence can come first.

@@ -9,6 +9,8 @@ struct SinkText: Equatable, Sendable {
   private var received: WrittenText
   /// Bytes of the text that the latest agent was given to resume from.
   private var prefixBytes = 0
+  /// Whether the latest attempt at the answer was given text to resume.
+  var resumesText: Bool { prefixBytes > 0 }
 
   /// - Parameter prefix: text that the client received from an earlier dispatcher.
   init(prefix: String = "") { received = WrittenText(prefix) }
