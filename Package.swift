@@ -99,6 +99,7 @@ let package = Package(
     .executable(name: "tutti-dispatcher", targets: ["DispatcherMain"]),
     .executable(name: "tutti-monitor", targets: ["MonitorMain"]),
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
+    .executable(name: "tutti-simulate", targets: ["SimulateMain"]),
     .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
     .library(name: "TuttiFuzzSettings", targets: ["SettingsFuzzEntry"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "ClusterModel"]),
@@ -211,6 +212,16 @@ let package = Package(
       ]),
     shell(
       "SettingsFuzzEntry", path: "Shared/ClusterTesting/SettingsFuzzEntry", ["ServiceKit"]),
+    // A whole cluster on virtual time: the cores of all services around real bus machines.
+    shell(
+      "ClusterSimulation", path: "Shared/ClusterTesting/Simulation",
+      [
+        "AgentCore", "BusCore", "ClusterModel", "DispatcherCore", "GatewayCore", "InferenceCore",
+        "OverloadCore", "PlannerCore", "RegistryCore", "Text", "Wire",
+      ]),
+    executable(
+      "SimulateMain", path: "Shared/ClusterTesting/SimulateMain",
+      ["ClusterSimulation", argumentParser]),
     executable(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
       ["ClusterTesting", argumentParser]),
@@ -335,6 +346,7 @@ let package = Package(
         "Text",
       ], exclude: ["triples.json"]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
+    tests("SimulationTests", ["ClusterSimulation"]),
     tests(
       "ClusterTests",
       ["ClusterTesting", "ClusterModel", asyncHTTPClient, nioCore, nioHTTP1, logging],

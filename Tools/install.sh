@@ -35,7 +35,7 @@ locate() {
 stage_executables() {
   mkdir -p "$stage/bin"
   for file in "$1"/tutti "$1"/tutti-*; do
-    case "$(basename "$file")" in *faulty-host | *.*) continue ;; esac
+    case "$(basename "$file")" in *faulty-host | *simulate | *.*) continue ;; esac
     [ -f "$file" ] && [ -x "$file" ] || continue
     install -m 755 "$file" "$stage/bin/"
     # Without `strip` the files are larger, and otherwise the same.

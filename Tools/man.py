@@ -161,7 +161,7 @@ def main():
     binaries, folder = Path(sys.argv[1]), Path(sys.argv[2])
     services = sorted(
         path.name for path in binaries.glob("tutti-*")
-        if path.name != "tutti-faulty-host" and os.access(path, os.X_OK) and path.is_file())
+        if path.name not in ("tutti-faulty-host", "tutti-simulate") and os.access(path, os.X_OK) and path.is_file())
     version = run(binaries / "tutti", "--version").split()[0]
     pages = {"man1/tutti.1": command_page(binaries / "tutti", version, services)}
     for name in services:

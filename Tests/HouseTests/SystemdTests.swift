@@ -26,6 +26,7 @@ struct SystemdTests {
   func target() throws {
     let manifest = try SourceTree.text("Package.swift")
     let products = manifest.matches(of: /executable\(name: "(tutti-[a-z]+)"/).map { "\($0.1)" }
+      .filter { $0 != "tutti-simulate" }
     let roles = try #require(manifest.firstMatch(of: /let roles = \[([^\]]*)\]/)).1
       .matches(of: /"(\w+)"/).map { "tutti-agent@\($0.1.lowercased())" }
     let wanted = (products + roles).map { "\($0).service" }
