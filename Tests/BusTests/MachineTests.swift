@@ -63,6 +63,16 @@ struct MachineTests {
 
   // MARK: - Calls
 
+  @Test("calls that are due at once end in the order in which they were made")
+  func order() {
+    var machine = Self.machine()
+    let ids = (0..<32).map { _ in Self.ask(&machine, deadline: .seconds(1)).id }
+    let ended = machine.tick(now: Self.at(1_000)).compactMap { directive -> UInt64? in
+      if case .resolve(let id, _) = directive { id } else { nil }
+    }
+    #expect(ended == ids)
+  }
+
   @Test("a call goes to the live process of the service, and its reply resolves it once")
   func call() {
     var machine = Self.machine()

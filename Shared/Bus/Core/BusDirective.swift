@@ -18,13 +18,17 @@ public enum Destination: Hashable, Sendable {
 }
 
 /// Key of a request that a handler of this process works on.
-public struct RequestKey: Hashable, Sendable {
+public struct RequestKey: Hashable, Comparable, Sendable {
   public let sender: PeerID
   public let messageID: UInt64
 
   public init(sender: PeerID, messageID: UInt64) {
     self.sender = sender
     self.messageID = messageID
+  }
+
+  public static func < (left: RequestKey, right: RequestKey) -> Bool {
+    (left.sender, left.messageID) < (right.sender, right.messageID)
   }
 }
 

@@ -6,11 +6,12 @@ extension BusMachine {
   static let helloDeadline: Duration = .seconds(1)
   static let firstHelloInterval: Duration = .milliseconds(50)
 
-  /// Advances time: checks deadlines, leases and heartbeats.
+  /// Advances time: checks deadlines, leases and heartbeats. Everything that is due is sorted, so
+  /// that the same events give the same directives.
   public mutating func tick(now: Instant) -> [BusDirective] {
     var directives = hello(now: now)
-    for (id, request) in outgoing {
-      guard let deadline = request.deadline, deadline <= now else { continue }
+    let late = outgoing.filter { $0.value.deadline.map { $0 <= now } ?? false }
+    for (id, request) in late.sorted(by: { $0.key < $1.key }) {
       let failure = Failure(
         .deadlineExceeded, "\(request.peer?.name ?? "the registry") did not answer in time")
       switch request.kind {
@@ -22,8 +23,8 @@ extension BusMachine {
       case .stream: directives += [.ended(id, failure)] + abandon(id)
       }
     }
-    for (key, request) in incoming {
-      guard let deadline = request.deadline, deadline <= now else { continue }
+    let overdue = incoming.filter { $0.value.deadline.map { $0 <= now } ?? false }
+    for (key, request) in overdue.sorted(by: { $0.key < $1.key }) {
       let failure = Failure(.deadlineExceeded, "the caller's deadline passed")
       directives += request.isStream ? finish(key, failure) : reply(key, .failure(failure))
       directives.append(.cancelHandler(key, failure))
@@ -59,7 +60,8 @@ extension BusMachine {
 
   private mutating func heartbeat(now: Instant) -> [BusDirective] {
     var directives: [BusDirective] = []
-    for (id, beat) in heartbeats {
+    let silent = heartbeats.filter { $0.value.heard.duration(to: now) >= limits.pingAfter }
+    for (id, beat) in silent.sorted(by: { $0.key < $1.key }) {
       let silence = beat.heard.duration(to: now)
       // If this process itself was stopped, the peer gets time to answer the ping.
       if silence >= limits.lostAfter,
@@ -90,7 +92,7 @@ extension BusMachine {
   public mutating func cancelHandlers() -> [BusDirective] {
     let failure = Failure(.shuttingDown, "\(own.id.name) is shutting down", retryAfter: .seconds(1))
     var directives: [BusDirective] = []
-    for (key, request) in incoming {
+    for (key, request) in incoming.sorted(by: { $0.key < $1.key }) {
       directives += request.isStream ? finish(key, failure) : reply(key, .failure(failure))
       directives.append(.cancelHandler(key, failure))
     }

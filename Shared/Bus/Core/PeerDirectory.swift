@@ -99,7 +99,7 @@ public struct PeerDirectory: Equatable, Sendable {
   /// - Returns: carried peers whose time is over.
   public mutating func expire(now: Instant) -> [Peer] {
     for (id, until) in dead where until <= now { dead[id] = nil }
-    let late = carried.filter { $0.value <= now }.keys.compactMap { byID[$0] }
+    let late = carried.filter { $0.value <= now }.keys.sorted().compactMap { byID[$0] }
     for peer in late { forget(peer.id) }
     return late
   }
