@@ -21,10 +21,12 @@ struct Simulate: ParsableCommand {
   var seeds: UInt64?
   @Option(help: "A planted bug, to see how it is found.")
   var plant: Scenario.PlantedBug?
+  @Flag(help: "Log every frame, too.")
+  var frames = false
 
   func run() throws {
     guard let seeds else {
-      let report = SimulatedCluster(Scenario(seed: seed, planted: plant)).run()
+      let report = SimulatedCluster(Scenario(seed: seed, planted: plant), logsFrames: frames).run()
       for line in report.log { print(line) }
       try finish(report)
       return

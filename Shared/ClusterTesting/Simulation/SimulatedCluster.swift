@@ -18,6 +18,7 @@ public final class SimulatedCluster {
   private static let maximumViolations = 20
 
   public let scenario: Scenario
+  let logsFrames: Bool
   let time = VirtualTime()
   let log: EventLog
   /// Decides everything but the network and the hosts, which have generators of their own.
@@ -35,8 +36,10 @@ public final class SimulatedCluster {
   var ledger: [PlanID: PlanLedger] = [:]
   private var strikes = 0
 
-  public init(_ scenario: Scenario) {
+  /// - Parameter logsFrames: whether the log has a line for every frame.
+  public init(_ scenario: Scenario, logsFrames: Bool = false) {
     self.scenario = scenario
+    self.logsFrames = logsFrames
     log = EventLog(time)
     chance = SplitMix64(seed: scenario.seed ^ 0x5EED)
     wire = SimulatedNetwork(self, chance: fork())

@@ -67,11 +67,11 @@ final class SimulatedNetwork {
     do {
       let packed = try envelope.encoded()
       guard packed.count > process.machine.limits.frameBytes else {
-        return transmit(packed, to: mailbox, lane, from: process)
+        return transmit(packed, of: envelope, to: mailbox, lane, from: process)
       }
       let pieces = try Reassembly.split(packed, of: envelope, limits: process.machine.limits)
       for piece in pieces {
-        transmit(try piece.encoded(), to: mailbox, lane, from: process)
+        transmit(try piece.encoded(), of: piece, to: mailbox, lane, from: process)
       }
     } catch {
       cluster.violation("\(process.id) cannot send an envelope: \(error)")
@@ -79,10 +79,17 @@ final class SimulatedNetwork {
   }
 
   private func transmit(
-    _ frame: [UInt8], to mailbox: String, _ lane: Lane, from process: SimulatedProcess
+    _ frame: [UInt8], of envelope: Envelope, to mailbox: String, _ lane: Lane,
+    from process: SimulatedProcess
   ) {
     frames += 1
     cluster.log.absorb(frame)
+    if cluster.logsFrames {
+      let kind = "\(envelope.body)".prefix { $0 != "(" }
+      process.note(
+        "sends \(mailbox) \(envelope.shape) \(envelope.messageID): \(kind), \(frame.count) bytes, "
+          + "log digest \(String(cluster.log.digest, radix: 16))")
+    }
     let link = Link(sender: process.id, mailbox: mailbox, isControl: lane == .control)
     let arrival = max(
       time.now + .microseconds(chance.nextInt(in: 50..<delayBound)), lastArrival[link] ?? .zero)
