@@ -61,17 +61,23 @@ final class SimulatedNetwork {
     hasFaults = false
   }
 
-  /// Sends an envelope, in fragments if it is larger than one frame.
-  func send(_ envelope: Envelope, to mailbox: String, _ lane: Lane, from process: SimulatedProcess)
-  {
+  /// Encodes an envelope once and sends it to all of the mailboxes, in fragments if it is larger
+  /// than one frame.
+  func send(
+    _ envelope: Envelope, to mailboxes: [String], _ lane: Lane, from process: SimulatedProcess
+  ) {
     do {
       let packed = try envelope.encoded()
-      guard packed.count > process.machine.limits.frameBytes else {
-        return transmit(packed, of: envelope, to: mailbox, lane, from: process)
+      var frames = [packed]
+      if packed.count > process.machine.limits.frameBytes {
+        let pieces = try Reassembly.split(packed, of: envelope, limits: process.machine.limits)
+        frames = try pieces.map { try $0.encoded() }
       }
-      let pieces = try Reassembly.split(packed, of: envelope, limits: process.machine.limits)
-      for piece in pieces {
-        transmit(try piece.encoded(), of: piece, to: mailbox, lane, from: process)
+      for frame in frames {
+        cluster.log.absorb(frame)
+        for mailbox in mailboxes {
+          transmit(frame, of: envelope, to: mailbox, lane, from: process)
+        }
       }
     } catch {
       cluster.violation("\(process.id) cannot send an envelope: \(error)")
@@ -83,7 +89,6 @@ final class SimulatedNetwork {
     from process: SimulatedProcess
   ) {
     frames += 1
-    cluster.log.absorb(frame)
     if cluster.logsFrames {
       let kind = "\(envelope.body)".prefix { $0 != "(" }
       process.note(

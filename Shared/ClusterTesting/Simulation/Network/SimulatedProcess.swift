@@ -178,7 +178,7 @@ final class SimulatedProcess {
   /// - Returns: `false` if the reader has left.
   func send(_ body: Body, to key: RequestKey) -> Bool {
     guard let (envelope, mailbox) = try? machine.item(key, body) else { return false }
-    cluster.network.send(envelope, to: mailbox, .data, from: self)
+    cluster.network.send(envelope, to: [mailbox], .data, from: self)
     return true
   }
 
@@ -233,12 +233,10 @@ final class SimulatedProcess {
     switch directive {
     case .send(let envelope, let mailbox, let lane):
       connections.insert(mailbox)
-      cluster.network.send(envelope, to: mailbox, lane, from: self)
+      cluster.network.send(envelope, to: [mailbox], lane, from: self)
     case .publish(let envelope, let mailboxes):
-      for mailbox in mailboxes {
-        connections.insert(mailbox)
-        cluster.network.send(envelope, to: mailbox, .telemetry, from: self)
-      }
+      connections.formUnion(mailboxes)
+      cluster.network.send(envelope, to: mailboxes, .telemetry, from: self)
     case .connect(let mailbox): connections.insert(mailbox)
     case .disconnect(let mailbox): connections.remove(mailbox)
     case .resolve(let id, let result): calls.removeValue(forKey: id)?(result)

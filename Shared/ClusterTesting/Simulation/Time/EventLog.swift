@@ -7,23 +7,25 @@ final class EventLog {
 
   private let time: VirtualTime
   private(set) var lines: [String] = []
-  /// FNV-1a over all lines and frames. Equal digests mean equal runs.
+  /// FNV-1a over all lines, and over the size and every fourth byte of all frames.
   private(set) var digest: UInt64 = 0xCBF2_9CE4_8422_2325
 
   init(_ time: VirtualTime) { self.time = time }
 
   func note(_ actor: String, _ text: String) {
     let line = "\(stamp) \(actor): \(text)"
-    absorb(line.utf8)
+    for byte in line.utf8 { absorb(UInt64(byte)) }
     if lines.count < Self.maximumLines { lines.append(line) }
   }
 
-  /// Adds bytes to the digest without a line.
-  func absorb(_ bytes: some Sequence<UInt8>) {
-    var digest = digest
-    for byte in bytes { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    self.digest = digest
+  /// Adds a frame to the digest without a line: its size and every fourth byte, because a run has a
+  /// million bytes.
+  func absorb(_ frame: [UInt8]) {
+    absorb(UInt64(frame.count))
+    for index in stride(from: 0, to: frame.count, by: 4) { absorb(UInt64(frame[index])) }
   }
+
+  private func absorb(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01B3 }
 
   /// Seconds with six decimals, right-aligned.
   private var stamp: String {
