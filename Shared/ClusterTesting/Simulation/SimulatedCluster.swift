@@ -29,7 +29,7 @@ public final class SimulatedCluster {
   private(set) var requests: [SimulatedRequest] = []
   private(set) var violations: [String] = []
   private var incarnations: UInt64 = 1_000
-  private var wire: SimulatedNetwork?
+  private(set) lazy var network = SimulatedNetwork(self, chance: fork())
   private(set) var deaths: [(at: Instant, service: ServiceName)] = []
   /// Frames that reached a process and were meant for another incarnation of it.
   var misdirected = 0
@@ -42,18 +42,14 @@ public final class SimulatedCluster {
     self.logsFrames = logsFrames
     log = EventLog(time)
     chance = SplitMix64(seed: scenario.seed ^ 0x5EED)
-    wire = SimulatedNetwork(self, chance: fork())
+    // Its generator comes first.
+    _ = network
     for number in 1...scenario.hosts {
       hosts.append(SimulatedHost(number: number, cluster: self, chance: fork()))
     }
   }
 
   private func fork() -> SplitMix64 { SplitMix64(seed: chance.next()) }
-
-  var network: SimulatedNetwork {
-    guard let wire else { preconditionFailure("the network was taken down") }
-    return wire
-  }
 
   func host(_ id: HostID) -> SimulatedHost? { hosts.first { $0.id == id } }
 

@@ -35,14 +35,13 @@ final class VirtualTime {
     }
   }
 
-  /// Runs events until the end, or until `isOver` is true after an event.
-  func run(until end: Instant, or isOver: () -> Bool = { false }) {
+  /// Runs all events up to the end.
+  func run(until end: Instant) {
     let end = end.sinceStart.microsecondsRoundedUp
     while let next = heap.first, next.at <= end {
       removeFirst()
       microseconds = next.at
       next.action()
-      if isOver() { return }
     }
     microseconds = max(microseconds, end)
   }
