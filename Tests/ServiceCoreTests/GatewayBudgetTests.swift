@@ -26,7 +26,7 @@ struct GatewayBudgetTests {
     ])
 
   private static func request(
-    _ model: String, _ members: String, _ endpoint: GatewayEndpoint = .chatCompletions
+    _ model: String, _ members: String, _ endpoint: InferenceEndpoint = .chatCompletions
   ) throws -> ClientRequest {
     let input =
       switch endpoint {
@@ -123,7 +123,7 @@ struct GatewayBudgetTests {
   // MARK: - One model
 
   private static func limited(
-    _ members: String, _ endpoint: GatewayEndpoint = .chatCompletions
+    _ members: String, _ endpoint: InferenceEndpoint = .chatCompletions
   ) throws -> JSONObjectScanner {
     let asked = try request("small", members, endpoint)
     return try JSONObjectScanner(try asked.body(within: TokenBudget.of(asked, table: table)))
@@ -201,12 +201,12 @@ struct GatewayBudgetTests {
   @Test(
     "a budget that the prompt uses up is refused by name",
     arguments: [
-      (#","tutti":{"budget":{"tokens":40}}"#, GatewayEndpoint.chatCompletions, "tokens"),
+      (#","tutti":{"budget":{"tokens":40}}"#, InferenceEndpoint.chatCompletions, "tokens"),
       (#","n":2,"tutti":{"budget":{"tokens":41}}"#, .chatCompletions, "tokens"),
       (#","tutti":{"budget":{"tokens":7}}"#, .embeddings, "tokens"),
       (#","tutti":{"budget":{"tokens":8}}"#, .completions, "tokens"),
     ])
-  func tooSmall(_ members: String, _ endpoint: GatewayEndpoint, _ option: String) throws {
+  func tooSmall(_ members: String, _ endpoint: InferenceEndpoint, _ option: String) throws {
     let asked = try Self.request("small", members, endpoint)
     do throws(Failure) {
       _ = try asked.body(within: TokenBudget.of(asked, table: Self.table))

@@ -11,13 +11,13 @@ private func text(_ bytes: some Sequence<UInt8>) -> String {
 private let hello = #""messages":[{"role":"user","content":"hi"}]"#
 
 private func parse(
-  _ json: String, _ endpoint: GatewayEndpoint = .chatCompletions
+  _ json: String, _ endpoint: InferenceEndpoint = .chatCompletions
 ) throws(Failure) -> ClientRequest {
   try ClientRequest(parsing: bytes(json), endpoint: endpoint)
 }
 
 private func refused(
-  _ json: String, _ endpoint: GatewayEndpoint = .chatCompletions
+  _ json: String, _ endpoint: InferenceEndpoint = .chatCompletions
 ) -> Failure? {
   do throws(Failure) {
     _ = try parse(json, endpoint)
@@ -366,13 +366,13 @@ struct GatewayRequestTests {
 
 @Suite("Which way a request goes")
 struct GatewayRoutingTests {
-  private func route(_ json: String, _ endpoint: GatewayEndpoint = .chatCompletions)
+  private func route(_ json: String, _ endpoint: InferenceEndpoint = .chatCompletions)
     throws -> GatewayRoute
   {
     try GatewayRouting.route(try parse(json, endpoint), table: table)
   }
 
-  private func refusal(_ json: String, _ endpoint: GatewayEndpoint = .chatCompletions)
+  private func refusal(_ json: String, _ endpoint: InferenceEndpoint = .chatCompletions)
     -> Failure?
   {
     do {

@@ -70,8 +70,8 @@ struct GatewayNamesTests {
     #expect(own.of(.direct) == standard)
     #expect(own.of(.plan).total == .seconds(900) && own.of(.plan).firstToken == .seconds(3))
     #expect(own.of(.embeddings).total == .seconds(5))
-    #expect(GatewayEndpoint.embeddings.directRoute == .embeddings)
-    #expect(GatewayEndpoint.chatCompletions.directRoute == .direct)
+    #expect(InferenceEndpoint.embeddings.directRoute == .embeddings)
+    #expect(InferenceEndpoint.chatCompletions.directRoute == .direct)
   }
 
   @Test("the trace of a direct answer has a line for every host that was asked")

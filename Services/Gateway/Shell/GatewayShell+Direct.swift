@@ -42,7 +42,7 @@ extension GatewayShell {
     let body = try request.body(within: TokenBudget.of(request, table: context.hosts.table))
     return inference.start(
       InferenceRequest(
-        endpoint: request.endpoint.upstream, model: model, body: body,
+        endpoint: request.endpoint, model: model, body: body,
         stream: request.stream, trace: exchange.trace, hops: exchange.hops,
         // A limit that enforces a budget may be renamed, but not dropped.
         undoable: request.maxTokens == nil && body.count != request.body.count
@@ -197,16 +197,6 @@ extension GatewayShell {
       try await writer.finish(nil)
     } catch {
       throw Failure(.cancelled, "the client has left")
-    }
-  }
-}
-
-extension GatewayEndpoint {
-  var upstream: InferenceEndpoint {
-    switch self {
-    case .chatCompletions: .chatCompletions
-    case .completions: .completions
-    case .embeddings: .embeddings
     }
   }
 }

@@ -62,7 +62,7 @@ final class GatewayShell: Service {
   // MARK: - Routes
 
   func addRoutes(to router: Router<BasicRequestContext>) {
-    for endpoint in GatewayEndpoint.allCases {
+    for endpoint in InferenceEndpoint.allCases {
       router.post(RouterPath(endpoint.rawValue)) { request, _ in
         try await self.take(request, endpoint, self.answer)
       }
@@ -106,7 +106,7 @@ final class GatewayShell: Service {
   /// Reads and checks a request, and turns every failure into a response.
   /// - Parameter path: the route's path if it differs from the endpoint's.
   private func take(
-    _ request: Request, _ endpoint: GatewayEndpoint, as path: String? = nil,
+    _ request: Request, _ endpoint: InferenceEndpoint, as path: String? = nil,
     _ work: (Exchange) async throws -> Response
   ) async throws -> Response {
     let journal = RequestJournal(path ?? endpoint.rawValue, recorder: context.recorder)

@@ -10,7 +10,7 @@ enum RequestEntry {
 
   static func run(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
-    let endpoints = GatewayEndpoint.allCases
+    let endpoints = InferenceEndpoint.allCases
     let endpoint = endpoints[Int(first) % endpoints.count]
     let body = Array(bytes.dropFirst())
     _ = AnswerShape(body: body)
@@ -21,13 +21,12 @@ enum RequestEntry {
       precondition(error.message.utf8.count <= mostErrorBytes, "an error repeats the input")
       return
     }
-    translate(request, endpoint)
+    translate(request)
   }
 
-  private static func translate(_ request: ClientRequest, _ endpoint: GatewayEndpoint) {
-    guard let endpoint = InferenceEndpoint(rawValue: endpoint.rawValue) else { return }
+  private static func translate(_ request: ClientRequest) {
     let question = InferenceRequest(
-      endpoint: endpoint, model: request.model, body: request.body, stream: request.stream,
+      endpoint: request.endpoint, model: request.model, body: request.body, stream: request.stream,
       trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1)))
     for dialect in HostDialect.allCases {
       let host = Host(

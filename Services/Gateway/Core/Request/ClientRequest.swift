@@ -1,13 +1,6 @@
 public import ClusterModel
 import Text
 
-/// The endpoint that received a client's request.
-public enum GatewayEndpoint: String, CaseIterable, Sendable {
-  case chatCompletions = "/v1/chat/completions"
-  case completions = "/v1/completions"
-  case embeddings = "/v1/embeddings"
-}
-
 /// Upper bounds on a request.
 public struct RequestLimits: Hashable, Sendable {
   /// 12 MiB: 10 MB of documents, a long conversation, and room for their JSON.
@@ -26,7 +19,8 @@ public struct RequestLimits: Hashable, Sendable {
 /// A client's request, checked as far as the cluster must understand it. All other members are
 /// passed on unread for the backend to judge.
 public struct ClientRequest: Sendable {
-  public let endpoint: GatewayEndpoint
+  /// The endpoint that received the request.
+  public let endpoint: InferenceEndpoint
   /// The body, byte for byte.
   public let body: [UInt8]
   public let model: ModelID
@@ -59,7 +53,7 @@ public struct ClientRequest: Sendable {
   /// - Parameter standard: the model if the request names none; embeddings have no default.
   /// - Throws: a failure that names the invalid member.
   public init(
-    parsing body: [UInt8], endpoint: GatewayEndpoint,
+    parsing body: [UInt8], endpoint: InferenceEndpoint,
     defaultModel standard: ModelID = ModelID(GatewayRouting.fast)
   ) throws(Failure) {
     self.endpoint = endpoint
@@ -371,7 +365,7 @@ private struct RequestReader {
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]
 
-  func conversation(_ endpoint: GatewayEndpoint) -> ConversationRanges {
+  func conversation(_ endpoint: InferenceEndpoint) -> ConversationRanges {
     guard endpoint == .chatCompletions, let messages = value("messages") else {
       return ConversationRanges()
     }

@@ -34,7 +34,7 @@ public struct RouteDeadlines: Hashable, Sendable {
   }
 }
 
-extension GatewayEndpoint {
+extension InferenceEndpoint {
   /// The route of a request that is answered without a plan.
   public var directRoute: RouteDeadlines.Route { self == .embeddings ? .embeddings : .direct }
 }

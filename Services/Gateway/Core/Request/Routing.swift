@@ -29,7 +29,7 @@ public enum GatewayRouting {
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
         throw .invalid(
-          "model", "is \(name), which serves only \(GatewayEndpoint.chatCompletions.rawValue)")
+          "model", "is \(name), which serves only \(InferenceEndpoint.chatCompletions.rawValue)")
       }
       guard request.choices == 1 else {
         throw .invalid("n", "must be 1 with \(name): a plan gives one answer")

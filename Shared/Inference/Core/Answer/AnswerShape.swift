@@ -1,3 +1,4 @@
+public import ClusterModel
 import Limits
 import Text
 

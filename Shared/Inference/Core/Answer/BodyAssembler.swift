@@ -1,3 +1,4 @@
+public import ClusterModel
 public import Limits
 import Text
 

@@ -1,4 +1,4 @@
-import ClusterModel
+public import ClusterModel
 public import Limits
 import Text
 

@@ -1,12 +1,5 @@
 public import ClusterModel
 
-/// HTTP endpoint of a host.
-public enum InferenceEndpoint: String, CaseIterable, Sendable {
-  case chatCompletions = "/v1/chat/completions"
-  case completions = "/v1/completions"
-  case embeddings = "/v1/embeddings"
-}
-
 /// One request for one model, independent of the host that answers it.
 public struct InferenceRequest: Hashable, Sendable {
   public var endpoint: InferenceEndpoint
