@@ -1,5 +1,4 @@
 import ClusterModel
-import GatewayCore
 import Limits
 import Logging
 import Metrics
@@ -17,31 +16,29 @@ final class Admission: Sendable {
   private let refusals = RateGate()
   private let inFlight = Gauge(label: "tutti_gateway_in_flight")
 
-  init(_ configuration: GatewayConfiguration, memory: MemoryBudget, logger: Logger) {
-    shares = Mutex(
-      ClientShares(
-        total: configuration.maximumRequests, remote: configuration.remoteShare,
-        local: configuration.localShare))
+  init(_ shares: ClientShares, memory: MemoryBudget, logger: Logger) {
+    self.shares = Mutex(shares)
     self.memory = memory
     self.logger = logger
   }
 
   /// Admits a request whose head has arrived. It does not count as being answered yet.
-  func arrive() throws(Failure) -> Seat {
+  func admit() throws(Failure) -> RequestReservation {
     let client = ClientConnection.current?.client ?? .local
     try refusing { shares throws(Failure) in try shares.check(client) }
-    let seat = Seat(self, client)
-    try seat.hold(Limits.requestFloor.value)
-    return seat
+    let reservation = RequestReservation(self, client)
+    try reservation.charge(Limits.requestFloor.value)
+    return reservation
   }
 
   /// Waits until a large body of this client may be read.
-  fileprivate func room(for bytes: Int, _ client: ClientID) async throws(Failure) -> UploadGate.Pass
-  {
+  fileprivate func waitForUpload(
+    _ bytes: Int, of client: ClientID
+  ) async throws(Failure) -> UploadGate.Pass {
     try await uploads.enter(bytes, client)
   }
 
-  /// Counts and logs refusals.
+  /// Changes the shares; counts and logs a refusal.
   fileprivate func refusing(
     _ body: (inout ClientShares) throws(Failure) -> Void
   ) throws(Failure) {
@@ -53,10 +50,11 @@ final class Admission: Sendable {
         return error
       }
     }
-    if let failure { throw refused(failure) }
+    if let failure { throw recordRefusal(failure) }
   }
 
-  fileprivate func refused(_ failure: Failure) -> Failure {
+  /// - Returns: the failure, for the caller to throw.
+  fileprivate func recordRefusal(_ failure: Failure) -> Failure {
     Counter(
       label: "tutti_gateway_refused_total", dimensions: [("code", failure.code.rawValue)]
     ).increment()
@@ -68,10 +66,6 @@ final class Admission: Sendable {
     return failure
   }
 
-  fileprivate func change(_ body: (inout ClientShares) -> Void) {
-    shares.withLock { body(&$0) }
-  }
-
   /// Counts a request of this client as being answered.
   fileprivate func enter(_ client: ClientID) throws(Failure) {
     try refusing { shares throws(Failure) in
@@ -81,22 +75,25 @@ final class Admission: Sendable {
     }
   }
 
-  fileprivate func leave(_ client: ClientID, releasing bytes: Int, isTaken: Bool) {
-    change { shares in
+  fileprivate func leave(_ client: ClientID, releasing bytes: Int, isAnswered: Bool) {
+    shares.withLock { shares in
       shares.release(bytes, of: client)
-      guard isTaken else { return }
+      guard isAnswered else { return }
       shares.leave(client)
       inFlight.record(shares.requests)
     }
   }
+
+  fileprivate func leavePlan(_ client: ClientID) { shares.withLock { $0.leavePlan(client) } }
 }
 
-/// Resources of one request: bytes from the start of its body, and one request slot after its end.
-/// All are released on deinit.
-final class Seat: Sendable {
+/// Resources that one admitted request uses; all of them are released on deinit.
+///
+/// The bytes of the body are charged as they arrive. A request slot is taken after the last one.
+final class RequestReservation: Sendable {
   private struct State {
-    var bytes = 0
-    var isTaken = false
+    var bodyBytes = 0
+    var hasSlot = false
   }
 
   private let client: ClientID
@@ -111,8 +108,8 @@ final class Seat: Sendable {
   }
 
   deinit {
-    let (bytes, isTaken) = state.withLock { ($0.bytes, $0.isTaken) }
-    admission.leave(client, releasing: bytes, isTaken: isTaken)
+    let (bytes, hasSlot) = state.withLock { ($0.bodyBytes, $0.hasSlot) }
+    admission.leave(client, releasing: bytes, isAnswered: hasSlot)
   }
 
   /// The client's address; `nil` means this machine.
@@ -121,41 +118,41 @@ final class Seat: Sendable {
   /// Waits until a body may be read. Small bodies need no wait.
   /// - Parameter declared: the length that the client announced; 0 means none.
   /// - Returns: a pass to hold until the body is complete. `nil` means that none is needed.
-  func upload(declared: Int) async throws(Failure) -> UploadGate.Pass? {
+  func waitForUpload(declared: Int) async throws(Failure) -> UploadGate.Pass? {
     guard declared > Limits.heavyBytes.value else { return nil }
-    return try await admission.room(for: declared, client)
+    return try await admission.waitForUpload(declared, of: client)
   }
 
-  /// Charges the client for body bytes that arrived.
-  func receive(_ bytes: Int) throws(Failure) {
+  /// Charges the client and the process for body bytes that arrived.
+  func chargeBody(_ bytes: Int) throws(Failure) {
     try admission.refusing { shares throws(Failure) in try shares.receive(bytes, from: client) }
-    state.withLock { $0.bytes += bytes }
-    try hold(bytes)
+    state.withLock { $0.bodyBytes += bytes }
+    try charge(bytes)
   }
 
   /// Takes a request slot, now that the body is complete.
-  func take() throws(Failure) {
+  func takeSlot() throws(Failure) {
     try admission.enter(client)
     let bytes = state.withLock { state in
-      state.isTaken = true
-      return state.bytes
+      state.hasSlot = true
+      return state.bodyBytes
     }
-    try hold(bytes * (Limits.requestCopies.value - 1))
+    try charge(bytes * (Limits.requestCopies.value - 1))
   }
 
   /// Charges the process for bytes held until this request ends.
-  func hold(_ bytes: Int) throws(Failure) {
-    guard memory.add(bytes) else { throw admission.refused(admission.memory.overloaded) }
+  func charge(_ bytes: Int) throws(Failure) {
+    guard memory.add(bytes) else { throw admission.recordRefusal(admission.memory.overloaded) }
   }
 
-  func enterPlan() throws(Failure) -> PlanPlace {
+  func reservePlan() throws(Failure) -> PlanReservation {
     try admission.refusing { shares throws(Failure) in try shares.enterPlan(client) }
-    return PlanPlace(admission, client)
+    return PlanReservation(admission, client)
   }
 }
 
 /// One of a client's running plans; it leaves the count on deinit.
-final class PlanPlace: Sendable {
+final class PlanReservation: Sendable {
   private let admission: Admission
   private let client: ClientID
 
@@ -164,5 +161,5 @@ final class PlanPlace: Sendable {
     self.client = client
   }
 
-  deinit { admission.change { $0.leavePlan(client) } }
+  deinit { admission.leavePlan(client) }
 }

@@ -16,9 +16,9 @@ extension GatewayShell {
       () throws(Failure) in
       try self.ask(exchange, model)
     }
-    let place = answers.enter { pending.cancel() }
+    let registration = answers.register { pending.cancel() }
     guard request.stream else {
-      defer { place.leave() }
+      defer { registration.unregister() }
       return try await answerWhole(exchange, pending)
     }
 
@@ -26,7 +26,7 @@ extension GatewayShell {
     // something.
     let first = try await pending.inference(within: configuration.keepAlive)
     return stream(exchange.trace, first?.headers ?? []) { writer in
-      defer { place.leave() }
+      defer { registration.unregister() }
       do throws(Failure) {
         try await self.relay(exchange, pending, first, &writer)
       } catch {
@@ -72,7 +72,7 @@ extension GatewayShell {
       case .chunk: break
       case .body(let bytes): body = bytes
       case .finished(let summary):
-        exchange.journal.sentFirstToken()
+        exchange.journal.recordFirstToken()
         note(summary, exchange)
         // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
@@ -117,7 +117,7 @@ extension GatewayShell {
           if chunk.data.count > Limits.heavyBytes.value {
             try await send(frames: &frames, exchange, &writer)
             try await send(event: chunk.data, &writer)
-            exchange.journal.sentFirstToken()
+            exchange.journal.recordFirstToken()
           } else {
             SSE.append(data: chunk.data, to: &frames)
           }
@@ -144,8 +144,8 @@ extension GatewayShell {
   }
 
   private func note(_ summary: InferenceSummary, _ exchange: Exchange) {
-    exchange.journal.answered(by: summary.host.name, usage: summary.usage)
-    exchange.journal.tried(summary.attempts.map(\.facts))
+    exchange.journal.recordAnswer(by: summary.host.name, usage: summary.usage)
+    exchange.journal.recordAttempts(summary.attempts.map(\.facts))
   }
 
   private func trace(_ exchange: Exchange, _ summary: InferenceSummary) -> JSON {
@@ -166,7 +166,7 @@ extension GatewayShell {
     guard !frames.isEmpty else { return }
     try await send(frames, &writer)
     frames.removeAll(keepingCapacity: true)
-    exchange.journal.sentFirstToken()
+    exchange.journal.recordFirstToken()
   }
 
   @concurrent

@@ -70,7 +70,7 @@ extension GatewayShell {
   private func makePlan(
     _ exchange: Exchange, _ pattern: String
   ) async throws(Failure) -> RunningPlan {
-    let place = try exchange.seat.enterPlan()
+    let reservation = try exchange.reservation.reservePlan()
     let options = exchange.request.options
     let view = inference.view()
     let available = GatewayRouting.available(view.table, policy: options.dataPolicy)
@@ -95,8 +95,8 @@ extension GatewayShell {
     }
     plan.deadline = min(
       plan.deadline, options.deadlines(over: configuration.deadlines.of(.plan)).total)
-    exchange.journal.follows(pattern: plan.pattern)
-    return RunningPlan(plan, asked: asked, budget: budget, place: place)
+    exchange.journal.recordPattern(plan.pattern)
+    return RunningPlan(plan, asked: asked, budget: budget, reservation: reservation)
   }
 
   private func plan(_ asked: PlanRequest, _ exchange: Exchange) async throws(Failure) -> Body {
@@ -174,7 +174,7 @@ extension GatewayShell {
       }
       uncharged += event.keptBytes
       if uncharged >= Limits.turnBytes.value {
-        try exchange.seat.hold(uncharged)
+        try exchange.reservation.charge(uncharged)
         uncharged = 0
       }
       plan.record(event)
@@ -204,7 +204,7 @@ extension GatewayShell {
     let prices = Dictionary(
       context.hosts.table.hosts.map { ($0.id, $0.pricePerMillion) }
     ) { first, _ in first }
-    exchange.journal.answered(
+    exchange.journal.recordAnswer(
       by: told.task(told.plan.sink)?.host?.name ?? "", usage: told.usage,
       credits: told.credits(prices: prices))
   }
@@ -233,7 +233,7 @@ extension GatewayShell {
       try await run(plan, exchange) { event in
         switch event {
         case .delta(let delta):
-          exchange.journal.sentFirstToken()
+          exchange.journal.recordFirstToken()
           message.add(delta)
         case .ended(let ended) where ended.status == .degraded:
           // A draft may replace an answer that was cut off.

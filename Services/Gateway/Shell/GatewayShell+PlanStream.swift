@@ -38,11 +38,11 @@ extension GatewayShell {
     // One alarm at a time: the writer sets the next after the last has fired.
     let (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
     let outcome = Outcome()
-    let place = answers.enter {
-      outcome.set(.failure(OpenAnswers.ended))
+    let registration = answers.register {
+      outcome.set(.failure(InFlightAnswers.ended))
       source.finish()
     }
-    defer { place.leave() }
+    defer { registration.unregister() }
     let keepAlive = configuration.keepAlive
     let backlog = PlanBacklog(memory) { failure in
       outcome.set(.failure(failure))
@@ -163,7 +163,7 @@ extension GatewayShell {
   ) async throws(Failure) {
     guard let line else { return }
     try await send(SSE.comment(line), &writer)
-    stream.exchange.journal.sentProgress()
+    stream.exchange.journal.recordProgress()
   }
 
   @concurrent
@@ -173,7 +173,7 @@ extension GatewayShell {
     guard !delta.text.isEmpty || delta.deltaJSON != nil else { return }
     try await open(&stream, &writer)
     try await send(SSE.data(stream.composer.delta(delta)), &writer)
-    stream.exchange.journal.sentFirstToken()
+    stream.exchange.journal.recordFirstToken()
     stream.pieces += 1
     stream.bytes += delta.text.utf8.count
   }

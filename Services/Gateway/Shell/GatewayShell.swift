@@ -11,6 +11,7 @@ import Limits
 import Logging
 import NIOCore
 import Overload
+import OverloadCore
 import ServiceKit
 import ServiceLifecycle
 import Telemetry
@@ -22,7 +23,7 @@ final class GatewayShell: Service {
   let configuration: GatewayConfiguration
   let context: ServiceContext
   let inference: InferenceClient
-  let answers = OpenAnswers()
+  let answers = InFlightAnswers()
   let estimates = EstimateLedger()
   let memory: MemoryBudget
   let heavyWork: HeavyWork
@@ -37,7 +38,11 @@ final class GatewayShell: Service {
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
-    admission = Admission(configuration, memory: memory, logger: context.logger)
+    admission = Admission(
+      ClientShares(
+        total: configuration.maximumRequests, remote: configuration.remoteShare,
+        local: configuration.localShare),
+      memory: memory, logger: context.logger)
   }
 
   /// Waits for shutdown. Just before the drain ends it fails the answers still open; then it closes
@@ -55,7 +60,7 @@ final class GatewayShell: Service {
   private func endAnswersInTime() async {
     await context.health.drainBegins()
     let drain = context.common.drain
-    try? await Task.sleep(for: drain - OpenAnswers.margin(of: drain))
+    try? await Task.sleep(for: drain - InFlightAnswers.margin(of: drain))
     if context.health.isDraining { answers.endAll() }
   }
 
@@ -91,7 +96,7 @@ final class GatewayShell: Service {
     let request: ClientRequest
     let journal: RequestJournal
     /// Held until the answer is sent.
-    let seat: Seat
+    let reservation: RequestReservation
     let hops: [String]
     /// The client's headers that are forwarded to the host.
     let headers: [(name: String, value: String)]
@@ -112,21 +117,22 @@ final class GatewayShell: Service {
     let journal = RequestJournal(path ?? endpoint.rawValue, recorder: context.recorder)
     do {
       let ingress = journal.phase(.ingress)
-      let seat = try admission.arrive()
+      let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(
-        authorization: request.headers[.authorization], address: seat.address)
-      let body = try await decoded(try await collect(request, seat), request, seat, client)
-      try seat.take()
+        authorization: request.headers[.authorization], address: reservation.address)
+      let body = try await decoded(
+        try await collect(request, reservation), request, reservation, client)
+      try reservation.takeSlot()
       let parsed = try await heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(
           parsing: body, endpoint: endpoint, defaultModel: self.configuration.defaultModel)
       }
-      journal.describe(parsed)
+      journal.record(parsed)
       ingress.set("bytes", String(parsed.body.count))
       return try await work(
         Exchange(
-          request: parsed, journal: journal, seat: seat, hops: hops,
+          request: parsed, journal: journal, reservation: reservation, hops: hops,
           headers: forwarded(request.headers),
           seed: parsed.options.seed ?? .random(in: .min ... .max),
           client: client,
@@ -141,9 +147,11 @@ final class GatewayShell: Service {
   }
 
   /// Reads the body and charges it in step: a slow upload holds only the bytes that have arrived.
-  private func collect(_ request: Request, _ seat: Seat) async throws -> [UInt8] {
+  private func collect(_ request: Request, _ reservation: RequestReservation) async throws
+    -> [UInt8]
+  {
     let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
-    var pass = try await seat.upload(declared: min(declared, RequestLimits.bodyBytes))
+    var pass = try await reservation.waitForUpload(declared: min(declared, RequestLimits.bodyBytes))
     defer { withExtendedLifetime(pass) {} }
     var body: [UInt8] = []
     var charged = 0
@@ -154,11 +162,11 @@ final class GatewayShell: Service {
       }
       if pass == nil, count > Limits.heavyBytes.value {
         // The length is unknown, so reserve room for the largest body.
-        pass = try await seat.upload(declared: RequestLimits.bodyBytes)
+        pass = try await reservation.waitForUpload(declared: RequestLimits.bodyBytes)
       }
       if body.capacity < count {
         body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)
-        try seat.receive(body.capacity - charged)
+        try reservation.chargeBody(body.capacity - charged)
         charged = body.capacity
       }
       body.append(contentsOf: part.readableBytesView)
@@ -168,7 +176,7 @@ final class GatewayShell: Service {
 
   /// Decompresses the body and removes a UTF-8 byte order mark.
   private func decoded(
-    _ body: [UInt8], _ request: Request, _ seat: Seat, _ client: String
+    _ body: [UInt8], _ request: Request, _ reservation: RequestReservation, _ client: String
   ) async throws -> [UInt8] {
     let coding: ContentCoding
     do throws(UnknownCoding) {
@@ -186,14 +194,14 @@ final class GatewayShell: Service {
     // The decoded size decides the cost and is not known yet.
     return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
       Result { () throws(Failure) in
-        let text = try Self.decode(body, coding, seat)
+        let text = try Self.decode(body, coding, reservation)
         return text.starts(with: mark) ? Array(text.dropFirst(mark.count)) : text
       }
     }.get()
   }
 
   private static func decode(
-    _ body: [UInt8], _ coding: ContentCoding, _ seat: Seat
+    _ body: [UInt8], _ coding: ContentCoding, _ reservation: RequestReservation
   ) throws(Failure) -> [UInt8] {
     let decoder = BodyDecoder(coding)
     decoder.push(body)
@@ -214,7 +222,7 @@ final class GatewayShell: Service {
       }
       let before = text.capacity
       text += piece
-      try seat.receive(text.capacity - before)
+      try reservation.chargeBody(text.capacity - before)
     }
   }
 
@@ -246,11 +254,11 @@ final class GatewayShell: Service {
     switch route {
     case .direct: return route
     case .gated(_, let reason):
-      journal.decided(reason)
+      journal.recordReason(reason)
       gate?.set("decision", Plan.direct)
       gate?.set("reason", reason)
     case .plan(let pattern):
-      journal.follows(pattern: pattern)
+      journal.recordPattern(pattern)
       gate?.set("decision", "the planner's")
     }
     exchange.ingress.end()
@@ -300,7 +308,7 @@ final class GatewayShell: Service {
   /// A response that stays charged to its request until the client has read it.
   func json(_ body: [UInt8], _ exchange: Exchange) throws(Failure) -> Response {
     guard body.count > Limits.heavyBytes.value else { return json(body, exchange.trace) }
-    try exchange.seat.hold(body.count)
+    try exchange.reservation.charge(body.count)
     var response = json([], exchange.trace)
     response.body = ResponseBody(contentLength: body.count) { writer in
       var start = 0
@@ -359,7 +367,7 @@ final class GatewayShell: Service {
   ) async throws {
     let failure = answers.explained(failure)
     guard failure.code != .cancelled else {
-      journal.end(status: RequestJournal.clientLeft, failure)
+      journal.end(status: RequestJournal.clientLeftStatus, failure)
       throw failure
     }
     journal.end(status: httpStatus(of: failure).code, failure)

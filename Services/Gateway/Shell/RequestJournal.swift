@@ -10,7 +10,8 @@ import Telemetry
 /// records that the client left.
 final class RequestJournal: Sendable {
   /// Status 499, as in nginx: the client closed the request.
-  static let clientLeft = 499
+  static let clientLeftStatus = 499
+
   private struct State {
     var model = ""
     var pattern = Plan.direct
@@ -24,6 +25,14 @@ final class RequestJournal: Sendable {
     var reason: String?
     var attempts: [AttemptFacts] = []
     var isOver = false
+  }
+
+  /// How the request ended.
+  private struct Ending {
+    let status: Int
+    /// Why the answer is missing or incomplete. `nil` means that it is complete.
+    let failure: Failure?
+    let elapsed: Duration
   }
 
   /// The request's path.
@@ -42,38 +51,51 @@ final class RequestJournal: Sendable {
   }
 
   deinit {
-    end(status: Self.clientLeft, Failure(.cancelled, "the client left before the answer ended"))
+    end(
+      status: Self.clientLeftStatus,
+      Failure(.cancelled, "the client left before the answer ended"))
   }
 
   var trace: TraceContext { span.context }
-  var elapsed: Duration { started.duration(to: .now) }
+  private var elapsed: Duration { started.duration(to: .now) }
 
-  func describe(_ request: ClientRequest) {
+  /// Opens a span for one phase of this request.
+  func phase(_ phase: LifecyclePhase) -> OpenSpan { recorder.span(phase, in: trace) }
+
+  // MARK: - During the request
+
+  func record(_ request: ClientRequest) {
     state.withLock {
       $0.model = request.model.name
       $0.stream = request.stream
     }
   }
 
-  func follows(pattern: String) {
+  /// Records that a plan with this pattern answers the request.
+  func recordPattern(_ pattern: String) {
     state.withLock {
       $0.pattern = pattern
       $0.isPlan = true
     }
   }
 
-  /// Opens a span for one phase of this request.
-  func phase(_ phase: LifecyclePhase) -> OpenSpan { recorder.span(phase, in: trace) }
-
   /// Records why the gateway chose this route, if the client left the choice to it.
-  func decided(_ reason: String) { state.withLock { $0.reason = reason } }
+  func recordReason(_ reason: String) { state.withLock { $0.reason = reason } }
   var reason: String? { state.withLock(\.reason) }
 
-  /// Records the time of the first progress line.
-  func sentProgress() {
+  /// Records the time of the first progress line; later calls do nothing.
+  func recordProgress() {
     let elapsed = elapsed
     state.withLock { state in
       if state.firstProgress == nil { state.firstProgress = elapsed }
+    }
+  }
+
+  /// Records the time of the first piece of the answer; later calls do nothing.
+  func recordFirstToken() {
+    let elapsed = elapsed
+    state.withLock { state in
+      if state.firstToken == nil { state.firstToken = elapsed }
     }
   }
 
@@ -83,16 +105,8 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// Records the time of the first piece of the answer.
-  func sentFirstToken() {
-    let elapsed = elapsed
-    state.withLock { state in
-      if state.firstToken == nil { state.firstToken = elapsed }
-    }
-  }
-
   /// - Parameter credits: cost of the answer. `nil` means that no host has a price.
-  func answered(by host: String, usage: Usage, credits: Int? = nil) {
+  func recordAnswer(by host: String, usage: Usage, credits: Int? = nil) {
     state.withLock {
       $0.host = host
       $0.usage = usage
@@ -101,20 +115,14 @@ final class RequestJournal: Sendable {
   }
 
   /// Records the hosts that were asked and the outcome of each attempt.
-  func tried(_ attempts: [AttemptFacts]) { state.withLock { $0.attempts = attempts } }
+  func recordAttempts(_ attempts: [AttemptFacts]) { state.withLock { $0.attempts = attempts } }
 
-  private func account(_ state: State) {
-    let span = phase(.accounting)
-    span.set("prompt_tokens", String(state.usage.promptTokens))
-    span.set("completion_tokens", String(state.usage.completionTokens))
-    if let credits = state.credits { span.set("credits", String(credits)) }
-    span.end()
-  }
+  // MARK: - End
 
-  /// Only the first call has an effect.
+  /// Emits the record, the spans and the metrics. Only the first call has an effect.
   /// - Parameter failure: why the answer is missing or incomplete.
   func end(status: Int, _ failure: Failure? = nil) {
-    let elapsed = elapsed
+    let ending = Ending(status: status, failure: failure, elapsed: elapsed)
     let state = state.withLock { state -> State? in
       guard !state.isOver else { return nil }
       state.isOver = true
@@ -122,15 +130,32 @@ final class RequestJournal: Sendable {
     }
     guard let state else { return }
     // A direct answer's cost is its host's usage, which is part of the request span.
-    if state.isPlan { account(state) }
+    if state.isPlan { emitAccounting(state) }
+    emitRecord(state, ending)
+    emitSpan(state, ending)
+    emitMetrics(state, ending)
+  }
+
+  private func emitAccounting(_ state: State) {
+    let span = phase(.accounting)
+    span.set("prompt_tokens", String(state.usage.promptTokens))
+    span.set("completion_tokens", String(state.usage.completionTokens))
+    if let credits = state.credits { span.set("credits", String(credits)) }
+    span.end()
+  }
+
+  private func emitRecord(_ state: State, _ ending: Ending) {
     recorder.record(
       RequestRecord(
         trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint,
-        model: state.model, pattern: state.pattern, stream: state.stream, status: status,
-        errorCode: failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
+        model: state.model, pattern: state.pattern, stream: state.stream, status: ending.status,
+        errorCode: ending.failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
         firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
-        totalMilliseconds: Int(elapsed.wholeMilliseconds)))
-    span.set("status", String(status))
+        totalMilliseconds: Int(ending.elapsed.wholeMilliseconds)))
+  }
+
+  private func emitSpan(_ state: State, _ ending: Ending) {
+    span.set("status", String(ending.status))
     span.set("pattern", state.pattern)
     if !state.model.isEmpty { span.set("model", state.model) }
     if let first = state.firstProgress {
@@ -144,21 +169,24 @@ final class RequestJournal: Sendable {
       span.set("completion_tokens", String(state.usage.completionTokens))
     }
     if !state.host.isEmpty { span.set("host", state.host) }
-    if let failure {
+    if let failure = ending.failure {
       // The message names every failed host and quotes its error.
       span.set("error", failure.code.rawValue)
       if !failure.message.isEmpty { span.set("reason", failure.message) }
     }
     // Last, because a span holds a limited number of attributes.
     span.set(AttemptFacts.attributes(state.attempts))
-    span.end(failed: status >= 400)
+    span.end(failed: ending.status >= 400)
+  }
 
+  private func emitMetrics(_ state: State, _ ending: Ending) {
     let labels = [("endpoint", endpoint), ("pattern", state.pattern)]
     Counter(
       label: "tutti_gateway_requests_total",
-      dimensions: labels + [("status", "\(status / 100)xx")]
+      dimensions: labels + [("status", "\(ending.status / 100)xx")]
     ).increment()
-    Timer(label: "tutti_gateway_request_seconds", dimensions: labels).record(duration: elapsed)
+    Timer(label: "tutti_gateway_request_seconds", dimensions: labels)
+      .record(duration: ending.elapsed)
     if let firstToken = state.firstToken {
       Timer(label: "tutti_gateway_first_token_seconds", dimensions: labels)
         .record(duration: firstToken)

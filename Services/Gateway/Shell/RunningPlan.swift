@@ -9,7 +9,7 @@ final class RunningPlan: Sendable {
   let budget: TokenBudget?
   /// The request that the plan was made from.
   private let asked: PlanRequest
-  private let place: PlanPlace
+  private let reservation: PlanReservation
   private struct State {
     var trace: PlanTrace
     /// Time from start to finish. `nil` means that the plan has not ended.
@@ -21,9 +21,9 @@ final class RunningPlan: Sendable {
   private let began = ContinuousClock.now
   private let end: ContinuousClock.Instant
 
-  init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?, place: PlanPlace) {
+  init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?, reservation: PlanReservation) {
     self.asked = asked
-    self.place = place
+    self.reservation = reservation
     self.budget = budget
     state = Mutex(State(trace: PlanTrace(plan)))
     end = began.advanced(by: plan.deadline)

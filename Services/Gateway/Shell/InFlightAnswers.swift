@@ -3,7 +3,7 @@ import Synchronization
 
 /// The registry of answers in progress. At shutdown it ends each with an error message, before the
 /// process cancels it.
-final class OpenAnswers: Sendable {
+final class InFlightAnswers: Sendable {
   /// Time before the process exits at which answers are ended: enough to send each client one line.
   static func margin(of drain: Duration) -> Duration { min(.milliseconds(500), drain / 4) }
 
@@ -11,19 +11,19 @@ final class OpenAnswers: Sendable {
     .shuttingDown, "the gateway is shutting down and the answer was not done in time; ask again",
     retryAfter: .seconds(1))
 
-  /// One open answer. It unregisters itself on deinit.
-  final class Place: Sendable {
+  /// The entry of one answer. It unregisters itself on deinit.
+  final class Registration: Sendable {
     private let number: Int
-    private let answers: OpenAnswers
+    private let answers: InFlightAnswers
 
-    fileprivate init(_ number: Int, _ answers: OpenAnswers) {
+    fileprivate init(_ number: Int, _ answers: InFlightAnswers) {
       self.number = number
       self.answers = answers
     }
 
-    deinit { leave() }
+    deinit { unregister() }
 
-    func leave() { _ = answers.state.withLock { $0.cancels.removeValue(forKey: number) } }
+    func unregister() { _ = answers.state.withLock { $0.cancels.removeValue(forKey: number) } }
   }
 
   private struct State {
@@ -35,14 +35,14 @@ final class OpenAnswers: Sendable {
   private let state = Mutex(State())
 
   /// - Parameter cancel: ends the answer; called at once if all answers were already ended.
-  func enter(_ cancel: @escaping @Sendable () -> Void) -> Place {
+  func register(cancel: @escaping @Sendable () -> Void) -> Registration {
     let (number, isOver) = state.withLock { state in
       state.last += 1
       if !state.isOver { state.cancels[state.last] = cancel }
       return (state.last, state.isOver)
     }
     if isOver { cancel() }
-    return Place(number, self)
+    return Registration(number, self)
   }
 
   func endAll() {
@@ -64,8 +64,8 @@ final class OpenAnswers: Sendable {
     _ work: @escaping @Sendable () async throws(Failure) -> Value
   ) async throws(Failure) -> Value {
     let (over, end) = AsyncStream.makeStream(of: Never.self)
-    let place = enter { end.finish() }
-    defer { place.leave() }
+    let registration = register { end.finish() }
+    defer { registration.unregister() }
     let result = await withTaskGroup(of: Result<Value, Failure>?.self) { group in
       group.addTask {
         do throws(Failure) { return .success(try await work()) } catch { return .failure(error) }
