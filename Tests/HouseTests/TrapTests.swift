@@ -69,6 +69,7 @@ struct TrapTests {
         "Services/CommandLine/Shell/Cluster/ChildProcess.swift: baseAddress!":
           "of a buffer that is not empty",
         "Services/Gateway/Shell/GatewayShell.swift: HTTPField.Name(": "a constant",
+        "Services/Gateway/Shell/Response+Gateway.swift: HTTPField.Name(": "a constant",
         "Shared/ServiceKit/HTTP/HTTPErrors.swift: HTTPField.Name(": "a constant",
         "Shared/ServiceKit/HTTP/ServiceRouter.swift: -private-network\")!": "a constant",
         "Shared/Files/PrivateFile.swift: baseAddress!": "of a buffer that is not empty",

@@ -4,43 +4,52 @@ import Hummingbird
 import Inference
 import InferenceCore
 import Limits
-import NIOCore
 import ServiceKit
 import Text
 
-extension GatewayShell {
-  /// The fast path: one host answers, its bytes pass through unchanged, and no bus message is sent.
-  func answerDirectly(_ exchange: Exchange, _ model: ModelID?) async throws -> Response {
-    let request = exchange.request
-    let pending = try await heavily(request.body.count, exchange.client) {
+/// The fast path: one host answers, its bytes pass through unchanged, and no bus message is sent.
+struct DirectAnswer: Sendable {
+  private let resources: GatewayResources
+  private let exchange: Exchange
+  /// `nil` means any chat model.
+  private let model: ModelID?
+
+  init(_ resources: GatewayResources, _ exchange: Exchange, _ model: ModelID?) {
+    self.resources = resources
+    self.exchange = exchange
+    self.model = model
+  }
+
+  func response() async throws -> Response {
+    let pending = try await resources.heavily(exchange.request.body.count, exchange.client) {
       () throws(Failure) in
-      try self.ask(exchange, model)
+      try self.startInference()
     }
-    let registration = answers.register { pending.cancel() }
-    guard request.stream else {
+    let registration = resources.answers.register { pending.cancel() }
+    guard exchange.request.stream else {
       defer { registration.unregister() }
-      return try await answerWhole(exchange, pending)
+      return try await wholeResponse(pending)
     }
 
     // Until then a failure can still set the HTTP status; afterwards the stream must send
     // something.
-    let first = try await pending.inference(within: configuration.keepAlive)
-    return stream(exchange.trace, first?.headers ?? []) { writer in
+    let first = try await pending.inference(within: resources.configuration.keepAlive)
+    return Response(events: exchange.trace, passing: first?.headers ?? []) { writer in
       defer { registration.unregister() }
+      var client = ClientStream(writer, self.exchange.journal, self.resources.answers)
       do throws(Failure) {
-        try await self.relay(exchange, pending, first, &writer)
+        try await self.relay(pending, first, to: &client)
       } catch {
-        try await self.cut(error, exchange.journal, &writer)
+        try await client.fail(error)
       }
     }
   }
 
-  private func ask(
-    _ exchange: Exchange, _ model: ModelID?
-  ) throws(Failure) -> PendingInference {
+  private func startInference() throws(Failure) -> PendingInference {
     let request = exchange.request
-    let body = try request.body(within: TokenBudget.of(request, table: context.hosts.table))
-    return inference.start(
+    let budget = TokenBudget.of(request, table: resources.context.hosts.table)
+    let body = try request.body(within: budget)
+    return resources.inference.start(
       InferenceRequest(
         endpoint: request.endpoint, model: model, body: body,
         stream: request.stream, trace: exchange.trace, hops: exchange.hops,
@@ -51,7 +60,7 @@ extension GatewayShell {
       constraints: InferenceConstraints(
         race: request.options.race,
         deadlines: request.options.deadlines(
-          over: configuration.deadlines.of(request.endpoint.directRoute)),
+          over: resources.configuration.deadlines.of(request.endpoint.directRoute)),
         dataPolicy: request.options.dataPolicy, affinity: request.affinity,
         client: ClientFingerprint(tag: exchange.client),
         seed: exchange.seed))
@@ -59,9 +68,7 @@ extension GatewayShell {
 
   // MARK: - Not streamed
 
-  private func answerWhole(
-    _ exchange: Exchange, _ pending: PendingInference
-  ) async throws -> Response {
+  private func wholeResponse(_ pending: PendingInference) async throws -> Response {
     guard let inference = try await pending.inference() else {
       throw Failure(.internalError, "an inference was neither answered nor failed")
     }
@@ -73,18 +80,18 @@ extension GatewayShell {
       case .body(let bytes): body = bytes
       case .finished(let summary):
         exchange.journal.recordFirstToken()
-        note(summary, exchange)
+        record(summary)
         // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
-          let told = trace(exchange, summary).encoded
+          let trace = trace(of: summary).encoded
           // The body was validated on arrival. If it is not an object, it is returned unchanged.
           body =
-            (try? JSONObjectScanner(body).edited(replacing: [(name: "tutti", json: told)])) ?? body
+            (try? JSONObjectScanner(body).edited(replacing: [(name: "tutti", json: trace)])) ?? body
         }
       }
     }
-    var response = try json(body, exchange)
+    var response = try exchange.response(body)
     response.headers.pass(headers)
     exchange.journal.end(status: 200)
     return response
@@ -92,15 +99,15 @@ extension GatewayShell {
 
   // MARK: - Streamed
 
+  /// - Parameter first: the answer, if it began before the response did.
   @concurrent
   private func relay(
-    _ exchange: Exchange, _ pending: PendingInference, _ first: Inference?,
-    _ writer: inout any ResponseBodyWriter
+    _ pending: PendingInference, _ first: Inference?, to client: inout ClientStream
   ) async throws(Failure) {
     var inference = first
     while inference == nil {
-      try await send(SSE.keepAlive, &writer)
-      inference = try await pending.inference(within: configuration.keepAlive)
+      try await client.send(SSE.keepAlive)
+      inference = try await pending.inference(within: resources.configuration.keepAlive)
     }
     guard let inference else { return }
     var firstChunk: [UInt8]?
@@ -115,88 +122,56 @@ extension GatewayShell {
         case .body: break
         case .chunk(let chunk):
           if chunk.data.count > Limits.heavyBytes.value {
-            try await send(frames: &frames, exchange, &writer)
-            try await send(event: chunk.data, &writer)
+            try await send(frames: &frames, to: &client)
+            try await client.send(event: chunk.data)
             exchange.journal.recordFirstToken()
           } else {
             SSE.append(data: chunk.data, to: &frames)
           }
           if firstChunk == nil { firstChunk = chunk.data }
         case .finished(let summary):
-          try await send(frames: &frames, exchange, &writer)
-          note(summary, exchange)
+          try await send(frames: &frames, to: &client)
+          record(summary)
           if exchange.request.options.trace {
             let composer =
               firstChunk.flatMap(ChatComposer.init(following:))
               ?? ChatComposer(id: "\(exchange.trace.trace)", model: summary.model.name, created: 0)
-            frames = SSE.data(composer.extra([("tutti", trace(exchange, summary))]))
+            frames = SSE.data(composer.extra([("tutti", trace(of: summary))]))
           }
           frames += SSE.done
         }
         if frames.count > Limits.heavyBytes.value {
-          try await send(frames: &frames, exchange, &writer)
+          try await send(frames: &frames, to: &client)
         }
       }
-      try await send(frames: &frames, exchange, &writer)
+      try await send(frames: &frames, to: &client)
     }
-    try await finish(&writer)
-    exchange.journal.end(status: 200)
+    try await client.finish()
   }
 
-  private func note(_ summary: InferenceSummary, _ exchange: Exchange) {
+  /// Sends the gathered frames of an answer, and empties them.
+  @concurrent
+  private func send(
+    frames: inout [UInt8], to client: inout ClientStream
+  ) async throws(Failure) {
+    guard !frames.isEmpty else { return }
+    try await client.send(frames)
+    frames.removeAll(keepingCapacity: true)
+    exchange.journal.recordFirstToken()
+  }
+
+  // MARK: - Reporting
+
+  private func record(_ summary: InferenceSummary) {
     exchange.journal.recordAnswer(by: summary.host.name, usage: summary.usage)
     exchange.journal.recordAttempts(summary.attempts.map(\.facts))
   }
 
-  private func trace(_ exchange: Exchange, _ summary: InferenceSummary) -> JSON {
+  private func trace(of summary: InferenceSummary) -> JSON {
     TraceExtension.direct(
       trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
       host: summary.host, model: summary.model,
       usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
       attempts: summary.attempts.map(\.facts))
-  }
-
-  // MARK: - Writing to the client
-
-  /// Sends the gathered frames of an answer, and empties them.
-  @concurrent
-  private func send(
-    frames: inout [UInt8], _ exchange: Exchange, _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
-    guard !frames.isEmpty else { return }
-    try await send(frames, &writer)
-    frames.removeAll(keepingCapacity: true)
-    exchange.journal.recordFirstToken()
-  }
-
-  @concurrent
-  private func send(
-    event json: [UInt8], _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
-    guard json.count > Limits.heavyBytes.value else {
-      try await send(SSE.data(json), &writer)
-      return
-    }
-    for piece in SSE.pieces(ofData: json, atMost: Limits.heavyBytes.value) {
-      try await send(piece, &writer)
-    }
-  }
-
-  @concurrent
-  func send(_ bytes: [UInt8], _ writer: inout any ResponseBodyWriter) async throws(Failure) {
-    do {
-      try await writer.write(ByteBuffer(bytes: bytes))
-    } catch {
-      throw Failure(.cancelled, "the client has left")
-    }
-  }
-
-  @concurrent
-  func finish(_ writer: inout any ResponseBodyWriter) async throws(Failure) {
-    do {
-      try await writer.finish(nil)
-    } catch {
-      throw Failure(.cancelled, "the client has left")
-    }
   }
 }

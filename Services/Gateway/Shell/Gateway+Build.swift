@@ -21,7 +21,8 @@ func buildGateway(
     credentials: Credentials(rules: context.common.credentials), memory: memory,
     heavyWork: heavyWork, logger: context.logger)
   let shell = GatewayShell(
-    configuration, context, inference: inference, memory: memory, heavyWork: heavyWork)
+    GatewayResources(
+      configuration, context, inference: inference, memory: memory, heavyWork: heavyWork))
 
   context.health.addCheck("hosts") {
     GatewayRouting.available(hosts.table, policy: .any).isEmpty
@@ -39,7 +40,7 @@ func buildGateway(
   options.bodyDeadline = configuration.bodyDeadline
   options.connections = configuration.connections
   options.setting = "--port"
-  options.traceHeader = GatewayShell.traceHeader
+  options.traceHeader = .gatewayTrace
   options.tls = context.tls
   options.access = context.common.access(at: configuration.address)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)

@@ -1,48 +1,31 @@
 import Bus
 import ClusterModel
-import ContentCoding
 import Foundation
 import GatewayCore
 import HTTPTypes
 import Hummingbird
 import Inference
-import InferenceCore
-import Limits
 import Logging
-import NIOCore
-import Overload
 import OverloadCore
 import ServiceKit
 import ServiceLifecycle
 import Telemetry
 import Text
 
-/// The I/O around GatewayCore: receives requests, lets a host or a plan answer them, and streams
-/// the answers.
+/// The I/O around GatewayCore: receives requests, lets a host or a plan answer them, and refuses
+/// requests that fail before an answer begins.
 final class GatewayShell: Service {
-  let configuration: GatewayConfiguration
-  let context: ServiceContext
-  let inference: InferenceClient
-  let answers = InFlightAnswers()
-  let estimates = EstimateLedger()
-  let memory: MemoryBudget
-  let heavyWork: HeavyWork
+  private let resources: GatewayResources
   private let admission: Admission
 
-  init(
-    _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient,
-    memory: MemoryBudget, heavyWork: HeavyWork
-  ) {
-    self.configuration = configuration
-    self.context = context
-    self.inference = inference
-    self.memory = memory
-    self.heavyWork = heavyWork
+  init(_ resources: GatewayResources) {
+    self.resources = resources
+    let configuration = resources.configuration
     admission = Admission(
       ClientShares(
         total: configuration.maximumRequests, remote: configuration.remoteShare,
         local: configuration.localShare),
-      memory: memory, logger: context.logger)
+      memory: resources.memory, logger: resources.context.logger)
   }
 
   /// Waits for shutdown. Just before the drain ends it fails the answers still open; then it closes
@@ -54,14 +37,14 @@ final class GatewayShell: Service {
       try? await gracefulShutdown()
       group.cancelAll()
     }
-    try await inference.shutdown()
+    try await resources.inference.shutdown()
   }
 
   private func endAnswersInTime() async {
-    await context.health.drainBegins()
-    let drain = context.common.drain
+    await resources.context.health.drainBegins()
+    let drain = resources.context.common.drain
     try? await Task.sleep(for: drain - InFlightAnswers.margin(of: drain))
-    if context.health.isDraining { answers.endAll() }
+    if resources.context.health.isDraining { resources.answers.endAll() }
   }
 
   // MARK: - Routes
@@ -69,14 +52,14 @@ final class GatewayShell: Service {
   func addRoutes(to router: Router<BasicRequestContext>) {
     for endpoint in InferenceEndpoint.allCases {
       router.post(RouterPath(endpoint.rawValue)) { request, _ in
-        try await self.take(request, endpoint, self.answer)
+        try await self.handle(request, endpoint, self.answer)
       }
     }
     router.post(RouterPath(PlanPreview.path)) { request, _ in
-      try await self.take(request, .chatCompletions, as: PlanPreview.path, self.preview)
+      try await self.handle(request, .chatCompletions, as: PlanPreview.path, self.preview)
     }
     router.get("/v1/models") { _, _ in
-      self.json(ModelList.list(self.context.hosts.table).encoded, .fresh())
+      Response(json: ModelList.list(self.resources.context.hosts.table).encoded, .fresh())
     }
     // A model id may contain slashes: `tutti/fast`, `org/model`.
     router.get("/v1/models/**") { request, _ in
@@ -84,53 +67,41 @@ final class GatewayShell: Service {
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
       let name = String(path.dropFirst("/v1/models/".count))
       do throws(Failure) {
-        return self.json(try ModelList.model(name, self.context.hosts.table).encoded, trace)
+        return Response(
+          json: try ModelList.model(name, self.resources.context.hosts.table).encoded, trace)
       } catch {
-        return self.refusal(error, param: error.param, trace)
+        return self.refusal(error, trace)
       }
     }
   }
 
-  /// State of one request while it is answered.
-  struct Exchange: Sendable {
-    let request: ClientRequest
-    let journal: RequestJournal
-    /// Held until the answer is sent.
-    let reservation: RequestReservation
-    let hops: [String]
-    /// The client's headers that are forwarded to the host.
-    let headers: [(name: String, value: String)]
-    let seed: UInt64
-    /// The client's tag, by which dispatchers share capacity fairly.
-    let client: String
-    let ingress: OpenSpan
-
-    var trace: TraceContext { journal.trace }
-  }
-
   /// Reads and checks a request, and turns every failure into a response.
-  /// - Parameter path: the route's path if it differs from the endpoint's.
-  private func take(
+  /// - Parameters:
+  ///   - path: the route's path if it differs from the endpoint's.
+  ///   - respond: answers the checked request.
+  private func handle(
     _ request: Request, _ endpoint: InferenceEndpoint, as path: String? = nil,
-    _ work: (Exchange) async throws -> Response
+    _ respond: (Exchange) async throws -> Response
   ) async throws -> Response {
-    let journal = RequestJournal(path ?? endpoint.rawValue, recorder: context.recorder)
+    let journal = RequestJournal(path ?? endpoint.rawValue, recorder: resources.context.recorder)
     do {
       let ingress = journal.phase(.ingress)
       let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(
         authorization: request.headers[.authorization], address: reservation.address)
-      let body = try await decoded(
-        try await collect(request, reservation), request, reservation, client)
+      let upload = BodyUpload(request: request, reservation: reservation)
+      let body = try await upload.decode(
+        try await upload.receive(), for: client, on: resources.heavyWork)
       try reservation.takeSlot()
-      let parsed = try await heavily(body.count, client) { () throws(Failure) in
+      let parsed = try await resources.heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(
-          parsing: body, endpoint: endpoint, defaultModel: self.configuration.defaultModel)
+          parsing: body, endpoint: endpoint, defaultModel: self.resources.configuration.defaultModel
+        )
       }
       journal.record(parsed)
       ingress.set("bytes", String(parsed.body.count))
-      return try await work(
+      return try await respond(
         Exchange(
           request: parsed, journal: journal, reservation: reservation, hops: hops,
           headers: forwarded(request.headers),
@@ -138,7 +109,7 @@ final class GatewayShell: Service {
           client: client,
           ingress: ingress))
     } catch let failure as Failure {
-      return refusal(answers.explained(failure), param: nil, journal)
+      return refusal(resources.answers.explained(failure), journal)
     } catch {
       // The connection broke during the upload, or this is a bug. The server makes the response.
       journal.end(status: 500, Failure(.internalError, ""))
@@ -146,111 +117,39 @@ final class GatewayShell: Service {
     }
   }
 
-  /// Reads the body and charges it in step: a slow upload holds only the bytes that have arrived.
-  private func collect(_ request: Request, _ reservation: RequestReservation) async throws
-    -> [UInt8]
-  {
-    let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
-    var pass = try await reservation.waitForUpload(declared: min(declared, RequestLimits.bodyBytes))
-    defer { withExtendedLifetime(pass) {} }
-    var body: [UInt8] = []
-    var charged = 0
-    for try await part in request.body {
-      let count = body.count + part.readableBytes
-      guard count <= RequestLimits.bodyBytes else {
-        throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
-      }
-      if pass == nil, count > Limits.heavyBytes.value {
-        // The length is unknown, so reserve room for the largest body.
-        pass = try await reservation.waitForUpload(declared: RequestLimits.bodyBytes)
-      }
-      if body.capacity < count {
-        body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)
-        try reservation.chargeBody(body.capacity - charged)
-        charged = body.capacity
-      }
-      body.append(contentsOf: part.readableBytesView)
-    }
-    return body
-  }
-
-  /// Decompresses the body and removes a UTF-8 byte order mark.
-  private func decoded(
-    _ body: [UInt8], _ request: Request, _ reservation: RequestReservation, _ client: String
-  ) async throws -> [UInt8] {
-    let coding: ContentCoding
-    do throws(UnknownCoding) {
-      coding = try ContentCoding(header: request.headers[values: .contentEncoding])
-    } catch {
-      throw Failure(
-        .unsupportedEncoding,
-        "the body's Content-Encoding \"\(error.name)\" is not supported; send the body "
-          + "without one, or encoded as one of \(ContentCoding.known)")
-    }
-    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
-    guard coding != .identity else {
-      return body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
-    }
-    // The decoded size decides the cost and is not known yet.
-    return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
-      Result { () throws(Failure) in
-        let text = try Self.decode(body, coding, reservation)
-        return text.starts(with: mark) ? Array(text.dropFirst(mark.count)) : text
-      }
-    }.get()
-  }
-
-  private static func decode(
-    _ body: [UInt8], _ coding: ContentCoding, _ reservation: RequestReservation
-  ) throws(Failure) -> [UInt8] {
-    let decoder = BodyDecoder(coding)
-    decoder.push(body)
-    decoder.finish()
-    var text: [UInt8] = []
-    while true {
-      let piece: [UInt8]
-      do throws(BrokenCoding) {
-        piece = try decoder.pull(Limits.heavyBytes.value)
-      } catch {
-        throw Failure(
-          error.cause == .bomb ? .requestTooLarge : .invalidRequest, "the body \(error)")
-      }
-      guard !piece.isEmpty else { return text }
-      guard text.count + piece.count <= RequestLimits.bodyBytes else {
-        throw Failure(
-          .requestTooLarge, "the decoded body is larger than \(RequestLimits.bodyBytes) bytes")
-      }
-      let before = text.capacity
-      text += piece
-      try reservation.chargeBody(text.capacity - before)
-    }
-  }
-
-  /// Runs work on a large body in the queue for heavy work, so that it delays no other request;
-  /// runs work on a small body inline.
-  func heavily<Value: Sendable, Problem: Error>(
-    _ bytes: Int, _ client: String, _ work: @escaping @Sendable () throws(Problem) -> Value
-  ) async throws -> Value {
-    guard bytes > Limits.heavyBytes.value else { return try work() }
-    return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
-      Result(catching: work)
-    }.get()
-  }
-
   private func answer(_ exchange: Exchange) async throws -> Response {
     switch try route(exchange) {
     case .direct(let model), .gated(let model, _):
-      return try await answerDirectly(exchange, model)
-    case .plan(let pattern): return try await answerByPlan(exchange, pattern)
+      return try await DirectAnswer(resources, exchange, model).response()
+    case .plan(let pattern):
+      return try await PlanAnswer(resources, exchange, pattern: pattern).response()
     }
+  }
+
+  /// `POST /v1/plans`: returns how a request would be answered.
+  private func preview(_ exchange: Exchange) async throws -> Response {
+    let preview: JSON
+    switch try route(exchange) {
+    case .direct:
+      throw Failure(
+        .invalidRequest,
+        "`\(exchange.request.model)` is answered without a plan; there are plans for "
+          + GatewayRouting.patterns.joined(separator: ", "), param: "model")
+    case .gated(_, let reason): preview = PlanPreview.direct(reason: reason)
+    case .plan(let pattern):
+      let plan = try await PlanAnswer(resources, exchange, pattern: pattern).make()
+      preview = PlanPreview.json(plan.read(\.plan), correction: plan.correction)
+    }
+    exchange.journal.end(status: 200)
+    return Response(json: preview.encoded, exchange.trace)
   }
 
   /// Chooses the route. A direct request gets no ingress and gate spans: these phases are too
   /// short.
-  func route(_ exchange: Exchange) throws(Failure) -> GatewayRoute {
+  private func route(_ exchange: Exchange) throws(Failure) -> GatewayRoute {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
-    let route = try GatewayRouting.route(exchange.request, table: context.hosts.table)
+    let route = try GatewayRouting.route(exchange.request, table: resources.context.hosts.table)
     switch route {
     case .direct: return route
     case .gated(_, let reason):
@@ -267,7 +166,7 @@ final class GatewayShell: Service {
   }
 
   private func forwarded(_ headers: HTTPFields) -> [(name: String, value: String)] {
-    configuration.forwardedHeaders.select { name in
+    resources.configuration.forwardedHeaders.select { name in
       HTTPField.Name(name).flatMap { headers[$0] }
     }
   }
@@ -275,7 +174,7 @@ final class GatewayShell: Service {
   // MARK: - Hops
 
   /// This gateway's name in the hop header, used to detect loops.
-  private var ownHop: String { context.bus.peer.id.description }
+  private var ownHop: String { resources.context.bus.peer.id.description }
 
   /// The gateways that the request passed through, this one last.
   private func hops(of request: Request) throws(Failure) -> [String] {
@@ -296,94 +195,23 @@ final class GatewayShell: Service {
 
   // MARK: - Responses
 
-  static let traceHeader = HTTPField.Name("x-tutti-trace")!
-
-  func json(_ body: [UInt8], _ trace: TraceContext) -> Response {
-    Response(
-      status: .ok,
-      headers: [.contentType: "application/json", Self.traceHeader: "\(trace.trace)"],
-      body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
-  }
-
-  /// A response that stays charged to its request until the client has read it.
-  func json(_ body: [UInt8], _ exchange: Exchange) throws(Failure) -> Response {
-    guard body.count > Limits.heavyBytes.value else { return json(body, exchange.trace) }
-    try exchange.reservation.charge(body.count)
-    var response = json([], exchange.trace)
-    response.body = ResponseBody(contentLength: body.count) { writer in
-      var start = 0
-      while start < body.count {
-        let end = min(start + Limits.heavyBytes.value, body.count)
-        try await writer.write(ByteBuffer(bytes: body[start..<end]))
-        start = end
-      }
-      try await writer.finish(nil)
-      withExtendedLifetime(exchange) {}
-    }
-    return response
-  }
-
-  func stream(
-    _ trace: TraceContext, _ passed: [PassedHeader] = [],
-    _ write: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void
-  ) -> Response {
-    var headers: HTTPFields = [
-      .contentType: "text/event-stream", .cacheControl: "no-cache",
-      // Proxies that buffer a response before passing it on would defeat streaming.
-      HTTPField.Name("x-accel-buffering")!: "no", Self.traceHeader: "\(trace.trace)",
-    ]
-    headers.pass(passed)
-    return Response(status: .ok, headers: headers, body: ResponseBody(write))
-  }
-
-  private func refusal(
-    _ failure: Failure, param: String?, _ journal: RequestJournal
-  ) -> Response {
-    let response = refusal(failure, param: param, journal.trace)
+  private func refusal(_ failure: Failure, _ journal: RequestJournal) -> Response {
+    let response = refusal(failure, journal.trace)
     journal.end(status: response.status.code, failure)
     return response
   }
 
-  private func refusal(_ failure: Failure, param: String?, _ trace: TraceContext) -> Response {
-    context.logger.debug(
+  private func refusal(_ failure: Failure, _ trace: TraceContext) -> Response {
+    resources.context.logger.debug(
       "refused a request",
       metadata: [
         LogKey.trace: "\(trace.trace)", LogKey.code: "\(failure.code)",
         LogKey.reason: "\(failure.message)",
       ])
-    var response = jsonError(failure, param: param)
-    response.headers[Self.traceHeader] = "\(trace.trace)"
+    var response = jsonError(failure)
+    response.headers[.gatewayTrace] = "\(trace.trace)"
     response.headers.pass(failure.refusal?.headers ?? [])
     return response
-  }
-
-  /// Ends a stream that cannot be completed: sends one error event and the proper end of the body
-  /// without `[DONE]`, and closes the connection. The client sees the event and no protocol error.
-  ///
-  /// - Throws: the failure, if the client has left.
-  @concurrent
-  func cut(
-    _ failure: Failure, _ journal: RequestJournal, _ writer: inout any ResponseBodyWriter
-  ) async throws {
-    let failure = answers.explained(failure)
-    guard failure.code != .cancelled else {
-      journal.end(status: RequestJournal.clientLeftStatus, failure)
-      throw failure
-    }
-    journal.end(status: httpStatus(of: failure).code, failure)
-    try await writer.write(ByteBuffer(bytes: SSE.data(ErrorBody(failure).json)))
-    ClientConnection.current?.closeAfterAnswer()
-    try await writer.finish(nil)
-  }
-}
-
-extension HTTPFields {
-  /// Adds headers of a host's response.
-  mutating func pass(_ headers: [PassedHeader]) {
-    for header in headers {
-      guard let name = HTTPField.Name(header.name) else { continue }
-      append(HTTPField(name: name, value: header.value))
-    }
   }
 }
 

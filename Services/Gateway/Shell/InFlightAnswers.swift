@@ -79,7 +79,7 @@ final class InFlightAnswers: Sendable {
       return first ?? nil
     }
     guard let result else {
-      throw explained(Failure(.cancelled, "the client has left"))
+      throw explained(.clientLeft)
     }
     return try result.get()
   }

@@ -6,6 +6,12 @@ import Synchronization
 /// The events of one plan that its client has not read. The dispatcher's stream comes over the bus
 /// without back pressure, so the gateway cuts off a client that reads too slowly.
 final class PlanBacklog: Sendable {
+  /// The error for a client that reads too slowly.
+  static let slowReader = Failure(
+    .slowReader,
+    "the client reads more slowly than the answer arrives: more than "
+      + "\(Limits.streamUnread.value) bytes of it are unread (limit \(Limits.streamUnread.name))")
+
   private let bytes = Atomic(0)
   private let account: MemoryAccount
 

@@ -1,14 +1,12 @@
 import ClusterModel
 import GatewayCore
-import Hummingbird
 import Limits
-import ServiceKit
 import Synchronization
 import Telemetry
 import Text
 
 /// Streams a plan's answer: deltas as they arrive, with progress as comments between them.
-extension GatewayShell {
+struct PlanStream {
   /// Events that wake the writer of a stream.
   private enum Signal: Sendable {
     case event(PlanEvent)
@@ -28,37 +26,68 @@ extension GatewayShell {
     func set(_ new: Result<Void, Failure>) { result.withLock { $0 = $0 ?? new } }
   }
 
+  private let answer: PlanAnswer
+  private let plan: RunningPlan
+  private let composer: ChatComposer
+  private var client: ClientStream
+  private var pacer = ProgressPacer()
+  /// The time of the last alarm that was set.
+  private var alarmTime: Instant?
+  private let alarm: AsyncStream<Duration>.Continuation
+  private let alarms: AsyncStream<Duration>
+  /// Set from the first piece of the answer on.
+  private var delivery: OpenSpan?
+  private var pieces = 0
+  private var bytes = 0
+
+  init(
+    _ answer: PlanAnswer, _ plan: RunningPlan, _ composer: ChatComposer, to client: ClientStream
+  ) {
+    self.answer = answer
+    self.plan = plan
+    self.composer = composer
+    self.client = client
+    // One alarm at a time: the writer sets the next after the last has fired.
+    (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    pacer.plan()
+  }
+
+  /// Runs the plan and sends its answer, or its error.
+  /// - Throws: the failure, if the client has left.
   @concurrent
-  func relay(
-    _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer,
-    _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
+  mutating func run() async throws {
+    do throws(Failure) {
+      try await deliver()
+    } catch {
+      answer.recordUsage(plan.read { $0 })
+      try await client.fail(error)
+    }
+  }
+
+  // MARK: - Tasks
+
+  /// Runs the plan, the timers and the writer at the same time.
+  @concurrent
+  private mutating func deliver() async throws(Failure) {
+    let (answer, plan, alarm, alarms) = (self.answer, self.plan, self.alarm, self.alarms)
     // The backlog bounds this by bytes.
     let (signals, source) = AsyncStream<Signal>.makeStream(bufferingPolicy: .unbounded)
-    // One alarm at a time: the writer sets the next after the last has fired.
-    let (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
     let outcome = Outcome()
-    let registration = answers.register {
+    let registration = answer.resources.answers.register {
       outcome.set(.failure(InFlightAnswers.ended))
       source.finish()
     }
     defer { registration.unregister() }
-    let keepAlive = configuration.keepAlive
-    let backlog = PlanBacklog(memory) { failure in
+    let keepAlive = answer.resources.configuration.keepAlive
+    let backlog = PlanBacklog(answer.resources.memory) { failure in
       outcome.set(.failure(failure))
       source.finish()
     }
     let result = await withTaskGroup(of: Void.self) { group in
       group.addTask {
         do throws(Failure) {
-          try await self.run(plan, exchange) { event throws(Failure) in
-            guard backlog.add(event) else {
-              throw Failure(
-                .slowReader,
-                "the client reads more slowly than the answer arrives: more than "
-                  + "\(Limits.streamUnread.value) bytes of it are unread (limit "
-                  + "\(Limits.streamUnread.name))")
-            }
+          try await answer.run(plan) { event throws(Failure) in
+            guard backlog.add(event) else { throw PlanBacklog.slowReader }
             source.yield(.event(event))
           }
           outcome.set(.success(()))
@@ -76,8 +105,7 @@ extension GatewayShell {
           source.yield(.progress)
         }
       }
-      var stream = PlanStream(exchange, plan, composer) { alarm.yield($0) }
-      let result = await write(signals, outcome, backlog, &stream, &writer)
+      let result = await write(signals, outcome, backlog)
       group.cancelAll()
       source.finish()
       alarm.finish()
@@ -86,129 +114,88 @@ extension GatewayShell {
     try result.get()
   }
 
-  /// The writer's state of one stream.
-  private struct PlanStream {
-    let exchange: Exchange
-    let plan: RunningPlan
-    let composer: ChatComposer
-    let wake: @Sendable (Duration) -> Void
-    var pacer = ProgressPacer()
-    /// Set from the first piece of the answer on.
-    var delivery: OpenSpan?
-    var pieces = 0
-    var bytes = 0
-    private var awaited: Instant?
-
-    init(
-      _ exchange: Exchange, _ plan: RunningPlan, _ composer: ChatComposer,
-      wake: @escaping @Sendable (Duration) -> Void
-    ) {
-      self.exchange = exchange
-      self.plan = plan
-      self.composer = composer
-      self.wake = wake
-      pacer.plan()
-    }
-
-    /// Returns the progress line if one is due, and sets the alarm for the next.
-    mutating func progress() -> [UInt8]? {
-      let now = plan.now
-      let line = plan.read { pacer.take(from: $0, now: now) }
-      if let due = pacer.due, awaited != due {
-        awaited = due
-        wake(now.duration(to: due))
-      }
-      return line
-    }
-  }
+  // MARK: - Writing
 
   @concurrent
-  private func write(
-    _ signals: AsyncStream<Signal>, _ outcome: Outcome, _ backlog: PlanBacklog,
-    _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
+  private mutating func write(
+    _ signals: AsyncStream<Signal>, _ outcome: Outcome, _ backlog: PlanBacklog
   ) async -> Result<Void, Failure> {
     do throws(Failure) {
-      try await tell(stream.progress(), stream, &writer)
+      try await sendProgress()
       var quietSince = 0
       for await signal in signals {
         switch signal {
         case .keepAlive:
           // An answer that has begun also pauses, while it waits for another agent or dispatcher.
-          if stream.pieces == quietSince { try await send(SSE.keepAlive, &writer) }
-          quietSince = stream.pieces
-        case .progress: try await tell(stream.progress(), stream, &writer)
+          if pieces == quietSince { try await client.send(SSE.keepAlive) }
+          quietSince = pieces
+        case .progress: try await sendProgress()
         case .event(let event):
           defer { backlog.remove(event) }
-          stream.pacer.note(event)
-          try await tell(stream.progress(), stream, &writer)
-          if case .delta(let delta) = event { try await pass(delta, &stream, &writer) }
+          pacer.note(event)
+          try await sendProgress()
+          if case .delta(let delta) = event { try await send(delta) }
         }
       }
       // Only cancellation leaves the loop without an outcome.
-      guard let ended = outcome.get() else {
-        throw Failure(.cancelled, "the client has left")
-      }
+      guard let ended = outcome.get() else { throw Failure.clientLeft }
       try ended.get()
-      try await close(&stream, &writer)
+      try await close()
       return .success(())
     } catch {
-      stream.delivery?.end(failed: true)
+      delivery?.end(failed: true)
       return .failure(error)
     }
   }
 
+  /// Sends the progress line if one is due, and sets the alarm for the next.
   @concurrent
-  private func tell(
-    _ line: [UInt8]?, _ stream: PlanStream, _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
-    guard let line else { return }
-    try await send(SSE.comment(line), &writer)
-    stream.exchange.journal.recordProgress()
-  }
-
-  @concurrent
-  private func pass(
-    _ delta: TaskDelta, _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
-    guard !delta.text.isEmpty || delta.deltaJSON != nil else { return }
-    try await open(&stream, &writer)
-    try await send(SSE.data(stream.composer.delta(delta)), &writer)
-    stream.exchange.journal.recordFirstToken()
-    stream.pieces += 1
-    stream.bytes += delta.text.utf8.count
-  }
-
-  @concurrent
-  private func open(
-    _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
-    guard stream.delivery == nil else { return }
-    stream.delivery = stream.exchange.journal.phase(.delivery)
-    try await send(SSE.data(stream.composer.opening()), &writer)
-  }
-
-  @concurrent
-  private func close(
-    _ stream: inout PlanStream, _ writer: inout any ResponseBodyWriter
-  ) async throws(Failure) {
-    try await open(&stream, &writer)
-    let told = stream.plan.read { $0 }
-    try await tell(stream.pacer.rest(from: told), stream, &writer)
-    note(told, stream.exchange)
-    let finish = told.ending?.finishReason ?? "stop"
-    let extra = additions(told, stream.plan.estimateOutcome, stream.exchange)
-    if stream.exchange.request.includeUsage {
-      try await send(SSE.data(stream.composer.closing(finish: finish)), &writer)
-      let usage = [("usage", ChatComposer.usage(told.usage))]
-      try await send(SSE.data(stream.composer.extra(usage + extra)), &writer)
-    } else {
-      try await send(SSE.data(stream.composer.closing(finish: finish, adding: extra)), &writer)
+  private mutating func sendProgress() async throws(Failure) {
+    let now = plan.now
+    let line = plan.read { pacer.take(from: $0, now: now) }
+    if let due = pacer.due, alarmTime != due {
+      alarmTime = due
+      alarm.yield(now.duration(to: due))
     }
-    try await send(SSE.done, &writer)
-    try await self.finish(&writer)
-    stream.delivery?.set("pieces", String(stream.pieces))
-    stream.delivery?.set("bytes", String(stream.bytes))
-    stream.delivery?.end()
-    stream.exchange.journal.end(status: 200)
+    if let line { try await client.progress(line) }
+  }
+
+  @concurrent
+  private mutating func send(_ delta: TaskDelta) async throws(Failure) {
+    guard !delta.text.isEmpty || delta.deltaJSON != nil else { return }
+    try await open()
+    try await client.send(SSE.data(composer.delta(delta)))
+    answer.exchange.journal.recordFirstToken()
+    pieces += 1
+    bytes += delta.text.utf8.count
+  }
+
+  /// Sends the chunk that begins the answer; later calls do nothing.
+  @concurrent
+  private mutating func open() async throws(Failure) {
+    guard delivery == nil else { return }
+    delivery = answer.exchange.journal.phase(.delivery)
+    try await client.send(SSE.data(composer.opening()))
+  }
+
+  @concurrent
+  private mutating func close() async throws(Failure) {
+    try await open()
+    let trace = plan.read { $0 }
+    if let line = pacer.rest(from: trace) { try await client.progress(line) }
+    answer.recordUsage(trace)
+    let finish = trace.ending?.finishReason ?? "stop"
+    let extra = answer.additions(trace, plan.estimateOutcome)
+    if answer.exchange.request.includeUsage {
+      try await client.send(SSE.data(composer.closing(finish: finish)))
+      let usage = [("usage", ChatComposer.usage(trace.usage))]
+      try await client.send(SSE.data(composer.extra(usage + extra)))
+    } else {
+      try await client.send(SSE.data(composer.closing(finish: finish, adding: extra)))
+    }
+    try await client.send(SSE.done)
+    delivery?.set("pieces", String(pieces))
+    delivery?.set("bytes", String(bytes))
+    try await client.finish(delivery)
   }
 }

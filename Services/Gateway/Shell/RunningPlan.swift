@@ -1,6 +1,7 @@
 import ClusterModel
 import GatewayCore
 import Synchronization
+import Telemetry
 
 /// A running plan, shared by the task that receives the dispatcher's events and the task that
 /// writes to the client.
@@ -8,7 +9,7 @@ final class RunningPlan: Sendable {
   /// The token budget. `nil` means no limit.
   let budget: TokenBudget?
   /// The request that the plan was made from.
-  private let asked: PlanRequest
+  private let request: PlanRequest
   private let reservation: PlanReservation
   private struct State {
     var trace: PlanTrace
@@ -19,21 +20,23 @@ final class RunningPlan: Sendable {
   }
   private let state: Mutex<State>
   private let began = ContinuousClock.now
-  private let end: ContinuousClock.Instant
+  private let deadline: ContinuousClock.Instant
 
-  init(_ plan: Plan, asked: PlanRequest, budget: TokenBudget?, reservation: PlanReservation) {
-    self.asked = asked
+  init(
+    _ plan: Plan, request: PlanRequest, budget: TokenBudget?, reservation: PlanReservation
+  ) {
+    self.request = request
     self.reservation = reservation
     self.budget = budget
     state = Mutex(State(trace: PlanTrace(plan)))
-    end = began.advanced(by: plan.deadline)
+    deadline = began.advanced(by: plan.deadline)
   }
 
   /// Time since the plan began, on the plan's own clock.
   var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
 
   /// Time until the deadline.
-  var left: Duration { ContinuousClock.now.duration(to: end) }
+  var remaining: Duration { ContinuousClock.now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
     // Measured before the lock, and not after a slow client has read everything.
@@ -49,31 +52,50 @@ final class RunningPlan: Sendable {
   }
 
   /// The learned correction of estimates with which the plan was made.
-  var correction: EstimateCorrection { asked.correction }
+  var correction: EstimateCorrection { request.correction }
 
   /// `nil` means that the plan has no estimate or has not ended.
   var estimateOutcome: EstimateOutcome? {
     state.withLock { state in
       state.took.flatMap {
         EstimateOutcome(
-          state.trace, took: $0, dispatches: state.dispatches, correction: asked.correction)
+          state.trace, took: $0, dispatches: state.dispatches, correction: request.correction)
       }
     }
   }
 
   /// The remaining part of the plan, for a dispatcher.
-  func order(for exchange: GatewayShell.Exchange, terms: InferenceTerms) -> PlanOrder {
+  /// - Parameters:
+  ///   - client: the client's tag.
+  ///   - terms: settings for every inference of the plan.
+  func order(
+    for clientRequest: ClientRequest, client: String, terms: InferenceTerms
+  ) -> PlanOrder {
     state.withLock { state in
       state.dispatches += 1
       let trace = state.trace
       var plan = trace.plan
-      plan.deadline = max(.milliseconds(1), left)
+      plan.deadline = max(.milliseconds(1), remaining)
       return PlanOrder(
-        plan: plan, conversation: exchange.request.conversation, finished: trace.finished,
-        skipped: trace.skipped, dataPolicy: exchange.request.options.dataPolicy, terms: terms,
-        request: asked,
-        documents: exchange.request.options.documents, client: exchange.client,
-        sinkPrefix: trace.answer, isWhole: !exchange.request.stream)
+        plan: plan, conversation: clientRequest.conversation, finished: trace.finished,
+        skipped: trace.skipped, dataPolicy: clientRequest.options.dataPolicy, terms: terms,
+        request: request,
+        documents: clientRequest.options.documents, client: client,
+        sinkPrefix: trace.answer, isWhole: !clientRequest.stream)
     }
+  }
+
+  /// Ends the span of one dispatch. Its attributes are the tasks' dependencies and departures from
+  /// the plan, and the outcome of the estimate.
+  func endDispatch(_ span: OpenSpan, _ failure: Failure? = nil) {
+    let trace = read { $0 }
+    if !trace.plan.reason.isEmpty { span.set("reason", trace.plan.reason) }
+    if let failure { span.set("error", failure.code.rawValue) }
+    if let outcome = estimateOutcome {
+      span.set("estimate", outcome.text)
+      span.set("estimate_outcome", outcome.verdict.rawValue)
+    }
+    span.set(trace.spanFacts.attributes())
+    span.end(failed: failure != nil)
   }
 }

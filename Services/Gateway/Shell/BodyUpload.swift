@@ -1,0 +1,98 @@
+import ClusterModel
+import ContentCoding
+import GatewayCore
+import HTTPTypes
+import Hummingbird
+import InferenceCore
+import Limits
+import NIOCore
+import Overload
+import ServiceKit
+
+/// Reads the body of one request, decompresses it, and charges its bytes as they arrive.
+struct BodyUpload: Sendable {
+  let request: Request
+  let reservation: RequestReservation
+
+  private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+  /// Returns the body as it was sent. A slow upload holds only the bytes that have arrived.
+  func receive() async throws -> [UInt8] {
+    let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
+    var pass = try await reservation.waitForUpload(
+      declared: min(declared, RequestLimits.bodyBytes))
+    defer { withExtendedLifetime(pass) {} }
+    var body: [UInt8] = []
+    var charged = 0
+    for try await part in request.body {
+      let count = body.count + part.readableBytes
+      guard count <= RequestLimits.bodyBytes else {
+        throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
+      }
+      if pass == nil, count > Limits.heavyBytes.value {
+        // The length is unknown, so reserve room for the largest body.
+        pass = try await reservation.waitForUpload(declared: RequestLimits.bodyBytes)
+      }
+      if body.capacity < count {
+        body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)
+        try reservation.chargeBody(body.capacity - charged)
+        charged = body.capacity
+      }
+      body.append(contentsOf: part.readableBytesView)
+    }
+    return body
+  }
+
+  /// Decompresses the body and removes a UTF-8 byte order mark.
+  /// - Parameter client: the client's tag.
+  func decode(
+    _ body: [UInt8], for client: String, on heavyWork: HeavyWork
+  ) async throws -> [UInt8] {
+    let coding: ContentCoding
+    do throws(UnknownCoding) {
+      coding = try ContentCoding(header: request.headers[values: .contentEncoding])
+    } catch {
+      throw Failure(
+        .unsupportedEncoding,
+        "the body's Content-Encoding \"\(error.name)\" is not supported; send the body "
+          + "without one, or encoded as one of \(ContentCoding.known)")
+    }
+    guard coding != .identity else { return Self.withoutMark(body) }
+    // The decoded size decides the cost and is not known yet.
+    return try await heavyWork.run(for: ClientFingerprint(tag: client).value) { [reservation] in
+      Result { () throws(Failure) in
+        Self.withoutMark(try Self.decompress(body, coding, charging: reservation))
+      }
+    }.get()
+  }
+
+  private static func withoutMark(_ text: [UInt8]) -> [UInt8] {
+    text.starts(with: byteOrderMark) ? Array(text.dropFirst(byteOrderMark.count)) : text
+  }
+
+  private static func decompress(
+    _ body: [UInt8], _ coding: ContentCoding, charging reservation: RequestReservation
+  ) throws(Failure) -> [UInt8] {
+    let decoder = BodyDecoder(coding)
+    decoder.push(body)
+    decoder.finish()
+    var text: [UInt8] = []
+    while true {
+      let piece: [UInt8]
+      do throws(BrokenCoding) {
+        piece = try decoder.pull(Limits.heavyBytes.value)
+      } catch {
+        throw Failure(
+          error.cause == .bomb ? .requestTooLarge : .invalidRequest, "the body \(error)")
+      }
+      guard !piece.isEmpty else { return text }
+      guard text.count + piece.count <= RequestLimits.bodyBytes else {
+        throw Failure(
+          .requestTooLarge, "the decoded body is larger than \(RequestLimits.bodyBytes) bytes")
+      }
+      let before = text.capacity
+      text += piece
+      try reservation.chargeBody(text.capacity - before)
+    }
+  }
+}

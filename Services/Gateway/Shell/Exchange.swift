@@ -1,0 +1,42 @@
+import ClusterModel
+import GatewayCore
+import Hummingbird
+import Limits
+import NIOCore
+import Telemetry
+
+/// One request while it is answered.
+struct Exchange: Sendable {
+  let request: ClientRequest
+  let journal: RequestJournal
+  /// Held until the answer is sent.
+  let reservation: RequestReservation
+  /// The gateways that the request passed through, this one last.
+  let hops: [String]
+  /// The client's headers that are forwarded to the host.
+  let headers: [(name: String, value: String)]
+  let seed: UInt64
+  /// The client's tag, by which dispatchers share capacity fairly.
+  let client: String
+  let ingress: OpenSpan
+
+  var trace: TraceContext { journal.trace }
+
+  /// A JSON response that stays charged to its request until the client has read it.
+  func response(_ body: [UInt8]) throws(Failure) -> Response {
+    guard body.count > Limits.heavyBytes.value else { return Response(json: body, trace) }
+    try reservation.charge(body.count)
+    var response = Response(json: [], trace)
+    response.body = ResponseBody(contentLength: body.count) { writer in
+      var start = 0
+      while start < body.count {
+        let end = min(start + Limits.heavyBytes.value, body.count)
+        try await writer.write(ByteBuffer(bytes: body[start..<end]))
+        start = end
+      }
+      try await writer.finish(nil)
+      withExtendedLifetime(self) {}
+    }
+    return response
+  }
+}

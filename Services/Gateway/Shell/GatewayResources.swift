@@ -1,0 +1,40 @@
+import ClusterModel
+import GatewayCore
+import Inference
+import InferenceCore
+import Limits
+import Overload
+import ServiceKit
+
+/// Parts of the gateway that all requests share.
+final class GatewayResources: Sendable {
+  let configuration: GatewayConfiguration
+  let context: ServiceContext
+  let inference: InferenceClient
+  let memory: MemoryBudget
+  let heavyWork: HeavyWork
+  let answers = InFlightAnswers()
+  let estimates = EstimateLedger()
+
+  init(
+    _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient,
+    memory: MemoryBudget, heavyWork: HeavyWork
+  ) {
+    self.configuration = configuration
+    self.context = context
+    self.inference = inference
+    self.memory = memory
+    self.heavyWork = heavyWork
+  }
+
+  /// Runs work on a large body in the queue for heavy work, so that it delays no other request;
+  /// runs work on a small body inline.
+  func heavily<Value: Sendable, Problem: Error>(
+    _ bytes: Int, _ client: String, _ work: @escaping @Sendable () throws(Problem) -> Value
+  ) async throws -> Value {
+    guard bytes > Limits.heavyBytes.value else { return try work() }
+    return try await heavyWork.run(for: ClientFingerprint(tag: client).value) {
+      Result(catching: work)
+    }.get()
+  }
+}
