@@ -35,10 +35,10 @@ public enum ModelList {
     let own = members.map(\.0).prefix(2)
     // The registry validates facts. If they are invalid here, the entry omits them.
     let facts = try? JSONDocument(validating: Array("{\(offer.facts)}".utf8))
-    var tellsContext = false
+    var hasContext = false
     if let facts {
       for member in facts.eachMember(of: facts.root) where !own.contains(member.name) {
-        tellsContext = tellsContext || contextNames.contains(member.name)
+        hasContext = hasContext || contextNames.contains(member.name)
         let value = JSON.raw(Array(facts.slice(member.value)))
         if let known = members.firstIndex(where: { $0.0 == member.name }) {
           members[known].1 = value
@@ -47,7 +47,7 @@ public enum ModelList {
         }
       }
     }
-    if !tellsContext, let tokens = offer.contextTokens {
+    if !hasContext, let tokens = offer.contextTokens {
       members.append(("context_length", .integer(tokens)))
     }
     return .object(members)

@@ -15,7 +15,7 @@ public struct ProgressPacer: Sendable {
   }
 
   private var waiting: [Step] = []
-  private var lastTold: Instant?
+  private var lastLine: Instant?
   private var expansions = 0
 
   public init() {}
@@ -41,13 +41,13 @@ public struct ProgressPacer: Sendable {
 
   /// When the next line is due. `nil` means that nothing has changed.
   public var due: Instant? {
-    waiting.isEmpty ? nil : lastTold.map { $0 + Self.interval } ?? .zero
+    waiting.isEmpty ? nil : lastLine.map { $0 + Self.interval } ?? .zero
   }
 
   /// Returns the line that is due. `nil` means that there is none or that it is too early.
   public mutating func take(from trace: PlanTrace, now: Instant) -> [UInt8]? {
     guard let due, due <= now else { return nil }
-    lastTold = now
+    lastLine = now
     return rest(from: trace)
   }
 
