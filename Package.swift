@@ -345,6 +345,13 @@ let package = Package(
         "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "OverloadCore",
         "Text",
       ], exclude: ["triples.json"]),
+    tests(
+      "GatewayTests",
+      [
+        "GatewayService", "GatewayCore", "RegistryCore", "Bus", "BusCore", "ClusterModel",
+        "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
+        hummingbird, httpTypes, logging, nioCore,
+      ]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests("SimulationTests", ["ClusterSimulation"]),
     tests(

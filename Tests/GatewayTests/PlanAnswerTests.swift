@@ -1,0 +1,172 @@
+import Bus
+import ClusterModel
+import Telemetry
+import Testing
+
+@testable import GatewayService
+
+@Suite("Answer by a plan")
+struct PlanAnswerTests {
+  private let lost = Failure(.shuttingDown, "the dispatcher shuts down")
+
+  @Test("the events of the dispatcher become one stream")
+  func streams() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { _, writer, _ throws(Failure) in
+        try writer.send(PlanCluster.delta("Hello "))
+        try writer.send(PlanCluster.delta("world"))
+        try writer.send(PlanCluster.finished)
+      }
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      let events = received.events
+      try #require(events.count == 5)
+      #expect(events[0].contains(#""delta":{"role":"assistant","content":""}"#))
+      #expect(events[1].contains(#""delta":{"content":"Hello "}"#))
+      #expect(events[2].contains(#""delta":{"content":"world"}"#))
+      #expect(events[3].contains(#""finish_reason":"stop""#))
+      #expect(events[4] == "data: [DONE]\n\n")
+      #expect(received.hasEnd)
+      #expect(cluster.orders.map(\.sinkPrefix) == [""])
+      let records = cluster.recorder.drain().flatMap(\.requests)
+      #expect(records.map(\.status) == [200])
+      #expect(records.map(\.pattern) == ["tutti/ensemble"])
+      #expect(records.map(\.usage) == [Usage(promptTokens: 3, completionTokens: 2)])
+    }
+  }
+
+  @Test("a client that does not stream gets the same text in one body")
+  func whole() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { _, writer, _ throws(Failure) in
+        try writer.send(PlanCluster.delta("Hello "))
+        try writer.send(PlanCluster.delta("world"))
+        try writer.send(PlanCluster.finished)
+      }
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask(streaming: false)
+      #expect(received.text.contains(#""content":"Hello world""#))
+      #expect(cluster.orders.map(\.isWhole) == [true])
+      #expect(cluster.recorder.drain().flatMap(\.requests).map(\.status) == [200])
+    }
+  }
+
+  @Test("if the dispatcher is lost, the next one resumes after the text that the client has")
+  func resumes() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { [lost] _, writer, _ throws(Failure) in
+        try writer.send(PlanCluster.delta("Hello "))
+        throw lost
+      },
+      PlanCluster.Script { _, writer, _ throws(Failure) in
+        try writer.send(PlanCluster.delta("world"))
+        try writer.send(PlanCluster.finished)
+      },
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      #expect(cluster.orders.map(\.sinkPrefix) == ["", "Hello "])
+      let events = received.events
+      try #require(events.count == 5)
+      #expect(events[1].contains(#""delta":{"content":"Hello "}"#))
+      #expect(events[2].contains(#""delta":{"content":"world"}"#))
+      #expect(events[4] == "data: [DONE]\n\n")
+    }
+  }
+
+  @Test("a plan that loses two dispatchers ends with an error event")
+  func givesUp() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { [lost] _, _, _ throws(Failure) in throw lost },
+      PlanCluster.Script { [lost] _, _, _ throws(Failure) in throw lost },
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      #expect(cluster.orders.count == 2)
+      #expect(received.events.count == 1)
+      #expect(received.text.contains(#"{"error":"#) && !received.text.contains("[DONE]"))
+      #expect(received.hasEnd)
+      #expect(cluster.recorder.drain().flatMap(\.requests).map(\.status) == [503])
+    }
+  }
+
+  @Test("an answer inside a tool call is not resumed")
+  func toolCall() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { [lost] _, writer, _ throws(Failure) in
+        try writer.send(PlanCluster.delta("", json: #"{"tool_calls":[{"index":0}]}"#))
+        throw lost
+      }
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      #expect(cluster.orders.count == 1)
+      #expect(received.text.contains("inside a tool call"))
+      #expect(received.hasEnd)
+      #expect(cluster.recorder.drain().flatMap(\.requests).map(\.status) == [502])
+    }
+  }
+
+  @Test("a failure of the plan itself is not sent to another dispatcher")
+  func ownFailure() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { _, _, _ throws(Failure) in
+        throw Failure(.noEligibleHost, "no host is left")
+      }
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      #expect(cluster.orders.count == 1)
+      #expect(received.text.contains("no host is left"))
+    }
+  }
+
+  @Test("if the planner is lost, the plan is made by the next one")
+  func planner() async throws {
+    let cluster = try PlanCluster(
+      plannerFailures: [lost],
+      scripts: [
+        PlanCluster.Script { _, writer, _ throws(Failure) in try writer.send(PlanCluster.finished) }
+      ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      #expect(cluster.planRequests == 2)
+      #expect(received.events.last == "data: [DONE]\n\n")
+    }
+  }
+
+  @Test("a planner's refusal is thrown before a response begins")
+  func plannerRefuses() async throws {
+    let refusal = Failure(.budgetExhausted, "the budget is too small")
+    let cluster = try PlanCluster(plannerFailures: [refusal], scripts: [])
+    try await cluster.run { cluster in
+      do {
+        _ = try await cluster.ask()
+        Issue.record("the plan was made")
+      } catch let failure as Failure {
+        #expect(failure.code == .budgetExhausted)
+      }
+      #expect(cluster.planRequests == 1 && cluster.orders.isEmpty)
+    }
+  }
+
+  @Test("a stream that is open at the end of the drain gets the shutdown error")
+  func shutdown() async throws {
+    let cluster = try PlanCluster(scripts: [
+      PlanCluster.Script { _, _, cluster throws(Failure) in
+        cluster.resources.answers.endAll()
+        let never = AsyncStream.makeStream(of: Never.self)
+        for await _ in never.stream {}
+      }
+    ])
+    try await cluster.run { cluster in
+      let received = try await cluster.ask()
+      #expect(received.events.count == 1)
+      #expect(received.text.contains(InFlightAnswers.ended.message))
+      #expect(received.hasEnd)
+      #expect(cluster.recorder.drain().flatMap(\.requests).map(\.status) == [503])
+    }
+  }
+}

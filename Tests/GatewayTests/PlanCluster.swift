@@ -1,0 +1,209 @@
+import Bus
+import BusCore
+import ClusterModel
+import GatewayCore
+import Hummingbird
+import Inference
+import Logging
+import Overload
+import OverloadCore
+import RegistryCore
+import Synchronization
+import Telemetry
+import Testing
+
+@testable import GatewayService
+@testable import ServiceKit
+
+/// The parts of a gateway, with planners and dispatchers that a test scripts, over a bus in this
+/// process. There are two of each, because a peer that reports its end is not asked again.
+final class PlanCluster: Sendable {
+  /// The events that a dispatcher sends for one order.
+  ///
+  /// A type of its own: Swift 6.3 crashes on a closure with typed throws in an array literal.
+  struct Script: Sendable {
+    typealias Run =
+      @Sendable (PlanOrder, StreamWriter, PlanCluster) async throws(Failure) -> Void
+
+    let run: Run
+
+    init(_ run: @escaping Run) { self.run = run }
+  }
+
+  let recorder = TelemetryRecorder(service: "gateway", instance: "gateway-1")
+  let resources: GatewayResources
+  private let registry: Bus
+  private let gateway: Bus
+  private let planners: [Bus]
+  private let dispatchers: [Bus]
+  private let leases: Mutex<PeerLeases>
+  private let admission: Admission
+  private let plansAsked = Mutex(0)
+  private let ordersTaken = Mutex<[PlanOrder]>([])
+
+  /// Orders that the dispatcher received.
+  var orders: [PlanOrder] { ordersTaken.withLock { $0 } }
+  /// Requests that the planner received.
+  var planRequests: Int { plansAsked.withLock { $0 } }
+
+  /// - Parameters:
+  ///   - plannerFailures: the failures of the planner's first replies.
+  ///   - scripts: one per order.
+  init(plannerFailures: [Failure] = [], scripts: [Script]) throws {
+    let network = LoopbackNetwork(seed: 7)
+    func bus(_ service: ServiceName, _ name: String) throws -> Bus {
+      let configuration = BusConfiguration(
+        service: service, name: name, addresses: .loopback(network))
+      return Bus(
+        configuration: configuration, transport: try configuration.makeTransport(),
+        logger: Logger(label: "test"))
+    }
+    registry = try bus(.registry, "registry-1")
+    gateway = try bus(.gateway, "gateway-1")
+    planners = try ["planner-1", "planner-2"].map { try bus(.planner, $0) }
+    dispatchers = try ["dispatcher-1", "dispatcher-2"].map { try bus(.dispatcher, $0) }
+    leases = Mutex(PeerLeases(epoch: registry.peer.id.incarnation, own: registry.peer))
+    resources = try Self.resources(gateway, recorder)
+    admission = Admission(
+      ClientShares(total: 10), memory: resources.memory, logger: Logger(label: "test"))
+    answerHellos()
+    for planner in planners {
+      planner.onCall { [self] _ throws(Failure) in
+        let number = plansAsked.withLock { count in
+          defer { count += 1 }
+          return count
+        }
+        if number < plannerFailures.count { throw plannerFailures[number] }
+        return .plan(Self.plan)
+      }
+    }
+    for dispatcher in dispatchers {
+      dispatcher.onStream { [self] request, writer throws(Failure) in
+        guard case .runPlan(let order) = request.body else { return }
+        let number = ordersTaken.withLock { orders in
+          orders.append(order)
+          return orders.count - 1
+        }
+        guard number < scripts.count else { throw Failure(.internalError, "no script is left") }
+        try await scripts[number].run(order, writer, self)
+      }
+    }
+  }
+
+  /// A plan of one task.
+  static let plan = Plan(
+    id: PlanID("plan"), pattern: "tutti/ensemble",
+    tasks: [PlanTask(id: "answer", role: .reasoning)], sink: "answer", seed: 1,
+    deadline: .seconds(60))
+
+  static let finished = Body.planEvent(
+    .finished(
+      PlanFinished(
+        finishReason: "stop", usage: Usage(promptTokens: 3, completionTokens: 2),
+        sinkUsage: Usage(promptTokens: 3, completionTokens: 2))))
+
+  static func delta(_ text: String, json: String? = nil) -> Body {
+    .planEvent(.delta(TaskDelta(text: text, deltaJSON: json.map { Array($0.utf8) })))
+  }
+
+  private static func resources(
+    _ bus: Bus, _ recorder: TelemetryRecorder
+  ) throws -> GatewayResources {
+    let settings = ServiceSettings<GatewayConfiguration>(
+      arguments: [], environment: ["HOME": "/nowhere"], hostName: "box",
+      readFile: { (_) throws(ProcessFailure) -> String in "" })
+    try #require(settings.mistakes.isEmpty, "\(settings.mistakes)")
+    let logger = Logger(label: "test")
+    let table = HostTable(
+      epoch: 1, revision: 1,
+      hosts: [
+        Host(
+          id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: ModelID("llama-3.1-8b"))]
+        )
+      ])
+    let hosts = HostDirectory(
+      ask: { () throws(Failure) -> HostTable in throw Failure(.noPeer, "no registry") },
+      logger: logger)
+    hosts.apply(.hostTable(table))
+    let memory = MemoryBudget()
+    let heavyWork = HeavyWork()
+    return GatewayResources(
+      settings.own,
+      ServiceContext(
+        common: settings.common, bus: bus, logger: logger, recorder: recorder,
+        metrics: PrometheusRegistry(), health: Health(), hosts: hosts),
+      inference: InferenceClient(
+        hosts: { table }, memory: memory, heavyWork: heavyWork, logger: logger),
+      memory: memory, heavyWork: heavyWork)
+  }
+
+  private func answerHellos() {
+    let began = ContinuousClock.now
+    registry.adopt(leases.withLock(\.table))
+    registry.onCall { [self] request throws(Failure) in
+      let now = Instant(sinceStart: began.duration(to: .now))
+      let (outcome, table) = leases.withLock { leases in
+        let outcome = Result { () throws(Failure) -> [PeerLeases.Directive] in
+          switch request.body {
+          case .hello(let peer): try leases.hello(peer, now: now)
+          case .goodbye(let id): leases.goodbye(id, now: now)
+          default: throw Failure(.unhandled, "only hellos")
+          }
+        }
+        return (outcome, leases.table)
+      }
+      for case .publish(let table) in try outcome.get() {
+        registry.adopt(table)
+        registry.publish(.peerTable(table))
+      }
+      return .peerTable(table)
+    }
+  }
+
+  /// Runs the cluster while `body` runs.
+  func run(_ body: @escaping @Sendable (PlanCluster) async throws -> Void) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      let peers = [gateway] + planners + dispatchers
+      for bus in [registry] + peers {
+        group.addTask { try? await bus.run() }
+      }
+      // Each peer is known once the registry's table holds all of them.
+      let all = Set(peers.map(\.peer.id))
+      for bus in peers {
+        let patience = ContinuousClock.now + .seconds(20)
+        while !all.isSubset(of: bus.peers.peers.map(\.id) + [bus.peer.id]) {
+          try #require(.now < patience, "a peer is missing: \(bus.peers)")
+          await Task.yield()
+        }
+      }
+      var failure: (any Error)?
+      do { try await body(self) } catch { failure = error }
+      group.cancelAll()
+      while await group.nextResult() != nil {}
+      try await resources.inference.shutdown()
+      if let failure { throw failure }
+    }
+  }
+
+  func answer(streaming: Bool = true) throws -> PlanAnswer {
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    let json =
+      #"{"model":"tutti/ensemble","stream":\#(streaming),"#
+      + #""messages":[{"role":"user","content":"hi"}]}"#
+    return PlanAnswer(
+      resources,
+      Exchange(
+        request: try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions),
+        journal: journal, reservation: try admission.admit(), hops: [], headers: [], seed: 1,
+        client: "", ingress: journal.phase(.ingress)),
+      pattern: "tutti/ensemble")
+  }
+
+  /// Sends one request and returns all that its client received.
+  func ask(streaming: Bool = true) async throws -> FakeClient.Received {
+    let received = FakeClient.Received()
+    let response = try await answer(streaming: streaming).response()
+    try await response.body.write(FakeClient(received: received))
+    return received
+  }
+}

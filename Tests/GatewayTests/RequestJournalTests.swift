@@ -1,0 +1,123 @@
+import ClusterModel
+import GatewayCore
+import Telemetry
+import Testing
+
+@testable import GatewayService
+
+@Suite("Request journal")
+struct RequestJournalTests {
+  private let recorder = TelemetryRecorder(service: "gateway", instance: "g")
+
+  private func drain() -> (requests: [RequestRecord], spans: [SpanRecord]) {
+    let batches = recorder.drain()
+    return (batches.flatMap(\.requests), batches.flatMap(\.spans))
+  }
+
+  private func request() throws -> ClientRequest {
+    try ClientRequest(
+      parsing: Array(
+        #"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#.utf8),
+      endpoint: .chatCompletions)
+  }
+
+  @Test("a request that ended is recorded with its model, host and usage")
+  func record() throws {
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    journal.record(try request())
+    journal.recordFirstToken()
+    let usage = Usage(promptTokens: 3, completionTokens: 5)
+    journal.recordAnswer(by: "a", usage: usage)
+    journal.end(status: 200)
+    let (requests, _) = drain()
+    let record = try #require(requests.first)
+    #expect(requests.count == 1)
+    #expect(record.trace == journal.trace.trace)
+    #expect(record.endpoint == "/v1/chat/completions")
+    #expect(record.model == "m")
+    #expect(record.pattern == "direct")
+    #expect(record.stream)
+    #expect(record.status == 200)
+    #expect(record.errorCode.isEmpty)
+    #expect(record.host == "a")
+    #expect(record.usage == usage)
+  }
+
+  @Test("only the first end of a request counts")
+  func endsOnce() {
+    do {
+      let journal = RequestJournal("/v1/embeddings", recorder: recorder)
+      journal.end(status: 502, Failure(.upstreamFailed, "no answer"))
+      journal.end(status: 200)
+    }
+    let (requests, spans) = drain()
+    #expect(requests.map(\.status) == [502])
+    #expect(requests.map(\.errorCode) == ["upstream_failed"])
+    #expect(spans.map(\.name) == ["request"])
+  }
+
+  @Test("a journal that is dropped without an end records that the client left")
+  func dropped() {
+    do { _ = RequestJournal("/v1/embeddings", recorder: recorder) }
+    let (requests, spans) = drain()
+    #expect(requests.map(\.status) == [499])
+    #expect(requests.map(\.errorCode) == ["cancelled"])
+    #expect(spans.map(\.failed) == [true])
+  }
+
+  @Test("the request's span names the error and each attempt")
+  func span() throws {
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    journal.record(try request())
+    let attempts = [
+      AttemptFacts(host: "a", role: "first", outcome: "failed", started: .zero, ended: .zero),
+      AttemptFacts(host: "b", role: "retry", outcome: "answered", started: .zero, ended: .zero),
+    ]
+    journal.recordAttempts(attempts)
+    journal.end(status: 502, Failure(.upstreamFailed, "no answer"))
+    let span = try #require(drain().spans.first)
+    let attributes = Dictionary(
+      span.attributes.filter { !AttemptFacts.isAttempt($0) }.map { ($0.key, $0.value) }
+    ) { first, _ in first }
+    #expect(
+      attributes == [
+        "endpoint": "/v1/chat/completions", "status": "502", "pattern": "direct", "model": "m",
+        "error": "upstream_failed", "reason": "no answer",
+      ])
+    #expect(AttemptFacts.all(in: span.attributes) == attempts)
+    #expect(span.failed)
+  }
+
+  @Test("a plan's cost has a span of its own, as a child of the request")
+  func accounting() throws {
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    journal.recordPattern("tutti/debate")
+    journal.recordAnswer(
+      by: "a", usage: Usage(promptTokens: 3, completionTokens: 5), credits: 7)
+    journal.end(status: 200)
+    let spans = drain().spans
+    let accounting = try #require(spans.first { $0.name == "accounting" })
+    let root = try #require(spans.first { $0.name == "request" })
+    #expect(accounting.parent == root.span)
+    #expect(
+      accounting.attributes == [
+        Attribute("prompt_tokens", "3"), Attribute("completion_tokens", "5"),
+        Attribute("credits", "7"),
+      ])
+  }
+
+  @Test("later tokens and progress lines do not change the first times")
+  func firstTimes() throws {
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    #expect(journal.times.firstToken == nil && journal.times.firstProgress == nil)
+    journal.recordProgress()
+    journal.recordFirstToken()
+    let times = journal.times
+    journal.recordProgress()
+    journal.recordFirstToken()
+    #expect(times.firstToken != nil && times.firstProgress != nil)
+    #expect(journal.times.firstToken == times.firstToken)
+    #expect(journal.times.firstProgress == times.firstProgress)
+    journal.end(status: 200)
+  }
+}
