@@ -108,7 +108,7 @@ let package = Package(
       name: "TuttiInference",
       targets: [
         "Inference", "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel",
-        "ClusterTesting", "Text",
+        "ClusterTesting", "HostModel", "Text",
       ]),
   ]
     + roles.map {
@@ -155,11 +155,12 @@ let package = Package(
     .target(name: "Limits", path: "Shared/Limits", swiftSettings: strict),
     pure("ClusterModel", path: "Shared/ClusterModel"),
     pure("Text", path: "Shared/Text"),
+    pure("HostModel", path: "Shared/Hosts", ["ClusterModel"]),
     pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel"]),
     // The bus's codec.
     pure("Wire", path: "Shared/Wire", ["BusCore", "ClusterModel", "ClusterProto", "CProtobufC"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
-    pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "Text"]),
+    pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "HostModel", "Text"]),
     // Uses Foundation only for logarithms.
     shell(
       "InferenceSimulation", path: "Shared/Inference/Simulation", ["ClusterModel", "InferenceCore"]),
@@ -192,7 +193,7 @@ let package = Package(
       "ServiceKit", path: "Shared/ServiceKit",
       [
         "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "ClusterModel", "Files",
-        "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", crypto,
+        "HostModel", "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", crypto,
         hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
       ]),
@@ -216,8 +217,8 @@ let package = Package(
     shell(
       "ClusterSimulation", path: "Shared/ClusterTesting/Simulation",
       [
-        "AgentCore", "BusCore", "ClusterModel", "DispatcherCore", "GatewayCore", "InferenceCore",
-        "OverloadCore", "PlannerCore", "RegistryCore", "Text", "Wire",
+        "AgentCore", "BusCore", "ClusterModel", "DispatcherCore", "GatewayCore", "HostModel",
+        "InferenceCore", "OverloadCore", "PlannerCore", "RegistryCore", "Text", "Wire",
       ]),
     executable(
       "SimulateMain", path: "Shared/ClusterTesting/SimulateMain",
@@ -227,12 +228,12 @@ let package = Package(
       ["ClusterTesting", argumentParser]),
 
     // Services. Each has a pure Core, a Shell that tests can link, and the executable in Main.
-    pure("GatewayCore", path: "Services/Gateway/Core", ["ClusterModel", "Text"]),
+    pure("GatewayCore", path: "Services/Gateway/Core", ["ClusterModel", "HostModel", "Text"]),
     executable("GatewayMain", path: "Services/Gateway/Main", ["GatewayService"]),
     shell(
       "GatewayService", path: "Services/Gateway/Shell",
       [
-        "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Inference",
+        "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "HostModel", "Inference",
         "InferenceCore", "Overload",
         "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
@@ -309,7 +310,10 @@ let package = Package(
       ]),
     tests(
       "InferenceCoreTests",
-      ["InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel", "Text"],
+      [
+        "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel", "HostModel",
+        "Text",
+      ],
       exclude: ["Recordings"]),
     tests(
       "InferenceTests",
@@ -334,7 +338,7 @@ let package = Package(
       "ServiceKitTests",
       [
         "ServiceKit", "Telemetry", "Bus", "BusCore", "ClusterModel", "ClusterTesting",
-        "InferenceCore", "Overload", "OverloadCore",
+        "HostModel", "InferenceCore", "Overload", "OverloadCore",
         hummingbird, httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded,
         nioHTTP1, nioPosix, nioSSL,
       ]),
@@ -342,7 +346,8 @@ let package = Package(
       "ServiceCoreTests",
       [
         "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
-        "CommandLineCore", "ClusterModel", "ClusterTesting", "InferenceCore", "OverloadCore",
+        "CommandLineCore", "ClusterModel", "ClusterTesting", "HostModel", "InferenceCore",
+        "OverloadCore",
         "Text",
       ], exclude: ["triples.json"]),
     tests(

@@ -1,4 +1,5 @@
 import ClusterModel
+import HostModel
 import InferenceCore
 import Testing
 

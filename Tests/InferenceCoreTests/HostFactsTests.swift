@@ -1,4 +1,5 @@
 import ClusterModel
+import HostModel
 import InferenceCore
 import Testing
 
@@ -20,7 +21,7 @@ struct HostFactsTests {
     ClusterView(
       table: HostTable(epoch: 1, revision: 1, hosts: hosts), standing: standing,
       now: Instant(sinceStart: .seconds(10))
-    ).hostFacts(policy: policy, limit: limit)
+    ).hosts().facts(policy: policy, limit: limit)
   }
 
   @Test("its chat models, free slots, rate and first-token time, as far as they were measured")

@@ -1,5 +1,6 @@
 import ClusterModel
 import GatewayCore
+import HostModel
 import Testing
 import Text
 
@@ -435,8 +436,8 @@ struct GatewayRoutingTests {
     #expect(!list.contains("qwen"))
     #expect(text(try ModelList.model("tutti/fast", table).encoded).contains("tutti/fast"))
     #expect(throws: Failure.self) { try ModelList.model("qwen2.5-7b", table) }
-    #expect(GatewayRouting.available(table, policy: .any) == ["llama-3.1-8b"])
-    #expect(GatewayRouting.available(table, policy: .local).isEmpty)
+    #expect(HostView(table).chatModels(policy: .any) == ["llama-3.1-8b"])
+    #expect(HostView(table).chatModels(policy: .local).isEmpty)
   }
 }
 

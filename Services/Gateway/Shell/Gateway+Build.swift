@@ -1,6 +1,7 @@
 import Bus
 import ClusterModel
 import GatewayCore
+import HostModel
 import Inference
 import InferenceCore
 import Overload
@@ -25,7 +26,7 @@ func buildGateway(
       configuration, context, inference: inference, memory: memory, heavyWork: heavyWork))
 
   context.health.addCheck("hosts") {
-    GatewayRouting.available(hosts.table, policy: .any).isEmpty
+    HostView(hosts.table).chatModels(policy: .any).isEmpty
       ? "No host with a chat model is ready; `tutti hosts list` says why." : nil
   }
   let router = makeRouter()

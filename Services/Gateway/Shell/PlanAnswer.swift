@@ -2,6 +2,7 @@ import Bus
 import BusCore
 import ClusterModel
 import GatewayCore
+import HostModel
 import Hummingbird
 import Inference
 import InferenceCore
@@ -60,15 +61,15 @@ struct PlanAnswer: Sendable {
     let reservation = try exchange.reservation.reservePlan()
     let options = exchange.request.options
     let view = resources.inference.view()
-    let available = GatewayRouting.available(view.table, policy: options.dataPolicy)
+    let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
+    let available = hosts.chatModels(policy: options.dataPolicy, named: options.models)
     guard !available.isEmpty else {
       let constraints = InferenceConstraints(dataPolicy: options.dataPolicy, seed: exchange.seed)
       let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
       throw Failure(.noEligibleHost, eligibility.explanation(model: nil))
     }
     let budget = TokenBudget.of(exchange.request, table: view.table)
-    let (facts, correction) = resources.estimates.facts(
-      view.hostFacts(policy: options.dataPolicy))
+    let (facts, correction) = resources.estimates.facts(hosts.facts(policy: options.dataPolicy))
     let request = PlanRequest(
       exchange.request, pattern: pattern, budget: budget, seed: exchange.seed,
       available: available, hosts: facts, correction: correction)

@@ -1,4 +1,5 @@
 public import ClusterModel
+public import HostModel
 public import InferenceCore
 
 /// Settings for choosing hosts and limiting the cost of a request. They are the same for all

@@ -93,14 +93,6 @@ public enum GatewayRouting {
     return reason.map { .gated(request.options.models.first, reason: $0) } ?? .plan(auto)
   }
 
-  /// Chat models that a plan can use: offered by a ready host and allowed by the data policy.
-  public static func available(_ table: HostTable, policy: DataPolicy) -> [ModelID] {
-    Set(
-      table.hosts.lazy.filter { $0.state == .ready && $0.trust >= policy }
-        .flatMap(\.models).map(\.id).filter(\.looksLikeChat)
-    ).sorted()
-  }
-
   /// The error for an unknown model name: suggests similar names or the list of models.
   static func notFound(
     _ name: String, among models: [ModelID], param: String

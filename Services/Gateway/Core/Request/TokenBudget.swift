@@ -1,4 +1,5 @@
 public import ClusterModel
+import HostModel
 import Text
 
 /// Maximum tokens of a request: all its prompts and answers together.
@@ -45,12 +46,15 @@ public struct TokenBudget: Hashable, Sendable {
 
   /// Includes unreachable hosts: they may return before the request ends.
   private static func mayBeAsked(_ host: Host, by request: ClientRequest) -> Bool {
-    guard host.state != .suspended, host.trust >= request.options.dataPolicy else { return false }
-    guard GatewayRouting.ownModels.contains(request.model.name) else {
-      return host.offers(request.model)
-    }
     let named = request.options.models
-    return host.models.contains { named.isEmpty ? $0.id.looksLikeChat : named.contains($0.id) }
+    let models: HostNeed.Models =
+      if !GatewayRouting.ownModels.contains(request.model.name) {
+        .oneOf([request.model])
+      } else {
+        named.isEmpty ? .anyChat : .oneOf(named)
+      }
+    let need = HostNeed(models, dataPolicy: request.options.dataPolicy, horizon: .later)
+    return need.refusal(of: host) == nil
   }
 
   /// The option to name in errors about this budget.

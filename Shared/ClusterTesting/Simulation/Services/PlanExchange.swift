@@ -1,6 +1,7 @@
 import BusCore
 import ClusterModel
 import GatewayCore
+import HostModel
 import InferenceCore
 import Wire
 
@@ -52,14 +53,14 @@ final class PlanExchange {
   // MARK: - Making the plan
 
   func begin() {
-    let view = gateway.inference.view()
+    let hosts = gateway.inference.view().hosts()
     let options = parsed.options
-    let available = GatewayRouting.available(view.table, policy: options.dataPolicy)
+    let available = hosts.chatModels(policy: options.dataPolicy, named: options.models)
     guard !available.isEmpty else {
       return fail(Failure(.noEligibleHost, "no host is ready for a plan"))
     }
     let facts = gateway.estimates.atTheirBest(
-      view.hostFacts(policy: options.dataPolicy), now: process.now)
+      hosts.facts(policy: options.dataPolicy), now: process.now)
     let asked = PlanRequest(
       parsed, pattern: pattern, budget: nil, seed: options.seed ?? 0, available: available,
       hosts: facts, correction: gateway.estimates.correction(at: process.now))

@@ -1,4 +1,5 @@
 public import ClusterModel
+public import HostModel
 
 /// Input of a decision: the hosts and their standings at one moment.
 ///
@@ -51,6 +52,28 @@ public struct ClusterView: Sendable {
   /// Whether the host is open to this client.
   func isOpen(_ row: Int, to client: ClientFingerprint?) -> Bool {
     closed.admits(client, to: table.hosts[row].id, at: moment)
+  }
+
+  /// The hosts as the planner and the agents see them.
+  ///
+  /// - Parameter client: the client of the request. `nil` means a request by Tutti itself.
+  public func hosts(for client: ClientFingerprint? = nil) -> HostView {
+    HostView(
+      table, activities: table.hosts.indices.map { activity(of: $0, for: client) },
+      rules: index.rules)
+  }
+
+  func activity(of row: Int, for client: ClientFingerprint?) -> HostActivity {
+    let standing = standings[row]
+    return HostActivity(
+      isBreakerOpen: !standing.breaker.admits(at: moment),
+      isClosedToClient: !isOpen(row, to: client),
+      silence: standing.heard.map { $0.duration(to: moment) },
+      inFlight: standing.inFlight,
+      speed: HostSpeed(
+        tokensPerSecond: standing.tokensPerSecond,
+        firstToken: standing.isMeasured(at: moment) ? standing.firstTokenP50 : nil,
+        slowdown: standing.slowdown))
   }
 
   /// Requests in flight per slot on the community's ready hosts. At 1 every slot is taken.

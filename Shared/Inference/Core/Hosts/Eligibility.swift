@@ -1,16 +1,21 @@
-import Limits
 public import ClusterModel
+import HostModel
+import Limits
 import Text
 
 /// Computes which hosts may answer a request, and why each other host may not.
 ///
 /// A decision among a thousand hosts has no time to build sentences or copy hosts. So the result
-/// holds rows of the view's table, and everything else is computed on demand.
+/// holds rows of the view's table, and everything else is computed on demand. The rows are those
+/// that `HostNeed` does not refuse: the index holds what the table alone decides, the loop compares
+/// numbers.
 public struct Eligibility: Sendable {
   public struct Refusal: Hashable, Sendable {
     public var host: HostID
     /// Worded to follow the host's name in a sentence: "is suspended".
     public var reason: String
+    /// The host offers other models, so no change of its state makes it eligible.
+    var isOfModels: Bool
   }
 
   private let model: ModelID?
@@ -147,7 +152,11 @@ public struct Eligibility: Sendable {
   public var refusals: [Refusal] {
     let eligible = Set(rows)
     return view.table.hosts.enumerated().compactMap { row, host in
-      eligible.contains(row) ? nil : Refusal(host: host.id, reason: refusal(of: host, row))
+      guard !eligible.contains(row) else { return nil }
+      let refusal = refusal(of: row)
+      return Refusal(
+        host: host.id, reason: refusal?.description ?? "does not answer now",
+        isOfModels: refusal?.isOfModels ?? false)
     }
   }
 
@@ -160,58 +169,31 @@ public struct Eligibility: Sendable {
         + "`tutti hosts add URL`"
     }
     // Operators read some lines, not a thousand. Reasons that they can change come first.
-    let near = refusals.filter { !Self.isOther($0.reason) }
-    let shown = (near + refusals.filter { Self.isOther($0.reason) }).prefix(20).map {
+    let near = refusals.filter { !$0.isOfModels }
+    let shown = (near + refusals.filter(\.isOfModels)).prefix(20).map {
       "\($0.host) \($0.reason)"
     }
     let more = refusals.count > 20 ? "; and \(refusals.count - 20) more" : ""
     return "no host can answer for \(what) now: \(shown.joined(separator: "; "))\(more)"
   }
 
-  private static let offersOthers = "does not offer it"
-  private static let offersNoChat = "offers no chat model"
-
-  /// The host offers other models, so no change of its state makes it eligible.
-  private static func isOther(_ reason: String) -> Bool {
-    reason == offersOthers || reason == offersNoChat
+  /// Why the host is not eligible. The rule finds no reason for a host that is eligible, but not
+  /// among the selected breakers.
+  private func refusal(of row: Int) -> HostNeed.Refusal? {
+    need.refusal(
+      of: view.table.hosts[row], in: view.activity(of: row, for: constraints.client),
+      rules: view.index.rules)
   }
 
-  private func refusal(of host: Host, _ row: Int) -> String {
-    func because(_ text: String) -> String {
-      host.reason.isEmpty ? text : "\(text) (\(host.reason))"
-    }
-    if let require = constraints.require, require != host.id { return "is not the required host" }
-    if let model {
-      guard host.models.isEmpty || host.offers(model) else { return Self.offersOthers }
-    }
-    switch host.state {
-    case .ready: break
-    case .unknown: return because("has not been probed yet")
-    case .unreachable: return because("is unreachable")
-    case .suspended: return because("is suspended")
-    }
-    if let model, !host.offers(model) { return Self.offersOthers }
-    if model == nil, view.index.chatModel(row) == nil { return Self.offersNoChat }
-    if let reason = view.index.rules.refusal(of: host) { return reason }
-    guard host.trust >= constraints.dataPolicy else {
-      return "may not see data of policy \"\(constraints.dataPolicy.rawValue)\""
-    }
-    let standing = view.standings[row]
-    guard standing.breaker.admits(at: view.moment) else {
-      return "failed several requests in a row and is skipped for a while"
-    }
-    guard view.isOpen(row, to: constraints.client) else {
-      return "failed several requests of this client in a row and is skipped for a while"
-    }
-    if let heard = standing.heard, heard + view.score.knownStaleAfter < view.moment {
-      return "has not answered for \(heard.duration(to: view.moment).wholeMilliseconds / 1_000) s"
-    }
-    return "does not answer now"
+  private var need: HostNeed {
+    HostNeed(
+      model.map { .oneOf([$0]) } ?? .anyChat, dataPolicy: constraints.dataPolicy,
+      required: constraints.require)
   }
 }
 
-/// Requirements of a request that no breaker changes: the host reported recently, is trusted with
-/// the data, and is the required one.
+/// Requirements of `HostNeed` besides the index and the breakers: the host reported recently, is
+/// trusted with the data, and is the required one.
 private struct Requirements {
   /// Seconds on the process's clock.
   private let heardSince: Double
@@ -220,7 +202,7 @@ private struct Requirements {
   private let row: Int?
 
   init(_ constraints: InferenceConstraints, _ view: ClusterView) {
-    heardSince = view.moment.sinceStart.inSeconds - view.score.knownStaleAfter.inSeconds
+    heardSince = view.moment.sinceStart.inSeconds - HostNeed.longestSilence.inSeconds
     policy = constraints.dataPolicy
     row = constraints.require.map { view.index.row(of: $0) ?? -1 }
   }

@@ -1,4 +1,5 @@
 public import ClusterModel
+import HostModel
 
 /// Chooses among eligible hosts.
 ///
@@ -122,20 +123,27 @@ public enum HostChoice {
   /// Relative difference below which expected times count as equal. Rates are not known better.
   private static let sameTime = 0.1
 
-  /// The host with the least expected time per token, including its queue and failed attempts. An
-  /// unmeasured host counts as the slowest.
+  /// The host with the least expected time per token, including its queue and failed attempts.
+  ///
+  /// The client waits, and a choice cannot be taken back, so an unmeasured host counts as the
+  /// slowest. The length of the rest is unknown, so times to the first token are not compared.
   private static func soonest(
     _ rows: [Int], _ view: ClusterView, _ rng: inout SplitMix64
   ) -> [Int] {
-    let slowest = rows.compactMap { view.standings[$0].tokensPerSecond }.min() ?? 1
+    func speed(_ standing: HostStanding) -> HostSpeed {
+      HostSpeed(tokensPerSecond: standing.tokensPerSecond, slowdown: standing.slowdown)
+    }
+    var known = SpeedRange()
+    for row in rows { known.include(speed(view.standings[row])) }
     let now = view.moment.sinceStart.inSeconds
     let seconds = rows.map { row in
       let standing = view.standings[row]
-      let slots = Double(max(1, standing.slots ?? HostSharing.assumedSlots))
-      var inLine = max(1, Double(standing.inFlight + 1) / slots)
-      if view.pulses[row].busyUntil > now { inLine += 1 }
+      let time = FinishTime(of: speed(standing), among: known, belief: .cautious)
+      var stretch = time.stretch(inFlight: standing.inFlight, slots: standing.slots)
+      // It refuses at least one more request before it takes this one.
+      if view.pulses[row].busyUntil > now { stretch += 1 }
       let fails = standing.isSuspect ? 0.9 : min(max(standing.errorRate, 0), 0.9)
-      return inLine / max(standing.tokensPerSecond ?? slowest, 0.01) / (1 - fails)
+      return time.writing(1) * stretch / (1 - fails)
     }
     guard let least = seconds.min() else { return [] }
     let best = rows.indices.filter { seconds[$0] <= least * (1 + sameTime) }

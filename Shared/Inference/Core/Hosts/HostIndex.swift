@@ -1,4 +1,5 @@
 public import ClusterModel
+public import HostModel
 
 /// Lookup tables for one revision of the host table, built once instead of at every decision.
 public final class HostIndex: Sendable {
@@ -11,7 +12,7 @@ public final class HostIndex: Sendable {
   public let table: HostTable
   let rules: EligibilityRules
   private let rows: [HostID: Int]
-  /// Offers of ready hosts with a sufficient version, in the table's order.
+  /// Offers of hosts that the table alone does not exclude, in the table's order.
   private let offers: [ModelID: [Offer]]
   /// The first chat model of each such host.
   private let chatOffers: [Offer]
@@ -31,11 +32,12 @@ public final class HostIndex: Sendable {
     var chatOffers: [Offer] = []
     var chatModels: [ModelID?] = []
     rows.reserveCapacity(table.hosts.count)
+    let need = HostNeed(.any)
     for (row, host) in table.hosts.enumerated() {
       rows[host.id] = row
       let chat = host.models.first { $0.id.looksLikeChat }
       chatModels.append(chat?.id)
-      guard host.state == .ready, rules.refusal(of: host) == nil else { continue }
+      guard need.refusal(of: host, rules: rules) == nil else { continue }
       for offer in host.models {
         offers[offer.id, default: []].append(
           Offer(row: row, contextTokens: offer.contextTokens ?? .max))
@@ -73,76 +75,6 @@ public final class HostIndex: Sendable {
   func isCurrent(_ other: HostTable) -> Bool {
     table.epoch == other.epoch && table.revision == other.revision && count == other.hosts.count
   }
-}
-
-/// Configured requirements for hosts, besides their state and standing.
-public struct EligibilityRules: Hashable, Sendable {
-  /// Lowest version by name of the server software, as probes report both: "vLLM" → "0.6.3". A host
-  /// that reports no version, or other software, is allowed.
-  public var minimumVersions: [String: String]
-
-  public init(minimumVersions: [String: String] = [:]) { self.minimumVersions = minimumVersions }
-
-  /// - Parameter lines: each like `vLLM=0.6.3`.
-  /// - Throws: `UnreadableVersion` with the first malformed line.
-  public init(minimumVersions lines: [String]) throws(UnreadableVersion) {
-    self.init()
-    for line in lines {
-      let parts = line.split(separator: "=", maxSplits: 1).map { String($0) }
-      guard parts.count == 2, !parts[0].contains("="),
-        let version = SoftwareVersion("\(parts[0]) \(parts[1])"), !version.numbers.isEmpty
-      else { throw UnreadableVersion(line: line) }
-      minimumVersions[parts[0]] = parts[1]
-    }
-  }
-
-  /// A line that does not hold a software name and version.
-  public struct UnreadableVersion: Error, Hashable, Sendable {
-    public var line: String
-  }
-
-  func refusal(of host: Host) -> String? {
-    guard !minimumVersions.isEmpty, let text = host.version, let version = SoftwareVersion(text)
-    else { return nil }
-    // Sorted, so that the reason does not depend on dictionary order.
-    for (name, minimum) in minimumVersions.sorted(by: { $0.key < $1.key })
-    where name.lowercased() == version.name {
-      guard let least = SoftwareVersion("\(name) \(minimum)"),
-        version.numbers.lexicographicallyPrecedes(least.numbers)
-      else { continue }
-      return "runs \(text), older than \(minimum)"
-    }
-    return nil
-  }
-}
-
-/// A software name and version numbers, such as "llama.cpp b4321-0a1b2c" or "vLLM 0.6.3.post1".
-struct SoftwareVersion: Hashable, Sendable {
-  /// Lower case.
-  var name: String
-  var numbers: [Int]
-
-  init?(_ text: String) {
-    let words = text.split(separator: " ")
-    guard let last = words.last, let start = last.firstIndex(where: \.isWholeNumber) else {
-      return nil
-    }
-    name = words.dropLast().joined(separator: " ").lowercased()
-    // Stop at the first part that is not a number: a suffix or a commit.
-    numbers = []
-    for part in last[start...].split(separator: ".") {
-      let digits = part.prefix(while: \.isWholeNumber)
-      guard let number = Int(digits) else { break }
-      numbers.append(number)
-      if digits.count < part.count { break }
-    }
-  }
-}
-
-extension Host {
-  /// Name of the server software as probes report it, or the dialect. Hosts with equal names share
-  /// faults.
-  var softwareName: String { version.flatMap(SoftwareVersion.init)?.name ?? dialect.rawValue }
 }
 
 /// A hash that is the same on every machine and in every process, unlike `Hasher`.

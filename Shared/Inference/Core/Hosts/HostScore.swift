@@ -37,8 +37,6 @@ public struct HostScore: Hashable, Sendable {
   /// An unmeasured host with a higher error rate counts as average. It has failed once and answered
   /// nothing, so exploring it would fail another request.
   public var exploredErrorRate = 0.3
-  /// A host that was silent for longer is not asked. Exceeds the longest backoff of probes.
-  public var knownStaleAfter = Duration.seconds(90)
 
   public init() {}
 
@@ -117,9 +115,5 @@ struct HostPulse: Hashable, Sendable {
     let staleness = min(max((now - heard - fresh) * perSecond, 0), 1)
     return weights.firstToken * (now < measuredUntil ? firstToken : unmeasured)
       + weights.staleness * staleness + weights.errors * errors
-  }
-
-  func isStale(at now: Double, _ score: HostScore) -> Bool {
-    now - heard > score.knownStaleAfter.inSeconds
   }
 }

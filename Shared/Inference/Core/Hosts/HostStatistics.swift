@@ -1,4 +1,5 @@
 public import ClusterModel
+public import HostModel
 
 /// An event of one attempt at one host, reported by a run.
 public enum HostObservation: Hashable, Sendable {

@@ -1,4 +1,5 @@
 import ClusterModel
+import HostModel
 import Text
 
 /// Choice of the next host.

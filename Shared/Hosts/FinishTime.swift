@@ -1,0 +1,147 @@
+import ClusterModel
+
+/// Measured speed of a host. `nil` means not measured.
+public struct HostSpeed: Hashable, Sendable {
+  /// Tokens per second of one answer on a host with little other work.
+  public var tokensPerSecond: Double?
+  /// Median time to the first token.
+  public var firstToken: Duration?
+  /// How much concurrent answers slow each other down, 0 … 1 (`HostSharing`).
+  public var slowdown: Double?
+
+  public init(
+    tokensPerSecond: Double? = nil, firstToken: Duration? = nil, slowdown: Double? = nil
+  ) {
+    self.tokensPerSecond = tokensPerSecond
+    self.firstToken = firstToken
+    self.slowdown = slowdown
+  }
+}
+
+/// Assumption about a host that was not measured (docs/decisions/0020).
+public enum SpeedBelief: Hashable, Sendable {
+  /// The host is like the fastest known one. For a task that has to go to some host: the host is
+  /// tried, and thereby measured.
+  case optimistic
+  /// The host is like the slowest known one. For a decision that is optional, or cannot be
+  /// corrected: it must not rest on a guess.
+  case cautious
+}
+
+/// The fastest and the slowest of some hosts, for estimates of hosts that were not measured.
+public struct SpeedRange: Equatable, Sendable {
+  private var lowestRate: Double?
+  private var highestRate: Double?
+  private var shortestFirstToken: Duration?
+  private var longestFirstToken: Duration?
+
+  /// No host was measured.
+  public init() {}
+
+  public init(_ speeds: some Sequence<HostSpeed>) {
+    for speed in speeds { include(speed) }
+  }
+
+  public mutating func include(_ speed: HostSpeed) {
+    if let rate = speed.tokensPerSecond {
+      lowestRate = min(lowestRate ?? rate, rate)
+      highestRate = max(highestRate ?? rate, rate)
+    }
+    if let time = speed.firstToken {
+      shortestFirstToken = min(shortestFirstToken ?? time, time)
+      longestFirstToken = max(longestFirstToken ?? time, time)
+    }
+  }
+
+  func rate(_ belief: SpeedBelief) -> Double? {
+    switch belief {
+    case .optimistic: highestRate
+    case .cautious: lowestRate
+    }
+  }
+
+  func firstToken(_ belief: SpeedBelief) -> Duration? {
+    switch belief {
+    case .optimistic: shortestFirstToken
+    case .cautious: longestFirstToken
+    }
+  }
+}
+
+/// Estimates how long a host takes for an answer.
+///
+/// first token + (tokens + prompt tokens ÷ 10) ÷ rate × (1 + slowdown × other concurrent answers)
+public struct FinishTime: Equatable, Sendable {
+  /// Assumed if no host was measured: the speed of a laptop.
+  public static let usualRate = 20.0
+  public static let usualFirstToken = Duration.milliseconds(400)
+  /// Other answers that slow a host down, at most. The slowdown is measured with few of them, and
+  /// the measured rate already includes some concurrency.
+  public static let mostBeside = 7
+  /// Prompts are read faster than answers are written.
+  static let readingFactor = 10.0
+  /// A lower rate is an error of measurement.
+  static let leastRate = 0.001
+
+  public let tokensPerSecond: Double
+  /// In seconds.
+  public let firstToken: Double
+  public let slowdown: Double
+
+  /// - Parameters:
+  ///   - known: speeds of the other hosts.
+  ///   - belief: assumption for what was not measured.
+  public init(of speed: HostSpeed, among known: SpeedRange, belief: SpeedBelief) {
+    let rate = speed.tokensPerSecond ?? known.rate(belief) ?? Self.usualRate
+    tokensPerSecond = rate.isFinite ? max(rate, Self.leastRate) : Self.usualRate
+    firstToken =
+      max(.zero, speed.firstToken ?? known.firstToken(belief) ?? Self.usualFirstToken).inSeconds
+    let unknown =
+      belief == .optimistic ? HostSharing.usualSlowdown : HostSharing.cautiousSlowdown
+    let slowdown = speed.slowdown ?? unknown
+    self.slowdown = slowdown.isFinite ? min(max(slowdown, 0), 1) : unknown
+  }
+
+  /// How many times as long a token takes next to other answers.
+  public func stretch(beside others: Int) -> Double {
+    1 + slowdown * Double(min(max(others, 0), Self.mostBeside))
+  }
+
+  /// Seconds for tokens of an answer.
+  public func writing(_ tokens: Int, beside others: Int = 0) -> Double {
+    Double(tokens) / tokensPerSecond * stretch(beside: others)
+  }
+
+  /// Seconds for tokens of a prompt.
+  public func reading(_ tokens: Int, beside others: Int = 0) -> Double {
+    writing(tokens, beside: others) / Self.readingFactor
+  }
+
+  /// Seconds for a whole answer, from the time at which it gets a slot.
+  public func seconds(_ tokens: Int, reading prompt: Int = 0, beside others: Int = 0) -> Double {
+    firstToken + writing(tokens, beside: others) + reading(prompt, beside: others)
+  }
+
+  /// How many times as long an answer takes at a host with requests in flight. Requests beyond the
+  /// slots wait in the host's own queue.
+  ///
+  /// - Parameter slots: `nil` means that the host does not report them.
+  public func stretch(inFlight: Int, slots: Int?) -> Double {
+    stretch(beside: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
+  }
+
+  /// Seconds for a whole answer at a host with requests in flight.
+  public func seconds(_ tokens: Int, inFlight: Int, slots: Int?) -> Double {
+    seconds(tokens, beside: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
+  }
+
+  /// Requests in flight that share the host's speed with one more.
+  private static func concurrent(_ inFlight: Int, _ slots: Int?) -> Int {
+    min(inFlight, max(1, slots ?? HostSharing.assumedSlots) - 1)
+  }
+
+  /// Rounds in which the host serves the requests in flight and one more.
+  private static func turns(_ inFlight: Int, _ slots: Int?) -> Double {
+    max(1, (Double(inFlight) + 1) / Double(max(1, slots ?? HostSharing.assumedSlots)))
+  }
+}

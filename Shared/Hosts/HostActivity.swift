@@ -1,0 +1,37 @@
+import ClusterModel
+
+/// State of a host that changes from second to second, in addition to its row in the table.
+public struct HostActivity: Hashable, Sendable {
+  /// The circuit breaker of some process admits no request.
+  public var isBreakerOpen: Bool
+  /// The client's own requests failed at the host, so only this client is kept from it.
+  public var isClosedToClient: Bool
+  /// Time since the host's last response. `nil` means unknown; the host is treated as fresh.
+  public var silence: Duration?
+  /// Requests in flight, of all processes.
+  public var inFlight: Int
+  public var speed: HostSpeed
+
+  public init(
+    isBreakerOpen: Bool = false, isClosedToClient: Bool = false, silence: Duration? = nil,
+    inFlight: Int = 0, speed: HostSpeed = HostSpeed()
+  ) {
+    self.isBreakerOpen = isBreakerOpen
+    self.isClosedToClient = isClosedToClient
+    self.silence = silence
+    self.inFlight = inFlight
+    self.speed = speed
+  }
+
+  /// - Parameter age: time since the load was published. While the registry is silent, silence of
+  ///   hosts must not grow, and breakers are not known to be open.
+  init(_ load: HostLoad, age: Duration) {
+    self.init(
+      isBreakerOpen: load.openBreakers > 0 && age <= LoadRhythm.silence,
+      silence: load.heard.map { $0 + min(max(age, .zero), LoadRhythm.silence) },
+      inFlight: load.inFlight,
+      speed: HostSpeed(
+        tokensPerSecond: load.tokensPerSecond, firstToken: load.firstTokenP50,
+        slowdown: load.slowdown))
+  }
+}

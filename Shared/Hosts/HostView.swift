@@ -1,0 +1,119 @@
+public import ClusterModel
+import Limits
+
+/// The hosts at one moment: the table, and what each host is doing.
+///
+/// A process that sends no requests itself builds the view from the published load. A process that
+/// does builds it from its own measurements, which include the published ones (`ClusterView`).
+public struct HostView: Sendable {
+  /// A host of the view.
+  public struct Entry: Sendable {
+    public let host: Host
+    public let activity: HostActivity
+
+    /// Slots minus requests in flight.
+    public var freeSlots: Int {
+      max(0, (host.slots ?? HostSharing.assumedSlots).subtractingCapped(activity.inFlight))
+    }
+  }
+
+  /// In the table's order.
+  public let entries: [Entry]
+  private let rules: EligibilityRules
+
+  /// - Parameter activities: in the table's order. A missing one means an idle, unmeasured host.
+  public init(
+    _ table: HostTable, activities: [HostActivity], rules: EligibilityRules = EligibilityRules()
+  ) {
+    entries = table.hosts.enumerated().map { row, host in
+      Entry(
+        host: host, activity: row < activities.count ? activities[row] : HostActivity())
+    }
+    self.rules = rules
+  }
+
+  /// - Parameters:
+  ///   - load: the published load. `nil` means that none was published.
+  ///   - age: time since the load was published.
+  public init(_ table: HostTable, load: LoadTable? = nil, age: Duration = .zero) {
+    var loads: [HostID: HostLoad] = [:]
+    for host in load?.hosts ?? [] { loads[host.host] = host }
+    self.init(
+      table,
+      activities: table.hosts.map { host in
+        loads[host.id].map { HostActivity($0, age: age) } ?? HostActivity()
+      })
+  }
+
+  /// Why the host may not serve; `nil` means that it may.
+  public func refusal(of entry: Entry, for need: HostNeed) -> HostNeed.Refusal? {
+    need.refusal(of: entry.host, in: entry.activity, rules: rules)
+  }
+
+  /// Hosts of both tiers that may serve.
+  public func serving(_ need: HostNeed) -> [Entry] {
+    entries.filter { refusal(of: $0, for: need) == nil }
+  }
+
+  /// Hosts that `infer()` asks first: the community's, otherwise the operator's own, otherwise
+  /// those that only a passing reason excludes.
+  public func firstAsked(for need: HostNeed) -> [Entry] {
+    let serving = preferringCommunity(serving(need))
+    return serving.isEmpty
+      ? preferringCommunity(entries.filter { refusal(of: $0, for: need)?.isPassing == true })
+      : serving
+  }
+
+  /// Fallback hosts are used only if there is no community host.
+  private func preferringCommunity(_ entries: [Entry]) -> [Entry] {
+    let community = entries.filter { $0.host.tier == .community }
+    return community.isEmpty ? entries : community
+  }
+
+  /// Chat models that a plan may use, sorted.
+  ///
+  /// - Parameter named: models that the client names. They are included if only a passing reason
+  ///   excludes their hosts, because `infer()` waits or asks such a host.
+  public func chatModels(policy: DataPolicy, named: [ModelID] = []) -> [ModelID] {
+    let need = HostNeed(.anyChat, dataPolicy: policy)
+    func models(_ entries: [Entry]) -> Set<ModelID> {
+      Set(entries.lazy.flatMap(\.host.models).map(\.id).filter(\.looksLikeChat))
+    }
+    let now = models(serving(need))
+    let soon = models(entries.filter { refusal(of: $0, for: need)?.isPassing == true })
+    return (now.isEmpty ? soon : now.union(soon.intersection(named))).sorted()
+  }
+
+  /// Facts for the planner about the hosts that may work on a request now.
+  ///
+  /// Fallback hosts are included only if no community host may serve, because a plan must not be
+  /// made for them.
+  ///
+  /// - Parameter limit: maximum number of hosts. Hosts with free slots come first, then the
+  ///   fastest.
+  /// - Returns: the facts, sorted by host ID.
+  public func facts(
+    policy: DataPolicy, limit: Int = PlanValidation.maximumHosts
+  ) -> [HostFacts] {
+    let need = HostNeed(.anyChat, dataPolicy: policy)
+    let all = preferringCommunity(serving(need)).map { HostFacts($0) }
+    guard all.count > limit else { return all.sorted { $0.id < $1.id } }
+    func rank(_ host: HostFacts) -> (Int, Int, HostID) {
+      (host.freeSlots > 0 ? 0 : 1, -host.rateMilli, host.id)
+    }
+    let best = all.sorted { rank($0) < rank($1) }
+    return best.prefix(limit).sorted { $0.id < $1.id }
+  }
+}
+
+extension HostFacts {
+  fileprivate init(_ entry: HostView.Entry) {
+    let speed = entry.activity.speed
+    self.init(
+      id: entry.host.id, models: entry.host.models.map(\.id).filter(\.looksLikeChat).sorted(),
+      freeSlots: entry.freeSlots,
+      rateMilli: speed.tokensPerSecond.map { Int(clamping: ($0 * 1_000).rounded()) } ?? 0,
+      firstTokenMilliseconds: speed.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
+      slowdownPercent: speed.slowdown.map { Int(clamping: ($0 * 100).rounded()) })
+  }
+}

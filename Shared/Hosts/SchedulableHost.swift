@@ -1,0 +1,50 @@
+public import ClusterModel
+
+/// A host to which work is assigned before it is asked.
+///
+/// The dispatcher schedules tasks onto the hosts of its view, the planner the parts of a split onto
+/// the hosts of its facts.
+public struct SchedulableHost: Equatable, Sendable {
+  public var id: HostID
+  /// Chat models that the host offers.
+  public var models: Set<ModelID>
+  public var trust: DataPolicy
+  /// Maximum concurrent requests. `nil` means that the host does not report it.
+  public var slots: Int?
+  public var speed: HostSpeed
+  /// Requests in flight from all processes, as last published.
+  public var inFlight: Int
+
+  public init(
+    id: HostID, models: Set<ModelID>, trust: DataPolicy = .local, slots: Int? = nil,
+    speed: HostSpeed = HostSpeed(), inFlight: Int = 0
+  ) {
+    self.id = id
+    self.models = models
+    self.trust = trust
+    self.slots = slots
+    self.speed = speed
+    self.inFlight = inFlight
+  }
+
+  /// The community's hosts that may serve a chat request now.
+  ///
+  /// The operator's own hosts are left out: only `infer()` knows when to fall back to them.
+  public static func all(in view: HostView) -> [SchedulableHost] {
+    view.serving(HostNeed(.anyChat)).compactMap { entry in
+      guard entry.host.tier == .community else { return nil }
+      return SchedulableHost(
+        id: entry.host.id,
+        models: Set(entry.host.models.map(\.id).filter(\.looksLikeChat)), trust: entry.host.trust,
+        slots: entry.host.slots, speed: entry.activity.speed, inFlight: entry.activity.inFlight)
+    }
+  }
+
+  /// Whether the host, which may serve a chat request now, may serve one of these models under this
+  /// policy.
+  ///
+  /// - Parameter models: an empty list means any chat model.
+  public func mayServe(_ models: [ModelID], _ policy: DataPolicy) -> Bool {
+    trust >= policy && (models.isEmpty || models.contains { self.models.contains($0) })
+  }
+}
