@@ -250,7 +250,7 @@ let package = Package(
         nioCore, nioHTTP1,
         nioPosix,
       ]),
-    pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel", "Text"]),
+    pure("PlannerCore", path: "Services/Planner/Core", ["ClusterModel", "HostModel", "Text"]),
     executable("PlannerMain", path: "Services/Planner/Main", ["PlannerService"]),
     shell(
       "PlannerService", path: "Services/Planner/Shell",

@@ -1,4 +1,6 @@
 import ClusterModel
+import HostModel
+import Limits
 
 /// Estimated times of a query on the current hosts: answered directly, and split.
 ///
@@ -104,9 +106,12 @@ struct EstimatedTime: Equatable {
     return sum
   }
 
-  static func * (time: EstimatedTime, percent: Int) -> EstimatedTime {
-    EstimatedTime(
-      milliseconds: time.milliseconds * percent / 100, writing: time.writing * percent / 100)
+  static func * (time: EstimatedTime, factor: Double) -> EstimatedTime {
+    func scaled(_ milliseconds: Int) -> Int {
+      Int(clamping: (Double(milliseconds) * factor).rounded())
+    }
+    return EstimatedTime(
+      milliseconds: scaled(time.milliseconds), writing: scaled(time.writing))
   }
 
   static func later(_ one: EstimatedTime, _ other: EstimatedTime) -> EstimatedTime {
@@ -119,101 +124,92 @@ struct EstimatedTime: Equatable {
   }
 }
 
-/// The hosts that can write an answer now.
-struct HostPool {
-  struct Seat {
-    var host: HostID
-    var models: [ModelID]
-    var rateMilli: Int
-    var firstTokenMilliseconds: Int
-    /// Answers that the host can take now.
-    var slots: Int
-    /// How much concurrent answers slow each other down (`HostSharing`).
-    var slowdownPercent: Int
+/// A host that can write an answer now, and how long it takes.
+struct EstimatedHost {
+  let host: SchedulableHost
+  let time: FinishTime
 
-    /// Returns the time of an answer that has the host to itself.
-    func time(writing: Int, reading: Int) -> EstimatedTime {
-      self.writing(writing, reading: reading) + .init(milliseconds: firstTokenMilliseconds)
-    }
+  /// Answers that the host can take now. The slowdown is measured with few concurrent answers and
+  /// does not hold for many.
+  var slots: Int { min(host.slots ?? 1, FinishTime.mostBeside + 1) }
 
-    /// Returns the time of an answer without the wait for the first token. Prompts are assumed to
-    /// be read ten times as fast as answers are written.
-    func writing(_ tokens: Int, reading: Int) -> EstimatedTime {
-      let perSecond = max(1, rateMilli)
-      let written = min(tokens, 1_000_000) * 1_000_000 / perSecond
-      return EstimatedTime(
-        milliseconds: written + min(reading, 10_000_000) * 100_000 / perSecond, writing: written)
-    }
+  var firstToken: EstimatedTime { EstimatedTime(milliseconds: Self.milliseconds(time.firstToken)) }
 
-    /// Returns the time of an answer next to `others` concurrent answers, in percent of its time
-    /// alone.
-    func percent(beside others: Int) -> Int { 100 + slowdownPercent * others }
+  /// Returns the time of an answer that has the host to itself.
+  func time(writing: Int, reading: Int) -> EstimatedTime {
+    self.writing(writing, reading: reading) + firstToken
   }
 
+  /// Returns the time of an answer without the wait for the first token.
+  func writing(_ tokens: Int, reading: Int) -> EstimatedTime {
+    let writing = Self.milliseconds(time.writing(min(tokens, 1_000_000)))
+    let reading = Self.milliseconds(time.reading(min(reading, 10_000_000)))
+    return EstimatedTime(milliseconds: writing + reading, writing: writing)
+  }
+
+  /// Whole milliseconds: sums of them are exact, so equal parts have equal ends.
+  private static func milliseconds(_ seconds: Double) -> Int {
+    Int(clamping: (seconds * 1_000).rounded())
+  }
+}
+
+/// The hosts that can write an answer now.
+struct HostPool {
   /// Fastest first.
-  let seats: [Seat]
+  let hosts: [EstimatedHost]
   /// True if all these hosts offer the same models.
   let isUniform: Bool
 
-  /// Speed and first-token time of a laptop, assumed if no host has been measured.
-  static let usualRateMilli = 20_000
-  static let usualFirstTokenMilliseconds = 400
   /// Maximum first-token time: no request may take longer.
-  private static let mostFirstTokenMilliseconds = 3_600_000
-  /// Maximum slots per host. The slowdown is measured with few concurrent answers and does not hold
-  /// for many.
-  static let mostSlots = 8
+  private static let mostFirstToken = Duration.seconds(3_600)
 
   init(_ request: PlanRequest) {
     let wanted = Set(request.models)
-    let cautious = Int(HostSharing.cautiousSlowdown * 100)
-    // An unmeasured host is assumed to be like the slowest measured one: hosts of one cluster
-    // resemble each other more than a typical laptop.
-    let measured = request.hosts.filter { $0.rateMilli > 0 }
-    let rate = measured.map(\.rateMilli).min() ?? Self.usualRateMilli
-    let firstToken =
-      request.hosts.map(\.firstTokenMilliseconds).filter { $0 > 0 }.max().map {
-        min($0, Self.mostFirstTokenMilliseconds)
-      } ?? Self.usualFirstTokenMilliseconds
-    var seats: [Seat] = []
-    for host in request.hosts.prefix(PlanValidation.maximumHosts) {
-      let models = host.models.filter { wanted.isEmpty || wanted.contains($0) }.sorted()
-      guard !models.isEmpty, host.freeSlots > 0 else { continue }
-      seats.append(
-        Seat(
-          host: host.id, models: models,
-          rateMilli: host.rateMilli > 0 ? host.rateMilli : rate,
-          firstTokenMilliseconds: host.firstTokenMilliseconds > 0
-            ? min(host.firstTokenMilliseconds, Self.mostFirstTokenMilliseconds) : firstToken,
-          slots: min(host.freeSlots, Self.mostSlots),
-          slowdownPercent: min(max(0, host.slowdownPercent ?? cautious), 100)))
+    // A split is optional, so an unmeasured host is assumed to be like the slowest measured one.
+    let known = SpeedRange(request.hosts.map(Self.speed))
+    var hosts: [EstimatedHost] = []
+    for facts in request.hosts.prefix(PlanValidation.maximumHosts) {
+      let models = facts.models.filter { wanted.isEmpty || wanted.contains($0) }
+      guard !models.isEmpty, facts.freeSlots > 0 else { continue }
+      let host = SchedulableHost(
+        id: facts.id, models: Set(models), slots: facts.freeSlots, speed: Self.speed(facts))
+      hosts.append(
+        EstimatedHost(
+          host: host, time: FinishTime(of: host.speed, among: known, belief: .cautious)))
     }
-    if seats.isEmpty {
+    if hosts.isEmpty {
       // No host is free or known: assume one slot, so that a split gains nothing. Measured speeds
       // still apply.
-      let fastest = measured.max { $0.rateMilli < $1.rateMilli }
-      seats = [
-        Seat(
-          host: "", models: request.models.isEmpty ? request.available : request.models,
-          rateMilli: fastest?.rateMilli ?? rate,
-          firstTokenMilliseconds: fastest.map(\.firstTokenMilliseconds).flatMap {
-            $0 > 0 ? min($0, Self.mostFirstTokenMilliseconds) : nil
-          } ?? firstToken,
-          slots: 1, slowdownPercent: cautious)
+      let fastest = request.hosts.filter { $0.rateMilli > 0 }.max { $0.rateMilli < $1.rateMilli }
+      var speed = fastest.map(Self.speed) ?? HostSpeed()
+      speed.slowdown = nil
+      let host = SchedulableHost(
+        id: "", models: Set(request.models.isEmpty ? request.available : request.models), slots: 1,
+        speed: speed)
+      hosts = [
+        EstimatedHost(host: host, time: FinishTime(of: speed, among: known, belief: .cautious))
       ]
     }
-    seats.sort {
-      ($1.rateMilli, $0.firstTokenMilliseconds, $0.host)
-        < ($0.rateMilli, $1.firstTokenMilliseconds, $1.host)
+    hosts.sort {
+      ($1.time.tokensPerSecond, $0.time.firstToken, $0.host.id)
+        < ($0.time.tokensPerSecond, $1.time.firstToken, $1.host.id)
     }
-    self.seats = seats
-    isUniform = Set(seats.map(\.models)).count == 1
+    self.hosts = hosts
+    isUniform = Set(hosts.map(\.host.models)).count == 1
   }
 
-  var fastest: Seat { seats[0] }
+  private static func speed(_ facts: HostFacts) -> HostSpeed {
+    HostSpeed(
+      tokensPerSecond: facts.rateMilli > 0 ? Double(facts.rateMilli) / 1_000 : nil,
+      firstToken: facts.firstTokenMilliseconds > 0
+        ? min(.milliseconds(facts.firstTokenMilliseconds), mostFirstToken) : nil,
+      slowdown: facts.slowdownPercent.map { Double($0) / 100 })
+  }
+
+  var fastest: EstimatedHost { hosts[0] }
 
   /// Number of answers that can be written at the same time.
-  var slots: Int { seats.reduce(0) { $0 + $1.slots } }
+  var slots: Int { hosts.reduce(0) { $0 + $1.slots } }
 }
 
 /// List scheduling: assigns the longest part first, to the host that finishes it first, after all
@@ -225,17 +221,17 @@ struct ListSchedule {
   private(set) var models: [ModelID?]
 
   /// A host with the parts assigned to it so far.
-  private struct Bench {
-    let seat: HostPool.Seat
+  private struct Timeline {
+    let host: EstimatedHost
     /// Time at which each slot becomes free.
     var free: [EstimatedTime]
     var parts = 0
     /// Sum of the times of its parts, if each had the host to itself.
     var work = EstimatedTime()
 
-    init(_ seat: HostPool.Seat) {
-      self.seat = seat
-      free = Array(repeating: EstimatedTime(), count: seat.slots)
+    init(_ host: EstimatedHost) {
+      self.host = host
+      free = Array(repeating: EstimatedTime(), count: host.slots)
     }
 
     /// Returns the slot and end time of a part that cannot begin before `earliest`.
@@ -245,16 +241,14 @@ struct ListSchedule {
       // Ties go to the first slot.
       let slot = free.indices.min { free[$0].milliseconds < free[$1].milliseconds } ?? 0
       let begin = EstimatedTime.later(earliest, free[slot])
-      let alone = seat.writing(writing, reading: reading)
+      let alone = host.writing(writing, reading: reading)
       let others = free.count { $0.milliseconds > begin.milliseconds }
-      let end =
-        begin + EstimatedTime(milliseconds: seat.firstTokenMilliseconds)
-        + alone * seat.percent(beside: others)
+      let end = begin + host.firstToken + alone * host.time.stretch(beside: others)
       // A later part also slows down earlier ones: all parts together take at least the host's time
       // for all of its work.
       let work = work + alone
       let atOnce = min(parts + 1, free.count)
-      let all = work * (seat.percent(beside: atOnce - 1) / atOnce)
+      let all = work * (host.time.stretch(beside: atOnce - 1) / Double(atOnce))
       return (slot, .later(end, all), work)
     }
   }
@@ -265,7 +259,7 @@ struct ListSchedule {
   init(_ parts: [Split.Part], tokens: [Int], reading: [Int], pool: HostPool) {
     models = Array(repeating: nil, count: parts.count)
     var ends = [EstimatedTime?](repeating: nil, count: parts.count)
-    var benches = pool.seats.map { Bench($0) }
+    var timelines = pool.hosts.map { Timeline($0) }
     var open = Set(parts.indices)
     while !open.isEmpty {
       let ready = open.filter { part in parts[part].needs.allSatisfy { ends[$0] != nil } }
@@ -279,7 +273,7 @@ struct ListSchedule {
       open.remove(part)
       let earliest = parts[part].needs.compactMap { ends[$0] }
         .reduce(EstimatedTime(), EstimatedTime.later)
-      let places = benches.map {
+      let places = timelines.map {
         $0.place(writing: tokens[part], reading: reading[part], after: earliest)
       }
       guard
@@ -287,15 +281,15 @@ struct ListSchedule {
           places[$0].end.milliseconds < places[$1].end.milliseconds
         })
       else { break }
-      benches[best].free[places[best].slot] = places[best].end
-      benches[best].parts += 1
-      benches[best].work = places[best].work
+      timelines[best].free[places[best].slot] = places[best].end
+      timelines[best].parts += 1
+      timelines[best].work = places[best].work
       ends[part] = places[best].end
       makespan = .later(makespan, places[best].end)
-      hosts.insert(pool.seats[best].host)
+      let host = pool.hosts[best].host
+      hosts.insert(host.id)
       // If the host offers several models, its agent chooses one for the part.
-      let offered = pool.seats[best].models
-      if !pool.isUniform, offered.count == 1 { models[part] = offered[0] }
+      if !pool.isUniform, host.models.count == 1 { models[part] = host.models.first }
     }
   }
 }
