@@ -65,7 +65,7 @@ struct ClientBlameTests {
     for index in 0..<6 { fail(index % 2 == 0 ? one : other, at: Double(index) / 100) }
     let third = admits(ClientFingerprint(tag: "third"), at: 0.1)
     #expect(!third)
-    let report = statistics.report(now: at(1))
+    let report = statistics.report(now: at(0.5))
     #expect(report?.hosts.map(\.isOpen) == [true])
   }
 

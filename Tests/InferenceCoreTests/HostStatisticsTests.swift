@@ -360,6 +360,23 @@ struct HostStatisticsTests {
     #expect((11...12).contains(reports), "\(reports)")
   }
 
+  @Test("an open breaker is reported while it admits no request, by an idle process, too")
+  func openBreaker() {
+    var policy = CircuitBreaker.Policy()
+    policy.firstOpen = .seconds(10)
+    policy.jitter = 0
+    var statistics = HostStatistics(own: me, breaker: policy, seed: 1)
+    statistics.adopt(table(), now: .zero)
+    for _ in 0..<5 { statistics.fail(.connect, now: 0) }
+    var open: [Bool] = []
+    for tick in 1..<300 {
+      guard let report = statistics.report(now: at(Double(tick) * 0.05)) else { continue }
+      open.append(report.hosts.contains { $0.host == "h0" && $0.isOpen })
+    }
+    // With the failures, every two seconds while it is open, and once when it admits a request.
+    #expect(open == [true, true, true, true, true, false])
+  }
+
   @Test("a host that others gave up is worth less and gets one chance")
   func suspect() {
     var statistics = statistics(own: me)

@@ -37,8 +37,10 @@ public struct HostLoadReport: Hashable, Sendable {
   public var failed: Int
   /// Tokens since the last report.
   public var flow: TokenFlow
-  /// Times the breaker opened since the last report, and whether it is open now.
+  /// Times the breaker opened since the last report.
   public var trips: Int
+  /// The breaker admits no request now. After its open time it admits one, so that another process
+  /// may send a request that closes it.
   public var isOpen: Bool
 
   public init(
@@ -102,7 +104,7 @@ public struct HostLoad: Hashable, Sendable {
   /// How much concurrent answers slow each other down, 0 … 1 (`HostSharing`). `nil` means not
   /// measured.
   public var slowdown: Double?
-  /// Number of processes whose breaker for this host is open.
+  /// Number of processes whose breaker for this host admits no request.
   public var openBreakers: Int
   /// Time since the last answered probe. `nil` means that no probe was answered.
   public var heard: Duration?

@@ -70,6 +70,8 @@ extension HostStatistics {
     var inFlight: [(sequence: UInt64, hosts: [HostID: Int])] = []
     /// Requests in flight in the last report.
     var last: [HostID: Int] = [:]
+    /// Hosts whose breakers were open in the last report.
+    var lastOpen: Set<HostID> = []
   }
 
   /// The report to send to the registry now. `nil` means that nothing has changed, or that it is
@@ -78,18 +80,27 @@ extension HostStatistics {
     let since = reporting.lastReport.map { $0.duration(to: now) }
     if let since, since < LoadRhythm.interval { return nil }
     let inFlight = inFlight
-    let hasNews = records.values.contains { $0.news != .none } || inFlight != reporting.last
+    let open = Set(records.lazy.filter { !$0.value.breaker.admits(at: now) }.map(\.key))
+    let hasNews =
+      records.values.contains { $0.news != .none } || inFlight != reporting.last
+      || open != reporting.lastOpen
     // Reports are repeated without news, because the registry forgets silent processes, and may be
-    // a new one. A process that reported no requests in flight needs no repetition.
-    let isDue = !reporting.last.isEmpty && (since ?? .zero) >= LoadRhythm.idleInterval
+    // a new one. A process that reported no requests in flight and no open breaker needs no
+    // repetition.
+    let isDue =
+      !(reporting.last.isEmpty && reporting.lastOpen.isEmpty)
+      && (since ?? .zero) >= LoadRhythm.idleInterval
     guard hasNews || isDue else { return nil }
     reporting.sequence += 1
     reporting.lastReport = now
     reporting.last = inFlight
+    reporting.lastOpen = open
     reporting.inFlight.append((reporting.sequence, inFlight))
     if reporting.inFlight.count > Reporting.remembered { reporting.inFlight.removeFirst() }
-    let told = records.filter { $0.value.inFlight > 0 || $0.value.news != .none }.keys.sorted()
-    let hosts = told.map { host in
+    let told = records.filter {
+      $0.value.inFlight > 0 || $0.value.news != .none || open.contains($0.key)
+    }
+    let hosts = told.keys.sorted().map { host in
       defer { records[host]?.news = .none }
       return line(host, now)
     }
@@ -103,7 +114,7 @@ extension HostStatistics {
       firstTokens: record.news.firstTokens.sorted { $0.key < $1.key }
         .map { HostLoadReport.Samples(bucket: $0.key, count: $0.value) },
       answered: record.news.answered, failed: record.news.failed, flow: record.news.flow,
-      trips: record.news.trips, isOpen: record.breaker.state != .closed)
+      trips: record.news.trips, isOpen: !record.breaker.admits(at: now))
   }
 
   /// Takes the registry's load table. A table that was taken already costs nothing.
