@@ -241,7 +241,7 @@ struct InferenceRunTests {
     let over = run.received(
       .broken(AttemptFailure(.busy, "503", status: 503, retryAfter: .seconds(4))),
       from: second, cluster: cluster, now: at(2))
-    #expect(lastFailure(over)?.code == .overloaded)
+    #expect(lastFailure(over)?.code == .hostsBusy)
     #expect(lastFailure(over)?.retryAfter == .seconds(4))
   }
 

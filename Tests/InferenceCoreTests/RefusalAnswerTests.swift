@@ -51,7 +51,7 @@ struct RefusalAnswerTests {
     let mixed = try talk(2, [.refusal(401, errorBody("key")), .refusal(403, errorBody("no"))])
     #expect(mixed.failure?.code == .upstreamFailed && mixed.failure?.refusal == nil)
     let busy = try talk(2, [.refusal(429, errorBody("slow")), .refusal(503, errorBody("busy"))])
-    #expect(busy.failure?.code == .overloaded && busy.failure?.refusal == nil)
+    #expect(busy.failure?.code == .hostsBusy && busy.failure?.refusal == nil)
   }
 
   @Test(

@@ -181,6 +181,26 @@ struct PlanRunTests {
     }
   }
 
+  @Test(
+    "busy hosts are not taken for an overloaded agent: it may try again, and the hosts are blamed",
+    arguments: [Failure.Code.hostsBusy, .rateLimited])
+  func busyHosts(_ code: Failure.Code) throws {
+    var plan = try Rehearsal(.fan(1))
+    plan(.start)
+    for number in 1...2 {
+      let agent = PeerID(name: "a", incarnation: 1)
+      plan(.assigned(Attempt("t0", number), agent: agent))
+      let wait = Duration.milliseconds(300)
+      let paused = plan(.failed(Attempt("t0", number), Failure(code, "busy", retryAfter: wait)))
+      plan.now = try #require(paused.armed(.retry("t0")))
+      let again = try #require(plan(.fired(.retry("t0"))).starts.first)
+      #expect(again.avoiding.isEmpty)
+    }
+    let end = plan(.failed(Attempt("t0", 3), Failure(code, "busy")))
+    #expect(end.failure?.code == code)
+    #expect(end.failure?.message.contains("agents were tried") == false)
+  }
+
   @Test("what the hosts could not do is not asked of another agent")
   func noSecondTry() throws {
     for code in [

@@ -87,9 +87,20 @@ struct TaskAttemptsTests {
     #expect(attempts.writtenBytes == 0)
   }
 
-  @Test("only lost and overloaded agents are replaced")
+  @Test("busy hosts choose the delay like an overloaded agent, but no agent is avoided for them")
+  func busyHosts() {
+    var attempts = TaskAttempts()
+    attempts.launch()
+    let delay = attempts.retry(
+      after: .hostsBusy, of: agent, retryAfter: .milliseconds(300), limits: limits)
+    #expect(delay == .milliseconds(300) && attempts.number == 2)
+    #expect(attempts.avoiding.isEmpty)
+  }
+
+  @Test("only lost and overloaded agents and busy hosts lead to another attempt")
   func losses() {
-    #expect(AgentLoss(.peerLost) == .lost && AgentLoss(.rateLimited) == .overloaded)
+    #expect(AgentLoss(.peerLost) == .lost && AgentLoss(.outboxFull) == .overloaded)
+    #expect(AgentLoss(.hostsBusy) == .hostsBusy && AgentLoss(.rateLimited) == .hostsBusy)
     for code in [Failure.Code.upstreamFailed, .deadlineExceeded, .invalidRequest, .cancelled] {
       #expect(AgentLoss(code) == nil)
     }

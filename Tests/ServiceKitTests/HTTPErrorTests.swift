@@ -28,6 +28,7 @@ struct HTTPErrorTests {
       ("internal_error", 500, "server_error", "internal_error"),
       ("peer_lost", 503, "server_error", "overloaded"),
       ("no_peer", 503, "server_error", "overloaded"),
+      ("hosts_busy", 503, "server_error", "overloaded"),
       ("outbox_full", 503, "server_error", "overloaded"),
       ("shutting_down", 503, "server_error", "overloaded"),
       ("something_new", 500, "server_error", "internal_error"),

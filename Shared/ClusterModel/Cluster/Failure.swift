@@ -42,6 +42,9 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     public static let requestTooLarge = Code(rawValue: "request_too_large")
     public static let overloaded = Code(rawValue: "overloaded")
     public static let rateLimited = Code(rawValue: "rate_limited")
+    /// Every host that was asked is busy. Clients get `overloaded`; for a dispatcher it means that
+    /// the agent is not the cause.
+    public static let hostsBusy = Code(rawValue: "hosts_busy")
     public static let upstreamFailed = Code(rawValue: "upstream_failed")
     public static let noEligibleHost = Code(rawValue: "no_eligible_host")
     public static let deadlineExceeded = Code(rawValue: "deadline_exceeded")

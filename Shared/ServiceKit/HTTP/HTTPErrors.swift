@@ -85,6 +85,7 @@ struct ErrorLine {
     .streamGap: ErrorLine(502, "server_error", "upstream_failed"),
     .noEligibleHost: ErrorLine(503, "server_error", "no_eligible_host"),
     .overloaded: overloaded,
+    .hostsBusy: overloaded,
     .peerLost: overloaded,
     .noPeer: overloaded,
     .outboxFull: overloaded,

@@ -147,6 +147,7 @@ extension PlanRun {
       let delay = attempts[index]?.retry(
         after: loss, of: board.phase(index).agent, retryAfter: failure.retryAfter, limits: limits)
     else {
+      guard loss != .hostsBusy else { return abandon(index, failure, now: now) }
       return abandon(
         index,
         Failure(
@@ -170,16 +171,19 @@ extension PlanRun {
   }
 }
 
-/// Reasons to retry with another agent.
+/// Reasons to retry a task.
 /// Any other failure is the task's own, or its hosts', which `infer()` has already retried.
 enum AgentLoss: Sendable {
   case lost, overloaded
+  /// Every host that the agent asked is busy. The same agent may try again later.
+  case hostsBusy
 
   init?(_ code: Failure.Code) {
     switch code {
     case _ where code.isLostPeer: self = .lost
-    // A host with a rate limit stays busy for a while, too.
-    case .overloaded, .rateLimited, .outboxFull: self = .overloaded
+    case .overloaded, .outboxFull: self = .overloaded
+    // Only hosts limit the rate of an agent's requests.
+    case .hostsBusy, .rateLimited: self = .hostsBusy
     default: return nil
     }
   }

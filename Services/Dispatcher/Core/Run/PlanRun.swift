@@ -8,8 +8,9 @@ import Limits
 /// Its readers run without it if their quorum is met. If a task expands, the planner is asked for
 /// the tasks that follow from its output, and they become part of the plan.
 ///
-/// Only a lost or overloaded agent is retried here, because `infer()` already retries hosts. If the
-/// agent of a streaming sink is lost, the next agent resumes from the text that the client has.
+/// A task is retried here only if its agent was lost or overloaded, or if the hosts were busy,
+/// because `infer()` already retries hosts. If the agent of a streaming sink is lost, the next agent
+/// resumes from the text that the client has.
 ///
 /// A run knows no pattern name, agent address, socket or clock. A shell drives it:
 ///

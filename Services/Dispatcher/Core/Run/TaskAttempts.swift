@@ -53,18 +53,18 @@ struct TaskAttempts: Equatable, Sendable {
   /// Gives up the attempt and counts the next one, which starts from the beginning.
   /// - Parameters:
   ///   - agent: the agent of the attempt. `nil` means that it had none.
-  ///   - retryAfter: the delay that an overloaded agent asks for.
+  ///   - retryAfter: the delay that an overloaded agent or busy hosts ask for.
   /// - Returns: the delay before the next attempt. `nil` means that all attempts are used.
   mutating func retry(
     after loss: AgentLoss, of agent: PeerID?, retryAfter: Duration?, limits: PlanRunLimits
   ) -> Duration? {
     guard number < limits.attempts else { return nil }
-    if let agent { avoiding.append(agent) }
+    if let agent, loss != .hostsBusy { avoiding.append(agent) }
     partial = WrittenText()
     let delay =
       switch loss {
       case .lost: limits.lostDelay * number
-      case .overloaded:
+      case .overloaded, .hostsBusy:
         max(.zero, min(limits.longestDelay, retryAfter ?? limits.overloadDelay * number))
       }
     number += 1

@@ -104,7 +104,7 @@ extension InferenceRun {
     }
     if failures.allSatisfy({ $0.kind == .busy }) {
       let wait = failures.compactMap(\.retryAfter).min() ?? .seconds(1)
-      return Failure(.overloaded, "every host that was asked is busy: \(causes)", retryAfter: wait)
+      return Failure(.hostsBusy, "every host that was asked is busy: \(causes)", retryAfter: wait)
     }
     if failures.allSatisfy({ $0.kind == .firstTokenDeadline }) {
       return Failure(.deadlineExceeded, causes)
