@@ -103,7 +103,7 @@ let package = Package(
     .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
     .library(name: "TuttiFuzzSettings", targets: ["SettingsFuzzEntry"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "ClusterModel"]),
-    .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel"]),
+    .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel", "HostModel"]),
     .library(
       name: "TuttiInference",
       targets: [
@@ -258,20 +258,21 @@ let package = Package(
         "PlannerCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Telemetry",
         lifecycle, logging, metrics,
       ]),
-    pure("DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel", "Text"]),
+    pure(
+      "DispatcherCore", path: "Services/Dispatcher/Core", ["ClusterModel", "HostModel", "Text"]),
     executable("DispatcherMain", path: "Services/Dispatcher/Main", ["DispatcherService"]),
     shell(
       "DispatcherService", path: "Services/Dispatcher/Shell",
       [
-        "DispatcherCore", "Bus", "ClusterModel", "OverloadCore", "ServiceKit",
+        "DispatcherCore", "Bus", "ClusterModel", "HostModel", "OverloadCore", "ServiceKit",
         "Telemetry", lifecycle, logging, metrics,
       ]),
     pure("AgentCore", path: "Services/Agents/Core", ["ClusterModel", "Text"]),
     shell(
       "AgentKit", path: "Services/Agents/Kit",
       [
-        "AgentCore", "Bus", "BusCore", "ClusterModel", "Inference", "InferenceCore", "Search",
-        "ServiceKit", "Telemetry", "Text", lifecycle, logging, metrics,
+        "AgentCore", "Bus", "BusCore", "ClusterModel", "HostModel", "Inference", "InferenceCore",
+        "Search", "ServiceKit", "Telemetry", "Text", lifecycle, logging, metrics,
       ]),
     pure("MonitorCore", path: "Services/Monitor/Core", ["ClusterModel"]),
     executable("MonitorMain", path: "Services/Monitor/Main", ["MonitorService"]),
@@ -357,6 +358,8 @@ let package = Package(
         "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
         hummingbird, httpTypes, logging, nioCore,
       ]),
+    tests(
+      "DispatcherTests", ["ClusterModel", "DispatcherCore", "DispatcherService", "HostModel"]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests("SimulationTests", ["ClusterSimulation"]),
     tests(

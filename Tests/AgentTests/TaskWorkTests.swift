@@ -64,7 +64,7 @@ private let instruction = "Find it, whatever it is, and say it in your own words
 /// Runs the task against one host, through the real HTTP client.
 private func perform(
   _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
-  faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct,
+  faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct, also second: Host? = nil,
   _ answer: @escaping @Sendable (FaultyHostQuestion) -> String
 ) async throws -> Done {
   let host = try await FaultyHost.started(
@@ -72,7 +72,7 @@ private func perform(
       models: models, answer: .writer { FaultyHostReply(answer($0)) }, faults: faults))
   var line = host.host("h")
   line.resume = resume
-  let table = HostTable(epoch: 1, revision: 1, hosts: [line])
+  let table = HostTable(epoch: 1, revision: 1, hosts: [line] + [second].compactMap(\.self))
   let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
   let recorder = TelemetryRecorder(service: "agent", instance: "a")
   let span = recorder.span(.work, in: nil)
@@ -154,6 +154,21 @@ struct TaskWorkTests {
     await #expect(throws: Failure.self) {
       try await perform(order(model: "gone-7b", alternatives: ["lost-7b"])) { _ in "A fox." }
     }
+  }
+
+  @Test(
+    "when every host of the plan's model is busy, the next one is asked", arguments: [429, 503])
+  func busyModel(status: Int) async throws {
+    let busy = try await FaultyHost.started(
+      FaultyHostConfiguration(
+        models: ["busy-7b"], answer: .writer { _ in FaultyHostReply("A dog.") },
+        faults: FaultyHostFaults(status: status)))
+    let task = order(model: "busy-7b", alternatives: ["faulty-model"])
+    let done = try await perform(task, also: busy.host("busy")) { _ in "It is a fox." }
+    try await busy.stop()
+    #expect(done.report.model == "faulty-model" && done.report.host == "h")
+    #expect(done.attribute("without busy-7b")?.contains("busy") == true)
+    #expect(!busy.requests.isEmpty)
   }
 
   @Test(

@@ -1,5 +1,6 @@
 import ClusterModel
 import ClusterTesting
+import HostModel
 import Limits
 import Testing
 
@@ -13,14 +14,14 @@ struct DispatcherBoundsTests {
       (65_536, 500), (65_536, 0), (1_000, 200), (Int.max, 1_000), (1, 100_000), (200, 200),
     ] {
       for inFlight in [others, Int.max] {
-        var line = HostLine<Int>()
-        _ = line.setPlaces(
-          [HostPlace(id: "h", models: ["m"], slots: slots, inFlight: inFlight)], now: .zero)
+        var queue = HostQueue<Int>()
+        _ = queue.setHosts(
+          [SchedulableHost(id: "h", models: ["m"], slots: slots, inFlight: inFlight)], now: .zero)
         for ticket in 0..<300 {
-          _ = line.join(ticket, HostWork(tokens: 100), client: "c", now: .zero)
+          _ = queue.join(ticket, HostWork(tokens: 100), client: "c", now: .zero)
         }
-        #expect(line.runningCount + line.waitingCount == 300)
-        if slots - min(inFlight, slots) > 300 { #expect(line.waitingCount == 0) }
+        #expect(queue.runningCount + queue.waitingCount == 300)
+        if slots - min(inFlight, slots) > 300 { #expect(queue.waitingCount == 0) }
       }
     }
   }

@@ -1,7 +1,8 @@
 import ClusterModel
 import DispatcherCore
+import HostModel
 
-/// Runs a plan through the real `PlanRun` and `HostLine` in virtual time, on hosts of different
+/// Runs a plan through the real `PlanRun` and `HostQueue` in virtual time, on hosts of different
 /// speed that join and die.
 ///
 /// Real answer lengths and the times at which hosts join or die are unknown to the scheduler. If a
@@ -31,7 +32,7 @@ struct ClusterSimulation {
   private let hosts: [SimulatedHost]
   private let dispatch: Dispatch
   private var run: PlanRun
-  private var line = HostLine<Attempt>()
+  private var queue = HostQueue<Attempt>()
   private var lines: [[Piece]]
   private var now = 0.0
   private(set) var makespan: Double?
@@ -45,18 +46,20 @@ struct ClusterSimulation {
       order: PlanOrder(plan: work.plan, conversation: Conversation(messagesJSON: [])))
     lines = hosts.map { _ in [] }
     unitsOf = hosts.map { _ in 0 }
-    begin(line.setPlaces(places, now: .zero))
+    begin(queue.setHosts(schedulable, now: .zero))
   }
 
   /// Hosts as a registry would publish them: speeds are known only for hosts present from the
   /// start.
-  private var places: [HostPlace] {
+  private var schedulable: [SchedulableHost] {
     hosts.indices.filter { isAlive(hosts[$0]) }.map { index in
-      HostPlace(
+      SchedulableHost(
         id: Self.id(index), models: ["m"], slots: dispatch == .whenFree ? 1 : nil,
-        tokensPerSecond: hosts[index].joins == 0
-          ? hosts[index].speed * Self.tokensPerSecond : nil,
-        firstToken: .zero, inFlight: lines[index].count)
+        speed: HostSpeed(
+          tokensPerSecond: hosts[index].joins == 0
+            ? hosts[index].speed * Self.tokensPerSecond : nil,
+          firstToken: .zero),
+        inFlight: lines[index].count)
     }
   }
 
@@ -94,7 +97,7 @@ struct ClusterSimulation {
         lines[soonest()].append(piece)
       }
     }
-    begin(line.setPlaces(places, now: virtualNow))
+    begin(queue.setHosts(schedulable, now: virtualNow))
     for index in hosts.indices {
       guard let piece = lines[index].first, piece.left <= 1e-9 else { continue }
       lines[index].removeFirst()
@@ -125,7 +128,7 @@ struct ClusterSimulation {
       host: Self.id(host), model: "m", usage: Usage(promptTokens: 0, completionTokens: tokens),
       firstTokenMilliseconds: 0, totalMilliseconds: Int((now - piece.began) * 1_000),
       finishReason: "stop", output: "\(piece.attempt.task)")
-    let admitted = line.end(piece.attempt, report, now: virtualNow)
+    let admitted = queue.end(piece.attempt, report, now: virtualNow)
     handle(.finished(piece.attempt, report))
     begin(admitted)
   }
@@ -138,7 +141,7 @@ struct ClusterSimulation {
         var wanted = HostWork(start, expectedTokens: max(1, tokens))
         // Tasks of one role differ here; in a planner's plans they are alike.
         wanted.kind = String(start.attempt.task.name.prefix { $0 != "-" })
-        begin(line.join(start.attempt, wanted, client: "", now: virtualNow))
+        begin(queue.join(start.attempt, wanted, client: "", now: virtualNow))
       case .finish: makespan = now
       case .fail(let failure): fatalError("\(failure)")
       case .cancel, .emit, .arm, .disarm, .expand, .cancelExpansion: break
@@ -146,10 +149,11 @@ struct ClusterSimulation {
     }
   }
 
-  private mutating func begin(_ admitted: [HostLine<Attempt>.Admission]) {
+  private mutating func begin(_ admitted: [HostQueue<Attempt>.Admission]) {
     for admission in admitted {
       let task = admission.ticket.task
-      guard let host = hosts.indices.first(where: { Self.id($0) == admission.host }) else {
+      guard let host = hosts.indices.first(where: { Self.id($0) == admission.placement.host })
+      else {
         fatalError("\(task) has no host")
       }
       lines[host].append(

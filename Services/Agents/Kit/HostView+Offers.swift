@@ -1,35 +1,31 @@
 import AgentCore
 import ClusterModel
-import InferenceCore
+import HostModel
 
-extension ClusterView {
-  /// Ready hosts that the data policy allows; fallback hosts only if there is no other.
-  private func hosts(_ policy: DataPolicy) -> [Host] {
-    let ready = table.hosts.filter { $0.state == .ready && $0.trust >= policy }
-    let community = ready.filter { $0.tier == .community }
-    return community.isEmpty ? ready : community
+extension HostView {
+  private func hosts(_ models: HostNeed.Models, _ policy: DataPolicy) -> [Entry] {
+    firstAsked(for: HostNeed(models, dataPolicy: policy))
   }
 
   func readyModels(_ policy: DataPolicy) -> [ModelID] {
-    Set(hosts(policy).flatMap { $0.models.map(\.id) }).sorted()
+    Set(hosts(.any, policy).flatMap { $0.host.models.map(\.id) }).sorted()
   }
 
   /// An embedding model of an allowed host with a free slot. `nil` means that there is none.
   func idleEmbedder(_ policy: DataPolicy) -> ModelID? {
-    let idle = hosts(policy).filter { (standing(of: $0.id)?.freeSlots ?? 1) > 0 }
-    return idle.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding).min()
+    let idle = hosts(.anyEmbedding, policy).filter { $0.freeSlots > 0 }
+    return idle.flatMap(\.host.models).map(\.id).filter(\.looksLikeEmbedding).min()
   }
 
   /// Chat models for a task, with the known speed and load of their hosts.
   func offered(to order: TaskOrder, _ policy: DataPolicy) -> [OfferedModel] {
     var models: [ModelID: OfferedModel] = [:]
-    for host in hosts(policy) {
-      let standing = standing(of: host.id)
-      let isFree = (standing?.freeSlots ?? 1) > 0 && !order.avoidHosts.contains(host.id)
-      for offer in host.models where offer.id.looksLikeChat {
+    for entry in hosts(.anyChat, policy) {
+      let isFree = entry.freeSlots > 0 && !order.avoidHosts.contains(entry.host.id)
+      for offer in entry.host.models where offer.id.looksLikeChat {
         var model = models[offer.id] ?? OfferedModel(id: offer.id, freeHosts: 0)
         if isFree { model.freeHosts += 1 }
-        if let rate = standing?.tokensPerSecond {
+        if let rate = entry.activity.speed.tokensPerSecond {
           model.tokensPerSecond = max(rate, model.tokensPerSecond ?? 0)
         }
         models[offer.id] = model
@@ -40,7 +36,7 @@ extension ClusterView {
 
   /// Context of the smallest host that may be asked, in tokens. `nil` means that none reports it.
   func context(of model: ModelID?, _ policy: DataPolicy) -> Int? {
-    hosts(policy).flatMap(\.models)
+    hosts(model.map { .oneOf([$0]) } ?? .anyChat, policy).flatMap(\.host.models)
       .filter { model == nil ? $0.id.looksLikeChat : $0.id == model }
       .compactMap(\.contextTokens).min()
   }

@@ -36,7 +36,7 @@ extension TaskWork {
     guard !order.sparesTokens else {
       throw Failure(.invalidRequest, "the plan's tokens are limited")
     }
-    guard let model = inference.view().idleEmbedder(dataPolicy) else {
+    guard let model = hosts.idleEmbedder(dataPolicy) else {
       throw Failure(.noEligibleHost, "no idle host offers an embedding model")
     }
     guard let question = ConsensusQuestion(order.inputs.map(\.text)) else {

@@ -1,5 +1,6 @@
 import AgentCore
 import ClusterModel
+import HostModel
 import Inference
 import InferenceCore
 import Limits
@@ -50,7 +51,7 @@ struct TaskWork {
   /// Does the task, and sends the report at the end.
   mutating func run() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
     if order.task.contract == .vector, !order.writesAnswer { return try await embed() }
-    let view = inference.view()
+    let view = hosts
     let choice = ModelPreference.choose(
       for: order.task, role: role, among: view.offered(to: order, dataPolicy),
       within: left)
@@ -128,10 +129,13 @@ struct TaskWork {
       race: order.terms.race,
       deadlines: order.terms.deadlines(total: left.map { min(total, $0) } ?? total),
       dataPolicy: dataPolicy,
-      avoid: HostTurn.avoided(
-        by: order, model: order.task.model, hosts: inference.view().table),
-      prefer: order.host, client: ClientFingerprint(tag: order.client), seed: order.task.seed)
+      avoid: order.avoidHosts, prefer: order.host, client: client, seed: order.task.seed)
   }
+
+  private var client: ClientFingerprint? { ClientFingerprint(tag: order.client) }
+
+  /// The hosts as they are now for the client.
+  var hosts: HostView { inference.view().hosts(for: client) }
 
   /// Asks the chosen model, then its alternatives in order while no host has begun to answer.
   private mutating func ask(
@@ -227,7 +231,7 @@ struct TaskWork {
 
   /// Asks the embeddings endpoint instead of a chat.
   private mutating func embed() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
-    let ready = inference.view().readyModels(dataPolicy)
+    let ready = hosts.readyModels(dataPolicy)
     let model = try EmbeddingTask.model(for: order.task, among: ready)
     span.set("model_choice", order.task.model == nil ? "it embeds" : "the plan names it")
     let answer = try await inference.infer(
@@ -295,11 +299,13 @@ struct TaskWork {
 }
 
 extension Failure {
-  /// The hosts of one model failed; the hosts of another model may succeed.
+  /// The hosts of one model failed or are busy; the hosts of another model may succeed.
   fileprivate var isOfHosts: Bool {
     switch code {
     // Key and account errors, too: the hosts of another model have other keys.
-    case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied: true
+    case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied,
+      .hostsBusy, .rateLimited:
+      true
     default: false
     }
   }

@@ -2,6 +2,7 @@ import Limits
 import Bus
 import ClusterModel
 import DispatcherCore
+import HostModel
 import Limits
 import Metrics
 import ServiceKit
@@ -29,7 +30,11 @@ final class DispatcherShell: Sendable {
     let (bus, hosts) = (context.bus, context.hosts)
     let turns = TaskTurns(
       limit: { maxTasks * max(1, bus.live(.agent($0)).count) },
-      places: { HostPlace.all(in: hosts.table, load: hosts.load?.table) })
+      hosts: {
+        let load = hosts.load
+        return SchedulableHost.all(
+          in: HostView(hosts.table, load: load?.table, age: load?.age ?? .zero))
+      })
     hosts.onChange { turns.reconsider() }
     // The first host table may have arrived before `onChange`.
     turns.reconsider()

@@ -8,42 +8,46 @@ extension PlanRunner {
   /// Waits for the client's turn, runs the task at an agent and passes on its events.
   ///
   /// The task waits for its host first. A task that held an agent while it waited for a busy host
-  /// would block tasks whose host is idle.
+  /// would block tasks whose host is idle. The end of the task is handled after both are free.
   func follow(_ start: TaskStart) async {
     let asked = now
     let work = HostWork(start, expectedTokens: PlanRunLimits.standard.expectedTokens)
-    guard let place = await shell.turns.place(work, client: client) else { return }
-    var report: TaskReport?
-    defer { shell.turns.leave(place, report: report) }
-    guard await shell.turns.pass(start.role, client: client) else { return }
-    defer { shell.turns.end(start.role) }
-    guard let agent = shell.reserve(start) else {
-      handle(.noAgent(start.attempt))
-      return
+    let end = await shell.turns.withHost(for: work, client: client) { placement in
+      await self.work(on: start, asked: asked, placement)
     }
+    if let end = end ?? nil { handle(end) }
+  }
+
+  /// - Returns: the event that ends the attempt, and the report of a task that succeeded. A
+  ///   cancelled attempt ends without an event.
+  private func work(
+    on start: TaskStart, asked: Instant, _ placement: TaskPlacement
+  ) async -> (PlanRunEvent?, TaskReport?) {
+    guard await shell.turns.pass(start.role, client: client) else { return (nil, nil) }
+    defer { shell.turns.end(start.role) }
+    guard let agent = shell.reserve(start) else { return (.noAgent(start.attempt), nil) }
     defer { shell.release(agent) }
     handle(.assigned(start.attempt, agent: agent))
     // If no time is left, the deadline's own timer reports it.
     let remaining = max(.milliseconds(1), start.remaining - asked.duration(to: now))
     let span = span(start, agent: agent)
-    if let host = place.host { span.set("wanted_host", host.name) }
-    var order = start.order
-    order.host = place.host
+    if let host = placement.host { span.set("wanted_host", host.name) }
+    if let model = placement.model { span.set("wanted_model", model.name) }
     do throws(Failure) {
       let stream = shell.context.bus.stream(
-        .runTask(order), to: .peer(agent), deadline: remaining, trace: span.context)
-      let done = try await passOn(stream, of: start.attempt, from: agent)
-      report = done
+        .runTask(start.order.placed(placement)), to: .peer(agent), deadline: remaining,
+        trace: span.context)
+      let report = try await passOn(stream, of: start.attempt, from: agent)
       let facts = TaskSpanFacts(
-        host: done.host, firstTokenMilliseconds: done.firstTokenMilliseconds,
-        completionTokens: done.usage.completionTokens)
+        host: report.host, firstTokenMilliseconds: report.firstTokenMilliseconds,
+        completionTokens: report.usage.completionTokens)
       span.set(facts.attributes)
       span.end()
-      handle(.finished(start.attempt, done))
+      return (.finished(start.attempt, report), report)
     } catch {
       span.set(TaskSpanFacts(error: error.code.rawValue).attributes)
       span.end(failed: true)
-      if !Task.isCancelled { handle(.failed(start.attempt, error)) }
+      return (Task.isCancelled ? nil : .failed(start.attempt, error), nil)
     }
   }
 

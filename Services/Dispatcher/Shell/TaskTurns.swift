@@ -1,5 +1,6 @@
 import ClusterModel
 import DispatcherCore
+import HostModel
 import Metrics
 import OverloadCore
 import Synchronization
@@ -8,22 +9,15 @@ import Synchronization
 /// Further tasks wait here, where clients take turns, and not in queues that the dispatcher cannot
 /// see.
 final class TaskTurns: Sendable {
-  /// A task that has been admitted to a host.
-  struct Place: Sendable {
-    fileprivate let ticket: UInt64
-    /// `nil` means that the agent chooses.
-    let host: HostID?
-  }
-
   /// Result of a wait.
   private enum Turn: Sendable {
     case agent
-    case host(HostID?)
+    case host(TaskPlacement)
   }
 
   private struct State {
     var agents: [AgentRole: FairQueue<String, UInt64>] = [:]
-    var hosts = HostLine<UInt64>()
+    var hosts = HostQueue<UInt64>()
     var waiting: [UInt64: CheckedContinuation<Turn?, Never>] = [:]
     /// Tickets that were cancelled before they waited.
     var left: Set<UInt64> = []
@@ -31,18 +25,19 @@ final class TaskTurns: Sendable {
   }
 
   private let limit: @Sendable (AgentRole) -> Int
-  private let places: @Sendable () -> [HostPlace]
+  private let hosts: @Sendable () -> [SchedulableHost]
   private let state = Mutex(State())
   private let began = ContinuousClock.now
 
   /// - Parameters:
   ///   - limit: maximum tasks that the agents of a role may have now.
-  ///   - places: the hosts and their load now.
+  ///   - hosts: the hosts and their load now.
   init(
-    limit: @escaping @Sendable (AgentRole) -> Int, places: @escaping @Sendable () -> [HostPlace]
+    limit: @escaping @Sendable (AgentRole) -> Int,
+    hosts: @escaping @Sendable () -> [SchedulableHost]
   ) {
     self.limit = limit
-    self.places = places
+    self.hosts = hosts
   }
 
   private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
@@ -75,29 +70,33 @@ final class TaskTurns: Sendable {
 
   // MARK: - Hosts
 
-  /// Waits for a host that may do the work. The caller must call `leave` afterwards.
-  /// - Returns: `nil` if the caller was cancelled first.
-  func place(_ work: HostWork, client: String) async -> Place? {
+  /// Waits for a host that may do the work, and does the work.
+  ///
+  /// The host is free again before the result is returned. A task that the result makes ready would
+  /// otherwise find it busy, and begin at a slower one.
+  /// - Parameter body: returns its result, and the task's report if the task succeeded.
+  /// - Returns: `nil` if the caller was cancelled before the work began.
+  func withHost<Result: Sendable>(
+    for work: HostWork, client: String,
+    _ body: (TaskPlacement) async -> (Result, TaskReport?)
+  ) async -> Result? {
     let (ticket, turn) = await wait { state, ticket in
       Self.turns(state.hosts.join(ticket, work, client: client, now: self.now), in: state)
     } leave: { state, ticket in
       _ = state.hosts.leave(ticket)
     }
-    guard case .host(let host) = turn else { return nil }
-    return Place(ticket: ticket, host: host)
-  }
-
-  /// - Parameter report: the task's report. `nil` means that the task did not succeed.
-  func leave(_ place: Place, report: TaskReport?) {
+    guard case .host(let placement) = turn else { return nil }
+    let (result, report) = await body(placement)
     resume { state in
-      Self.turns(state.hosts.end(place.ticket, report, now: self.now), in: state)
+      Self.turns(state.hosts.end(ticket, report, now: self.now), in: state)
     }
+    return result
   }
 
   /// Admits tasks after a change of the hosts or their load.
   func reconsider() {
-    let places = places()
-    resume { state in Self.turns(state.hosts.setPlaces(places, now: self.now), in: state) }
+    let hosts = hosts()
+    resume { state in Self.turns(state.hosts.setHosts(hosts, now: self.now), in: state) }
   }
 
   // MARK: - Waiting
@@ -158,10 +157,10 @@ final class TaskTurns: Sendable {
   }
 
   private static func turns(
-    _ admitted: [HostLine<UInt64>.Admission], in state: State
+    _ admitted: [HostQueue<UInt64>.Admission], in state: State
   ) -> [(UInt64, Turn)] {
     tell("hosts", running: state.hosts.runningCount, waiting: state.hosts.waitingCount)
-    return admitted.map { ($0.ticket, .host($0.host)) }
+    return admitted.map { ($0.ticket, .host($0.placement)) }
   }
 
   private static func tell(_ gate: String, running: Int, waiting: Int) {

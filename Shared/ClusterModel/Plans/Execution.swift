@@ -71,15 +71,15 @@ public struct TaskOrder: Equatable, Sendable {
   /// True for the task that inherits the client's parameters and streams its deltas to the client.
   public var isSink: Bool
   public var dataPolicy: DataPolicy
-  /// Hosts in use by other tasks of the plan. The agent avoids them if it has a choice.
+  /// Hosts in use by other tasks of the plan. `infer()` avoids them if it has a choice.
   public var avoidHosts: [HostID]
   public var terms: InferenceTerms
   /// Documents that the task reads.
   public var documents: [Document]
   /// Text of the answer from a lost agent. New deltas continue after it.
   public var prefix: String
-  /// Host that the dispatcher expects to finish first. The agent may choose another, because this
-  /// host may be gone. `nil` means that the agent chooses.
+  /// Host on which the dispatcher placed the task. `infer()` asks another one if this one cannot
+  /// answer. `nil` means that `infer()` chooses.
   public var host: HostID?
   /// True if the plan has a token budget. The agent then skips optional model calls.
   public var sparesTokens: Bool

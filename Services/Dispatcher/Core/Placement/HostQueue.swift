@@ -1,4 +1,5 @@
 public import ClusterModel
+public import HostModel
 import Limits
 
 /// Queue of tasks that wait for a host.
@@ -12,16 +13,15 @@ import Limits
 /// the estimate, but no task waits for their end, because they may never end.
 ///
 /// The queue knows no clock, agent or plan; the caller knows the task of each ticket.
-public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
+public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   /// A ticket whose task may begin.
   public struct Admission: Equatable, Sendable {
     public var ticket: Ticket
-    /// Host that should do the task. `nil` means that the agent chooses.
-    public var host: HostID?
+    public var placement: TaskPlacement
 
-    public init(ticket: Ticket, host: HostID?) {
+    public init(ticket: Ticket, _ placement: TaskPlacement) {
       self.ticket = ticket
-      self.host = host
+      self.placement = placement
     }
   }
 
@@ -46,9 +46,9 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     var tokens = 0
   }
 
-  var places: [HostPlace] = []
+  private(set) var hosts: [SchedulableHost] = []
   /// All hosts offer the same models, so choosing a host does not choose a model.
-  var isUniform = true
+  private(set) var isUniform = true
   /// Sorted by rank: the order of service if all hosts were equal.
   private(set) var waiting: [Waiting] = []
   private(set) var running: [Ticket: Running] = [:]
@@ -68,10 +68,10 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
 
   /// Replaces the hosts.
   /// - Returns: the tickets that may begin now.
-  public mutating func setPlaces(_ places: [HostPlace], now: Instant) -> [Admission] {
-    self.places = places
-    isUniform = Set(places.map(\.models)).count <= 1
-    let known = Set(places.map(\.id))
+  public mutating func setHosts(_ hosts: [SchedulableHost], now: Instant) -> [Admission] {
+    self.hosts = hosts
+    isUniform = Set(hosts.map(\.models)).count <= 1
+    let known = Set(hosts.map(\.id))
     rates = rates.filter { known.contains($0.key) }
     return admit(now: now)
   }
@@ -82,10 +82,10 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     _ ticket: Ticket, _ work: HostWork, client: String, now: Instant
   ) -> [Admission] {
     // No host can do the task. The agent gives the best reason, so the task does not wait.
-    guard places.contains(where: { work.mayBeDone(at: $0) }) else {
+    guard hosts.contains(where: { work.mayBeDone(at: $0) }) else {
       kinds[work.kind, default: Kind()].tickets += 1
       running[ticket] = Running(work: work, host: nil, since: now)
-      return [Admission(ticket: ticket, host: nil)]
+      return [Admission(ticket: ticket, .open)]
     }
     let turn = max(turns[client] ?? 0, round) + 1
     turns[client] = turn
@@ -144,9 +144,12 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
     rates[report.host] = Double(report.usage.completionTokens) * 1_000 / Double(milliseconds)
   }
 
-  /// Tokens per second of one answer: the published rate, otherwise this dispatcher's own.
-  /// `nil` means that no rate has been measured.
-  func rate(of place: HostPlace) -> Double? { place.tokensPerSecond ?? rates[place.id] }
+  /// The published speed, with this dispatcher's own rate until one is published.
+  func speed(of host: SchedulableHost) -> HostSpeed {
+    var speed = host.speed
+    speed.tokensPerSecond = speed.tokensPerSecond ?? rates[host.id]
+    return speed
+  }
 
   func expectedTokens(_ work: HostWork) -> Int {
     guard let kind = kinds[work.kind], kind.ended > 0 else { return work.tokens }
@@ -155,9 +158,9 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
 
   /// Number of requests at a host that other processes sent.
   /// The published load is late and may still count tasks that ended here; they are subtracted.
-  func others(at place: HostPlace, own: Int, now: Instant) -> Int {
-    let ended = endings.count { $0.host == place.id && $0.at.duration(to: now) < Self.publishing }
-    return min(max(0, place.inFlight.subtractingCapped(own + ended)), Self.mostOthers)
+  func others(at host: SchedulableHost, own: Int, now: Instant) -> Int {
+    let ended = endings.count { $0.host == host.id && $0.at.duration(to: now) < Self.publishing }
+    return min(max(0, host.inFlight.subtractingCapped(own + ended)), Self.mostOthers)
   }
 
   /// Upper bound of a host's request count. A higher count is an error in the table.
@@ -202,9 +205,9 @@ public struct HostLine<Ticket: Hashable & Sendable>: Sendable {
       case .wait:
         left.append(entry)
         if !schedule.hasRoom(for: entry.work) { blocked.insert(entry.work.wish) }
-      case .begin(let host):
-        admitted.append(Admission(ticket: entry.ticket, host: host))
-        running[entry.ticket] = Running(work: entry.work, host: host, since: now)
+      case .begin(let placement):
+        admitted.append(Admission(ticket: entry.ticket, placement))
+        running[entry.ticket] = Running(work: entry.work, host: placement.host, since: now)
         round = max(round, entry.rank)
       }
     }

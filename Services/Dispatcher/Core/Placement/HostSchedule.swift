@@ -1,11 +1,12 @@
 import ClusterModel
+import HostModel
+import Limits
 
 /// Assigns tasks to the hosts that are expected to finish them first.
 /// A schedule is built for each decision from the current load of the hosts.
 struct HostSchedule {
   enum Placement: Equatable {
-    /// `nil` means that the agent chooses the host.
-    case begin(HostID?)
+    case begin(TaskPlacement)
     case wait
   }
 
@@ -17,12 +18,6 @@ struct HostSchedule {
   /// One is answered and one waits, so no host is idle while there is work, and the host of a task
   /// is still chosen late.
   static let perSlot = 2
-  /// Assumed tokens per second if no host has been measured: those of a laptop.
-  static let usualRate = 20.0
-  static let usualFirstToken = Duration.milliseconds(400)
-  /// Maximum concurrent requests that slow a host down in the estimate.
-  /// The measured rate already includes some concurrency, so more would be counted twice.
-  static let mostBeside = 4
   /// Minimum remaining time of a running task, as a share of its whole expected time.
   static let overdue = 0.1
 
@@ -37,10 +32,10 @@ struct HostSchedule {
     var isTaken: Bool
   }
 
-  private struct Seat {
-    let place: HostPlace
-    let rate: Double
-    let firstToken: Double
+  /// A host with the tasks that it has now or next.
+  private struct Timeline {
+    let host: SchedulableHost
+    let time: FinishTime
     /// Requests of all processes that are at the host now or next.
     var busy: Int
     /// Empty if the host does not report its slots; then no task waits for it.
@@ -48,116 +43,149 @@ struct HostSchedule {
 
     var hasRoom: Bool { slots.isEmpty || slots.contains { !$0.isTaken } }
 
-    func seconds(_ tokens: Int, beside others: Int) -> Double {
-      let slowdown = place.slowdown ?? HostSharing.usualSlowdown
-      let slower = 1 + slowdown * Double(min(others, HostSchedule.mostBeside))
-      return firstToken + Double(tokens) / rate * slower
-    }
-
     /// Expected end in seconds from now, and the slot. A `nil` slot means that the host reports
     /// none.
     func end(of tokens: Int) -> (slot: Int?, end: Double) {
       guard let slot = slots.indices.min(by: { slots[$0].free < slots[$1].free }) else {
-        // Requests beyond the assumed slots wait in the host's own queue.
-        let slots = HostSharing.assumedSlots
-        let inLine = max(1, Double(busy + 1) / Double(slots))
-        return (nil, seconds(tokens, beside: min(busy, slots - 1)) * inLine)
+        return (nil, time.seconds(tokens, inFlight: busy, slots: nil))
       }
       let begin = slots[slot].free
-      return (slot, begin + seconds(tokens, beside: slots.count { $0.free > begin }))
+      return (slot, begin + time.seconds(tokens, beside: slots.count { $0.free > begin }))
     }
   }
 
-  private var seats: [Seat]
+  /// An answer at a host.
+  private struct Option {
+    var timeline: Int
+    var slot: Int?
+    var end: Double
+    /// The slot has a task already, so the answer cannot begin now.
+    var waits: Bool
+  }
+
+  private var timelines: [Timeline]
   private let isUniform: Bool
   /// Tasks that may still begin with the host left to their agent.
   private var open: Int
 
-  init<Ticket>(_ line: HostLine<Ticket>, now: Instant) {
-    isUniform = line.isUniform
-    var atHost: [HostID: [HostLine<Ticket>.Running]] = [:]
-    for task in line.running.values {
+  init<Ticket>(_ queue: HostQueue<Ticket>, now: Instant) {
+    isUniform = queue.isUniform
+    var atHost: [HostID: [HostQueue<Ticket>.Running]] = [:]
+    for task in queue.running.values {
       if let host = task.host { atHost[host, default: []].append(task) }
     }
-    // A host that has not been measured gets the best known rate, so that it is tried and measured.
-    let unknown = line.places.compactMap { line.rate(of: $0) }.max() ?? Self.usualRate
-    let usual = line.waiting.first.map { line.expectedTokens($0.work) } ?? 0
-    seats = line.places.map { place in
-      let own = atHost[place.id] ?? []
-      let others = line.others(at: place, own: own.count, now: now)
-      var seat = Seat(
-        place: place, rate: max(line.rate(of: place) ?? unknown, 0.1),
-        firstToken: (place.firstToken ?? Self.usualFirstToken).inSeconds,
-        busy: own.count + others, slots: [])
-      guard let slots = place.slots.map({ max(1, $0) }) else { return seat }
+    let speeds = queue.hosts.map { queue.speed(of: $0) }
+    let known = SpeedRange(speeds)
+    let usual = queue.waiting.first.map { queue.expectedTokens($0.work) } ?? 0
+    timelines = zip(queue.hosts, speeds).map { host, speed in
+      let own = atHost[host.id] ?? []
+      let others = queue.others(at: host, own: own.count, now: now)
+      var timeline = Timeline(
+        host: host,
+        // A host that has not been measured gets the best known rate, so that it is tried.
+        time: FinishTime(of: speed, among: known, belief: .optimistic),
+        busy: own.count.addingCapped(others), slots: [])
+      guard let slots = host.slots.map({ max(1, $0) }) else { return timeline }
       let ends = own.map { task in
-        let whole = seat.seconds(line.expectedTokens(task.work), beside: 0)
+        let whole = timeline.time.seconds(queue.expectedTokens(task.work))
         return max(whole - task.since.duration(to: now).inSeconds, whole * Self.overdue)
       }
-      seat.slots = ends.sorted().prefix(slots).map { Slot(free: $0, isTaken: true) }
+      timeline.slots = ends.sorted().prefix(slots).map { Slot(free: $0, isTaken: true) }
       // The progress of other requests is unknown; assume half.
-      let half = seat.seconds(usual, beside: 0) / 2
-      let left = slots - seat.slots.count
+      let half = timeline.time.seconds(usual) / 2
+      let left = slots - timeline.slots.count
       // One decision needs no more slots of either kind than it looks at tasks. A host may claim
       // any number of slots.
       let busy = min(others, left)
-      seat.slots += Array(
+      timeline.slots += Array(
         repeating: Slot(free: half, isTaken: false), count: min(busy, Self.lookAhead))
-      seat.slots += Array(
+      timeline.slots += Array(
         repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
       // The other requests stand in the host's own queue, before any later request.
       for _ in 0..<min(others - busy, Self.lookAhead) {
-        let next = seat.slots.indices.min { seat.slots[$0].free < seat.slots[$1].free } ?? 0
-        seat.slots[next].free += half
+        let next =
+          timeline.slots.indices.min { timeline.slots[$0].free < timeline.slots[$1].free } ?? 0
+        timeline.slots[next].free += half
       }
-      return seat
+      return timeline
     }
-    let unplaced = line.running.count - atHost.values.reduce(0) { $0 + $1.count }
-    let slots = line.places.compactMap(\.slots)
-    let isKnown = slots.count == line.places.count && !slots.isEmpty
+    let unplaced = queue.running.count - atHost.values.reduce(0) { $0 + $1.count }
+    let slots = queue.hosts.compactMap(\.slots)
+    let isKnown = slots.count == queue.hosts.count && !slots.isEmpty
     let all = slots.reduce(0) { $0 + min(max(1, $1), 65_536) }
     open = isKnown ? all * Self.perSlot - unplaced : .max
   }
 
   /// Whether any task could begin.
   var hasRoom: Bool {
-    seats.isEmpty || seats.contains(where: \.hasRoom) || !isUniform && open > 0
+    timelines.isEmpty || timelines.contains(where: \.hasRoom) || !isUniform && open > 0
   }
 
   /// Whether a task like this one could begin.
   func hasRoom(for work: HostWork) -> Bool {
     guard isUniform || !work.models.isEmpty else { return open > 0 }
-    let able = seats.filter { work.mayBeDone(at: $0.place) }
+    let able = timelines.filter { work.mayBeDone(at: $0.host) }
     return able.isEmpty || able.contains(where: \.hasRoom)
   }
 
   /// Assigns the task to a host, to begin now or when the host is free.
+  ///
+  /// A task waits for a host of its first model only if none of its other models would be done
+  /// sooner at a host that is free now.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
-    let able = seats.indices.filter { work.mayBeDone(at: seats[$0].place) }
-    // No host can do the task; the agent gives the best reason.
-    guard let first = able.first else { return .begin(nil) }
     // If hosts differ in models and the task names none, the agent chooses.
     guard isUniform || !work.models.isEmpty else {
+      guard timelines.contains(where: { work.mayBeDone(at: $0.host) }) else { return .begin(.open) }
       guard open > 0 else { return .wait }
       open -= 1
-      return .begin(nil)
+      return .begin(.open)
     }
-    var best = (seat: first, slot: Int?.none, end: Double.infinity)
-    var free = best
-    for index in able {
-      let (slot, end) = seats[index].end(of: tokens)
-      if end < best.end { best = (index, slot, end) }
-      let waits = slot.map { seats[index].slots[$0].isTaken } ?? false
-      if !waits, end < free.end { free = (index, slot, end) }
+    var awaited: Option?
+    for model in work.models.isEmpty ? [nil] : work.models.map(Optional.some) {
+      guard let option = best(of: model, work.dataPolicy, tokens, onlyFree: awaited != nil) else {
+        continue
+      }
+      if !option.waits, option.end < awaited?.end ?? .infinity {
+        take(option)
+        return .begin(TaskPlacement(host: timelines[option.timeline].host.id, model: model))
+      }
+      awaited = awaited ?? option
     }
-    if free.end <= best.end * (1 + Self.certainty) { best = free }
-    let host = seats[best.seat].place.id
-    guard let slot = best.slot else {
-      seats[best.seat].busy += 1
-      return .begin(host)
+    // No host can do the task; the agent gives the best reason.
+    guard let awaited else { return .begin(.open) }
+    take(awaited)
+    return .wait
+  }
+
+  /// The host of the model that is expected to finish first. A free host is preferred to a busy one
+  /// that is sooner by little.
+  ///
+  /// - Parameters:
+  ///   - model: `nil` means any chat model.
+  ///   - onlyFree: leaves out hosts that are busy.
+  private func best(
+    of model: ModelID?, _ policy: DataPolicy, _ tokens: Int, onlyFree: Bool
+  ) -> Option? {
+    let models = model.map { [$0] } ?? []
+    var best: Option?
+    var free: Option?
+    for index in timelines.indices where timelines[index].host.mayServe(models, policy) {
+      let (slot, end) = timelines[index].end(of: tokens)
+      let option = Option(
+        timeline: index, slot: slot, end: end,
+        waits: slot.map { timelines[index].slots[$0].isTaken } ?? false)
+      if end < best?.end ?? .infinity { best = option }
+      if !option.waits, end < free?.end ?? .infinity { free = option }
     }
-    let waits = seats[best.seat].slots[slot].isTaken
-    seats[best.seat].slots[slot] = Slot(free: best.end, isTaken: true)
-    return waits ? .wait : .begin(host)
+    guard let free, let best else { return onlyFree ? nil : best }
+    return onlyFree || free.end <= best.end * (1 + Self.certainty) ? free : best
+  }
+
+  private mutating func take(_ option: Option) {
+    guard let slot = option.slot else {
+      timelines[option.timeline].busy += 1
+      return
+    }
+    timelines[option.timeline].slots[slot] = Slot(free: option.end, isTaken: true)
   }
 }

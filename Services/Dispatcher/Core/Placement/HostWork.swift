@@ -1,60 +1,9 @@
 public import ClusterModel
-
-/// A host that can do tasks, with its measured speed.
-public struct HostPlace: Equatable, Sendable {
-  public var id: HostID
-  /// Chat models that the host offers.
-  public var models: Set<ModelID>
-  public var trust: DataPolicy
-  /// Maximum concurrent requests. `nil` means that the host does not report it.
-  public var slots: Int?
-  /// Tokens per second of one answer on a host with little other work. `nil` means not measured.
-  public var tokensPerSecond: Double?
-  /// How much concurrent answers slow each other down, 0 … 1 (`HostSharing`). `nil` means not
-  /// measured.
-  public var slowdown: Double?
-  /// Median time to the first token. `nil` means not measured.
-  public var firstToken: Duration?
-  /// Requests in flight from all processes, as last published.
-  public var inFlight: Int
-
-  public init(
-    id: HostID, models: Set<ModelID>, trust: DataPolicy = .local, slots: Int? = nil,
-    tokensPerSecond: Double? = nil, slowdown: Double? = nil, firstToken: Duration? = nil,
-    inFlight: Int = 0
-  ) {
-    self.id = id
-    self.models = models
-    self.trust = trust
-    self.slots = slots
-    self.tokensPerSecond = tokensPerSecond
-    self.slowdown = slowdown
-    self.firstToken = firstToken
-    self.inFlight = inFlight
-  }
-
-  /// Returns the ready hosts of the community that offer a chat model.
-  /// The operator's own hosts are left out: only `infer()` knows when to fall back to them.
-  public static func all(in table: HostTable, load: LoadTable?) -> [HostPlace] {
-    var loads: [HostID: HostLoad] = [:]
-    for host in load?.hosts ?? [] { loads[host.host] = host }
-    return table.hosts.compactMap { host in
-      guard host.state == .ready, host.tier == .community else { return nil }
-      let models = Set(host.models.map(\.id).filter(\.looksLikeChat))
-      guard !models.isEmpty else { return nil }
-      let load = loads[host.id]
-      return HostPlace(
-        id: host.id, models: models, trust: host.trust, slots: host.slots,
-        tokensPerSecond: load?.tokensPerSecond, slowdown: load?.slowdown,
-        firstToken: load?.firstTokenP50,
-        inFlight: load?.inFlight ?? 0)
-    }
-  }
-}
+import HostModel
 
 /// Requirements of a task on its host, and the expected length of its output.
 public struct HostWork: Equatable, Sendable {
-  /// Models that may do the task. An empty list means any chat model.
+  /// Models that may do the task, the preferred one first. An empty list means any chat model.
   public var models: [ModelID]
   public var dataPolicy: DataPolicy
   /// Work of one kind is expected to be as long as its ended work.
@@ -87,8 +36,35 @@ public struct HostWork: Equatable, Sendable {
 
   var wish: Wish { Wish(models: models, dataPolicy: dataPolicy) }
 
-  func mayBeDone(at place: HostPlace) -> Bool {
-    place.trust >= dataPolicy
-      && (models.isEmpty || models.contains { place.models.contains($0) })
+  func mayBeDone(at host: SchedulableHost) -> Bool { host.mayServe(models, dataPolicy) }
+}
+
+/// Where a task is done. `infer()` asks another host if this one cannot answer.
+public struct TaskPlacement: Hashable, Sendable {
+  /// `nil` means that the choice is open: no scheduled host can do the task, or the choice of the
+  /// model is the agent's and the hosts differ in models.
+  public var host: HostID?
+  /// The model of `host` that does the task. `nil` means that the agent chooses.
+  public var model: ModelID?
+
+  public static let open = TaskPlacement(host: nil, model: nil)
+
+  public init(host: HostID?, model: ModelID? = nil) {
+    self.host = host
+    self.model = model
+  }
+}
+
+extension TaskOrder {
+  /// The order with its host and model. The task's other models remain alternatives.
+  public func placed(_ placement: TaskPlacement) -> TaskOrder {
+    var order = self
+    order.host = placement.host
+    order.avoidHosts.removeAll { $0 == placement.host }
+    if let model = placement.model, let first = task.model, model != first {
+      order.task.model = model
+      order.task.alternatives = [first] + task.alternatives.filter { $0 != model }
+    }
+    return order
   }
 }

@@ -1,6 +1,7 @@
 import AgentCore
 import BusCore
 import ClusterModel
+import HostModel
 import InferenceCore
 import Text
 import Wire
@@ -109,11 +110,12 @@ final class TaskNode {
   private var process: SimulatedProcess { agent.process }
   private var elapsed: Duration { started.duration(to: process.now) }
   private var left: Duration? { remaining.map { max($0 - elapsed, .milliseconds(1)) } }
+  private var client: ClientFingerprint? { ClientFingerprint(tag: order.client) }
   private var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
   func begin() {
     let choice = ModelPreference.choose(
-      for: order.task, role: agent.role, among: offered(agent.inference.view()), within: left)
+      for: order.task, role: agent.role, among: offered(), within: left)
     models = [choice.model] + choice.alternatives
     let fence = Fence(seed: order.task.seed)
     findings = agent.role.checksInputs ? InputFindings.of(order.inputs, material: .none) : []
@@ -126,11 +128,13 @@ final class TaskNode {
     perform(.ask(dialogue.begin()))
   }
 
-  private func offered(_ view: ClusterView) -> [OfferedModel] {
+  private func offered() -> [OfferedModel] {
+    let view = agent.inference.view().hosts(for: client)
     var models: [ModelID: Int] = [:]
-    for host in view.table.hosts where host.state == .ready && host.trust >= dataPolicy {
-      let isFree = (view.standing(of: host.id)?.freeSlots ?? 1) > 0
-      for offer in host.models { models[offer.id, default: 0] += isFree ? 1 : 0 }
+    for entry in view.firstAsked(for: HostNeed(dataPolicy: dataPolicy)) {
+      for offer in entry.host.models where offer.id.looksLikeChat {
+        models[offer.id, default: 0] += entry.freeSlots > 0 ? 1 : 0
+      }
     }
     return models.sorted { $0.key < $1.key }.map { OfferedModel(id: $0.key, freeHosts: $0.value) }
   }
@@ -205,9 +209,7 @@ final class TaskNode {
         race: order.terms.race,
         deadlines: order.terms.deadlines(total: left.map { min(total, $0) } ?? total),
         dataPolicy: dataPolicy,
-        avoid: HostTurn.avoided(
-          by: order, model: order.task.model, hosts: agent.inference.view().table),
-        prefer: order.host, client: ClientFingerprint(tag: order.client), seed: order.task.seed),
+        avoid: order.avoidHosts, prefer: order.host, client: client, seed: order.task.seed),
       served: { [process, order] answer in
         process.cluster.ledger[order.plan, default: PlanLedger()].answers.append(answer)
       }
@@ -271,10 +273,12 @@ final class TaskNode {
 }
 
 extension Failure {
-  /// The hosts of one model failed; the hosts of another model may succeed.
+  /// The hosts of one model failed or are busy; the hosts of another model may succeed.
   fileprivate var isOfHosts: Bool {
     switch code {
-    case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied: true
+    case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied,
+      .hostsBusy, .rateLimited:
+      true
     default: false
     }
   }

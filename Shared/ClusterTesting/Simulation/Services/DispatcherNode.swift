@@ -1,6 +1,7 @@
 import BusCore
 import ClusterModel
 import DispatcherCore
+import HostModel
 import OverloadCore
 import Wire
 
@@ -14,7 +15,7 @@ final class DispatcherNode: SimulatedService {
   private var load: [PeerID: Int] = [:]
   private var turn = 0
   private var queues: [AgentRole: FairQueue<String, UInt64>] = [:]
-  private var line = HostLine<UInt64>()
+  private var line = HostQueue<UInt64>()
   /// Attempts that wait for a host or an agent.
   private var tickets: [UInt64: AttemptNode] = [:]
   private var lastTicket: UInt64 = 0
@@ -42,8 +43,9 @@ final class DispatcherNode: SimulatedService {
   func forget(_ key: RequestKey) { plans[key] = nil }
 
   func hostsChanged() {
-    let places = HostPlace.all(in: process.hosts.table, load: process.hosts.load(now: now)?.table)
-    admit(line.setPlaces(places, now: now))
+    let load = process.hosts.load(now: now)
+    let view = HostView(process.hosts.table, load: load?.table, age: load?.age ?? .zero)
+    admit(line.setHosts(SchedulableHost.all(in: view), now: now))
   }
 
   private var now: Instant { process.now }
@@ -80,9 +82,10 @@ final class DispatcherNode: SimulatedService {
     admit(line.end(ticket, report, now: now))
   }
 
-  private func admit(_ admitted: [HostLine<UInt64>.Admission]) {
+  private func admit(_ admitted: [HostQueue<UInt64>.Admission]) {
     for admission in admitted {
-      tickets.removeValue(forKey: admission.ticket)?.admitted(admission.ticket, to: admission.host)
+      tickets.removeValue(forKey: admission.ticket)?
+        .admitted(admission.ticket, to: admission.placement)
     }
   }
 
@@ -281,7 +284,7 @@ final class AttemptNode {
   private var waitsForAgent: UInt64?
   /// Ticket of the host that it has.
   private var hostTicket: UInt64?
-  private var host: HostID?
+  private var placement = TaskPlacement.open
   private var hasTurn = false
   private var agent: PeerID?
   private var stream: UInt64?
@@ -303,10 +306,10 @@ final class AttemptNode {
     if hostTicket == nil { waitsForHost = ticket }
   }
 
-  func admitted(_ ticket: UInt64, to host: HostID?) {
+  func admitted(_ ticket: UInt64, to placement: TaskPlacement) {
     hostTicket = ticket
     waitsForHost = nil
-    self.host = host
+    self.placement = placement
     process.after(.zero) { [self] in
       guard !isOver else { return }
       let ticket = dispatcher.joinQueue(self, start.role, client: plan.client)
@@ -329,10 +332,9 @@ final class AttemptNode {
     plan.handle(.assigned(start.attempt, agent: agent))
     guard !isOver else { return }
     let remaining = max(.milliseconds(1), start.remaining - asked.duration(to: plan.now))
-    var order = start.order
-    order.host = host
     stream = process.stream(
-      .runTask(order), to: .peer(agent), deadline: remaining, trace: plan.trace,
+      .runTask(start.order.placed(placement)), to: .peer(agent), deadline: remaining,
+      trace: plan.trace,
       item: { [self] body in received(body) },
       end: { [self] failure in
         fail(failure ?? Failure(.upstreamFailed, "\(agent.name) stopped without an answer"))

@@ -1,0 +1,50 @@
+import ClusterModel
+import DispatcherCore
+import HostModel
+import Testing
+
+@testable import DispatcherService
+
+@Suite("Turns of tasks at hosts")
+struct TaskTurnsTests {
+  private static func turns() -> TaskTurns {
+    let hosts = [("slow", 49.0), ("fast", 73.0)].map { id, rate in
+      SchedulableHost(
+        id: HostID(id), models: ["m"], slots: 1,
+        speed: HostSpeed(tokensPerSecond: rate, firstToken: .milliseconds(50)))
+    }
+    let turns = TaskTurns(limit: { _ in 8 }, hosts: { hosts })
+    turns.reconsider()
+    return turns
+  }
+
+  private let work = HostWork(models: ["m"], tokens: 100)
+
+  @Test("a task that another's result makes ready finds that one's host free")
+  func readyAfterResult() async {
+    let turns = Self.turns()
+    for _ in 0..<3 {
+      let host = await turns.withHost(for: work, client: "c") { ($0.host, nil) }
+      #expect(host == .some("fast"))
+    }
+  }
+
+  @Test("a task that is cancelled while it waits gets no host and takes no slot")
+  func cancelled() async {
+    let turns = Self.turns()
+    let waited = await turns.withHost(for: work, client: "c") { _ in
+      let inner = await turns.withHost(for: work, client: "c") { _ in
+        let third = await withTaskGroup(of: Bool?.self) { group in
+          group.addTask { await turns.withHost(for: work, client: "c") { _ in (true, nil) } }
+          group.cancelAll()
+          return await group.next() ?? nil
+        }
+        return (third == nil, nil)
+      }
+      return (inner, nil)
+    }
+    #expect(waited == .some(true))
+    let after = await turns.withHost(for: work, client: "c") { ($0.host, nil) }
+    #expect(after == .some("fast"))
+  }
+}
