@@ -28,8 +28,3 @@ extension InferenceRun.Attempt {
     lastToken = lastToken?.advanced(by: pause)
   }
 }
-
-extension Pace {
-  /// Begins a new window.
-  mutating func restart(_ now: Instant) { self = Pace(floor: floor, from: now) }
-}

@@ -173,21 +173,6 @@ extension InferenceRun {
   }
 }
 
-extension AttemptFailure {
-  /// The host was not reached, or not asked.
-  fileprivate var isUnasked: Bool {
-    switch kind {
-    case .connect, .lostBeforeHead, .noSecret, .unsuited: true
-    default: false
-    }
-  }
-
-  /// The host's refusal for the client; `nil` if no host answered with a status.
-  fileprivate var forClient: HostRefusal? {
-    refusal?.forClient ?? status.map { HostRefusal(status: $0) }
-  }
-}
-
 extension Failure.Code {
   /// OpenAI's name. Client libraries look for it to shorten a prompt.
   static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")

@@ -1,0 +1,35 @@
+import ClusterModel
+
+/// Counts tokens in windows of fixed length. A host that sends a token now and then is as bad as a
+/// silent one.
+struct Pace: Sendable {
+  /// Long enough that a burst or a pause of a healthy host does not decide.
+  static let window = Duration.seconds(10)
+
+  /// Tokens per second.
+  let floor: Double
+  private var windowStart: Instant
+  private var tokens = 0
+
+  init(floor: Double, from now: Instant) {
+    self.floor = floor
+    windowStart = now
+  }
+
+  var nextCheck: Instant { windowStart.advanced(by: Self.window) }
+
+  mutating func count(_ more: Int) { tokens += more }
+
+  /// - Returns: Tokens per second of the completed window if they are below `floor`, otherwise
+  ///   `nil`.
+  mutating func check(now: Instant) -> Double? {
+    guard nextCheck <= now else { return nil }
+    let rate = Double(tokens) / windowStart.duration(to: now).inSeconds
+    windowStart = now
+    tokens = 0
+    return rate < floor ? rate : nil
+  }
+
+  /// Begins a new window.
+  mutating func restart(_ now: Instant) { self = Pace(floor: floor, from: now) }
+}

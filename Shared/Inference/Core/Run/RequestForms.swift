@@ -1,0 +1,39 @@
+import ClusterModel
+
+/// The additions that a run may leave out, and those that hosts refused.
+struct RequestForms: Sendable {
+  /// Changes that undo an addition.
+  let undoable: RequestForm
+  /// The client wants one body, and no feature of the run needs a stream.
+  var asksForBody = false
+  /// Patience for a whole body. Half of the total time remains for another host.
+  var bodyPatience: Duration
+  /// Additions that each host refused in this run.
+  private var refused: [HostID: RequestForm] = [:]
+  /// Changes after a refusal that named no member. The next hosts get the client's own bytes at
+  /// once.
+  private var common: RequestForm = []
+  /// Changes that only this prompt needs. They are not remembered for the host.
+  private var unremembered: RequestForm = []
+  private(set) var changes = 0
+
+  init(undoable: RequestForm, total: Duration) {
+    self.undoable = undoable
+    bodyPatience = total / 2
+  }
+
+  mutating func refuse(_ change: FormRemedy.Change, by host: HostID) {
+    changes += 1
+    refused[host, default: []].formUnion(change.form)
+    if change.isBlind { common.formUnion(change.form.intersection(.delivery)) }
+    if change.isForPrompt { unremembered.formUnion(change.form) }
+  }
+
+  /// Changes for a host in this run, in addition to the remembered ones.
+  func form(for host: HostID) -> RequestForm { common.union(refused[host] ?? []) }
+
+  /// Changes to remember for a host that answers; empty if it refused nothing.
+  func learned(of host: HostID) -> RequestForm {
+    refused[host]?.subtracting(unremembered) ?? []
+  }
+}
