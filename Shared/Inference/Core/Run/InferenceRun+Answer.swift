@@ -160,14 +160,14 @@ extension InferenceRun {
     do throws(Failure) {
       kept = try keep(isJoinable: failure.kind != .badJoint)
     } catch {
-      return directives + (allText(of: begun) ?? []) + stop(broken(at: leg, failure, error))
+      return directives + (allText(of: begun) ?? []) + stop(brokenAnswer(failure, error))
     }
     let view = cluster.view()
     guard
       let next = again ?? instructed(leg, failure, at: answer?.resume)
         ?? replacement(view, cluster)
     else {
-      return directives + (allText(of: begun) ?? kept) + stop(broken(at: leg, failure))
+      return directives + (allText(of: begun) ?? kept) + stop(brokenAnswer(failure))
     }
     return directives + kept + resume(at: next, view, now)
   }
@@ -202,7 +202,7 @@ extension InferenceRun {
       next.host.resume = .instruct
     }
     let way = way(to: next, at: resume)
-    if way == .instruct { askedInWords.insert(next.host.id) }
+    if way == .instruct { resumeHistory.recordInstruction(of: next.host.id) }
     return start(next, .resumption, view, way: way, at: resume, now: now)
   }
 
@@ -216,9 +216,7 @@ extension InferenceRun {
     guard let (_, resume) = try? answer?.stream.interrupt(anchored: true) else {
       return (host, answer?.resume)
     }
-    let isFirst =
-      repetitions.updateValue(repetitions[host.host.id, default: 0] + 1, forKey: host.host.id)
-      == nil
+    let isFirst = resumeHistory.recordRepetition(of: host.host.id)
     let showsFirst = host.host.resume == .instruct && answer?.stream.isJSON == true
     guard !resume.prefix.isEmpty, showsFirst == isFirst else {
       answer?.resume = resume.withoutAnchor
@@ -328,7 +326,7 @@ extension InferenceRun {
   }
 
   func hasUntried(_ view: ClusterView) -> Bool {
-    let asked = Set(attempts.map(\.host) + legs.map(\.host))
+    let asked = ledger.hosts.union(legs.map(\.host))
     return eligibility(view).candidates.contains { !asked.contains($0.host.id) }
   }
 

@@ -69,7 +69,7 @@ extension InferenceRun {
   /// Records the host's own count of the client's prompt tokens.
   func counted(_ usage: Usage, by leg: Attempt) -> [Directive] {
     guard request.endpoint != .embeddings, !usage.estimated, request.prefix.isEmpty,
-      leg.role != .resumption, !attempts.contains(where: { $0.role == .resumption })
+      leg.role != .resumption, !ledger.hasResumption
     else { return [] }
     let habit = HostHabit.prompt(estimated: shape.promptTokens, counted: usage.promptTokens)
     guard HostHabits.isUseful(habit) else { return [] }

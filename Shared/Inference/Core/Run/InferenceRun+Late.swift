@@ -81,14 +81,13 @@ extension InferenceRun {
   private mutating func hostBeside(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
-    guard legs.count < limits.hostsAtOnce,
-      attempts.count(where: { $0.failure.map { $0.kind != .formRefused } ?? false })
-        < limits.failures
-    else { return nil }
-    let failed = attempts.filter { $0.failure != nil }.map(\.host)
+    guard legs.count < limits.hostsAtOnce, ledger.failed.count < limits.failures else {
+      return nil
+    }
     // Fallback hosts exist for missed deadlines.
     let next = choose(
-      eligibility(view), excluding: Set(failed + legs.map(\.host)), isPastDeadline: true)
+      eligibility(view), excluding: ledger.hostsWithFailure.union(legs.map(\.host)),
+      isPastDeadline: true)
     guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
     return next
   }

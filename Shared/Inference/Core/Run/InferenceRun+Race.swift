@@ -233,6 +233,6 @@ extension InferenceRun {
   mutating func fallen() -> [Directive] {
     guard legs.isEmpty else { return [] }
     phase = .over
-    return [.fail(failureOfAll())]
+    return [.fail(ledger.failure)]
   }
 }

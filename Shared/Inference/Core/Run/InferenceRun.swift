@@ -140,15 +140,12 @@ public struct InferenceRun: Sendable {
   var nextAttempt = 0
   /// When the client stopped reading; `nil` means that it reads.
   var pausedSince: Instant?
-  /// Hosts that were asked by an instruction to resume.
-  var askedInWords: Set<HostID> = []
-  /// How often each host was asked to repeat some of the client's text, so that the joint can be
-  /// found.
-  var repetitions: [HostID: Int] = [:]
-  /// Dialects checked so far, with the reason why they cannot express this request; `nil` means
-  /// that they can.
-  var dialects: [HostDialect: String?] = [:]
-  public internal(set) var attempts: [AttemptRecord] = []
+  var resumeHistory = ResumeHistory()
+  var dialects = DialectRefusals()
+  var ledger = AttemptLedger()
+
+  /// The attempts that have ended, in the order in which they ended.
+  public var attempts: [AttemptRecord] { ledger.records }
 
   public init(
     request: InferenceRequest, constraints: InferenceConstraints,
@@ -191,7 +188,7 @@ public struct InferenceRun: Sendable {
     let eligibility = eligibility(view)
     guard let first = choose(eligibility) ?? chooseShut(view) else {
       phase = .over
-      let why = [eligibility.explanation(model: request.model)] + refusals
+      let why = [eligibility.explanation(model: request.model)] + dialects.reasons
       return [
         .fail(
           Failure(
@@ -283,11 +280,11 @@ public struct InferenceRun: Sendable {
     let failure = AttemptFailure(
       .totalDeadline,
       "the whole answer took longer than \(constraints.deadlines.total.wholeMilliseconds) ms")
-    let leg = legs.first
+    let hadLeg = !legs.isEmpty
     // A client that did not read is not the host's fault.
     let cause = pausedSince == nil ? failure : AttemptFailure(.consumerLeft, failure.message)
     let directives = giveUpAll(cause, now)
-    return directives + [.fail(leg.map { broken(at: $0, failure) } ?? failureOfAll())]
+    return directives + [.fail(hadLeg ? brokenAnswer(failure) : ledger.failure)]
   }
 
   /// Cancels and records all attempts, and ends the run.

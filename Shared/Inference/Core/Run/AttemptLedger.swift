@@ -1,0 +1,101 @@
+import ClusterModel
+
+/// The attempts of one run that have ended, in the order in which they ended.
+///
+/// Decides from them how many more attempts the run may make and which hosts they may use. Knows no
+/// running attempt and no answer.
+struct AttemptLedger: Sendable {
+  /// Whether a host that was asked before may be asked once more.
+  enum Repetition: Hashable, Sendable {
+    case allowed
+    case refused
+    /// The host works, but its text did not join the answer. The answer decides.
+    case afterBadJoint(isFirst: Bool)
+  }
+
+  private(set) var records: [AttemptRecord] = []
+
+  mutating func append(_ record: AttemptRecord) { records.append(record) }
+
+  // MARK: - Attempts
+
+  /// Failed attempts, without those after which the same host was asked without an addition.
+  var failed: [AttemptRecord] {
+    records.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
+  }
+
+  /// Attempts whose host rejected the request.
+  var rejections: [AttemptRecord] { records.filter { $0.failure?.kind == .rejected } }
+
+  var endsWithRejection: Bool { records.last?.failure?.kind == .rejected }
+
+  var hasResumption: Bool { records.contains { $0.role == .resumption } }
+
+  var hasMissedFirstToken: Bool {
+    records.contains { $0.failure?.kind == .firstTokenDeadline }
+  }
+
+  /// Whether the run may make no further attempt after a failure.
+  /// - Parameter limit: maximum failed attempts. Unclear joints show that the host works and are
+  ///   counted separately.
+  func isExhausted(limit: Int) -> Bool {
+    let failed = failed
+    let unclear = failed.count { $0.failure?.isUnclear == true }
+    return max(unclear, failed.count - unclear) >= limit
+  }
+
+  /// Completion tokens that reached the client.
+  var tokensInAnswer: Int { records.reduce(0) { $0 + ($1.isInAnswer ? $1.tokens : 0) } }
+
+  // MARK: - Hosts
+
+  /// Hosts with an attempt that has ended, whatever its outcome.
+  var hosts: Set<HostID> { Set(records.map(\.host)) }
+
+  /// Hosts with a failed attempt, also if they only refused an addition.
+  var hostsWithFailure: Set<HostID> { Set(records.filter { $0.failure != nil }.map(\.host)) }
+
+  func hasBadJoint(_ host: HostID) -> Bool {
+    records.contains { $0.host == host && $0.failure?.kind == .badJoint }
+  }
+
+  /// Failure of the host's last attempt. `nil` means that it did not fail or was not asked.
+  func lastFailure(of host: HostID) -> AttemptFailure? {
+    records.last { $0.host == host }?.failure
+  }
+
+  func repetition(of host: HostID) -> Repetition {
+    let own = records.filter { $0.host == host && $0.failure?.kind != .formRefused }
+    // The request itself may cause the server error. One repetition, at any host, is enough.
+    if own.contains(where: { $0.failure?.isServerError == true }),
+      records.count(where: { $0.failure?.isServerError == true }) > 1
+    {
+      return .refused
+    }
+    if own.count == 1, own[0].failure?.mayBeChance ?? true { return .allowed }
+    guard own.last?.failure?.kind == .badJoint else { return .refused }
+    return .afterBadJoint(isFirst: own.count { $0.failure?.kind == .badJoint } == 1)
+  }
+
+  /// Hosts whose context was too small, and candidates whose context is not larger.
+  func hostsNotLarger(among candidates: [Candidate]) -> [HostID] {
+    let refusing = records.filter { $0.failure?.kind == .contextTooSmall }
+    guard !refusing.isEmpty else { return [] }
+    func context(_ host: Host, _ model: ModelID) -> Int? {
+      host.models.first { $0.id == model }?.contextTokens
+    }
+    let largest = refusing.compactMap { record in
+      candidates.first { $0.host.id == record.host }.flatMap { context($0.host, record.model) }
+    }.max()
+    let smaller = candidates.filter { candidate in
+      guard let largest, let own = context(candidate.host, candidate.model) else { return false }
+      return own <= largest
+    }
+    return refusing.map(\.host) + smaller.map(\.host.id)
+  }
+
+  /// Attempts whose refusal is contradicted if another host answers the request.
+  var contradicted: [AttemptRecord] {
+    records.filter { $0.role != .resumption && $0.failure?.isRefusal == true }
+  }
+}

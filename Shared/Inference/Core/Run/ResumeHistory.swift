@@ -1,0 +1,27 @@
+import ClusterModel
+
+/// How each host was asked to resume the answer, beyond its usual way.
+struct ResumeHistory: Sendable {
+  /// Maximum requests to repeat text: one with a shorter prefix, one with an instruction.
+  private static let repetitions = 2
+
+  private var instructed: Set<HostID> = []
+  /// How often each host was asked to repeat some of the client's text.
+  private var repeated: [HostID: Int] = [:]
+
+  /// Whether the host was asked by an instruction.
+  func isInstructed(_ host: HostID) -> Bool { instructed.contains(host) }
+
+  /// Whether the host may be asked once more to repeat some of the client's text.
+  func mayRepeat(_ host: HostID) -> Bool { repeated[host, default: 0] < Self.repetitions }
+
+  mutating func recordInstruction(of host: HostID) { instructed.insert(host) }
+
+  /// Records that the host is asked to repeat some of the client's text.
+  /// - Returns: whether it is asked for the first time.
+  mutating func recordRepetition(of host: HostID) -> Bool {
+    let before = repeated[host, default: 0]
+    repeated[host] = before + 1
+    return before == 0
+  }
+}
