@@ -61,7 +61,7 @@ extension InferenceRun {
     do throws(AttemptFailure) {
       try checkIndices(chunk.facts.steps)
       answer?.progress.take(chunk.facts.steps)
-      defer { legs[0].made = answer?.stream.hostTokens }
+      defer { legs[0].recordProduced(answer?.stream.hostTokens) }
       let passed = try pass(try answer?.stream.take(chunk) ?? [])
       if answer?.relief.isEmpty == false {
         answer?.relief[0].withheld += passed
@@ -118,7 +118,7 @@ extension InferenceRun {
     return directives
   }
 
-  private mutating func conclude(_ leg: Attempt, _ now: Instant) -> [Directive] {
+  private mutating func conclude(_ leg: RunningAttempt, _ now: Instant) -> [Directive] {
     guard let answer else { return [] }
     phase = .over
     return counted(answer.stream.usage, by: leg) + [
@@ -132,7 +132,7 @@ extension InferenceRun {
 
   /// Ends the answer if the failed host had used up `max_tokens`. No other host is needed then.
   /// - Returns: `nil` if tokens are left.
-  private mutating func endAtLimit(_ leg: Attempt, _ now: Instant) -> [Directive]? {
+  private mutating func endAtLimit(_ leg: RunningAttempt, _ now: Instant) -> [Directive]? {
     guard var stream = answer?.stream, let last = stream.endAtLimit() else { return nil }
     answer?.stream = stream
     // If a body cannot be assembled, another host is asked.
@@ -269,7 +269,7 @@ extension InferenceRun {
   /// The same host, to be asked by an instruction. Backends that accept no trailing assistant
   /// message answer 400, and are asked once more in this way.
   func instructed(
-    _ leg: Attempt, _ failure: AttemptFailure, at resume: ResumePoint?
+    _ leg: RunningAttempt, _ failure: AttemptFailure, at resume: ResumePoint?
   ) -> Candidate? {
     guard failure.kind == .rejected, leg.role == .resumption,
       leg.candidate.host.resume != .instruct, resume?.prefix.isEmpty == false
@@ -296,7 +296,7 @@ extension InferenceRun {
           AttemptFailure(.stall, "it sent nothing for \(silence.wholeMilliseconds) ms"), cluster,
           now)
       }
-      if !leg.isLate || leg.lookAt <= now { return relieve(.stall, cluster, now) }
+      if !leg.isLate || leg.checkAt <= now { return relieve(.stall, cluster, now) }
     }
     var directives = legs.count > 1 ? lookAtRelief(cluster, now) : []
     guard case .answering = phase, legs.first?.id == leg.id, answer.pace.nextCheck <= now else {
@@ -320,9 +320,9 @@ extension InferenceRun {
             + Self.oneDecimal(leg.patience.tokensPerSecondFloor)), cluster, now)
   }
 
-  /// Maximum silence of a host. After the last token only usage and the end are outstanding.
-  func silencePatience(_ answer: Answer, _ leg: Attempt) -> Duration {
-    answer.isFinished ? min(limits.endPatience, leg.patience.interToken) : leg.patience.interToken
+  /// Deadline for the next chunk of the answering attempt.
+  func nextChunkDue(_ answer: Answer, _ leg: RunningAttempt) -> Instant {
+    leg.nextChunkDue(after: answer.lastChunk, isFinished: answer.isFinished, limits)
   }
 
   func hasUntried(_ view: ClusterView) -> Bool {

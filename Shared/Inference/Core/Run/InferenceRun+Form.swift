@@ -37,8 +37,8 @@ extension InferenceRun {
 
   /// The same host, to be asked without the addition that it refused. `nil` means that the refusal
   /// does not concern an addition by Tutti.
-  mutating func reformed(_ leg: Attempt, _ failure: AttemptFailure) -> Candidate? {
-    guard leg.firstToken == nil, forms.changes < limits.formChanges else { return nil }
+  mutating func reformed(_ leg: RunningAttempt, _ failure: AttemptFailure) -> Candidate? {
+    guard !leg.hasToken, forms.changes < limits.formChanges else { return nil }
     var left = forms.undoable.subtracting(leg.candidate.form)
     if !takesDelivery(leg.candidate.host) { left.subtract(.delivery) }
     guard
@@ -50,7 +50,7 @@ extension InferenceRun {
   }
 
   /// Records that a host answered. A body has no first-token latency: all its tokens come at once.
-  func answered(_ winner: Attempt) -> [Directive] {
+  func answered(_ winner: RunningAttempt) -> [Directive] {
     var directives: [Directive] = []
     let isBody =
       winner.candidate.form.contains(.unstreamed) && request.endpoint != .embeddings
@@ -67,7 +67,7 @@ extension InferenceRun {
   }
 
   /// Records the host's own count of the client's prompt tokens.
-  func counted(_ usage: Usage, by leg: Attempt) -> [Directive] {
+  func counted(_ usage: Usage, by leg: RunningAttempt) -> [Directive] {
     guard request.endpoint != .embeddings, !usage.estimated, request.prefix.isEmpty,
       leg.role != .resumption, !ledger.hasResumption
     else { return [] }

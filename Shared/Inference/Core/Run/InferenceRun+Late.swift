@@ -21,40 +21,15 @@ extension InferenceRun {
     var withheld: [Directive] = []
   }
 
-  func lateness(_ leg: Attempt, _ now: Instant) -> AttemptFailure? {
-    let due = firstTokenDue(leg)
-    guard due <= now else { return nil }
-    return AttemptFailure(
-      .firstTokenDeadline,
-      "it sent no token within \(leg.started.duration(to: due).wholeMilliseconds) ms")
-  }
-
-  /// Next time to check the silence of a host before its first token.
-  func lookDue(_ leg: Attempt) -> Instant {
-    leg.isLate ? leg.lookAt : max(leg.lookAt, firstTokenDue(leg))
-  }
-
-  /// The outcome of an attempt that lost to a faster host.
-  func defeat(of loser: Attempt, by winner: Attempt, _ now: Instant) -> AttemptOutcome {
-    guard loser.isLate else { return .beaten }
-    let silence = loser.started.duration(to: now)
-    return .failed(
-      AttemptFailure(
-        .firstTokenDeadline,
-        "it sent no token within \(silence.wholeMilliseconds) ms, and host \(winner.host) answered")
-    )
-  }
-
   // MARK: - Up to the first token
 
   /// Checks the running hosts before their first tokens, and asks another if they are late.
   mutating func lookAtLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard constraints.deadlines.firstToken == nil else { return giveUpLate(cluster, now) }
     var isNew = false
-    for index in legs.indices where lookDue(legs[index]) <= now {
+    for index in legs.indices where legs[index].nextCheck(limits) <= now {
       isNew = isNew || !legs[index].isLate
-      legs[index].isLate = true
-      legs[index].lookAt = now.advanced(by: limits.lookAgain)
+      legs[index].markLate(checkAgain: now.advanced(by: limits.lookAgain))
     }
     let directives = giveUpDead(cluster, now)
     if case .over = phase { return directives }
@@ -114,7 +89,7 @@ extension InferenceRun {
   /// The failure of a host that counts as dead. The silence must be long, because a host that works
   /// on a long prompt may miss its probes.
   private func death(
-    of leg: Attempt, _ cluster: some ClusterAccess, _ now: Instant
+    of leg: RunningAttempt, _ cluster: some ClusterAccess, _ now: Instant
   ) -> AttemptFailure? {
     var since = leg.started
     if case .answering = phase, leg.id == legs.first?.id, let last = answer?.lastChunk {
@@ -139,8 +114,7 @@ extension InferenceRun {
     _ cause: AttemptFailure.Kind, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     if cause == .stall {
-      legs[0].isLate = true
-      legs[0].lookAt = now.advanced(by: limits.lookAgain)
+      legs[0].markLate(checkAgain: now.advanced(by: limits.lookAgain))
       let directives = giveUpDead(cluster, now)
       guard directives.isEmpty else { return directives }
     }
@@ -158,14 +132,14 @@ extension InferenceRun {
   /// Checks whether the relief hosts are late too.
   mutating func lookAtRelief(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
-    for leg in legs.dropFirst() where lookDue(leg) <= now {
+    for leg in legs.dropFirst() where leg.nextCheck(limits) <= now {
       guard let index = legs.firstIndex(where: { $0.id == leg.id }) else { continue }
-      if constraints.deadlines.firstToken != nil, let late = lateness(leg, now) {
+      if constraints.deadlines.firstToken != nil, let late = leg.missedFirstToken(limits, now: now)
+      {
         directives += loseBeside(index, late, cluster, now)
         continue
       }
-      legs[index].isLate = true
-      legs[index].lookAt = now.advanced(by: limits.lookAgain)
+      legs[index].markLate(checkAgain: now.advanced(by: limits.lookAgain))
       directives += askBesideLate(cluster, now, isNew: !leg.isLate)
     }
     return directives
@@ -190,19 +164,17 @@ extension InferenceRun {
   /// Handles a chunk from a late host.
   /// - Returns: Directives that end the relief attempts, because the host only paused.
   mutating func spokeAgain(_ now: Instant) -> [Directive] {
-    legs[0].isLate = false
-    // The learned patience was too short.
-    legs[0].patience.interToken = legs[0].patience.interToken * 2
+    legs[0].endLateness()
     return dismissRelief(by: legs[0], now)
   }
 
   /// Ends the relief attempts. The client gets what was withheld.
-  mutating func dismissRelief(by winner: Attempt, _ now: Instant) -> [Directive] {
+  mutating func dismissRelief(by winner: RunningAttempt, _ now: Instant) -> [Directive] {
     let withheld = answer?.relief.first?.withheld ?? []
     answer?.relief = []
     var directives: [Directive] = []
     for leg in legs.dropFirst() {
-      directives += [.cancel(leg.id)] + record(leg, defeat(of: leg, by: winner, now), now)
+      directives += [.cancel(leg.id)] + record(leg, leg.defeat(by: winner.host, now: now), now)
     }
     legs = Array(legs.prefix(1))
     return withheld + directives
@@ -221,39 +193,22 @@ extension InferenceRun {
       return loseBeside(
         index, AttemptFailure(.garbage, "it sent a body in place of a stream"), cluster, now)
     case .chunk(let chunk):
-      legs[index].held.append(chunk)
+      legs[index].hold(chunk)
       guard legs[index].held.count < limits.heldChunks else {
         let failure = AttemptFailure(
           .garbage, "it sent \(limits.heldChunks) chunks that do not resume the answer")
         return loseBeside(index, failure, cluster, now)
       }
-      guard !legs[index].trial.isEmpty || chunk.facts.isValidToken else { return [] }
+      guard legs[index].isOnTrial || chunk.facts.isValidToken else { return [] }
       do throws(AttemptFailure) {
-        return try joins(chunk, index) ? takeOver(index, cluster, now) : []
+        guard let relief = answer?.relief.first, try legs[index].resumes(relief.stream) else {
+          return []
+        }
+        return takeOver(index, cluster, now)
       } catch {
         return loseBeside(index, error, cluster, now)
       }
     }
-  }
-
-  /// Whether the client would get text of this host.
-  private mutating func joins(
-    _ chunk: InferenceChunk, _ index: Int
-  ) throws(AttemptFailure) -> Bool {
-    guard let relief = answer?.relief.first else { return false }
-    var chunks = [chunk]
-    if legs[index].trial.isEmpty {
-      var stream = relief.stream
-      stream.resume(legs[index].way)
-      legs[index].trial = [stream]
-      chunks = legs[index].held
-    }
-    var joins = false
-    for chunk in chunks {
-      let passed = try legs[index].trial[0].take(chunk)
-      joins = joins || passed.contains { $0.facts.isValidToken || $0.facts.finishReason != nil }
-    }
-    return joins || legs[index].trial[0].isOver
   }
 
   private mutating func takeOver(
@@ -266,7 +221,7 @@ extension InferenceRun {
       "\(slowness(of: late, relief.cause, now)), and host \(winner.host) resumed the answer")
     var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
     for leg in legs[1...] where leg.id != winner.id {
-      directives += [.cancel(leg.id)] + record(leg, defeat(of: leg, by: winner, now), now)
+      directives += [.cancel(leg.id)] + record(leg, leg.defeat(by: winner.host, now: now), now)
     }
     legs = [winner]
     return directives + adopt(relief, now) + win(0, cluster, now)
@@ -279,7 +234,7 @@ extension InferenceRun {
     guard let relief = answer?.relief.first else { return [] }
     let late = legs.remove(at: 0)
     var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
-    let spoke = legs.firstIndex { !$0.trial.isEmpty }
+    let spoke = legs.firstIndex { $0.isOnTrial }
     directives += adopt(relief, now)
     return directives + (spoke.map { win($0, cluster, now) } ?? [])
   }
@@ -289,7 +244,7 @@ extension InferenceRun {
     phase = .resuming
     race = Race(mode: .single)
     for index in legs.indices {
-      legs[index].trial = []
+      legs[index].endTrial()
       race.asked(legs[index].id, now: now)
     }
     answer?.relief = []
@@ -301,7 +256,7 @@ extension InferenceRun {
   }
 
   private func slowness(
-    of leg: Attempt, _ cause: AttemptFailure.Kind, _ now: Instant
+    of leg: RunningAttempt, _ cause: AttemptFailure.Kind, _ now: Instant
   ) -> String {
     guard cause == .stall, let last = answer?.lastChunk else {
       return "it made fewer tokens a second than "

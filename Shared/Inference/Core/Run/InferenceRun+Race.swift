@@ -62,16 +62,10 @@ extension InferenceRun {
     if candidate.form.contains(.unstreamed) {
       patience.firstToken = max(patience.firstToken, forms.bodyPatience)
     }
-    let usual = patience
-    if let wanted = constraints.deadlines.firstToken { patience.firstToken = wanted }
-    if let wanted = constraints.deadlines.interToken { patience.interToken = wanted }
-    if let wanted = constraints.deadlines.minimumRate { patience.tokensPerSecondFloor = wanted }
     legs.append(
-      Attempt(
-        id: id, candidate: candidate, role: role, started: now, patience: patience,
-        isHurried: patience.isStricter(than: usual),
-        isPanic: isShut(candidate.host.id, view),
-        lookAt: now.advanced(by: patience.firstToken), way: way))
+      RunningAttempt(
+        id, candidate, role, patience: patience, deadlines: constraints.deadlines,
+        isPanic: isShut(candidate.host.id, view), way: way, now: now))
     race.asked(id, now: now)
     return [
       .observe(candidate.host.id, .began(promptTokens: promptTokens), started: now),
@@ -96,9 +90,9 @@ extension InferenceRun {
         index, AttemptFailure(.cut, "its stream ended without a token"), cluster, now)
     case .body(let bytes, let facts): return win(index, body: bytes, facts, now)
     case .chunk(let chunk):
-      legs[index].held.append(chunk)
+      legs[index].hold(chunk)
       guard chunk.facts.isValidToken else {
-        legs[index].lastSign = now
+        legs[index].recordSign(now: now)
         // A host that sends empty chunks without end counts as silent.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
@@ -123,9 +117,7 @@ extension InferenceRun {
     _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     var winner = legs[index]
-    let held = winner.held
-    winner.held = []
-    winner.isLate = false
+    let held = winner.win()
     var directives = beat(winner, now)
     legs = [winner]
     directives += answered(winner)
@@ -156,7 +148,7 @@ extension InferenceRun {
     legs = []
     phase = .over
     directives += answered(winner)
-    winner.made = facts.usage?.completionTokens
+    winner.recordProduced(facts.usage?.completionTokens)
     directives += record(winner, .answered, now) + contradictions()
     if let usage = facts.usage { directives += counted(usage, by: winner) }
     if answer?.firstToken == nil { directives.append(.open(opening)) }
@@ -177,11 +169,11 @@ extension InferenceRun {
     ]
   }
 
-  private mutating func beat(_ winner: Attempt, _ now: Instant) -> [Directive] {
+  private mutating func beat(_ winner: RunningAttempt, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for case .cancel(let id) in race.spoke(winner.id) {
       guard let loser = legs.first(where: { $0.id == id }) else { continue }
-      directives += [.cancel(id)] + record(loser, defeat(of: loser, by: winner, now), now)
+      directives += [.cancel(id)] + record(loser, loser.defeat(by: winner.host, now: now), now)
     }
     return directives
   }
@@ -215,7 +207,7 @@ extension InferenceRun {
   mutating func giveUpLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs {
-      guard let late = lateness(leg, now) else { continue }
+      guard let late = leg.missedFirstToken(limits, now: now) else { continue }
       if case .resuming = phase {
         guard let index = legs.firstIndex(where: { $0.id == leg.id }) else { continue }
         directives += lose(index, late, cluster, now)

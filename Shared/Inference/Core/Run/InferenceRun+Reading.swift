@@ -15,16 +15,8 @@ extension InferenceRun {
     guard case .answering = phase, !legs.isEmpty else { return }
     let pause = since.duration(to: now)
     legs[0].shift(by: pause)
-    for index in legs.indices { legs[index].lookAt = legs[index].lookAt.advanced(by: pause) }
+    for index in legs.indices { legs[index].postponeCheck(by: pause) }
     answer?.lastChunk = now
     answer?.pace.restart(now)
-  }
-}
-
-extension InferenceRun.Attempt {
-  /// Moves the measured times of the attempt past a pause.
-  mutating func shift(by pause: Duration) {
-    firstToken = firstToken?.advanced(by: pause)
-    lastToken = lastToken?.advanced(by: pause)
   }
 }

@@ -35,53 +35,6 @@ public struct InferenceRun: Sendable {
     case fail(Failure)
   }
 
-  /// One attempt that has not been given up.
-  struct Attempt {
-    let id: AttemptID
-    let candidate: Candidate
-    let role: AttemptRole
-    let started: Instant
-    var patience: HostPatience
-    /// The client's deadline is shorter than the one derived from the host's history.
-    var isHurried = false
-    /// The host's breaker was open, but no other host was left.
-    var isPanic = false
-    /// The host's patience has passed, and relief hosts are asked.
-    var isLate = false
-    /// Next time to check the host's silence, before its first token or while it is late.
-    var lookAt: Instant
-    /// How the host was asked to resume the answer; `nil` means that it starts over.
-    var way: ResumeWay?
-    /// The answer as this host would resume it while another host is still answering. At most one
-    /// element; an array keeps attempts without a trial small.
-    var trial: [AnswerStream] = []
-    /// HTTP status; 0 until the response head arrives.
-    var status = 0
-    /// Chunks before the first valid token. They belong to the answer only if this attempt wins.
-    var held: [InferenceChunk] = []
-    /// Count of tokens in chunks, times of the first and last chunk that had any, and the longest
-    /// pause between two such chunks.
-    var tokens = 0
-    var firstToken: Instant?
-    var lastToken: Instant?
-    var longestPause = Duration.zero
-    /// Completion tokens by the host's own count if it reported one, otherwise by `AnswerStream`.
-    /// `nil` means that only `tokens` is known.
-    var made: Int?
-    /// Time of the last comment, ping or chunk without text.
-    var lastSign: Instant?
-
-    var host: HostID { candidate.host.id }
-
-    mutating func count(_ more: Int, now: Instant) {
-      guard more > 0 else { return }
-      tokens += more
-      if let lastToken { longestPause = max(longestPause, lastToken.duration(to: now)) }
-      firstToken = firstToken ?? now
-      lastToken = now
-    }
-  }
-
   /// The answer that the client gets.
   struct Answer {
     var stream: AnswerStream
@@ -134,7 +87,7 @@ public struct InferenceRun: Sendable {
   var race = Race(mode: .single)
   /// Running attempts. While `answering`: the answering attempt first, then the relief attempts
   /// that were started because it is late.
-  var legs: [Attempt] = []
+  var legs: [RunningAttempt] = []
   var answer: Answer?
   var begun = Instant.zero
   var nextAttempt = 0
@@ -168,13 +121,13 @@ public struct InferenceRun: Sendable {
     switch phase {
     case .new, .over: return nil
     case .racing, .resuming:
-      let first = legs.map(lookDue).min() ?? total
+      let first = legs.map { $0.nextCheck(limits) }.min() ?? total
       return min(total, first, race.nextWake ?? total)
     case .answering:
       guard pausedSince == nil, let answer, let leg = legs.first else { return total }
-      let silence = leg.isLate ? leg.lookAt : nextChunkDue(answer, leg)
+      let silence = leg.isLate ? leg.checkAt : nextChunkDue(answer, leg)
       let wake = min(total, silence, answer.pace.nextCheck)
-      return legs.count > 1 ? legs[1...].reduce(wake) { min($0, lookDue($1)) } : wake
+      return legs.count > 1 ? legs[1...].reduce(wake) { min($0, $1.nextCheck(limits)) } : wake
     }
   }
 
@@ -207,13 +160,13 @@ public struct InferenceRun: Sendable {
   /// Records the status of the response head. The items that follow give its meaning.
   public mutating func received(status: Int, from id: AttemptID) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
-    legs[index].status = status
+    legs[index].recordHead(status: status)
   }
 
   /// Records a comment, a ping or an empty event: the host is alive but has sent no answer.
   public mutating func receivedSign(from id: AttemptID, now: Instant) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
-    legs[index].lastSign = now
+    legs[index].recordSign(now: now)
   }
 
   public mutating func received(

@@ -1,0 +1,236 @@
+import ClusterModel
+
+/// One attempt that has not ended: how its host was asked, what it sent, and when it is late.
+///
+/// A learned patience ends no attempt. A late host continues until another one has taken over, or
+/// until it counts as dead. Only a deadline that the client set ends the attempt.
+struct RunningAttempt: Sendable {
+  let id: AttemptID
+  let candidate: Candidate
+  let role: AttemptRole
+  let started: Instant
+  /// How the host was asked to resume the answer; `nil` means that it starts over.
+  let way: ResumeWay?
+  /// The host's breaker was open, but no other host was left.
+  let isPanic: Bool
+  /// The client's deadline is shorter than the one derived from the host's history.
+  private let isHurried: Bool
+  /// The client's deadlines, which signs of the host do not renew.
+  private let deadlines: Deadlines
+  private(set) var patience: HostPatience
+  /// The host's patience has passed, and relief hosts are asked.
+  private(set) var isLate = false
+  /// Next time to check the host's silence, before its first token or while it is late.
+  private(set) var checkAt: Instant
+  /// The answer as this host would resume it while another host is still answering. At most one
+  /// element; an array keeps attempts without a trial small.
+  private var trial: [AnswerStream] = []
+  /// HTTP status; 0 until the response head arrives.
+  private(set) var status = 0
+  /// Chunks before the first valid token. They belong to the answer only if this attempt wins.
+  private(set) var held: [InferenceChunk] = []
+  /// Count of tokens in chunks, times of the first and last chunk that had any, and the longest
+  /// pause between two such chunks.
+  private(set) var tokens = 0
+  private var firstToken: Instant?
+  private var lastToken: Instant?
+  private var longestPause = Duration.zero
+  /// Completion tokens by the host's own count if it reported one, otherwise by `AnswerStream`.
+  /// `nil` means that only `tokens` is known.
+  private var producedTokens: Int?
+  /// Time of the last comment, ping or chunk without text.
+  private var lastSign: Instant?
+
+  /// - Parameters:
+  ///   - patience: learned from the host's history.
+  ///   - deadlines: set by the client; they replace the learned patience.
+  init(
+    _ id: AttemptID, _ candidate: Candidate, _ role: AttemptRole, patience: HostPatience,
+    deadlines: Deadlines, isPanic: Bool = false, way: ResumeWay? = nil, now: Instant
+  ) {
+    self.id = id
+    self.candidate = candidate
+    self.role = role
+    self.way = way
+    self.isPanic = isPanic
+    self.deadlines = deadlines
+    started = now
+    var wanted = patience
+    if let own = deadlines.firstToken { wanted.firstToken = own }
+    if let own = deadlines.interToken { wanted.interToken = own }
+    if let own = deadlines.minimumRate { wanted.tokensPerSecondFloor = own }
+    self.patience = wanted
+    isHurried = wanted.isStricter(than: patience)
+    checkAt = now.advanced(by: wanted.firstToken)
+  }
+
+  var host: HostID { candidate.host.id }
+
+  var hasToken: Bool { firstToken != nil }
+
+  // MARK: - Output of the host
+
+  mutating func recordHead(status: Int) { self.status = status }
+
+  /// Records that the host is alive but has sent no part of the answer.
+  mutating func recordSign(now: Instant) { lastSign = now }
+
+  mutating func hold(_ chunk: InferenceChunk) { held.append(chunk) }
+
+  mutating func count(_ more: Int, now: Instant) {
+    guard more > 0 else { return }
+    tokens += more
+    if let lastToken { longestPause = max(longestPause, lastToken.duration(to: now)) }
+    firstToken = firstToken ?? now
+    lastToken = now
+  }
+
+  /// Records a better count of completion tokens than the count of chunks.
+  mutating func recordProduced(_ tokens: Int?) { producedTokens = tokens }
+
+  /// Makes this the answering attempt.
+  /// - Returns: the held chunks, which begin its part of the answer.
+  mutating func win() -> [InferenceChunk] {
+    defer { held = [] }
+    isLate = false
+    return held
+  }
+
+  // MARK: - Relief of another host
+
+  /// Whether chunks of this host have been tried as the rest of another host's answer.
+  var isOnTrial: Bool { !trial.isEmpty }
+
+  /// Tries the last held chunk as the rest of an answer.
+  /// - Parameter answer: the answer at the point where this host resumes it.
+  /// - Returns: whether the client would get text of this host.
+  mutating func resumes(_ answer: AnswerStream) throws(AttemptFailure) -> Bool {
+    var chunks = held.suffix(1)
+    if trial.isEmpty {
+      var stream = answer
+      stream.resume(way)
+      trial = [stream]
+      chunks = held[...]
+    }
+    var joins = false
+    for chunk in chunks {
+      let passed = try trial[0].take(chunk)
+      joins = joins || passed.contains { $0.facts.isValidToken || $0.facts.finishReason != nil }
+    }
+    return joins || trial[0].isOver
+  }
+
+  mutating func endTrial() { trial = [] }
+
+  // MARK: - Deadlines
+
+  /// Deadline for the first token.
+  func firstTokenDue(_ limits: InferenceLimits) -> Instant {
+    due(after: started, patience.firstToken, limits, isOwn: deadlines.firstToken != nil)
+  }
+
+  /// Deadline for the next chunk of the answering attempt.
+  /// - Parameter isFinished: only usage and the end of the stream are outstanding.
+  func nextChunkDue(
+    after last: Instant, isFinished: Bool, _ limits: InferenceLimits
+  ) -> Instant {
+    let silence =
+      isFinished ? min(limits.endPatience, patience.interToken) : patience.interToken
+    return due(
+      after: last, silence, limits, isOwn: deadlines.interToken != nil || isFinished)
+  }
+
+  /// Hosts send comments or pings before or between chunks. Each such sign renews the patience for
+  /// silence, up to a longer deadline (`signPatience`).
+  ///
+  /// - Parameter isOwn: The patience is set by the client, or applies to a complete answer. Signs
+  ///   do not renew it.
+  private func due(
+    after last: Instant, _ patience: Duration, _ limits: InferenceLimits, isOwn: Bool
+  ) -> Instant {
+    guard !isOwn, let sign = lastSign, last < sign else { return last.advanced(by: patience) }
+    return min(
+      sign.advanced(by: patience), last.advanced(by: patience * limits.signPatience))
+  }
+
+  /// Next time to check the host's silence before its first token.
+  func nextCheck(_ limits: InferenceLimits) -> Instant {
+    isLate ? checkAt : max(checkAt, firstTokenDue(limits))
+  }
+
+  mutating func markLate(checkAgain: Instant) {
+    isLate = true
+    checkAt = checkAgain
+  }
+
+  /// Records that a late host only paused: the learned patience was too short.
+  mutating func endLateness() {
+    isLate = false
+    patience.interToken = patience.interToken * 2
+  }
+
+  /// Moves the next check past a time in which the client did not read.
+  mutating func postponeCheck(by pause: Duration) { checkAt = checkAt.advanced(by: pause) }
+
+  /// Moves the measured times past a time in which the client did not read.
+  mutating func shift(by pause: Duration) {
+    firstToken = firstToken?.advanced(by: pause)
+    lastToken = lastToken?.advanced(by: pause)
+  }
+
+  // MARK: - Outcomes
+
+  /// The failure of an attempt without a token at its deadline. `nil` means that it has time left.
+  func missedFirstToken(_ limits: InferenceLimits, now: Instant) -> AttemptFailure? {
+    let due = firstTokenDue(limits)
+    guard due <= now else { return nil }
+    return AttemptFailure(
+      .firstTokenDeadline,
+      "it sent no token within \(started.duration(to: due).wholeMilliseconds) ms")
+  }
+
+  /// The outcome of an attempt that lost to a faster host.
+  func defeat(by winner: HostID, now: Instant) -> AttemptOutcome {
+    guard isLate else { return .beaten }
+    let silence = started.duration(to: now)
+    return .failed(
+      AttemptFailure(
+        .firstTokenDeadline,
+        "it sent no token within \(silence.wholeMilliseconds) ms, and host \(winner) answered"))
+  }
+
+  /// - Parameters:
+  ///   - begun: the start of the request.
+  ///   - form: the form as the trace reports it.
+  func record(
+    _ outcome: AttemptOutcome, form: RequestForm, begun: Instant, now: Instant
+  ) -> AttemptRecord {
+    AttemptRecord(
+      host: host, model: candidate.model, role: role, tier: candidate.host.tier,
+      started: begun.duration(to: started), ended: begun.duration(to: now),
+      tokens: producedTokens ?? tokens, form: form, outcome: outcome, isPanic: isPanic)
+  }
+
+  /// Observations of the host from an attempt with this outcome.
+  func observations(_ outcome: AttemptOutcome) -> [HostObservation] {
+    var observations: [HostObservation] = []
+    if let firstToken, let lastToken, tokens > 1 {
+      observations.append(
+        .flowed(
+          tokens: tokens - 1, over: firstToken.duration(to: lastToken),
+          longestPause: longestPause))
+    }
+    let end: HostObservation =
+      switch outcome {
+      case .answered: .ended
+      case .beaten: .cancelled(answered: hasToken)
+      case .failed(let failure) where failure.kind == .consumerLeft:
+        .withdrawn(answered: hasToken)
+      // One client's strict deadline must not open a host's breaker for all other clients.
+      case .failed(let failure) where isHurried && failure.kind.isLateness:
+        .withdrawn(answered: hasToken)
+      case .failed(let failure): .failed(failure, answered: hasToken)
+      }
+    return observations + [end]
+  }
+}
