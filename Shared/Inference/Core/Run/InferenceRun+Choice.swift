@@ -13,7 +13,7 @@ extension InferenceRun {
       let wish = HostChoice.Wish(
         avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
         affinity: constraints.affinity, needsFreeSlot: needsFreeSlot, needsNoPrice: needsNoPrice,
-        needsRoom: needsRoom, soonest: answer != nil || constraints.prefer != nil,
+        needsRoom: needsRoom, soonest: answer.hasBegun || constraints.prefer != nil,
         isPastDeadline: isPastDeadline)
       guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
         return nil
@@ -38,7 +38,7 @@ extension InferenceRun {
 
   /// A host for a second leg. It has a free slot, so that no other request waits because of it.
   /// Fallback hosts are never chosen: they serve requests that no other host answers.
-  mutating func spare(
+  mutating func speculativeHost(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     let asked = ledger.hosts.union(legs.map(\.host))
@@ -63,7 +63,7 @@ extension InferenceRun {
     guard !ledger.isExhausted(limit: limits.failures) else { return nil }
     let eligible = eligibility(view)
     // If an answer has begun, the host rejects the way of resuming and not the request.
-    let rejecting = answer == nil ? ledger.rejections : []
+    let rejecting = answer.hasBegun ? [] : ledger.rejections
     if let first = rejecting.first {
       // Two hosts that agree settle it: the request is at fault.
       guard rejecting.count < 2 else { return nil }
@@ -93,7 +93,7 @@ extension InferenceRun {
         chooseShut(view, excluding: Set(failed + running)) ?? chooseShut(view, excluding: spent)
     }
     // An answer that has begun is resumed even if the retry budget is spent.
-    guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
+    guard next != nil, answer.hasBegun || cluster.mayRetry(at: view) else { return nil }
     return next
   }
 
@@ -119,22 +119,22 @@ extension InferenceRun {
     case .refused: return false
     case .afterBadJoint(let isFirst):
       // The client has seen nothing, so the host may start over once.
-      if isFirst, mayBeginAnew { return true }
+      if isFirst, answer.mayStartOver { return true }
       // The host was not asked by an instruction yet, or has not repeated the text that decides.
-      return isToBeAskedInWords(host) || isToRepeat(host)
+      return shouldInstruct(host) || shouldRepeat(host)
     }
   }
 
   /// Whether the host's text did not join and the host was not asked by an instruction yet.
-  func isToBeAskedInWords(_ host: HostID) -> Bool {
-    answer?.resume?.prefix.isEmpty == false && !resumeHistory.isInstructed(host)
+  func shouldInstruct(_ host: HostID) -> Bool {
+    answer.resumePoint?.prefix.isEmpty == false && !resumeHistory.isInstructed(host)
       && ledger.hasBadJoint(host)
   }
 
   /// Whether it is unclear how the host's text joins the answer, and the host has not yet been
   /// asked in both ways to repeat some of the client's text.
-  func isToRepeat(_ host: HostID) -> Bool {
-    guard let prefix = answer?.resume?.prefix, !prefix.isEmpty,
+  func shouldRepeat(_ host: HostID) -> Bool {
+    guard let prefix = answer.resumePoint?.prefix, !prefix.isEmpty,
       resumeHistory.mayRepeat(host),
       let failure = ledger.lastFailure(of: host), failure.kind == .badJoint
     else { return false }

@@ -25,7 +25,7 @@ extension InferenceRun {
     let host = candidate.host
     var form = view.habits.form(of: host.id, candidate.model, at: view.moment)
     form.formUnion(forms.form(for: host.id))
-    if forms.asksForBody, answer == nil { form.insert(.unstreamed) }
+    if forms.asksForBody, !answer.hasBegun { form.insert(.unstreamed) }
     form.formIntersection(forms.undoable)
     return takesDelivery(host) ? form : form.subtracting(.delivery)
   }

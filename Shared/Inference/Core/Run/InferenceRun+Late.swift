@@ -6,25 +6,10 @@ import ClusterModel
 /// until another one has taken over or until it counts as dead. Only a deadline that the client set
 /// ends the attempt.
 extension InferenceRun {
-  /// The state from which relief hosts resume the answer while a late host still works.
-  struct Relief: Sendable {
-    /// The answer up to the last safe boundary.
-    let stream: AnswerStream
-    let body: BodyAssembler?
-    /// Chunks that the client gets if a relief host takes over.
-    let release: [InferenceChunk]
-    /// `nil` means that the next host starts at the beginning.
-    let resume: ResumePoint?
-    let cause: AttemptFailure.Kind
-    /// Output of a crawling host since a relief host was asked. The client gets it unless a relief
-    /// host takes over.
-    var withheld: [Directive] = []
-  }
-
   // MARK: - Up to the first token
 
   /// Checks the running hosts before their first tokens, and asks another if they are late.
-  mutating func lookAtLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
+  mutating func checkLateAttempts(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard constraints.deadlines.firstToken == nil else { return giveUpLate(cluster, now) }
     var isNew = false
     for index in legs.indices where legs[index].nextCheck(limits) <= now {
@@ -32,28 +17,28 @@ extension InferenceRun {
       legs[index].markLate(checkAgain: now.advanced(by: limits.lookAgain))
     }
     let directives = giveUpDead(cluster, now)
-    if case .over = phase { return directives }
-    return directives + askBesideLate(cluster, now, isNew: isNew)
+    if phase == .over { return directives }
+    return directives + askAnother(cluster, now, isNew: isNew)
   }
 
   /// Asks one more host if all running hosts are late.
   /// - Parameter isNew: One of them has just become late, which is reason enough.
-  mutating func askBesideLate(
+  mutating func askAnother(
     _ cluster: some ClusterAccess, _ now: Instant, isNew: Bool = false
   ) -> [Directive] {
     guard !legs.isEmpty, isNew || legs.allSatisfy(\.isLate) else { return [] }
     let view = cluster.view()
-    guard let next = hostBeside(view, cluster) else { return [] }
+    guard let next = anotherHost(view, cluster) else { return [] }
     switch phase {
     case .new, .over: return []
     case .racing: return start(next, .speculative, view, now: now)
-    case .resuming: return startResuming(at: next, answer?.resume, view, now)
-    case .answering: return startResuming(at: next, answer?.relief.first?.resume, view, now)
+    case .resuming: return startResuming(at: next, answer.resumePoint, view, now)
+    case .answering: return startResuming(at: next, answer.reliefPoint, view, now)
     }
   }
 
   /// The next relief host: one that is not running and has not failed.
-  private mutating func hostBeside(
+  private mutating func anotherHost(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     guard legs.count < limits.hostsAtOnce, ledger.failed.count < limits.failures else {
@@ -63,7 +48,7 @@ extension InferenceRun {
     let next = choose(
       eligibility(view), excluding: ledger.hostsWithFailure.union(legs.map(\.host)),
       isPastDeadline: true)
-    guard next != nil, answer != nil || cluster.mayRetry(at: view) else { return nil }
+    guard next != nil, answer.hasBegun || cluster.mayRetry(at: view) else { return nil }
     return next
   }
 
@@ -80,7 +65,7 @@ extension InferenceRun {
       case .new, .over: return directives
       case .racing, .resuming: directives += lose(index, failure, cluster, now)
       case .answering where index == 0: directives += interrupt(failure, cluster, now)
-      case .answering: directives += loseBeside(index, failure, cluster, now)
+      case .answering: directives += loseRelief(index, failure, cluster, now)
       }
     }
     return directives
@@ -92,9 +77,7 @@ extension InferenceRun {
     of leg: RunningAttempt, _ cluster: some ClusterAccess, _ now: Instant
   ) -> AttemptFailure? {
     var since = leg.started
-    if case .answering = phase, leg.id == legs.first?.id, let last = answer?.lastChunk {
-      since = last
-    }
+    if phase == .answering, leg.id == legs.first?.id { since = answer.lastChunk }
     let silence = since.duration(to: now)
     guard silence >= limits.deadSilence else { return nil }
     let table = cluster.view().table
@@ -121,57 +104,36 @@ extension InferenceRun {
     // A relief host has time until it is late too.
     guard legs.dropFirst().allSatisfy(\.isLate) else { return [] }
     let view = cluster.view()
-    guard let next = hostBeside(view, cluster) else { return [] }
-    if answer?.relief.isEmpty == true {
-      guard let relief = makeRelief(cause) else { return [] }
-      answer?.relief = [relief]
-    }
-    return startResuming(at: next, answer?.relief.first?.resume, view, now)
+    guard let next = anotherHost(view, cluster), answer.prepareRelief(cause) else { return [] }
+    return startResuming(at: next, answer.reliefPoint, view, now)
   }
 
   /// Checks whether the relief hosts are late too.
-  mutating func lookAtRelief(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
+  mutating func checkRelief(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs.dropFirst() where leg.nextCheck(limits) <= now {
       guard let index = legs.firstIndex(where: { $0.id == leg.id }) else { continue }
       if constraints.deadlines.firstToken != nil, let late = leg.missedFirstToken(limits, now: now)
       {
-        directives += loseBeside(index, late, cluster, now)
+        directives += loseRelief(index, late, cluster, now)
         continue
       }
       legs[index].markLate(checkAgain: now.advanced(by: limits.lookAgain))
-      directives += askBesideLate(cluster, now, isNew: !leg.isLate)
+      directives += askAnother(cluster, now, isNew: !leg.isLate)
     }
     return directives
   }
 
-  /// - Returns: `nil` if no host can resume the answer.
-  private func makeRelief(_ cause: AttemptFailure.Kind) -> Relief? {
-    guard let answer else { return nil }
-    var stream = answer.stream
-    do {
-      let (release, resume) = try stream.interrupt()
-      return Relief(
-        stream: stream, body: answer.body, release: release, resume: resume, cause: cause)
-    } catch {
-      guard mayBeginAnew else { return nil }
-      return Relief(
-        stream: AnswerStream(shape: shape), body: newBody,
-        release: [], resume: nil, cause: cause)
-    }
-  }
-
   /// Handles a chunk from a late host.
   /// - Returns: Directives that end the relief attempts, because the host only paused.
-  mutating func spokeAgain(_ now: Instant) -> [Directive] {
+  mutating func endLateness(_ now: Instant) -> [Directive] {
     legs[0].endLateness()
     return dismissRelief(by: legs[0], now)
   }
 
   /// Ends the relief attempts. The client gets what was withheld.
   mutating func dismissRelief(by winner: RunningAttempt, _ now: Instant) -> [Directive] {
-    let withheld = answer?.relief.first?.withheld ?? []
-    answer?.relief = []
+    let withheld = answer.endRelief()
     var directives: [Directive] = []
     for leg in legs.dropFirst() {
       directives += [.cancel(leg.id)] + record(leg, leg.defeat(by: winner.host, now: now), now)
@@ -181,32 +143,32 @@ extension InferenceRun {
   }
 
   /// Handles output of a relief host. It takes over as soon as text of it joins the answer.
-  mutating func receivedBeside(
+  mutating func receivedFromRelief(
     _ item: UpstreamItem, _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     switch item {
-    case .broken(let failure): return loseBeside(index, failure, cluster, now)
+    case .broken(let failure): return loseRelief(index, failure, cluster, now)
     case .done, .end:
-      return loseBeside(
+      return loseRelief(
         index, AttemptFailure(.cut, "its stream ended without a token"), cluster, now)
     case .body:
-      return loseBeside(
+      return loseRelief(
         index, AttemptFailure(.garbage, "it sent a body in place of a stream"), cluster, now)
     case .chunk(let chunk):
       legs[index].hold(chunk)
       guard legs[index].held.count < limits.heldChunks else {
         let failure = AttemptFailure(
           .garbage, "it sent \(limits.heldChunks) chunks that do not resume the answer")
-        return loseBeside(index, failure, cluster, now)
+        return loseRelief(index, failure, cluster, now)
       }
       guard legs[index].isOnTrial || chunk.facts.isValidToken else { return [] }
       do throws(AttemptFailure) {
-        guard let relief = answer?.relief.first, try legs[index].resumes(relief.stream) else {
+        guard let stream = answer.reliefStream, try legs[index].resumes(stream) else {
           return []
         }
         return takeOver(index, cluster, now)
       } catch {
-        return loseBeside(index, error, cluster, now)
+        return loseRelief(index, error, cluster, now)
       }
     }
   }
@@ -214,59 +176,54 @@ extension InferenceRun {
   private mutating func takeOver(
     _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
-    guard let relief = answer?.relief.first else { return [] }
+    guard let cause = answer.reliefCause else { return [] }
     let (late, winner) = (legs[0], legs[index])
     let failure = AttemptFailure(
-      relief.cause,
-      "\(slowness(of: late, relief.cause, now)), and host \(winner.host) resumed the answer")
+      cause,
+      "\(slowness(of: late, cause, now)), and host \(winner.host) resumed the answer")
     var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
     for leg in legs[1...] where leg.id != winner.id {
       directives += [.cancel(leg.id)] + record(leg, leg.defeat(by: winner.host, now: now), now)
     }
     legs = [winner]
-    return directives + adopt(relief, now) + win(0, cluster, now)
+    return directives + adoptRelief(now) + win(0, cluster, now)
   }
 
   /// Continues with the relief hosts after the late host was given up.
   mutating func promoteRelief(
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
-    guard let relief = answer?.relief.first else { return [] }
+    guard answer.hasRelief else { return [] }
     let late = legs.remove(at: 0)
     var directives = [Directive.cancel(late.id)] + record(late, .failed(failure), now)
-    let spoke = legs.firstIndex { $0.isOnTrial }
-    directives += adopt(relief, now)
-    return directives + (spoke.map { win($0, cluster, now) } ?? [])
+    let onTrial = legs.firstIndex { $0.isOnTrial }
+    directives += adoptRelief(now)
+    return directives + (onTrial.map { win($0, cluster, now) } ?? [])
   }
 
   /// Replaces the answer by the state that the relief hosts resume.
-  private mutating func adopt(_ relief: Relief, _ now: Instant) -> [Directive] {
-    phase = .resuming
+  private mutating func adoptRelief(_ now: Instant) -> [Directive] {
+    beginResuming()
     race = Race(mode: .single)
     for index in legs.indices {
       legs[index].endTrial()
       race.asked(legs[index].id, now: now)
     }
-    answer?.relief = []
-    answer?.stream = relief.stream
-    answer?.body = relief.body
-    answer?.resume = relief.resume
-    answer?.progress = ChoiceProgress()
-    return (try? pass(relief.release)) ?? []
+    return answer.adoptRelief()
   }
 
   private func slowness(
     of leg: RunningAttempt, _ cause: AttemptFailure.Kind, _ now: Instant
   ) -> String {
-    guard cause == .stall, let last = answer?.lastChunk else {
+    guard cause == .stall else {
       return "it made fewer tokens a second than "
         + Self.oneDecimal(leg.patience.tokensPerSecondFloor)
     }
-    return "it sent nothing for \(last.duration(to: now).wholeMilliseconds) ms"
+    return "it sent nothing for \(answer.lastChunk.duration(to: now).wholeMilliseconds) ms"
   }
 
   /// Handles a relief host that fails.
-  mutating func loseBeside(
+  mutating func loseRelief(
     _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
     let leg = legs.remove(at: index)
@@ -274,11 +231,11 @@ extension InferenceRun {
     let recorded = reformed == nil ? failure : failure.ofForm
     var directives = [Directive.cancel(leg.id)] + record(leg, .failed(recorded), now)
     let view = cluster.view()
-    let resume = answer?.relief.first?.resume
+    let resume = answer.reliefPoint
     if let again = reformed ?? instructed(leg, failure, at: resume) {
       return directives + startResuming(at: again, resume, view, now)
     }
-    directives += askBesideLate(cluster, now, isNew: legs.count == 1)
+    directives += askAnother(cluster, now, isNew: legs.count == 1)
     guard legs.count == 1 else { return directives }
     // No relief host is left: wait for the late host.
     return directives + dismissRelief(by: legs[0], now)

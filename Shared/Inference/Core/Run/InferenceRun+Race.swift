@@ -12,7 +12,7 @@ extension InferenceRun {
   }
 
   /// A rough upper bound for prose. Includes the resumed part of the answer.
-  var promptTokens: Int { shape.promptTokens + (answer?.resume?.spentTokens ?? 0) }
+  var promptTokens: Int { shape.promptTokens + (answer.resumePoint?.spentTokens ?? 0) }
 
   /// Chooses the race mode. Without a mode in the request, price decides: `dual` if a race of two
   /// costs nothing, otherwise `hedged`.
@@ -38,7 +38,7 @@ extension InferenceRun {
     for case .ask(let speculative) in wanted {
       let view = cluster.view()
       guard
-        let next = speculative ? spare(view, cluster) : replacement(view, cluster)
+        let next = speculative ? speculativeHost(view, cluster) : replacement(view, cluster)
       else { continue }
       directives += start(next, speculative ? .speculative : .retry, view, now: now)
     }
@@ -52,8 +52,7 @@ extension InferenceRun {
     _ candidate: Candidate, _ role: AttemptRole, _ view: ClusterView, way: ResumeWay? = nil,
     at resume: ResumePoint? = nil, now: Instant
   ) -> [Directive] {
-    let id = AttemptID(nextAttempt)
-    nextAttempt += 1
+    let id = newAttemptID()
     var candidate = candidate
     candidate.form = form(for: candidate, view)
     var patience = HostPatience(
@@ -80,10 +79,10 @@ extension InferenceRun {
   ) -> [Directive] {
     switch item {
     case .broken(let failure): return lose(index, failure, cluster, now)
-    case .done where isOnlyHope(index, cluster):
+    case .done where isLastResort(index, cluster):
       let id = legs[index].id
       let directives = win(index, cluster, now)
-      guard case .answering = phase, legs.first?.id == id else { return directives }
+      guard phase == .answering, legs.first?.id == id else { return directives }
       return directives + finish(cluster, now)
     case .done, .end:
       return lose(
@@ -107,9 +106,9 @@ extension InferenceRun {
 
   /// Whether an answer that ended without text is accepted: the host began a choice, and no other
   /// host can be asked.
-  private func isOnlyHope(_ index: Int, _ cluster: some ClusterAccess) -> Bool {
-    guard case .racing = phase, legs.count == 1 else { return false }
-    return legs[index].held.contains { $0.facts.hasChoices } && !hasUntried(cluster.view())
+  private func isLastResort(_ index: Int, _ cluster: some ClusterAccess) -> Bool {
+    guard phase == .racing, legs.count == 1 else { return false }
+    return legs[index].held.contains { $0.facts.hasChoices } && !hasUntriedHost(cluster.view())
   }
 
   /// Handles the first valid token: the other legs lose, and the answer begins or resumes.
@@ -118,21 +117,18 @@ extension InferenceRun {
   ) -> [Directive] {
     var winner = legs[index]
     let held = winner.win()
-    var directives = beat(winner, now)
+    var directives = cancelLosers(of: winner, now)
     legs = [winner]
     directives += answered(winner)
-    if answer == nil { answer = newAnswer(AnswerStream(shape: shape), now) }
-    if winner.role == .resumption { answer?.stream.resume(winner.way) }
-    answer?.lastChunk = now
-    answer?.pace = Pace(floor: winner.patience.tokensPerSecondFloor, from: now)
-    if answer?.firstToken == nil {
+    answer.follow(winner, now: now)
+    if answer.firstToken == nil {
       let opening = opening(winner, now)
-      answer?.firstToken = opening.firstToken
+      answer.recordFirstToken(after: opening.firstToken)
       directives.append(.open(opening))
     }
-    phase = .answering
+    beginAnswering()
     for chunk in held {
-      guard case .answering = phase, legs.first?.id == winner.id else { break }
+      guard phase == .answering, legs.first?.id == winner.id else { break }
       directives += take(chunk, cluster, now)
     }
     return directives
@@ -143,15 +139,14 @@ extension InferenceRun {
     _ index: Int, body: [UInt8], _ facts: ChunkFacts, _ now: Instant
   ) -> [Directive] {
     var winner = legs[index]
-    var directives = beat(winner, now)
+    var directives = cancelLosers(of: winner, now)
     let opening = opening(winner, now)
-    legs = []
-    phase = .over
+    end()
     directives += answered(winner)
     winner.recordProduced(facts.usage?.completionTokens)
     directives += record(winner, .answered, now) + contradictions()
     if let usage = facts.usage { directives += counted(usage, by: winner) }
-    if answer?.firstToken == nil { directives.append(.open(opening)) }
+    if answer.firstToken == nil { directives.append(.open(opening)) }
     let usage =
       facts.usage
       ?? Usage(
@@ -169,7 +164,7 @@ extension InferenceRun {
     ]
   }
 
-  private mutating func beat(_ winner: RunningAttempt, _ now: Instant) -> [Directive] {
+  private mutating func cancelLosers(of winner: RunningAttempt, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for case .cancel(let id) in race.spoke(winner.id) {
       guard let loser = legs.first(where: { $0.id == id }) else { continue }
@@ -182,7 +177,7 @@ extension InferenceRun {
   mutating func lose(
     _ index: Int, _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
-    if case .resuming = phase, legs.count == 1 { return interrupt(failure, cluster, now) }
+    if phase == .resuming, legs.count == 1 { return interrupt(failure, cluster, now) }
     let leg = legs.remove(at: index)
     if let again = reformed(leg, failure) {
       _ = race.failed(leg.id)
@@ -191,15 +186,16 @@ extension InferenceRun {
     }
     let directives = [Directive.cancel(leg.id)] + record(leg, .failed(failure), now)
     let wanted = race.failed(leg.id)
-    if case .resuming = phase { return directives + askBesideLate(cluster, now) }
+    if phase == .resuming { return directives + askAnother(cluster, now) }
     guard failure.kind == .rejected else {
-      return directives + ask(wanted, cluster, now) + askBesideLate(cluster, now) + fallen()
+      return directives + ask(wanted, cluster, now) + askAnother(cluster, now)
+        + failIfNoAttemptIsLeft()
     }
     // A host that still works on the request shows whether the rejection is right. Otherwise one
     // other host is asked, alone.
     guard legs.isEmpty else { return directives }
     race = Race(mode: .single)
-    return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
+    return directives + ask([.ask(speculative: false)], cluster, now) + failIfNoAttemptIsLeft()
   }
 
   /// Gives up all hosts that missed the client's deadline. One host replaces them all: most likely
@@ -208,7 +204,7 @@ extension InferenceRun {
     var directives: [Directive] = []
     for leg in legs {
       guard let late = leg.missedFirstToken(limits, now: now) else { continue }
-      if case .resuming = phase {
+      if phase == .resuming {
         guard let index = legs.firstIndex(where: { $0.id == leg.id }) else { continue }
         directives += lose(index, late, cluster, now)
         continue
@@ -217,14 +213,10 @@ extension InferenceRun {
       _ = race.failed(leg.id)
       directives += [.cancel(leg.id)] + record(leg, .failed(late), now)
     }
-    guard !directives.isEmpty, case .racing = phase else { return directives }
-    return directives + ask([.ask(speculative: false)], cluster, now) + fallen()
+    guard !directives.isEmpty, phase == .racing else { return directives }
+    return directives + ask([.ask(speculative: false)], cluster, now) + failIfNoAttemptIsLeft()
   }
 
   /// Fails the run if no attempt is left.
-  mutating func fallen() -> [Directive] {
-    guard legs.isEmpty else { return [] }
-    phase = .over
-    return [.fail(ledger.failure)]
-  }
+  mutating func failIfNoAttemptIsLeft() -> [Directive] { legs.isEmpty ? fail(ledger.failure) : [] }
 }

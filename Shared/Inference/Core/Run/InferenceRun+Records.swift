@@ -40,7 +40,7 @@ extension InferenceRun {
   /// The failure of an answer that cannot be completed.
   /// - Parameter reason: why it cannot be resumed; `nil` means that no host is left.
   func brokenAnswer(_ failure: AttemptFailure, _ reason: Failure? = nil) -> Failure {
-    guard answer?.firstToken != nil else { return ledger.failure }
+    guard answer.firstToken != nil else { return ledger.failure }
     return ledger.failureOfAnswer(after: failure, reason)
   }
 }

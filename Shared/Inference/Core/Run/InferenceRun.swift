@@ -9,11 +9,37 @@ public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// State machine of one request: which hosts are asked, when each is given up, what is delivered.
-/// It takes events and returns directives; it has no socket, clock or host table of its own.
 ///
 /// Until the first valid token hosts race, and failed attempts are invisible to the client. From
-/// then on one host answers. If it fails, another host resumes the text that the client already has
-/// (`AnswerStream`).
+/// then on one host answers. If it fails, another host resumes the text that the client already
+/// has. A host that is late continues while another one is asked.
+///
+/// A run takes events and returns directives. It has no socket, clock or host table of its own. A
+/// shell drives it:
+///
+/// 1. Call `begin(_:now:)` once, before every other event except `abandon(_:now:)`.
+/// 2. Carry out the returned directives of all calls in their order:
+///    - `.start`: send the request. Report its response under the attempt's id: any number of
+///      `receivedSign(from:now:)`, `received(status:from:)` once the head has arrived,
+///      `received(_:from:cluster:now:)` for each item of the answer, and at most one
+///      `failed(_:_:cluster:now:)`, if the connection failed or could not be opened.
+///    - `.cancel`, `.release`: the attempt has ended. Its later events may still be passed in; the
+///      run ignores them.
+///    - `.observe`: update the host's statistics, so that the next decisions include it.
+///    - `.open`, `.deliver`: pass on to the client. `.open` comes at most once and before every
+///      `.deliver`.
+/// 3. Call `tick(cluster:now:)` at `nextWake`, which each other call may change. An earlier tick
+///    has no effect.
+/// 4. Call `readingPaused(now:)` when the host's stream is no longer read because the client does
+///    not read, and `readingResumed(now:)` when it is read again.
+/// 5. Call `abandon(_:now:)` if the client leaves or reads too slowly.
+/// 6. Stop after `.complete` or `.fail`. One of them is the last directive of every run that has
+///    begun. By then, all attempts have ended, `attempts` holds their records, and `nextWake` is
+///    `nil`. A run that is abandoned before it begins returns no directive.
+///
+/// Times may not decrease from call to call. A run is a value without a lock; calls must not
+/// overlap. The `cluster` of a call shows the cluster at the time of the call and takes what
+/// attempts cost from the budgets of the process.
 public struct InferenceRun: Sendable {
   public enum Directive: Hashable, Sendable {
     /// Send the request to this host, from the resume point if there is one. Its events carry the
@@ -35,32 +61,8 @@ public struct InferenceRun: Sendable {
     case fail(Failure)
   }
 
-  /// The answer that the client gets.
-  struct Answer {
-    var stream: AnswerStream
-    /// Assembles the body if the client does not stream.
-    var body: BodyAssembler?
-    /// `nil` means that no host has sent a token yet, and the client has only the given prefix.
-    var firstToken: Duration?
-    var lastChunk: Instant
-    var pace: Pace
-    let choices: Int
-    var progress = ChoiceProgress()
-    /// `nil` means that the next host starts at the beginning.
-    var resume: ResumePoint?
-    /// State for relief hosts that resume the answer. At most one element; an array keeps answers
-    /// without relief small.
-    var relief: [Relief] = []
-
-    /// Every choice that the request asks for has ended for good.
-    var isFinished: Bool { progress.isComplete(choices) }
-    /// Every choice that the host began has ended for good. The host may begin another one while
-    /// its stream is open.
-    var isWhole: Bool { progress.isEveryBegunFinal }
-    /// Every choice that the host began has a finish reason. It counts once the stream ends too.
-    var isEnded: Bool { progress.isEveryBegunEnded }
-  }
-
+  /// The parts hold the data of a phase, because chunks change them in place. The phase determines
+  /// which attempts may deliver.
   enum Phase {
     /// Can transition to: `racing`, `resuming` if the request has a prefix, `over`.
     case new
@@ -71,6 +73,7 @@ public struct InferenceRun: Sendable {
     /// The answering host failed and another was asked to resume. Can transition to: `answering`
     /// with the first token, `resuming` with the next host, `over`.
     case resuming
+    /// Finished, failed or abandoned; every later event is ignored. No attempt is running.
     case over
   }
 
@@ -83,16 +86,16 @@ public struct InferenceRun: Sendable {
   /// Additions by Tutti that may be left out for a host that refuses them, and those that were.
   var forms: RequestForms
   var rng: SplitMix64
-  var phase = Phase.new
+  private(set) var phase = Phase.new
   var race = Race(mode: .single)
   /// Running attempts. While `answering`: the answering attempt first, then the relief attempts
   /// that were started because it is late.
   var legs: [RunningAttempt] = []
-  var answer: Answer?
-  var begun = Instant.zero
-  var nextAttempt = 0
+  var answer: AnswerInProgress
+  private(set) var begun = Instant.zero
+  private var nextAttempt = 0
   /// When the client stopped reading; `nil` means that it reads.
-  var pausedSince: Instant?
+  private var pausedSince: Instant?
   var resumeHistory = ResumeHistory()
   var dialects = DialectRefusals()
   var ledger = AttemptLedger()
@@ -113,6 +116,7 @@ public struct InferenceRun: Sendable {
     forms = RequestForms(
       undoable: request.undoable(shape), total: constraints.deadlines.total)
     rng = SplitMix64(seed: constraints.seed)
+    answer = AnswerInProgress(to: request, shape)
   }
 
   /// The latest time at which `tick` must be called; `nil` means never.
@@ -124,9 +128,9 @@ public struct InferenceRun: Sendable {
       let first = legs.map { $0.nextCheck(limits) }.min() ?? total
       return min(total, first, race.nextWake ?? total)
     case .answering:
-      guard pausedSince == nil, let answer, let leg = legs.first else { return total }
-      let silence = leg.isLate ? leg.checkAt : nextChunkDue(answer, leg)
-      let wake = min(total, silence, answer.pace.nextCheck)
+      guard pausedSince == nil, let leg = legs.first else { return total }
+      let silence = leg.isLate ? leg.checkAt : nextChunkDue(leg)
+      let wake = min(total, silence, answer.nextPaceCheck)
       return legs.count > 1 ? legs[1...].reduce(wake) { min($0, $1.nextCheck(limits)) } : wake
     }
   }
@@ -134,22 +138,19 @@ public struct InferenceRun: Sendable {
   // MARK: - Events
 
   public mutating func begin(_ cluster: some ClusterAccess, now: Instant) -> [Directive] {
-    guard case .new = phase else { return [] }
+    guard phase == .new else { return [] }
     begun = now
     let view = cluster.view()
     cluster.requestBegan(at: view)
     let eligibility = eligibility(view)
     guard let first = choose(eligibility) ?? chooseShut(view) else {
-      phase = .over
       let why = [eligibility.explanation(model: request.model)] + dialects.reasons
-      return [
-        .fail(
-          Failure(
-            .noEligibleHost, why.joined(separator: "; "),
-            retryAfter: eligibility.untilBreakersAdmit))
-      ]
+      return fail(
+        Failure(
+          .noEligibleHost, why.joined(separator: "; "),
+          retryAfter: eligibility.untilBreakersAdmit))
     }
-    guard request.prefix.isEmpty else { return goOn(at: first, view, now) }
+    guard request.prefix.isEmpty else { return resumeGivenPrefix(at: first, view, now) }
     phase = .racing
     decideOnBody(eligibility, first)
     race = makeRace(eligibility, first: first, view)
@@ -177,8 +178,8 @@ public struct InferenceRun: Sendable {
     case .new, .over: return []
     case .racing, .resuming: return receivedFirst(item, index, cluster, now)
     case .answering:
-      guard index == 0 else { return receivedBeside(item, index, cluster, now) }
-      return receivedMore(item, cluster, now)
+      guard index == 0 else { return receivedFromRelief(item, index, cluster, now) }
+      return receivedNext(item, cluster, now)
     }
   }
 
@@ -191,9 +192,9 @@ public struct InferenceRun: Sendable {
     case .new, .over: return []
     case .racing, .resuming: return lose(index, failure, cluster, now)
     case .answering:
-      guard index == 0 else { return loseBeside(index, failure, cluster, now) }
+      guard index == 0 else { return loseRelief(index, failure, cluster, now) }
       // The last token has arrived. Losing the connection now costs at most the usage report.
-      if answer?.isFinished == true { return finish(cluster, now) }
+      if answer.isFinished { return finish(cluster, now) }
       return interrupt(failure, cluster, now)
     }
   }
@@ -205,21 +206,38 @@ public struct InferenceRun: Sendable {
     switch phase {
     case .new, .over: return []
     case .racing:
-      var directives = lookAtLate(cluster, now)
-      if case .racing = phase { directives += ask(race.tick(now: now), cluster, now) }
+      var directives = checkLateAttempts(cluster, now)
+      if phase == .racing { directives += ask(race.tick(now: now), cluster, now) }
       return directives
-    case .resuming: return lookAtLate(cluster, now)
+    case .resuming: return checkLateAttempts(cluster, now)
     case .answering: return checkPace(cluster, now)
     }
+  }
+
+  /// The host's stream is no longer read, because the client does not read. Only the deadline of
+  /// the whole answer still runs: the host is not at fault for the silence that follows.
+  public mutating func readingPaused(now: Instant) {
+    if pausedSince == nil { pausedSince = now }
+  }
+
+  /// The host's stream is read again. The pause counts neither as silence nor in the host's pace.
+  public mutating func readingResumed(now: Instant) {
+    guard let since = pausedSince else { return }
+    pausedSince = nil
+    guard phase == .answering, !legs.isEmpty else { return }
+    let pause = since.duration(to: now)
+    legs[0].shift(by: pause)
+    for index in legs.indices { legs[index].postponeCheck(by: pause) }
+    answer.skipPause(now: now)
   }
 
   /// Ends the run because the client has left or reads too slowly.
   public mutating func abandon(
     _ reason: Failure = Failure(.cancelled, "the client has left"), now: Instant
   ) -> [Directive] {
-    if case .over = phase { return [] }
-    if case .new = phase {
-      phase = .over
+    if phase == .over { return [] }
+    if phase == .new {
+      end()
       return []
     }
     return giveUpAll(AttemptFailure(.consumerLeft, reason.message), now) + [.fail(reason)]
@@ -227,7 +245,7 @@ public struct InferenceRun: Sendable {
 
   /// Ends the run at the deadline of the whole answer.
   private mutating func runOut(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
-    if case .answering = phase, answer?.isFinished == true {
+    if phase == .answering, answer.isFinished {
       return finish(cluster, now, cancels: true)
     }
     let failure = AttemptFailure(
@@ -242,13 +260,35 @@ public struct InferenceRun: Sendable {
 
   /// Cancels and records all attempts, and ends the run.
   mutating func giveUpAll(_ failure: AttemptFailure, _ now: Instant) -> [Directive] {
-    var directives = answer?.relief.first?.withheld ?? []
+    var directives = answer.endRelief()
     for leg in legs {
       directives += [.cancel(leg.id)] + record(leg, .failed(failure), now)
     }
-    legs = []
-    answer?.relief = []
-    phase = .over
+    end()
     return directives
+  }
+
+  // MARK: - Transitions
+
+  /// The first leg has sent a valid token.
+  mutating func beginAnswering() { phase = .answering }
+
+  /// No host answers; another one is asked for the rest of the answer.
+  mutating func beginResuming() { phase = .resuming }
+
+  /// Every attempt has ended.
+  mutating func end() {
+    legs = []
+    phase = .over
+  }
+
+  mutating func fail(_ failure: Failure) -> [Directive] {
+    end()
+    return [.fail(failure)]
+  }
+
+  mutating func newAttemptID() -> AttemptID {
+    defer { nextAttempt += 1 }
+    return AttemptID(nextAttempt)
   }
 }
