@@ -4,12 +4,15 @@ import InferenceCore
 let conversation = Array(#"{"model":"m","messages":[{"role":"user","content":"Go on."}]}"#.utf8)
 
 /// One chunk of a host's answer.
-func piece(_ text: String, finish: String? = nil) -> UpstreamItem {
+func textChunk(_ text: String, finish: String? = nil) -> InferenceChunk {
   let reason = finish.map { #""\#($0)""# } ?? "null"
   let choice = #"{"index":0,"delta":{"content":"\#(text)"},"finish_reason":\#(reason)}"#
   let data = Array(#"{"id":"c","choices":[\#(choice)]}"#.utf8)
-  return .chunk(
-    InferenceChunk(data: data, facts: ChunkFacts(text: text, finishReason: finish)))
+  return InferenceChunk(data: data, facts: ChunkFacts(text: text, finishReason: finish))
+}
+
+func piece(_ text: String, finish: String? = nil) -> UpstreamItem {
+  .chunk(textChunk(text, finish: finish))
 }
 
 /// The text that the client receives.
