@@ -10,8 +10,8 @@ extension InferenceRun {
       deadlines.firstToken == nil, deadlines.interToken == nil, deadlines.minimumRate == nil
     else { return }
     let isAlone = eligible.rows.count <= 1
-    forms.asksForBody = isAlone || shape.hasPrefill
-    if isAlone { forms.bodyPatience = deadlines.total }
+    guard isAlone || shape.hasPrefill else { return }
+    forms.askForBody(patience: isAlone ? deadlines.total : nil)
   }
 
   /// Whether the host takes the request in OpenAI's dialect, which lets Tutti choose stream or

@@ -5,9 +5,9 @@ struct RequestForms: Sendable {
   /// Changes that undo an addition.
   let undoable: RequestForm
   /// The client wants one body, and no feature of the run needs a stream.
-  var asksForBody = false
+  private(set) var asksForBody = false
   /// Patience for a whole body. Half of the total time remains for another host.
-  var bodyPatience: Duration
+  private(set) var bodyPatience: Duration
   /// Additions that each host refused in this run.
   private var refused: [HostID: RequestForm] = [:]
   /// Changes after a refusal that named no member. The next hosts get the client's own bytes at
@@ -20,6 +20,13 @@ struct RequestForms: Sendable {
   init(undoable: RequestForm, total: Duration) {
     self.undoable = undoable
     bodyPatience = total / 2
+  }
+
+  /// Asks hosts for one body.
+  /// - Parameter patience: `nil` means that it stays half of the total time.
+  mutating func askForBody(patience: Duration?) {
+    asksForBody = true
+    if let patience { bodyPatience = patience }
   }
 
   mutating func refuse(_ change: FormRemedy.Change, by host: HostID) {
