@@ -97,7 +97,7 @@ struct AttemptLedgerTests {
     }
     let failure = ledger(record("a", .failed(failures[0])), record("b", .failed(failures[1])))
       .failure
-    #expect(failure.code == .overloaded && failure.retryAfter == .seconds(5))
+    #expect(failure.code == .hostsBusy && failure.retryAfter == .seconds(5))
     #expect(
       failure.message == "every host that was asked is busy: host a: full; host b: full")
   }
