@@ -77,7 +77,7 @@ public struct FinishTime: Equatable, Sendable {
   public static let usualFirstToken = Duration.milliseconds(400)
   /// Other answers that slow a host down, at most. The slowdown is measured with few of them, and
   /// the measured rate already includes some concurrency.
-  public static let mostBeside = 7
+  public static let mostConcurrent = 7
   /// Prompts are read faster than answers are written.
   static let readingFactor = 10.0
   /// A lower rate is an error of measurement.
@@ -103,23 +103,24 @@ public struct FinishTime: Equatable, Sendable {
   }
 
   /// How many times as long a token takes next to other answers.
-  public func stretch(beside others: Int) -> Double {
-    1 + slowdown * Double(min(max(others, 0), Self.mostBeside))
+  public func stretch(concurrent others: Int) -> Double {
+    1 + slowdown * Double(min(max(others, 0), Self.mostConcurrent))
   }
 
   /// Seconds for tokens of an answer.
-  public func writing(_ tokens: Int, beside others: Int = 0) -> Double {
-    Double(tokens) / tokensPerSecond * stretch(beside: others)
+  public func writing(_ tokens: Int, concurrent others: Int = 0) -> Double {
+    Double(tokens) / tokensPerSecond * stretch(concurrent: others)
   }
 
   /// Seconds for tokens of a prompt.
-  public func reading(_ tokens: Int, beside others: Int = 0) -> Double {
-    writing(tokens, beside: others) / Self.readingFactor
+  public func reading(_ tokens: Int, concurrent others: Int = 0) -> Double {
+    writing(tokens, concurrent: others) / Self.readingFactor
   }
 
   /// Seconds for a whole answer, from the time at which it gets a slot.
-  public func seconds(_ tokens: Int, reading prompt: Int = 0, beside others: Int = 0) -> Double {
-    firstToken + writing(tokens, beside: others) + reading(prompt, beside: others)
+  public func seconds(_ tokens: Int, reading prompt: Int = 0, concurrent others: Int = 0) -> Double
+  {
+    firstToken + writing(tokens, concurrent: others) + reading(prompt, concurrent: others)
   }
 
   /// How many times as long an answer takes at a host with requests in flight. Requests beyond the
@@ -127,12 +128,12 @@ public struct FinishTime: Equatable, Sendable {
   ///
   /// - Parameter slots: `nil` means that the host does not report them.
   public func stretch(inFlight: Int, slots: Int?) -> Double {
-    stretch(beside: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
+    stretch(concurrent: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
   }
 
   /// Seconds for a whole answer at a host with requests in flight.
   public func seconds(_ tokens: Int, inFlight: Int, slots: Int?) -> Double {
-    seconds(tokens, beside: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
+    seconds(tokens, concurrent: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
   }
 
   /// Requests in flight that share the host's speed with one more.

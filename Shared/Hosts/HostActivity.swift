@@ -28,7 +28,7 @@ public struct HostActivity: Hashable, Sendable {
   init(_ load: HostLoad, age: Duration) {
     self.init(
       isBreakerOpen: load.openBreakers > 0 && age <= LoadRhythm.silence,
-      silence: load.heard.map { $0 + min(max(age, .zero), LoadRhythm.silence) },
+      silence: load.probeAge.map { $0 + min(max(age, .zero), LoadRhythm.silence) },
       inFlight: load.inFlight,
       speed: HostSpeed(
         tokensPerSecond: load.tokensPerSecond, firstToken: load.firstTokenP50,

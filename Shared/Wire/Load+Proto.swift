@@ -22,10 +22,10 @@ extension Arena {
     unsafe message.pointee.failed = UInt32(clamping: line.failed)
     unsafe message.pointee.tokens = UInt64(clamping: line.flow.tokens)
     unsafe message.pointee.flow_ms = UInt64(clamping: line.flow.time.wholeMilliseconds)
-    unsafe message.pointee.beside_milli = UInt64(milli: line.flow.beside)
-    unsafe message.pointee.beside_squared_milli = UInt64(milli: line.flow.besideSquared)
+    unsafe message.pointee.beside_milli = UInt64(milli: line.flow.concurrency)
+    unsafe message.pointee.beside_squared_milli = UInt64(milli: line.flow.concurrencySquared)
     unsafe message.pointee.flow_beside_ms =
-      UInt64(clamping: line.flow.timeBeside.wholeMilliseconds)
+      UInt64(clamping: line.flow.concurrentTime.wholeMilliseconds)
     unsafe message.pointee.trips = UInt32(clamping: line.trips)
     unsafe message.pointee.is_open = line.isOpen ? 1 : 0
     return unsafe message
@@ -53,7 +53,7 @@ extension Arena {
     unsafe message.pointee.tokens_per_second_milli = UInt32(milli: load.tokensPerSecond ?? 0)
     unsafe message.pointee.open_breakers = UInt32(clamping: load.openBreakers)
     unsafe message.pointee.heard_ms =
-      load.heard.map { UInt32(clamping: $0.wholeMilliseconds + 1) } ?? 0
+      load.probeAge.map { UInt32(clamping: $0.wholeMilliseconds + 1) } ?? 0
     unsafe message.pointee.slowdown_milli = load.slowdown.map { UInt32(milli: $0) + 1 } ?? 0
     return unsafe message
   }
@@ -123,9 +123,9 @@ extension HostLoadReport {
       flow: TokenFlow(
         tokens: Int(measured: unsafe message.tokens),
         time: .milliseconds(Int(measured: unsafe message.flow_ms)),
-        beside: Double(Int(measured: unsafe message.beside_milli)) / 1_000,
-        besideSquared: Double(Int(measured: unsafe message.beside_squared_milli)) / 1_000,
-        timeBeside: .milliseconds(Int(measured: unsafe message.flow_beside_ms))),
+        concurrency: Double(Int(measured: unsafe message.beside_milli)) / 1_000,
+        concurrencySquared: Double(Int(measured: unsafe message.beside_squared_milli)) / 1_000,
+        concurrentTime: .milliseconds(Int(measured: unsafe message.flow_beside_ms))),
       trips: Int(unsafe message.trips), isOpen: unsafe message.is_open != 0)
   }
 }
@@ -136,7 +136,7 @@ extension HostLoad {
       milliseconds == 0 ? nil : .milliseconds(milliseconds)
     }
     let rate = unsafe message.tokens_per_second_milli
-    let heard = unsafe message.heard_ms
+    let probeAge = unsafe message.heard_ms
     let slowdown = unsafe message.slowdown_milli
     self.init(
       host: HostID(try unsafe String(wire: message.host, "HostLoad.host")),
@@ -148,7 +148,7 @@ extension HostLoad {
       tokensPerSecond: rate == 0 ? nil : Double(milli: rate),
       slowdown: slowdown == 0 ? nil : Double(milli: slowdown - 1),
       openBreakers: Int(unsafe message.open_breakers),
-      heard: heard == 0 ? nil : .milliseconds(heard - 1))
+      probeAge: probeAge == 0 ? nil : .milliseconds(probeAge - 1))
   }
 }
 

@@ -39,7 +39,7 @@ struct CertaintyTests {
       ("In 2021 and 2022 revenue was 5 and 9 million.", .contradicted),
     ])
   func together(claim: String, verdict: FactCheck.Verdict) {
-    let source = Material.Source(
+    let source = PromptDocuments.Source(
       name: "s.md", text: "In 2021 revenue was 5 million. In 2022 revenue was 7 million.")
     #expect(FactCheck(claim, against: [source]).claims.map(\.verdict) == [verdict])
   }

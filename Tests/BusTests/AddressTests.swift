@@ -100,7 +100,7 @@ struct AddressTests {
       ("inproc://x", "tcp://g:2", false), ("", "tcp://g:2", false), ("://", "tcp://g:2", false),
     ] as [(String, String, Bool)])
   func fromTheWire(address: String, own: String, isUsable: Bool) {
-    #expect((MailboxAddress(address, beside: own) != nil) == isUsable, "\(address)")
+    #expect((MailboxAddress(address, matching: own) != nil) == isUsable, "\(address)")
   }
 
   @Test("a path that nanomsg would abort over is no address")

@@ -49,7 +49,7 @@ struct TrapTests {
       remedy: "keep an index, or remove many at once",
       exceptions: [
         "Services/CommandLine/Core/Supervisor.swift": "a handful of crashes",
-        "Services/CommandLine/Shell/Cluster/CommandLineShell.swift":
+        "Services/CommandLine/Shell/Cluster/ClusterShell.swift":
           "a handful of our own directives",
         "Shared/Overload/Core/FairQueue.swift": "a queue of our own with this method",
         "Shared/Bus/Core/BusMachine+Receiving.swift": "at most as many as may be newcomers",

@@ -44,7 +44,7 @@ struct AnswerInProgressTests {
   func index() throws {
     var answer = try begun()
     var steps = ChoiceSteps()
-    steps.add(index: 1, .init(says: true))
+    steps.add(index: 1, .init(adds: true))
     #expect { try answer.recordSteps(steps) } throws: {
       ($0 as? AttemptFailure)?.kind == .garbage
     }

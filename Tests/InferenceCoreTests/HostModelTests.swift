@@ -38,8 +38,8 @@ struct HostNeedTests {
       host("shut"), host("silent"),
     ]
     let loads = [
-      HostLoad(host: "shut", openBreakers: 1), HostLoad(host: "silent", heard: .seconds(91)),
-      HostLoad(host: "ready", heard: .seconds(90)),
+      HostLoad(host: "shut", openBreakers: 1), HostLoad(host: "silent", probeAge: .seconds(91)),
+      HostLoad(host: "ready", probeAge: .seconds(90)),
     ]
     let view = view(hosts, loads)
     #expect(
@@ -67,7 +67,7 @@ struct HostNeedTests {
 
   @Test("while the registry is silent no host grows silent, and no breaker is known to be open")
   func silentRegistry() {
-    let loads = [HostLoad(host: "a", openBreakers: 1, heard: .seconds(80))]
+    let loads = [HostLoad(host: "a", openBreakers: 1, probeAge: .seconds(80))]
     #expect(view([host("a")], loads, age: .seconds(1)).refusals() == [.breakerOpen])
     #expect(view([host("a")], loads, age: .seconds(600)).refusals() == [nil])
   }
@@ -184,9 +184,11 @@ struct FinishTimeTests {
     let speed = HostSpeed(tokensPerSecond: 50, firstToken: .milliseconds(500), slowdown: 0.5)
     let time = FinishTime(of: speed, among: known, belief: .cautious)
     #expect(time.seconds(100) == 2.5)
-    #expect(time.seconds(100, beside: 2) == 4.5)
-    #expect(time.seconds(100, reading: 1_000, beside: 2) == 8.5)
-    #expect(time.seconds(100, beside: 1_000) == time.seconds(100, beside: FinishTime.mostBeside))
+    #expect(time.seconds(100, concurrent: 2) == 4.5)
+    #expect(time.seconds(100, reading: 1_000, concurrent: 2) == 8.5)
+    #expect(
+      time.seconds(100, concurrent: 1_000)
+        == time.seconds(100, concurrent: FinishTime.mostConcurrent))
   }
 
   @Test("requests beyond a host's slots wait for whole answers of the others")

@@ -258,7 +258,8 @@ struct HostStatisticsTests {
       now: at(4))
     statistics.observe(.ended, of: "h0", started: at(0), now: at(4))
     let report = statistics.report(now: at(4))
-    #expect(report?.hosts.map(\.flow) == [TokenFlow(tokens: 40, over: .seconds(4), beside: 0.75)])
+    #expect(
+      report?.hosts.map(\.flow) == [TokenFlow(tokens: 40, over: .seconds(4), concurrency: 0.75)])
   }
 
   @Test("requests that wait for a slot are not beside anybody")
@@ -267,7 +268,7 @@ struct HostStatisticsTests {
     statistics.adopt(table(slots: 2), now: at(0))
     writes(&statistics, 5, secondsEach: 1, now: 0)
     let report = statistics.report(now: at(1))
-    #expect(report?.hosts.map(\.flow.beside) == [100])
+    #expect(report?.hosts.map(\.flow.concurrency) == [100])
   }
 
   @Test("what the registry merged of everybody's answers counts more than the own ones")
@@ -326,7 +327,7 @@ struct HostStatisticsTests {
         hosts: [
           HostLoad(
             host: "h0", inFlight: 20, firstTokenP95: .seconds(9), samples: 100,
-            heard: .seconds(1))
+            probeAge: .seconds(1))
         ], merged: []), now: at(10))
     _ = statistics.view(now: at(14))
     #expect(statistics.standing(of: "h0", now: at(14))?.inFlight == 20)

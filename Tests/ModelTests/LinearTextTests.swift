@@ -31,7 +31,7 @@ struct LinearTextTests {
   func mark(hostile: HostileText) {
     expectLinear(hostile, from: 32 << 10) {
       var work = 0
-      _ = $0.behindLast("My reply now:", work: &work)
+      _ = $0.textAfterLast("My reply now:", work: &work)
       return work
     }
   }
@@ -63,13 +63,13 @@ struct LinearTextTests {
       var work = 0
       let text = [UInt8](repeating: 0x61, count: count)
       let words = [UInt8](repeating: 0x61, count: 200) + [0x62]
-      #expect(!ByteSearch.holds(text, words, work: &work))
+      #expect(!ByteSearch.contains(text, words, work: &work))
       #expect(work <= 2 * count + 2 * words.count)
-      #expect(ByteSearch.holds(text + words, words))
+      #expect(ByteSearch.contains(text + words, words))
     }
     #expect(
-      ByteSearch.holds([1, 2, 1, 2, 3], [1, 2, 3]) && !ByteSearch.holds([1, 2], [1, 2, 3]))
-    #expect(ByteSearch.holds([], []) && ByteSearch.holds([1], []))
+      ByteSearch.contains([1, 2, 1, 2, 3], [1, 2, 3]) && !ByteSearch.contains([1, 2], [1, 2, 3]))
+    #expect(ByteSearch.contains([], []) && ByteSearch.contains([1], []))
   }
 
   @Test(
@@ -89,10 +89,10 @@ struct LinearTextTests {
 
   @Test("what stands after a mark, whatever its case and its neighbours")
   func marks() {
-    #expect("a MARK: b mark: c".behindLast("Mark:") == "c")
-    #expect("MARK:".behindLast("mark:") == "MARK:" && "x".behindLast("") == "x")
-    #expect("🇩🇪🇩🇪mark: e\u{301}".behindLast("mark:") == "e\u{301}")
-    #expect("é mark:\r\nso".behindLast("mark:") == "so")
+    #expect("a MARK: b mark: c".textAfterLast("Mark:") == "c")
+    #expect("MARK:".textAfterLast("mark:") == "MARK:" && "x".textAfterLast("") == "x")
+    #expect("🇩🇪🇩🇪mark: e\u{301}".textAfterLast("mark:") == "e\u{301}")
+    #expect("é mark:\r\nso".textAfterLast("mark:") == "so")
   }
 
   @Test(

@@ -196,7 +196,7 @@ struct TaskDialogueTests {
     #expect(
       talk.answered("no")
         == .ask(
-          .init(hasFormat: true, repair: .init(said: "no", mistake: "there is no JSON in it"))))
+          .init(hasFormat: true, repair: .init(output: "no", mistake: "there is no JSON in it"))))
     #expect(!talk.passesOn)
     #expect(talk.answered("ok: \(good)") == .finish(output: good, contractMet: true))
   }

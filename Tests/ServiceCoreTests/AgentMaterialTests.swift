@@ -12,7 +12,7 @@ struct AgentMaterialTests {
 
   @Test("small documents are given whole, numbered, with their names")
   func whole() throws {
-    let reading = try Reading.of(documents(["One.", "Two."]), within: 100, asked: ["?"])
+    let reading = try DocumentSelection.of(documents(["One.", "Two."]), within: 100, query: ["?"])
     guard case .ready(let material) = reading else {
       Issue.record("they fit: \(reading)")
       return
@@ -24,14 +24,14 @@ struct AgentMaterialTests {
         == "Sources:\n\n[1]\n\(fence.enclosing("d0.md\nOne."))\n\n[2]\n"
         + fence.enclosing("d1.md\nTwo."))
     #expect(material.note(cites: true, fence: fence).contains("like [1]"))
-    #expect(Material.none.note(cites: true, fence: fence).isEmpty)
+    #expect(PromptDocuments.none.note(cites: true, fence: fence).isEmpty)
   }
 
   @Test("what fits once repetitions are gone is not searched")
   func repetitive() throws {
     let line = "The same paragraph stands here again and again, and it says nothing new at all."
     let text = Array(repeating: line, count: 20).joined(separator: "\n\n")
-    let reading = try Reading.of(documents([text]), within: 250, asked: ["?"])
+    let reading = try DocumentSelection.of(documents([text]), within: 250, query: ["?"])
     guard case .ready(let material) = reading else {
       Issue.record("it fits when shortened")
       return
@@ -43,8 +43,8 @@ struct AgentMaterialTests {
   func search() throws {
     let text = (0..<200).map { "Paragraph \($0) is about subject \($0)." }
       .joined(separator: "\n\n")
-    let reading = try Reading.of(
-      documents([text]), within: 200, asked: ["What is the Kestrel budget?", "Find the budget."])
+    let reading = try DocumentSelection.of(
+      documents([text]), within: 200, query: ["What is the Kestrel budget?", "Find the budget."])
     guard case .search(let passages, let query) = reading else {
       Issue.record("it does not fit")
       return
@@ -59,8 +59,8 @@ struct AgentMaterialTests {
     arguments: [
       "NEAR(a b) AND \"x\" OR * ^y", "name:secret -not", "\"", "\"\"\" OR 1=1 --", "(((", "",
     ])
-  func escaping(asked: String) {
-    let match = PassageQuery([asked]).match
+  func escaping(query: String) {
+    let match = PassageQuery([query]).match
     for term in match.split(separator: " OR ") {
       #expect(term.hasPrefix("\"") && term.hasSuffix("\"") && term.count > 2)
       #expect(!term.dropFirst().dropLast().contains("\""))
@@ -75,8 +75,8 @@ struct AgentMaterialTests {
 
   @Test("a query is bounded")
   func boundedQuery() {
-    let asked = (0..<10_000).map { "word\($0)" }.joined(separator: " ")
-    #expect(PassageQuery([asked]).terms.count == 32)
+    let query = (0..<10_000).map { "word\($0)" }.joined(separator: " ")
+    #expect(PassageQuery([query]).terms.count == 32)
   }
 
   // MARK: - Passages
@@ -133,7 +133,7 @@ struct AgentMaterialTests {
     let texts = (0..<40).map { "Passage \($0). " + String(repeating: "filler ", count: 60) }
     let documents = documents([texts.joined(separator: "\n\n")])
     let passages = Passages.of(documents)
-    let material = Reading.material(
+    let material = DocumentSelection.material(
       of: passages, ranked: [30, 7, 999], in: documents, within: 500)
     #expect(!material.isWhole)
     #expect(material.sources[0].text == passages[30].text)
@@ -148,7 +148,7 @@ struct AgentMaterialTests {
       (0..<4).map { n in
         (0..<50).map { "Line \($0) of document \(n) says a thing." }.joined(separator: "\n\n")
       })
-    let material = Reading.material(
+    let material = DocumentSelection.material(
       of: Passages.of(documents), ranked: [], in: documents, within: 400)
     #expect(material.sources.map(\.name) == ["d0.md", "d1.md", "d2.md", "d3.md"])
     #expect(!material.isWhole)
@@ -163,7 +163,8 @@ struct AgentMaterialTests {
     ])
   func binary(text: String) {
     let failure = #expect(throws: Failure.self) {
-      try Reading.of([Document(name: "photo\n.jpg", text: text)], within: 1_000, asked: [])
+      try DocumentSelection.of(
+        [Document(name: "photo\n.jpg", text: text)], within: 1_000, query: [])
     }
     #expect(failure?.code == .invalidRequest)
     #expect(failure?.message.contains("\"photo .jpg\" is not text") == true)
@@ -171,19 +172,19 @@ struct AgentMaterialTests {
 
   @Test("tabs, form feeds and a stray mark are text")
   func odd() throws {
-    _ = try Reading.of(
+    _ = try DocumentSelection.of(
       documents(["a\tb\u{C}c\r\nd " + String(repeating: "é ", count: 50) + "\u{FFFD}", ""]),
-      within: 1_000, asked: [])
+      within: 1_000, query: [])
   }
 
   @Test("the room for documents follows from the context, and is neither none nor endless")
   func budget() {
-    #expect(MaterialBudget.tokens(context: 2_048, promptBytes: 400, completion: 512) == 1_148)
-    #expect(MaterialBudget.tokens(context: 1_000_000, promptBytes: 400, completion: 512) == 6_000)
-    #expect(MaterialBudget.tokens(context: 512, promptBytes: 4_000, completion: 512) == 128)
+    #expect(DocumentBudget.tokens(context: 2_048, promptBytes: 400, completion: 512) == 1_148)
+    #expect(DocumentBudget.tokens(context: 1_000_000, promptBytes: 400, completion: 512) == 6_000)
+    #expect(DocumentBudget.tokens(context: 512, promptBytes: 4_000, completion: 512) == 128)
     #expect(
-      MaterialBudget.tokens(context: nil, promptBytes: 0, completion: 0)
-        == MaterialBudget.tokens(context: 4_096, promptBytes: 0, completion: 0))
+      DocumentBudget.tokens(context: nil, promptBytes: 0, completion: 0)
+        == DocumentBudget.tokens(context: 4_096, promptBytes: 0, completion: 0))
   }
 
   @Test("what was asked last is the last user's text, in whatever form")

@@ -123,7 +123,7 @@ struct AgentRequestTests {
     let task = PlanTask(id: "t", role: .critic, contract: .choice(["yes", "no"]))
     let sent = try body(
       order(task),
-      question: .init(hasFormat: false, repair: .init(said: "perhaps", mistake: "no such word")))
+      question: .init(hasFormat: false, repair: .init(output: "perhaps", mistake: "no such word")))
     let messages = try said(sent)
     #expect(messages.count == 4)
     #expect(messages[2] == "perhaps")

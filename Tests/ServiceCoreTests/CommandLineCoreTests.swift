@@ -11,7 +11,7 @@ private func child(
   _ name: String, stage: Int, awaited: Bool = false, grace: Duration = .seconds(10)
 ) -> Child {
   Child(
-    name: name, executable: "/bin/\(name)", stage: stage, isAwaited: awaited, grace: grace)
+    name: name, executable: "/bin/\(name)", stage: stage, blocksLaterStages: awaited, grace: grace)
 }
 
 @Suite("The supervisor of `tutti up`")

@@ -69,8 +69,8 @@ struct FactCheckTests {
   @Test("the tail names the sources that were used, and what they do not bear out")
   func tail() {
     let sources = [
-      Material.Source(name: "budget.md", text: Self.budget),
-      Material.Source(name: "other.md", text: "Nothing of the kind."),
+      PromptDocuments.Source(name: "budget.md", text: Self.budget),
+      PromptDocuments.Source(name: "other.md", text: "Nothing of the kind."),
     ]
     let answer =
       "The Kestrel project began in March 2021. Its total budget is 45 million euros. "
@@ -139,20 +139,20 @@ struct ArithmeticCheckTests {
       TaskOrder.NamedInput(name: "Draft", text: "There are 17 + 25 = 43 people."),
       TaskOrder.NamedInput(name: "Other", text: "It began in March 2019."),
     ]
-    let material = Material(
+    let material = PromptDocuments(
       sources: [.init(name: "s", text: "It began in March 2021.")], isWhole: true)
-    let text = InputFindings.text(
-      InputFindings.of(inputs, material: material), fence: Fence(seed: 1))
+    let text = InputMistakes.text(
+      InputMistakes.of(inputs, material: material), fence: Fence(seed: 1))
     #expect(text.contains("Draft: \"17 + 25 = 43\" is wrong; it is 42."))
     #expect(text.contains("Other: \"It began in March 2019.\" is not what [1] says."))
     #expect(
-      InputFindings.of([.init(name: "Draft", text: "17 + 25 = 42")], material: .none).isEmpty)
-    #expect(InputFindings.text([], fence: Fence(seed: 1)).isEmpty)
+      InputMistakes.of([.init(name: "Draft", text: "17 + 25 = 42")], material: .none).isEmpty)
+    #expect(InputMistakes.text([], fence: Fence(seed: 1)).isEmpty)
   }
 }
 
 @Suite("Mistakes that are certain, in a review")
-struct CertainReviewTests {
+struct ReviewCorrectionTests {
   static let contract = OutputContract.json(
     schema: """
       {"type":"object","required":["verdict","quality","issues"],"properties":{
@@ -161,7 +161,7 @@ struct CertainReviewTests {
       """)
 
   private func enforcing(_ findings: [String], in output: String) -> String? {
-    CertainReview.enforcing(findings, in: output, contract: Self.contract)
+    ReviewCorrection.enforcing(findings, in: output, contract: Self.contract)
   }
 
   @Test("a review that accepts is made to ask for the repair, and keeps what else it found")
@@ -189,7 +189,7 @@ struct CertainReviewTests {
       .text, .choice(["accept", "repair"]), .json(schema: #"{"type":"object"}"#),
       .json(schema: #"{"properties":{"verdict":{"enum":["yes","no"]}}}"#), .json(schema: "x"),
     ] {
-      #expect(CertainReview.enforcing(["x"], in: "{}", contract: other) == nil)
+      #expect(ReviewCorrection.enforcing(["x"], in: "{}", contract: other) == nil)
     }
   }
 

@@ -35,7 +35,7 @@ struct HostileTextTests {
 
   @Test("a fact check compares a bounded number of words", arguments: HostileText.allCases)
   func factCheck(hostile: HostileText) {
-    let sources = [Material.Source(name: "s", text: hostile.text(24 << 10))]
+    let sources = [PromptDocuments.Source(name: "s", text: hostile.text(24 << 10))]
     let once = FactCheck(hostile.text(32 << 10), against: sources).work
     let twice = FactCheck(hostile.text(64 << 10), against: sources).work
     expectLinear(once, twice)
@@ -45,7 +45,7 @@ struct HostileTextTests {
   @Test("a long claim is compared by its beginning")
   func longClaim() {
     let words = (0..<20_000).map { "word\($0)" }.joined(separator: " ")
-    let sources = [Material.Source(name: "s", text: words.prefix(20_000).description)]
+    let sources = [PromptDocuments.Source(name: "s", text: words.prefix(20_000).description)]
     #expect(FactCheck(words, against: sources).work < 2_000_000)
   }
 
@@ -74,7 +74,7 @@ struct HostileTextTests {
       conversation: Conversation(
         messagesJSON: Array("[{\"role\":\"user\",\"content\":\"\(question)\"}]".utf8)),
       inputs: (1...16).map { .init(name: "Draft \($0)", text: "x") }, isSink: true)
-    var guarded = try #require(EchoGuard(order))
+    var guarded = try #require(InstructionEcho(order))
     for byte in question.utf8 {
       #expect(guarded.take(String(UnicodeScalar(byte))) == .hold)
     }
@@ -82,7 +82,7 @@ struct HostileTextTests {
     for _ in 0..<10_000 { _ = guarded.take(" ") }
     #expect(guarded.work == work, "blanks cost nothing")
     #expect(work <= 20 * question.utf8.count)
-    var other = try #require(EchoGuard(order))
+    var other = try #require(InstructionEcho(order))
     #expect(other.take("Draft 1") == .hold && other.take("6:") == .echo)
   }
 
@@ -100,7 +100,7 @@ struct HostileTextTests {
         #expect(!wrong.right.isEmpty)
       }
     }
-    let findings = InputFindings.of(
+    let findings = InputMistakes.of(
       [.init(name: "Draft", text: String(repeating: "9", count: 5_000) + " + 1 = 2")],
       material: .none)
     #expect(findings.allSatisfy { $0.utf8.count < 1_024 })

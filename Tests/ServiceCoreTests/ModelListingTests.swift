@@ -129,7 +129,7 @@ struct UnlistedHostTests {
   mutating func once() throws {
     let listed = ProbeReport(models: [ModelOffer(id: "m")], roundTrip: .zero)
     _ = try probe(HostDraft(url: "http://a"), .answered(listed))
-    let due = try #require(hosts.nextDue)
+    let due = try #require(hosts.nextProbeTime)
     for case .probe(let order) in hosts.tick(now: due) {
       _ = hosts.probed(order, Self.unlisted, now: due, using: &rng)
     }

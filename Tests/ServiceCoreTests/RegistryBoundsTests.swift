@@ -87,7 +87,7 @@ struct RegistryBoundsTests {
     // models as before.
     for number in 0..<20 { _ = try hosts.remove(HostID("small-\(number)")) }
     _ = try hosts.remove("big2")
-    let due = try #require(hosts.nextDue)
+    let due = try #require(hosts.nextProbeTime)
     for case .probe(let order) in hosts.tick(now: due) where order.host == "big" {
       let report = ProbeReport(models: models(500, bytes: 84), roundTrip: .zero)
       _ = hosts.probed(order, .answered(report), now: due, using: &rng)
@@ -127,15 +127,15 @@ struct RegistryBoundsTests {
 
   @Test("a process cannot fill the load with hosts that nobody registered, nor with huge numbers")
   func load() throws {
-    var book = LoadBook(epoch: 1)
+    var loads = LoadAggregator(epoch: 1)
     let peer = PeerID(name: "p", incarnation: 1)
-    let first = book.due(heard: [("h", nil)], now: .zero)
+    let first = loads.makeTableIfDue(probeAges: [("h", nil)], now: .zero)
     #expect(first != nil)
     for sequence in 1...3 as ClosedRange<UInt64> {
       let strangers = (0..<2_000).map {
         HostLoadReport(host: HostID("s\($0)"), inFlight: .max, trips: .max, isOpen: true)
       }
-      book.report(
+      loads.report(
         LoadReport(
           sequence: sequence,
           hosts: strangers + [
@@ -143,11 +143,12 @@ struct RegistryBoundsTests {
           ]
         ), from: peer, now: .zero)
     }
-    let second = book.due(heard: [("h", nil), ("s1", nil)], now: Instant(sinceStart: .seconds(1)))
+    let second = loads.makeTableIfDue(
+      probeAges: [("h", nil), ("s1", nil)], now: Instant(sinceStart: .seconds(1)))
     let table = try #require(second)
     #expect(table.hosts.map(\.inFlight) == [Limits.hostSlots.value, 0])
     #expect(table.hosts.map(\.openBreakers) == [0, 0])
-    #expect(book.trips == .max)
+    #expect(loads.trips == .max)
   }
 
   @Test("context sizes that a host invents are numbers that can be counted with")

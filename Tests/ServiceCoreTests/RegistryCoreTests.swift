@@ -27,7 +27,7 @@ struct HostRegistryTests {
 
   /// The next probe, at its due time.
   private mutating func nextOrder() throws -> ProbeOrder {
-    let due = try #require(hosts.nextDue)
+    let due = try #require(hosts.nextProbeTime)
     return try #require(orders(hosts.tick(now: due)).first)
   }
 
@@ -95,7 +95,7 @@ struct HostRegistryTests {
     _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
     var now = at(0)
     for _ in 0..<20 {
-      let due = try #require(hosts.nextDue)
+      let due = try #require(hosts.nextProbeTime)
       #expect((.milliseconds(1_800)...(.milliseconds(2_200))).contains(now.duration(to: due)))
       #expect(hosts.tick(now: Instant(sinceStart: due.sinceStart - .milliseconds(1))) == [])
       now = due
@@ -134,20 +134,20 @@ struct HostRegistryTests {
   mutating func doubted() throws {
     var order = try add()
     // Its first probe is in progress, so its state is unknown.
-    #expect(hosts.doubt(["h:1", "unknown"], now: at(0)) == [])
+    #expect(hosts.probeEarly(["h:1", "unknown"], now: at(0)) == [])
     _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
-    let asked = hosts.doubt(["h:1"], now: at(900))
+    let asked = hosts.probeEarly(["h:1"], now: at(900))
     order = try #require(orders(asked).first)
-    #expect(hosts.doubt(["h:1"], now: at(950)) == [], "it is being asked")
+    #expect(hosts.probeEarly(["h:1"], now: at(950)) == [], "it is being asked")
     _ = hosts.probed(order, .answered(Self.report), now: at(1_000), using: &rng)
-    #expect(hosts.doubt(["h:1"], now: at(1_100)) == [])
-    #expect(hosts.nextDue == at(1_500))
+    #expect(hosts.probeEarly(["h:1"], now: at(1_100)) == [])
+    #expect(hosts.nextProbeTime == at(1_500))
     order = try #require(orders(hosts.tick(now: at(1_500))).first)
     _ = hosts.probed(order, Self.refusal, now: at(1_500), using: &rng)
     #expect(hosts.host("h:1")?.state == .unreachable)
     // An unreachable host is probed only at its due time.
-    let due = hosts.nextDue
-    #expect(hosts.doubt(["h:1"], now: at(1_501)) == [] && hosts.nextDue == due)
+    let due = hosts.nextProbeTime
+    #expect(hosts.probeEarly(["h:1"], now: at(1_501)) == [] && hosts.nextProbeTime == due)
   }
 
   @Test("asks an unreachable host less and less often, up to half a minute")
@@ -157,7 +157,7 @@ struct HostRegistryTests {
     var pauses: [Double] = []
     for _ in 0..<9 {
       _ = hosts.probed(order, Self.refusal, now: now, using: &rng)
-      let due = try #require(hosts.nextDue)
+      let due = try #require(hosts.nextProbeTime)
       pauses.append(now.duration(to: due).inSeconds)
       now = due
       order = try #require(orders(hosts.tick(now: now)).first)
@@ -169,7 +169,7 @@ struct HostRegistryTests {
     order = try #require(orders(hosts.tick(now: now.advanced(by: .seconds(3)))).first)
     now = now.advanced(by: .seconds(3))
     _ = hosts.probed(order, Self.refusal, now: now, using: &rng)
-    #expect(now.duration(to: try #require(hosts.nextDue)) < .milliseconds(1_201))
+    #expect(now.duration(to: try #require(hosts.nextProbeTime)) < .milliseconds(1_201))
   }
 
   @Test("a host that lists no model is not ready")
@@ -208,7 +208,7 @@ struct HostRegistryTests {
     let before = hosts.table
     #expect(hosts.probed(order, .answered(Self.report), now: at(9), using: &rng) == [])
     #expect(hosts.table == before)
-    #expect(hosts.nextDue == nil)
+    #expect(hosts.nextProbeTime == nil)
     let resumed = try hosts.resume("h:1", now: at(50))
     #expect(resumed.host.state == .unknown)
     #expect(orders(resumed.directives).map(\.host) == ["h:1"])

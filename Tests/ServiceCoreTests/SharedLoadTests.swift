@@ -10,12 +10,12 @@ private func peer(_ number: Int, incarnation: UInt64 = 1) -> PeerID {
 }
 
 @Suite("Merged load")
-struct LoadBookTests {
+struct LoadAggregatorTests {
   private let hosts: [(host: HostID, age: Duration?)] = [("h0", .seconds(1)), ("h1", nil)]
 
   /// A function, because macros cannot call mutating methods.
-  private func table(_ book: inout LoadBook, _ now: Double) throws -> LoadTable {
-    let table = book.due(heard: hosts, now: at(now))
+  private func table(_ loads: inout LoadAggregator, _ now: Double) throws -> LoadTable {
+    let table = loads.makeTableIfDue(probeAges: hosts, now: at(now))
     return try #require(table)
   }
 
@@ -25,80 +25,80 @@ struct LoadBookTests {
 
   @Test("what is under way is summed over processes and replaced by the next report")
   func sums() throws {
-    var book = LoadBook(epoch: 3)
-    book.report(report(1, HostLoadReport(host: "h0", inFlight: 2)), from: peer(1), now: at(0))
-    book.report(report(4, HostLoadReport(host: "h0", inFlight: 3)), from: peer(2), now: at(0))
-    let first = try table(&book, 0)
+    var loads = LoadAggregator(epoch: 3)
+    loads.report(report(1, HostLoadReport(host: "h0", inFlight: 2)), from: peer(1), now: at(0))
+    loads.report(report(4, HostLoadReport(host: "h0", inFlight: 3)), from: peer(2), now: at(0))
+    let first = try table(&loads, 0)
     #expect(first.epoch == 3 && first.revision == 1)
     #expect(first.hosts.map(\.inFlight) == [5, 0])
-    #expect(first.hosts.map(\.heard) == [.seconds(1), nil])
+    #expect(first.hosts.map(\.probeAge) == [.seconds(1), nil])
     #expect(
       first.merged == [.init(peer: peer(1), sequence: 1), .init(peer: peer(2), sequence: 4)])
-    book.report(report(5), from: peer(2), now: at(0.1))
-    book.report(report(3, HostLoadReport(host: "h0", inFlight: 9)), from: peer(2), now: at(0.1))
-    let tooSoon = book.due(heard: hosts, now: at(0.2))
+    loads.report(report(5), from: peer(2), now: at(0.1))
+    loads.report(report(3, HostLoadReport(host: "h0", inFlight: 9)), from: peer(2), now: at(0.1))
+    let tooSoon = loads.makeTableIfDue(probeAges: hosts, now: at(0.2))
     #expect(tooSoon == nil)
-    let second = try table(&book, 0.25)
+    let second = try table(&loads, 0.25)
     #expect(second.hosts.map(\.inFlight) == [2, 0])
-    let nothingNew = book.due(heard: hosts, now: at(2))
+    let nothingNew = loads.makeTableIfDue(probeAges: hosts, now: at(2))
     #expect(nothingNew == nil)
-    _ = try table(&book, 2.25)
+    _ = try table(&loads, 2.25)
   }
 
   @Test("how answers slow each other down is learned from what all processes saw together")
   func slowdown() throws {
-    var book = LoadBook(epoch: 3)
+    var loads = LoadAggregator(epoch: 3)
     func line(_ flow: TokenFlow) -> HostLoadReport { HostLoadReport(host: "h0", flow: flow) }
     // One process's answers had the host to themselves; the other's ran together with two more.
-    book.report(
+    loads.report(
       report(1, line(TokenFlow(tokens: 300, over: .seconds(6)))), from: peer(1), now: at(0))
-    let alone = try table(&book, 0)
+    let alone = try table(&loads, 0)
     #expect(alone.hosts[0].slowdown == nil)
-    book.report(
-      report(1, line(TokenFlow(tokens: 300, over: .seconds(12), beside: 2))), from: peer(2),
+    loads.report(
+      report(1, line(TokenFlow(tokens: 300, over: .seconds(12), concurrency: 2))), from: peer(2),
       now: at(1))
-    let both = try table(&book, 1)
+    let both = try table(&loads, 1)
     #expect(abs(try #require(both.hosts[0].slowdown) - 0.5) < 1e-3)
     #expect(both.hosts[1].slowdown == nil)
   }
 
   @Test("a dead process's share goes with its lease, a silent one's later, its samples stay")
   func shares() throws {
-    var book = LoadBook(epoch: 3)
+    var loads = LoadAggregator(epoch: 3)
     let bucket = LatencyHistogram.bucket(of: .seconds(1))
-    book.report(
+    loads.report(
       report(
         1,
         HostLoadReport(
           host: "h0", inFlight: 2, firstTokens: [.init(bucket: bucket, count: 4)], answered: 3,
           failed: 1, flow: TokenFlow(tokens: 100, over: .seconds(10)), trips: 1, isOpen: true)),
       from: peer(1), now: at(0))
-    book.report(report(1, HostLoadReport(host: "h0", inFlight: 1)), from: peer(2), now: at(0))
-    let both = try table(&book, 0)
+    loads.report(report(1, HostLoadReport(host: "h0", inFlight: 1)), from: peer(2), now: at(0))
+    let both = try table(&loads, 0)
     #expect(both.hosts[0].inFlight == 3 && both.hosts[0].openBreakers == 1)
     #expect(abs(both.hosts[0].samples - 4) < 1e-6 && both.hosts[0].tokensPerSecond == 10)
-    #expect(abs(both.hosts[0].errorRate - 1.0 / 6) < 1e-6 && book.trips == 1)
-    book.keep([
+    #expect(abs(both.hosts[0].errorRate - 1.0 / 6) < 1e-6 && loads.trips == 1)
+    loads.retainPeers([
       Peer(id: peer(2), service: .gateway, mailbox: "ipc:///x", ttl: .seconds(2))
     ])
-    let one = try table(&book, 1)
+    let one = try table(&loads, 1)
     #expect(one.hosts[0].inFlight == 1 && one.hosts[0].openBreakers == 0)
     #expect(one.hosts[0].firstTokenP95 != nil)
-    let silent = try table(&book, 10)
+    let silent = try table(&loads, 10)
     #expect(silent.hosts[0].inFlight == 0)
-    let nobody = book.due(heard: [], now: at(20))
+    let nobody = loads.makeTableIfDue(probeAges: [], now: at(20))
     #expect(nobody?.hosts.isEmpty == true)
   }
 
   @Test("a restarted process replaces itself")
   func restart() throws {
-    var book = LoadBook(epoch: 3)
-    book.report(report(9, HostLoadReport(host: "h0", inFlight: 2)), from: peer(1), now: at(0))
-    book.report(
+    var loads = LoadAggregator(epoch: 3)
+    loads.report(report(9, HostLoadReport(host: "h0", inFlight: 2)), from: peer(1), now: at(0))
+    loads.report(
       report(1, HostLoadReport(host: "h0", inFlight: 1)), from: peer(1, incarnation: 2),
       now: at(0.1))
-    book.report(report(10, HostLoadReport(host: "h0", inFlight: 7)), from: peer(1), now: at(0.2))
-    let last = try table(&book, 0.3)
+    loads.report(report(10, HostLoadReport(host: "h0", inFlight: 7)), from: peer(1), now: at(0.2))
+    let last = try table(&loads, 0.3)
     #expect(last.hosts[0].inFlight == 1 && last.merged.map(\.peer.incarnation) == [2])
   }
 }
@@ -140,7 +140,7 @@ private struct Herd {
       HostStatistics(own: peer($0), seed: seed &+ UInt64($0))
     }
     for index in all.indices { all[index].adopt(table, now: .zero) }
-    var book = LoadBook(epoch: 1)
+    var loads = LoadAggregator(epoch: 1)
     var outcome = Outcome()
     for host in table.hosts { outcome.total[host.id] = 0 }
     var truth: [HostID: Int] = [:]
@@ -165,17 +165,19 @@ private struct Herd {
       if shares {
         let lives = now < isRegistryDeadFrom || now > restartsAt
         if now > restartsAt, nextTable < restartsAt {
-          book = LoadBook(epoch: 2)
+          loads = LoadAggregator(epoch: 2)
           nextTable = restartsAt
         }
         for index in all.indices where nextReport[index] <= now {
           nextReport[index] += 0.25
           guard let report = all[index].report(now: at(now)), lives else { continue }
-          book.report(report, from: peer(index), now: at(now))
+          loads.report(report, from: peer(index), now: at(now))
         }
         if lives, nextTable <= now {
           nextTable = max(now, nextTable + 0.05)
-          if let load = book.due(heard: table.hosts.map { ($0.id, .seconds(1)) }, now: at(now)) {
+          if let load = loads.makeTableIfDue(
+            probeAges: table.hosts.map { ($0.id, .seconds(1)) }, now: at(now))
+          {
             onTheWay.append((now + 0.01, load))
           }
         }

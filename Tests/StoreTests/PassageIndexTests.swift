@@ -20,8 +20,8 @@ struct PassageIndexTests {
       }.joined(separator: "\n\n"))
   }
 
-  private func material(asked: String, within tokens: Int) async throws -> Material {
-    let reading = try Reading.of(Self.documents, within: tokens, asked: [asked])
+  private func material(query: String, within tokens: Int) async throws -> PromptDocuments {
+    let reading = try DocumentSelection.of(Self.documents, within: tokens, query: [query])
     guard case .search(let passages, let query) = reading else {
       Issue.record("they are too long to be given whole")
       return .none
@@ -33,14 +33,14 @@ struct PassageIndexTests {
           name: Self.documents[$0.document].name, text: PassageQuery.indexed($0.text))
       })
     let ranked = try await index.best(query.match, limit: 64)
-    return Reading.material(
+    return DocumentSelection.material(
       of: passages, ranked: ranked, in: Self.documents, within: tokens)
   }
 
   @Test("a planted passage is found first among a hundred, and an answer from it is cited")
   func planted() async throws {
     let material = try await material(
-      asked: "What is the access phrase of the Kestrel archive?", within: 900)
+      query: "What is the access phrase of the Kestrel archive?", within: 900)
     #expect(material.sources.first?.name == "notes-6.md")
     #expect(material.sources.first?.text.contains("violet-heron-7731") == true)
     let fence = Fence(seed: 1)
@@ -76,9 +76,9 @@ struct PassageIndexTests {
       "NEAR(a b) AND \"x\" OR * ^y", "name:secret -not", "\"\"\" OR 1=1 --", "(((", "*", "a*b^c",
       "'; DROP TABLE passages; --", "1,000.50 and 3.14", "NOT", "é 日本 👩‍👩‍👧 ½ ²", "\u{0}x\u{7}",
     ])
-  func hostile(asked: String) async throws {
+  func hostile(query: String) async throws {
     let index = try await PassageIndex([.init(name: "a", text: "a b x y")])
-    _ = try await index.best(PassageQuery([asked]).match, limit: 5)
+    _ = try await index.best(PassageQuery([query]).match, limit: 5)
   }
 
   @Test("equal passages keep their order, and no more are told than asked for")

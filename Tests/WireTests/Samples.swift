@@ -156,7 +156,7 @@ enum Samples {
               host: "h1", inFlight: 3,
               firstTokens: [.init(bucket: 40, count: 2), .init(bucket: 0, count: 1)], answered: 4,
               failed: 1,
-              flow: TokenFlow(tokens: 900, over: .milliseconds(1_500), beside: 1.5), trips: 1,
+              flow: TokenFlow(tokens: 900, over: .milliseconds(1_500), concurrency: 1.5), trips: 1,
               isOpen: true),
             HostLoadReport(host: "h2"),
           ]))
@@ -170,7 +170,7 @@ enum Samples {
             HostLoad(
               host: "h1", inFlight: 30, firstTokenP50: .milliseconds(100),
               firstTokenP95: .milliseconds(400), samples: 2.5, errorRate: 0.125,
-              tokensPerSecond: 20.5, slowdown: 0.25, openBreakers: 2, heard: .zero),
+              tokensPerSecond: 20.5, slowdown: 0.25, openBreakers: 2, probeAge: .zero),
             HostLoad(host: "h2"),
           ],
           merged: [.init(peer: PeerID(name: "gateway", incarnation: 12), sequence: 7)]))

@@ -115,7 +115,7 @@ enum DecisionBenchmark {
       hosts: hosts.map {
         HostLoad(
           host: $0, inFlight: 1, firstTokenP50: .milliseconds(400),
-          firstTokenP95: .milliseconds(900), samples: 5, heard: .seconds(1))
+          firstTokenP95: .milliseconds(900), samples: 5, probeAge: .seconds(1))
       }, merged: [])
   }
 }

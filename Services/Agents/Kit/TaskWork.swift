@@ -34,7 +34,7 @@ struct TaskWork {
   private var attempts: [AttemptRecord] = []
   private var last: InferenceSummary?
   /// Texts of the prompt besides its instruction and inputs.
-  private var told: [String] = []
+  private var promptNotes: [String] = []
 
   init(
     order: TaskOrder, role: Role, inference: InferenceClient, span: OpenSpan,
@@ -58,15 +58,15 @@ struct TaskWork {
     span.set("model_choice", choice.reason)
     let material = try await material(context: view.context(of: choice.model, dataPolicy))
     let findings =
-      role.checksInputs ? InputFindings.of(order.inputs, material: material) : []
+      role.checksInputs ? InputMistakes.of(order.inputs, material: material) : []
     if !findings.isEmpty { span.set("findings", findings.joined(separator: " ")) }
     let consensus = await consensus()
     let fence = Fence(seed: order.task.seed)
     let notes = [
       material.note(cites: role.citesSources, fence: fence),
-      InputFindings.text(findings, fence: fence),
+      InputMistakes.text(findings, fence: fence),
     ]
-    told = notes + [RequestComposition.agreementText(order, consensus)]
+    promptNotes = notes + [RequestComposition.agreementText(order, consensus)]
     var dialogue = TaskDialogue(for: order)
     var output = TaskOutput(for: order)
     var questions = 0
@@ -87,10 +87,10 @@ struct TaskWork {
     case .ask: throw Failure(.internalError, "a task ended with a question")
     case .fail(let failure): throw failure
     case .finish(let written, let contractMet):
-      let text = order.task.mark.map { written.behindLast($0) } ?? written
+      let text = order.task.mark.map { written.textAfterLast($0) } ?? written
       if order.task.contract != .text { span.set("contract", contractMet ? "met" : "broken") }
       if !order.writesAnswer,
-        let review = CertainReview.enforcing(findings, in: text, contract: order.task.contract)
+        let review = ReviewCorrection.enforcing(findings, in: text, contract: order.task.contract)
       {
         return try finish(review, contractMet: true)
       }
@@ -167,7 +167,7 @@ struct TaskWork {
         undoable: undoable),
       constraints: constraints(model))
     try begin(answer)
-    var echo = passesOn ? EchoGuard(order, otherTexts: told) : nil
+    var echo = passesOn ? InstructionEcho(order, otherTexts: promptNotes) : nil
     var held: [TaskDelta] = []
     var structuredBytes = 0
     for try await event in answer {
@@ -255,15 +255,15 @@ struct TaskWork {
 
   // MARK: - Documents
 
-  private func material(context: Int?) async throws(Failure) -> Material {
+  private func material(context: Int?) async throws(Failure) -> PromptDocuments {
     guard !order.documents.isEmpty else { return .none }
     let plain = try RequestComposition.body(for: order, role: role)
-    let tokens = MaterialBudget.tokens(
+    let tokens = DocumentBudget.tokens(
       context: context, promptBytes: plain.count,
       completion: order.task.maxTokens ?? role.profile.maxTokens)
-    let asked = [LastQuestion.text(of: order.conversation), order.task.instruction]
-    var material: Material
-    switch try Reading.of(order.documents, within: tokens, asked: asked) {
+    let query = [LastQuestion.text(of: order.conversation), order.task.instruction]
+    var material: PromptDocuments
+    switch try DocumentSelection.of(order.documents, within: tokens, query: query) {
     case .ready(let whole): material = whole
     case .search(let passages, let query):
       let names = order.documents.map(\.name)
@@ -272,7 +272,7 @@ struct TaskWork {
           .init(name: names[$0.document], text: PassageQuery.indexed($0.text))
         })
       let ranked = try await index.best(query.match, limit: Self.foundPassages)
-      material = Reading.material(
+      material = DocumentSelection.material(
         of: passages, ranked: ranked, in: order.documents, within: tokens)
       span.set("passages", "\(material.sources.count) of \(passages.count), \(ranked.count) found")
     }
@@ -282,7 +282,7 @@ struct TaskWork {
 
   /// - Returns: the output with its sources. `nil` means that there is nothing to add.
   private func checkFacts(
-    _ output: inout TaskOutput, _ material: Material
+    _ output: inout TaskOutput, _ material: PromptDocuments
   ) throws(Failure) -> String? {
     guard role.citesSources, !material.sources.isEmpty, order.task.contract == .text,
       !output.text.isEmpty

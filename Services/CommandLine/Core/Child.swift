@@ -12,7 +12,7 @@ public struct Child: Hashable, Sendable {
   /// Stages start in rising order and drain in falling order.
   public var stage: Int
   /// Whether later stages wait until the child is ready.
-  public var isAwaited: Bool
+  public var blocksLaterStages: Bool
   /// Time from SIGTERM to SIGKILL.
   public var grace: Duration
   /// Added to the nice value of `tutti up`. A higher value yields the processor to other processes.
@@ -21,7 +21,7 @@ public struct Child: Hashable, Sendable {
   public init(
     name: String, executable: String, arguments: [String] = [],
     environment: [String: String] = [:], inherits: Set<String>? = nil, stage: Int,
-    isAwaited: Bool = false, grace: Duration, niceness: Int = 0
+    blocksLaterStages: Bool = false, grace: Duration, niceness: Int = 0
   ) {
     self.name = name
     self.executable = executable
@@ -29,7 +29,7 @@ public struct Child: Hashable, Sendable {
     self.environment = environment
     self.inherits = inherits
     self.stage = stage
-    self.isAwaited = isAwaited
+    self.blocksLaterStages = blocksLaterStages
     self.grace = grace
     self.niceness = niceness
   }

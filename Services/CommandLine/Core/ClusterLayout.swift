@@ -93,7 +93,8 @@ public struct ClusterLayout: Hashable, Sendable {
         if let configFile { arguments += ["--config", configFile] }
         return Child(
           name: service.description, executable: "\(binDirectory)/tutti-\(service)",
-          arguments: arguments, stage: placement.stage, isAwaited: placement.isAwaited,
+          arguments: arguments, stage: placement.stage,
+          blocksLaterStages: placement.blocksLaterStages,
           grace: drain + Self.margin, niceness: placement.niceness)
       }
   }
@@ -105,7 +106,7 @@ public struct ClusterLayout: Hashable, Sendable {
 
   private func placement(
     of service: ServiceName
-  ) -> (stage: Int, isAwaited: Bool, niceness: Int, arguments: [String]) {
+  ) -> (stage: Int, blocksLaterStages: Bool, niceness: Int, arguments: [String]) {
     switch service {
     case .registry: (1, true, 0, ["--port", "\(registryPort)"])
     case .monitor: (2, true, 0, ["--port", "\(monitorPort)"])

@@ -220,7 +220,8 @@ public struct Supervisor: Sendable {
   /// Starts every waiting child whose earlier stages have been ready.
   private mutating func startStages() -> [Directive] {
     guard phase == .starting else { return [] }
-    let held = entries.filter { $0.child.isAwaited && !$0.wasReady }.map(\.child.stage).min()
+    let held = entries.filter { $0.child.blocksLaterStages && !$0.wasReady }.map(\.child.stage)
+      .min()
     var directives: [Directive] = []
     for index in entries.indices where entries[index].state == .waiting {
       if let held, entries[index].child.stage > held { continue }

@@ -34,7 +34,7 @@ public struct MetricRollup: Sendable {
     var families: [MetricFamily]
     var samples: Int
     var bytes: Int
-    var heard: Instant
+    var receivedAt: Instant
   }
 
   public let limits: Limits
@@ -110,14 +110,15 @@ public struct MetricRollup: Sendable {
     }
     snapshots[instance] = Snapshot(
       service: service, families: kept, samples: kept.reduce(0) { $0 + $1.samples.count },
-      bytes: kept.reduce(0) { $0 + $1.bytes }, heard: now)
+      bytes: kept.reduce(0) { $0 + $1.bytes }, receivedAt: now)
     // A process may report other family names each time.
     if kinds.count > 4 * limits.familiesPerInstance { forgetUnnamed() }
   }
 
   /// Drops silent processes, and family kinds that only they reported.
   public mutating func expire(now: Instant) {
-    let silent = snapshots.filter { $0.value.heard.duration(to: now) >= limits.silence }.map(\.key)
+    let silent = snapshots.filter { $0.value.receivedAt.duration(to: now) >= limits.silence }.map(
+      \.key)
     if silent.isEmpty { return }
     for instance in silent { snapshots[instance] = nil }
     forgetUnnamed()

@@ -19,7 +19,7 @@ public struct PlanError: Error, Hashable, Sendable, CustomStringConvertible {
     self.init(
       .budgetTooSmall,
       "a budget of \(counted(budget, "token")) is too small: \(shape) need at least \(needs) for "
-        + "this query. Raise the budget or shorten the request.", param: TokenShares.option)
+        + "this query. Raise the budget or shorten the request.", param: TokenPlan.option)
   }
 
   public enum Code: String, CaseIterable, Sendable {

@@ -13,18 +13,18 @@ struct PlannerShell: Sendable {
 
   func answer(_ request: BusRequest) throws(Failure) -> Body {
     switch request.body {
-    case .planRequest(let wanted): .plan(try plan(wanted, in: request.trace))
-    case .expandRequest(let wanted): .subPlan(expand(wanted, in: request.trace))
+    case .planRequest(let order): .plan(try plan(order, in: request.trace))
+    case .expandRequest(let order): .subPlan(expand(order, in: request.trace))
     default: throw Failure(.unhandled, "the planner only makes and expands plans")
     }
   }
 
-  private func plan(_ wanted: PlanRequest, in trace: TraceContext?) throws(Failure) -> Plan {
+  private func plan(_ order: PlanRequest, in trace: TraceContext?) throws(Failure) -> Plan {
     let span = context.recorder.span(.planning, in: trace)
-    span.set("pattern", wanted.pattern)
+    span.set("pattern", order.pattern)
     let started = ContinuousClock.now
     do {
-      let plan = try makePlan(wanted, id: PlanID("plan-\(span.context.trace)"))
+      let plan = try makePlan(order, id: PlanID("plan-\(span.context.trace)"))
       span.set("tasks", "\(plan.tasks.count)")
       if !plan.reason.isEmpty { span.set("reason", plan.reason) }
       span.end()
@@ -40,15 +40,15 @@ struct PlannerShell: Sendable {
   }
 
   /// Returns the sub-plan that follows from a task's output. It is empty if the output is unusable.
-  private func expand(_ wanted: ExpandRequest, in trace: TraceContext?) -> SubPlan {
+  private func expand(_ order: ExpandRequest, in trace: TraceContext?) -> SubPlan {
     let span = context.recorder.span(.expansion, in: trace)
-    let named = wanted.plan.tasks.first { $0.id == wanted.task }?.expansion
+    let named = order.plan.tasks.first { $0.id == order.task }?.expansion
     // Unknown names become one label value, because each new value would create a metric series.
     let expansion = named.flatMap(Expansion.init(rawValue:))?.rawValue ?? "unknown"
     span.set("expansion", expansion)
-    span.set("task", wanted.task.name)
+    span.set("task", order.task.name)
     let started = ContinuousClock.now
-    let sub = expandPlan(wanted)
+    let sub = expandPlan(order)
     span.set("tasks", "\(sub.tasks.count)")
     span.end()
     Counter(label: "tutti_planner_expansions_total", dimensions: [("expansion", expansion)])

@@ -70,15 +70,17 @@ extension HostRegistry {
   public mutating func tick(now: Instant) -> [Directive] {
     let room = limits.probesAtOnce - probesUnderWay
     guard room > 0 else { return [] }
-    let due = entries.values.compactMap { entry in entry.due.map { (at: $0, entry: entry) } }
-      .filter { $0.at <= now }
-      .sorted { ($0.at, $0.entry.added) < ($1.at, $1.entry.added) }
-    return due.prefix(room).map { _, entry in
+    let dueProbes = entries.values.compactMap { entry in
+      entry.probeTime.map { (at: $0, entry: entry) }
+    }
+    .filter { $0.at <= now }
+    .sorted { ($0.at, $0.entry.added) < ($1.at, $1.entry.added) }
+    return dueProbes.prefix(room).map { _, entry in
       let order = ProbeOrder(
         id: nextProbe(), host: entry.host.id, url: entry.host.url,
         dialect: entry.configuredDialect, credential: entry.host.credential,
         omitsV1: entry.configuredOmitsV1, probablyOmitsV1: entry.host.omitsV1)
-      entries[order.host]?.due = nil
+      entries[order.host]?.probeTime = nil
       entries[order.host]?.probe = order.id
       probesUnderWay += 1
       return .probe(order)
@@ -92,19 +94,20 @@ extension HostRegistry {
     _ id: HostID, now: Instant
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     let entry = try entry(id)
-    if entry.due != nil { entries[id]?.due = now }
+    if entry.probeTime != nil { entries[id]?.probeTime = now }
     return (entry.host, tick(now: now))
   }
 
   /// Probes hosts at which requests have failed, earlier than scheduled.
   /// Until a host is found unreachable, every process keeps sending requests to it.
-  public mutating func doubt(_ hosts: [HostID], now: Instant) -> [Directive] {
+  public mutating func probeEarly(_ hosts: [HostID], now: Instant) -> [Directive] {
     for id in hosts {
-      guard let entry = entries[id], entry.host.state == .ready, let due = entry.due else {
+      guard let entry = entries[id], entry.host.state == .ready, let probeTime = entry.probeTime
+      else {
         continue
       }
-      let earliest = entry.heard?.advanced(by: Self.doubtInterval) ?? now
-      entries[id]?.due = min(due, max(now, earliest))
+      let earliest = entry.lastAnswered?.advanced(by: Self.doubtInterval) ?? now
+      entries[id]?.probeTime = min(probeTime, max(now, earliest))
     }
     return tick(now: now)
   }
@@ -160,9 +163,9 @@ extension HostRegistry {
     _ rng: inout some RandomNumberGenerator
   ) {
     entry.failures = 0
-    entry.heard = now
+    entry.lastAnswered = now
     entry.backOff = Self.firstBackOff
-    entry.due = now.advanced(by: Self.jittered(Self.readyInterval, by: 0.1, &rng))
+    entry.probeTime = now.advanced(by: Self.jittered(Self.readyInterval, by: 0.1, &rng))
     entry.host.state = .ready
     entry.host.reason = ""
     entry.host.dialect = entry.configuredDialect ?? report.dialect
@@ -204,12 +207,12 @@ extension HostRegistry {
     let reason = reason.cut(toBytes: HostTableLimits.hostReasonBytes.value)
     if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
       // Still ready. The next probe comes sooner, to decide.
-      entry.due = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
+      entry.probeTime = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
       return
     }
     entry.host.state = .unreachable
     entry.host.reason = reason
-    entry.due = now.advanced(by: Self.jittered(entry.backOff, by: 0.2, &rng))
+    entry.probeTime = now.advanced(by: Self.jittered(entry.backOff, by: 0.2, &rng))
     entry.backOff = min(entry.backOff * 2, Self.longestBackOff)
   }
 

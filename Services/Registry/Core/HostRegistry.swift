@@ -45,13 +45,13 @@ public struct HostRegistry: Sendable {
     var namedModels: [ModelID]
     let identity: String
     /// Time of the next probe. `nil` while the host is suspended or a probe is under way.
-    var due: Instant?
+    var probeTime: Instant?
     /// Id of the probe under way.
     var probe: UInt64?
     /// Failed probes since the last successful one.
     var failures = 0
     /// Time of the last successful probe.
-    var heard: Instant?
+    var lastAnswered: Instant?
     var backOff: Duration = HostRegistry.firstBackOff
     var offerBytes = 0
     var added: Int
@@ -113,7 +113,7 @@ public struct HostRegistry: Sendable {
         HostRecord(
           host, dialect: record.dialect, resume: record.resume, omitsV1: record.omitsV1,
           models: record.models),
-        identity: address.identity, due: suspended ? nil : now)
+        identity: address.identity, probeTime: suspended ? nil : now)
       guard rowBytes + entry.rowBytes <= limits.rowBytes else { continue }
       insert(entry)
     }
@@ -129,8 +129,8 @@ public struct HostRegistry: Sendable {
   public func host(_ id: HostID) -> Host? { entries[id]?.host }
 
   /// Every host, with the time since its last successful probe.
-  public func heard(now: Instant) -> [(host: HostID, age: Duration?)] {
-    entries.values.map { ($0.host.id, $0.heard?.duration(to: now)) }
+  public func probeAges(now: Instant) -> [(host: HostID, age: Duration?)] {
+    entries.values.map { ($0.host.id, $0.lastAnswered?.duration(to: now)) }
   }
 
   /// Number of hosts in each state, zero included.
@@ -141,8 +141,8 @@ public struct HostRegistry: Sendable {
   }
 
   /// Time at which `tick` next has work, if no other event comes first.
-  public var nextDue: Instant? {
-    probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.due).min() : nil
+  public var nextProbeTime: Instant? {
+    probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.probeTime).min() : nil
   }
 
   // MARK: - Changes by an admin
@@ -177,7 +177,7 @@ public struct HostRegistry: Sendable {
     let record = HostRecord(
       host, dialect: draft.dialect, resume: draft.resume, omitsV1: address.omitsV1,
       models: draft.models)
-    let entry = entry(record, identity: address.identity, due: now)
+    let entry = entry(record, identity: address.identity, probeTime: now)
     try checkRow(entry.rowBytes)
     insert(entry)
     revision += 1
@@ -248,7 +248,7 @@ public struct HostRegistry: Sendable {
     guard entry.host.state != .suspended else { return (entry.host, []) }
     entry.host.state = .suspended
     entry.host.reason = Self.suspendedReason
-    entry.due = nil
+    entry.probeTime = nil
     endProbe(&entry)
     entries[id] = entry
     revision += 1
@@ -263,7 +263,7 @@ public struct HostRegistry: Sendable {
     guard entry.host.state == .suspended else { return (entry.host, []) }
     entry.host.state = .unknown
     entry.host.reason = ""
-    entry.due = now
+    entry.probeTime = now
     entry.failures = 0
     entry.backOff = Self.firstBackOff
     entries[id] = entry
@@ -285,11 +285,11 @@ public struct HostRegistry: Sendable {
 
   // MARK: - Helpers
 
-  private func entry(_ record: HostRecord, identity: String, due: Instant?) -> Entry {
+  private func entry(_ record: HostRecord, identity: String, probeTime: Instant?) -> Entry {
     Entry(
       host: record.host, configuredSlots: record.host.slots, configuredDialect: record.dialect,
       configuredResume: record.resume, configuredOmitsV1: record.omitsV1,
-      namedModels: record.models, identity: identity, due: due, added: nextPosition)
+      namedModels: record.models, identity: identity, probeTime: probeTime, added: nextPosition)
   }
 
   private mutating func insert(_ entry: Entry) {

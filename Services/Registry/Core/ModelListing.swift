@@ -66,27 +66,27 @@ public struct ModelListing: Sendable {
   /// Replaces `NaN` and `Infinity` outside strings by `null`.
   private static func withoutStrangeNumbers(_ bytes: [UInt8]) -> [UInt8] {
     let words = ["NaN", "-Infinity", "Infinity"].map { Array($0.utf8) }
-    var mended: [UInt8] = []
-    mended.reserveCapacity(bytes.count)
+    var repaired: [UInt8] = []
+    repaired.reserveCapacity(bytes.count)
     var isInString = false
     var index = 0
     while index < bytes.count {
       let byte = bytes[index]
       if isInString, byte == UInt8(ascii: "\\") {
-        mended += bytes[index..<min(index + 2, bytes.count)]
+        repaired += bytes[index..<min(index + 2, bytes.count)]
         index += 2
         continue
       }
       if byte == UInt8(ascii: "\"") { isInString.toggle() }
       if !isInString, let word = words.first(where: { bytes[index...].starts(with: $0) }) {
-        mended += Array("null".utf8)
+        repaired += Array("null".utf8)
         index += word.count
         continue
       }
-      mended.append(byte)
+      repaired.append(byte)
       index += 1
     }
-    return mended
+    return repaired
   }
 
   private static func entry(_ value: JSONValue, _ document: JSONDocument) -> Entry? {
@@ -98,13 +98,13 @@ public struct ModelListing: Sendable {
     guard var id = named else { return nil }
     // Gemini's own list has names with a folder that its chat API does not need.
     if names[0] == nil, id.hasPrefix("models/") { id.removeFirst("models/".count) }
-    let told = document.values(["owned_by", "type", "object"] + contextMembers, in: value)
+    let listed = document.values(["owned_by", "type", "object"] + contextMembers, in: value)
     var entry = Entry(id: id)
-    entry.ownedBy = told[0].flatMap(document.string)
-    entry.type = told[1].flatMap(document.string)
-    entry.object = told[2].flatMap(document.string)
+    entry.ownedBy = listed[0].flatMap(document.string)
+    entry.type = listed[1].flatMap(document.string)
+    entry.object = listed[2].flatMap(document.string)
     entry.contextTokens =
-      told.dropFirst(3).lazy
+      listed.dropFirst(3).lazy
       .compactMap { $0.flatMap { tokens($0, document) } }.first
     entry.facts = facts(of: value, document)
     return entry

@@ -160,13 +160,13 @@ struct HostFields {
       throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
     }
     return HostDraft(
-      url: url, id: try text("id").map { HostID($0) }, dialect: try chosen("dialect").said,
-      resume: try chosen("resume").said, credential: try credential().said,
+      url: url, id: try text("id").map { HostID($0) }, dialect: try chosen("dialect").newValue,
+      resume: try chosen("resume").newValue, credential: try credential().newValue,
       allowsPlainHTTP: try flag("allow_plain_http"), tier: try choice("tier") ?? .community,
       trust: try choice("trust") ?? .any,
       slots: try integer("slots", in: 1...65_536),
       pricePerMillion: try integer("price_per_million", in: Host.prices) ?? 0,
-      models: try models().said ?? [])
+      models: try models().newValue ?? [])
   }
 
   func patch() throws -> HostPatch {
@@ -276,7 +276,7 @@ struct HostFields {
 }
 
 extension HostPatch.Change {
-  fileprivate var said: Value? {
+  fileprivate var newValue: Value? {
     if case .value(let value) = self { value } else { nil }
   }
 }

@@ -109,7 +109,7 @@ final class HostProber: Sendable {
         return Listing(
           models: try await models(order.url + "/api/tags", secret).models, backend: .ollama)
       } catch let failure as AskFailure {
-        throw Self.told([failure])
+        throw Self.probeError([failure])
       }
     case .anthropic: return try await anthropicListing(of: order, secret)
     case .openai, nil: return try await openAIListing(of: order, secret)
@@ -134,7 +134,7 @@ final class HostProber: Sendable {
         failures.append(failure)
       }
     }
-    throw Self.told(failures)
+    throw Self.probeError(failures)
   }
 
   private func anthropicListing(
@@ -145,7 +145,7 @@ final class HostProber: Sendable {
         order.url + "/v1/models?limit=1000", secret, anthropic: true)
       return Listing(models: models, backend: .anthropic)
     } catch let failure as AskFailure {
-      throw Self.told([failure])
+      throw Self.probeError([failure])
     }
   }
 
@@ -154,7 +154,7 @@ final class HostProber: Sendable {
   }
 
   /// The most useful failure: one that an operator can fix, otherwise the first one.
-  private static func told(_ failures: [AskFailure]) -> any Error {
+  private static func probeError(_ failures: [AskFailure]) -> any Error {
     let worst = failures.first { !$0.isUnlisted } ?? failures.first
     guard let worst else { return CancellationError() }
     return worst.isUnlisted ? Unlisted(worst) : worst

@@ -18,7 +18,7 @@ final class RegistryShell: Service {
   private struct State {
     var leases: PeerLeases
     var hosts: HostRegistry
-    var loads: LoadBook
+    var loads: LoadAggregator
     var rng = SystemRandomNumberGenerator()
     /// Clients that wait for a host's next probe.
     var waiters: [HostID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
@@ -62,7 +62,7 @@ final class RegistryShell: Service {
         leases: PeerLeases(epoch: epoch, own: own),
         hosts: HostRegistry(
           epoch: epoch, restored: restored, credentials: context.common.credentials, now: .zero),
-        loads: LoadBook(epoch: epoch)))
+        loads: LoadAggregator(epoch: epoch)))
   }
 
   private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
@@ -91,7 +91,7 @@ final class RegistryShell: Service {
       let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
       let directives = state.withLock { state in
         state.loads.report(report, from: peer, now: now)
-        return failing.isEmpty ? [] : state.hosts.doubt(failing, now: now)
+        return failing.isEmpty ? [] : state.hosts.probeEarly(failing, now: now)
       }
       perform(directives)
     }
@@ -125,7 +125,7 @@ final class RegistryShell: Service {
   }
 
   private func publish(_ table: PeerTable) {
-    state.withLock { $0.loads.keep(table.peers) }
+    state.withLock { $0.loads.retainPeers(table.peers) }
     context.bus.adopt(table)
     context.bus.publish(.peerTable(table))
     instruments.peers.record(table.peers.count)
@@ -305,7 +305,7 @@ final class RegistryShell: Service {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.mergeTick)
       let table = state.withLock { state in
-        state.loads.due(heard: state.hosts.heard(now: now), now: now)
+        state.loads.makeTableIfDue(probeAges: state.hosts.probeAges(now: now), now: now)
       }
       guard let table else { continue }
       context.hosts.apply(.loadTable(table))

@@ -19,8 +19,8 @@ extension BusMachine {
     if let listed = directory[envelope.sender], listed.key != seal?.key ?? [] {
       return [.dropped(reason: "wrong_key")]
     }
-    directory.heard(from: envelope.sender)
-    heartbeats[envelope.sender]?.heard = now
+    directory.recordReceived(from: envelope.sender)
+    heartbeats[envelope.sender]?.lastReceived = now
     heartbeats[envelope.sender]?.pinged = nil
     heartbeats[envelope.sender]?.firstPing = nil
 
@@ -104,7 +104,7 @@ extension BusMachine {
   /// Whether mail to the address may be sealed for the peer: the address is valid, and no other
   /// process receives there.
   private func isFree(_ mailbox: String, for peer: Peer) -> Bool {
-    guard MailboxAddress(mailbox, beside: own.mailbox) != nil, mailbox != registryMailbox else {
+    guard MailboxAddress(mailbox, matching: own.mailbox) != nil, mailbox != registryMailbox else {
       return false
     }
     return directory.peer(at: mailbox).map { Recipient($0) == Recipient(peer) } ?? true
@@ -349,7 +349,7 @@ extension BusMachine {
     }
     var usable = table
     usable.peers.removeAll {
-      MailboxAddress($0.mailbox, beside: own.mailbox) == nil || $0.key.count != own.key.count
+      MailboxAddress($0.mailbox, matching: own.mailbox) == nil || $0.key.count != own.key.count
     }
     let refused = table.peers.count - usable.peers.count
     return Array(repeating: .dropped(reason: "bad_address"), count: refused)

@@ -60,20 +60,20 @@ extension BusMachine {
 
   private mutating func heartbeat(now: Instant) -> [BusDirective] {
     var directives: [BusDirective] = []
-    let silent = heartbeats.filter { $0.value.heard.duration(to: now) >= limits.pingAfter }
-    for (id, beat) in silent.sorted(by: { $0.key < $1.key }) {
-      let silence = beat.heard.duration(to: now)
+    let silent = heartbeats.filter { $0.value.lastReceived.duration(to: now) >= limits.pingAfter }
+    for (id, record) in silent.sorted(by: { $0.key < $1.key }) {
+      let silence = record.lastReceived.duration(to: now)
       // If this process itself was stopped, the peer gets time to answer the ping.
       if silence >= limits.lostAfter,
-        beat.firstPing.map({ $0.duration(to: now) >= limits.pingAfter }) ?? false
+        record.firstPing.map({ $0.duration(to: now) >= limits.pingAfter }) ?? false
       {
         directives += lose(id, why: "it has been silent for \(limits.lostAfter)", now: now)
       } else if silence >= limits.pingAfter,
-        beat.pinged.map({ $0.duration(to: now) >= limits.pingAfter }) ?? true,
+        record.pinged.map({ $0.duration(to: now) >= limits.pingAfter }) ?? true,
         let peer = directory[id]
       {
         heartbeats[id]?.pinged = now
-        heartbeats[id]?.firstPing = beat.firstPing ?? now
+        heartbeats[id]?.firstPing = record.firstPing ?? now
         let ping = Envelope(
           messageID: reserveID(), shape: .ping, sender: own.id,
           toIncarnation: id.incarnation, body: .ack)

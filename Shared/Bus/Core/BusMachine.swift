@@ -25,7 +25,7 @@ public struct BusMachine: Sendable {
   }
 
   struct Heartbeat: Equatable, Sendable {
-    var heard: Instant
+    var lastReceived: Instant
     var pinged: Instant?
     /// First of the pings since the last envelope.
     var firstPing: Instant?
@@ -239,7 +239,7 @@ public struct BusMachine: Sendable {
 
   mutating func begin(with peer: PeerID, now: Instant) {
     inFlight[peer, default: 0] += 1
-    if heartbeats[peer] == nil { heartbeats[peer] = Heartbeat(heard: now) }
+    if heartbeats[peer] == nil { heartbeats[peer] = Heartbeat(lastReceived: now) }
   }
 
   mutating func end(with peer: PeerID?) {

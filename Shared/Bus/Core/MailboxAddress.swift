@@ -46,7 +46,7 @@ public struct MailboxAddress: Hashable, Sendable {
 
   /// Parses an address from a peer. It must have the same scheme as `own` and, over `ipc://`, lie
   /// in the same directory.
-  public init?(_ url: String, beside own: String) {
+  public init?(_ url: String, matching own: String) {
     guard let own = MailboxAddress(own), let address = MailboxAddress(url),
       url.prefix(while: { $0 != ":" }) == own.url.prefix(while: { $0 != ":" })
     else { return nil }

@@ -86,7 +86,7 @@ public struct PeerDirectory: Equatable, Sendable {
     return forgotten
   }
 
-  public mutating func heard(from id: PeerID) { dead[id] = nil }
+  public mutating func recordReceived(from id: PeerID) { dead[id] = nil }
 
   public mutating func leaves(_ id: PeerID) {
     if byID[id] != nil { leaving.insert(id) }

@@ -26,7 +26,7 @@ extension Bus {
   /// `BusConfiguration.drainGrace`, sends a goodbye, awaits the answer and closes. Cancellation
   /// closes at once.
   public func run() async throws {
-    try transport.start { [self] event in heard(event) }
+    try transport.start { [self] event in receive(event) }
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.tickUntilCancelled() }
       group.addTask { await self.runHandlers() }
@@ -44,7 +44,7 @@ extension Bus {
     await transport.stop(grace: Self.closingGrace)
   }
 
-  private func heard(_ event: TransportEvent) {
+  private func receive(_ event: TransportEvent) {
     switch event {
     case .frame(let bytes, let seal):
       do {

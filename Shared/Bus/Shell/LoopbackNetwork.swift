@@ -34,14 +34,14 @@ public final class LoopbackNetwork: Sendable {
   }
 
   fileprivate struct Parcel {
-    var due: ContinuousClock.Instant
+    var deliveryTime: ContinuousClock.Instant
     var order: UInt64
     var mailbox: String
     var event: TransportEvent
     var bytes: Int
 
     static func < (left: Parcel, right: Parcel) -> Bool {
-      (left.due, left.order) < (right.due, right.order)
+      (left.deliveryTime, left.order) < (right.deliveryTime, right.order)
     }
   }
 
@@ -113,11 +113,11 @@ public final class LoopbackNetwork: Sendable {
   }
 
   func close(_ mailbox: String) {
-    let mourners = state.withLock { state -> [String] in
+    let connectedPeers = state.withLock { state -> [String] in
       guard state.endpoints.removeValue(forKey: mailbox) != nil else { return [] }
       return state.endpoints.filter { $0.value.connected.contains(mailbox) }.keys.sorted()
     }
-    for other in mourners { _ = post(.lost(mailbox: mailbox), 0, to: other, faulty: false) }
+    for other in connectedPeers { _ = post(.lost(mailbox: mailbox), 0, to: other, faulty: false) }
     wake.signal()
   }
 
@@ -165,14 +165,16 @@ public final class LoopbackNetwork: Sendable {
       let faults = faulty ? state.faults : .none
       guard !state.happens(faults.lossPerMille) else { return }
       for _ in 0..<(state.happens(faults.duplicatePerMille) ? 2 : 1) {
-        var due = ContinuousClock.now
+        var deliveryTime = ContinuousClock.now
         if faults.maximumDelay > .zero {
-          due += faults.maximumDelay * (Double(state.random() % 1_000) / 1_000)
+          deliveryTime += faults.maximumDelay * (Double(state.random() % 1_000) / 1_000)
         }
         state.order += 1
         state.underWay[mailbox, default: 0] += bytes
         state.insert(
-          Parcel(due: due, order: state.order, mailbox: mailbox, event: event, bytes: bytes))
+          Parcel(
+            deliveryTime: deliveryTime, order: state.order, mailbox: mailbox, event: event,
+            bytes: bytes))
       }
     }
     wake.signal()
@@ -185,7 +187,7 @@ public final class LoopbackNetwork: Sendable {
       let (ready, next, isOver) = state.withLock { state in
         var ready: [(@Sendable (TransportEvent) -> Void, TransportEvent)] = []
         let now = ContinuousClock.now
-        let count = state.queue.firstIndex { $0.due > now } ?? state.queue.count
+        let count = state.queue.firstIndex { $0.deliveryTime > now } ?? state.queue.count
         for parcel in state.queue[..<count] {
           state.underWay[parcel.mailbox, default: 0] -= parcel.bytes
           if let endpoint = state.endpoints[parcel.mailbox] {
@@ -199,7 +201,7 @@ public final class LoopbackNetwork: Sendable {
           state.queue = []
           state.underWay = [:]
         }
-        return (ready, state.queue.first?.due, isOver)
+        return (ready, state.queue.first?.deliveryTime, isOver)
       }
       for (deliver, event) in ready { deliver(event) }
       if isOver { return }

@@ -345,7 +345,7 @@ public final class NanomsgTransport: Transport {
 
     private mutating func open(_ mailbox: String) {
       if connections[mailbox] == nil {
-        guard let address = MailboxAddress(mailbox, beside: transport.mailbox) else {
+        guard let address = MailboxAddress(mailbox, matching: transport.mailbox) else {
           transport.forget(mailbox)
           deliver(.dropped(reason: "bad_address"))
           deliver(.lost(mailbox: mailbox))

@@ -107,13 +107,13 @@ public struct HostLoad: Hashable, Sendable {
   /// Number of processes whose breaker for this host admits no request.
   public var openBreakers: Int
   /// Time since the last answered probe. `nil` means that no probe was answered.
-  public var heard: Duration?
+  public var probeAge: Duration?
 
   public init(
     host: HostID, inFlight: Int = 0, firstTokenP50: Duration? = nil,
     firstTokenP95: Duration? = nil, samples: Double = 0, errorRate: Double = 0,
     tokensPerSecond: Double? = nil, slowdown: Double? = nil, openBreakers: Int = 0,
-    heard: Duration? = nil
+    probeAge: Duration? = nil
   ) {
     self.host = host
     self.inFlight = inFlight
@@ -124,7 +124,7 @@ public struct HostLoad: Hashable, Sendable {
     self.tokensPerSecond = tokensPerSecond
     self.slowdown = slowdown
     self.openBreakers = openBreakers
-    self.heard = heard
+    self.probeAge = probeAge
   }
 }
 

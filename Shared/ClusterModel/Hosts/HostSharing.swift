@@ -23,37 +23,38 @@ public struct TokenFlow: Hashable, Sendable {
   /// Time that those tokens took.
   public var time: Duration
   /// Sums over the tokens of the number of other concurrent answers, and of its square.
-  public var beside: Double
-  public var besideSquared: Double
+  public var concurrency: Double
+  public var concurrencySquared: Double
   /// Integral over time of the number of other concurrent answers. Two of them for one second
   /// add 2 s.
-  public var timeBeside: Duration
+  public var concurrentTime: Duration
 
   public static let none = TokenFlow(tokens: 0, over: .zero)
 
   /// - Parameter others: average number of other answers that the host wrote at the same time.
-  public init(tokens: Int, over time: Duration, beside others: Double = 0) {
+  public init(tokens: Int, over time: Duration, concurrency others: Double = 0) {
     self.init(
-      tokens: tokens, time: time, beside: Double(tokens) * others,
-      besideSquared: Double(tokens) * others * others, timeBeside: time * others)
+      tokens: tokens, time: time, concurrency: Double(tokens) * others,
+      concurrencySquared: Double(tokens) * others * others, concurrentTime: time * others)
   }
 
   public init(
-    tokens: Int, time: Duration, beside: Double, besideSquared: Double, timeBeside: Duration
+    tokens: Int, time: Duration, concurrency: Double, concurrencySquared: Double,
+    concurrentTime: Duration
   ) {
     self.tokens = tokens
     self.time = time
-    self.beside = beside
-    self.besideSquared = besideSquared
-    self.timeBeside = timeBeside
+    self.concurrency = concurrency
+    self.concurrencySquared = concurrencySquared
+    self.concurrentTime = concurrentTime
   }
 
   public static func += (left: inout TokenFlow, right: TokenFlow) {
     left.tokens += right.tokens
     left.time += right.time
-    left.beside += right.beside
-    left.besideSquared += right.besideSquared
-    left.timeBeside += right.timeBeside
+    left.concurrency += right.concurrency
+    left.concurrencySquared += right.concurrencySquared
+    left.concurrentTime += right.concurrentTime
   }
 }
 
@@ -69,9 +70,9 @@ public struct SlowdownMemory: Hashable, Sendable {
 
   private var tokens = DecayedSum()
   private var seconds = DecayedSum()
-  private var beside = DecayedSum()
-  private var besideSquared = DecayedSum()
-  private var secondsBeside = DecayedSum()
+  private var concurrency = DecayedSum()
+  private var concurrencySquared = DecayedSum()
+  private var concurrentSeconds = DecayedSum()
 
   public init() {}
 
@@ -79,22 +80,23 @@ public struct SlowdownMemory: Hashable, Sendable {
     guard flow.tokens > 0, flow.time > .zero else { return }
     tokens.add(Double(flow.tokens), now: now, Self.halfLife)
     seconds.add(flow.time.inSeconds, now: now, Self.halfLife)
-    beside.add(max(0, flow.beside), now: now, Self.halfLife)
-    besideSquared.add(max(0, flow.besideSquared), now: now, Self.halfLife)
-    secondsBeside.add(max(0, flow.timeBeside.inSeconds), now: now, Self.halfLife)
+    concurrency.add(max(0, flow.concurrency), now: now, Self.halfLife)
+    concurrencySquared.add(max(0, flow.concurrencySquared), now: now, Self.halfLife)
+    concurrentSeconds.add(max(0, flow.concurrentTime.inSeconds), now: now, Self.halfLife)
   }
 
   /// - Returns: 0 … 1 (`HostSharing`). `nil` means too few tokens, or always the same concurrency.
   public func slowdown(at now: Instant) -> Double? {
     let tokens = tokens.value(at: now, Self.halfLife)
     guard tokens > 0 else { return nil }
-    let beside = beside.value(at: now, Self.halfLife)
+    let concurrency = concurrency.value(at: now, Self.halfLife)
     let seconds = seconds.value(at: now, Self.halfLife)
-    let spread = besideSquared.value(at: now, Self.halfLife) - beside * beside / tokens
+    let spread =
+      concurrencySquared.value(at: now, Self.halfLife) - concurrency * concurrency / tokens
     guard spread >= Self.leastSpread else { return nil }
     let slope =
-      (secondsBeside.value(at: now, Self.halfLife) - seconds * beside / tokens) / spread
-    let alone = (seconds - slope * beside) / tokens
+      (concurrentSeconds.value(at: now, Self.halfLife) - seconds * concurrency / tokens) / spread
+    let alone = (seconds - slope * concurrency) / tokens
     // The line gives a lone answer no time at all: report the maximum slowdown.
     guard alone > 0 else { return 1 }
     return min(max(slope / alone, 0), 1)

@@ -71,14 +71,14 @@ public struct LatencyHistogram: Hashable, Sendable {
   /// Returns the time that the given share of the samples did not exceed, or `nil` without samples.
   public func quantile(_ share: Double) -> Duration? {
     guard total > 0 else { return nil }
-    let wanted = total * min(max(share, 0), 1)
+    let target = total * min(max(share, 0), 1)
     var sum = 0.0
     var last = 0
     for (index, weight) in weights.enumerated() where weight > 0 {
-      if sum + weight >= wanted {
+      if sum + weight >= target {
         // Interpolate: assume that samples are evenly spread within the bucket.
         let low = index == 0 ? .zero : Self.upperBound(of: index - 1)
-        return low + (Self.upperBound(of: index) - low) * ((wanted - sum) / weight)
+        return low + (Self.upperBound(of: index) - low) * ((target - sum) / weight)
       }
       sum += weight
       last = index

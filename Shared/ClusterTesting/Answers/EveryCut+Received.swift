@@ -49,8 +49,8 @@ extension EveryCut.Received {
   func isBeginning(of whole: Self) -> Bool {
     func begins(_ text: String, _ whole: String) -> Bool {
       if whole.utf8.starts(with: text.utf8) { return true }
-      let ink = text.utf8.filter { $0 > 0x20 }
-      return whole.utf8.filter { $0 > 0x20 }.starts(with: ink)
+      let nonSpace = text.utf8.filter { $0 > 0x20 }
+      return whole.utf8.filter { $0 > 0x20 }.starts(with: nonSpace)
     }
     return begins(content, whole.content) && begins(reasoning, whole.reasoning)
       && arguments.allSatisfy { begins($0.value, whole.arguments[$0.key] ?? "") }

@@ -104,7 +104,7 @@ public struct ConnectionTable: Sendable {
       return .served(add(client, isReserved: false), evicting: nil)
     }
     return admit(
-      client, evicting: idlest { _ in true } ?? slowest(besides: held),
+      client, evicting: idlest { _ in true } ?? slowest(exceeding: held),
       limit: Limits.connections.with(limits.total))
   }
 
@@ -131,7 +131,7 @@ public struct ConnectionTable: Sendable {
   }
 
   /// The longest incomplete request of a client with more connections than the new one would have.
-  private func slowest(besides held: Int) -> Eviction? {
+  private func slowest(exceeding held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }
 

@@ -123,15 +123,15 @@ public final class MemoryAccount: Sendable {
       change(&sizes.used)
       if sizes.used > sizes.granted {
         let missing = sizes.used - sizes.granted
-        let asked = missing.addingCapped(Self.step - 1) / Self.step * Self.step
-        let (isGranted, end) = budget.charge(asked, to: id)
-        if isGranted { sizes.granted += asked }
+        let requested = missing.addingCapped(Self.step - 1) / Self.step * Self.step
+        let (isGranted, end) = budget.charge(requested, to: id)
+        if isGranted { sizes.granted += requested }
         return (isGranted, end)
       }
       if sizes.granted - sizes.used >= 2 * Self.step {
-        let spare = (sizes.granted - sizes.used) / Self.step * Self.step
-        budget.release(spare, of: id)
-        sizes.granted -= spare
+        let surplus = (sizes.granted - sizes.used) / Self.step * Self.step
+        budget.release(surplus, of: id)
+        sizes.granted -= surplus
       }
       return (true, nil)
     }

@@ -44,7 +44,7 @@ public final class HostDirectory: Service {
     changed.withLock { $0 = listener }
   }
 
-  private func tellOfChange() { changed.withLock(\.self)?() }
+  private func notifyChange() { changed.withLock(\.self)?() }
 
   public var table: HostTable { feed.withLock { $0.table } }
 
@@ -86,7 +86,7 @@ public final class HostDirectory: Service {
         }
         merged = (table, .now)
       }
-      tellOfChange()
+      notifyChange()
       return true
     }
     guard case .hostTable(let table) = body else { return false }
@@ -94,7 +94,7 @@ public final class HostDirectory: Service {
     case .none: break
     case .ask: question.yield()
     }
-    tellOfChange()
+    notifyChange()
     return true
   }
 
@@ -112,7 +112,7 @@ public final class HostDirectory: Service {
       do {
         let table = try await ask()
         feed.withLock { $0.answered(table) }
-        tellOfChange()
+        notifyChange()
         logger.debug(
           "got the host table",
           metadata: [

@@ -51,22 +51,22 @@ public enum ServiceMain {
     // If a peer closes a socket or pipe, writing must return an error, not raise a signal.
     signal(SIGPIPE, SIG_IGN)
     AllocatorSettings.apply()
-    let code = await NiceValue.honour { await start(C.self, Surroundings.real(), build) }
+    let code = await NiceValue.honour { await start(C.self, ProcessEnvironment.real(), build) }
     exit(code.rawValue)
   }
 
   private static func start<C: ServiceConfiguration>(
-    _: C.Type, _ surroundings: Surroundings,
+    _: C.Type, _ processEnvironment: ProcessEnvironment,
     _ build: @Sendable (C, ServiceContext) async throws -> [any Service]
   ) async -> ExitStatus {
     let settings = ServiceSettings<C>(
-      arguments: surroundings.arguments, environment: surroundings.environment,
-      hostName: surroundings.hostName, readFile: Surroundings.readFile)
-    if let code = answer(settings, program: surroundings.program) { return code }
+      arguments: processEnvironment.arguments, environment: processEnvironment.environment,
+      hostName: processEnvironment.hostName, readFile: ProcessEnvironment.readFile)
+    if let code = answer(settings, program: processEnvironment.program) { return code }
     do {
       let process = try ServiceProcess(
         settings.common, requests: settings.own.requestsAtOnce,
-        lifeline: surroundings.environment["TUTTI_LIFELINE_FD"])
+        lifeline: processEnvironment.environment["TUTTI_LIFELINE_FD"])
       for warning in settings.warnings {
         process.context.logger.warning(
           "a setting may be unsafe", metadata: [LogKey.setting: "\(warning)"])

@@ -12,7 +12,7 @@ struct ServiceProcess: Sendable {
   let context: ServiceContext
   private let lifeline: Int32?
   /// Held for the lifetime of the process.
-  private let nameLock: NameLock
+  private let processNameLock: ProcessNameLock
 
   /// Timeout of a request for the registry's host table.
   private static let askDeadline = Duration.seconds(2)
@@ -27,7 +27,7 @@ struct ServiceProcess: Sendable {
   ) throws(ProcessFailure) {
     var common = configuration
     common.dataDirectory = try DataDirectory.prepare(common.dataDirectory)
-    nameLock = try NameLock(common.name, in: common.dataDirectory)
+    processNameLock = try ProcessNameLock(common.name, in: common.dataDirectory)
     CrashReports.install(
       name: common.service.description, dataDirectory: common.dataDirectory)
     if let lifeline {

@@ -28,8 +28,8 @@ struct AnchorSearch: Sendable {
   init(_ delivered: [UInt8], from place: Int, hasStrings: Bool) {
     self.delivered = delivered
     self.hasStrings = hasStrings
-    anchor = InkedText(delivered[place...]).bytes
-    before = InkedText(delivered[..<place].suffix(2 * JointFilter.decidingBytes)).bytes
+    anchor = NonSpaceText(delivered[place...]).bytes
+    before = NonSpaceText(delivered[..<place].suffix(2 * ResumeFilter.decidingBytes)).bytes
     space = delivered.reversed().prefix(while: JSONCursor.isWhitespace).count
   }
 
@@ -39,24 +39,24 @@ struct AnchorSearch: Sendable {
     return steps
   }
 
-  mutating func verdict(on held: [UInt8], isFinal: Bool) -> Joint.Verdict {
-    let ink = InkedText(held[...])
-    let agreement = InkedText.agreement(of: ink.bytes, withStartOf: anchor)
+  mutating func verdict(on held: [UInt8], isFinal: Bool) -> ResumeAlignment.Verdict {
+    let nonSpace = NonSpaceText(held[...])
+    let agreement = NonSpaceText.agreement(of: nonSpace.bytes, withStartOf: anchor)
     steps += 8 * (held.count + anchor.count)
     guard let first = agreement.firstIndex(of: anchor.count) else {
-      return verdictWithout(held, ink, isFinal)
+      return verdictWithout(held, nonSpace, isFinal)
     }
-    let isClean = first == 0 || before.suffix(first).elementsEqual(ink.bytes[..<first])
+    let isClean = first == 0 || before.suffix(first).elementsEqual(nonSpace.bytes[..<first])
     guard isClean || first <= Self.longestLead else { return .unclear(Self.otherWords) }
     let end = first + anchor.count
-    if !isClean, !endsInRepetition(ink.bytes[..<first]) {
+    if !isClean, !endsInRepetition(nonSpace.bytes[..<first]) {
       // The host may quote the anchor before it resumes the text.
-      guard isFinal || ink.bytes.count - end >= Self.quotationBytes else { return .wait }
+      guard isFinal || nonSpace.bytes.count - end >= Self.quotationBytes else { return .wait }
       if agreement[(first + 1)...].prefix(Self.quotationBytes).contains(anchor.count) {
         return .unclear("it repeats the requested words more than once")
       }
     }
-    var start = ink.positions[end - 1] + 1
+    var start = nonSpace.positions[end - 1] + 1
     for _ in 0..<space {
       guard start < held.count else {
         if isFinal { break }
@@ -72,31 +72,31 @@ struct AnchorSearch: Sendable {
 
   /// Whether the lead ends with a repetition of the text before the anchor.
   private func endsInRepetition(_ lead: ArraySlice<UInt8>) -> Bool {
-    lead.count >= JointFilter.repetitionBytes
-      && before.suffix(JointFilter.repetitionBytes).elementsEqual(
-        lead.suffix(JointFilter.repetitionBytes))
+    lead.count >= ResumeFilter.repetitionBytes
+      && before.suffix(ResumeFilter.repetitionBytes).elementsEqual(
+        lead.suffix(ResumeFilter.repetitionBytes))
   }
 
   /// Verdict while the anchor has not been found.
   private mutating func verdictWithout(
-    _ held: [UInt8], _ ink: InkedText, _ isFinal: Bool
-  ) -> Joint.Verdict {
+    _ held: [UInt8], _ nonSpace: NonSpaceText, _ isFinal: Bool
+  ) -> ResumeAlignment.Verdict {
     guard !isFinal else { return .unclear(Self.otherWords) }
-    guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
+    guard nonSpace.bytes.count >= ResumeFilter.certainBytes else { return .wait }
     // The host may repeat the text from its beginning or from a place near its end.
-    let all = InkedText(delivered.prefix(2 * held.count))
-    if all.bytes.starts(with: ink.bytes) { return follow(from: 0) }
-    let tail = InkedText(delivered.suffix(4 * JointFilter.decidingBytes))
-    let agreement = InkedText.agreement(of: tail.bytes, withStartOf: ink.bytes)
+    let all = NonSpaceText(delivered.prefix(2 * held.count))
+    if all.bytes.starts(with: nonSpace.bytes) { return follow(from: 0) }
+    let tail = NonSpaceText(delivered.suffix(4 * ResumeFilter.decidingBytes))
+    let agreement = NonSpaceText.agreement(of: tail.bytes, withStartOf: nonSpace.bytes)
     steps += 4 * (tail.bytes.count + all.bytes.count)
-    if let place = agreement.firstIndex(where: { $0 == ink.bytes.count }) {
+    if let place = agreement.firstIndex(where: { $0 == nonSpace.bytes.count }) {
       return follow(from: tail.positions[place])
     }
-    let most = Self.longestLead + anchor.count + JointFilter.decidingBytes
-    return ink.bytes.count < most ? .wait : .unclear(Self.otherWords)
+    let most = Self.longestLead + anchor.count + ResumeFilter.decidingBytes
+    return nonSpace.bytes.count < most ? .wait : .unclear(Self.otherWords)
   }
 
-  private func follow(from place: Int) -> Joint.Verdict {
+  private func follow(from place: Int) -> ResumeAlignment.Verdict {
     .follow(RepeatedText(of: delivered, from: place, hasStrings: hasStrings), start: 0)
   }
 }
@@ -108,16 +108,16 @@ public struct AnchoredText {
 
   private let text: [UInt8]
   /// Bytes of the text that are not white space, except for the last one.
-  private let ink: [UInt8]
+  private let nonSpace: [UInt8]
   private let last: UInt8?
   /// Steps taken so far.
   public private(set) var work: Int
 
   public init(_ text: [UInt8]) {
     self.text = text
-    var ink = text.filter { !JSONCursor.isWhitespace($0) }
-    last = ink.popLast()
-    self.ink = ink
+    var nonSpace = text.filter { !JSONCursor.isWhitespace($0) }
+    last = nonSpace.popLast()
+    self.nonSpace = nonSpace
     work = text.count
   }
 
@@ -127,6 +127,6 @@ public struct AnchoredText {
     work += text.count - place
     guard count >= Self.leastBytes, let last else { return false }
     // An earlier occurrence ends before the last byte.
-    return !ByteSearch.holds(ink, ink.suffix(count - 1) + [last], work: &work)
+    return !ByteSearch.contains(nonSpace, nonSpace.suffix(count - 1) + [last], work: &work)
   }
 }

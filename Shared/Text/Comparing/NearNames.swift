@@ -14,22 +14,22 @@ public enum NearNames {
   public static func near(
     _ name: String, among known: some Sequence<String>, work: inout Int
   ) -> [String] {
-    let wanted = letters(of: name)
-    guard !wanted.isEmpty else { return [] }
+    let sought = letters(of: name)
+    guard !sought.isEmpty else { return [] }
     var found: [(distance: Int, name: String)] = []
     var similar: [(difference: Int, name: String, letters: [UInt8])] = []
     for candidate in known {
       let other = letters(of: candidate)
-      if isPart(wanted, of: other) || isPart(other, of: wanted) {
-        found.append((min(2, abs(wanted.count - other.count)), candidate))
-      } else if abs(wanted.count - other.count) <= allowed(wanted, other) {
-        similar.append((abs(wanted.count - other.count), candidate, other))
+      if isPart(sought, of: other) || isPart(other, of: sought) {
+        found.append((min(2, abs(sought.count - other.count)), candidate))
+      } else if abs(sought.count - other.count) <= allowed(sought, other) {
+        similar.append((abs(sought.count - other.count), candidate, other))
       }
     }
     similar.sort { ($0.difference, $0.name) < ($1.difference, $1.name) }
     for candidate in similar.prefix(Limits.comparedNames.value) {
-      let distance = distance(wanted, candidate.letters, work: &work)
-      if distance <= allowed(wanted, candidate.letters) {
+      let distance = distance(sought, candidate.letters, work: &work)
+      if distance <= allowed(sought, candidate.letters) {
         found.append((distance, candidate.name))
       }
     }
@@ -65,7 +65,7 @@ public enum NearNames {
   }
 
   private static func isPart(_ part: [UInt8], of text: [UInt8]) -> Bool {
-    part.count >= 3 && ByteSearch.holds(text, part)
+    part.count >= 3 && ByteSearch.contains(text, part)
   }
 
   private static func allowed(_ left: [UInt8], _ right: [UInt8]) -> Int {

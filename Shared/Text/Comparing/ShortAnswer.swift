@@ -161,8 +161,10 @@ enum ShortAnswer {
     if next == "." {
       // "B." on a line of its own and "**B.** Paris" are choices; "F. Kafka" is one only if there
       // are options.
-      let behind = rest.dropFirst().first
-      if hasOptions || behind == "*" || behind?.isNewline == true { return letter.lowercased() }
+      let following = rest.dropFirst().first
+      if hasOptions || following == "*" || following?.isNewline == true {
+        return letter.lowercased()
+      }
     }
     return rest.allSatisfy { !$0.isLetter && !$0.isNumber } ? letter.lowercased() : nil
   }

@@ -64,7 +64,7 @@ struct RepeatedText: Sendable {
 }
 
 /// The bytes of a text that are not white space, and their positions.
-struct InkedText: Sendable {
+struct NonSpaceText: Sendable {
   var bytes: [UInt8] = []
   var positions: [Int] = []
 

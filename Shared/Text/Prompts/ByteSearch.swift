@@ -1,12 +1,12 @@
 /// Finds a byte sequence in time linear in both inputs (Knuth, Morris, Pratt).
 public enum ByteSearch {
-  public static func holds(_ text: [UInt8], _ words: [UInt8]) -> Bool {
+  public static func contains(_ text: [UInt8], _ words: [UInt8]) -> Bool {
     var work = 0
-    return holds(text, words, work: &work)
+    return contains(text, words, work: &work)
   }
 
   /// - Parameter work: grows by one per comparison.
-  public static func holds(_ text: [UInt8], _ words: [UInt8], work: inout Int) -> Bool {
+  public static func contains(_ text: [UInt8], _ words: [UInt8], work: inout Int) -> Bool {
     guard !words.isEmpty else { return true }
     guard text.count >= words.count else { return false }
     let borders = borders(of: words, work: &work)

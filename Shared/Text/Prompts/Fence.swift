@@ -31,7 +31,7 @@ public struct Fence: Hashable, Sendable {
   }
 
   /// Whether the prompt has a part that is fenced with this mark.
-  public func isUsed(in prompt: String) -> Bool { prompt.holds(opening) }
+  public func isUsed(in prompt: String) -> Bool { prompt.containsBytes(of: opening) }
 
   /// The text within the fence, on separate lines.
   public func enclosing(_ text: String) -> String {

@@ -32,11 +32,15 @@ public struct QueryFeatures: Hashable, Sendable {
       if QueryWords.dispute.contains(word) { dispute += 1 }
       if QueryWords.certainty.contains(word) { certainty += 1 }
     }
-    for sign in QueryWords.codeSigns where text.holds(sign) { code += 1 }
-    if text.holds("```") { code += 2 }
-    for phrase in QueryWords.reasoningPhrases where text.holds(phrase) { reasoning += 2 }
-    for phrase in QueryWords.disputePhrases where text.holds(phrase) { dispute += 2 }
-    for phrase in QueryWords.certaintyPhrases where text.holds(phrase) { certainty += 2 }
+    for sign in QueryWords.codeSigns where text.containsBytes(of: sign) { code += 1 }
+    if text.containsBytes(of: "```") { code += 2 }
+    for phrase in QueryWords.reasoningPhrases where text.containsBytes(of: phrase) {
+      reasoning += 2
+    }
+    for phrase in QueryWords.disputePhrases where text.containsBytes(of: phrase) { dispute += 2 }
+    for phrase in QueryWords.certaintyPhrases where text.containsBytes(of: phrase) {
+      certainty += 2
+    }
   }
 
   /// "function" or "class" alone may mean mathematics or a school; two such words mean code.

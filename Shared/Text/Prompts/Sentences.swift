@@ -119,13 +119,13 @@ extension StringProtocol {
 
   /// Whether the text contains these bytes of UTF-8. Unlike `contains`, it does not compare
   /// characters, so it is fast enough for a hundred phrases.
-  public func holds(_ phrase: String) -> Bool {
-    let wanted = phrase.utf8
-    guard let first = wanted.first else { return true }
+  public func containsBytes(of phrase: String) -> Bool {
+    let sought = phrase.utf8
+    guard let first = sought.first else { return true }
     let text = utf8
     var index = text.startIndex
     while let start = text[index...].firstIndex(of: first) {
-      if text[start...].starts(with: wanted) { return true }
+      if text[start...].starts(with: sought) { return true }
       index = text.index(after: start)
     }
     return false

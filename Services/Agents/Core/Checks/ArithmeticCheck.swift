@@ -44,13 +44,13 @@ public enum ArithmeticCheck {
     let text = text.cut(toBytes: readBytes)
     var left: Side?
     var side: Side?
-    var isBehindEquals = false
+    var isAfterEquals = false
     func judge() {
       if let left, let side, let wrong = wrongEquation(left, side, in: text) {
         found.append(wrong)
       }
     }
-    func reset() { (left, side, isBehindEquals) = (nil, nil, false) }
+    func reset() { (left, side, isAfterEquals) = (nil, nil, false) }
     forEachToken(in: text) { token, range in
       switch token {
       case .number(let value, let decimals):
@@ -60,14 +60,14 @@ public enum ArithmeticCheck {
           side = begun
         } else {
           // Two numbers in a row, as in "2 1/2 + 3", have no certain meaning.
-          let before = side == nil && !isBehindEquals ? opening(text, range.lowerBound) : nil
+          let before = side == nil && !isAfterEquals ? opening(text, range.lowerBound) : nil
           if side != nil { left = nil }
           side = Side(
             terms: [(value, decimals)], range: range,
-            isWhole: side == nil && isBehindEquals || before != nil,
+            isWhole: side == nil && isAfterEquals || before != nil,
             isMaybeNegative: before == .dash)
         }
-        isBehindEquals = false
+        isAfterEquals = false
       case .operation(let sign):
         if var begun = side, begun.isComplete, begun.terms.count < 64 {
           begun.operations.append(sign)
@@ -77,9 +77,9 @@ public enum ArithmeticCheck {
         }
       case .equals:
         if side?.isComplete == true { judge() }
-        if !isBehindEquals { left = side?.isComplete == true ? side : nil }
+        if !isAfterEquals { left = side?.isComplete == true ? side : nil }
         side = nil
-        isBehindEquals = true
+        isAfterEquals = true
       case .other:
         if let side, closes(text, side.range.upperBound) { judge() }
         reset()

@@ -78,10 +78,10 @@ enum NearestWord {
 
   /// - Returns: `nil` if the text means no word, or may mean several.
   static func of(_ text: String, among words: [String]) -> String? {
-    let said = plain(text.cut(toBytes: readBytes))
+    let answer = plain(text.cut(toBytes: readBytes))
     let known = words.map { (word: $0, plain: plain($0)) }
-    if let exact = known.first(where: { $0.plain == said }) { return exact.word }
-    let padded = " \(said) "
+    if let exact = known.first(where: { $0.plain == answer }) { return exact.word }
+    let padded = " \(answer) "
     var found: [String] = []
     for word in known where !word.plain.isEmpty && padded.contains(" \(word.plain) ") {
       found.append(word.word)
@@ -93,9 +93,9 @@ enum NearestWord {
     if longest.count == 1 { return longest[0] }
     if longest.count > 1 {
       // In "B, because A is wrong" the answer comes first.
-      return longest.first { " \(said)".hasPrefix(" \(plain($0)) ") }
+      return longest.first { " \(answer)".hasPrefix(" \(plain($0)) ") }
     }
-    return misspelt(said, known)
+    return misspelt(answer, known)
   }
 
   /// Lower case, without punctuation, words separated by one space.
@@ -114,15 +114,16 @@ enum NearestWord {
     return words
   }
 
-  private static func misspelt(_ said: String, _ known: [(word: String, plain: String)]) -> String?
+  private static func misspelt(_ answer: String, _ known: [(word: String, plain: String)])
+    -> String?
   {
     // Only a short answer can be a misspelt word; a sentence cannot.
-    guard !said.isEmpty, said.count <= 64 else { return nil }
+    guard !answer.isEmpty, answer.count <= 64 else { return nil }
     var work = 0
     let near = known.map {
-      ($0.word, NearNames.distance(Array(said), Array($0.plain.prefix(80)), work: &work))
+      ($0.word, NearNames.distance(Array(answer), Array($0.plain.prefix(80)), work: &work))
     }
-    .filter { word, distance in distance * 4 <= min(word.count, said.count) }
+    .filter { word, distance in distance * 4 <= min(word.count, answer.count) }
     guard let best = near.map(\.1).min() else { return nil }
     let nearest = near.filter { $0.1 == best }
     return nearest.count == 1 ? nearest[0].0 : nil

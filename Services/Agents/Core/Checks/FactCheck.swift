@@ -40,7 +40,7 @@ public struct FactCheck: Equatable, Sendable {
     var numbers: Set<String>
   }
 
-  public init(_ answer: String, against sources: [Material.Source]) {
+  public init(_ answer: String, against sources: [PromptDocuments.Source]) {
     var left = Self.maximumEvidence
     var work = 0
     let evidence = sources.map { source in
@@ -117,14 +117,14 @@ public struct FactCheck: Equatable, Sendable {
   // MARK: - Reporting
 
   /// Maximum claims quoted per verdict.
-  private static let maximumTold = 3
-  private static let toldBytes = 160
+  private static let maximumQuotations = 3
+  private static let quoteBytes = 160
 
   /// Lines to append to the answer: its sources, and the sentences that they do not support.
   ///
   /// - Parameter hasVerdicts: `false` for the client's own answer, which should not list its
   ///   doubts.
-  public func tail(_ sources: [Material.Source], hasVerdicts: Bool) -> String {
+  public func tail(_ sources: [PromptDocuments.Source], hasVerdicts: Bool) -> String {
     var used = cited
     used.formUnion(claims.filter { $0.verdict == .supported }.compactMap(\.source))
     var lines: [String] = []
@@ -134,14 +134,14 @@ public struct FactCheck: Equatable, Sendable {
       lines.append("Sources: " + names.joined(separator: ", "))
     }
     if hasVerdicts {
-      lines += told(.contradicted, "The sources say otherwise than this")
-      lines += told(.unsupported, "Not found in the sources")
+      lines += quotedClaims(.contradicted, "The sources say otherwise than this")
+      lines += quotedClaims(.unsupported, "Not found in the sources")
     }
     return lines.joined(separator: "\n")
   }
 
-  private func told(_ verdict: Verdict, _ head: String) -> [String] {
-    let texts = claims.filter { $0.verdict == verdict }.prefix(Self.maximumTold)
-    return texts.map { "\(head): \"\($0.text.cut(toBytes: Self.toldBytes))\"" }
+  private func quotedClaims(_ verdict: Verdict, _ head: String) -> [String] {
+    let texts = claims.filter { $0.verdict == verdict }.prefix(Self.maximumQuotations)
+    return texts.map { "\(head): \"\($0.text.cut(toBytes: Self.quoteBytes))\"" }
   }
 }

@@ -12,9 +12,9 @@ public struct PassageQuery: Equatable, Sendable {
     var seen: Set<String> = []
     for text in texts {
       let read = String(decoding: text.utf8.prefix(Self.readBytes), as: UTF8.self)
-      for word in Words.split(read, readsNumbers: false) {
+      for word in WordSplitter.split(read, readsNumbers: false) {
         guard terms.count < Self.maximumTerms else { return }
-        guard !Words.common.contains(word), word.utf8.count <= 64 else { continue }
+        guard !WordSplitter.common.contains(word), word.utf8.count <= 64 else { continue }
         if seen.insert(word).inserted { terms.append(word) }
       }
     }
@@ -27,10 +27,10 @@ public struct PassageQuery: Equatable, Sendable {
 
   /// The text to index: characters of scripts without spaces are separated, as in the query.
   public static func indexed(_ text: String) -> String {
-    guard text.contains(where: Words.isUnspaced) else { return text }
+    guard text.contains(where: WordSplitter.isUnspaced) else { return text }
     var apart = ""
     for character in text {
-      if Words.isUnspaced(character) {
+      if WordSplitter.isUnspaced(character) {
         apart.append(" ")
         apart.append(character)
         apart.append(" ")

@@ -23,7 +23,7 @@ public struct Passage: Hashable, Sendable {
 /// Takes linear time. Every byte is in exactly one passage, except white space at borders.
 public enum Passages {
   /// Paragraphs are joined up to this length: a passage should make sense alone.
-  static let wantedBytes = 600
+  static let targetBytes = 600
   /// Longer paragraphs are split. 1,200 bytes are some 300 tokens: four fit into a small prompt.
   static let maximumBytes = 1_200
   /// Shorter paragraphs, mainly headings, are joined with the next.
@@ -58,7 +58,7 @@ public enum Passages {
       if let range = open {
         let joined = range.lowerBound..<paragraph.upperBound
         let isShort = range.count < leastBytes && joined.count <= maximumBytes
-        if isShort || !isHeading && joined.count <= wantedBytes {
+        if isShort || !isHeading && joined.count <= targetBytes {
           open = joined
           continue
         }

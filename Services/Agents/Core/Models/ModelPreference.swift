@@ -58,10 +58,11 @@ public enum ModelPreference {
     let tokens = task.maxTokens ?? role.profile.maxTokens
     let inTime = offered.filter { !isTooSlow($0, tokens, remaining) }
     let pool = inTime.isEmpty ? offered : inTime
-    for wanted in role.preferredModels {
-      let matches = pool.filter { $0.id.name.lowercased().contains(wanted.lowercased()) }
+    for preferred in role.preferredModels {
+      let matches = pool.filter { $0.id.name.lowercased().contains(preferred.lowercased()) }
       if let best = best(of: matches, appetite(of: role, for: task)) {
-        return Choice(model: best.id, reason: "\"\(wanted)\" suits a \(role.name.rawValue) agent")
+        return Choice(
+          model: best.id, reason: "\"\(preferred)\" suits a \(role.name.rawValue) agent")
       }
     }
     // A base model follows no instructions; code and vision models answer below their size.
@@ -93,10 +94,10 @@ public enum ModelPreference {
   // MARK: - Comparing
 
   private static func compare(_ models: [OfferedModel], _ appetite: ModelAppetite) -> Choice {
-    let tellApart = models.contains {
+    let areComparable = models.contains {
       ModelName($0.id).sizeMillions != nil || $0.tokensPerSecond != nil
     }
-    guard models.count > 1, tellApart, let best = best(of: models, appetite) else {
+    guard models.count > 1, areComparable, let best = best(of: models, appetite) else {
       return models.count == 1
         ? Choice(model: models[0].id, reason: "the only general one")
         : Choice(model: nil, reason: "no size or speed is known")

@@ -123,7 +123,7 @@ public enum RequestComposition {
     for order: TaskOrder, role: Role, consensus: Consensus? = nil, notes: [String] = [],
     repair: TaskDialogue.Repair? = nil
   ) throws(Failure) -> [UInt8] {
-    var messages = order.task.readsConversation ? try said(order.conversation) : []
+    var messages = order.task.readsConversation ? try conversationMessages(order.conversation) : []
     let prompt = role.prompt(for: order.task)
     if let first = messages.first,
       let joined = joining(first, prompt, as: ["system", "developer"])
@@ -147,8 +147,8 @@ public enum RequestComposition {
         "the task reads no conversation, and has neither an instruction nor inputs")
     }
     if let repair {
-      let said = Fence.withoutControlTokens(repair.said.cut(toBytes: repairedBytes))
-      messages.append(message("assistant", said))
+      let earlierText = Fence.withoutControlTokens(repair.output.cut(toBytes: repairedBytes))
+      messages.append(message("assistant", earlierText))
       messages.append(
         message("user", ResponseFormat.correction(repair.mistake, order.task.contract)))
     }
@@ -156,7 +156,9 @@ public enum RequestComposition {
   }
 
   /// The client's messages, byte for byte.
-  private static func said(_ conversation: Conversation) throws(Failure) -> [[UInt8]] {
+  private static func conversationMessages(_ conversation: Conversation) throws(Failure)
+    -> [[UInt8]]
+  {
     let document: JSONDocument
     do {
       document = try JSONDocument(validating: conversation.messagesJSON)
@@ -207,8 +209,8 @@ public enum RequestComposition {
     else { return nil }
     switch content.kind {
     case .string:
-      guard let said = scanner.document.string(content) else { return nil }
-      let joined = said.isEmpty ? text : "\(said)\n\n\(text)"
+      guard let earlierText = scanner.document.string(content) else { return nil }
+      let joined = earlierText.isEmpty ? text : "\(earlierText)\n\n\(text)"
       return scanner.edited(replacing: [(name: "content", json: JSON.quoted(joined))])
     case .array:
       let parts = scanner.document.elements(of: content).map { part in

@@ -19,11 +19,11 @@ public struct TaskDialogue: Sendable {
 
   /// An output that breaks its contract.
   public struct Repair: Equatable, Sendable {
-    public var said: String
+    public var output: String
     public var mistake: String
 
-    public init(said: String, mistake: String) {
-      self.said = said
+    public init(output: String, mistake: String) {
+      self.output = output
       self.mistake = mistake
     }
   }
@@ -69,7 +69,7 @@ public struct TaskDialogue: Sendable {
     case .broken(let mistake):
       guard let firstOutput else {
         firstOutput = output
-        question.repair = Repair(said: output, mistake: mistake)
+        question.repair = Repair(output: output, mistake: mistake)
         return .ask(question)
       }
       return .finish(output: firstOutput, contractMet: false)

@@ -20,15 +20,15 @@ public struct TaskOutput: Sendable {
       removing: isFenced ? fence : nil)
     guard order.writesAnswer, !order.prefix.isEmpty else { return }
     let bytes = Array(order.prefix.utf8)
-    let said = normaliser.append(bytes)
-    if bytes.starts(with: said) { repeated = Array(bytes[said.count...]) }
+    let normalised = normaliser.append(bytes)
+    if bytes.starts(with: normalised) { repeated = Array(bytes[normalised.count...]) }
     text = order.prefix
   }
 
   /// The parameter `include_reasoning`, as OpenRouter and vLLM name it.
   private static func wantsReasoning(_ conversation: Conversation) -> Bool {
-    guard let asked = conversation.parameters.first(where: { $0.name == "include_reasoning" }),
-      let document = try? JSONDocument(validating: asked.json)
+    guard let parameter = conversation.parameters.first(where: { $0.name == "include_reasoning" }),
+      let document = try? JSONDocument(validating: parameter.json)
     else { return false }
     return document.boolean(document.root) == true
   }

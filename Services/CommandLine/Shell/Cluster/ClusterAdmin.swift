@@ -12,7 +12,7 @@ extension ClusterClient {
   }
 
   /// An entry of `/admin/v1/services`.
-  struct ServiceLine: Decodable {
+  struct ServiceRow: Decodable {
     let name: String
     let service: String
   }
@@ -51,10 +51,10 @@ extension ClusterClient {
     return token
   }
 
-  func services() async throws -> [ServiceLine] {
+  func services() async throws -> [ServiceRow] {
     let url = address.registry + "/admin/v1/services"
     return try await success(.GET, url, token: provenToken())
-      .decoded(as: Page<ServiceLine>.self, from: url).data
+      .decoded(as: Page<ServiceRow>.self, from: url).data
   }
 
   /// The registry's bytes, unchanged.
@@ -62,9 +62,9 @@ extension ClusterClient {
     try await success(.GET, hostsURL + "?limit=1000", token: provenToken()).body
   }
 
-  func hosts() async throws -> [HostLine] {
+  func hosts() async throws -> [HostRow] {
     try Answer(status: 200, body: await hostsJSON())
-      .decoded(as: Page<HostLine>.self, from: hostsURL).data
+      .decoded(as: Page<HostRow>.self, from: hostsURL).data
   }
 
   /// - Parameter id: `nil` means that the registry makes one from the URL.
@@ -72,7 +72,7 @@ extension ClusterClient {
     url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
     pricePerMillion: Int? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
     credential: CredentialReference? = nil, allowsPlainHTTP: Bool = false, models: [ModelID] = []
-  ) async throws -> HostLine {
+  ) async throws -> HostRow {
     let answer = try await postHost(
       HostBody(
         url: url, id: id?.name, trust: trust?.rawValue, tier: tier?.rawValue,
@@ -82,7 +82,7 @@ extension ClusterClient {
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
-    return try answer.decoded(as: HostLine.self, from: hostsURL)
+    return try answer.decoded(as: HostRow.self, from: hostsURL)
   }
 
   /// Adds a host unless it is registered already.
@@ -154,7 +154,7 @@ extension ClusterClient {
 }
 
 /// A host as the registry's admin API shows it.
-struct HostLine: Decodable {
+struct HostRow: Decodable {
   struct Model: Decodable {
     let id: String
   }

@@ -54,11 +54,12 @@ enum ServiceCheck {
     let errors = Pipe()
     process.standardError = errors
     guard (try? process.run()) != nil else { return [] }
-    let said = (try? errors.fileHandleForReading.readToEnd()) ?? Data()
+    let errorOutput = (try? errors.fileHandleForReading.readToEnd()) ?? Data()
     process.waitUntilExit()
     guard process.terminationReason == .exit, process.terminationStatus == ExitStatus.usage.rawValue
     else { return [] }
     // The last line counts the mistakes and names the help.
-    return String(decoding: said, as: UTF8.self).split(separator: "\n").dropLast().map(String.init)
+    return String(decoding: errorOutput, as: UTF8.self).split(separator: "\n").dropLast().map(
+      String.init)
   }
 }

@@ -25,9 +25,9 @@ struct StatusCommand: AsyncParsableCommand {
     struct Service: Encodable { let name: String, service: String }
     struct Host: Encodable {
       let id: String, url: String, dialect: String, state: String, reason: String, models: [String]
-      let load: HostLine.Load?
+      let load: HostRow.Load?
 
-      init(_ host: HostLine) {
+      init(_ host: HostRow) {
         id = host.id
         url = host.url
         dialect = host.dialect ?? ""

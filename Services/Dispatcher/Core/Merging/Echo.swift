@@ -28,7 +28,7 @@ enum Echo {
   ) -> String? {
     let said = ink(output, limit: lookedAtBytes)
     let told = ink(instruction, limit: leastBytes)
-    if told.count == leastBytes, ByteSearch.holds(said, told, work: &work) {
+    if told.count == leastBytes, ByteSearch.contains(said, told, work: &work) {
       return "it repeats its instruction"
     }
     var copies = 0
@@ -38,10 +38,10 @@ enum Echo {
       // Equal inputs count once.
       guard text.count >= leastBytes, sought.insert(text).inserted else { continue }
       let named = ink("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
-      if ByteSearch.holds(said, named, work: &work) {
+      if ByteSearch.contains(said, named, work: &work) {
         return "it repeats its inputs instead of merging them"
       }
-      if ByteSearch.holds(said, text, work: &work) { copies += 1 }
+      if ByteSearch.contains(said, text, work: &work) { copies += 1 }
     }
     return copies > 1 ? "it repeats its inputs instead of merging them" : nil
   }

@@ -50,7 +50,7 @@ struct HostSchedule {
         return (nil, time.seconds(tokens, inFlight: busy, slots: nil))
       }
       let begin = slots[slot].free
-      return (slot, begin + time.seconds(tokens, beside: slots.count { $0.free > begin }))
+      return (slot, begin + time.seconds(tokens, concurrent: slots.count { $0.free > begin }))
     }
   }
 

@@ -45,14 +45,14 @@ extension Team {
     guard let json = ModelJSON(analysis),
       let list = json.document.value("specialists", in: json.root)
     else { return nil }
-    var wanted: [(name: String, specialist: Specialist, needs: [String])] = []
+    var proposed: [(name: String, specialist: Specialist, needs: [String])] = []
     for (place, entry) in json.document.elements(of: list).prefix(32).enumerated()
-    where wanted.count < Self.mostSpecialists {
+    where proposed.count < Self.mostSpecialists {
       guard let name = json.text("role", in: entry, atMost: 40),
         let role = AgentRole(rawValue: name.lowercased()), Self.roles.contains(role),
         let brief = json.text("brief", in: entry, atMost: Self.briefBytes)
       else { continue }
-      wanted.append(
+      proposed.append(
         (
           (json.text("name", in: entry, atMost: 40) ?? "\(place)").lowercased(),
           Specialist(role: role, brief: brief),
@@ -60,13 +60,13 @@ extension Team {
             .map { $0.lowercased() }
         ))
     }
-    guard !wanted.isEmpty else { return nil }
+    guard !proposed.isEmpty else { return nil }
     let order = WorkOrder(
-      needs: wanted.map { one in
-        one.needs.compactMap { need in wanted.firstIndex { $0.name == need } }
+      needs: proposed.map { one in
+        one.needs.compactMap { need in proposed.firstIndex { $0.name == need } }
       }, mostSteps: Self.mostSteps)
     specialists = order.sorted.map { index in
-      var one = wanted[index].specialist
+      var one = proposed[index].specialist
       one.needs = order.needs[index].compactMap { order.sorted.firstIndex(of: $0) }.sorted()
       return one
     }
@@ -83,17 +83,17 @@ struct WorkOrder {
   private(set) var needs: [[Int]]
 
   /// - Parameter mostSteps: maximum length of a chain. A need that would exceed it is dropped.
-  init(needs wanted: [[Int]], mostSteps: Int) {
-    needs = wanted.map { _ in [] }
-    for (index, wishes) in wanted.enumerated() {
+  init(needs proposed: [[Int]], mostSteps: Int) {
+    needs = proposed.map { _ in [] }
+    for (index, wishes) in proposed.enumerated() {
       var seen: Set<Int> = []
       for need in wishes
-      where need != index && wanted.indices.contains(need) && seen.insert(need).inserted {
+      where need != index && proposed.indices.contains(need) && seen.insert(need).inserted {
         needs[index].append(need)
         if steps == nil || steps ?? 0 > mostSteps { needs[index].removeLast() }
       }
     }
-    var open = Array(wanted.indices)
+    var open = Array(proposed.indices)
     while let place = open.firstIndex(where: { needs[$0].allSatisfy(sorted.contains) }) {
       sorted.append(open.remove(at: place))
     }

@@ -21,13 +21,13 @@ struct ClosedQuestion {
     }
     if Self.hasChoices(request.query) {
       instruction = "Reply with the letter of the right choice only."
-    } else if text.holds("yes or no") || Self.isPolar(request.query, words) {
+    } else if text.containsBytes(of: "yes or no") || Self.isPolar(request.query, words) {
       instruction = "Reply with yes or no only."
-    } else if Self.numberPhrases.contains(where: text.holds) || Self.isSum(words),
+    } else if Self.numberPhrases.contains(where: text.containsBytes(of:)) || Self.isSum(words),
       Self.isOneSentence(request.query)
     {
       instruction = "Reply with the number only."
-    } else if Self.wordPhrases.contains(where: text.holds) {
+    } else if Self.wordPhrases.contains(where: text.containsBytes(of:)) {
       instruction = "Reply with that alone, without a sentence around it."
     } else {
       return nil
@@ -126,19 +126,20 @@ struct ClosedQuestion {
         return false
       }
     }
-    guard options.count > 1, !options.contains(where: { isSpoken($0.text, behind: $0.mark) }) else {
+    guard options.count > 1, !options.contains(where: { isDialogue($0.text, after: $0.mark) })
+    else {
       return false
     }
-    let asked = before.joined(separator: "\n")
-    let words = asked.lowercasedWords
-    if asked.contains("?") || words.contains(where: choosing.contains) { return true }
+    let questionText = before.joined(separator: "\n")
+    let words = questionText.lowercasedWords
+    if questionText.contains("?") || words.contains(where: choosing.contains) { return true }
     // A command that applies to each line is no choice, and neither is a dialogue ("A: …").
     return options[0].mark != ":"
       && !words.prefix(3).contains { SplitWords.commands.contains($0) && !naming.contains($0) }
   }
 
   /// True if the option is a question or, after a colon, a sentence: it is a line of dialogue.
-  private static func isSpoken(_ text: String, behind mark: Character) -> Bool {
+  private static func isDialogue(_ text: String, after mark: Character) -> Bool {
     text.hasSuffix("?") || mark == ":" && (text.hasSuffix(".") || text.hasSuffix("!"))
   }
 

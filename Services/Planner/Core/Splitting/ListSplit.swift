@@ -63,7 +63,9 @@ enum ListSplit {
     let words = (outline.before + " " + outline.after).lowercasedWords
     if words.contains("each") || words.contains("every") { return true }
     guard !words.contains(where: SplitWords.overall.contains) else { return false }
-    return words.contains { SplitWords.telling.contains($0) || SplitWords.sectioned.contains($0) }
+    return words.contains {
+      SplitWords.proseVerbs.contains($0) || SplitWords.sectioned.contains($0)
+    }
   }
 
   /// Returns the text after the list if it is a task over all items, otherwise `nil`.

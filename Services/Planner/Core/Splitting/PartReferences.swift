@@ -23,13 +23,13 @@ enum PartReferences {
     guard place > 0 else { return .none }
     let text = part.lowercased()
     let words = part.lowercasedWords
-    if strongPlural.contains(where: text.holds) { return .all }
+    if strongPlural.contains(where: text.containsBytes(of:)) { return .all }
     if let first = commandWords(words).first, SplitWords.closing.contains(first),
       words.contains(where: plural.contains)
     {
       return .all
     }
-    if strong.contains(where: text.holds) { return .previous }
+    if strong.contains(where: text.containsBytes(of:)) { return .previous }
     guard !hasContext else { return .none }
     // An early pronoun cannot refer to its own sentence, so it refers to an earlier part.
     let early = commandWords(words).prefix(earlyWords)

@@ -25,7 +25,7 @@ struct QueryOutline: Equatable {
     for (place, word) in words.enumerated()
     where Self.isInlineMarker(word, number: starts.count + 1)
       || Self.isInlineNumber(
-        word, number: starts.count + 1, behind: place > 0 ? words[place - 1] : nil)
+        word, number: starts.count + 1, preceding: place > 0 ? words[place - 1] : nil)
     {
       starts.append(place)
     }
@@ -57,9 +57,10 @@ struct QueryOutline: Equatable {
 
   /// True for `1.` at the start of the query or after punctuation. In "version 1." it ends a
   /// sentence.
-  private static func isInlineNumber(_ word: Substring, number: Int, behind: Substring?) -> Bool {
+  private static func isInlineNumber(_ word: Substring, number: Int, preceding: Substring?) -> Bool
+  {
     guard word == "\(number)." else { return false }
-    return behind?.last.map(".:;,?!".contains) ?? true
+    return preceding?.last.map(".:;,?!".contains) ?? true
   }
 
   private static func withoutConjunction(_ text: String) -> String {
@@ -111,7 +112,7 @@ struct ListItem {
     let line = line.trimmingSpace
     if let first = line.first, "-*•+–".contains(first), line.dropFirst().first == " " {
       text = line.dropFirst().trimmingSpace
-    } else if let rest = Self.behindLabel(line) {
+    } else if let rest = Self.textAfterLabel(line) {
       text = rest.trimmingSpace
     } else {
       return nil
@@ -121,16 +122,16 @@ struct ListItem {
 
   /// Returns the text after a label such as `1.`, `1)`, `(1)`, `a)`, `Q1:` or `Question 1:`, or
   /// `nil` without one.
-  private static func behindLabel(_ line: String) -> Substring? {
+  private static func textAfterLabel(_ line: String) -> Substring? {
     var rest = line[...]
     let lower = line.lowercased()
     for word in labels where lower.hasPrefix(word) {
-      let behind = line.dropFirst(word.count).drop { $0 == " " }
-      let label = behind.prefix { $0.isNumber || $0.isLetter }
+      let remainder = line.dropFirst(word.count).drop { $0 == " " }
+      let label = remainder.prefix { $0.isNumber || $0.isLetter }
       guard !label.isEmpty, label.count <= 2,
-        behind.dropFirst(label.count).first.map(":.)-".contains) == true
+        remainder.dropFirst(label.count).first.map(":.)-".contains) == true
       else { continue }
-      return behind.dropFirst(label.count + 1)
+      return remainder.dropFirst(label.count + 1)
     }
     let isOpen = rest.first == "("
     if isOpen { rest = rest.dropFirst() }
@@ -138,10 +139,10 @@ struct ListItem {
     let letter = rest.prefix { $0.isLetter }
     let length = !label.isEmpty && label.count <= 3 ? label.count : letter.count == 1 ? 1 : 0
     guard length > 0, let mark = rest.dropFirst(length).first else { return nil }
-    let behind = rest.dropFirst(length + 1)
-    guard mark == ")" || (!isOpen && mark == "." && !label.isEmpty), behind.first == " "
+    let remainder = rest.dropFirst(length + 1)
+    guard mark == ")" || (!isOpen && mark == "." && !label.isEmpty), remainder.first == " "
     else { return nil }
-    return behind
+    return remainder
   }
 
   private static let labels = [

@@ -28,13 +28,13 @@ enum SeriesSplit {
 
   private static func accepts(_ series: Series, _ sentence: String) -> Bool {
     let words = sentence.lowercasedWords
-    if series.isEach { return !SeriesWords.singleWork(in: series.head) || series.saysEach }
+    if series.isEach { return !SeriesWords.singleWork(in: series.head) || series.hasEachWord }
     guard !words.contains(where: SplitWords.overall.contains) else { return false }
     if series.isSections { return true }
     guard !SeriesWords.singleWork(in: series.head) else { return false }
     // "a haiku, a limerick and a sonnet": each item is a text of its own.
     if series.items.allSatisfy(SeriesWords.isWork) { return true }
-    return series.head.contains(where: SplitWords.telling.contains)
+    return series.head.contains(where: SplitWords.proseVerbs.contains)
       && !series.items.contains { $0.lowercasedWords.count > 8 }
   }
 
@@ -97,7 +97,7 @@ struct Series {
   var head: [String] = []
   /// True if the sentence asks for a text about each item: "for each …", "for these three: …".
   var isEach = false
-  var saysEach = false
+  var hasEachWord = false
   /// True if the items are sections of one text.
   var isSections = false
 
@@ -108,17 +108,17 @@ struct Series {
     if let colon = clean.lastIndex(of: ":"), clean[colon...].contains(",") {
       head = clean[..<colon].lowercasedWords
       body = clean[clean.index(after: colon)...]
-      saysEach = head.contains { ["each", "every", "per"].contains($0) }
+      hasEachWord = head.contains { ["each", "every", "per"].contains($0) }
       isEach =
-        saysEach
+        hasEachWord
         || (head.contains { ["following", "these", "three", "four", "five", "six"].contains($0) }
-          && head.contains { SplitWords.telling.contains($0) || $0 == "write" || $0 == "for" })
+          && head.contains { SplitWords.proseVerbs.contains($0) || $0 == "write" || $0 == "for" })
     } else {
       guard let start = Self.start(of: clean) else { return nil }
       head = clean[..<start].lowercasedWords
       body = clean[start...]
-      saysEach = head.contains { ["each", "every"].contains($0) }
-      isEach = saysEach
+      hasEachWord = head.contains { ["each", "every"].contains($0) }
+      isEach = hasEachWord
     }
     items = Self.items(of: body)
     guard items.count > 1, items.allSatisfy({ $0.lowercasedWords.count <= 12 }) else { return nil }
@@ -138,7 +138,7 @@ struct Series {
     var index = first.startIndex
     while let end = first[index...].firstIndex(of: " ") {
       let word = first[index..<end].lowercased()
-      if SplitWords.telling.contains(word) || openers.contains(word) {
+      if SplitWords.proseVerbs.contains(word) || openers.contains(word) {
         start = first.index(after: end)
       }
       index = first.index(after: end)

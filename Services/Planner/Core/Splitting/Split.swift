@@ -68,8 +68,8 @@ extension Split {
       return parts.map { min($0.tokens, PlanLimits.draftTokens) }
     }
     // The limit applies to all parts together.
-    let wanted = parts.reduce(0) { $0 + $1.tokens }
-    let scale = wanted > limit ? (limit, wanted) : (1, 1)
+    let neededTokens = parts.reduce(0) { $0 + $1.tokens }
+    let scale = neededTokens > limit ? (limit, neededTokens) : (1, 1)
     return parts.map { max(1, $0.tokens * scale.0 / scale.1) }
   }
 

@@ -77,10 +77,10 @@ struct SplitEstimate: Equatable {
   /// Text for the trace: "about 4.1 s instead of 9.8 s". With a correction, it adds the uncorrected
   /// times.
   var comparison: String {
-    let told =
+    let estimateText =
       "about \(Self.seconds(splitMilliseconds)) instead of \(Self.seconds(directMilliseconds))"
-    guard correction != .none else { return told }
-    return told + ", corrected from \(Self.seconds(split.milliseconds)) and "
+    guard correction != .none else { return estimateText }
+    return estimateText + ", corrected from \(Self.seconds(split.milliseconds)) and "
       + Self.seconds(direct.milliseconds)
   }
 
@@ -131,7 +131,7 @@ struct EstimatedHost {
 
   /// Answers that the host can take now. The slowdown is measured with few concurrent answers and
   /// does not hold for many.
-  var slots: Int { min(host.slots ?? 1, FinishTime.mostBeside + 1) }
+  var slots: Int { min(host.slots ?? 1, FinishTime.mostConcurrent + 1) }
 
   var firstToken: EstimatedTime { EstimatedTime(milliseconds: Self.milliseconds(time.firstToken)) }
 
@@ -243,12 +243,12 @@ struct ListSchedule {
       let begin = EstimatedTime.later(earliest, free[slot])
       let alone = host.writing(writing, reading: reading)
       let others = free.count { $0.milliseconds > begin.milliseconds }
-      let end = begin + host.firstToken + alone * host.time.stretch(beside: others)
+      let end = begin + host.firstToken + alone * host.time.stretch(concurrent: others)
       // A later part also slows down earlier ones: all parts together take at least the host's time
       // for all of its work.
       let work = work + alone
       let atOnce = min(parts + 1, free.count)
-      let all = work * (host.time.stretch(beside: atOnce - 1) / Double(atOnce))
+      let all = work * (host.time.stretch(concurrent: atOnce - 1) / Double(atOnce))
       return (slot, .later(end, all), work)
     }
   }

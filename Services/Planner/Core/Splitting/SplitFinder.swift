@@ -35,7 +35,7 @@ struct SplitFinder {
   /// True if the parts follow from each other, as in an argument or a recipe.
   private static func isSequential(_ query: String) -> Bool {
     let text = query.lowercased()
-    return sequential.contains(where: text.holds)
+    return sequential.contains(where: text.containsBytes(of:))
   }
 
   private static let sequential = [

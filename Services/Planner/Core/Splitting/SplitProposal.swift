@@ -43,9 +43,9 @@ enum SplitProposal {
   /// A length in the query applies to each part if the query asks for that ("each"), otherwise to
   /// all of them together. Without a length for each, a part has at least a paragraph or two.
   static func tokensOfPart(_ query: String, _ signals: SplitSignals, parts: Int) -> Int {
-    let said = AnswerSize.tokens(of: query)
-    if signals.isSized, signals.isDistributive { return min(max(said, 60), 900) }
-    return min(max(said / parts, usualPartTokens), 600)
+    let wholeTokens = AnswerSize.tokens(of: query)
+    if signals.isSized, signals.isDistributive { return min(max(wholeTokens, 60), 900) }
+    return min(max(wholeTokens / parts, usualPartTokens), 600)
   }
 
   private static let usualPartTokens = 160
@@ -54,7 +54,7 @@ enum SplitProposal {
 
   /// Tokens of the budget that a proposal may read and write.
   static func cost(_ basis: PlanBasis) -> Int {
-    Prompts(1, told: [(instruction, 1)]).tokens(basis) + mostTokens
+    PromptTokens(1, instructions: [(instruction, 1)]).tokens(basis) + mostTokens
   }
 
   static let schema = """

@@ -54,7 +54,7 @@ struct SplitSignals: Equatable {
     isDistributive =
       zip(words, words.dropFirst() + [""]).contains { word, next in
         SignalWords.distributive.contains(word) && !SignalWords.steps.contains(next)
-      } || SignalWords.distributivePhrases.contains(where: text.holds)
+      } || SignalWords.distributivePhrases.contains(where: text.containsBytes(of:))
     isSized = Self.isSized(words) || !all.isDisjoint(with: SignalWords.sized)
     namesSections = !all.isDisjoint(with: SignalWords.sections)
     languages = all.count { SignalWords.languages.contains($0) }
@@ -62,11 +62,11 @@ struct SplitSignals: Equatable {
     works = singular.count { SignalWords.works.contains($0) }
     isSequence =
       !all.isDisjoint(with: SignalWords.sequence)
-      || SignalWords.sequencePhrases.contains(where: text.holds)
+      || SignalWords.sequencePhrases.contains(where: text.containsBytes(of:))
     isExtraction = words.prefix(4).contains(where: SignalWords.extraction.contains)
     endsInOneQuestion = shape.questions == 1 && query.trimmingSpace.hasSuffix("?")
     explainsCode =
-      (text.holds("`") || QueryFeatures(query).isAboutCode)
+      (text.containsBytes(of: "`") || QueryFeatures(query).isAboutCode)
       && !all.isDisjoint(with: SignalWords.explaining)
     isPlainList = shape.listItems > 2 && found == nil
     countQuestions(query)
@@ -79,13 +79,13 @@ struct SplitSignals: Equatable {
 
   private mutating func countQuestions(_ query: String) {
     let sentences = Sentences.split(query)
-    let asked = sentences.filter { $0.hasSuffix("?") }
+    let questionSentences = sentences.filter { $0.hasSuffix("?") }
     // Pronouns in the questions refer to a statement before them, if there is one.
-    let isTold = sentences.first.map { !$0.hasSuffix("?") && !$0.hasSuffix(":") } ?? false
-    boundParts = asked.enumerated().count { place, question in
-      PartReferences.needsOthers(question, at: place, hasContext: isTold)
+    let hasStatement = sentences.first.map { !$0.hasSuffix("?") && !$0.hasSuffix(":") } ?? false
+    boundParts = questionSentences.enumerated().count { place, question in
+      PartReferences.needsOthers(question, at: place, hasContext: hasStatement)
     }
-    freeQuestions = max(0, asked.count { $0.lowercasedWords.count > 2 } - boundParts)
+    freeQuestions = max(0, questionSentences.count { $0.lowercasedWords.count > 2 } - boundParts)
   }
 
   /// Score of the query: above 0, it reads like several pieces of work.

@@ -15,7 +15,7 @@ enum SplitWords {
   ]
 
   /// Verbs that ask for running text about a subject.
-  static let telling: Set<String> = [
+  static let proseVerbs: Set<String> = [
     "analyse", "analyze", "assess", "cover", "define", "describe", "discuss", "evaluate", "examine",
     "explain", "explore", "illustrate", "introduce", "investigate", "outline", "present",
     "research", "review", "summarise", "summarize", "translate",

@@ -91,7 +91,7 @@ final class TaskNode {
   private var usage = Usage.zero
   private var last: InferenceSummary?
   private var session: InferenceSession?
-  private var echo: EchoGuard?
+  private var echo: InstructionEcho?
   private var held: [TaskDelta] = []
   private var isOver = false
   /// Number of the current inference; events of earlier ones are ignored.
@@ -118,11 +118,11 @@ final class TaskNode {
       for: order.task, role: agent.role, among: offered(), within: left)
     models = [choice.model] + choice.alternatives
     let fence = Fence(seed: order.task.seed)
-    findings = agent.role.checksInputs ? InputFindings.of(order.inputs, material: .none) : []
+    findings = agent.role.checksInputs ? InputMistakes.of(order.inputs, material: .none) : []
     consensus = Consensus(weighed: order.inputs)
     notes = [
-      Material.none.note(cites: agent.role.citesSources, fence: fence),
-      InputFindings.text(findings, fence: fence),
+      PromptDocuments.none.note(cites: agent.role.citesSources, fence: fence),
+      InputMistakes.text(findings, fence: fence),
     ]
     promptTexts = notes + [RequestComposition.agreementText(order, consensus)]
     perform(.ask(dialogue.begin()))
@@ -158,10 +158,10 @@ final class TaskNode {
       }
     case .fail(let failure): fail(failure)
     case .finish(let written, let contractMet):
-      let text = order.task.mark.map { written.behindLast($0) } ?? written
+      let text = order.task.mark.map { written.textAfterLast($0) } ?? written
       let review =
         order.writesAnswer
-        ? nil : CertainReview.enforcing(findings, in: text, contract: order.task.contract)
+        ? nil : ReviewCorrection.enforcing(findings, in: text, contract: order.task.contract)
       finish(review ?? text, contractMet: review != nil || contractMet)
     }
   }
@@ -194,7 +194,7 @@ final class TaskNode {
     question += 1
     let number = question
     output = TaskOutput(for: order)
-    echo = dialogue.passesOn ? EchoGuard(order, otherTexts: promptTexts) : nil
+    echo = dialogue.passesOn ? InstructionEcho(order, otherTexts: promptTexts) : nil
     held = []
     var undoable = RequestForm(undoing: request.added)
     if request.mayDropLimit { undoable.insert(.withoutLimit) }

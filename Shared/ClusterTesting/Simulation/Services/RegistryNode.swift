@@ -12,7 +12,7 @@ final class RegistryNode: SimulatedService {
   private let process: SimulatedProcess
   private var leases: PeerLeases
   private(set) var hosts: HostRegistry
-  private var loads: LoadBook
+  private var loads: LoadAggregator
   private var refreshed = Instant.zero
 
   /// - Parameter restored: hosts in the registry's store.
@@ -21,7 +21,7 @@ final class RegistryNode: SimulatedService {
     let epoch = process.id.incarnation
     leases = PeerLeases(epoch: epoch, own: process.machine.own)
     hosts = HostRegistry(epoch: epoch, restored: restored, now: process.now)
-    loads = LoadBook(epoch: epoch)
+    loads = LoadAggregator(epoch: epoch)
   }
 
   var peers: PeerTable { leases.table }
@@ -47,7 +47,7 @@ final class RegistryNode: SimulatedService {
   }
 
   private func merge() {
-    if let table = loads.due(heard: hosts.heard(now: now), now: now) {
+    if let table = loads.makeTableIfDue(probeAges: hosts.probeAges(now: now), now: now) {
       process.publish(.loadTable(table))
     }
     process.after(Self.mergeTick) { [self] in merge() }
@@ -80,7 +80,7 @@ final class RegistryNode: SimulatedService {
     guard case .loadReport(let report) = body else { return }
     let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
     loads.report(report, from: sender, now: now)
-    if !failing.isEmpty { perform(hosts.doubt(failing, now: now)) }
+    if !failing.isEmpty { perform(hosts.probeEarly(failing, now: now)) }
   }
 
   func peerLost(_ peer: PeerID) { perform(leases.goodbye(peer, now: now)) }
@@ -92,7 +92,7 @@ final class RegistryNode: SimulatedService {
   }
 
   private func publish(_ table: PeerTable) {
-    loads.keep(table.peers)
+    loads.retainPeers(table.peers)
     process.adopt(table)
     process.publish(.peerTable(table))
   }

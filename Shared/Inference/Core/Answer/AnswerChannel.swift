@@ -26,7 +26,7 @@ struct AnswerChannel: Sendable {
   private var steps = 0
   /// End of the bytes of a long token that are old enough to be released. It never splits a
   /// character or an escape.
-  private var aged = 0
+  private var releasableEnd = 0
   /// Bytes without white space, counted up to `leastBeginning`.
   private var visibleBytes = 0
   /// End of the first `leastBeginning` bytes without white space. `nil` means that fewer have
@@ -98,18 +98,18 @@ struct AnswerChannel: Sendable {
   /// and within a longer token the bytes older than `window`.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
-    return unlessTooLittle(beforeStop(safeLimit(window: window), window))
+    return atLeastBeginning(beforeStop(safeLimit(window: window), window))
   }
 
   /// Bytes up to the last safe boundary, without any part of a longer token.
   mutating func boundaryLimit(window: Int) -> Int {
-    unlessTooLittle(beforeStop(boundary.boundary, window))
+    atLeastBeginning(beforeStop(boundary.boundary, window))
   }
 
   /// Returns 0 if the limit is too small for a first release. As long as the client has nothing,
   /// another host may start over. After a lone "I" or bracket it is unknown whether the next host
   /// repeats it.
-  private func unlessTooLittle(_ limit: Int) -> Int {
+  private func atLeastBeginning(_ limit: Int) -> Int {
     guard part == .content, released == 0, limit > 0 else { return limit }
     guard let beginningEnd, beginningEnd <= limit else { return 0 }
     return limit
@@ -135,14 +135,14 @@ struct AnswerChannel: Sendable {
   private mutating func safeLimit(window: Int) -> Int {
     let end = text.count - window
     guard end > boundary.boundary else { return boundary.boundary }
-    aged = max(aged, boundary.boundary)
-    while aged < end {
-      let next = aged + atomLength(at: aged)
+    releasableEnd = max(releasableEnd, boundary.boundary)
+    while releasableEnd < end {
+      let next = releasableEnd + atomLength(at: releasableEnd)
       guard next <= end else { break }
-      aged = next
+      releasableEnd = next
       steps += 1
     }
-    return aged
+    return releasableEnd
   }
 
   /// Length in bytes of the character or escape at an index. Outside JSON a backslash is joined
@@ -167,7 +167,7 @@ struct AnswerChannel: Sendable {
     unseen = Array(text[released...].prefix(2 * AnswerStream.heldBytes))
     text.removeSubrange(released...)
     isClosed = false
-    aged = min(aged, released)
+    releasableEnd = min(releasableEnd, released)
     checkpoints.removeAll { $0.offset > released }
     let known = lastCheckpoint
     let unread = text[known.offset...]

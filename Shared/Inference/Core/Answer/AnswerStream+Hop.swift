@@ -9,7 +9,7 @@ extension AnswerStream {
     let identity: StreamIdentity?
     /// The answer has tool calls, so the next host sends it again from the start.
     let callsTools: Bool
-    var isAnew: Bool
+    var isFromStart: Bool
     /// Length of the text given to the host, in bytes. The host repeats the rest. `nil` means the
     /// text up to the safe boundary.
     var anchor: Int?
@@ -19,13 +19,13 @@ extension AnswerStream {
     /// The client already has some text.
     var joins = false
     /// `nil` means that the host's content is all new.
-    private var content: JointFilter?
+    private var content: ResumeFilter?
     /// Checks the first words after the joint for a restart. `nil` means that the check is over, or
     /// that any word may follow.
-    private var restart: Restart?
+    private var restartDetector: RestartDetector?
     /// The content before the tool calls differs from the client's text and is dropped.
     private var dropsContent = false
-    private var reasoning: JointFilter?
+    private var reasoning: ResumeFilter?
     private var dropsReasoning = false
     /// Tool calls that the client knows, in the client's order, with the state of their arguments.
     private(set) var known: [KnownCall] = []
@@ -42,37 +42,40 @@ extension AnswerStream {
       let index: Int
       let name: String
       var sentName = ""
-      var filter: JointFilter?
+      var filter: ResumeFilter?
     }
 
-    init(identity: StreamIdentity?, callsTools: Bool, isAnew: Bool) {
+    init(identity: StreamIdentity?, callsTools: Bool, isFromStart: Bool) {
       self.identity = identity
       self.callsTools = callsTools
-      self.isAnew = isAnew
+      self.isFromStart = isFromStart
     }
 
     mutating func begin(_ way: ResumeWay, channels: [AnswerChannel], stop: [[UInt8]]) {
-      let asked: JointFilter.Asked =
-        isAnew ? .anew : anchor != nil ? .anchored : way == .instruct ? .instruction : .completion
+      let mode: ResumeFilter.Mode =
+        isFromStart
+        ? .fromStart : anchor != nil ? .anchored : way == .instruct ? .instruction : .completion
       joins = !channels.isEmpty
       for channel in channels {
-        let boundary = isAnew ? 0 : anchor ?? channel.boundary.boundary
-        func filter(_ asked: JointFilter.Asked) -> JointFilter {
-          JointFilter(
+        let boundary = isFromStart ? 0 : anchor ?? channel.boundary.boundary
+        func filter(_ mode: ResumeFilter.Mode) -> ResumeFilter {
+          ResumeFilter(
             delivered: channel.text, boundary: boundary, unseen: channel.unseen,
-            context: channel.boundary, asked: asked)
+            context: channel.boundary, mode: mode)
         }
         switch channel.part {
         case .content:
           dropsReasoning = true
-          content = filter(asked)
-          if !isAnew, anchor == nil, !callsTools { restart = Restart(after: channel) }
+          content = filter(mode)
+          if !isFromStart, anchor == nil, !callsTools {
+            restartDetector = RestartDetector(after: channel)
+          }
           if !callsTools { stopWatch = StopWatch(stop, after: channel.text) }
         case .reasoning:
-          reasoning = filter(.anew)
+          reasoning = filter(.fromStart)
         case .call(let index):
           known.append(
-            KnownCall(index: index, name: channel.name, filter: filter(.anew)))
+            KnownCall(index: index, name: channel.name, filter: filter(.fromStart)))
           nextIndex = max(nextIndex, index + 1)
         }
       }
@@ -122,7 +125,7 @@ extension AnswerStream {
   /// Rewrites a chunk of the new host for the client. `nil` means that nothing of it is left to
   /// send.
   mutating func rejoined(
-    _ chunk: InferenceChunk, _ parts: DeltaParts
+    _ chunk: InferenceChunk, _ parts: ChunkDelta
   ) throws(AttemptFailure) -> InferenceChunk? {
     var rewrite = ChunkRewrite()
     // If another process began the answer, this host's own identity stays.
@@ -130,7 +133,7 @@ extension AnswerStream {
     rewrite.keepsRole = !hasBegun
     // Content held for the joint is released before the calls.
     let isLast = chunk.facts.finishReason != nil || !parts.calls.isEmpty
-    do throws(JointFilter.Rejection) {
+    do throws(ResumeFilter.Rejection) {
       try hop?.join(parts, isLast: isLast, &rewrite)
     } catch {
       var failure = AttemptFailure(.badJoint, error.reason)
@@ -171,7 +174,7 @@ extension AnswerStream {
       throw AttemptFailure(.badJoint, "it does not make the tool calls that the answer began with")
     }
     for call in hop.known where call.filter?.isWholeAtEnd == false {
-      throw AttemptFailure(.badJoint, JointFilter.endedTooSoon)
+      throw AttemptFailure(.badJoint, ResumeFilter.endedTooSoon)
     }
     guard reason != "length" else { return }
     for channel in channels where channel.part != .reasoning {
@@ -185,15 +188,15 @@ extension AnswerStream {
 extension AnswerStream.Hop {
   /// Passes the host's texts through the joint, and records in `rewrite` the text for the client.
   mutating func join(
-    _ parts: DeltaParts, isLast: Bool, _ rewrite: inout ChunkRewrite
-  ) throws(JointFilter.Rejection) {
+    _ parts: ChunkDelta, isLast: Bool, _ rewrite: inout ChunkRewrite
+  ) throws(ResumeFilter.Rejection) {
     for (part, text) in parts.texts where !part.isCall {
       rewrite.texts[part, default: []] += try joined(part, text)
     }
     if isLast, !callsTools, let rest = try finishContent() {
       rewrite.texts[.content, default: []] += try checked(rest)
     }
-    for call in parts.calls { try meet(call, &rewrite) }
+    for call in parts.calls { try match(call, &rewrite) }
     for (part, text) in parts.texts where part.isCall {
       rewrite.texts[part, default: []] += try joined(part, text)
     }
@@ -201,7 +204,7 @@ extension AnswerStream.Hop {
     steps += parts.texts.reduce(0) { $0 + $1.text.count } + parts.calls.count
   }
 
-  private mutating func finishContent() throws(JointFilter.Rejection) -> [UInt8]? {
+  private mutating func finishContent() throws(ResumeFilter.Rejection) -> [UInt8]? {
     try content?.finish()
   }
 
@@ -217,12 +220,12 @@ extension AnswerStream.Hop {
     position < known.count ? known[position].index : nextIndex + position - known.count
   }
 
-  private mutating func meet(
-    _ call: DeltaParts.Call, _ rewrite: inout ChunkRewrite
-  ) throws(JointFilter.Rejection) {
+  private mutating func match(
+    _ call: ChunkDelta.Call, _ rewrite: inout ChunkRewrite
+  ) throws(ResumeFilter.Rejection) {
     let position = position(of: call.index)
     guard clientIndex(position) < Limits.toolCalls.value else {
-      throw JointFilter.Rejection("it makes more than \(Limits.toolCalls.value) tool calls")
+      throw ResumeFilter.Rejection("it makes more than \(Limits.toolCalls.value) tool calls")
     }
     var change =
       rewrite.calls[call.index]
@@ -231,52 +234,52 @@ extension AnswerStream.Hop {
       if let name = call.name { change.name = (change.name ?? "") + name }
     } else {
       change.keepsHeader = false
-      try meet(known: position, call.name ?? "")
+      try match(known: position, call.name ?? "")
     }
     rewrite.calls[call.index] = change
   }
 
   /// Matches the name of a known call, which may arrive in pieces.
-  private mutating func meet(
+  private mutating func match(
     known position: Int, _ piece: String
-  ) throws(JointFilter.Rejection) {
+  ) throws(ResumeFilter.Rejection) {
     guard !piece.isEmpty else { return }
-    let wanted = known[position].name
+    let expectedName = known[position].name
     // Some hosts repeat the name with each piece of the arguments.
-    if piece == wanted, known[position].sentName == wanted { return }
+    if piece == expectedName, known[position].sentName == expectedName { return }
     // Compares bytes, because a piece may end inside a character.
-    guard known[position].sentName.utf8.count + piece.utf8.count <= wanted.utf8.count,
-      wanted.utf8.dropFirst(known[position].sentName.utf8.count).starts(with: piece.utf8)
+    guard known[position].sentName.utf8.count + piece.utf8.count <= expectedName.utf8.count,
+      expectedName.utf8.dropFirst(known[position].sentName.utf8.count).starts(with: piece.utf8)
     else {
-      throw Self.otherCall(known[position].sentName + piece, wanted)
+      throw Self.otherCall(known[position].sentName + piece, expectedName)
     }
     known[position].sentName += piece
   }
 
-  private static func otherCall(_ name: String, _ wanted: String) -> JointFilter.Rejection {
+  private static func otherCall(_ name: String, _ expectedName: String) -> ResumeFilter.Rejection {
     let bytes = Array(name.utf8.prefix(Limits.nameBytes.value))
     let short = String(
       decoding: bytes.dropLast(UTF8Bytes.incompleteTailLength(of: bytes)), as: UTF8.self)
-    return JointFilter.Rejection("it calls \(short) instead of \(wanted)")
+    return ResumeFilter.Rejection("it calls \(short) instead of \(expectedName)")
   }
 
   /// Checks that the first words after the joint do not restart the answer.
-  private mutating func checked(_ passed: [UInt8]) throws(JointFilter.Rejection) -> [UInt8] {
-    guard let restart, !passed.isEmpty else { return passed }
-    self.restart = nil
-    guard !restart.shows(in: passed) else {
-      throw JointFilter.Rejection("it restarted the answer in other words")
+  private mutating func checked(_ passed: [UInt8]) throws(ResumeFilter.Rejection) -> [UInt8] {
+    guard let restartDetector, !passed.isEmpty else { return passed }
+    self.restartDetector = nil
+    guard !restartDetector.detectsRestart(in: passed) else {
+      throw ResumeFilter.Rejection("it restarted the answer in other words")
     }
     return passed
   }
 
   private mutating func joined(
     _ part: AnswerPart, _ text: [UInt8]
-  ) throws(JointFilter.Rejection) -> [UInt8] {
+  ) throws(ResumeFilter.Rejection) -> [UInt8] {
     switch part {
     case .content:
       if dropsContent { return [] }
-      restart?.hear(text)
+      restartDetector?.append(text)
       guard callsTools, content != nil else { return try checked(content?.take(text) ?? text) }
       // Content before tool calls is not the answer, so the client keeps the content it has.
       guard let rest = try? content?.take(text) else {

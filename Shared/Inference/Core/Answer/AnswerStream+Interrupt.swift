@@ -44,7 +44,7 @@ extension AnswerStream {
     renewAllowance()
     guard hasDelivered else {
       removeUnseenChannels()
-      hop = identity.map { Hop(identity: $0, callsTools: false, isAnew: true) }
+      hop = identity.map { Hop(identity: $0, callsTools: false, isFromStart: true) }
       return ([], ResumePoint())
     }
     let prefix = callsTools ? 0 : known(.content).map { place(in: $0, anchored: anchored) } ?? 0
@@ -54,7 +54,7 @@ extension AnswerStream {
       point.prefix = Array(text[..<prefix])
       point.spentTokens = priorTokens - deliveredTokens(ofBytes: text.count - prefix)
     }
-    hop = Hop(identity: identity, callsTools: callsTools, isAnew: prefix == 0)
+    hop = Hop(identity: identity, callsTools: callsTools, isFromStart: prefix == 0)
     if anchored, prefix > 0, let content = known(.content) {
       hop?.anchor = prefix
       point.anchor = Array(channels[content].text[prefix...])
@@ -99,7 +99,7 @@ extension AnswerStream {
   ///
   /// - Parameter way: `nil` means that the host starts over, because the request cannot be resumed.
   public mutating func resume(_ way: ResumeWay?) {
-    if way == nil { hop?.isAnew = true }
+    if way == nil { hop?.isFromStart = true }
     let added = addedPromptTokens(way)
     hop?.addedPromptTokens = added
     hop?.begin(way ?? .instruct, channels: channels, stop: shape.stop)

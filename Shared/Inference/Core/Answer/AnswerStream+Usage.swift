@@ -27,12 +27,12 @@ extension AnswerStream {
       ?? hostUsage.map { max($0.promptTokens - (hop?.addedPromptTokens ?? 0), 0) }
   }
 
-  mutating func count(_ facts: ChunkFacts, _ parts: DeltaParts?) {
+  mutating func count(_ facts: ChunkFacts, _ parts: ChunkDelta?) {
     if facts.tokens > 0 { tally.take(bytes: parts?.textBytes ?? facts.text.utf8.count) }
     guard let usage = facts.usage else { return }
     hostUsage = usage
     tally.report(usage.completionTokens)
-    hasToldUsage = facts.isOnlyUsage || facts.finishReason != nil
+    hasReportedUsage = facts.isOnlyUsage || facts.finishReason != nil
   }
 
   // MARK: - Failover
@@ -48,7 +48,7 @@ extension AnswerStream {
     tally = TokenTally()
     keptBytes = 0
     hostUsage = nil
-    hasToldUsage = false
+    hasReportedUsage = false
   }
 
   /// Estimated tokens in `bytes` of the delivered text, in proportion to its total.
@@ -62,7 +62,7 @@ extension AnswerStream {
   ///
   /// - Parameter way: `nil` means that the host starts over, which adds none.
   func addedPromptTokens(_ way: ResumeWay?) -> Int {
-    guard let way, hop?.isAnew == false, let content = known(.content) else { return 0 }
+    guard let way, hop?.isFromStart == false, let content = known(.content) else { return 0 }
     let prefix = channels[content].text[..<(hop?.anchor ?? channels[content].boundary.boundary)]
     let given = deliveredTokens(ofBytes: prefix.count)
     guard way == .instruct else { return given }
@@ -87,7 +87,7 @@ extension AnswerStream {
 
   /// A usage chunk, if the client wants usage and has not got the total.
   func lastUsage() -> [InferenceChunk] {
-    guard shape.wantsUsage, !hasToldUsage, isOver || hop?.joins == true, let identity else {
+    guard shape.wantsUsage, !hasReportedUsage, isOver || hop?.joins == true, let identity else {
       return []
     }
     return chunk(choices: .array([]), [("usage", usage.json)], like: identity).map { [$0] } ?? []

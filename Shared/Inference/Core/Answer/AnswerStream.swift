@@ -41,7 +41,7 @@ public struct AnswerStream: Sendable {
   /// Tokens that the client had before the current host.
   var priorTokens = 0
   /// The usage of the whole answer was sent.
-  var hasToldUsage = false
+  var hasReportedUsage = false
   /// State of the host that resumes the answer. `nil` means that the first host answers.
   var hop: Hop?
 
@@ -78,7 +78,7 @@ public struct AnswerStream: Sendable {
     self.init(shape: shape)
     guard !prefix.isEmpty else { return }
     let index = write(.content, prefix)
-    told(index, prefix.count)
+    recordReleased(index, prefix.count)
     // The tokens of the prefix are unknown, so estimate them.
     priorTokens = TokenEstimate.tokens(bytes: prefix.count)
     // The other process released text up to a safe boundary, so the end of the prefix is one. It is
@@ -152,15 +152,15 @@ public struct AnswerStream: Sendable {
     steps = 0
     if sample == nil, chunk.data.count <= Self.shortChunk { sample = chunk.data }
     if finishReason != nil, chunk.facts.tokens > 0 { hasFalseEnd = true }
-    var parts = try chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
+    var parts = try chunk.facts.deltaJSON == nil ? nil : ChunkDelta(chunk.facts)
     count(chunk.facts, parts)
     var chunk = chunk
     if hop != nil {
-      let read: DeltaParts
-      if let parts { read = parts } else { read = try DeltaParts(chunk.facts) }
+      let read: ChunkDelta
+      if let parts { read = parts } else { read = try ChunkDelta(chunk.facts) }
       guard let joined = try rejoined(chunk, read) else { return [] }
       chunk = joined
-      parts = try chunk.facts.deltaJSON == nil ? nil : DeltaParts(chunk.facts)
+      parts = try chunk.facts.deltaJSON == nil ? nil : ChunkDelta(chunk.facts)
       try charge(8 * chunk.data.count)
     } else {
       keptBytes = tally.bytes
@@ -220,7 +220,7 @@ public struct AnswerStream: Sendable {
   // MARK: - Holding back
 
   private mutating func hold(
-    _ chunk: InferenceChunk, _ parts: DeltaParts?
+    _ chunk: InferenceChunk, _ parts: ChunkDelta?
   ) throws(AttemptFailure) {
     var entry = HeldChunks.Entry(chunk: chunk)
     entry.isForeign = parts?.isForeign ?? false
@@ -244,7 +244,7 @@ public struct AnswerStream: Sendable {
 
   /// - Returns: the channels that grew, with their ends.
   private mutating func write(
-    _ parts: DeltaParts
+    _ parts: ChunkDelta
   ) throws(AttemptFailure) -> [(channel: Int, end: Int)] {
     var grown: [(channel: Int, end: Int)] = []
     for (part, text) in parts.texts where !part.isCall { touch(write(part, text), &grown) }
@@ -262,7 +262,7 @@ public struct AnswerStream: Sendable {
 
   /// Adds to a call's name. Hosts send it in pieces, or whole with each piece of the arguments.
   private mutating func name(
-    _ index: Int, _ call: DeltaParts.Call
+    _ index: Int, _ call: ChunkDelta.Call
   ) throws(AttemptFailure) {
     guard let piece = call.name, !piece.isEmpty else { return }
     let hasArguments = call.hasArguments || !channels[index].text.isEmpty
@@ -384,8 +384,8 @@ public struct AnswerStream: Sendable {
   mutating func releaseWhole(_ entry: HeldChunks.Entry) throws(AttemptFailure) -> InferenceChunk? {
     let chunk = try entry.isSplit ? rest(of: entry) : entry.chunk
     begin(with: entry.chunk)
-    if entry.channel >= 0 { told(entry.channel, entry.end) }
-    for (channel, end) in entry.more { told(channel, end) }
+    if entry.channel >= 0 { recordReleased(entry.channel, entry.end) }
+    for (channel, end) in entry.more { recordReleased(channel, end) }
     if entry.isForeign {
       hasForeign = true
       hasDelivered = true
@@ -393,7 +393,7 @@ public struct AnswerStream: Sendable {
     return chunk
   }
 
-  private mutating func told(_ channel: Int, _ end: Int) {
+  private mutating func recordReleased(_ channel: Int, _ end: Int) {
     channels[channel].released = max(channels[channel].released, end)
     channels[channel].hasHeader = true
     hasDelivered = true
@@ -411,7 +411,7 @@ public struct AnswerStream: Sendable {
     rewrite.texts[channel.part] = Array(channel.text[channel.released..<limit])
     if case .call(let index) = channel.part {
       let name =
-        try entry.isSplit ? nil : DeltaParts(entry.chunk.facts).calls.compactMap(\.name).joined()
+        try entry.isSplit ? nil : ChunkDelta(entry.chunk.facts).calls.compactMap(\.name).joined()
       rewrite.calls[index] = ChunkRewrite.Call(
         index: index, keepsHeader: !entry.isSplit, name: name)
     }
@@ -421,7 +421,7 @@ public struct AnswerStream: Sendable {
     guard let part = try rewrite.apply(to: source) else { return nil }
     begin(with: entry.chunk)
     held.markFirstSplit(part)
-    told(entry.channel, limit)
+    recordReleased(entry.channel, limit)
     return part
   }
 

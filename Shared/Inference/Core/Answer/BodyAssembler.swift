@@ -58,7 +58,7 @@ public struct BodyAssembler: Sendable {
         if top.place(of: "choices") == nil { try top.append("choices", .null, &json) }
       case "id", "object", "created", "model":
         // An answer has one identity. Some hosts leave it empty in their first chunk.
-        if !top.isSaid(member.name) { try top.set(member.name, member.value, &json) }
+        if !top.isSet(member.name) { try top.set(member.name, member.value, &json) }
       default:
         // The last value of a counter is the final one.
         try top.set(member.name, member.value, &json)
@@ -78,7 +78,7 @@ public struct BodyAssembler: Sendable {
     let bound = Limits.answerChoices.value
     let index = isOnly ? 0 : try json.index(given, below: bound, "a choice") ?? position
     guard index < bound else { throw .garbage("more than \(bound) choices") }
-    if choices[index] == nil { try json.allowance.charge(buffer: JSONTree.entryBytes) }
+    if choices[index] == nil { try json.allowance.charge(buffer: GrowingJSON.entryBytes) }
     var grown = choices.removeValue(forKey: index) ?? Choice()
     defer { choices[index] = grown }
     if !grown.hasDelta {
@@ -100,7 +100,7 @@ public struct BodyAssembler: Sendable {
       case "text", "logprobs": try grown.rest.gain(member.name, member.value, &json)
       // Hosts add one or more elements per token. Arrays about the prompt arrive whole.
       case _ where member.value.kind == .array && !member.name.hasPrefix("prompt_"):
-        try grown.rest.gain(member.name, member.value, under: JSONTree.list, &json)
+        try grown.rest.gain(member.name, member.value, under: GrowingJSON.list, &json)
       default: try grown.rest.set(member.name, member.value, &json)
       }
     }

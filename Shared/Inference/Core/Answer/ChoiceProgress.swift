@@ -3,7 +3,7 @@ public struct ChoiceSteps: Hashable, Sendable {
   /// Changes that one chunk makes to one choice.
   public struct Gain: Hashable, Sendable {
     /// The chunk adds anything to the choice.
-    public var says = false
+    public var adds = false
     /// The chunk adds more than reasoning: text, a tool call, a refusal.
     public var answers = false
     /// The chunk has a `finish_reason`.
@@ -12,9 +12,9 @@ public struct ChoiceSteps: Hashable, Sendable {
     public var isFirm = false
 
     public init(
-      says: Bool = false, answers: Bool = false, ends: Bool = false, isFirm: Bool = false
+      adds: Bool = false, answers: Bool = false, ends: Bool = false, isFirm: Bool = false
     ) {
-      self.says = says
+      self.adds = adds
       self.answers = answers
       self.ends = ends
       self.isFirm = isFirm
@@ -29,7 +29,7 @@ public struct ChoiceSteps: Hashable, Sendable {
 
   /// One bit per index: the choice is in the chunk; the next four hold its gains.
   private(set) var present: UInt64 = 0
-  private(set) var saying: UInt64 = 0
+  private(set) var adding: UInt64 = 0
   private(set) var answering: UInt64 = 0
   private(set) var ending: UInt64 = 0
   private(set) var firm: UInt64 = 0
@@ -52,7 +52,7 @@ public struct ChoiceSteps: Hashable, Sendable {
     }
     let bit = UInt64(1) << UInt64(index)
     present |= bit
-    if gain.says { saying |= bit }
+    if gain.adds { adding |= bit }
     if gain.answers { answering |= bit }
     if gain.ends { ending |= bit }
     if gain.isFirm { firm |= bit }
@@ -80,7 +80,7 @@ public struct ChoiceSteps: Hashable, Sendable {
 /// if the stream ends properly right after it.
 struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
-  private var spoken: UInt64 = 0
+  private var filled: UInt64 = 0
   private var answered: UInt64 = 0
   /// Ended, with nothing added since.
   private var ended: UInt64 = 0
@@ -92,36 +92,36 @@ struct ChoiceProgress: Hashable, Sendable {
   private var more: [Int: Choice] = [:]
 
   private struct Choice: Hashable, Sendable {
-    var hasSpoken = false
+    var hasContent = false
     var hasAnswered = false
     var hasEnded = false
     var isFirm = false
     var isRevived = false
 
     mutating func take(_ gain: ChoiceSteps.Gain) {
-      if gain.says, hasEnded { isRevived = true }
-      hasSpoken = hasSpoken || gain.says
+      if gain.adds, hasEnded { isRevived = true }
+      hasContent = hasContent || gain.adds
       hasAnswered = hasAnswered || gain.answers
-      hasEnded = hasEnded && !gain.says || gain.ends
+      hasEnded = hasEnded && !gain.adds || gain.ends
       if gain.ends { isFirm = gain.isFirm }
     }
 
-    var isFinal: Bool { hasEnded && !isRevived && (hasAnswered || isFirm || !hasSpoken) }
+    var isFinal: Bool { hasEnded && !isRevived && (hasAnswered || isFirm || !hasContent) }
   }
 
   mutating func take(_ steps: ChoiceSteps) {
     begun |= steps.present
-    revived |= ended & steps.saying
-    spoken |= steps.saying
+    revived |= ended & steps.adding
+    filled |= steps.adding
     answered |= steps.answering
-    ended = ended & ~steps.saying | steps.ending
+    ended = ended & ~steps.adding | steps.ending
     firm = firm & ~steps.ending | steps.firm
     guard let further = steps.more else { return }
     for step in further { more[step.index, default: Choice()].take(step.gain) }
   }
 
   /// Choices below 64 whose end is final.
-  private var final: UInt64 { ended & ~revived & (answered | firm | ~spoken) }
+  private var final: UInt64 { ended & ~revived & (answered | firm | ~filled) }
 
   /// Whether as many choices as requested have a final end. The host has nothing left to send.
   func isComplete(_ expected: Int) -> Bool {

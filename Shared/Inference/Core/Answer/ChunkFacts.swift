@@ -31,11 +31,11 @@ public struct ChunkFacts: Hashable, Sendable {
     self.usage = usage
     self.isOnlyUsage = isOnlyUsage
     guard !text.isEmpty || hasOther || finishReason != nil else { return }
-    let says = !text.isEmpty || hasOther
+    let adds = !text.isEmpty || hasOther
     steps.add(
       index: 0,
       ChoiceSteps.Gain(
-        says: says, answers: says, ends: finishReason != nil,
+        adds: adds, answers: adds, ends: finishReason != nil,
         isFirm: finishReason != nil && finishReason != "stop"))
   }
 
@@ -171,7 +171,7 @@ public struct ChunkFacts: Hashable, Sendable {
     switch terms.choose(delta: delta, message: message, text: plain) {
     case .delta(let delta): gain = try read(delta: delta, isFirst: isFirst, in: &json)
     case .text(let text) where text.range.count > 2:
-      gain = ChoiceSteps.Gain(says: true, answers: true)
+      gain = ChoiceSteps.Gain(adds: true, answers: true)
       if isFirst { self.text += json.document.string(text) ?? "" } else { hasOther = true }
     case .text, .nothing: break
     }
@@ -229,7 +229,7 @@ public struct ChunkFacts: Hashable, Sendable {
       }
     }
     let gain = ChoiceSteps.Gain(
-      says: hasText || hasMore || hasReasoning, answers: hasText || hasMore)
+      adds: hasText || hasMore || hasReasoning, answers: hasText || hasMore)
     guard hasMore || hasReasoning else { return gain }
     hasOther = true
     if isFirst { deltaJSON = Array(json.document.slice(delta)) }
@@ -364,7 +364,7 @@ public enum UpstreamWords {
   ]
 
   /// Whether an error body reports that the request exceeds the host's context.
-  static func speaksOfContext(_ body: [UInt8]) -> Bool {
+  static func mentionsContext(_ body: [UInt8]) -> Bool {
     let text = String(decoding: body.prefix(4 * longest), as: UTF8.self).lowercased()
     return contextWords.contains { text.contains($0) }
   }

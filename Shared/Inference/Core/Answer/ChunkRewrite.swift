@@ -54,16 +54,16 @@ struct ChunkRewrite: Sendable {
       removals = Set(StreamIdentity.names).subtracting(identity.members.map(\.name))
     }
     if isPart { removals.formUnion(long(scanner, but: Read.chunk)) }
-    var saysSomething = false
+    var isNonEmpty = false
     if let choices = scanner["choices"] {
       let elements = scanner.document.elements(of: choices)
       guard elements.count <= 1 else {
         throw AttemptFailure(.garbage, "it sent several choices in a chunk of one choice")
       }
       if let first = elements.first {
-        let (json, says) = try rewritten(Array(scanner.document.slice(first)), &facts)
+        let (json, hasContent) = try rewritten(Array(scanner.document.slice(first)), &facts)
         replacements.append(("choices", [UInt8(ascii: "[")] + json + [UInt8(ascii: "]")]))
-        saysSomething = says
+        isNonEmpty = hasContent
       }
     }
     if let value = scanner["usage"], value.kind == .object {
@@ -73,12 +73,12 @@ struct ChunkRewrite: Sendable {
       } else if let usage {
         replacements.append(("usage", usage.json.encoded))
         facts.usage = usage
-        saysSomething = true
+        isNonEmpty = true
       } else {
-        saysSomething = true
+        isNonEmpty = true
       }
     }
-    guard saysSomething else { return nil }
+    guard isNonEmpty else { return nil }
     return InferenceChunk(
       data: scanner.edited(replacing: replacements, removing: removals), facts: facts)
   }
@@ -114,10 +114,10 @@ struct ChunkRewrite: Sendable {
 
   private func rewritten(
     _ choice: [UInt8], _ facts: inout ChunkFacts
-  ) throws(AttemptFailure) -> ([UInt8], says: Bool) {
+  ) throws(AttemptFailure) -> ([UInt8], hasContent: Bool) {
     let scanner = try Self.scan(choice, "a choice", Read.choice)
     var replacements: [(name: String, json: [UInt8])] = []
-    var says = false
+    var hasContent = false
     let text = String(decoding: texts[.content] ?? [], as: UTF8.self)
     let hadText = !facts.text.isEmpty
     facts.text = text
@@ -129,14 +129,14 @@ struct ChunkRewrite: Sendable {
       removals.insert("message")
       let old = delta.kind == .null ? Self.emptyObject : Array(scanner.document.slice(delta))
       if scanner["text"]?.kind == .string { replacements.append(("text", JSON.quoted(text))) }
-      let (json, deltaSays) = try rewritten(delta: old, text, hadText: hadText)
+      let (json, deltaHasContent) = try rewritten(delta: old, text, hadText: hadText)
       replacements.append(("delta", json))
-      says = deltaSays
-      if facts.hasOther { facts.deltaJSON = deltaSays ? json : nil }
-      facts.hasOther = facts.hasOther && deltaSays
+      hasContent = deltaHasContent
+      if facts.hasOther { facts.deltaJSON = deltaHasContent ? json : nil }
+      facts.hasOther = facts.hasOther && deltaHasContent
     } else if scanner["delta"] == nil, scanner["text"] != nil || !text.isEmpty {
       replacements.append(("text", JSON.quoted(text)))
-      says = !text.isEmpty
+      hasContent = !text.isEmpty
     }
     if !keepsEnd {
       if scanner["finish_reason"] != nil {
@@ -149,18 +149,18 @@ struct ChunkRewrite: Sendable {
     }
     return (
       scanner.edited(replacing: replacements, removing: removals),
-      says || facts.finishReason != nil
+      hasContent || facts.finishReason != nil
     )
   }
 
   /// - Parameter hadText: the chunk had text, possibly in parts of an array.
   private func rewritten(
     delta: [UInt8], _ text: String, hadText: Bool
-  ) throws(AttemptFailure) -> ([UInt8], says: Bool) {
+  ) throws(AttemptFailure) -> ([UInt8], hasContent: Bool) {
     let scanner = try Self.scan(delta, "a delta", Read.delta)
     let document = scanner.document
     var members: [(String, JSON)] = []
-    var says = false
+    var hasContent = false
     var needsContent = !text.isEmpty
     for member in scanner.members {
       let raw = JSON.raw(Array(document.slice(member.value)))
@@ -168,7 +168,7 @@ struct ChunkRewrite: Sendable {
       case "role":
         if keepsRole, !isPart || !Self.isLong(member) {
           members.append((member.name, raw))
-          says = true
+          hasContent = true
         }
       case "content":
         let isText = member.value.kind == .string || member.value.kind == .array && hadText
@@ -177,7 +177,7 @@ struct ChunkRewrite: Sendable {
           continue
         }
         members.append((member.name, .string(text)))
-        says = says || !text.isEmpty
+        hasContent = hasContent || !text.isEmpty
         needsContent = false
       case "reasoning_content", "reasoning":
         guard member.value.kind == .string else {
@@ -187,23 +187,23 @@ struct ChunkRewrite: Sendable {
         let reasoning = texts[.reasoning] ?? []
         guard !reasoning.isEmpty else { continue }
         members.append((member.name, .string(String(decoding: reasoning, as: UTF8.self))))
-        says = true
+        hasContent = true
       case "tool_calls":
         let calls = try rewritten(calls: member.value, document)
         guard !calls.isEmpty else { continue }
         members.append((member.name, .array(calls.map(JSON.raw))))
-        says = true
+        hasContent = true
       default:
         if isPart, Self.isLong(member) { continue }
         members.append((member.name, raw))
-        says = says || member.value.kind != .null
+        hasContent = hasContent || member.value.kind != .null
       }
     }
     if needsContent {
       members.append(("content", .string(text)))
-      says = true
+      hasContent = true
     }
-    return (JSON.object(members).encoded, says)
+    return (JSON.object(members).encoded, hasContent)
   }
 
   private func rewritten(
@@ -226,19 +226,19 @@ struct ChunkRewrite: Sendable {
   ) throws(AttemptFailure) -> [UInt8]? {
     let scanner = try Self.scan(call, "a tool call", Read.call)
     let document = scanner.document
-    let index = try DeltaParts.index(scanner["index"], position, document)
+    let index = try ChunkDelta.index(scanner["index"], position, document)
     guard seen.insert(index).inserted else { return nil }
     let change = calls[index]
     let arguments = texts[.call(index)] ?? []
     let keepsHeader = change?.keepsHeader ?? true
     var replacements: [(name: String, json: [UInt8])] = []
     if let change { replacements.append(("index", JSON.integer(change.index).encoded)) }
-    let (function, saysName) = try rewritten(
+    let (function, hasName) = try rewritten(
       function: scanner["function"].flatMap {
         $0.kind == .null ? nil : Array(document.slice($0))
       }, change, arguments)
     if let function { replacements.append(("function", function)) }
-    guard keepsHeader || saysName || !arguments.isEmpty else { return nil }
+    guard keepsHeader || hasName || !arguments.isEmpty else { return nil }
     var removals: Set<String> = keepsHeader ? [] : ["id", "type"]
     if isPart { removals.formUnion(long(scanner, but: Read.call)) }
     return scanner.edited(replacing: replacements, removing: removals)
@@ -246,7 +246,7 @@ struct ChunkRewrite: Sendable {
 
   private func rewritten(
     function: [UInt8]?, _ change: Call?, _ arguments: [UInt8]
-  ) throws(AttemptFailure) -> ([UInt8]?, saysName: Bool) {
+  ) throws(AttemptFailure) -> ([UInt8]?, hasName: Bool) {
     let name = change?.name ?? ""
     if function == nil, name.isEmpty, arguments.isEmpty { return (nil, false) }
     let scanner = try Self.scan(
@@ -261,7 +261,7 @@ struct ChunkRewrite: Sendable {
     if isPart { removals.formUnion(long(scanner, but: Read.function)) }
     return (
       scanner.edited(replacing: members, removing: removals),
-      saysName: !name.isEmpty || (change == nil && scanner["name"] != nil)
+      hasName: !name.isEmpty || (change == nil && scanner["name"] != nil)
     )
   }
 }

@@ -54,7 +54,7 @@ struct ChunkTerms: Sendable {
   mutating func check(
     index: Int, _ gain: ChoiceSteps.Gain
   ) throws(AttemptFailure) {
-    if gain.says { numbering = try following(index) }
+    if gain.adds { numbering = try following(index) }
     if gain.ends, case .once = numbering { numbering = .ended(index) }
   }
 

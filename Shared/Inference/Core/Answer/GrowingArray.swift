@@ -15,7 +15,7 @@ struct GrowingArray: Sendable {
   }
 
   private enum Slot: Sendable {
-    case one(JSONTree)
+    case one(GrowingJSON)
     /// Elements that are never matched, joined by commas, and the offset of the last one.
     case run([UInt8], last: Int)
   }
@@ -111,7 +111,7 @@ struct GrowingArray: Sendable {
     slots[place] = .one(.null)
     defer { slots[place] = .one(tree) }
     let before = Self.id(of: tree)
-    try tree.gain(element, under: JSONTree.element, &json)
+    try tree.gain(element, under: GrowingJSON.element, &json)
     if mark.hasOddIndex || Self.id(of: tree) != before { isStale = true }
   }
 
@@ -129,17 +129,17 @@ struct GrowingArray: Sendable {
       bytes.removeSubrange((last - 1)...)
       slots.append(.run(bytes, last: bytes.count))
     } else {
-      json.allowance.release(bytes.capacity + JSONTree.bufferBytes + JSONTree.entryBytes)
+      json.allowance.release(bytes.capacity + GrowingJSON.bufferBytes + GrowingJSON.entryBytes)
     }
     guard own.first == UInt8(ascii: "{") else {
       try append(element, mark, &json)
       return
     }
     var old = try HostJSON(own, json.allowance)
-    var tree = try JSONTree(old.root, under: JSONTree.element, &old)
+    var tree = try GrowingJSON(old.root, under: GrowingJSON.element, &old)
     json.allowance = old.allowance
-    try json.allowance.charge(buffer: JSONTree.entryBytes)
-    try tree.gain(element, under: JSONTree.element, &json)
+    try json.allowance.charge(buffer: GrowingJSON.entryBytes)
+    try tree.gain(element, under: GrowingJSON.element, &json)
     findable += 1
     isStale = true
     slots.append(.one(tree))
@@ -231,7 +231,7 @@ struct GrowingArray: Sendable {
     return (try? JSONDocument(validating: Array(inner.utf8))) != nil
   }
 
-  private static func id(of tree: JSONTree) -> [UInt8]? {
+  private static func id(of tree: GrowingJSON) -> [UInt8]? {
     guard case .object(let object) = tree, case .string(let id)? = object.value("id") else {
       return nil
     }
@@ -268,8 +268,8 @@ struct GrowingArray: Sendable {
       throw AttemptFailure(overdrawn: Limits.toolCalls)
     }
     findable += 1
-    try json.allowance.charge(buffer: JSONTree.entryBytes)
-    let tree = try JSONTree(element, under: JSONTree.element, &json)
+    try json.allowance.charge(buffer: GrowingJSON.entryBytes)
+    let tree = try GrowingJSON(element, under: GrowingJSON.element, &json)
     if let index = mark.index { byIndex[index] = slots.count }
     if let id = mark.id, byID[Array(id)] == nil { byID[Array(id)] = slots.count }
     slots.append(.one(tree))
@@ -280,8 +280,8 @@ struct GrowingArray: Sendable {
   ) throws(AttemptFailure) {
     try json.allowance.charge(element.count)
     guard case .run(var bytes, _)? = slots.last else {
-      try json.allowance.charge(buffer: JSONTree.entryBytes)
-      slots.append(.run(try JSONTree.copy(element, &json), last: 0))
+      try json.allowance.charge(buffer: GrowingJSON.entryBytes)
+      slots.append(.run(try GrowingJSON.copy(element, &json), last: 0))
       return
     }
     slots[slots.count - 1] = .one(.null)
@@ -303,9 +303,9 @@ struct GrowingArray: Sendable {
   var cost: Int {
     slots.reduce(0) { sum, slot in
       switch slot {
-      case .one(let tree): sum + JSONTree.entryBytes + tree.cost
+      case .one(let tree): sum + GrowingJSON.entryBytes + tree.cost
       case .run(let bytes, _):
-        sum + JSONTree.entryBytes + bytes.capacity + JSONTree.bufferBytes
+        sum + GrowingJSON.entryBytes + bytes.capacity + GrowingJSON.bufferBytes
       }
     }
   }

@@ -68,7 +68,7 @@ struct ChunkNews: Sendable {
     }
   }
 
-  mutating func isToBePassedOn(
+  mutating func shouldPassOn(
     _ facts: ChunkFacts, choices: Int
   ) throws(AttemptFailure) -> Bool {
     guard facts.text.isEmpty, !facts.hasOther, facts.finishedChoices == 0 else {

@@ -390,7 +390,7 @@ public struct UpstreamReader: Sendable {
         words = remark
         return try skip(data)
       }
-      if try news.isToBePassedOn(chunk.facts, choices: reading.choices) {
+      if try news.shouldPassOn(chunk.facts, choices: reading.choices) {
         items.append(.chunk(chunk))
       }
     }
@@ -446,7 +446,7 @@ public struct UpstreamReader: Sendable {
       // 529 is Anthropic's own status for overload.
       case 429, 503, 529: .busy
       case 400, 405, 413, 414, 415, 422:
-        UpstreamWords.speaksOfContext(body) ? .contextTooSmall : .rejected
+        UpstreamWords.mentionsContext(body) ? .contextTooSmall : .rejected
       default: .status
       }
     return AttemptFailure(

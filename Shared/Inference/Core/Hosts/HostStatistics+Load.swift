@@ -40,7 +40,7 @@ extension HostStatistics {
     /// Time at which a host last answered a probe. While the registry is silent, the age must not
     /// grow, so this time advances with the clock.
     func heard(_ load: HostLoad?) -> Instant? {
-      guard let published, let heard = load?.heard else { return nil }
+      guard let published, let heard = load?.probeAge else { return nil }
       return Instant(sinceStart: published.sinceStart + frozen - heard)
     }
 

@@ -296,7 +296,7 @@ extension HostStatistics.Record {
       if let pause { pauses.record(pause, now: now) }
       // Only requests in a slot slow the host down, and one of them is this request.
       let crowd = min(crowd.mean(over: time, until: now), slots.map { Double($0) } ?? .infinity)
-      let flow = TokenFlow(tokens: count, over: time, beside: max(0, crowd - 1))
+      let flow = TokenFlow(tokens: count, over: time, concurrency: max(0, crowd - 1))
       slowdown.add(flow, now: now)
       news.flow += flow
     case .ended:

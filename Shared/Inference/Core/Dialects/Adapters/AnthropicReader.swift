@@ -16,7 +16,7 @@ struct AnthropicReader: Sendable {
   private var writtenToCache = 0
   private var output = 0
   private var hasUsage = false
-  private var hasToldUsage = false
+  private var hasReportedUsage = false
 
   init(_ reading: UpstreamReading) { writer = ChunkWriter(reading) }
 
@@ -138,8 +138,8 @@ struct AnthropicReader: Sendable {
   private mutating func usage(
     _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UpstreamItem] {
-    guard hasUsage, !hasToldUsage else { return [] }
-    hasToldUsage = true
+    guard hasUsage, !hasReportedUsage else { return [] }
+    hasReportedUsage = true
     return [
       try writer.usage(
         prompt: input, completion: output, cached: cached, written: writtenToCache, &allowance)

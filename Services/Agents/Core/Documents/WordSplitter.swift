@@ -1,5 +1,5 @@
 /// Splits texts into words to compare: lower case, no punctuation, numbers normalised.
-enum Words {
+enum WordSplitter {
   /// Words that occur in every sentence, and in every question about a document.
   static let common: Set<String> = [
     "a", "about", "above", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at",

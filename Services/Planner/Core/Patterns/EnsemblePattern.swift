@@ -20,15 +20,17 @@ func ensemble(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
 
 private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) -> [PlanTask] {
   // Every task reads the query. The answer's task also reads the drafts and may write two shares.
-  let shares = try TokenShares(
+  let shares = try TokenPlan(
     basis,
-    prompts: Prompts(
-      members.count + 1, told: [(SynthesisInstruction.merge, 1)], fenced: [(members.count, 1)]),
+    prompts: PromptTokens(
+      members.count + 1, instructions: [(SynthesisInstruction.merge, 1)],
+      fenced: [(members.count, 1)]),
     units: 2 * members.count + 2, for: members.shape)
-  let lineup = basis.features.isAboutCode ? Lineup.code : Lineup.prose
+  let draftRoles = basis.features.isAboutCode ? DraftRoles.code : DraftRoles.prose
   let drafts = (0..<members.count).map { member in
     members.task(
-      member, id: TaskID("draft-\(member + 1)"), number: member, lineup: lineup, basis: basis,
+      member, id: TaskID("draft-\(member + 1)"), number: member, draftRoles: draftRoles,
+      basis: basis,
       maxTokens: shares.draft(basis.request))
   }
   let answer = synthesis(
@@ -78,12 +80,13 @@ enum SynthesisInstruction {
 private func ballot(
   on question: ClosedQuestion, _ basis: PlanBasis, _ members: Members
 ) throws(PlanError) -> [PlanTask] {
-  let shares = try TokenShares(
-    basis, prompts: Prompts(members.count, told: [(question.instruction, members.count)]),
+  let shares = try TokenPlan(
+    basis,
+    prompts: PromptTokens(members.count, instructions: [(question.instruction, members.count)]),
     units: members.count, for: members.shape)
   let drafts = (0..<members.count).map { member in
     var draft = members.task(
-      member, id: TaskID("draft-\(member + 1)"), number: member, lineup: .closed, basis: basis,
+      member, id: TaskID("draft-\(member + 1)"), number: member, draftRoles: .closed, basis: basis,
       maxTokens: shares.draft(basis.request, atMost: PlanLimits.closedTokens))
     draft.instruction = question.instruction
     return draft

@@ -11,7 +11,8 @@ func debate(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let positions = (0..<shape.members.count).map { member in
     var task = shape.members.task(
       member, id: DebateShape.id(round: 0, member: member), number: member,
-      lineup: shape.lineup(basis), basis: basis, maxTokens: shape.shares.draft(basis.request))
+      draftRoles: shape.draftRoles(basis), basis: basis,
+      maxTokens: shape.shares.draft(basis.request))
     task.deadlineShare = DeadlineShares.draft
     return task
   }
@@ -26,7 +27,7 @@ struct DebateShape {
   var members: Members
   /// Rounds after the opening positions.
   var rounds: Int
-  var shares: TokenShares
+  var shares: TokenPlan
   /// Why there are fewer rounds than requested. Empty if there are not.
   var reason = ""
 
@@ -34,17 +35,19 @@ struct DebateShape {
 
   init(_ basis: PlanBasis) throws(PlanError) {
     members = try Members(basis)
-    let wanted = basis.request.rounds ?? OptionRanges.defaultRounds
-    rounds = min(wanted, Self.mostRounds(members: members.count))
+    let requestedRounds = basis.request.rounds ?? OptionRanges.defaultRounds
+    rounds = min(requestedRounds, Self.mostRounds(members: members.count))
     while rounds > 1, !Self.fits(basis, members: members.count, rounds: rounds) { rounds -= 1 }
-    shares = try TokenShares(
+    shares = try TokenPlan(
       basis, prompts: Self.prompts(members: members.count, rounds: rounds),
       units: Self.units(members: members.count, rounds: rounds),
       for: "\(counted(members.count, "member")) and \(counted(rounds, "round"))")
-    if rounds < wanted { reason = "\(rounds) of \(wanted) rounds fit into the plan and its budget" }
+    if rounds < requestedRounds {
+      reason = "\(rounds) of \(requestedRounds) rounds fit into the plan and its budget"
+    }
   }
 
-  func lineup(_ basis: PlanBasis) -> Lineup { basis.features.isAboutCode ? .code : .prose }
+  func draftRoles(_ basis: PlanBasis) -> DraftRoles { basis.features.isAboutCode ? .code : .prose }
 
   /// Maximum rounds that fit a plan's tasks. A round has one answer per member and a comparison.
   static func mostRounds(members: Int) -> Int {
@@ -52,10 +55,12 @@ struct DebateShape {
   }
 
   /// Prompts of all members' answers and of the final answer.
-  private static func prompts(members: Int, rounds: Int) -> Prompts {
-    Prompts(
+  private static func prompts(members: Int, rounds: Int) -> PromptTokens {
+    PromptTokens(
       members * (rounds + 1) + 1,
-      told: [(DebateInstruction.improve, members * rounds), (SynthesisInstruction.merge, 1)],
+      instructions: [
+        (DebateInstruction.improve, members * rounds), (SynthesisInstruction.merge, 1),
+      ],
       fenced: [(members, members * rounds), (members, 1)])
   }
 
@@ -69,7 +74,7 @@ struct DebateShape {
 
   private static func fits(_ basis: PlanBasis, members: Int, rounds: Int) -> Bool {
     guard let total = basis.request.budgetTokens else { return true }
-    return TokenShares.share(
+    return TokenPlan.share(
       of: total, basis, prompts: prompts(members: members, rounds: rounds),
       units: units(members: members, rounds: rounds)) >= TokenEstimate.leastTokens
   }

@@ -2,7 +2,7 @@
 ///
 /// Only English ones are recognised by their words. In another language, an announcement is
 /// recognised by the repeated end of the text after it.
-enum Preamble {
+enum AnnouncementPhrases {
   /// Maximum bytes: a sentence. A longer text is the beginning of an answer.
   static let longest = 200
 

@@ -3,10 +3,10 @@ public import Text
 
 /// Mistakes in a task's inputs that are found without a model: wrong calculations, and
 /// contradictions to the sources.
-public enum InputFindings {
+public enum InputMistakes {
   /// A longer list does not help the model.
   static let maximumFindings = 8
-  private static let toldBytes = 160
+  private static let quoteBytes = 160
 
   /// The findings as text for the prompt, with quotations; empty if there are none.
   /// - Parameter fence: the fence of the task's prompt.
@@ -17,18 +17,18 @@ public enum InputFindings {
   }
 
   /// Returns a sentence for each mistake, up to the maximum.
-  public static func of(_ inputs: [TaskOrder.NamedInput], material: Material) -> [String] {
+  public static func of(_ inputs: [TaskOrder.NamedInput], material: PromptDocuments) -> [String] {
     var findings: [String] = []
     for input in inputs where findings.count < maximumFindings {
       for equation in ArithmeticCheck.wrongEquations(in: input.text) {
-        let written = equation.written.cut(toBytes: toldBytes)
+        let written = equation.written.cut(toBytes: quoteBytes)
         findings.append("\(input.name): \"\(written)\" is wrong; it is \(equation.right).")
       }
       guard !material.sources.isEmpty else { continue }
       for claim in FactCheck(input.text, against: material.sources).claims {
         guard claim.verdict == .contradicted, let source = claim.source else { continue }
         findings.append(
-          "\(input.name): \"\(claim.text.cut(toBytes: toldBytes))\" is not what [\(source)] says.")
+          "\(input.name): \"\(claim.text.cut(toBytes: quoteBytes))\" is not what [\(source)] says.")
       }
     }
     return Array(findings.prefix(maximumFindings))

@@ -6,13 +6,13 @@ import Limits
 /// Requests in flight belong to the process that reported them and disappear with it. Times, errors
 /// and rates belong to the host: they stay and decay. Nothing is stored on disk: a registry that
 /// restarts knows all requests in flight after one report of each process.
-public struct LoadBook: Sendable {
+public struct LoadAggregator: Sendable {
   private struct Share: Sendable {
     var peer: PeerID
     var sequence: UInt64
     var inFlight: [HostID: Int]
     var open: Set<HostID>
-    var heard: Instant
+    var reportedAt: Instant
   }
 
   private struct Record: Sendable {
@@ -52,12 +52,12 @@ public struct LoadBook: Sendable {
       return
     }
     var share = Share(
-      peer: peer, sequence: report.sequence, inFlight: [:], open: [], heard: now)
-    for line in report.hosts.prefix(Self.maximumHosts) where isHost(line.host) {
-      let inFlight = min(line.inFlight, Limits.hostSlots.value)
-      if inFlight > 0 { share.inFlight[line.host] = inFlight }
-      if line.isOpen { share.open.insert(line.host) }
-      learn(line, now)
+      peer: peer, sequence: report.sequence, inFlight: [:], open: [], reportedAt: now)
+    for hostReport in report.hosts.prefix(Self.maximumHosts) where isHost(hostReport.host) {
+      let inFlight = min(hostReport.inFlight, Limits.hostSlots.value)
+      if inFlight > 0 { share.inFlight[hostReport.host] = inFlight }
+      if hostReport.isOpen { share.open.insert(hostReport.host) }
+      recordRates(hostReport, now)
     }
     shares[peer.name] = share
     hasNews = true
@@ -66,23 +66,23 @@ public struct LoadBook: Sendable {
   /// Whether the host is registered: a report cannot add hosts.
   private func isHost(_ host: HostID) -> Bool { known?.contains(host) ?? true }
 
-  private mutating func learn(_ line: HostLoadReport, _ now: Instant) {
-    trips = trips.addingCapped(max(0, line.trips))
-    guard records[line.host] != nil || records.count < Self.maximumHosts else { return }
-    var record = records.removeValue(forKey: line.host) ?? Record()
-    for samples in line.firstTokens {
+  private mutating func recordRates(_ hostReport: HostLoadReport, _ now: Instant) {
+    trips = trips.addingCapped(max(0, hostReport.trips))
+    guard records[hostReport.host] != nil || records.count < Self.maximumHosts else { return }
+    var record = records.removeValue(forKey: hostReport.host) ?? Record()
+    for samples in hostReport.firstTokens {
       record.firstTokens.add(Double(samples.count), bucket: samples.bucket, now: now)
     }
-    record.answered.add(Double(max(0, line.answered)), now: now)
-    record.failed.add(Double(max(0, line.failed)), now: now)
-    record.tokens.add(Double(max(0, line.flow.tokens)), now: now)
-    record.flowSeconds.add(max(0, line.flow.time.inSeconds), now: now)
-    record.slowdown.add(line.flow, now: now)
-    records[line.host] = record
+    record.answered.add(Double(max(0, hostReport.answered)), now: now)
+    record.failed.add(Double(max(0, hostReport.failed)), now: now)
+    record.tokens.add(Double(max(0, hostReport.flow.tokens)), now: now)
+    record.flowSeconds.add(max(0, hostReport.flow.time.inSeconds), now: now)
+    record.slowdown.add(hostReport.flow, now: now)
+    records[hostReport.host] = record
   }
 
   /// Drops the requests in flight of processes that are no longer in the peer table.
-  public mutating func keep(_ peers: [Peer]) {
+  public mutating func retainPeers(_ peers: [Peer]) {
     let present = Set(peers.map(\.id))
     let before = shares.count
     shares = shares.filter { present.contains($0.value.peer) }
@@ -90,12 +90,12 @@ public struct LoadBook: Sendable {
   }
 
   /// Returns the load table if it is due: soon after a change, otherwise rarely.
-  /// - Parameter heard: every host, with the time since its last successful probe.
-  public mutating func due(
-    heard: [(host: HostID, age: Duration?)], now: Instant
+  /// - Parameter probeAges: every host, with the time since its last successful probe.
+  public mutating func makeTableIfDue(
+    probeAges: [(host: HostID, age: Duration?)], now: Instant
   ) -> LoadTable? {
     let before = shares.count
-    shares = shares.filter { $0.value.heard + LoadRhythm.shareLifetime > now }
+    shares = shares.filter { $0.value.reportedAt + LoadRhythm.shareLifetime > now }
     if shares.count != before { hasNews = true }
     if let since = lastTable.map({ $0.duration(to: now) }) {
       guard since >= (hasNews ? LoadRhythm.interval : LoadRhythm.idleInterval) else { return nil }
@@ -103,7 +103,7 @@ public struct LoadBook: Sendable {
     hasNews = false
     lastTable = now
     revision += 1
-    let known = Set(heard.map(\.host))
+    let known = Set(probeAges.map(\.host))
     self.known = known
     records = records.filter { known.contains($0.key) }
     var inFlight: [HostID: Int] = [:]
@@ -114,7 +114,7 @@ public struct LoadBook: Sendable {
     }
     return LoadTable(
       epoch: epoch, revision: revision,
-      hosts: heard.sorted { $0.host < $1.host }.map { host, age in
+      hosts: probeAges.sorted { $0.host < $1.host }.map { host, age in
         load(of: host, inFlight[host] ?? 0, open[host] ?? 0, age, now)
       },
       merged: shares.values.map { LoadTable.Merged(peer: $0.peer, sequence: $0.sequence) }
@@ -124,7 +124,7 @@ public struct LoadBook: Sendable {
   private func load(
     of host: HostID, _ inFlight: Int, _ open: Int, _ age: Duration?, _ now: Instant
   ) -> HostLoad {
-    var load = HostLoad(host: host, inFlight: inFlight, openBreakers: open, heard: age)
+    var load = HostLoad(host: host, inFlight: inFlight, openBreakers: open, probeAge: age)
     guard let record = records[host] else { return load }
     load.samples = record.firstTokens.weight(at: now)
     load.firstTokenP50 = record.firstTokens.quantile(0.5)

@@ -20,7 +20,7 @@ func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -
   let request = basis.request
   var limit: Int?
   if let total = request.budgetTokens {
-    let prompt = Prompts(1, readsDocuments: true).tokens(basis)
+    let prompt = PromptTokens(1, readsDocuments: true).tokens(basis)
     let left = total - prompt
     guard left >= TokenEstimate.leastTokens else {
       throw PlanError(

@@ -5,7 +5,7 @@ import Foundation
 /// same files, and a second process of the same name would receive the first one's messages.
 ///
 /// The kernel releases the lock when the process ends for any reason.
-final class NameLock: Sendable {
+final class ProcessNameLock: Sendable {
   private let descriptor: Int32
 
   /// - Parameter dataDirectory: must exist.

@@ -6,7 +6,7 @@
 /// chance would produce. A text that repeats itself at the cut fits two readings. Then the words of
 /// a host that was asked to complete the text are taken for new, and those of a host that was
 /// instructed are rejected.
-struct Joint: Sendable {
+struct ResumeAlignment: Sendable {
   enum Verdict: Sendable {
     /// More bytes are needed.
     case wait
@@ -36,14 +36,14 @@ struct Joint: Sendable {
 
   let delivered: [UInt8]
   let boundary: Int
-  let asked: JointFilter.Asked
+  let mode: ResumeFilter.Mode
   let context: SafeBoundary
   let format: FormatRules
   /// The old host's next words after the cut, split into white space and non-space bytes.
-  let dueSpace: [UInt8]
-  let dueInk: [UInt8]
-  let tail: InkedText
-  let head: InkedText
+  let expectedSpace: [UInt8]
+  let expectedBytes: [UInt8]
+  let tail: NonSpaceText
+  let head: NonSpaceText
   /// Steps since the last `takeWork()`.
   private var steps = 0
 
@@ -53,21 +53,21 @@ struct Joint: Sendable {
 
   init(
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary,
-    asked: JointFilter.Asked
+    mode: ResumeFilter.Mode
   ) {
     self.delivered = delivered
     self.boundary = boundary
     self.context = context
     format = FormatRules(at: context)
-    self.asked = asked
+    self.mode = mode
     let space = Self.space(unseen[...], inString: format.isInString)
-    dueSpace = Array(unseen.prefix(space))
-    dueInk = InkedText(unseen.dropFirst(space).prefix(64)).bytes
+    expectedSpace = Array(unseen.prefix(space))
+    expectedBytes = NonSpaceText(unseen.dropFirst(space).prefix(64)).bytes
     let given = delivered[..<boundary]
-    tail = InkedText(given.suffix(Self.tailBytes))
+    tail = NonSpaceText(given.suffix(Self.tailBytes))
     head =
       given.count > Self.tailBytes
-      ? InkedText(given.prefix(2 * JointFilter.decidingBytes)) : InkedText([])
+      ? NonSpaceText(given.prefix(2 * ResumeFilter.decidingBytes)) : NonSpaceText([])
   }
 
   var hasLongToken: Bool { boundary < delivered.count }
@@ -80,7 +80,7 @@ struct Joint: Sendable {
 
   mutating func verdict(on held: [UInt8], isFinal: Bool) -> Verdict {
     let verdict = read(held, from: 0, isFinal: isFinal)
-    guard case .wait = verdict, held.count >= 2 * JointFilter.decidingBytes else { return verdict }
+    guard case .wait = verdict, held.count >= 2 * ResumeFilter.decidingBytes else { return verdict }
     return read(held, from: 0, isFinal: true)
   }
 
@@ -88,58 +88,58 @@ struct Joint: Sendable {
     _ held: [UInt8], from start: Int, isFinal: Bool, depth: Int = 0
   ) -> Verdict {
     let text = held[start...]
-    let ink = InkedText(text)
+    let nonSpace = NonSpaceText(text)
     // Both texts are walked some ten times.
     steps += 10 * (text.count + tail.bytes.count)
-    guard !ink.bytes.isEmpty else {
+    guard !nonSpace.bytes.isEmpty else {
       guard isFinal else { return .wait }
       return hasLongToken
         ? .reject("it ended within a word of which the client has a part")
         : .join(start: start, insert: [])
     }
     let continuation = fit(text, isFinal)
-    let due = dueBehind(continuation, in: text, isFinal)
-    let agreement = InkedText.agreement(of: tail.bytes, withStartOf: ink.bytes)
-    let overlaps = overlaps(in: held, text, ink, agreement, isFinal)
+    let match = matchAfterToken(continuation, in: text, isFinal)
+    let agreement = NonSpaceText.agreement(of: tail.bytes, withStartOf: nonSpace.bytes)
+    let overlaps = overlaps(in: held, text, nonSpace, agreement, isFinal)
     steps += overlaps.compared * text.count
-    if let verdict = growing(overlaps.growing, text, ink, continuation, due, isFinal) {
+    if let verdict = growing(overlaps.growing, text, nonSpace, continuation, match, isFinal) {
       return verdict
     }
     // The bytes after one of them have not arrived.
     if !isFinal, overlaps.whole.contains(where: { $0.isPending }) { return .wait }
     if let overlap = best(overlaps.whole),
-      let verdict = decide(on: overlap, text, ink, continuation, due, isFinal)
+      let verdict = decide(on: overlap, text, nonSpace, continuation, match, isFinal)
     {
       return verdict
     }
     if continuation == .soFar, !isFinal {
       // The host repeats a long token, byte for byte.
-      guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
+      guard nonSpace.bytes.count >= ResumeFilter.certainBytes else { return .wait }
       return .follow(
         RepeatedText(of: delivered, from: boundary, hasStrings: format.hasGrammar), start: start)
     }
     if depth < 2,
-      let verdict = withoutWrapping(held, text, continuation, due, isFinal, depth)
+      let verdict = withoutWrapping(held, text, continuation, match, isFinal, depth)
     {
       return verdict
     }
-    return goOn(text, ink, agreement, continuation, due, isFinal)
+    return verdictOnNewWords(text, nonSpace, agreement, continuation, match, isFinal)
   }
 
   /// Returns `nil` if the overlap is not a repetition.
   private func decide(
-    on overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit,
-    _ due: Due, _ isFinal: Bool
+    on overlap: Overlap, _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ continuation: Fit,
+    _ match: Match, _ isFinal: Bool
   ) -> Verdict? {
-    if !isFinal, due == .soFar { return .wait }
+    if !isFinal, match == .soFar { return .wait }
     if case .upTo(let start) = continuation {
       if !isFinal {
         // A grammar soon shows whether the continuation is valid.
         if format.hasGrammar, text.endIndex - overlap.end < 48 { return .wait }
         // The words may come once more.
-        if ink.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
+        if nonSpace.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
-      switch weigh(overlap, text[start...], ink, due) {
+      switch weigh(overlap, text[start...], nonSpace, match) {
       case .repeats: break
       case .continues: return nil
       case .unclear: return .unclear("its text may be new or repeated: both fit")
@@ -152,22 +152,23 @@ struct Joint: Sendable {
 
   /// Verdict on a repetition that has not reached the cut.
   private func growing(
-    _ growing: Int?, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ continuation: Fit, _ due: Due,
+    _ growing: Int?, _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ continuation: Fit,
+    _ match: Match,
     _ isFinal: Bool
   ) -> Verdict? {
     let repeatsHead =
       !head.bytes.isEmpty
-      && head.bytes.prefix(ink.bytes.count).elementsEqual(
-        ink.bytes.prefix(head.bytes.count))
+      && head.bytes.prefix(nonSpace.bytes.count).elementsEqual(
+        nonSpace.bytes.prefix(head.bytes.count))
     guard !isFinal, growing != nil || repeatsHead else { return nil }
-    guard ink.bytes.count >= JointFilter.certainBytes else { return .wait }
-    if continuation != .no, Self.isPeriodic(ink.bytes[...]) {
-      return asked == .completion
+    guard nonSpace.bytes.count >= ResumeFilter.certainBytes else { return .wait }
+    if continuation != .no, Self.isPeriodic(nonSpace.bytes[...]) {
+      return mode == .completion
         ? nil : .unclear("it repeats periodic text, and the number of repetitions is unknown")
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
     // Elements of a list and verses may be equal, however long they are.
-    if from > 0, continuation != .no, format.hasGrammar || hasExactStart(text, due) {
+    if from > 0, continuation != .no, format.hasGrammar || hasExactStart(text, match) {
       return .unclear("it repeats elements of the text, or the text has them twice: both fit")
     }
     return .follow(
@@ -178,22 +179,25 @@ struct Joint: Sendable {
   /// Skips words around the continuation: an announcement, a code fence that is already open, or a
   /// fence around a document. Returns `nil` if there are none.
   private mutating func withoutWrapping(
-    _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ due: Due, _ isFinal: Bool,
+    _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ match: Match,
+    _ isFinal: Bool,
     _ depth: Int
   ) -> Verdict? {
     // The end of a code block looks like the start of one.
-    let endsFence = context.isInFence && dueInk.allSatisfy { $0 == UInt8(ascii: "`") }
-    let isDue = due == .agrees && continuation != .no && !endsFence
-    if isDue, dueInk.count >= 8 || hasExactStart(text, due) { return nil }
-    switch Preamble.find(in: text, isFinal: isFinal) {
+    let endsFence = context.isInFence && expectedBytes.allSatisfy { $0 == UInt8(ascii: "`") }
+    let isExpected = match == .agrees && continuation != .no && !endsFence
+    if isExpected, expectedBytes.count >= 8 || hasExactStart(text, match) { return nil }
+    switch AnnouncementPhrases.find(in: text, isFinal: isFinal) {
     case .none: break
     case .unfinished: return .wait
     case .ends(let count):
       // For example, "Sur" was expected, and "Sure, here it is:" came.
-      guard !isDue else { return .unclear("its first words may be an announcement or the answer") }
+      guard !isExpected else {
+        return .unclear("its first words may be an announcement or the answer")
+      }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
-    guard !isDue, context.isInFence || format.hasGrammar else { return nil }
+    guard !isExpected, context.isInFence || format.hasGrammar else { return nil }
     let fence = Array("```".utf8)
     let line = text.drop(while: JSONCursor.isWhitespace)
     guard line.starts(with: fence.prefix(line.count)) else { return nil }
@@ -207,26 +211,27 @@ struct Joint: Sendable {
     if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
       !format.hasGrammar
     {
-      return .join(start: start, insert: dueSpace.isEmpty ? [0x0A] : dueSpace)
+      return .join(start: start, insert: expectedSpace.isEmpty ? [0x0A] : expectedSpace)
     }
     return inner
   }
 
   /// Verdict on words that do not repeat the text from their first word on.
-  private mutating func goOn(
-    _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int], _ continuation: Fit,
-    _ due: Due, _ isFinal: Bool
+  private mutating func verdictOnNewWords(
+    _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ agreement: [Int], _ continuation: Fit,
+    _ match: Match, _ isFinal: Bool
   ) -> Verdict {
     let isLackingSpace =
-      !hasLongToken && !dueSpace.isEmpty
+      !hasLongToken && !expectedSpace.isEmpty
       && Self.space(text, inString: format.isInString) == 0
-    let isKnown = due == .agrees && dueInk.count >= 8
-    let isStrange = due == .differs || due == .soFar || isLackingSpace && !isKnown
+    let isKnown = match == .agrees && expectedBytes.count >= 8
+    let isStrange = match == .differs || match == .soFar || isLackingSpace && !isKnown
     if continuation == .no || isStrange {
-      let (verdict, compared) = announced(in: text, ink, continuation, due, isFinal)
+      let (verdict, compared) = verdictAfterAnnouncement(
+        in: text, nonSpace, continuation, match, isFinal)
       steps += compared * text.count
       if let verdict { return verdict }
-      if !isFinal, text.count < Self.suspiciousBytes || due == .soFar { return .wait }
+      if !isFinal, text.count < Self.suspiciousBytes || match == .soFar { return .wait }
       if endsInAnnouncement(text) {
         return .reject("it did not resume the text after its announcement")
       }
@@ -234,14 +239,14 @@ struct Joint: Sendable {
     guard case .upTo(let start) = continuation else {
       return .reject("its text does not continue the text that the client has")
     }
-    if due != .agrees, isLackingSpace || dueSpace.isEmpty, !mayBeExact(text, due),
-      beginsAgain(agreement, ink, lacksSpace: isLackingSpace)
+    if match != .agrees, isLackingSpace || expectedSpace.isEmpty, !mayBeExact(text, match),
+      beginsAgain(agreement, nonSpace, lacksSpace: isLackingSpace)
     {
       return .reject("it restarted a sentence in other words")
     }
     // Unexpected words that begin with punctuation need no space before them.
     let attaches =
-      due == .differs && start < text.endIndex && ",.;:!?)]}%'\"".utf8.contains(text[start])
-    return .join(start: start, insert: isLackingSpace && !attaches ? dueSpace : [])
+      match == .differs && start < text.endIndex && ",.;:!?)]}%'\"".utf8.contains(text[start])
+    return .join(start: start, insert: isLackingSpace && !attaches ? expectedSpace : [])
   }
 }

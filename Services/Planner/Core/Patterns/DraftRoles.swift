@@ -2,17 +2,17 @@ import ClusterModel
 import Text
 
 /// Roles of the drafting members, in rotation, and the range of their temperatures.
-struct Lineup {
+struct DraftRoles {
   var roles: [AgentRole]
   /// In thousandths.
   var temperatures: ClosedRange<Int>
 
-  static let prose = Lineup(roles: [.research, .reasoning, .creative], temperatures: 300...900)
+  static let prose = DraftRoles(roles: [.research, .reasoning, .creative], temperatures: 300...900)
   /// Code is right or wrong, so the range is narrower.
-  static let code = Lineup(
+  static let code = DraftRoles(
     roles: [.code, .reasoning, .research, .creative], temperatures: 100...600)
   /// A question with one right answer goes to reasoning several times.
-  static let closed = Lineup(roles: [.reasoning], temperatures: 200...800)
+  static let closed = DraftRoles(roles: [.reasoning], temperatures: 200...800)
 
   func temperature(of member: Int, among members: Int) -> Int {
     guard members > 1 else { return temperatures.lowerBound }
@@ -59,17 +59,17 @@ struct Members {
   ///   - member: index of the member.
   ///   - number: the task's index in its plan.
   func task(
-    _ member: Int, id: TaskID, number: Int, lineup: Lineup, basis: PlanBasis, maxTokens: Int
+    _ member: Int, id: TaskID, number: Int, draftRoles: DraftRoles, basis: PlanBasis, maxTokens: Int
   ) -> PlanTask {
     let sharesModels = Set(basis.models.prefix(count)).count < count
     return PlanTask(
       id: id,
-      role: lineup.roles[member % lineup.roles.count],
+      role: draftRoles.roles[member % draftRoles.roles.count],
       onFailure: .skip,
       model: basis.models.isEmpty ? nil : basis.models[member % basis.models.count],
       maxTokens: maxTokens,
       deadlineShare: DeadlineShares.draft,
-      temperatureMilli: sharesModels ? lineup.temperature(of: member, among: count) : nil,
+      temperatureMilli: sharesModels ? draftRoles.temperature(of: member, among: count) : nil,
       profile: basis.features.isAboutCode ? .code : nil,
       seed: basis.seed(number))
   }

@@ -7,7 +7,7 @@ import Text
 /// Each mutation first moves the parts out of their places, so that they have one owner and grow in
 /// place: an answer of a million tokens is not copied a million times. Each value is charged to the
 /// allowance of the `HostJSON` that it is read from: memory by capacity, work by bytes and entries.
-enum JSONTree: Sendable {
+enum GrowingJSON: Sendable {
   case object(GrowingObject)
   case array(GrowingArray)
   /// A string without its quotes. Escapes keep their bytes, so that halves of a surrogate pair
@@ -51,7 +51,7 @@ enum JSONTree: Sendable {
       var object = GrowingObject()
       for member in json.document.eachMember(of: value) {
         let inner = Self.inner(of: name, member.name)
-        let value = try JSONTree(member.value, under: inner, &json)
+        let value = try GrowingJSON(member.value, under: inner, &json)
         try object.append(member.name, value, &json)
       }
       self = .object(object)
@@ -125,7 +125,7 @@ enum JSONTree: Sendable {
     case (.object, .object): try gain(members: more, under: name, &json)
     // The content may be a text in one chunk and an array of parts in another.
     case (.string, .array) where name == "content":
-      try becomeParts(&json)
+      try convertToParts(&json)
       try gain(elements: more, &json)
     case (.array, .string) where name == "content": try gain(elements: more, &json)
     default: try replace(with: more, under: name, &json)
@@ -154,7 +154,7 @@ enum JSONTree: Sendable {
   }
 
   /// Turns the text of a content into the first part of an array.
-  private mutating func becomeParts(_ json: inout HostJSON) throws(AttemptFailure) {
+  private mutating func convertToParts(_ json: inout HostJSON) throws(AttemptFailure) {
     let text: [UInt8] =
       switch self {
       case .string(let text), .repeated(let text, _): text
@@ -184,7 +184,7 @@ enum JSONTree: Sendable {
   ) throws(AttemptFailure) {
     json.allowance.release(cost)
     self = .null
-    self = try JSONTree(value, under: name, &json)
+    self = try GrowingJSON(value, under: name, &json)
   }
 
   private mutating func gain(
@@ -268,19 +268,20 @@ enum JSONTree: Sendable {
 
 /// An object whose members grow. Lookup by name takes constant time.
 struct GrowingObject: Sendable {
-  private(set) var members: [(name: String, value: JSONTree)] = []
-  /// Index of the first member of each name, filled once there are more than `few` members.
+  private(set) var members: [(name: String, value: GrowingJSON)] = []
+  /// Index of the first member of each name, filled if there are more members than
+  /// `linearSearchLimit`.
   private var places: [String: Int] = [:]
-  private static let few = 8
+  private static let linearSearchLimit = 8
 
   func place(of name: String) -> Int? {
-    members.count <= Self.few ? members.firstIndex { $0.name == name } : places[name]
+    members.count <= Self.linearSearchLimit ? members.firstIndex { $0.name == name } : places[name]
   }
 
-  func value(_ name: String) -> JSONTree? { place(of: name).map { members[$0].value } }
+  func value(_ name: String) -> GrowingJSON? { place(of: name).map { members[$0].value } }
 
   /// Whether a member exists that is not empty, zero or null.
-  func isSaid(_ name: String) -> Bool {
+  func isSet(_ name: String) -> Bool {
     switch value(name) {
     case nil, .null: false
     case .raw(let json): ![[0x22, 0x22], [0x30]].contains(json)
@@ -290,19 +291,19 @@ struct GrowingObject: Sendable {
 
   /// Appends a member, even if the name exists. Later values are merged into the first one.
   mutating func append(
-    _ name: String, _ value: JSONTree, _ json: inout HostJSON
+    _ name: String, _ value: GrowingJSON, _ json: inout HostJSON
   ) throws(AttemptFailure) {
     guard members.count < Limits.answerMembers.value else {
       throw AttemptFailure(overdrawn: Limits.answerMembers)
     }
-    try json.allowance.charge(buffer: JSONTree.entryBytes + name.utf8.count)
+    try json.allowance.charge(buffer: GrowingJSON.entryBytes + name.utf8.count)
     try json.allowance.charge(1)
     complete(with: name, value)
   }
 
-  private mutating func complete(with name: String, _ value: JSONTree) {
+  private mutating func complete(with name: String, _ value: GrowingJSON) {
     members.append((name, value))
-    guard members.count > Self.few else { return }
+    guard members.count > Self.linearSearchLimit else { return }
     if places.isEmpty {
       for (place, member) in members.enumerated() where places[member.name] == nil {
         places[member.name] = place
@@ -320,7 +321,7 @@ struct GrowingObject: Sendable {
     if let place = place(of: name) {
       try members[place].value.gain(more, under: rule ?? name, &json)
     } else {
-      try append(name, JSONTree(more, under: rule ?? name, &json), &json)
+      try append(name, GrowingJSON(more, under: rule ?? name, &json), &json)
     }
   }
 
@@ -330,14 +331,14 @@ struct GrowingObject: Sendable {
   ) throws(AttemptFailure) {
     if let place = place(of: name) {
       guard value.kind != .null else { return }
-      try members[place].value.replace(with: value, under: JSONTree.replaced, &json)
+      try members[place].value.replace(with: value, under: GrowingJSON.replaced, &json)
     } else {
-      try append(name, JSONTree(value, under: JSONTree.replaced, &json), &json)
+      try append(name, GrowingJSON(value, under: GrowingJSON.replaced, &json), &json)
     }
   }
 
   /// Adds a member that a stream may omit, if it is missing.
-  mutating func complete(_ name: String, with value: JSONTree) {
+  mutating func complete(_ name: String, with value: GrowingJSON) {
     if place(of: name) == nil { complete(with: name, value) }
   }
 
@@ -358,7 +359,7 @@ struct GrowingObject: Sendable {
   }
 
   var cost: Int {
-    members.reduce(0) { $0 + JSONTree.entryBytes + $1.name.utf8.count + $1.value.cost }
+    members.reduce(0) { $0 + GrowingJSON.entryBytes + $1.name.utf8.count + $1.value.cost }
   }
 
   func append(to bytes: inout [UInt8]) {

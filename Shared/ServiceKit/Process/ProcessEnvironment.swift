@@ -3,16 +3,16 @@ import Files
 import Foundation
 
 /// The environment of a process at its start. Tests make their own.
-struct Surroundings: Sendable {
+struct ProcessEnvironment: Sendable {
   /// Without the program's name.
   var arguments: [String]
   var program: String
   var environment: [String: String]
   var hostName: String
 
-  static func real() -> Surroundings {
+  static func real() -> ProcessEnvironment {
     let all = CommandLine.arguments
-    return Surroundings(
+    return ProcessEnvironment(
       arguments: Array(all.dropFirst()),
       program: all.first.map { String($0.split(separator: "/").last ?? "tutti") } ?? "tutti",
       environment: ProcessInfo.processInfo.environment,

@@ -5,9 +5,9 @@
 /// or indent JSON differently. Bytes that the client has cannot be taken back. So the first words
 /// of the new host are held until it is clear how they join. Repeated words are dropped. Words that
 /// cannot be joined are rejected, so that the request fails over to another host.
-public struct JointFilter: Sendable {
+public struct ResumeFilter: Sendable {
   /// How the new host was asked, which predicts its first words.
-  public enum Asked: Hashable, Sendable {
+  public enum Mode: Hashable, Sendable {
     /// To complete the text itself: its output usually continues there.
     case completion
     /// By an instruction, with the end of the text as an anchor: its output often repeats some of
@@ -16,7 +16,7 @@ public struct JointFilter: Sendable {
     /// To continue from an earlier place, so that its output repeats the words after it.
     case anchored
     /// For the whole answer again.
-    case anew
+    case fromStart
   }
 
   public struct Rejection: Error, Hashable, Sendable {
@@ -42,8 +42,8 @@ public struct JointFilter: Sendable {
     case joined
   }
 
-  /// A paragraph: longer than any overlap that is not a restart of the whole answer. `Joint`
-  /// decides after at most twice as many held bytes.
+  /// A paragraph: longer than any overlap that is not a restart of the whole answer.
+  /// `ResumeAlignment` decides after at most twice as many held bytes.
   static let decidingBytes = 1_024
   /// An agreement of this length is not chance.
   static let certainBytes = 256
@@ -55,7 +55,7 @@ public struct JointFilter: Sendable {
 
   private var state: State
   /// `nil` means that it is no longer needed and that its copy of the text is freed.
-  private var joint: Joint?
+  private var alignment: ResumeAlignment?
   /// Number of held bytes at which the next look is taken.
   private var nextLook = 0
   /// Steps since the last `takeWork()`.
@@ -70,20 +70,20 @@ public struct JointFilter: Sendable {
   ///   - unseen: output of the old host after `delivered` that the client never got; only a hint.
   ///   - context: the state after `delivered`.
   public init(
-    delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, asked: Asked
+    delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, mode: Mode
   ) {
     format = FormatRules(at: context)
     if delivered.isEmpty {
       state = .joined
-    } else if asked == .anchored {
+    } else if mode == .anchored {
       state = .seeking(
         AnchorSearch(delivered, from: boundary, hasStrings: format.hasGrammar), [])
-    } else if asked == .anew {
+    } else if mode == .fromStart {
       state = .repeating(RepeatedText(of: delivered, hasStrings: format.hasGrammar))
     } else {
       state = .deciding([])
-      joint = Joint(
-        delivered: delivered, boundary: boundary, unseen: unseen, context: context, asked: asked)
+      alignment = ResumeAlignment(
+        delivered: delivered, boundary: boundary, unseen: unseen, context: context, mode: mode)
     }
   }
 
@@ -143,8 +143,8 @@ public struct JointFilter: Sendable {
       state = .deciding(held)
       return []
     }
-    let verdict = joint?.verdict(on: held, isFinal: isFinal) ?? .join(start: 0, insert: [])
-    steps += joint?.takeWork() ?? 0
+    let verdict = alignment?.verdict(on: held, isFinal: isFinal) ?? .join(start: 0, insert: [])
+    steps += alignment?.takeWork() ?? 0
     return try apply(verdict, held) { .deciding($0) }
   }
 
@@ -163,7 +163,7 @@ public struct JointFilter: Sendable {
 
   /// - Parameter waiting: makes the state that waits for more bytes.
   private mutating func apply(
-    _ verdict: Joint.Verdict, _ held: [UInt8], waiting: ([UInt8]) -> State
+    _ verdict: ResumeAlignment.Verdict, _ held: [UInt8], waiting: ([UInt8]) -> State
   ) throws(Rejection) -> [UInt8] {
     switch verdict {
     case .wait:
@@ -174,10 +174,10 @@ public struct JointFilter: Sendable {
       return []
     case .join(let start, let insert):
       state = .joined
-      joint = nil
+      alignment = nil
       return try pass((insert + held[start...])[...])
     case .follow(var repeated, let start):
-      joint = nil
+      alignment = nil
       return try follow(&repeated, held[start...])
     case .reject(let reason):
       throw Rejection(reason)

@@ -145,14 +145,14 @@ func splitTasks(
 /// Concatenated parts get their portion of the client's limit, or several times their estimate
 /// without one. Notes for a synthesis get the limit of a draft.
 private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
-  let wanted = split.parts.reduce(0) { $0 + $1.tokens }
+  let neededTokens = split.parts.reduce(0) { $0 + $1.tokens }
   return split.parts.map { part -> Int? in
     var limits: [Int] = []
     if let share { limits.append(share) }
     switch (split.merge, basis.request.maxTokens) {
     case (.concatenate, let most?):
       // Complete answers may exceed their estimate, but together not the client's limit.
-      limits.append(max(1, most * part.tokens / max(1, wanted)))
+      limits.append(max(1, most * part.tokens / max(1, neededTokens)))
     case (.concatenate, nil):
       // The role's own limit would truncate a part that is expected to be long.
       limits.append(min(max(3 * part.tokens, PlanLimits.draftTokens), PlanLimits.partTokens))

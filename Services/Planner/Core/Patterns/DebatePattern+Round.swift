@@ -134,7 +134,8 @@ private func nextRound(
     let number = history.plan.tasks.count + tasks.count
     var task = shape.members.task(
       member, id: DebateShape.id(round: round, member: member), number: number,
-      lineup: shape.lineup(basis), basis: basis, maxTokens: shape.shares.draft(basis.request))
+      draftRoles: shape.draftRoles(basis), basis: basis,
+      maxTokens: shape.shares.draft(basis.request))
     task.instruction = DebateInstruction.improve
     task.mark = DebateInstruction.mark
     task.inputs = readings(

@@ -5,7 +5,7 @@ import Text
 /// 43" even if its prompt calls it wrong.
 ///
 /// It handles reviews with `issues` and a `verdict` that may be `repair`, and no other output.
-public enum CertainReview {
+public enum ReviewCorrection {
   /// - Parameters:
   ///   - output: the model's output.
   ///   - findings: mistakes that are certain.
@@ -43,7 +43,7 @@ public enum CertainReview {
       let scanner = try? JSONObjectScanner(Array(review.utf8))
     else { return nil }
     let own = scanner["issues"].map { scanner.document.elements(of: $0) } ?? []
-    let rest = own.prefix(max(0, InputFindings.maximumFindings - issues.count)).map {
+    let rest = own.prefix(max(0, InputMistakes.maximumFindings - issues.count)).map {
       JSON.raw(Array(scanner.document.slice($0)))
     }
     return .raw(

@@ -1,5 +1,5 @@
 /// The rule that decides between a continuation and a repetition.
-extension Joint {
+extension ResumeAlignment {
   /// How well the new part of a reading agrees with the old host's next words.
   enum Standing: Int, Comparable {
     /// Other words follow.
@@ -24,12 +24,12 @@ extension Joint {
   private static let verse = 160
 
   /// - Parameter text: the part that the reading takes for new.
-  func standing(of text: ArraySlice<UInt8>, _ due: Due) -> Standing {
-    guard due != .differs else { return .differs }
+  func standing(of text: ArraySlice<UInt8>, _ match: Match) -> Standing {
+    guard match != .differs else { return .differs }
     // Between tokens, white space is no evidence.
-    if format.ignoresSpace { return due == .agrees ? .agrees : .unknown }
-    if !dueSpace.isEmpty, !hasDueSpace(text) { return .lacksSpace }
-    return due == .agrees ? .agrees : dueSpace.isEmpty ? .unknown : .hasSpace
+    if format.ignoresSpace { return match == .agrees ? .agrees : .unknown }
+    if !expectedSpace.isEmpty, !hasExpectedSpace(text) { return .lacksSpace }
+    return match == .agrees ? .agrees : expectedSpace.isEmpty ? .unknown : .hasSpace
   }
 
   /// The overlap that agrees best; among equals, the longest.
@@ -41,18 +41,18 @@ extension Joint {
   ///
   /// - Parameter text: the words, read as a continuation.
   func weigh(
-    _ overlap: Overlap, _ text: ArraySlice<UInt8>, _ ink: InkedText, _ due: Due
+    _ overlap: Overlap, _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ match: Match
   ) -> Weight {
-    let continuation = standing(of: text, due)
+    let continuation = standing(of: text, match)
     let length = overlap.length
-    if format.hasGrammar { return weigh(overlap, against: continuation, ink) }
-    let isExact = hasExactStart(text, due)
-    if isAmbiguous(place: overlap.place, length, ink.bytes[...]) {
+    if format.hasGrammar { return weigh(overlap, against: continuation, nonSpace) }
+    let isExact = hasExactStart(text, match)
+    if isAmbiguous(place: overlap.place, length, nonSpace.bytes[...]) {
       if continuation == .agrees, overlap.standing == .differs { return .continues }
-      return length < Self.chance && mayBeExact(text, due) ? .continues : .unclear
+      return length < Self.chance && mayBeExact(text, match) ? .continues : .unclear
     }
     if overlap.standing > continuation {
-      if isBeginningAnew(overlap, continuation) { return .repeats }
+      if repeatsWholeText(overlap, continuation) { return .repeats }
       if isWholeRow(overlap), continuation != .differs { return .unclear }
       if length >= Self.clause { return .repeats }
       if length >= 2, beginsSentence(overlap) { return .repeats }
@@ -60,18 +60,18 @@ extension Joint {
     }
     if overlap.standing < continuation {
       // One or two letters agree by chance.
-      let isSure = dueInk.count >= 3 || length < 16
-      return isSure || asked == .completion && isExact ? .continues : .unclear
+      let isSure = expectedBytes.count >= 3 || length < 16
+      return isSure || mode == .completion && isExact ? .continues : .unclear
     }
     // The host repeats the whole text.
-    if overlap.place == 0, head.bytes.isEmpty, dueSpace.isEmpty || !isExact {
+    if overlap.place == 0, head.bytes.isEmpty, expectedSpace.isEmpty || !isExact {
       return length >= 3 ? .repeats : .unclear
     }
     // A host that repeats may begin with exactly the expected white space.
-    if asked == .completion, isExact { return length < Self.chance ? .continues : .unclear }
+    if mode == .completion, isExact { return length < Self.chance ? .continues : .unclear }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
     // Rows and values may equal those before them; brackets usually do.
-    if length < 3, !ink.bytes[..<length].contains(where: Self.isWord) { return .continues }
+    if length < 3, !nonSpace.bytes[..<length].contains(where: Self.isWord) { return .continues }
     if isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
@@ -82,18 +82,19 @@ extension Joint {
   /// Only evidence that chance does not produce decides. Otherwise the overlap is unclear, and the
   /// host is asked to repeat more of the text.
   private func weigh(
-    _ overlap: Overlap, against continuation: Standing, _ ink: InkedText
+    _ overlap: Overlap, against continuation: Standing, _ nonSpace: NonSpaceText
   ) -> Weight {
     let length = overlap.length
-    let words = ink.bytes[..<length]
+    let words = nonSpace.bytes[..<length]
     // A letter or brackets agree by chance.
     if length < 3, format.isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
       return .continues
     }
-    if isAmbiguous(place: overlap.place, length, ink.bytes[...]) { return .unclear }
+    if isAmbiguous(place: overlap.place, length, nonSpace.bytes[...]) { return .unclear }
     // The host repeats the whole text.
     if overlap.place == 0, head.bytes.isEmpty, length >= 3 { return .repeats }
-    if dueInk.count >= Self.sureBytes, overlap.standing == .agrees || continuation == .agrees {
+    if expectedBytes.count >= Self.sureBytes, overlap.standing == .agrees || continuation == .agrees
+    {
       if continuation == .differs { return .repeats }
       if overlap.standing == .differs { return .continues }
     }
@@ -106,9 +107,9 @@ extension Joint {
 
   /// Whether the text starts with exactly the expected bytes, white space included. If none are
   /// known, it must start with the usual white space.
-  func hasExactStart(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
-    guard due != .differs, hasDueSpace(text) else { return false }
-    return !dueSpace.isEmpty || due == .agrees || hasUsualSpace(text)
+  func hasExactStart(_ text: ArraySlice<UInt8>, _ match: Match) -> Bool {
+    guard match != .differs, hasExpectedSpace(text) else { return false }
+    return !expectedSpace.isEmpty || match == .agrees || hasUsualSpace(text)
   }
 
   /// Whether it starts with the white space that followed the same byte earlier in the text.
@@ -123,15 +124,15 @@ extension Joint {
   }
 
   /// Whether nothing contradicts a host that was asked to complete the text and does exactly that.
-  func mayBeExact(_ text: ArraySlice<UInt8>, _ due: Due) -> Bool {
-    asked == .completion && due != .differs && hasDueSpace(text)
+  func mayBeExact(_ text: ArraySlice<UInt8>, _ match: Match) -> Bool {
+    mode == .completion && match != .differs && hasExpectedSpace(text)
   }
 
   /// Whether the host repeats the whole text, however short it is.
   ///
   /// One or two bytes may be a number or a syllable that comes twice. They count only if the
   /// expected words follow the repetition, and a continuation would differ from them.
-  private func isBeginningAnew(_ overlap: Overlap, _ continuation: Standing) -> Bool {
+  private func repeatsWholeText(_ overlap: Overlap, _ continuation: Standing) -> Bool {
     guard overlap.place == 0, head.bytes.isEmpty else { return false }
     return overlap.length >= 3 || overlap.standing == .agrees && continuation == .differs
   }
@@ -169,20 +170,20 @@ extension Joint {
   /// Whether the text could contain the words twice: they are periodic, the text already has them
   /// twice, or they come a third time.
   ///
-  /// - Parameter said: non-space bytes of the host, from the repeated words on.
-  func isAmbiguous(place: Int, _ length: Int, _ said: ArraySlice<UInt8>) -> Bool {
-    let words = said.prefix(length)
+  /// - Parameter received: non-space bytes of the host, from the repeated words on.
+  func isAmbiguous(place: Int, _ length: Int, _ received: ArraySlice<UInt8>) -> Bool {
+    let words = received.prefix(length)
     if Self.isPeriodic(words) { return true }
     let few = min(length, Self.clause)
     let before = tail.bytes[..<place].suffix(few)
     if before.count == few, before.elementsEqual(tail.bytes.suffix(few)) { return true }
-    let further = Array(said.prefix(length + few))
-    let agreement = InkedText.agreement(of: further, withStartOf: further)
+    let further = Array(received.prefix(length + few))
+    let agreement = NonSpaceText.agreement(of: further, withStartOf: further)
     if further.count == length + few,
       (1...length).contains(where: { $0 + agreement[$0] == further.count })
     {
       return true
     }
-    return length >= Self.clause && InkedText.contains(tail.bytes[..<place], words)
+    return length >= Self.clause && NonSpaceText.contains(tail.bytes[..<place], words)
   }
 }

@@ -14,7 +14,7 @@ enum AnswerPart: Hashable, Sendable {
 }
 
 /// The texts that one chunk adds, in reading order: reasoning, content, calls.
-struct DeltaParts: Sendable {
+struct ChunkDelta: Sendable {
   struct Call: Sendable {
     var index: Int
     var name: String?

@@ -5,7 +5,7 @@ import Text
 /// client. The first words are held back until they cannot be an echo.
 ///
 /// White space is ignored.
-public struct EchoGuard: Sendable {
+public struct InstructionEcho: Sendable {
   public enum Verdict: Equatable, Sendable {
     /// The text may still become an echo.
     case hold
@@ -33,17 +33,17 @@ public struct EchoGuard: Sendable {
     guard order.writesAnswer, !order.inputs.isEmpty, order.prefix.isEmpty else { return nil }
     // The answer arrives without fence marks.
     let fence = Fence(seed: order.task.seed)
-    let instruction = Self.ink(fence.removed(from: order.task.instruction).utf8)
+    let instruction = Self.nonSpaceBytes(fence.removed(from: order.task.instruction).utf8)
       .prefix(Self.instructionBytes)
-    var seams = order.inputs.map { Self.ink("\($0.name):".utf8) }
+    var seams = order.inputs.map { Self.nonSpaceBytes("\($0.name):".utf8) }
     if instruction.count == Self.instructionBytes {
       seams.append(Array(instruction))
-      let question = Self.ink(LastQuestion.text(of: order.conversation).utf8)
+      let question = Self.nonSpaceBytes(LastQuestion.text(of: order.conversation).utf8)
       // An answer may repeat the question alone, so the instruction must follow it.
       if question.count <= Self.questionBytes { seams.append(question + instruction) }
     }
     for text in otherTexts {
-      let begin = Self.ink(fence.removed(from: text).utf8).prefix(Self.instructionBytes)
+      let begin = Self.nonSpaceBytes(fence.removed(from: text).utf8).prefix(Self.instructionBytes)
       if begin.count == Self.instructionBytes { seams.append(Array(begin)) }
     }
     self.seams = seams
@@ -62,5 +62,7 @@ public struct EchoGuard: Sendable {
     return open.isEmpty ? .clear : .hold
   }
 
-  private static func ink(_ text: String.UTF8View) -> [UInt8] { text.filter { $0 > 0x20 } }
+  private static func nonSpaceBytes(_ text: String.UTF8View) -> [UInt8] {
+    text.filter { $0 > 0x20 }
+  }
 }

@@ -16,12 +16,12 @@ struct Sentence: Equatable, Sendable {
     let (plain, cited) = Self.withoutCitations(written)
     work += written.utf8.count
     let read = limit == .max ? plain : plain.cut(toBytes: limit.multipliedCapped(by: 16))
-    let words = Words.split(read).prefix(limit)
+    let words = WordSplitter.split(read).prefix(limit)
     work += words.count
     text = plain
-    content = Words.content(words.filter { !Words.isNumber($0) })
-    numbers = Set(words.filter(Words.isNumber))
-    isNegated = words.contains(where: Words.negations.contains)
+    content = WordSplitter.content(words.filter { !WordSplitter.isNumber($0) })
+    numbers = Set(words.filter(WordSplitter.isNumber))
+    isNegated = words.contains(where: WordSplitter.negations.contains)
     self.cited = cited
   }
 

@@ -123,7 +123,7 @@ final class ClusterShell: Sendable {
             inbox.yield(.answering(answers))
             if !answers, await answersAtLast() { inbox.yield(.answersAtLast) }
           }
-        case .report(let report): tell(report)
+        case .report(let report): printReport(report)
         case .finished(let status): return status
         }
       }
@@ -297,7 +297,7 @@ final class ClusterShell: Sendable {
     for line in table.lines { Terminal.line(line) }
   }
 
-  private func tell(_ report: Supervisor.Report) {
+  private func printReport(_ report: Supervisor.Report) {
     switch report {
     case .allReady: break
     case .restarting(let name, let exit, let delay):

@@ -1,7 +1,7 @@
 /// Evidence for a reading, and its weight.
-extension Joint {
+extension ResumeAlignment {
   /// How words compare with the old host's next words, which the client never got.
-  enum Due: Hashable {
+  enum Match: Hashable {
     /// The old host's next words are unknown.
     case unknown
     /// They agree, but are too few yet.
@@ -19,36 +19,36 @@ extension Joint {
     /// Index, in the held bytes, of the first byte after the repetition.
     let end: Int
     /// How the words after it compare with the old host's next words.
-    let due: Due
+    let match: Match
     let standing: Standing
     /// Too few bytes follow to judge it.
     let isPending: Bool
   }
 
   /// - Parameter text: the words, with the white space before them, which does not count.
-  func due(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
-    guard !dueInk.isEmpty else { return .unknown }
+  func match(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Match {
+    guard !expectedBytes.isEmpty else { return .unknown }
     let space = Self.space(text, inString: format.isInString)
-    let ink = InkedText(text.dropFirst(space).prefix(256)).bytes
-    guard ink.starts(with: dueInk.prefix(ink.count)) else { return .differs }
-    if ink.count >= dueInk.count { return .agrees }
-    return isFinal ? (ink.isEmpty ? .unknown : .differs) : .soFar
+    let nonSpace = NonSpaceText(text.dropFirst(space).prefix(256)).bytes
+    guard nonSpace.starts(with: expectedBytes.prefix(nonSpace.count)) else { return .differs }
+    if nonSpace.count >= expectedBytes.count { return .agrees }
+    return isFinal ? (nonSpace.isEmpty ? .unknown : .differs) : .soFar
   }
 
   /// Compares the words after a repeated long token, or all words if there is none.
-  func dueBehind(_ continuation: Fit, in text: ArraySlice<UInt8>, _ isFinal: Bool) -> Due {
-    guard hasLongToken else { return due(text, isFinal) }
+  func matchAfterToken(_ continuation: Fit, in text: ArraySlice<UInt8>, _ isFinal: Bool) -> Match {
+    guard hasLongToken else { return match(text, isFinal) }
     guard case .upTo(let end) = continuation else { return .unknown }
-    return due(text[end...], isFinal)
+    return match(text[end...], isFinal)
   }
 
-  func hasDueSpace(_ text: ArraySlice<UInt8>) -> Bool {
+  func hasExpectedSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(Self.space(text, inString: format.isInString))
     // The known white space may be the beginning of a longer indentation.
-    if dueInk.isEmpty, dueSpace.isEmpty || dueSpace.contains(0x0A) {
-      return space.starts(with: dueSpace)
+    if expectedBytes.isEmpty, expectedSpace.isEmpty || expectedSpace.contains(0x0A) {
+      return space.starts(with: expectedSpace)
     }
-    return space.elementsEqual(dueSpace)
+    return space.elementsEqual(expectedSpace)
   }
 
   /// Whether the words continue at the cut: they repeat a long token and fit the format.
@@ -63,7 +63,7 @@ extension Joint {
   /// border.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
-      guard !dueSpace.isEmpty, !format.ignoresSpace else { return .upTo(position) }
+      guard !expectedSpace.isEmpty, !format.ignoresSpace else { return .upTo(position) }
       guard position < text.endIndex else { return isFinal ? .upTo(position) : .soFar }
       return Self.isWord(text[position]) ? .no : .upTo(position)
     }
@@ -85,7 +85,7 @@ extension Joint {
 
   /// Complete repetitions, and the place of the longest one that may still become complete.
   func overlaps(
-    in held: [UInt8], _ text: ArraySlice<UInt8>, _ ink: InkedText, _ agreement: [Int],
+    in held: [UInt8], _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ agreement: [Int],
     _ isFinal: Bool
   ) -> (whole: [Overlap], growing: Int?, compared: Int) {
     var whole: [Overlap] = []
@@ -96,21 +96,21 @@ extension Joint {
       if place + length == tail.bytes.count {
         guard compared < Self.comparedReadings else { break }
         compared += 1
-        switch known(text, after: ink.positions[length - 1] + 1, isFinal) {
+        switch known(text, after: nonSpace.positions[length - 1] + 1, isFinal) {
         case .no: continue
         case .soFar: growing = growing ?? place
         case .upTo(let end):
           guard format.accepts(held[end...]) else { continue }
-          let hasMore = ink.positions.last.map { $0 >= end } == true
-          let due = due(text[end...], isFinal)
+          let hasMore = nonSpace.positions.last.map { $0 >= end } == true
+          let match = match(text[end...], isFinal)
           whole.append(
             Overlap(
-              place: place, length: length, end: end, due: due,
-              standing: standing(of: text[end...], due), isPending: !hasMore || due == .soFar))
+              place: place, length: length, end: end, match: match,
+              standing: standing(of: text[end...], match), isPending: !hasMore || match == .soFar))
         }
         // Later places are parts of these.
         if whole.count >= 8 { break }
-      } else if length == ink.bytes.count {
+      } else if length == nonSpace.bytes.count {
         growing = growing ?? place
       }
     }
@@ -122,14 +122,14 @@ extension Joint {
   static func isPeriodic(_ bytes: ArraySlice<UInt8>) -> Bool {
     let bytes = Array(bytes)
     guard bytes.count > 1 else { return false }
-    let agreement = InkedText.agreement(of: bytes, withStartOf: bytes)
+    let agreement = NonSpaceText.agreement(of: bytes, withStartOf: bytes)
     let least = min(clause, bytes.count - bytes.count / 2)
     return (1...(bytes.count - least)).contains { $0 + agreement[$0] == bytes.count }
   }
 
   /// For every index of `text`: number of bytes up to it that agree with the end of `tail`.
   static func agreementBack(of text: [UInt8], _ tail: [UInt8]) -> [Int] {
-    let agreement = InkedText.agreement(
+    let agreement = NonSpaceText.agreement(
       of: Array(text.reversed()), withStartOf: Array(tail.reversed()))
     return Array(agreement.reversed())
   }
@@ -137,8 +137,8 @@ extension Joint {
   /// Whether the words repeat a sentence of the text from its first word and then differ from it.
   ///
   /// 16 bytes of any sentence suffice, or the first word of the cut sentence, if it is capitalised.
-  func beginsAgain(_ agreement: [Int], _ ink: InkedText, lacksSpace: Bool) -> Bool {
-    var longest = zip(head.bytes, ink.bytes).prefix { $0 == $1 }.count
+  func beginsAgain(_ agreement: [Int], _ nonSpace: NonSpaceText, lacksSpace: Bool) -> Bool {
+    var longest = zip(head.bytes, nonSpace.bytes).prefix { $0 == $1 }.count
     var lastStart = 0
     for place in agreement.indices {
       guard place > 0 else {
@@ -150,7 +150,7 @@ extension Joint {
       if ".!?".utf8.contains(tail.bytes[place - 1]) { lastStart = place }
     }
     if longest >= 16 { return true }
-    guard lacksSpace, lastStart < agreement.count, let first = ink.bytes.first,
+    guard lacksSpace, lastStart < agreement.count, let first = nonSpace.bytes.first,
       (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first)
     else { return false }
     // The first word of the cut sentence.

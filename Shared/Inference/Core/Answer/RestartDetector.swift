@@ -2,7 +2,7 @@ import Text
 
 /// Detects a host that begins the answer again, in other words, instead of resuming it.
 ///
-/// `JointFilter` finds repeated text. It needs 16 equal bytes to be sure, so a restart that agrees
+/// `ResumeFilter` finds repeated text. It needs 16 equal bytes to be sure, so a restart that agrees
 /// with the old answer for less looks like new text. In JSON and within a long token only one
 /// continuation is valid, and any other is rejected. In prose nearly anything may follow, so the
 /// text is accepted unless all of this holds: the cut lies within a sentence; the first word lacks
@@ -12,44 +12,48 @@ import Text
 ///
 /// A host that strips white space and chooses another noun or name is rejected too. The next host
 /// is asked.
-struct Restart: Sendable {
+struct RestartDetector: Sendable {
   /// The first word that the old host sent after the cut, as far as it arrived.
-  private let due: [UInt8]
-  /// The first bytes of the new host, at least as many as are compared with `due`.
-  private var heard: [UInt8] = []
+  private let expectedWord: [UInt8]
+  /// The first bytes of the new host, at least as many as are compared with `expectedWord`.
+  private var received: [UInt8] = []
   /// Received bytes other than white space.
   private var visibleBytes = 0
 
-  private static let heardBytes = 256
+  private static let receivedBytes = 256
   /// Bytes at the end of the text that are searched for the start of the last line.
   private static let lineBytes = 4_096
 
   /// - Returns: `nil` if any text may follow, or if the expected text is unknown.
   init?(after channel: AnswerChannel) {
     let space = channel.unseen.prefix { Self.isSpace($0) }
-    due = Array(channel.unseen.dropFirst(space.count).prefix { !Self.isSpace($0) })
+    expectedWord = Array(channel.unseen.dropFirst(space.count).prefix { !Self.isSpace($0) })
     guard channel.boundary.format != .json, !channel.boundary.isInFence,
-      channel.boundary.boundary == channel.text.count, !space.isEmpty, !due.isEmpty,
+      channel.boundary.boundary == channel.text.count, !space.isEmpty, !expectedWord.isEmpty,
       !space.contains(0x0A), Self.isAmidSentence(channel.text)
     else { return nil }
   }
 
-  mutating func hear(_ text: [UInt8]) {
-    if heard.count < Self.heardBytes { heard += text.prefix(Self.heardBytes - heard.count) }
+  mutating func append(_ text: [UInt8]) {
+    if received.count < Self.receivedBytes {
+      received += text.prefix(Self.receivedBytes - received.count)
+    }
     visibleBytes += text.count { !Self.isSpace($0) }
   }
 
   /// - Parameter passed: The part of all received text that the joint lets through.
-  func shows(in passed: [UInt8]) -> Bool {
+  func detectsRestart(in passed: [UInt8]) -> Bool {
     // If text was dropped, the host repeated it: this is no restart in other words.
     guard passed.count(where: { !Self.isSpace($0) }) == visibleBytes,
-      let first = heard.first, !Self.isSpace(first)
+      let first = received.first, !Self.isSpace(first)
     else { return false }
-    let word = heard.prefix { !Self.isSpace($0) }
-    if word.starts(with: due.prefix(word.count)) || due.starts(with: word.prefix(due.count)) {
+    let word = received.prefix { !Self.isSpace($0) }
+    if word.starts(with: expectedWord.prefix(word.count))
+      || expectedWord.starts(with: word.prefix(expectedWord.count))
+    {
       return false
     }
-    let scalar = String(decoding: heard.prefix(4), as: UTF8.self).unicodeScalars.first
+    let scalar = String(decoding: received.prefix(4), as: UTF8.self).unicodeScalars.first
     return first == UInt8(ascii: "#") || scalar?.properties.isUppercase == true
   }
 

@@ -2,7 +2,7 @@ public import ClusterModel
 public import Text
 
 /// The text from documents that a task gets, numbered so that an answer can cite it.
-public struct Material: Equatable, Sendable {
+public struct PromptDocuments: Equatable, Sendable {
   public struct Source: Equatable, Sendable {
     /// The document's name.
     public var name: String
@@ -19,7 +19,7 @@ public struct Material: Equatable, Sendable {
   /// The sources are the complete documents, none omitted and none shortened.
   public var isWhole: Bool
 
-  public static let none = Material(sources: [], isWhole: true)
+  public static let none = PromptDocuments(sources: [], isWhole: true)
 
   public init(sources: [Source], isWhole: Bool) {
     self.sources = sources
@@ -34,18 +34,18 @@ public struct Material: Equatable, Sendable {
       "[\($0 + 1)]\n\(fence.enclosing("\($1.name)\n\($1.text)"))"
     }
     let head = isWhole ? "Sources:" : "What was found in the sources:"
-    let told =
+    let citationRule =
       cites
       ? "Answer from these sources. Behind each fact that you take from one write its number, "
         + "like [1]. What they do not say is not known."
       : ""
-    return ([head] + parts + [told]).filter { !$0.isEmpty }.joined(separator: "\n\n")
+    return ([head] + parts + [citationRule]).filter { !$0.isEmpty }.joined(separator: "\n\n")
   }
 }
 
 /// How documents become material: complete if they fit, otherwise as search results.
-public enum Reading: Equatable, Sendable {
-  case ready(Material)
+public enum DocumentSelection: Equatable, Sendable {
+  case ready(PromptDocuments)
   /// The documents are too long: search the passages, then make `material` from the results.
   case search([Passage], PassageQuery)
 
@@ -54,11 +54,11 @@ public enum Reading: Equatable, Sendable {
 
   /// - Parameters:
   ///   - tokens: room in the prompt.
-  ///   - asked: texts to search for, the most important first.
+  ///   - query: texts to search for, the most important first.
   /// - Throws: `invalidRequest` that names a document which is not text.
   public static func of(
-    _ documents: [Document], within tokens: Int, asked: [String]
-  ) throws(Failure) -> Reading {
+    _ documents: [Document], within tokens: Int, query: [String]
+  ) throws(Failure) -> DocumentSelection {
     for document in documents {
       if let fault = DocumentText.fault(in: document.text) {
         throw Failure(
@@ -75,14 +75,14 @@ public enum Reading: Equatable, Sendable {
         return .ready(whole(documents, shorter))
       }
     }
-    return .search(Passages.of(documents), PassageQuery(asked))
+    return .search(Passages.of(documents), PassageQuery(query))
   }
 
   /// - Parameters:
   ///   - ranked: indices of the passages found, the best first.
   public static func material(
     of passages: [Passage], ranked: [Int], in documents: [Document], within tokens: Int
-  ) -> Material {
+  ) -> PromptDocuments {
     let bytes = documents.reduce(0) { $0 + $1.text.utf8.count }
     if ranked.isEmpty, documents.count <= 16, bytes <= compressedBytes {
       // The search found nothing, so outlines of the documents are most useful.
@@ -106,18 +106,18 @@ public enum Reading: Equatable, Sendable {
     take(ranked, until: 0)
     // A few chance matches do not represent a document: half the room goes to beginnings.
     take(passages.indices, until: tokens / 2)
-    return Material(
+    return PromptDocuments(
       sources: chosen.map { place in
         let passage = passages[place]
-        return Material.Source(
+        return PromptDocuments.Source(
           name: DocumentText.name(of: documents[passage.document]), text: passage.text)
       }, isWhole: false)
   }
 
-  private static func whole(_ documents: [Document], _ texts: [String]) -> Material {
-    Material(
+  private static func whole(_ documents: [Document], _ texts: [String]) -> PromptDocuments {
+    PromptDocuments(
       sources: zip(documents, texts).map {
-        Material.Source(name: DocumentText.name(of: $0), text: $1)
+        PromptDocuments.Source(name: DocumentText.name(of: $0), text: $1)
       }, isWhole: true)
   }
 
@@ -159,7 +159,7 @@ enum DocumentText {
 }
 
 /// Computes the tokens of a prompt that are left for documents.
-public enum MaterialBudget {
+public enum DocumentBudget {
   /// Assumed context of a host that does not report it, in tokens.
   static let unknownContext = 4_096
   static let leastTokens = 128

@@ -3,9 +3,9 @@ import Testing
 @testable import Text
 
 @Suite("What chat models say before they go on")
-struct PreambleTests {
-  private func find(_ text: String, isFinal: Bool = false) -> Preamble.Finding {
-    Preamble.find(in: Array(text.utf8)[...], isFinal: isFinal)
+struct AnnouncementPhrasesTests {
+  private func find(_ text: String, isFinal: Bool = false) -> AnnouncementPhrases.Finding {
+    AnnouncementPhrases.find(in: Array(text.utf8)[...], isFinal: isFinal)
   }
 
   @Test(

@@ -45,7 +45,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
 struct MaestroShape {
   var specialists: Int
   var repairs: Int
-  var shares: TokenShares
+  var shares: TokenPlan
 
   static let mostRepairs = 2
 
@@ -59,7 +59,7 @@ struct MaestroShape {
       }
     }
     (specialists, repairs) = best
-    shares = try TokenShares(
+    shares = try TokenPlan(
       basis, prompts: Self.prompts(specialists, repairs, basis),
       units: Self.units(specialists, repairs),
       for: "an analysis, a specialist, a review and an answer")
@@ -70,7 +70,7 @@ struct MaestroShape {
 
   private static func fits(_ basis: PlanBasis, _ specialists: Int, _ repairs: Int) -> Bool {
     guard let total = basis.request.budgetTokens else { return true }
-    let share = TokenShares.share(
+    let share = TokenPlan.share(
       of: total, basis, prompts: prompts(specialists, repairs, basis),
       units: units(specialists, repairs))
     return share >= usefulShare
@@ -79,11 +79,13 @@ struct MaestroShape {
   /// Prompts of analysis, specialists, draft, review and answer, plus a repair and a review per
   /// repair. The analysis and the reviews may need a second call, because their output must be
   /// valid JSON.
-  private static func prompts(_ specialists: Int, _ repairs: Int, _ basis: PlanBasis) -> Prompts {
+  private static func prompts(_ specialists: Int, _ repairs: Int, _ basis: PlanBasis)
+    -> PromptTokens
+  {
     let reviews = 2 * (1 + repairs)
-    return Prompts(
+    return PromptTokens(
       4 + specialists + repairs + reviews,
-      told: [
+      instructions: [
         // The call after an invalid output includes the schema again.
         (MaestroInstruction.analyse(basis.request.documents, basis.fence(0)), 2),
         (Team.schema, 3),

@@ -6,29 +6,29 @@ import Text
 ///
 /// They do not depend on the output: each call reads the conversation, its instruction, and the
 /// text that roles and chat templates add.
-struct Prompts {
+struct PromptTokens {
   /// Number of calls that read the conversation.
   var count: Int
   /// Estimated tokens of the instructions of all calls together.
-  var told = 0
+  var instructionTokens = 0
   /// True if one of the calls gets the documents.
   var readsDocuments = false
 
   ///   - fenced: pairs of the number of fenced texts that a call reads and the number of such
   ///     calls.
   init(
-    _ count: Int, told: [(text: String, times: Int)] = [],
+    _ count: Int, instructions: [(text: String, times: Int)] = [],
     fenced: [(texts: Int, times: Int)] = [], readsDocuments: Bool = false
   ) {
     self.count = count
-    self.told =
-      told.reduce(0) { $0 + $1.times * TokenEstimate.tokens(of: $1.text) }
+    self.instructionTokens =
+      instructions.reduce(0) { $0 + $1.times * TokenEstimate.tokens(of: $1.text) }
       + fenced.reduce(0) { $0 + $1.times * Fence.tokens(around: $1.texts) }
     self.readsDocuments = readsDocuments
   }
 
   func tokens(_ basis: PlanBasis) -> Int {
-    count * (basis.conversationTokens + TokenEstimate.callTokens) + told
+    count * (basis.conversationTokens + TokenEstimate.callTokens) + instructionTokens
       + (readsDocuments ? basis.documentTokens : 0)
   }
 }
@@ -49,10 +49,10 @@ extension PlanBasis {
 
 /// A client's token budget divided into equal shares.
 ///
-/// Prompts are subtracted first (`Prompts`). All other tokens read and written are counted in
+/// Prompts are subtracted first (`PromptTokens`). All other tokens read and written are counted in
 /// shares. A pattern states the maximum number of shares it needs, and each of its tasks writes one
 /// or two.
-struct TokenShares {
+struct TokenPlan {
   /// Option that an error names if the budget does not suffice.
   static let option = "tutti.budget.tokens"
 
@@ -64,7 +64,7 @@ struct TokenShares {
   ///   - shape: description for the message, for example "3 members".
   /// - Throws: `budgetTooSmall`, with the budget that would suffice.
   init(
-    _ basis: PlanBasis, prompts: Prompts, units: Int, for shape: String
+    _ basis: PlanBasis, prompts: PromptTokens, units: Int, for shape: String
   ) throws(PlanError) {
     guard let total = basis.request.budgetTokens else {
       share = nil
@@ -82,7 +82,7 @@ struct TokenShares {
   }
 
   /// Returns the tokens per share. The result may be negative.
-  static func share(of total: Int, _ basis: PlanBasis, prompts: Prompts, units: Int) -> Int {
+  static func share(of total: Int, _ basis: PlanBasis, prompts: PromptTokens, units: Int) -> Int {
     (total - prompts.tokens(basis)) / units
   }
 
