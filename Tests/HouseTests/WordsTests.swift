@@ -102,3 +102,85 @@ struct WordsTests {
       found.count <= rule.documents, "\(rule.remedy):\n\(found.prefix(50).joined(separator: "\n"))")
   }
 }
+
+/// Counts words that make identifiers vague (docs/writing.md), as whole camel-case parts: `lastTold`
+/// counts as `told`, `sink` does not count as `ink`.
+///
+/// The limits are a ratchet: a count may fall and never rise. Lower a limit when its count falls.
+@Suite("Words of identifiers")
+struct IdentifierWordsTests {
+  struct Rule: Sendable {
+    /// In lower case. Parts are separated by spaces.
+    let words: [String]
+    let remedy: String
+    /// Highest allowed number of lines.
+    let lines: Int
+  }
+
+  static let rules = [
+    Rule(
+      words: ["told", "tell", "tells", "telling"],
+      remedy: "name what is recorded, reported or described", lines: 58),
+    Rule(
+      words: ["said", "say", "says", "saying", "spoken"],
+      remedy: "name the text or the value", lines: 67),
+    Rule(
+      words: ["heard", "hear", "hears", "hearing"],
+      remedy: "name what is received, or when", lines: 42),
+    Rule(
+      words: ["beside", "behind"], remedy: "name the order, or the concurrent work", lines: 33),
+    Rule(
+      words: ["nobody", "somebody", "whoever", "mourners"], remedy: "name the actor",
+      lines: 4),
+    Rule(words: ["ink", "inked"], remedy: "write nonSpace", lines: 5),
+    Rule(words: ["go on", "goes on"], remedy: "write resume or continue", lines: 15),
+    Rule(
+      words: ["beat", "fallen", "spare", "awaited"], remedy: "name the effect or the use",
+      lines: 12),
+  ]
+
+  /// The camel-case parts of a line's identifiers in lower case, each between spaces; `|` separates
+  /// identifiers. Snake-case names of C fields stay whole.
+  private static func parts(_ line: Substring) -> String {
+    let bare = line.replacing(#/"(\\.|[^"\\])*"/#, with: "")
+    let code = bare.firstRange(of: "//").map { bare[..<$0.lowerBound] } ?? bare[...]
+    var parts = " "
+    var last: Character = " "
+    for character in code {
+      if character.isLetter || character.isNumber || character == "_" {
+        if character.isUppercase, last.isLowercase { parts += " " }
+        parts += character.lowercased()
+      } else {
+        parts += " | "
+      }
+      last = character
+    }
+    return parts + " "
+  }
+
+  /// Lines of code with their places, without the texts of multi-line strings.
+  private static func code() throws -> [(place: String, parts: String)] {
+    var found: [(place: String, parts: String)] = []
+    for file in try ["Shared", "Services"].flatMap({ try SourceTree.swiftFiles(under: $0) }) {
+      var isInText = false
+      for (number, line) in file.lines.enumerated() {
+        let marks = line.ranges(of: "\"\"\"").count
+        if marks == 1 { isInText.toggle() }
+        if isInText || marks > 0 { continue }
+        found.append(("\(file.path):\(number + 1)", parts(line)))
+      }
+    }
+    return found
+  }
+
+  @Test("names stay plain")
+  func identifiers() throws {
+    let code = try Self.code()
+    for rule in Self.rules {
+      let found = code.filter { line in rule.words.contains { line.parts.contains(" \($0) ") } }
+      #expect(
+        found.count <= rule.lines,
+        "\(rule.remedy):\n\(found.prefix(50).map(\.place).joined(separator: "\n"))")
+    }
+  }
+}
