@@ -100,7 +100,7 @@ public struct Plan: Equatable, Sendable {
   public static let direct = "direct"
 
   public var id: PlanID
-  /// What the plan is: a model name such as `tutti/debate`, or `direct`. `tutti/auto` chooses one.
+  /// The pattern's model name, such as `tutti/debate`, or `direct`. `tutti/auto` chooses one.
   public var pattern: String
   public var tasks: [PlanTask]
   public var sink: TaskID
