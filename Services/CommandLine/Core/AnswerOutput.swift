@@ -5,7 +5,7 @@ public enum OutputArrangement: Equatable, Sendable {
   /// One place may show both, in an order that is not certain: two pipes into the log of a job, or
   /// a terminal and a pipe to `tee`.
   case adjacent
-  /// The answer leads elsewhere, for example to a file.
+  /// The answer goes to a different place than the progress, for example to a file.
   case apart
 
   /// The target of one output.

@@ -15,7 +15,7 @@ public enum Backend: Hashable, Sendable {
   public var resume: ResumeWay {
     switch self {
     case .vLLM: .continueFinalMessage
-    // The adapter knows which of Anthropic's models accept a prefix.
+    // Not all of Anthropic's models accept a trailing assistant message; the adapter knows which.
     case .llamaCpp, .ollama, .anthropic: .trailingAssistant
     // LM Studio and LlamaFarm apply the chat template to a last assistant message and begin a new
     // answer.

@@ -96,7 +96,7 @@ struct AdminAPI: Sendable {
       }
       return json(described(host), .created)
     } catch {
-      // The parser has checked all members that `faulty` does not name.
+      // Only members that `faulty` checks can be wrong here; the parser has checked the others.
       throw AdminFailure(error, param: error.code == .invalidRequest ? draft.faulty : nil)
     }
   }

@@ -12,7 +12,7 @@ public final class NanomsgTransport: Transport {
   public struct Configuration: Sendable {
     /// The `ipc://` address that nanomsg binds.
     public var listen: String
-    /// The address that other processes connect to; equal to `listen` unless there is a listener.
+    /// The address that other processes connect to: that of `listener` if it is set, or `listen`.
     public var mailbox: String
     /// The public listener and its seal. `nil` means that file permissions protect the sockets.
     var listener: Public?

@@ -2,8 +2,8 @@ import NIOHTTP1
 
 /// One response of a hostile host: what it sends, in order, and how it ends.
 ///
-/// Bytes are generated when they are sent, `maximumBytes` at most, so that a row that floods a
-/// gateway cannot fill the memory of the test machine.
+/// Bytes are generated when they are sent, `maximumBytes` at most, so that a test case that floods
+/// a gateway cannot fill the memory of the test machine.
 struct HostileScript: Sendable {
   enum Part: Sendable {
     case bytes([UInt8])

@@ -117,7 +117,7 @@ public struct ConnectionTable: Sendable {
     }
     var evicted: Eviction?
     if entries.count - servedCount >= limits.reserved {
-      // Probes are answered at once, so the oldest reserved connection is not a probe or is done.
+      // Probes end at once. The oldest reserved connection is a finished probe or no probe.
       evicted = entries.filter(\.value.isReserved).min { $0.value.since < $1.value.since }
         .map { Eviction(id: $0.key, activity: .receiving) }
       if let evicted { close(evicted.id) }
@@ -130,7 +130,8 @@ public struct ConnectionTable: Sendable {
     pick(.idle) { isEligible($0.client) }
   }
 
-  /// The longest incomplete request of a client with more connections than the new one would have.
+  /// The request that has been incomplete for the longest time, of the client with the most
+  /// connections. Only clients with more connections than the new connection's client count.
   private func slowest(exceeding held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }

@@ -16,8 +16,8 @@ public enum Agreement {
   /// `sameMilli` for texts with known vectors. Of 34 labelled triples of texts, this value and
   /// `meaningShare` get most right with two models as different as MiniLM and E5.
   public static let sameMeaningMilli = 375
-  /// Weight of vector similarity; word similarity has weight 1. In prose, agreeing texts share
-  /// hardly more words than any other two.
+  /// Weight of vector similarity; word similarity has weight 1. Vectors weigh more, because two
+  /// prose texts that agree share few words.
   static let meaningShare = 3
   /// Least weight of a text: a text that agrees with no other may still be right.
   public static let leastWeightMilli = 50

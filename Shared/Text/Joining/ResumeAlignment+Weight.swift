@@ -37,9 +37,10 @@ extension ResumeAlignment {
     overlaps.max { ($0.standing, $0.length) < ($1.standing, $1.length) }
   }
 
-  /// Decides whether an overlap is a repetition, if the text could also continue with these words.
+  /// Decides whether the host's first words repeat the end of the answer, or continue the answer
+  /// with the same words.
   ///
-  /// - Parameter text: the words, read as a continuation.
+  /// - Parameter text: the host's words, if they are new text.
   func weigh(
     _ overlap: Overlap, _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ match: Match
   ) -> Weight {

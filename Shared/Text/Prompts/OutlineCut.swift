@@ -150,7 +150,8 @@ struct OutlineCut: Sendable {
 enum TextCut {
   private enum Strength: Int { case word, clause, sentence }
 
-  /// The longest beginning that fits and ends at the best boundary.
+  /// The beginning of the text, at most `room` bytes, that ends at the strongest boundary; of equal
+  /// ones the longest.
   static func beginning(of text: [UInt8], within room: Int) -> [UInt8] {
     guard text.count > room else { return text }
     guard room > 0 else { return [] }
@@ -166,7 +167,8 @@ enum TextCut {
     return Array(text[..<end])
   }
 
-  /// The longest end that fits and begins at the best boundary.
+  /// The end of the text, at most `room` bytes, that begins at the strongest boundary; of equal
+  /// ones the longest.
   static func end(of text: [UInt8], within room: Int) -> [UInt8] {
     guard text.count > room else { return text }
     guard room > 0 else { return [] }

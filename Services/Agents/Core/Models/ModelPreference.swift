@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// How a role weighs a larger model against the wait for it.
 public enum ModelAppetite: String, Hashable, Sendable {
-  /// Mistakes affect all other tasks: the role plans, judges or writes the answer.
+  /// For roles whose mistakes affect all other tasks: planning, judging, writing the answer.
   case able
   case balanced
   /// For many small questions with one right answer each.

@@ -98,8 +98,8 @@ public enum RequestComposition {
     return composed
   }
 
-  /// Whether this is a client's token limit above the task's own, which is a share of the client's
-  /// budget. The smaller limit applies. A number below 1 means no limit.
+  /// Whether the parameter is a token limit of the client that allows more than `limit`, the limit
+  /// of the task. Values below 1 mean no limit, so they exceed it.
   private static func exceeds(_ parameter: Conversation.Parameter, _ limit: Int?) -> Bool {
     guard let limit, ["max_tokens", "max_completion_tokens"].contains(parameter.name),
       let document = try? JSONDocument(validating: parameter.json),

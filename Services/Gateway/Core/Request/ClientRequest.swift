@@ -12,7 +12,8 @@ public struct RequestLimits: Hashable, Sendable {
   public static let modelBytes = 256
   /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
-  /// Conversations that share their first kilobyte share instructions, and the cache of them.
+  /// First bytes of the messages that identify related conversations. If they are equal, so are the
+  /// instructions, and a host's prompt cache helps.
   public static let affinityBytes = 1_024
 }
 

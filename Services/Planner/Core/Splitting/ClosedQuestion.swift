@@ -133,7 +133,7 @@ struct ClosedQuestion {
     let questionText = before.joined(separator: "\n")
     let words = questionText.lowercasedWords
     if questionText.contains("?") || words.contains(where: choosing.contains) { return true }
-    // A command that applies to each line is no choice, and neither is a dialogue ("A: …").
+    // Not a choice: a dialogue ("A: …"), or a command for each line ("Translate …").
     return options[0].mark != ":"
       && !words.prefix(3).contains { SplitWords.commands.contains($0) && !naming.contains($0) }
   }

@@ -18,8 +18,8 @@ extension AnswerStream {
   /// Tokens that the current host has generated, including dropped ones.
   var hostTokens: Int { tally.total }
 
-  /// Bytes of the current host that the client does not get. White space inserted at a joint is
-  /// ignored.
+  /// Bytes that the current host sent and the client does not get. Never negative: white space
+  /// added where the texts of two hosts meet counts as kept, but no host sent it.
   private var droppedBytes: Int { max(tally.bytes - keptBytes, 0) }
 
   private var knownPromptTokens: Int? {

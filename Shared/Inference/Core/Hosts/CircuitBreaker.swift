@@ -30,7 +30,7 @@ public struct CircuitBreaker: Hashable, Sendable {
   public enum State: Hashable, Sendable {
     /// Admits every request. Next: `open` (consecutive failures).
     case closed
-    /// Admits no request until then. Next: `halfOpen` (a request is sent after it).
+    /// Admits no request before `until`. Next: `halfOpen`, when a request is sent after `until`.
     case open(until: Instant)
     /// One request probes the host. Next: `closed` (a token arrived), `open` (it failed, or ended
     /// without a verdict, which opens for zero time).

@@ -6,7 +6,7 @@ struct ResumeHistory: Sendable {
   private static let repetitions = 2
 
   private var instructed: Set<HostID> = []
-  /// How often each host was asked to repeat some of the client's text.
+  /// How often each host was asked to repeat the end of the text that the client already has.
   private var repeated: [HostID: Int] = [:]
 
   /// Whether the host was asked by an instruction.

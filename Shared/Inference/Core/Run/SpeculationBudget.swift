@@ -11,7 +11,7 @@ public struct SpeculationBudget: Hashable, Sendable {
     /// Up to this utilisation, second legs included, every request may have a second leg. More than
     /// half of the slots are free, so no request waits for a slot that a losing leg holds.
     public var freeUpTo = 0.4
-    /// From this utilisation on a request earns only `leastShare`.
+    /// At this utilisation or above, a request earns only `leastShare`.
     public var scarceFrom = 0.8
     /// One second leg per twenty requests, as hedging after the p95 needs.
     public var leastShare = 0.05
@@ -43,7 +43,7 @@ public struct SpeculationBudget: Hashable, Sendable {
   }
 
   /// Records the start of a client's request.
-  /// - Parameter utilisation: Used share of the slots that it could use, second legs included.
+  /// - Parameter utilisation: Share of the slots open to the request that first or second legs use.
   public mutating func requestBegan(utilisation: Double) {
     requests += 1
     credits = min(credits + share(at: utilisation), policy.saved)
