@@ -126,7 +126,8 @@ struct PlanStream {
       for await signal in signals {
         switch signal {
         case .keepAlive:
-          // An answer that has begun also pauses, while it waits for another agent or dispatcher.
+          // Sent only if nothing was written since the last tick. That also happens in the middle
+          // of an answer, while it waits for another agent or dispatcher.
           if pieces == quietSince { try await client.send(SSE.keepAlive) }
           quietSince = pieces
         case .progress: try await sendProgress()

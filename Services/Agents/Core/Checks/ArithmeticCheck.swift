@@ -25,7 +25,7 @@ public enum ArithmeticCheck {
     var terms: [(value: Double, decimals: Int)]
     var operations: [Character] = []
     var range: Range<String.Index>
-    /// No text before it belongs to the calculation.
+    /// The calculation begins with this side; no earlier text is part of it.
     var isWhole: Bool
     /// The character before it may be its sign or a list bullet.
     var isMaybeNegative = false

@@ -27,7 +27,7 @@ public struct OfferedModel: Hashable, Sendable {
 /// Chooses the model for a task and explains why. The same facts give the same choice.
 public enum ModelPreference {
   public struct Choice: Equatable, Sendable {
-    /// The chosen model. `nil` means any chat model: choosing the host decides.
+    /// The chosen model. `nil` means any chat model of the chosen host.
     public var model: ModelID?
     /// Models to try in order if no host answers with `model`. `nil` means any chat model.
     public var alternatives: [ModelID?] = []

@@ -53,10 +53,9 @@ extension PlanRun {
       isPart: board.isPartOfAnswer(index), client: order.client)
   }
 
-  /// Terms of a task's inference. All tasks but the sink hedge by default.
-  /// Parallel tasks must finish together. A task that races two hosts from its start would take
-  /// capacity from the other tasks; a hedge asks a second host only if the first one is late. The
-  /// sink runs alone and races like any other request.
+  /// Terms of a task's inference. By default, every task except the sink uses a hedge: a second
+  /// host is asked only if the first one is late. A race from the start would take capacity from
+  /// parallel tasks. The sink runs alone, so it races like any other request.
   private func terms(of index: Int) -> InferenceTerms {
     var terms = order.terms
     if terms.race == nil, !board.isStreaming(index) { terms.race = .hedged }
