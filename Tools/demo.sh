@@ -77,7 +77,7 @@ asked = ["fast", "ensemble", "debate", "maestro", "decompose", "auto"]
 for _ in range(40):
     with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/requests?limit=20", timeout=5) as reply:
         body = json.load(reply)
-    done = {r["model"]: r for r in body["data"] if r["status"] == 200 and r["usage"]["completionTokens"] > 0}
+    done = {r["model"]: r for r in body["data"] if r["status"] == 200 and r["usage"]["completion_tokens"] > 0}
     if {f"tutti/{name}" for name in asked} <= set(done): break
     time.sleep(0.5)
 else:
