@@ -57,7 +57,7 @@ struct TrapTests {
         "Shared/Inference/Core/Answer/AnswerStream+Interrupt.swift":
           "a queue of our own with this method",
         "Shared/Inference/Core/Hosts/HostStatistics+Load.swift": "at most 64 reports",
-        "Shared/Inference/Core/Hosts/LevelHistory.swift": "at most as many as it remembers",
+        "Shared/Inference/Core/Hosts/TimeWeightedMean.swift": "at most as many as it remembers",
         "Shared/ServiceKit/Settings/ArgumentReader.swift": "the operator's own command line",
         "Shared/Text/Comparing/Normalisation.swift": "at most as many bytes as an end mark has",
         "Shared/Text/Comparing/ShortAnswer.swift": "the words of a short answer",

@@ -51,7 +51,7 @@ struct HostChoiceTests {
     let now = Instant(sinceStart: .seconds(100))
     var standing = measured(1.6, inFlight: 4, slots: 4)
     standing.errorRate = 0.5
-    standing.heard = Instant(sinceStart: .seconds(80))
+    standing.lastAnswered = Instant(sinceStart: .seconds(80))
     // 0.4 × 0.5 + 0.3 × 0.5 + 0.2 × (20 − 5) / 30 + 0.1 × 0.5
     #expect(abs(score.score(standing, now: now) - 0.5) < 1e-6)
     #expect(score.score(HostStanding(), now: now) == 0, "unmeasured: explored")
@@ -170,7 +170,7 @@ struct HostChoiceTests {
     var probing = measured()
     probing.breaker = .halfOpen
     var stale = measured()
-    stale.heard = Instant(sinceStart: .seconds(100))
+    stale.lastAnswered = Instant(sinceStart: .seconds(100))
     var over = measured()
     over.breaker = .open(until: now)
     let view = view(

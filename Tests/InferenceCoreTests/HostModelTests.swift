@@ -108,7 +108,7 @@ struct HostNeedTests {
       state.breaker =
         [.closed, .closed, .halfOpen, .open(until: now), .open(until: now + .seconds(1))]
         .randomElement(using: &rng) ?? .closed
-      state.heard =
+      state.lastAnswered =
         [nil, now, now + .seconds(-90), now + .seconds(-91)]
         .randomElement(using: &rng) ?? nil
       standing[id] = state

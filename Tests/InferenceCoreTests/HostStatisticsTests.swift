@@ -248,7 +248,7 @@ struct HostStatisticsTests {
     began(0)
     // Another process's answer begins after one second and lasts three.
     for (revision, others, now) in [(1, 1, 1.0), (2, 0, 4.0)] as [(UInt64, Int, Double)] {
-      statistics.hear(
+      statistics.merge(
         LoadTable(
           epoch: 1, revision: revision, hosts: [HostLoad(host: "h0", inFlight: others)],
           merged: []), now: at(now))
@@ -277,7 +277,7 @@ struct HostStatisticsTests {
     for index in 0..<12 { writes(&statistics, 1, secondsEach: 1, now: Double(index) * 5) }
     for index in 12..<24 { writes(&statistics, 2, secondsEach: 2, now: Double(index) * 5) }
     #expect(statistics.standing(of: "h0", now: at(120))?.slowdown == 1)
-    statistics.hear(
+    statistics.merge(
       LoadTable(
         epoch: 1, revision: 1, hosts: [HostLoad(host: "h0", slowdown: 0.25)], merged: []),
       now: at(120))
@@ -300,7 +300,7 @@ struct HostStatisticsTests {
     #expect(tooSoon == nil)
     // One more request begins while the report is in transit; other processes have four.
     statistics.observe(.began(promptTokens: 1), of: "h0", started: at(1.2), now: at(1.2))
-    statistics.hear(
+    statistics.merge(
       LoadTable(
         epoch: 9, revision: 1, hosts: [HostLoad(host: "h0", inFlight: 7)],
         merged: [.init(peer: me, sequence: 1)]), now: at(1.3))
@@ -308,11 +308,11 @@ struct HostStatisticsTests {
     statistics.observe(.ended, of: "h0", started: at(1), now: at(1.4))
     #expect(inFlight(1.4) == 7)
     // A table older than our report does not contain our requests.
-    statistics.hear(
+    statistics.merge(
       LoadTable(epoch: 9, revision: 1, hosts: [], merged: []), now: at(1.5))
     #expect(inFlight(1.5) == 7, "that one was heard already")
     // A new registry that has not received our report yet.
-    statistics.hear(
+    statistics.merge(
       LoadTable(epoch: 10, revision: 1, hosts: [HostLoad(host: "h0", inFlight: 2)], merged: []),
       now: at(1.6))
     #expect(inFlight(1.6) == 5)
@@ -321,7 +321,7 @@ struct HostStatisticsTests {
   @Test("in silence others' requests fade out, probes age no more, own experience decides")
   func silence() throws {
     var statistics = statistics(own: me)
-    statistics.hear(
+    statistics.merge(
       LoadTable(
         epoch: 9, revision: 1,
         hosts: [
@@ -337,7 +337,7 @@ struct HostStatisticsTests {
     let last = statistics.view(now: at(1_000))
     let end = try #require(last.standing(of: "h0"))
     #expect(end.inFlight == 0 && !end.isMeasured(at: at(1_000)))
-    let age = try #require(end.heard).duration(to: at(1_000))
+    let age = try #require(end.lastAnswered).duration(to: at(1_000))
     #expect(age <= .seconds(7), "\(age)")
   }
 
@@ -381,7 +381,7 @@ struct HostStatisticsTests {
   @Test("a host that others gave up is worth less and gets one chance")
   func suspect() {
     var statistics = statistics(own: me)
-    statistics.hear(
+    statistics.merge(
       LoadTable(
         epoch: 9, revision: 1, hosts: [HostLoad(host: "h0", openBreakers: 1)], merged: []),
       now: at(1))

@@ -234,7 +234,7 @@ struct HostileTextTests {
       let inputs = (0..<16).map {
         MechanicalMerge.Input(name: "Draft \($0)", text: hostile.text(400) + "\($0)")
       }
-      _ = Echo.reason(
+      _ = MergeEcho.reason(
         hostile.text(bytes), instruction: "Below are drafts of a reply, written independently.",
         merging: inputs, work: &work)
       return work

@@ -182,7 +182,7 @@ private struct Herd {
           }
         }
         for load in onTheWay where load.time <= now {
-          for index in all.indices { all[index].hear(load.table, now: at(now)) }
+          for index in all.indices { all[index].merge(load.table, now: at(now)) }
         }
         onTheWay.removeAll { $0.time <= now }
       }

@@ -58,7 +58,7 @@ enum DecisionBenchmark {
     var table = loadTable(all)
     measure("take a merged load table", times: 1_000) { _ in
       table.revision += 1
-      statistics.hear(table, now: now)
+      statistics.merge(table, now: now)
     }
     // Use the result, so that the loop is not optimised away.
     precondition(sum > 0)

@@ -20,7 +20,7 @@ final class DispatcherShell: Sendable {
   }
 
   let context: ServiceContext
-  let turns: TaskTurns
+  let turns: TaskAdmission
   private let maxPlans: Int
   private let state = Mutex(State())
 
@@ -28,7 +28,7 @@ final class DispatcherShell: Sendable {
   init(maxPlans: Int, maxTasks: Int, context: ServiceContext) {
     self.maxPlans = maxPlans
     let (bus, hosts) = (context.bus, context.hosts)
-    let turns = TaskTurns(
+    let turns = TaskAdmission(
       limit: { maxTasks * max(1, bus.live(.agent($0)).count) },
       hosts: {
         let load = hosts.load

@@ -101,10 +101,10 @@ public struct CorpusHost: Sendable {
   ) -> [String] {
     let bytes = Array(text.utf8)
     var tokens: [String] = []
-    var said = 0
+    var delivered = 0
     var start = 0
     while start < bytes.count {
-      let count = Int.random(in: 1...(said < fine ? 12 : 2_000), using: &rng)
+      let count = Int.random(in: 1...(delivered < fine ? 12 : 2_000), using: &rng)
       var end = start
       for _ in 0..<count where end < bytes.count {
         end += 1
@@ -112,7 +112,7 @@ public struct CorpusHost: Sendable {
       }
       tokens.append(String(decoding: bytes[start..<end], as: UTF8.self))
       start = end
-      said += count
+      delivered += count
     }
     return tokens
   }

@@ -93,7 +93,7 @@ public struct EveryCut {
             if place > said, let part = try told.cut(event, to: place - said) {
               try cut.client.take(cut.stream.take(part))
             }
-            try goOn(&cut, &counts[personality, default: Count()])
+            try resume(&cut, &counts[personality, default: Count()])
           }
         }
         try received.take(stream.take(event))
@@ -122,7 +122,7 @@ public struct EveryCut {
     }
   }
 
-  private func goOn(_ cut: inout Case, _ count: inout Count) throws {
+  private func resume(_ cut: inout Case, _ count: inout Count) throws {
     var hop = 0
     var isAskedAgain = false
     while true {
@@ -153,7 +153,7 @@ public struct EveryCut {
       let host = CorpusHost(
         1 + hop, seed: UInt64(cut.place + 31 * hop), fine: second == nil ? 60 : 260)
       do {
-        if try !hear(host.events(again), &cut, isFirst: hop == 1) { continue }
+        if try !receive(host.events(again), &cut, isFirst: hop == 1) { continue }
         try cut.client.take(cut.stream.finish())
       } catch let error as AttemptFailure {
         // Retry once; the host then repeats words that the client has.
@@ -177,7 +177,7 @@ public struct EveryCut {
   }
 
   /// - Returns: false if the stream was cut a second time.
-  private func hear(_ events: [[UInt8]], _ cut: inout Case, isFirst: Bool) throws -> Bool {
+  private func receive(_ events: [[UInt8]], _ cut: inout Case, isFirst: Bool) throws -> Bool {
     var heard = 0
     for data in events {
       let chunk = InferenceChunk(data: data, facts: try ChunkFacts(parsing: data))

@@ -58,11 +58,11 @@ public enum ResumingWriter {
       return from(min(index, prefix.count))
     case .restartsAnswer: return full
     case .announces:
-      let said = [
+      let choices = [
         "Sure, here is the continuation:\n\n", "Continuing from where I left off:\n",
         "Certainly! Here's the rest of the answer: ",
       ]
-      return said[Int.random(in: 0..<said.count, using: &rng)]
+      return choices[Int.random(in: 0..<choices.count, using: &rng)]
         + String(rest.drop { $0 == " " || $0 == "\n" })
     case .announcesAndRepeats: return "Voici la suite :\n\n" + from(tail)
     case .reindents: return reindented(full)

@@ -20,7 +20,7 @@ struct FaultyHostAnthropic: FaultyHostVoice {
       + event("ping", nil)
   }
 
-  mutating func say(_ piece: FaultyHostPiece) -> [UInt8] {
+  mutating func event(_ piece: FaultyHostPiece) -> [UInt8] {
     switch piece {
     case .text(let text):
       return turn(to: .text, #"{"type":"text","text":""}"#)

@@ -41,7 +41,7 @@ final class FaultyHostExchange {
   var unfinishedEvent: [UInt8] {
     guard let breaksAt, let character = breaksAt.character else { return [] }
     var voice = voice
-    let event = voice.say(character)
+    let event = voice.event(character)
     let bytes = Array(character.counted.utf8)
     guard let place = event.lastRange(of: bytes) else { return [] }
     return Array(event[..<(place.lowerBound + breaksAt.bytes)])
@@ -50,7 +50,7 @@ final class FaultyHostExchange {
   /// The next token's event, with only the first half of a character in it.
   var eventWithHalfCharacter: [UInt8] {
     let piece = pieces[tokens]
-    var bytes = voice.say(piece)
+    var bytes = voice.event(piece)
     if let place = bytes.lastRange(of: Array(quoted(piece.counted).utf8)) {
       bytes.insert(contentsOf: [0xF0, 0x9F], at: place.upperBound - 1)
     }

@@ -224,7 +224,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       || faults.kind == .halfCharacter && exchange.breaksHere
     let bytes =
       isHalf
-      ? exchange.eventWithHalfCharacter : exchange.voice.say(exchange.pieces[exchange.tokens])
+      ? exchange.eventWithHalfCharacter : exchange.voice.event(exchange.pieces[exchange.tokens])
     guard send(bytes, exchange, channel) else { return }
     exchange.record.tokens += 1
     pass(.afterToken(exchange.tokens), exchange, channel) { [self] in
@@ -288,11 +288,11 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     let script = row.script(isSecond: isSecond)
     exchange.hostile = HostileCursor(script, divisor: exchange.faults.hostileDivisor ?? 1)
     channel.writeAndFlush(HTTPServerResponsePart.head(script.head), promise: nil)
-    goOn(exchange, ending: script.ending, channel)
+    sendNext(exchange, ending: script.ending, channel)
   }
 
   /// Sends one write at a time, so that a gateway that does not read blocks this host.
-  private func goOn(
+  private func sendNext(
     _ exchange: FaultyHostExchange, ending: HostileScript.Ending, _ channel: any Channel
   ) {
     let next = exchange.hostile?.next() ?? .end
@@ -300,7 +300,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     case .send(let bytes):
       exchange.sentBytes += bytes.count
       host.count { $0.hostileBytes += bytes.count }
-      let step = Step(exchange: exchange) { [self] in goOn(exchange, ending: ending, channel) }
+      let step = Step(exchange: exchange) { [self] in sendNext(exchange, ending: ending, channel) }
       let buffer = channel.allocator.buffer(bytes: bytes)
       channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(buffer))).whenSuccess {
         [self] in
@@ -309,7 +309,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       }
     case .pause(let milliseconds):
       after(.milliseconds(milliseconds), exchange, channel) { [self] in
-        goOn(exchange, ending: ending, channel)
+        sendNext(exchange, ending: ending, channel)
       }
     case .end:
       switch ending {

@@ -13,7 +13,7 @@ struct FaultyHostOllama: FaultyHostVoice {
 
   func opening() -> [UInt8] { [] }
 
-  mutating func say(_ piece: FaultyHostPiece) -> [UInt8] {
+  mutating func event(_ piece: FaultyHostPiece) -> [UInt8] {
     switch piece {
     case .text(let text): return finishCall() + line(message(text))
     case .reasoning(let text): return line(message("", #","thinking":\#(quoted(text))"#))

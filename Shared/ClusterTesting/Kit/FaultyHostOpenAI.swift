@@ -17,7 +17,7 @@ struct FaultyHostOpenAI: FaultyHostVoice {
     isChat ? chunk(delta: #"{"role":"assistant","content":""}"#, finish: nil) : []
   }
 
-  func say(_ piece: FaultyHostPiece) -> [UInt8] {
+  func event(_ piece: FaultyHostPiece) -> [UInt8] {
     guard isChat else { return completionChunk(piece.counted, finish: nil) }
     switch piece {
     case .text(let text): return chunk(delta: #"{"content":\#(quoted(text))}"#, finish: nil)

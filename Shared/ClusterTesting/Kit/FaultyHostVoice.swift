@@ -42,7 +42,7 @@ protocol FaultyHostVoice: Sendable {
   var streamType: String { get }
   /// Bytes before the first piece.
   mutating func opening() -> [UInt8]
-  mutating func say(_ piece: FaultyHostPiece) -> [UInt8]
+  mutating func event(_ piece: FaultyHostPiece) -> [UInt8]
   /// Bytes that end the stream properly.
   mutating func closing() -> [UInt8]
   /// The complete answer for a client that does not stream.

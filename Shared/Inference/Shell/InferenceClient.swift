@@ -113,7 +113,7 @@ public final class InferenceClient: Sendable {
     let now = now
     return statistics.withLock { statistics in
       statistics.adopt(table, now: now)
-      if let merged { statistics.hear(merged.table, age: merged.age, now: now) }
+      if let merged { statistics.merge(merged.table, age: merged.age, now: now) }
       return statistics.view(now: now)
     }
   }

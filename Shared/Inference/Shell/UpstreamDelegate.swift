@@ -319,13 +319,13 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   /// Reads a slice, and continues in another turn of the event loop.
   private func pass(
     _ slice: some Collection<UInt8> & Sendable, isHeavy: Bool, _ done: EventLoopPromise<Void>,
-    _ goOn: @escaping @Sendable () -> Void
+    _ continuation: @escaping @Sendable () -> Void
   ) {
     let loop = done.futureResult.eventLoop
     let next: @Sendable (EventLoopFuture<Void>?) -> Void = { later in
       let turn: @Sendable () -> Void = {
         self.state.withLock { $0.turn = 0 }
-        goOn()
+        continuation()
       }
       if let later {
         later.whenComplete { _ in turn() }

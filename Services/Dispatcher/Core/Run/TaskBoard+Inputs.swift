@@ -91,6 +91,6 @@ extension TaskBoard {
     let inputs = task.inputs.compactMap { edge in
       self.output(of: edge).map { MechanicalMerge.Input(name: edge.name, text: $0) }
     }
-    return Echo.reason(output, instruction: task.instruction, merging: inputs)
+    return MergeEcho.reason(output, instruction: task.instruction, merging: inputs)
   }
 }

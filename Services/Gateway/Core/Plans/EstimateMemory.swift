@@ -30,7 +30,7 @@ public struct EstimateMemory: Sendable {
   static let mostStep = 1.0
   /// Maximum correction or observation in powers of two: a factor of four. A larger correction
   /// would only take longer to unlearn.
-  static let mostSaid = 2.0
+  static let mostLogarithm = 2.0
   /// Maximum hosts stored before absent ones are removed: a few times the hosts of one request.
   static let mostHosts = 4 * PlanValidation.maximumHosts
 
@@ -90,7 +90,7 @@ public struct EstimateMemory: Sendable {
   }
 
   private static func bounded(_ logarithm: Double) -> Double {
-    min(max(logarithm, -mostSaid), mostSaid)
+    min(max(logarithm, -mostLogarithm), mostLogarithm)
   }
 
   /// The correction for the next plan.

@@ -51,24 +51,24 @@ public struct EstimateOutcome: Hashable, Sendable {
   ///   - dispatches: dispatchers that received the plan.
   /// - Returns: `nil` if the plan has no estimate or has not ended.
   public init?(
-    _ told: PlanTrace, took: Duration, dispatches: Int, correction: EstimateCorrection
+    _ trace: PlanTrace, took: Duration, dispatches: Int, correction: EstimateCorrection
   ) {
-    guard let estimate = told.plan.estimate, let ending = told.ending else { return nil }
+    guard let estimate = trace.plan.estimate, let ending = trace.ending else { return nil }
     self.estimate = estimate
     self.correction = correction
     milliseconds = max(1, Int(took.wholeMilliseconds))
-    tokens = told.tasks.reduce(0) { $0.addingCapped($1.usage.completionTokens) }
+    tokens = trace.tasks.reduce(0) { $0.addingCapped($1.usage.completionTokens) }
     let share = Double(tokens) / Double(estimate.taken.tokens)
     let wasSmooth =
       dispatches == 1 && ["stop", "length"].contains(ending.finishReason)
-      && told.tasks.allSatisfy { $0.status == .done && $0.attempts < 2 }
+      && trace.tasks.allSatisfy { $0.status == .done && $0.attempts < 2 }
     guard wasSmooth, Self.usableShare.contains(share) else {
       verdict = .unknown
       lesson = nil
       return
     }
     let isSplit = estimate.decision != .direct
-    if estimate.decision == .proposal, told.expansions.first.map({ $0.tasks.count < 2 }) ?? true {
+    if estimate.decision == .proposal, trace.expansions.first.map({ $0.tasks.count < 2 }) ?? true {
       // A model proposed fewer than two parts, so the query was answered directly after all.
       verdict = .wrong
       lesson = nil

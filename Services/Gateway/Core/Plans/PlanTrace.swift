@@ -180,8 +180,8 @@ public struct PlanTrace: Sendable {
   /// Usage of all tasks, including those that an earlier dispatcher ran.
   public var usage: Usage {
     let own = tasks.reduce(Usage.zero) { $0 + $1.usage }
-    guard let told = ending?.usage, told.totalTokens > own.totalTokens else { return own }
-    return told
+    guard let reported = ending?.usage, reported.totalTokens > own.totalTokens else { return own }
+    return reported
   }
 
   /// Cost of the tasks in credits. `nil` means that no host involved has a price.

@@ -19,10 +19,10 @@ extension Failure {
   /// Joins several mistakes into one that lists the first few and names the first one's member.
   static func joined(_ problems: [Failure]) -> Failure? {
     guard var first = problems.first else { return nil }
-    let told = problems.prefix(Limits.errorProblems.value)
-    let rest = problems.count > told.count ? "; and more" : ""
+    let shown = problems.prefix(Limits.errorProblems.value)
+    let rest = problems.count > shown.count ? "; and more" : ""
     let most = Limits.errorMessageBytes.value - rest.utf8.count
-    first.message = told.map(\.message).joined(separator: "; ").cut(toBytes: most) + rest
+    first.message = shown.map(\.message).joined(separator: "; ").cut(toBytes: most) + rest
     return first
   }
 }

@@ -318,7 +318,7 @@ public enum UpstreamWords {
   static func message(ofRoot root: JSONValue, in document: JSONDocument) -> String {
     let root = document.firstElement(of: root) ?? root
     let values = document.values(names, in: root)
-    for value in values.compactMap({ $0 }) where HostTrouble.isSaid(value, document) {
+    for value in values.compactMap({ $0 }) where HostTrouble.isSet(value, document) {
       return message(of: value, in: document)
     }
     return clipped(String(decoding: document.slice(root).prefix(longest), as: UTF8.self))

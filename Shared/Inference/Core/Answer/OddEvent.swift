@@ -48,7 +48,7 @@ enum OddEvent: Equatable {
     if document.root.kind == .string { return .words }
     // Some hosts wrap the error object in an array.
     guard let element = document.firstElement(of: document.root),
-      let error = document.value("error", in: element), HostTrouble.isSaid(error, document)
+      let error = document.value("error", in: element), HostTrouble.isSet(error, document)
     else { return .silence }
     return .failure
   }

@@ -234,7 +234,7 @@ public struct UpstreamReader: Sendable {
   private mutating func readStray(_ line: [UInt8]) throws(AttemptFailure) {
     try allowance.charge(2 * line.count)
     guard let document = try? JSONDocument(validating: line),
-      let error = document.value("error", in: document.root), HostTrouble.isSaid(error, document)
+      let error = document.value("error", in: document.root), HostTrouble.isSet(error, document)
     else { return }
     throw .errorEvent(UpstreamWords.message(of: error, in: document), in: line)
   }
@@ -270,7 +270,7 @@ public struct UpstreamReader: Sendable {
         throw Self.failure(status: status, retryAfter: retryAfter, body: collected)
       case .body: return [try wholeBody(), .end]
       case .wholeAnswer:
-        let data = try WholeAnswer.chunk(of: taken(), reading, &allowance)
+        let data = try CompleteBody.chunk(of: taken(), reading, &allowance)
         try allowance.charge(buffer: data.capacity)
         let chunk = try InferenceChunk(data, reading, &terms, &allowance)
         guard chunk.facts.hasChoices else { throw Self.noAnswer(data) }

@@ -68,7 +68,7 @@ public struct ClusterView: Sendable {
     return HostActivity(
       isBreakerOpen: !standing.breaker.admits(at: moment),
       isClosedToClient: !isOpen(row, to: client),
-      silence: standing.heard.map { $0.duration(to: moment) },
+      silence: standing.lastAnswered.map { $0.duration(to: moment) },
       inFlight: standing.inFlight,
       speed: HostSpeed(
         tokensPerSecond: standing.tokensPerSecond,

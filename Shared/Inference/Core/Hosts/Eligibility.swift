@@ -196,19 +196,19 @@ public struct Eligibility: Sendable {
 /// trusted with the data, and is the required one.
 private struct Requirements {
   /// Seconds on the process's clock.
-  private let heardSince: Double
+  private let answeredSince: Double
   private let policy: DataPolicy
   /// `nil` means any row.
   private let row: Int?
 
   init(_ constraints: InferenceConstraints, _ view: ClusterView) {
-    heardSince = view.moment.sinceStart.inSeconds - HostNeed.longestSilence.inSeconds
+    answeredSince = view.moment.sinceStart.inSeconds - HostNeed.longestSilence.inSeconds
     policy = constraints.dataPolicy
     row = constraints.require.map { view.index.row(of: $0) ?? -1 }
   }
 
   func allow(_ row: Int, _ view: ClusterView) -> Bool {
-    view.pulses[row].heard >= heardSince
+    view.pulses[row].lastAnswered >= answeredSince
       && (policy == .any || view.index.trust[row] >= policy)
       && (self.row == nil || self.row == row)
   }

@@ -73,7 +73,7 @@ struct HostPulse: Hashable, Sendable {
   var errors: Double
   /// Times in seconds on the process's clock. Infinity means always or never.
   var measuredUntil: Double
-  var heard: Double
+  var lastAnswered: Double
   var blockedUntil: Double
   var busyUntil: Double
 
@@ -90,7 +90,7 @@ struct HostPulse: Hashable, Sendable {
       measuredUntil = standing.measuredUntil.map { $0.sinceStart.inSeconds } ?? .infinity
     }
     // A host that never reported is treated as fresh.
-    heard = standing.heard.map { $0.sinceStart.inSeconds } ?? .infinity
+    lastAnswered = standing.lastAnswered.map { $0.sinceStart.inSeconds } ?? .infinity
     switch standing.breaker {
     case .closed: blockedUntil = -.infinity
     case .open(let until): blockedUntil = until.sinceStart.inSeconds
@@ -112,7 +112,7 @@ struct HostPulse: Hashable, Sendable {
   func quality(
     at now: Double, _ weights: HostScore.Weights, fresh: Double, perSecond: Double
   ) -> Double {
-    let staleness = min(max((now - heard - fresh) * perSecond, 0), 1)
+    let staleness = min(max((now - lastAnswered - fresh) * perSecond, 0), 1)
     return weights.firstToken * (now < measuredUntil ? firstToken : unmeasured)
       + weights.staleness * staleness + weights.errors * errors
   }

@@ -27,7 +27,7 @@ public struct HostStanding: Hashable, Sendable {
   /// Average prompt tokens of the requests in the first-token times.
   public var usualPromptTokens: Double?
   /// Time of the host's last answered probe or other response. `nil` means unknown.
-  public var heard: Instant?
+  public var lastAnswered: Instant?
   public var breaker: CircuitBreaker.State
   /// Time until which the host reported itself too busy.
   public var busyUntil: Instant?
@@ -39,7 +39,7 @@ public struct HostStanding: Hashable, Sendable {
     firstTokenP95: Duration? = nil, ownFirstTokens: Double = 0, measuredUntil: Instant? = nil,
     errorRate: Double = 0,
     tokensPerSecond: Double? = nil, slowdown: Double? = nil, pauseP95: Duration? = nil,
-    usualPromptTokens: Double? = nil, heard: Instant? = nil,
+    usualPromptTokens: Double? = nil, lastAnswered: Instant? = nil,
     breaker: CircuitBreaker.State = .closed, busyUntil: Instant? = nil,
     isSuspect: Bool = false
   ) {
@@ -54,7 +54,7 @@ public struct HostStanding: Hashable, Sendable {
     self.slowdown = slowdown
     self.pauseP95 = pauseP95
     self.usualPromptTokens = usualPromptTokens
-    self.heard = heard
+    self.lastAnswered = lastAnswered
     self.breaker = breaker
     self.busyUntil = busyUntil
     self.isSuspect = isSuspect

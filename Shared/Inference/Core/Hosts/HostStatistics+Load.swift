@@ -39,9 +39,9 @@ extension HostStatistics {
 
     /// Time at which a host last answered a probe. While the registry is silent, the age must not
     /// grow, so this time advances with the clock.
-    func heard(_ load: HostLoad?) -> Instant? {
-      guard let published, let heard = load?.probeAge else { return nil }
-      return Instant(sinceStart: published.sinceStart + frozen - heard)
+    func lastAnswered(_ load: HostLoad?) -> Instant? {
+      guard let published, let lastAnswered = load?.probeAge else { return nil }
+      return Instant(sinceStart: published.sinceStart + frozen - lastAnswered)
     }
 
     private var frozen: Duration {
@@ -120,7 +120,7 @@ extension HostStatistics {
   /// Takes the registry's load table. A table that was taken already costs nothing.
   ///
   /// - Parameter age: time since the table reached this process.
-  public mutating func hear(_ table: LoadTable, age: Duration = .zero, now: Instant) {
+  public mutating func merge(_ table: LoadTable, age: Duration = .zero, now: Instant) {
     // A restarted registry has a higher epoch. Late messages of the old one are ignored.
     guard (table.epoch, table.revision) > (hearing.epoch, hearing.revision) else { return }
     hearing.epoch = table.epoch

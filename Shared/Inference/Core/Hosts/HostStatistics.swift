@@ -52,13 +52,13 @@ public struct HostStatistics: Sendable {
     var flowSeconds = DecayedSum()
     var slowdown = SlowdownMemory()
     /// Requests in flight of all processes.
-    var crowd = LevelHistory()
+    var crowd = TimeWeightedMean()
     var promptTokens = DecayedSum()
     var prompts = DecayedSum()
     var breaker: CircuitBreaker
     var clients = ClientFailures()
     /// Time of the host's last token or response to this process.
-    var heard: Instant?
+    var lastAnswered: Instant?
     /// The registry's merged load, and the other processes' requests in it.
     var published: HostLoad?
     var others = 0
@@ -257,7 +257,8 @@ public struct HostStatistics: Sendable {
     if prompts > 0.1 {
       standing.usualPromptTokens = record.promptTokens.value(at: now) / prompts
     }
-    standing.heard = [record.heard, hearing.heard(record.published)].compactMap { $0 }.max()
+    standing.lastAnswered = [record.lastAnswered, hearing.lastAnswered(record.published)].compactMap
+    { $0 }.max()
     return standing
   }
 
@@ -286,10 +287,10 @@ extension HostStatistics.Record {
       breaker.began(started: started, now: now)
     case .firstToken:
       sample(waited, now)
-      heard = now
+      lastAnswered = now
       breaker.answered(started: started)
     case .flowed(let count, let time, let pause):
-      heard = now
+      lastAnswered = now
       guard count > 0, time > .zero else { return }
       tokens.add(Double(count), now: now)
       flowSeconds.add(time.inSeconds, now: now)
@@ -301,7 +302,7 @@ extension HostStatistics.Record {
       news.flow += flow
     case .ended:
       inFlight -= 1
-      heard = now
+      lastAnswered = now
       answered.add(1, now: now)
       news.answered += 1
       breaker.succeeded(started: started)
@@ -313,7 +314,7 @@ extension HostStatistics.Record {
         if !answered, failure.kind == .firstTokenDeadline { sample(waited, now) }
         fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
       case .load:
-        heard = now
+        lastAnswered = now
         breaker.overloaded(retryAfter: failure.retryAfter, started: started, now: now)
       case .nobody: withdrawn(waited, answered, started, now)
       case .unasked: breaker.ended(started: started, now: now)

@@ -28,7 +28,7 @@ struct HostTrouble {
 
   mutating func take(_ member: JSONMember, _ json: HostJSON) {
     switch member.name {
-    case "error" where Self.isSaid(member.value, json.document): error = member.value
+    case "error" where Self.isSet(member.value, json.document): error = member.value
     case "base_resp": base = member.value
     case "object", "type":
       let isError = json.document.string(member.value) == "error"
@@ -36,14 +36,14 @@ struct HostTrouble {
       isTyped = isTyped || !isError
     case "message", "msg", "error_message", "error_msg":
       hasWords = hasWords || member.value.kind == .string && member.value.range.count > 2
-    case "detail", "errors": hasWords = hasWords || Self.isSaid(member.value, json.document)
+    case "detail", "errors": hasWords = hasWords || Self.isSet(member.value, json.document)
     case "data": isChunk = isChunk || member.value.kind == .array
     default: break
     }
   }
 
   /// Whether an error member is not empty. Some hosts send an empty error with each chunk.
-  static func isSaid(_ value: JSONValue, _ document: JSONDocument) -> Bool {
+  static func isSet(_ value: JSONValue, _ document: JSONDocument) -> Bool {
     switch value.kind {
     case .null: false
     case .boolean: document.boolean(value) == true
@@ -58,7 +58,7 @@ struct HostTrouble {
   func words(in json: HostJSON, isAnswer: Bool) -> String? {
     if let error { return UpstreamWords.message(of: error, in: json.document) }
     if let base, let code = json.document.value("status_code", in: base),
-      Self.isSaid(code, json.document)
+      Self.isSet(code, json.document)
     {
       return UpstreamWords.message(of: base, in: json.document)
     }

@@ -358,27 +358,27 @@ enum AnthropicAdapter {
     to members: inout [(String, JSON)]
   ) throws(AdapterRefusal) {
     let document = fields.document
-    var said: [(String, JSON)]
+    var toolChoice: [(String, JSON)]
     switch choice.flatMap(document.string) {
-    case "none": said = [("type", "none")]
-    case "required": said = [("type", "any")]
-    case "auto": said = [("type", "auto")]
+    case "none": toolChoice = [("type", "none")]
+    case "required": toolChoice = [("type", "any")]
+    case "auto": toolChoice = [("type", "auto")]
     case let other?: throw .cannot("take tool_choice \(ChatMessage.quoted(other))")
     case nil:
       if let choice {
         guard
           let name = document.value("function", in: choice).flatMap({ fields.text("name", in: $0) })
         else { throw .cannot("take this tool_choice") }
-        said = [("type", "tool"), ("name", .string(name))]
+        toolChoice = [("type", "tool"), ("name", .string(name))]
       } else {
         guard !parallel else { return }
-        said = [("type", "auto")]
+        toolChoice = [("type", "auto")]
       }
     }
     if !parallel, choice.flatMap(document.string) != "none" {
-      said.append(("disable_parallel_tool_use", true))
+      toolChoice.append(("disable_parallel_tool_use", true))
     }
-    members.append(("tool_choice", .object(said)))
+    members.append(("tool_choice", .object(toolChoice)))
   }
 
   private static func addFormat(
@@ -434,13 +434,13 @@ enum AnthropicAdapter {
     guard let effort = fields.take("reasoning_effort").flatMap(fields.document.string),
       effort != "none", effort != "minimal", fields.scanner["output_config"] == nil
     else { return }
-    let said = JSON.string(effort)
+    let effortJSON = JSON.string(effort)
     if let place = members.firstIndex(where: { $0.0 == "output_config" }),
       case .object(let config) = members[place].1
     {
-      members[place].1 = .object(config + [("effort", said)])
+      members[place].1 = .object(config + [("effort", effortJSON)])
     } else {
-      members.append(("output_config", ["effort": said]))
+      members.append(("output_config", ["effort": effortJSON]))
     }
   }
 }

@@ -9,7 +9,7 @@ enum AnthropicModels {
   /// Source: https://platform.claude.com/docs/en/about-claude/models/overview
   static func mostTokens(of model: ModelID, at host: Host, _ promptBytes: Int) -> Int {
     let offer = host.models.first { $0.id == model }
-    if let told = offer.flatMap(limit) { return told }
+    if let reported = offer.flatMap(limit) { return reported }
     let name = model.name.lowercased()
     let known = table.first { entry in entry.names.contains { name.contains($0) } }?.tokens
     if let known { return known }

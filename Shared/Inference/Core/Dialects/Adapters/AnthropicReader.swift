@@ -73,7 +73,7 @@ struct AnthropicReader: Sendable {
     let content = try json.values(
       ["type", "text", "thinking", "input", "id", "name"], in: value)
     switch content[0].flatMap(json.document.string) {
-    case "text": return try say("content", content[1], &json)
+    case "text": return try emit("content", content[1], &json)
     case "thinking":
       release(&json)
       thought = (block, "", "")
@@ -107,7 +107,7 @@ struct AnthropicReader: Sendable {
     let delta = try json.values(
       ["type", "text", "thinking", "partial_json", "signature", "citation"], in: delta)
     switch delta[0].flatMap(json.document.string) {
-    case "text_delta": return try say("content", delta[1], &json)
+    case "text_delta": return try emit("content", delta[1], &json)
     case "thinking_delta": return try think(delta[2], &json)
     case "signature_delta":
       let piece = delta[4].flatMap(json.document.string) ?? ""
@@ -154,7 +154,7 @@ struct AnthropicReader: Sendable {
     return .chunk(chunk)
   }
 
-  private mutating func say(
+  private mutating func emit(
     _ name: String, _ value: JSONValue?, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [UpstreamItem] {
     guard let text = value.flatMap(json.document.string), !text.isEmpty else { return [] }
@@ -174,7 +174,7 @@ struct AnthropicReader: Sendable {
         throw AttemptFailure(overdrawn: Limits.continuableBytes)
       }
     }
-    return try say("reasoning_content", value, &json)
+    return try emit("reasoning_content", value, &json)
   }
 
   /// The complete thinking block with its signature, which the host requires in the next request.

@@ -89,7 +89,7 @@ struct ChatMessage {
   ) throws(AdapterRefusal) -> [JSONMember] {
     var extras: [JSONMember] = []
     for member in document.eachMember(of: value)
-    where !known.contains(member.name) && says(member.value, document) {
+    where !known.contains(member.name) && hasContent(member.value, document) {
       guard extras.count < mostExtras else {
         throw .cannot("take an object with more than \(mostExtras) members that it does not know")
       }
@@ -98,7 +98,7 @@ struct ChatMessage {
     return extras
   }
 
-  private static func says(_ value: JSONValue, _ document: JSONDocument) -> Bool {
+  private static func hasContent(_ value: JSONValue, _ document: JSONDocument) -> Bool {
     switch value.kind {
     case .null: false
     case .string: value.range.count > 2
@@ -116,11 +116,11 @@ struct ChatMessage {
     guard let function = members[0] else {
       throw .cannot("take a tool call that is not a function")
     }
-    let said = document.values(["name", "arguments"], in: function)
-    guard let name = said[0].flatMap(document.string) else {
+    let values = document.values(["name", "arguments"], in: function)
+    guard let name = values[0].flatMap(document.string) else {
       throw .cannot("take a tool call that is not a function")
     }
-    let text = said[1].flatMap(document.string) ?? ""
+    let text = values[1].flatMap(document.string) ?? ""
     let arguments = Array((text.isEmpty ? "{}" : text).utf8)
     guard let parsed = try? JSONDocument(validating: arguments), parsed.root.kind == .object else {
       throw .cannot("take a tool call whose arguments are not a JSON object")

@@ -98,7 +98,7 @@ public enum OllamaAdapter {
     var names: [String: String] = [:]
     var messages: [[(String, JSON)]] = []
     for message in try ChatMessage.all(&fields) {
-      var said: [(String, JSON)] = [
+      var members: [(String, JSON)] = [
         ("role", .string(message.role)), ("content", .string(message.text)),
       ]
       var images: [JSON] = []
@@ -115,10 +115,10 @@ public enum OllamaAdapter {
           throw .cannot("take \(ChatMessage.quoted(extra.name)) of a part")
         }
       }
-      if !images.isEmpty { said.append(("images", .array(images))) }
+      if !images.isEmpty { members.append(("images", .array(images))) }
       if !message.calls.isEmpty {
         for call in message.calls { names[call.id] = call.name }
-        said.append(
+        members.append(
           (
             "tool_calls",
             .array(
@@ -137,20 +137,20 @@ public enum OllamaAdapter {
       for extra in message.extras {
         switch extra.name {
         case "reasoning_content", "reasoning":
-          guard !said.contains(where: { $0.0 == "thinking" }) else { continue }
-          said.append(("thinking", fields.raw(extra.value)))
+          guard !members.contains(where: { $0.0 == "thinking" }) else { continue }
+          members.append(("thinking", fields.raw(extra.value)))
         case "cache_control": break
         case "thinking_blocks", "audio", "function_call", "annotations":
           throw .cannot("take \(ChatMessage.quoted(extra.name)) of a message")
         // Members of Ollama's API, including future ones.
-        default: said.append((extra.name, fields.raw(extra.value)))
+        default: members.append((extra.name, fields.raw(extra.value)))
         }
       }
       if message.role == "tool", let id = message.callID {
-        if let name = names[id] { said.append(("tool_name", .string(name))) }
-        said.append(("tool_call_id", .string(id)))
+        if let name = names[id] { members.append(("tool_name", .string(name))) }
+        members.append(("tool_call_id", .string(id)))
       }
-      messages.append(said)
+      messages.append(members)
     }
     return messages
   }

@@ -53,16 +53,16 @@ struct OllamaReader: Sendable {
   private mutating func calls(
     _ made: JSONValue?, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [JSON] {
-    var said: [JSON] = []
-    guard let elements = try json.elements(of: made, "tool_calls") else { return said }
+    var toolCalls: [JSON] = []
+    guard let elements = try json.elements(of: made, "tool_calls") else { return toolCalls }
     for element in elements {
       guard calls < Limits.toolCalls.value else {
         throw AttemptFailure(overdrawn: Limits.toolCalls)
       }
-      said.append(try call(element, &json))
+      toolCalls.append(try call(element, &json))
       calls += 1
     }
-    return said
+    return toolCalls
   }
 
   private func call(

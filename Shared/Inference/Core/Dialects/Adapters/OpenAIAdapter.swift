@@ -128,8 +128,8 @@ enum OpenAIAdapter {
         extended(last, within: messages, by: order.prefix, document)
           ?? appended([answer], to: messages, after: last, document))
     case .instruct:
-      let told = message("user", ResumeInstruction.text(at: resume))
-      edits.set("messages", appended([answer, told], to: messages, after: last, document))
+      let instruction = message("user", ResumeInstruction.text(at: resume))
+      edits.set("messages", appended([answer, instruction], to: messages, after: last, document))
     }
     return order.host.resume
   }

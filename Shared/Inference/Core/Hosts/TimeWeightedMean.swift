@@ -1,7 +1,7 @@
 import ClusterModel
 
 /// Recent history of an integer level, for its time-weighted mean.
-struct LevelHistory: Hashable, Sendable {
+struct TimeWeightedMean: Hashable, Sendable {
   private struct Change: Hashable, Sendable {
     var at: Instant
     var level: Int

@@ -2,7 +2,7 @@ import Text
 
 /// Detects a model that repeats its instruction or its inputs instead of merging them.
 /// The client may already have the output, so an echo is only recorded and not undone.
-enum Echo {
+enum MergeEcho {
   /// Bytes of the output that are searched: an echo starts near the beginning.
   private static let lookedAtBytes = 64 << 10
   /// Bytes of an input to search for: a model does not repeat this many by chance.
@@ -26,27 +26,29 @@ enum Echo {
     _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input],
     work: inout Int
   ) -> String? {
-    let said = ink(output, limit: lookedAtBytes)
-    let told = ink(instruction, limit: leastBytes)
-    if told.count == leastBytes, ByteSearch.contains(said, told, work: &work) {
+    let outputBytes = nonSpaceBytes(output, limit: lookedAtBytes)
+    let instructionBytes = nonSpaceBytes(instruction, limit: leastBytes)
+    if instructionBytes.count == leastBytes,
+      ByteSearch.contains(outputBytes, instructionBytes, work: &work)
+    {
       return "it repeats its instruction"
     }
     var copies = 0
     var sought: Set<[UInt8]> = []
     for input in inputs {
-      let text = ink(input.text, limit: soughtBytes)
+      let text = nonSpaceBytes(input.text, limit: soughtBytes)
       // Equal inputs count once.
       guard text.count >= leastBytes, sought.insert(text).inserted else { continue }
-      let named = ink("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
-      if ByteSearch.contains(said, named, work: &work) {
+      let named = nonSpaceBytes("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
+      if ByteSearch.contains(outputBytes, named, work: &work) {
         return "it repeats its inputs instead of merging them"
       }
-      if ByteSearch.contains(said, text, work: &work) { copies += 1 }
+      if ByteSearch.contains(outputBytes, text, work: &work) { copies += 1 }
     }
     return copies > 1 ? "it repeats its inputs instead of merging them" : nil
   }
 
-  private static func ink(_ text: String, limit: Int) -> [UInt8] {
+  private static func nonSpaceBytes(_ text: String, limit: Int) -> [UInt8] {
     Array(text.utf8.lazy.filter { $0 > 0x20 }.prefix(limit))
   }
 }

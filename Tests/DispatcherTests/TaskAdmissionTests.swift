@@ -6,14 +6,14 @@ import Testing
 @testable import DispatcherService
 
 @Suite("Turns of tasks at hosts")
-struct TaskTurnsTests {
-  private static func turns() -> TaskTurns {
+struct TaskAdmissionTests {
+  private static func turns() -> TaskAdmission {
     let hosts = [("slow", 49.0), ("fast", 73.0)].map { id, rate in
       SchedulableHost(
         id: HostID(id), models: ["m"], slots: 1,
         speed: HostSpeed(tokensPerSecond: rate, firstToken: .milliseconds(50)))
     }
-    let turns = TaskTurns(limit: { _ in 8 }, hosts: { hosts })
+    let turns = TaskAdmission(limit: { _ in 8 }, hosts: { hosts })
     turns.reconsider()
     return turns
   }

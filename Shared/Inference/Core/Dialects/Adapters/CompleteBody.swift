@@ -3,7 +3,7 @@ import Text
 
 /// Converts the whole body of a host into one chunk of a stream. Removes the prefix if the host
 /// repeated it, as llama.cpp does.
-struct WholeAnswer {
+struct CompleteBody {
   private var json: HostJSON
   private let prefix: [UInt8]
   private var edits: [(range: Range<Int>, bytes: [UInt8])] = []
@@ -11,7 +11,8 @@ struct WholeAnswer {
   static func chunk(
     of body: [UInt8], _ reading: UpstreamReading, _ allowance: inout Allowance
   ) throws(AttemptFailure) -> [UInt8] {
-    var answer = WholeAnswer(json: try HostJSON(repairing: body, allowance), prefix: reading.prefix)
+    var answer = CompleteBody(
+      json: try HostJSON(repairing: body, allowance), prefix: reading.prefix)
     defer { allowance = answer.json.allowance }
     try answer.edit(choices: reading.choices)
     return answer.edited

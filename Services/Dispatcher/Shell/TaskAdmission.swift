@@ -8,7 +8,7 @@ import Synchronization
 /// Limits the tasks that agents, and hosts, have at once.
 /// Further tasks wait here, where clients take turns, and not in queues that the dispatcher cannot
 /// see.
-final class TaskTurns: Sendable {
+final class TaskAdmission: Sendable {
   /// Result of a wait.
   private enum Turn: Sendable {
     case agent
@@ -152,18 +152,18 @@ final class TaskTurns: Sendable {
     in state: inout State
   ) -> [(UInt64, Turn)] {
     state.agents[role] = queue
-    tell(role.rawValue, running: queue.running, waiting: queue.waitingCount)
+    recordGauges(role.rawValue, running: queue.running, waiting: queue.waitingCount)
     return admitted.map { ($0, .agent) }
   }
 
   private static func turns(
     _ admitted: [HostQueue<UInt64>.Admission], in state: State
   ) -> [(UInt64, Turn)] {
-    tell("hosts", running: state.hosts.runningCount, waiting: state.hosts.waitingCount)
+    recordGauges("hosts", running: state.hosts.runningCount, waiting: state.hosts.waitingCount)
     return admitted.map { ($0.ticket, .host($0.placement)) }
   }
 
-  private static func tell(_ gate: String, running: Int, waiting: Int) {
+  private static func recordGauges(_ gate: String, running: Int, waiting: Int) {
     let dimensions = [("gate", gate)]
     Gauge(label: "tutti_dispatcher_running_tasks", dimensions: dimensions).record(running)
     Gauge(label: "tutti_dispatcher_waiting_tasks", dimensions: dimensions).record(waiting)
