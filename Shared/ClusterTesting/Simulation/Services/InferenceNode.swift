@@ -33,7 +33,7 @@ final class InferenceNode: ClusterAccess {
     let now = process.now
     statistics.adopt(process.hosts.table, now: now)
     if let merged = process.hosts.load(now: now) {
-      statistics.hear(merged.table, age: merged.age, now: now)
+      statistics.merge(merged.table, age: merged.age, now: now)
     }
     return statistics.view(now: now)
   }
