@@ -51,6 +51,11 @@ public struct JSONProgress: Sendable {
   /// Takes bytes up to the first invalid one. Returns `false` if the text is not valid.
   @discardableResult
   public mutating func take(_ bytes: some Sequence<UInt8>) -> Bool {
+    take(whole: Array(bytes))
+  }
+
+  /// Not generic, so that the loop does not make a call per byte.
+  private mutating func take(whole bytes: [UInt8]) -> Bool {
     for byte in bytes {
       guard take(byte) else { return false }
     }

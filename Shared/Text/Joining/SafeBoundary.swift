@@ -73,6 +73,11 @@ public struct SafeBoundary: Sendable {
   public var isUnfinishedJSON: Bool { rule == .json && !progress.isComplete }
 
   public mutating func take(_ bytes: some Sequence<UInt8>) {
+    take(whole: Array(bytes))
+  }
+
+  /// Not generic, so that the loop does not make a call per byte.
+  private mutating func take(whole bytes: [UInt8]) {
     for byte in bytes { take(byte) }
   }
 
