@@ -180,7 +180,8 @@ let package = Package(
     // Separate from Store: an agent searches documents and does not need MongoDB.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
-      "Overload", path: "Shared/Overload/Shell", ["OverloadCore", "ClusterModel", metrics]),
+      "Overload", path: "Shared/Overload/Shell",
+      ["OverloadCore", "ClusterModel", metrics, nioCore, nioPosix]),
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Limits
 import NIOCore
 import NIOPosix
+import Overload
 import Synchronization
 
 /// Connections to hosts: one pool per event loop, so that a request, its answer and its timers stay
@@ -19,6 +20,8 @@ struct UpstreamConnections: Sendable {
     /// Keeps no connections. Used to repeat a request whose connection the host had closed.
     let fresh: HTTPClient
     let kept: KeptConnections
+    /// Reads of streams that send more than one turn of the event loop reads.
+    let turns: LoopTurns
   }
 
   private let pools: [ObjectIdentifier: Pool]
@@ -31,7 +34,8 @@ struct UpstreamConnections: Sendable {
       pools[ObjectIdentifier(loop)] = Pool(
         eventLoop: loop,
         client: HTTPClient(eventLoopGroup: loop, configuration: Self.configuration),
-        fresh: HTTPClient(eventLoopGroup: loop, configuration: fresh), kept: KeptConnections())
+        fresh: HTTPClient(eventLoopGroup: loop, configuration: fresh), kept: KeptConnections(),
+        turns: .of(loop))
     }
     self.pools = pools
   }

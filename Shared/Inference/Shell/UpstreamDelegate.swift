@@ -327,10 +327,13 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
         self.state.withLock { $0.turn = 0 }
         continuation()
       }
+      let submit: @Sendable () -> Void = {
+        self.session.pool.turns.submit(for: self.session.asker?.value ?? 0, turn)
+      }
       if let later {
-        later.whenComplete { _ in turn() }
+        later.whenComplete { _ in submit() }
       } else {
-        loop.execute(turn)
+        submit()
       }
     }
     guard isHeavy else {

@@ -29,6 +29,15 @@ public enum ClientID: Hashable, Sendable {
     }
   }
 
+  /// Identifies the client in a round robin.
+  public var turn: UInt64 {
+    switch self {
+    case .local: 0
+    case .ipv4(let value): 1 << 32 | UInt64(value)
+    case .ipv6(let high): high
+    }
+  }
+
   /// - Parameter address: an IPv4 or IPv6 address in text form, as a socket reports it.
   public init(address: String) {
     let text = address.prefix { $0 != "%" }

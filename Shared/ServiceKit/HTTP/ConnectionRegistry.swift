@@ -36,8 +36,7 @@ final class ConnectionRegistry: Sendable {
   var count: Int { state.withLock { $0.table.count } }
 
   /// Admits a connection, and asks another connection to close if there is no room.
-  func open(_ channel: any Channel) -> ConnectionPlace {
-    let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
+  func open(_ channel: any Channel, of client: ClientID) -> ConnectionPlace {
     let (admission, evicted) = state.withLock { state in
       let admission = state.table.open(client)
       state.channels[admission.id] = channel

@@ -179,10 +179,33 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     tls = options.tls
   }
 
+  /// Prepares a connection before the first byte is read from it. If many connections arrive at
+  /// once, those that exist are served in between, and clients take turns.
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
+    let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
+    let turns = LoopTurns.of(channel.eventLoop)
+    guard turns.waitingCount < Limits.waitingConnections.value else {
+      return prepare(channel, client, logger)
+    }
+    let prepared = channel.eventLoop.makePromise(of: GuardedConnection.self)
+    turns.submit(for: client.turn) {
+      // A client that left while its connection waited costs nothing more.
+      if Self.hasHungUp(channel) {
+        channel.close(promise: nil)
+        prepared.fail(ChannelError.eof)
+      } else {
+        prepared.completeWith(self.prepare(channel, client, logger))
+      }
+    }
+    return prepared.futureResult
+  }
+
+  private func prepare(
+    _ channel: any Channel, _ client: ClientID, _ logger: Logger
+  ) -> EventLoopFuture<GuardedConnection> {
     base.setup(channel: channel, logger: logger).flatMapThrowing { http in
       let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-      let place = registry.open(channel)
+      let place = registry.open(channel, of: client)
       let end = ConnectionEnd()
       let requestGuard = RequestGuard(
         limits: limits, place: place, traceHeader: traceHeader,
