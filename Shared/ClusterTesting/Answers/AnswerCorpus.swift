@@ -43,7 +43,7 @@ public struct CorpusHost: Sendable {
   public var fingerprint: String
   /// Seed of the token boundaries.
   public var seed: UInt64
-  /// Number of characters of each text that are sent in small tokens.
+  /// Number of characters at the start of each text that are sent in small tokens.
   public var fine: Int
 
   public init(_ number: Int, seed: UInt64, fine: Int = 1_200) {
@@ -94,8 +94,10 @@ public struct CorpusHost: Sendable {
         + #""delta":\#(delta),"finish_reason":\#(finish)}]}"#).utf8)
   }
 
-  /// Splits a text into tokens of 1 to 12 characters; after the first `fine`, of up to 2,000, so
-  /// that long answers stay cheap.
+  /// Splits a text into tokens.
+  ///
+  /// The first `fine` characters become tokens of 1 to 12 characters. The rest becomes tokens of up
+  /// to 2,000 characters, so that long answers stay cheap.
   public static func tokens(
     _ text: String, fine: Int, using rng: inout SplitMix64
   ) -> [String] {

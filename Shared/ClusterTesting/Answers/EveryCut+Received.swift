@@ -37,10 +37,10 @@ extension EveryCut.Received {
     agrees(with: whole) { $0.utf8.elementsEqual($1.utf8) }
   }
 
-  /// Whether the texts differ only in the amount of white space.
+  /// Whether the texts are equal except for the amount of white space.
   ///
-  /// Differences are allowed between words, or outside the strings of JSON. White space is never
-  /// added or removed between two words, and line breaks stay line breaks.
+  /// The amount may differ between two words, and anywhere outside the strings of JSON. Separate
+  /// words stay separate, and line breaks stay line breaks.
   func isSpacedOtherwise(than whole: Self) -> Bool {
     agrees(with: whole) { Self.spaced($0) == Self.spaced($1) }
   }

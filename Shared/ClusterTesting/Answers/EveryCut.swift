@@ -6,19 +6,20 @@ public struct EveryCut {
   /// Outcomes of the cuts of one personality.
   public struct Count: CustomStringConvertible, Sendable {
     public var cuts = 0
-    /// The client has the uncut answer, byte for byte.
+    /// Cuts after which the client has the uncut answer, byte for byte.
     public var identical = 0
-    /// The client has the same words, lines and strings; only the amount of white space differs.
+    /// Cuts after which the client has the same words, lines and strings, but other white space.
     public var spacedOtherwise = 0
     public var rejected: Int { rejections.count }
-    /// Resumptions that did not align at first; the host was asked to repeat words that the client
-    /// has.
+    /// Resumptions that did not align at the first try. The host was then asked to repeat words
+    /// that the client already has.
     public var askedAgain = 0
     /// Rejected resumptions, which would fail over to another host: position and reason.
     public var rejections: [String] = []
-    /// Continuations that differ from the answer, but could also come from an exact continuation.
+    /// Answers that differ from the uncut answer although the host may have continued exactly.
     ///
-    /// The text repeats itself at the cut, so the bytes do not distinguish the two.
+    /// The text repeats itself at the cut. A host that repeats words and a host that continues
+    /// exactly then send the same bytes.
     public var ambiguous = 0
     public var faults: [String] = []
 
@@ -34,7 +35,7 @@ public struct EveryCut {
   public var way: ResumeWay
   /// Distance in bytes between cuts within the first KB; 1 cuts at every byte.
   public var near: Int
-  /// The same, after the first KB.
+  /// Distance in bytes between cuts after the first KB.
   public var far: Int
   /// Position of the first cut, to which each answer adds an offset of its own.
   public var phase: Int
@@ -80,8 +81,8 @@ public struct EveryCut {
         let told = try ClientChunk(event.data)
         let length = told.textBytes
         for (row, personality) in personalities.enumerated() {
-          // An answer with only tool calls is requested again from its start: the personality has
-          // no effect.
+          // An answer with only tool calls is requested again from its start, so all personalities
+          // behave like the oracle.
           if personality != .oracle, answer.content.isEmpty { continue }
           for place in said..<max(said + length, said + 1)
           where (place + number + phase + 7 * row) % (place < 1_024 ? near : far) == 0 {

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// A host's habit when it resumes a text that another host began.
+/// How a host behaves when it resumes a text that another host began.
 public enum ResumingPersonality: String, CaseIterable, Sendable {
   /// Continues exactly at the first byte after the prefix.
   case oracle
@@ -16,9 +16,9 @@ public enum ResumingPersonality: String, CaseIterable, Sendable {
   case announces
   /// Announces, and then repeats the last words.
   case announcesAndRepeats
-  /// Restarts the answer; JSON with different white space.
+  /// Restarts the answer. JSON gets different white space.
   case reindents
-  /// Wraps its continuation of JSON in a fence, or opens the code fence again.
+  /// Restarts JSON within a code fence. In other texts, reopens the code fence that the cut was in.
   case refences
 }
 
@@ -32,7 +32,7 @@ public enum ResumingWriter {
     let rest = String(decoding: whole[prefix.count...], as: UTF8.self)
     func from(_ index: Int) -> String { String(decoding: whole[index...], as: UTF8.self) }
     func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A }
-    /// The start of a word at least that many bytes before the end of the prefix.
+    /// Start of the last word that begins at least `back` bytes before the end of the prefix.
     func wordStart(_ back: Int) -> Int {
       var index = max(prefix.count - back, 0)
       while index > 0, !isSpace(whole[index - 1]) { index -= 1 }

@@ -17,7 +17,8 @@ enum BusEntries {
     precondition(again == envelope, "an envelope changed")
   }
 
-  /// Two bytes of length precede each envelope.
+  /// Decodes envelopes and passes them to two bus machines. Two bytes of length precede each
+  /// envelope.
   static func bus(_ bytes: [UInt8]) {
     let registry = Peer(
       id: PeerID(name: "registry", incarnation: 1), service: .registry,

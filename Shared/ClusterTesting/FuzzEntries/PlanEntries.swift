@@ -13,7 +13,7 @@ enum PlanEntries {
     PatternName.allCases[Int(byte) % PatternName.allCases.count]
   }
 
-  /// The first byte chooses the pattern; the rest is the query.
+  /// Makes a plan. The first byte chooses the pattern; the rest is the query.
   static func plan(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
     let query = String(decoding: bytes.dropFirst(), as: UTF8.self)
@@ -21,7 +21,8 @@ enum PlanEntries {
     precondition((try? PlanValidation.validate(plan)) != nil, "a plan breaks a rule of plans")
   }
 
-  /// The first byte chooses the pattern; the rest is the output of every expanding task.
+  /// Expands a plan. The first byte chooses the pattern; the rest is the output of every expanding
+  /// task.
   static func expand(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
     let output = String(decoding: bytes.dropFirst(), as: UTF8.self)

@@ -77,7 +77,7 @@ enum ReaderEntries {
     }
   }
 
-  /// Each line is a chunk.
+  /// Assembles a body from chunks, one per line.
   static func assembler(_ bytes: [UInt8]) {
     var assembler = BodyAssembler(endpoint: .chatCompletions)
     for line in bytes.split(separator: 0x0A) {

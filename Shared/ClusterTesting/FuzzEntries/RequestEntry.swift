@@ -5,7 +5,7 @@ import Text
 
 /// The first byte chooses the endpoint; the rest is the body.
 enum RequestEntry {
-  /// Error messages name limits and members but do not echo the client's input.
+  /// Maximum size of an error message, which names limits and members but does not echo the input.
   private static let mostErrorBytes = 64 << 10
 
   static func run(_ bytes: [UInt8]) {

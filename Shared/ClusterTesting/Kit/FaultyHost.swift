@@ -16,7 +16,7 @@ public struct FaultyHostConfiguration: Sendable {
     case writer(@Sendable (FaultyHostQuestion) -> FaultyHostReply)
   }
 
-  /// Model ids that the host lists; it answers requests for any other model as well.
+  /// Model ids that the host lists. In the OpenAI dialect it answers requests for other models too.
   public var models: [String]
   public var answer: Answer
   /// Computes the embedding of a text.

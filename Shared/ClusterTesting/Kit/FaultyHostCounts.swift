@@ -11,7 +11,7 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   public var maximumActive = 0
   /// Accepted connections.
   public var connections = 0
-  /// Bytes sent by hostile rows.
+  /// Bytes sent while playing a `HostileRow`.
   public var hostileBytes = 0
 
   public init() {}

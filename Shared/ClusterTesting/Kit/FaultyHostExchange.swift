@@ -47,7 +47,7 @@ final class FaultyHostExchange {
     return Array(event[..<(place.lowerBound + breaksAt.bytes)])
   }
 
-  /// The next token's event, with only the first half of a character in it.
+  /// The next token's event, with the first half of a UTF-8 character inserted.
   var eventWithHalfCharacter: [UInt8] {
     let piece = pieces[tokens]
     var bytes = voice.event(piece)

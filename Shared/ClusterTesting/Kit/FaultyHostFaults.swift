@@ -126,8 +126,10 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     case hugeBodyBytes = "huge_body_bytes"
   }
 
-  /// Resolves random choices for an answer of that many bytes. Kinds that precede any answer are
-  /// expressed by the other properties.
+  /// Chooses the random kind and byte, for an answer of `bytes` bytes.
+  ///
+  /// The kinds that replace the whole answer are translated into the properties `status`,
+  /// `retryAfter` and `refuse`.
   func resolved(bytes: Int, using rng: inout SplitMix64) -> FaultyHostFaults {
     var faults = self
     if let kinds = random, !kinds.isEmpty {

@@ -384,7 +384,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     }
   }
 
-  /// Closes the connection because of a fault; this counts as no client's cancel.
+  /// Closes the connection because of a fault, which does not count as a client's cancel.
   private func fail(_ exchange: FaultyHostExchange, _ channel: any Channel) {
     over(exchange, .broken)
     channel.close(promise: nil)

@@ -65,7 +65,8 @@ enum FaultyHostPiece: Hashable, Sendable {
     var bytes = 0
   }
 
-  /// Splits the piece that contains the byte, so that the answer can break exactly before it.
+  /// Splits the piece that contains the byte, so that the answer can break exactly before that
+  /// byte.
   static func broken(
     _ pieces: [FaultyHostPiece], atByte offset: Int
   ) -> (pieces: [FaultyHostPiece], at: Break) {

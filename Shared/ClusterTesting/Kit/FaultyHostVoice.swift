@@ -6,7 +6,7 @@ struct FaultyHostLines: Sendable {
   /// Number of the request, so that ids differ.
   var number: Int
   var pieces: [FaultyHostPiece]
-  /// Number of tokens before a fault splits one in two.
+  /// Number of tokens, not counting the split that a fault makes within one.
   var tokenCount: Int
   /// Whether the client's token limit cut the answer short.
   var isCut: Bool

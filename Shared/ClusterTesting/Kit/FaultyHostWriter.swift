@@ -24,7 +24,7 @@ struct FaultyHostWriter: Sendable {
     write(status: 200, Array((try? encoder.encode(value)) ?? Data()), to: channel)
   }
 
-  /// - Parameter isLast: whether only the end of the response remains to be written.
+  /// - Parameter isLast: whether to end the response; otherwise the caller ends it.
   func write(
     status: Int, _ bytes: [UInt8], headers: HTTPHeaders = HTTPHeaders(), isLast: Bool = true,
     to channel: any Channel

@@ -74,7 +74,7 @@ extension HostileRow {
     },
   ]
 
-  /// Texts that are expensive to hold back.
+  /// Texts in which boundaries or characters are expensive to find.
   static let texts: [HostileRow] = [
     stream("one-word", "a word of 4 MB") {
       Chunks.answer(.times(1 << 18, Chunks.text(Chunks.letters(16))))

@@ -73,7 +73,8 @@ public struct HostileRow: Sendable, CustomStringConvertible {
       name: name, harm: harm, first: { HostileScript(first()) }, second: nil)
   }
 
-  /// The client requests no stream; the gateway requests one and assembles the body.
+  /// A row in which the client requests no stream, and the gateway requests one and assembles the
+  /// body.
   static func assembled(
     _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
   ) -> HostileRow {
@@ -83,7 +84,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
     return row
   }
 
-  /// The gateway requests no stream, and the host sends a body.
+  /// A row in which the gateway requests no stream, and the host sends a body.
   static func body(
     _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part]
   ) -> HostileRow {
@@ -93,7 +94,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
     return row
   }
 
-  /// One host breaks off, and another resumes.
+  /// A row in which one host breaks off, and another resumes.
   static func hop(
     _ name: String, _ harm: String, _ first: @escaping @Sendable () -> [HostileScript.Part],
     then second: @escaping @Sendable () -> [HostileScript.Part]

@@ -25,7 +25,7 @@ struct HostileScript: Sendable {
 
   /// Twice the maximum body that a gateway accepts.
   static let maximumBytes = 64 << 20
-  /// About one socket buffer.
+  /// Default bytes per write: about one socket buffer.
   static let standardBatch = 64 << 10
 
   var status = 200

@@ -42,7 +42,7 @@ public final class SimulatedCluster {
     self.logsFrames = logsFrames
     log = EventLog(time)
     chance = SplitMix64(seed: scenario.seed ^ 0x5EED)
-    // Its generator comes first.
+    // Creates the lazy network now: its generator must be forked before those of the hosts.
     _ = network
     for number in 1...scenario.hosts {
       hosts.append(SimulatedHost(number: number, cluster: self, chance: fork()))

@@ -6,8 +6,10 @@ import RegistryCore
 
 /// The invariants of a run.
 extension SimulatedCluster {
-  /// Maximum virtual time of a request: its own deadline, and for a plan two calls of a planner, the
-  /// wait for a restarted planner and one for a restarted dispatcher.
+  /// Maximum virtual time of a request.
+  ///
+  /// A direct request may take its deadline. A planned request may take its deadline, two calls of
+  /// a planner, the wait for a restarted planner and the wait for a restarted dispatcher.
   func bound(of route: SimulatedRequest.Route) -> Duration {
     route.isDirect
       ? SimulatedRequest.total + .seconds(1) : .seconds(300) + .seconds(5 + 10 + 5 + 10 + 1)
@@ -35,18 +37,20 @@ extension SimulatedCluster {
     }
   }
 
-  /// Whether no fault excuses a failure of the request.
+  /// Whether the request must be answered, because no fault excuses its failure.
   private func mustBeAnswered(_ request: SimulatedRequest) -> Bool {
     if request.isLast { return true }
     switch scenario.kind {
     case .calm, .badHosts: return true
-    // Nothing but a host is needed for a direct answer.
+    // A direct answer needs only a gateway and a host.
     case .badServices: return request.route.isDirect || !isExcused(request)
     case .storm: return false
     }
   }
 
-  /// A plan survives one death that other processes notice; more may exceed its retries.
+  /// Whether the run's faults excuse a failure of the plan.
+  ///
+  /// A plan survives one death that other processes notice. More deaths may exceed its retries.
   private func isExcused(_ request: SimulatedRequest) -> Bool {
     let earlier = request.begun.advanced(by: .seconds(-8))
     return deaths.count { $0.at >= earlier && $0.service != .gateway } > 1
@@ -66,7 +70,8 @@ extension SimulatedCluster {
   }
 
   /// Checks the usage of one inference.
-  /// - Parameter given: bytes of the text that the inference resumed; its tokens count as well.
+  /// - Parameter given: bytes of the text that the inference resumed; its tokens count as usage
+  ///   too.
   func check(
     _ summary: InferenceSummary, _ answers: [SimulatedHost.Answer], given: Int = 0, of name: String
   ) {

@@ -81,7 +81,7 @@ struct ModelPrompt {
     return ModelText.full(tag(of: messages))
   }
 
-  /// Answers to prompts that ask for a form, as the patterns' tasks do.
+  /// The answer to a prompt that asks for a fixed format; `nil` for any other prompt.
   private static func form(_ prompt: String) -> String? {
     if prompt.contains(#"{"specialists":["#) {
       return #"{"specialists":[{"name":"facts","role":"research","brief":"Find the facts.","#
@@ -110,7 +110,7 @@ struct ModelPrompt {
     ModelText.Tag(prompt: messages.flatMap { Array("\($0.role):\($0.text)\n".utf8) })
   }
 
-  /// The model's answer to a client's question that no other text accompanies.
+  /// The model's answer to a request whose only message is the question.
   static func answer(to question: String) -> String {
     answer(to: [Message(role: "user", text: question)], continuing: nil)
   }

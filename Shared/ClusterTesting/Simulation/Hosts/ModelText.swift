@@ -2,7 +2,7 @@
 ///
 /// A checker needs no other knowledge to find a lost, repeated or foreign word.
 public enum ModelText {
-  /// One of 2¹⁸ texts.
+  /// Identifies one of 2¹⁸ texts.
   public struct Tag: Hashable, Sendable {
     let number: UInt32
 
@@ -24,8 +24,9 @@ public enum ModelText {
 
   // MARK: - Words
 
-  /// Five syllables of 6 bits: a permutation of the tag and the position, so that words of one text
-  /// have nothing in common.
+  /// Encodes a tag and a position as a word of five syllables, 6 bits each.
+  ///
+  /// The bits are mixed by a permutation, so that words of one text have nothing in common.
   static func word(_ tag: Tag, _ position: Int) -> String {
     var code = (tag.number << 12 | UInt32(position) & 0xFFF) & mask
     code = (code &* multiplier) & mask
@@ -63,7 +64,8 @@ public enum ModelText {
   private static let vowels = Array("aeio".unicodeScalars)
   private static let mask: UInt32 = 0x3FFF_FFFF
   private static let multiplier: UInt32 = 0x2545_F491
-  /// Newton's iteration doubles the correct bits: 3, 6, 12, 24, 48.
+  /// Inverse of `multiplier` modulo 2³⁰. Each step of Newton's iteration doubles the number of
+  /// correct bits: 3, 6, 12, 24, 48.
   private static let inverse: UInt32 = {
     var inverse = multiplier
     for _ in 0..<4 { inverse = inverse &* (2 &- multiplier &* inverse) }

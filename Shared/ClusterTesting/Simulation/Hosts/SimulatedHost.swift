@@ -23,7 +23,7 @@ final class SimulatedHost {
     case garbles
   }
 
-  /// Events of one request.
+  /// Callbacks for the events of one request.
   struct Events {
     var head: (Int) -> Void
     var bytes: ([UInt8]) -> Void

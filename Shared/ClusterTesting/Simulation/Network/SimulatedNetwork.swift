@@ -35,7 +35,7 @@ final class SimulatedNetwork {
 
   func open(_ mailbox: String, _ process: SimulatedProcess) { receivers[mailbox] = process }
 
-  /// Ends a process. Processes that are connected to its mailbox learn of it, unless the death is
+  /// Ends a process. Processes that are connected to its mailbox are notified, unless the death is
   /// silent.
   func close(_ process: SimulatedProcess) {
     let mailbox = process.machine.own.mailbox

@@ -14,7 +14,7 @@ protocol SimulatedService: AnyObject {
   func peerLost(_ peer: PeerID)
   /// The host table or the load table has changed.
   func hostsChanged()
-  /// The process died: whatever it is connected to besides the bus notices.
+  /// Called when the process dies, to break its connections to clients and hosts.
   func died()
   /// Work and entries that must not exist while no request is under way.
   var leftovers: [String] { get }

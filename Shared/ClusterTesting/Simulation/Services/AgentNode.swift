@@ -273,7 +273,7 @@ final class TaskNode {
 }
 
 extension Failure {
-  /// The hosts of one model failed or are busy; the hosts of another model may succeed.
+  /// Whether the hosts of one model failed or are busy, so that another model's hosts may succeed.
   fileprivate var isOfHosts: Bool {
     switch code {
     case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied,

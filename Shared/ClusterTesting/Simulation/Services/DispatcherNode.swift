@@ -143,7 +143,8 @@ final class PlanNode {
   private var run: PlanRun
   private let began: Instant
   private var attempts: [Attempt: AttemptNode] = [:]
-  /// Numbers of expansions under way; a cancelled one has another number or none.
+  /// Number of each task's current expansion. A reply to an expansion with another number is
+  /// ignored.
   private var expansions: [TaskID: Int] = [:]
   private var expansionCalls: [TaskID: UInt64] = [:]
   private var timers: [PlanTimer: Int] = [:]

@@ -25,7 +25,7 @@ final class GatewayNode: SimulatedService {
     exchange.begin()
   }
 
-  /// The client closes its connection.
+  /// Ends a request whose client has closed the connection.
   func leave(_ request: SimulatedRequest) { exchanges[request.number]?.leave() }
 
   func forget(_ request: SimulatedRequest) { exchanges[request.number] = nil }

@@ -191,7 +191,7 @@ final class PlanExchange {
 }
 
 extension Failure {
-  /// The service that was called is lost, and another one can take over.
+  /// Whether the called service is lost, so that another one can take over.
   var isLostPeer: Bool {
     switch code {
     case .peerLost, .noPeer, .streamGap, .shuttingDown: true

@@ -14,7 +14,7 @@ final class SimulatedRequest {
     case maestro = "tutti/maestro"
     case decompose = "tutti/decompose"
 
-    /// Whether the request surely needs no other service.
+    /// Whether a gateway and a host can always answer the request without other services.
     var isDirect: Bool { self == .direct || self == .fast }
   }
 

@@ -2,7 +2,7 @@ import ClusterModel
 
 /// Faults and requests of one run, drawn from its seed.
 public struct Scenario: Sendable, CustomStringConvertible {
-  /// Kinds of run. Each has its own promise to the clients.
+  /// Kind of a run: which faults occur, and which requests must be answered.
   public enum Kind: String, CaseIterable, Sendable {
     /// No faults. Every request is answered.
     case calm
@@ -34,7 +34,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
   let maximumDelay: Duration
   /// Deaths per 1,000 that the connections of other processes do not report.
   let silentDeathPerMille: Int
-  /// A restarted process receives at its predecessor's address, as over `tcp://`.
+  /// Whether a restarted process receives at its predecessor's address, as over `tcp://`.
   let keepsAddresses: Bool
   let hosts: Int
   let requests: Int
@@ -56,7 +56,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
   static let patience = Duration.seconds(340)
   /// Maximum time for the last load reports to be merged.
   static let windingDown = Duration.seconds(12)
-  /// Interval of the checks for these conditions.
+  /// Interval at which the run checks whether these waits are over.
   static let checkInterval = Duration.milliseconds(250)
 
   public init(seed: UInt64, planted: PlantedBug? = nil) {

@@ -64,7 +64,7 @@ final class VirtualTime {
 }
 
 extension Duration {
-  /// Rounded up: a timer that fires early finds nothing to do.
+  /// Microseconds, rounded up, because a timer that fires early finds nothing to do.
   var microsecondsRoundedUp: Int64 {
     let (seconds, attoseconds) = components
     return seconds * 1_000_000 + (attoseconds + 999_999_999_999) / 1_000_000_000_000
