@@ -22,7 +22,7 @@ FORMATTED := Package.swift Shared Services Tests Benchmarks/Package.swift Benchm
 RUN_TESTS := TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/python" \
   TUTTI_CLIENTS_PYTHON="$(CLIENTS_ENV)/bin/python" Tools/test.sh "$(SWIFT)"
 
-# Where `make install` puts Tutti; DESTDIR stands before it in a package.
+# Where `make install` puts Tutti. To make a package, DESTDIR is put before PREFIX.
 PREFIX  ?= /usr/local
 DESTDIR ?=
 

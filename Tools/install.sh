@@ -103,7 +103,7 @@ uninstall_all() {
     files+=("$target/$file")
   done < "$target/$list"
   as_owner rm -f "${files[@]}"
-  # Folders of Tutti alone. One that holds a file of another owner stays.
+  # Folders that only Tutti uses. `rmdir` fails if one holds other files, and the folder stays.
   for file in share/tutti share/doc/tutti lib/systemd/system/tutti{,-}.service.d; do
     [ ! -d "$target/$file" ] || folders+=("$target/$file")
   done

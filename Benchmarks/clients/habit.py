@@ -22,13 +22,13 @@ class Habit:
     improves: str | None = None
     # The calls that reveal the habit. None means all calls.
     calls: tuple | None = None
-    # The habit takes many seconds.
+    # Whether the habit takes many seconds.
     is_slow: bool = False
     # Path of the API. Empty means `/v1`.
     base: str = ""
     # Makes the response to `GET /models` of an honest host's list.
     listing: Callable = whole
-    # The host lists no model, so the admin request names it.
+    # Whether the host lists no model, so that the admin request must name it.
     is_named: bool = False
 
     @property

@@ -44,7 +44,7 @@ def ask(url, model, text, max_tokens=16):
 
 def ask_at_once(url, model, number):
     with concurrent.futures.ThreadPoolExecutor(number) as pool:
-        # Each prompt has its own beginning, so that no cache has it.
+        # Each prompt begins differently, so that no prompt cache contains it.
         questions = [f"Question {i}. {LONG} What costs most?" for i in range(number)]
         return list(pool.map(lambda question: ask(url, model, question), questions))
 

@@ -30,7 +30,7 @@ IS_REAL = "CLIENTS_REAL" in os.environ
 LIMITS = {"max_tokens": 24, "temperature": 0} if IS_REAL else {}
 # The current call, as read.
 task = {}
-# Longer than any habit takes, shorter than the runner waits.
+# Seconds for one call: longer than any habit takes, shorter than compare.py waits.
 TIMEOUT = 40
 
 
@@ -41,7 +41,10 @@ def result(text=None, finish=None, calls=None, usage=None, **more):
 
 
 def same(identifier):
-    """Returns the id of a tool call, or for a real model, whose ids are random, if it has one."""
+    """Returns the id of a tool call.
+
+    The ids of a real model are random. For it, returns whether the call has an id.
+    """
     return bool(identifier) if IS_REAL else identifier
 
 

@@ -81,7 +81,7 @@ class Measurement:
     def __init__(self, endpoint, tasks, settings, names, say):
         self.endpoint, self.tasks, self.settings = endpoint, tasks, settings
         self.names, self.say = names, say
-        # Other servers may refuse unknown members.
+        # Only Tutti gets Tutti's members: other servers may refuse unknown ones.
         self.is_tutti = any(name.startswith("tutti/") for name in names or [])
         self.columns = []
         # Key: (task number, sample number). Value: the answer, or the error of the request.

@@ -28,7 +28,7 @@ extension BusDirective {
 }
 
 extension [BusDirective] {
-  /// The error with which an own request failed.
+  /// The failure of a request that this process sent; `nil` if it did not fail.
   func failure(of id: UInt64) -> Failure? {
     for directive in self {
       switch directive {

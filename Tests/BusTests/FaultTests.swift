@@ -397,7 +397,7 @@ struct FaultTests {
         #expect(items == 500)
         try await group.waitForAll()
       }
-      // Its goodbye was acknowledged before it closed.
+      // The planner's goodbye was acknowledged before its bus closed.
       #expect(!cluster.registry.live(.planner).contains { $0.id == planner.peer.id })
     }
   }

@@ -142,7 +142,7 @@ struct ListenerTests {
     var seen = reasons.makeAsyncIterator()
     for bytes in [[], RawConnection.greeting + RawConnection.length(1 << 20)] as [[UInt8]] {
       let stranger = try await RawConnection(port: port)
-      // It may be closed already.
+      // The listener may have closed the connection already.
       if !bytes.isEmpty { try? await stranger.send(bytes) }
       #expect(await seen.next() == "handshake_timeout")
       try await stranger.closed()

@@ -329,7 +329,7 @@ struct SealedMachineTests {
     }
     #expect(machine.directory.all.count == 2 + limit)
     #expect(machine.directory[PeerID(name: "n0", incarnation: 1)] == nil)
-    // The leases end, however long they were requested.
+    // The leases end on time, although longer ones were requested.
     _ = machine.tick(now: Instant(sinceStart: .seconds(10)))
     #expect(machine.directory.all.map(\.id) == [Self.planner.id, Self.registry.id])
   }

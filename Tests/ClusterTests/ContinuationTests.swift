@@ -156,7 +156,7 @@ private struct StreamedAnswer: CustomStringConvertible {
     return true
   }
 
-  /// Six-word sequences on both sides of a position, more frequent than in the uncut answer.
+  /// Six-word sequences that occur on both sides of a position and more often than in the uncut
   /// answer.
   func repetitions(at place: Int, not uncut: String) -> [String] {
     let before = Self.grams(text.prefix(place).split(whereSeparator: \.isWhitespace).suffix(60))

@@ -7,7 +7,8 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Hosts added to a running cluster: other dialects, hosts with secrets, hosts of the other tier.
+  /// Hosts added to a running cluster: other dialects, hosts with secrets, hosts of the fallback
+  /// tier.
   @Suite(
     "A cluster whose hosts differ", .serialized, .timeLimit(.minutes(10)),
     .cluster {

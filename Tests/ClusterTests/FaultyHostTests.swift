@@ -256,7 +256,7 @@ struct FaultyHostTests {
         for _ in 1...400 {
           _ = try await ask(host, "/v1/chat/completions", body(message("user", "hi")))
         }
-        // A record is written when the connection is finished, shortly after the client is.
+        // A host writes a request's record shortly after the client has received the whole answer.
         let records = try await eventually("all 400 are recorded") {
           host.records.count == 400 ? host.records : nil
         }

@@ -6,8 +6,8 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Plays every hostile row and counts results: live services, answered honest requests, returned
-  /// bytes.
+  /// Plays every `HostileRow` and checks that services live, that honest requests are answered, and
+  /// that the returned bytes are bounded.
   ///
   /// Nothing is timed. `Benchmarks/hostile` measures the same rows at full size.
   @Suite(
@@ -59,7 +59,7 @@ extension ProcessTests {
     func probe(row: HostileRow) async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()
-      // Full size: for a table, the size is the harm.
+      // Full size, because the harm of a host table is its size.
       let host = try await Self.started(row, divisor: 1)[0]
       let name = try await Self.add(host, named: row.name, to: cluster)
       let fresh = try await FaultyHost.started(

@@ -37,7 +37,7 @@ extension ProcessTests {
         #expect(try Self.niceValues(of: gateway).allSatisfy { $0 < 10 })
         for service in ["planner", "dispatcher", "agent-coordinator"] {
           let process = try #require(children["tutti-\(service)"])
-          // libdispatch's own threads do no work on plans.
+          // Not every thread needs the nice value: libdispatch's own threads do no work on plans.
           let values = try Self.niceValues(of: process)
           #expect(values.count { $0 >= 10 } > values.count / 2, "\(service): \(values)")
         }
@@ -113,7 +113,7 @@ extension ProcessTests {
       #expect(trace.expansions.count >= 2, "\(answer)")
       let roles = Set(trace.tasks.compactMap(\.role))
       #expect(roles.isSuperset(of: ["research", "reasoning", "code", "critic"]), "\(answer)")
-      // Both in the trace and in the hosts' records.
+      // The trace names the expected models, and the hosts' records contain them.
       let models = Dictionary(
         trace.tasks.compactMap { task in
           task.role.flatMap { role in task.model.map { (role, $0) } }
@@ -150,7 +150,7 @@ extension ProcessTests {
     func killedCritic() async throws {
       let cluster = try RunningCluster.current()
       let critic = try #require(try await cluster.children()["tutti-agent-critic"])
-      // Its stopped supervisor cannot restart it.
+      // `tutti up` restarts dead services; while it is stopped, it cannot restart the critic.
       cluster.process.signal(SIGSTOP)
       defer { cluster.process.signal(SIGCONT) }
       #expect(kill(critic, SIGKILL) == 0)

@@ -23,7 +23,7 @@ final class RunningCluster: Sendable {
   var gateway: String { "http://127.0.0.1:\(port)" }
   var registry: String { "http://127.0.0.1:\(port + 1)" }
   var monitor: String { "http://127.0.0.1:\(port + 2)" }
-  /// The planner's own metrics address: the one service with `http` set.
+  /// The planner's metrics address. Only the planner is configured with `http`.
   var planner: String { "http://127.0.0.1:\(port + 3)" }
 
   private init(

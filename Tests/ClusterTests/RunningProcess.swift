@@ -51,14 +51,15 @@ final class RunningProcess: @unchecked Sendable {
     process.standardError = files[1]
     let ended = Ended()
     process.terminationHandler = { process in
-      // A signal is reported as a shell does.
+      // A signal is reported as in a shell: 128 plus its number.
       let status =
         process.terminationReason == .uncaughtSignal
         ? 128 + process.terminationStatus : process.terminationStatus
       ended.tell(status)
     }
     try process.run()
-    // Foundation never releases a process, and Process.run crashes at about 1,300 open files.
+    // Close the files now: Foundation never releases a process, and `Process.run` crashes at about
+    // 1,300 open files.
     for file in files { try? file.close() }
     try? lifeline?.fileHandleForReading.close()
     pid = process.processIdentifier

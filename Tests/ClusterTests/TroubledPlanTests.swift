@@ -26,7 +26,7 @@ extension ProcessTests {
 
     @Test("what a plan has used is in the books, although its client has left in mid-answer")
     func accounted() async throws {
-      // Only the task that reads drafts writes enough to reach the gate.
+      // Only the answer of the task that reads drafts is long enough to be held at the host's gate.
       let host = try await FaultyHost.started(
         FaultyHostConfiguration(
           models: ["faulty-model"],
@@ -115,7 +115,7 @@ extension ProcessTests {
 
     @Test("in mid-answer: another goes on where it was, and the client sees one answer")
     func midAnswer() async throws {
-      // Only the task that reads drafts writes enough to reach the gate.
+      // Only the answer of the task that reads drafts is long enough to be held at the host's gate.
       let host = try await FaultyHost.started(
         FaultyHostConfiguration(
           models: ["faulty-model"],

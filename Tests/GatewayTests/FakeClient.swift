@@ -18,7 +18,7 @@ struct FakeClient: ResponseBodyWriter {
 
     var pieces: [String] { state.withLock(\.pieces) }
     var text: String { pieces.joined() }
-    /// Without comments.
+    /// Pieces that are events, without SSE comments.
     var events: [String] { pieces.filter { $0.hasPrefix("data: ") } }
     var hasEnd: Bool { state.withLock(\.hasEnd) }
 

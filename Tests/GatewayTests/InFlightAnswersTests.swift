@@ -4,7 +4,7 @@ import Testing
 
 @testable import GatewayService
 
-/// Counts the calls of cancellations.
+/// Counts how often a cancellation closure is called.
 private final class Calls: Sendable {
   private let calls = Mutex(0)
   func add() { calls.withLock { $0 += 1 } }

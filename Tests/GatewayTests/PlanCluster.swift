@@ -167,7 +167,7 @@ final class PlanCluster: Sendable {
       for bus in [registry] + peers {
         group.addTask { try? await bus.run() }
       }
-      // Each peer is known once the registry's table holds all of them.
+      // Wait until the peer table of each bus lists all peers.
       let all = Set(peers.map(\.peer.id))
       for bus in peers {
         let patience = ContinuousClock.now + .seconds(20)

@@ -4,7 +4,7 @@ import Testing
 @Suite("Names of metrics")
 struct MetricNameTests {
   private static let catalogue = "Shared/Telemetry/MetricCatalogue.swift"
-  /// Described where it is computed: the monitor's core cannot import Telemetry.
+  /// Metrics that the monitor's core computes and describes itself: it cannot import Telemetry.
   private static let described: Set<String> = ["tutti_monitor_left_out_samples_total"]
 
   private static func listed() throws -> Set<String> {

@@ -10,7 +10,7 @@ struct PackageManifest {
     let path: String
     /// Modules of this package that the target declares.
     let dependencies: Set<String>
-    /// Declared with `pure`.
+    /// Whether the target is declared with `pure`.
     let isPure: Bool
 
     /// `Gateway` for a target below `Services/Gateway`; `nil` means that services share it.

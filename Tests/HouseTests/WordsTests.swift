@@ -11,7 +11,7 @@ struct WordsTests {
     var words: [String] = []
     /// First words of a sentence that is no question.
     var openings: [String] = []
-    /// Matched as they are.
+    /// Searched for anywhere in the line, case-sensitively.
     var parts: [String] = []
     let remedy: String
     /// Highest allowed number of lines.

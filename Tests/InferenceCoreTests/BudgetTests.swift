@@ -59,7 +59,8 @@ struct BudgetTests {
       let utilisation = Double(ends.count) / slots
       peak = max(peak, utilisation)
       budget.requestBegan(utilisation: utilisation)
-      // Beyond its slots a cluster is slower, like a host that shares its processor.
+      // If more requests run than the cluster has slots, each takes longer, as at a host that
+      // shares its processor.
       let service = exponential(1) * max(1, utilisation)
       ends.append(now + service)
       let isAllowed = budgeted ? budget.take() : true

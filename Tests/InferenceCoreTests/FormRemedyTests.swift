@@ -3,9 +3,9 @@ import Testing
 
 @testable import InferenceCore
 
-/// Members that may be left out of a direct, unstreamed request.
+/// Changes that may be made to a direct, unstreamed request.
 private let direct: RequestForm = [.unstreamed, .withoutUsageOption]
-/// Members that may be left out of a plan's task.
+/// Changes that may be made to the request for a plan's task.
 private let plan: RequestForm = [
   .unstreamed, .withoutUsageOption, .withoutTemperature, .withoutTopP, .withoutSeed,
   .withoutFormat, .newLimitName, .withoutLimit, .foldedSystem,

@@ -3,7 +3,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// The output of the next host does not align with the client's text.
+/// Tests hops in which the next host's output does not align with the client's text.
 ///
 /// No wrong text may be passed on, and the answer must not be lost while another host can still
 /// resume it.
@@ -14,7 +14,7 @@ struct HopRefusalTests {
     " ri",
   ]
   private static let said = "The capital of France is Paris, which lies on the"
-  /// Cannot continue in the middle of that sentence.
+  /// Text that cannot continue `said`, which ends in mid-sentence.
   private static let other = "Paris is the capital of France, a city on the Seine."
 
   private func cut(hosts: Int, way: ResumeWay = .trailingAssistant, stream: Bool = true) -> HopRun {

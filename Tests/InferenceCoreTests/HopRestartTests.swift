@@ -3,10 +3,10 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// A host restarts the answer in words that hardly match the old ones.
+/// Tests hosts that restart the answer in words that hardly match the client's text.
 ///
-/// If the text cannot continue the client's text, it is refused. If it could, it is accepted as a
-/// continuation, because the host's intent is unknown.
+/// If the new text cannot be a continuation of the client's text, it is refused. Otherwise it is
+/// accepted as a continuation, because the host's intent is unknown.
 @Suite("A host that restarts the answer in other words")
 struct HopRestartTests {
   private static let begun = [

@@ -81,7 +81,8 @@ struct HopUsageTests {
     hop.breakOff()
     hop.say(" three")
     hop.say("", finish: "stop")
-    // Two tokens of the answer, repeated in the instruction of 58 tokens; 8 tokens mark the turns.
+    // The prompt grows by two tokens of the answer, an instruction of 58 tokens that repeats the
+    // two, and 8 tokens that mark the turns.
     hop.report(prompt: 7 + 2 + 58 + 2 + 8, completion: 1)
     hop.end()
     let usage = try #require(hop.usage)

@@ -101,7 +101,7 @@ struct HostChoiceTests {
       hosts(3), ["h0": measured(0.2), "h1": measured(0.4), "h2": measured(4)])
     let chosen = Set((0..<200 as Range<UInt64>).flatMap { choose(1, view, seed: $0) })
     #expect(chosen == ["h0", "h1"])
-    // The second host of a race comes from the next bucket after the best one is used up.
+    // After all hosts of the best bucket have been chosen, the next one comes from the next bucket.
     #expect(choose(3, view, seed: 1).last == "h2")
   }
 

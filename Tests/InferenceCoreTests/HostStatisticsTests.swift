@@ -311,7 +311,7 @@ struct HostStatisticsTests {
     statistics.merge(
       LoadTable(epoch: 9, revision: 1, hosts: [], merged: []), now: at(1.5))
     #expect(inFlight(1.5) == 7, "that one was heard already")
-    // A new registry that has not received our report yet.
+    // A new registry has not received our report yet, so our own requests are added to its table.
     statistics.merge(
       LoadTable(epoch: 10, revision: 1, hosts: [HostLoad(host: "h0", inFlight: 2)], merged: []),
       now: at(1.6))
@@ -374,7 +374,8 @@ struct HostStatisticsTests {
       guard let report = statistics.report(now: at(Double(tick) * 0.05)) else { continue }
       open.append(report.hosts.contains { $0.host == "h0" && $0.isOpen })
     }
-    // With the failures, every two seconds while it is open, and once when it admits a request.
+    // One report with the failures, one every two seconds while the breaker is open, and one when
+    // the breaker admits a request.
     #expect(open == [true, true, true, true, true, false])
   }
 

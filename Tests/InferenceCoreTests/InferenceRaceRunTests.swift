@@ -151,7 +151,8 @@ struct InferenceRaceRunTests {
       trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1)))
     var run = InferenceRun(
       request: request, constraints: InferenceConstraints(avoid: ["b"], seed: 1))
-    // The larger host is chosen if the prompt may not fit; without one, the small host decides.
+    // If the prompt may not fit the small host, the large one is chosen. If there is no large host,
+    // the small one gets the request and accepts or refuses it.
     #expect(
       starts(run.begin(view([small, large]), now: at(0))).map(\.host) == [fits ? "a" : "b"])
     var alone = InferenceRun(request: request, constraints: InferenceConstraints(seed: 1))

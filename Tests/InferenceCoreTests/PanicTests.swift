@@ -126,7 +126,7 @@ struct PanicTests {
         .failed(AttemptFailure(.status, "", status: 500), answered: false), of: "a", for: client,
         started: at(0), now: at(0))
     }
-    // As many requests as may be in flight at a host that breakers exclude.
+    // Use up the requests that may be in flight at a host while its breaker excludes it.
     for _ in 0..<16 {
       statistics.observe(.began(promptTokens: 1), of: "a", started: at(0), now: at(0))
     }

@@ -7,7 +7,7 @@ import Testing
 /// A host whose new words cannot be located is asked to repeat words that the client has.
 @Suite("Hosts that are asked to repeat what the client has")
 struct RepeatedWordsTests {
-  /// The whole corpus, and JSON documents that contain JSON.
+  /// JSON documents with strings that contain JSON.
   private static let nested: [CorpusAnswer] = (0..<3).map { number in
     let rows = (1...6).map { row in
       let inner =

@@ -240,7 +240,8 @@ struct RealServerTests {
         reply.send(
           .ok, ["content-type": "text/event-stream"], [Array(BodyDecoderTests.text.utf8)])
       }
-      // Opens one connection per request; each connection is dead when it is reused.
+      // The first answers are held until each request has a connection of its own. The server hangs
+      // up when one of these connections is used again.
       if number < together {
         held.add(answer)
       } else if reply.earlier > 0 {

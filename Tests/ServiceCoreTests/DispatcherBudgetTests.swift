@@ -142,8 +142,9 @@ struct DispatcherBudgetTests {
     var shape = Plan.fan(1)
     shape.tasks[0].contract = .json(schema: "{}")
     var plan = try rehearsal(Self.order(shape, budget: 400))
-    // Two prompts of 10, a correction of 32, and the sink's prompt. The sink gets half of the rest;
-    // the output is written once, read once and written again.
+    // The calls need two prompts of 10, a request for correction of 32, and the sink's prompt of
+    // 10. The sink gets half of the rest. The other half pays for an output that is written, read
+    // and written again.
     let granted = try #require(plan(.start).starts.first?.order.task.maxTokens)
     #expect(granted == (400 - 52 - 10) / 2 / 3)
     // The task needed only one call, so the rest is free again.

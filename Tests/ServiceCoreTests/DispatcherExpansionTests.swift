@@ -58,7 +58,7 @@ struct DispatcherExpansionTests {
     let sink = plan.finish("more", output: "more").starts.first
     #expect(sink?.order.inputs.map(\.text) == ["more"])
     #expect(plan.finish("sink").finished != nil)
-    // A second reply is too late.
+    // A second reply to the same expansion is ignored.
     #expect(plan(.expanded("t0", sub)).isEmpty)
   }
 
@@ -279,7 +279,7 @@ struct DispatcherExpansionTests {
     #expect(start.expands.map(\.task) == ["t0"])
     #expect(start.starts.isEmpty)
     let grown = plan(.expanded("t0", Self.following("t0")))
-    // An earlier dispatcher already reported its end.
+    // An earlier dispatcher has already reported the end of `t0`.
     #expect(grown.ended.isEmpty)
     #expect(grown.starts.map(\.attempt.task) == ["more"])
     var read = Self.order(finished: ["t0": report("own"), "late": report("read it")])

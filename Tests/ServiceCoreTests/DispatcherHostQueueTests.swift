@@ -32,7 +32,7 @@ private func done(_ host: HostID, tokens: Int, in time: Double) -> TaskReport {
     output: "done")
 }
 
-/// A ticket that began at a host. `nil` means that the agent chooses.
+/// A ticket that began at a host. A `host` of `nil` means that the agent chooses.
 private struct Begun: Equatable {
   var ticket: Int
   var host: HostID?

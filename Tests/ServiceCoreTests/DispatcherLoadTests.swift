@@ -128,7 +128,7 @@ struct DispatcherLoadTests {
     // 8,004 tasks of 100 ms in 64 slots take 12.5 s; every slot was busy almost all the time.
     let whole = try #require(dispatcher.finished.values.max())
     #expect(whole < Instant(sinceStart: .seconds(14)))
-    // Its four tasks wait for two turns of their client, not for 8,000 tasks.
+    // The lone plan's four tasks wait for two turns of their client, not for 8,000 tasks.
     #expect(try #require(dispatcher.finished[2_000]) < Instant(sinceStart: .seconds(1)))
   }
 }

@@ -7,7 +7,8 @@ import Text
 struct DispatcherMergeTests {
   let broken = Failure(.upstreamFailed, "the host said no")
 
-  /// `count` tasks, a merge of their outputs, and a sink that reads it, or is it.
+  /// A plan of `count` tasks and a merge of their outputs. The merge is the sink, or a sink reads
+  /// it.
   static func plan(
     _ count: Int, _ rule: MergeRule, isSink: Bool = false, quorum: Int? = nil,
     onFailure: FailureRule = .skip

@@ -84,7 +84,7 @@ struct DispatcherSimulation {
 
   /// - Parameters:
   ///   - cancelled: the time at which the client leaves; `nil` means that it stays.
-  ///   - lost: times at which dispatchers die; the gateway gives the rest to another one.
+  ///   - lost: times at which dispatchers die; another one gets the rest of the plan.
   mutating func play(cancelled: Instant? = nil, lost: [Instant] = []) throws {
     var lost = lost.sorted()[...]
     if let cancelled { enqueue(.cancelled, at: cancelled) }

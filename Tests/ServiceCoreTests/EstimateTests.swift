@@ -40,8 +40,8 @@ private func told(
 
 @Suite("What became of an estimate")
 struct EstimateOutcomeTests {
-  /// Directly 400 tokens in 10 s, 9 s of them writing; split 420 tokens in 5 s, 4 s of them
-  /// writing.
+  /// A plan whose estimate is 400 tokens in 10 s if answered directly, 9 s of them writing, and 420
+  /// tokens in 5 s if split, 4 s of them writing.
   private static func plan(_ decision: PlanEstimate.Decision, parts: Int = 4) -> Plan {
     let ids = (1...parts).map { TaskID("part-\($0)") }
     var tasks = ids.map { PlanTask(id: $0, role: .research, instruction: "a part") }

@@ -239,7 +239,7 @@ struct TaskDemandTests {
     #expect(demand(json).prompt == 10)
     #expect(demand(json).prompts == 2 * 10 + 10 + 32)
     #expect(demand(json).readings == 2 && demand(json).writings == 3)
-    // The client chose the form of the answer.
+    // The answer's format was chosen by the client, so the output is not corrected.
     #expect(demand(json, isAnswer: true) == TaskDemand(prompt: 0))
   }
 

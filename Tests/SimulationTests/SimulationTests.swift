@@ -9,7 +9,7 @@ struct SimulationTests {
   func promises(seed: UInt64) {
     let report = SimulatedCluster(Scenario(seed: seed)).run()
     #expect(report.violations == [], "tutti-simulate \(seed): \(report.summary)")
-    // The requests after the faults.
+    // At least the requests after the faults are answered.
     #expect(report.answered >= 3, "tutti-simulate \(seed): \(report.summary)")
   }
 

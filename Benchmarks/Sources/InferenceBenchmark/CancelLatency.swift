@@ -51,7 +51,6 @@ enum CancelLatency {
   }
 
   /// Time from the winner's first token, at its reader, until the loser's host sees its cancel.
-  /// cancel.
   private static func losers() async throws -> Latencies {
     try await Workbench.with([FaultyHostConfiguration(), FaultyHostConfiguration()]) { bench in
       var times: [Double] = []

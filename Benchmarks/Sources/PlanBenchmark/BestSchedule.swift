@@ -87,7 +87,7 @@ struct BestSchedule {
           ends[task] = ready
           search(leftSeconds, max(latest, ready))
           ends[task] = nil
-          // A free task runs at once; waiting gains nothing.
+          // A task without cost runs at once, because waiting gains nothing.
           return
         }
         for index in hosts.indices {
@@ -109,7 +109,7 @@ struct BestSchedule {
   /// The minimum time from each task's end to the end of the plan.
   private func tails(_ fastest: Double) -> [Double] {
     var tails = [Double](repeating: 0, count: seconds.count)
-    // Every task follows its sources.
+    // In the list, every task comes after its sources.
     for task in seconds.indices.reversed() {
       for source in sources[task] {
         tails[source] = max(tails[source], tails[task] + seconds[task] / fastest)

@@ -139,7 +139,8 @@ struct ClusterSimulation {
       case .start(let start):
         let tokens = Int((work.expected[start.attempt.task] ?? 0) * Self.tokensPerSecond)
         var wanted = HostWork(start, expectedTokens: max(1, tokens))
-        // Tasks of one role differ here; in a planner's plans they are alike.
+        // In a planner's plans, tasks of one role are alike. Here they differ, so the kind is the
+        // first word of the task's name.
         wanted.kind = String(start.attempt.task.name.prefix { $0 != "-" })
         begin(queue.join(start.attempt, wanted, client: "", now: virtualNow))
       case .finish: makespan = now

@@ -1,8 +1,9 @@
 import ClusterModel
 
-/// The task of seed 004 with 32 units of work: ten documents are embedded, summarised and searched
-/// for key points, then compared, then reported on. Joining summaries and key points is mechanical
-/// and free.
+/// A plan over documents: 32 tasks with a cost for ten documents.
+///
+/// Every document is embedded, summarised and searched for key points. Then all are compared, and a
+/// report is written. Joining summaries and key points is mechanical and free.
 struct DocumentWork {
   let plan: Plan
   /// Cost of each task on a host of speed 1, in seconds: actual and expected.
