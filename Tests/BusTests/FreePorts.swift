@@ -10,8 +10,7 @@ enum FreePorts {
   private static let range = 20_000..<32_000
   private static let next = Mutex(Int.random(in: range))
 
-  /// Returns a port of which both it and its successor can be bound now. Each port is returned
-  /// once.
+  /// Returns a port that can be bound now, like the port after it. Each port is returned once.
   static func take() throws -> Int {
     for _ in 0..<1_000 {
       let port = next.withLock { next in

@@ -317,7 +317,7 @@ struct MachineTests {
     #expect(directives.cancelled(key)?.code == .peerLost)
     #expect(directives.contains(.peerLost(Self.planner.id)))
     #expect(machine.directory.live(.planner).map(\.id) == [Self.other.id])
-    // Any message from the peer restores it.
+    // Any message from the lost peer makes it live again.
     let cast = Envelope(messageID: 99, shape: .pong, sender: Self.planner.id, body: .ack)
     _ = machine.received(cast, bytes: 1, now: Self.at(10))
     #expect(machine.directory.live(.planner).count == 2)
@@ -367,7 +367,7 @@ struct MachineTests {
     #expect(directives.failure(of: id)?.code == .peerLost)
     #expect(directives.contains(.disconnect(Self.planner.mailbox)))
     #expect(machine.directory.live(.planner) == [again])
-    // An older table does not restore it.
+    // An older table does not bring back the planner's earlier incarnation.
     #expect(
       machine.apply(PeerTable(epoch: 1, revision: 1, peers: [Self.planner]), now: .zero) == [])
   }

@@ -169,8 +169,8 @@ extension ProcessTests {
       var request = HTTPClientRequest(url: cluster.gateway + path)
       request.method = .POST
       request.headers.add(name: "content-type", value: "application/json")
-      // A stream that ends with an error closes its connection, and AsyncHTTPClient may reuse one
-      // that closes at that moment.
+      // A stream that ends with an error closes its connection, and AsyncHTTPClient may reuse a
+      // connection that is just closing.
       request.headers.add(name: "connection", value: "close")
       request.body = .bytes(ByteBuffer(bytes: body))
       let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))

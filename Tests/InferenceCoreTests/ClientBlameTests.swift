@@ -104,8 +104,9 @@ struct ClientBlameTests {
   @Test("a breaker that is open for good reason is not kept open by one client's requests")
   mutating func probing() {
     for index in 0..<5 { fail(nil, .connect, at: Double(index) / 100) }
-    // The client's requests are the first to pass each time. After its share of failures is used
-    // up, its requests end without a verdict, and the next client may pass.
+    // Each time the breaker admits a request, this client's is first, and it fails. After the
+    // client has used up its share of failures, its failures decide nothing, and another client's
+    // request may pass.
     var now = 2.0
     for _ in 0..<3 {
       fail(one, at: now)

@@ -291,7 +291,7 @@ struct HostileAnswerTests {
         hop.say("", finish: "stop")
         hop.end()
       }
-      // The text is complete, or a host was refused; it is never wrong.
+      // The text is complete, or it ends early because a host was refused. It is never wrong.
       #expect(isBeginning(hop.received.content, of: text), "\(cut)")
     }
   }

@@ -73,7 +73,7 @@ struct AgentRequestTests {
     #expect(plain.mayDropLimit)
     let own = try composed([("temperature", "1"), ("seed", "3"), ("max_tokens", "9")], task)
     #expect(own.added == ["stream", "stream_options", "system", "top_p"] && !own.mayDropLimit)
-    // A budget share must be enforced; it uses the client's name of the limit.
+    // A task's share of the budget must be enforced. Its limit has the name that the client used.
     var short = task
     short.maxTokens = 50
     let share = try composed([("max_completion_tokens", "900")], short)

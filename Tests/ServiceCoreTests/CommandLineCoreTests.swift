@@ -182,7 +182,7 @@ struct SupervisorTests {
       supervisor.exited("registry", .exited(127), now: at(1), random: 0) == [
         .report(.unloadable("registry")), .finished(.unavailable),
       ])
-    // A child that ran before has its libraries.
+    // A child that ran before has its libraries, so its exit with 127 is an ordinary crash.
     var later = running()
     let directives = later.exited("gateway", .exited(127), now: at(1), random: 0)
     #expect(directives.count == 1)

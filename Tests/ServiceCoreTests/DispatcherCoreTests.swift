@@ -233,7 +233,7 @@ struct PlanRunTests {
     #expect(
       plan(.delta(Attempt("sink", 3), TaskDelta(text: "wer")))
         == [.emit(.delta(TaskDelta(text: "wer")))])
-    // The agent reports only its own part, or the whole text.
+    // The agent may report only its own part, or the whole text.
     let end = plan(.finished(Attempt("sink", 3), report("wer")))
     #expect(end.ended.first?.report?.output == "half an answer")
     #expect(end.finished != nil)

@@ -89,7 +89,7 @@ struct PlanExpansionTests {
     let spliced = try Self.plan.splicing(
       SubPlan(tasks: [Self.task("n")], output: "n"), at: "asks")
     #expect(spliced.tasks[2].inputs.map(\.from) == ["n", "before"])
-    // The spliced plan is valid for later validation too.
+    // The spliced plan also passes a second validation.
     try PlanValidation.validate(spliced)
     var never = spliced
     never.expansions = 0

@@ -68,7 +68,7 @@ struct TaskAttemptsTests {
     #expect(attempts.nextSearch(now: at(1_000), limits: limits) == at(1_200))
     #expect(attempts.nextSearch(now: at(10_999), limits: limits) == at(11_199))
     #expect(attempts.nextSearch(now: at(11_000), limits: limits) == nil)
-    // A search after an agent was found is a new one.
+    // After an agent was found, the next search has a time limit of its own.
     attempts.assign(to: agent)
     #expect(attempts.nextSearch(now: at(11_000), limits: limits) == at(11_200))
   }

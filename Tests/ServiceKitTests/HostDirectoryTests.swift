@@ -175,8 +175,8 @@ struct HostDirectoryTests {
     #expect(directory.load?.table == table(1, 5))
     directory.apply(.loadTable(table(2, 1)))
     #expect(directory.load?.table == table(2, 1))
-    // The bus delivers the current registry's publications, and the clock of its machine may have
-    // stepped back.
+    // A lower epoch is accepted: the bus delivers only the current registry's tables, and the clock
+    // of the registry's machine may have stepped back.
     directory.apply(.loadTable(table(1, 6)))
     #expect(directory.load?.table == table(1, 6))
     #expect(try #require(directory.load?.age) >= .zero)

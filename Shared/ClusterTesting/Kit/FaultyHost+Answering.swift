@@ -12,7 +12,8 @@ extension FaultyHost {
     let reply = isAnswer ? self.reply(to: question) : FaultyHostReply()
     let whole = reply.pieces(configuration.tokens)
     let kept = Array(whole.prefix(max(question.maxTokens ?? whole.count, 0)))
-    // Seeded per request, so that the order of other requests changes nothing.
+    // Seeded by the request's number, so that other requests do not change this one's random
+    // choices.
     var rng = SplitMix64(seed: configuration.seed ^ (UInt64(number) << 32))
     let resolved = faults.resolved(
       bytes: kept.reduce(0) { $0 + $1.counted.utf8.count }, using: &rng)

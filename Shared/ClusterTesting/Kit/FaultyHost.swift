@@ -28,7 +28,7 @@ public struct FaultyHostConfiguration: Sendable {
   public var secret: String?
   /// How the OpenAI dialect treats a trailing assistant message.
   public var prefill: FaultyHostPrefill
-  /// Rules by which it refuses requests for text; `nil` means no rules.
+  /// Rules by which the host refuses requests for text; `nil` means no rules.
   public var family: FaultyHostFamily?
   public var firstToken: DelayDistribution
   public var interToken: DelayDistribution
@@ -65,10 +65,10 @@ public struct FaultyHostConfiguration: Sendable {
 
 /// A backend with repeatable answers that fails on demand, in three dialects.
 ///
-/// It speaks OpenAI, Anthropic and Ollama. A test can switch its faults while it runs, and hold
-/// requests at a gate instead of sleeping.
+/// It serves the APIs of OpenAI, Anthropic and Ollama. A test can switch the host's faults while it
+/// runs, and hold requests at a gate instead of sleeping.
 ///
-/// `GET /counts` and `GET /records` return what it recorded; `GET` and `PUT /faults` read and
+/// `GET /counts` and `GET /records` return what the host recorded; `GET` and `PUT /faults` read and
 /// switch its faults.
 public final class FaultyHost: Sendable {
   /// Maximum number of requests kept for a test: enough for any test, bounded for a soak.
@@ -202,7 +202,7 @@ public final class FaultyHost: Sendable {
     }
   }
 
-  /// Waits until that many clients have disconnected before the end of their answers.
+  /// Waits until `count` clients have disconnected before the end of their answers.
   @discardableResult
   public func waitForCancels(_ count: Int) async -> [FaultyHostCounts.Cancel] {
     await wait { $0.cancels.count >= count }.cancels
@@ -304,7 +304,7 @@ public final class FaultyHostGate: Sendable {
     for resume in held { resume() }
   }
 
-  /// Waits until that many requests have reached the gate.
+  /// Waits until `count` requests have reached the gate.
   public func reached(_ count: Int = 1) async {
     await withCheckedContinuation { continuation in
       let isReady = state.withLock { state in

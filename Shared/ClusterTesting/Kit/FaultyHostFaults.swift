@@ -34,7 +34,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   /// within a character, `drop` and `stall` send the character's first bytes in an unfinished
   /// event.
   public var atByte: Int?
-  /// One of these faults at some byte of the answer, both chosen by seed.
+  /// The seed chooses one of these kinds, and the byte of the answer at which it occurs.
   public var random: [Kind]?
   /// Respond with this status instead of an answer.
   public var status: Int?

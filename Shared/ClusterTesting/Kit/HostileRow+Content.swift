@@ -201,7 +201,7 @@ extension HostileRow {
     silent,
   ]
 
-  /// A row in which the other hosts of the model are good.
+  /// A row in which a good host offers the model too.
   private static var refusing: HostileRow {
     var row = script("refuses-all", "status 400 for everything") {
       .body([.bytes(Array(#"{"error":{"message":"bad request"}}"#.utf8))], status: 400)

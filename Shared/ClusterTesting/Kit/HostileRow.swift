@@ -101,7 +101,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   ) -> HostileRow {
     var row = HostileRow(
       name: name, harm: harm, first: { HostileScript(first(), ending: .cut) },
-      // Delayed, so that the other host wins a race.
+      // Delayed, so that the first host wins a race.
       second: { HostileScript([.pause(milliseconds: 300)] + second()) })
     row.client.times = 4
     return row

@@ -64,7 +64,7 @@ public final class ManualClock: Clock, Sendable {
     state.withLock { _ = $0.cancelled.remove(id) }
   }
 
-  /// Waits until that many tasks sleep.
+  /// Waits until `count` tasks sleep.
   public func waitForSleepers(_ count: Int) async {
     await withCheckedContinuation { continuation in
       let isReady = state.withLock { state in

@@ -32,7 +32,7 @@ final class SimulatedRequest {
   let streams: Bool
   let question: String
   let begun: Instant
-  /// Whether it was sent after the end of all faults.
+  /// Whether the request was sent after the end of all faults.
   let isLast: Bool
   private unowned let cluster: SimulatedCluster
   /// The gateway that has the request.

@@ -47,7 +47,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
   let planners: Int
   /// Time for the processes to find each other.
   static let start = Duration.seconds(1)
-  /// Requests and faults are spread over this time. After it all faults end.
+  /// Time over which requests and faults are spread. At its end all faults end.
   static let active = Duration.seconds(6)
   /// Maximum time for leases and tables to converge after the faults: the longest absence of a
   /// process, a lease and two refreshes.
