@@ -16,7 +16,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let name = "tutti-\(service)"
       let victim = try #require(before[name])
-      // Requests run during the kill. Those at the killed process may fail; none may hang.
+      // Requests run during the kill. A request at the killed process may fail; none may hang.
       let running = try (1...2).map { number in
         try RunningProcess(
           Programs.path("tutti"),

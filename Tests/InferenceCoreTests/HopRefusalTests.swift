@@ -14,7 +14,7 @@ struct HopRefusalTests {
     " ri",
   ]
   private static let said = "The capital of France is Paris, which lies on the"
-  /// Text that cannot continue `said`, which ends in mid-sentence.
+  /// Text that cannot continue the sentence in which the client's text ends.
   private static let other = "Paris is the capital of France, a city on the Seine."
 
   private func cut(hosts: Int, way: ResumeWay = .trailingAssistant, stream: Bool = true) -> HopRun {
