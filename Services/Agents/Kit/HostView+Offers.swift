@@ -34,7 +34,7 @@ extension HostView {
     return models.values.sorted { $0.id < $1.id }
   }
 
-  /// Context of the smallest host that may be asked, in tokens. `nil` means that none reports it.
+  /// Smallest context of the hosts that may be asked, in tokens. `nil` means that none reports it.
   func context(of model: ModelID?, _ policy: DataPolicy) -> Int? {
     hosts(model.map { .oneOf([$0]) } ?? .anyChat, policy).flatMap(\.host.models)
       .filter { model == nil ? $0.id.looksLikeChat : $0.id == model }

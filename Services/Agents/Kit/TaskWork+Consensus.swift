@@ -8,7 +8,7 @@ extension TaskWork {
   /// An embedding model takes a fraction of a second for a few pages, even on a CPU. A slower host
   /// is overloaded, and no answer waits for it.
   static let consensusPatience = Duration.seconds(2)
-  /// Divisor: a tenth of the task's remaining time.
+  /// Divisor for the maximum wait: a tenth of the task's remaining time.
   private static let consensusShare = 10
 
   /// Compares the inputs by words, as weighed in the order, and by an embedding model if a host has

@@ -12,7 +12,8 @@ import Text
 /// contract requires, and checks the output.
 struct TaskWork {
   static let outputBytes = Limits.taskOutputBytes.value
-  /// The same limit for deltas that hold more than text, which repeat their members' names.
+  /// Maximum bytes of deltas that hold more than text. It is larger, because they repeat their
+  /// members' names.
   private static let structuredBytes = 8 * outputBytes
   /// Maximum passages found by a search: more than any prompt has room for.
   static let foundPassages = 64
@@ -299,7 +300,8 @@ struct TaskWork {
 }
 
 extension Failure {
-  /// The hosts of one model failed or are busy; the hosts of another model may succeed.
+  /// Whether the hosts of this model failed or are busy, so that hosts of another model may
+  /// succeed.
   fileprivate var isOfHosts: Bool {
     switch code {
     // Key and account errors, too: the hosts of another model have other keys.

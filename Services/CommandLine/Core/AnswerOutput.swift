@@ -11,7 +11,7 @@ public enum OutputArrangement: Equatable, Sendable {
   /// The target of one output.
   public enum Kind: CaseIterable, Sendable { case terminal, pipe, other }
 
-  /// - Parameter areOne: both outputs are the same file, pipe or terminal.
+  /// - Parameter areOne: whether both outputs are the same file, pipe or terminal.
   public init(output: Kind, error: Kind, areOne: Bool) {
     if areOne {
       self = .shared
@@ -39,7 +39,7 @@ public struct AnswerOutput: Sendable {
   private let arrangement: OutputArrangement
   private var text = TerminalText()
   private var lineIsOpen = false
-  /// A line break already separates the open line from the progress after it.
+  /// Whether a line break already separates the open line from the progress after it.
   private var isSetOff = false
   /// Progress to print after the end of the open line.
   private var waiting: [String] = []

@@ -45,7 +45,7 @@ public struct Child: Hashable, Sendable {
   }
 }
 
-/// Number of times that a child ended without being asked to, since `tutti up` began.
+/// The crashes of one child since `tutti up` began: each time that it ended without being asked to.
 public struct ChildCrashes: Codable, Hashable, Sendable {
   public var name: String
   public var count: Int

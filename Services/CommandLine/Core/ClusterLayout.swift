@@ -11,7 +11,7 @@ public struct ClusterLayout: Hashable, Sendable {
   public var registryPort: Int
   public var monitorPort: Int
   public var modelHosts: [ModelHost]
-  /// The services serve HTTPS.
+  /// Whether the services serve HTTPS.
   public var usesTLS = false
   /// Maximum time that requests in flight may take after a service was asked to stop.
   public var drain: Duration
@@ -100,8 +100,8 @@ public struct ClusterLayout: Hashable, Sendable {
   }
 
   /// Nice value of the processes that work on plans. One plan is many requests, so the processes of
-  /// a few plans would otherwise take the processor from the gateway, and with it from every client.
-  /// At 10 the gateway gets nine times the share of one of them.
+  /// a few plans would otherwise take the processor from the gateway, and with it from every
+  /// client. At 10 the gateway gets nine times the share of one such process.
   public static let planNiceness = 10
 
   private func placement(

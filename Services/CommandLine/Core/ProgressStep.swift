@@ -8,7 +8,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     case ended = "task_ended"
   }
 
-  /// A task of the plan in its current form.
+  /// One task of the plan as it is after this step.
   public struct Outline: Decodable, Equatable, Sendable {
     public var task: String
     /// `nil` means that the task is computed without an agent.

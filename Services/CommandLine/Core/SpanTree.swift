@@ -9,7 +9,8 @@ public struct SpanTree: Sendable {
     /// Microseconds since the first span of the trace began.
     public var offsetMicroseconds: UInt64
 
-    /// Attempts at hosts, which get lines of their own: "attempt 1", with a sentence.
+    /// Attributes of attempts at hosts, each with a key such as "attempt 1" and a sentence. They
+    /// get lines of their own.
     public var attempts: [Attribute] {
       span.attributes.filter(AttemptFacts.isAttempt).map { attribute in
         // Another version of Tutti may have written the attribute: show it as it is.

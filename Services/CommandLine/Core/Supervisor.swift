@@ -5,7 +5,7 @@ public import ClusterModel
 /// knows no process, signal or clock: events go in and directives come out.
 public struct Supervisor: Sendable {
   public enum Directive: Equatable, Sendable {
-    /// `spawned` follows, or `exited` with `.notStarted`.
+    /// Starts the process. The shell then calls `spawned`, or `exited` with `.notStarted`.
     case spawn(String)
     /// Asks the process to drain (SIGTERM).
     case terminate(String, pid: Int32)
@@ -59,9 +59,11 @@ public struct Supervisor: Sendable {
   private struct Entry {
     let child: Child
     var state = State.waiting
-    /// Has been ready since the cluster began. A child that restarts does not delay other children.
+    /// Whether the child has been ready since the cluster began. It stays true after a restart, so
+    /// a child that restarts does not delay other children.
     var wasReady = false
-    /// Newest last. At most `loopCrashes` are kept, because more change no decision.
+    /// Times of crashes, newest last. At most `loopCrashes` are kept, because more change no
+    /// decision.
     var crashes: [Instant] = []
     var isLooping = false
     /// All crashes, unlike `crashes`.

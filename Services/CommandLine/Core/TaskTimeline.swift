@@ -23,7 +23,8 @@ public struct TaskTimeline: Sendable {
     public var race: [String]
     /// Why the task failed; empty if it did not.
     public var error: String
-    /// On the critical path: a faster task would have given an earlier answer.
+    /// Whether the task is on the critical path: if it were faster, the answer would have been
+    /// earlier.
     public var isCritical = false
     public var isTask: Bool
   }
@@ -90,13 +91,14 @@ public struct TaskTimeline: Sendable {
   }
 
   /// Names of the tasks on the critical path.
-  /// The search starts at the task that ended last. Each step goes to the latest of its inputs and
-  /// the task whose expansion added it.
+  /// The search starts at the sink, or at the task that ended last if the plan is unknown. Each
+  /// step goes back to the latest of the tasks that this one waited for: its inputs, and the task
+  /// whose expansion added it.
   private static func criticalPath(_ bars: [Bar], _ inputs: [String: [String]]) -> Set<String> {
     var ends: [String: UInt64] = [:]
     for bar in bars where bar.isTask { ends[bar.name] = max(ends[bar.name] ?? 0, bar.end) }
     var memo: [String: UInt64] = [:]
-    /// A task without an agent ended with the last of its inputs.
+    /// Time at which a task ended. A task without an agent ended with the last of its inputs.
     func end(_ name: String, _ depth: Int) -> UInt64 {
       if let known = ends[name] ?? memo[name] { return known }
       let latest = depth > 64 ? 0 : (inputs[name] ?? []).map { end($0, depth + 1) }.max() ?? 0

@@ -3,7 +3,8 @@
 ///
 /// Line ends and tabs stay. The text may arrive in pieces.
 public struct TerminalText: Sendable {
-  /// The last piece ended with a CR. Only the next piece shows whether it belongs to a line end.
+  /// Whether the text so far ends with a CR. Only the next character shows if it belongs to a line
+  /// end.
   private var heldReturn = false
 
   public init() {}

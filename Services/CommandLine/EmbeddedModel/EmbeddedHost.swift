@@ -5,7 +5,8 @@ public enum EmbeddedHost {
   public static let model = "SmolLM2-135M-Instruct"
 
   /// The server's Python program, to be written to a file.
-  /// With a file, a process list shows a path, and a restart needs nothing else.
+  /// Run from a file, the server appears with a path in the process list, and a restart needs only
+  /// the file.
   public static var launcher: [UInt8] { PackageResources.embedded_host_py }
 
   /// Directories that may hold the virtual environment; the first one with an interpreter is used.

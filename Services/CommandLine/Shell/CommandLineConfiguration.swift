@@ -87,7 +87,7 @@ struct UpConfiguration: Sendable {
   /// `nil` means that the data directories are searched.
   let modelEnvironment: String?
   let drain: Duration
-  /// The services serve HTTPS; they read the same variables and the same file.
+  /// Whether the services serve HTTPS, as they read from the same variables and the same file.
   let usesTLS: Bool
   /// Output of `--check-config`.
   let effective: String
@@ -106,7 +106,8 @@ struct UpConfiguration: Sendable {
         "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
         variable: "TUTTI_HOSTS"),
       Setting(
-        // Each server loads the model again; a machine that can run more servers has better models.
+        // Each server loads the model again. A machine with room for more servers can run a better
+        // model.
         "up.embedded_hosts", .integer(0...16), default: "2",
         help: "Local model servers, when no host is named.", variable: "TUTTI_EMBEDDED_HOSTS"),
       Setting(
@@ -122,7 +123,8 @@ struct UpConfiguration: Sendable {
   ]
 
   /// Variables of services that `tutti up` overrides with flags.
-  /// A port must be the one that the other services use, so a wrong value here is not reported.
+  /// All services must use the same ports, so these variables have no effect and mistakes in them
+  /// are not reported.
   static let overruled: Set<String> = [
     "TUTTI_GATEWAY_PORT", "TUTTI_REGISTRY_PORT", "TUTTI_MONITOR_PORT",
   ]

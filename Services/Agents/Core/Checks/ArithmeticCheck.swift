@@ -25,9 +25,9 @@ public enum ArithmeticCheck {
     var terms: [(value: Double, decimals: Int)]
     var operations: [Character] = []
     var range: Range<String.Index>
-    /// The calculation begins with this side; no earlier text is part of it.
+    /// Whether the calculation begins with this side: no earlier text is part of it.
     var isWhole: Bool
-    /// The character before it may be its sign or a list bullet.
+    /// Whether a dash before the side may be its sign or a list bullet.
     var isMaybeNegative = false
 
     var isComplete: Bool { terms.count == operations.count + 1 }
@@ -37,8 +37,8 @@ public enum ArithmeticCheck {
   static let maximumFound = 8
   private static let readBytes = 256 << 10
 
-  /// Reports only certain mistakes: no text before the calculation and no text after the result may
-  /// belong to it.
+  /// Reports only certain mistakes. Skips a calculation if text before or after it may belong to
+  /// it.
   public static func wrongEquations(in text: String) -> [WrongEquation] {
     var found: [WrongEquation] = []
     let text = text.cut(toBytes: readBytes)
@@ -131,7 +131,7 @@ public enum ArithmeticCheck {
     return sum.isFinite && sum.magnitude < 1e15 ? sum : nil
   }
 
-  /// Compares within the rounding of the written decimals.
+  /// Whether the results are equal within the rounding of the written decimals.
   private static func isEqual(_ right: Double, _ written: Double, _ decimals: Int) -> Bool {
     let step = (0..<min(decimals, 12)).reduce(1.0) { step, _ in step / 10 }
     // A whole number must be exact, unless the right result has a fraction.
@@ -150,7 +150,7 @@ public enum ArithmeticCheck {
 
   private enum Opening { case plain, dash }
 
-  /// Words that belong to the number after them.
+  /// Words that act as operators: a number after one does not begin a calculation.
   private static let operators: Set<String> = [
     "by", "choose", "durch", "mal", "minus", "mod", "negative", "of", "over", "plus", "root",
     "sqrt", "times", "von",

@@ -1,9 +1,9 @@
 public import ClusterModel
 import Text
 
-/// How far the texts that a task merges agree, for its model and for the trace. The model gets
-/// words, because a small model cannot interpret 0.43. A majority of two to one is no reason to
-/// omit the third text.
+/// How far the texts that a task merges agree, for its model and for the trace. The model gets a
+/// sentence, because a small model cannot interpret 0.43. No text is omitted, even if two of three
+/// agree.
 public struct Consensus: Equatable, Sendable {
   /// How the texts were compared.
   public enum Basis: String, Sendable {
@@ -19,7 +19,7 @@ public struct Consensus: Equatable, Sendable {
   private let agreeing: [Int]
 
   /// Uses the word comparison that the dispatcher put into the order.
-  /// - Returns: `nil` if the inputs carry no weights, or fewer than two do.
+  /// - Returns: `nil` if fewer than two inputs have weights.
   public init?(weighed inputs: [TaskOrder.NamedInput]) {
     let weighed = inputs.filter { $0.weightMilli != nil }
     guard weighed.count > 1 else { return nil }
@@ -52,8 +52,8 @@ public struct Consensus: Equatable, Sendable {
 
   private var areAllAlike: Bool { agreeing.allSatisfy { $0 == names.count - 1 } }
 
-  /// The texts that agree with the most other texts, if these agree with each other. `nil` means
-  /// that there is no such group, or that it contains all texts.
+  /// The largest group of texts that agree. `nil` means that no group is the largest, or that all
+  /// texts agree.
   private var majority: [Int]? {
     let most = agreeing.max() ?? 0
     let leaders = names.indices.filter { agreeing[$0] == most }

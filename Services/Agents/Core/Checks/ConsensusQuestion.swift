@@ -2,10 +2,11 @@ import ClusterModel
 import Limits
 import Text
 
-/// A request to an embedding model that compares texts: it embeds all of them, and some unrelated
-/// texts as a baseline (`VectorLikeness`).
+/// A request to an embedding model, to compare texts. It embeds the texts, and some unrelated texts
+/// as a baseline (`VectorLikeness`).
 public struct ConsensusQuestion: Sendable {
-  /// Bytes. Small embedding models read 256 tokens, and truncate or reject the rest.
+  /// Maximum bytes of a piece. Small embedding models read 256 tokens, and truncate or reject the
+  /// rest.
   static let pieceBytes = 1_000
   /// Maximum pieces of one text: half from its beginning, half from its end.
   static let piecesOfText = 4
@@ -85,7 +86,8 @@ public struct ConsensusQuestion: Sendable {
     return numbers.count <= Limits.vectorNumbers.value ? numbers : nil
   }
 
-  /// Splits at white space if there is any.
+  /// Splits a text into pieces, at white space if possible. Keeps only the first and the last
+  /// pieces if there are more than `count`.
   private static func pieces(of text: String, atMost count: Int) -> [String] {
     var pieces: [String] = []
     var rest = text[...].drop(while: \.isWhitespace)

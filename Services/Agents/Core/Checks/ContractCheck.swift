@@ -71,7 +71,7 @@ public enum ContractCheck {
   }
 }
 
-/// Finds the one of a few words that an answer means.
+/// Finds which of the allowed words an answer means.
 enum NearestWord {
   /// Longer answers argue instead of choosing; a repair asks the model again.
   private static let readBytes = 4_096

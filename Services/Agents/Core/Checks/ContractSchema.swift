@@ -8,7 +8,8 @@ struct ContractSchema: Sendable {
   private(set) var types: Set<String> = []
   private(set) var required: [String] = []
   private var properties: [String: ContractSchema] = [:]
-  /// At most one element; an array, because a value type cannot contain itself.
+  /// Schema of an array's elements, if there is one. An array, because a value type cannot contain
+  /// itself.
   private var items: [ContractSchema] = []
   /// Empty means any value.
   private var choices: [Scalar] = []

@@ -22,10 +22,10 @@ public struct FactCheck: Equatable, Sendable {
   /// Enough for an answer of several pages.
   static let maximumClaims = Limits.checkedClaims.value
   static let maximumEvidence = Limits.checkedEvidence.value
-  /// Share of a claim's content words in one sentence of a source.
+  /// Minimum share of a claim's content words that one sentence of a source must have.
   private static let sharedForSupport = 0.6
   private static let sharedForContradiction = 0.65
-  /// Share of a claim's content words in a whole source.
+  /// Minimum share of a claim's content words that a whole source must have.
   private static let sharedInSource = 0.8
 
   public private(set) var claims: [Claim] = []
@@ -89,7 +89,8 @@ public struct FactCheck: Equatable, Sendable {
         let hasNumbers = claim.numbers.isSubset(of: sentence.numbers)
         let isOpposite = claim.isNegated != sentence.isNegated
         if hasNumbers, !isOpposite { return verdict(.supported, number) }
-        // A claim that has all numbers of the sentence, and more, may combine several sentences.
+        // A claim with all numbers of the sentence and more may combine several sentences, so it is
+        // no contradiction.
         let differs =
           hasNumbers ? isOpposite : !sentence.numbers.isSubset(of: claim.numbers)
         if differs, shared >= sharedForContradiction, shared > against?.shared ?? 0 {
@@ -104,7 +105,7 @@ public struct FactCheck: Equatable, Sendable {
     return verdict(whole == nil ? .unsupported : .supported, whole)
   }
 
-  /// Share of the claim's words in `content`. A claim of numbers only shares all its words.
+  /// Share of the claim's content words that are in `content`; 1 if the claim has only numbers.
   private static func share(of claim: Sentence, in content: Set<String>) -> Double {
     guard !claim.content.isEmpty else { return 1 }
     // Look up the smaller set in the larger one, so that a long claim costs no more.
@@ -122,8 +123,7 @@ public struct FactCheck: Equatable, Sendable {
 
   /// Lines to append to the answer: its sources, and the sentences that they do not support.
   ///
-  /// - Parameter hasVerdicts: `false` for the client's own answer, which should not list its
-  ///   doubts.
+  /// - Parameter hasVerdicts: `false` for the answer to the client, which lists only its sources.
   public func tail(_ sources: [PromptDocuments.Source], hasVerdicts: Bool) -> String {
     var used = cited
     used.formUnion(claims.filter { $0.verdict == .supported }.compactMap(\.source))

@@ -20,7 +20,7 @@ public struct InstructionEcho: Sendable {
   private static let questionBytes = 2_048
 
   private let seams: [[UInt8]]
-  /// Positions in `seams` of those that match the answer so far.
+  /// Indices of the `seams` (texts with which an echo begins) that match the answer so far.
   private var open: [Int]
   /// Bytes of the answer compared so far.
   private var compared = 0

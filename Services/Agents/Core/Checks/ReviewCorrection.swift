@@ -1,8 +1,8 @@
 public import ClusterModel
 import Text
 
-/// Adds certain mistakes to a review if the model left them out. A small model accepts "17 + 25 =
-/// 43" even if its prompt calls it wrong.
+/// Adds mistakes that were found without a model (`InputMistakes`) to a model's review.
+/// A small model accepts "17 + 25 = 43" even if its prompt calls it wrong.
 ///
 /// It handles reviews with `issues` and a `verdict` that may be `repair`, and no other output.
 public enum ReviewCorrection {
@@ -35,7 +35,7 @@ public enum ReviewCorrection {
     schema.allows(#""repair""#, as: "verdict") && schema.allows("[]", as: "issues")
   }
 
-  /// The model's review, with the certain mistakes before its own issues.
+  /// The model's review, with the found mistakes before its own issues.
   private static func amended(
     _ output: String, _ contract: OutputContract, _ issues: [JSON]
   ) -> JSON? {
@@ -52,7 +52,7 @@ public enum ReviewCorrection {
       ]))
   }
 
-  /// A review of the certain mistakes only, if the model wrote none.
+  /// A review of the found mistakes only, for an output that is no review.
   private static func bare(_ issues: [JSON]) -> JSON? {
     [
       "verdict": "repair", "quality": 3, "accuracy": 2, "coherence": 3, "issues": .array(issues),

@@ -28,7 +28,7 @@ public enum Passages {
   static let maximumBytes = 1_200
   /// Shorter paragraphs, mainly headings, are joined with the next.
   static let leastBytes = 150
-  /// Maximum for all documents together: the 10 MB of a request, in the shortest passages.
+  /// Maximum passages of all documents: enough for the 10 MB of a request in the shortest passages.
   public static let maximumPassages = 80_000
 
   public static func of(_ documents: [Document]) -> [Passage] {

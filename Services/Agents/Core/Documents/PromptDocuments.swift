@@ -16,7 +16,7 @@ public struct PromptDocuments: Equatable, Sendable {
 
   /// The first source has number 1.
   public var sources: [Source]
-  /// The sources are the complete documents, none omitted and none shortened.
+  /// Whether the sources hold all documents completely, except for repetitions and white space.
   public var isWhole: Bool
 
   public static let none = PromptDocuments(sources: [], isWhole: true)
@@ -104,7 +104,8 @@ public enum DocumentSelection: Equatable, Sendable {
       }
     }
     take(ranked, until: 0)
-    // A few chance matches do not represent a document: half the room goes to beginnings.
+    // A few chance matches do not represent a document: if they take less than half the room,
+    // passages from the beginning fill it up to half.
     take(passages.indices, until: tokens / 2)
     return PromptDocuments(
       sources: chosen.map { place in
@@ -165,7 +166,7 @@ public enum DocumentBudget {
   static let leastTokens = 128
 
   /// - Parameters:
-  ///   - context: context of the smallest host that may be asked, in tokens; `nil` means unknown.
+  ///   - context: smallest context of the hosts that may be asked, in tokens; `nil` means unknown.
   ///   - promptBytes: bytes of the request without documents.
   ///   - completion: maximum tokens of the answer.
   public static func tokens(context: Int?, promptBytes: Int, completion: Int) -> Int {

@@ -25,7 +25,7 @@ enum WordSplitter {
   /// Splits a text in order: runs of letters, numbers with their points and commas. Each character
   /// of a script without spaces is a word.
   ///
-  /// - Parameter readsNumbers: writes equal numbers alike.
+  /// - Parameter readsNumbers: whether equal numbers become equal words: "1,000.50" and "1000.5".
   static func split(_ text: String, readsNumbers: Bool = true) -> [String] {
     var words: [String] = []
     var word = ""
@@ -48,7 +48,7 @@ enum WordSplitter {
       }
     }
     close()
-    // The rest of "Anna's".
+    // Drop the "s" of "Anna's".
     return words.filter { $0 != "s" }
   }
 

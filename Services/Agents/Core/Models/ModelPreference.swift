@@ -65,7 +65,8 @@ public enum ModelPreference {
           model: best.id, reason: "\"\(preferred)\" suits a \(role.name.rawValue) agent")
       }
     }
-    // A base model follows no instructions; code and vision models answer below their size.
+    // A base model follows no instructions; code and vision models answer general questions worse
+    // than others of their size.
     let general = pool.filter { plainTags($0).isEmpty }
     return compare(general.isEmpty ? pool : general, appetite(of: role, for: task))
   }
@@ -121,7 +122,7 @@ public enum ModelPreference {
       let size = ModelName(model.id).sizeMillions.map { Double($0) } ?? size
       let rate = max(model.tokensPerSecond ?? rate, 0.1)
       let (sizeWeight, rateWeight) = weights(appetite)
-      // A busy host costs about as much as half the speed.
+      // A model whose hosts are all busy loses about as much score as one of half the speed.
       return sizeWeight * BinaryLogarithm.of(size) + rateWeight * BinaryLogarithm.of(rate)
         - (model.freeHosts == 0 ? max(rateWeight, 0.5) : 0)
     }

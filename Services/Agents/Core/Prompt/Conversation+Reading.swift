@@ -2,7 +2,8 @@ public import ClusterModel
 import Text
 
 extension Conversation {
-  /// The client wants a fixed form of answer (JSON or a tool call), and no text may be added.
+  /// Whether the client wants a fixed form of answer (JSON or a tool call). No text may then be
+  /// added.
   public var isStructured: Bool {
     parameters.contains { parameter in
       switch parameter.name {

@@ -7,7 +7,7 @@ public struct ComposedRequest: Equatable, Sendable {
   /// Names of members that the task adds; `system` stands for its system message. The host may be
   /// asked without them.
   public var added: Set<String> = ["stream", "stream_options", "system"]
-  /// The token limit is the role's default and not a share of a budget, so it may be dropped.
+  /// Whether the token limit may be dropped: it is the role's default and not a share of a budget.
   public var mayDropLimit = false
 }
 
@@ -28,10 +28,10 @@ public enum RequestComposition {
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]
 
-  /// The body of a streamed chat completion, without `model`, which follows from the host.
+  /// The body of a streamed chat completion, without `model`, which depends on the host.
   ///
   /// - Parameters:
-  ///   - question: which of the task's questions it asks; `nil` means the first.
+  ///   - question: the question of the task's dialogue to ask; `nil` means the first.
   ///   - consensus: how far the inputs agree; `nil` means the weights in the order.
   ///   - notes: the agent's findings for the model.
   /// - Throws: `invalidRequest` if the conversation is not an array of messages, or the request
@@ -199,7 +199,7 @@ public enum RequestComposition {
     JSON.object([("role", .string(role)), ("content", .string(text))]).encoded
   }
 
-  /// Adds text to a message's content. `nil` means that the role differs or it holds no text.
+  /// Adds text to a message's content. `nil` means that the message has another role or no text.
   private static func joining(
     _ message: [UInt8], _ text: String, as roles: [String]
   ) -> [UInt8]? {

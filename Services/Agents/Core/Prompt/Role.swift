@@ -12,9 +12,10 @@ public struct Role: Equatable, Sendable {
   public var structuredPrompt: String?
   /// Which model the role prefers if several fit.
   public var appetite: ModelAppetite
-  /// The role cites the documents that it used, and its claims are checked against them.
+  /// Whether the role cites the documents that it used. Its claims are then checked against them.
   public var citesSources: Bool
-  /// The role judges inputs: mistakes in them that can be computed are added to its prompt.
+  /// Whether the role judges its inputs. Mistakes in them that are found without a model are then
+  /// added to the prompt.
   public var checksInputs: Bool
 
   public init(

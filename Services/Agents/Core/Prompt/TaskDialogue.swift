@@ -46,7 +46,8 @@ public struct TaskDialogue: Sendable {
 
   public func begin() -> Question { question }
 
-  /// Whether text may be passed on as it arrives. A repair must not follow the first output.
+  /// Whether text may be passed on as it arrives. Text of a repair may not, because the first
+  /// output has already been passed on.
   public var passesOn: Bool { question.repair == nil }
 
   /// Handles a failure of the hosts.

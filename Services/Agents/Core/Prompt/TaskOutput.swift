@@ -7,8 +7,8 @@ public struct TaskOutput: Sendable {
   private var normaliser: Normaliser
   /// The whole output, including the prefix that another agent wrote.
   public private(set) var text = ""
-  /// The end of the prefix, which the normaliser held back. It will emit it again, but `text`
-  /// already has it.
+  /// The end of the prefix, which `text` already has. The normaliser has held it back and will emit
+  /// it again.
   private var repeated: [UInt8] = []
 
   public init(for order: TaskOrder) {

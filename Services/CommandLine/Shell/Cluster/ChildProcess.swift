@@ -31,8 +31,8 @@ enum ChildProcess {
     }
     variables["TUTTI_LIFELINE_FD"] = "\(lifelineNumber)"
 
-    // Duplicates get higher numbers than the child's: a source with one of the child's numbers
-    // would be overwritten before it is copied.
+    // Duplicates get numbers above those that the child uses. A source with such a number would be
+    // overwritten before it is copied.
     let sources = [log, inheritance.lifeline, inheritance.lock].map {
       fcntl($0, F_DUPFD_CLOEXEC, lockNumber + 1)
     }
@@ -80,8 +80,8 @@ enum ChildProcess {
     return pid
   }
 
-  /// Called before the child starts threads, which inherit the value. If it fails, the child only
-  /// gets a larger share of the processor.
+  /// Raises the nice value of a child that has just started. Its threads, which start later,
+  /// inherit the value. If this fails, the child only gets a larger share of the processor.
   private static func lowerPriority(of pid: pid_t, by niceness: Int32) {
     #if canImport(Glibc)
       let process = __priority_which_t(PRIO_PROCESS.rawValue)

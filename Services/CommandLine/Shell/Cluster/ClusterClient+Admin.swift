@@ -30,8 +30,8 @@ extension ClusterClient {
     return adminToken
   }
 
-  /// Returns the token after the registry has proved that it knows it.
-  /// Another process may have taken the registry's port.
+  /// Returns the token after the registry has proved that it knows the token.
+  /// Otherwise another process that has taken the registry's port would get it.
   private func provenToken() async throws -> String {
     struct Proof: Decodable { let proof: String }
     let token = try requiredToken()

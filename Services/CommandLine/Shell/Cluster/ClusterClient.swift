@@ -19,11 +19,11 @@ struct ClusterClient: Sendable {
   /// Maximum bytes of an answer: more than any page of logs or host table has.
   static let longestAnswer = 32 << 20
 
-  /// Used as long as the command runs.
+  /// Client with certificate verification, used as long as the command runs.
   private static let http = makeClient(verification: .fullVerification)
-  /// Client for services on this machine.
-  /// Their certificate has the machine's public name and not 127.0.0.1. The registry gets the token
-  /// only after it has proved that it belongs to the cluster.
+  /// Client without certificate verification, for services on this machine.
+  /// Their certificate has the machine's public name and not 127.0.0.1. The registry has to prove
+  /// that it belongs to the cluster before it gets the token.
   private static let ownHTTP = makeClient(verification: .none)
 
   private static func client(for url: String) -> HTTPClient {

@@ -9,7 +9,7 @@ struct ClusterReadiness: Sendable {
   let layout: ClusterLayout
   let adminTokenFile: String
 
-  /// Interval between checks. It is short for a start that takes a second, and costs little work.
+  /// Interval between checks. It is short compared with a start of a second, and costs little work.
   static let interval = Duration.milliseconds(200)
 
   private var client: ClusterClient {

@@ -37,7 +37,7 @@ final class ClusterShell: Sendable {
   private let epoch: ContinuousClock.Instant
   /// Running processes, for tasks that wait until a process is ready.
   private let live = Mutex<Set<pid_t>>([])
-  /// All hosts of the command line have been registered or refused.
+  /// Whether all hosts of the command line have been registered or refused.
   private let isIntroduced = Atomic(false)
   private let crashes = Mutex<[String: ChildCrashes]>([:])
 
@@ -230,7 +230,7 @@ final class ClusterShell: Sendable {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.hostInterval)
       if await readiness.canAnswer() { return true }
-      // The registry alone probes hosts that were added later.
+      // Hosts that are added later need no probes from here: the registry probes them by itself.
       if !hostURLs.isEmpty { await readiness.probeHosts() }
     }
     return false

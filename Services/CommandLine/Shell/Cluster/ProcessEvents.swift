@@ -1,8 +1,8 @@
 @unsafe @preconcurrency import Dispatch
 import Foundation
 
-/// Calls closures on SIGINT, SIGTERM, a child's end and the end of the own lifeline.
-/// It owns its dispatch sources, which are not Sendable on Linux: one owner, one file.
+/// Calls closures on SIGINT, SIGTERM, a child's end and the end of this process's lifeline.
+/// It owns its dispatch sources, which are not Sendable on Linux.
 ///
 /// @unchecked: `sources` is set once in `init` and only read in `deinit`.
 final class ProcessEvents: @unchecked Sendable {

@@ -25,7 +25,7 @@ struct AskTranscript {
         code = try? members.decode(String.self, forKey: .code)
       }
 
-      /// The exit status for the same error as an HTTP status before the stream.
+      /// The exit status that this error would have if it came as an HTTP status before the stream.
       var exit: ExitStatus {
         switch code {
         case Failure.Code.overloaded.rawValue, Failure.Code.rateLimited.rawValue: .tryLater
@@ -72,7 +72,7 @@ struct AskTranscript {
   private var live: LiveProgress?
   private var execution: Execution?
   private var output = AnswerOutput(Terminal.arrangement)
-  /// `data: [DONE]` has arrived. An answer without it was cut off.
+  /// Whether `data: [DONE]` has arrived. An answer without it was cut off.
   private(set) var isComplete = false
 
   init(printsJSON: Bool) {

@@ -6,7 +6,8 @@ struct LiveProgress {
   private let began = ContinuousClock.now
   private var tree = ProgressTree(now: .zero)
   private var frame = TerminalFrame()
-  /// No redraw is allowed: the answer goes to the same terminal, or to a pipe that may end there.
+  /// Whether redraws have ended, because the answer goes to the same terminal, or to a pipe that
+  /// may end there.
   private var isOver = false
 
   private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }

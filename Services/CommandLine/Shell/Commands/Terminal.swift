@@ -27,7 +27,7 @@ enum Terminal {
     write(TerminalText.json(bytes) + [0x0A], to: 1)
   }
 
-  /// Standard error is a terminal on which lines can be erased.
+  /// Whether standard error is a terminal on which lines can be erased.
   static let canDraw: Bool = {
     let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
     return isatty(2) == 1 && !kind.isEmpty && kind != "dumb"
@@ -51,7 +51,7 @@ enum Terminal {
       ? .terminal : OpenFile(descriptor: descriptor).isPipe ? .pipe : .other
   }
 
-  /// Writes the whole text at once, because an answer is shown while it is written.
+  /// Writes the text without a buffer, so that an answer is shown while it arrives.
   /// The terminal acts on control characters, so the caller must have made the text safe.
   static func write(_ text: String, to descriptor: Int32) {
     write(Array(text.utf8), to: descriptor)
