@@ -8,7 +8,8 @@ extension PlanRunner {
   /// Waits for the client's turn, runs the task at an agent and passes on its events.
   ///
   /// The task waits for its host first. A task that held an agent while it waited for a busy host
-  /// would block tasks whose host is idle. The end of the task is handled after both are free.
+  /// would block tasks whose host is idle. The end of the task is handled after the host and the
+  /// agent are free.
   func follow(_ start: TaskStart) async {
     let asked = now
     let work = HostWork(start, expectedTokens: PlanRunLimits.standard.expectedTokens)

@@ -73,7 +73,7 @@ final class TaskAdmission: Sendable {
   /// Waits for a host that may do the work, and does the work.
   ///
   /// The host is free again before the result is returned. A task that the result makes ready would
-  /// otherwise find it busy, and begin at a slower one.
+  /// otherwise find the host busy, and begin at a slower host.
   /// - Parameter body: returns its result, and the task's report if the task succeeded.
   /// - Returns: `nil` if the caller was cancelled before the work began.
   func withHost<Result: Sendable>(

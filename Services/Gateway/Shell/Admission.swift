@@ -22,7 +22,7 @@ final class Admission: Sendable {
     self.logger = logger
   }
 
-  /// Admits a request whose head has arrived. It does not count as being answered yet.
+  /// Admits a request whose head has arrived. The request takes no slot yet.
   func admit() throws(Failure) -> RequestReservation {
     let client = ClientConnection.current?.client ?? .local
     try refusing { shares throws(Failure) in try shares.check(client) }
@@ -89,7 +89,7 @@ final class Admission: Sendable {
 
 /// Resources that one admitted request uses; all of them are released on deinit.
 ///
-/// The bytes of the body are charged as they arrive. A request slot is taken after the last one.
+/// The bytes of the body are charged as they arrive. A request slot is taken after the last byte.
 final class RequestReservation: Sendable {
   private struct State {
     var bodyBytes = 0
@@ -151,7 +151,7 @@ final class RequestReservation: Sendable {
   }
 }
 
-/// One of a client's running plans; it leaves the count on deinit.
+/// Counts one running plan of a client until deinit.
 final class PlanReservation: Sendable {
   private let admission: Admission
   private let client: ClientID

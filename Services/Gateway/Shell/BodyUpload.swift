@@ -58,7 +58,7 @@ struct BodyUpload: Sendable {
           + "without one, or encoded as one of \(ContentCoding.known)")
     }
     guard coding != .identity else { return Self.withoutMark(body) }
-    // The decoded size decides the cost and is not known yet.
+    // The cost depends on the decoded size, which is not known yet, so this counts as heavy work.
     return try await heavyWork.run(for: ClientFingerprint(tag: client).value) { [reservation] in
       Result { () throws(Failure) in
         Self.withoutMark(try Self.decompress(body, coding, charging: reservation))

@@ -31,8 +31,8 @@ struct DirectAnswer: Sendable {
       return try await wholeResponse(pending)
     }
 
-    // Until then a failure can still set the HTTP status; afterwards the stream must send
-    // something.
+    // Until the response begins, a failure can still set the HTTP status. After one keep-alive
+    // interval the response begins, because the stream must send something.
     let first = try await pending.inference(within: resources.configuration.keepAlive)
     return Response(events: exchange.trace, passing: first?.headers ?? []) { writer in
       defer { registration.unregister() }

@@ -122,7 +122,7 @@ struct GatewayConfiguration: ServiceConfiguration {
   /// Time allowed to a client for sending its request head.
   var headDeadline: Duration
   var bodyDeadline: Duration
-  /// Deadlines of direct answers and plans; a plan passes its own on to its tasks.
+  /// Deadlines of direct answers and plans; a plan passes its deadlines on to its tasks.
   var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
   var defaultModel: ModelID

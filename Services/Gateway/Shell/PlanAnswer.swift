@@ -16,9 +16,9 @@ import Text
 struct PlanAnswer: Sendable {
   /// Making a plan takes no model call; a planner that takes longer is lost.
   private static let planDeadline = Duration.seconds(5)
-  /// Time for the dispatcher's final message.
+  /// Time after the plan's deadline for the dispatcher's final message.
   private static let deadlineGrace = Duration.milliseconds(500)
-  /// A restarted service sends hello within a second or two.
+  /// Maximum wait for a restarted service, which sends hello within a second or two.
   private static let returnDeadline = Duration.seconds(10)
   /// Maximum dispatchers per plan: the first, and one for failover.
   private static let maximumDispatches = 2

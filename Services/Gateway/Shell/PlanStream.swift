@@ -35,7 +35,7 @@ struct PlanStream {
   private var alarmTime: Instant?
   private let alarm: AsyncStream<Duration>.Continuation
   private let alarms: AsyncStream<Duration>
-  /// Set from the first piece of the answer on.
+  /// Span of the delivery. `nil` until the first piece of the answer.
   private var delivery: OpenSpan?
   private var pieces = 0
   private var bytes = 0

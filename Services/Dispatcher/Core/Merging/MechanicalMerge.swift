@@ -16,7 +16,7 @@ enum MechanicalMerge {
     case .concatenate: concatenated(inputs)
     case .replace: inputs.last?.text ?? ""
     case .vote: inputs[Ballot(inputs.map(\.text)).winner ?? 0].text
-    // The planner reads the inputs themselves.
+    // `agree` has no output of its own: the planner reads the inputs.
     case .agree: ""
     case .none, .summarise, .synthesise: preconditionFailure("\(rule) needs a model")
     }

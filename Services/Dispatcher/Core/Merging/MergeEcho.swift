@@ -7,7 +7,8 @@ enum MergeEcho {
   private static let lookedAtBytes = 64 << 10
   /// Bytes of an input to search for: a model does not repeat this many by chance.
   private static let soughtBytes = 200
-  /// Minimum bytes of a text without white space. Several answers may share a shorter text.
+  /// Minimum bytes of a text to search for, without white space. Several answers may share a
+  /// shorter text.
   private static let leastBytes = 40
 
   /// Returns a sentence for the trace if the output is an echo.

@@ -47,7 +47,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   }
 
   private(set) var hosts: [SchedulableHost] = []
-  /// All hosts offer the same models, so choosing a host does not choose a model.
+  /// Whether all hosts offer the same models, so that choosing a host does not choose a model.
   private(set) var isUniform = true
   /// Sorted by rank: the order of service if all hosts were equal.
   private(set) var waiting: [Waiting] = []
@@ -81,7 +81,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   public mutating func join(
     _ ticket: Ticket, _ work: HostWork, client: String, now: Instant
   ) -> [Admission] {
-    // No host can do the task. The agent gives the best reason, so the task does not wait.
+    // No host can do the task. It begins at once, because its agent reports the most exact reason.
     guard hosts.contains(where: { work.mayBeDone(at: $0) }) else {
       kinds[work.kind, default: Kind()].tickets += 1
       running[ticket] = Running(work: work, host: nil, since: now)

@@ -28,7 +28,7 @@ struct HostSchedule {
   private struct Slot {
     /// Seconds until the slot is free.
     var free: Double
-    /// A task of this dispatcher has the slot or is next, so another one would wait.
+    /// Whether a task of this dispatcher has the slot now or next, so that another task would wait.
     var isTaken: Bool
   }
 
@@ -59,13 +59,13 @@ struct HostSchedule {
     var timeline: Int
     var slot: Int?
     var end: Double
-    /// The slot has a task already, so the answer cannot begin now.
+    /// Whether the slot has a task already, so that the answer cannot begin now.
     var waits: Bool
   }
 
   private var timelines: [Timeline]
   private let isUniform: Bool
-  /// Tasks that may still begin with the host left to their agent.
+  /// Number of tasks that may still begin without a host, which their agents then choose.
   private var open: Int
 
   init<Ticket>(_ queue: HostQueue<Ticket>, now: Instant) {
@@ -94,14 +94,14 @@ struct HostSchedule {
       // The progress of other requests is unknown; assume half.
       let half = timeline.time.seconds(usual) / 2
       let left = slots - timeline.slots.count
-      // One decision needs no more slots of either kind than it looks at tasks. A host may claim
-      // any number of slots.
+      // A host may claim any number of slots. One decision needs at most `lookAhead` busy and
+      // `lookAhead` free ones.
       let busy = min(others, left)
       timeline.slots += Array(
         repeating: Slot(free: half, isTaken: false), count: min(busy, Self.lookAhead))
       timeline.slots += Array(
         repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
-      // The other requests stand in the host's own queue, before any later request.
+      // The remaining requests wait in the host's own queue, before any later request.
       for _ in 0..<min(others - busy, Self.lookAhead) {
         let next =
           timeline.slots.indices.min { timeline.slots[$0].free < timeline.slots[$1].free } ?? 0
@@ -130,8 +130,8 @@ struct HostSchedule {
 
   /// Assigns the task to a host, to begin now or when the host is free.
   ///
-  /// A task waits for a host of its first model only if none of its other models would be done
-  /// sooner at a host that is free now.
+  /// A task waits for a host of its first model only if no host that is free now would finish it
+  /// sooner with another of its models.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
     // If hosts differ in models and the task names none, the agent chooses.
     guard isUniform || !work.models.isEmpty else {
@@ -151,7 +151,7 @@ struct HostSchedule {
       }
       awaited = awaited ?? option
     }
-    // No host can do the task; the agent gives the best reason.
+    // No host can do the task. It begins at once, because its agent reports the most exact reason.
     guard let awaited else { return .begin(.open) }
     take(awaited)
     return .wait

@@ -6,9 +6,9 @@ public struct HostWork: Equatable, Sendable {
   /// Models that may do the task, the preferred one first. An empty list means any chat model.
   public var models: [ModelID]
   public var dataPolicy: DataPolicy
-  /// Work of one kind is expected to be as long as its ended work.
+  /// Key for expected lengths: work is expected to be as long as ended work of the same kind.
   public var kind: String
-  /// Expected completion tokens until work of this kind has ended.
+  /// Expected completion tokens, used until work of this kind has ended.
   public var tokens: Int
 
   public init(

@@ -5,9 +5,9 @@ import ClusterModel
 /// Each form is made once, when the output is final, because many readers request it with every
 /// event.
 struct OutputForms: Equatable, Sendable {
-  /// As tasks with a model read it. `nil` until such a task reads it.
+  /// As tasks with a model read it. `nil` means that no such task reads it yet.
   private(set) var reading: String?
-  /// As mechanical tasks read it. `nil` until such a task reads it.
+  /// As mechanical tasks read it. `nil` means that no such task reads it yet.
   private(set) var prepared: String?
 
   /// Makes the forms that `reader` needs and that do not exist yet.

@@ -112,7 +112,7 @@ struct PlanBudget: Sendable {
     return wanted <= rest ? .max : rest / (waiting.count + 1) / demand.writings
   }
 
-  /// Failure of a task that the budget cannot pay.
+  /// Failure of a task that the budget cannot pay for.
   /// Plans are made to fit their budget. If no tokens are used yet, the request is too large;
   /// otherwise, hosts have used more than they were granted, or the plan has grown.
   private func refusal(isSink: Bool, budget: Int, left: Int) -> Failure {
@@ -188,7 +188,7 @@ struct PlanBudget: Sendable {
     ledger.giveUp(task, known: usage)
   }
 
-  /// Records the end of a task whose output is used.
+  /// Records an overrun if a task with a used output wrote more than it was granted.
   mutating func recordEnd(of task: Int, named id: TaskID, _ usage: Usage) {
     guard let account = accounts[task], let granted = account.granted,
       // A task that is asked twice may write its grant twice.

@@ -63,8 +63,8 @@ extension PlanRun {
     }
     let task = board.task(index)
     let isStreaming = board.isStreaming(index)
-    // The number of requests of a task with a contract is unknown, and so is the part of a document
-    // that was read.
+    // The prompt is unknown if the task has a contract, because the model may have been asked
+    // twice, or documents, because only parts of them may have been read.
     var report = budget.charge(
       report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty,
       resumes: isStreaming && answer.resumesText)

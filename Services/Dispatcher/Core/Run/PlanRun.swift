@@ -27,8 +27,8 @@ import Limits
 ///      way may still be passed in; the run ignores them.
 /// 4. Call `handle(_:now:)` with `.cancelled` if the client leaves, and with `.stopped` if the
 ///    process cannot continue the plan.
-/// 5. Stop after `.finish` or `.fail`. One of them is the last directive of every run, and `isOver`
-///    is true from then on. By then, all attempts are cancelled and all timers disarmed.
+/// 5. Stop after `.finish` or `.fail`. One of them is the last directive of every run. After it,
+///    `isOver` is true, all attempts are cancelled and all timers disarmed.
 ///
 /// Times may not decrease from call to call. A run is a value without a lock; calls must not
 /// overlap. Between calls, `keptBytes` is the memory to charge, `plan` is the plan with its
@@ -236,13 +236,13 @@ public struct PlanRun: Sendable {
     return !unneeded.isEmpty
   }
 
-  /// - Returns: whether a task settled instead, which may leave other tasks hopeless.
+  /// - Returns: whether a task settled instead of starting. Other tasks may then be unable to run.
   private mutating func startReadyTasks(now: Instant) -> Bool {
     for index in board.indices where board.isReady(index) {
       board.noteMissingInputs(of: index)
       armDeadline(index, now: now)
       launch(index, now: now)
-      // The budget may not pay for the task.
+      // The budget may be too small for the task.
       guard case .running = board.phase(index) else { return true }
     }
     return false

@@ -16,7 +16,7 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// Delay after a lost agent, times the attempts so far.
   /// The peer table needs a moment to drop the lost agent.
   public var lostDelay = Duration.milliseconds(50)
-  /// The same after an overloaded agent, unless the agent names a delay.
+  /// Delay after an overloaded agent, times the attempts so far, unless the agent names a delay.
   public var overloadDelay = Duration.milliseconds(250)
   /// Maximum delay that an overloaded agent can impose.
   public var longestDelay = Duration.seconds(2)

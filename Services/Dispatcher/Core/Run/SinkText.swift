@@ -4,7 +4,7 @@ import Text
 /// Text of the answer that the client has received.
 ///
 /// The sink's agent streams the text, or the dispatcher computes it. If the agent is lost, the next
-/// one resumes after it. The text never shrinks while the client sees it grow.
+/// agent resumes after this text. Text that was streamed to the client is never taken back.
 struct SinkText: Equatable, Sendable {
   private var received: WrittenText
   /// Bytes of the text that the latest agent was given to resume from.

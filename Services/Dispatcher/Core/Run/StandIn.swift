@@ -21,9 +21,9 @@ enum StandIn {
   }
 
   /// Best available answer if the plan stops waiting for a task.
-  /// `nil` means that no text answers the question. A task hands on a draft that it reads if its
+  /// `nil` means that no text answers the question. A task hands on one of its inputs if its
   /// failure rule is `degrade`, or if it only chooses among its inputs. Notes and parts of an
-  /// answer are not drafts of it.
+  /// answer are not handed on.
   static func answer(withoutWaitingFor index: Int, on board: TaskBoard) -> String? {
     var seen: Set<Int> = []
     return answer(withoutWaitingFor: index, on: board, seen: &seen)

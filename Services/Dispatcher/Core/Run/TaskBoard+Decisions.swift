@@ -25,7 +25,7 @@ extension TaskBoard {
     return nil
   }
 
-  /// `nil` means that enough inputs can still arrive.
+  /// Why too few inputs of the task can still arrive. `nil` means that enough can.
   private func failureOfInputs(of index: Int) -> Failure? {
     let inputs = task(index).inputs
     var lost: (task: TaskID, failure: Failure)?

@@ -3,10 +3,11 @@ import Text
 
 /// Inputs of tasks, and outputs that are computed from them.
 extension TaskBoard {
-  /// An output as a mechanical task reads it. `nil` means that the task has not succeeded.
+  /// An output as a mechanical task reads it. `nil` means that the edge's source has not succeeded.
   func preparedOutput(of edge: Edge) -> String? { forms(of: edge)?.prepared }
 
-  /// An output as a task with a model reads it. `nil` means that the task has not succeeded.
+  /// An output as a task with a model reads it. `nil` means that the edge's source has not
+  /// succeeded.
   func readingOutput(of edge: Edge, toTokens limit: Int) -> String? {
     forms(of: edge)?.reading.map { text in
       limit < inputTokens ? Compression.compressed(text, toTokens: limit) : text

@@ -147,7 +147,7 @@ struct TaskBoard: Sendable {
     index(of: edge.from).map { phase($0).isSettled } ?? false
   }
 
-  /// `nil` means that the task has not succeeded.
+  /// `nil` means that the edge's source has not succeeded.
   func report(of edge: Edge) -> TaskReport? {
     guard let source = index(of: edge.from), case .done(let report) = phase(source) else {
       return nil
@@ -155,11 +155,11 @@ struct TaskBoard: Sendable {
     return report
   }
 
-  /// `nil` means that the task has not succeeded.
+  /// `nil` means that the edge's source has not succeeded.
   func output(of edge: Edge) -> String? { report(of: edge)?.output }
 
-  /// Forms of an output, one for each kind of reader that the task has.
-  /// `nil` means that the task has not succeeded.
+  /// Forms of the output of the edge's source, one for each kind of its readers.
+  /// `nil` means that the edge's source has not succeeded.
   func forms(of edge: Edge) -> OutputForms? {
     guard report(of: edge) != nil else { return nil }
     return index(of: edge.from).map { states[$0].forms }

@@ -6,11 +6,11 @@ public import ClusterModel
 ///
 /// The planner decides from facts about single hosts. These do not cover hosts that share a
 /// processor, races, or other load, but the measured time of a plan does. A correction is a mean of
-/// logarithms, so twice as long and half as long cancel out. It decays, so that an abandoned way is
-/// tried again later, when conditions may have changed.
+/// logarithms, so twice as long and half as long cancel out. It decays, so that an abandoned way
+/// (direct or split) is tried again later, when conditions may have changed.
 public struct EstimateMemory: Sendable {
-  /// Long enough to remember a few questions of one person, short enough that a new host takes
-  /// effect within the hour.
+  /// Half-life of observations: long enough to remember a few questions of one person, short enough
+  /// that a new host takes effect within the hour.
   public static let halfLife = HalfLife(.seconds(30 * 60))
   /// Half-life of a host's best rate. If a host becomes slower, the corrections compensate until
   /// its best rate has decayed.
@@ -68,7 +68,7 @@ public struct EstimateMemory: Sendable {
   private var split = Mean()
   private var directLength = Mean()
   private var splitLength = Mean()
-  /// Lengths of both ways.
+  /// Lengths of direct answers and splits together.
   private var anyLength = Mean()
   private var best: [HostID: Speed] = [:]
 

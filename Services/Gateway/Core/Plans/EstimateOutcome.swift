@@ -1,8 +1,9 @@
 public import ClusterModel
 import Limits
 
-/// Compares a planner's estimate with the measured time, and judges whether the other way would
-/// have been faster, if that can be computed.
+/// Compares a planner's estimate with the measured time.
+/// Judges, if that can be computed, whether the way not taken (direct or split) would have been
+/// faster.
 ///
 /// An estimate has two kinds of error. The length of an answer is unknown in advance and differs
 /// between questions, so it is kept apart: the expected time is recomputed for the tokens written.
@@ -17,7 +18,7 @@ public struct EstimateOutcome: Hashable, Sendable {
     case unknown
   }
 
-  /// A measurement of how accurate the facts were.
+  /// A measurement of how accurate the hosts' facts were.
   public struct Lesson: Hashable, Sendable {
     public var isSplit: Bool
     /// Measured time divided by the time predicted for as many tokens.
@@ -48,7 +49,7 @@ public struct EstimateOutcome: Hashable, Sendable {
 
   /// - Parameters:
   ///   - took: time from the plan's start to its end.
-  ///   - dispatches: dispatchers that received the plan.
+  ///   - dispatches: number of dispatchers that received the plan.
   /// - Returns: `nil` if the plan has no estimate or has not ended.
   public init?(
     _ trace: PlanTrace, took: Duration, dispatches: Int, correction: EstimateCorrection

@@ -139,7 +139,7 @@ public struct PlanTrace: Sendable {
     do {
       plan = try plan.splicing(sub, at: task)
     } catch {
-      // The dispatcher applied the same rules, so one of the two runs another version of them.
+      // The dispatcher applied the same rules, so its version differs from the gateway's.
       obstacle = "the gateway cannot apply an expansion of the plan (\(error.message))"
       return
     }

@@ -12,8 +12,8 @@ public struct RequestLimits: Hashable, Sendable {
   public static let modelBytes = 256
   /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
-  /// First bytes of the messages that identify related conversations. If they are equal, so are the
-  /// instructions, and a host's prompt cache helps.
+  /// Number of first bytes of the messages that identify related conversations. If these bytes are
+  /// equal, so are the instructions, and a host's prompt cache helps.
   public static let affinityBytes = 1_024
 }
 
@@ -26,7 +26,7 @@ public struct ClientRequest: Sendable {
   public let body: [UInt8]
   public let model: ModelID
   public let stream: Bool
-  /// The client wants a chunk with the usage at the end of its stream.
+  /// Whether the client wants a chunk with the usage at the end of its stream.
   public let includeUsage: Bool
   public let choices: Int
   public let maxTokens: Int?
@@ -48,7 +48,8 @@ public struct ClientRequest: Sendable {
   /// host that served an earlier turn has it cached. `nil` means that there are no messages.
   public let affinity: [UInt8]?
   public let options: TuttiOptions
-  /// The request wants JSON or gives tools: the answer has a fixed form, and no text may be added.
+  /// Whether the request wants JSON or gives tools. The answer then has a fixed form, and no text
+  /// may be added.
   public let isStructured: Bool
 
   /// - Parameter standard: the model if the request names none; embeddings have no default.
@@ -100,7 +101,7 @@ public struct ClientRequest: Sendable {
     conversationTokens = reader.tokens(messages: conversationRanges.messages.count)
   }
 
-  /// The conversation as tasks receive it; empty for other endpoints.
+  /// The conversation as tasks receive it; empty unless the endpoint is chat completions.
   public var conversation: Conversation {
     Conversation(
       messagesJSON: Array(body[conversationRanges.messages]),
@@ -239,7 +240,8 @@ private struct RequestReader {
     return tokensWithMedia(bytes)
   }
 
-  /// A shorter conversation contains no picture that matters.
+  /// Minimum bytes of a conversation that is searched for pictures and sounds. In a shorter one
+  /// they do not matter.
   private static let mediaFrom = 4_096
 
   func tokens(messages bytes: Int) -> Int {

@@ -82,7 +82,7 @@ public enum GatewayRouting {
     return only
   }
 
-  /// The first gate: finds requests that gain nothing from a plan, from the request alone.
+  /// The direct gate: finds, from the request alone, requests that gain nothing from a plan.
   private static func gate(_ request: ClientRequest, _ budget: TokenBudget?) -> GatewayRoute {
     // Documents need a plan: only tasks read them.
     guard request.options.documents.isEmpty else { return .plan(auto) }

@@ -44,7 +44,8 @@ public struct TokenBudget: Hashable, Sendable {
     (left.pricePerMillion, right.id) < (right.pricePerMillion, left.id)
   }
 
-  /// Includes unreachable hosts: they may return before the request ends.
+  /// Whether the host may be asked for the request. True for unreachable hosts, too: they may
+  /// return before the request ends.
   private static func mayBeAsked(_ host: Host, by request: ClientRequest) -> Bool {
     let named = request.options.models
     let models: HostNeed.Models =

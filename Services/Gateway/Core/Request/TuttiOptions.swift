@@ -19,7 +19,7 @@ public struct TuttiOptions: Hashable, Sendable {
   public var documents: [Document] = []
   public var seed: UInt64?
   public var trace = false
-  /// The trace includes the outputs of tasks.
+  /// Whether the trace includes the outputs of tasks.
   public var tracesOutputs = false
 
   public static let maximumDocumentBytes = 10_000_000
@@ -168,7 +168,7 @@ public struct TuttiOptions: Hashable, Sendable {
 /// Mistakes found by the readers of all options.
 private final class ProblemList {
   var all: [Failure] = []
-  /// Bounds the list when a request repeats a mistake a million times.
+  /// Whether no more mistakes are collected. A request may repeat a mistake a million times.
   var isFull: Bool { all.count > Limits.errorProblems.value }
 }
 
