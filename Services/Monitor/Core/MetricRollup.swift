@@ -111,7 +111,7 @@ public struct MetricRollup: Sendable {
     snapshots[instance] = Snapshot(
       service: service, families: kept, samples: kept.reduce(0) { $0 + $1.samples.count },
       bytes: kept.reduce(0) { $0 + $1.bytes }, receivedAt: now)
-    // A process may report other family names each time.
+    // A process may report new family names each time, so names out of use are forgotten.
     if kinds.count > 4 * limits.familiesPerInstance { forgetUnnamed() }
   }
 

@@ -4,7 +4,8 @@ import Limits
 /// Queue of telemetry to be written, oldest first. If it is full, the oldest records are dropped:
 /// the newest are the most useful for finding a current problem.
 public struct PendingTelemetry: Sendable {
-  /// Some 300 bytes each: 15 MB, or a minute of a busy cluster while the store is unreachable.
+  /// Maximum records: 15 MB of some 300 bytes each, or a minute of a busy cluster while the store
+  /// is unreachable.
   public static let standardCapacity = 50_000
 
   public static let standardBytes = Limits.pendingTelemetryBytes.value

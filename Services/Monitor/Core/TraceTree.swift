@@ -6,7 +6,8 @@ public struct TraceTree: Equatable, Sendable {
     public var span: SpanRecord
     /// Depth in the tree; 0 for a root.
     public var depth: Int
-    /// The parent was never reported (lost or still running), so this span is shown as a root.
+    /// Whether the span is shown as a root because its parent was never reported (lost or still
+    /// running).
     public var orphan: Bool
 
     public init(span: SpanRecord, depth: Int, orphan: Bool = false) {

@@ -19,7 +19,7 @@ final class MonitorShell: Service {
     var pending = PendingTelemetry()
     /// Why the store cannot be written now.
     var problem: String?
-    /// The writer has stopped: each received batch is written directly.
+    /// Whether the writer has stopped. Each received batch is then written directly.
     var drained = false
   }
 
@@ -57,7 +57,7 @@ final class MonitorShell: Service {
   var peers: [Peer] { context.bus.peers.peers }
   var hosts: [ClusterModel.Host] { context.hosts.table.hosts }
 
-  /// One sentence. `nil` means that the store works.
+  /// Why the store does not work, in one sentence. `nil` means that it works.
   var storeProblem: String? { state.withLock { $0.problem } }
 
   /// Sets the bus handler; must be called before the bus runs.

@@ -11,7 +11,7 @@ public struct HostDraft: Equatable, Sendable {
   public var resume: ResumeWay?
   /// `env:NAME` or `file:/path`. `nil` means that the host needs none.
   public var credential: String?
-  /// The credential may be sent to another machine without encryption.
+  /// Whether the credential may be sent to another machine without encryption.
   public var allowsPlainHTTP: Bool
   public var tier: HostTier
   public var trust: DataPolicy
@@ -47,7 +47,7 @@ public struct HostPatch: Equatable, Sendable {
   /// A change of a value that can also be learned from the host.
   public enum Change<Value: Equatable & Sendable>: Equatable, Sendable {
     case unchanged
-    /// From now on learned from the host's answers. For a credential: none.
+    /// The value is learned from the host's answers again. A credential is removed.
     case learned
     case value(Value)
   }
@@ -55,7 +55,7 @@ public struct HostPatch: Equatable, Sendable {
   public var dialect: Change<HostDialect>
   public var resume: Change<ResumeWay>
   public var credential: Change<String>
-  /// The credential may be sent to another machine without encryption.
+  /// Whether the credential may be sent to another machine without encryption.
   public var allowsPlainHTTP: Bool
   public var tier: HostTier?
   public var trust: DataPolicy?

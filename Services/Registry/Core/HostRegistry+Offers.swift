@@ -75,8 +75,8 @@ extension HostRegistry {
       limits.guaranteedOfferBytes, min(limits.hostOfferBytes, limits.offerBytes - others))
   }
 
-  /// Maximum bytes of the offer table up to which facts are added to the names of models. The rest
-  /// of the table stays free for the names of other hosts' models.
+  /// Bytes of the offer table up to which facts are added to the names of models. The rest of the
+  /// table stays free for the names of other hosts' models.
   func factsRoom(of entry: Entry) -> Int {
     let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
     return max(0, limits.offerBytes / 4 - others)

@@ -12,7 +12,7 @@ public struct ProbeOrder: Hashable, Sendable {
   public var credential: String?
   /// `nil` means that the probe finds it out.
   public var omitsV1: Bool?
-  /// The result of an earlier probe, or the first guess.
+  /// Guess of `omitsV1`: the result of an earlier probe, or a guess from the URL.
   public var probablyOmitsV1: Bool
 
   public init(
@@ -36,7 +36,7 @@ public struct ProbeReport: Equatable, Sendable {
   public var version: String?
   public var dialect: HostDialect
   public var resume: ResumeWay
-  /// The list of models is at `/models`, not at `/v1/models`.
+  /// Whether the list of models is at `/models`, not at `/v1/models`.
   public var omitsV1: Bool
   public var roundTrip: Duration
 
@@ -60,7 +60,8 @@ public enum ProbeResult: Equatable, Sendable {
   /// The host answers without a list of models. It can serve models that an admin named.
   case unlisted(ProbeReport, reason: String)
   /// - Parameters:
-  ///   - absent: nothing listens there, so one failure is enough.
+  ///   - absent: whether one failure makes the host unreachable, for example because nothing
+  ///     listens there.
   ///   - reason: for an operator.
   case failed(absent: Bool, reason: String)
 }
@@ -206,7 +207,7 @@ extension HostRegistry {
     entry.failures += 1
     let reason = reason.cut(toBytes: HostTableLimits.hostReasonBytes.value)
     if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
-      // Still ready. The next probe comes sooner, to decide.
+      // The host stays ready. The next probe comes sooner and decides.
       entry.probeTime = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
       return
     }

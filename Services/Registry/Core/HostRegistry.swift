@@ -84,7 +84,7 @@ public struct HostRegistry: Sendable {
   var revision: UInt64 = 1
   var entries: [HostID: Entry] = [:]
   var probesUnderWay = 0
-  /// Table bytes assigned to hosts: the larger of each one's list and guaranteed room.
+  /// Table bytes assigned to hosts: for each, the larger of its list and the guaranteed room.
   var committedOfferBytes = 0
   private var rowBytes = 0
   private var lastProbe: UInt64 = 0
@@ -92,7 +92,7 @@ public struct HostRegistry: Sendable {
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
-  ///   - restored: stored hosts, in their order; they are due at once.
+  ///   - restored: stored hosts, in their order. Their first probes are due at once.
   ///   - credentials: rules for the references that an admin may name.
   public init(
     epoch: UInt64, restored: [HostRecord] = [], limits: Limits = Limits(),
@@ -324,7 +324,7 @@ public struct HostRegistry: Sendable {
     return lastProbe
   }
 
-  /// Drops the probe that is under way for this entry; its result will be late.
+  /// Drops the probe that is under way for this entry. Its result will be ignored.
   mutating func endProbe(_ entry: inout Entry) {
     if entry.probe != nil {
       entry.probe = nil

@@ -5,16 +5,16 @@ import Limits
 /// removed.
 ///
 /// A name belongs to one incarnation. A restarted process takes over its name, and the replaced
-/// process is refused from then on, so that two processes cannot alternate under one name. If
-/// frames are sealed, a process with another key takes over a name or a mailbox only after its
-/// holder has left, so that no member of the cluster can push another out.
+/// process is refused afterwards, so that two processes cannot alternate under one name. If frames
+/// are sealed, a process with another key takes over a name or a mailbox only after its holder has
+/// left, so that no member of the cluster can push another out.
 public struct PeerLeases: Sendable {
   public static let capacity = Limits.busPeers.value
   /// Permitted lease durations.
   /// A shorter lease would end between two hellos; a longer one would keep lost processes too long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
-  /// Maximum replaced incarnations to remember per name. More means that processes compete for the
-  /// name, and the oldest of them have been refused long ago.
+  /// Maximum replaced incarnations to remember per name. If there are more, processes compete for
+  /// the name, and the oldest were refused long ago.
   static let rememberedIncarnations = 16
 
   public enum Directive: Equatable, Sendable {

@@ -43,7 +43,7 @@ struct AdminToken: Sendable {
     AdminProof.isNonce(nonce) ? AdminProof.proof(token: bytes, nonce: nonce) : nil
   }
 
-  /// Takes the same time wherever the first wrong byte is.
+  /// Whether the candidate is the token. Takes the same time wherever the first wrong byte is.
   func matches(_ candidate: String) -> Bool {
     let other = Array(candidate.utf8)
     var difference = UInt(bitPattern: bytes.count ^ other.count)

@@ -160,8 +160,8 @@ final class HostProber: Sendable {
     return worst.isUnlisted ? Unlisted(worst) : worst
   }
 
-  /// Whether the API of a host without a list omits `/v1`, as statuses show it.
-  /// A path that exists refuses GET with another status than 404.
+  /// Whether the API of a host without a list omits `/v1`, as status codes show.
+  /// A path that exists refuses GET with a status other than 404.
   private func place(of order: ProbeOrder, _ secret: String?) async -> Bool {
     let likely = order.omitsV1 ?? order.probablyOmitsV1
     guard order.omitsV1 == nil, order.dialect ?? .openai == .openai else { return likely }
@@ -199,7 +199,8 @@ final class HostProber: Sendable {
       return known
     }
     var facts = Details(dialect: order.dialect, backend: listing.backend, asked: .now)
-    // Only Ollama reports its version there. Its models do not always name their owner.
+    // Only Ollama reports its version at this path. Other servers are asked, too, because Ollama's
+    // list does not always show that it is Ollama.
     if facts.backend == .ollama || facts.backend == .other,
       let answer = try? await get(order.url + "/api/version", secret, as: ServerVersion.self),
       let version = answer.version
@@ -240,7 +241,7 @@ final class HostProber: Sendable {
   private struct AskFailure: Error {
     let url: String
     let status: UInt
-    /// The error has the form that only Anthropic's API uses.
+    /// Whether the error has the form that only Anthropic's API uses.
     var isAnthropic = false
 
     /// Whether the host may serve requests anyway, if its models are known from another source.

@@ -28,16 +28,17 @@ final class RegistryShell: Service {
   /// A change that an admin requests, and the receiver of its outcome.
   private struct Order: Sendable {
     var change: Change
-    /// The admin waits for the host's next probe.
+    /// Whether the admin waits for the host's next probe.
     var waits: Bool
     var outcome: AsyncStream<Result<Changed, Failure>>.Continuation
   }
 
   /// Interval of checks for due leases and probes. Ten checks per second cost little.
   private static let tick: Duration = .milliseconds(100)
-  /// A report is in the merged table within this time plus the table's own interval.
+  /// Interval of checks for a due load table. A report is in the table within this time plus the
+  /// table's own interval.
   private static let mergeTick: Duration = .milliseconds(50)
-  /// A peer that missed a publication catches up within this time.
+  /// Interval at which tables are published again, for peers that missed a publication.
   private static let refresh: Duration = .seconds(2)
 
   private let context: ServiceContext
@@ -331,7 +332,8 @@ final class RegistryShell: Service {
   }
 
   /// Carries out one order at a time.
-  /// A change that was possible before it was stored is then still possible after.
+  /// Orders do not overlap, so a change that was possible before it was stored is still possible
+  /// afterwards.
   private func carryOutOrders() async {
     for await order in orders.stream {
       do throws(Failure) {

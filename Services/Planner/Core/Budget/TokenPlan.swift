@@ -14,8 +14,8 @@ struct PromptTokens {
   /// True if one of the calls gets the documents.
   var readsDocuments = false
 
-  ///   - fenced: pairs of the number of fenced texts that a call reads and the number of such
-  ///     calls.
+  /// - Parameter fenced: pairs of the number of fenced texts that a call reads and the number of
+  ///   such calls.
   init(
     _ count: Int, instructions: [(text: String, times: Int)] = [],
     fenced: [(texts: Int, times: Int)] = [], readsDocuments: Bool = false

@@ -47,7 +47,7 @@ struct DebateHistory {
     return nil
   }
 
-  /// Whether a later answer among these reads the answer.
+  /// Whether one of `answers` reads this answer, which is then from the previous round.
   func isEarlier(_ answer: TaskID, among answers: [TaskID]) -> Bool {
     answers.contains { tasks[$0]?.inputs.contains { $0.from == answer } ?? false }
   }
@@ -141,7 +141,7 @@ private func nextRound(
     task.inputs = readings(
       of: standing.answers.map(\.task), by: own.task, seed: basis.seed(number))
     task.merge = .synthesise
-    // All inputs exist: only members that answered take part.
+    // The task needs no quorum: all its inputs exist, because only members that answered take part.
     tasks.append(task)
   }
   let comparison = comparison(

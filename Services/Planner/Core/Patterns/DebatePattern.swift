@@ -84,7 +84,8 @@ struct DebateShape {
   }
 }
 
-/// Compares a round's answers. If the inputs have room, it includes the previous round's answers.
+/// Returns the task that compares a round's answers. If the inputs have room, the task also reads
+/// the previous round's answers.
 func comparison(
   round: Int, of answers: [TaskID], before: [TaskID], quorum: Int
 ) -> PlanTask {

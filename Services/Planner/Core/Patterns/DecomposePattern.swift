@@ -70,7 +70,8 @@ extension PlanBasis {
   var isSplitByName: Bool { request.pattern == PatternName.decompose.rawValue }
 }
 
-/// Every part reads its instruction and the parts it needs. A synthesis reads all parts.
+/// Whether the budget covers the split. Every part reads its instruction and the parts it needs. A
+/// synthesis reads all parts.
 func fitsBudget(_ split: Split, _ basis: PlanBasis) -> Bool {
   guard let total = basis.request.budgetTokens else { return true }
   return total - promptTokens(of: split, basis) >= 64 * units(of: split)
@@ -142,8 +143,8 @@ func splitTasks(
 
 /// Returns the maximum tokens of each part: the smaller of its budget share and a limit by merge.
 ///
-/// Concatenated parts get their portion of the client's limit, or several times their estimate
-/// without one. Notes for a synthesis get the limit of a draft.
+/// Concatenated parts get their portion of the client's limit. Without such a limit they get
+/// several times their estimate. Notes for a synthesis get the limit of a draft.
 private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
   let neededTokens = split.parts.reduce(0) { $0 + $1.tokens }
   return split.parts.map { part -> Int? in
@@ -151,7 +152,8 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
     if let share { limits.append(share) }
     switch (split.merge, basis.request.maxTokens) {
     case (.concatenate, let most?):
-      // Complete answers may exceed their estimate, but together not the client's limit.
+      // Complete answers may exceed their estimates. Together they may not exceed the client's
+      // limit.
       limits.append(max(1, most * part.tokens / max(1, neededTokens)))
     case (.concatenate, nil):
       // The role's own limit would truncate a part that is expected to be long.

@@ -12,8 +12,8 @@ struct Members {
   /// - Throws: `optionOutOfRange` if the quorum exceeds the number of members.
   init(_ basis: PlanBasis) throws(PlanError) {
     count = Self.count(basis)
-    // Without a quorum from the client, one answer suffices. The task that runs without the other
-    // answers reports it.
+    // Without a quorum from the client, one answer suffices. The task that reads the answers
+    // reports which are missing.
     quorum = basis.request.quorum ?? 1
     guard quorum <= count else {
       throw PlanError(

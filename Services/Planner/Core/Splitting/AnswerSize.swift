@@ -83,8 +83,8 @@ enum AnswerSize {
     "convert": 20, "calculate": 50, "compute": 50, "name": 14, "spell": 8,
   ]
 
-  /// Estimates a question without a form or a verb. One that asks for a name, date or number is
-  /// short.
+  /// Estimates a question without a form or a verb. A question that asks for a name, date or number
+  /// has a short answer.
   private static func question(_ words: [String]) -> Int {
     let first = words.first ?? ""
     if ["who", "when", "where", "which", "whose", "is", "are", "does", "did", "was"].contains(first)

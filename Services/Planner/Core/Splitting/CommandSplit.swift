@@ -9,8 +9,8 @@ enum CommandSplit {
     for sentence in sentences {
       let clauses = clauses(of: sentence)
       if clauses.isEmpty {
-        // A sentence after a command belongs to that command. Sentences before the first one apply
-        // to all.
+        // A sentence after a command belongs to that command. Sentences before the first command
+        // apply to all commands.
         if commands.isEmpty {
           before.append(sentence)
         } else {

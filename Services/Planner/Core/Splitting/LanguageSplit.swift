@@ -48,7 +48,8 @@ enum LanguageSplit {
   private static func languages(in request: Substring) -> [String] {
     var found: [String] = []
     var seen: Set<String> = []
-    /// Number of other words since the last language of the row. `nil` means outside a row.
+    /// Number of words since the last language of the list. `nil` means that the word is in no
+    /// list.
     var others: Int?
     for word in request.split(whereSeparator: { !($0.isLetter || "#+-".contains($0)) }) {
       let lower = word.lowercased()

@@ -77,7 +77,8 @@ enum ListSplit {
     return after
   }
 
-  /// True if items may refer to the text before the list. An announcement alone has no content.
+  /// True if items may refer to the text before the list. A sentence that only announces the list
+  /// has no content to refer to.
   private static func isContext(_ before: String) -> Bool {
     Sentences.split(before).count { !$0.hasSuffix(":") } > 0
   }

@@ -10,7 +10,8 @@ enum SeriesSplit {
     for (place, sentence) in sentences.enumerated() {
       guard let series = Series(sentence), series.items.count > 2 || series.isEach else { continue }
       let others = sentences.enumerated().filter { $0.offset != place }.map(\.element)
-      // Another sentence is a command, so the series is only a portion of the request.
+      // If another sentence is a command, the series is only a part of the request and is not
+      // split.
       guard others.allSatisfy({ CommandSplit.clauses(of: $0).isEmpty }) else { return nil }
       guard accepts(series, sentence) else { return nil }
       let rest = others.joined(separator: " ")

@@ -12,12 +12,13 @@ enum SignalWords {
   static let into: Set<String> = [
     "al", "as", "auf", "en", "for", "in", "ins", "into", "nach", "para", "to", "zu",
   ]
-  /// Words within a row of target languages that are not languages.
+  /// Words within a list of target languages that are not languages.
   static let rowWords: Set<String> = [
     "all", "both", "each", "following", "language", "languages", "of", "sprachen", "the", "these",
   ]
   static let joints: Set<String> = ["and", "et", "oder", "or", "ou", "und", "y"]
-  /// First words of repeated blocks.
+  /// First words of lines that count as parallel blocks if several lines begin alike: "As a user
+  /// …".
   static let openers: Set<String> = ["als", "as", "def", "for", "func", "to"]
   static let distributive: Set<String> = [
     "apiece", "chacun", "chacune", "chaque", "cada", "each", "every", "individually", "jede",

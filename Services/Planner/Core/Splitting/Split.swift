@@ -19,7 +19,8 @@ struct Split: Equatable {
     parts.reduce(0) { $0 + $1.tokens } >= Self.leastPartTokens * parts.count
   }
 
-  /// A sentence or two. A shorter answer is written before a separate call has started.
+  /// Minimum mean tokens of the parts: a sentence or two. A shorter answer is written before a
+  /// separate call has started.
   static let leastPartTokens = 32
 
   struct Part: Equatable {

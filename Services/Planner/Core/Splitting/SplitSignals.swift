@@ -5,7 +5,7 @@ import Text
 /// It does not locate the parts. It knows the most frequent words of English, German, French and
 /// Spanish.
 struct SplitSignals: Equatable {
-  /// "each", "one by one", "jeweils" …
+  /// True if the query asks for each thing separately: "each", "one by one", "jeweils" …
   var isDistributive = false
   /// Number of parallel things: list items, labelled blocks, questions or a series with commas,
   /// whichever is largest.
@@ -91,7 +91,7 @@ struct SplitSignals: Equatable {
   /// Score of the query: above 0, it reads like several pieces of work.
   ///
   /// The points are coefficients of a logistic regression over hand-labelled prompts, times ten and
-  /// rounded. There are few enough to read, and none was added for a single prompt.
+  /// rounded. They are few enough to read, and none was added for a single prompt.
   var score: Int {
     var points = -18
     if isDistributive { points += 17 + (items > 2 ? 6 : 0) }
