@@ -25,7 +25,7 @@ final class AgentShell: Sendable {
     self.context = context
   }
 
-  /// A restarted agent may receive tasks before it has the host table.
+  /// Maximum wait for the host table. A restarted agent may receive tasks before the table.
   private static let tableWait = Duration.seconds(5)
 
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {

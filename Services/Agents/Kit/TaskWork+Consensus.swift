@@ -5,8 +5,8 @@ import InferenceCore
 import Telemetry
 
 extension TaskWork {
-  /// An embedding model takes a fraction of a second for a few pages, even on a CPU. A slower host
-  /// is overloaded, and no answer waits for it.
+  /// Maximum wait for embeddings. A model takes a fraction of a second for a few pages, even on a
+  /// CPU. A slower host is overloaded, and no answer waits for it.
   static let consensusPatience = Duration.seconds(2)
   /// Divisor for the maximum wait: a tenth of the task's remaining time.
   private static let consensusShare = 10

@@ -24,7 +24,7 @@ struct TaskWork {
   let span: OpenSpan
   /// Sends events to the dispatcher.
   let send: @Sendable (TaskEvent) throws(Failure) -> Void
-  /// `remaining` is the time allowed from `started` on. `nil` means no limit.
+  /// `remaining` is the time allowed, counted from `started`. `nil` means no limit.
   let started = ContinuousClock.now
   let remaining: Duration?
   /// Maximum wait for the embeddings of the inputs.

@@ -103,9 +103,9 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
 public struct RestartPolicy: Hashable, Sendable {
   /// Delay of the first restart: long enough for the kernel to release ports and sockets.
   public var first: Duration = .milliseconds(100)
-  /// The delay doubles with each crash within `window`, up to this.
+  /// Maximum delay. The delay doubles with each crash within `window`.
   public var longest: Duration = .seconds(5)
-  /// Older crashes do not count.
+  /// Time for which a crash counts.
   public var window: Duration = .seconds(60)
   /// This many crashes within `window` are a crash loop. It is reported, and restarts become slow.
   public var loopCrashes = 5

@@ -182,7 +182,7 @@ public struct Supervisor: Sendable {
     return directives
   }
 
-  /// Stops all children in the order of their stages.
+  /// Stops all children, the highest stage first.
   /// - Parameter status: exit status of `tutti up`.
   public mutating func drain(now: Instant, status: ExitStatus = .done) -> [Directive] {
     guard phase == .starting || phase == .running else { return [] }

@@ -87,7 +87,7 @@ struct UpConfiguration: Sendable {
   /// `nil` means that the data directories are searched.
   let modelEnvironment: String?
   let drain: Duration
-  /// Whether the services serve HTTPS, as they read from the same variables and the same file.
+  /// Whether the services serve HTTPS. They read the same variables and the same file.
   let usesTLS: Bool
   /// Output of `--check-config`.
   let effective: String

@@ -25,7 +25,7 @@ final class PlanBacklog: Sendable {
     let (before, waiting) = bytes.add(event.keptBytes, ordering: .relaxed)
     // A single large event does not mean that the client is slow.
     guard before == 0 || waiting <= Limits.streamUnread.value else { return false }
-    // Up to this mark, the bytes are part of each request's fixed charge.
+    // Up to `streamPause`, the bytes are part of each request's fixed charge.
     return waiting <= Limits.streamPause.value || account.set(waiting)
   }
 

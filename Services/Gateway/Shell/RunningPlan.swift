@@ -15,7 +15,7 @@ final class RunningPlan: Sendable {
     var trace: PlanTrace
     /// Time from start to finish. `nil` means that the plan has not ended.
     var took: Duration?
-    /// Dispatchers that received the plan.
+    /// Number of dispatchers that received the plan.
     var dispatches = 0
   }
   private let state: Mutex<State>
@@ -39,7 +39,7 @@ final class RunningPlan: Sendable {
   var remaining: Duration { ContinuousClock.now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
-    // Measured before the lock, and not after a slow client has read everything.
+    // Measured here: the lock may be taken, and a slow client reads the last event later.
     let took = began.duration(to: .now)
     state.withLock {
       $0.trace.record(event)
@@ -54,7 +54,8 @@ final class RunningPlan: Sendable {
   /// The learned correction of estimates with which the plan was made.
   var correction: EstimateCorrection { request.correction }
 
-  /// `nil` means that the plan has no estimate or has not ended.
+  /// The estimate compared with the measured time. `nil` means that the plan has no estimate or has
+  /// not ended.
   var estimateOutcome: EstimateOutcome? {
     state.withLock { state in
       state.took.flatMap {

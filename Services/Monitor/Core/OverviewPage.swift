@@ -17,9 +17,9 @@ public struct OverviewPage: Sendable {
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     + "frame-ancestors 'none'"
 
-  /// A longer list would not be read.
+  /// Maximum requests shown. A longer list would not be read.
   public static let requestLimit = 20
-  /// A screenful; `tutti hosts list` shows all.
+  /// Maximum hosts shown: a screenful. `tutti hosts list` shows all.
   static let hostLimit = 100
   /// Maximum models shown per host.
   static let modelLimit = 8

@@ -76,7 +76,8 @@ public struct HostAddress: Hashable, Sendable {
     isReadableOnTheWay = scheme == "http" && !Self.isLoopback(bare)
   }
 
-  /// Accepts only spellings that cannot mean another machine: `127.evil.example` is a domain name.
+  /// Whether the name means this machine. Accepts only spellings that cannot mean another machine:
+  /// `127.evil.example` is a domain name.
   private static func isLoopback(_ name: String) -> Bool {
     if name == "localhost" || name == "::1" { return true }
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)

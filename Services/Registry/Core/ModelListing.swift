@@ -12,9 +12,9 @@ public struct ModelListing: Sendable {
     public var ownedBy: String?
     /// Maximum tokens of prompt and completion together.
     public var contextTokens: Int?
-    /// Only Anthropic's entries have one.
+    /// Type of the entry. Only Anthropic's entries have one.
     public var type: String?
-    /// The entries of every other server have one.
+    /// Type of the object. The entries of all other servers have one.
     public var object: String?
     /// Members for `/v1/models`, as in `ModelOffer.facts`.
     public var facts = ""

@@ -154,7 +154,7 @@ final class RegistryShell: Service {
   /// Makes a change, and returns when it is stored and in force.
   /// A change that cannot be stored has no effect.
   /// - Parameter wait: maximum wait for the first probe that ends after the change. The host is
-  ///   returned as it is then.
+  ///   returned as it is after the wait.
   func change(
     waiting wait: Duration = .zero,
     _ change:

@@ -160,7 +160,7 @@ public enum ArithmeticCheck {
   private static let nearby = 40
 
   /// Checks the text before a calculation: it must be empty or end with a word or mark that cannot
-  /// belong to the calculation. `nil` means that it may belong.
+  /// belong to the calculation. `nil` means that the text may belong to the calculation.
   private static func opening(_ text: String, _ start: String.Index) -> Opening? {
     let line = text[..<start].suffix(nearby).suffix(while: { !$0.isNewline })
     let before = line.trimmingEnd { isPassedOver($0) }
@@ -186,7 +186,7 @@ public enum ArithmeticCheck {
     return .plain
   }
 
-  /// Whether the text after a result cannot belong to it.
+  /// Whether the text after a result cannot belong to the calculation.
   private static func closes(_ text: String, _ end: String.Index) -> Bool {
     let rest = text[end...].prefix(nearby).prefix { !$0.isNewline }
     let after = rest.drop { isPassedOver($0) }
@@ -244,7 +244,7 @@ public enum ArithmeticCheck {
     }
   }
 
-  /// Whether this is a digit, or a point or comma followed by a digit.
+  /// Whether the character is a digit, or a point or comma followed by a digit.
   private static func isNumeric(_ text: String, _ index: String.Index) -> Bool {
     let character = text[index]
     if character.isASCII, character.isNumber { return true }

@@ -73,7 +73,8 @@ public enum ContractCheck {
 
 /// Finds which of the allowed words an answer means.
 enum NearestWord {
-  /// Longer answers argue instead of choosing; a repair asks the model again.
+  /// Maximum bytes to search. Longer answers argue instead of choosing; a repair asks the model
+  /// again.
   private static let readBytes = 4_096
 
   /// - Returns: `nil` if the text means no word, or may mean several.

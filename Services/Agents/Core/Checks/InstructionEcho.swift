@@ -14,9 +14,9 @@ public struct InstructionEcho: Sendable {
     case echo
   }
 
-  /// Bytes. An answer does not begin with so much of the instruction by chance.
+  /// Bytes of the instruction to compare. An answer does not begin with so many of them by chance.
   private static let instructionBytes = 32
-  /// Bytes. Longer questions are not compared.
+  /// Maximum bytes of a question that is compared.
   private static let questionBytes = 2_048
 
   private let seams: [[UInt8]]

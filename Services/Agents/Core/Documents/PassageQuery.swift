@@ -1,6 +1,6 @@
 /// A full-text query for passages of documents.
 public struct PassageQuery: Equatable, Sendable {
-  /// With more words, every passage matches a little.
+  /// Maximum search terms. With more, every passage matches a little.
   static let maximumTerms = 32
   private static let readBytes = 8_192
 

@@ -43,7 +43,7 @@ public enum RequestComposition {
     try request(for: order, role: role, question: question, consensus: consensus, notes: notes).body
   }
 
-  /// As `body`, with the members that the task adds.
+  /// Like `body`, and also names the members that the task adds.
   public static func request(
     for order: TaskOrder, role: Role, question: TaskDialogue.Question? = nil,
     consensus: Consensus? = nil, notes: [String] = []

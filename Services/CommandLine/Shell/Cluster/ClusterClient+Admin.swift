@@ -57,7 +57,7 @@ extension ClusterClient {
       .decoded(as: Page<ServiceRow>.self, from: url).data
   }
 
-  /// The registry's bytes, unchanged.
+  /// The list of hosts, as the registry sent it.
   func hostsJSON() async throws -> Data {
     try await success(.GET, hostsURL + "?limit=1000", token: provenToken()).body
   }

@@ -41,8 +41,8 @@ public struct HostWork: Equatable, Sendable {
 
 /// Where a task is done. `infer()` asks another host if this one cannot answer.
 public struct TaskPlacement: Hashable, Sendable {
-  /// `nil` means that the choice is open: no scheduled host can do the task, or the choice of the
-  /// model is the agent's and the hosts differ in models.
+  /// `nil` means that the choice is open: no scheduled host can do the task, or the agent chooses
+  /// the model and the hosts differ in models.
   public var host: HostID?
   /// The model of `host` that does the task. `nil` means that the agent chooses.
   public var model: ModelID?

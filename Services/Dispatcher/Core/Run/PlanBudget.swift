@@ -188,7 +188,8 @@ struct PlanBudget: Sendable {
     ledger.giveUp(task, known: usage)
   }
 
-  /// Records an overrun if a task with a used output wrote more than it was granted.
+  /// Records an overrun if a task wrote more than it was granted. Called for tasks whose output is
+  /// used.
   mutating func recordEnd(of task: Int, named id: TaskID, _ usage: Usage) {
     guard let account = accounts[task], let granted = account.granted,
       // A task that is asked twice may write its grant twice.

@@ -172,7 +172,7 @@ extension PlanRun {
 }
 
 /// Reasons to retry a task.
-/// Any other failure is the task's own, or its hosts', which `infer()` has already retried.
+/// Any other failure is the fault of the task, or of hosts, which `infer()` has already retried.
 enum AgentLoss: Sendable {
   case lost, overloaded
   /// Every host that the agent asked is busy. The same agent may try again later.

@@ -99,7 +99,7 @@ extension PlanRun {
 }
 
 extension TaskOrder {
-  /// Maximum bytes of the prompt that an agent makes from the order.
+  /// Maximum bytes of the order's texts in the agent's prompt.
   fileprivate var promptBytes: Int {
     let texts = inputs.reduce(0) { $0 + $1.text.utf8.count }
     let documents = documents.reduce(0) { $0 + $1.text.utf8.count }

@@ -132,7 +132,7 @@ extension PlanRun {
     chargeUnreported(sink)
     stop(sink)
     if board.isStreaming(sink) { answer.discard() }
-    // Nothing follows any more, so this text is the answer.
+    // The sink does not expand any more, so this text is the answer.
     disarm(sink)
     board.dropExpansion(of: sink)
     board.reset(sink)

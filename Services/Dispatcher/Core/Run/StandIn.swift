@@ -3,8 +3,8 @@ import ClusterModel
 /// Chooses the text that replaces an output which could not be made.
 enum StandIn {
   /// Output that a failed task passes on: its partial output, otherwise its first input.
-  /// `nil` means that the task has neither. A task with an expansion passes on an empty output,
-  /// from which the planner makes the rest of the plan.
+  /// `nil` means that the task has neither. A task with an expansion then passes on an empty
+  /// output, from which the planner makes the rest of the plan.
   /// - Parameter partial: what the task's agent wrote. Always empty for the answer, because a
   ///   partial answer is worth less than a complete draft.
   static func output(of index: Int, partial: String, on board: TaskBoard) -> String? {

@@ -5,7 +5,8 @@ import Text
 /// state of every task that changed. A task that started and ended within one interval is reported
 /// once, as ended.
 public struct ProgressPacer: Sendable {
-  /// Faster than a person reads, and slow enough that 64 concurrent tasks cost nothing.
+  /// Minimum time between lines: faster than a person reads, and slow enough that 64 concurrent
+  /// tasks cost nothing.
   public static let interval = Duration.milliseconds(100)
 
   private enum Step: Hashable {

@@ -56,7 +56,7 @@ public enum TraceExtension {
       ])
   }
 
-  /// The predictions for both ways, uncorrected and corrected.
+  /// The predictions for a direct answer and for a split, uncorrected and corrected.
   static func json(
     _ estimate: PlanEstimate, _ correction: EstimateCorrection, then more: [(String, JSON)] = []
   ) -> JSON {

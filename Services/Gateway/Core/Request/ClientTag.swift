@@ -1,5 +1,6 @@
 /// Distinguishes clients without revealing their keys. Dispatchers are fair between tags.
 public enum ClientTag {
+  /// Returns the tag of a client.
   /// Programs on this machine share one address and are distinguished by their keys. A remote
   /// client is identified by its address: otherwise it could send another key with each request.
   ///

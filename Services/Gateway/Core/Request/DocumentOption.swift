@@ -48,7 +48,7 @@ struct DocumentOption {
       default: break
       }
     }
-    // A stray one comes from an editor; more than one in a hundred means binary data.
+    // A stray control character comes from an editor; more than one in a hundred means binary data.
     return strange * 100 <= count
   }
 }

@@ -20,8 +20,8 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
-  /// - Throws: a failure if the model is unknown, with similar names, or if the request does
-  ///   not fit its route.
+  /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
+  ///   latter suggests similar names.
   public static func route(
     _ request: ClientRequest, table: HostTable
   ) throws(Failure) -> GatewayRoute {

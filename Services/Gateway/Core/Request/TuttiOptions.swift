@@ -4,7 +4,7 @@ public import Text
 
 /// The member `tutti` of a request: options for how the cluster answers it.
 public struct TuttiOptions: Hashable, Sendable {
-  /// Number of members of the pattern. `models` lists them by name instead.
+  /// Number of members of the pattern. A request may name the members' models instead (`models`).
   public var members: Int?
   public var models: [ModelID] = []
   public var rounds: Int?

@@ -48,8 +48,7 @@ enum LanguageSplit {
   private static func languages(in request: Substring) -> [String] {
     var found: [String] = []
     var seen: Set<String> = []
-    /// Number of words since the last language of the list. `nil` means that the word is in no
-    /// list.
+    /// Number of other words since the last language of the list. `nil` means outside a list.
     var others: Int?
     for word in request.split(whereSeparator: { !($0.isLetter || "#+-".contains($0)) }) {
       let lower = word.lowercased()

@@ -55,8 +55,8 @@ struct QueryOutline: Equatable {
       || (number <= numerals.count && label == numerals[number - 1])
   }
 
-  /// True for `1.` at the start of the query or after punctuation. In "version 1." it ends a
-  /// sentence.
+  /// True for `1.` at the start of the query or after punctuation. In "version 1." the number ends
+  /// a sentence.
   private static func isInlineNumber(_ word: Substring, number: Int, preceding: Substring?) -> Bool
   {
     guard word == "\(number)." else { return false }

@@ -148,7 +148,7 @@ extension SplitSignals {
     return bare.allSatisfy(\.isNumber) || bare.count == 1 || word.hasSuffix(":")
   }
 
-  /// Counts lines that begin with a typographic bullet, which few keyboards have.
+  /// Counts lines that begin with a typographic bullet.
   private static func bullets(_ query: String) -> Int {
     query.split(whereSeparator: \.isNewline).count { line in
       "•–·▪".contains(line.first { !$0.isWhitespace } ?? " ")
