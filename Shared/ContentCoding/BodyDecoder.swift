@@ -4,7 +4,7 @@ import Limits
 ///
 /// Encoded bytes are stored as they arrive and decoded only when they are pulled, so a small body
 /// cannot make a large buffer. A body that does not start like its coding is passed on unchanged:
-/// some proxies decode a body and leave the header.
+/// some proxies decode a body and keep its `Content-Encoding`.
 ///
 /// @unchecked: not thread-safe; its owner keeps it under a lock.
 public final class BodyDecoder: @unchecked Sendable {
@@ -100,7 +100,7 @@ public final class BodyDecoder: @unchecked Sendable {
     }
   }
 
-  /// The decoder holds decoded bytes that did not fit into the output.
+  /// Whether the decoder may hold decoded bytes that did not fit into the last output.
   private var holdsMore = false
 
   // MARK: - Beginning
@@ -156,8 +156,8 @@ public final class BodyDecoder: @unchecked Sendable {
     }
   }
 
-  /// Whether it starts like JSON, an event stream or an HTML page, which servers send with a wrong
-  /// header.
+  /// Whether the body starts like JSON, an event stream or an HTML page. Some servers send these
+  /// uncompressed with `Content-Encoding: deflate`.
   private var looksLikeText: Bool {
     guard let first = input[position...].first else { return false }
     return "{[:\n\r <".utf8.contains(first)

@@ -11,7 +11,7 @@ public struct FileRefused: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Files that only their owner may read or write, in directories that only their owner may write.
 ///
-/// Links are refused: a link could redirect a write, or a read to a file of another user.
+/// Links are refused: a link could redirect a read or a write to another file.
 public enum PrivateFile {
   /// Access that other users may have to a file.
   public enum Others: Sendable {
@@ -163,7 +163,8 @@ public enum PrivateDirectory {
       throw FileRefused(
         "The directory \(path) cannot be created (\((cause ?? error).localizedDescription)).")
     }
-    // `stat` follows a link: a user who may place a link here may also move the directory.
+    // Links are followed: refusing them would not help, because a user who may place a link here
+    // may also move the directory.
     var facts = stat()
     guard unsafe stat(path, &facts) == 0 else {
       throw FileRefused("Cannot look at \(path) (\(PrivateFile.text(errno))).")

@@ -11,9 +11,9 @@ public enum Lane: Sendable {
 
 /// The recipient of a message.
 public enum Destination: Hashable, Sendable {
-  /// The live process of the service with the fewest requests in flight to and from this one.
+  /// The service's live process that has the fewest requests in flight to and from this process.
   case service(ServiceName)
-  /// Exactly this process; after a restart it is a different peer.
+  /// One process. After a restart it is a different peer.
   case peer(PeerID)
 }
 
@@ -37,7 +37,8 @@ public struct BusRequest: Equatable, Sendable {
   public let body: Body
   public let sender: PeerID
   public let trace: TraceContext?
-  /// Time left on arrival. `nil` means that the caller set no deadline.
+  /// Time that was left until the caller's deadline when the request was sent. `nil` means that the
+  /// caller set no deadline.
   public let remaining: Duration?
   /// Key of a request that must not run twice. Empty if the request has none.
   public let idempotencyKey: [UInt8]
@@ -59,8 +60,8 @@ public enum BusDirective: Equatable, Sendable {
   case send(Envelope, to: String, Lane)
   /// Sends the same envelope to all of these mailboxes.
   case publish(Envelope, to: [String])
-  /// Seals later frames to the mailbox for this process. `nil` means that the recipient is unknown;
-  /// `disconnect` also makes it unknown.
+  /// Seals later frames to the mailbox for the recipient. `nil` means that the recipient is
+  /// unknown; after `disconnect` it is unknown, too.
   case seal(mailbox: String, for: Recipient?)
   /// Connects without sending, so that the peer's death is noticed.
   case connect(String)
@@ -79,7 +80,7 @@ public enum BusDirective: Equatable, Sendable {
 
   case startCall(RequestKey, BusRequest)
   case startStream(RequestKey, BusRequest)
-  /// Cancels a handler whose caller no longer waits, for this reason.
+  /// Cancels a handler. The failure is the reason.
   case cancelHandler(RequestKey, Failure)
   case deliverCast(Body, from: PeerID)
   case deliverPublication(Body)

@@ -5,7 +5,8 @@ import Limits
 public struct BusLimits: Equatable, Sendable {
   public static let standard = BusLimits()
 
-  /// Limits for a process that itself refuses requests above `requests`, with its own error.
+  /// Limits for a process that refuses more than `requests` requests with its own error. The bus
+  /// admits 64 more, so that its own limit is not reached first.
   public static func admitting(_ requests: Int) -> BusLimits {
     var limits = standard
     limits.handlers = max(limits.handlers, requests + 64)
@@ -27,9 +28,10 @@ public struct BusLimits: Equatable, Sendable {
   public var rememberedSenders = Limits.busRememberedSenders.value
   public var peers = Limits.busPeers.value
   public var newcomers = Limits.busNewcomers.value
-  /// A peer with requests in flight is pinged after this silence …
+  /// Silence after which a peer with requests in flight is pinged.
   public var pingAfter: Duration = .seconds(1)
-  /// … and is considered lost after this one.
+  /// Silence after which a peer with requests in flight is considered lost, if a ping was not
+  /// answered either.
   public var lostAfter: Duration = .seconds(3)
 
   public init() {}

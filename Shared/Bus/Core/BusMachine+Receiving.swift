@@ -223,7 +223,7 @@ extension BusMachine {
     return directives
   }
 
-  /// Whether the peer must not use the last handlers, which are reserved for other peers.
+  /// Whether only reserved handlers are free and the peer already holds half of all handlers.
   private func holdsTooMuch(_ peer: PeerID) -> Bool {
     let reserve = min(Limits.busHandlerReserve.value, limits.handlers / 8)
     guard incoming.count >= limits.handlers - reserve else { return false }
@@ -330,8 +330,8 @@ extension BusMachine {
     return registryKey == nil || registryKey == seal.key
   }
 
-  /// Whether a publication comes from the registry that answered the last hello. Over `ipc://` the
-  /// directory is the trust boundary, so the first publication may arrive before the answer.
+  /// Whether a publication comes from the registry that answered the last hello. Over `ipc://` file
+  /// permissions exclude other users, so publications before the first answer are accepted, too.
   private func isFromRegistry(_ envelope: Envelope, _ seal: SealedSender?) -> Bool {
     guard !isRegistry else { return false }
     if seal == nil, registry == nil { return true }

@@ -63,7 +63,8 @@ extension BusMachine {
     let silent = heartbeats.filter { $0.value.lastReceived.duration(to: now) >= limits.pingAfter }
     for (id, record) in silent.sorted(by: { $0.key < $1.key }) {
       let silence = record.lastReceived.duration(to: now)
-      // If this process itself was stopped, the peer gets time to answer the ping.
+      // After a pause of this process all peers seem silent, so a peer first gets time to answer a
+      // ping.
       if silence >= limits.lostAfter,
         record.firstPing.map({ $0.duration(to: now) >= limits.pingAfter }) ?? false
       {
@@ -103,7 +104,7 @@ extension BusMachine {
   /// the frames that nanomsg accepted but has not sent yet.
   public var answeredPeers: [PeerID] { answered.filter { directory.isLive($0) }.sorted() }
 
-  /// Sends a ping that is resolved when everything sent to the peer before it has arrived.
+  /// Sends a ping to the peer. Its answer proves that all earlier messages have arrived.
   public mutating func barrier(_ id: UInt64, to peer: PeerID, now: Instant) -> [BusDirective] {
     guard let line = directory[peer] else {
       return [.resolve(id, .failure(Failure(.peerLost, "\(peer.name) left the cluster")))]

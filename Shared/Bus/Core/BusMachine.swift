@@ -88,7 +88,7 @@ public struct BusMachine: Sendable {
 
   public var handlersRunning: Int { incoming.count }
 
-  /// Whether a tick has work besides the lease.
+  /// Whether deadlines or held messages need checks at short intervals.
   public var isBusy: Bool { !outgoing.isEmpty || !incoming.isEmpty || !held.isEmpty }
 
   // MARK: - Outgoing requests

@@ -1,11 +1,13 @@
 public import ClusterModel
 
 /// The known peers: the registry's table, and the peers that a restarted registry has not seen yet,
-/// so that no peer disappears because the registry died. Peers found dead are not live.
+/// so that no peer disappears because the registry died. A peer found dead stays known but is not
+/// live.
 public struct PeerDirectory: Equatable, Sendable {
   public private(set) var table = PeerTable.empty
   private var byID: [PeerID: Peer] = [:]
-  /// Peers found dead, and until when they are skipped. A message from the peer ends this early.
+  /// Peers found dead, and until when they are skipped. A message from the peer makes it live at
+  /// once.
   private var dead: [PeerID: Instant] = [:]
   /// Peers that reported that they are shutting down; they get no more requests.
   private var leaving: Set<PeerID> = []

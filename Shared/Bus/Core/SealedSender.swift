@@ -5,7 +5,8 @@ public struct SealedSender: Equatable, Sendable {
   public let id: PeerID
   /// The sender's public key.
   public let key: [UInt8]
-  /// Sealed with the cluster key alone and may be a replay. Accepted only for a first hello.
+  /// Whether the frame is sealed with the cluster key alone. It may be a replay, so only a first
+  /// hello is accepted in it.
   public let isIntroduction: Bool
 
   public init(id: PeerID, key: [UInt8], isIntroduction: Bool = false) {

@@ -166,7 +166,7 @@ extension Bus {
             PeerWaiter(
               id: id, services: services, deadline: now + deadline, continuation: continuation))
         }
-        // An earlier cancellation found no waiter to cancel.
+        // A cancellation before the waiter was added did not find it, so check again.
         if Task.isCancelled { cancelPeerWaiter(id) }
         answerPeerWaiters()
       }

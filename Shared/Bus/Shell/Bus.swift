@@ -117,7 +117,7 @@ public final class Bus: Service, Sendable {
   func outcome(
     of id: UInt64, _ make: (inout BusMachine, Instant) -> [BusDirective]
   ) async throws(Failure) -> Body {
-    // A cancellation that races with the outcome finds no call and leaves its id here.
+    // A cancellation that races with the outcome finds no call and leaves its id in the set.
     defer { state.withLock { _ = $0.cancelledEarly.remove(id) } }
     let result: Result<Body, Failure> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -234,7 +234,8 @@ public final class Bus: Service, Sendable {
     state.withLock { $0.handlers.publication = handler }
   }
 
-  /// Sets the handler of lost peers: found dead or left. Must not block the bus's own thread.
+  /// Sets the handler that is called for each peer that died or left. It must not block, because it
+  /// runs on the bus's own thread.
   public func onPeerLost(_ handler: @escaping @Sendable (PeerID) -> Void) {
     state.withLock { $0.handlers.peerLost = handler }
   }
@@ -355,7 +356,8 @@ public final class Bus: Service, Sendable {
     return true
   }
 
-  /// Fails the local call or stream of an unsent message. The peer relies on its deadline.
+  /// Fails the local call or stream of an unsent message. If the message is an answer, only the
+  /// deadline of its caller ends the wait.
   private func undelivered(_ envelope: Envelope, _ lane: Lane, _ reason: Failure? = nil) {
     count(lane == .telemetry ? "telemetry_outbox_full" : "outbox_full")
     let failure =

@@ -45,8 +45,8 @@ public struct BusConfiguration: Sendable {
     if case .tcp(_, _, _, _, let key, _) = addresses { key } else { nil }
   }
 
-  /// Makes the transport for `addresses`. Also removes sockets that killed processes of the same
-  /// name left.
+  /// Makes the transport for `addresses`. Also removes the sockets of killed processes of the same
+  /// name.
   /// - Throws: an error for an unusable address; its message says what to do.
   public func makeTransport() throws(Failure) -> any Transport {
     try checkName()
@@ -131,7 +131,7 @@ public enum BusAddresses: Sendable {
   /// Many machines: every frame is sealed with keys derived from `clusterKey` (16 bytes or more).
   /// - `listen`: `HOST:PORT` to bind.
   /// - `advertise`: `HOST:PORT` at which other processes reach this one.
-  /// - `registry`: `HOST:PORT` at which all processes, including the registry, know the registry.
+  /// - `registry`: `HOST:PORT` of the registry, the same in all processes, including the registry.
   /// - `registryKey`: the registry's public key. `nil` means that the key of the first registry
   ///   that answers is pinned.
   /// - `identity`: the key pair of this process.

@@ -83,8 +83,9 @@ final class ConnectionRoster: Sendable {
 
   var count: Int { state.withLock(\.entries.count) }
 
-  /// Adds a connection. If its address, or all addresses together, have too many connections
-  /// without a listed peer, the oldest of these is closed.
+  /// Adds a connection. If its address has too many connections without a listed peer, the oldest
+  /// of them is closed. If all addresses together have too many, the oldest one of the address with
+  /// the most is closed.
   /// - Returns: the connection's id, and whether another connection was closed for it.
   func admit(
     from address: String, close: @escaping @Sendable () -> Void
@@ -110,7 +111,8 @@ final class ConnectionRoster: Sendable {
   }
 
   /// Records the proven key of a connection.
-  /// - Returns: `false` if a listed peer has too many connections already.
+  /// - Returns: `false` if the connection was evicted, or if a listed peer has too many connections
+  ///   already.
   func prove(_ id: ID, _ key: [UInt8]) -> Bool {
     state.withLock { state in
       guard state.entries[id] != nil else { return false }
@@ -144,7 +146,8 @@ final class ListenerHandler: ChannelInboundHandler {
 
   private var id: ConnectionRoster.ID = 0
   private var deadline: Scheduled<Void>?
-  /// Unread bytes: at most `Limits.busStrangerBytes` before the proof, then less than a length.
+  /// Unread bytes: at most `Limits.busStrangerBytes` before the proof, later fewer than the 8 of a
+  /// frame's length.
   private var waiting = ByteBuffer()
   private var isProven = false
   private var isClosed = false

@@ -37,7 +37,7 @@ public final class NanomsgTransport: Transport {
   /// Receive limit if only this user can connect. A frame above `frameLimit` is then received,
   /// counted and dropped, and its sender stays connected.
   static let localReceiveLimit = 17 << 20
-  /// nanomsg allows 512 sockets per process; the rest is left for tests.
+  /// nanomsg allows 512 sockets per process. The other 112 are left for tests.
   static let maximumConnections = 400
   /// Maximum bytes for each mailbox and lane: the largest message in fragments, plus a margin.
   static let laneLimit = 32 << 20
@@ -243,7 +243,7 @@ public final class NanomsgTransport: Transport {
       /// Already reported as lost because it refuses connections.
       var isRefused = false
       var pending = false
-      /// Removed from the outbox but not yet accepted by nanomsg.
+      /// A frame from the outbox that nanomsg has not accepted yet.
       var held: [UInt8]?
       var lastUse: ContinuousClock.Instant
     }
@@ -313,7 +313,7 @@ public final class NanomsgTransport: Transport {
           continue
         }
         switch seal.open(frame) {
-        // A greeting; the listener has already used its proof.
+        // A greeting of `greet`, which only the listener needs.
         case .opened(let bytes, _) where bytes.isEmpty: break
         case .opened(let bytes, let sender): deliver(.frame(bytes, from: sender))
         case .refused(let reason): deliver(.dropped(reason: reason))

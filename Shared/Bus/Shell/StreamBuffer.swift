@@ -102,8 +102,8 @@ final class StreamBytes: Sendable {
   func remove(_ count: Int) { bytes.withLock { $0 -= count } }
 }
 
-/// The answers to `Bus.stream`, which can be read once. It ends when the peer ends it. Leaving the
-/// loop, or cancelling the reading task, cancels the stream at the peer.
+/// Items of a stream opened by `Bus.stream`. It can be iterated once and ends when the peer ends
+/// it. Leaving the `for` loop early, or cancelling its task, cancels the stream at the peer.
 public struct BusStream: AsyncSequence, Sendable {
   public typealias Element = Body
   public typealias Failure = ClusterModel.Failure
@@ -116,7 +116,7 @@ public struct BusStream: AsyncSequence, Sendable {
     AsyncIterator(lease: lease, reader: Reader(lease))
   }
 
-  /// Cancels the stream at the end of the loop, even if the stream itself is still referenced.
+  /// Cancels the stream when its iterator is freed, even if the stream itself is still referenced.
   final class Reader: Sendable {
     private let lease: StreamLease
     init(_ lease: StreamLease) { self.lease = lease }

@@ -18,7 +18,8 @@ public protocol Transport: AnyObject, Sendable {
   /// - Returns: `false` if the lane to that mailbox is full and the frame was dropped.
   func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool
 
-  /// Seals later frames to the mailbox for this process. `nil` means that the recipient is unknown.
+  /// Seals later frames to the mailbox for the recipient. `nil` means that the recipient is
+  /// unknown.
   func seal(_ mailbox: String, for recipient: Recipient?)
 
   /// Connects without sending, so that the peer's death is noticed.

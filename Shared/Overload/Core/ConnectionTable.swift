@@ -11,7 +11,7 @@ public struct ConnectionLimits: Hashable, Sendable {
   public var perClient: Int
   /// Limit for all programs on this machine together.
   public var perLocalClient: Int
-  /// Additional connections beyond `total`.
+  /// Connections beyond `total`, for health and metrics only.
   public var reserved: Int
 
   public init(
@@ -28,10 +28,11 @@ public struct ConnectionLimits: Hashable, Sendable {
 
 /// Decides which connections a server keeps.
 ///
-/// If a client has reached its share, one of its idle connections is evicted, or its slowest
-/// request if a quarter of its connections wait for the rest of a request. If the server is full, any
-/// idle connection is evicted, or a slow request of a client with many connections. If none
-/// qualifies, the new connection joins a small reserve that serves only health and metrics.
+/// If a client has reached its share, its longest idle connection is evicted. If it has none, but
+/// incomplete requests take a quarter of its share, the oldest of these is evicted. If the server
+/// is full, an idle connection of any client is evicted, otherwise an incomplete request of a
+/// client with more connections. If there is none to evict, the new connection joins a small
+/// reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
     /// No byte of a request has arrived since the last answer.
@@ -136,9 +137,9 @@ public struct ConnectionTable: Sendable {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }
 
-  /// The longest incomplete request of a client if these are a quarter of its share. Requests that
-  /// arrive take milliseconds; so many at once are a flood, which must not keep the client's other
-  /// requests out.
+  /// The client's request that has been incomplete for the longest time, if incomplete requests
+  /// take a quarter of its share. A request usually arrives within milliseconds, so that many are a
+  /// flood, which must not keep out the client's other requests.
   private func slowest(of client: ClientID, _ share: Int) -> Eviction? {
     let incomplete = entries.values.count { $0.client == client && $0.activity == .receiving }
     guard incomplete.multipliedCapped(by: 4) >= share else { return nil }

@@ -2,8 +2,8 @@ public import Limits
 
 /// Accounts for the bytes that a process holds for clients and hosts, against one budget.
 ///
-/// At the limit the largest unread stream is ended first: its client does not read, and a host
-/// waits for it. Any other charge that does not fit is refused.
+/// At the limit the largest unread stream is ended first, because its client does not read and
+/// blocks a host. Any other charge that does not fit is refused.
 public struct MemoryLedger: Sendable {
   public struct AccountID: Hashable, Sendable {
     let number: UInt64
@@ -34,7 +34,8 @@ public struct MemoryLedger: Sendable {
   }
 
   public let limit: Limit
-  /// Minimum bytes of a stream to end. A smaller stream is being read; ending it frees little.
+  /// Minimum unread bytes of a stream that may be ended. A stream with fewer is being read, and
+  /// ending it frees little.
   private let smallestVictim: Int
   private var accounts: [AccountID: Account] = [:]
   private var last: UInt64 = 0

@@ -1,7 +1,7 @@
 public import Limits
 
-/// Limits each client's bytes of large request bodies in transfer. Bodies above the share wait in
-/// order of arrival and are not read meanwhile.
+/// Limits each client's bytes of large request bodies in transfer. Further bodies wait in order of
+/// arrival and are not read meanwhile.
 ///
 /// Each body reserves its full size at once, so that two half-read bodies cannot block each other.
 public struct UploadQueue: Sendable {

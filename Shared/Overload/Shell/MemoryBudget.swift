@@ -39,7 +39,8 @@ public final class MemoryBudget: Sendable {
     return MemoryAccount(id, self)
   }
 
-  /// - Returns: whether the bytes are granted, and a function to call after all locks are released.
+  /// - Returns: whether the bytes are granted, and a function that ends another stream to make
+  ///   room. Call it after all locks are released.
   fileprivate func charge(
     _ bytes: Int, to id: MemoryLedger.AccountID
   ) -> (isGranted: Bool, end: (@Sendable () -> Void)?) {
@@ -51,7 +52,7 @@ public final class MemoryBudget: Sendable {
     }
     if verdict.ended != nil { Counter(label: "tutti_memory_ended_total").increment() }
     if !verdict.isGranted { Counter(label: "tutti_memory_refused_total").increment() }
-    // The caller ends its own stream.
+    // If the stream to end is that of the caller, the caller ends it.
     guard let end, verdict.ended != id else { return (verdict.isGranted, nil) }
     return (verdict.isGranted, { @Sendable [self] in end(largestUnread) })
   }

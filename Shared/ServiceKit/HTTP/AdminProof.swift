@@ -24,7 +24,7 @@ public enum AdminProof {
     return hexadecimal(Array(code))
   }
 
-  /// Compares in constant time, whichever digit is wrong.
+  /// Whether the proof is right. The comparison takes the same time whichever digit is wrong.
   public static func isValid(_ proof: String, token: [UInt8], nonce: String) -> Bool {
     let (given, right) = (Array(proof.utf8), Array(Self.proof(token: token, nonce: nonce).utf8))
     guard given.count == right.count else { return false }

@@ -2,11 +2,12 @@ import NIOHTTP1
 
 /// Adapts the head of an answer to its request: HTTP version and CORS headers.
 struct AnswerForm {
-  /// The client speaks HTTP/1.0 without chunked encoding: the answer ends with the connection.
+  /// Whether the client uses HTTP/1.0, which has no chunked encoding. Closing the connection ends
+  /// the answer.
   private(set) var isOld = false
   /// Value of `Access-Control-Allow-Origin`; `nil` means that the header is omitted.
   private var origin: String?
-  /// The answer depends on the `Origin` header, so it needs `Vary: Origin`.
+  /// Whether the answer depends on the `Origin` header and so needs `Vary: Origin`.
   private var varies = false
 
   init() {}
@@ -37,7 +38,8 @@ struct AnswerForm {
     }
   }
 
-  /// Headers that pages may always read, and headers that pages do not need.
+  /// Headers left out of `Access-Control-Expose-Headers`: pages may always read them, or do not
+  /// need them.
   private static let readable: Set<String> = [
     "cache-control", "content-language", "content-length", "content-type", "expires",
     "last-modified", "pragma", "connection", "transfer-encoding", "vary", "date", "server",

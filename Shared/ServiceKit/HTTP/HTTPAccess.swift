@@ -2,10 +2,11 @@ import ClusterModel
 
 /// The host names and web origins that a server accepts.
 ///
-/// The server requires no key, so a browser on this machine can reach a loopback port. A page can
-/// send requests to it, which the `Origin` header reveals. A page that has rebound its own name to
-/// this machine's address (DNS rebinding) can also read the answers, which the `Host` header
-/// reveals. Addresses, and names that cannot be registered publicly, cannot be rebound.
+/// The server requires no key, so any web page in a browser on this machine can send requests to a
+/// loopback port. The request's `Origin` header names the page's site. A page that has rebound its
+/// own name to this machine's address (DNS rebinding) can also read the answers; then the `Host`
+/// header contains the page's name. Addresses, and names that cannot be registered publicly, cannot
+/// be rebound.
 public struct HTTPAccess: Hashable, Sendable {
   /// The address the server listens on.
   public var listen: HostAndPort

@@ -234,8 +234,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     }
   }
 
-  /// Limits the read size, to keep turns of the event loop short, and the kernel's send buffer for
-  /// a client that does not read, which would otherwise grow to megabytes per connection.
+  /// Limits the read size, which keeps turns of the event loop short. Limits the kernel's send
+  /// buffer, which would grow to megabytes for a client that does not read.
   private static func limitBuffers(of channel: any Channel) throws {
     guard let options = channel.syncOptions else { return }
     try options.setOption(.maxMessagesPerRead, value: 1)

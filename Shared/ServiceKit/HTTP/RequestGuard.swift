@@ -59,7 +59,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// Requests passed to the application whose answer is not complete.
   private var pending = 0 { didSet { noteActivity() } }
   private var activity = ConnectionTable.Activity.idle
-  /// A part of the oldest pending request's answer has been sent.
+  /// Whether a part of the answer to the oldest pending request has been sent.
   private var answerBegan = false
   private var timer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
@@ -185,7 +185,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
       if !head.isKeepAlive || arriving.isOld || place?.limit != nil {
-        // Hummingbird reads this header. An HTTP/1.0 client sends none, but waits for the close.
+        // With this header Hummingbird closes the connection after the answer.
         head.headers.replaceOrAdd(name: "connection", value: "close")
       }
       let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
@@ -387,7 +387,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         Failure(.requestTimeout, "The request's head took longer than \(seconds(limits.head))."),
         context)
     case .body(let since, let received, let declared):
-      // If no length was declared, only the received bytes are known.
+      // Without a declared length, the allowed time grows with the received bytes.
       let due = since + bodyTime(received: received, declared: declared)
       guard context.eventLoop.now >= due else {
         arm(due - context.eventLoop.now, context)
@@ -415,7 +415,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func refuse(_ failure: Failure, _ context: ChannelHandlerContext) {
-    // During an answer, or before an earlier one, the client would misread an error.
+    // If an answer has begun, or an earlier one is pending, the client would take the error for it.
     let mayAnswer: Bool
     if case .body = reading {
       mayAnswer = pending == 1 && !answerBegan

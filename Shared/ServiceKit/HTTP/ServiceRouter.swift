@@ -182,8 +182,8 @@ struct ServiceResponder: HTTPResponder {
     if let traceHeader, response.headers[traceHeader] == nil {
       response.headers[traceHeader] = TraceContext.fresh().trace.description
     }
-    // Also for errors: on a persistent connection the client would read a body as the start of the
-    // next answer. The head still contains the body's length.
+    // An answer to HEAD has no body, even if it is an error: on a persistent connection the client
+    // would read a body as the start of the next answer. The head still contains the body's length.
     return request.method == .head ? response.createHeadResponse() : response
   }
 

@@ -4,10 +4,10 @@ import NIOCore
 
 /// Settings of the C allocator with which a process returns large buffers to the system.
 ///
-/// By default glibc raises the size from which it maps a buffer on its own to the largest buffer
-/// that was freed, up to 32 MiB. Bodies and events of that size then share heaps with small values,
-/// and the heaps never shrink: a gateway that had answered large requests for six minutes held
-/// 270 MiB, and 34 MiB with these settings.
+/// glibc maps a buffer separately if it exceeds a threshold. By default the threshold rises to the
+/// size of the largest mapped buffer that was freed, up to 32 MiB. Bodies and events below the
+/// threshold then share heaps with small values, and the heaps never shrink: a gateway that had
+/// answered large requests for six minutes held 270 MiB, and 34 MiB with these settings.
 enum AllocatorSettings {
   /// Must run before the process starts its threads.
   static func apply() {

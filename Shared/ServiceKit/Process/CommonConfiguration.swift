@@ -17,7 +17,7 @@ public struct CommonConfiguration: Sendable {
   private var machine: String
   private var allowedHosts: [String]
   private var allowedOrigins: [String]
-  /// Maximum duration of a drain; after it the process ends anyway.
+  /// Maximum duration of a drain. Then the process ends, even if requests are in flight.
   public var drain: Duration
   private var credentialsPrefix: String
   private var credentialsFolder: String?

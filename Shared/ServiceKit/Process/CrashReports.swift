@@ -13,7 +13,8 @@ public enum CrashReports {
     "\(dataDirectory)/crashes/\(name)-\(pid).txt"
   }
 
-  /// Installs the crash handler: a crash ends the process at once; its copy writes the backtrace.
+  /// Installs the crash handler: a crash ends the process at once, and a forked copy of it writes
+  /// the backtrace.
   public static func install(name: String, dataDirectory: String) {
     let folder = dataDirectory + "/crashes"
     // Without the folder the backtrace goes to standard error.
@@ -70,6 +71,6 @@ public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String { "\(count) \(lastUnixSeconds) \(reason)" }
 
-  /// The note of this process.
+  /// The note that `tutti up` passed to this process; `nil` if it passed none.
   static let own = ProcessInfo.processInfo.environment[variable].flatMap { CrashNote($0) }
 }

@@ -6,8 +6,9 @@
 enum NiceValue {
   /// Runs the work at the priority that corresponds to the nice value.
   ///
-  /// On Linux, libdispatch sets the nice value of its threads from the priority of their tasks, and
-  /// so raises the threads of a process that was started with a higher one.
+  /// On Linux, libdispatch sets the nice value of its threads from the priority of their tasks. In
+  /// a process that was started with a higher nice value, they would get more processor time than
+  /// the operator chose.
   static func honour<Result: Sendable>(
     _ work: @escaping @Sendable () async -> Result
   ) async -> Result {

@@ -33,7 +33,8 @@ enum ProcessMetrics {
     return families
   }
 
-  /// Time of the first access, which `ServiceProcess` makes at the start.
+  /// Start of the process, in seconds since 1970: the time of the first access to this property,
+  /// which `ServiceProcess` makes.
   static let start = Date().timeIntervalSince1970
 
   private static func family(

@@ -23,7 +23,8 @@ struct StopRequests: Sendable {
   private let continuation: AsyncStream<StopRequest>.Continuation
 
   init() {
-    // Only the first two count: one begins the drain, one ends it at once.
+    // At most two requests have an effect: one begins the drain, a later signal ends the process at
+    // once.
     (requests, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4))
   }
 

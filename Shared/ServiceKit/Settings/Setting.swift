@@ -13,7 +13,7 @@ public struct Setting: Hashable, Sendable {
   public var help: String
   /// Heading in `--help`; settings of one group are listed together.
   public var group: String
-  /// The value is secret and printed as `***`. It may also come from a file named by
+  /// Whether the value is secret. It is printed as `***`, and may also come from a file named by
   /// `VARIABLE_FILE`, `--flag-file` or the member `key_file`. Setting it by flag causes a warning,
   /// because all users of the machine can read the process list.
   public var secret: Bool

@@ -92,7 +92,7 @@ public struct SettingValues: Sendable {
     return isOn
   }
 
-  /// The placeholder is the first case.
+  /// The chosen case. If the value is invalid, the first case.
   public mutating func choice<T: RawRepresentable & CaseIterable>(
     _ key: String, as: T.Type
   ) -> T where T.RawValue == String {
