@@ -85,7 +85,8 @@ public final class HostStore: Sendable {
           """)
     }
     migrator.registerMigration("2: dialects") { database in
-      // Before this migration there was one dialect and no choice, so it is detected from now on.
+      // Before this migration there was only one dialect, so an admin cannot have chosen it. It is
+      // detected from now on.
       try database.execute(
         sql: """
           ALTER TABLE hosts ADD COLUMN resume TEXT NOT NULL DEFAULT 'auto';
@@ -94,7 +95,8 @@ public final class HostStore: Sendable {
           """)
     }
     migrator.registerMigration("3: strict") { database in
-      // SQLite would also refuse this row, but its error does not name the row.
+      // Find a row with a value of the wrong type. SQLite would also refuse the row, but its error
+      // would not name it.
       let wrong = try Row.fetchOne(
         database,
         sql: """

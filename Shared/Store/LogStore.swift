@@ -52,8 +52,8 @@ public struct Retention: Equatable, Sendable {
   /// A plan of 64 tasks with ten spans each has 640 spans; 10,000 spans are a response of 3 MB.
   public static let spansPerTrace = 10_000
 
-  /// Maximum time that a record may be in the future. A later time is set to now, because no clock
-  /// is so wrong by accident for long and the record would never expire.
+  /// How far a record's time may be in the future: no clock is wrong by a day for long. A later
+  /// time is set to now, because otherwise the record would never expire.
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
   public init(

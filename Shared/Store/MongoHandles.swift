@@ -23,7 +23,7 @@ private let initialised: Void = {
 
   /// - Parameters:
   ///   - text: `mongodb://…` or `mongodb+srv://…`; the database defaults to `tutti`.
-  ///   - patience: timeout of server selection, unless the address sets it.
+  ///   - patience: timeout of server selection and of connecting, unless the address sets them.
   init(_ text: String, patience: Duration) throws(Failure) {
     _ = initialised
     var error = bson_error_t()

@@ -133,7 +133,8 @@ public final class MongoLogStore: LogStore {
 
   // MARK: - Plumbing
 
-  /// One damaged document must not hide the rest; it is left out and counted.
+  /// Wraps `read` so that damaged documents are counted. `find` leaves them out and returns the
+  /// rest.
   private func undamaged<Record>(
     _ read: @escaping (BSONView) -> Record?
   ) -> (BSONView) -> Record? {

@@ -14,7 +14,7 @@ enum SQLiteFile {
   ) throws(Failure) -> Connection {
     do throws(FileRefused) {
       if try !PrivateFile.create(path) { try PrivateFile.check(path, others: .mayRead) }
-      // SQLite opens these files on its own.
+      // SQLite opens these files next to the database, so they get the same check.
       for suffix in ["-wal", "-shm", "-journal"] {
         try PrivateFile.check(path + suffix, others: .mayRead)
       }

@@ -34,7 +34,8 @@ struct BatchSplitter {
     current.logs.append(log)
   }
 
-  /// Adds a metrics snapshot. It replaces the previous one, so it must not be split.
+  /// Adds a metrics snapshot to one batch. It is not split, because the monitor replaces the
+  /// previous snapshot of this process by it.
   /// - Returns: number of families left out (largest first) because the snapshot was too large.
   mutating func add(_ families: [MetricFamily]) -> Int {
     let sized = families.map { (family: $0, bytes: Self.size(of: $0)) }

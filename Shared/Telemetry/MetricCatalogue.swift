@@ -16,8 +16,8 @@ public struct MetricDescription: Hashable, Sendable {
   }
 }
 
-/// Help texts and buckets of all metrics, in one place. A test of the house compares the names with
-/// those that the code records.
+/// Help texts and buckets of all metrics, in one place. A test compares the names with those that
+/// the code records.
 public struct MetricCatalogue: Sendable {
   public private(set) var descriptions: [String: MetricDescription]
 

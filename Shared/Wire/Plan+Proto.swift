@@ -183,8 +183,8 @@ extension PlanEstimate? {
 }
 
 extension PlanEstimate.Way {
-  /// Maximum of each value: the milliseconds of a year. Writing takes at most the whole time.
-  /// Computations with values from other processes must not overflow.
+  /// Maximum of each value, the milliseconds of a year, so that computations with values from other
+  /// processes cannot overflow.
   private static let most = 365 * 24 * 3_600 * 1_000
 
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__EstimatedWay>?) {

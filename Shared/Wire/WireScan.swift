@@ -1,7 +1,7 @@
 import CProtobufC
 
 /// Walks the bytes of a message along its descriptor and checks the cost of unpacking. The schema
-/// has no recursive type, so it bounds the depth, and garbage cannot nest deeper.
+/// has no recursive type, so it bounds the nesting of every message, also of garbage.
 @unsafe
 struct WireScan {
   let limits: WireLimits

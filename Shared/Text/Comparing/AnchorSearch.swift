@@ -17,7 +17,7 @@ struct AnchorSearch: Sendable {
   private let hasStrings: Bool
   private let anchor: [UInt8]
   private let before: [UInt8]
-  /// Number of white space bytes at the end of the text.
+  /// Number of white space bytes at the end of `delivered`.
   private let space: Int
   /// Steps since the last `takeWork()`.
   private var steps = 0
@@ -126,7 +126,8 @@ public struct AnchoredText {
     let count = text[place...].count { !JSONCursor.isWhitespace($0) }
     work += text.count - place
     guard count >= Self.leastBytes, let last else { return false }
-    // An earlier occurrence ends before the last byte.
+    // `nonSpace` lacks the last byte, so only an earlier occurrence is found, not the anchor
+    // itself.
     return !ByteSearch.contains(nonSpace, nonSpace.suffix(count - 1) + [last], work: &work)
   }
 }

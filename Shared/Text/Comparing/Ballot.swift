@@ -15,7 +15,8 @@ public struct Ballot: Hashable, Sendable {
     public let first: Int
   }
 
-  /// A further text could show that all texts answer with option letters, which changes the count.
+  /// Whether a further text could show that the texts answer with option letters. Then all are read
+  /// again as such, which changes the votes.
   private let mayBeChoices: Bool
 
   public init(_ texts: [String]) {

@@ -4,7 +4,8 @@ import Limits
 public enum NearNames {
   /// Returns at most three of `known` that `name` was probably meant to be, the nearest first.
   ///
-  /// At most a third of the letters may differ. A part of a name counts as two typing errors.
+  /// At most a third of the letters may differ. If one name is part of the other, they count as at
+  /// most two typing errors apart.
   public static func near(_ name: String, among known: some Sequence<String>) -> [String] {
     var work = 0
     return near(name, among: known, work: &work)

@@ -47,9 +47,10 @@ public struct Normaliser: Sendable {
   private(set) var work = 0
 
   /// - Parameters:
-  ///   - keepsReasoning: the client asked for reasoning; its blocks are passed on like any text.
-  ///   - startsInReasoning: the host's template opens `<think>` itself, so the answer starts
-  ///     inside.
+  ///   - keepsReasoning: whether reasoning is passed on like any text, because the client asked for
+  ///     it.
+  ///   - startsInReasoning: whether the answer starts within reasoning, because the host's template
+  ///     already wrote `<think>`.
   ///   - fence: fence of the prompt; its marks are removed, because they mean nothing in an answer.
   public init(
     keepsReasoning: Bool = false, startsInReasoning: Bool = false, removing fence: Fence? = nil
@@ -158,8 +159,8 @@ public struct Normaliser: Sendable {
     for byte in bytes[count...] { lex(byte) }
   }
 
-  /// In a fenced block, tokens count only on a line that so far closes it: models end right after
-  /// it.
+  /// Whether tokens are recognised here. In a fenced block they are code, except on the line that
+  /// closes the block: models write their end token right after the fence.
   private var looksForTokens: Bool { openFence.map { line.closes($0) } ?? true }
 
   private mutating func lexRole(_ word: [UInt8], _ byte: UInt8) {
@@ -260,7 +261,8 @@ public struct Normaliser: Sendable {
     removed()
   }
 
-  /// White space on both sides of a removed token would be doubled, so the second one is dropped.
+  /// Records the removal of a token. If it begins its line, or white space precedes it, the white
+  /// space after it is dropped.
   private mutating func removed() {
     hasJustRemoved = true
     swallowsSpaces = !spaces.isEmpty || !line.hasContent
@@ -324,7 +326,7 @@ public struct Normaliser: Sendable {
     } else {
       spaces = []
       openFence = line.opening
-      // Within the fence every line counts, and the first begins here.
+      // In a fenced block every line break is kept, also the one after the opening fence.
       if openFence != nil { out.append(0x0A) } else { newlines += 1 }
     }
     line = NormalisedLine()

@@ -14,7 +14,7 @@ struct NormalisedLine: Sendable {
   private var hasBacktickAfterFence = false
   private var currentRun = 0
   private var openRun: Int?
-  /// An apparent beginning of quoted code on this line was not one.
+  /// Whether a run of backticks on this line turned out not to begin quoted code.
   var hasNoQuotes = false
 
   mutating func write(_ byte: UInt8) {

@@ -1,8 +1,8 @@
-/// Reduces a text to its short answer, in a form in which equal answers are equal. For example `B`,
-/// `(b)` and `**Answer:** B.`, or `42`, `42.0` and `The answer is 42.`
+/// Reduces a text to its short answer, in a form that can be compared. For example, `B`, `(b)` and
+/// `**Answer:** B.` become equal, and so do `42`, `42.0` and `The answer is 42.`
 enum ShortAnswer {
   /// The answer that the text names, otherwise its last line if that is short, otherwise all of it.
-  /// - Parameter hasOptions: `B. Paris` means the option B, not a person's name.
+  /// - Parameter hasOptions: whether `B. Paris` means the option B, not a person's name.
   static func of(_ text: String, hasOptions: Bool = false) -> String {
     let text = Normaliser.normalised(ComparedText.bounded(text))
     if let named = named(inNormalised: text, hasOptions) { return named }
@@ -169,7 +169,8 @@ enum ShortAnswer {
     return rest.allSatisfy { !$0.isLetter && !$0.isNumber } ? letter.lowercased() : nil
   }
 
-  /// The first word of `Yes, it is.`; `nil` for `No one knows`.
+  /// The opinion (yes, no, true or false) that the text begins with: `yes` for `Yes, it is.`, but
+  /// `nil` for `No one knows`.
   private static func opinion(_ text: Substring) -> String? {
     let bare = text.drop { !$0.isLetter && !$0.isNumber }
     let word = bare.prefix { $0.isLetter }

@@ -3,8 +3,8 @@ import Limits
 /// Similarity of texts by their embedding vectors, on one scale for all models.
 ///
 /// A cosine alone means little: for unrelated texts, MiniLM gives 0.0 and E5 gives 0.8. So the
-/// model also embeds texts on certainly different topics. Their mean similarity becomes the zero of
-/// the scale, which is stretched above it.
+/// model also embeds texts on unrelated topics. The mean similarity of the compared texts to them
+/// becomes 0 on the scale; 1 stays 1.
 public enum VectorLikeness {
   /// Texts on different topics, in plain words that models have read often. There are four, because
   /// the topic of a draft may be near one of them.
@@ -14,7 +14,8 @@ public enum VectorLikeness {
     "The function returns an error when the file cannot be opened.",
     "Her grandmother kept letters from the war in a wooden box.",
   ]
-  /// Maximum mean similarity to the unrelated texts; above it, a model does not distinguish texts.
+  /// Maximum mean similarity to the unrelated texts. A model with a higher one does not distinguish
+  /// texts.
   static let highestFloor = 0.95
 
   /// Similarity of each pair in thousandths, 1,000 on the diagonal; 0 means not nearer than

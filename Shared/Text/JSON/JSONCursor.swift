@@ -20,7 +20,8 @@ struct JSONCursor {
     return root
   }
 
-  /// Keeps one flag per open container instead of recursing; `true` means an object.
+  /// Checks one value. Keeps one flag per open container instead of recursing; `true` means an
+  /// object.
   mutating func validateValue(maximumDepth: Int) throws(JSONError) -> JSONValue {
     var open: [Bool] = []
     var root: JSONValue?

@@ -1,4 +1,4 @@
-/// Shrinks JSON that stays valid: keys stay, long strings and arrays lose their middle.
+/// Shrinks JSON and keeps it valid: keys stay, long strings and arrays lose their middle.
 struct JSONElision: Sendable {
   /// Maximum nesting. Elision recurses and reads each level again, so deeper JSON is treated as
   /// text.
@@ -65,7 +65,7 @@ struct JSONElision: Sendable {
     return out
   }
 
-  /// The smallest rendition, for a budget of one token of four bytes.
+  /// The smallest rendition, used if no rendition fits the budget.
   var smallest: [UInt8] { rendered(within: 0) }
 
   private static let marker = JSON.quoted(Compression.marker)
@@ -198,7 +198,8 @@ struct JSONElision: Sendable {
 
   // MARK: - Strings
 
-  /// Removes the middle of a string, quotes included; escapes stay whole.
+  /// Removes the middle of a string, so that it has at most `room` bytes with its quotes. Escapes
+  /// stay whole.
   private static func cut(_ quoted: ArraySlice<UInt8>, _ room: Int) -> [UInt8] {
     guard room >= marker.count else {
       return [UInt8(ascii: "\""), UInt8(ascii: "\"")]

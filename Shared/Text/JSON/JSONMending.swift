@@ -1,6 +1,7 @@
 /// Closes JSON that was cut off, for example because a model ran out of tokens.
 public enum JSONMending {
-  /// Maximum number of parts: without the last member, without the object around it, and so on.
+  /// Maximum number of parts. The first lacks only the member that is cut off, the second also
+  /// lacks the object around it, and so on.
   static let maximumParts = 4
 
   /// Returns the complete parts, the longest first: cut after a complete member or element, with

@@ -15,7 +15,7 @@ public struct JSONProgress: Sendable {
   /// One flag per open container; `true` means an object.
   private var open: [Bool] = []
   private let maximumDepth: Int
-  /// Further objects or arrays may follow a complete one (NDJSON).
+  /// Whether further objects or arrays may follow a complete one (NDJSON).
   var isSequence = false
   private var isName = false
   private var literal: StaticString = "true"

@@ -1,7 +1,7 @@
 /// Announcements of chat models before a continuation: "Sure, here is the continuation:".
 ///
 /// Only English ones are recognised by their words. In another language, an announcement is
-/// recognised by the repeated end of the text after it.
+/// recognised only if the host repeats the end of the answer after it.
 enum AnnouncementPhrases {
   /// Maximum bytes: a sentence. A longer text is the beginning of an answer.
   static let longest = 200

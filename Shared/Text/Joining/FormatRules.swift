@@ -9,8 +9,8 @@ struct FormatRules: Sendable {
   /// - Parameter boundary: the state at that place.
   init(at boundary: SafeBoundary) { json = boundary.json }
 
-  /// Whether added text must fit the text before it. A wrong reading of it may be a valid document
-  /// with other content.
+  /// Whether added text must fit the text before it. Text that fits can still be wrong: a
+  /// repetition that is taken for new text may give a valid document with other content.
   var hasGrammar: Bool { json != nil }
 
   /// Whether the place is within a string, where white space may be written as escapes.

@@ -1,7 +1,7 @@
-/// Compares text that a host repeats with the text that the client has, and drops it.
+/// Compares text that a host repeats with the text that the client has, and drops the repetition.
 ///
-/// White space does not count, because hosts indent and wrap differently. Within strings of a
-/// grammar it does.
+/// White space is ignored, because hosts indent and wrap differently, except within strings of a
+/// grammar.
 struct RepeatedText: Sendable {
   private let known: [UInt8]
   private let hasStrings: Bool

@@ -1,4 +1,4 @@
-/// Evidence for a reading, and its weight.
+/// Evidence for a reading: comparisons of the host's words with the text that the client has.
 extension ResumeAlignment {
   /// How words compare with the old host's next words, which the client never got.
   enum Match: Hashable {
@@ -10,7 +10,7 @@ extension ResumeAlignment {
     case differs
   }
 
-  /// A repetition: the first words repeat the text from `place` up to its end.
+  /// A repetition: the host's first words repeat the text from `place` to the end of the text.
   struct Overlap {
     /// Index in the non-space bytes of the tail.
     let place: Int
@@ -18,10 +18,10 @@ extension ResumeAlignment {
     let length: Int
     /// Index, in the held bytes, of the first byte after the repetition.
     let end: Int
-    /// How the words after it compare with the old host's next words.
+    /// How the words after the repetition compare with the old host's next words.
     let match: Match
     let standing: Standing
-    /// Too few bytes follow to judge it.
+    /// Whether too few bytes follow the repetition to judge it.
     let isPending: Bool
   }
 
@@ -51,7 +51,8 @@ extension ResumeAlignment {
     return space.elementsEqual(expectedSpace)
   }
 
-  /// Whether the words continue at the cut: they repeat a long token and fit the format.
+  /// Whether the words can continue at the cut: they repeat the long token, if there is one, and
+  /// then fit the format.
   func fit(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Fit {
     guard hasLongToken else { return format.accepts(text) ? .upTo(text.startIndex) : .no }
     let fit = known(text, after: text.startIndex, isFinal)
@@ -59,8 +60,8 @@ extension ResumeAlignment {
     return fit
   }
 
-  /// Checks that a repetition is followed by the long token that the client has, or by a word
-  /// border.
+  /// Checks the text after a repetition: it must begin with the long token or, if the client has
+  /// none, with a word border.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
       guard !expectedSpace.isEmpty, !format.ignoresSpace else { return .upTo(position) }
@@ -108,7 +109,7 @@ extension ResumeAlignment {
               place: place, length: length, end: end, match: match,
               standing: standing(of: text[end...], match), isPending: !hasMore || match == .soFar))
         }
-        // Later places are parts of these.
+        // Repetitions from later places are parts of those found.
         if whole.count >= 8 { break }
       } else if length == nonSpace.bytes.count {
         growing = growing ?? place
@@ -117,8 +118,8 @@ extension ResumeAlignment {
     return (whole, growing, compared)
   }
 
-  /// Whether the bytes repeat themselves at least twice, or end with the clause with which they
-  /// begin.
+  /// Whether the bytes end with their own beginning: with at least half of them, or at least
+  /// `clause` bytes.
   static func isPeriodic(_ bytes: ArraySlice<UInt8>) -> Bool {
     let bytes = Array(bytes)
     guard bytes.count > 1 else { return false }
@@ -134,9 +135,9 @@ extension ResumeAlignment {
     return Array(agreement.reversed())
   }
 
-  /// Whether the words repeat a sentence of the text from its first word and then differ from it.
+  /// Whether the words repeat the text from the start of one of its words and then differ from it.
   ///
-  /// 16 bytes of any sentence suffice, or the first word of the cut sentence, if it is capitalised.
+  /// 16 repeated bytes suffice, or the first word of the cut sentence, if it is capitalised.
   func beginsAgain(_ agreement: [Int], _ nonSpace: NonSpaceText, lacksSpace: Bool) -> Bool {
     var longest = zip(head.bytes, nonSpace.bytes).prefix { $0 == $1 }.count
     var lastStart = 0

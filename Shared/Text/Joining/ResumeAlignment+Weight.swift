@@ -16,7 +16,8 @@ extension ResumeAlignment {
 
   enum Weight { case repeats, continues, unclear }
 
-  /// Non-space bytes. A word or two may be repeated by chance, a clause is not.
+  /// Lengths in non-space bytes. A repetition shorter than `chance` may be an accident, one as long
+  /// as `clause` is not.
   private static let chance = 4
   static let clause = 12
   /// Non-space bytes of a verse. If a host continues with exactly the expected white space, a
@@ -78,9 +79,10 @@ extension ResumeAlignment {
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
 
-  /// The same decision in a grammar, where a wrong reading is a valid document with other content.
+  /// The same decision in a grammar, where a wrong one may give a valid document with other
+  /// content.
   ///
-  /// Only evidence that chance does not produce decides. Otherwise the overlap is unclear, and the
+  /// Only evidence that cannot be an accident decides. Otherwise the overlap is unclear, and the
   /// host is asked to repeat more of the text.
   private func weigh(
     _ overlap: Overlap, against continuation: Standing, _ nonSpace: NonSpaceText
@@ -113,7 +115,8 @@ extension ResumeAlignment {
     return !expectedSpace.isEmpty || match == .agrees || hasUsualSpace(text)
   }
 
-  /// Whether it starts with the white space that followed the same byte earlier in the text.
+  /// Whether `text` starts with the white space that followed an earlier byte equal to the last one
+  /// before the cut.
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
     guard let last = tail.positions.last else { return false }
@@ -124,7 +127,7 @@ extension ResumeAlignment {
     }
   }
 
-  /// Whether nothing contradicts a host that was asked to complete the text and does exactly that.
+  /// Whether the host was asked to complete the text, and nothing shows that it does otherwise.
   func mayBeExact(_ text: ArraySlice<UInt8>, _ match: Match) -> Bool {
     mode == .completion && match != .differs && hasExpectedSpace(text)
   }

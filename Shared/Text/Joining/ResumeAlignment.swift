@@ -1,11 +1,11 @@
 /// Decides how the first words of a new host join the text that the client has.
 ///
-/// Three readings compete. The words continue at the cut; or they repeat the end of the text (from
-/// a word, a sentence or the beginning, perhaps after an announcement); or they cannot be joined.
-/// If the old host's next words are known, they decide. Otherwise a repetition must be longer than
-/// chance would produce. A text that repeats itself at the cut fits two readings. Then the words of
-/// a host that was asked to complete the text are taken for new, and those of a host that was
-/// instructed are rejected.
+/// Three readings of the words compete. They continue the text at the cut; or they repeat the end
+/// of the text (from a word, a sentence or the beginning, perhaps after an announcement); or they
+/// cannot be joined. If the old host's next words are known, they decide. Otherwise a repetition
+/// must be longer than chance would produce. A text that repeats itself at the cut fits two
+/// readings. Then the words of a host that was asked to complete the text are taken for new, and
+/// those of a host that was instructed are rejected.
 struct ResumeAlignment: Sendable {
   enum Verdict: Sendable {
     /// More bytes are needed.
@@ -47,8 +47,8 @@ struct ResumeAlignment: Sendable {
   /// Steps since the last `takeWork()`.
   private var steps = 0
 
-  /// Maximum readings per look whose continuation is compared in full. A text that repeats itself
-  /// has one per period.
+  /// Maximum readings that one `verdict` compares in full. A text that repeats itself has one
+  /// reading per period.
   static let comparedReadings = 64
 
   init(
@@ -70,6 +70,8 @@ struct ResumeAlignment: Sendable {
       ? NonSpaceText(given.prefix(2 * ResumeFilter.decidingBytes)) : NonSpaceText([])
   }
 
+  /// Whether the client already has a part of a long token, which the host must repeat: the text
+  /// after the boundary.
   var hasLongToken: Bool { boundary < delivered.count }
 
   /// Returns the steps since the last call.
@@ -105,7 +107,7 @@ struct ResumeAlignment: Sendable {
     if let verdict = growing(overlaps.growing, text, nonSpace, continuation, match, isFinal) {
       return verdict
     }
-    // The bytes after one of them have not arrived.
+    // The bytes that must follow a repetition have not arrived.
     if !isFinal, overlaps.whole.contains(where: { $0.isPending }) { return .wait }
     if let overlap = best(overlaps.whole),
       let verdict = decide(on: overlap, text, nonSpace, continuation, match, isFinal)
@@ -136,7 +138,7 @@ struct ResumeAlignment: Sendable {
       if !isFinal {
         // A grammar soon shows whether the continuation is valid.
         if format.hasGrammar, text.endIndex - overlap.end < 48 { return .wait }
-        // The words may come once more.
+        // If the words come once more, the overlap is ambiguous.
         if nonSpace.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
       switch weigh(overlap, text[start...], nonSpace, match) {

@@ -10,8 +10,7 @@ public struct ResumeFilter: Sendable {
   public enum Mode: Hashable, Sendable {
     /// To complete the text itself: its output usually continues there.
     case completion
-    /// By an instruction, with the end of the text as an anchor: its output often repeats some of
-    /// it.
+    /// By an instruction that quotes the end of the text: its output often repeats some of it.
     case instruction
     /// To continue from an earlier place, so that its output repeats the words after it.
     case anchored
@@ -21,7 +20,8 @@ public struct ResumeFilter: Sendable {
 
   public struct Rejection: Error, Hashable, Sendable {
     public let reason: String
-    /// The words may be new or a repetition. A host that repeats more of the text can be joined.
+    /// Whether the words may be new or a repetition. If a host repeats more of the text, it can be
+    /// joined.
     public let isUnclear: Bool
 
     public init(_ reason: String, isUnclear: Bool = false) {
@@ -61,7 +61,7 @@ public struct ResumeFilter: Sendable {
   /// Steps since the last `takeWork()`.
   private var steps = 0
   private var format: FormatRules
-  /// The document is complete and the fence around it is closed; further text is dropped.
+  /// Whether the document is complete and the fence around it is closed. Further text is dropped.
   private var isFenced = false
 
   /// - Parameters:
@@ -87,7 +87,8 @@ public struct ResumeFilter: Sendable {
     }
   }
 
-  /// Returns the steps since the last call, of comparisons that are longer than the bytes received.
+  /// Returns the steps since the last call. Only comparisons of held text count, which may take
+  /// more steps than bytes were received.
   public mutating func takeWork() -> Int {
     defer { steps = 0 }
     return steps

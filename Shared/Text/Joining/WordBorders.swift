@@ -4,7 +4,7 @@
 /// spaces. It is before the white space, not after it: models keep a space with the word that
 /// follows, so most of them continue differently after a prefix that ends in a space.
 struct WordBorders: Sendable {
-  /// True at the start, where there is nothing to cut off.
+  /// Whether the last character was white space. Also true at the start, where no border is needed.
   private var isInSpace = true
   private var isInUnspaced = false
   private var scalar: UInt32 = 0

@@ -8,7 +8,7 @@ public enum TextShape: String, Hashable, Sendable {
 /// Makes a text fit into a budget of tokens without a model.
 ///
 /// It normalises the text, removes repetitions, keeps the skeleton (headings, bullets, JSON keys)
-/// and cuts the middle of the rest. 60 % of the rest that stays is its beginning, 40 % is its end
+/// and cuts the middle of the rest. The beginning of the rest gets 60 % of the room, its end 40 %
 /// (seed 001, §II.C).
 ///
 /// The same bytes give the same result on every machine. Compressing a result again does not change
@@ -18,8 +18,8 @@ public enum Compression {
   public static let marker = "[…]"
 
   /// - Parameters:
-  ///   - budget: maximum tokens of the result. Below one the result is empty. With one, JSON
-  ///     becomes the smallest value of its kind, `{}`, even if that has a larger estimate.
+  ///   - budget: maximum tokens of the result. Below 1 the result is empty. If not even the
+  ///     smallest JSON of the text's kind fits, such as `{}`, it is returned all the same.
   ///   - estimate: tokens of a text. A prefix must not have more tokens than the whole text.
   public static func compressed(
     _ text: String, toTokens budget: Int, estimate: (String) -> Int = TokenEstimate.tokens(of:)
@@ -46,7 +46,7 @@ public enum Compression {
     return String(decoding: current, as: UTF8.self)
   }
 
-  /// Far more passes than any text seen needed: three.
+  /// Maximum passes. No text seen needed more than three.
   private static let maximumPasses = 16
 
   /// The shape by which `compressed` cuts a text.

@@ -157,7 +157,8 @@ enum ControlTokens {
 
   /// Inserts a space into every control token, also into text that only looks like one.
   ///
-  /// A host turns such text into control tokens at any place. Breaking it again changes nothing.
+  /// Hosts turn the unbroken text into control tokens wherever it occurs. A second call changes
+  /// nothing.
   static func broken(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count)

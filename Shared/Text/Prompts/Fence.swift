@@ -7,7 +7,8 @@ public struct Fence: Hashable, Sendable {
   /// Eight letters: four syllables that tokenisers know.
   public let mark: String
 
-  /// - Parameter seed: seed of the task that gets the prompt. Hosts see 31 of its bits.
+  /// - Parameter seed: seed of the task that gets the prompt. Hosts get 31 of its 64 bits as the
+  ///   sampling seed; these do not determine the mark.
   public init(seed: UInt64) {
     var chance = seed ^ 0x7F4A_7C15_9E37_79B9
     let consonants = Array("bdfgklmnprstvz")

@@ -1,5 +1,5 @@
-/// The subject of a question, estimated from its words without a model. A wrong guess costs a
-/// temperature or an order of work, never the answer.
+/// The subject of a question, estimated from its words without a model. A wrong guess only leads to
+/// a less suitable temperature or order of work.
 public struct QueryFeatures: Hashable, Sendable {
   public var shape: QueryShape
   /// Distinct words and signs of program text.

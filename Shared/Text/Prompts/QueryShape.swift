@@ -74,8 +74,8 @@ public struct QueryShape: Hashable, Sendable {
 /// Finds list markers byte by byte.
 private struct ListMarker {
   private enum State {
-    /// At the start of a line, after white space at most; or, within a line, right after white
-    /// space.
+    /// At the start of a line or in its indentation (`ofLine`), or right after white space within a
+    /// line.
     case start(ofLine: Bool)
     case bullet
     /// Digits or one letter, perhaps after a parenthesis.

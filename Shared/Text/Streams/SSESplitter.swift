@@ -13,9 +13,10 @@ public struct SSEEvent: Hashable, Sendable {
 
 /// Splits a byte stream into server-sent events, wherever the network cut it.
 ///
-/// Lines may end in LF, CRLF or CR. Comments are counted and, if wanted, returned as events; `id` and
-/// `retry` are dropped. Lines that are no part of an event stream are kept up to a limit, because
-/// some hosts write the cause of a failure there. Memory is bounded: an event or a line larger than the limit is an error.
+/// Lines may end in LF, CRLF or CR. Comments are counted and, if wanted, returned as events; `id`
+/// and `retry` are dropped. Lines that are no part of an event stream are kept up to a limit,
+/// because some hosts write the cause of a failure there. Memory is bounded: an event or a line
+/// larger than the limit is an error.
 public struct SSESplitter: Sendable {
   /// Default limit of an event. A chunk of a chat completion has some 300 bytes; 1 MiB leaves room
   /// for a whole tool call.
@@ -49,7 +50,7 @@ public struct SSESplitter: Sendable {
   public private(set) var work = 0
   /// Comment lines so far.
   public private(set) var comments = 0
-  /// The beginning of all lines that are neither fields nor comments, joined by line feeds.
+  /// The lines that are neither fields nor comments, joined by line feeds and cut at the limit.
   public private(set) var stray: [UInt8] = []
 
   public init(
