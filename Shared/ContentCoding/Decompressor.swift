@@ -57,7 +57,7 @@ private func decode(
 ) -> DecodingStep {
   var result = CInt(CC_MORE.rawValue)
   var used = input.count
-  // A decoder may hold output that did not fit, and then needs no input.
+  // A decoder that holds output which did not fit needs no input, but a valid pointer.
   let nothing: [UInt8] = [0]
   let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { output, count in
     var written = limit

@@ -5,9 +5,9 @@ public enum PrometheusText {
   /// Content type of the result of `render`.
   public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-  /// Renders each family once, even if several processes contribute to it; the first one's help and
-  /// kind count. Samples of another kind and duplicate label sets are left out, because a scraper
-  /// would reject the whole text.
+  /// Renders each family once, with the help and the kind of its first part, even if several
+  /// processes contribute to it. Samples of another kind and duplicate label sets are left out,
+  /// because a scraper would reject the whole text.
   public static func render(_ families: [MetricFamily]) -> String {
     var merged: [String: MetricFamily] = [:]
     for family in families {

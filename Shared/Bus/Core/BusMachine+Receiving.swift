@@ -92,7 +92,7 @@ extension BusMachine {
     ]
   }
 
-  /// Bounds the number of introduced processes: the oldest introduction is removed first.
+  /// Records an introduction, and removes the oldest one if there are too many.
   private mutating func forgetIntroduction(for mailbox: String) -> [BusDirective] {
     introductions.removeAll { $0 == mailbox }
     introductions.append(mailbox)

@@ -99,7 +99,8 @@ public struct BusMachine: Sendable {
     return nextID
   }
 
-  /// Sends a call or opens a stream under a reserved id. A failure to send becomes its outcome.
+  /// Sends a call or opens a stream under a reserved id. If that fails, the failure is the outcome
+  /// of the call or stream.
   public mutating func ask(
     _ id: UInt64, _ body: Body, to destination: Destination, isStream: Bool,
     deadline: Duration?, trace: TraceContext?, idempotencyKey: [UInt8], now: Instant

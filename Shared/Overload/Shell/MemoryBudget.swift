@@ -92,7 +92,7 @@ public final class MemoryBudget: Sendable {
 
 /// Memory granted to one holder. All of it is released on deinitialization.
 public final class MemoryAccount: Sendable {
-  /// Size of one charge in bytes, so that most small changes do not reach the budget.
+  /// Charges are multiples of this many bytes, so that most small changes do not reach the budget.
   private static let step = 16 << 10
 
   private struct Sizes {

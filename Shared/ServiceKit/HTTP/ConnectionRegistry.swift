@@ -13,7 +13,7 @@ public struct ClientConnection: Sendable {
   /// the last bytes, so that its pool does not keep the connection.
   public func closeAfterAnswer() { end.isRequested.store(true, ordering: .relaxed) }
 
-  /// `nil` outside a request of `makeHTTPServer`.
+  /// The connection of the current task; `nil` outside requests to a server of `makeHTTPServer`.
   @TaskLocal public static var current: ClientConnection?
 }
 

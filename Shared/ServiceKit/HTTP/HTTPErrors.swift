@@ -13,7 +13,8 @@ public struct ErrorBody: Hashable, Sendable {
   /// The invalid field of the request; `nil`, written as `null`, if there is none.
   public var param: String?
   public var code: String?
-  /// Fields of a host's error; they replace the fields above.
+  /// Members of a host's error. They replace `type`, `param` and `code`; others, except `message`,
+  /// are added.
   public var members: [HostRefusal.Member] = []
 
   public init(message: String, type: String, param: String? = nil, code: String?) {

@@ -141,7 +141,7 @@ struct HTTPServer: Service {
   }
 }
 
-/// A connection and the signal of its end.
+/// A connection, and a stream that ends when its client has disconnected.
 struct GuardedConnection: ServerChildChannelValue {
   let http: HTTP1Channel.Value
   let client: ClientID

@@ -29,7 +29,7 @@ public enum Agreement {
     ComparedText(a).similarityMilli(to: ComparedText(b))
   }
 
-  /// The similarity of each text to each, in thousandths; 1,000 on the diagonal.
+  /// The similarity of every pair of texts, in thousandths; 1,000 on the diagonal.
   /// - Parameter meanings: result of `VectorLikeness.matrix` for the same texts. `nil` means that
   ///   only words are compared.
   public static func matrix(of texts: [String], meanings: [[Int]]? = nil) -> [[Int]] {

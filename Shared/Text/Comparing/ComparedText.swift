@@ -66,7 +66,7 @@ struct ComparedText {
   private static func trigrams(of words: [String]) -> [UInt64] {
     let scalars = words.joined(separator: " ").unicodeScalars.map { UInt64($0.value) }
     guard scalars.count > 2 else { return [] }
-    // A code point has 21 bits, so three fit.
+    // A code point has 21 bits, so three fit into 64.
     return Set(
       (2..<scalars.count).map { scalars[$0 - 2] << 42 | scalars[$0 - 1] << 21 | scalars[$0] }
     ).sorted()

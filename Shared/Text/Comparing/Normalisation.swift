@@ -297,7 +297,7 @@ public struct Normaliser: Sendable {
     if hasContent {
       for _ in 0..<min(newlines, 2) { out.append(0x0A) }
     } else if spaces == [0x20] {
-      // Many tokenisers begin every text with a space.
+      // Many tokenisers begin every text with a space, which is dropped.
       spaces = []
     }
     hasContent = true

@@ -24,7 +24,7 @@ extension ResumeAlignment {
   /// shorter overlap may be a verse that comes twice; a longer one is a repetition by mistake.
   private static let verse = 160
 
-  /// - Parameter text: the part that the reading takes for new.
+  /// - Parameter text: the words that would be new if the reading is right.
   func standing(of text: ArraySlice<UInt8>, _ match: Match) -> Standing {
     guard match != .differs else { return .differs }
     // Between tokens, white space is no evidence.

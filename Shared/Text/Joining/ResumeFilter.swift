@@ -56,7 +56,7 @@ public struct ResumeFilter: Sendable {
   private var state: State
   /// `nil` means that it is no longer needed and that its copy of the text is freed.
   private var alignment: ResumeAlignment?
-  /// Number of held bytes at which the next look is taken.
+  /// Number of held bytes at which the next verdict is computed.
   private var nextLook = 0
   /// Steps since the last `takeWork()`.
   private var steps = 0
@@ -168,8 +168,8 @@ public struct ResumeFilter: Sendable {
   ) throws(Rejection) -> [UInt8] {
     switch verdict {
     case .wait:
-      // A look costs as much as the held text is long. Steps of a sixteenth allow at most some 90
-      // looks.
+      // The cost of a verdict grows with the held text. With steps of a sixteenth there are at most
+      // some 90 verdicts.
       nextLook = held.count + max(1, held.count / 16)
       state = waiting(held)
       return []

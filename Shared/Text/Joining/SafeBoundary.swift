@@ -19,8 +19,7 @@ public struct SafeBoundary: Sendable {
   private var escapeStart = 0
   private var escapeScalar: UInt32 = 0
   private var escapeLength = 0
-  /// The last bytes, in case the text turns out not to be JSON. They exceed any text that is held
-  /// back.
+  /// The last bytes, more than are ever held back, in case the text turns out not to be JSON.
   private var recent: [UInt8] = []
 
   private static let recentBytes = 256

@@ -92,8 +92,8 @@ struct OutlineCut: Sendable {
   /// Least bytes of a piece that is worth keeping.
   private static let minimumPiece = 16
 
-  /// Keeps about that many bytes of the unit's beginning and of its end; `nil` if that is not
-  /// worthwhile.
+  /// Keeps about `start` bytes of the unit's beginning and `end` bytes of its end; `nil` if that is
+  /// not worthwhile.
   private static func cut(_ unit: Outline.Unit, from start: Int, end: Int) -> Outline.Unit? {
     if case .fence(let opening, let content, let closing) = unit.kind {
       let frame = opening.count + closing.count + 3

@@ -2,7 +2,7 @@
 /// a less suitable temperature or order of work.
 public struct QueryFeatures: Hashable, Sendable {
   public var shape: QueryShape
-  /// Distinct words and signs of program text.
+  /// Number of distinct words and signs of program text; a code fence counts twice.
   public var code = 0
   /// Words that ask for invention or style.
   public var creative = 0
@@ -43,7 +43,8 @@ public struct QueryFeatures: Hashable, Sendable {
     }
   }
 
-  /// "function" or "class" alone may mean mathematics or a school; two such words mean code.
+  /// Whether the question is about code. "function" or "class" alone may mean mathematics or a
+  /// school; two words of program text mean code.
   public var isAboutCode: Bool { code >= 2 }
 }
 
