@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// Configured requirements for hosts, besides their state and standing.
 public struct EligibilityRules: Hashable, Sendable {
-  /// Lowest version by name of the server software, as probes report both: "vLLM" → "0.6.3". A host
+  /// Minimum version for each server software, in the words of the probes: "vLLM" → "0.6.3". A host
   /// that reports no version, or other software, is allowed.
   public var minimumVersions: [String: String]
 

@@ -75,12 +75,12 @@ public struct FinishTime: Equatable, Sendable {
   /// Assumed if no host was measured: the speed of a laptop.
   public static let usualRate = 20.0
   public static let usualFirstToken = Duration.milliseconds(400)
-  /// Other answers that slow a host down, at most. The slowdown is measured with few of them, and
-  /// the measured rate already includes some concurrency.
+  /// Maximum number of other answers that count as slowing a host down. The slowdown is measured
+  /// with few other answers, and the measured rate already includes some concurrency.
   public static let mostConcurrent = 7
   /// Prompts are read faster than answers are written.
   static let readingFactor = 10.0
-  /// A lower rate is an error of measurement.
+  /// Minimum rate. A lower one is an error of measurement.
   static let leastRate = 0.001
 
   public let tokensPerSecond: Double
@@ -90,7 +90,7 @@ public struct FinishTime: Equatable, Sendable {
 
   /// - Parameters:
   ///   - known: speeds of the other hosts.
-  ///   - belief: assumption for what was not measured.
+  ///   - belief: assumption for values that were not measured.
   public init(of speed: HostSpeed, among known: SpeedRange, belief: SpeedBelief) {
     let rate = speed.tokensPerSecond ?? known.rate(belief) ?? Self.usualRate
     tokensPerSecond = rate.isFinite ? max(rate, Self.leastRate) : Self.usualRate

@@ -4,7 +4,7 @@ import ClusterModel
 public struct HostActivity: Hashable, Sendable {
   /// The circuit breaker of some process admits no request.
   public var isBreakerOpen: Bool
-  /// The client's own requests failed at the host, so only this client is kept from it.
+  /// The host is closed to this one client, because the client's own requests failed there.
   public var isClosedToClient: Bool
   /// Time since the host's last response. `nil` means unknown; the host is treated as fresh.
   public var silence: Duration?
@@ -23,8 +23,8 @@ public struct HostActivity: Hashable, Sendable {
     self.speed = speed
   }
 
-  /// - Parameter age: time since the load was published. While the registry is silent, silence of
-  ///   hosts must not grow, and breakers are not known to be open.
+  /// - Parameter age: time since the load was published. After `LoadRhythm.silence` the registry
+  ///   counts as silent: the silence of hosts stops growing, and their breakers count as closed.
   init(_ load: HostLoad, age: Duration) {
     self.init(
       isBreakerOpen: load.openBreakers > 0 && age <= LoadRhythm.silence,

@@ -4,7 +4,7 @@ public import ClusterModel
 ///
 /// `refusal(of:in:rules:)` is the one rule that decides whether a host may serve. `HostIndex` and
 /// `Eligibility` of InferenceCore evaluate it on tables that are built once per revision; a test
-/// compares them.
+/// checks that the results are the same.
 public struct HostNeed: Hashable, Sendable {
   /// Models of which the host must offer one.
   public enum Models: Hashable, Sendable {
@@ -18,7 +18,8 @@ public struct HostNeed: Hashable, Sendable {
   public enum Horizon: Hashable, Sendable {
     /// The host is to be asked now.
     case immediate
-    /// The host may be asked before the request ends. A host that is unreachable now may be back.
+    /// The host is to be asked at some time before the request ends. A host that is unreachable now
+    /// may be reachable then.
     case later
   }
 
@@ -38,13 +39,13 @@ public struct HostNeed: Hashable, Sendable {
     self.horizon = horizon
   }
 
-  /// A host that was silent for longer is not asked. Exceeds the longest backoff of probes.
+  /// Longest silence of a host that is still asked. Exceeds the longest backoff of probes.
   public static let longestSilence = Duration.seconds(90)
 
   /// Why the host may not serve; `nil` means that it may.
   ///
-  /// Reasons that last come first: an operator cannot help a host that offers other models by
-  /// resuming it.
+  /// Lasting reasons take precedence. For example, a suspended host that offers other models is
+  /// refused for its models, because resuming it would not help.
   public func refusal(
     of host: Host, in activity: HostActivity = HostActivity(),
     rules: EligibilityRules = EligibilityRules()
@@ -139,7 +140,7 @@ extension HostNeed {
       }
     }
 
-    /// The reason ends without a change of the host table. `infer()` asks such hosts if no other
+    /// The reason can end without a change of the host table. `infer()` asks such hosts if no other
     /// host is left.
     public var isPassing: Bool {
       switch self {

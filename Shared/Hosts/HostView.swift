@@ -4,7 +4,8 @@ import Limits
 /// The hosts at one moment: the table, and what each host is doing.
 ///
 /// A process that sends no requests itself builds the view from the published load. A process that
-/// does builds it from its own measurements, which include the published ones (`ClusterView`).
+/// sends requests builds it from its own measurements, which include the published ones
+/// (`ClusterView`).
 public struct HostView: Sendable {
   /// A host of the view.
   public struct Entry: Sendable {

@@ -9,8 +9,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   /// Member of the client's request that caused the failure, for example `tutti.rounds`. `nil`
   /// means no single member.
   public var param: String?
-  /// Status and error of the hosts, if the client is to receive them as its answer. It is not sent
-  /// over the bus: there the code stands for the status.
+  /// A host's status and error, if the client is to receive them. They are not sent over the bus;
+  /// the receiver derives the status from the code.
   public var refusal: HostRefusal?
 
   public init(
@@ -42,8 +42,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     public static let requestTooLarge = Code(rawValue: "request_too_large")
     public static let overloaded = Code(rawValue: "overloaded")
     public static let rateLimited = Code(rawValue: "rate_limited")
-    /// Every host that was asked is busy. Clients get `overloaded`; for a dispatcher it means that
-    /// the agent is not the cause.
+    /// Every host that was asked is busy. The gateway sends clients `overloaded` instead. A
+    /// dispatcher does not blame the agent that reports it.
     public static let hostsBusy = Code(rawValue: "hosts_busy")
     public static let upstreamFailed = Code(rawValue: "upstream_failed")
     public static let noEligibleHost = Code(rawValue: "no_eligible_host")

@@ -51,7 +51,7 @@ public struct Peer: Hashable, Sendable {
   /// nanomsg URL of the peer's PULL socket.
   public var mailbox: String
   /// Public key that authenticates the peer's frames, 32 bytes. Empty over `ipc://`, where the
-  /// directory's mode protects the sockets.
+  /// permissions of the directory protect the sockets.
   public var key: [UInt8]
   public var version: String
   /// Lease time: the peer leaves the table if it does not renew its hello within this time.

@@ -46,8 +46,8 @@ public struct PlanSpanFacts: Hashable, Sendable {
     self.departures = departures
   }
 
-  /// Maximum attributes for each kind of fact. A span has 32 attributes, and its other facts need
-  /// up to eight.
+  /// Maximum attributes for each kind of fact. A span has at most 32 attributes, and its other
+  /// facts need up to eight.
   private static let departureAttributes = 8
   private static let dependencyAttributes = 16
 

@@ -1,7 +1,7 @@
 /// Several values in the text of one span attribute, with separators between them. A separator
 /// within a value is escaped as in a URL: `;` becomes `%3B`.
 enum SpanText {
-  /// - Parameter separators: ASCII characters that the value may not contain as they are.
+  /// - Parameter separators: ASCII characters that are escaped in the value.
   static func escaped(_ value: String, _ separators: String) -> String {
     let reserved = Set((separators + "%").utf8)
     guard value.utf8.contains(where: reserved.contains) else { return value }
@@ -16,7 +16,8 @@ enum SpanText {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Text after `%` that is not an escape stays as it is: attributes are cut at a maximum length.
+  /// Decodes escapes. A `%` without a complete escape stays, because attributes are cut at a
+  /// maximum length.
   static func unescaped(_ text: Substring) -> String {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
@@ -42,7 +43,7 @@ enum SpanText {
     text.utf8.split(separator: UInt8(ascii: separator)).map { Substring($0) }
   }
 
-  /// The text before and after the first separator. `nil` means that there is none.
+  /// The text before and after the first separator. `after` is `nil` if the text has no separator.
   static func halves(
     _ text: Substring, _ separator: Unicode.Scalar
   ) -> (before: Substring, after: Substring?) {
@@ -52,7 +53,7 @@ enum SpanText {
 }
 
 extension [Attribute] {
-  /// Attributes whose keys are this word and a number: "attempt 1", "attempt 2" …
+  /// Attributes whose keys are `key` and a number: "attempt 1", "attempt 2" …
   func numbered(_ key: String) -> [Attribute] {
     filter { $0.key.hasPrefix(key + " ") }
   }

@@ -1,11 +1,12 @@
-/// Facts about one agent's work on a task. The dispatcher writes them to the task's span and the
-/// agent to its own; `tutti trace` reads both. `nil` means that the span does not have the fact.
+/// Facts about one agent's work on a task. The dispatcher writes them to its `task` span and the
+/// agent to its `work` span; `tutti trace` reads both. `nil` means that the span does not have the
+/// fact.
 public struct TaskSpanFacts: Hashable, Sendable {
   public var task: TaskID?
   public var role: AgentRole?
   /// Peer name of the agent.
   public var agent: String?
-  /// 1 for the first agent.
+  /// Number of the agent that got the task: 1 for the first one.
   public var attempt: Int?
   public var host: HostID?
   public var model: ModelID?

@@ -9,7 +9,8 @@ public struct Attribute: Hashable, Codable, Sendable {
   }
 }
 
-/// One line of a service's log. The JSON of records has the names of `telemetry.proto`.
+/// One line of a service's log. In JSON, the fields of all records have the names of
+/// `telemetry.proto`.
 public struct LogRecord: Hashable, Codable, Sendable {
   /// Microseconds since 1970, UTC.
   public var timeUnixMicroseconds: UInt64

@@ -14,8 +14,8 @@ public enum ResumeWay: String, Codable, CaseIterable, Sendable {
   case continueFinalMessage = "continue_final_message"
   /// llama.cpp, Ollama, some Anthropic models: a trailing assistant message is a prefix.
   case trailingAssistant = "trailing_assistant"
-  /// Any model that follows instructions: the prompt asks it to continue, with the tail as an
-  /// anchor.
+  /// Any model that follows instructions: the prompt asks it to repeat the end of the answer, as an
+  /// anchor, and to continue.
   case instruct
 }
 
@@ -133,8 +133,8 @@ public struct Host: Hashable, Codable, Sendable {
 
 /// A host as an admin configured it. Fields that are `nil` are learned by probing the host.
 public struct HostRecord: Hashable, Sendable {
-  /// The host with the admin's `slots`. Its dialect and resume way are used only if the fields
-  /// below set them.
+  /// The host with the admin's `slots`. Its `dialect`, `resume` and `omitsV1` are placeholders if
+  /// the fields below are `nil`.
   public var host: Host
   public var dialect: HostDialect?
   public var resume: ResumeWay?

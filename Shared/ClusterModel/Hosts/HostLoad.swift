@@ -1,8 +1,8 @@
 /// One process's report of its own traffic.
 ///
-/// Counts of requests in flight are absolute, so a lost report or a registry restart costs one
-/// interval. The other fields cover the time since the previous report, so a lost report costs a
-/// few samples.
+/// Counts of requests in flight are absolute: after a lost report or a restart of the registry, the
+/// next report corrects them. The other fields cover the time since the previous report, so a lost
+/// report costs a few samples.
 public struct LoadReport: Hashable, Sendable {
   /// Grows with every report of an incarnation.
   public var sequence: UInt64
@@ -39,8 +39,8 @@ public struct HostLoadReport: Hashable, Sendable {
   public var flow: TokenFlow
   /// Times the breaker opened since the last report.
   public var trips: Int
-  /// The breaker admits no request now. After its open time it admits one, so that another process
-  /// may send a request that closes it.
+  /// The breaker admits no request now. False again after the breaker's open time, so that another
+  /// process may send the request that closes it.
   public var isOpen: Bool
 
   public init(
@@ -60,8 +60,8 @@ public struct HostLoadReport: Hashable, Sendable {
 
 /// The traffic of all processes, merged by the registry.
 public struct LoadTable: Hashable, Sendable {
-  /// The last report of a process that this table includes. The process itself adds the attempts
-  /// that it began or ended since.
+  /// The last report of one process that this table includes. That process corrects the table by
+  /// the attempts that it began or ended after the report.
   public struct Merged: Hashable, Sendable {
     public var peer: PeerID
     public var sequence: UInt64
@@ -130,7 +130,7 @@ public struct HostLoad: Hashable, Sendable {
 
 /// Intervals at which traffic is reported and merged.
 public enum LoadRhythm {
-  /// Between a process's reports, and between the registry's tables, while traffic changes.
+  /// Time between a process's reports, and between the registry's tables, while traffic changes.
   public static let interval = Duration.milliseconds(250)
   /// The same while traffic does not change.
   public static let idleInterval = Duration.seconds(2)

@@ -7,12 +7,12 @@ public enum HostSharing {
   /// Slots assumed for a host that does not report them: llama.cpp's usual number. It is wrong for
   /// vLLM, but vLLM's response times show how busy it is.
   public static let assumedSlots = 4
-  /// Slowdown assumed for an unmeasured host when a task must be placed: a second answer has three
-  /// quarters of the speed of the first. With a lower value, two tasks would go to one host while
-  /// another is idle.
+  /// Slowdown assumed for an unmeasured host when a task must be placed: each of two answers has
+  /// three quarters of the speed of a lone one. With a lower value, two tasks would go to one host
+  /// while another is idle.
   public static let usualSlowdown = 1.0 / 3
-  /// Slowdown assumed for an unmeasured host when splitting is optional: two parts at once on such
-  /// a host gain nothing, and the cost of splitting is lost.
+  /// Slowdown assumed for an unmeasured host when splitting is optional. It is the worst case: two
+  /// parts at once on the host gain nothing, and the cost of splitting is lost.
   public static let cautiousSlowdown = 1.0
 }
 
@@ -22,7 +22,8 @@ public struct TokenFlow: Hashable, Sendable {
   public var tokens: Int
   /// Time that those tokens took.
   public var time: Duration
-  /// Sums over the tokens of the number of other concurrent answers, and of its square.
+  /// The number of other concurrent answers at each token, summed over the tokens.
+  /// `concurrencySquared` sums its square.
   public var concurrency: Double
   public var concurrencySquared: Double
   /// Integral over time of the number of other concurrent answers. Two of them for one second
@@ -97,7 +98,8 @@ public struct SlowdownMemory: Hashable, Sendable {
     let slope =
       (concurrentSeconds.value(at: now, Self.halfLife) - seconds * concurrency / tokens) / spread
     let alone = (seconds - slope * concurrency) / tokens
-    // The line gives a lone answer no time at all: report the maximum slowdown.
+    // The line predicts zero or negative time for a token of a lone answer: report the maximum
+    // slowdown.
     guard alone > 0 else { return 1 }
     return min(max(slope / alone, 0), 1)
   }

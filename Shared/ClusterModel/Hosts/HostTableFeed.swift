@@ -1,8 +1,8 @@
 /// Decides which host table is current and when to request one from the registry.
 ///
 /// It does not use the bus: tables arrive as events. Each table is complete, so the newest one is
-/// enough. But a gap in the revisions shows that a table was lost, and the next lost table could be
-/// the last one for hours.
+/// enough. A gap in the revisions shows that tables get lost. A still newer table may be lost too,
+/// and none may follow for hours, so the feed then requests one.
 public struct HostTableFeed: Sendable {
   public private(set) var table: HostTable = .empty
   /// Whether a table has arrived.
@@ -30,7 +30,7 @@ public struct HostTableFeed: Sendable {
       return isNext ? .none : .ask
     }
     // The table is from another registry. A restarted registry has the higher epoch; a late table
-    // of the old one may still arrive.
+    // of the old registry may still arrive.
     guard new.epoch > table.epoch else { return .ask }
     take(new)
     return .ask

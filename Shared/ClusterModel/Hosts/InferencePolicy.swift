@@ -13,9 +13,9 @@ public struct Deadlines: Hashable, Sendable {
   /// Maximum time between sending a request to a host and its first valid token. `nil` means a
   /// limit from the host's history.
   public var firstToken: Duration?
-  /// Between two chunks. `nil` means a limit from the host's history.
+  /// Maximum time between two chunks. `nil` means a limit from the host's history.
   public var interToken: Duration?
-  /// From the client's request to the end of the answer, over all attempts.
+  /// Maximum time from the client's request to the end of the answer, over all attempts.
   public var total: Duration
   /// Minimum tokens per second of a host. `nil` means a limit from the host's history.
   public var minimumRate: Double?

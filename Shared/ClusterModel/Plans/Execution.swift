@@ -76,7 +76,7 @@ public struct TaskOrder: Equatable, Sendable {
   public var terms: InferenceTerms
   /// Documents that the task reads.
   public var documents: [Document]
-  /// Text of the answer from a lost agent. New deltas continue after it.
+  /// Text of the answer that a lost agent has already sent. New deltas continue after it.
   public var prefix: String
   /// Host on which the dispatcher placed the task. `infer()` asks another one if this one cannot
   /// answer. `nil` means that `infer()` chooses.
@@ -213,8 +213,8 @@ public struct PlanOrder: Equatable, Sendable {
   public var conversation: Conversation
   /// Outputs that an earlier dispatcher received. Those tasks are not run again.
   public var finished: [TaskID: TaskReport]
-  /// Tasks that are not run again either. Otherwise an answer that has begun would continue from
-  /// other inputs.
+  /// Tasks that an earlier dispatcher skipped. They stay skipped, so that an answer that has begun
+  /// continues from the same inputs.
   public var skipped: [TaskID: Skipped]
   public var dataPolicy: DataPolicy
   /// Applies to the inferences of all tasks.
@@ -228,8 +228,8 @@ public struct PlanOrder: Equatable, Sendable {
   public var client: String
   /// Text of the answer that the client already received from an earlier dispatcher.
   public var sinkPrefix: String
-  /// True if the client receives the answer in one piece at the end. Until then the dispatcher may
-  /// replace its text.
+  /// True if the client receives the answer in one piece at the end. Before the end, the dispatcher
+  /// may replace the text.
   public var isWhole: Bool
 
   public init(

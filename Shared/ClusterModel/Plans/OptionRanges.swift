@@ -2,12 +2,12 @@
 public enum OptionRanges {
   /// Members of a pattern: at most the inputs that one task may have.
   public static let members = 1...PlanValidation.maximumInputs
-  /// More drafts cost more than they add, unless the client asks for them.
+  /// Members if the client sets no number: more drafts usually cost more than they add.
   public static let defaultMembers = 3
   /// Rounds of a debate after the opening positions.
   public static let rounds = 1...8
   public static let defaultRounds = 2
-  /// Tokens or credits of a budget: more than any request can use, and so few that sums do not
+  /// Tokens or credits of a budget. No request can use the maximum, and sums of budgets do not
   /// overflow.
   public static let budget = 1...1_000_000_000_000
 }

@@ -23,8 +23,8 @@ public struct PlanRequest: Equatable, Sendable {
   public var documents: [DocumentFacts]
   /// Estimated tokens of the whole conversation.
   public var conversationTokens: Int
-  /// True if the client wants JSON or gave tools. The answer has a fixed form, and nothing may be
-  /// added.
+  /// True if the client wants JSON or gave tools. The answer then has a fixed form, and nothing may
+  /// be added to it.
   public var isStructured: Bool
   /// Correction factors learned from earlier estimates on these hosts.
   public var correction: EstimateCorrection
@@ -96,7 +96,7 @@ public struct DocumentFacts: Hashable, Sendable {
 
 /// A directed acyclic graph of tasks. One of them, the sink, writes the answer.
 public struct Plan: Equatable, Sendable {
-  /// The pattern's name of an answer by one call, with or without a plan.
+  /// Value of `pattern` for an answer by one model call, with or without a plan.
   public static let direct = "direct"
 
   public var id: PlanID

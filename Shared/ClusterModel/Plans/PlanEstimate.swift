@@ -2,8 +2,8 @@ import Limits
 
 /// A planner's estimate for a query before any call: answered directly, and split.
 ///
-/// It uses the facts about the hosts without any learned correction. A comparison with the actual
-/// times then measures the facts, not the previous correction.
+/// It uses the facts about the hosts without any learned correction, so that a comparison with the
+/// actual times measures the facts and not an earlier correction.
 public struct PlanEstimate: Hashable, Sendable {
   /// The decision that was based on the estimate.
   public enum Decision: String, CaseIterable, Sendable {
@@ -58,7 +58,8 @@ public struct PlanEstimate: Hashable, Sendable {
 
 /// Factors for the next estimates, learned from earlier ones.
 ///
-/// They are whole percents: the same facts and correction give the same plan to the last byte.
+/// They are whole percents, so that the same facts and correction give the same plan to the last
+/// byte.
 public struct EstimateCorrection: Hashable, Sendable {
   /// Bounds of a correction. A host that takes more than four times its measured time is
   /// effectively another host or has other work; a larger factor is not plausible.
@@ -81,8 +82,8 @@ public struct EstimateCorrection: Hashable, Sendable {
     self.splitPercent = bounded(splitPercent)
   }
 
-  /// Factor for a decision that splits. A proposal call gets no speed-up, because splits that were
-  /// faster than estimated needed no such call.
+  /// Factor for a decision that splits. For a proposal it is at least 100, because the splits that
+  /// were faster than estimated needed no proposal call.
   public func splitPercent(for decision: PlanEstimate.Decision) -> Int {
     decision == .proposal ? max(100, splitPercent) : splitPercent
   }

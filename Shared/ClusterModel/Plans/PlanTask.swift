@@ -80,7 +80,7 @@ public struct PlanTask: Equatable, Sendable {
   }
 }
 
-/// An input: a task reads another task's output under a name that its instruction knows.
+/// An input: a task reads another task's output under a name that its instruction uses.
 public struct Edge: Hashable, Sendable {
   public var from: TaskID
   public var name: String

@@ -2,8 +2,8 @@ import Limits
 
 /// Validation rules for all plans.
 ///
-/// The planner checks the plans it makes and the dispatcher checks those it receives, both with
-/// this function, in time linear in the plan's size.
+/// The planner checks the plans that it makes, and the dispatcher the plans that it receives. A
+/// check takes time linear in the plan's size.
 public enum PlanValidation {
   public static let maximumTasks = Limits.planTasks.value
   public static let maximumInputs = Limits.planInputs.value
