@@ -10,12 +10,12 @@ struct AnswerChannel: Sendable {
 
   private(set) var text: [UInt8] = []
   private(set) var boundary: SafeBoundary
-  /// The boundary at two earlier offsets, the older one first. After a cut, only the text after one
-  /// of them is scanned again.
+  /// The boundary at two earlier offsets, the older one first. When unreleased text is removed,
+  /// only the text after one of the two is scanned again.
   private var checkpoints: [SafeBoundary] = []
   /// Bytes that the client has.
   var released = 0
-  /// Another text followed, so the end of this one is safe.
+  /// All of the text may be released, for example because another text followed.
   var isClosed = false
   /// Bytes that the previous host sent after `released`, at most twice `heldBytes`. The joint
   /// compares the next host's text with them.
@@ -32,12 +32,12 @@ struct AnswerChannel: Sendable {
   /// End of the first `leastBeginning` bytes without white space. `nil` means that fewer have
   /// arrived.
   private var beginningEnd: Int?
-  /// Finds beginnings of stop sequences, which are held back until they cannot be one. `nil` means
-  /// that the request has none.
+  /// Finds text that may begin a stop sequence and is therefore held back. `nil` means that there
+  /// is nothing to find.
   private var stops: StopMatcher?
 
-  /// Minimum bytes without white space in the first release, unless the text is shorter. No shorter
-  /// word is recognised when a host repeats it.
+  /// Minimum bytes without white space in the first release, unless the text is shorter. The
+  /// repetition of a shorter word cannot be recognised.
   private static let leastBeginning = 3
   /// Bytes between checkpoints. Scanning them takes half a millisecond.
   private static let checkpointBytes = 64 << 10
@@ -55,7 +55,8 @@ struct AnswerChannel: Sendable {
     }
   }
 
-  /// True memory: the buffers, the boundary with its checkpoints, and the channel itself.
+  /// Memory in use: the capacity of the buffers, the boundary with its checkpoints, and the channel
+  /// itself.
   var memory: Int {
     text.capacity + unseen.capacity + (1 + checkpoints.count) * SafeBoundary.memory
       + MemoryLayout<Self>.stride
@@ -94,8 +95,8 @@ struct AnswerChannel: Sendable {
     steps += stops?.takeWork() ?? 0
   }
 
-  /// Number of bytes that the client may have. These are all bytes up to the last safe boundary,
-  /// and within a longer token the bytes older than `window`.
+  /// Number of bytes that the client may have: all bytes up to the last safe boundary. If the token
+  /// that follows is longer than `window`, all bytes but the last `window` ones.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
     return atLeastBeginning(beforeStop(safeLimit(window: window), window))
@@ -107,8 +108,8 @@ struct AnswerChannel: Sendable {
   }
 
   /// Returns 0 if the limit is too small for a first release. As long as the client has nothing,
-  /// another host may start over. After a lone "I" or bracket it is unknown whether the next host
-  /// repeats it.
+  /// another host may start over. If the client had only an "I" or a bracket, its repetition by the
+  /// next host could not be recognised.
   private func atLeastBeginning(_ limit: Int) -> Int {
     guard part == .content, released == 0, limit > 0 else { return limit }
     guard let beginningEnd, beginningEnd <= limit else { return 0 }
@@ -116,7 +117,7 @@ struct AnswerChannel: Sendable {
   }
 
   /// Lowers a limit to the beginning of a possible stop sequence. The sequence lies within the last
-  /// `window` bytes, and the white space before it is excluded too.
+  /// `window` bytes. The white space before it is held back too.
   private mutating func beforeStop(_ limit: Int, _ window: Int) -> Int {
     let earliest = max(released, text.count - window)
     guard stops != nil, earliest < limit else { return limit }
@@ -145,22 +146,22 @@ struct AnswerChannel: Sendable {
     return releasableEnd
   }
 
-  /// Length in bytes of the character or escape at an index. Outside JSON a backslash is joined
-  /// with the next byte, which is harmless.
+  /// Length in bytes of the character or, in JSON, the escape at an index. In JSON, a backslash
+  /// outside a string is joined with the next byte too, which is harmless.
   private func atomLength(at index: Int) -> Int {
     let byte = text[index]
     guard byte == UInt8(ascii: "\\"), boundary.format == .json, index + 1 < text.count else {
       return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
     }
     guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
-    // D800…DBFF: the escape of the low surrogate belongs to it.
+    // A high surrogate, D800…DBFF: the escape of its low surrogate is included.
     guard index + 3 < text.count, text[index + 2] | 0x20 == UInt8(ascii: "d"),
       "89abAB".utf8.contains(text[index + 3])
     else { return 6 }
     return 12
   }
 
-  /// Forgets the text that the client does not have, after its host was given up.
+  /// Forgets the text that the client does not have, because the host that sent it was given up.
   mutating func forgetUnreleased() {
     guard released < text.count else { return }
     let place = boundary.boundary

@@ -159,7 +159,7 @@ public struct AnswerShape: Hashable, Sendable {
     return nil
   }
 
-  /// Why no other host can resume such an answer. `nil` means that one can.
+  /// Why no other host can resume the answer. `nil` means that another host can.
   public var obstacle: String? {
     if choices > 1 { return "it has \(choices) choices (n)" }
     if hasLogprobs { return "it carries logprobs" }

@@ -5,20 +5,21 @@ import Text
 extension AnswerStream {
   /// Joins the text of a resuming host to the answer so far.
   struct Hop: Sendable {
-    /// `nil` means that the first host's chunks are unknown, because another process received them.
+    /// Identity of the first host's chunks. `nil` means that it is unknown, because another process
+    /// received them.
     let identity: StreamIdentity?
     /// The answer has tool calls, so the next host sends it again from the start.
     let callsTools: Bool
     var isFromStart: Bool
-    /// Length of the text given to the host, in bytes. The host repeats the rest. `nil` means the
-    /// text up to the safe boundary.
+    /// Bytes of the client's text that the host is given, if the host must repeat the rest of it.
+    /// `nil` means that the host is given the text up to the last safe boundary.
     var anchor: Int?
     /// Prompt tokens added by resumption: the answer so far and the resume instruction.
     var addedPromptTokens = 0
 
-    /// The client already has some text.
+    /// The host's text is joined to text that the client already has.
     var joins = false
-    /// `nil` means that the host's content is all new.
+    /// Removes repeated text from the host's content. `nil` means that all of the content is new.
     private var content: ResumeFilter?
     /// Checks the first words after the joint for a restart. `nil` means that the check is over, or
     /// that any word may follow.

@@ -62,7 +62,7 @@ extension AnswerStream {
     return (releases, point)
   }
 
-  /// Bytes of a text that the next host is given.
+  /// Length in bytes of the part of a text that the next host is given.
   private mutating func place(in channel: Int, anchored: Bool) -> Int {
     guard anchored else { return channels[channel].boundary.boundary }
     defer { steps += channels[channel].takeSteps() }

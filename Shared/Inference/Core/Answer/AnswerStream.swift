@@ -9,11 +9,11 @@ import Text
 /// stream keeps the answer's text, because the next host must be given it: up to
 /// `Limits.continuableBytes`. A longer answer is not kept and cannot be resumed.
 ///
-/// A host's cost is bounded. Its steps are charged to an allowance that grows with its bytes, and
-/// held chunks have a limit of true memory.
+/// A host's cost is bounded. Its steps are charged to an allowance that grows with the bytes it
+/// sends, and the memory of held chunks is limited.
 public struct AnswerStream: Sendable {
-  /// Maximum bytes held back: a long word. The older bytes of a longer token are released, and the
-  /// next host must repeat them exactly.
+  /// Maximum bytes held back: a long word. Of a longer token, the older bytes are released, and a
+  /// host that resumes the answer must repeat them exactly.
   public static let heldBytes = 64
 
   let shape: AnswerShape
@@ -29,7 +29,8 @@ public struct AnswerStream: Sendable {
   private(set) var hasForeign = false
   /// The host sent text after a `finish_reason`, so its reasons do not mark the end.
   var hasFalseEnd = false
-  /// The first short chunk that any host sent. `nil` means that none has arrived.
+  /// The first short chunk that any host sent. If the client has no chunk yet, an end chunk that
+  /// Tutti makes gets the identity of this one.
   private var sample: [UInt8]?
   /// The first chunk that the client got, if it was short. Every later one gets its identity.
   private var firstChunk: [UInt8]?
@@ -53,7 +54,7 @@ public struct AnswerStream: Sendable {
   /// `max_tokens` was reached.
   public internal(set) var isOver = false
 
-  /// Steps of the current host, and memory of the text.
+  /// Charges the current host's steps and the memory of the text.
   private var allowance = AnswerStream.newAllowance()
   /// Bytes of all kept texts.
   private var textBytes = 0
@@ -81,9 +82,9 @@ public struct AnswerStream: Sendable {
     recordReleased(index, prefix.count)
     // The tokens of the prefix are unknown, so estimate them.
     priorTokens = TokenEstimate.tokens(bytes: prefix.count)
-    // The other process released text up to a safe boundary, so the end of the prefix is one. It is
-    // not if the prefix ends in a token that was too long to be held back, or in white space, which
-    // belongs to the next word.
+    // The other process releases text up to a safe boundary, so the end of the prefix usually is
+    // one. Exceptions: the prefix ends in a token that was too long to be held back, or in white
+    // space, which belongs to the next word.
     let channel = channels[index]
     let endsInSpace = prefix.last.map { [0x09, 0x0A, 0x0D, 0x20].contains($0) } ?? true
     if !endsInSpace, prefix.count - channel.boundary.boundary <= Self.heldBytes {
@@ -101,14 +102,15 @@ public struct AnswerStream: Sendable {
 
   /// Steps charged to the current host.
   public var work: Int { allowance.worked + steps }
-  /// True memory of the kept text and the held chunks.
+  /// Memory in use by the kept text and the held chunks.
   public var memory: Int { allowance.kept + held.memory }
 
   private static func newAllowance() -> Allowance {
     Allowance(memory: Limits.answerMemory, freeWork: Limits.answerFreeWork)
   }
 
-  /// Gives the next host an allowance of its own. It does not pay for the kept text.
+  /// Gives the next host an allowance of its own. Work to compare its text with the kept text is
+  /// credited in advance.
   mutating func renewAllowance() {
     allowance = Self.newAllowance()
     steps = 0
@@ -236,7 +238,7 @@ public struct AnswerStream: Sendable {
       entry.end = channels[entry.channel].text.count
     }
     held.append(entry)
-    // All other channels are closed already.
+    // All channels but the current one are closed already.
     if chunk.facts.finishReason != nil, !hasFalseEnd, current >= 0 {
       channels[current].isClosed = true
     }

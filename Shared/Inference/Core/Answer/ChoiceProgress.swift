@@ -33,7 +33,7 @@ public struct ChoiceSteps: Hashable, Sendable {
   private(set) var answering: UInt64 = 0
   private(set) var ending: UInt64 = 0
   private(set) var firm: UInt64 = 0
-  /// `nil` means that every index is below 64.
+  /// Choices with an index of 64 or above. `nil` means that there are none.
   private(set) var more: [Step]?
   /// An index is negative.
   private(set) var hasInvalidIndex = false
@@ -130,7 +130,7 @@ struct ChoiceProgress: Hashable, Sendable {
     return low + more.values.count { $0.isFinal } >= expected
   }
 
-  /// Whether every choice that has begun has a final end. Silence after it ends the answer, even if
+  /// Whether every choice that has begun has a final end. If so, silence ends the answer, even if
   /// there are fewer choices than requested.
   var isEveryBegunFinal: Bool {
     guard hasBegun else { return false }

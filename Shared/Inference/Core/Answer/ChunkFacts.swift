@@ -236,8 +236,8 @@ public struct ChunkFacts: Hashable, Sendable {
     return gain
   }
 
-  /// Checks the limits of tool calls. Later stages read them with `JSONObjectScanner` and number
-  /// their buffers by them.
+  /// Checks the limits of tool calls. Later stages rely on them, because they keep a buffer for
+  /// each index of a call.
   private func checkCalls(
     _ calls: JSONValue, in json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -337,8 +337,8 @@ public enum UpstreamWords {
     "status_msg", "error_description", "reason", "title",
   ]
 
-  /// The host's message, to follow a sentence. Empty if there is none. A broken chunk is part of an
-  /// answer, so it is not a message.
+  /// The host's message, to follow a sentence. Empty if there is none. Bytes that begin with a
+  /// brace are a broken chunk of the answer, and not a message.
   static func quoted(_ bytes: [UInt8]) -> String {
     guard bytes.first(where: { $0 > 0x20 }) != UInt8(ascii: "{") else { return "" }
     let words = message(ofBody: bytes)

@@ -14,8 +14,8 @@ struct ChunkRewrite: Sendable {
     var name: String?
   }
 
-  /// Members of each object that are rewritten. A partial chunk keeps them, and they must not be
-  /// duplicated.
+  /// Members of each object that are rewritten. A partial chunk keeps them even if they are long,
+  /// and an object must not have them twice.
   private enum Read {
     static let chunk: Set<String> = ["choices", "usage"]
     static let choice: Set<String> = ["delta", "text", "finish_reason"]

@@ -12,7 +12,7 @@ struct ChunkTerms: Sendable {
   private var hasDelta = false
   /// Message of the last object without a choice. `nil` means that it had none.
   var words: String?
-  /// How the host numbers an only choice.
+  /// How the host numbers the chunks of a request's only choice.
   private var numbering = Numbering.none
 
   private enum Numbering: Sendable {
@@ -47,8 +47,8 @@ struct ChunkTerms: Sendable {
     return text.map { .text($0) } ?? .nothing
   }
 
-  /// Checks the indices of an only choice. Some hosts number its chunks, or number it from 1.
-  /// Without the check, two choices would be merged into one text.
+  /// Checks the indices of a request's only choice. Some hosts count its chunks in the index, or
+  /// number the choice from 1. Without the check, two choices would be merged into one text.
   ///
   /// - Throws: `garbage` if the indices are those of several choices.
   mutating func check(

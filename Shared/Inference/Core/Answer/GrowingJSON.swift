@@ -31,7 +31,8 @@ enum GrowingJSON: Sendable {
   static let entryBytes = 160
   static let bufferBytes = 32
 
-  /// The depth limit that the document was checked against bounds the recursion.
+  /// Copies a value. The recursion is bounded, because the document was checked against a depth
+  /// limit.
   init(_ value: JSONValue, under name: String, _ json: inout HostJSON) throws(AttemptFailure) {
     try json.allowance.charge(value.range.count)
     switch value.kind {

@@ -5,7 +5,7 @@ struct HeldChunks: Sendable {
   /// A held chunk, with the ends of its texts in their channels.
   struct Entry: Sendable {
     var chunk: InferenceChunk
-    /// -1 means that the chunk adds no text.
+    /// The only channel that the chunk adds to. -1 means none, or several (`more`).
     var channel = -1
     var end = 0
     /// All channels and ends of a chunk that adds to several.
@@ -17,7 +17,7 @@ struct HeldChunks: Sendable {
 
     var hasText: Bool { channel >= 0 || !more.isEmpty }
 
-    /// True memory: the chunk's buffers and the entry itself.
+    /// Memory in use: the capacity of the chunk's buffers, and the entry itself.
     fileprivate var memory: Int {
       let facts = chunk.facts
       return MemoryLayout<Entry?>.stride + chunk.data.capacity + (facts.deltaJSON?.capacity ?? 0)
@@ -29,7 +29,7 @@ struct HeldChunks: Sendable {
   /// The held chunks. Entries before `head` have been released.
   private var entries: [Entry?] = []
   private var head = 0
-  /// True memory of the held chunks.
+  /// Memory in use by the held chunks.
   private(set) var memory = 0
   /// The last part sent of the first chunk. The next part is made from it.
   var lastPart: InferenceChunk?

@@ -10,8 +10,8 @@ import Text
 /// Text that begins in lower case, with white space or after the end of a sentence passes, because
 /// there a restart cannot be distinguished from a continuation.
 ///
-/// A host that strips white space and chooses another noun or name is rejected too. The next host
-/// is asked.
+/// A host that resumes correctly is rejected too if it strips the white space and begins with
+/// another noun or name. The run then asks the next host.
 struct RestartDetector: Sendable {
   /// The first word that the old host sent after the cut, as far as it arrived.
   private let expectedWord: [UInt8]

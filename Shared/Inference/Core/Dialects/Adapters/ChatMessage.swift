@@ -181,7 +181,8 @@ struct ChatMessage {
     }
   }
 
-  /// Works on bytes: an image has millions, and iterating over characters is slow.
+  /// Parses the URL of an image. Works on bytes, because an image has millions of characters and
+  /// iterating over them is slow.
   private static func image(_ url: String) throws(AdapterRefusal) -> Part {
     let bytes = url.utf8
     guard bytes.starts(with: "data:".utf8) else { return .imageURL(url) }

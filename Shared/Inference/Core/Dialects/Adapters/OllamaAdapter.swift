@@ -75,7 +75,7 @@ public enum OllamaAdapter {
     var members: [(String, JSON)] = [
       ("model", .string(order.model.name)), ("input", .array(texts.map { .string($0) })),
     ]
-    // The host explains that an empty list is an error.
+    // An empty list is sent too: the host's own error explains it to the client.
     let vectors = texts.isEmpty ? nil : texts.count
     members += fields.rest
     return UpstreamRequest(

@@ -50,7 +50,7 @@ enum OpenAIAdapter {
     return min(each.multipliedCapped(by: max(prompts, 1)), most)
   }
 
-  /// Asks the host for usage, because every host is paid by it.
+  /// Asks the host for usage, because hosts are paid by usage.
   ///
   /// - Returns: whether the client asked for it too.
   private static func askForUsage(_ order: UpstreamOrder, _ edits: inout Edits) -> Bool {
