@@ -67,7 +67,7 @@ public final class Credentials: Sendable {
   private static func hide(_ secret: String, in message: String) -> String {
     let hidden = message.replacing(secret, with: "***")
     guard hidden.hasSuffix("…") else { return hidden }
-    // Long words are clipped, perhaps within the secret.
+    // A long message is clipped, perhaps within the secret.
     let words = hidden.dropLast()
     let part = (shortestHidden..<secret.count).reversed().first {
       words.hasSuffix(secret.prefix($0))

@@ -33,8 +33,8 @@ final class InferenceMetrics: Sendable {
     }
   }
 
-  /// The host that sent the first token, and how long after it was asked. Earlier attempts do not
-  /// count against it, and another host may have sent the last token. `nil` means that another
+  /// The host that sent the first token, and the time since it was asked. Times of earlier attempts
+  /// are not included, and another host may have sent the last token. `nil` means that another
   /// process sent the first token.
   static func firstToken(
     of summary: InferenceSummary, _ attempts: [AttemptRecord]

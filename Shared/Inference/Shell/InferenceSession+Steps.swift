@@ -108,7 +108,7 @@ extension InferenceSession {
     return isTaken
   }
 
-  /// Handles an event with the run out of the lock, and then the events that arrived meanwhile.
+  /// Handles an event with the run out of the lock, and then the events that arrived in that time.
   /// - Returns: A future after which a host's stream may be read further; `nil` means at once.
   @discardableResult
   func stepOutside(_ first: Event) -> EventLoopFuture<Void>? {

@@ -29,7 +29,7 @@ final class InferenceSession: Sendable {
   struct State {
     /// `nil` while an event is handled outside the lock.
     var run: InferenceRun?
-    /// Events that arrived meanwhile, in order.
+    /// Events that arrived while `run` was `nil`, in order.
     var waiting: ArraySlice<Event> = []
     /// HTTP tasks of the running attempts; `nil` means that the task is not stored yet.
     var upstream: [AttemptID: HTTPClient.Task<Void>?] = [:]
@@ -44,7 +44,7 @@ final class InferenceSession: Sendable {
     var paused: [EventLoopPromise<Void>] = []
     /// When the client stopped reading; `nil` means that it reads.
     var pausedSince: Instant?
-    /// Opened when the client stops reading for the first time.
+    /// Account for the memory of unread events, opened when the client first stops reading.
     var account: MemoryAccount?
     var summary: InferenceSummary?
     /// `nil` means that more events may come.
@@ -177,8 +177,8 @@ final class InferenceSession: Sendable {
 
   func receivedSign(from id: AttemptID) { step(.sign(id)) }
 
-  /// The same for items that are so large that the run takes long to handle them. Called on the
-  /// thread for heavy work.
+  /// Handles items that are so large that the run takes long to handle them. Called on the thread
+  /// for heavy work.
   func receivedOutside(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
     items.isEmpty ? nil : stepOutside(.items(items, id))
   }

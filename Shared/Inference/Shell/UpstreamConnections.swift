@@ -8,10 +8,10 @@ import Synchronization
 /// Connections to hosts: one pool per event loop, so that a request, its answer and its timers stay
 /// on one loop.
 ///
-/// With two loops, a connection learns of the end of its request a moment after it was written. If
-/// the host has already answered and closes the connection in that moment, the process crashes: the
-/// pool of AsyncHTTPClient 1.37 no longer knows the connection, and traps. A single client whose
-/// requests demand their event loop would close each connection after its answer.
+/// With two loops, a connection is notified a moment late that its request was written. If the host
+/// has already answered and closes the connection in that moment, the process crashes: the pool of
+/// AsyncHTTPClient 1.37 no longer knows the connection, and traps. A single client whose requests
+/// demand their event loop would close each connection after its answer.
 struct UpstreamConnections: Sendable {
   /// The connections of one event loop.
   struct Pool: Sendable {

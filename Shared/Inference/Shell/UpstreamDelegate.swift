@@ -14,8 +14,8 @@ import Synchronization
 /// Passes the response of one host to its session, with a bounded number of bytes per turn of the
 /// event loop. Large events and bodies are read on the thread for heavy work.
 ///
-/// AsyncHTTPClient reads no further until the future of a part is done, and reports the end of the
-/// response after it. It reports an error at any time; the delegate holds the error until the part
+/// Until the future of a part is done, AsyncHTTPClient reads no further and does not report the end
+/// of the response. It may report an error at any time; the delegate holds the error until the part
 /// is done.
 final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   typealias Response = Void
@@ -131,7 +131,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   func didReceiveBodyPart(
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
-    // `nil` means that the part does not fit into this turn of the event loop.
+    // `read` is `nil` if the part is compressed or does not fit into this turn of the event loop.
     let (read, isCoded) = state.withLock { state -> (Read?, Bool) in
       if state.isUnreadable { return (Read(), false) }
       if let decoder = state.decoder {

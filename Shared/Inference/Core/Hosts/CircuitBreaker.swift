@@ -9,8 +9,9 @@ public struct CircuitBreaker: Hashable, Sendable {
     /// Consecutive failures that open the breaker.
     public var failures = 5
     /// Minimum share of failures among the last 20 verdicts, or among all if there are fewer. A
-    /// host that fails one request in five by chance has five failures in a row once in 3,000
-    /// requests, and with this share once in 100,000. It is bad, but not down.
+    /// host that fails one request in five at random has five failures in a row once in 3,000
+    /// requests, and reaches this share at the same time only once in 100,000. Such a host is bad,
+    /// but not down.
     public var share = 0.6
     /// Failures further apart than this are not consecutive.
     public var memory = Duration.seconds(60)
@@ -60,7 +61,8 @@ public struct CircuitBreaker: Hashable, Sendable {
   private var lastFailure = Instant.zero
   /// Openings since the last complete answer. Each doubles the open time.
   private var openings = 0
-  /// Start of the current period. Verdicts of attempts that started earlier are ignored.
+  /// When the breaker last opened or became half-open. Verdicts of attempts that started earlier
+  /// are ignored.
   private var since: Instant?
   private let policy: Policy
 
@@ -111,8 +113,8 @@ public struct CircuitBreaker: Hashable, Sendable {
     guard counts(started) else { return }
     switch state {
     case .open(let until):
-      // The breaker was open before this failure. Exception: the probe ended without a verdict, and
-      // this is its verdict.
+      // The failure does not prolong the open time. Exception: the open time is over, for example
+      // because the probe ended without a verdict, and this failure is its verdict.
       if until <= now { open(now, &rng) }
     case .halfOpen: open(now, &rng)
     case .closed:

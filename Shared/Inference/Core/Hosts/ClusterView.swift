@@ -49,7 +49,7 @@ public struct ClusterView: Sendable {
     index.row(of: host).map { standings[$0] }
   }
 
-  /// Whether the host is open to this client.
+  /// Whether the host is open to this client (`ClosedHosts`), whatever the state of its breaker.
   func isOpen(_ row: Int, to client: ClientFingerprint?) -> Bool {
     closed.admits(client, to: table.hosts[row].id, at: moment)
   }

@@ -7,8 +7,8 @@ import Text
 ///
 /// A decision among a thousand hosts has no time to build sentences or copy hosts. So the result
 /// holds rows of the view's table, and everything else is computed on demand. The rows are those
-/// that `HostNeed` does not refuse: the index holds what the table alone decides, the loop compares
-/// numbers.
+/// that `HostNeed` does not refuse. The index has already applied the rules that depend on the
+/// table alone, so that the loop only compares numbers.
 public struct Eligibility: Sendable {
   public struct Refusal: Hashable, Sendable {
     public var host: HostID
@@ -23,8 +23,8 @@ public struct Eligibility: Sendable {
   let view: ClusterView
   /// Eligible rows, in the table's order.
   let rows: [Int]
-  /// Contexts of the eligible hosts that are too small for the estimated prompt. The estimate may
-  /// be wrong, so these hosts are asked last.
+  /// Context tokens, by row, of eligible hosts whose context is too small for the estimated prompt.
+  /// The estimate may be wrong, so these hosts are asked last.
   let small: [Int: Int]
 
   /// Selects hosts by the state of their breakers.
@@ -75,7 +75,8 @@ public struct Eligibility: Sendable {
         guard standing.inFlight < Self.panicRequests(slots: standing.slots) else { continue }
       }
       rows.append(offer.row)
-      // One token per byte is the maximum, which is four times the estimate.
+      // A prompt has at most one token per byte: four times the estimate. A context of that size
+      // always fits.
       guard offer.contextTokens / TokenEstimate.bytesPerToken < promptTokens,
         let model = model ?? index.chatModel(offer.row),
         offer.contextTokens
@@ -168,7 +169,7 @@ public struct Eligibility: Sendable {
       return "no host can answer for \(what): no host is registered; add one with "
         + "`tutti hosts add URL`"
     }
-    // Operators read some lines, not a thousand. Reasons that they can change come first.
+    // Operators read some lines, not a thousand. Reasons that an operator can remove come first.
     let near = refusals.filter { !$0.isOfModels }
     let shown = (near + refusals.filter(\.isOfModels)).prefix(20).map {
       "\($0.host) \($0.reason)"
@@ -177,8 +178,7 @@ public struct Eligibility: Sendable {
     return "no host can answer for \(what) now: \(shown.joined(separator: "; "))\(more)"
   }
 
-  /// Why the host is not eligible. The rule finds no reason for a host that is eligible, but not
-  /// among the selected breakers.
+  /// Why the host is not eligible. `nil` means that only the selection by `Breakers` excludes it.
   private func refusal(of row: Int) -> HostNeed.Refusal? {
     need.refusal(
       of: view.table.hosts[row], in: view.activity(of: row, for: constraints.client),

@@ -120,13 +120,15 @@ public enum HostChoice {
 
   // MARK: - Choosing
 
-  /// Relative difference below which expected times count as equal. Rates are not known better.
+  /// Relative difference below which expected times count as equal. Rates are not measured more
+  /// exactly.
   private static let sameTime = 0.1
 
   /// The host with the least expected time per token, including its queue and failed attempts.
   ///
   /// The client waits, and a choice cannot be taken back, so an unmeasured host counts as the
-  /// slowest. The length of the rest is unknown, so times to the first token are not compared.
+  /// slowest. The length of the rest of the answer is unknown, so times to the first token are not
+  /// compared.
   private static func soonest(
     _ rows: [Int], _ view: ClusterView, _ rng: inout SplitMix64
   ) -> [Int] {
@@ -140,7 +142,7 @@ public enum HostChoice {
       let standing = view.standings[row]
       let time = FinishTime(of: speed(standing), among: known, belief: .cautious)
       var stretch = time.stretch(inFlight: standing.inFlight, slots: standing.slots)
-      // It refuses at least one more request before it takes this one.
+      // A busy host refuses the request at least once before it accepts it.
       if view.pulses[row].busyUntil > now { stretch += 1 }
       let fails = standing.isSuspect ? 0.9 : min(max(standing.errorRate, 0), 0.9)
       return time.writing(1) * stretch / (1 - fails)

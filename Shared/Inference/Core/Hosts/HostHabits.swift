@@ -25,9 +25,10 @@ public struct HostHabits: Sendable {
     var last = Instant.zero
   }
 
-  /// Servers are updated and models replaced. One refused request per hour is the cost of checking.
+  /// Time for which a refused addition is left out. Servers are updated and models replaced, and a
+  /// check costs only one refused request per hour.
   static let formLife = Duration.seconds(3_600)
-  /// In shorter prompts the chat template dominates the count.
+  /// Minimum estimate for a useful count. In shorter prompts the chat template dominates the count.
   private static let leastTokens = 64
   /// Weight of a new count in the moving average: about the last eight decide.
   private static let weight = 0.25

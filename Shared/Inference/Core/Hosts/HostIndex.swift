@@ -70,8 +70,8 @@ public final class HostIndex: Sendable {
 
   func chatModel(_ row: Int) -> ModelID? { chatModels[row] }
 
-  /// Whether the index is built from this table. IDs are not compared: if a host is listed twice,
-  /// the later row counts.
+  /// Whether the index is built from this table: epoch, revision and number of hosts are equal. IDs
+  /// are not compared. If the table lists a host twice, the later row counts.
   func isCurrent(_ other: HostTable) -> Bool {
     table.epoch == other.epoch && table.revision == other.revision && count == other.hosts.count
   }

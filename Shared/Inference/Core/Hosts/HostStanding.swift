@@ -71,7 +71,7 @@ public struct HostStanding: Hashable, Sendable {
 public struct HostPatience: Hashable, Sendable {
   public var firstToken: Duration
   public var interToken: Duration
-  /// A lower rate, in tokens per second over some seconds, is a stall.
+  /// A host with a lower rate, measured over some seconds, is late.
   public var tokensPerSecondFloor: Double
 
   public init(firstToken: Duration, interToken: Duration, tokensPerSecondFloor: Double) {
@@ -80,39 +80,40 @@ public struct HostPatience: Hashable, Sendable {
     self.tokensPerSecondFloor = tokensPerSecondFloor
   }
 
-  /// Whether this patience gives up a host sooner than another patience.
+  /// Whether any limit of this patience is stricter than that of another one.
   func isStricter(than other: HostPatience) -> Bool {
     firstToken < other.firstToken || interToken < other.interToken
       || tokensPerSecondFloor > other.tokensPerSecondFloor
   }
 
   public struct Policy: Hashable, Sendable {
-    /// Multiple of the p95. With log-normal times and σ = 0.8, one request in some thousands is
-    /// given up wrongly, and a dead host costs the time of four slow answers.
+    /// Multiple of the p95. With log-normal times and σ = 0.8, one request in some thousands counts
+    /// as late by chance, and a dead host costs the time of four slow answers.
     public var firstTokenFactor = 4.0
-    /// Any host may have to load the model or compile a grammar. A race or a hedge has asked
-    /// another host by then.
+    /// The minimum for a host that is not known to be fast: it may have to load the model or
+    /// compile a grammar. A race or a hedge has asked another host before this time.
     public var leastFirstToken = Duration.seconds(10)
     /// The minimum for a fast host: the first-token deadline δ of interactive use.
     public var leastFastFirstToken = Duration.seconds(1)
-    /// A host is fast if its p95 is at most this. A GPU is; a processor is for short prompts, and
-    /// longer prompts get more time.
+    /// A host is fast if its p95 is at most this. A GPU is fast. A processor is fast for short
+    /// prompts, and longer prompts get more time.
     public var fastFirstToken = Duration.seconds(1)
-    /// Fewer samples have no 95th percentile.
+    /// Minimum samples of a fast host. Fewer samples have no 95th percentile.
     public var fastSamples = 20.0
     public var longestFirstToken = Duration.seconds(120)
-    /// 4,000 prompt tokens on a laptop's processor, at about 100 per second.
+    /// For an unmeasured host. A laptop's processor reads 4,000 prompt tokens in less, at about 100
+    /// per second.
     public var unknownFirstToken = Duration.seconds(60)
     public var interTokenFactor = 4.0
     /// A host that swaps or collects garbage pauses for a second or two.
     public var leastInterToken = Duration.seconds(5)
     public var longestInterToken = Duration.seconds(30)
-    /// A laptop that swaps takes some seconds per token.
+    /// For an unmeasured host. A laptop that swaps takes some seconds per token.
     public var unknownInterToken = Duration.seconds(30)
     /// Share of the host's usual rate. A host that shares its processor with a build is slow; one
     /// at a tenth of its rate is lost.
     public var floorShare = 0.1
-    /// A tenth of a person's reading speed.
+    /// For an unmeasured host: a tenth of a person's reading speed.
     public var unknownFloor = 0.5
     public var leastFloor = 0.2
 

@@ -60,7 +60,7 @@ extension HostStatistics {
 
   /// Reports that the registry may not have merged yet.
   struct Reporting: Sendable {
-    /// 16 s of reports. A registry that lags further counts as silent.
+    /// Maximum reports kept: those of at least 16 s. A registry that lags further counts as silent.
     static let remembered = 64
 
     var sequence: UInt64 = 0

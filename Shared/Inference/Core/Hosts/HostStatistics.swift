@@ -35,9 +35,10 @@ public enum HostObservation: Hashable, Sendable {
 /// Learns each host's standing from the results of attempts. Results of other processes arrive
 /// merged by the registry.
 ///
-/// A decision counts the published requests plus those that this process began or ended since.
-/// While the registry is silent, the process relies on its own measurements: other processes'
-/// requests fade out, the age of the last probe stands still, and no host becomes ineligible.
+/// A decision counts the published requests, corrected by those that this process began or ended
+/// after the publication. While the registry is silent, the process relies on its own measurements:
+/// other processes' requests fade out, the age of the last probe stands still, and no host becomes
+/// ineligible.
 public struct HostStatistics: Sendable {
   struct Record: Sendable {
     var slots: Int?
@@ -82,7 +83,7 @@ public struct HostStatistics: Sendable {
     static let none = News()
   }
 
-  /// Minimum weight of samples for an estimate. One sample counts for a half-life.
+  /// Minimum weight of samples for an estimate. A single sample suffices for one half-life.
   static let leastSamples = 0.5
   /// Time in which other processes' requests fade out, once the registry is silent.
   static let othersForgotten = Duration.seconds(30)
@@ -229,7 +230,8 @@ public struct HostStatistics: Sendable {
       isSuspect: isSuspect(record, now))
     let published = hearing.worth(record.published, now)
 
-    // The published load includes this process's earlier samples. Both decay alike.
+    // The published load includes this process's earlier samples, and both decay alike. So the
+    // larger number of samples counts, not the sum.
     let own = record.firstTokens.weight(at: now)
     standing.ownFirstTokens = own
     let samples = max(own, published?.samples ?? 0)
@@ -332,8 +334,7 @@ extension HostStatistics.Record {
     }
   }
 
-  /// - Parameter counts: true if the host is at fault and the client may still count failures
-  ///   against it.
+  /// - Parameter counts: whether the failure counts against the host for all clients.
   private mutating func fault(
     _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
   ) {

@@ -3,8 +3,8 @@ import ClusterModel
 /// The answer of a run: what the client gets of it, how far it is, and where a host resumes it.
 ///
 /// It exists before the first token, so that chunks change it in place: as an optional or as a
-/// payload of the run's phase it would have to be taken out and put back for each chunk. Knows no
-/// attempt but the one whose chunks it takes.
+/// payload of the run's phase it would have to be taken out and put back for each chunk. It depends
+/// on no attempt except the one whose chunks it takes.
 struct AnswerInProgress: Sendable {
   typealias Directive = InferenceRun.Directive
 
@@ -61,7 +61,8 @@ struct AnswerInProgress: Sendable {
   /// Every choice that the host began has ended for good. The host may begin another one while
   /// its stream is open.
   var isWhole: Bool { progress.isEveryBegunFinal }
-  /// Every choice that the host began has a finish reason. It counts once the stream ends too.
+  /// Every choice that the host began has a finish reason. The reasons count only after the stream
+  /// has ended too.
   var isEnded: Bool { progress.isEveryBegunEnded }
   /// A stop sequence was completed across a joint, or `max_tokens` was reached.
   var isOver: Bool { stream.isOver }
@@ -111,7 +112,7 @@ struct AnswerInProgress: Sendable {
   }
 
   /// Takes a chunk of the current host.
-  /// - Returns: what the client gets now. Chunks of a crawling host are withheld for a while.
+  /// - Returns: deliveries to the client. They are withheld while a relief host may take over.
   mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [Directive] {
     let passed = try pass(try stream.take(chunk))
     guard !relief.isEmpty else { return passed }
@@ -155,7 +156,7 @@ struct AnswerInProgress: Sendable {
     return try? pass(last) + finish()
   }
 
-  /// The answer with its unsafe text, for `releaseAll(of:)`.
+  /// The answer with its text after the last safe boundary, for `releaseAll(of:)`.
   ///
   /// `nil` if the client does not stream. `nil` also for a host that resumed the answer, because
   /// its text may be wrong until the joint is verified.
@@ -176,10 +177,10 @@ struct AnswerInProgress: Sendable {
 
   // MARK: - Resuming
 
-  /// The client has seen nothing of the answer, so it may start over.
+  /// The answer may start over, because the client has seen nothing of it.
   var mayStartOver: Bool { hasBegun && body != nil && !hasGivenPrefix }
 
-  /// Delivers what is safe and stores the point at which the next host resumes. A client that does
+  /// Delivers the safe text and stores the point at which the next host resumes. A client that does
   /// not stream has seen nothing. Its answer therefore starts over if it cannot be resumed or if an
   /// attempt to resume it failed.
   mutating func suspendAtBoundary(isJoinable: Bool = true) throws(Failure) -> [Directive] {
@@ -227,7 +228,7 @@ struct AnswerInProgress: Sendable {
   /// `nil` means that the relief hosts start at the beginning, or that none was asked.
   var reliefPoint: ResumePoint? { relief.first?.resume }
 
-  /// Prepares the state from which relief hosts resume the answer, unless it is prepared.
+  /// Prepares the state from which relief hosts resume the answer, if it does not exist yet.
   /// - Returns: `false` if no host can resume the answer.
   mutating func prepareRelief(_ cause: AttemptFailure.Kind) -> Bool {
     guard relief.isEmpty else { return true }
@@ -256,7 +257,7 @@ struct AnswerInProgress: Sendable {
   }
 
   /// Replaces the answer by the state that the relief hosts resume.
-  /// - Returns: what the client gets of the text before that state.
+  /// - Returns: deliveries of the text before that state that the client does not have.
   mutating func adoptRelief() -> [Directive] {
     guard let adopted = relief.first else { return [] }
     relief = []

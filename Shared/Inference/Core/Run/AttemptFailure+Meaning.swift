@@ -18,8 +18,8 @@ extension AttemptFailure {
     }
   }
 
-  /// An internal error, or a request that the host does not implement. The request may be the
-  /// reason. Also holds if the host is asked again without an addition.
+  /// Whether the host answered 500 or 501, for which the request itself may be the reason. Also
+  /// true if the host was then asked again without an addition.
   var isServerError: Bool {
     (kind == .status || kind == .formRefused) && (status == 500 || status == 501)
   }

@@ -2,14 +2,15 @@ import ClusterModel
 
 /// The attempts of one run that have ended, in the order in which they ended.
 ///
-/// Decides from them how many more attempts the run may make and which hosts they may use. Knows no
-/// running attempt and no answer.
+/// Decides from the ended attempts how many more the run may make, and at which hosts. Has no
+/// access to running attempts or the answer.
 struct AttemptLedger: Sendable {
   /// Whether a host that was asked before may be asked once more.
   enum Repetition: Hashable, Sendable {
     case allowed
     case refused
-    /// The host works, but its text did not join the answer. The answer decides.
+    /// The host works, but its text did not join the answer. The state of the answer decides
+    /// whether the host is asked again.
     case afterBadJoint(isFirst: Bool)
   }
 
@@ -35,7 +36,7 @@ struct AttemptLedger: Sendable {
     records.contains { $0.failure?.kind == .firstTokenDeadline }
   }
 
-  /// Whether the run may make no further attempt after a failure.
+  /// Whether too many attempts have failed for the run to make another one.
   /// - Parameter limit: maximum failed attempts. Unclear joints show that the host works and are
   ///   counted separately.
   func isExhausted(limit: Int) -> Bool {

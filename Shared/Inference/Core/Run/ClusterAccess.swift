@@ -1,7 +1,7 @@
 /// Services of the process that a run uses when it decides.
 public protocol ClusterAccess {
   func view() -> ClusterView
-  /// A request has begun, which adds to the budgets.
+  /// Records that a request has begun, which adds to the budgets.
   func requestBegan(at view: ClusterView)
   /// Takes a second attempt from the process's budget. `false` means that none is left.
   func mayRace(at view: ClusterView) -> Bool

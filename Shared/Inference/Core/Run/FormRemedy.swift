@@ -195,7 +195,7 @@ enum FormRemedy {
     _ meant: RequestForm, _ left: RequestForm, _ words: String
   ) -> RequestForm {
     var form = meant.intersection(left)
-    // Removing either suffices. The temperature matters more to a role.
+    // Removing one of the two suffices. The temperature stays, because it matters more to a role.
     if form.isSuperset(of: [.withoutTemperature, .withoutTopP]) {
       form.remove(.withoutTemperature)
     }

@@ -107,7 +107,7 @@ public struct AttemptRecord: Hashable, Sendable {
   /// Additions by Tutti that this attempt left out because hosts had refused them.
   public var form: RequestForm
   public var outcome: AttemptOutcome
-  /// The host's breaker was open, but no other host was left.
+  /// The host was asked although its breaker was open, because no other host was left.
   public var isPanic: Bool
 
   public init(
@@ -141,8 +141,8 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   public enum Kind: String, CaseIterable, Sendable {
     /// No connection could be opened.
     case connect
-    /// The connection closed before the response head. An idle connection may have closed just
-    /// then.
+    /// The connection closed before the response head. It may have been an idle connection that the
+    /// host closed when the request was sent.
     case lostBeforeHead = "lost_before_head"
     /// The connection closed during the answer.
     case lost

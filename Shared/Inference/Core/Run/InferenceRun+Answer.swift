@@ -53,7 +53,8 @@ extension InferenceRun {
     } catch {
       return directives + interrupt(error, cluster, now)
     }
-    // A stop sequence was completed across a joint. The host does not know that it is done.
+    // A stop sequence was completed across a joint. The host would continue, so its attempt is
+    // cancelled.
     if answer.isOver { directives += finish(cluster, now, cancels: true) }
     return directives
   }
@@ -145,10 +146,11 @@ extension InferenceRun {
   }
 
   /// The candidate and resume point for a host that must repeat some of the client's text. There
-  /// are two ways: a shorter prefix, so that the host repeats the rest by itself, or an instruction
-  /// that shows the text to repeat. The shorter prefix comes first, because an instruction in prose
-  /// has already shown text to repeat. Only a host that was asked by an instruction in JSON is
-  /// shown the text first: it may have repeated text, but the repetition could not be verified.
+  /// are two ways, and each is tried once: a shorter prefix, so that the host repeats the rest by
+  /// itself, and an instruction that shows the text to repeat. The shorter prefix usually comes
+  /// first, because an earlier instruction has already shown text to repeat. The instruction comes
+  /// first if the answer is JSON and the host is asked by instructions: the host may have repeated
+  /// text before, but in JSON the repetition could not be verified.
   private mutating func repetition(by candidate: Candidate) -> (Candidate, ResumePoint?) {
     guard let point = answer.suspendForRepetition() else {
       return (candidate, answer.resumePoint)

@@ -44,7 +44,7 @@ extension InferenceRun {
     let asked = ledger.hosts.union(legs.map(\.host))
     // The client did not choose `dual`, so the second leg must be free of charge.
     let isUnpaid = constraints.race == nil && race.mode == .dual
-    // A host that silently truncates a prompt must not win by it.
+    // A host that silently truncates the prompt must not win the race because of that.
     guard
       let next = choose(
         eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid,
@@ -120,7 +120,8 @@ extension InferenceRun {
     case .afterBadJoint(let isFirst):
       // The client has seen nothing, so the host may start over once.
       if isFirst, answer.mayStartOver { return true }
-      // The host was not asked by an instruction yet, or has not repeated the text that decides.
+      // The host can still be asked by an instruction, or be asked to repeat some of the client's
+      // text.
       return shouldInstruct(host) || shouldRepeat(host)
     }
   }

@@ -22,7 +22,8 @@ extension InferenceRun {
   }
 
   /// Asks one more host if all running hosts are late.
-  /// - Parameter isNew: One of them has just become late, which is reason enough.
+  /// - Parameter isNew: a running host has just become late. Another host is then asked even if not
+  ///   all are late.
   mutating func askAnother(
     _ cluster: some ClusterAccess, _ now: Instant, isNew: Bool = false
   ) -> [Directive] {
@@ -131,7 +132,7 @@ extension InferenceRun {
     return dismissRelief(by: legs[0], now)
   }
 
-  /// Ends the relief attempts. The client gets what was withheld.
+  /// Ends the relief attempts. The client gets the withheld output.
   mutating func dismissRelief(by winner: RunningAttempt, _ now: Instant) -> [Directive] {
     let withheld = answer.endRelief()
     var directives: [Directive] = []
@@ -142,7 +143,8 @@ extension InferenceRun {
     return withheld + directives
   }
 
-  /// Handles output of a relief host. It takes over as soon as text of it joins the answer.
+  /// Handles output of a relief host. The relief host takes over as soon as some of its text joins
+  /// the answer.
   mutating func receivedFromRelief(
     _ item: UpstreamItem, _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {

@@ -11,7 +11,8 @@ extension InferenceRun {
       promptTokens: embeddedTokens ?? promptTokens, breakers: breakers)
   }
 
-  /// A rough upper bound for prose. Includes the resumed part of the answer.
+  /// Estimated tokens of the prompt: a rough upper bound for prose. Includes the resumed part of
+  /// the answer.
   var promptTokens: Int { shape.promptTokens + (answer.resumePoint?.spentTokens ?? 0) }
 
   /// Chooses the race mode. Without a mode in the request, price decides: `dual` if a race of two
@@ -92,7 +93,7 @@ extension InferenceRun {
       legs[index].hold(chunk)
       guard chunk.facts.isValidToken else {
         legs[index].recordSign(now: now)
-        // A host that sends empty chunks without end counts as silent.
+        // A host must not send chunks without a token for ever.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
             .garbage, "it sent \(limits.heldChunks) chunks without a token")

@@ -10,9 +10,9 @@ public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
 
 /// State machine of one request: which hosts are asked, when each is given up, what is delivered.
 ///
-/// Until the first valid token hosts race, and failed attempts are invisible to the client. From
-/// then on one host answers. If it fails, another host resumes the text that the client already
-/// has. A host that is late continues while another one is asked.
+/// Hosts race up to the first valid token, and failed attempts are invisible to the client. After
+/// the first token one host answers. If it fails, another host resumes the text that the client
+/// already has. A host that is late continues while another one is asked.
 ///
 /// A run takes events and returns directives. It has no socket, clock or host table of its own. A
 /// shell drives it:
@@ -34,12 +34,12 @@ public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
 ///    not read, and `readingResumed(now:)` when it is read again.
 /// 5. Call `abandon(_:now:)` if the client leaves or reads too slowly.
 /// 6. Stop after `.complete` or `.fail`. One of them is the last directive of every run that has
-///    begun. By then, all attempts have ended, `attempts` holds their records, and `nextWake` is
-///    `nil`. A run that is abandoned before it begins returns no directive.
+///    begun. When it is returned, all attempts have ended, `attempts` holds their records, and
+///    `nextWake` is `nil`. A run that is abandoned before it begins returns no directive.
 ///
 /// Times may not decrease from call to call. A run is a value without a lock; calls must not
-/// overlap. The `cluster` of a call shows the cluster at the time of the call and takes what
-/// attempts cost from the budgets of the process.
+/// overlap. The `cluster` of a call shows the cluster at the time of the call, and charges attempts
+/// to the budgets of the process.
 public struct InferenceRun: Sendable {
   public enum Directive: Hashable, Sendable {
     /// Send the request to this host, from the resume point if there is one. Its events carry the
@@ -61,8 +61,8 @@ public struct InferenceRun: Sendable {
     case fail(Failure)
   }
 
-  /// The parts hold the data of a phase, because chunks change them in place. The phase determines
-  /// which attempts may deliver.
+  /// The phase determines which attempts may deliver. Its data is in other properties of the run,
+  /// so that chunks can change it in place.
   enum Phase {
     /// Can transition to: `racing`, `resuming` if the request has a prefix, `over`.
     case new
@@ -215,7 +215,7 @@ public struct InferenceRun: Sendable {
   }
 
   /// The host's stream is no longer read, because the client does not read. Only the deadline of
-  /// the whole answer still runs: the host is not at fault for the silence that follows.
+  /// the whole answer still applies: the host is not at fault for the silence that follows.
   public mutating func readingPaused(now: Instant) {
     if pausedSince == nil { pausedSince = now }
   }
@@ -270,13 +270,14 @@ public struct InferenceRun: Sendable {
 
   // MARK: - Transitions
 
-  /// The first leg has sent a valid token.
+  /// Enters `answering`, because the first leg has sent a valid token.
   mutating func beginAnswering() { phase = .answering }
 
-  /// No host answers; another one is asked for the rest of the answer.
+  /// Enters `resuming`, because no host answers and another one is asked for the rest of the
+  /// answer.
   mutating func beginResuming() { phase = .resuming }
 
-  /// Every attempt has ended.
+  /// Enters `over`, because every attempt has ended.
   mutating func end() {
     legs = []
     phase = .over

@@ -3,7 +3,7 @@ public import ClusterModel
 /// State machine of a race between hosts for one request: the first valid token wins.
 ///
 /// Racing turns the latency tail of one host into the k-th power of that tail:
-/// P(T₍₁₎ > t) = (1 − F(t))ᵏ (LLooMA v1.1, equation 1). A race knows no host, budget or slot. Its
+/// P(T₍₁₎ > t) = (1 − F(t))ᵏ (LLooMA v1.1, equation 1). A race has no hosts, budgets or slots: its
 /// owner finds a host for each `ask`, or leaves the `ask` open.
 public struct Race: Sendable {
   public enum Directive: Hashable, Sendable {

@@ -10,8 +10,8 @@ struct RequestForms: Sendable {
   private(set) var bodyPatience: Duration
   /// Additions that each host refused in this run.
   private var refused: [HostID: RequestForm] = [:]
-  /// Changes after a refusal that named no member. The next hosts get the client's own bytes at
-  /// once.
+  /// Changes made after a refusal that named no member. They apply to all later hosts, which thus
+  /// get the client's own bytes at once.
   private var common: RequestForm = []
   /// Changes that only this prompt needs. They are not remembered for the host.
   private var unremembered: RequestForm = []

@@ -11,7 +11,7 @@ struct RunningAttempt: Sendable {
   let started: Instant
   /// How the host was asked to resume the answer; `nil` means that it starts over.
   let way: ResumeWay?
-  /// The host's breaker was open, but no other host was left.
+  /// The host was asked although its breaker was open, because no other host was left.
   let isPanic: Bool
   /// The client's deadline is shorter than the one derived from the host's history.
   private let isHurried: Bool
@@ -101,7 +101,7 @@ struct RunningAttempt: Sendable {
   /// Whether chunks of this host have been tried as the rest of another host's answer.
   var isOnTrial: Bool { !trial.isEmpty }
 
-  /// Tries the last held chunk as the rest of an answer.
+  /// Tries held chunks as the rest of an answer: all in the first call, later only the last one.
   /// - Parameter answer: the answer at the point where this host resumes it.
   /// - Returns: whether the client would get text of this host.
   mutating func resumes(_ answer: AnswerStream) throws(AttemptFailure) -> Bool {
@@ -140,8 +140,8 @@ struct RunningAttempt: Sendable {
       after: last, silence, limits, isOwn: deadlines.interToken != nil || isFinished)
   }
 
-  /// Hosts send comments or pings before or between chunks. Each such sign renews the patience for
-  /// silence, up to a longer deadline (`signPatience`).
+  /// Deadline for the next token after a time. Hosts send comments or pings before or between
+  /// chunks. Each such sign renews the patience, up to a longer deadline (`signPatience`).
   ///
   /// - Parameter isOwn: The patience is set by the client, or applies to a complete answer. Signs
   ///   do not renew it.

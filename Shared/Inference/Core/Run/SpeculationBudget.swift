@@ -43,7 +43,7 @@ public struct SpeculationBudget: Hashable, Sendable {
   }
 
   /// Records the start of a client's request.
-  /// - Parameter utilisation: Share of the slots open to the request that first or second legs use.
+  /// - Parameter utilisation: Requests in flight per slot of the cluster, second legs included.
   public mutating func requestBegan(utilisation: Double) {
     requests += 1
     credits = min(credits + share(at: utilisation), policy.saved)
