@@ -188,7 +188,7 @@ struct AnswerChannel: Sendable {
   private static let longestAnchor = 2_048
 
   /// Offset from which a host repeats text to locate the joint. The text after the offset occurs
-  /// nowhere else. Zero means that the host must start over.
+  /// nowhere else in the answer. Zero means that the host must start over.
   mutating func anchoredPlace() -> Int {
     var back = 2 * AnchoredText.leastBytes
     var known = AnchoredText(text)

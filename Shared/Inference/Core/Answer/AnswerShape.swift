@@ -136,7 +136,8 @@ public struct AnswerShape: Hashable, Sendable {
       }
       position = escape + 6
       func digit(_ place: Int) -> UInt8 { bytes[escape + 2 + place] | 0x20 }
-      // UTF-8 needs one, two or three bytes; a surrogate is half of four.
+      // In UTF-8 the character needs one, two or three bytes. A surrogate is half of a character of
+      // four bytes.
       let isBelow0x800 = digit(0) == 0x30 && digit(1) < 0x38
       let isASCII = isBelow0x800 && digit(1) == 0x30 && digit(2) < 0x38
       let isSurrogate = digit(0) == 0x64 && digit(1) >= 0x38

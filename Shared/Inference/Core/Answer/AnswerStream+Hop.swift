@@ -28,7 +28,8 @@ extension AnswerStream {
     private var dropsContent = false
     private var reasoning: ResumeFilter?
     private var dropsReasoning = false
-    /// Tool calls that the client knows, in the client's order, with the state of their arguments.
+    /// Tool calls that the client already has, in the client's order, with the state of their
+    /// arguments.
     private(set) var known: [KnownCall] = []
     /// Order of arrival of this host's calls, by the host's index.
     private(set) var positions: [Int: Int] = [:]
@@ -90,8 +91,8 @@ extension AnswerStream {
     }
   }
 
-  /// Finds a stop sequence that spans the joint. Holds the first new bytes as long as one may span
-  /// it.
+  /// Finds a stop sequence that spans the joint. Holds the first new bytes as long as a sequence
+  /// may span the joint.
   struct StopWatch: Sendable {
     private var matcher: StopMatcher
     private let longest: Int
@@ -148,8 +149,8 @@ extension AnswerStream {
     return try rewrite.apply(to: chunk)
   }
 
-  /// Ends the answer at a stop sequence that spans the joint. It begins in text of the old host and
-  /// ends in text of the new one, so neither host may notice it.
+  /// Ends the answer at a stop sequence that spans the joint. The sequence begins in text of the
+  /// old host and ends in text of the new one, so neither host may detect it.
   private mutating func stopAtJoint(_ rewrite: inout ChunkRewrite, isLast: Bool) {
     guard isLast || rewrite.texts[.content] != nil else { return }
     let start = hop?.stopWatch?.append(rewrite.texts[.content] ?? [])
@@ -282,7 +283,8 @@ extension AnswerStream.Hop {
       if dropsContent { return [] }
       restartDetector?.append(text)
       guard callsTools, content != nil else { return try checked(content?.take(text) ?? text) }
-      // Content before tool calls is not the answer, so the client keeps the content it has.
+      // Content before tool calls may differ, because it is not the answer. The client keeps the
+      // content that it has.
       guard let rest = try? content?.take(text) else {
         dropsContent = true
         return []
@@ -291,7 +293,8 @@ extension AnswerStream.Hop {
     case .reasoning:
       if dropsReasoning { return [] }
       guard reasoning != nil else { return text }
-      // Reasoning that differs is not the answer, so the client keeps the reasoning it has.
+      // Reasoning may differ, because it is not the answer. The client keeps the reasoning that it
+      // has.
       guard let rest = try? reasoning?.take(text) else {
         dropsReasoning = true
         return []

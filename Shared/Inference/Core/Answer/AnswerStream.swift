@@ -46,7 +46,7 @@ public struct AnswerStream: Sendable {
   /// State of the host that resumes the answer. `nil` means that the first host answers.
   var hop: Hop?
 
-  /// Set as soon as it was read, even if its chunk is held.
+  /// Why the host ended the answer. Set as soon as it was read, even if its chunk is held.
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
@@ -116,10 +116,10 @@ public struct AnswerStream: Sendable {
     steps = 0
     failure = nil
     textBytes = channels.reduce(0) { $0 + $1.text.count }
-    // Each channel may have to be compared with the next host's text.
+    // Charge the kept text, and the memory for comparing it with the next host's text.
     let memory = channels.reduce(0) { $0 + $1.memory + MemoryLayout<Hop.KnownCall>.stride }
     do { try allowance.keep(memory) } catch { isTooLong = true }
-    // A host that repeats the text is compared with all of it.
+    // Credit the work for comparing all of the text with a repetition.
     allowance.receive(textBytes)
   }
 
@@ -196,7 +196,8 @@ public struct AnswerStream: Sendable {
     finishReason = reason
   }
 
-  /// Ends a complete answer: releases all held chunks, and adds usage that no host can report.
+  /// Ends a complete answer: releases all held chunks, and adds the usage over all hosts, which no
+  /// host can report.
   ///
   /// - Throws: `garbage` if a held chunk cannot be read.
   public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
@@ -299,7 +300,7 @@ public struct AnswerStream: Sendable {
     do { try allowance.keep(bytes) } catch { isTooLong = true }
   }
 
-  /// Makes a channel the current one. If it changes, the previous channel is complete.
+  /// Makes a channel the current one. The previous one is then complete.
   private mutating func begin(_ index: Int) {
     guard index != current else { return }
     if channels.indices.contains(current) { channels[current].isClosed = true }
@@ -443,7 +444,7 @@ public struct AnswerStream: Sendable {
 
   // MARK: - The first chunk
 
-  /// Whether the client has a chunk.
+  /// Whether the client has received a chunk.
   var hasBegun: Bool { firstChunk != nil || firstIdentity != nil }
 
   /// The identity of the first chunk, which later chunks get. `nil` means that the client has no

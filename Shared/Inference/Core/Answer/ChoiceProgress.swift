@@ -27,7 +27,7 @@ public struct ChoiceSteps: Hashable, Sendable {
     var gain: Gain
   }
 
-  /// One bit per index: the choice is in the chunk; the next four hold its gains.
+  /// Choices in the chunk, one bit per index below 64. The next four properties hold their gains.
   private(set) var present: UInt64 = 0
   private(set) var adding: UInt64 = 0
   private(set) var answering: UInt64 = 0
@@ -82,13 +82,13 @@ struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
   private var filled: UInt64 = 0
   private var answered: UInt64 = 0
-  /// Ended, with nothing added since.
+  /// Choices that have ended, with nothing added after the end.
   private var ended: UInt64 = 0
-  /// Whether the last end is firm.
+  /// Choices whose last end is firm.
   private var firm: UInt64 = 0
-  /// Text was added after an end, so the reasons of this choice are ignored.
+  /// Choices to which text was added after an end. Their reasons are ignored.
   private var revived: UInt64 = 0
-  /// The same for indices from 64 on.
+  /// State of the choices with an index of 64 or above.
   private var more: [Int: Choice] = [:]
 
   private struct Choice: Hashable, Sendable {

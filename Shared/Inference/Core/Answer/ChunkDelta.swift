@@ -108,7 +108,8 @@ struct ChunkDelta: Sendable {
     return index
   }
 
-  /// Fits every name that is read: "reasoning_content", fully escaped, takes 102 bytes.
+  /// Maximum bytes of a member's name. All names that are read fit: "reasoning_content", fully
+  /// escaped, takes 102 bytes.
   private static let longestName = 128
 
   private static func members(
@@ -118,7 +119,8 @@ struct ChunkDelta: Sendable {
     var count = 0
     document.forEachMember(of: value) { member in
       count += 1
-      // Comparing names with many combining marks is slow, and no name that is read is long.
+      // Skip long names: none of them is read, and comparing names with many combining marks is
+      // slow.
       if member.nameRange.count <= longestName { members.append(member) }
       return count <= Limits.answerMembers.value
     }

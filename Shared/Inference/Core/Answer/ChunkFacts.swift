@@ -45,7 +45,7 @@ public struct ChunkFacts: Hashable, Sendable {
   /// Whether the chunk has any choice.
   var hasChoices: Bool { steps.highest >= 0 }
 
-  /// Whether the chunk begins an answer. It has visible text or another gain, or ends a choice.
+  /// Whether the chunk can begin an answer: it has visible text or another gain, or ends a choice.
   public var isValidToken: Bool {
     hasOther || finishedChoices > 0 || text.contains { !$0.isWhitespace }
   }

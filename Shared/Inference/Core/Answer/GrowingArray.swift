@@ -70,9 +70,9 @@ struct GrowingArray: Sendable {
     }
   }
 
-  /// Adds text to a content.
+  /// Adds text to an array of content parts.
   ///
-  /// - Parameter text: the inside of a JSON string.
+  /// - Parameter text: the bytes between the quotes of a JSON string.
   mutating func gain(
     text: some Collection<UInt8>, _ json: inout HostJSON
   ) throws(AttemptFailure) {

@@ -352,7 +352,7 @@ struct GrowingObject: Sendable {
     members[place].value = .array(calls)
   }
 
-  /// The object without a member. For output only: the index of names is not kept.
+  /// The object without a member. For output only: the result has no index of names.
   func without(_ name: String) -> GrowingObject {
     var rest = GrowingObject()
     rest.members = members.filter { $0.name != name }

@@ -78,7 +78,7 @@ struct ChunkNews: Sendable {
     inRow += 1
     try countSkipped()
     let free = Limits.emptyChunksInRow.value
-    // The client needs token counts. Each choice has an opening chunk.
+    // Chunks with token counts are always passed on. Each choice also has an opening chunk.
     return facts.usage != nil || inRow <= free + choices || inRow % free == 0
   }
 }

@@ -57,7 +57,7 @@ struct RestartDetector: Sendable {
     return first == UInt8(ascii: "#") || scalar?.properties.isUppercase == true
   }
 
-  /// Whether the last line is no heading and no table row, and ends in a word or a comma.
+  /// Whether the last line is neither heading nor table row, and ends in a word or a comma.
   private static func isAmidSentence(_ text: [UInt8]) -> Bool {
     let end = text.suffix(lineBytes)
     let line = end[(end.lastIndex(of: 0x0A).map { $0 + 1 } ?? end.startIndex)...]

@@ -10,9 +10,9 @@ public struct ResumePoint: Hashable, Sendable {
   /// Completion tokens in `prefix`, counted or estimated. The next host's `max_tokens` is lowered
   /// by them.
   public var spentTokens: Int
-  /// Text of the client after `prefix`. A host that is asked by an instruction is shown this text
-  /// and must repeat it before it continues. Any other host gets `prefix` alone and produces the
-  /// text again by itself.
+  /// Text after `prefix` that the client already has. A host that is asked by an instruction is
+  /// shown this text and must repeat it before it continues. Any other host gets `prefix` alone and
+  /// produces the text again by itself.
   public var anchor: [UInt8]
 
   public init(prefix: [UInt8] = [], spentTokens: Int = 0, anchor: [UInt8] = []) {

@@ -41,7 +41,7 @@ struct TokenTally: Sendable {
       + (bytes <= Self.longestAverage * chunks ? chunks : TokenEstimate.tokens(bytes: bytes))
   }
 
-  /// Total tokens without repeated text that was dropped, and without the last chunks, which were
+  /// Total tokens, less those of repeated text that was dropped and of the last chunks that were
   /// forgotten.
   func total(
     withoutBytes dropped: Int, orLastChunks lastChunks: Int = 0, ofBytes lastBytes: Int = 0

@@ -89,7 +89,7 @@ public struct CircuitBreaker: Hashable, Sendable {
   public mutating func answered(started: Instant) {
     guard counts(started), state != .closed else { return }
     state = .closed
-    // One more failure opens it again, until an answer is complete.
+    // Until an answer is complete, a single failure opens the breaker again.
     isOnProbation = true
   }
 

@@ -195,7 +195,7 @@ public struct Eligibility: Sendable {
 /// Requirements of `HostNeed` besides the index and the breakers: the host reported recently, is
 /// trusted with the data, and is the required one.
 private struct Requirements {
-  /// Seconds on the process's clock.
+  /// Earliest last response of an eligible host, in seconds on the process's clock.
   private let answeredSince: Double
   private let policy: DataPolicy
   /// `nil` means any row.

@@ -243,7 +243,7 @@ public enum HostChoice {
     return b.load < a.load ? second : first
   }
 
-  /// From this load on, every slot is taken.
+  /// Load of a host whose slots are all taken. A host with less load is idle.
   private static let idleLoad = 0.5
 
   /// Position of the n-th idle host, or of the n-th host if `all`.

@@ -14,7 +14,7 @@ public final class HostIndex: Sendable {
   private let rows: [HostID: Int]
   /// Offers of hosts that the table alone does not exclude, in the table's order.
   private let offers: [ModelID: [Offer]]
-  /// The first chat model of each such host.
+  /// The first chat model of each host that the table alone does not exclude.
   private let chatOffers: [Offer]
   private let chatModels: [ModelID?]
   let trust: [DataPolicy]

@@ -23,19 +23,19 @@ extension Allowance {
 }
 
 extension AttemptFailure {
-  /// A host sent more than a limit allows.
+  /// The failure of a host that sent more than a limit allows.
   init(overdrawn limit: Limit) {
     self.init(
       limit.unit == .bytes ? .tooLarge : .garbage, "it sent \(Overdrawn(limit).description)")
   }
 
-  /// A host sent JSON that its dialect does not allow.
+  /// The failure of a host that sent JSON that its dialect does not allow.
   static func garbage(_ what: String) -> AttemptFailure {
     AttemptFailure(.garbage, "it sent \(what)")
   }
 
-  /// A host sent an error instead of a chunk. The client gets the error's members with status 502,
-  /// because the host's own status was 200.
+  /// The failure of a host that sent an error instead of a chunk. The client gets the error's
+  /// members with status 502, because the host's own status was 200.
   ///
   /// - Parameter bytes: the JSON that holds the error.
   static func errorEvent(_ words: String, in bytes: [UInt8]) -> AttemptFailure {

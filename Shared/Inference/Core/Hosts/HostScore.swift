@@ -17,10 +17,10 @@ public struct HostScore: Hashable, Sendable {
   /// Hosts within this distance of the best score are equally good. 0.05 corresponds to a threefold
   /// first-token time, which exceeds random differences in the p95 of two equal hosts.
   public var bucketWidth = 0.05
-  /// Difference in load that does not separate buckets. The view lacks requests that other
-  /// processes began in the last quarter of a second; if all processes chose the only idle host, it
-  /// would become the busiest. Within a bucket, the less loaded of two hosts is taken. 0.5 means as
-  /// many requests as slots.
+  /// Difference in load that is ignored when hosts are assigned to buckets. The view lacks requests
+  /// that other processes began in the last quarter of a second; if all processes chose the only
+  /// idle host, it would become the busiest. Within a bucket, the less loaded of two hosts is
+  /// taken. 0.5 means as many requests as slots.
   public var loadTolerance = 0.5
   /// Scale of ℓ95: 0 at 50 ms, 1 at 51.2 s, a tenth per doubling. It is logarithmic, so that a
   /// ratio counts the same on a GPU and on a laptop.

@@ -14,7 +14,7 @@ public struct HostStanding: Hashable, Sendable {
   /// Decayed number of this process's own first-token times. The times of other processes do not
   /// count: the lengths of their prompts are unknown.
   public var ownFirstTokens: Double
-  /// From this time on the first-token times are outdated, and the host counts as unmeasured.
+  /// Time at which the first-token times become outdated and the host counts as unmeasured.
   public var measuredUntil: Instant?
   /// Share of ended attempts that failed by the host's fault, 0 … 1. Recent attempts weigh most.
   public var errorRate: Double
@@ -105,7 +105,7 @@ public struct HostPatience: Hashable, Sendable {
     /// per second.
     public var unknownFirstToken = Duration.seconds(60)
     public var interTokenFactor = 4.0
-    /// A host that swaps or collects garbage pauses for a second or two.
+    /// The minimum. A host that swaps or collects garbage pauses for a second or two.
     public var leastInterToken = Duration.seconds(5)
     public var longestInterToken = Duration.seconds(30)
     /// For an unmeasured host. A laptop that swaps takes some seconds per token.

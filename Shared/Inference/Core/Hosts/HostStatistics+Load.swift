@@ -19,7 +19,7 @@ extension HostStatistics {
       published.map { $0 + LoadRhythm.silence < now } ?? true
     }
 
-    /// Requests of other processes, reduced to zero while the registry is silent.
+    /// Requests of other processes, gradually reduced to zero while the registry is silent.
     func fading(_ others: Int, _ now: Instant) -> Int {
       guard others > 0, let published else { return 0 }
       let silence = published.duration(to: now) - LoadRhythm.silence

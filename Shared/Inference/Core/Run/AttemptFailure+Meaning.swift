@@ -52,6 +52,6 @@ extension AttemptFailure {
 }
 
 extension AttemptFailure.Kind {
-  /// Whether the host was too slow and might have answered with more patience.
+  /// Whether the host was too slow, and might have answered if the wait had been longer.
   var isLateness: Bool { self == .firstTokenDeadline || self == .stall || self == .crawl }
 }

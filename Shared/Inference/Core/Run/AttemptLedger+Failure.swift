@@ -115,7 +115,7 @@ extension AttemptLedger {
 }
 
 extension Failure.Code {
-  /// OpenAI's name. Client libraries look for it to shorten a prompt.
+  /// OpenAI's code. Client libraries that receive it shorten the prompt.
   static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")
   static let insufficientBalance = Failure.Code(rawValue: "insufficient_balance")
 }

@@ -27,7 +27,7 @@ public struct InferenceOpening: Hashable, Sendable {
   public var model: ModelID
   /// HTTP status of the host's answer.
   public var status: Int
-  /// From the request to the first valid token or the whole body, including failed attempts.
+  /// Time from the request to the first valid token or the whole body, including failed attempts.
   public var firstToken: Duration
   public var attempt: Int
 

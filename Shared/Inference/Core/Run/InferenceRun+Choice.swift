@@ -72,7 +72,7 @@ extension InferenceRun {
     let running =
       legs.map(\.host) + rejecting.map(\.host)
       + ledger.hostsNotLarger(among: eligible.candidates)
-    // Fallback hosts exist for missed deadlines.
+    // After a missed deadline, fallback hosts come first.
     let isPastDeadline = ledger.hasMissedFirstToken
     // A host that lost a race works: it is as good as an untried one.
     let failed = ledger.failed.map(\.host)

@@ -45,7 +45,7 @@ extension InferenceRun {
     guard legs.count < limits.hostsAtOnce, ledger.failed.count < limits.failures else {
       return nil
     }
-    // Fallback hosts exist for missed deadlines.
+    // A running host is late, so fallback hosts come first.
     let next = choose(
       eligibility(view), excluding: ledger.hostsWithFailure.union(legs.map(\.host)),
       isPastDeadline: true)

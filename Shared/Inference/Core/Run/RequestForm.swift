@@ -58,7 +58,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     }
   }
 
-  /// The body with the changes of its question applied. All other bytes stay.
+  /// The body after all changes that alter the question. All other bytes stay.
   func applied(to body: [UInt8]) -> [UInt8] {
     guard !subtracting(.delivery).isEmpty, let scanner = try? JSONObjectScanner(body) else {
       return body

@@ -36,7 +36,7 @@ struct RequestForms: Sendable {
     if change.isForPrompt { unremembered.formUnion(change.form) }
   }
 
-  /// Changes for a host in this run, in addition to the remembered ones.
+  /// Changes for a host in this run, in addition to those in `HostHabits`.
   func form(for host: HostID) -> RequestForm { common.union(refused[host] ?? []) }
 
   /// Changes to remember for a host that answers; empty if it refused nothing.

@@ -168,8 +168,8 @@ struct ChatMessage {
     return pieces
   }
 
-  /// Refuses image options that other dialects lack. They always use the highest detail, so `auto`
-  /// and `high` pass.
+  /// Refuses image options that other dialects lack. The other dialects always use the highest
+  /// detail, so `auto` and `high` pass.
   private static func checkImage(
     _ value: JSONValue, _ document: JSONDocument
   ) throws(AdapterRefusal) {

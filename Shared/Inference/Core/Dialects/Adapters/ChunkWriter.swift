@@ -71,8 +71,8 @@ struct ChunkWriter: Sendable {
     if head.isEmpty { encodeHead(model: reading.model.name) }
     var data = head
     data += JSON.object(members).encoded.dropFirst()
-    // Written bytes count against the host's stream limit, because its shortest lines become long
-    // chunks.
+    // Written bytes count against the host's stream limit too, because short lines of the host
+    // become long chunks.
     written = written.addingCapped(data.count)
     guard written <= Limits.streamBytes.value else {
       throw AttemptFailure(overdrawn: Limits.streamBytes)
