@@ -2,8 +2,8 @@ public import ClusterModel
 
 /// Configured requirements for hosts, besides their state and standing.
 public struct EligibilityRules: Hashable, Sendable {
-  /// Minimum version for each server software, in the words of the probes: "vLLM" → "0.6.3". A host
-  /// that reports no version, or other software, is allowed.
+  /// Minimum version of each server software, with names as probes report them: "vLLM" → "0.6.3". A
+  /// host that reports no version, or other software, is allowed.
   public var minimumVersions: [String: String]
 
   public init(minimumVersions: [String: String] = [:]) { self.minimumVersions = minimumVersions }

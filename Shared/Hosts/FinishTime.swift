@@ -78,7 +78,7 @@ public struct FinishTime: Equatable, Sendable {
   /// Maximum number of other answers that count as slowing a host down. The slowdown is measured
   /// with few other answers, and the measured rate already includes some concurrency.
   public static let mostConcurrent = 7
-  /// Prompts are read faster than answers are written.
+  /// How many times as fast as an answer a prompt is processed.
   static let readingFactor = 10.0
   /// Minimum rate. A lower one is an error of measurement.
   static let leastRate = 0.001

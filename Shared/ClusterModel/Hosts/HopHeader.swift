@@ -3,7 +3,7 @@
 /// A gateway that finds itself in the list refuses the request. This breaks loops of gateways.
 public enum HopHeader {
   public static let name = "x-tutti-hops"
-  /// Longer chains of gateways are a configuration error, too.
+  /// A longer chain of gateways is refused too, as a configuration error.
   public static let maximumHops = 16
 
   public static func value(_ hops: [String]) -> String { hops.joined(separator: ",") }

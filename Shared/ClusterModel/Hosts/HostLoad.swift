@@ -132,12 +132,12 @@ public struct HostLoad: Hashable, Sendable {
 public enum LoadRhythm {
   /// Time between a process's reports, and between the registry's tables, while traffic changes.
   public static let interval = Duration.milliseconds(250)
-  /// The same while traffic does not change.
+  /// Time between reports, and between tables, while traffic does not change.
   public static let idleInterval = Duration.seconds(2)
   /// Time without a table after which the registry counts as silent: two idle intervals plus a
   /// margin.
   public static let silence = Duration.seconds(5)
-  /// Time without a report after which a process's attempts in flight are dropped. Its lease has
-  /// ended by then.
+  /// Time without a report after which a process's attempts in flight are dropped. The process's
+  /// lease ends before that.
   public static let shareLifetime = Duration.seconds(10)
 }

@@ -40,16 +40,17 @@ extension ModelID {
   private static let otherPrefixes = ["dalle", "rerank", "sdxl", "whisper"]
 
   private static let otherWords: Set<String> = [
-    // Pictures to vectors, and scores of pairs of texts.
+    // Models that map pictures to vectors or score pairs of texts.
     "clip", "colbert", "encoder", "siglip",
-    // Text to pictures and films.
+    // Models that turn text into pictures and films.
     "cogvideox", "dall", "diffusion", "flux", "flux1", "ideogram", "image", "imagen", "kandinsky",
     "midjourney", "pixart", "recraft", "sd3", "sora", "stablediffusion", "t2i", "t2v", "veo",
-    // Text to sound, and sound to text. `realtime` models answer on a socket of their own only.
+    // Models that turn text into sound or sound into text. `realtime` models answer only on a
+    // socket of their own.
     "bark", "kokoro", "musicgen", "parakeet", "realtime", "speecht5", "transcribe", "tts",
     "wav2vec2",
     "xtts",
-    // Verdicts on texts: their answer is "safe" or a list of scores.
+    // Models that judge texts: they answer "safe" or a list of scores.
     "guard", "guardian", "moderation", "shieldgemma",
   ]
 }

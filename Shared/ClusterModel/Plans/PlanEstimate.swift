@@ -61,8 +61,8 @@ public struct PlanEstimate: Hashable, Sendable {
 /// They are whole percents, so that the same facts and correction give the same plan to the last
 /// byte.
 public struct EstimateCorrection: Hashable, Sendable {
-  /// Bounds of a correction. A host that takes more than four times its measured time is
-  /// effectively another host or has other work; a larger factor is not plausible.
+  /// Bounds of a correction. A larger factor is not plausible: a host that takes more than four
+  /// times its measured time was replaced or has other work.
   public static let range = 25...400
 
   /// Factor for the time of a direct answer.

@@ -70,7 +70,8 @@ extension Plan {
     return (lines + ["}"]).joined(separator: "\n") + "\n"
   }
 
-  /// Graph nodes are numbered, because task ids may contain text from a model or client.
+  /// Number of each task's node in a graph. Nodes are not named by task ids, which may contain text
+  /// from a model or client.
   private var nodeNames: [TaskID: Int] {
     Dictionary(tasks.enumerated().map { ($1.id, $0) }) { first, _ in first }
   }

@@ -4,7 +4,7 @@
 /// the memory does not grow with the traffic. Bucket bounds grow by the fourth root of two, so a
 /// quantile is off by at most a fifth, on a GPU as on a laptop.
 public struct LatencyHistogram: Hashable, Sendable {
-  /// 1 ms … 220 s. Longer times count as 220 s.
+  /// Number of buckets. They cover 1 ms … 220 s, and longer times count as 220 s.
   public static let buckets = 72
   private static let bucketsPerDoubling = 4
   /// 2 to the power 1/4, 2/4, 3/4.
@@ -12,8 +12,9 @@ public struct LatencyHistogram: Hashable, Sendable {
     1.189_207_115_002_721, 1.414_213_562_373_095_1, 1.681_792_830_507_429,
   ]
 
-  /// Weights of the buckets, empty before the first sample. New samples weigh more; old weights are
-  /// not scaled down at each sample. The quantiles are the same, and a sample costs one addition.
+  /// Weights of the buckets, empty before the first sample. Instead of scaling all weights down at
+  /// each sample, new samples weigh more: the quantiles are the same, and a sample costs one
+  /// addition.
   private var weights: [Double] = []
   private var total = 0.0
   /// Time at which a sample weighs 1.

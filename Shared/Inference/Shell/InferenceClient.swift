@@ -106,7 +106,7 @@ public final class InferenceClient: Sendable {
   var now: Instant { Instant(sinceStart: origin.duration(to: .now)) }
 
   /// The cluster state for a decision: the published tables, plus this process's own measurements
-  /// since then.
+  /// since their publication.
   public func view() -> ClusterView {
     let table = hosts()
     let merged = load()
@@ -182,7 +182,7 @@ public struct Inference: AsyncSequence, Sendable {
   public var model: ModelID { opening.model }
   /// HTTP status of the host's answer.
   public var status: Int { opening.status }
-  /// From the request to the first valid token, or to the whole body.
+  /// Time from the request to the first valid token or the whole body.
   public var firstToken: Duration { opening.firstToken }
   /// Headers of the host that began the answer, limited to those meant for clients.
   public var headers: [PassedHeader] {

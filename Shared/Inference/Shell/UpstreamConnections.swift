@@ -68,7 +68,8 @@ struct UpstreamConnections: Sendable {
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
     // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that Tutti closes first.
     configuration.connectionPool.idleTimeout = Self.idleTimeout
-    // Per connection, the kernel would otherwise buffer up to 32 MiB that a host sends ahead.
+    // Limit the receive buffer. The kernel would otherwise buffer up to 32 MiB per connection that
+    // Tutti has not read yet.
     configuration.http1_1ConnectionDebugInitializer = { channel in
       channel.setOption(
         .socketOption(.so_rcvbuf), value: .init(Limits.answerSocketBytes.value))
