@@ -11,7 +11,9 @@ private final class Bench: Sendable {
   let clock = Mutex(NIODeadline.uptimeNanoseconds(0))
   let done = Mutex<[String]>([])
 
-  func turns() -> LoopTurns { LoopTurns(loop) { self.clock.withLock { $0 } } }
+  func turns() -> LoopTurns {
+    LoopTurns(loop, longestPause: .milliseconds(8)) { self.clock.withLock { $0 } }
+  }
 
   /// Work that takes 400 µs.
   func work(_ name: String) -> @Sendable () -> Void {
@@ -81,5 +83,22 @@ struct LoopTurnsTests {
       turns.submit(for: 2, bench.work("other"))
     }
     #expect(bench.pass(.zero) == ["a", "b", "other"])
+  }
+
+  @Test("while the loop has other work, the pauses between turns grow up to their limit")
+  func busy() {
+    let bench = Bench()
+    let turns = bench.turns()
+    @Sendable func again() {
+      bench.work("a")()
+      turns.submit(for: 1, again)
+    }
+    turns.submit(for: 1, again)
+    // Each turn begins 1 ms late.
+    for pause in [1_200, 2_400, 4_800, 8_000, 8_000] {
+      _ = bench.pass(.microseconds(Int64(pause) - 100))
+      #expect(bench.pass(.zero) == [], "before a pause of \(pause) µs is over")
+      #expect(bench.pass(.milliseconds(1)).count == 3, "after a pause of \(pause) µs")
+    }
   }
 }

@@ -35,7 +35,7 @@ struct UpstreamConnections: Sendable {
         eventLoop: loop,
         client: HTTPClient(eventLoopGroup: loop, configuration: Self.configuration),
         fresh: HTTPClient(eventLoopGroup: loop, configuration: fresh), kept: KeptConnections(),
-        turns: .of(loop))
+        turns: .streams(of: loop))
     }
     self.pools = pools
   }

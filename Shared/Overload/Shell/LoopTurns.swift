@@ -19,31 +19,57 @@ public final class LoopTurns: Sendable {
     var isBusy = false
     /// The next turn begins at this time or later.
     var freeUntil = NIODeadline.uptimeNanoseconds(0)
+    var pause = shortestPause
   }
 
   /// A turn ends with the first work that is complete after this time.
   static let longestTurn = TimeAmount.milliseconds(1)
   /// Long enough that the loop finds no due task, and reads its sockets.
   static let shortestPause = TimeAmount.microseconds(100)
+  /// A turn that begins later than this after its time shows that the loop has other work. The
+  /// pause then doubles; otherwise it halves.
+  static let busyLateness = TimeAmount.microseconds(500)
 
-  private static let all = Dictionary(
-    uniqueKeysWithValues: MultiThreadedEventLoopGroup.singleton.makeIterator().map { loop in
-      (ObjectIdentifier(loop), LoopTurns(loop) { loop.now })
-    })
+  /// Streams get about a ninth of the time of a busy loop.
+  private static let streamPause = TimeAmount.milliseconds(8)
+  /// New connections get about a third of the time of a busy loop.
+  private static let connectionPause = TimeAmount.milliseconds(2)
+
+  private static let streams = perLoop(streamPause)
+  private static let connections = perLoop(connectionPause)
+
+  private static func perLoop(_ longestPause: TimeAmount) -> [ObjectIdentifier: LoopTurns] {
+    Dictionary(
+      uniqueKeysWithValues: MultiThreadedEventLoopGroup.singleton.makeIterator().map { loop in
+        (ObjectIdentifier(loop), LoopTurns(loop, longestPause: longestPause) { loop.now })
+      })
+  }
 
   private let loop: any EventLoop
+  private let longestPause: TimeAmount
   private let now: @Sendable () -> NIODeadline
   private let state = Mutex(State())
 
-  /// - Parameter now: The clock that measures the work.
-  init(_ loop: any EventLoop, now: @escaping @Sendable () -> NIODeadline) {
+  /// - Parameters:
+  ///   - longestPause: Maximum time between two turns of a busy loop.
+  ///   - now: The clock that measures the work.
+  init(
+    _ loop: any EventLoop, longestPause: TimeAmount, now: @escaping @Sendable () -> NIODeadline
+  ) {
     self.loop = loop
+    self.longestPause = longestPause
     self.now = now
   }
 
-  /// The turns of an event loop of the process; an event loop of a test has turns of its own.
-  public static func of(_ loop: any EventLoop) -> LoopTurns {
-    all[ObjectIdentifier(loop)] ?? LoopTurns(loop) { loop.now }
+  /// The turns of streams that send more than the loop reads at once.
+  public static func streams(of loop: any EventLoop) -> LoopTurns {
+    streams[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: streamPause) { loop.now }
+  }
+
+  /// The turns of new connections. Streams do not delay them.
+  public static func connections(of loop: any EventLoop) -> LoopTurns {
+    connections[ObjectIdentifier(loop)]
+      ?? LoopTurns(loop, longestPause: connectionPause) { loop.now }
   }
 
   /// Number of submitted pieces of work that have not begun.
@@ -63,11 +89,15 @@ public final class LoopTurns: Sendable {
       return loop.inEventLoop && now >= state.freeUntil
         ? (true, nil) : (false, max(state.freeUntil, now + Self.shortestPause))
     }
-    if runs { turn() }
-    if let begin { loop.scheduleTask(deadline: begin) { self.turn() } }
+    if runs { turn(due: now) }
+    if let begin { schedule(begin) }
   }
 
-  private func turn() {
+  private func schedule(_ due: NIODeadline) {
+    loop.scheduleTask(deadline: due) { self.turn(due: due) }
+  }
+
+  private func turn(due: NIODeadline) {
     let began = now()
     var end = began
     repeat {
@@ -76,11 +106,14 @@ public final class LoopTurns: Sendable {
       end = now()
     } while end - began < Self.longestTurn
     let begin = state.withLock { state -> NIODeadline? in
-      state.freeUntil = end + max(end - began, Self.shortestPause)
+      let isLate = began - due > Self.busyLateness
+      state.pause = isLate ? state.pause * 2 : .nanoseconds(state.pause.nanoseconds / 2)
+      state.pause = max(min(state.pause, longestPause), end - began, Self.shortestPause)
+      state.freeUntil = end + state.pause
       state.isBusy = state.next != nil
       return state.isBusy ? state.freeUntil : nil
     }
-    if let begin { loop.scheduleTask(deadline: begin) { self.turn() } }
+    if let begin { schedule(begin) }
   }
 
   private func take() -> (@Sendable () -> Void)? {

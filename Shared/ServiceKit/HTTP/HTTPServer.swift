@@ -183,7 +183,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   /// once, those that exist are served in between, and clients take turns.
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
     let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
-    let turns = LoopTurns.of(channel.eventLoop)
+    let turns = LoopTurns.connections(of: channel.eventLoop)
     guard turns.waitingCount < Limits.waitingConnections.value else {
       return prepare(channel, client, logger)
     }
