@@ -67,11 +67,23 @@ extension Arena {
     return unsafe message
   }
 
+  func excerpt(
+    _ excerpt: DocumentExcerpt
+  ) -> UnsafeMutablePointer<Tutti__V1__DocumentExcerpt> {
+    let message = unsafe make(tutti__v1__document_excerpt__init)
+    unsafe message.pointee.document = text(excerpt.document)
+    unsafe message.pointee.size_bytes = UInt64(clamping: excerpt.bytes)
+    unsafe message.pointee.read_bytes = UInt64(clamping: excerpt.readBytes)
+    return unsafe message
+  }
+
   func began(_ began: TaskBegan) -> UnsafeMutablePointer<Tutti__V1__TaskBegan> {
     let message = unsafe make(tutti__v1__task_began__init)
     unsafe message.pointee.host = text(began.host.name)
     unsafe message.pointee.model = text(began.model.name)
     unsafe message.pointee.first_token_ms = UInt32(clamping: began.firstTokenMilliseconds)
+    unsafe message.pointee.n_excerpts = began.excerpts.count
+    unsafe message.pointee.excerpts = array(began.excerpts) { unsafe excerpt($0) }
     return unsafe message
   }
 
@@ -197,7 +209,19 @@ extension TaskBegan {
     self.init(
       host: HostID(try unsafe String(wire: message.host, "TaskBegan.host")),
       model: ModelID(try unsafe String(wire: message.model, "TaskBegan.model")),
-      firstTokenMilliseconds: Int(unsafe message.first_token_ms))
+      firstTokenMilliseconds: Int(unsafe message.first_token_ms),
+      excerpts: try unsafe elements(message.n_excerpts, message.excerpts) {
+        excerpt throws(WireError) in try unsafe DocumentExcerpt(wire: excerpt)
+      })
+  }
+}
+
+extension DocumentExcerpt {
+  init(wire message: Tutti__V1__DocumentExcerpt) throws(WireError) {
+    self.init(
+      document: try unsafe String(wire: message.document, "DocumentExcerpt.document"),
+      bytes: Int(clamping: unsafe message.size_bytes),
+      readBytes: Int(clamping: unsafe message.read_bytes))
   }
 }
 

@@ -21,6 +21,12 @@ private final class Told: Sendable {
     all.reduce(into: "") { if case .delta(let delta) = $1 { $0 += delta.text } }
   }
 
+  /// Excerpts that the first beginning reports. `nil` means that no host began to answer.
+  var excerpts: [DocumentExcerpt]? {
+    for case .began(let began) in all { return began.excerpts }
+    return nil
+  }
+
   var beginnings: Int { all.count { if case .began = $0 { true } else { false } } }
 }
 
@@ -293,6 +299,7 @@ struct TaskWorkTests {
     #expect(done.told.text == done.report.output)
     #expect(done.attribute("facts") == "0 supported, 0 unsupported, 1 contradicted")
     #expect(done.attribute("documents") == "1, whole")
+    #expect(done.told.excerpts == [])
   }
 
   @Test(
@@ -328,6 +335,10 @@ struct TaskWorkTests {
     #expect(done.report.output.hasPrefix("The Kestrel archive opens with violet-heron-7731 [1]."))
     #expect(done.report.output.hasSuffix("Sources: [1] d6.md"))
     #expect(done.attribute("passages") != nil)
+    let excerpts = try #require(done.told.excerpts)
+    #expect(!excerpts.isEmpty, "the client learns that the documents did not fit")
+    #expect(excerpts.allSatisfy { (0..<$0.bytes).contains($0.readBytes) })
+    #expect(excerpts.contains { $0.document == "d6.md" && $0.readBytes > 0 })
     #expect(done.bodies[0].utf8.count < 16_384, "the prompt stays within the context")
   }
 

@@ -140,6 +140,23 @@ struct AgentMaterialTests {
     #expect(material.sources[1].text == passages[7].text)
     let bytes = material.sources.reduce(0) { $0 + $1.text.utf8.count }
     #expect(bytes / 4 <= 500)
+    #expect(
+      material.excerpts == [
+        DocumentExcerpt(
+          document: "d0.md", bytes: documents[0].text.utf8.count, readBytes: bytes)
+      ])
+  }
+
+  @Test("excerpts list a document of which nothing was read, and omit one that was read whole")
+  func excerpts() {
+    let long = String(repeating: "Nothing of interest is here. ", count: 200)
+    let documents = documents(["A short note.", long, long])
+    let passages = Passages.of(documents)
+    let material = DocumentSelection.material(
+      of: passages, ranked: [0, 1], in: documents, within: 300)
+    #expect(material.excerpts.map(\.document) == ["d1.md", "d2.md"])
+    #expect(material.excerpts.last?.readBytes == 0)
+    #expect(material.excerpts.allSatisfy { $0.bytes == long.utf8.count })
   }
 
   @Test("where nothing is found, the documents are shortened, and all of them are there")
@@ -152,6 +169,7 @@ struct AgentMaterialTests {
       of: Passages.of(documents), ranked: [], in: documents, within: 400)
     #expect(material.sources.map(\.name) == ["d0.md", "d1.md", "d2.md", "d3.md"])
     #expect(!material.isWhole)
+    #expect(material.excerpts.map(\.readBytes) == material.sources.map(\.text.utf8.count))
     #expect(material.sources.reduce(0) { $0 + $1.text.utf8.count } / 4 <= 400)
   }
 

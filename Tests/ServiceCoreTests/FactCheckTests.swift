@@ -140,7 +140,7 @@ struct ArithmeticCheckTests {
       TaskOrder.NamedInput(name: "Other", text: "It began in March 2019."),
     ]
     let material = PromptDocuments(
-      sources: [.init(name: "s", text: "It began in March 2021.")], isWhole: true)
+      sources: [.init(name: "s", text: "It began in March 2021.")])
     let text = InputMistakes.text(
       InputMistakes.of(inputs, material: material), fence: Fence(seed: 1))
     #expect(text.contains("Draft: \"17 + 25 = 43\" is wrong; it is 42."))

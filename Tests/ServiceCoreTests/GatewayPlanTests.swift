@@ -88,6 +88,23 @@ struct PlanTraceTests {
     }
   }
 
+  @Test("the trace lists the documents that a task read in part, until another agent takes over")
+  func excerpts() {
+    var trace = PlanTrace(plan)
+    var began = TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)
+    began.excerpts = [DocumentExcerpt(document: "a \"b\".md", bytes: 90_000, readBytes: 24_000)]
+    func json() -> String {
+      text(TraceExtension.json(TraceID(high: 0, low: 1), trace, .init()).encoded)
+    }
+    trace.record(started("p1"))
+    trace.record(.firstToken(task: "p1", began))
+    #expect(
+      json().contains(
+        #""excerpts":[{"document":"a \"b\".md","bytes":90000,"read_bytes":24000}]"#))
+    trace.record(started("p1", attempt: 2))
+    #expect(!json().contains("excerpts"))
+  }
+
   @Test("a full trace has the output of each finished task but the sink, and a plain one has none")
   func outputs() {
     var trace = PlanTrace(plan)
@@ -296,6 +313,20 @@ struct ProgressPacerTests {
         == #"tutti [{"event":"task_ended","task":"p1","role":"research","agent":"agent-research","#
         + #""status":"done","host":"a","model":"m","first_token_ms":3,"tokens":5,"total_ms":9},"#
         + #"{"event":"task_started","task":"p2","role":"creative","agent":"agent-creative"}]"#)
+  }
+
+  @Test("the line of a first token sums what was read of documents that did not fit")
+  func excerpt() {
+    var told = Told()
+    var began = TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)
+    began.excerpts = [
+      DocumentExcerpt(document: "a.md", bytes: 90_000, readBytes: 24_000),
+      DocumentExcerpt(document: "b.md", bytes: .max, readBytes: 0),
+    ]
+    told.happens(started("p1"), .firstToken(task: "p1", began))
+    #expect(
+      told.line(at(0))?.hasSuffix(
+        #""excerpt":{"documents":2,"bytes":\#(Int.max),"read_bytes":24000}}"#) == true)
   }
 
   @Test("the last state is told at the end, however soon that is")

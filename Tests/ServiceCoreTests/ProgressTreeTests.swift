@@ -133,6 +133,8 @@ struct ProgressTreeTests {
           + #""status":"done"},"#
           + #"{"event":"task_ended","task":"draft-2","status":"skipped","reason":"lost"},"#
           + #"{"event":"expanded","task":"plan","added":1,"tasks":[]},"#
+          + #"{"event":"first_token","task":"answer","#
+          + #""excerpt":{"documents":2,"bytes":90000,"read_bytes":24000}},"#
           + #"{"event":"of_a_later_version","task":"x"}]"#)
     #expect(
       told.map(\.line) == [
@@ -140,7 +142,7 @@ struct ProgressTreeTests {
         "task started draft-1 by research (attempt 2)",
         "first token draft-1 by research on h1", "task ended draft-1 by research on h1",
         "task ended draft-2 (skipped): lost", "expanded plan to 1 more task",
-        "of a later version x",
+        "first token answer (excerpt of 2 documents)", "of a later version x",
       ])
   }
 }

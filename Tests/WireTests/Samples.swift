@@ -119,7 +119,12 @@ enum Samples {
     host: "h1", model: "m1", usage: .zero, firstTokenMilliseconds: 1, totalMilliseconds: 2,
     finishReason: "length", output: "{", contractMet: false)
 
-  private static let began = TaskBegan(host: "h1", model: "m1", firstTokenMilliseconds: 30)
+  private static let began = TaskBegan(
+    host: "h1", model: "m1", firstTokenMilliseconds: 30,
+    excerpts: [
+      DocumentExcerpt(document: "d1", bytes: 5_000_000_000, readBytes: 24_000),
+      DocumentExcerpt(document: "é", bytes: 7, readBytes: 0),
+    ])
 
   private static let trace = TraceID(high: 1, low: 2)
 

@@ -83,7 +83,11 @@ first_token_ms: 30 total_ms: 400 finish_reason: "stop" output: {TEXT}
 contract_met: true
 '''
 
-BEGAN = 'host: "h1" model: "m1" first_token_ms: 30'
+BEGAN = r'''
+host: "h1" model: "m1" first_token_ms: 30
+excerpts { document: "d1" size_bytes: 5000000000 read_bytes: 24000 }
+excerpts { document: "é" size_bytes: 7 }
+'''
 
 BODIES = {
     "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 param: "tutti.rounds" }}',

@@ -34,6 +34,8 @@ struct TaskWork {
   private var usage = Usage.zero
   private var attempts: [AttemptRecord] = []
   private var last: InferenceSummary?
+  /// Documents that the prompt holds in part only.
+  private var excerpts: [DocumentExcerpt] = []
   /// Texts of the prompt besides its instruction and inputs.
   private var promptNotes: [String] = []
 
@@ -58,6 +60,7 @@ struct TaskWork {
       within: left)
     span.set("model_choice", choice.reason)
     let material = try await material(context: view.context(of: choice.model, dataPolicy))
+    excerpts = material.excerpts
     let findings =
       role.checksInputs ? InputMistakes.of(order.inputs, material: material) : []
     if !findings.isEmpty { span.set("findings", findings.joined(separator: " ")) }
@@ -213,7 +216,8 @@ struct TaskWork {
     guard began == nil else { return }
     let first = TaskBegan(
       host: answer.host, model: answer.model,
-      firstTokenMilliseconds: Int(started.duration(to: .now).wholeMilliseconds))
+      firstTokenMilliseconds: Int(started.duration(to: .now).wholeMilliseconds),
+      excerpts: excerpts)
     began = first
     try send(.began(first))
   }

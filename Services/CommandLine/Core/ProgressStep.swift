@@ -22,6 +22,18 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     }
   }
 
+  /// Sums over the documents that did not fit a task's prompt.
+  public struct Excerpt: Decodable, Equatable, Sendable {
+    public var documents: Int
+    public var bytes: Int
+    public var readBytes: Int
+
+    enum CodingKeys: String, CodingKey {
+      case documents, bytes
+      case readBytes = "read_bytes"
+    }
+  }
+
   /// The gateway's name of the event. Later versions may send other names.
   public var event: String
   public var task: String?
@@ -38,9 +50,12 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   public var added: Int?
   /// All tasks, if the plan is new or has changed.
   public var tasks: [Outline]?
+  /// `nil` means that the task read its documents whole.
+  public var excerpt: Excerpt?
 
   enum CodingKeys: String, CodingKey {
     case event, task, role, host, model, status, reason, pattern, attempt, tokens, added, tasks
+    case excerpt
     case totalMilliseconds = "total_ms"
   }
 
@@ -63,6 +78,9 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
       if let host { words.append("on \(host)") }
       if let attempt { words.append("(attempt \(attempt))") }
       if let status, status != "done" { words.append("(\(status))") }
+      if let excerpt, Event(rawValue: event) == .firstToken {
+        words.append("(excerpt of \(counted(excerpt.documents, "document")))")
+      }
     }
     let line = words.filter { !$0.isEmpty }.joined(separator: " ")
     return reason.flatMap { $0.isEmpty ? nil : "\(line): \($0)" } ?? line

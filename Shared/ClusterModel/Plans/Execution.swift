@@ -148,11 +148,32 @@ public struct TaskBegan: Equatable, Sendable {
   public var host: HostID
   public var model: ModelID
   public var firstTokenMilliseconds: Int
+  /// Documents that did not fit the prompt. Empty means that the task read all its documents whole.
+  public var excerpts: [DocumentExcerpt]
 
-  public init(host: HostID, model: ModelID, firstTokenMilliseconds: Int) {
+  public init(
+    host: HostID, model: ModelID, firstTokenMilliseconds: Int, excerpts: [DocumentExcerpt] = []
+  ) {
     self.host = host
     self.model = model
     self.firstTokenMilliseconds = firstTokenMilliseconds
+    self.excerpts = excerpts
+  }
+}
+
+/// A document of which a prompt holds only a part.
+public struct DocumentExcerpt: Hashable, Sendable {
+  /// The document's name.
+  public var document: String
+  /// Size of the document.
+  public var bytes: Int
+  /// Bytes of the document in the prompt.
+  public var readBytes: Int
+
+  public init(document: String, bytes: Int, readBytes: Int) {
+    self.document = document
+    self.bytes = bytes
+    self.readBytes = readBytes
   }
 }
 

@@ -16,14 +16,17 @@ public struct PromptDocuments: Equatable, Sendable {
 
   /// The first source has number 1.
   public var sources: [Source]
+  /// Documents of which the sources hold only a part.
+  public var excerpts: [DocumentExcerpt]
+
   /// Whether the sources hold all documents completely, except for repetitions and white space.
-  public var isWhole: Bool
+  public var isWhole: Bool { excerpts.isEmpty }
 
-  public static let none = PromptDocuments(sources: [], isWhole: true)
+  public static let none = PromptDocuments(sources: [])
 
-  public init(sources: [Source], isWhole: Bool) {
+  public init(sources: [Source], excerpts: [DocumentExcerpt] = []) {
     self.sources = sources
-    self.isWhole = isWhole
+    self.excerpts = excerpts
   }
 
   /// The sources as text for the prompt; empty if there are none.
@@ -89,7 +92,7 @@ public enum DocumentSelection: Equatable, Sendable {
       let share = max(tokens / documents.count - 8, 16)
       let texts = documents.map { Compression.compressed($0.text, toTokens: share) }
       var material = whole(documents, texts)
-      material.isWhole = false
+      material.excerpts = excerpts(of: documents, readBytes: texts.map(\.utf8.count))
       return material
     }
     var left = tokens
@@ -107,19 +110,32 @@ public enum DocumentSelection: Equatable, Sendable {
     // A few chance matches do not represent a document: if they take less than half the room,
     // passages from the beginning fill it up to half.
     take(passages.indices, until: tokens / 2)
+    var readBytes = documents.map { _ in 0 }
+    for place in chosen { readBytes[passages[place].document] += passages[place].text.utf8.count }
     return PromptDocuments(
       sources: chosen.map { place in
         let passage = passages[place]
         return PromptDocuments.Source(
           name: DocumentText.name(of: documents[passage.document]), text: passage.text)
-      }, isWhole: false)
+      }, excerpts: excerpts(of: documents, readBytes: readBytes))
+  }
+
+  /// - Parameter readBytes: bytes of each document that the sources hold.
+  private static func excerpts(
+    of documents: [Document], readBytes: [Int]
+  ) -> [DocumentExcerpt] {
+    zip(documents, readBytes).compactMap { document, read in
+      let bytes = document.text.utf8.count
+      guard read < bytes else { return nil }
+      return DocumentExcerpt(document: document.name, bytes: bytes, readBytes: read)
+    }
   }
 
   private static func whole(_ documents: [Document], _ texts: [String]) -> PromptDocuments {
     PromptDocuments(
       sources: zip(documents, texts).map {
         PromptDocuments.Source(name: DocumentText.name(of: $0), text: $1)
-      }, isWhole: true)
+      })
   }
 
   /// Tokens of a source with its number, name and fence.

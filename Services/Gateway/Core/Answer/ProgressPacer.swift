@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// Paces the progress lines of a plan: at most one comment line per `interval`, with the latest
@@ -91,6 +92,15 @@ public struct ProgressPacer: Sendable {
     ]
   }
 
+  /// Sums only: the trace names the documents, and a line stays short.
+  private static func excerpt(_ excerpts: [DocumentExcerpt]) -> JSON {
+    [
+      "documents": .integer(excerpts.count),
+      "bytes": .integer(excerpts.reduce(0) { $0.addingCapped($1.bytes) }),
+      "read_bytes": .integer(excerpts.reduce(0) { $0.addingCapped($1.readBytes) }),
+    ]
+  }
+
   private static func line(_ task: PlanTrace.TaskLine) -> JSON {
     let event =
       task.status != nil ? "task_ended" : task.host != nil ? "first_token" : "task_started"
@@ -105,6 +115,7 @@ public struct ProgressPacer: Sendable {
       members.append(("host", .string(host.name)))
       if let model = task.model { members.append(("model", .string(model.name))) }
       members.append(("first_token_ms", .integer(task.firstTokenMilliseconds)))
+      if !task.excerpts.isEmpty { members.append(("excerpt", excerpt(task.excerpts))) }
     }
     if task.status == .done || task.status == .degraded {
       members += [

@@ -149,11 +149,21 @@ public enum TraceExtension {
     ]
     if task.merge.isMechanical { members.append(("merge", .string(task.merge.rawValue))) }
     if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    if !task.excerpts.isEmpty {
+      members.append(("excerpts", .array(task.excerpts.map(json))))
+    }
     if let output {
       members.append(("output", .string(output.text)))
       if output.isCut { members.append(("output_bytes", .integer(output.bytes))) }
     }
     return .object(members)
+  }
+
+  private static func json(_ excerpt: DocumentExcerpt) -> JSON {
+    [
+      "document": .string(excerpt.document), "bytes": .integer(excerpt.bytes),
+      "read_bytes": .integer(excerpt.readBytes),
+    ]
   }
 
   private static func json(_ attempt: AttemptFacts) -> JSON {

@@ -20,6 +20,8 @@ public struct PlanTrace: Sendable {
     public var firstTokenMilliseconds = 0
     public var totalMilliseconds = 0
     public var usage = Usage.zero
+    /// Documents of which the task read only a part.
+    public var excerpts: [DocumentExcerpt] = []
     /// Attempts so far, each by one agent.
     public var attempts = 0
   }
@@ -82,12 +84,14 @@ public struct PlanTrace: Sendable {
         $0.host = nil
         $0.model = nil
         $0.firstTokenMilliseconds = 0
+        $0.excerpts = []
       }
     case .firstToken(let task, let began):
       update(task, nil) {
         $0.host = began.host
         $0.model = began.model
         $0.firstTokenMilliseconds = began.firstTokenMilliseconds
+        $0.excerpts = began.excerpts
       }
     case .ended(let ended): record(ended)
     case .expanded(let task, let sub): expand(task, sub)

@@ -277,6 +277,51 @@ void   tutti__v1__run_task__free_unpacked
   assert(message->base.descriptor == &tutti__v1__run_task__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__document_excerpt__init
+                     (Tutti__V1__DocumentExcerpt         *message)
+{
+  static const Tutti__V1__DocumentExcerpt init_value = TUTTI__V1__DOCUMENT_EXCERPT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__document_excerpt__get_packed_size
+                     (const Tutti__V1__DocumentExcerpt *message)
+{
+  assert(message->base.descriptor == &tutti__v1__document_excerpt__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__document_excerpt__pack
+                     (const Tutti__V1__DocumentExcerpt *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__document_excerpt__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__document_excerpt__pack_to_buffer
+                     (const Tutti__V1__DocumentExcerpt *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__document_excerpt__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__DocumentExcerpt *
+       tutti__v1__document_excerpt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__DocumentExcerpt *)
+     protobuf_c_message_unpack (&tutti__v1__document_excerpt__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__document_excerpt__free_unpacked
+                     (Tutti__V1__DocumentExcerpt *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__document_excerpt__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__task_began__init
                      (Tutti__V1__TaskBegan         *message)
 {
@@ -958,7 +1003,71 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   (ProtobufCMessageInit) tutti__v1__run_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__task_began__field_descriptors[3] =
+static const ProtobufCFieldDescriptor tutti__v1__document_excerpt__field_descriptors[3] =
+{
+  {
+    "document",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__DocumentExcerpt, document),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__DocumentExcerpt, size_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "read_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__DocumentExcerpt, read_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__document_excerpt__field_indices_by_name[] = {
+  0,   /* field[0] = document */
+  2,   /* field[2] = read_bytes */
+  1,   /* field[1] = size_bytes */
+};
+static const ProtobufCIntRange tutti__v1__document_excerpt__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__document_excerpt__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.DocumentExcerpt",
+  "DocumentExcerpt",
+  "Tutti__V1__DocumentExcerpt",
+  "tutti.v1",
+  sizeof(Tutti__V1__DocumentExcerpt),
+  3,
+  tutti__v1__document_excerpt__field_descriptors,
+  tutti__v1__document_excerpt__field_indices_by_name,
+  1,  tutti__v1__document_excerpt__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__document_excerpt__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__task_began__field_descriptors[4] =
 {
   {
     "host",
@@ -996,8 +1105,21 @@ static const ProtobufCFieldDescriptor tutti__v1__task_began__field_descriptors[3
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "excerpts",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__TaskBegan, n_excerpts),
+    offsetof(Tutti__V1__TaskBegan, excerpts),
+    &tutti__v1__document_excerpt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__task_began__field_indices_by_name[] = {
+  3,   /* field[3] = excerpts */
   2,   /* field[2] = first_token_ms */
   0,   /* field[0] = host */
   1,   /* field[1] = model */
@@ -1005,7 +1127,7 @@ static const unsigned tutti__v1__task_began__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__task_began__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor tutti__v1__task_began__descriptor =
 {
@@ -1015,7 +1137,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_began__descriptor =
   "Tutti__V1__TaskBegan",
   "tutti.v1",
   sizeof(Tutti__V1__TaskBegan),
-  3,
+  4,
   tutti__v1__task_began__field_descriptors,
   tutti__v1__task_began__field_indices_by_name,
   1,  tutti__v1__task_began__number_ranges,

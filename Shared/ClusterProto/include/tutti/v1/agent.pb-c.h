@@ -22,6 +22,7 @@ typedef struct Tutti__V1__Document Tutti__V1__Document;
 typedef struct Tutti__V1__Usage Tutti__V1__Usage;
 typedef struct Tutti__V1__InferenceTerms Tutti__V1__InferenceTerms;
 typedef struct Tutti__V1__RunTask Tutti__V1__RunTask;
+typedef struct Tutti__V1__DocumentExcerpt Tutti__V1__DocumentExcerpt;
 typedef struct Tutti__V1__TaskBegan Tutti__V1__TaskBegan;
 typedef struct Tutti__V1__TaskDelta Tutti__V1__TaskDelta;
 typedef struct Tutti__V1__TaskReport Tutti__V1__TaskReport;
@@ -175,16 +176,45 @@ struct  Tutti__V1__RunTask
     , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL} }
 
 
+/*
+ * A document of which the task's prompt holds only a part.
+ */
+struct  Tutti__V1__DocumentExcerpt
+{
+  ProtobufCMessage base;
+  /*
+   * name
+   */
+  ProtobufCBinaryData document;
+  /*
+   * of the document
+   */
+  uint64_t size_bytes;
+  /*
+   * of them in the prompt
+   */
+  uint64_t read_bytes;
+};
+#define TUTTI__V1__DOCUMENT_EXCERPT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__document_excerpt__descriptor) \
+    , {0,NULL}, 0, 0 }
+
+
 struct  Tutti__V1__TaskBegan
 {
   ProtobufCMessage base;
   ProtobufCBinaryData host;
   ProtobufCBinaryData model;
   uint32_t first_token_ms;
+  /*
+   * none: the prompt holds all documents of the task
+   */
+  size_t n_excerpts;
+  Tutti__V1__DocumentExcerpt **excerpts;
 };
 #define TUTTI__V1__TASK_BEGAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_began__descriptor) \
-    , {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, 0, 0,NULL }
 
 
 struct  Tutti__V1__TaskDelta
@@ -361,6 +391,25 @@ Tutti__V1__RunTask *
 void   tutti__v1__run_task__free_unpacked
                      (Tutti__V1__RunTask *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__DocumentExcerpt methods */
+void   tutti__v1__document_excerpt__init
+                     (Tutti__V1__DocumentExcerpt         *message);
+size_t tutti__v1__document_excerpt__get_packed_size
+                     (const Tutti__V1__DocumentExcerpt   *message);
+size_t tutti__v1__document_excerpt__pack
+                     (const Tutti__V1__DocumentExcerpt   *message,
+                      uint8_t             *out);
+size_t tutti__v1__document_excerpt__pack_to_buffer
+                     (const Tutti__V1__DocumentExcerpt   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__DocumentExcerpt *
+       tutti__v1__document_excerpt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__document_excerpt__free_unpacked
+                     (Tutti__V1__DocumentExcerpt *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__TaskBegan methods */
 void   tutti__v1__task_began__init
                      (Tutti__V1__TaskBegan         *message);
@@ -457,6 +506,9 @@ typedef void (*Tutti__V1__InferenceTerms_Closure)
 typedef void (*Tutti__V1__RunTask_Closure)
                  (const Tutti__V1__RunTask *message,
                   void *closure_data);
+typedef void (*Tutti__V1__DocumentExcerpt_Closure)
+                 (const Tutti__V1__DocumentExcerpt *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__TaskBegan_Closure)
                  (const Tutti__V1__TaskBegan *message,
                   void *closure_data);
@@ -502,6 +554,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__document__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__usage__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__document_excerpt__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_began__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_delta__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_report__descriptor;
