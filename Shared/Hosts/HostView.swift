@@ -110,11 +110,16 @@ public struct HostView: Sendable {
 extension HostFacts {
   fileprivate init(_ entry: HostView.Entry) {
     let speed = entry.activity.speed
+    var contexts: [ModelID: Int] = [:]
+    for offer in entry.host.models where offer.id.looksLikeChat {
+      contexts[offer.id] = offer.contextTokens
+    }
     self.init(
       id: entry.host.id, models: entry.host.models.map(\.id).filter(\.looksLikeChat).sorted(),
       freeSlots: entry.freeSlots,
       rateMilli: speed.tokensPerSecond.map { Int(clamping: ($0 * 1_000).rounded()) } ?? 0,
       firstTokenMilliseconds: speed.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
-      slowdownPercent: speed.slowdown.map { Int(clamping: ($0 * 100).rounded()) })
+      slowdownPercent: speed.slowdown.map { Int(clamping: ($0 * 100).rounded()) },
+      contextTokens: contexts)
   }
 }

@@ -1,6 +1,7 @@
 extension Limits {
   static let plans: [Limit] = [
-    splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, instructionBytes,
+    splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, documentTokens,
+    instructionBytes,
     planPromptBytes, planOutputBytes, planTraceBytes, tracedOutputBytes, dispatcherBytes,
     taskOutputBytes, readOutputBytes, heldDeltas,
     checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes,
@@ -26,6 +27,10 @@ extension Limits {
   public static let planDocuments = Limit(
     "plan.documents", 100, .count,
     "Documents of a request and of a task; every name is in each of the 64 tasks at most.")
+  public static let documentTokens = Limit(
+    "plan.document_tokens", 16 << 10, .count,
+    "Estimated document tokens in a prompt whose context has room for more. A laptop reads 200 "
+      + "tokens per second, so this takes 80 s of a plan's 300. Longer documents are searched.")
   public static let instructionBytes = Limit(
     "plan.instruction_bytes", 64 << 10, .bytes,
     "As long as the query in a plan request; a plan of 64 such tasks is 4 MiB.")

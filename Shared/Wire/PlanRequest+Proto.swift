@@ -39,6 +39,12 @@ extension Arena {
     unsafe message.pointee.first_token_ms = UInt32(clamping: host.firstTokenMilliseconds)
     unsafe message.pointee.slowdown_percent =
       host.slowdownPercent.map { UInt32(clamping: max(0, $0)) + 1 } ?? 0
+    if !host.contextTokens.isEmpty {
+      unsafe message.pointee.n_context_tokens = host.models.count
+      unsafe message.pointee.context_tokens = array(host.models) {
+        UInt32(wire: host.contextTokens[$0])
+      }
+    }
     return unsafe message
   }
 
@@ -82,13 +88,19 @@ extension PlanRequest {
 extension HostFacts {
   init(wire message: Tutti__V1__HostFacts) throws(WireError) {
     let slowdown = Int(unsafe message.slowdown_percent)
+    let models = try unsafe texts(message.n_models, message.models, "HostFacts.models")
+      .map { ModelID($0) }
+    let contexts = unsafe Array(
+      UnsafeBufferPointer(start: message.context_tokens, count: message.n_context_tokens))
+    var contextTokens: [ModelID: Int] = [:]
+    for (model, tokens) in zip(models, contexts) {
+      contextTokens[model] = Int?(wire: tokens)
+    }
     self.init(
-      id: HostID(try unsafe String(wire: message.id, "HostFacts.id")),
-      models: try unsafe texts(message.n_models, message.models, "HostFacts.models")
-        .map { ModelID($0) },
+      id: HostID(try unsafe String(wire: message.id, "HostFacts.id")), models: models,
       freeSlots: Int(unsafe message.free_slots), rateMilli: Int(unsafe message.rate_milli),
       firstTokenMilliseconds: Int(unsafe message.first_token_ms),
-      slowdownPercent: slowdown == 0 ? nil : slowdown - 1)
+      slowdownPercent: slowdown == 0 ? nil : slowdown - 1, contextTokens: contextTokens)
   }
 }
 

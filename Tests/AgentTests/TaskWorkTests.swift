@@ -70,7 +70,8 @@ private let instruction = "Find it, whatever it is, and say it in your own words
 /// Runs the task against one host, through the real HTTP client.
 private func perform(
   _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
-  faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct, also second: Host? = nil,
+  faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct, context: Int? = nil,
+  also second: Host? = nil,
   _ answer: @escaping @Sendable (FaultyHostQuestion) -> String
 ) async throws -> Done {
   let host = try await FaultyHost.started(
@@ -78,6 +79,7 @@ private func perform(
       models: models, answer: .writer { FaultyHostReply(answer($0)) }, faults: faults))
   var line = host.host("h")
   line.resume = resume
+  for index in line.models.indices { line.models[index].contextTokens = context }
   let table = HostTable(epoch: 1, revision: 1, hosts: [line] + [second].compactMap(\.self))
   let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
   let recorder = TelemetryRecorder(service: "agent", instance: "a")
@@ -340,6 +342,18 @@ struct TaskWorkTests {
     #expect(excerpts.allSatisfy { (0..<$0.bytes).contains($0.readBytes) })
     #expect(excerpts.contains { $0.document == "d6.md" && $0.readBytes > 0 })
     #expect(done.bodies[0].utf8.count < 16_384, "the prompt stays within the context")
+  }
+
+  @Test("a document of 10,000 tokens is read whole by a host whose context has room for it")
+  func longContext() async throws {
+    let text = (0..<1_000).map { "Line \($0) of the log is about ship \($0 * 7)." }
+      .joined(separator: "\n")
+    let long = Document(name: "log.txt", text: text)
+    let short = try await perform(order(documents: [long]), context: 4_096) { _ in "Ships." }
+    #expect(short.told.excerpts?.map(\.document) == ["log.txt"])
+    let whole = try await perform(order(documents: [long]), context: 32_768) { _ in "Ships." }
+    #expect(whole.told.excerpts == [])
+    #expect(whole.bodies[0].contains("Line 999 of the log"))
   }
 
   @Test("a document that is no text fails the task by name, before a host is asked")

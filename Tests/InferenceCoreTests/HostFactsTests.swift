@@ -39,6 +39,14 @@ struct HostFactsTests {
         ])
   }
 
+  @Test("contexts of the chat models whose host reports them")
+  func contexts() {
+    var host = host("a", models: ["llama", "qwen", "nomic-embed"])
+    host.models[1].contextTokens = 8_192
+    host.models[2].contextTokens = 512
+    #expect(facts([host]).first?.contextTokens == ["qwen": 8_192])
+  }
+
   @Test("times that are too old are as if nobody had measured them")
   func stale() {
     let old = HostStanding(

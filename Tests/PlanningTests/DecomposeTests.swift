@@ -149,6 +149,20 @@ struct DecomposeTests {
     #expect(plan.tasks.count == 9)
   }
 
+  @Test("a budget must pay for as much of a document as fits the contexts of the hosts")
+  func documentsInBudget() throws {
+    var request = Requests.request(
+      "tutti/decompose", budget: 10_000,
+      documents: [DocumentFacts(name: "long.md", bytes: 200_000)])
+    let unknown = try #require(try Requests.plan(request).tasks.first?.maxTokens)
+    #expect(unknown > 6_000)
+    for index in request.hosts.indices { request.hosts[index].contextTokens = ["small": 8_192] }
+    let known = try #require(try Requests.plan(request).tasks.first?.maxTokens)
+    #expect(known < unknown)
+    for index in request.hosts.indices { request.hosts[index].contextTokens = ["small": 32_768] }
+    #expect(throws: PlanError.self) { try Requests.plan(request) }
+  }
+
   @Test("a hundred documents are read in groups, so that the plan stays within its bounds")
   func manyDocuments() throws {
     let documents = (1...100).map { DocumentFacts(name: "d\($0)", bytes: 5_000) }

@@ -195,16 +195,6 @@ struct AgentMaterialTests {
       within: 1_000, query: [])
   }
 
-  @Test("the room for documents follows from the context, and is neither none nor endless")
-  func budget() {
-    #expect(DocumentBudget.tokens(context: 2_048, promptBytes: 400, completion: 512) == 1_148)
-    #expect(DocumentBudget.tokens(context: 1_000_000, promptBytes: 400, completion: 512) == 6_000)
-    #expect(DocumentBudget.tokens(context: 512, promptBytes: 4_000, completion: 512) == 128)
-    #expect(
-      DocumentBudget.tokens(context: nil, promptBytes: 0, completion: 0)
-        == DocumentBudget.tokens(context: 4_096, promptBytes: 0, completion: 0))
-  }
-
   @Test("what was asked last is the last user's text, in whatever form")
   func lastQuestion() {
     func text(_ messages: String) -> String {

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Testing
 
 @testable import DispatcherCore
@@ -216,12 +217,16 @@ struct PlanBudgetTests {
 @Suite("Expected tokens of a task")
 struct TaskDemandTests {
   private func demand(
-    _ task: PlanTask, isAnswer: Bool = false, documents: [Document] = []
+    _ task: PlanTask, isAnswer: Bool = false, documents: [Document] = [],
+    contexts: [ModelID: Int] = [:]
   ) -> TaskDemand {
     TaskDemand(
       task, isAnswer: isAnswer,
       order: PlanOrder(
         plan: .fan(1), conversation: Conversation(messagesJSON: [UInt8](repeating: 32, count: 41)),
+        request: PlanRequest(
+          pattern: "tutti/decompose", query: "?", seed: 1, available: ["m"],
+          hosts: [HostFacts(id: "h", models: ["m"], contextTokens: contexts)]),
         documents: documents), limits: DispatcherBudgetTests.exact)
   }
 
@@ -243,19 +248,25 @@ struct TaskDemandTests {
     #expect(demand(json, isAnswer: true) == TaskDemand(prompt: 0))
   }
 
-  @Test("a task is charged for the documents that it reads, up to what an agent passes on")
+  @Test("a task is charged for the documents that it reads, up to the room in its context")
   func documents() {
     let documents = [
       Document(name: "a", text: String(repeating: "x", count: 399)),
       Document(name: "b", text: String(repeating: "x", count: 100_000)),
     ]
-    func prompt(_ names: [String]) -> Int {
+    func prompt(_ names: [String], contexts: [ModelID: Int] = [:]) -> Int {
       demand(
-        PlanTask(id: "t", role: .code, readsConversation: false, documents: names),
-        documents: documents
+        PlanTask(
+          id: "t", role: .code, model: "m", maxTokens: 96, readsConversation: false,
+          documents: names),
+        documents: documents, contexts: contexts
       ).prompt
     }
     #expect(prompt([]) == 0 && prompt(["a"]) == 100 && prompt(["missing"]) == 0)
-    #expect(prompt([PlanTask.everyDocument]) == PlanRunLimits.standard.materialTokens)
+    let all = [PlanTask.everyDocument]
+    #expect(prompt(all) == 3_200)
+    #expect(prompt(all, contexts: ["m": 2_096]) == 1_600)
+    #expect(prompt(all, contexts: ["m": 128_000]) == Limits.documentTokens.value)
+    #expect(prompt(all, contexts: ["other": 128_000]) == 3_200)
   }
 }

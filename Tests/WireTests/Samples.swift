@@ -72,7 +72,7 @@ enum Samples {
     hosts: [
       HostFacts(
         id: "h1", models: ["m1", "m2"], freeSlots: 3, rateMilli: 12_500,
-        firstTokenMilliseconds: 80, slowdownPercent: 0),
+        firstTokenMilliseconds: 80, slowdownPercent: 0, contextTokens: ["m2": 131_072]),
       HostFacts(id: "h2", models: [], freeSlots: 0),
     ], documents: [DocumentFacts(name: "d1", bytes: 1 << 33)], conversationTokens: 1 << 34,
     isStructured: true, correction: EstimateCorrection(directPercent: 90, splitPercent: 180))

@@ -43,7 +43,7 @@ pattern: "tutti/ensemble" query: {TEXT} models: "m1" members: 3 rounds: 2 quorum
 seed: 18446744073709551615 max_tokens: 100 available: "m1" available: "m2"
 budget_tokens: 1099511627776 data_policy: "trusted"
 hosts {{ id: "h1" models: "m1" models: "m2" free_slots: 3 rate_milli: 12500 first_token_ms: 80
-    slowdown_percent: 1 }}
+    slowdown_percent: 1 context_tokens: 0 context_tokens: 131072 }}
 hosts {{ id: "h2" }} documents {{ name: "d1" size_bytes: 8589934592 }}
 conversation_tokens: 17179869184 is_structured: true direct_percent: 90 split_percent: 180
 '''

@@ -263,8 +263,8 @@ struct TaskWork {
   private func material(context: Int?) async throws(Failure) -> PromptDocuments {
     guard !order.documents.isEmpty else { return .none }
     let plain = try RequestComposition.body(for: order, role: role)
-    let tokens = DocumentBudget.tokens(
-      context: context, promptBytes: plain.count,
+    let tokens = DocumentRoom.tokens(
+      context: context, prompt: TokenEstimate.tokens(bytes: plain.count),
       completion: order.task.maxTokens ?? role.profile.maxTokens)
     let query = [LastQuestion.text(of: order.conversation), order.task.instruction]
     var material: PromptDocuments

@@ -69,10 +69,13 @@ public struct HostFacts: Hashable, Sendable {
   /// How much concurrent answers slow each other down, in percent (`HostSharing`). `nil` means not
   /// measured.
   public var slowdownPercent: Int?
+  /// Contexts of the models in tokens. A model that is missing has no reported context.
+  public var contextTokens: [ModelID: Int]
 
   public init(
     id: HostID, models: [ModelID], freeSlots: Int = 1, rateMilli: Int = 0,
-    firstTokenMilliseconds: Int = 0, slowdownPercent: Int? = nil
+    firstTokenMilliseconds: Int = 0, slowdownPercent: Int? = nil,
+    contextTokens: [ModelID: Int] = [:]
   ) {
     self.id = id
     self.models = models
@@ -80,6 +83,24 @@ public struct HostFacts: Hashable, Sendable {
     self.rateMilli = rateMilli
     self.firstTokenMilliseconds = firstTokenMilliseconds
     self.slowdownPercent = slowdownPercent
+    self.contextTokens = contextTokens
+  }
+}
+
+extension PlanRequest {
+  /// Context that a task's prompt may fill, in tokens. `nil` means that no host reports one.
+  ///
+  /// A model's context is the smallest that its hosts report. If the agent chooses among models, it
+  /// is the largest of their contexts, so that an estimate covers every choice.
+  /// - Parameter models: models that the agent may choose. Empty means all.
+  public func contextTokens(of models: [ModelID]) -> Int? {
+    var contexts: [ModelID: Int] = [:]
+    for host in hosts {
+      for (model, tokens) in host.contextTokens where models.isEmpty || models.contains(model) {
+        contexts[model] = min(tokens, contexts[model] ?? tokens)
+      }
+    }
+    return contexts.values.max()
   }
 }
 

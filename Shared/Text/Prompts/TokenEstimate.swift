@@ -13,9 +13,6 @@ public enum TokenEstimate {
   /// Prompt tokens of a task besides its own: the role's system prompt and the chat template. The
   /// examined models need 20 tokens for each; the rest is margin.
   public static let callTokens = 48
-  /// Maximum document tokens per task. A small model does not use more, and a large one takes too
-  /// long to read them.
-  public static let documentTokens = 6_000
   /// Minimum completion tokens: a shorter text carries no information and is not worth a request.
   public static let leastTokens = 16
 

@@ -174,20 +174,3 @@ enum DocumentText {
     return nil
   }
 }
-
-/// Computes the tokens of a prompt that are left for documents.
-public enum DocumentBudget {
-  /// Assumed context of a host that does not report it, in tokens.
-  static let unknownContext = 4_096
-  static let leastTokens = 128
-
-  /// - Parameters:
-  ///   - context: smallest context of the hosts that may be asked, in tokens; `nil` means unknown.
-  ///   - promptBytes: bytes of the request without documents.
-  ///   - completion: maximum tokens of the answer.
-  public static func tokens(context: Int?, promptBytes: Int, completion: Int) -> Int {
-    let left = (context ?? unknownContext) - promptBytes / TokenEstimate.bytesPerToken - completion
-    // Keep a fifth free: dense texts have fewer than four bytes a token.
-    return min(max(left * 4 / 5, leastTokens), TokenEstimate.documentTokens)
-  }
-}

@@ -36,8 +36,6 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// Tokens of fences: once per prompt that has foreign texts, and for each such text.
   public var fenceTokens = Fence.explanationTokens
   public var fencedTextTokens = Fence.tokensAround
-  /// Maximum document tokens per task: as many as an agent gives a model.
-  public var materialTokens = TokenEstimate.documentTokens
   /// Maximum bytes of partial output that is kept in case the agent is lost.
   /// Eight times the longest answer of any model we know.
   public var keptBytes = 1024 * 1024

@@ -46,10 +46,13 @@ extension TaskDemand {
     let conversation =
       task.readsConversation
       ? TokenEstimate.tokens(bytes: order.conversation.messagesJSON.count) : 0
-    let prompt =
+    var prompt =
       limits.callTokens + conversation + TokenEstimate.tokens(of: task.instruction) + contract
-      + Self.materialTokens(of: task, order.documents, limits)
       + Self.fenceTokens(of: task, limits)
+    let room = DocumentRoom.tokens(
+      context: order.request?.contextTokens(of: task.model.map { [$0] + task.alternatives } ?? []),
+      prompt: prompt, completion: min(task.maxTokens ?? .max, limits.expectedTokens))
+    prompt += min(Self.documentTokens(of: task, order.documents), room)
     self =
       hasContract
       ? .corrected(
@@ -73,15 +76,13 @@ extension TaskDemand {
     return Fence(seed: task.seed).isUsed(in: task.instruction) ? limits.fenceTokens : 0
   }
 
-  private static func materialTokens(
-    of task: PlanTask, _ documents: [Document], _ limits: PlanRunLimits
-  ) -> Int {
+  private static func documentTokens(of task: PlanTask, _ documents: [Document]) -> Int {
     guard !task.documents.isEmpty else { return 0 }
     let readsAll = task.documents.contains(PlanTask.everyDocument)
     let bytes = documents.reduce(0) { sum, document in
       readsAll || task.documents.contains(document.name)
         ? sum + document.text.utf8.count + document.name.utf8.count : sum
     }
-    return min(bytes / TokenEstimate.bytesPerToken, limits.materialTokens)
+    return bytes / TokenEstimate.bytesPerToken
   }
 }

@@ -34,16 +34,22 @@ struct PromptTokens {
 }
 
 extension PlanBasis {
-  /// Tokens of all documents, up to the limit of a task.
+  /// Tokens of all documents, up to the room in a task's prompt.
   var documentTokens: Int { documentTokens(of: request.documents.map(\.name)) }
 
-  /// Tokens of the named documents, up to the limit of a task.
+  /// Tokens of the named documents, up to the room in a task's prompt.
+  ///
+  /// The task is assumed to write a draft. A longer answer leaves less room.
   func documentTokens(of names: [String]) -> Int {
     let names = Set(names)
     let bytes = request.documents.reduce(0) {
       $0.addingCapped(names.contains($1.name) ? max(0, $1.bytes) : 0)
     }
-    return min(bytes / TokenEstimate.bytesPerToken, TokenEstimate.documentTokens)
+    let room = DocumentRoom.tokens(
+      context: request.contextTokens(of: request.models),
+      prompt: conversationTokens + TokenEstimate.callTokens,
+      completion: min(request.maxTokens ?? .max, PlanLimits.draftTokens))
+    return min(bytes / TokenEstimate.bytesPerToken, room)
   }
 }
 

@@ -547,7 +547,7 @@ void   tutti__v1__sub_plan__free_unpacked
   assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[6] =
+static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[7] =
 {
   {
     "id",
@@ -621,8 +621,21 @@ static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[6
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "context_tokens",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Tutti__V1__HostFacts, n_context_tokens),
+    offsetof(Tutti__V1__HostFacts, context_tokens),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host_facts__field_indices_by_name[] = {
+  6,   /* field[6] = context_tokens */
   4,   /* field[4] = first_token_ms */
   2,   /* field[2] = free_slots */
   0,   /* field[0] = id */
@@ -633,7 +646,7 @@ static const unsigned tutti__v1__host_facts__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__host_facts__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor =
 {
@@ -643,7 +656,7 @@ const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor =
   "Tutti__V1__HostFacts",
   "tutti.v1",
   sizeof(Tutti__V1__HostFacts),
-  6,
+  7,
   tutti__v1__host_facts__field_descriptors,
   tutti__v1__host_facts__field_indices_by_name,
   1,  tutti__v1__host_facts__number_ranges,

@@ -59,10 +59,15 @@ struct  Tutti__V1__HostFacts
    * slowdown by concurrent answers, plus 1; 0: not measured
    */
   uint32_t slowdown_percent;
+  /*
+   * of each model; 0: unknown; none: all unknown
+   */
+  size_t n_context_tokens;
+  uint32_t *context_tokens;
 };
 #define TUTTI__V1__HOST_FACTS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_facts__descriptor) \
-    , {0,NULL}, 0,NULL, 0, 0, 0, 0 }
+    , {0,NULL}, 0,NULL, 0, 0, 0, 0, 0,NULL }
 
 
 struct  Tutti__V1__DocumentFacts
