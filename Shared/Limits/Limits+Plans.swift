@@ -1,7 +1,7 @@
 extension Limits {
   static let plans: [Limit] = [
     splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, documentTokens,
-    instructionBytes,
+    documentParts, instructionBytes,
     planPromptBytes, planOutputBytes, planTraceBytes, tracedOutputBytes, dispatcherBytes,
     taskOutputBytes, readOutputBytes, heldDeltas,
     checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes,
@@ -31,6 +31,10 @@ extension Limits {
     "plan.document_tokens", 16 << 10, .count,
     "Estimated document tokens in a prompt whose context has room for more. A laptop reads 200 "
       + "tokens per second, so this takes 80 s of a plan's 300. Longer documents are searched.")
+  public static let documentParts = Limit(
+    "plan.document_parts", 16, .count,
+    "As many as one task has inputs: a task reads a part each, and one task joins their notes. A "
+      + "longer document is searched.")
   public static let instructionBytes = Limit(
     "plan.instruction_bytes", 64 << 10, .bytes,
     "As long as the query in a plan request; a plan of 64 such tasks is 4 MiB.")

@@ -52,6 +52,8 @@ extension Arena {
     unsafe message.pointee.reads_conversation = task.readsConversation ? 1 : 0
     unsafe message.pointee.n_documents = task.documents.count
     unsafe message.pointee.documents = array(task.documents) { unsafe text($0) }
+    unsafe message.pointee.document_part = UInt32(wire: task.documentPart?.number)
+    unsafe message.pointee.document_parts = UInt32(wire: task.documentPart?.count)
     unsafe message.pointee.expansion = text(task.expansion ?? "")
     unsafe message.pointee.mark = text(task.mark ?? "")
     return unsafe message
@@ -143,6 +145,10 @@ extension PlanTask {
       dataPolicy: try unsafe DataPolicy?(wire: message.data_policy, "PlanTask.data_policy"),
       readsConversation: unsafe message.reads_conversation != 0,
       documents: try unsafe texts(message.n_documents, message.documents, "PlanTask.documents"),
+      documentPart: unsafe message.document_part == 0
+        ? nil
+        : DocumentPart(
+          number: Int(unsafe message.document_part), count: Int(unsafe message.document_parts)),
       expansion: expansion.isEmpty ? nil : expansion,
       mark: unsafe message.mark.len == 0
         ? nil : try unsafe String(wire: message.mark, "PlanTask.mark"))

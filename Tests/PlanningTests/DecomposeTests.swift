@@ -149,6 +149,61 @@ struct DecomposeTests {
     #expect(plan.tasks.count == 9)
   }
 
+  private static func long(
+    _ pattern: String, _ query: String, hosts: Int = 4, budget: Int? = nil, bytes: Int = 120_000
+  ) throws -> Plan {
+    var request = Requests.request(
+      pattern, query, hosts: Requests.hosts(hosts), available: ["small"], budget: budget,
+      documents: [DocumentFacts(name: "long.md", bytes: bytes)])
+    for index in request.hosts.indices { request.hosts[index].contextTokens = ["small": 8_192] }
+    return try Requests.plan(request)
+  }
+
+  @Test(
+    "a summary of a document that is much longer than a prompt is written from notes on its parts",
+    arguments: ["tutti/decompose", "tutti/auto"])
+  func longDocument(pattern: String) throws {
+    let plan = try Self.long(pattern, "Summarise this report.")
+    let parts = plan.tasks.dropLast()
+    #expect((5...16).contains(parts.count), "\(plan.reason)")
+    #expect(parts.allSatisfy { $0.documents == ["long.md"] })
+    #expect(
+      parts.map(\.documentPart)
+        == (1...parts.count).map { DocumentPart(number: $0, count: parts.count) })
+    let answer = try #require(plan.tasks.last)
+    #expect(answer.merge == .summarise && answer.inputs.count == parts.count)
+    #expect(answer.documents.isEmpty)
+    #expect(plan.reason.contains("parts of the document"))
+  }
+
+  @Test(
+    "other questions about a long document are answered from the passages that a search finds",
+    arguments: [
+      "What is the budget of the Kestrel archive?", "Summarise chapter 3 of this report.",
+      "Find the date of the launch.",
+    ])
+  func passages(query: String) throws {
+    let plan = try Self.long("tutti/decompose", query)
+    #expect(plan.tasks.map(\.documents) == [[PlanTask.everyDocument]], "\(plan.reason)")
+    #expect(plan.tasks.allSatisfy { $0.documentPart == nil })
+  }
+
+  @Test("a document that fits a prompt, or needs too many parts, is read by one task")
+  func otherLengths() throws {
+    for bytes in [20_000, 40_000, 9_000_000, .max] {
+      let plan = try Self.long("tutti/decompose", "Summarise this report.", bytes: bytes)
+      #expect(plan.tasks.count == 1, "\(bytes): \(plan.reason)")
+    }
+  }
+
+  @Test("a long document is not split if one host must read all parts or the budget is too small")
+  func longDocumentGates() throws {
+    let one = try Self.long("tutti/auto", "List all ships in this log.", hosts: 1)
+    #expect(one.tasks.count == 1 && one.reason.contains("would take"), "\(one.reason)")
+    let poor = try Self.long("tutti/decompose", "List all ships in this log.", budget: 20_000)
+    #expect(poor.tasks.count == 1 && poor.reason.contains("budget"), "\(poor.reason)")
+  }
+
   @Test("a budget must pay for as much of a document as fits the contexts of the hosts")
   func documentsInBudget() throws {
     var request = Requests.request(

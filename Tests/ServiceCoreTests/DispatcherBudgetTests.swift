@@ -138,6 +138,22 @@ struct DispatcherBudgetTests {
     #expect(try granted(many) == 8_000 - 58 - 48 - 122 - 2_783)
   }
 
+  @Test("a task that reads a part of a document gets that part only")
+  func documentPart() throws {
+    var shape = Plan.fan(2)
+    for index in 0..<2 {
+      shape.tasks[index].documents = ["log"]
+      shape.tasks[index].documentPart = DocumentPart(number: index + 1, count: 2)
+    }
+    var order = Self.order(shape, budget: 8_000)
+    let text = String(repeating: "word ", count: 800)
+    order.documents = [Document(name: "log", text: text)]
+    var plan = try rehearsal(order)
+    let documents = plan(.start).starts.flatMap(\.order.documents)
+    #expect(documents.map(\.name) == ["log (part 1 of 2)", "log (part 2 of 2)"])
+    #expect(documents.map(\.text).joined() == text)
+  }
+
   @Test("what a program reads may be asked for twice, and the budget has room for it")
   func corrected() throws {
     var shape = Plan.fan(1)

@@ -268,5 +268,8 @@ struct TaskDemandTests {
     #expect(prompt(all, contexts: ["m": 2_096]) == 1_600)
     #expect(prompt(all, contexts: ["m": 128_000]) == Limits.documentTokens.value)
     #expect(prompt(all, contexts: ["other": 128_000]) == 3_200)
+    var part = PlanTask(id: "t", role: .code, readsConversation: false, documents: ["a"])
+    part.documentPart = DocumentPart(number: 1, count: 4)
+    #expect(demand(part, documents: documents).prompt == 25)
   }
 }

@@ -55,6 +55,9 @@ struct PlanValidationTests {
     case .tooManyDocuments:
       plan.tasks[0].documents = (0...PlanValidation.maximumDocuments).map { "d\($0)" }
       return (plan, "t0")
+    case .documentPartOutOfRange:
+      plan.tasks[0].documentPart = DocumentPart(number: 0, count: 2)
+      return (plan, "t0")
     case .contractOutOfRange:
       plan.tasks[0].contract = .choice([])
       return (plan, "t0")
@@ -195,6 +198,18 @@ struct PlanValidationTests {
     let most = (0..<PlanValidation.maximumDocuments).map { "d\($0)" }
     #expect(Self.accepts { $0.tasks[0].documents = most })
     #expect(Self.rule { $0.tasks[0].documents = most + ["one more"] } == .tooManyDocuments)
+  }
+
+  @Test("a task reads a part that its document has, of a bounded number of parts")
+  func documentParts() {
+    let most = PlanValidation.maximumDocumentParts
+    for (number, count, isValid) in [
+      (1, 1, true), (most, most, true), (0, 2, false), (3, 2, false), (1, 0, false),
+      (1, most + 1, false), (-1, -1, false),
+    ] {
+      let rule = Self.rule { $0.tasks[0].documentPart = DocumentPart(number: number, count: count) }
+      #expect(rule == (isValid ? nil : .documentPartOutOfRange), "part \(number) of \(count)")
+    }
   }
 
   @Test("what all tasks together may write is bounded, whatever each says")

@@ -49,6 +49,7 @@ enum Samples {
     id: "p1", role: .research, contract: .json(schema: #"{"type":"é\n"}"#), onFailure: .degrade,
     model: "m1", maxTokens: 64, deadlineShare: 40, temperatureMilli: 0, profile: .extraction,
     seed: 3, dataPolicy: .trusted, readsConversation: false, documents: ["d1", "d2"],
+    documentPart: DocumentPart(number: 2, count: 5),
     expansion: "repair", mark: "Reply:")
 
   private static let plan = Plan(

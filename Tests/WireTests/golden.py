@@ -22,7 +22,7 @@ PROPOSER = r'''
 id: "p1" role: "research" merge: "none" on_failure: "degrade" model: "m1" max_tokens: 64
 temperature_milli: 0 seed: 3 contract { kind: "json" schema: '{"type":"é\\n"}' } deadline_share: 40
 profile: "extraction" data_policy: "trusted" documents: "d1" documents: "d2" expansion: "repair"
-mark: "Reply:"
+mark: "Reply:" document_part: 2 document_parts: 5
 '''
 
 SINK = rf'''

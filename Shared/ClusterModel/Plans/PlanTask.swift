@@ -38,6 +38,8 @@ public struct PlanTask: Equatable, Sendable {
   public var readsConversation: Bool
   /// Names of the documents that the task reads. `[PlanTask.everyDocument]` means all of them.
   public var documents: [String]
+  /// Part of each document that the task reads. `nil` means the whole documents.
+  public var documentPart: DocumentPart?
   /// Name of the expansion that the planner computes from the task's output. The resulting tasks
   /// are spliced into the plan. `nil` means no expansion.
   public var expansion: String?
@@ -54,7 +56,8 @@ public struct PlanTask: Equatable, Sendable {
     deadline: Duration? = nil,
     deadlineShare: Int? = nil, temperatureMilli: Int? = nil, profile: SamplingProfile? = nil,
     seed: UInt64 = 0, dataPolicy: DataPolicy? = nil, readsConversation: Bool = true,
-    documents: [String] = [], expansion: String? = nil, mark: String? = nil
+    documents: [String] = [], documentPart: DocumentPart? = nil, expansion: String? = nil,
+    mark: String? = nil
   ) {
     self.id = id
     self.role = role
@@ -75,8 +78,21 @@ public struct PlanTask: Equatable, Sendable {
     self.dataPolicy = dataPolicy
     self.readsConversation = readsConversation
     self.documents = documents
+    self.documentPart = documentPart
     self.expansion = expansion
     self.mark = mark
+  }
+}
+
+/// One of several parts of a document that are about equally long.
+public struct DocumentPart: Hashable, Sendable {
+  /// From 1 to `count`.
+  public var number: Int
+  public var count: Int
+
+  public init(number: Int, count: Int) {
+    self.number = number
+    self.count = count
   }
 }
 

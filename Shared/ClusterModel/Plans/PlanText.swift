@@ -97,7 +97,8 @@ extension Plan {
     if let quorum = task.quorum { facts.append("needs \(quorum) of \(task.inputs.count)") }
     if task.onFailure != .fail { facts.append("on failure: \(task.onFailure.rawValue)") }
     if !task.documents.isEmpty {
-      facts.append("reads " + task.documents.prefix(3).joined(separator: ", "))
+      let part = task.documentPart.map { " (part \($0.number) of \($0.count))" } ?? ""
+      facts.append("reads " + task.documents.prefix(3).joined(separator: ", ") + part)
     }
     if let expansion = task.expansion { facts.append("then: \(expansion)") }
     let instruction = task.instruction.isEmpty ? "" : " “\(line(task.instruction, atMost: 80))”"

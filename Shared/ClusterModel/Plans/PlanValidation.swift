@@ -15,6 +15,7 @@ public enum PlanValidation {
   /// Maximum size of a task's JSON schema.
   public static let maximumSchemaBytes = 16 * 1024
   public static let maximumDocuments = Limits.planDocuments.value
+  public static let maximumDocumentParts = Limits.documentParts.value
   /// Maximum hosts sent to a planner. More do not change the estimate.
   public static let maximumHosts = 64
   /// Maximum tasks on the longest path.
@@ -112,6 +113,14 @@ public enum PlanValidation {
     guard task.documents.count <= maximumDocuments else {
       throw InvalidPlan(
         .tooManyDocuments, task: id, "it reads more than \(maximumDocuments) documents")
+    }
+    if let part = task.documentPart,
+      !(1...maximumDocumentParts).contains(part.count) || !(1...part.count).contains(part.number)
+    {
+      throw InvalidPlan(
+        .documentPartOutOfRange, task: id,
+        "a document has 1 to \(maximumDocumentParts) parts, and it reads part \(part.number) of "
+          + "\(part.count)")
     }
     guard task.documents.allSatisfy({ $0.utf8.count <= maximumNameBytes }),
       task.alternatives.count <= maximumInputs
@@ -248,7 +257,8 @@ public struct InvalidPlan: Error, Hashable, Sendable, CustomStringConvertible {
     case noTasks, tooManyTasks, emptyTaskID, nameTooLong, duplicateTask
     case unknownInput, unknownOutput, inputName, duplicateInput, tooManyInputs, mergeWithoutInputs
     case quorumOutOfRange, unknownSink, sinkIsRead, sinkMayNotBeSkipped, unusedTask
-    case cycle, tooDeep, tooManyExpansions, tooManyDocuments, contractOutOfRange
+    case cycle, tooDeep, tooManyExpansions, tooManyDocuments, documentPartOutOfRange,
+      contractOutOfRange
     case instructionTooLong, deadlineOutOfRange, tokensOutOfRange, temperatureOutOfRange
   }
 

@@ -48,7 +48,9 @@ extension PlanRun {
       plan: plan.id, task: task, conversation: order.conversation, inputs: inputs,
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
       avoidHosts: hostsInUse, terms: terms(of: index),
-      documents: order.documents.filter { readsAll || names.contains($0.name) },
+      documents: order.documents.filter { readsAll || names.contains($0.name) }.map {
+        task.documentPart.map($0.cut(to:)) ?? $0
+      },
       prefix: isStreaming ? answer.resume() : "", sparesTokens: budget.isLimited,
       isPart: board.isPartOfAnswer(index), client: order.client)
   }
@@ -95,6 +97,15 @@ extension PlanRun {
     board.task(index).inputs.reduce(0) { sum, edge in
       sum + (board.output(of: edge).map { TokenEstimate.tokens(of: $0) } ?? 0)
     }
+  }
+}
+
+extension Document {
+  /// Returns a part of the document, named after it.
+  fileprivate func cut(to part: DocumentPart) -> Document {
+    Document(
+      name: "\(name) (part \(part.number) of \(part.count))",
+      text: DocumentCut.part(part.number, of: part.count, in: text))
   }
 }
 

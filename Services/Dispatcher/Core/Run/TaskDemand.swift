@@ -83,6 +83,7 @@ extension TaskDemand {
       readsAll || task.documents.contains(document.name)
         ? sum + document.text.utf8.count + document.name.utf8.count : sum
     }
-    return bytes / TokenEstimate.bytesPerToken
+    let parts = max(1, task.documentPart?.count ?? 1)
+    return bytes / parts / TokenEstimate.bytesPerToken
   }
 }

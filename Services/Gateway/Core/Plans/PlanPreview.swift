@@ -64,6 +64,9 @@ public enum PlanPreview {
     add("expansion", task.expansion.map { .string($0) })
     if !task.readsConversation { add("reads_conversation", JSON.boolean(false)) }
     if !task.documents.isEmpty { add("documents", .array(task.documents.map { .string($0) })) }
+    add(
+      "document_part",
+      task.documentPart.map { ["number": .integer($0.number), "count": .integer($0.count)] })
     if !task.instruction.isEmpty { add("instruction", JSON.string(task.instruction)) }
     return .object(members)
   }

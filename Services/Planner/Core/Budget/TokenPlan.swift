@@ -40,16 +40,20 @@ extension PlanBasis {
   /// Tokens of the named documents, up to the room in a task's prompt.
   ///
   /// The task is assumed to write a draft. A longer answer leaves less room.
-  func documentTokens(of names: [String]) -> Int {
+  func documentTokens(of names: [String], part: DocumentPart? = nil) -> Int {
     let names = Set(names)
     let bytes = request.documents.reduce(0) {
       $0.addingCapped(names.contains($1.name) ? max(0, $1.bytes) : 0)
     }
-    let room = DocumentRoom.tokens(
+    return min(bytes / max(1, part?.count ?? 1) / TokenEstimate.bytesPerToken, documentRoom)
+  }
+
+  /// Document tokens that fit a task's prompt.
+  var documentRoom: Int {
+    DocumentRoom.tokens(
       context: request.contextTokens(of: request.models),
       prompt: conversationTokens + TokenEstimate.callTokens,
       completion: min(request.maxTokens ?? .max, PlanLimits.draftTokens))
-    return min(bytes / TokenEstimate.bytesPerToken, room)
   }
 }
 

@@ -31,6 +31,7 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   {
     return .direct(reason)
   }
+  if let split = LongDocumentSplit.find(basis) { return decision(on: split, basis) }
   guard request.documents.count > 1 || request.query.utf8.count <= QueryShape.maximumBytes else {
     return .direct("it is too long to look for parts in it")
   }
@@ -51,18 +52,23 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     guard basis.isSplitByName || request.documents.count > 1 || split.partsAreLongEnough else {
       return .direct("its parts are too short to be worth a call each")
     }
-    let estimate = SplitEstimate(split, basis: basis)
-    guard basis.isSplitByName || estimate.isWorthwhile else {
-      return .direct(
-        "\(split.parts.count) \(split.kind) would take \(estimate.comparison)",
-        estimate: estimate)
-    }
-    guard fitsBudget(split, basis) else {
-      return .direct("\(split.parts.count) \(split.kind) do not fit the budget")
-    }
-    return .split(split, estimate)
+    return decision(on: split, basis)
   }
   return proposalDecision(basis, signals)
+}
+
+/// Decides by time, unless the client asks for a split by name, and by the budget.
+private func decision(on split: Split, _ basis: PlanBasis) -> SplitDecision {
+  let estimate = SplitEstimate(split, basis: basis)
+  guard basis.isSplitByName || estimate.isWorthwhile else {
+    return .direct(
+      "\(split.parts.count) \(split.kind) would take \(estimate.comparison)",
+      estimate: estimate)
+  }
+  guard fitsBudget(split, basis) else {
+    return .direct("\(split.parts.count) \(split.kind) do not fit the budget")
+  }
+  return .split(split, estimate)
 }
 
 extension PlanBasis {
@@ -136,7 +142,7 @@ func splitTasks(
         profile: SamplingProfile(QueryFeatures(part.instruction)),
         seed: basis.seed(first + place),
         readsConversation: !split.standsAlone(basis),
-        documents: part.documents))
+        documents: part.documents, documentPart: part.documentPart))
   }
   return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]
 }
@@ -159,6 +165,9 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
       // The role's own limit would truncate a part that is expected to be long.
       limits.append(min(max(3 * part.tokens, PlanLimits.draftTokens), PlanLimits.partTokens))
     case (.synthesise, _): limits.append(PlanLimits.draftTokens)
+    // The joining task reads the notes of all parts in one prompt.
+    case (.summarise, _):
+      limits.append(min(PlanLimits.draftTokens, basis.documentRoom / split.parts.count))
     }
     return limits.min()
   }
@@ -182,10 +191,9 @@ private func joining(
   let names = inputNames(of: split)
   let inputs = zip(parts, names).map { Edge(from: $0.id, name: $1) }
   var answer = PlanTask(
-    id: "answer", role: .coordinator, inputs: inputs, merge: .concatenate,
+    id: "answer", role: .coordinator, inputs: inputs, merge: split.merge.rule,
     seed: basis.seed(number))
-  if case .synthesise(let task, _) = split.merge {
-    answer.merge = .synthesise
+  if let task = split.merge.task {
     answer.instruction = PartInstruction.joining(task)
     answer.quorum = max(1, parts.count / 2)
     answer.model = basis.namedModel(0)

@@ -30,6 +30,8 @@ struct Split: Equatable {
     var instruction: String
     /// Names of the documents that the part reads.
     var documents: [String] = []
+    /// Part of the documents that it reads. `nil` means the whole documents.
+    var documentPart: DocumentPart?
     /// Indices of the parts that this part reads.
     var needs: [Int] = []
     /// Estimated tokens of the answer.
@@ -47,6 +49,33 @@ struct Split: Equatable {
     case concatenate
     /// - Parameter tokens: estimated tokens of the synthesis.
     case synthesise(task: String, tokens: Int)
+    /// As `synthesise`, from parts of one text that do not answer the query each.
+    case summarise(task: String, tokens: Int)
+
+    /// Rule of the task that joins the parts.
+    var rule: MergeRule {
+      switch self {
+      case .concatenate: .concatenate
+      case .synthesise: .synthesise
+      case .summarise: .summarise
+      }
+    }
+
+    /// Task of a model that writes the answer. `nil` means that no model is needed.
+    var task: String? {
+      switch self {
+      case .concatenate: nil
+      case .synthesise(let task, _), .summarise(let task, _): task
+      }
+    }
+
+    /// Estimated tokens of the text that a model writes. `nil` means that no model is needed.
+    var tokens: Int? {
+      switch self {
+      case .concatenate: nil
+      case .synthesise(_, let tokens), .summarise(_, let tokens): tokens
+      }
+    }
   }
 
   /// Maximum parts. With more, they are too small to be worth a call each.
@@ -83,7 +112,7 @@ extension Split {
   /// counted, because the measured first-token times already include them.
   func promptTokens(of part: Part, _ basis: PlanBasis) -> Int {
     part.promptTokens + (standsAlone(basis) ? 0 : basis.conversationTokens)
-      + basis.documentTokens(of: part.documents)
+      + basis.documentTokens(of: part.documents, part: part.documentPart)
   }
 
   /// Returns the estimated tokens of the documents that the parts read, each counted once.
@@ -91,6 +120,12 @@ extension Split {
   /// A single task could not read that many and would ignore the rest. For a fair comparison, the
   /// direct answer is assumed to read as many.
   func documentTokens(_ basis: PlanBasis) -> Int {
-    Set(parts.map(\.documents)).reduce(0) { $0 + basis.documentTokens(of: $1) }
+    var seen: Set<[String]> = []
+    return parts.reduce(0) { sum, part in
+      // Each part of a document is another text.
+      let isOther = seen.insert(part.documents).inserted || part.documentPart != nil
+      guard isOther else { return sum }
+      return sum + basis.documentTokens(of: part.documents, part: part.documentPart)
+    }
   }
 }

@@ -38,7 +38,7 @@ struct SplitEstimate: Equatable {
     time.milliseconds += Self.overheadMilliseconds
     var written = tokens.reduce(0, +)
     var directTokens = written
-    if case .synthesise(_, let merged) = split.merge {
+    if let merged = split.merge.tokens {
       // The parts are only merge inputs: a direct answer does not write them.
       directTokens = merged
       time += pool.fastest.time(

@@ -1075,7 +1075,7 @@ const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor =
   (ProtobufCMessageInit) tutti__v1__output_contract__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[21] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[23] =
 {
   {
     "id",
@@ -1329,6 +1329,30 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[21
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "document_part",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, document_part),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "document_parts",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, document_parts),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   19,   /* field[19] = alternatives */
@@ -1336,6 +1360,8 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   15,   /* field[15] = data_policy */
   9,   /* field[9] = deadline_ms */
   13,   /* field[13] = deadline_share */
+  21,   /* field[21] = document_part */
+  22,   /* field[22] = document_parts */
   17,   /* field[17] = documents */
   18,   /* field[18] = expansion */
   0,   /* field[0] = id */
@@ -1356,7 +1382,7 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__plan_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 21 }
+  { 0, 23 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
 {
@@ -1366,7 +1392,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
   "Tutti__V1__PlanTask",
   "tutti.v1",
   sizeof(Tutti__V1__PlanTask),
-  21,
+  23,
   tutti__v1__plan_task__field_descriptors,
   tutti__v1__plan_task__field_indices_by_name,
   1,  tutti__v1__plan_task__number_ranges,

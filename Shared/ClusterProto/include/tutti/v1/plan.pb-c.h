@@ -276,10 +276,18 @@ struct  Tutti__V1__PlanTask
    * the output is the text after this mark; empty: the whole text
    */
   ProtobufCBinaryData mark;
+  /*
+   * part of each document that it reads; 0: the whole
+   */
+  uint32_t document_part;
+  /*
+   * number of parts of each document
+   */
+  uint32_t document_parts;
 };
 #define TUTTI__V1__PLAN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_task__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL}, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0 }
 
 
 struct  Tutti__V1__EstimatedWay

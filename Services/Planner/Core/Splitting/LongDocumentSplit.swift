@@ -1,0 +1,62 @@
+import ClusterModel
+import Limits
+import Text
+
+/// Makes a part per piece of a document that is much longer than a prompt, if the query asks about
+/// all of it.
+///
+/// For other queries, a search finds the passages that matter. It understands English.
+enum LongDocumentSplit {
+  static func find(_ basis: PlanBasis) -> Split? {
+    let request = basis.request
+    guard request.documents.count == 1, let document = request.documents.first,
+      asksForAll(request.query)
+    else { return nil }
+    let tokens = max(0, document.bytes) / TokenEstimate.bytesPerToken
+    let room = basis.documentRoom
+    guard tokens / 2 > room else { return nil }
+    // The longest part and the frame around it must fit.
+    let frame = frameTokens + TokenEstimate.tokens(of: request.query)
+    let share = max(1, (room - frame) * 100 / (100 + DocumentCut.excessPercent))
+    let count = (tokens - 1) / share + 1
+    guard count <= Limits.documentParts.value else { return nil }
+    let parts = (1...count).map { number in
+      var part = Split.Part(
+        "Your source is part \(number) of \(count) of a document. Collect from it what matters for "
+          + "this: \(request.query)")
+      part.documents = [document.name]
+      part.documentPart = DocumentPart(number: number, count: count)
+      return part
+    }
+    return Split(
+      parts: parts,
+      merge: .summarise(task: request.query, tokens: AnswerSize.tokens(of: request.query)),
+      kind: "parts of the document")
+  }
+
+  /// Tokens around a part and its query in a prompt: instruction, name, number and fence.
+  private static let frameTokens = 128
+  /// A longer query has conditions of its own, which a note about one part may miss.
+  private static let mostWords = 60
+
+  /// Whether the query needs the whole document and names no place in it.
+  static func asksForAll(_ query: String) -> Bool {
+    guard query.utf8.count <= QueryShape.maximumBytes else { return false }
+    let words = query.lowercasedWords
+    guard words.count <= mostWords, !words.contains(where: places.contains) else { return false }
+    if words.prefix(12).contains(where: summaries.contains) { return true }
+    guard let first = words.firstIndex(where: collecting.contains), first < 4 else { return false }
+    return words[first...].prefix(3).contains(where: quantities.contains)
+  }
+
+  private static let summaries: Set<String> = [
+    "gist", "overview", "summarise", "summarize", "summary", "synopsis",
+  ]
+  private static let collecting: Set<String> = [
+    "collect", "extract", "find", "identify", "list", "name",
+  ]
+  private static let quantities: Set<String> = ["all", "each", "every"]
+  private static let places: Set<String> = [
+    "article", "chapter", "clause", "page", "paragraph", "passage", "section", "sentence",
+  ]
+}
