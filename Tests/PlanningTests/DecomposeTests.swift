@@ -150,17 +150,18 @@ struct DecomposeTests {
   }
 
   private static func long(
-    _ pattern: String, _ query: String, hosts: Int = 4, budget: Int? = nil, bytes: Int = 120_000
+    _ pattern: String, _ query: String, hosts: Int = 4, context: Int = 8_192, budget: Int? = nil,
+    bytes: Int = 120_000
   ) throws -> Plan {
     var request = Requests.request(
       pattern, query, hosts: Requests.hosts(hosts), available: ["small"], budget: budget,
       documents: [DocumentFacts(name: "long.md", bytes: bytes)])
-    for index in request.hosts.indices { request.hosts[index].contextTokens = ["small": 8_192] }
+    for index in request.hosts.indices { request.hosts[index].contextTokens = ["small": context] }
     return try Requests.plan(request)
   }
 
   @Test(
-    "a summary of a document that is much longer than a prompt is written from notes on its parts",
+    "a summary of a document that fits no prompt whole is written from notes on its parts",
     arguments: ["tutti/decompose", "tutti/auto"])
   func longDocument(pattern: String) throws {
     let plan = try Self.long(pattern, "Summarise this report.")
@@ -190,10 +191,50 @@ struct DecomposeTests {
 
   @Test("a document that fits a prompt, or needs too many parts, is read by one task")
   func otherLengths() throws {
-    for bytes in [20_000, 40_000, 9_000_000, .max] {
+    for bytes in [0, 20_000, 23_000, 9_000_000, .max] {
       let plan = try Self.long("tutti/decompose", "Summarise this report.", bytes: bytes)
       #expect(plan.tasks.count == 1, "\(bytes): \(plan.reason)")
     }
+    let tiny = try Self.long("tutti/decompose", "Summarise this report.", context: 512, bytes: 64)
+    #expect(tiny.tasks.count == 1, "\(tiny.reason)")
+    let two = try Self.long("tutti/decompose", "Summarise this report.", bytes: 26_000)
+    #expect(two.tasks.map(\.documentPart?.count) == [2, 2, nil], "\(two.reason)")
+  }
+
+  @Test("a document is read by models whose context holds it, or holds its parts")
+  func mixedContexts() throws {
+    var request = Requests.request(
+      "tutti/decompose", "Summarise this report.",
+      hosts: Requests.hosts(4, models: ["large", "small"]), available: ["large", "small"],
+      documents: [DocumentFacts(name: "long.md", bytes: 200_000)])
+    for index in request.hosts.indices {
+      request.hosts[index].contextTokens = ["large": 32_768, "small": 4_096]
+    }
+    let split = try Requests.plan(request)
+    #expect(split.tasks.count == 5 && split.tasks.allSatisfy { $0.model == "large" }, "\(split)")
+    request.documents[0].bytes = 40_000
+    #expect(try Requests.plan(request).tasks.map(\.model) == ["large"])
+    request.documents[0].bytes = 4_000
+    #expect(try Requests.plan(request).tasks.map(\.model) == [nil], "the agent may choose")
+  }
+
+  @Test("the notes on a document's parts fit one prompt, and all tasks together the budget")
+  func notes() throws {
+    let plan = try Self.long("tutti/decompose", "List all ships in this log.", context: 4_096)
+    let limits = plan.tasks.dropLast().compactMap(\.maxTokens)
+    #expect(limits.count == plan.tasks.count - 1 && limits.count > 12)
+    // Four fifths of the context without prompt and answer.
+    let room = (4_096 - 384) * 4 / 5
+    let notes = limits.reduce(0, +)
+    #expect(notes <= room)
+    let budget = 35_000
+    let paid = try Self.long("tutti/decompose", "List all ships in this log.", budget: budget)
+    try #require(paid.tasks.count > 2, "\(paid.reason)")
+    let most = paid.tasks.dropLast().compactMap(\.maxTokens).reduce(0, +)
+    // The document is read once, and the notes are written and read.
+    let answer = try #require(paid.tasks.last?.maxTokens)
+    let needed = 30_000 + 2 * most + answer
+    #expect(needed <= budget)
   }
 
   @Test("a long document is not split if one host must read all parts or the budget is too small")

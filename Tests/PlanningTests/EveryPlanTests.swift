@@ -49,6 +49,12 @@ struct EveryPlanTests {
     request.correction = EstimateCorrection(
       directPercent: Int.random(in: 20...500, using: &rng),
       splitPercent: Int.random(in: 20...500, using: &rng))
+    for index in request.hosts.indices {
+      for model in request.hosts[index].models where Bool.random(using: &rng) {
+        request.hosts[index].contextTokens[model] = Int.random(in: 0...40_000, using: &rng)
+      }
+    }
+    if request.documents.count == 1 { request.query = "Summarise this report." }
     return request
   }
 

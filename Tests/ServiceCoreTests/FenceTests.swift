@@ -170,6 +170,20 @@ struct FenceTests {
     for task in tasks { expectFenced(try prompt(task) { _ in "" }, task) }
   }
 
+  @Test("the notes on the parts of a long document are read in a fence each")
+  func documentParts() throws {
+    var asked = request("tutti/decompose", "Summarise this report.")
+    asked.documents = [DocumentFacts(name: "report.md", bytes: 100_000)]
+    let plan = try makePlan(asked, id: "p")
+    let answer = try #require(plan.tasks.last)
+    try #require(answer.merge == .summarise && answer.inputs.count > 2, "\(plan.reason)")
+    let text = try prompt(answer) { _ in hostile }
+    expectFenced(text, answer)
+    #expect(
+      text.components(separatedBy: Fence(seed: answer.seed).closing).count
+        == answer.inputs.count + 2)
+  }
+
   @Test("documents stand in fences with their names, and what was found about a text does too")
   func documents() throws {
     let task = PlanTask(id: "t", role: .research, instruction: "Answer.", seed: 5)

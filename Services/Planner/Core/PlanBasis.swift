@@ -12,6 +12,9 @@ struct PlanBasis {
   let models: [ModelID]
   /// Estimated tokens of the conversation. Most tasks read it.
   let conversationTokens: Int
+  /// The smallest reported context of each model that may be asked. Empty if there are no
+  /// documents, because nothing else depends on it.
+  let contextTokens: [ModelID: Int]
   private let firstSeed: UInt64
 
   init(_ request: PlanRequest) {
@@ -31,6 +34,7 @@ struct PlanBasis {
     conversationTokens = max(
       Usage.bounded(request.conversationTokens),
       request.query.utf8.count / TokenEstimate.bytesPerToken + 1)
+    contextTokens = request.documents.isEmpty ? [:] : request.contextTokens(of: request.models)
     // The request's seed is mixed, so that requests with neighbouring seeds share no task seeds.
     // Task seeds count up from it, so that concurrent tasks rotate over the hosts without
     // coordination.

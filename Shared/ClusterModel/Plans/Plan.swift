@@ -88,19 +88,17 @@ public struct HostFacts: Hashable, Sendable {
 }
 
 extension PlanRequest {
-  /// Context that a task's prompt may fill, in tokens. `nil` means that no host reports one.
+  /// The smallest context that the hosts report for each model, in tokens.
   ///
-  /// A model's context is the smallest that its hosts report. If the agent chooses among models, it
-  /// is the largest of their contexts, so that an estimate covers every choice.
   /// - Parameter models: models that the agent may choose. Empty means all.
-  public func contextTokens(of models: [ModelID]) -> Int? {
+  public func contextTokens(of models: [ModelID]) -> [ModelID: Int] {
     var contexts: [ModelID: Int] = [:]
     for host in hosts {
       for (model, tokens) in host.contextTokens where models.isEmpty || models.contains(model) {
         contexts[model] = min(tokens, contexts[model] ?? tokens)
       }
     }
-    return contexts.values.max()
+    return contexts
   }
 }
 

@@ -49,10 +49,7 @@ extension TaskDemand {
     var prompt =
       limits.callTokens + conversation + TokenEstimate.tokens(of: task.instruction) + contract
       + Self.fenceTokens(of: task, limits)
-    let room = DocumentRoom.tokens(
-      context: order.request?.contextTokens(of: task.model.map { [$0] + task.alternatives } ?? []),
-      prompt: prompt, completion: min(task.maxTokens ?? .max, limits.expectedTokens))
-    prompt += min(Self.documentTokens(of: task, order.documents), room)
+    prompt += Self.documentTokens(of: task, order, besides: prompt, limits)
     self =
       hasContract
       ? .corrected(
@@ -76,14 +73,24 @@ extension TaskDemand {
     return Fence(seed: task.seed).isUsed(in: task.instruction) ? limits.fenceTokens : 0
   }
 
-  private static func documentTokens(of task: PlanTask, _ documents: [Document]) -> Int {
+  /// Tokens of the documents, up to the room in the prompt.
+  ///
+  /// The model with the longest context is assumed, so that the estimate covers every choice.
+  /// - Parameter prompt: tokens of the prompt without documents.
+  private static func documentTokens(
+    of task: PlanTask, _ order: PlanOrder, besides prompt: Int, _ limits: PlanRunLimits
+  ) -> Int {
     guard !task.documents.isEmpty else { return 0 }
     let readsAll = task.documents.contains(PlanTask.everyDocument)
-    let bytes = documents.reduce(0) { sum, document in
+    let bytes = order.documents.reduce(0) { sum, document in
       readsAll || task.documents.contains(document.name)
         ? sum + document.text.utf8.count + document.name.utf8.count : sum
     }
     let parts = max(1, task.documentPart?.count ?? 1)
-    return bytes / parts / TokenEstimate.bytesPerToken
+    let models = task.model.map { [$0] + task.alternatives } ?? []
+    let room = DocumentRoom.tokens(
+      context: order.request?.contextTokens(of: models).values.max(),
+      prompt: prompt, completion: min(task.maxTokens ?? .max, limits.expectedTokens))
+    return min(bytes / parts / TokenEstimate.bytesPerToken, room)
   }
 }

@@ -14,6 +14,8 @@ enum PlanLimits {
   static let draftTokens = 384
   /// Estimated tokens of a task without a limit: the limit of the roles' own profiles.
   static let openTokens = 1_024
+  /// Tokens that an agent reserves for an open answer from documents: the research role's limit.
+  static let documentAnswerTokens = 512
   /// Maximum tokens of a part that is expected to be long. 64 such parts fit a plan.
   static let partTokens = PlanValidation.maximumTokens / PlanValidation.maximumTasks
   /// Maximum tokens of a closed answer: a choice, a number or a name, plus a few words.

@@ -37,23 +37,42 @@ extension PlanBasis {
   /// Tokens of all documents, up to the room in a task's prompt.
   var documentTokens: Int { documentTokens(of: request.documents.map(\.name)) }
 
-  /// Tokens of the named documents, up to the room in a task's prompt.
-  ///
-  /// The task is assumed to write a draft. A longer answer leaves less room.
+  /// Tokens of the named documents, or of a part of each, up to the room in a task's prompt.
   func documentTokens(of names: [String], part: DocumentPart? = nil) -> Int {
     let names = Set(names)
     let bytes = request.documents.reduce(0) {
       $0.addingCapped(names.contains($1.name) ? max(0, $1.bytes) : 0)
     }
-    return min(bytes / max(1, part?.count ?? 1) / TokenEstimate.bytesPerToken, documentRoom)
+    return min(bytes / max(1, part?.count ?? 1) / TokenEstimate.bytesPerToken, documentRoom())
   }
 
-  /// Document tokens that fit a task's prompt.
-  var documentRoom: Int {
+  /// Document tokens that fit a task's prompt at the model with the longest context.
+  ///
+  /// - Parameter answer: expected tokens of the answer. A longer answer leaves less room.
+  func documentRoom(besides answer: Int = PlanLimits.draftTokens) -> Int {
+    documentRoom(in: contextTokens.values.max(), besides: answer)
+  }
+
+  private func documentRoom(in context: Int?, besides answer: Int) -> Int {
     DocumentRoom.tokens(
-      context: request.contextTokens(of: request.models),
-      prompt: conversationTokens + TokenEstimate.callTokens,
-      completion: min(request.maxTokens ?? .max, PlanLimits.draftTokens))
+      context: context, prompt: conversationTokens + TokenEstimate.callTokens,
+      completion: min(request.maxTokens ?? .max, answer))
+  }
+
+  /// Document tokens that fit a task's prompt at the model with the shortest context.
+  var leastDocumentRoom: Int {
+    models.map { documentRoom(in: contextTokens[$0], besides: PlanLimits.draftTokens) }.min()
+      ?? documentRoom()
+  }
+
+  /// Models whose prompts have as much room for documents as any, in rotation. Empty means that all
+  /// models have.
+  var longContextModels: [ModelID] {
+    let room = documentRoom()
+    let longest = models.filter {
+      documentRoom(in: contextTokens[$0], besides: PlanLimits.draftTokens) >= room
+    }
+    return longest.count == models.count ? [] : longest
   }
 }
 

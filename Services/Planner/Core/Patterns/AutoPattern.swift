@@ -32,11 +32,11 @@ enum AutoChoice {
     let features = basis.features
     // A client that names a pattern accepts its price. `tutti/auto` first checks if the query can
     // be worth more than one call.
-    // A long document is work of its own, as several documents are.
-    let works = LongDocumentSplit.find(basis)?.parts.count ?? request.documents.count
+    // The parts of a long document are work of their own, as several documents are.
+    let documents = LongDocumentSplit.find(basis)?.parts.count ?? request.documents.count
     if let gate = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,
-      documents: works, isStructured: request.isStructured)
+      documents: documents, isStructured: request.isStructured)
     {
       self = .direct(gate)
       return

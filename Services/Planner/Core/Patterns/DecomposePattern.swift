@@ -136,7 +136,7 @@ func splitTasks(
         inputs: part.needs.map { Edge(from: TaskID("part-\($0 + 1)"), name: "Notes \($0 + 1)") },
         merge: part.needs.isEmpty ? .none : .synthesise,
         onFailure: split.merge == .concatenate ? .fail : .skip,
-        model: basis.namedModel(place) ?? models[place],
+        model: split.model(place, basis) ?? models[place],
         maxTokens: limits[place],
         deadlineShare: DeadlineShares.draft,
         profile: SamplingProfile(QueryFeatures(part.instruction)),
@@ -167,7 +167,7 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
     case (.synthesise, _): limits.append(PlanLimits.draftTokens)
     // The joining task reads the notes of all parts in one prompt.
     case (.summarise, _):
-      limits.append(min(PlanLimits.draftTokens, basis.documentRoom / split.parts.count))
+      limits.append(min(PlanLimits.draftTokens, basis.documentRoom() / split.parts.count))
     }
     return limits.min()
   }
@@ -196,7 +196,7 @@ private func joining(
   if let task = split.merge.task {
     answer.instruction = PartInstruction.joining(task)
     answer.quorum = max(1, parts.count / 2)
-    answer.model = basis.namedModel(0)
+    answer.model = split.model(0, basis)
     answer.maxTokens = share.map { min(2 * $0, basis.request.maxTokens ?? .max) }
     answer.deadlineShare = DeadlineShares.answer
     answer.profile = basis.profile

@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Text
 
 /// Plans exactly one call: one model answers the whole conversation.
@@ -29,12 +30,20 @@ func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -
     limit = min(left, request.maxTokens ?? PlanLimits.answerTokens)
   }
   return PlanTask(
-    id: id, role: basis.directRole, model: basis.namedModel(0), maxTokens: limit,
-    profile: basis.profile, seed: basis.seed(number),
+    id: id, role: basis.directRole, model: basis.documentModel ?? basis.namedModel(0),
+    maxTokens: limit, profile: basis.profile, seed: basis.seed(number),
     documents: request.documents.isEmpty ? [] : [PlanTask.everyDocument])
 }
 
 extension PlanBasis {
+  /// Model for a task that reads all documents, if they do not fit the context of every model.
+  /// `nil` means that the client or the agent chooses.
+  var documentModel: ModelID? {
+    let bytes = request.documents.reduce(0) { $0.addingCapped(max(0, $1.bytes)) }
+    guard bytes / TokenEstimate.bytesPerToken > leastDocumentRoom else { return nil }
+    return longContextModels.first
+  }
+
   /// Role that answers alone. Documents go to research, which can search them.
   var directRole: AgentRole {
     if !request.documents.isEmpty { return .research }

@@ -2,8 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// Makes a part per piece of a document that is much longer than a prompt, if the query asks about
-/// all of it.
+/// Makes a part per piece of a document that fits no prompt, if the query asks about all of it.
 ///
 /// For other queries, a search finds the passages that matter. It understands English.
 enum LongDocumentSplit {
@@ -13,12 +12,17 @@ enum LongDocumentSplit {
       asksForAll(request.query)
     else { return nil }
     let tokens = max(0, document.bytes) / TokenEstimate.bytesPerToken
-    let room = basis.documentRoom
-    guard tokens / 2 > room else { return nil }
+    // One prompt suffices for a direct answer if a host has room for it.
+    guard
+      tokens.addingCapped(frameTokens)
+        > basis.documentRoom(besides: PlanLimits.documentAnswerTokens)
+    else { return nil }
     // The longest part and the frame around it must fit.
     let frame = frameTokens + TokenEstimate.tokens(of: request.query)
-    let share = max(1, (room - frame) * 100 / (100 + DocumentCut.excessPercent))
-    let count = (tokens - 1) / share + 1
+    let share = (basis.documentRoom() - frame) * 100 / (100 + DocumentCut.excessPercent)
+    // With less of the document than frame around it, a prompt is not worth a call.
+    guard share >= frame else { return nil }
+    let count = max(2, (tokens - 1) / share + 1)
     guard count <= Limits.documentParts.value else { return nil }
     let parts = (1...count).map { number in
       var part = Split.Part(
@@ -28,10 +32,13 @@ enum LongDocumentSplit {
       part.documentPart = DocumentPart(number: number, count: count)
       return part
     }
-    return Split(
+    var split = Split(
       parts: parts,
       merge: .summarise(task: request.query, tokens: AnswerSize.tokens(of: request.query)),
       kind: "parts of the document")
+    // An agent that chose a model with a shorter context would read excerpts of its part.
+    split.models = basis.longContextModels
+    return split
   }
 
   /// Tokens around a part and its query in a prompt: instruction, name, number and fence.

@@ -10,6 +10,13 @@ struct Split: Equatable {
   var readsQuery = false
   /// True if a model named the parts. Their text is then fenced in the tasks' instructions.
   var isProposed = false
+  /// Models to assign to the tasks in rotation. Empty means those that the client named, or any.
+  var models: [ModelID] = []
+
+  /// Returns the model of a task, in rotation. `nil` means that the estimate or the agent chooses.
+  func model(_ turn: Int, _ basis: PlanBasis) -> ModelID? {
+    models.isEmpty ? basis.namedModel(turn) : models[turn % models.count]
+  }
 
   /// True if no part reads another.
   var isFree: Bool { parts.allSatisfy(\.needs.isEmpty) }

@@ -28,7 +28,7 @@ struct SplitEstimate: Equatable {
   ///   - proposal: estimated tokens of a call that proposes the split. 0 means that no call is
   ///     needed.
   init(_ split: Split, basis: PlanBasis, proposal: Int = 0) {
-    let pool = HostPool(basis.request)
+    let pool = HostPool(basis.request, models: split.models)
     let limit = basis.request.maxTokens ?? .max
     let tokens = split.partTokens(atMost: limit)
     let reading = split.parts.map { split.promptTokens(of: $0, basis) }
@@ -163,8 +163,9 @@ struct HostPool {
   /// Maximum first-token time: no request may take longer.
   private static let mostFirstToken = Duration.seconds(3_600)
 
-  init(_ request: PlanRequest) {
-    let wanted = Set(request.models)
+  /// - Parameter models: models of the tasks. Empty means those that the client named, or any.
+  init(_ request: PlanRequest, models: [ModelID] = []) {
+    let wanted = Set(models.isEmpty ? request.models : models)
     // A split is optional, so an unmeasured host is assumed to be like the slowest measured one.
     let known = SpeedRange(request.hosts.map(Self.speed))
     var hosts: [EstimatedHost] = []
@@ -184,7 +185,7 @@ struct HostPool {
       var speed = fastest.map(Self.speed) ?? HostSpeed()
       speed.slowdown = nil
       let host = SchedulableHost(
-        id: "", models: Set(request.models.isEmpty ? request.available : request.models), slots: 1,
+        id: "", models: wanted.isEmpty ? Set(request.available) : wanted, slots: 1,
         speed: speed)
       hosts = [
         EstimatedHost(host: host, time: FinishTime(of: speed, among: known, belief: .cautious))
