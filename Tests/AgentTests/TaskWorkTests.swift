@@ -76,10 +76,10 @@ private func perform(
 ) async throws -> Done {
   let host = try await FaultyHost.started(
     FaultyHostConfiguration(
-      models: models, answer: .writer { FaultyHostReply(answer($0)) }, faults: faults))
+      models: models, contextTokens: context, answer: .writer { FaultyHostReply(answer($0)) },
+      faults: faults))
   var line = host.host("h")
   line.resume = resume
-  for index in line.models.indices { line.models[index].contextTokens = context }
   let table = HostTable(epoch: 1, revision: 1, hosts: [line] + [second].compactMap(\.self))
   let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
   let recorder = TelemetryRecorder(service: "agent", instance: "a")

@@ -323,6 +323,17 @@ enum PatternClient {
       let model: String?
       let status: String
       let reason: String?
+      let inputs: [String]
+      let excerpts: [Excerpt]?
+    }
+    struct Excerpt: Decodable, Sendable {
+      let document: String
+      let bytes: Int
+      let readBytes: Int
+      enum CodingKeys: String, CodingKey {
+        case document, bytes
+        case readBytes = "read_bytes"
+      }
     }
     struct Expansion: Decodable, Sendable { let task: String }
     let id: String

@@ -88,7 +88,8 @@ extension FaultyHost {
         200,
         dialect == .anthropic
           ? FaultyHostAnthropic.models(configuration.models)
-          : FaultyHostOpenAI.models(configuration.models)
+          : FaultyHostOpenAI.models(
+            configuration.models, contextTokens: configuration.contextTokens)
       )
     case "/api/tags": return (200, FaultyHostOllama.tags(configuration.models))
     case "/api/version": return (200, FaultyHostOllama.version)

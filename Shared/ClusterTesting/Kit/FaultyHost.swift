@@ -18,6 +18,8 @@ public struct FaultyHostConfiguration: Sendable {
 
   /// Model ids that the host lists. In the OpenAI dialect it answers requests for other models too.
   public var models: [String]
+  /// Context that the host lists for each model, in tokens. `nil` means that it lists none.
+  public var contextTokens: Int?
   public var answer: Answer
   /// Computes the embedding of a text.
   public var vector: @Sendable (String) -> [Double]
@@ -38,7 +40,7 @@ public struct FaultyHostConfiguration: Sendable {
   public var port: Int
 
   public init(
-    models: [String] = ["faulty-model"],
+    models: [String] = ["faulty-model"], contextTokens: Int? = nil,
     answer: Answer = .text("The quick brown fox jumps over the lazy dog."),
     vector: @escaping @Sendable (String) -> [Double] = { _ in [0.25, -0.5, 1] },
     tokens: FaultyHostTokens = .words, dialect: FaultyHostDialect? = nil, secret: String? = nil,
@@ -48,6 +50,7 @@ public struct FaultyHostConfiguration: Sendable {
     port: Int = 0
   ) {
     self.models = models
+    self.contextTokens = contextTokens
     self.answer = answer
     self.vector = vector
     self.tokens = tokens
@@ -164,7 +167,9 @@ public final class FaultyHost: Sendable {
   {
     Host(
       id: id, url: url, tier: tier, trust: trust, state: .ready,
-      models: configuration.models.map { ModelOffer(id: ModelID($0)) })
+      models: configuration.models.map {
+        ModelOffer(id: ModelID($0), contextTokens: configuration.contextTokens)
+      })
   }
 
   /// Returns when the listener is closed.

@@ -91,9 +91,10 @@ struct FaultyHostOpenAI: FaultyHostVoice {
         + #""model":\#(quoted(model)),"usage":{"prompt_tokens":7,"total_tokens":7}}"#).utf8)
   }
 
-  static func models(_ models: [String]) -> [UInt8] {
+  static func models(_ models: [String], contextTokens: Int?) -> [UInt8] {
+    let context = contextTokens.map { #","max_model_len":\#($0)"# } ?? ""
     let list = models.map {
-      #"{"id":\#(quoted($0)),"object":"model","created":1,"owned_by":"faulty"}"#
+      #"{"id":\#(quoted($0)),"object":"model","created":1,"owned_by":"faulty"\#(context)}"#
     }
     return Array(#"{"object":"list","data":[\#(list.joined(separator: ","))]}"#.utf8)
   }
