@@ -127,7 +127,7 @@ struct TaskWork {
 
   // MARK: - Asking
 
-  private func constraints(_ model: ModelID?) -> InferenceConstraints {
+  private var constraints: InferenceConstraints {
     let total = Deadlines.standard.total
     return InferenceConstraints(
       race: order.terms.race,
@@ -169,7 +169,7 @@ struct TaskWork {
         endpoint: .chatCompletions, model: model, body: request.body, stream: true,
         trace: span.context, prefix: order.writesAnswer ? Array(order.prefix.utf8) : [],
         undoable: undoable),
-      constraints: constraints(model))
+      constraints: constraints)
     try begin(answer)
     var echo = passesOn ? InstructionEcho(order, otherTexts: promptNotes) : nil
     var held: [TaskDelta] = []
@@ -242,7 +242,7 @@ struct TaskWork {
     let answer = try await inference.infer(
       InferenceRequest(
         endpoint: .embeddings, model: model, body: try EmbeddingTask.body(for: order),
-        stream: false, trace: span.context), constraints: constraints(model))
+        stream: false, trace: span.context), constraints: constraints)
     try begin(answer)
     var vector: String?
     for try await event in answer {
