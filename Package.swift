@@ -360,7 +360,8 @@ let package = Package(
         hummingbird, httpTypes, logging, nioCore,
       ]),
     tests(
-      "DispatcherTests", ["ClusterModel", "DispatcherCore", "DispatcherService", "HostModel"]),
+      "DispatcherTests",
+      ["ClusterModel", "DispatcherCore", "DispatcherService", "HostModel", "ServiceKit"]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests("SimulationTests", ["ClusterSimulation"]),
     tests(

@@ -36,14 +36,17 @@ public struct HostView: Sendable {
   /// - Parameters:
   ///   - load: the published load. `nil` means that none was published.
   ///   - age: time since the load was published.
-  public init(_ table: HostTable, load: LoadTable? = nil, age: Duration = .zero) {
+  public init(
+    _ table: HostTable, load: LoadTable? = nil, age: Duration = .zero,
+    rules: EligibilityRules = EligibilityRules()
+  ) {
     var loads: [HostID: HostLoad] = [:]
     for host in load?.hosts ?? [] { loads[host.host] = host }
     self.init(
       table,
       activities: table.hosts.map { host in
         loads[host.id].map { HostActivity($0, age: age) } ?? HostActivity()
-      })
+      }, rules: rules)
   }
 
   /// Why the host may not serve; `nil` means that it may.

@@ -360,6 +360,25 @@ struct DispatcherHostQueueTests {
     #expect(queue.setHosts(hosts(open: 0), now: seconds(1)) == [.init(ticket: 1, host: "a")])
   }
 
+  @Test("a host whose server is older than the minimum version gets no task")
+  func minimumVersion() {
+    let table = HostTable(
+      epoch: 1, revision: 1,
+      hosts: [("old", "vLLM 0.5"), ("new", "vLLM 0.6.3")].map { id, version in
+        Host(
+          id: HostID(id), url: "http://\(id)", state: .ready, models: [ModelOffer(id: "m")],
+          slots: 1, version: version)
+      })
+    let loads = LoadTable(
+      epoch: 1, revision: 1,
+      hosts: [
+        HostLoad(host: "old", tokensPerSecond: 100), HostLoad(host: "new", tokensPerSecond: 10),
+      ], merged: [])
+    let rules = EligibilityRules(minimumVersions: ["vLLM": "0.6"])
+    let queue = Queue(SchedulableHost.all(in: HostView(table, load: loads, rules: rules)))
+    #expect(queue.joinAll(0..<2, work()) == [0: "new"])
+  }
+
   @Test("a placed order names its host and model, and keeps its other models as alternatives")
   func placedOrder() {
     let order = TaskOrder(

@@ -8,7 +8,8 @@ func buildDispatcher(
   _ configuration: DispatcherConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {
   let shell = DispatcherShell(
-    maxPlans: configuration.maxPlans, maxTasks: configuration.maxTasks, context: context)
+    maxPlans: configuration.maxPlans, maxTasks: configuration.maxTasks,
+    rules: configuration.rules, context: context)
   context.bus.onStream { request, writer throws(Failure) in
     try await shell.perform(request, writer)
   }

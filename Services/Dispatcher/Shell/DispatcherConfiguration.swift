@@ -1,11 +1,14 @@
 import ClusterModel
+import HostModel
 import ServiceKit
 
 struct DispatcherConfiguration: ServiceConfiguration {
   static let service = ServiceName.dispatcher
   static let summary =
     "The dispatcher: runs plans. Gives their tasks to agents and streams the answer back."
-  static let settings: [Setting] = [
+  static let settings = own + InferenceConfiguration.settings
+
+  private static let own: [Setting] = [
     Setting(
       "dispatcher.max_plans", .integer(1...65_536), default: "4096",
       help: "Maximum plans at once; each may hold a whole conversation. More are refused."),
@@ -18,9 +21,12 @@ struct DispatcherConfiguration: ServiceConfiguration {
   var maxPlans: Int
   var requestsAtOnce: Int? { maxPlans }
   var maxTasks: Int
+  /// Requirements on the hosts that get tasks.
+  var rules: EligibilityRules
 
   init(_ values: inout SettingValues) {
     maxPlans = values.integer("dispatcher.max_plans")
     maxTasks = values.integer("dispatcher.max_tasks")
+    rules = InferenceConfiguration(&values).rules
   }
 }

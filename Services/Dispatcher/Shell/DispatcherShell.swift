@@ -24,8 +24,10 @@ final class DispatcherShell: Sendable {
   private let maxPlans: Int
   private let state = Mutex(State())
 
-  /// - Parameter maxTasks: maximum concurrent tasks per agent.
-  init(maxPlans: Int, maxTasks: Int, context: ServiceContext) {
+  /// - Parameters:
+  ///   - maxTasks: maximum concurrent tasks per agent.
+  ///   - rules: requirements on the hosts that get tasks.
+  init(maxPlans: Int, maxTasks: Int, rules: EligibilityRules, context: ServiceContext) {
     self.maxPlans = maxPlans
     let (bus, hosts) = (context.bus, context.hosts)
     let turns = TaskAdmission(
@@ -33,7 +35,7 @@ final class DispatcherShell: Sendable {
       hosts: {
         let load = hosts.load
         return SchedulableHost.all(
-          in: HostView(hosts.table, load: load?.table, age: load?.age ?? .zero))
+          in: HostView(hosts.table, load: load?.table, age: load?.age ?? .zero, rules: rules))
       })
     hosts.onChange { turns.reconsider() }
     // The first host table may have arrived before `onChange`.

@@ -3,13 +3,14 @@ public import HostModel
 public import InferenceCore
 
 /// Settings for choosing hosts and limiting the cost of a request. They are the same for all
-/// processes that infer, so they have their own section in the file.
+/// processes that infer, so they have their own section in the file. The dispatcher, which places
+/// tasks on hosts, uses only `rules`.
 public struct InferenceConfiguration: Sendable {
   public var limits: InferenceLimits
   public var score: HostScore
   public var rules: EligibilityRules
 
-  private static let group = "Inference (the same for the gateway and the agents)"
+  private static let group = "Inference (the same for the gateway, the dispatcher and the agents)"
   private static let standard = HostScore.standard
 
   public static let settings = [
