@@ -96,6 +96,20 @@ struct HostNeedTests {
   }
 
   @Test(
+    "plans do not count on a host whose breaker is open in another process, but it may be asked")
+  func breakerOfAnotherProcess() {
+    let standing =
+      ["a": HostStanding(isSuspect: true), "b": HostStanding()] as [HostID: HostStanding]
+    let view = ClusterView(
+      table: HostTable(epoch: 1, revision: 1, hosts: [host("a"), host("b")]), standing: standing)
+    #expect(view.hosts().refusals() == [.breakerOpen, nil])
+    #expect(view.hosts().facts(policy: .any).map(\.id) == ["b"])
+    #expect(view.hosts().firstAsked(for: HostNeed()).map(\.host.id) == ["b"])
+    let eligible = Eligibility(model: "m", constraints: InferenceConstraints(seed: 1), view: view)
+    #expect(eligible.candidates.map(\.host.id) == ["a", "b"])
+  }
+
+  @Test(
     "the tables of a decision hold exactly the hosts that the rule admits, but for breakers as well",
     arguments: 0..<40)
   func agreement(seed: Int) {

@@ -56,13 +56,20 @@ public struct ClusterView: Sendable {
 
   /// The hosts as the planner and the agents see them.
   ///
+  /// As in the dispatcher's view, a breaker is open if it is open in any process: plans must not
+  /// count on hosts that get no tasks.
+  ///
   /// - Parameter client: the client of the request. `nil` means a request by Tutti itself.
   public func hosts(for client: ClientFingerprint? = nil) -> HostView {
-    HostView(
-      table, activities: table.hosts.indices.map { activity(of: $0, for: client) },
-      rules: index.rules)
+    let activities = table.hosts.indices.map { row in
+      var activity = activity(of: row, for: client)
+      if standings[row].isSuspect { activity.isBreakerOpen = true }
+      return activity
+    }
+    return HostView(table, activities: activities, rules: index.rules)
   }
 
+  /// The host's activity with only this process's breaker, as `infer()` uses it.
   func activity(of row: Int, for client: ClientFingerprint?) -> HostActivity {
     let standing = standings[row]
     return HostActivity(
