@@ -1,4 +1,3 @@
-import Bus
 import BusCore
 import ClusterModel
 import Foundation
@@ -6,6 +5,8 @@ import Logging
 import RegistryCore
 import Synchronization
 import Testing
+
+@testable import Bus
 
 /// A small cluster in this process: a registry and the peers that join it, over any transport.
 final class TestCluster: Sendable {
@@ -28,9 +29,10 @@ final class TestCluster: Sendable {
     directory = try RuntimeDirectory.path(
       forDataDirectory: FileManager.default.temporaryDirectory.path + "/" + UUID().uuidString)
     registryPort = kind == .sealedTCP ? try FreePorts.take() : 0
-    let configuration = BusConfiguration(
+    var configuration = BusConfiguration(
       service: .registry, name: "registry-1",
       addresses: Self.addresses(kind, directory, network, registryPort, registryPort))
+    configuration.strangerWait = Self.strangerWait
     registry = Bus(
       configuration: configuration, transport: try configuration.makeTransport(),
       logger: Logger(label: "test"))
@@ -71,13 +73,18 @@ final class TestCluster: Sendable {
     _ service: ServiceName, _ name: String, limits: BusLimits = .standard
   ) throws -> Bus {
     let port = kind == .sealedTCP ? try FreePorts.take() : 0
-    let configuration = BusConfiguration(
+    var configuration = BusConfiguration(
       service: service, name: name,
       addresses: Self.addresses(kind, directory, network, port, registryPort), limits: limits)
+    configuration.strangerWait = Self.strangerWait
     return Bus(
       configuration: configuration, transport: try configuration.makeTransport(),
       logger: Logger(label: "test"))
   }
+
+  /// Longer than any pause of a busy machine: a test's stranger that connects and is paused before
+  /// it sends its bytes would be counted as a timeout.
+  private static let strangerWait = Duration.seconds(600)
 
   /// The cluster key for `tcp://`.
   static let clusterKey = [UInt8](repeating: 42, count: 32)

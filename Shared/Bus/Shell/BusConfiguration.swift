@@ -1,6 +1,7 @@
 public import BusCore
 public import ClusterModel
 import Foundation
+import Limits
 
 /// Name, addresses and limits of a process on the bus.
 public struct BusConfiguration: Sendable {
@@ -16,6 +17,8 @@ public struct BusConfiguration: Sendable {
   public var limits: BusLimits
   /// How long handlers may continue after a graceful shutdown began.
   public var drainGrace: Duration
+  /// Time for an unknown connection on `tcp://` to prove that it holds the cluster key.
+  var strangerWait = Duration.milliseconds(Limits.busStrangerWait.value)
 
   /// - Parameter incarnation: `nil` means the current time in microseconds since 1970.
   public init(
@@ -87,7 +90,7 @@ public struct BusConfiguration: Sendable {
         listen: "ipc://\(directory)/socket-\(String(incarnation, radix: 36))", mailbox: mailbox)
       configuration.listener = NanomsgTransport.Configuration.Public(
         host: host == "*" ? "0.0.0.0" : host.filter { $0 != "[" && $0 != "]" }, port: port,
-        seal: seal)
+        seal: seal, patience: strangerWait)
       return try NanomsgTransport(configuration)
     case .loopback(let network):
       return network.endpoint(

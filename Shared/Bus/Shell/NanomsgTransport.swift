@@ -2,7 +2,6 @@ public import BusCore
 import CNanomsg
 public import ClusterModel
 import Foundation
-import Limits
 import Synchronization
 
 /// Mailboxes over nanomsg. One thread, the reactor, uses all sockets; other threads only put frames
@@ -23,7 +22,7 @@ public final class NanomsgTransport: Transport {
       var host: String
       var port: Int
       var seal: FrameSeal
-      var patience: Duration = .milliseconds(Limits.busStrangerWait.value)
+      var patience: Duration
     }
 
     public init(listen: String, mailbox: String) {
