@@ -233,6 +233,22 @@ struct DispatcherBudgetTests {
     #expect(end.finished?.usage.completionTokens == 25)
   }
 
+  @Test("an answer whose agent is lost is resumed within the budget")
+  func lostAnswer() throws {
+    var plan = try rehearsal(Self.order(.fan(1), budget: 3_000))
+    plan(.start)
+    let first = try #require(plan(.finished(Attempt("t0", 1), used(10, 20))).starts.first)
+    // 3,000 minus 30 used, twice the prompt of 11, and 512 for a second answer.
+    #expect(first.order.task.maxTokens == 2_436)
+    begin(&plan, "sink", at: "h")
+    plan(.delta(Attempt("sink", 1), TaskDelta(text: "Twelve bytes")))
+    plan(.failed(Attempt("sink", 1), Failure(.peerLost, "gone")))
+    let second = try #require(plan(.fired(.retry("sink"))).starts.first)
+    #expect(second.order.prefix == "Twelve bytes")
+    // The lost attempt may have used its whole grant.
+    #expect(second.order.task.maxTokens == 512)
+  }
+
   @Test("an attempt that no host had begun costs nothing")
   func nothingBegun() throws {
     var limits = Self.exact

@@ -84,6 +84,16 @@ struct PlanBudgetTests {
     }
   }
 
+  @Test("a long answer leaves a second prompt and an expected answer; an expected one nothing")
+  func retry() {
+    for (tokens, answer) in [
+      (500, 490), (522, 512), (800, 512), (1_044, 512), (1_045, 513), (2_000, 1_468),
+    ] {
+      var budget = PlanBudget(tokens: tokens)
+      #expect(granted(budget.grant(to: 0, sink, reservingFor: nil)) == answer, "\(tokens)")
+    }
+  }
+
   @Test("budgets that nothing fits are refused without a trap", arguments: [0, -1, Int.min / 2, 1])
   func tooSmall(tokens: Int) throws {
     var budget = PlanBudget(tokens: tokens)

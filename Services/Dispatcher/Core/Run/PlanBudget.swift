@@ -52,7 +52,7 @@ struct PlanBudget: Sendable {
   /// Grants the tokens that a task may write within the budget.
   ///
   /// If the budget does not cover the demands of all tasks, those that have not started share it
-  /// evenly. A grant counts as spent until `release`.
+  /// evenly. A grant counts as spent until `release`. The sink leaves tokens for a second attempt.
   /// - Parameters:
   ///   - inputs: tokens of each input of the task.
   ///   - answer: demand of the sink, for which enough tokens stay reserved to answer from the
@@ -88,7 +88,8 @@ struct PlanBudget: Sendable {
       inputTokens = each
       read = min(reading, demand.readings * ledger.counted(each * inputs.count))
     }
-    var write = max((room - read) / demand.writings, 1)
+    let writable = isSink ? keepingRetry(in: room - read, prompts: prompts + read) : room - read
+    var write = max(writable / demand.writings, 1)
     if let wanted = demand.maxTokens { write = min(write, wanted) }
     if !isSink { write = min(write, max(leastTokens, evenShare(left, demand, waiting))) }
     ledger.reserve(prompts + read + demand.writings * write, for: task)
@@ -97,6 +98,14 @@ struct PlanBudget: Sendable {
     accounts[task, default: Account()].estimatedPrompt =
       demand.prompt + min(texts, (inputTokens ?? texts) * inputs.count)
     return .tokens(write, inputTokens: inputTokens)
+  }
+
+  /// Tokens that the sink may write, so that a second attempt can be paid if the first one is lost.
+  ///
+  /// A lost attempt counts as if it had used its whole grant. The second attempt gets the same
+  /// prompts and an answer of the expected length, but never at the cost of the first one's.
+  private func keepingRetry(in room: Int, prompts: Int) -> Int {
+    max(min(room, expectedTokens), room - prompts - expectedTokens)
   }
 
   /// Tokens that a task may write if it and all waiting tasks share the rest evenly.
