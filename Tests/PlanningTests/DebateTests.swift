@@ -200,6 +200,20 @@ struct DebateTests {
     #expect(plan.reason == "2 of 8 rounds fit into the plan and its budget")
   }
 
+  @Test("a small limit holds for the answer, and the members have room for theirs")
+  func smallLimit() throws {
+    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 1, maxTokens: 8))
+    let positions = Self.answers(try #require(debate.expanding))
+    #expect(try positions.map { try debate.task($0).maxTokens } == [128, 128, 128])
+    let said = Self.texts(positions, Self.different)
+    let sub = try debate.end("agreement-0", with: "", reading: said)
+    #expect(sub.tasks.compactMap(\.maxTokens) == [384, 384, 384])
+    let round = try #require(debate.expanding)
+    try debate.end(round.id, with: "", reading: Self.texts(Self.answers(round), Self.different))
+    let answer = try debate.task(debate.plan.sink)
+    #expect(answer.instruction.hasSuffix("without a sentence around it, in at most 4 words."))
+  }
+
   @Test("whoever fails is left out; one who is left alone answers")
   func survivors() throws {
     var debate = try Rehearsal(Requests.request("tutti/debate"))

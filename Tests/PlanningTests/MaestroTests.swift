@@ -189,16 +189,18 @@ struct MaestroTests {
     #expect(try run.task("analysis").maxTokens == 384)
     try run.end("analysis", with: Self.analysis)
     #expect(try run.task("review-1").maxTokens == 384)
-    #expect(Self.specialists(run).allSatisfy { $0.maxTokens == 40 })
+    #expect(Self.specialists(run).allSatisfy { $0.maxTokens == 128 })
   }
 
-  @Test("draft and repairs are not longer than the answer may be")
+  @Test("draft and repairs are not longer than the answer may be, but have room for one")
   func limitedRepairs() throws {
-    var run = try Rehearsal(Requests.request("tutti/maestro", maxTokens: 40))
-    try run.end("analysis", with: Self.analysis)
-    try run.end("review-1", with: Self.repair)
-    for id in ["draft", "repair-1"] as [TaskID] {
-      #expect(try run.task(id).maxTokens == 40, "\(id)")
+    for (limit, expected) in [(8, 128), (200, 200)] {
+      var run = try Rehearsal(Requests.request("tutti/maestro", maxTokens: limit))
+      try run.end("analysis", with: Self.analysis)
+      try run.end("review-1", with: Self.repair)
+      for id in ["draft", "repair-1"] as [TaskID] {
+        #expect(try run.task(id).maxTokens == expected, "\(id)")
+      }
     }
   }
 

@@ -25,11 +25,28 @@ struct DispatcherStandInTests {
   }
 
   /// Starts a run with the plan's request, which expansions need.
-  private func rehearsal(_ plan: Plan) throws -> Rehearsal {
+  private func rehearsal(_ plan: Plan, maxTokens: Int? = nil) throws -> Rehearsal {
     try Rehearsal(
       order: PlanOrder(
         plan: plan, conversation: Conversation(messagesJSON: Array("[]".utf8)),
-        request: PlanRequest(pattern: "test", query: "?", seed: 1, available: ["m"])))
+        request: PlanRequest(
+          pattern: "test", query: "?", seed: 1, maxTokens: maxTokens, available: ["m"])))
+  }
+
+  @Test("a draft that stands in keeps the client's limit, whether the answer failed or was late")
+  func limited() throws {
+    for isLate in [true, false] {
+      for (limit, text, reason) in [(2, "Four wor", "length"), (3, "Four words.", "stop")] {
+        var plan = try rehearsal(ensemble(1), maxTokens: limit)
+        plan(.start)
+        plan.finish("t0", output: "Four words.")
+        let end =
+          isLate
+          ? end(&plan) : plan(.failed(Attempt("sink", 1), Failure(.upstreamFailed, "broken")))
+        #expect(end.text == text && end.finished?.finishReason == reason, "\(limit)")
+        #expect(end.ended.first { $0.task == "sink" }?.report?.output == text)
+      }
+    }
   }
 
   @Test("when the time is over before the answer has begun, a draft is the answer and is declared")

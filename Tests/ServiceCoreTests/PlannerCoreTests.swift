@@ -186,9 +186,10 @@ struct PlannerCoreTests {
     #expect(try Self.plan(Self.request(members: 4, quorum: 3)).tasks.last?.quorum == 3)
   }
 
-  @Test("a client's small limit makes small drafts, a large one does not make large drafts")
+  @Test("a client's small limit leaves drafts room to answer, a large one makes no large drafts")
   func draftTokens() throws {
-    #expect(try Self.drafts(Self.request(maxTokens: 50)).map(\.maxTokens) == [50, 50, 50])
+    #expect(try Self.drafts(Self.request(maxTokens: 8)).map(\.maxTokens) == [128, 128, 128])
+    #expect(try Self.drafts(Self.request(maxTokens: 200)).map(\.maxTokens) == [200, 200, 200])
     #expect(try Self.drafts(Self.request(maxTokens: 9000))[0].maxTokens == 384)
     #expect(try Self.plan(Self.request(maxTokens: 9000)).tasks.last?.maxTokens == nil)
   }

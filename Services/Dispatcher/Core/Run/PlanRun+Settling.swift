@@ -1,4 +1,6 @@
 import ClusterModel
+import Limits
+import Text
 
 extension PlanRun {
   /// Completes a task with its own output or a substitute.
@@ -111,10 +113,18 @@ extension PlanRun {
   }
 
   /// Report of a substitute output, with the cost of the task's failed attempts.
+  ///
+  /// Drafts may be longer than the client allows, so a substitute for the answer is cut.
   private func standIn(_ text: String, for index: Int) -> TaskReport {
     var report = budget.cost(of: index) ?? .mechanical(text)
     report.output = text
     report.finishReason = "stop"
+    if index == board.sink, board.task(index).expansion == nil,
+      let tokens = order.request?.maxTokens
+    {
+      report.output = text.cut(toBytes: tokens.multipliedCapped(by: TokenEstimate.bytesPerToken))
+      if report.output.utf8.count < text.utf8.count { report.finishReason = "length" }
+    }
     return report
   }
 
@@ -138,8 +148,9 @@ extension PlanRun {
     board.reset(sink)
     board.setShortcoming(
       "the plan was \(over); the outputs so far stand in for the answer", of: sink)
-    emitRest(of: text)
-    complete(sink, standIn(text, for: sink), now: now)
+    let report = standIn(text, for: sink)
+    emitRest(of: report.output)
+    complete(sink, report, now: now)
     advance(now: now)
   }
 }

@@ -12,6 +12,9 @@ enum PlanLimits {
   /// Maximum tokens of a draft, which only a model reads. Three drafts and the conversation still
   /// fit a context of 2,048 tokens.
   static let draftTokens = 384
+  /// Minimum limit of a draft, however short the answer must be: room for a reason and an answer.
+  /// A draft that is cut off before its answer is of no use, and a short one ends by itself.
+  static let leastDraftTokens = 128
   /// Estimated tokens of a task without a limit: the limit of the roles' own profiles.
   static let openTokens = 1_024
   /// Tokens that an agent reserves for an open answer from documents: the research role's limit.

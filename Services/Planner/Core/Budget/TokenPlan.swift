@@ -115,15 +115,24 @@ struct TokenPlan {
     (total - prompts.tokens(basis)) / units
   }
 
-  /// Returns the limit of a draft. A client that wants a short answer gets short drafts. A client
-  /// that wants a long answer still gets drafts that fit into a small context together.
-  func draft(_ request: PlanRequest, atMost most: Int = PlanLimits.draftTokens) -> Int {
-    let wanted = min(most, max(TokenEstimate.leastTokens, request.maxTokens ?? .max))
+  /// Returns the limit of a draft that only models read. A client that wants a short answer gets
+  /// short drafts, but each has room for its answer. A client that wants a long answer still gets
+  /// drafts that fit into a small context together.
+  func draft(_ request: PlanRequest) -> Int {
+    let wanted = min(PlanLimits.draftTokens, Self.withRoom(request.maxTokens ?? .max))
     return min(wanted, share ?? .max)
   }
 
-  /// Limit of a task whose output a program reads. The client's limit does not apply, because it
-  /// would truncate the JSON.
+  /// Returns the limit of a closed answer in a vote. One of them becomes the answer, so the client's
+  /// limit applies to all.
+  func ballot(_ request: PlanRequest) -> Int {
+    min(PlanLimits.closedTokens, request.maxTokens ?? .max, share ?? .max)
+  }
+
+  private static func withRoom(_ tokens: Int) -> Int { max(PlanLimits.leastDraftTokens, tokens) }
+
+  /// Limit of a task whose output is JSON for a program, or begins with notes. The client's limit
+  /// does not apply, because it would cut off the end that matters.
   var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
 
   /// Returns the limit of the answer: two shares, because the answer stands for all drafts. `nil`
@@ -132,9 +141,12 @@ struct TokenPlan {
     share.map { min(2 * $0, request.maxTokens ?? .max) }
   }
 
-  /// Returns the limit of a draft that may become the answer. The client's limit applies to it.
-  /// `nil` means the role's limit.
+  /// Returns the limit of a draft from which the answer is written with few changes. It is not much
+  /// longer than the client's limit. `nil` means the role's limit.
   func wholeDraft(_ request: PlanRequest) -> Int? {
-    answer(request) ?? request.maxTokens.map { min($0, PlanLimits.partTokens) }
+    guard let share else {
+      return request.maxTokens.map { Self.withRoom(min($0, PlanLimits.partTokens)) }
+    }
+    return min(2 * share, Self.withRoom(request.maxTokens ?? .max))
   }
 }

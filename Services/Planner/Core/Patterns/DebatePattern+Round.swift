@@ -135,7 +135,8 @@ private func nextRound(
     var task = shape.members.task(
       member, id: DebateShape.id(round: round, member: member), number: number,
       draftRoles: shape.draftRoles(basis), basis: basis,
-      maxTokens: shape.shares.draft(basis.request))
+      // The remarks about other answers come first; a short limit would cut off the reply.
+      maxTokens: shape.shares.working)
     task.instruction = DebateInstruction.improve
     task.mark = DebateInstruction.mark
     task.inputs = readings(

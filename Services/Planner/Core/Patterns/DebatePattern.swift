@@ -39,7 +39,7 @@ struct DebateShape {
     rounds = min(requestedRounds, Self.mostRounds(members: members.count))
     while rounds > 1, !Self.fits(basis, members: members.count, rounds: rounds) { rounds -= 1 }
     shares = try TokenPlan(
-      basis, prompts: Self.prompts(members: members.count, rounds: rounds),
+      basis, prompts: Self.prompts(members: members.count, rounds: rounds, basis),
       units: Self.units(members: members.count, rounds: rounds),
       for: "\(counted(members.count, "member")) and \(counted(rounds, "round"))")
     if rounds < requestedRounds {
@@ -55,11 +55,12 @@ struct DebateShape {
   }
 
   /// Prompts of all members' answers and of the final answer.
-  private static func prompts(members: Int, rounds: Int) -> PromptTokens {
+  private static func prompts(members: Int, rounds: Int, _ basis: PlanBasis) -> PromptTokens {
     PromptTokens(
       members * (rounds + 1) + 1,
       instructions: [
         (DebateInstruction.improve, members * rounds), (SynthesisInstruction.merge, 1),
+        (AnswerLength.text(basis.request), 1),
       ],
       fenced: [(members, members * rounds), (members, 1)])
   }
@@ -75,7 +76,7 @@ struct DebateShape {
   private static func fits(_ basis: PlanBasis, members: Int, rounds: Int) -> Bool {
     guard let total = basis.request.budgetTokens else { return true }
     return TokenPlan.share(
-      of: total, basis, prompts: prompts(members: members, rounds: rounds),
+      of: total, basis, prompts: prompts(members: members, rounds: rounds, basis),
       units: units(members: members, rounds: rounds)) >= TokenEstimate.leastTokens
   }
 

@@ -23,7 +23,8 @@ private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) ->
   let shares = try TokenPlan(
     basis,
     prompts: PromptTokens(
-      members.count + 1, instructions: [(SynthesisInstruction.merge, 1)],
+      members.count + 1,
+      instructions: [(SynthesisInstruction.merge, 1), (AnswerLength.text(basis.request), 1)],
       fenced: [(members.count, 1)]),
     units: 2 * members.count + 2, for: members.shape)
   let draftRoles = basis.features.isAboutCode ? DraftRoles.code : DraftRoles.prose
@@ -47,7 +48,8 @@ func synthesis(
   PlanTask(
     id: "answer",
     role: .coordinator,
-    instruction: drafts.count == 1 ? SynthesisInstruction.revise : SynthesisInstruction.merge,
+    instruction: (drafts.count == 1 ? SynthesisInstruction.revise : SynthesisInstruction.merge)
+      + AnswerLength.text(basis.request),
     inputs: drafts,
     merge: .synthesise,
     // A draft is better than no answer.
@@ -87,7 +89,7 @@ private func ballot(
   let drafts = (0..<members.count).map { member in
     var draft = members.task(
       member, id: TaskID("draft-\(member + 1)"), number: member, draftRoles: .closed, basis: basis,
-      maxTokens: shares.draft(basis.request, atMost: PlanLimits.closedTokens))
+      maxTokens: shares.ballot(basis.request))
     draft.instruction = question.instruction
     return draft
   }

@@ -26,7 +26,7 @@ func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
   let answer = PlanTask(
     id: "answer",
     role: .coordinator,
-    instruction: MaestroInstruction.finish,
+    instruction: MaestroInstruction.finish + AnswerLength.text(request),
     inputs: [Edge(from: analysis.id, name: "Draft")],
     merge: .synthesise,
     // The reviewed draft is better than no answer.
@@ -93,7 +93,7 @@ struct MaestroShape {
         (MaestroInstruction.work("", readsNotes: true, basis.fence(0)), specialists),
         (MaestroInstruction.review([], basis.fence(0)), reviews),
         (MaestroInstruction.repair([], basis.fence(0)), repairs),
-        (MaestroInstruction.finish, 1),
+        (MaestroInstruction.finish, 1), (AnswerLength.text(basis.request), 1),
       ],
       fenced: [
         (specialists, specialists + 1), (2, reviews + repairs), (1, 1),
