@@ -145,6 +145,21 @@ struct LatePatienceTests {
     }
   }
 
+  @Test("a short deadline of the whole answer leaves another host half of its time")
+  func shortTotal() throws {
+    let two = cluster([host("a"), host("b")])
+    var run = makeRun(Deadlines(total: .seconds(8)))
+    let first = try #require(started(run.begin(two, now: at(0))).first)
+    let late = run.wait(until: at(4), two)
+    let second = try #require(started(late).first)
+    #expect(cancelled(late).isEmpty && second.host != first.host)
+    var all = run.received(piece("Hi.", finish: "stop"), from: second.id, cluster: two, now: at(6))
+    all += run.received(.done, from: second.id, cluster: two, now: at(6))
+    #expect(clientText(all) == "Hi." && all.last == .complete)
+    // The first host was not slower than it usually is.
+    #expect(faults(all).isEmpty)
+  }
+
   @Test("hosts that fall silent one after the other are all asked, and none is given up for it")
   func several() throws {
     let hosts = (0..<6).map { host("h\($0)") }

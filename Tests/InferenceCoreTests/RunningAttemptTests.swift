@@ -10,12 +10,14 @@ struct RunningAttemptTests {
 
   private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
-  private func attempt(_ deadlines: Deadlines = .standard) -> RunningAttempt {
+  private func attempt(
+    _ deadlines: Deadlines = .standard, left: Duration? = nil
+  ) -> RunningAttempt {
     RunningAttempt(
       AttemptID(0), Candidate(host: Host(id: "a", url: "http://a"), model: "m"), .first,
       patience: HostPatience(
         firstToken: .seconds(10), interToken: .seconds(8), tokensPerSecondFloor: 1),
-      deadlines: deadlines, now: at(0))
+      deadlines: deadlines, left: left, now: at(0))
   }
 
   @Test("a sign of life renews a learned patience, up to a limit")
@@ -26,6 +28,21 @@ struct RunningAttemptTests {
     #expect(attempt.firstTokenDue(limits) == at(15))
     attempt.recordSign(now: at(39))
     #expect(attempt.firstTokenDue(limits) == at(10 * limits.signPatience))
+  }
+
+  @Test("half of the time left bounds the patience, with signs of life too, but not the client's")
+  func halfOfTheTime() {
+    var attempt = attempt(left: .seconds(12))
+    #expect(attempt.firstTokenDue(limits) == at(6))
+    attempt.recordSign(now: at(5))
+    #expect(attempt.firstTokenDue(limits) == at(6))
+    #expect(self.attempt(left: .seconds(30)).firstTokenDue(limits) == at(10))
+    // Being late by that half is not a fault of the host; a later stall is.
+    let late = AttemptFailure(.firstTokenDeadline, "it sent no token")
+    #expect(attempt.observations(.failed(late)) == [.withdrawn(answered: false)])
+    #expect(attempt.observations(.failed(stall)) == [.failed(stall, answered: false)])
+    let own = self.attempt(Deadlines(firstToken: .seconds(9)), left: .seconds(12))
+    #expect(own.firstTokenDue(limits) == at(9))
   }
 
   @Test("a sign of life does not renew the client's deadlines")

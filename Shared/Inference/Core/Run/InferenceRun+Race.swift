@@ -59,12 +59,14 @@ extension InferenceRun {
     var patience = HostPatience(
       for: view.standing(of: candidate.host.id) ?? HostStanding(), promptTokens: promptTokens,
       now: now)
+    var left: Duration? = now.duration(to: begun.advanced(by: constraints.deadlines.total))
     if candidate.form.contains(.unstreamed) {
       patience.firstToken = max(patience.firstToken, forms.bodyPatience)
+      left = nil
     }
     legs.append(
       RunningAttempt(
-        id, candidate, role, patience: patience, deadlines: constraints.deadlines,
+        id, candidate, role, patience: patience, deadlines: constraints.deadlines, left: left,
         isPanic: isShut(candidate.host.id, view), way: way, now: now))
     race.asked(id, now: now)
     return [

@@ -15,6 +15,11 @@ struct RunningAttempt: Sendable {
   let isPanic: Bool
   /// The client's deadline is shorter than the one derived from the host's history.
   private let isHurried: Bool
+  /// Time from which on the host is late, so that another host can answer before the deadline of
+  /// the whole answer. `nil` means that only the patience decides.
+  private let latestFirstToken: Instant?
+  /// `latestFirstToken` is earlier than the host's history allows.
+  private let isCutShort: Bool
   /// The client's deadlines, which signs of the host do not renew.
   private let deadlines: Deadlines
   private(set) var patience: HostPatience
@@ -44,9 +49,12 @@ struct RunningAttempt: Sendable {
   /// - Parameters:
   ///   - patience: learned from the host's history.
   ///   - deadlines: set by the client; they replace the learned patience.
+  ///   - left: time until the deadline of the whole answer. Half of it remains for another host.
+  ///     `nil` means that it does not shorten the learned patience.
   init(
     _ id: AttemptID, _ candidate: Candidate, _ role: AttemptRole, patience: HostPatience,
-    deadlines: Deadlines, isPanic: Bool = false, way: ResumeWay? = nil, now: Instant
+    deadlines: Deadlines, left: Duration? = nil, isPanic: Bool = false, way: ResumeWay? = nil,
+    now: Instant
   ) {
     self.id = id
     self.candidate = candidate
@@ -59,8 +67,12 @@ struct RunningAttempt: Sendable {
     if let own = deadlines.firstToken { wanted.firstToken = own }
     if let own = deadlines.interToken { wanted.interToken = own }
     if let own = deadlines.minimumRate { wanted.tokensPerSecondFloor = own }
-    self.patience = wanted
     isHurried = wanted.isStricter(than: patience)
+    let half = deadlines.firstToken == nil ? left.map { max(.zero, $0 / 2) } : nil
+    latestFirstToken = half.map { now.advanced(by: $0) }
+    isCutShort = half.map { $0 < patience.firstToken } ?? false
+    if let half { wanted.firstToken = min(wanted.firstToken, half) }
+    self.patience = wanted
     checkAt = now.advanced(by: wanted.firstToken)
   }
 
@@ -126,7 +138,9 @@ struct RunningAttempt: Sendable {
 
   /// Deadline for the first token.
   func firstTokenDue(_ limits: InferenceLimits) -> Instant {
-    due(after: started, patience.firstToken, limits, isOwn: deadlines.firstToken != nil)
+    let due = due(
+      after: started, patience.firstToken, limits, isOwn: deadlines.firstToken != nil)
+    return latestFirstToken.map { min(due, $0) } ?? due
   }
 
   /// Deadline for the next chunk of the answering attempt.
@@ -228,6 +242,8 @@ struct RunningAttempt: Sendable {
         .withdrawn(answered: hasToken)
       // One client's strict deadline must not open a host's breaker for all other clients.
       case .failed(let failure) where isHurried && failure.kind.isLateness:
+        .withdrawn(answered: hasToken)
+      case .failed(let failure) where isCutShort && failure.kind == .firstTokenDeadline:
         .withdrawn(answered: hasToken)
       case .failed(let failure): .failed(failure, answered: hasToken)
       }
