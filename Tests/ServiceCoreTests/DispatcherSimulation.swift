@@ -40,6 +40,8 @@ struct DispatcherSimulation {
   /// Attempts without an agent; only these may start again under the same number.
   private var unassigned: Set<Attempt> = []
   private var assigned: Set<Attempt> = []
+  /// Tokens that the first attempt at the answer may write. `nil` means no attempt or no budget.
+  private var answerGrant: Int?
   private var spent = Usage.zero
   /// Reported usage per task.
   private var reported: [TaskID: Usage] = [:]
@@ -126,6 +128,7 @@ struct DispatcherSimulation {
     queue.removeAll { if case .cancelled = $0.event { false } else { true } }
     timers = [:]
     (running, expanding, unassigned, assigned, attempts) = ([], [], [], [], [:])
+    answerGrant = nil
     let skipped = ended.filter { $0.value.status == .skipped }.mapValues {
       PlanOrder.Skipped(reason: $0.reason, usage: $0.report?.usage ?? .zero)
     }
@@ -198,6 +201,7 @@ struct DispatcherSimulation {
         fault("\(end.task) is \(end.status) with report \(end.report != nil)")
       }
       if end.reason.isEmpty != (end.status == .done) { fault("\(end.task) needs a reason") }
+      checkRetry(end)
       reported[end.task] = end.report?.usage
       finished[end.task] = end.status == .done || end.status == .degraded ? end.report : nil
     case .expanded(let task, let sub):
@@ -208,6 +212,14 @@ struct DispatcherSimulation {
       if finished[task] == nil { fault("\(task) expands before it has ended") }
     case .finished: fault("the shell says that")
     }
+  }
+
+  /// An answer that was granted more than its expected length leaves tokens for a second attempt.
+  private mutating func checkRetry(_ end: TaskEnded) {
+    guard end.task == plan.sink, attempts[end.task] == 1, let answerGrant,
+      answerGrant > PlanRunLimits.standard.expectedTokens, end.reason.contains("of the budget of")
+    else { return }
+    fault("the answer is not tried again: \(end.reason)")
   }
 
   private mutating func begin(_ start: TaskStart) {
@@ -229,6 +241,9 @@ struct DispatcherSimulation {
       fault("\(attempt) starts with \(start.remaining)")
     }
     checkOrder(start.order, task: task)
+    if budget != nil, start.order.isSink, attempt.number == 1 {
+      answerGrant = start.order.task.maxTokens
+    }
     running.insert(attempt)
     script(start, task: task)
   }
