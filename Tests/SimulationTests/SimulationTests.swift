@@ -35,6 +35,7 @@ struct SimulationTests {
     #expect(Set(scenarios.map(\.kind)).count == Scenario.Kind.allCases.count)
     #expect(scenarios.contains { $0.lossPerTenThousand > 0 && $0.deaths > 0 })
     #expect(scenarios.contains { $0.partitions > 0 })
+    #expect(scenarios.contains { $0.oldHost != nil && $0.kind == .storm })
     #expect(scenarios.contains { $0.silentDeathPerMille > 0 })
     #expect(scenarios.contains { $0.keepsAddresses && $0.deaths > 0 })
   }

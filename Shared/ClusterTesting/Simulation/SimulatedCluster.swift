@@ -1,6 +1,7 @@
 import BusCore
 import ClusterModel
 import GatewayCore
+import HostModel
 import InferenceCore
 
 /// Work of the hosts for one plan.
@@ -16,6 +17,9 @@ struct PlanLedger {
 public final class SimulatedCluster {
   /// Maximum violations that are kept of one run.
   private static let maximumViolations = 20
+
+  /// Requirements on hosts, the same in all processes.
+  static let rules = EligibilityRules(minimumVersions: ["Simulator": "2"])
 
   public let scenario: Scenario
   let logsFrames: Bool

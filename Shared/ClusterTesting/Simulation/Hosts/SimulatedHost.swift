@@ -52,6 +52,8 @@ final class SimulatedHost {
   let id: HostID
   let slots: Int
   let resume: ResumeWay
+  /// The host is older than the minimum version, so it must not get requests.
+  let isOld: Bool
   private let firstToken: Duration
   private let perToken: Duration
   private(set) var mood = Mood.well
@@ -66,6 +68,7 @@ final class SimulatedHost {
     resume = ResumeWay.allCases[chance.nextInt(in: 0..<3)]
     firstToken = .milliseconds(chance.nextInt(in: 30..<400))
     perToken = .milliseconds(chance.nextInt(in: 4..<40))
+    isOld = number == cluster.scenario.oldHost
     self.cluster = cluster
     self.chance = chance
   }
@@ -94,7 +97,8 @@ final class SimulatedHost {
       later(.milliseconds(1)) { then(.failed(absent: true, reason: "connection refused")) }
     case .well, .busy, .breaksOff, .stalls, .crawls, .cutsShort, .garbles:
       let report = ProbeReport(
-        models: [ModelOffer(id: model, contextTokens: 8_192)], slots: slots, resume: resume,
+        models: [ModelOffer(id: model, contextTokens: 8_192)], slots: slots,
+        version: isOld ? "Simulator 1.9" : "Simulator 2.0", resume: resume,
         roundTrip: .milliseconds(2))
       later(.milliseconds(2)) { then(.answered(report)) }
     }
@@ -108,6 +112,7 @@ final class SimulatedHost {
         "\(id) cannot read a request: \(String(decoding: request.body, as: UTF8.self))")
       return nil
     }
+    if isOld { cluster.violation("\(id) is asked although it is too old") }
     let answer = Answer(prompt, events)
     if let prefix = prompt.prefix, !prompt.full.utf8.starts(with: prefix.utf8) {
       cluster.violation("\(id) is to continue \"\(prefix)\", but the answer is \"\(prompt.full)\"")

@@ -44,7 +44,10 @@ final class DispatcherNode: SimulatedService {
 
   func hostsChanged() {
     let load = process.hosts.load(now: now)
-    let view = HostView(process.hosts.table, load: load?.table, age: load?.age ?? .zero)
+    let isIgnorant = process.cluster.scenario.planted == .ignoredVersion
+    let view = HostView(
+      process.hosts.table, load: load?.table, age: load?.age ?? .zero,
+      rules: isIgnorant ? EligibilityRules() : SimulatedCluster.rules)
     admit(line.setHosts(SchedulableHost.all(in: view), now: now))
   }
 
@@ -84,8 +87,22 @@ final class DispatcherNode: SimulatedService {
 
   private func admit(_ admitted: [HostQueue<UInt64>.Admission]) {
     for admission in admitted {
+      check(admission.placement)
       tickets.removeValue(forKey: admission.ticket)?
         .admitted(admission.ticket, to: admission.placement)
+    }
+  }
+
+  /// Checks that the host of a task may serve by the host table. Its load may have changed since the
+  /// queue got it.
+  private func check(_ placement: TaskPlacement) {
+    guard let id = placement.host else { return }
+    let need = HostNeed(placement.model.map { .oneOf([$0]) } ?? .anyChat)
+    guard let host = process.hosts.table.hosts.first(where: { $0.id == id }) else {
+      return process.cluster.violation("\(process.id) places a task on \(id), which is unknown")
+    }
+    if let refusal = need.refusal(of: host, rules: SimulatedCluster.rules) {
+      process.cluster.violation("\(process.id) places a task on \(id), which \(refusal)")
     }
   }
 

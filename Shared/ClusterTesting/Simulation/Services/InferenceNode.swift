@@ -15,7 +15,8 @@ final class InferenceNode: ClusterAccess {
 
   init(_ process: SimulatedProcess) {
     self.process = process
-    statistics = HostStatistics(own: process.id, seed: process.cluster.chance.next())
+    statistics = HostStatistics(
+      own: process.id, rules: SimulatedCluster.rules, seed: process.cluster.chance.next())
   }
 
   func start() { report() }

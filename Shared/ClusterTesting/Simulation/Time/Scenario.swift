@@ -24,6 +24,8 @@ public struct Scenario: Sendable, CustomStringConvertible {
     case sharedIncarnation = "shared-incarnation"
     /// A piece of a host's text is lost between the socket and the reader.
     case lostPiece = "lost-piece"
+    /// The dispatcher does not know the minimum versions of hosts.
+    case ignoredVersion = "ignored-version"
   }
 
   public let seed: UInt64
@@ -37,6 +39,8 @@ public struct Scenario: Sendable, CustomStringConvertible {
   /// Whether a restarted process receives at its predecessor's address, as over `tcp://`.
   let keepsAddresses: Bool
   let hosts: Int
+  /// Number of the host that is older than the minimum version. `nil` means that none is.
+  let oldHost: Int?
   let requests: Int
   let deaths: Int
   let partitions: Int
@@ -71,6 +75,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
     silentDeathPerMille = hasBadServices ? [0, 300][chance.nextInt(in: 0..<2)] : 0
     keepsAddresses = chance.nextInt(in: 0..<2) == 0
     hosts = chance.nextInt(in: 2..<5)
+    oldHost = hosts > 3 ? hosts : nil
     requests = chance.nextInt(in: 4..<9)
     deaths = hasBadServices ? chance.nextInt(in: 2..<8) : 0
     partitions = hasBadServices ? chance.nextInt(in: 0..<3) : 0
