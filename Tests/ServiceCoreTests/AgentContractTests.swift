@@ -118,6 +118,18 @@ struct AgentContractTests {
         == .broken("it must be exactly one of: accept, revise"))
   }
 
+  @Test("a misspelt choice is compared byte by byte, so that combining marks count")
+  func combiningMarks() {
+    let contract = OutputContract.choice(["accept", "prüfen"])
+    #expect(ContractCheck.check("prüfn", against: contract) == .met("prüfen"))
+    for marks in [3, 1_000] {
+      let text = "accep" + String(repeating: "\u{301}", count: marks) + "t"
+      #expect(
+        ContractCheck.check(text, against: contract)
+          == .broken("it must be exactly one of: accept, prüfen"), "\(marks) marks")
+    }
+  }
+
   // MARK: - Random output
 
   /// Random combinations of whole, cut and repeated pieces of model output.

@@ -76,6 +76,7 @@ enum NearestWord {
   /// Maximum bytes to search. Longer answers argue instead of choosing; a repair asks the model
   /// again.
   private static let readBytes = 4_096
+  private static let shortAnswerBytes = 64
 
   /// - Returns: `nil` if the text means no word, or may mean several.
   static func of(_ text: String, among words: [String]) -> String? {
@@ -118,15 +119,18 @@ enum NearestWord {
   private static func misspelt(_ answer: String, _ known: [(word: String, plain: String)])
     -> String?
   {
-    // Only a short answer can be a misspelt word; a sentence cannot.
-    guard !answer.isEmpty, answer.count <= 64 else { return nil }
+    // Only a short answer can be a misspelt word; a sentence cannot. Count bytes, because one
+    // character may have any number of combining marks.
+    let answer = Array(answer.utf8)
+    guard !answer.isEmpty, answer.count <= shortAnswerBytes else { return nil }
     var work = 0
-    let near = known.map {
-      ($0.word, NearNames.distance(Array(answer), Array($0.plain.prefix(80)), work: &work))
+    let near = known.compactMap { word, plain -> (word: String, distance: Int)? in
+      let plain = Array(plain.utf8.prefix(2 * shortAnswerBytes))
+      let distance = NearNames.distance(answer, plain, work: &work)
+      return distance * 4 <= min(plain.count, answer.count) ? (word, distance) : nil
     }
-    .filter { word, distance in distance * 4 <= min(word.count, answer.count) }
-    guard let best = near.map(\.1).min() else { return nil }
-    let nearest = near.filter { $0.1 == best }
-    return nearest.count == 1 ? nearest[0].0 : nil
+    guard let best = near.map(\.distance).min() else { return nil }
+    let nearest = near.filter { $0.distance == best }
+    return nearest.count == 1 ? nearest[0].word : nil
   }
 }
