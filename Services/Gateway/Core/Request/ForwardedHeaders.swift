@@ -12,12 +12,18 @@ public struct ForwardedHeaders: Hashable, Sendable {
 
   private static let standard = ["openai-organization", "openai-project", "user-agent"]
 
-  /// Headers that carry secrets, or that belong to one connection or one body.
-  private static let forbidden: Set<String> = [
-    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "host",
-    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-    "expect", "accept", "accept-encoding", "content-type", "content-length", "content-encoding",
-    "traceparent", "tracestate", "anthropic-version", "forwarded",
+  /// Ends of names of headers that carry a credential, and such names that end otherwise.
+  private static let credentials = [
+    "authorization", "api-key", "apikey", "-auth", "-password", "-secret", "-token", "cookie",
+    "cf-access-jwt-assertion", "ocp-apim-subscription-key", "x-auth-key", "x-functions-key",
+    "x-ms-authorization-auxiliary",
+  ]
+
+  /// Headers that belong to one connection or one body.
+  private static let connection: Set<String> = [
+    "host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
+    "upgrade", "expect", "accept", "accept-encoding", "content-type", "content-length",
+    "content-encoding", "traceparent", "tracestate", "anthropic-version", "forwarded",
   ]
 
   /// In lower case.
@@ -34,7 +40,9 @@ public struct ForwardedHeaders: Hashable, Sendable {
   public init(_ more: [String] = []) throws(Forbidden) {
     var names = Self.standard
     for name in more.map({ $0.lowercased() }) {
-      guard !Self.forbidden.contains(name), !name.hasPrefix("x-tutti-") else {
+      guard !Self.credentials.contains(where: name.hasSuffix), !Self.connection.contains(name),
+        !name.hasPrefix("x-tutti-")
+      else {
         throw Forbidden(name: name)
       }
       if !names.contains(name) { names.append(name) }
