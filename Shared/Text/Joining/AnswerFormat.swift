@@ -5,6 +5,17 @@ public enum AnswerFormat: String, Hashable, Sendable {
   case markdown
   /// JSON and nothing else. Text that only starts like JSON is prose.
   case json
+
+  /// Whether text at a joint must fit the text before it; see `FormatRules`.
+  public var hasGrammar: Bool { self == .json }
+
+  /// Whether a backslash begins an escape of JSON, which must not be cut.
+  public var hasEscapes: Bool { self == .json }
+
+  /// Whether the same rules find boundaries in both formats.
+  public func sharesBoundaries(with other: AnswerFormat) -> Bool {
+    hasGrammar == other.hasGrammar
+  }
 }
 
 /// Tracks whether streamed text is inside a fenced code block.

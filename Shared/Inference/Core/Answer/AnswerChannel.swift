@@ -150,7 +150,7 @@ struct AnswerChannel: Sendable {
   /// outside a string is joined with the next byte too, which is harmless.
   private func atomLength(at index: Int) -> Int {
     let byte = text[index]
-    guard byte == UInt8(ascii: "\\"), boundary.format == .json, index + 1 < text.count else {
+    guard byte == UInt8(ascii: "\\"), boundary.format.hasEscapes, index + 1 < text.count else {
       return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
     }
     guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
@@ -206,8 +206,9 @@ struct AnswerChannel: Sendable {
   private mutating func boundary(before place: Int) -> Int {
     let format = boundary.isKnown ? boundary.format : nil
     var known =
-      checkpoints.last { $0.offset <= place && ($0.format == .json) == (boundary.format == .json) }
-      ?? SafeBoundary(format, isSequence: boundary.isSequence)
+      checkpoints.last {
+        $0.offset <= place && $0.format.sharesBoundaries(with: boundary.format)
+      } ?? SafeBoundary(format, isSequence: boundary.isSequence)
     steps += place - known.offset
     known.take(text[known.offset..<place])
     return known.boundary
@@ -215,7 +216,7 @@ struct AnswerChannel: Sendable {
 
   /// The last checkpoint from which the text can be scanned again.
   private var lastCheckpoint: SafeBoundary {
-    if let last = checkpoints.last(where: { ($0.format == .json) == (boundary.format == .json) }) {
+    if let last = checkpoints.last(where: { $0.format.sharesBoundaries(with: boundary.format) }) {
       return last
     }
     let format = boundary.isKnown ? boundary.format : nil

@@ -28,7 +28,7 @@ struct RestartDetector: Sendable {
   init?(after channel: AnswerChannel) {
     let space = channel.unseen.prefix { Self.isSpace($0) }
     expectedWord = Array(channel.unseen.dropFirst(space.count).prefix { !Self.isSpace($0) })
-    guard channel.boundary.format != .json, !channel.boundary.isInFence,
+    guard !channel.boundary.format.hasGrammar, !channel.boundary.isInFence,
       channel.boundary.boundary == channel.text.count, !space.isEmpty, !expectedWord.isEmpty,
       !space.contains(0x0A), Self.isAmidSentence(channel.text)
     else { return nil }

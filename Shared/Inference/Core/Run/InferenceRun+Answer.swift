@@ -156,7 +156,7 @@ extension InferenceRun {
       return (candidate, answer.resumePoint)
     }
     let isFirst = resumeHistory.recordRepetition(of: candidate.host.id)
-    let showsFirst = candidate.host.resume == .instruct && answer.isJSON
+    let showsFirst = candidate.host.resume == .instruct && answer.hasGrammar
     guard !point.prefix.isEmpty, showsFirst == isFirst else {
       answer.setResumePoint(point.withoutAnchor)
       return (candidate, answer.resumePoint)
