@@ -1,3 +1,10 @@
+import ClusterModel
+
+/// The raw values of an enumeration as elements of a JSON array.
+private func values<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
+  Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+}
+
 /// The admin API's description, served unchanged.
 let adminOpenAPI = #"""
   {
@@ -201,10 +208,10 @@ let adminOpenAPI = #"""
       },
       "schemas": {
         "Dialect": {"type": ["string", "null"],
-          "enum": ["auto", "openai", "anthropic", "ollama", null], "default": "auto",
+          "enum": ["auto", \#(values(of: HostDialect.self)), null], "default": "auto",
           "description": "API that the host speaks; auto: detected from its answers"},
         "Resume": {"type": ["string", "null"],
-          "enum": ["auto", "continue_final_message", "trailing_assistant", "instruct", null],
+          "enum": ["auto", \#(values(of: ResumeWay.self)), null],
           "default": "auto",
           "description": "How the host resumes an answer that another host began; auto: detected"},
         "Credential": {"type": ["string", "null"], "maxLength": 1024,
@@ -213,8 +220,8 @@ let adminOpenAPI = #"""
         "Models": {"type": ["array", "null"], "maxItems": 1000,
           "items": {"type": "string", "minLength": 1, "maxLength": 256},
           "description": "Models, if the host does not list them; null or empty: the host's list"},
-        "Tier": {"type": ["string", "null"], "enum": ["community", "fallback", null]},
-        "Trust": {"type": ["string", "null"], "enum": ["any", "trusted", "local", null]},
+        "Tier": {"type": ["string", "null"], "enum": [\#(values(of: HostTier.self)), null]},
+        "Trust": {"type": ["string", "null"], "enum": [\#(values(of: DataPolicy.self)), null]},
         "Host": {
           "type": "object",
           "required": ["object", "id", "url", "dialect", "resume", "credential", "tier", "trust",
@@ -224,12 +231,12 @@ let adminOpenAPI = #"""
             "object": {"const": "host"},
             "id": {"type": "string"},
             "url": {"type": "string"},
-            "dialect": {"enum": ["openai", "anthropic", "ollama"]},
-            "resume": {"enum": ["continue_final_message", "trailing_assistant", "instruct"]},
+            "dialect": {"enum": [\#(values(of: HostDialect.self))]},
+            "resume": {"enum": [\#(values(of: ResumeWay.self))]},
             "credential": {"type": ["string", "null"]},
-            "tier": {"enum": ["community", "fallback"]},
-            "trust": {"enum": ["any", "trusted", "local"]},
-            "state": {"enum": ["unknown", "ready", "unreachable", "suspended"]},
+            "tier": {"enum": [\#(values(of: HostTier.self))]},
+            "trust": {"enum": [\#(values(of: DataPolicy.self))]},
+            "state": {"enum": [\#(values(of: HostState.self))]},
             "reason": {"type": "string",
               "description": "Why it is not ready, or which models are left out; otherwise empty"},
             "models": {"type": "array", "items": {

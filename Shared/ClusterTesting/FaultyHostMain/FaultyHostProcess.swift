@@ -46,7 +46,9 @@ struct FaultyHostProcess: AsyncParsableCommand {
   @Option(help: "How it treats a trailing assistant message: trailing, flag or none.")
   var prefill = FaultyHostPrefill.trailing.rawValue
 
-  @Option(help: "The only API it has: openai, anthropic or ollama. Default: all of them.")
+  private static let dialects = FaultyHostDialect.allCases.map(\.rawValue).joined(separator: ", ")
+
+  @Option(help: "The only API it has, one of \(Self.dialects). Default: all of them.")
   var dialect: String?
 
   @Flag(help: "Answer with the body of the request instead.")
@@ -78,7 +80,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
       throw ValidationError("--prefill \(prefill) is not one of trailing, flag and none")
     }
     guard dialect.map({ FaultyHostDialect(rawValue: $0) != nil }) ?? true else {
-      throw ValidationError("--dialect is not one of openai, anthropic and ollama")
+      throw ValidationError("--dialect is not one of \(Self.dialects)")
     }
     _ = try parsedFaults()
   }

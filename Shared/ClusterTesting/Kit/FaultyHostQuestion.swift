@@ -10,7 +10,7 @@ public struct FaultyHostRequest: Hashable, Sendable {
 }
 
 /// The API dialect of a request.
-public enum FaultyHostDialect: String, Codable, Hashable, Sendable {
+public enum FaultyHostDialect: String, Codable, CaseIterable, Hashable, Sendable {
   case openai, anthropic, ollama
 }
 

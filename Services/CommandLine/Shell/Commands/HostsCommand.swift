@@ -3,6 +3,13 @@ import ClusterModel
 import CommandLineCore
 import Foundation
 
+/// The raw values of an enumeration for a sentence: "a, b or c".
+private func choices<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
+  let names = Choice.allCases.map(\.rawValue)
+  guard names.count > 1, let last = names.last else { return names.joined() }
+  return "\(names.dropLast().joined(separator: ", ")) or \(last)"
+}
+
 struct HostsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "hosts",
@@ -45,11 +52,11 @@ struct HostsCommand: AsyncParsableCommand {
           tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI --price 600
           tutti hosts add https://example.com/v1beta/openai --model big --model small
 
-        The dialect (openai, anthropic or ollama) and the way in which the host resumes an answer \
-        that another host began are detected from its answers; --dialect and --resume are for \
-        hosts that hide their software, for example a proxy. The URL may end in /v1 or in another \
-        path: the path of the API is detected, too. --model is for hosts that do not list their \
-        models.
+        The dialect (\(choices(of: HostDialect.self))) and the way in which the host resumes an \
+        answer that another host began are detected from its answers; --dialect and --resume are \
+        for hosts that hide their software, for example a proxy. The URL may end in /v1 or in \
+        another path: the path of the API is detected, too. --model is for hosts that do not list \
+        their models.
 
         A credential is given by reference, never by value: env:NAME is a variable in the \
         environment of the processes that send requests to the host (processes that `tutti up` \
@@ -61,7 +68,7 @@ struct HostsCommand: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @Option(help: "Id of the host. Default: made from its URL.")
     var id: String?
-    @Option(help: "Requests that the host may get: any, trusted or local ones.")
+    @Option(help: "Requests that the host may get: \(choices(of: DataPolicy.self)) ones.")
     var trust: String?
     @Option(help: "community (default), or fallback: asked only if no other host answers in time.")
     var tier: String?
@@ -70,7 +77,7 @@ struct HostsCommand: AsyncParsableCommand {
         "Price of the host in credits per million tokens, prompts included. Default: 0, free.",
         valueName: "credits"))
     var price: Int?
-    @Option(help: "API that the host speaks: auto (default), openai, anthropic or ollama.")
+    @Option(help: "API that the host speaks: auto (default), \(choices(of: HostDialect.self)).")
     var dialect: String?
     @Option(help: "Where the host's secret is: env:NAME or file:/path. Default: no secret.")
     var credential: String?
@@ -97,22 +104,22 @@ struct HostsCommand: AsyncParsableCommand {
         throw ValidationError("“\(url)” is not a URL such as http://127.0.0.1:11434")
       }
       if let trust, DataPolicy(rawValue: trust) == nil {
-        throw ValidationError("--trust: “\(trust)” is not any, trusted or local")
+        throw ValidationError("--trust: “\(trust)” is not \(choices(of: DataPolicy.self))")
       }
       if let tier, HostTier(rawValue: tier) == nil {
-        throw ValidationError("--tier: “\(tier)” is not community or fallback")
+        throw ValidationError("--tier: “\(tier)” is not \(choices(of: HostTier.self))")
       }
       if let price, !Host.prices.contains(price) {
         throw ValidationError(
           "--price: \(price) is not a number of credits from 0 to \(Host.prices.upperBound)")
       }
       if let dialect, dialect != "auto", HostDialect(rawValue: dialect) == nil {
-        throw ValidationError("--dialect: “\(dialect)” is not auto, openai, anthropic or ollama")
+        throw ValidationError(
+          "--dialect: “\(dialect)” is not auto, \(choices(of: HostDialect.self))")
       }
       if let resume, resume != "auto", ResumeWay(rawValue: resume) == nil {
         throw ValidationError(
-          "--resume: “\(resume)” is not auto, continue_final_message, trailing_assistant or "
-            + "instruct")
+          "--resume: “\(resume)” is not auto, \(choices(of: ResumeWay.self))")
       }
       if let credential {
         do throws(Failure) {
