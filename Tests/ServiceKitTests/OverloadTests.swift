@@ -293,4 +293,17 @@ struct MemoryLedgerTests {
     }
     #expect(budget.held == 0)
   }
+
+  @Test("bytes that were refused are not charged again with later bytes")
+  func refusal() {
+    let budget = MemoryBudget(256 << 10)
+    let account = budget.account()
+    #expect(account.add(1_000))
+    #expect(!account.add(1 << 20))
+    #expect(account.add(1_000))
+    #expect(budget.held == 16 << 10)
+    #expect(!account.set(1 << 20))
+    #expect(account.add(1_000))
+    #expect(budget.held == 16 << 10)
+  }
 }

@@ -112,21 +112,23 @@ public final class MemoryAccount: Sendable {
   deinit { budget.close(id) }
 
   /// Sets the number of bytes held now.
-  /// - Returns: `false` if the budget refuses them. Must not be called under a lock that the end of
-  ///   another stream could need.
+  /// - Returns: `false` if the budget refuses them; the number stays as it was. Must not be called
+  ///   under a lock that the end of another stream could need.
   public func set(_ bytes: Int) -> Bool { settle { $0 = bytes } }
 
   /// Adds to the number of bytes held.
+  /// - Returns: `false` if the budget refuses them; the number stays as it was.
   public func add(_ bytes: Int) -> Bool { settle { $0 = max(0, $0.addingCapped(bytes)) } }
 
   private func settle(_ change: (inout Int) -> Void) -> Bool {
     let (isGranted, end) = sizes.withLock { sizes -> (Bool, (@Sendable () -> Void)?) in
+      let before = sizes.used
       change(&sizes.used)
       if sizes.used > sizes.granted {
         let missing = sizes.used - sizes.granted
         let requested = missing.addingCapped(Self.step - 1) / Self.step * Self.step
         let (isGranted, end) = budget.charge(requested, to: id)
-        if isGranted { sizes.granted += requested }
+        if isGranted { sizes.granted += requested } else { sizes.used = before }
         return (isGranted, end)
       }
       if sizes.granted - sizes.used >= 2 * Self.step {
