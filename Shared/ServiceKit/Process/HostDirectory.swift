@@ -8,8 +8,8 @@ import Telemetry
 /// This process's copy of the host table. It is kept if the registry dies.
 public final class HostDirectory: Service {
   private let feed = Mutex(HostTableFeed())
-  /// The newest table of merged load, and when it arrived.
-  private let merged = Mutex<(table: LoadTable, came: ContinuousClock.Instant)?>(nil)
+  private let loads = Mutex(LoadTableFeed())
+  private let start = ContinuousClock.now
   private let changed = Mutex<(@Sendable () -> Void)?>(nil)
   private let ask: @Sendable () async throws(Failure) -> HostTable
   private let pause: @Sendable (Duration) async throws -> Void
@@ -67,10 +67,12 @@ public final class HostDirectory: Service {
     return true
   }
 
+  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+
   /// The load of all processes as last merged by the registry, and its age; `nil` if none has
   /// arrived. Load is published several times a second, so a missed table is not requested again.
   public var load: (table: LoadTable, age: Duration)? {
-    merged.withLock { $0.map { ($0.table, $0.came.duration(to: .now)) } }
+    loads.withLock { $0.load(now: now) }
   }
 
   /// Applies a published table.
@@ -78,14 +80,7 @@ public final class HostDirectory: Service {
   @discardableResult
   public func apply(_ body: Body) -> Bool {
     if case .loadTable(let table) = body {
-      merged.withLock { merged in
-        if let known = merged?.table,
-          known.epoch == table.epoch, known.revision >= table.revision
-        {
-          return
-        }
-        merged = (table, .now)
-      }
+      loads.withLock { $0.published(table, now: now) }
       notifyChange()
       return true
     }

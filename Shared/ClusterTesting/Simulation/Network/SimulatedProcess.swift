@@ -287,7 +287,7 @@ final class SimulatedProcess {
 /// A process's copy of the host table and the load table.
 final class SimulatedHostDirectory {
   private var feed = HostTableFeed()
-  private var merged: (table: LoadTable, came: Instant)?
+  private var loads = LoadTableFeed()
   private weak var process: SimulatedProcess?
   private var isAsking = false
 
@@ -299,7 +299,7 @@ final class SimulatedHostDirectory {
   var hasTable: Bool { feed.hasTable }
 
   func load(now: Instant) -> (table: LoadTable, age: Duration)? {
-    merged.map { ($0.table, $0.came.duration(to: now)) }
+    loads.load(now: now)
   }
 
   func start(_ process: SimulatedProcess) {
@@ -312,10 +312,7 @@ final class SimulatedHostDirectory {
     switch body {
     case .loadTable(let table):
       guard let process else { return false }
-      if let known = merged?.table, known.epoch == table.epoch, known.revision >= table.revision {
-        return true
-      }
-      merged = (table, process.now)
+      loads.published(table, now: process.now)
       return true
     case .hostTable(let table):
       if feed.published(table) == .ask { ask(after: Self.firstPause) }
