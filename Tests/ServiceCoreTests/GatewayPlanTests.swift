@@ -4,10 +4,6 @@ import Limits
 import Testing
 import Text
 
-private func text(_ bytes: some Sequence<UInt8>) -> String {
-  String(decoding: Array(bytes), as: UTF8.self)
-}
-
 private func report(_ host: String, _ tokens: Int, output: String = "x") -> TaskReport {
   TaskReport(
     host: HostID(host), model: "m", usage: Usage(promptTokens: 10, completionTokens: tokens),

@@ -4,17 +4,6 @@ import Limits
 import Testing
 import Text
 
-private let hello = #""messages":[{"role":"user","content":"hi"}]"#
-
-private func problem(_ json: String) -> Failure? {
-  do throws(Failure) {
-    _ = try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions)
-    return nil
-  } catch {
-    return error
-  }
-}
-
 private func ensemble(_ tutti: String) -> String {
   #"{"model":"tutti/ensemble",\#(hello),"tutti":\#(tutti)}"#
 }
@@ -52,7 +41,7 @@ struct HostileRequestTests {
       #"{"model":"m",\#(hello),"stop":1,"seed":"x","tools":1,"top_p":"x","temperature":"x","n":0,"max_tokens":0,"stream":1,"response_format":1,"stream_options":1}"#,
     ])
   func bounded(json: String) throws {
-    let found = try #require(problem(json))
+    let found = try #require(refused(json))
     #expect(found.message.utf8.count <= Limits.errorMessageBytes.value)
     #expect(!found.message.isEmpty)
     #expect((found.param?.utf8.count ?? 0) <= Limits.errorNameBytes.value)
@@ -60,7 +49,7 @@ struct HostileRequestTests {
 
   @Test("one member a million times is refused after a few of them")
   func millionMembers() throws {
-    let found = try #require(problem(ensemble("{\(times(1_000_000, #""a":1"#))}")))
+    let found = try #require(refused(ensemble("{\(times(1_000_000, #""a":1"#))}")))
     #expect(found.message.contains("`tutti.a`"))
     #expect(found.message.hasSuffix("; and more"))
     #expect(found.param == "tutti.a")

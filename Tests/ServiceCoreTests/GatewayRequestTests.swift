@@ -1,45 +1,7 @@
 import ClusterModel
 import GatewayCore
-import HostModel
 import Testing
 import Text
-
-private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
-private func text(_ bytes: some Sequence<UInt8>) -> String {
-  String(decoding: Array(bytes), as: UTF8.self)
-}
-
-private let hello = #""messages":[{"role":"user","content":"hi"}]"#
-
-private func parse(
-  _ json: String, _ endpoint: InferenceEndpoint = .chatCompletions
-) throws(Failure) -> ClientRequest {
-  try ClientRequest(parsing: bytes(json), endpoint: endpoint)
-}
-
-private func refused(
-  _ json: String, _ endpoint: InferenceEndpoint = .chatCompletions
-) -> Failure? {
-  do throws(Failure) {
-    _ = try parse(json, endpoint)
-    return nil
-  } catch {
-    return error
-  }
-}
-
-private func host(_ id: String, _ models: [String], _ state: HostState = .ready) -> Host {
-  Host(
-    id: HostID(id), url: "http://\(id)", state: state,
-    models: models.map { ModelOffer(id: ModelID($0)) })
-}
-
-private let table = HostTable(
-  epoch: 1, revision: 1,
-  hosts: [
-    host("a", ["llama-3.1-8b", "nomic-embed-text"]), host("b", ["llama-3.1-8b"]),
-    host("c", ["qwen2.5-7b"], .unreachable),
-  ])
 
 @Suite("What the gateway makes of a request")
 struct GatewayRequestTests {
@@ -148,17 +110,17 @@ struct GatewayRequestTests {
   func defaultModel(_ member: String) throws {
     let chat = try parse("{\(member)\(hello)}")
     #expect(chat.model.name == "tutti/fast")
-    #expect(try GatewayRouting.route(chat, table: table) == .direct(nil))
+    #expect(try GatewayRouting.route(chat, table: gatewayTable) == .direct(nil))
     let text = try parse(#"{\#(member)"prompt":"a"}"#, .completions)
-    #expect(try GatewayRouting.route(text, table: table) == .direct(nil))
+    #expect(try GatewayRouting.route(text, table: gatewayTable) == .direct(nil))
     let own = try ClientRequest(
       parsing: bytes("{\(member)\(hello)}"), endpoint: .chatCompletions,
       defaultModel: "llama-3.1-8b")
-    #expect(try GatewayRouting.route(own, table: table) == .direct("llama-3.1-8b"))
+    #expect(try GatewayRouting.route(own, table: gatewayTable) == .direct("llama-3.1-8b"))
     // Embeddings use the only embedding model.
     let vectors = try parse(#"{\#(member)"input":"a"}"#, .embeddings)
-    #expect(try GatewayRouting.route(vectors, table: table) == .direct("nomic-embed-text"))
-    var two = table
+    #expect(try GatewayRouting.route(vectors, table: gatewayTable) == .direct("nomic-embed-text"))
+    var two = gatewayTable
     two.hosts[1].models.append(ModelOffer(id: "bge-m3"))
     #expect {
       try GatewayRouting.route(vectors, table: two)
@@ -369,156 +331,5 @@ struct GatewayRequestTests {
         #expect(!request.model.name.isEmpty, "seed \(seed)")
       }
     }
-  }
-}
-
-@Suite("Which way a request goes")
-struct GatewayRoutingTests {
-  private func route(_ json: String, _ endpoint: InferenceEndpoint = .chatCompletions)
-    throws -> GatewayRoute
-  {
-    try GatewayRouting.route(try parse(json, endpoint), table: table)
-  }
-
-  private func refusal(_ json: String, _ endpoint: InferenceEndpoint = .chatCompletions)
-    -> Failure?
-  {
-    do {
-      _ = try route(json, endpoint)
-      return nil
-    } catch { return error as? Failure }
-  }
-
-  @Test("real models and tutti/fast are answered directly, patterns by a plan")
-  func routes() throws {
-    #expect(try route(#"{"model":"llama-3.1-8b",\#(hello)}"#) == .direct("llama-3.1-8b"))
-    #expect(try route(#"{"model":"tutti/fast",\#(hello)}"#) == .direct(nil))
-    #expect(try route(#"{"model":"tutti/ensemble",\#(hello)}"#) == .plan("tutti/ensemble"))
-    // A model of a host that is away is known; the host's state then explains the error.
-    #expect(try route(#"{"model":"qwen2.5-7b",\#(hello)}"#) == .direct("qwen2.5-7b"))
-  }
-
-  @Test("an unknown model is 404 with near names")
-  func unknown() throws {
-    let near = try #require(refusal(#"{"model":"Llama-3.1-8B-Instruct",\#(hello)}"#))
-    #expect(near.code == .modelNotFound && near.param == "model")
-    #expect(near.message.contains("`llama-3.1-8b`"))
-    #expect(
-      refusal(#"{"model":"tutti/ensembl",\#(hello)}"#)?.message.contains("tutti/ensemble")
-        == true)
-    #expect(refusal(#"{"model":"zzz",\#(hello)}"#)?.message.contains("/v1/models") == true)
-    let member = refusal(
-      #"{"model":"tutti/ensemble",\#(hello),"tutti":{"members":["llama-3.1-8b","gpt"]}}"#)
-    #expect(member?.code == .modelNotFound && member?.param == "tutti.members[1]")
-  }
-
-  @Test("what a plan or an endpoint cannot do is 400")
-  func misfits() {
-    #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),"n":2}"#)?.param == "n")
-    for (members, param) in [
-      (#""logprobs":true"#, "logprobs"), (#""logprobs":true,"top_logprobs":2"#, "logprobs"),
-      (#""top_logprobs":2"#, "top_logprobs"), (#""logprobs":"yes""#, "logprobs"),
-    ] {
-      for model in GatewayRouting.patterns {
-        #expect(refusal(#"{"model":"\#(model)",\#(hello),\#(members)}"#)?.param == param)
-      }
-      #expect(refusal(#"{"model":"tutti/fast",\#(hello),\#(members)}"#) == nil)
-      #expect(refusal(#"{"model":"llama-3.1-8b",\#(hello),\#(members)}"#) == nil)
-    }
-    for members in [#""logprobs":false"#, #""logprobs":null"#, #""top_logprobs":0"#] {
-      #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),\#(members)}"#) == nil)
-    }
-    #expect(refusal(#"{"model":"tutti/ensemble","prompt":"x"}"#, .completions)?.param == "model")
-    #expect(refusal(#"{"model":"tutti/fast","input":"x"}"#, .embeddings)?.param == "model")
-    #expect(
-      refusal(#"{"model":"tutti/fast",\#(hello),"tutti":{"documents":[{"name":"n","text":"t"}]}}"#)?
-        .param == "tutti.documents")
-  }
-
-  @Test("the list of models has those of ready hosts and our own")
-  func models() throws {
-    let list = text(ModelList.list(table).encoded)
-    #expect(list.contains(#""id":"llama-3.1-8b","object":"model","created":0,"owned_by":"a""#))
-    #expect(list.contains("tutti/ensemble") && list.contains("tutti/fast"))
-    #expect(!list.contains("qwen"))
-    #expect(text(try ModelList.model("tutti/fast", table).encoded).contains("tutti/fast"))
-    #expect(throws: Failure.self) { try ModelList.model("qwen2.5-7b", table) }
-    #expect(HostView(table).chatModels(policy: .any) == ["llama-3.1-8b"])
-    #expect(HostView(table).chatModels(policy: .local).isEmpty)
-  }
-}
-
-@Suite("What the gateway sends")
-struct GatewayAnswerTests {
-  private let composer = ChatComposer(id: "chatcmpl-1", model: "tutti/ensemble", created: 5)
-  private let head =
-    #""id":"chatcmpl-1","object":"chat.completion.chunk","created":5,"#
-    + #""model":"tutti/ensemble","choices":"#
-
-  @Test("chunks of one answer share id, model and date")
-  func chunks() {
-    #expect(
-      text(composer.opening())
-        == "{\(head)"
-        + #"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#)
-    #expect(
-      text(composer.delta(TaskDelta(text: "a\"b")))
-        == "{\(head)" + #"[{"index":0,"delta":{"content":"a\"b"},"finish_reason":null}]}"#)
-    #expect(
-      text(composer.delta(TaskDelta(text: "", deltaJSON: bytes(#"{"tool_calls":[ ]}"#))))
-        == "{\(head)" + #"[{"index":0,"delta":{"tool_calls":[ ]},"finish_reason":null}]}"#)
-    #expect(
-      text(composer.closing(finish: "stop", adding: [("tutti", [:])]))
-        == "{\(head)" + #"[{"index":0,"delta":{},"finish_reason":"stop"}],"tutti":{}}"#)
-    #expect(
-      ChatComposer(following: composer.opening()) == composer,
-      "an added chunk belongs to its stream")
-    #expect(text(SSE.data(bytes("{}"))) == "data: {}\n\n")
-  }
-
-  @Test(
-    "an event is one line, however its JSON is laid out",
-    arguments: [
-      "{\n  \"a\": 1\n}", "\r\n{\r\n\"a\":\r1}\n\n", "  {}  ", "\n", "{\"a\":\"\\n\"}",
-    ])
-  func oneLine(_ json: String) {
-    let event = SSE.data(bytes(json))
-    #expect(event.starts(with: bytes("data: ")) && event.suffix(2) == [0x0A, 0x0A])
-    #expect(!event.dropLast(2).contains { $0 == 0x0A || $0 == 0x0D })
-    #expect(
-      event.dropFirst(6).filter { $0 > 0x20 } == bytes(json).filter { $0 > 0x20 })
-    for length in [1, 3, 1_000] {
-      #expect(SSE.pieces(ofData: bytes(json), atMost: length).flatMap { $0 } == event)
-    }
-  }
-
-  @Test("a refusal stands in place of a text")
-  func refusal() {
-    var assembler = MessageAssembler()
-    assembler.add(TaskDelta(text: "", deltaJSON: bytes(#"{"refusal":"No."}"#)))
-    #expect(
-      text(assembler.message.encoded) == #"{"role":"assistant","content":null,"refusal":"No."}"#)
-  }
-
-  @Test("deltas become the message a client without a stream gets, tool calls put together")
-  func message() {
-    var assembler = MessageAssembler()
-    assembler.add(TaskDelta(text: "Hel"))
-    assembler.add(TaskDelta(text: "lo"))
-    #expect(text(assembler.message.encoded) == #"{"role":"assistant","content":"Hello"}"#)
-
-    var calls = MessageAssembler()
-    for delta in [
-      #"{"tool_calls":[{"index":1,"id":"c2","type":"function","function":{"name":"g"}}]}"#,
-      #"{"tool_calls":[{"index":0,"id":"c1","type":"function","#
-        + #""function":{"name":"f","arguments":""}}]}"#,
-      #"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}"#,
-      #"{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}"#,
-    ] { calls.add(TaskDelta(text: "", deltaJSON: bytes(delta))) }
-    #expect(
-      text(calls.message.encoded)
-        == #"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","#
-        + #""function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","#
-        + #""function":{"name":"g","arguments":""}}]}"#)
   }
 }

@@ -1,0 +1,81 @@
+import ClusterModel
+import GatewayCore
+import HostModel
+import Testing
+import Text
+
+@Suite("Which way a request goes")
+struct GatewayRoutingTests {
+  private func route(_ json: String, _ endpoint: InferenceEndpoint = .chatCompletions)
+    throws -> GatewayRoute
+  {
+    try GatewayRouting.route(try parse(json, endpoint), table: gatewayTable)
+  }
+
+  private func refusal(_ json: String, _ endpoint: InferenceEndpoint = .chatCompletions)
+    -> Failure?
+  {
+    do {
+      _ = try route(json, endpoint)
+      return nil
+    } catch { return error as? Failure }
+  }
+
+  @Test("real models and tutti/fast are answered directly, patterns by a plan")
+  func routes() throws {
+    #expect(try route(#"{"model":"llama-3.1-8b",\#(hello)}"#) == .direct("llama-3.1-8b"))
+    #expect(try route(#"{"model":"tutti/fast",\#(hello)}"#) == .direct(nil))
+    #expect(try route(#"{"model":"tutti/ensemble",\#(hello)}"#) == .plan("tutti/ensemble"))
+    // A model of a host that is away is known; the host's state then explains the error.
+    #expect(try route(#"{"model":"qwen2.5-7b",\#(hello)}"#) == .direct("qwen2.5-7b"))
+  }
+
+  @Test("an unknown model is 404 with near names")
+  func unknown() throws {
+    let near = try #require(refusal(#"{"model":"Llama-3.1-8B-Instruct",\#(hello)}"#))
+    #expect(near.code == .modelNotFound && near.param == "model")
+    #expect(near.message.contains("`llama-3.1-8b`"))
+    #expect(
+      refusal(#"{"model":"tutti/ensembl",\#(hello)}"#)?.message.contains("tutti/ensemble")
+        == true)
+    #expect(refusal(#"{"model":"zzz",\#(hello)}"#)?.message.contains("/v1/models") == true)
+    let member = refusal(
+      #"{"model":"tutti/ensemble",\#(hello),"tutti":{"members":["llama-3.1-8b","gpt"]}}"#)
+    #expect(member?.code == .modelNotFound && member?.param == "tutti.members[1]")
+  }
+
+  @Test("what a plan or an endpoint cannot do is 400")
+  func misfits() {
+    #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),"n":2}"#)?.param == "n")
+    for (members, param) in [
+      (#""logprobs":true"#, "logprobs"), (#""logprobs":true,"top_logprobs":2"#, "logprobs"),
+      (#""top_logprobs":2"#, "top_logprobs"), (#""logprobs":"yes""#, "logprobs"),
+    ] {
+      for model in GatewayRouting.patterns {
+        #expect(refusal(#"{"model":"\#(model)",\#(hello),\#(members)}"#)?.param == param)
+      }
+      #expect(refusal(#"{"model":"tutti/fast",\#(hello),\#(members)}"#) == nil)
+      #expect(refusal(#"{"model":"llama-3.1-8b",\#(hello),\#(members)}"#) == nil)
+    }
+    for members in [#""logprobs":false"#, #""logprobs":null"#, #""top_logprobs":0"#] {
+      #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),\#(members)}"#) == nil)
+    }
+    #expect(refusal(#"{"model":"tutti/ensemble","prompt":"x"}"#, .completions)?.param == "model")
+    #expect(refusal(#"{"model":"tutti/fast","input":"x"}"#, .embeddings)?.param == "model")
+    #expect(
+      refusal(#"{"model":"tutti/fast",\#(hello),"tutti":{"documents":[{"name":"n","text":"t"}]}}"#)?
+        .param == "tutti.documents")
+  }
+
+  @Test("the list of models has those of ready hosts and our own")
+  func models() throws {
+    let list = text(ModelList.list(gatewayTable).encoded)
+    #expect(list.contains(#""id":"llama-3.1-8b","object":"model","created":0,"owned_by":"a""#))
+    #expect(list.contains("tutti/ensemble") && list.contains("tutti/fast"))
+    #expect(!list.contains("qwen"))
+    #expect(text(try ModelList.model("tutti/fast", gatewayTable).encoded).contains("tutti/fast"))
+    #expect(throws: Failure.self) { try ModelList.model("qwen2.5-7b", gatewayTable) }
+    #expect(HostView(gatewayTable).chatModels(policy: .any) == ["llama-3.1-8b"])
+    #expect(HostView(gatewayTable).chatModels(policy: .local).isEmpty)
+  }
+}
