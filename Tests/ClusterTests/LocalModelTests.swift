@@ -24,9 +24,7 @@ extension ProcessTests {
 
     @Test(
       "every pattern streams a real model's answer to the openai package",
-      arguments: [
-        "tutti/auto", "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
-      ])
+      arguments: PatternName.allCases.map(\.rawValue))
     func patterns(model: String) async throws {
       let cluster = try RunningCluster.current()
       let outcome = try await Programs.script(
@@ -57,7 +55,7 @@ extension ProcessTests {
     @Test(
       "`tutti ask --trace` streams the answer and says who made it",
       arguments: [
-        "tutti/fast", "tutti/ensemble",
+        "tutti/fast", PatternName.ensemble.rawValue,
       ])
     func ask(model: String) async throws {
       let cluster = try RunningCluster.current()
@@ -69,7 +67,7 @@ extension ProcessTests {
         #expect(outcome.errors.contains(title), "\(outcome)")
       }
       #expect(outcome.errors.contains("embedded-"), "\(outcome)")
-      if model == "tutti/ensemble" {
+      if model == PatternName.ensemble.rawValue {
         #expect(outcome.errors.contains("embedded-1"), "\(outcome)")
         #expect(outcome.errors.contains("embedded-2"), "\(outcome)")
       }
@@ -79,7 +77,8 @@ extension ProcessTests {
     func trace() async throws {
       let cluster = try RunningCluster.current()
       let answer = try await cluster.tutti(
-        "ask", "-m", "tutti/ensemble", "--trace-full", "--max-tokens", "8", "Name a colour.")
+        "ask", "-m", PatternName.ensemble.rawValue, "--trace-full", "--max-tokens", "8",
+        "Name a colour.")
       // The text of a member, above the table of tasks.
       #expect(answer.errors.contains(/\ndraft-1 \(.+\):\n/), "\(answer)")
       let id = try #require(
@@ -98,7 +97,7 @@ extension ProcessTests {
         let (status, body) = try await cluster.get(cluster.monitor + "/requests?trace=\(id)")
         return status == 200 && body.contains("\(id)") ? body : nil
       }
-      #expect(found.contains("tutti/ensemble"))
+      #expect(found.contains(PatternName.ensemble.rawValue))
       let json = try await cluster.tutti("trace", "\(id)", "--json")
       #expect(json.status == 0)
       #expect(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) is [String: Any])
@@ -112,7 +111,7 @@ extension ProcessTests {
       for service in ServiceName.all {
         #expect(outcome.output.contains("\(service)"), "\(outcome)")
       }
-      for name in ["embedded-1", "embedded-2", Self.model, "tutti/ensemble"] {
+      for name in ["embedded-1", "embedded-2", Self.model, PatternName.ensemble.rawValue] {
         #expect(outcome.output.contains(name), "\(outcome)")
       }
       let json = try await cluster.tutti("status", "--json")

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import ClusterModel
 import ClusterTesting
 import Foundation
 import NIOCore
@@ -13,9 +14,7 @@ extension ProcessTests {
     "Patterns", .serialized,
     .cluster { try await RunningCluster.start(.faulty(ScriptedModels.three())) })
   struct PatternTests {
-    static let patterns = [
-      "tutti/auto", "tutti/ensemble", "tutti/debate", "tutti/maestro", "tutti/decompose",
-    ]
+    static let patterns = PatternName.allCases.map(\.rawValue)
 
     /// Long and complex enough that no gate answers it directly.
     static let question = """
@@ -30,7 +29,7 @@ extension ProcessTests {
       func niceValues() async throws {
         let cluster = try RunningCluster.current()
         let answer = try await PatternClient.ask(
-          cluster, "tutti/ensemble", Self.question, stream: false, #"{"trace":true}"#)
+          cluster, PatternName.ensemble.rawValue, Self.question, stream: false, #"{"trace":true}"#)
         #expect(answer.status == 200, "\(answer)")
         let children = try await cluster.children()
         let gateway = try #require(children["tutti-gateway"])
@@ -95,7 +94,7 @@ extension ProcessTests {
       guard case .faulty(let hosts) = cluster.hosts else { return }
       let before = hosts.map(\.counts.inferences).reduce(0, +)
       let answer = try await PatternClient.ask(
-        cluster, "tutti/auto", "Name a colour.", stream: false,
+        cluster, PatternName.auto.rawValue, "Name a colour.", stream: false,
         #"{"trace":true,"race":"single"}"#)
       #expect(hosts.map(\.counts.inferences).reduce(0, +) == before + 1, "\(answer)")
       let trace = try #require(answer.trace)
@@ -107,7 +106,8 @@ extension ProcessTests {
       let cluster = try RunningCluster.current()
       guard case .faulty(let hosts) = cluster.hosts else { return }
       let answer = try await PatternClient.ask(
-        cluster, "tutti/maestro", ScriptedModels.evidence, stream: true, #"{"trace":true}"#)
+        cluster, PatternName.maestro.rawValue, ScriptedModels.evidence, stream: true,
+        #"{"trace":true}"#)
       #expect(answer.text.contains(ScriptedModels.marker), "\(answer)")
       let trace = try #require(answer.trace)
       #expect(trace.expansions.count >= 2, "\(answer)")
@@ -129,7 +129,8 @@ extension ProcessTests {
     func plantedMistake() async throws {
       let cluster = try RunningCluster.current()
       let answer = try await PatternClient.ask(
-        cluster, "tutti/maestro", ScriptedModels.sum, stream: false, #"{"trace":true}"#)
+        cluster, PatternName.maestro.rawValue, ScriptedModels.sum, stream: false, #"{"trace":true}"#
+      )
       #expect(answer.text.contains(ScriptedModels.rightSum), "\(answer)")
       #expect(!answer.text.contains(ScriptedModels.wrongSum), "\(answer)")
       let trace = try #require(answer.trace)
@@ -140,7 +141,7 @@ extension ProcessTests {
     func documents() async throws {
       let cluster = try RunningCluster.current()
       let answer = try await PatternClient.ask(
-        cluster, "tutti/maestro", ScriptedModels.evidence, stream: false,
+        cluster, PatternName.maestro.rawValue, ScriptedModels.evidence, stream: false,
         #"{"trace":true,"documents":[{"name":"notes.md","text":"Notes.\n\nThe secret marker of "#
           + #"the tide mill is PLANTED-DOCUMENT-99.\n"}]}"#)
       #expect(answer.text.contains("PLANTED-DOCUMENT-99"), "\(answer)")
@@ -155,7 +156,8 @@ extension ProcessTests {
       defer { cluster.process.signal(SIGCONT) }
       #expect(kill(critic, SIGKILL) == 0)
       let answer = try await PatternClient.ask(
-        cluster, "tutti/maestro", ScriptedModels.evidence, stream: true, #"{"trace":true}"#)
+        cluster, PatternName.maestro.rawValue, ScriptedModels.evidence, stream: true,
+        #"{"trace":true}"#)
       #expect(answer.status == 200 && answer.text.contains(ScriptedModels.marker), "\(answer)")
       let trace = try #require(answer.trace)
       let reviews = trace.tasks.filter { $0.id.hasPrefix("review-") }
@@ -174,7 +176,8 @@ extension ProcessTests {
       guard case .faulty(let hosts) = cluster.hosts else { return }
       let before = hosts.map(\.counts.inferences).reduce(0, +)
       let shown = try await cluster.tutti(
-        "plan", "-m", "tutti/ensemble", "--seed", "7", "--format", format, Self.question)
+        "plan", "-m", PatternName.ensemble.rawValue, "--seed", "7", "--format", format,
+        Self.question)
       #expect(shown.status == 0 && shown.output.contains("answer"), "\(shown)")
       #expect(shown.output.contains("draft-1"), "\(shown)")
       #expect(hosts.map(\.counts.inferences).reduce(0, +) == before)
@@ -188,7 +191,7 @@ extension ProcessTests {
     func trace() async throws {
       let cluster = try RunningCluster.current()
       let answer = try await PatternClient.ask(
-        cluster, "tutti/ensemble", "Name a colour.", stream: true, #"{"trace":true}"#)
+        cluster, PatternName.ensemble.rawValue, "Name a colour.", stream: true, #"{"trace":true}"#)
       let id = try #require(answer.trace?.id)
       let shown = try await eventually("the trace \(id) is whole") { () -> Outcome? in
         let shown = try await cluster.tutti("trace", id)
@@ -208,7 +211,7 @@ extension ProcessTests {
       try "The secret marker of the tide mill is PLANTED-FILE-3.".write(
         toFile: notes, atomically: true, encoding: .utf8)
       let outcome = try await cluster.tutti(
-        "ask", "-m", "tutti/maestro", "--document", notes, ScriptedModels.evidence)
+        "ask", "-m", PatternName.maestro.rawValue, "--document", notes, ScriptedModels.evidence)
       #expect(outcome.status == 0 && outcome.output.contains("PLANTED-FILE-3"), "\(outcome)")
       let binary = cluster.directory.path + "/picture.png"
       try Data([0x89, 0x50, 0x00, 0xFF]).write(to: URL(fileURLWithPath: binary))

@@ -6,7 +6,7 @@ import Testing
 struct AutoTests {
   static func plan(_ query: String, hosts: Int = 4, budget: Int? = nil) throws -> Plan {
     try Requests.plan(
-      Requests.request("tutti/auto", query, hosts: Requests.hosts(hosts), budget: budget))
+      Requests.request(.auto, query, hosts: Requests.hosts(hosts), budget: budget))
   }
 
   @Test(
@@ -29,7 +29,7 @@ struct AutoTests {
     let plan = try Self.plan(DecomposeTests.questions)
     #expect(plan.tasks.count == 4)
     #expect(plan.reason.hasPrefix("split: 3 questions over 3 hosts"))
-    #expect(plan.pattern == "tutti/decompose")
+    #expect(plan.pattern == PatternName.decompose.rawValue)
     #expect(try Self.plan(DecomposeTests.questions, hosts: 1).tasks.count == 1)
   }
 
@@ -41,7 +41,7 @@ struct AutoTests {
       """
     let plan = try Self.plan(query)
     #expect(plan.reason == "debate: it asks for both sides of a question")
-    #expect(plan.pattern == "tutti/debate")
+    #expect(plan.pattern == PatternName.debate.rawValue)
     let alone = try Self.plan(query, hosts: 1)
     #expect(alone.tasks.count == 1 && alone.pattern == "direct")
   }
@@ -56,7 +56,8 @@ struct AutoTests {
       when it took place. End with a funny poem or story about it for our catchy slogan.
       """)
     #expect(plan.reason.hasPrefix("maestro: it needs "))
-    #expect(plan.tasks[0].expansion == "maestro-team" && plan.pattern == "tutti/maestro")
+    #expect(
+      plan.tasks[0].expansion == "maestro-team" && plan.pattern == PatternName.maestro.rawValue)
   }
 
   @Test("who asks for certainty gets several opinions")
@@ -67,7 +68,7 @@ struct AutoTests {
       Please double check it, since it goes onto a plaque.
       """)
     #expect(plan.reason == "ensemble: it asks for certainty")
-    #expect(plan.pattern == "tutti/ensemble")
+    #expect(plan.pattern == PatternName.ensemble.rawValue)
   }
 
   @Test("a budget for one answer gets one answer")

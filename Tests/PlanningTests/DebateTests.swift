@@ -21,7 +21,7 @@ struct DebateTests {
 
   @Test("it begins with positions that do not see each other, and a comparison that costs nothing")
   func opening() throws {
-    let plan = try Requests.plan(Requests.request("tutti/debate"))
+    let plan = try Requests.plan(Requests.request(.debate))
     #expect(plan.tasks.count == 4)
     #expect(plan.tasks.dropLast().allSatisfy { $0.inputs.isEmpty && $0.onFailure == .skip })
     let comparison = try #require(plan.tasks.last)
@@ -31,7 +31,7 @@ struct DebateTests {
 
   @Test("who disagree read each other, under letters and in an order of their own, and improve")
   func round() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", members: 6, seed: 3))
+    var debate = try Rehearsal(Requests.request(.debate, members: 6, seed: 3))
     let positions = Self.answers(try #require(debate.expanding))
     let words = ["oak", "granite", "velvet", "thunder", "copper", "lantern"]
     let sub = try debate.end(
@@ -56,7 +56,7 @@ struct DebateTests {
 
   @Test("positions that agree are written up at once")
   func converged() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
+    var debate = try Rehearsal(Requests.request(.debate, rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))
     let same = "The answer is 42, because six times seven is forty-two."
     try debate.end(
@@ -85,11 +85,11 @@ struct DebateTests {
       ),
     ])
   func closed(_ query: String, _ said: [String]) throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
+    var debate = try Rehearsal(Requests.request(.debate, query, rounds: 8))
     let comparison = try #require(debate.expanding)
     let positions = Self.answers(comparison)
     // One answer differs, so there is no agreement.
-    var dissent = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
+    var dissent = try Rehearsal(Requests.request(.debate, query, rounds: 8))
     try dissent.end(
       comparison.id, with: "", reading: Self.texts(positions, [said[0], said[1], "Answer: 7"]))
     #expect(dissent.expanding != nil)
@@ -102,7 +102,7 @@ struct DebateTests {
   @Test("who was asked for a word and says the same word again has not changed")
   func closedUnchanged() throws {
     let query = "Is it worth learning Latin?"
-    var debate = try Rehearsal(Requests.request("tutti/debate", query, rounds: 8))
+    var debate = try Rehearsal(Requests.request(.debate, query, rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))
     let before = ["Yes, it trains the mind.", "No, nobody speaks it.", "No, time is short."]
     try debate.end("agreement-0", with: "", reading: Self.texts(positions, before))
@@ -120,7 +120,7 @@ struct DebateTests {
 
   @Test("answers that change no more end it; what is said about others above them is no answer")
   func unchanged() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
+    var debate = try Rehearsal(Requests.request(.debate, rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))
     try debate.end("agreement-0", with: "", reading: Self.texts(positions, Self.different))
     let first = try #require(debate.expanding)
@@ -139,7 +139,7 @@ struct DebateTests {
 
   @Test("rounds and members follow from the plan's graph, whatever its tasks are called")
   func names() throws {
-    let request = Requests.request("tutti/debate", rounds: 3)
+    let request = Requests.request(.debate, rounds: 3)
     var debate = try Rehearsal(request)
     let positions = Self.answers(try #require(debate.expanding))
     let before = Self.texts(positions, Self.different)
@@ -179,7 +179,7 @@ struct DebateTests {
 
   @Test("rounds are used up, at the number asked for", arguments: [1, 2, 5, 8])
   func rounds(wanted: Int) throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: wanted))
+    var debate = try Rehearsal(Requests.request(.debate, rounds: wanted))
     var rounds = 0
     while let comparison = debate.expanding {
       let answers = Self.answers(comparison)
@@ -196,7 +196,7 @@ struct DebateTests {
 
   @Test("more rounds than a plan can hold are cut, and the plan says so")
   func tooMany() throws {
-    let plan = try Requests.plan(Requests.request("tutti/debate", members: 16, rounds: 8))
+    let plan = try Requests.plan(Requests.request(.debate, members: 16, rounds: 8))
     #expect(plan.reason == "2 of 8 rounds fit into the plan and its budget")
   }
 
@@ -216,7 +216,7 @@ struct DebateTests {
 
   @Test("whoever fails is left out; one who is left alone answers")
   func survivors() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate"))
+    var debate = try Rehearsal(Requests.request(.debate))
     let positions = Self.answers(try #require(debate.expanding))
     try debate.end("agreement-0", with: "", reading: [positions[1]: "Alone."])
     let answer = try debate.task(debate.plan.sink)
@@ -226,7 +226,7 @@ struct DebateTests {
 
   @Test("when a whole round fails, what was said before it is written up, and no other is begun")
   func lostRound() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 8))
+    var debate = try Rehearsal(Requests.request(.debate, rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))
     let said = Self.texts(positions, Self.different)
     try debate.end("agreement-0", with: "", reading: said)
@@ -238,7 +238,7 @@ struct DebateTests {
 
   @Test("a budget bounds all rounds")
   func budget() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 2, budget: 4_000))
+    var debate = try Rehearsal(Requests.request(.debate, rounds: 2, budget: 4_000))
     while let comparison = debate.expanding {
       let answers = Self.answers(comparison)
       try debate.end(
@@ -246,7 +246,7 @@ struct DebateTests {
     }
     #expect(debate.plan.tasks.reduce(0) { $0 + ($1.maxTokens ?? 0) } <= 4_000)
     #expect(throws: PlanError.self) {
-      try Requests.plan(Requests.request("tutti/debate", budget: 200))
+      try Requests.plan(Requests.request(.debate, budget: 200))
     }
   }
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite("Decomposition")
 struct DecomposeTests {
   static func plan(
-    _ query: String, pattern: String = "tutti/decompose", hosts: [HostFacts] = Requests.hosts(4),
+    _ query: String, pattern: PatternName = .decompose, hosts: [HostFacts] = Requests.hosts(4),
     maxTokens: Int? = nil,
     budget: Int? = nil, documents: [DocumentFacts] = [], isStructured: Bool = false,
     conversationTokens: Int = 0
@@ -288,7 +288,7 @@ struct DecomposeTests {
   @Test("nothing known of hosts, nothing free, or only slow ones beside a fast one: no split")
   func noGain() throws {
     func tasks(_ hosts: [HostFacts]) throws -> Int {
-      try Self.plan(Self.questions, pattern: "tutti/auto", hosts: hosts).tasks.count
+      try Self.plan(Self.questions, pattern: .auto, hosts: hosts).tasks.count
     }
     #expect(try tasks([]) == 1)
     #expect(try tasks(Requests.hosts(4, slots: 0)) == 1)
@@ -320,7 +320,7 @@ struct DecomposeTests {
     hosts[0].slowdownPercent = 30
     #expect(try Self.plan(Self.questions, hosts: hosts, conversationTokens: 60).tasks.count == 4)
     let plan = try Self.plan(
-      Self.questions, pattern: "tutti/auto", hosts: hosts, conversationTokens: 8_000)
+      Self.questions, pattern: .auto, hosts: hosts, conversationTokens: 8_000)
     #expect(plan.tasks.count == 1, "\(plan.reason)")
   }
 
@@ -368,7 +368,7 @@ struct DecomposeTests {
   @Test("a client's limit is for the answer, not for the notes it is written from")
   func limitOfNotes() throws {
     let documents = (1...100).map { DocumentFacts(name: "d\($0)", bytes: 5_000) }
-    for pattern in ["tutti/decompose", "tutti/auto"] {
+    for pattern in [PatternName.decompose, .auto] {
       var request = Requests.request(
         pattern, "Write a report of 2000 words on what these documents say about the delay.",
         maxTokens: 1_000, available: ["small"], documents: documents)
@@ -397,7 +397,7 @@ struct DecomposeTests {
     func models(_ named: [ModelID]) throws -> [ModelID?] {
       try Requests.plan(
         Requests.request(
-          "tutti/decompose", Self.questions, hosts: hosts, models: named,
+          .decompose, Self.questions, hosts: hosts, models: named,
           available: ["codellama-7b-instruct", "mistral-7b-instruct"])
       ).tasks.dropLast().map(\.model)
     }
@@ -428,7 +428,7 @@ struct DecomposeTests {
     }.joined(separator: ",")
     for (merge, rule) in [("in_order", MergeRule.concatenate), ("combine", .synthesise)] {
       var run = try Rehearsal(
-        Requests.request("tutti/decompose", Self.unmarked, available: ["small"]))
+        Requests.request(.decompose, Self.unmarked, available: ["small"]))
       try run.end("parts", with: "{\"parts\":[\(parts)],\"merge\":\"\(merge)\"}")
       let answer = try run.task(run.plan.sink)
       if rule == .concatenate {
@@ -449,7 +449,7 @@ struct DecomposeTests {
   func proposedInView() throws {
     var run = try Rehearsal(
       Requests.request(
-        "tutti/decompose", Self.unmarked, available: ["small"],
+        .decompose, Self.unmarked, available: ["small"],
         conversationTokens: Self.unmarked.utf8.count / 4))
     try run.end("parts", with: Self.proposal(of: 3))
     #expect(try run.task("answer").inputs.count == 3)
@@ -465,7 +465,7 @@ struct DecomposeTests {
     for budget in stride(from: 1_000, to: 12_000, by: 100) {
       var run = try Rehearsal(
         Requests.request(
-          "tutti/decompose", Self.unmarked, available: ["small"], budget: budget,
+          .decompose, Self.unmarked, available: ["small"], budget: budget,
           conversationTokens: conversationTokens))
       guard run.plan.tasks[0].expansion != nil else { continue }
       let proposal = try run.task("parts")
@@ -490,7 +490,7 @@ struct DecomposeTests {
     ])
   func rejected(output: String) throws {
     var run = try Rehearsal(
-      Requests.request("tutti/decompose", Self.unmarked, available: ["small"]))
+      Requests.request(.decompose, Self.unmarked, available: ["small"]))
     try run.end("parts", with: output)
     let answer = try run.task(run.plan.sink)
     #expect(answer.inputs.isEmpty && answer.instruction.isEmpty && answer.expansion == nil)

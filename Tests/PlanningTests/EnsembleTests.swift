@@ -13,7 +13,7 @@ struct EnsembleTests {
       ("What is the capital of Peru? Answer in one word.", "that alone"),
     ])
   func vote(question: String, asked: String) throws {
-    let plan = try Requests.plan(Requests.request("tutti/ensemble", question))
+    let plan = try Requests.plan(Requests.request(.ensemble, question))
     let answer = try #require(plan.tasks.last)
     #expect(answer.merge == .vote)
     #expect(answer.id == plan.sink)
@@ -53,7 +53,7 @@ struct EnsembleTests {
       "Write a poem about the sea in one word per line.",
     ])
   func prose(question: String) throws {
-    let plan = try Requests.plan(Requests.request("tutti/ensemble", question))
+    let plan = try Requests.plan(Requests.request(.ensemble, question))
     #expect(plan.tasks.last?.merge == .synthesise)
   }
 
@@ -69,7 +69,7 @@ struct EnsembleTests {
       "Solve these:\nA. 2 + 2\nB. 3 + 3", "Answer:\nA) What is rain?\nB) What is snow?",
     ])
   func more(question: String) throws {
-    let plan = try Requests.plan(Requests.request("tutti/ensemble", question))
+    let plan = try Requests.plan(Requests.request(.ensemble, question))
     #expect(plan.tasks.last?.merge == .synthesise)
   }
 
@@ -83,21 +83,21 @@ struct EnsembleTests {
       ("Choose the capital of Peru:\n(A) Lima\n(B) Quito", "letter"),
     ])
   func stillClosed(question: String, asked: String) throws {
-    let plan = try Requests.plan(Requests.request("tutti/ensemble", question))
+    let plan = try Requests.plan(Requests.request(.ensemble, question))
     #expect(plan.tasks.first?.instruction.contains(asked) == true)
   }
 
   @Test("a structured answer is never voted on")
   func structured() throws {
     let plan = try Requests.plan(
-      Requests.request("tutti/ensemble", "Is 91 a prime number?", isStructured: true))
+      Requests.request(.ensemble, "Is 91 a prime number?", isStructured: true))
     #expect(plan.tasks.last?.merge == .synthesise)
   }
 
   @Test("the one who writes the answer is told to weigh and to name dissent, not to leave it out")
   func dissent() throws {
     let told = try #require(
-      try Requests.plan(Requests.request("tutti/ensemble")).tasks.last?.instruction)
+      try Requests.plan(Requests.request(.ensemble)).tasks.last?.instruction)
     #expect(told.contains("weight"))
     #expect(told.contains("name the other view"))
   }

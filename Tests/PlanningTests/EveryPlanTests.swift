@@ -35,7 +35,7 @@ struct EveryPlanTests {
         firstTokenMilliseconds: Int.random(in: 0...900, using: &rng))
     }
     var request = Requests.request(
-      PatternName.allCases.randomElement(using: &rng)?.rawValue ?? "", query, hosts: hosts,
+      PatternName.allCases.randomElement(using: &rng) ?? .auto, query, hosts: hosts,
       models: Bool.random(using: &rng) ? Array(available.prefix(2)) : [],
       members: Bool.random(using: &rng) ? members : nil,
       rounds: chance(Int.random(in: 1...8, using: &rng)),
@@ -133,7 +133,7 @@ struct EveryPlanTests {
 
   @Test("an expansion that nobody knows, or of no task, leads to nothing")
   func unknownExpansion() throws {
-    let request = Requests.request("tutti/maestro")
+    let request = Requests.request(.maestro)
     var plan = try makePlan(request, id: "p")
     plan.tasks[0].expansion = "fork-bomb"
     for task in [plan.tasks[0].id, "nobody"] {
@@ -144,7 +144,7 @@ struct EveryPlanTests {
 
   @Test("an expansion that would make the plan too large leads to nothing")
   func tooLarge() throws {
-    let request = Requests.request("tutti/maestro")
+    let request = Requests.request(.maestro)
     var plan = try makePlan(request, id: "p")
     plan.expansions = PlanValidation.maximumExpansions
     let sub = expandPlan(

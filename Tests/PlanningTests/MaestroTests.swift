@@ -27,7 +27,7 @@ struct MaestroTests {
     budget: Int? = nil
   ) throws -> Rehearsal {
     var run = try Rehearsal(
-      Requests.request("tutti/maestro", query, budget: budget, documents: documents))
+      Requests.request(.maestro, query, budget: budget, documents: documents))
     try run.end("analysis", with: output)
     return run
   }
@@ -39,7 +39,7 @@ struct MaestroTests {
 
   @Test("it begins with an analysis under a schema and ends with an answer that streams")
   func opening() throws {
-    let plan = try Requests.plan(Requests.request("tutti/maestro"))
+    let plan = try Requests.plan(Requests.request(.maestro))
     #expect(plan.tasks.map(\.id) == ["analysis", "answer"])
     guard case .json = plan.tasks[0].contract else {
       Issue.record("no schema")
@@ -185,7 +185,7 @@ struct MaestroTests {
 
   @Test("a small limit on the answer does not cut the JSON of analysis and review")
   func smallLimit() throws {
-    var run = try Rehearsal(Requests.request("tutti/maestro", maxTokens: 40))
+    var run = try Rehearsal(Requests.request(.maestro, maxTokens: 40))
     #expect(try run.task("analysis").maxTokens == 384)
     try run.end("analysis", with: Self.analysis)
     #expect(try run.task("review-1").maxTokens == 384)
@@ -195,7 +195,7 @@ struct MaestroTests {
   @Test("draft and repairs are not longer than the answer may be, but have room for one")
   func limitedRepairs() throws {
     for (limit, expected) in [(8, 128), (200, 200)] {
-      var run = try Rehearsal(Requests.request("tutti/maestro", maxTokens: limit))
+      var run = try Rehearsal(Requests.request(.maestro, maxTokens: limit))
       try run.end("analysis", with: Self.analysis)
       try run.end("review-1", with: Self.repair)
       for id in ["draft", "repair-1"] as [TaskID] {
@@ -207,7 +207,7 @@ struct MaestroTests {
   @Test("models that the client names are used in turn, else every role chooses its own")
   func models() throws {
     #expect(Self.specialists(try Self.team(Self.analysis)).allSatisfy { $0.model == nil })
-    var run = try Rehearsal(Requests.request("tutti/maestro", models: ["beta", "alpha"]))
+    var run = try Rehearsal(Requests.request(.maestro, models: ["beta", "alpha"]))
     try run.end("analysis", with: Self.analysis)
     #expect(Set(Self.specialists(run).compactMap(\.model)) == ["alpha", "beta"])
   }

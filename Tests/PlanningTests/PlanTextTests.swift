@@ -11,7 +11,8 @@ struct PlanTextTests {
       inputs: tasks.map { Edge(from: $0.id, name: "Draft of \($0.id)") }, merge: .synthesise,
       quorum: 1)
     return Plan(
-      id: "p", pattern: "tutti/ensemble", tasks: tasks + [answer], sink: "answer", seed: 1,
+      id: "p", pattern: PatternName.ensemble.rawValue, tasks: tasks + [answer], sink: "answer",
+      seed: 1,
       deadline: .seconds(9), reason: "it was asked for")
   }
 
@@ -66,7 +67,7 @@ struct PlanTextTests {
   @Test("every plan of every pattern can be shown")
   func everyPattern() throws {
     for pattern in PatternName.allCases {
-      let plan = try Requests.plan(Requests.request(pattern.rawValue, DecomposeTests.questions))
+      let plan = try Requests.plan(Requests.request(pattern, DecomposeTests.questions))
       for task in plan.tasks {
         #expect(plan.text.contains(task.id.name))
         #expect(plan.graphviz.contains(task.id.name))

@@ -14,14 +14,14 @@ enum Requests {
   }
 
   static func request(
-    _ pattern: String, _ query: String = "Why is the sky blue?", hosts: [HostFacts] = hosts(4),
+    _ pattern: PatternName, _ query: String = "Why is the sky blue?", hosts: [HostFacts] = hosts(4),
     models: [ModelID] = [], members: Int? = nil, rounds: Int? = nil, quorum: Int? = nil,
     seed: UInt64 = 7, maxTokens: Int? = nil, available: [ModelID] = ["alpha", "beta", "gamma"],
     budget: Int? = nil, documents: [DocumentFacts] = [], isStructured: Bool = false,
     conversationTokens: Int = 0
   ) -> PlanRequest {
     PlanRequest(
-      pattern: pattern, query: query, models: models, members: members, rounds: rounds,
+      pattern: pattern.rawValue, query: query, models: models, members: members, rounds: rounds,
       quorum: quorum, seed: seed, maxTokens: maxTokens, available: available,
       budgetTokens: budget, hosts: hosts, documents: documents,
       conversationTokens: conversationTokens, isStructured: isStructured)

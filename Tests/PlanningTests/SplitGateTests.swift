@@ -4,8 +4,7 @@ import Testing
 
 @Suite("Split gate")
 struct SplitGateTests {
-  static func plan(_ prompt: String, hosts: Int, pattern: String = "tutti/decompose") throws -> Plan
-  {
+  static func plan(_ prompt: String, hosts: Int, pattern: PatternName = .decompose) throws -> Plan {
     try makePlan(
       Requests.request(pattern, prompt, hosts: Requests.hosts(hosts), available: ["small"]), id: "p"
     )
@@ -36,7 +35,7 @@ struct SplitGateTests {
   func oneHost() throws {
     var found = Confusion()
     for labelled in try LabelledPrompt.all() {
-      let plan = try Self.plan(labelled.prompt, hosts: 1, pattern: "tutti/auto")
+      let plan = try Self.plan(labelled.prompt, hosts: 1, pattern: .auto)
       found.count(said: plan.reason.hasPrefix("split: "), wanted: labelled.split)
     }
     print("1 host: \(found)")
@@ -51,7 +50,7 @@ struct SplitGateTests {
       2. How does a refrigerator work?
       3. How does a steam turbine work?
       """
-    let one = try Self.plan(prompt, hosts: 1, pattern: "tutti/auto")
+    let one = try Self.plan(prompt, hosts: 1, pattern: .auto)
     let four = try Self.plan(prompt, hosts: 4)
     #expect(one.tasks.count == 1)
     #expect(one.reason.hasPrefix("direct: 3 questions would take about "))
@@ -83,7 +82,7 @@ struct SplitGateTests {
     hosts[0].slowdownPercent = slowdown
     let plan = try makePlan(
       Requests.request(
-        "tutti/auto", DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
+        .auto, DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
     #expect(Self.isSplit(plan) == isSplit, "\(plan.reason)")
     let estimate = try #require(plan.estimate)
     // One host is never faster than one host per part, nor slower than the parts in sequence.
@@ -103,7 +102,7 @@ struct SplitGateTests {
       }
       let plan = try makePlan(
         Requests.request(
-          "tutti/decompose", DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
+          .decompose, DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
       return try #require(plan.estimate).split
     }
     #expect(try way([80_000, 0, 0]) == way([80_000, 80_000, 80_000]))
@@ -118,7 +117,7 @@ struct SplitGateTests {
       hosts[0].slowdownPercent = slowdown
       let plan = try makePlan(
         Requests.request(
-          "tutti/decompose",
+          .decompose,
           "1. Explain rain in 400 words. 2. Explain wind in 50 words. "
             + "3. Explain snow in 50 words.", hosts: hosts, available: ["small"]), id: "p")
       return try #require(plan.estimate).split
@@ -132,7 +131,7 @@ struct SplitGateTests {
   func corrected() throws {
     func plan(_ direct: Int, _ split: Int) throws -> Plan {
       var request = Requests.request(
-        "tutti/auto", DecomposeTests.questions, hosts: Requests.hosts(2),
+        .auto, DecomposeTests.questions, hosts: Requests.hosts(2),
         available: ["small"])
       request.correction = EstimateCorrection(directPercent: direct, splitPercent: split)
       return try makePlan(request, id: "p")
@@ -157,7 +156,7 @@ struct SplitGateTests {
   func correctedProposal() throws {
     func reason(_ split: Int) throws -> String {
       var request = Requests.request(
-        "tutti/decompose", DecomposeTests.unmarked, available: ["small"])
+        .decompose, DecomposeTests.unmarked, available: ["small"])
       request.correction = EstimateCorrection(directPercent: 100, splitPercent: split)
       return try makePlan(request, id: "p").reason
     }
@@ -178,8 +177,8 @@ struct SplitGateTests {
   func shortLists(query: String, isForAuto: Bool) throws {
     #expect(try Self.isSplit(Self.plan(query, hosts: 2)), "\(query)")
     #expect(try Self.isSplit(Self.plan(query, hosts: 1)), "\(query)")
-    #expect(try !Self.isSplit(Self.plan(query, hosts: 1, pattern: "tutti/auto")), "\(query)")
-    #expect(try Self.isSplit(Self.plan(query, hosts: 2, pattern: "tutti/auto")) == isForAuto)
+    #expect(try !Self.isSplit(Self.plan(query, hosts: 1, pattern: .auto)), "\(query)")
+    #expect(try Self.isSplit(Self.plan(query, hosts: 2, pattern: .auto)) == isForAuto)
   }
 
   @Test(
@@ -194,13 +193,13 @@ struct SplitGateTests {
     ])
   func shortAnswers(query: String, hasParts: Bool) throws {
     #expect(try Self.isSplit(Self.plan(query, hosts: 4)) == hasParts, "\(query)")
-    #expect(try !Self.isSplit(Self.plan(query, hosts: 4, pattern: "tutti/auto")), "\(query)")
+    #expect(try !Self.isSplit(Self.plan(query, hosts: 4, pattern: .auto)), "\(query)")
   }
 
   @Test("parts whose estimate is too small are not split")
   func smallParts() throws {
     let query =
       "Tell me each of the following:\n- the capital of Peru\n- the capital of Chile"
-    #expect(try Self.plan(query, hosts: 4, pattern: "tutti/auto").tasks.count == 1)
+    #expect(try Self.plan(query, hosts: 4, pattern: .auto).tasks.count == 1)
   }
 }

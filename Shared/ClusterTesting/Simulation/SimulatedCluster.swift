@@ -184,19 +184,19 @@ public final class SimulatedCluster {
   // MARK: - Clients
 
   private func ask(leavingAfter stay: Duration?) {
-    let routes = SimulatedRequest.Route.allCases
+    let plans = SimulatedRequest.Route.plans
     // Direct requests are as frequent as plans.
-    let route =
-      chance.nextInt(in: 0..<2) == 0
-      ? [.direct, .fast][chance.nextInt(in: 0..<2)] : routes[chance.nextInt(in: 2..<routes.count)]
+    let routes = chance.nextInt(in: 0..<2) == 0 ? [.direct, .fast] : plans
+    let route = routes[chance.nextInt(in: 0..<routes.count)]
     send(route, isLast: false, leavingAfter: stay)
   }
 
   /// Sends a direct request and two plans, all of which must be answered.
   private func sendLastRequests() {
-    let routes = SimulatedRequest.Route.allCases
-    let plan = chance.nextInt(in: 2..<routes.count)
-    for route in [.direct, routes[plan], routes[2 + (plan + 1) % (routes.count - 2)]] {
+    let plans = SimulatedRequest.Route.plans
+    let plan = chance.nextInt(in: 0..<plans.count)
+    // Neighbours in the list of patterns are similar.
+    for route in [.direct, plans[plan], plans[(plan + 3) % plans.count]] {
       send(route, isLast: true, leavingAfter: nil)
     }
   }

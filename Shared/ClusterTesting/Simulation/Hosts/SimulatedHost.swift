@@ -74,7 +74,8 @@ final class SimulatedHost {
   }
 
   var url: String { "http://\(id)" }
-  var model: ModelID { "simulated-8b" }
+  static let model: ModelID = "simulated-8b"
+  private var model: ModelID { Self.model }
   var runningCount: Int { running.count }
 
   func change(to mood: Mood) {

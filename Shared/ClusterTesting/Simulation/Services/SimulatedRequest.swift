@@ -5,14 +5,22 @@ import Text
 /// One client request, and what the client receives for it.
 final class SimulatedRequest {
   /// The route that the request's model name selects.
-  enum Route: String, CaseIterable, Sendable {
-    case direct = "simulated-8b"
-    case fast = "tutti/fast"
-    case auto = "tutti/auto"
-    case ensemble = "tutti/ensemble"
-    case debate = "tutti/debate"
-    case maestro = "tutti/maestro"
-    case decompose = "tutti/decompose"
+  enum Route: Hashable, Sendable {
+    case direct
+    case fast
+    case plan(PatternName)
+
+    /// The routes of plans.
+    static let plans = PatternName.allCases.map(Route.plan)
+
+    /// The request's model name.
+    var model: String {
+      switch self {
+      case .direct: SimulatedHost.model.name
+      case .fast: GatewayRouting.fast
+      case .plan(let pattern): pattern.rawValue
+      }
+    }
 
     /// Whether a gateway and a host can always answer the request without other services.
     var isDirect: Bool { self == .direct || self == .fast }
@@ -60,7 +68,7 @@ final class SimulatedRequest {
   /// The body of the HTTP request.
   func body(seed: UInt64) -> [UInt8] {
     var members: [(String, JSON)] = [
-      ("model", .string(route.rawValue)),
+      ("model", .string(route.model)),
       ("messages", [["role": "user", "content": .string(question)]]),
       ("stream", .boolean(streams)),
     ]
@@ -74,7 +82,7 @@ final class SimulatedRequest {
   }
 
   /// Name in the log and in violations.
-  var name: String { "request \(number) (\(route.rawValue)\(streams ? ", stream" : ""))" }
+  var name: String { "request \(number) (\(route.model)\(streams ? ", stream" : ""))" }
 
   // MARK: - From the gateway
 
