@@ -245,7 +245,7 @@ struct DebateTests {
         comparison.id, with: "", reading: Self.texts(answers, answers.map { "\($0) differs" }))
     }
     #expect(debate.plan.tasks.reduce(0) { $0 + ($1.maxTokens ?? 0) } <= 4_000)
-    #expect(throws: PlanError.self) {
+    #expect(throws: Failure.self) {
       try Requests.plan(Requests.request(.debate, budget: 200))
     }
   }

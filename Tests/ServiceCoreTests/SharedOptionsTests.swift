@@ -25,11 +25,11 @@ struct SharedOptionsTests {
   }
 
   private func isInRange(_ request: PlanRequest) -> Bool {
-    do throws(PlanError) {
+    do throws(Failure) {
       _ = try makePlan(request, id: "p")
       return true
     } catch {
-      return error.code != .optionOutOfRange
+      return error.code != .invalidRequest
     }
   }
 

@@ -3,7 +3,7 @@ public import ClusterModel
 /// Makes the plan for a request. Pure function: equal requests give equal plans except for the id.
 ///
 /// - Throws: the error in the request, with a message for the client.
-public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Plan {
+public func makePlan(_ request: PlanRequest, id: PlanID) throws(Failure) -> Plan {
   guard let pattern = PatternName(rawValue: request.pattern) else {
     throw unknown(pattern: request.pattern)
   }
@@ -22,30 +22,30 @@ public func makePlan(_ request: PlanRequest, id: PlanID) throws(PlanError) -> Pl
   do {
     try PlanValidation.validate(plan)
   } catch {
-    throw PlanError(.invalidPlan, error.description)
+    throw Failure(.invalidPlan, error.description)
   }
   return plan
 }
 
-private func unknown(pattern: String) -> PlanError {
+private func unknown(pattern: String) -> Failure {
   let known = PatternName.allCases.map(\.rawValue).joined(separator: ", ")
   let name = pattern.cut(toBytes: 128)
   guard pattern.hasPrefix("tutti/"), pattern != "tutti/fast" else {
-    return PlanError(
-      .notAPattern,
+    return Failure(
+      .invalidRequest,
       "\"\(name)\" is not a pattern: the gateway answers it itself. The planner knows \(known).",
       param: "model")
   }
-  return PlanError(
-    .unknownPattern, "There is no pattern \"\(name)\"; the patterns are \(known).", param: "model")
+  return Failure(
+    .modelNotFound, "There is no pattern \"\(name)\"; the patterns are \(known).", param: "model")
 }
 
 /// Checks all options, including those that the pattern does not use.
-private func checkRanges(of request: PlanRequest) throws(PlanError) {
-  func check(_ value: Int?, _ range: ClosedRange<Int>, _ name: String) throws(PlanError) {
+private func checkRanges(of request: PlanRequest) throws(Failure) {
+  func check(_ value: Int?, _ range: ClosedRange<Int>, _ name: String) throws(Failure) {
     guard let value, !range.contains(value) else { return }
-    throw PlanError(
-      .optionOutOfRange,
+    throw Failure(
+      .invalidRequest,
       "\(name) is \(value); it must be from \(range.lowerBound) to \(range.upperBound).",
       param: name)
   }
@@ -55,22 +55,23 @@ private func checkRanges(of request: PlanRequest) throws(PlanError) {
   try check(request.maxTokens, 1...Int(Int32.max), "max_tokens")
   try check(request.budgetTokens, 1...Int.max, "tutti.budget.tokens")
   guard request.models.count <= OptionRanges.members.upperBound else {
-    throw PlanError(
-      .optionOutOfRange,
+    throw Failure(
+      .invalidRequest,
       "tutti.members names \(request.models.count) models; "
         + "at most \(OptionRanges.members.upperBound) fit.",
       param: "tutti.members")
   }
 }
 
-private func checkModels(of request: PlanRequest) throws(PlanError) {
+private func checkModels(of request: PlanRequest) throws(Failure) {
   guard !request.available.isEmpty else {
-    throw PlanError(
-      .noModels, "No eligible host offers a chat model now; see `tutti status` for the reasons.")
+    throw Failure(
+      .noEligibleHost,
+      "No eligible host offers a chat model now; see `tutti status` for the reasons.")
   }
   let offered = Set(request.available)
   for (place, model) in request.models.enumerated() where !offered.contains(model) {
-    throw PlanError(
+    throw Failure(
       .modelNotFound, notFound(model, among: offered.sorted()), param: "tutti.members[\(place)]")
   }
 }

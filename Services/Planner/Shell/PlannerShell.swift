@@ -35,7 +35,7 @@ struct PlannerShell: Sendable {
     } catch {
       span.set("error", error.code.rawValue)
       span.end(failed: true)
-      throw error.failure
+      throw error
     }
   }
 

@@ -94,15 +94,15 @@ struct TokenPlan {
   /// - Throws: `budgetTooSmall`, with the budget that would suffice.
   init(
     _ basis: PlanBasis, prompts: PromptTokens, units: Int, for shape: String
-  ) throws(PlanError) {
+  ) throws(Failure) {
     guard let total = basis.request.budgetTokens else {
       share = nil
       return
     }
     let share = Self.share(of: total, basis, prompts: prompts, units: units)
     guard share >= TokenEstimate.leastTokens else {
-      throw PlanError(
-        budget: total, shape: shape,
+      throw Failure.budgetTooSmall(
+        total, shape: shape,
         needs: prompts.tokens(basis) + units * TokenEstimate.leastTokens)
     }
     // A budget may exceed what a plan may write. With this cap, an answer of two shares, a draft of

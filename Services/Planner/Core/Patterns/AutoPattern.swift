@@ -5,7 +5,7 @@ import Text
 ///
 /// The plan is named after the choice, so that metrics and traces distinguish one call from a
 /// split.
-func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+func chooseAndPlan(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   let choice = AutoChoice(basis)
   do {
     var plan = try choice.plan(basis, id: id)
@@ -97,7 +97,7 @@ enum AutoChoice {
     return pattern.rawValue
   }
 
-  func plan(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+  func plan(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
     switch self {
     case .direct(let reason, let estimate):
       return try directPlan(basis, id: id, reason: reason, estimate: estimate)

@@ -6,7 +6,7 @@ import Text
 /// In a round, every member reads the other members' last answers. The rounds end when the members
 /// agree, no answer changes any more, or the limit is reached. Then one answer is written. The
 /// initial plan has only the opening positions, because the rounds depend on their text.
-func debate(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+func debate(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   let shape = try DebateShape(basis)
   let positions = (0..<shape.members.count).map { member in
     var task = shape.members.task(
@@ -33,7 +33,7 @@ struct DebateShape {
 
   var quorum: Int { min(members.quorum, members.count) }
 
-  init(_ basis: PlanBasis) throws(PlanError) {
+  init(_ basis: PlanBasis) throws(Failure) {
     members = try Members(basis)
     let requestedRounds = basis.request.rounds ?? OptionRanges.defaultRounds
     rounds = min(requestedRounds, Self.mostRounds(members: members.count))

@@ -5,7 +5,7 @@ import Text
 ///
 /// A client that asks for this pattern by name gets every possible split, and the estimate is only
 /// reported. `tutti/auto` splits only if that is faster on the current hosts.
-func decompose(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+func decompose(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   switch splitDecision(basis) {
   case .direct(let reason, let estimate):
     return try directPlan(basis, id: id, reason: reason, estimate: estimate)

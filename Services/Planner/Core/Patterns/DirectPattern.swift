@@ -9,7 +9,7 @@ import Text
 ///   - estimate: the split that it was compared with. `nil` means no comparison.
 func directPlan(
   _ basis: PlanBasis, id: PlanID, reason: String, estimate: SplitEstimate? = nil
-) throws(PlanError) -> Plan {
+) throws(Failure) -> Plan {
   let answer = try directTask(basis, id: "answer", number: 0)
   return Plan(
     id: id, pattern: basis.request.pattern, tasks: [answer], sink: answer.id,
@@ -17,15 +17,15 @@ func directPlan(
     estimate: estimate?.plain(.direct))
 }
 
-func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(PlanError) -> PlanTask {
+func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(Failure) -> PlanTask {
   let request = basis.request
   var limit: Int?
   if let total = request.budgetTokens {
     let prompt = PromptTokens(1, readsDocuments: true).tokens(basis)
     let left = total - prompt
     guard left >= TokenEstimate.leastTokens else {
-      throw PlanError(
-        budget: total, shape: "a prompt and an answer", needs: prompt + TokenEstimate.leastTokens)
+      throw Failure.budgetTooSmall(
+        total, shape: "a prompt and an answer", needs: prompt + TokenEstimate.leastTokens)
     }
     limit = min(left, request.maxTokens ?? PlanLimits.answerTokens)
   }

@@ -5,7 +5,7 @@ import Text
 ///
 /// The coordinator writes one answer from prose drafts. Short closed answers are decided by
 /// majority vote. The plan skips a member that fails, as long as the quorum is met.
-func ensemble(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+func ensemble(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   let members = try Members(basis)
   let tasks: [PlanTask]
   if let question = ClosedQuestion(basis) {
@@ -18,7 +18,7 @@ func ensemble(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
     seed: basis.request.seed, deadline: PlanLimits.deadline)
 }
 
-private func drafts(_ basis: PlanBasis, _ members: Members) throws(PlanError) -> [PlanTask] {
+private func drafts(_ basis: PlanBasis, _ members: Members) throws(Failure) -> [PlanTask] {
   // Every task reads the query. The answer's task also reads the drafts and may write two shares.
   let shares = try TokenPlan(
     basis,
@@ -81,7 +81,7 @@ enum SynthesisInstruction {
 
 private func ballot(
   on question: ClosedQuestion, _ basis: PlanBasis, _ members: Members
-) throws(PlanError) -> [PlanTask] {
+) throws(Failure) -> [PlanTask] {
   let shares = try TokenPlan(
     basis,
     prompts: PromptTokens(members.count, instructions: [(question.instruction, members.count)]),

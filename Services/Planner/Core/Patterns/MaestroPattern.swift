@@ -7,7 +7,7 @@ import Text
 /// Specialists run in the order of their needs. The draft is repaired at most twice, then the
 /// coordinator writes the answer. The initial plan has only the analysis and the answer, because
 /// the other tasks depend on the analysis.
-func maestro(_ basis: PlanBasis, id: PlanID) throws(PlanError) -> Plan {
+func maestro(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   let shape = try MaestroShape(basis)
   let request = basis.request
   let analysis = PlanTask(
@@ -49,7 +49,7 @@ struct MaestroShape {
 
   static let mostRepairs = 2
 
-  init(_ basis: PlanBasis) throws(PlanError) {
+  init(_ basis: PlanBasis) throws(Failure) {
     // The largest shape with a useful share. Without a budget, the largest shape.
     var best = (specialists: 1, repairs: 0)
     search: for repairs in (0...Self.mostRepairs).reversed() {

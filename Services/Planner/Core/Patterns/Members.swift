@@ -10,14 +10,14 @@ struct Members {
   var quorum: Int
 
   /// - Throws: `optionOutOfRange` if the quorum exceeds the number of members.
-  init(_ basis: PlanBasis) throws(PlanError) {
+  init(_ basis: PlanBasis) throws(Failure) {
     count = Self.count(basis)
     // Without a quorum from the client, one answer suffices. The task that reads the answers
     // reports which are missing.
     quorum = basis.request.quorum ?? 1
     guard quorum <= count else {
-      throw PlanError(
-        .optionOutOfRange,
+      throw Failure(
+        .invalidRequest,
         "tutti.quorum is \(quorum), but there \(count == 1 ? "is 1 member" : "are \(count) members").",
         param: "tutti.quorum")
     }

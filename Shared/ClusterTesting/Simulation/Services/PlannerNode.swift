@@ -13,10 +13,10 @@ final class PlannerNode: SimulatedService {
     switch request.body {
     case .planRequest(let wanted):
       let name = request.trace.map { "plan-\($0.trace)" } ?? "plan"
-      do throws(PlanError) {
+      do throws(Failure) {
         process.reply(key, .success(.plan(try makePlan(wanted, id: PlanID(name)))))
       } catch {
-        process.reply(key, .failure(error.failure))
+        process.reply(key, .failure(error))
       }
     case .expandRequest(let wanted): process.reply(key, .success(.subPlan(expandPlan(wanted))))
     default: process.reply(key, .failure(Failure(.unhandled, "the planner does not answer this")))
