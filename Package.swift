@@ -166,12 +166,14 @@ let package = Package(
       "InferenceSimulation", path: "Shared/Inference/Simulation", ["ClusterModel", "InferenceCore"]),
 
     // Shells.
+    shell("Clocks", path: "Shared/Clocks", ["ClusterModel"]),
     shell("Files", path: "Shared/Files", []),
     shell("ContentCoding", path: "Shared/ContentCoding", ["CCompression"]),
     shell(
       "Bus", path: "Shared/Bus/Shell",
       [
-        "BusCore", "ClusterModel", "Wire", "CNanomsg", crypto, lifecycle, logging, metrics, nioCore,
+        "BusCore", "Clocks", "ClusterModel", "Wire", "CNanomsg", crypto, lifecycle, logging,
+        metrics, nioCore,
         nioPosix,
       ]),
     shell(
@@ -185,7 +187,7 @@ let package = Package(
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [
-        "InferenceCore", "ClusterModel", "ContentCoding", "Overload", "OverloadCore",
+        "InferenceCore", "Clocks", "ClusterModel", "ContentCoding", "Overload", "OverloadCore",
         asyncHTTPClient, nioCore, nioHTTP1,
         nioPosix,
         logging, metrics,
@@ -193,7 +195,7 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "ClusterModel", "Files",
+        "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "Clocks", "ClusterModel", "Files",
         "HostModel", "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", crypto,
         hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
@@ -234,7 +236,8 @@ let package = Package(
     shell(
       "GatewayService", path: "Services/Gateway/Shell",
       [
-        "GatewayCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "HostModel", "Inference",
+        "GatewayCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding", "HostModel",
+        "Inference",
         "InferenceCore", "Overload",
         "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
@@ -244,7 +247,8 @@ let package = Package(
     shell(
       "RegistryService", path: "Services/Registry/Shell",
       [
-        "RegistryCore", "Bus", "BusCore", "ClusterModel", "ContentCoding", "Files", "Inference",
+        "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding", "Files",
+        "Inference",
         "ServiceKit",
         "Store", "Telemetry", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
         metrics,
@@ -265,7 +269,8 @@ let package = Package(
     shell(
       "DispatcherService", path: "Services/Dispatcher/Shell",
       [
-        "DispatcherCore", "Bus", "ClusterModel", "HostModel", "OverloadCore", "ServiceKit",
+        "DispatcherCore", "Bus", "Clocks", "ClusterModel", "HostModel", "OverloadCore",
+        "ServiceKit",
         "Telemetry", lifecycle, logging, metrics,
       ]),
     pure("AgentCore", path: "Services/Agents/Core", ["ClusterModel", "Text"]),
@@ -280,7 +285,8 @@ let package = Package(
     shell(
       "MonitorService", path: "Services/Monitor/Shell",
       [
-        "MonitorCore", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store", "Telemetry",
+        "MonitorCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ServiceKit", "Store",
+        "Telemetry",
         hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
       ]),
     pure("CommandLineCore", path: "Services/CommandLine/Core", ["ClusterModel"]),
@@ -291,7 +297,8 @@ let package = Package(
     shell(
       "CommandLineService", path: "Services/CommandLine/Shell",
       [
-        "CommandLineCore", "EmbeddedModel", "ClusterModel", "Files", "InferenceSimulation",
+        "CommandLineCore", "EmbeddedModel", "Clocks", "ClusterModel", "Files",
+        "InferenceSimulation",
         "ServiceKit", "Text", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1, nioSSL,
       ]),
 

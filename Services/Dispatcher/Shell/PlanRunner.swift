@@ -1,4 +1,5 @@
 import Bus
+import Clocks
 import ClusterModel
 import DispatcherCore
 import Metrics
@@ -36,7 +37,7 @@ final class PlanRunner: Sendable {
   let client: String
   private let writer: StreamWriter
   private let state: Mutex<State>
-  private let began = ContinuousClock.now
+  private let clock = ProcessClock()
   /// A plan has at most 64 tasks, with 3 attempts and a few timers each.
   private let work: AsyncStream<Work>
   private let queue: AsyncStream<Work>.Continuation
@@ -50,7 +51,7 @@ final class PlanRunner: Sendable {
     (work, queue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4_096))
   }
 
-  var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  var now: Instant { clock.now }
 
   /// - Returns: why the plan failed. `nil` means that it succeeded.
   func run() async -> Failure? {

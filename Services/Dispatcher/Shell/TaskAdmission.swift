@@ -1,3 +1,4 @@
+import Clocks
 import ClusterModel
 import DispatcherCore
 import HostModel
@@ -27,7 +28,7 @@ final class TaskAdmission: Sendable {
   private let limit: @Sendable (AgentRole) -> Int
   private let hosts: @Sendable () -> [SchedulableHost]
   private let state = Mutex(State())
-  private let began = ContinuousClock.now
+  private let clock = ProcessClock()
 
   /// - Parameters:
   ///   - limit: maximum tasks that the agents of a role may have now.
@@ -40,7 +41,7 @@ final class TaskAdmission: Sendable {
     self.hosts = hosts
   }
 
-  private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  private var now: Instant { clock.now }
 
   // MARK: - Agents
 

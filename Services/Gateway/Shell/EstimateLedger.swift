@@ -1,3 +1,4 @@
+import Clocks
 import ClusterModel
 import GatewayCore
 import Metrics
@@ -7,9 +8,9 @@ import Telemetry
 /// Guards the gateway's `EstimateMemory` and adds its clock and metrics.
 final class EstimateLedger: Sendable {
   private let memory = Mutex(EstimateMemory())
-  private let began = ContinuousClock.now
+  private let clock = ProcessClock()
 
-  private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  private var now: Instant { clock.now }
 
   /// Host facts and the correction to send to a planner.
   func facts(_ hosts: [HostFacts]) -> ([HostFacts], EstimateCorrection) {

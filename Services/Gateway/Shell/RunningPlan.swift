@@ -1,3 +1,4 @@
+import Clocks
 import ClusterModel
 import GatewayCore
 import Synchronization
@@ -19,8 +20,8 @@ final class RunningPlan: Sendable {
     var dispatches = 0
   }
   private let state: Mutex<State>
-  private let began = ContinuousClock.now
-  private let deadline: ContinuousClock.Instant
+  private let clock = ProcessClock()
+  private let deadline: Instant
 
   init(
     _ plan: Plan, request: PlanRequest, budget: TokenBudget?, reservation: PlanReservation
@@ -29,18 +30,18 @@ final class RunningPlan: Sendable {
     self.reservation = reservation
     self.budget = budget
     state = Mutex(State(trace: PlanTrace(plan)))
-    deadline = began.advanced(by: plan.deadline)
+    deadline = .zero + plan.deadline
   }
 
   /// Time since the plan began, on the plan's own clock.
-  var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  var now: Instant { clock.now }
 
   /// Time until the deadline.
-  var remaining: Duration { ContinuousClock.now.duration(to: deadline) }
+  var remaining: Duration { now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
     // Measured here: the lock may be taken, and a slow client reads the last event later.
-    let took = began.duration(to: .now)
+    let took = now.sinceStart
     state.withLock {
       $0.trace.record(event)
       if case .finished = event { $0.took = took }

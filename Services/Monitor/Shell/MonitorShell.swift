@@ -1,5 +1,6 @@
 import Bus
 import BusCore
+import Clocks
 import ClusterModel
 import Foundation
 import Logging
@@ -33,7 +34,7 @@ final class MonitorShell: Service {
 
   private let context: ServiceContext
   private let store: any LogStore
-  private let start = ContinuousClock.now
+  private let clock = ProcessClock()
   private let state: Mutex<State>
   /// Wakes the writer; pending signals collapse into one.
   private let arrivals = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -52,7 +53,7 @@ final class MonitorShell: Service {
       })
   }
 
-  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+  private var now: Instant { clock.now }
 
   var peers: [Peer] { context.bus.peers.peers }
   var hosts: [ClusterModel.Host] { context.hosts.table.hosts }

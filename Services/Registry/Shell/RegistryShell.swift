@@ -1,5 +1,6 @@
 import Bus
 import BusCore
+import Clocks
 import ClusterModel
 import Limits
 import Logging
@@ -44,7 +45,7 @@ final class RegistryShell: Service {
   private let context: ServiceContext
   private let store: HostStore
   private let prober: HostProber
-  private let start = ContinuousClock.now
+  private let clock = ProcessClock()
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
@@ -66,7 +67,7 @@ final class RegistryShell: Service {
         loads: LoadAggregator(epoch: epoch)))
   }
 
-  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+  private var now: Instant { clock.now }
 
   // MARK: - The bus
 

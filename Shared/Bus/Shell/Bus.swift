@@ -1,4 +1,5 @@
 @_exported public import BusCore
+import Clocks
 public import ClusterModel
 import Limits
 public import Logging
@@ -54,7 +55,7 @@ public final class Bus: Service, Sendable {
   private let streamBytes: StreamBytes
   /// Dropped messages by reason. Reasons are constants, so there are a few dozen entries at most.
   private let drops = Mutex<[String: Int]>([:])
-  private let began = ContinuousClock.now
+  private let clock = ProcessClock()
 
   /// The table entry of this process.
   public let peer: Peer
@@ -79,7 +80,7 @@ public final class Bus: Service, Sendable {
       bufferingPolicy: .bufferingOldest(configuration.limits.handlers * 2))
   }
 
-  var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  var now: Instant { clock.now }
 
   /// All known peers: also those found dead, those that leave, and those that no table lists yet.
   /// Epoch and revision are those of the last applied table.

@@ -1,3 +1,4 @@
+import Clocks
 public import ClusterModel
 public import InferenceCore
 public import Logging
@@ -20,7 +21,7 @@ public final class InferenceClient: Sendable {
   let fastStreams = FastStreams(loops: System.coreCount, at: .zero)
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
-  private let origin = ContinuousClock.now
+  private let clock = ProcessClock()
   private let statistics: Mutex<HostStatistics>
   private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
 
@@ -103,7 +104,7 @@ public final class InferenceClient: Sendable {
 
   // MARK: - For the sessions
 
-  var now: Instant { Instant(sinceStart: origin.duration(to: .now)) }
+  var now: Instant { clock.now }
 
   /// The cluster state for a decision: the published tables, plus this process's own measurements
   /// since their publication.

@@ -1,4 +1,5 @@
 public import BusCore
+import Clocks
 public import ClusterModel
 public import Logging
 public import ServiceLifecycle
@@ -9,7 +10,7 @@ import Telemetry
 public final class HostDirectory: Service {
   private let feed = Mutex(HostTableFeed())
   private let loads = Mutex(LoadTableFeed())
-  private let start = ContinuousClock.now
+  private let clock = ProcessClock()
   private let changed = Mutex<(@Sendable () -> Void)?>(nil)
   private let ask: @Sendable () async throws(Failure) -> HostTable
   private let pause: @Sendable (Duration) async throws -> Void
@@ -67,7 +68,7 @@ public final class HostDirectory: Service {
     return true
   }
 
-  private var now: Instant { Instant(sinceStart: start.duration(to: .now)) }
+  private var now: Instant { clock.now }
 
   /// The load of all processes as last merged by the registry, and its age; `nil` if none has
   /// arrived. Load is published several times a second, so a missed table is not requested again.

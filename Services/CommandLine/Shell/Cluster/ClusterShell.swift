@@ -1,3 +1,4 @@
+import Clocks
 import ClusterModel
 import CommandLineCore
 import Files
@@ -33,8 +34,7 @@ final class ClusterShell: Sendable {
   private let hostURLs: [String]
   private let lock: DataDirectoryLock
   private let readiness: ClusterReadiness
-  private let clock = ContinuousClock()
-  private let epoch: ContinuousClock.Instant
+  private let clock = ProcessClock()
   /// Running processes, for tasks that wait until a process is ready.
   private let live = Mutex<Set<pid_t>>([])
   /// Whether all hosts of the command line have been registered or refused.
@@ -48,10 +48,9 @@ final class ClusterShell: Sendable {
     self.lock = lock
     self.readiness = ClusterReadiness(
       layout: layout, adminTokenFile: layout.dataDirectory + "/admin-token")
-    self.epoch = clock.now
   }
 
-  private var now: Instant { Instant(sinceStart: epoch.duration(to: clock.now)) }
+  private var now: Instant { clock.now }
   private var clusterFile: String { layout.dataDirectory + "/cluster.json" }
   private var crashFile: String { layout.dataDirectory + "/crashes.json" }
 
@@ -213,8 +212,8 @@ final class ClusterShell: Sendable {
   private func answersSoon() async -> Bool {
     // Without a host, there is nothing to wait for.
     guard !hostURLs.isEmpty || !layout.modelHosts.isEmpty else { return false }
-    let end = clock.now.advanced(by: Self.hostPatience)
-    while clock.now < end, !Task.isCancelled {
+    let end = now + Self.hostPatience
+    while now < end, !Task.isCancelled {
       if await readiness.canAnswer() { return true }
       if isIntroduced.load(ordering: .relaxed), let problems = await readiness.hostProblems() {
         for problem in problems { Terminal.progress(problem) }

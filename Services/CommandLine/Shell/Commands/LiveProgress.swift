@@ -1,16 +1,17 @@
+import Clocks
 import ClusterModel
 import CommandLineCore
 
 /// Draws a `ProgressTree` on standard error, in place, and erases it at the end.
 struct LiveProgress {
-  private let began = ContinuousClock.now
+  private let clock = ProcessClock()
   private var tree = ProgressTree(now: .zero)
   private var frame = TerminalFrame()
   /// Whether redraws have ended, because the answer goes to the same terminal, or to a pipe that
   /// may end there.
   private var isOver = false
 
-  private var now: Instant { Instant(sinceStart: began.duration(to: .now)) }
+  private var now: Instant { clock.now }
 
   mutating func take(_ steps: [ProgressStep]) {
     for step in steps { tree.take(step, now: now) }
