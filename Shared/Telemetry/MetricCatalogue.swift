@@ -211,5 +211,8 @@ public struct MetricCatalogue: Sendable {
       "Records that were left out of answers because their rows are damaged."),
     MetricDescription(
       "tutti_monitor_instances", .gauge, "Processes whose metrics are in this answer."),
+    MetricDescription(
+      "tutti_monitor_left_out_samples_total", .counter,
+      "Samples of other processes that the monitor left out, by reason."),
   ])
 }

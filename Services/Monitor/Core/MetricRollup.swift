@@ -147,18 +147,7 @@ public struct MetricRollup: Sendable {
         ].samples += samples
       }
     }
-    return joined.values.filter { !$0.samples.isEmpty }.sorted { $0.name < $1.name } + [ownFamily]
-  }
-
-  /// Counters of samples left out, so that losses are visible.
-  private var ownFamily: MetricFamily {
-    MetricFamily(
-      name: "tutti_monitor_left_out_samples_total",
-      help: "Samples of other processes that the monitor left out, by reason.", kind: .counter,
-      samples: Reason.allCases.map {
-        MetricFamily.Sample(
-          labels: [Attribute("reason", $0.rawValue)], value: Double(leftOut[$0] ?? 0))
-      })
+    return joined.values.filter { !$0.samples.isEmpty }.sorted { $0.name < $1.name }
   }
 
   // MARK: - Checking for Prometheus

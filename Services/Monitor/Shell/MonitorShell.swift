@@ -96,15 +96,30 @@ final class MonitorShell: Service {
 
   /// The metrics of every process, including this one's current values.
   func families() -> [MetricFamily] {
-    instances.record(state.withLock { $0.rollup.instances.count })
+    let (count, leftOut) = state.withLock { ($0.rollup.instances.count, $0.rollup.leftOut) }
+    instances.record(count)
     damaged.record(store.damagedRecords)
-    let own = context.metrics.snapshot()
+    let own = context.metrics.snapshot() + Self.families(of: leftOut)
     return state.withLock { state in
       state.rollup.received(
         service: context.common.service.description, instance: context.bus.peer.id.name,
         families: own, now: now)
       return state.rollup.families(now: now)
     }
+  }
+
+  /// The counter of samples that the rollup left out so far.
+  private static func families(of leftOut: [MetricRollup.Reason: Int]) -> [MetricFamily] {
+    guard let metric = MetricCatalogue.tutti["tutti_monitor_left_out_samples_total"] else {
+      return []
+    }
+    let samples = MetricRollup.Reason.allCases.map {
+      MetricFamily.Sample(
+        labels: [Attribute("reason", $0.rawValue)], value: Double(leftOut[$0] ?? 0))
+    }
+    return [
+      MetricFamily(name: metric.name, help: metric.help, kind: metric.kind, samples: samples)
+    ]
   }
 
   // MARK: - Loops
