@@ -320,8 +320,8 @@ let package = Package(
     tests(
       "InferenceCoreTests",
       [
-        "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel", "HostModel",
-        "Text",
+        "InferenceCore", "InferenceSimulation", "AnswerTesting", "ClusterModel", "ClusterTesting",
+        "HostModel", "Text",
       ],
       exclude: ["Recordings"]),
     tests(
@@ -363,7 +363,7 @@ let package = Package(
       "GatewayTests",
       [
         "GatewayService", "GatewayCore", "RegistryCore", "Bus", "BusCore", "ClusterModel",
-        "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
+        "ClusterTesting", "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
         hummingbird, httpTypes, logging, nioCore,
       ]),
     tests(

@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import Logging
 import Overload
 import OverloadCore
@@ -19,23 +20,14 @@ struct AdmissionTests {
       logger: Logger(label: "test"))
   }
 
-  private func code(_ body: () throws(Failure) -> Void) -> Failure.Code? {
-    do throws(Failure) {
-      try body()
-      return nil
-    } catch {
-      return error.code
-    }
-  }
-
   @Test("a request takes a slot only after its body is complete")
   func slots() throws {
     let admission = admission(total: 1)
     let first = try admission.admit()
     let second = try admission.admit()
     try first.takeSlot()
-    #expect(code { () throws(Failure) in try second.takeSlot() } == .overloaded)
-    #expect(code { () throws(Failure) in _ = try admission.admit() } == .overloaded)
+    #expect(failureCode { () throws(Failure) in try second.takeSlot() } == .overloaded)
+    #expect(failureCode { () throws(Failure) in _ = try admission.admit() } == .overloaded)
     withExtendedLifetime((first, second)) {}
   }
 
@@ -44,7 +36,7 @@ struct AdmissionTests {
     let admission = admission(total: 1)
     var first: RequestReservation? = try admission.admit()
     try first?.takeSlot()
-    #expect(code { () throws(Failure) in _ = try admission.admit() } == .overloaded)
+    #expect(failureCode { () throws(Failure) in _ = try admission.admit() } == .overloaded)
     first = nil
     try admission.admit().takeSlot()
   }
@@ -55,9 +47,9 @@ struct AdmissionTests {
     let first = try admission.admit()
     var second: RequestReservation? = try admission.admit()
     try first.takeSlot()
-    #expect(code { () throws(Failure) in try second?.takeSlot() } == .overloaded)
+    #expect(failureCode { () throws(Failure) in try second?.takeSlot() } == .overloaded)
     second = nil
-    #expect(code { () throws(Failure) in _ = try admission.admit() } == .overloaded)
+    #expect(failureCode { () throws(Failure) in _ = try admission.admit() } == .overloaded)
     withExtendedLifetime(first) {}
   }
 
@@ -67,7 +59,7 @@ struct AdmissionTests {
     var first: RequestReservation? = try admission.admit()
     let second = try admission.admit()
     try first?.chargeBody(60)
-    #expect(code { () throws(Failure) in try second.chargeBody(60) } == .rateLimited)
+    #expect(failureCode { () throws(Failure) in try second.chargeBody(60) } == .rateLimited)
     try second.chargeBody(40)
     first = nil
     try second.chargeBody(60)
@@ -79,7 +71,7 @@ struct AdmissionTests {
     let admission = admission(plans: 1)
     let request = try admission.admit()
     var plan: PlanReservation? = try request.reservePlan()
-    #expect(code { () throws(Failure) in _ = try request.reservePlan() } == .rateLimited)
+    #expect(failureCode { () throws(Failure) in _ = try request.reservePlan() } == .rateLimited)
     withExtendedLifetime(plan) {}
     plan = nil
     _ = try request.reservePlan()
@@ -91,7 +83,7 @@ struct AdmissionTests {
     let admission = admission(requestBytes: 1 << 20, memory: small)
     var request: RequestReservation? = try admission.admit()
     #expect(small.held > 0)
-    #expect(code { () throws(Failure) in try request?.chargeBody(1 << 19) } == .overloaded)
+    #expect(failureCode { () throws(Failure) in try request?.chargeBody(1 << 19) } == .overloaded)
     request = nil
     #expect(small.held == 0)
   }

@@ -1,12 +1,11 @@
 import ClusterModel
+import ClusterTesting
 import Testing
 
 @testable import InferenceCore
 
 @Suite("An answer in progress")
 struct AnswerInProgressTests {
-  private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
-
   private func answer(stream: Bool = true, prefix: String = "") -> AnswerInProgress {
     let request = InferenceRequest(
       endpoint: .chatCompletions, model: "m", body: conversation, stream: stream,

@@ -1,8 +1,7 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 @Suite("Budgets")
 struct BudgetTests {

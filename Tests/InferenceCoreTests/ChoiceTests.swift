@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
@@ -10,8 +11,6 @@ struct ChoiceTests {
   private let cluster = FixedCluster([
     Host(id: "a", url: "http://a", state: .ready, models: [.init(id: "m")])
   ])
-  private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
-
   private func run(
     _ extra: String, endpoint: InferenceEndpoint = .chatCompletions
   ) -> (InferenceRun, AttemptID) {

@@ -1,8 +1,7 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 private let one = ClientFingerprint(tag: "one")
 private let other = ClientFingerprint(tag: "other")

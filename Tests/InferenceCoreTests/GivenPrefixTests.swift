@@ -1,14 +1,11 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
 private func host(_ id: String, resume: ResumeWay = .trailingAssistant) -> Host {
   Host(
     id: HostID(id), url: "http://\(id)", resume: resume, state: .ready, models: [.init(id: "m")])
-}
-
-private func at(_ milliseconds: Int) -> Instant {
-  Instant(sinceStart: .milliseconds(milliseconds))
 }
 
 private func run(
@@ -39,14 +36,14 @@ struct GivenPrefixTests {
   func goesOn() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "The quick brown")
-    var all = run.begin(cluster, now: at(0))
+    var all = run.begin(cluster, now: at(ms: 0))
     #expect(starts(all).count == 1, "what was begun is not raced")
     let leg = try #require(starts(all).first)
     #expect(leg.resume?.prefix == Array("The quick brown".utf8))
-    all += run.received(piece(" fox"), from: leg.id, cluster: cluster, now: at(10))
+    all += run.received(piece(" fox"), from: leg.id, cluster: cluster, now: at(ms: 10))
     all += run.received(
-      piece(" jumps.", finish: "stop"), from: leg.id, cluster: cluster, now: at(20))
-    all += run.received(.done, from: leg.id, cluster: cluster, now: at(21))
+      piece(" jumps.", finish: "stop"), from: leg.id, cluster: cluster, now: at(ms: 20))
+    all += run.received(.done, from: leg.id, cluster: cluster, now: at(ms: 21))
     #expect(clientText(all) == " fox jumps.")
     #expect(all.count { if case .open = $0 { true } else { false } } == 1)
     #expect(all.last == .complete)
@@ -63,13 +60,13 @@ struct GivenPrefixTests {
     let cluster = FixedCluster([host("a", resume: .instruct)])
     let prefix = "The orchestra tunes to the oboe, because its pitch is the steadiest of all"
     var run = run(after: prefix)
-    var all = run.begin(cluster, now: at(0))
+    var all = run.begin(cluster, now: at(ms: 0))
     let leg = try #require(starts(all).first)
     for word in ["pitch", " is the steadiest", " of all", " the winds", "."] {
-      all += run.received(piece(word), from: leg.id, cluster: cluster, now: at(10))
+      all += run.received(piece(word), from: leg.id, cluster: cluster, now: at(ms: 10))
     }
-    all += run.received(piece("", finish: "stop"), from: leg.id, cluster: cluster, now: at(20))
-    all += run.received(.done, from: leg.id, cluster: cluster, now: at(21))
+    all += run.received(piece("", finish: "stop"), from: leg.id, cluster: cluster, now: at(ms: 20))
+    all += run.received(.done, from: leg.id, cluster: cluster, now: at(ms: 21))
     #expect(clientText(all) == " the winds.")
   }
 
@@ -78,7 +75,7 @@ struct GivenPrefixTests {
     let body = Array(
       #"{"model":"m","max_tokens":100,"messages":[{"role":"user","content":"Go on."}]}"#.utf8)
     var run = run(after: String(repeating: "word ", count: 39) + "word", body: body)
-    let leg = try #require(starts(run.begin(FixedCluster([host("a")]), now: at(0))).first)
+    let leg = try #require(starts(run.begin(FixedCluster([host("a")]), now: at(ms: 0))).first)
     let resume = try #require(leg.resume)
     #expect(resume.spentTokens == 50)
     let request = InferenceRequest(
@@ -92,18 +89,18 @@ struct GivenPrefixTests {
   func cascade() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "One two")
-    var all = run.begin(cluster, now: at(0))
+    var all = run.begin(cluster, now: at(ms: 0))
     let first = try #require(starts(all).first)
-    all += run.received(piece(" three"), from: first.id, cluster: cluster, now: at(10))
-    all += run.received(piece(" four"), from: first.id, cluster: cluster, now: at(20))
-    all += run.received(piece(" fi"), from: first.id, cluster: cluster, now: at(20))
-    all += run.failed(AttemptFailure(.lost, "reset"), first.id, cluster: cluster, now: at(30))
+    all += run.received(piece(" three"), from: first.id, cluster: cluster, now: at(ms: 10))
+    all += run.received(piece(" four"), from: first.id, cluster: cluster, now: at(ms: 20))
+    all += run.received(piece(" fi"), from: first.id, cluster: cluster, now: at(ms: 20))
+    all += run.failed(AttemptFailure(.lost, "reset"), first.id, cluster: cluster, now: at(ms: 30))
     let second = try #require(starts(all).last)
     #expect(second.candidate.host.id != first.candidate.host.id)
     #expect(second.resume?.prefix == Array("One two three four".utf8))
     all += run.received(
-      piece(" five.", finish: "stop"), from: second.id, cluster: cluster, now: at(40))
-    all += run.received(.done, from: second.id, cluster: cluster, now: at(41))
+      piece(" five.", finish: "stop"), from: second.id, cluster: cluster, now: at(ms: 40))
+    all += run.received(.done, from: second.id, cluster: cluster, now: at(ms: 41))
     #expect(clientText(all) == " three four five.")
     #expect(all.count { if case .open = $0 { true } else { false } } == 1)
   }
@@ -115,15 +112,15 @@ struct GivenPrefixTests {
         + #""messages":[{"role":"user","content":"Go on."}]}"#).utf8)
     let cluster = FixedCluster([host("a")])
     var run = run(after: #"{"city": "Rio"#, body: body)
-    var all = run.begin(cluster, now: at(0))
+    var all = run.begin(cluster, now: at(ms: 0))
     let leg = try #require(starts(all).first)
     #expect(leg.resume?.prefix == Array(#"{"city": "Rio"#.utf8))
     let data = #"{"id":"c","choices":[{"index":0,"delta":{"content":" de Janeiro\"}"}}]}"#
     let rest = InferenceChunk(
       data: Array(data.utf8), facts: ChunkFacts(text: #" de Janeiro"}"#, finishReason: nil))
-    all += run.received(.chunk(rest), from: leg.id, cluster: cluster, now: at(10))
-    all += run.received(piece("", finish: "stop"), from: leg.id, cluster: cluster, now: at(20))
-    all += run.received(.done, from: leg.id, cluster: cluster, now: at(21))
+    all += run.received(.chunk(rest), from: leg.id, cluster: cluster, now: at(ms: 10))
+    all += run.received(piece("", finish: "stop"), from: leg.id, cluster: cluster, now: at(ms: 20))
+    all += run.received(.done, from: leg.id, cluster: cluster, now: at(ms: 21))
     #expect(clientText(all) == #" de Janeiro"}"#)
   }
 
@@ -132,11 +129,11 @@ struct GivenPrefixTests {
   func nobody() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "One two")
-    var all = run.begin(cluster, now: at(0))
+    var all = run.begin(cluster, now: at(ms: 0))
     for _ in 0..<2 {
       let leg = try #require(starts(all).last)
       all += run.failed(
-        AttemptFailure(.connect, "refused"), leg.id, cluster: cluster, now: at(10))
+        AttemptFailure(.connect, "refused"), leg.id, cluster: cluster, now: at(ms: 10))
     }
     #expect(Set(starts(all).map(\.candidate.host.id)).count == 2)
     let failure = try #require(lastFailure(all))
@@ -150,7 +147,7 @@ struct GivenPrefixTests {
       #"{"model":"m","n":2,"messages":[{"role":"user","content":"Go on."}]}"#.utf8)
     var run = run(after: "One two", body: body)
     let failure = try #require(
-      lastFailure(run.begin(FixedCluster([host("a")]), now: at(0))))
+      lastFailure(run.begin(FixedCluster([host("a")]), now: at(ms: 0))))
     #expect(failure.message.contains("2 choices"))
     #expect(run.nextWake == nil)
   }
@@ -159,14 +156,14 @@ struct GivenPrefixTests {
   func noHost() throws {
     var run = run(after: "One two")
     #expect(
-      lastFailure(run.begin(FixedCluster([]), now: at(0)))?.code == .noEligibleHost)
+      lastFailure(run.begin(FixedCluster([]), now: at(ms: 0)))?.code == .noEligibleHost)
   }
 
   @Test("the end of a word is not held against the host, white space is left to what follows")
   func whereItGoesOn() throws {
     for (prefix, place) in [("Tutti", "Tutti"), ("Tutti is ", "Tutti is"), ("a\n\n", "a")] {
       var run = run(after: prefix)
-      let leg = try #require(starts(run.begin(FixedCluster([host("a")]), now: at(0))).first)
+      let leg = try #require(starts(run.begin(FixedCluster([host("a")]), now: at(ms: 0))).first)
       #expect(leg.resume?.prefix == Array(place.utf8), "\(prefix)")
     }
   }

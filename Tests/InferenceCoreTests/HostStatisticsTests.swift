@@ -1,8 +1,7 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 private func table(_ count: Int = 1, slots: Int? = nil, revision: UInt64 = 1) -> HostTable {
   HostTable(

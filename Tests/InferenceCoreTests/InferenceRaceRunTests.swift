@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
@@ -10,10 +11,6 @@ private func host(_ id: String, price: Int = 0, tier: HostTier = .community) -> 
 }
 
 private func view(_ hosts: [Host]) -> FixedCluster { FixedCluster(hosts) }
-
-private func at(_ milliseconds: Int) -> Instant {
-  Instant(sinceStart: .milliseconds(milliseconds))
-}
 
 private func run(
   race: RaceMode? = nil, stream: Bool = true, require: HostID? = nil,
@@ -45,15 +42,15 @@ struct InferenceRaceRunTests {
   func dual() throws {
     let cluster = view([host("a"), host("b"), host("c")])
     var run = run()
-    let legs = starts(run.begin(cluster, now: at(0)))
+    let legs = starts(run.begin(cluster, now: at(ms: 0)))
     #expect(Set(legs.map(\.host)).count == 2)
-    var all = run.received(piece("Hi"), from: legs[1].id, cluster: cluster, now: at(90))
+    var all = run.received(piece("Hi"), from: legs[1].id, cluster: cluster, now: at(ms: 90))
     #expect(all.contains(.cancel(legs[0].id)))
     // Late chunks of the loser never mix with the answer.
-    #expect(run.received(piece("No"), from: legs[0].id, cluster: cluster, now: at(91)).isEmpty)
+    #expect(run.received(piece("No"), from: legs[0].id, cluster: cluster, now: at(ms: 91)).isEmpty)
     all += run.received(
-      piece(" there", finish: "stop"), from: legs[1].id, cluster: cluster, now: at(95))
-    all += run.received(.done, from: legs[1].id, cluster: cluster, now: at(96))
+      piece(" there", finish: "stop"), from: legs[1].id, cluster: cluster, now: at(ms: 95))
+    all += run.received(.done, from: legs[1].id, cluster: cluster, now: at(ms: 96))
     #expect(clientText(all) == "Hi there")
     let records = try #require(summaryOf(all)).attempts
     #expect(records.map(\.outcome) == [.beaten, .answered])
@@ -65,11 +62,11 @@ struct InferenceRaceRunTests {
   func hedged() throws {
     let cluster = view([host("a", price: 5), host("b", price: 5)])
     var run = run()
-    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
-    #expect(run.nextWake == at(1_000))
-    let second = try #require(starts(run.tick(cluster: cluster, now: at(1_000))).first)
+    let first = try #require(starts(run.begin(cluster, now: at(ms: 0))).first)
+    #expect(run.nextWake == at(ms: 1_000))
+    let second = try #require(starts(run.tick(cluster: cluster, now: at(ms: 1_000))).first)
     #expect(second.host != first.host)
-    let won = run.received(piece("x"), from: first.id, cluster: cluster, now: at(1_010))
+    let won = run.received(piece("x"), from: first.id, cluster: cluster, now: at(ms: 1_010))
     #expect(won.contains(.cancel(second.id)))
   }
 
@@ -84,17 +81,17 @@ struct InferenceRaceRunTests {
         constraints: InferenceConstraints(race: race, avoid: avoid, seed: 1))
     }
     var hedged = run(nil, avoid: ["paid", "dear"])
-    #expect(starts(hedged.begin(mixed, now: at(0))).map(\.host) == ["free"])
+    #expect(starts(hedged.begin(mixed, now: at(ms: 0))).map(\.host) == ["free"])
     // The hedge may use a priced host.
-    let late = starts(hedged.tick(cluster: mixed, now: at(1_000))).map(\.host)
+    let late = starts(hedged.tick(cluster: mixed, now: at(ms: 1_000))).map(\.host)
     #expect(late == ["paid"] || late == ["dear"])
     // An explicit dual race uses a priced host.
     var asked = run(.dual, avoid: ["paid", "dear"])
-    #expect(starts(asked.begin(mixed, now: at(0))).count == 2)
+    #expect(starts(asked.begin(mixed, now: at(ms: 0))).count == 2)
 
     let two = view([host("free"), host("paid", price: 5), host("gratis")])
     var free = run(nil, avoid: ["paid", "gratis"])
-    #expect(starts(free.begin(two, now: at(0))).map(\.host) == ["free", "gratis"])
+    #expect(starts(free.begin(two, now: at(ms: 0))).map(\.host) == ["free", "gratis"])
   }
 
   @Test("when the winner breaks off, the one that it has beaten goes on, and not the winner again")
@@ -106,16 +103,16 @@ struct InferenceRaceRunTests {
           endpoint: .chatCompletions, model: "m", body: conversation, stream: true,
           trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
         constraints: InferenceConstraints(race: .dual, seed: seed))
-      let legs = starts(run.begin(cluster, now: at(0)))
+      let legs = starts(run.begin(cluster, now: at(ms: 0)))
       #expect(legs.count == 2)
-      _ = run.received(piece("The quick"), from: legs[0].id, cluster: cluster, now: at(10))
-      _ = run.received(piece(" brown"), from: legs[0].id, cluster: cluster, now: at(20))
+      _ = run.received(piece("The quick"), from: legs[0].id, cluster: cluster, now: at(ms: 10))
+      _ = run.received(piece(" brown"), from: legs[0].id, cluster: cluster, now: at(ms: 20))
       let lost = AttemptFailure(.lost, "reset")
-      let next = starts(run.failed(lost, legs[0].id, cluster: cluster, now: at(30)))
+      let next = starts(run.failed(lost, legs[0].id, cluster: cluster, now: at(ms: 30)))
       #expect(next.map(\.host) == [legs[1].host])
       // The first host gets one more attempt, because its failure may have been temporary.
       let last = try #require(next.first)
-      let again = starts(run.failed(lost, last.id, cluster: cluster, now: at(40)))
+      let again = starts(run.failed(lost, last.id, cluster: cluster, now: at(ms: 40)))
       #expect(again.map(\.host) == [legs[0].host])
     }
   }
@@ -124,12 +121,12 @@ struct InferenceRaceRunTests {
   func notRaced() {
     let one = view([host("a")])
     var alone = run(race: .dual)
-    #expect(starts(alone.begin(one, now: at(0))).count == 1)
+    #expect(starts(alone.begin(one, now: at(ms: 0))).count == 1)
     let two = view([host("a"), host("b")])
     var required = run(race: .dual, require: "b")
-    #expect(starts(required.begin(two, now: at(0))).map(\.host) == ["b"])
+    #expect(starts(required.begin(two, now: at(ms: 0))).map(\.host) == ["b"])
     var embeddings = run(stream: false, endpoint: .embeddings)
-    #expect(starts(embeddings.begin(two, now: at(0))).count == 1)
+    #expect(starts(embeddings.begin(two, now: at(ms: 0))).count == 1)
   }
 
   @Test(
@@ -154,9 +151,9 @@ struct InferenceRaceRunTests {
     // If the prompt may not fit the small host, the large one is chosen. If there is no large host,
     // the small one gets the request and accepts or refuses it.
     #expect(
-      starts(run.begin(view([small, large]), now: at(0))).map(\.host) == [fits ? "a" : "b"])
+      starts(run.begin(view([small, large]), now: at(ms: 0))).map(\.host) == [fits ? "a" : "b"])
     var alone = InferenceRun(request: request, constraints: InferenceConstraints(seed: 1))
-    #expect(starts(alone.begin(view([small]), now: at(0))).map(\.host) == ["a"])
+    #expect(starts(alone.begin(view([small]), now: at(ms: 0))).map(\.host) == ["a"])
   }
 
   @Test("the operator's own hosts never race; a missed deadline brings them in before anybody else")
@@ -164,9 +161,9 @@ struct InferenceRaceRunTests {
     let cluster = view([host("own", tier: .fallback), host("a"), host("b"), host("c")])
     for mode in [RaceMode.single, .dual] {
       var run = run(race: mode)
-      let legs = starts(run.begin(cluster, now: at(0)))
+      let legs = starts(run.begin(cluster, now: at(ms: 0)))
       #expect(!legs.map(\.host).contains("own"))
-      let late = starts(run.tick(cluster: cluster, now: at(10_000)))
+      let late = starts(run.tick(cluster: cluster, now: at(ms: 10_000)))
       #expect(late.map(\.host).contains("own"))
     }
   }
@@ -182,14 +179,14 @@ struct InferenceRaceRunTests {
           trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
         constraints: InferenceConstraints(
           race: .single, deadlines: Deadlines(firstToken: wanted), seed: 1))
-      _ = run.begin(cluster, now: at(0))
+      _ = run.begin(cluster, now: at(ms: 0))
       var late = run.tick(cluster: cluster, now: try #require(run.nextWake))
       let other = try #require(starts(late).first)
       func isMarked() -> Bool {
         late.contains { if case .observe(_, .failed, _) = $0 { true } else { false } }
       }
       #expect(!isMarked())
-      late += run.received(piece("Hi"), from: other.id, cluster: cluster, now: at(70_000))
+      late += run.received(piece("Hi"), from: other.id, cluster: cluster, now: at(ms: 70_000))
       #expect(isMarked() == (wanted == nil))
     }
   }
@@ -198,11 +195,11 @@ struct InferenceRaceRunTests {
   func everyLeg() {
     let cluster = view([host("a"), host("b")])
     var run = run()
-    let legs = starts(run.begin(cluster, now: at(0)))
+    let legs = starts(run.begin(cluster, now: at(ms: 0)))
     let refused = AttemptFailure(.connect, "refused")
     #expect(
-      lastFailure(run.failed(refused, legs[0].id, cluster: cluster, now: at(1))) == nil)
-    let over = run.failed(refused, legs[1].id, cluster: cluster, now: at(2))
+      lastFailure(run.failed(refused, legs[0].id, cluster: cluster, now: at(ms: 1))) == nil)
+    let over = run.failed(refused, legs[1].id, cluster: cluster, now: at(ms: 2))
     #expect(lastFailure(over)?.code == .upstreamFailed)
   }
 }
@@ -213,22 +210,22 @@ struct InferenceResumeRunTests {
   func resumes() throws {
     let cluster = view([host("a"), host("b")])
     var run = run(race: .single)
-    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
-    var all = run.received(piece("The quick"), from: first.id, cluster: cluster, now: at(10))
-    all += run.received(piece(" brown"), from: first.id, cluster: cluster, now: at(20))
-    all += run.received(piece(" fo"), from: first.id, cluster: cluster, now: at(30))
+    let first = try #require(starts(run.begin(cluster, now: at(ms: 0))).first)
+    var all = run.received(piece("The quick"), from: first.id, cluster: cluster, now: at(ms: 10))
+    all += run.received(piece(" brown"), from: first.id, cluster: cluster, now: at(ms: 20))
+    all += run.received(piece(" fo"), from: first.id, cluster: cluster, now: at(ms: 30))
     let cut = run.failed(
-      AttemptFailure(.lost, "reset"), first.id, cluster: cluster, now: at(40))
+      AttemptFailure(.lost, "reset"), first.id, cluster: cluster, now: at(ms: 40))
     all += cut
     let second = try #require(starts(cut).first)
     #expect(second.host != first.host)
     let prefix = String(decoding: try #require(second.resume).prefix, as: UTF8.self)
     #expect(prefix == "The quick brown")
     #expect(clientText(all) == prefix)
-    all += run.received(piece(" fox"), from: second.id, cluster: cluster, now: at(60))
+    all += run.received(piece(" fox"), from: second.id, cluster: cluster, now: at(ms: 60))
     all += run.received(
-      piece(" jumps.", finish: "stop"), from: second.id, cluster: cluster, now: at(70))
-    all += run.received(.done, from: second.id, cluster: cluster, now: at(71))
+      piece(" jumps.", finish: "stop"), from: second.id, cluster: cluster, now: at(ms: 70))
+    all += run.received(.done, from: second.id, cluster: cluster, now: at(ms: 71))
     #expect(clientText(all) == "The quick brown fox jumps.")
     #expect(all.last == .complete)
     #expect(all.count { if case .open = $0 { true } else { false } } == 1)
@@ -241,16 +238,16 @@ struct InferenceResumeRunTests {
   func wholeBody() throws {
     let cluster = view([host("a"), host("b")])
     var run = run(race: .single, stream: false)
-    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+    let first = try #require(starts(run.begin(cluster, now: at(ms: 0))).first)
     for word in ["One", " two", " th"] {
-      _ = run.received(piece(word), from: first.id, cluster: cluster, now: at(10))
+      _ = run.received(piece(word), from: first.id, cluster: cluster, now: at(ms: 10))
     }
-    let cut = run.received(.end, from: first.id, cluster: cluster, now: at(20))
+    let cut = run.received(.end, from: first.id, cluster: cluster, now: at(ms: 20))
     let second = try #require(starts(cut).first)
-    var all = run.received(piece(" three"), from: second.id, cluster: cluster, now: at(30))
+    var all = run.received(piece(" three"), from: second.id, cluster: cluster, now: at(ms: 30))
     all += run.received(
-      piece("", finish: "stop"), from: second.id, cluster: cluster, now: at(40))
-    all += run.received(.done, from: second.id, cluster: cluster, now: at(41))
+      piece("", finish: "stop"), from: second.id, cluster: cluster, now: at(ms: 40))
+    all += run.received(.done, from: second.id, cluster: cluster, now: at(ms: 41))
     #expect(clientText(all).isEmpty)
     let bodies = all.compactMap { directive -> ChunkFacts? in
       guard case .deliver(.body(let body)) = directive else { return nil }
@@ -265,11 +262,11 @@ struct InferenceResumeRunTests {
     for spare in [true, false] {
       let cluster = view(spare ? [host("a"), host("b")] : [host("a")])
       var run = run(race: .single)
-      let first = try #require(starts(run.begin(cluster, now: at(0))).first)
-      _ = run.received(piece("slow"), from: first.id, cluster: cluster, now: at(100))
+      let first = try #require(starts(run.begin(cluster, now: at(ms: 0))).first)
+      _ = run.received(piece("slow"), from: first.id, cluster: cluster, now: at(ms: 100))
       var asked: [AttemptID] = []
       for (word, second) in zip([" and", " never", " fast"], stride(from: 4, through: 12, by: 4)) {
-        let now = at(second * 1_000)
+        let now = at(ms: second * 1_000)
         asked += starts(run.tick(cluster: cluster, now: now)).map(\.id)
         _ = run.received(piece(word), from: first.id, cluster: cluster, now: now)
       }
@@ -277,7 +274,7 @@ struct InferenceResumeRunTests {
       #expect(run.attempts.isEmpty, "nothing is given up before another host goes on")
       guard let other = asked.first else { continue }
       for word in [" never", " quick", " at all"] {
-        _ = run.received(piece(word), from: other, cluster: cluster, now: at(12_500))
+        _ = run.received(piece(word), from: other, cluster: cluster, now: at(ms: 12_500))
       }
       #expect(run.attempts.first?.failure?.kind == .crawl)
     }
@@ -287,19 +284,19 @@ struct InferenceResumeRunTests {
   func cascade() throws {
     let cluster = view([host("a"), host("b"), host("c"), host("d")])
     var run = run(race: .single)
-    var all = run.begin(cluster, now: at(0))
+    var all = run.begin(cluster, now: at(ms: 0))
     for (number, word) in ["One", " two", " three", " four"].enumerated() {
       let leg = try #require(starts(all).last)
       #expect(starts(all).count == number + 1)
-      all += run.received(piece(word), from: leg.id, cluster: cluster, now: at(number * 10))
-      all += run.received(piece(" "), from: leg.id, cluster: cluster, now: at(number * 10))
+      all += run.received(piece(word), from: leg.id, cluster: cluster, now: at(ms: number * 10))
+      all += run.received(piece(" "), from: leg.id, cluster: cluster, now: at(ms: number * 10))
       guard number < 3 else {
         all += run.received(
-          piece("end.", finish: "stop"), from: leg.id, cluster: cluster, now: at(100))
-        all += run.received(.done, from: leg.id, cluster: cluster, now: at(100))
+          piece("end.", finish: "stop"), from: leg.id, cluster: cluster, now: at(ms: 100))
+        all += run.received(.done, from: leg.id, cluster: cluster, now: at(ms: 100))
         break
       }
-      all += run.failed(AttemptFailure(.lost, "reset"), leg.id, cluster: cluster, now: at(100))
+      all += run.failed(AttemptFailure(.lost, "reset"), leg.id, cluster: cluster, now: at(ms: 100))
     }
     #expect(clientText(all) == "One two three four end.")
     #expect(Set(starts(all).map(\.host)).count == 4)
@@ -313,15 +310,15 @@ struct InferenceResumeRunTests {
     a.resume = .trailingAssistant
     let cluster = view([a, b])
     var run = run(race: .single)
-    let first = try #require(starts(run.begin(cluster, now: at(0))).first)
+    let first = try #require(starts(run.begin(cluster, now: at(ms: 0))).first)
     for word in ["One", " two", " th"] {
-      _ = run.received(piece(word), from: first.id, cluster: cluster, now: at(10))
+      _ = run.received(piece(word), from: first.id, cluster: cluster, now: at(ms: 10))
     }
     let second = try #require(
-      starts(run.received(.end, from: first.id, cluster: cluster, now: at(20))).first)
+      starts(run.received(.end, from: first.id, cluster: cluster, now: at(ms: 20))).first)
     let refused = run.received(
       .broken(AttemptFailure(.rejected, "it answered 400", status: 400)), from: second.id,
-      cluster: cluster, now: at(30))
+      cluster: cluster, now: at(ms: 30))
     guard case .start(_, let candidate, _)? = refused.last else {
       Issue.record("nobody was asked: \(refused)")
       return

@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
@@ -10,8 +11,6 @@ private func host(_ id: String, _ state: HostState = .ready, tier: HostTier = .c
 }
 
 private func view(_ hosts: [Host]) -> FixedCluster { FixedCluster(hosts) }
-
-private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 private func request(stream: Bool = true) -> InferenceRequest {
   InferenceRequest(

@@ -1,12 +1,11 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
 private func host(_ id: String, tier: HostTier = .community) -> Host {
   Host(id: HostID(id), url: "http://\(id)", tier: tier, state: .ready, models: [.init(id: "m")])
 }
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 /// The standing of a host after ten quick answers.
 private let quick = HostStanding(

@@ -1,12 +1,11 @@
 import ClusterModel
+import ClusterTesting
 import Testing
 
 @testable import InferenceCore
 
 @Suite("The pace of an answering host")
 struct PaceTests {
-  private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
-
   @Test("a rate below the floor is reported when its window ends, and not before")
   func belowFloor() {
     var pace = Pace(floor: 2, from: at(0))

@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
@@ -6,8 +7,6 @@ private func host(_ id: String, slots: Int? = nil) -> Host {
   Host(
     id: HostID(id), url: "http://\(id)", state: .ready, models: [.init(id: "m")], slots: slots)
 }
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 private func open(inFlight: Int = 0, errorRate: Double = 0.5) -> HostStanding {
   HostStanding(inFlight: inFlight, errorRate: errorRate, breaker: .open(until: at(30)))

@@ -1,8 +1,7 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
-
-private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 @Suite("A client that stops reading, in virtual time")
 struct PausedReaderTests {

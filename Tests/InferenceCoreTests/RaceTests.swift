@@ -1,14 +1,11 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
 
 private let first = AttemptID(0)
 private let second = AttemptID(1)
 private let third = AttemptID(2)
-
-private func at(_ milliseconds: Int) -> Instant {
-  Instant(sinceStart: .milliseconds(milliseconds))
-}
 
 @Suite("A race between hosts")
 struct RaceTests {
@@ -20,7 +17,7 @@ struct RaceTests {
     #expect(race.nextWake == nil)
     #expect(race.failed(first) == [.ask(speculative: false)])
     #expect(race.isIdle)
-    race.asked(second, now: at(5))
+    race.asked(second, now: at(ms: 5))
     #expect(race.spoke(second).isEmpty)
     #expect(race.winner == second)
     #expect(!race.isIdle)
@@ -54,16 +51,16 @@ struct RaceTests {
   func hedged() {
     var race = Race(mode: .hedged, width: 2, hedgeAfter: .milliseconds(80))
     #expect(race.begin() == [.ask(speculative: false)])
-    race.asked(first, now: at(10))
-    #expect(race.nextWake == at(90))
-    #expect(race.tick(now: at(89)).isEmpty)
+    race.asked(first, now: at(ms: 10))
+    #expect(race.nextWake == at(ms: 90))
+    #expect(race.tick(now: at(ms: 89)).isEmpty)
     var late = race
     #expect(race.spoke(first).isEmpty)
     #expect(race.nextWake == nil)
-    #expect(race.tick(now: at(90)).isEmpty)
+    #expect(race.tick(now: at(ms: 90)).isEmpty)
 
-    #expect(late.tick(now: at(90)) == [.ask(speculative: true)])
-    late.asked(second, now: at(90))
+    #expect(late.tick(now: at(ms: 90)) == [.ask(speculative: true)])
+    late.asked(second, now: at(ms: 90))
     #expect(late.nextWake == nil)
     #expect(late.spoke(first) == [.cancel(second)])
   }
@@ -72,11 +69,11 @@ struct RaceTests {
   func hedgedThree() {
     var race = Race(mode: .hedged, width: 3, hedgeAfter: .milliseconds(80))
     race.asked(first, now: .zero)
-    #expect(race.tick(now: at(80)) == [.ask(speculative: true)])
-    race.asked(second, now: at(80))
-    #expect(race.nextWake == at(160))
-    #expect(race.tick(now: at(160)) == [.ask(speculative: true)])
-    race.asked(third, now: at(160))
+    #expect(race.tick(now: at(ms: 80)) == [.ask(speculative: true)])
+    race.asked(second, now: at(ms: 80))
+    #expect(race.nextWake == at(ms: 160))
+    #expect(race.tick(now: at(ms: 160)) == [.ask(speculative: true)])
+    race.asked(third, now: at(ms: 160))
     #expect(race.nextWake == nil)
     #expect(race.spoke(third) == [.cancel(first), .cancel(second)])
   }
@@ -85,7 +82,7 @@ struct RaceTests {
   func declinedHedge() {
     var race = Race(mode: .hedged, hedgeAfter: .milliseconds(80))
     race.asked(first, now: .zero)
-    #expect(race.tick(now: at(80)) == [.ask(speculative: true)])
+    #expect(race.tick(now: at(ms: 80)) == [.ask(speculative: true)])
     #expect(race.nextWake == nil)
     #expect(race.spoke(first).isEmpty)
     #expect(race.winner == first)
@@ -98,7 +95,7 @@ struct RaceTests {
     race.asked(first, now: .zero)
     #expect(race.failed(first) == [.ask(speculative: false)])
     #expect(race.nextWake == nil)
-    race.asked(second, now: at(20))
-    #expect(race.nextWake == at(100))
+    race.asked(second, now: at(ms: 20))
+    #expect(race.nextWake == at(ms: 100))
   }
 }

@@ -1,8 +1,7 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import Testing
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 private func host(_ id: String, _ model: ModelID = "m") -> Host {
   Host(id: HostID(id), url: "http://\(id)", state: .ready, models: [.init(id: model)])

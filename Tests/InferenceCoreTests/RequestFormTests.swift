@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import Testing
 
 @testable import InferenceCore
@@ -129,8 +130,6 @@ struct RequestFormTests {
 
 @Suite("What is remembered of how hosts take requests")
 struct HostHabitsTests {
-  private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
-
   @Test("a form holds for its host and model, adds up, and is forgotten after an hour")
   func forms() {
     var habits = HostHabits()

@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import Testing
 
 @testable import InferenceCore
@@ -7,8 +8,6 @@ import Testing
 struct RunningAttemptTests {
   private let limits = InferenceLimits()
   private let stall = AttemptFailure(.stall, "it sent nothing")
-
-  private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
   private func attempt(
     _ deadlines: Deadlines = .standard, left: Duration? = nil

@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import GatewayCore
 import Limits
 import Testing
@@ -243,10 +244,6 @@ struct PlanTraceTests {
 
 @Suite("How often a client hears of progress")
 struct ProgressPacerTests {
-  private func at(_ milliseconds: Int) -> Instant {
-    Instant(sinceStart: .milliseconds(milliseconds))
-  }
-
   /// Feeds the same events to a plan's trace and its pacer.
   private struct Told {
     var trace = PlanTrace(plan)
@@ -273,7 +270,7 @@ struct ProgressPacerTests {
     var told = Told()
     told.pacer.plan()
     #expect(
-      told.line(at(0))
+      told.line(at(ms: 0))
         == #"tutti {"event":"planned","pattern":"tutti/ensemble","reason":"it was asked for","#
         + #""tasks":[{"task":"p1","role":"research","inputs":[]},"#
         + #"{"task":"p2","role":"creative","inputs":[]},"#
@@ -286,26 +283,26 @@ struct ProgressPacerTests {
     #expect(told.pacer.due == nil)
     told.happens(started("p1"))
     #expect(
-      told.line(at(5))
+      told.line(at(ms: 5))
         == #"tutti {"event":"task_started","task":"p1","role":"research","agent":"agent-research"}"#
     )
-    #expect(told.pacer.due == nil && told.line(at(500)) == nil)
+    #expect(told.pacer.due == nil && told.line(at(ms: 500)) == nil)
     told.happens(started("p2", .creative))
-    #expect(told.pacer.due == at(105))
-    #expect(told.line(at(104)) == nil)
-    #expect(told.line(at(105))?.contains(#""task":"p2""#) == true)
+    #expect(told.pacer.due == at(ms: 105))
+    #expect(told.line(at(ms: 104)) == nil)
+    #expect(told.line(at(ms: 105))?.contains(#""task":"p2""#) == true)
   }
 
   @Test("steps that come meanwhile are told together, each task as it is then")
   func together() {
     var told = Told()
     told.happens(started("p1"))
-    _ = told.line(at(0))
+    _ = told.line(at(ms: 0))
     told.happens(
       .firstToken(task: "p1", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)),
       started("p2", .creative), ended("p1", report: report("a", 5)), .delta(TaskDelta(text: "x")))
     #expect(
-      told.line(at(100))
+      told.line(at(ms: 100))
         == #"tutti [{"event":"task_ended","task":"p1","role":"research","agent":"agent-research","#
         + #""status":"done","host":"a","model":"m","first_token_ms":3,"tokens":5,"total_ms":9},"#
         + #"{"event":"task_started","task":"p2","role":"creative","agent":"agent-creative"}]"#)
@@ -329,9 +326,9 @@ struct ProgressPacerTests {
   func last() {
     var told = Told()
     told.happens(started("p2", .creative))
-    _ = told.line(at(0))
+    _ = told.line(at(ms: 0))
     told.happens(ended("p2", .creative, .skipped, reason: "lost\nit"))
-    #expect(told.line(at(1)) == nil)
+    #expect(told.line(at(ms: 1)) == nil)
     #expect(
       told.rest()
         == #"tutti {"event":"task_ended","task":"p2","role":"creative","agent":"agent-creative","#
@@ -354,7 +351,7 @@ struct ProgressPacerTests {
               id: "q1", role: .code, inputs: [Edge(from: "p1", name: "Brief")],
               merge: .synthesise)
           ], output: "q1")))
-    let line = told.line(at(0)) ?? ""
+    let line = told.line(at(ms: 0)) ?? ""
     #expect(line.hasPrefix(#"tutti {"event":"expanded","task":"p1","added":1,"tasks":["#))
     #expect(line.contains(#"{"task":"s","role":"coordinator","inputs":["q1","p2"]}"#))
     #expect(line.contains(#"{"task":"q1","role":"code","inputs":["p1"]}"#))
@@ -368,7 +365,7 @@ struct ProgressPacerTests {
       .firstToken(task: "p1", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)),
       started("p1", attempt: 2))
     #expect(
-      told.line(at(0))
+      told.line(at(ms: 0))
         == #"tutti {"event":"task_started","task":"p1","role":"research","#
         + #""agent":"agent-research","attempt":2}"#)
   }
@@ -388,7 +385,7 @@ struct ProgressPacerTests {
           told.happens(ended(task, .research, .skipped, reason: "\(now)"))
         }
         now += Int.random(in: 0...60, using: &rng)
-        if let line = told.line(at(now)) { lines.append((now, line)) }
+        if let line = told.line(at(ms: now)) { lines.append((now, line)) }
       }
       for (left, right) in zip(lines, lines.dropFirst()) {
         #expect(right.at - left.at >= 100, "seed \(seed)")

@@ -3,8 +3,6 @@ import ClusterTesting
 import MonitorCore
 import Testing
 
-private func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
-
 @Suite("The metrics of all processes")
 struct MetricRollupTests {
   private func family(

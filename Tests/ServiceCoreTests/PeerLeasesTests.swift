@@ -3,10 +3,6 @@ import ClusterTesting
 import RegistryCore
 import Testing
 
-private func at(_ milliseconds: Int) -> Instant {
-  Instant(sinceStart: .milliseconds(milliseconds))
-}
-
 @Suite("Peer leases")
 struct PeerLeasesTests {
   private static let registry = peer("registry", 1, service: .registry)
@@ -22,56 +18,47 @@ struct PeerLeasesTests {
 
   private func leases() -> PeerLeases { PeerLeases(epoch: 7, own: Self.registry) }
 
-  private func code(_ body: () throws(Failure) -> Void) -> Failure.Code? {
-    do throws(Failure) {
-      try body()
-      return nil
-    } catch {
-      return error.code
-    }
-  }
-
   @Test("a hello is published once, a renewal not again")
   func renewal() throws {
     var leases = leases()
     let a = Self.peer("a", 1)
-    let first = try leases.hello(a, now: at(0))
+    let first = try leases.hello(a, now: at(ms: 0))
     #expect(first == [.publish(PeerTable(epoch: 7, revision: 2, peers: [a, Self.registry]))])
-    #expect(try leases.hello(a, now: at(1_000)) == [])
-    #expect(leases.nextExpiry == at(3_000))
-    #expect(leases.expire(now: at(2_999)) == [])
+    #expect(try leases.hello(a, now: at(ms: 1_000)) == [])
+    #expect(leases.nextExpiry == at(ms: 3_000))
+    #expect(leases.expire(now: at(ms: 2_999)) == [])
     #expect(
-      leases.expire(now: at(3_000))
+      leases.expire(now: at(ms: 3_000))
         == [.publish(PeerTable(epoch: 7, revision: 3, peers: [Self.registry]))])
-    #expect(leases.expire(now: at(9_000)) == [])
+    #expect(leases.expire(now: at(ms: 9_000)) == [])
   }
 
   @Test("the registry's own line stays for ever, and nobody else gets its name")
   func own() throws {
     var leases = leases()
-    #expect(leases.goodbye(Self.registry.id, now: at(0)) == [])
-    #expect(leases.expire(now: at(1_000_000)) == [])
+    #expect(leases.goodbye(Self.registry.id, now: at(ms: 0)) == [])
+    #expect(leases.expire(now: at(ms: 1_000_000)) == [])
     #expect(leases.table.peers == [Self.registry])
     #expect(
-      code { () throws(Failure) in
-        _ = try leases.hello(Self.peer("registry", 2), now: at(0))
+      failureCode { () throws(Failure) in
+        _ = try leases.hello(Self.peer("registry", 2), now: at(ms: 0))
       } == .invalidRequest)
   }
 
   @Test("a restarted process replaces its predecessor, whose late mail changes nothing")
   func restart() throws {
     var leases = leases()
-    _ = try leases.hello(Self.peer("a", 9), now: at(0))
-    _ = try leases.hello(Self.peer("a", 4), now: at(100))
+    _ = try leases.hello(Self.peer("a", 9), now: at(ms: 0))
+    _ = try leases.hello(Self.peer("a", 4), now: at(ms: 100))
     #expect(leases.table.peers.map(\.id.incarnation).first == 4)
     let before = leases.table
-    #expect(leases.goodbye(PeerID(name: "a", incarnation: 9), now: at(200)) == [])
+    #expect(leases.goodbye(PeerID(name: "a", incarnation: 9), now: at(ms: 200)) == [])
     #expect(
-      code { () throws(Failure) in
-        _ = try leases.hello(Self.peer("a", 9), now: at(200))
+      failureCode { () throws(Failure) in
+        _ = try leases.hello(Self.peer("a", 9), now: at(ms: 200))
       } == .peerLost)
     #expect(leases.table == before)
-    #expect(leases.goodbye(PeerID(name: "a", incarnation: 4), now: at(300)).count == 1)
+    #expect(leases.goodbye(PeerID(name: "a", incarnation: 4), now: at(ms: 300)).count == 1)
     #expect(leases.table.peers == [Self.registry])
   }
 
@@ -85,20 +72,21 @@ struct PeerLeasesTests {
     }
     var leases = leases()
     let honest = keyed("a", 1, 1, "tcp://10.0.0.1:1")
-    _ = try leases.hello(honest, now: at(0))
+    _ = try leases.hello(honest, now: at(ms: 0))
     for intruder in [
       keyed("a", 2, 9, "tcp://10.0.0.9:1"), keyed("a", 1, 9, "tcp://10.0.0.1:1"),
       keyed("b", 1, 9, "tcp://10.0.0.1:1"),
     ] {
       #expect(
-        code { () throws(Failure) in _ = try leases.hello(intruder, now: at(10)) } == .overloaded)
+        failureCode { () throws(Failure) in _ = try leases.hello(intruder, now: at(ms: 10)) }
+          == .overloaded)
     }
     #expect(leases.table.peers.first == honest)
     // The same key may restart at once, another key only after the lease.
     let restarted = keyed("a", 3, 1, "tcp://10.0.0.1:1")
-    #expect(try leases.hello(restarted, now: at(20)).count == 1)
+    #expect(try leases.hello(restarted, now: at(ms: 20)).count == 1)
     let successor = keyed("a", 4, 2, "tcp://10.0.0.1:1")
-    #expect(try leases.hello(successor, now: at(2_020)).count == 1)
+    #expect(try leases.hello(successor, now: at(ms: 2_020)).count == 1)
     #expect(leases.table.peers.first == successor)
   }
 
@@ -106,16 +94,16 @@ struct PeerLeasesTests {
   func capacity() throws {
     var leases = leases()
     for index in 1..<PeerLeases.capacity {
-      _ = try leases.hello(Self.peer("p\(index)", 1), now: at(index))
+      _ = try leases.hello(Self.peer("p\(index)", 1), now: at(ms: index))
     }
     #expect(leases.count == PeerLeases.capacity)
     #expect(
-      code { () throws(Failure) in
-        _ = try leases.hello(Self.peer("late", 1), now: at(600))
+      failureCode { () throws(Failure) in
+        _ = try leases.hello(Self.peer("late", 1), now: at(ms: 600))
       } == .overloaded)
-    _ = try leases.hello(Self.peer("p9", 1), now: at(600))
+    _ = try leases.hello(Self.peer("p9", 1), now: at(ms: 600))
     // The lease of p1 has ended, although it has not been swept yet.
-    _ = try leases.hello(Self.peer("late", 1), now: at(2_001))
+    _ = try leases.hello(Self.peer("late", 1), now: at(ms: 2_001))
     #expect(leases.table.peers.contains { $0.id.name == "late" })
     #expect(!leases.table.peers.contains { $0.id.name == "p1" })
   }
@@ -138,7 +126,8 @@ struct PeerLeasesTests {
     ]
     for peer in wrong {
       #expect(
-        code { () throws(Failure) in _ = try leases.hello(peer, now: at(0)) } == .invalidRequest)
+        failureCode { () throws(Failure) in _ = try leases.hello(peer, now: at(ms: 0)) }
+          == .invalidRequest)
     }
     #expect(leases.table.peers == [Self.registry])
   }
@@ -160,7 +149,7 @@ struct PeerLeasesTests {
     var published = leases.table
     for step in 0..<400 {
       now += Int.random(in: 0...400, using: &rng)
-      let time = at(now)
+      let time = at(ms: now)
       model = model.filter { $0.value.heard.duration(to: time) < $0.value.ttl }
       let id = PeerID(
         name: "p\(Int.random(in: 0..<6, using: &rng))",

@@ -1,14 +1,11 @@
 import ClusterModel
+import ClusterTesting
 import CommandLineCore
 import Foundation
 import Testing
 
 @Suite("A plan's progress in a terminal")
 struct ProgressTreeTests {
-  private func at(_ milliseconds: Int) -> Instant {
-    Instant(sinceStart: .milliseconds(milliseconds))
-  }
-
   private func steps(_ json: String) throws -> [ProgressStep] {
     try JSONDecoder().decode([ProgressStep].self, from: Data(json.utf8))
   }
@@ -20,9 +17,9 @@ struct ProgressTreeTests {
     + #"{"task":"answer","role":"coordinator","inputs":["draft-1","draft-2"]}]}]"#
 
   private func tree(_ more: String...) throws -> ProgressTree {
-    var tree = ProgressTree(now: at(0))
+    var tree = ProgressTree(now: at(ms: 0))
     for json in [planned] + more {
-      for step in try steps(json) { tree.take(step, now: at(1_000)) }
+      for step in try steps(json) { tree.take(step, now: at(ms: 1_000)) }
     }
     return tree
   }
@@ -30,12 +27,12 @@ struct ProgressTreeTests {
   private func lines(_ tree: ProgressTree, _ now: Int = 2_000, width: Int = 80, height: Int = 20)
     -> [String]
   {
-    tree.lines(now: at(now), width: width, height: height)
+    tree.lines(now: at(ms: now), width: width, height: height)
   }
 
   @Test("nothing is drawn before there is a plan")
   func empty() {
-    let tree = ProgressTree(now: at(0))
+    let tree = ProgressTree(now: at(ms: 0))
     #expect(tree.isEmpty && lines(tree).isEmpty)
   }
 
@@ -66,7 +63,7 @@ struct ProgressTreeTests {
     for step in try steps(
       #"[{"event":"task_ended","task":"draft-1","status":"done","host":"h1","tokens":27,"#
         + #""total_ms":1758},{"event":"task_ended","task":"answer","status":"failed"}]"#)
-    { over.take(step, now: at(2_000)) }
+    { over.take(step, now: at(ms: 2_000)) }
     #expect(lines(over)[1] == "✘ answer  coordinator  failed")
     #expect(lines(over)[2] == "├ ✔ draft-1  research  on h1  27 tokens  1.7 s")
   }
@@ -95,20 +92,20 @@ struct ProgressTreeTests {
 
   @Test("a plan that reads in circles, and names that move the cursor, are drawn all the same")
   func hostile() {
-    var tree = ProgressTree(now: at(0))
+    var tree = ProgressTree(now: at(ms: 0))
     var step = ProgressStep(.planned)
     step.tasks = [
       .init(task: "a", inputs: ["b"]), .init(task: "b", inputs: ["a"]),
       .init(task: "c\u{1B}[2J", inputs: ["c\u{1B}[2J", "nobody"]),
     ]
-    tree.take(step, now: at(0))
+    tree.take(step, now: at(ms: 0))
     let drawn = lines(tree)
     #expect(drawn.count == 4)
     #expect(drawn.allSatisfy { !$0.contains("\u{1B}") })
     for number in 0..<1_000 {
       var more = ProgressStep(.started, task: "t\(number)")
       more.role = "code"
-      tree.take(more, now: at(0))
+      tree.take(more, now: at(ms: 0))
     }
     #expect(lines(tree, height: 10_000).count <= 257)
   }

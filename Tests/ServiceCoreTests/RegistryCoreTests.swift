@@ -3,10 +3,6 @@ import ClusterTesting
 import RegistryCore
 import Testing
 
-private func at(_ milliseconds: Int) -> Instant {
-  Instant(sinceStart: .milliseconds(milliseconds))
-}
-
 @Suite("The host registry")
 struct HostRegistryTests {
   private var rng = SeededGenerator(seed: 5)
@@ -39,26 +35,17 @@ struct HostRegistryTests {
     directives.compactMap { if case .publish(let table) = $0 { table } else { nil } }.last
   }
 
-  private func code(_ body: () throws(Failure) -> Void) -> Failure.Code? {
-    do throws(Failure) {
-      try body()
-      return nil
-    } catch {
-      return error.code
-    }
-  }
-
   @Test("keeps, publishes and probes a new host at once")
   mutating func added() throws {
     let (host, directives) = try hosts.add(
-      HostDraft(url: "http://127.0.0.1:8080/v1", trust: .local, slots: 3), now: at(10))
+      HostDraft(url: "http://127.0.0.1:8080/v1", trust: .local, slots: 3), now: at(ms: 10))
     #expect(host.id == "127.0.0.1:8080")
     #expect(host.state == .unknown)
     let order = ProbeOrder(id: 1, host: host.id, url: "http://127.0.0.1:8080")
     #expect(directives == [.persist(HostRecord(host)), .publish(hosts.table), .probe(order)])
     #expect(hosts.table.revision == 2)
     // The admin's slots take precedence over the host's report.
-    let answer = hosts.probed(order, .answered(Self.report), now: at(20), using: &rng)
+    let answer = hosts.probed(order, .answered(Self.report), now: at(ms: 20), using: &rng)
     let ready = try #require(hosts.host(host.id))
     #expect(answer == [.publish(hosts.table), .settled(host.id)])
     #expect(ready.state == .ready)
@@ -76,7 +63,8 @@ struct HostRegistryTests {
       HostDraft(url: "http://127.0.0.1:1/v1/"), HostDraft(url: "http://LOCALHOST:1"),
       HostDraft(url: "http://other", id: "a"),
     ] {
-      #expect(code { () throws(Failure) in _ = try hosts.add(draft, now: .zero) } == .hostExists)
+      #expect(
+        failureCode { () throws(Failure) in _ = try hosts.add(draft, now: .zero) } == .hostExists)
     }
     for draft in [
       HostDraft(url: "nonsense"), HostDraft(url: "http://x", id: "a/b"),
@@ -84,7 +72,8 @@ struct HostRegistryTests {
       HostDraft(url: "http://x", pricePerMillion: -1),
     ] {
       #expect(
-        code { () throws(Failure) in _ = try hosts.add(draft, now: .zero) } == .invalidRequest)
+        failureCode { () throws(Failure) in _ = try hosts.add(draft, now: .zero) }
+          == .invalidRequest)
     }
     #expect(hosts.table == before)
   }
@@ -92,8 +81,8 @@ struct HostRegistryTests {
   @Test("asks a ready host again after about two seconds, and says nothing when nothing changed")
   mutating func steady() throws {
     var order = try add()
-    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
-    var now = at(0)
+    _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
+    var now = at(ms: 0)
     for _ in 0..<20 {
       let due = try #require(hosts.nextProbeTime)
       #expect((.milliseconds(1_800)...(.milliseconds(2_200))).contains(now.duration(to: due)))
@@ -112,21 +101,21 @@ struct HostRegistryTests {
   @Test("takes a ready host out after three silent probes, or one refused connection")
   mutating func hysteresis() throws {
     var order = try add()
-    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
+    _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
     for failure in 1...3 {
       order = try nextOrder()
-      let directives = hosts.probed(order, Self.timeout, now: at(10_000 * failure), using: &rng)
+      let directives = hosts.probed(order, Self.timeout, now: at(ms: 10_000 * failure), using: &rng)
       #expect(hosts.host("h:1")?.state == (failure < 3 ? .ready : .unreachable))
       #expect((published(directives) != nil) == (failure == 3))
     }
     #expect(hosts.host("h:1")?.reason == "no answer within 2 s")
     // Its models stay in the table; the state shows that they cannot be used.
     order = try nextOrder()
-    _ = hosts.probed(order, .answered(Self.report), now: at(60_000), using: &rng)
+    _ = hosts.probed(order, .answered(Self.report), now: at(ms: 60_000), using: &rng)
     #expect(hosts.host("h:1")?.state == .ready)
     #expect(hosts.host("h:1")?.reason == "")
     order = try nextOrder()
-    _ = hosts.probed(order, Self.refusal, now: at(70_000), using: &rng)
+    _ = hosts.probed(order, Self.refusal, now: at(ms: 70_000), using: &rng)
     #expect(hosts.host("h:1")?.state == .unreachable)
   }
 
@@ -134,26 +123,26 @@ struct HostRegistryTests {
   mutating func doubted() throws {
     var order = try add()
     // Its first probe is in progress, so its state is unknown.
-    #expect(hosts.probeEarly(["h:1", "unknown"], now: at(0)) == [])
-    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
-    let asked = hosts.probeEarly(["h:1"], now: at(900))
+    #expect(hosts.probeEarly(["h:1", "unknown"], now: at(ms: 0)) == [])
+    _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
+    let asked = hosts.probeEarly(["h:1"], now: at(ms: 900))
     order = try #require(orders(asked).first)
-    #expect(hosts.probeEarly(["h:1"], now: at(950)) == [], "it is being asked")
-    _ = hosts.probed(order, .answered(Self.report), now: at(1_000), using: &rng)
-    #expect(hosts.probeEarly(["h:1"], now: at(1_100)) == [])
-    #expect(hosts.nextProbeTime == at(1_500))
-    order = try #require(orders(hosts.tick(now: at(1_500))).first)
-    _ = hosts.probed(order, Self.refusal, now: at(1_500), using: &rng)
+    #expect(hosts.probeEarly(["h:1"], now: at(ms: 950)) == [], "it is being asked")
+    _ = hosts.probed(order, .answered(Self.report), now: at(ms: 1_000), using: &rng)
+    #expect(hosts.probeEarly(["h:1"], now: at(ms: 1_100)) == [])
+    #expect(hosts.nextProbeTime == at(ms: 1_500))
+    order = try #require(orders(hosts.tick(now: at(ms: 1_500))).first)
+    _ = hosts.probed(order, Self.refusal, now: at(ms: 1_500), using: &rng)
     #expect(hosts.host("h:1")?.state == .unreachable)
     // An unreachable host is probed only at its due time.
     let due = hosts.nextProbeTime
-    #expect(hosts.probeEarly(["h:1"], now: at(1_501)) == [] && hosts.nextProbeTime == due)
+    #expect(hosts.probeEarly(["h:1"], now: at(ms: 1_501)) == [] && hosts.nextProbeTime == due)
   }
 
   @Test("asks an unreachable host less and less often, up to half a minute")
   mutating func backOff() throws {
     var order = try add()
-    var now = at(0)
+    var now = at(ms: 0)
     var pauses: [Double] = []
     for _ in 0..<9 {
       _ = hosts.probed(order, Self.refusal, now: now, using: &rng)
@@ -176,7 +165,7 @@ struct HostRegistryTests {
   mutating func empty() throws {
     let order = try add()
     _ = hosts.probed(
-      order, .answered(ProbeReport(models: [], roundTrip: .zero)), now: at(1), using: &rng)
+      order, .answered(ProbeReport(models: [], roundTrip: .zero)), now: at(ms: 1), using: &rng)
     #expect(hosts.host("h:1")?.state == .unreachable)
     #expect(hosts.host("h:1")?.reason.contains("no model") == true)
   }
@@ -186,14 +175,14 @@ struct HostRegistryTests {
     let order = try add()
     let names = ["m", "tutti/fast", "tutti/ensemble"].map { ModelOffer(id: ModelID($0)) }
     _ = hosts.probed(
-      order, .answered(ProbeReport(models: names, roundTrip: .zero)), now: at(1), using: &rng)
+      order, .answered(ProbeReport(models: names, roundTrip: .zero)), now: at(ms: 1), using: &rng)
     let host = try #require(hosts.host(order.host))
     #expect(host.models.map(\.id) == ["m"] && host.state == .ready)
     #expect(host.reason.contains("a gateway itself"), "\(host.reason)")
     // A host that lists only patterns offers no usable model.
     hosts = HostRegistry(epoch: 4, now: .zero)
     let patterns = ProbeReport(models: Array(names.dropFirst()), roundTrip: .zero)
-    _ = hosts.probed(try add(), .answered(patterns), now: at(1), using: &rng)
+    _ = hosts.probed(try add(), .answered(patterns), now: at(ms: 1), using: &rng)
     #expect(hosts.host("h:1")?.state == .unreachable)
     #expect(hosts.host("h:1")?.reason.contains("no model") == true)
   }
@@ -206,14 +195,14 @@ struct HostRegistryTests {
     #expect(directives == [.persist(HostRecord(host)), .publish(hosts.table), .settled("h:1")])
     #expect(try hosts.suspend("h:1").directives == [])
     let before = hosts.table
-    #expect(hosts.probed(order, .answered(Self.report), now: at(9), using: &rng) == [])
+    #expect(hosts.probed(order, .answered(Self.report), now: at(ms: 9), using: &rng) == [])
     #expect(hosts.table == before)
     #expect(hosts.nextProbeTime == nil)
-    let resumed = try hosts.resume("h:1", now: at(50))
+    let resumed = try hosts.resume("h:1", now: at(ms: 50))
     #expect(resumed.host.state == .unknown)
     #expect(orders(resumed.directives).map(\.host) == ["h:1"])
     #expect(orders(resumed.directives).first != order)
-    #expect(try hosts.resume("h:1", now: at(50)).directives == [])
+    #expect(try hosts.resume("h:1", now: at(ms: 50)).directives == [])
   }
 
   @Test("a removed host is forgotten, and its id and place are free again")
@@ -221,15 +210,15 @@ struct HostRegistryTests {
     let order = try add()
     #expect(try hosts.remove("h:1") == [.forget("h:1"), .publish(hosts.table), .settled("h:1")])
     #expect(hosts.table.hosts == [])
-    #expect(hosts.probed(order, .answered(Self.report), now: at(1), using: &rng) == [])
-    #expect(code { () throws(Failure) in _ = try hosts.remove("h:1") } == .hostNotFound)
+    #expect(hosts.probed(order, .answered(Self.report), now: at(ms: 1), using: &rng) == [])
+    #expect(failureCode { () throws(Failure) in _ = try hosts.remove("h:1") } == .hostNotFound)
     #expect(try add().host == "h:1")
   }
 
   @Test("a patch changes what it names, and only that")
   mutating func patched() throws {
     let order = try add()
-    _ = hosts.probed(order, .answered(Self.report), now: at(0), using: &rng)
+    _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
     let (host, directives) = try hosts.patch("h:1", HostPatch(tier: .fallback, pricePerMillion: 9))
     #expect(host.tier == .fallback)
     #expect(host.trust == .any)
@@ -240,10 +229,11 @@ struct HostRegistryTests {
     #expect(directives == [.persist(HostRecord(kept)), .publish(hosts.table)])
     #expect(try hosts.patch("h:1", HostPatch(tier: .fallback)).directives == [])
     #expect(
-      code { () throws(Failure) in
+      failureCode { () throws(Failure) in
         _ = try hosts.patch("h:1", HostPatch(slots: 70_000))
       } == .invalidRequest)
-    #expect(code { () throws(Failure) in _ = try hosts.patch("x", HostPatch()) } == .hostNotFound)
+    #expect(
+      failureCode { () throws(Failure) in _ = try hosts.patch("x", HostPatch()) } == .hostNotFound)
   }
 
   @Test("the dialect and the way of resuming are learned, unless an admin said them")
@@ -253,7 +243,7 @@ struct HostRegistryTests {
     var report = Self.report
     report.dialect = .ollama
     report.resume = .trailingAssistant
-    _ = hosts.probed(order, .answered(report), now: at(0), using: &rng)
+    _ = hosts.probed(order, .answered(report), now: at(ms: 0), using: &rng)
     #expect(hosts.host("h:1")?.dialect == .ollama)
     #expect(hosts.host("h:1")?.resume == .trailingAssistant)
 
@@ -269,13 +259,13 @@ struct HostRegistryTests {
       directives.first == .persist(HostRecord(kept, dialect: .openai, resume: .instruct)))
     order = try nextOrder()
     #expect(order.dialect == .openai && order.credential == credential)
-    _ = hosts.probed(order, .answered(report), now: at(5_000), using: &rng)
+    _ = hosts.probed(order, .answered(report), now: at(ms: 5_000), using: &rng)
     #expect(hosts.host("h:1")?.dialect == .openai)
 
     let back = HostPatch(dialect: .learned, resume: .learned, credential: .learned)
     #expect(try hosts.patch("h:1", back).host.credential == nil)
     order = try nextOrder()
-    _ = hosts.probed(order, .answered(report), now: at(9_000), using: &rng)
+    _ = hosts.probed(order, .answered(report), now: at(ms: 9_000), using: &rng)
     #expect(hosts.host("h:1")?.dialect == .ollama)
   }
 
@@ -342,7 +332,7 @@ struct HostRegistryTests {
       now: .zero)
     _ = try hosts.add(HostDraft(url: "http://y:1", id: "f"), now: .zero)
     #expect(
-      code { () throws(Failure) in
+      failureCode { () throws(Failure) in
         _ = try hosts.patch("f", HostPatch(credential: .value(credential)))
       } == .invalidRequest)
     #expect(hosts.host("f")?.credential == nil)
@@ -357,10 +347,10 @@ struct HostRegistryTests {
           Host(
             id: "b", url: "http://b:1", state: .ready, models: [ModelOffer(id: "m")], slots: 4)),
         HostRecord(Host(id: "a", url: "http://a:1", state: .suspended)),
-      ], now: at(5))
+      ], now: at(ms: 5))
     #expect(hosts.table.hosts.map(\.state) == [.unknown, .suspended])
     #expect(hosts.table.hosts.map(\.models) == [[], []])
-    #expect(orders(hosts.tick(now: at(5))).map(\.host) == ["b"])
+    #expect(orders(hosts.tick(now: at(ms: 5))).map(\.host) == ["b"])
     #expect(hosts.countByState == [.unknown: 1, .suspended: 1, .ready: 0, .unreachable: 0])
   }
 
@@ -376,26 +366,26 @@ struct HostRegistryTests {
     var underWay: [ProbeOrder] = []
     for port in 1...5 {
       underWay += orders(
-        try hosts.add(HostDraft(url: "http://h:\(port)"), now: at(port)).directives)
+        try hosts.add(HostDraft(url: "http://h:\(port)"), now: at(ms: port)).directives)
     }
     #expect(underWay.map(\.host) == ["h:1", "h:2"])
     #expect(
-      code { () throws(Failure) in
+      failureCode { () throws(Failure) in
         _ = try hosts.add(HostDraft(url: "http://h:6"), now: .zero)
       } == .overloaded)
     // Each id has 10 bytes and is charged 26: three fit into 100, then one host's share is used up.
     let many = (0..<9).map { ModelOffer(id: ModelID("model-\($0)-xx".prefix(10).description)) }
     let report = ProbeReport(models: many + many, roundTrip: .zero)
-    underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(9), using: &rng))
+    underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(ms: 9), using: &rng))
     #expect(hosts.host("h:1")?.models.count == 3)
     #expect(hosts.host("h:1")?.state == .ready)
     #expect(hosts.host("h:1")?.reason.hasPrefix("6 of its models are left out") == true)
     #expect(underWay.map(\.host) == ["h:1", "h:2", "h:3"])
-    _ = hosts.probed(underWay[1], .answered(report), now: at(9), using: &rng)
+    _ = hosts.probed(underWay[1], .answered(report), now: at(ms: 9), using: &rng)
     #expect(hosts.host("h:2")?.models.count == 0)
     _ = try hosts.remove("h:1")
     let order = underWay[2]
-    _ = hosts.probed(order, .answered(report), now: at(10_000), using: &rng)
+    _ = hosts.probed(order, .answered(report), now: at(ms: 10_000), using: &rng)
     #expect(hosts.host(order.host)?.models.count == 3)
   }
 
@@ -414,9 +404,10 @@ struct HostRegistryTests {
       var directives: [HostRegistry.Directive] = []
       switch Int.random(in: 0..<12, using: &rng) {
       case 0, 1:
-        directives = (try? hosts.add(HostDraft(url: "http://\(id)"), now: at(now)).directives) ?? []
+        directives =
+          (try? hosts.add(HostDraft(url: "http://\(id)"), now: at(ms: now)).directives) ?? []
       case 2: directives = (try? hosts.suspend(id).directives) ?? []
-      case 3: directives = (try? hosts.resume(id, now: at(now)).directives) ?? []
+      case 3: directives = (try? hosts.resume(id, now: at(ms: now)).directives) ?? []
       case 4: directives = (try? hosts.remove(id)) ?? []
       case 5..<10 where !underWay.isEmpty:
         let order = underWay.remove(at: Int.random(in: 0..<underWay.count, using: &rng))
@@ -426,8 +417,8 @@ struct HostRegistryTests {
           case 1: Self.timeout
           default: .answered(Self.report)
           }
-        directives = hosts.probed(order, result, now: at(now), using: &rng)
-      default: directives = hosts.tick(now: at(now))
+        directives = hosts.probed(order, result, now: at(ms: now), using: &rng)
+      default: directives = hosts.tick(now: at(ms: now))
       }
       underWay += orders(directives)
       if let table = self.published(directives) { published = table }
@@ -441,11 +432,13 @@ struct HostRegistryTests {
     // Once every probe is answered, every host that is not suspended becomes ready.
     for round in 0..<20 {
       now += 40_000
-      underWay += orders(hosts.tick(now: at(now)))
+      underWay += orders(hosts.tick(now: at(ms: now)))
       for order in underWay {
-        underWay = orders(hosts.probed(order, .answered(Self.report), now: at(now), using: &rng))
+        underWay = orders(
+          hosts.probed(order, .answered(Self.report), now: at(ms: now), using: &rng))
         while let next = underWay.popLast() {
-          underWay += orders(hosts.probed(next, .answered(Self.report), now: at(now), using: &rng))
+          underWay += orders(
+            hosts.probed(next, .answered(Self.report), now: at(ms: now), using: &rng))
         }
       }
       if hosts.table.hosts.allSatisfy({ $0.state == .ready || $0.state == .suspended }) { return }

@@ -1,9 +1,8 @@
 import ClusterModel
+import ClusterTesting
 import InferenceCore
 import RegistryCore
 import Testing
-
-private func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
 private func peer(_ number: Int, incarnation: UInt64 = 1) -> PeerID {
   PeerID(name: "p\(number)", incarnation: incarnation)

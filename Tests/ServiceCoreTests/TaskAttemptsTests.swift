@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTesting
 import Testing
 
 @testable import DispatcherCore
@@ -8,17 +9,13 @@ struct TaskAttemptsTests {
   private let limits = PlanRunLimits.standard
   private let agent = PeerID(name: "a", incarnation: 1)
 
-  private func at(_ milliseconds: Int) -> Instant {
-    Instant(sinceStart: .milliseconds(milliseconds))
-  }
-
   @Test("the first attempt is number 1, and a search that is repeated keeps its number")
   func numbers() {
     var attempts = TaskAttempts()
     #expect(attempts.number == 0)
     attempts.launch()
     #expect(attempts.number == 1)
-    #expect(attempts.nextSearch(now: at(0), limits: limits) == at(200))
+    #expect(attempts.nextSearch(now: at(ms: 0), limits: limits) == at(ms: 200))
     attempts.launch()
     #expect(attempts.number == 1)
   }
@@ -65,12 +62,12 @@ struct TaskAttemptsTests {
   @Test("the search for an agent ends after its limit, counted from its own start")
   func search() {
     var attempts = TaskAttempts()
-    #expect(attempts.nextSearch(now: at(1_000), limits: limits) == at(1_200))
-    #expect(attempts.nextSearch(now: at(10_999), limits: limits) == at(11_199))
-    #expect(attempts.nextSearch(now: at(11_000), limits: limits) == nil)
+    #expect(attempts.nextSearch(now: at(ms: 1_000), limits: limits) == at(ms: 1_200))
+    #expect(attempts.nextSearch(now: at(ms: 10_999), limits: limits) == at(ms: 11_199))
+    #expect(attempts.nextSearch(now: at(ms: 11_000), limits: limits) == nil)
     // After an agent was found, the next search has a time limit of its own.
     attempts.assign(to: agent)
-    #expect(attempts.nextSearch(now: at(11_000), limits: limits) == at(11_200))
+    #expect(attempts.nextSearch(now: at(ms: 11_000), limits: limits) == at(ms: 11_200))
   }
 
   @Test("a new attempt starts from the beginning, and its bytes are counted anew")
