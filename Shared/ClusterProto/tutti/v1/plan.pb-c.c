@@ -630,7 +630,7 @@ static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[7
     offsetof(Tutti__V1__HostFacts, context_tokens),
     NULL,
     NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
