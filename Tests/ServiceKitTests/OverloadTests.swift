@@ -58,10 +58,23 @@ struct ConnectionTableTests {
   func ownIdlest() {
     var table = ConnectionTable(limits)
     let ids = (0..<3).map { _ in table.open(alice).id }
+    for id in ids { table.change(id, to: .idle) }
     table.change(ids[0], to: .answering)
     table.change(ids[0], to: .idle)
     #expect(table.open(alice).evicting?.id == ids[1])
     #expect(table.connections(of: alice) == 3)
+  }
+
+  @Test("a new connection, whose request may not have been read yet, is evicted last")
+  func newest() {
+    var table = ConnectionTable(limits)
+    let ids = (0..<3).map { _ in table.open(alice).id }
+    table.change(ids[2], to: .receiving)
+    #expect(table.open(alice).evicting?.id == ids[2])
+    table.change(ids[1], to: .answering)
+    table.change(ids[1], to: .idle)
+    #expect(table.open(alice).evicting?.id == ids[1])
+    #expect(table.open(alice).evicting?.id == ids[0])
   }
 
   @Test("600 idle connections of one client do not keep another out")
@@ -74,7 +87,7 @@ struct ConnectionTableTests {
       Issue.record("\(admission)")
       return
     }
-    #expect(evicted.id == crowd[0] && evicted.activity == .idle)
+    #expect(evicted.id == crowd[0] && evicted.activity == .new)
     #expect(table.count == 600)
   }
 

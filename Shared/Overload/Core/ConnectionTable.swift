@@ -31,10 +31,13 @@ public struct ConnectionLimits: Hashable, Sendable {
 /// If a client has reached its share, its longest idle connection is evicted. If it has none, but
 /// incomplete requests take a quarter of its share, the oldest of these is evicted. If the server
 /// is full, an idle connection of any client is evicted, otherwise an incomplete request of a
-/// client with more connections. If there is none to evict, the new connection joins a small
-/// reserve that serves only health and metrics.
+/// client with more connections. New connections are evicted last, because their requests may
+/// have arrived without having been read. If there is none to evict, the new connection joins a
+/// small reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
+    /// No byte has been read yet.
+    case new
     /// No byte of a request has arrived since the last answer.
     case idle
     /// A request has arrived in part.
@@ -73,7 +76,7 @@ public struct ConnectionTable: Sendable {
   private struct Entry {
     let client: ClientID
     let isReserved: Bool
-    var activity = Activity.idle
+    var activity = Activity.new
     /// Value of the logical clock at the last change of activity.
     var since: UInt64
   }
@@ -98,14 +101,17 @@ public struct ConnectionTable: Sendable {
     if held >= share {
       let row = isLocal ? Limits.connectionsPerLocalClient : Limits.connectionsPerClient
       return admit(
-        client, evicting: idlest { $0 == client } ?? slowest(of: client, share),
+        client,
+        evicting: idlest { $0 == client } ?? slowest(of: client, share)
+          ?? pick(.new) { $0.client == client },
         limit: row.with(share))
     }
     guard servedCount >= limits.total else {
       return .served(add(client, isReserved: false), evicting: nil)
     }
     return admit(
-      client, evicting: idlest { _ in true } ?? slowest(exceeding: held),
+      client,
+      evicting: idlest { _ in true } ?? slowest(exceeding: held) ?? pick(.new) { _ in true },
       limit: Limits.connections.with(limits.total))
   }
 
@@ -146,6 +152,8 @@ public struct ConnectionTable: Sendable {
     return pick(.receiving) { $0.client == client }
   }
 
+  /// The connection with this activity for the longest time, of the client with the most
+  /// connections.
   private func pick(_ activity: Activity, _ isEligible: (Entry) -> Bool) -> Eviction? {
     var best: (id: ConnectionID, count: Int, since: UInt64)?
     for (id, entry) in entries

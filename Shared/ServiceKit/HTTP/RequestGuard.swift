@@ -58,7 +58,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests passed to the application whose answer is not complete.
   private var pending = 0 { didSet { noteActivity() } }
-  private var activity = ConnectionTable.Activity.idle
+  private var activity = ConnectionTable.Activity.new
   /// Whether a part of the answer to the oldest pending request has been sent.
   private var answerBegan = false
   private var timer: Scheduled<Void>?
@@ -293,7 +293,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       case .head: pending > 0 ? .answering : .receiving
       case .body: pending > 1 ? .answering : .receiving
       case .refused: .receiving
-      case .nothing: pending > 0 ? .answering : .idle
+      case .nothing: pending > 0 ? .answering : activity == .new ? .new : .idle
       }
     guard now != activity else { return }
     activity = now
