@@ -161,6 +161,16 @@ private let initialised: Void = {
     }
   }
 
+  /// Sets members of all documents that match the filter.
+  func update(_ filter: BSONDocument, setting members: BSONDocument) throws(Failure) {
+    let update = BSONDocument().set("$set", members)
+    var error = bson_error_t()
+    guard
+      unsafe mongoc_collection_update_many(
+        handle, filter.handle, update.handle, nil, nil, &error)
+    else { throw mongoFailure(&error, doing: "update \(name)", to: address) }
+  }
+
   /// - Parameters:
   ///   - options: `sort`, `limit`, `skip`.
   ///   - read: converts each document, which is valid only during the call; `nil` drops it.

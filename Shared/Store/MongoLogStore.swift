@@ -1,5 +1,6 @@
 public import ClusterModel
 internal import Dispatch
+internal import Limits
 internal import Synchronization
 
 /// Stores logs in MongoDB, for clusters of more than one machine. libmongoc blocks, so all calls
@@ -107,6 +108,7 @@ public final class MongoLogStore: LogStore {
 
   public func applyRetention(nowUnixMicroseconds now: UInt64?) async throws(Failure) {
     let cutoff = now.map { retention.cutoff(nowUnixMicroseconds: $0) } ?? 0
+    let future = now?.addingCapped(Retention.futureMicroseconds)
     let keep = retention.maximumRecords
     try await perform { client throws(Failure) in
       for kind in Kind.allCases {
@@ -114,6 +116,13 @@ public final class MongoLogStore: LogStore {
         if cutoff > 0 {
           let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
           try collection.delete(BSONDocument().set(kind.time, before))
+        }
+        // Records of a wrong clock would otherwise never expire, and would push out newer ones.
+        if let now, let future {
+          let after = BSONDocument().set("$gt", Int64(clamping: future))
+          try collection.update(
+            BSONDocument().set(kind.time, after),
+            setting: BSONDocument().set(kind.time, Int64(clamping: now)))
         }
         // Delete all records up to the first surplus one, including those with the same time.
         let options = newest(of: kind, limit: 1).set("skip", keep)

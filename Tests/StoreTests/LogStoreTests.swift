@@ -181,6 +181,27 @@ struct LogStoreTests {
     }
   }
 
+  @Test("dates records from the future back, so that they expire", arguments: Backend.allCases)
+  func future(_ backend: Backend) async throws {
+    let retention = Retention(maximumRecords: 1_000, maximumAge: .seconds(10))
+    let now = Self.base
+    let hour: UInt64 = 3_600_000_000
+    try await withStore(backend, retention: retention) { store in
+      try await store.append([
+        TelemetryBatch(
+          service: "g", instance: "g",
+          logs: [now + 23 * hour, now + 25 * hour].map {
+            LogRecord(timeUnixMicroseconds: $0, level: "info", service: "g", message: "")
+          })
+      ])
+      try await store.applyRetention(nowUnixMicroseconds: now)
+      #expect(
+        try await store.logs(LogQuery()).map(\.timeUnixMicroseconds) == [now + 23 * hour, now])
+      try await store.applyRetention(nowUnixMicroseconds: now + hour)
+      #expect(try await store.logs(LogQuery()).map(\.timeUnixMicroseconds) == [now + 23 * hour])
+    }
+  }
+
   @Test("keeps the newest of too many", arguments: Backend.allCases)
   func count(_ backend: Backend) async throws {
     let retention = Retention(maximumRecords: 3, maximumAge: .seconds(1_000_000))
