@@ -277,9 +277,9 @@ public final class Bus: Service, Sendable {
     case .ended(let id, let failure):
       state.withLock { $0.streams.removeValue(forKey: id) }?.end(failure)
     case .startCall(let key, let request):
-      start(key) { .call(key, request, $0) }
+      start(key, isStream: false) { .call(key, request, $0) }
     case .startStream(let key, let request):
-      start(key) { .stream(key, request, $0) }
+      start(key, isStream: true) { .stream(key, request, $0) }
     case .cancelHandler(let key, _):
       state.withLock { $0.running.removeValue(forKey: key) }?.signal()
     case .deliverCast(let body, let sender):
@@ -319,7 +319,7 @@ public final class Bus: Service, Sendable {
     }
   }
 
-  private func start(_ key: RequestKey, _ job: (CancelSignal) -> Job) {
+  private func start(_ key: RequestKey, isStream: Bool, _ job: (CancelSignal) -> Job) {
     let signal = CancelSignal()
     state.withLock { $0.running[key] = signal }
     if case .dropped = jobQueue.yield(job(signal)) {
@@ -328,7 +328,8 @@ public final class Bus: Service, Sendable {
       perform(
         state.withLock { state in
           state.running[key] = nil
-          return state.machine.reply(key, .failure(full))
+          return isStream
+            ? state.machine.finish(key, full) : state.machine.reply(key, .failure(full))
         })
     }
   }
