@@ -361,7 +361,10 @@ final class RegistryShell: Service {
       Result { () throws(Failure) in
         let (host, directives) = try order.change(&state.hosts, now)
         var settled: AsyncStream<Void>?
-        if order.waits, let host, host.state == .unknown { settled = waiter(for: host.id, &state) }
+        // A suspended host is not probed.
+        if order.waits, let host, host.state != .suspended {
+          settled = waiter(for: host.id, &state)
+        }
         return Changed(host: host, directives: directives, settled: settled)
       }
     }
