@@ -26,7 +26,7 @@ func buildGateway(
       configuration, context, inference: inference, memory: memory, heavyWork: heavyWork))
 
   context.health.addCheck("hosts") {
-    HostView(hosts.table).chatModels(policy: .any).isEmpty
+    HostView(hosts.table, rules: configuration.inference.rules).chatModels(policy: .any).isEmpty
       ? "No host with a chat model is ready; `tutti hosts list` says why." : nil
   }
   let router = makeRouter()
