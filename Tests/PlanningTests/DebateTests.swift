@@ -202,7 +202,7 @@ struct DebateTests {
 
   @Test("a small limit holds for the answer, and the members have room for theirs")
   func smallLimit() throws {
-    var debate = try Rehearsal(Requests.request("tutti/debate", rounds: 1, maxTokens: 8))
+    var debate = try Rehearsal(Requests.request(.debate, rounds: 1, maxTokens: 8))
     let positions = Self.answers(try #require(debate.expanding))
     #expect(try positions.map { try debate.task($0).maxTokens } == [128, 128, 128])
     let said = Self.texts(positions, Self.different)

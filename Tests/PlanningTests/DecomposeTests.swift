@@ -150,7 +150,8 @@ struct DecomposeTests {
   }
 
   private static func long(
-    _ pattern: String, _ query: String, hosts: Int = 4, context: Int = 8_192, budget: Int? = nil,
+    _ pattern: PatternName, _ query: String, hosts: Int = 4, context: Int = 8_192,
+    budget: Int? = nil,
     bytes: Int = 120_000
   ) throws -> Plan {
     var request = Requests.request(
@@ -162,8 +163,8 @@ struct DecomposeTests {
 
   @Test(
     "a summary of a document that fits no prompt whole is written from notes on its parts",
-    arguments: ["tutti/decompose", "tutti/auto"])
-  func longDocument(pattern: String) throws {
+    arguments: [PatternName.decompose, .auto])
+  func longDocument(pattern: PatternName) throws {
     let plan = try Self.long(pattern, "Summarise this report.")
     let parts = plan.tasks.dropLast()
     #expect((5...16).contains(parts.count), "\(plan.reason)")
@@ -184,7 +185,7 @@ struct DecomposeTests {
       "Find the date of the launch.",
     ])
   func passages(query: String) throws {
-    let plan = try Self.long("tutti/decompose", query)
+    let plan = try Self.long(.decompose, query)
     #expect(plan.tasks.map(\.documents) == [[PlanTask.everyDocument]], "\(plan.reason)")
     #expect(plan.tasks.allSatisfy { $0.documentPart == nil })
   }
@@ -192,19 +193,19 @@ struct DecomposeTests {
   @Test("a document that fits a prompt, or needs too many parts, is read by one task")
   func otherLengths() throws {
     for bytes in [0, 20_000, 23_000, 9_000_000, .max] {
-      let plan = try Self.long("tutti/decompose", "Summarise this report.", bytes: bytes)
+      let plan = try Self.long(.decompose, "Summarise this report.", bytes: bytes)
       #expect(plan.tasks.count == 1, "\(bytes): \(plan.reason)")
     }
-    let tiny = try Self.long("tutti/decompose", "Summarise this report.", context: 512, bytes: 64)
+    let tiny = try Self.long(.decompose, "Summarise this report.", context: 512, bytes: 64)
     #expect(tiny.tasks.count == 1, "\(tiny.reason)")
-    let two = try Self.long("tutti/decompose", "Summarise this report.", bytes: 26_000)
+    let two = try Self.long(.decompose, "Summarise this report.", bytes: 26_000)
     #expect(two.tasks.map(\.documentPart?.count) == [2, 2, nil], "\(two.reason)")
   }
 
   @Test("a document is read by models whose context holds it, or holds its parts")
   func mixedContexts() throws {
     var request = Requests.request(
-      "tutti/decompose", "Summarise this report.",
+      .decompose, "Summarise this report.",
       hosts: Requests.hosts(4, models: ["large", "small"]), available: ["large", "small"],
       documents: [DocumentFacts(name: "long.md", bytes: 200_000)])
     for index in request.hosts.indices {
@@ -220,7 +221,7 @@ struct DecomposeTests {
 
   @Test("the notes on a document's parts fit one prompt, and all tasks together the budget")
   func notes() throws {
-    let plan = try Self.long("tutti/decompose", "List all ships in this log.", context: 4_096)
+    let plan = try Self.long(.decompose, "List all ships in this log.", context: 4_096)
     let limits = plan.tasks.dropLast().compactMap(\.maxTokens)
     #expect(limits.count == plan.tasks.count - 1 && limits.count > 12)
     // Four fifths of the context without prompt and answer.
@@ -228,7 +229,7 @@ struct DecomposeTests {
     let notes = limits.reduce(0, +)
     #expect(notes <= room)
     let budget = 35_000
-    let paid = try Self.long("tutti/decompose", "List all ships in this log.", budget: budget)
+    let paid = try Self.long(.decompose, "List all ships in this log.", budget: budget)
     try #require(paid.tasks.count > 2, "\(paid.reason)")
     let most = paid.tasks.dropLast().compactMap(\.maxTokens).reduce(0, +)
     // The document is read once, and the notes are written and read.
@@ -239,16 +240,16 @@ struct DecomposeTests {
 
   @Test("a long document is not split if one host must read all parts or the budget is too small")
   func longDocumentGates() throws {
-    let one = try Self.long("tutti/auto", "List all ships in this log.", hosts: 1)
+    let one = try Self.long(.auto, "List all ships in this log.", hosts: 1)
     #expect(one.tasks.count == 1 && one.reason.contains("would take"), "\(one.reason)")
-    let poor = try Self.long("tutti/decompose", "List all ships in this log.", budget: 20_000)
+    let poor = try Self.long(.decompose, "List all ships in this log.", budget: 20_000)
     #expect(poor.tasks.count == 1 && poor.reason.contains("budget"), "\(poor.reason)")
   }
 
   @Test("a budget must pay for as much of a document as fits the contexts of the hosts")
   func documentsInBudget() throws {
     var request = Requests.request(
-      "tutti/decompose", budget: 10_000,
+      .decompose, budget: 10_000,
       documents: [DocumentFacts(name: "long.md", bytes: 200_000)])
     let unknown = try #require(try Requests.plan(request).tasks.first?.maxTokens)
     #expect(unknown > 6_000)
@@ -256,7 +257,7 @@ struct DecomposeTests {
     let known = try #require(try Requests.plan(request).tasks.first?.maxTokens)
     #expect(known < unknown)
     for index in request.hosts.indices { request.hosts[index].contextTokens = ["small": 32_768] }
-    #expect(throws: PlanError.self) { try Requests.plan(request) }
+    #expect(throws: Failure.self) { try Requests.plan(request) }
   }
 
   @Test("a hundred documents are read in groups, so that the plan stays within its bounds")

@@ -26,7 +26,7 @@ struct EnsembleTests {
 
   @Test("a vote among closed answers keeps the client's limit, since one of them is the answer")
   func limitedVote() throws {
-    let request = Requests.request("tutti/ensemble", "Is 91 a prime number?", maxTokens: 8)
+    let request = Requests.request(.ensemble, "Is 91 a prime number?", maxTokens: 8)
     #expect(try Requests.plan(request).tasks.dropLast().map(\.maxTokens) == [8, 8, 8])
   }
 
@@ -36,11 +36,11 @@ struct EnsembleTests {
       (1, " in one word."), (8, " in at most 4 words."), (100, " Reply in at most 50 words."),
     ])
   func shortAnswer(limit: Int, asked: String) throws {
-    let plan = try Requests.plan(Requests.request("tutti/ensemble", maxTokens: limit))
+    let plan = try Requests.plan(Requests.request(.ensemble, maxTokens: limit))
     #expect(try #require(plan.tasks.last).instruction.hasSuffix(asked))
     #expect(plan.tasks.dropLast().allSatisfy { $0.maxTokens == 128 })
     for limit in [nil, 128] {
-      let plan = try Requests.plan(Requests.request("tutti/ensemble", maxTokens: limit))
+      let plan = try Requests.plan(Requests.request(.ensemble, maxTokens: limit))
       #expect(try #require(plan.tasks.last).instruction.hasSuffix("do not mention the drafts."))
     }
   }

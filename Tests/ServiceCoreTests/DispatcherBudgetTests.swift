@@ -143,6 +143,7 @@ struct DispatcherBudgetTests {
     var shape = Plan.fan(2)
     for index in 0..<2 {
       shape.tasks[index].documents = ["log"]
+      shape.tasks[index].maxTokens = 512
       shape.tasks[index].documentPart = DocumentPart(number: index + 1, count: 2)
     }
     var order = Self.order(shape, budget: 8_000)

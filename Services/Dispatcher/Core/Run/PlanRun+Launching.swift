@@ -49,7 +49,7 @@ extension PlanRun {
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
       avoidHosts: hostsInUse, terms: terms(of: index),
       documents: order.documents.filter { readsAll || names.contains($0.name) }.map {
-        task.documentPart.map($0.cut(to:)) ?? $0
+        task.documentPart.map($0.part) ?? $0
       },
       prefix: isStreaming ? answer.resume() : "", sparesTokens: budget.isLimited,
       isPart: board.isPartOfAnswer(index), client: order.client)
@@ -102,7 +102,7 @@ extension PlanRun {
 
 extension Document {
   /// Returns a part of the document, named after it.
-  fileprivate func cut(to part: DocumentPart) -> Document {
+  fileprivate func part(_ part: DocumentPart) -> Document {
     Document(
       name: "\(name) (part \(part.number) of \(part.count))",
       text: DocumentCut.part(part.number, of: part.count, in: text))

@@ -12,8 +12,8 @@ import Text
 /// A host's cost is bounded. Its steps are charged to an allowance that grows with the bytes it
 /// sends, and the memory of held chunks is limited.
 public struct AnswerStream: Sendable {
-  /// Maximum bytes held back: a long word. Of a longer token, the older bytes are released, and a
-  /// host that resumes the answer must repeat them exactly.
+  /// Maximum bytes held back: a long word. If a token is longer, its older bytes are released, and
+  /// a host that resumes the answer must repeat them exactly.
   public static let heldBytes = 64
 
   let shape: AnswerShape

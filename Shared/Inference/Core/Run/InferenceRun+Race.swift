@@ -95,7 +95,7 @@ extension InferenceRun {
       legs[index].hold(chunk)
       guard chunk.facts.isValidToken else {
         legs[index].recordSign(now: now)
-        // A host must not send chunks without a token for ever.
+        // Chunks without a token are held, so their number is limited.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
             .garbage, "it sent \(limits.heldChunks) chunks without a token")
