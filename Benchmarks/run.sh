@@ -16,6 +16,7 @@ for service in gateway registry planner dispatcher monitor faulty-host \
   agent-research agent-reasoning agent-creative agent-code agent-critic agent-coordinator; do
   build --product "tutti-$service"
 done
+build --product tutti-simulate
 build --product tutti
 bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 "$bin/BusBenchmark"
@@ -23,5 +24,7 @@ bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 # Runs all parts: equations, race, cancel, faults, soak, determinism, holdback, cuts.
 "$bin/InferenceBenchmark"
 "$bin/PlanBenchmark"
+# Whole clusters on virtual time, with other seeds than the tests.
+"$bin/tutti-simulate" 1000 --seeds 2000
 python3 "$here/fast_path.py" "$bin"
 "$here/clients/run.sh" "$swift" "$model_env"

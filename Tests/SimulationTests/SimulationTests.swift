@@ -5,7 +5,7 @@ import Testing
 /// Runs whole clusters on virtual time. `tutti-simulate SEED` prints the events of a seed that fails.
 @Suite("A simulated cluster", .timeLimit(.minutes(5)))
 struct SimulationTests {
-  @Test("keeps its promises under seeded faults", arguments: 0..<64 as Range<UInt64>)
+  @Test("keeps its promises under seeded faults", arguments: 0..<200 as Range<UInt64>)
   func promises(seed: UInt64) {
     let report = SimulatedCluster(Scenario(seed: seed)).run()
     #expect(report.violations == [], "tutti-simulate \(seed): \(report.summary)")
