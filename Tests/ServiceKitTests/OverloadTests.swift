@@ -77,6 +77,16 @@ struct ConnectionTableTests {
     #expect(table.open(alice).evicting?.id == ids[0])
   }
 
+  @Test("a connection that stays silent for long is evicted before another client's request")
+  func silent() {
+    var table = ConnectionTable(
+      ConnectionLimits(total: 4, perClient: 4, perLocalClient: 4, reserved: 2))
+    let silent = (0..<2).map { _ in table.open(alice).id }
+    let uploads = (0..<2).map { _ in table.open(bob).id }
+    for id in uploads { table.change(id, to: .receiving) }
+    #expect(table.open(.ipv4(3)).evicting?.id == silent[0])
+  }
+
   @Test("600 idle connections of one client do not keep another out")
   func idleCrowd() {
     var table = ConnectionTable(

@@ -32,7 +32,8 @@ public struct ConnectionLimits: Hashable, Sendable {
 /// incomplete requests take a quarter of its share, the oldest of these is evicted. If the server
 /// is full, an idle connection of any client is evicted, otherwise an incomplete request of a
 /// client with more connections. New connections are evicted last, because their requests may
-/// have arrived without having been read. If there is none to evict, the new connection joins a
+/// have arrived without having been read; they count as idle after as many changes of the table as
+/// the server has connections. If there is none to evict, the new connection joins a
 /// small reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
@@ -135,6 +136,7 @@ public struct ConnectionTable: Sendable {
   /// The idle connection to evict: the longest idle one of the client with the most connections.
   private func idlest(_ isEligible: (ClientID) -> Bool) -> Eviction? {
     pick(.idle) { isEligible($0.client) }
+      ?? pick(.new) { isEligible($0.client) && clock - $0.since >= UInt64(limits.total) }
   }
 
   /// The request that has been incomplete for the longest time, of the client with the most

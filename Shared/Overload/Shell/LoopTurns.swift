@@ -24,6 +24,8 @@ public final class LoopTurns: Sendable {
 
   /// A turn ends with the first work that is complete after this time.
   static let longestTurn = TimeAmount.milliseconds(1)
+  /// A pause is as long as the work before it, up to this.
+  static let longestWork = TimeAmount.milliseconds(50)
   /// Long enough that the loop finds no due task, and reads its sockets.
   static let shortestPause = TimeAmount.microseconds(100)
   /// A turn that begins later than this after its time shows that the loop has other work. The
@@ -62,6 +64,9 @@ public final class LoopTurns: Sendable {
   }
 
   /// The turns of streams that send more than the loop reads at once.
+  ///
+  /// An event loop outside the singleton group gets turns of its own at each call, so that its work
+  /// runs at once.
   public static func streams(of loop: any EventLoop) -> LoopTurns {
     streams[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: streamPause) { loop.now }
   }
@@ -108,7 +113,9 @@ public final class LoopTurns: Sendable {
     let begin = state.withLock { state -> NIODeadline? in
       let isLate = began - due > Self.busyLateness
       state.pause = isLate ? state.pause * 2 : .nanoseconds(state.pause.nanoseconds / 2)
-      state.pause = max(min(state.pause, longestPause), end - began, Self.shortestPause)
+      // A process that was stopped for a while has not worked so long.
+      let worked = min(end - began, Self.longestWork)
+      state.pause = max(min(state.pause, longestPause), worked, Self.shortestPause)
       state.freeUntil = end + state.pause
       state.isBusy = state.next != nil
       return state.isBusy ? state.freeUntil : nil

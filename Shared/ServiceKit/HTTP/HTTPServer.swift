@@ -183,15 +183,12 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   /// once, those that exist are served in between, and clients take turns.
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
     let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
-    let turns = LoopTurns.connections(of: channel.eventLoop)
-    guard turns.waitingCount < Limits.waitingConnections.value else {
-      return prepare(channel, client, logger)
-    }
     let prepared = channel.eventLoop.makePromise(of: GuardedConnection.self)
-    turns.submit(for: client.turn) {
-      // A client that left while its connection waited costs nothing more.
-      if Self.hasHungUp(channel) {
-        channel.close(promise: nil)
+    prepared.futureResult.whenFailure { _ in channel.close(promise: nil) }
+    LoopTurns.connections(of: channel.eventLoop).submit(for: client.turn) {
+      // A client that left while its connection waited costs nothing more, and a server that has
+      // closed meanwhile serves no connection.
+      if Self.hasHungUp(channel) || channel.parent?.isActive == false {
         prepared.fail(ChannelError.eof)
       } else {
         prepared.completeWith(self.prepare(channel, client, logger))
