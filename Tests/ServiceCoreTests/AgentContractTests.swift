@@ -118,7 +118,16 @@ struct AgentContractTests {
         == .broken("it must be exactly one of: accept, revise"))
   }
 
-  @Test("a misspelt choice is compared byte by byte, so that combining marks count")
+  @Test("another word of a script with long characters is not taken for a misspelt choice")
+  func otherScripts() {
+    for (words, answer) in [(["上升", "下降"], "不升"), (["да", "нет"], "на")] {
+      #expect(
+        ContractCheck.check(answer, against: .choice(words))
+          == .broken("it must be exactly one of: \(words.joined(separator: ", "))"))
+    }
+  }
+
+  @Test("a misspelt choice is compared scalar by scalar, so that combining marks count")
   func combiningMarks() {
     let contract = OutputContract.choice(["accept", "prüfen"])
     #expect(ContractCheck.check("prüfn", against: contract) == .met("prüfen"))

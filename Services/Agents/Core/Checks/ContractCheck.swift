@@ -76,7 +76,7 @@ enum NearestWord {
   /// Maximum bytes to search. Longer answers argue instead of choosing; a repair asks the model
   /// again.
   private static let readBytes = 4_096
-  private static let shortAnswerBytes = 64
+  private static let shortAnswerScalars = 64
 
   /// - Returns: `nil` if the text means no word, or may mean several.
   static func of(_ text: String, among words: [String]) -> String? {
@@ -119,13 +119,13 @@ enum NearestWord {
   private static func misspelt(_ answer: String, _ known: [(word: String, plain: String)])
     -> String?
   {
-    // Only a short answer can be a misspelt word; a sentence cannot. Count bytes, because one
-    // character may have any number of combining marks.
-    let answer = Array(answer.utf8)
-    guard !answer.isEmpty, answer.count <= shortAnswerBytes else { return nil }
+    // Only a short answer can be a misspelt word; a sentence cannot. Count scalars: a character may
+    // have any number of combining marks, and words of other scripts share most of their bytes.
+    let answer = Array(answer.unicodeScalars.prefix(shortAnswerScalars + 1))
+    guard !answer.isEmpty, answer.count <= shortAnswerScalars else { return nil }
     var work = 0
     let near = known.compactMap { word, plain -> (word: String, distance: Int)? in
-      let plain = Array(plain.utf8.prefix(2 * shortAnswerBytes))
+      let plain = Array(plain.unicodeScalars.prefix(2 * shortAnswerScalars))
       let distance = NearNames.distance(answer, plain, work: &work)
       return distance * 4 <= min(plain.count, answer.count) ? (word, distance) : nil
     }
