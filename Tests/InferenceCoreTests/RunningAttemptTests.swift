@@ -38,8 +38,10 @@ struct RunningAttemptTests {
     #expect(self.attempt(left: .seconds(30)).firstTokenDue(limits) == at(10))
     // Being late by that half is not a fault of the host; a later stall is.
     let late = AttemptFailure(.firstTokenDeadline, "it sent no token")
-    #expect(attempt.observations(.failed(late)) == [.withdrawn(answered: false)])
-    #expect(attempt.observations(.failed(stall)) == [.failed(stall, answered: false)])
+    #expect(attempt.observations(.failed(late), now: at(9)) == [.withdrawn(answered: false)])
+    #expect(attempt.observations(.failed(stall), now: at(9)) == [.failed(stall, answered: false)])
+    #expect(
+      attempt.observations(.failed(late), now: at(11)) == [.failed(late, answered: false)])
     let own = self.attempt(Deadlines(firstToken: .seconds(9)), left: .seconds(12))
     #expect(own.firstTokenDue(limits) == at(9))
   }
@@ -92,11 +94,11 @@ struct RunningAttemptTests {
   @Test("a deadline stricter than the learned patience is not counted against the host")
   func hurried() {
     let strict = attempt(Deadlines(interToken: .seconds(1)))
-    #expect(strict.observations(.failed(stall)) == [.withdrawn(answered: false)])
+    #expect(strict.observations(.failed(stall), now: at(9)) == [.withdrawn(answered: false)])
     let lost = AttemptFailure(.lost, "gone")
-    #expect(strict.observations(.failed(lost)) == [.failed(lost, answered: false)])
+    #expect(strict.observations(.failed(lost), now: at(9)) == [.failed(lost, answered: false)])
     let lenient = attempt(Deadlines(interToken: .seconds(60)))
-    #expect(lenient.observations(.failed(stall)) == [.failed(stall, answered: false)])
+    #expect(lenient.observations(.failed(stall), now: at(9)) == [.failed(stall, answered: false)])
   }
 
   @Test("tokens flow from the first chunk to the last, without the client's pauses")
@@ -109,7 +111,7 @@ struct RunningAttemptTests {
     attempt.count(1, now: at(9))
     #expect(attempt.hasToken)
     #expect(
-      attempt.observations(.answered)
+      attempt.observations(.answered, now: at(9))
         == [.flowed(tokens: 3, over: .seconds(3), longestPause: .seconds(2)), .ended])
     #expect(attempt.record(.answered, form: [], begun: at(0), now: at(9)).tokens == 4)
     attempt.recordProduced(11)

@@ -257,7 +257,7 @@ struct AnswerInProgress: Sendable {
   }
 
   /// Replaces the answer by the state that the relief hosts resume.
-  /// - Returns: deliveries of the text before that state that the client does not have.
+  /// - Returns: deliveries of earlier text, as far as the client does not have it.
   mutating func adoptRelief() -> [Directive] {
     guard let adopted = relief.first else { return [] }
     relief = []

@@ -15,7 +15,7 @@ extension InferenceRun {
     ledger.append(
       attempt.record(
         outcome, form: reported(attempt.candidate.form), begun: begun, now: now))
-    return attempt.observations(outcome).map {
+    return attempt.observations(outcome, now: now).map {
       .observe(attempt.host, $0, started: attempt.started)
     }
   }

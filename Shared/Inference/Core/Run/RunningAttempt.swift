@@ -18,8 +18,8 @@ struct RunningAttempt: Sendable {
   /// Time from which on the host is late, so that another host can answer before the deadline of
   /// the whole answer. `nil` means that only the patience decides.
   private let latestFirstToken: Instant?
-  /// `latestFirstToken` is earlier than the host's history allows.
-  private let isCutShort: Bool
+  /// Time that the host's history allows for the first token.
+  private let learnedPatience: Duration
   /// The client's deadlines, which signs of the host do not renew.
   private let deadlines: Deadlines
   private(set) var patience: HostPatience
@@ -70,7 +70,7 @@ struct RunningAttempt: Sendable {
     isHurried = wanted.isStricter(than: patience)
     let half = deadlines.firstToken == nil ? left.map { max(.zero, $0 / 2) } : nil
     latestFirstToken = half.map { now.advanced(by: $0) }
-    isCutShort = half.map { $0 < patience.firstToken } ?? false
+    learnedPatience = patience.firstToken
     if let half { wanted.firstToken = min(wanted.firstToken, half) }
     self.patience = wanted
     checkAt = now.advanced(by: wanted.firstToken)
@@ -225,8 +225,8 @@ struct RunningAttempt: Sendable {
       tokens: producedTokens ?? tokens, form: form, outcome: outcome, isPanic: isPanic)
   }
 
-  /// Observations of the host from an attempt with this outcome.
-  func observations(_ outcome: AttemptOutcome) -> [HostObservation] {
+  /// Observations of the host from an attempt that ends now with this outcome.
+  func observations(_ outcome: AttemptOutcome, now: Instant) -> [HostObservation] {
     var observations: [HostObservation] = []
     if let firstToken, let lastToken, tokens > 1 {
       observations.append(
@@ -243,7 +243,9 @@ struct RunningAttempt: Sendable {
       // One client's strict deadline must not open a host's breaker for all other clients.
       case .failed(let failure) where isHurried && failure.kind.isLateness:
         .withdrawn(answered: hasToken)
-      case .failed(let failure) where isCutShort && failure.kind == .firstTokenDeadline:
+      // Another host answered before this host's own patience was over.
+      case .failed(let failure)
+      where failure.kind == .firstTokenDeadline && started.duration(to: now) < learnedPatience:
         .withdrawn(answered: hasToken)
       case .failed(let failure): .failed(failure, answered: hasToken)
       }
