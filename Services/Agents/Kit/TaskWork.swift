@@ -265,7 +265,8 @@ struct TaskWork {
     let plain = try RequestComposition.body(for: order, role: role)
     let tokens = DocumentRoom.tokens(
       context: context, prompt: TokenEstimate.tokens(bytes: plain.count),
-      completion: order.task.maxTokens ?? role.profile.maxTokens)
+      // A grant of the budget is a maximum, which the answer seldom needs.
+      completion: min(order.task.maxTokens ?? .max, role.profile.maxTokens))
     let query = [LastQuestion.text(of: order.conversation), order.task.instruction]
     var material: PromptDocuments
     switch try DocumentSelection.of(order.documents, within: tokens, query: query) {

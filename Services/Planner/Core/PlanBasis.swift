@@ -71,8 +71,12 @@ struct PlanBasis {
       var task = task
       let turn = models.firstIndex(of: model) ?? 0
       task.alternatives = []
+      // A model that cannot hold the documents would read excerpts.
+      let readers = task.documents.isEmpty || documentModel == nil ? [] : longContextModels
       for other in models[turn...] + models[..<turn]
-      where other != model && !task.alternatives.contains(other) {
+      where other != model && !task.alternatives.contains(other)
+        && (readers.isEmpty || readers.contains(other))
+      {
         task.alternatives.append(other)
       }
       task.alternatives = Array(task.alternatives.prefix(PlanLimits.alternatives))
