@@ -148,7 +148,8 @@ struct GatewayRequestTests {
     let forbidden = [
       "Authorization", "Proxy-Authorization", "cookie", "Set-Cookie", "api-key", "x-api-key",
       "X-Auth-Token", "x-goog-api-key", "X-Amz-Security-Token", "Ocp-Apim-Subscription-Key",
-      "x-forwarded-access-token", "helicone-auth", "cf-access-client-secret", "x-tutti-hops",
+      "x-forwarded-access-token", "helicone-auth", "token", "access_token", "api_key",
+      "x-goog-iap-jwt-assertion", "x-amz-credential", "cf-access-client-secret", "x-tutti-hops",
       "content-length", "Host",
     ]
     #expect(try ForwardedHeaders(["idempotency-key"]).names.contains("idempotency-key"))

@@ -12,12 +12,18 @@ public struct ForwardedHeaders: Hashable, Sendable {
 
   private static let standard = ["openai-organization", "openai-project", "user-agent"]
 
-  /// Ends of names of headers that carry a credential, and such names that end otherwise.
+  /// Ends of names of headers that carry a credential.
   private static let credentials = [
-    "authorization", "api-key", "apikey", "-auth", "-password", "-secret", "-token", "cookie",
-    "cf-access-jwt-assertion", "ocp-apim-subscription-key", "x-auth-key", "x-functions-key",
-    "x-ms-authorization-auxiliary",
+    "-authorization", "-api-key", "-apikey", "-auth", "-password", "-secret", "-token", "-cookie",
+    "-assertion", "-credential", "-subscription-key", "-auth-key", "-functions-key",
+    "-authorization-auxiliary",
   ]
+
+  /// Names of forms and programming languages have underscores.
+  private static func isCredential(_ name: String) -> Bool {
+    let name = "-" + name.map { $0 == "_" ? "-" : String($0) }.joined()
+    return credentials.contains { name.hasSuffix($0) }
+  }
 
   /// Headers that belong to one connection or one body.
   private static let connection: Set<String> = [
@@ -40,7 +46,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
   public init(_ more: [String] = []) throws(Forbidden) {
     var names = Self.standard
     for name in more.map({ $0.lowercased() }) {
-      guard !Self.credentials.contains(where: name.hasSuffix), !Self.connection.contains(name),
+      guard !Self.isCredential(name), !Self.connection.contains(name),
         !name.hasPrefix("x-tutti-")
       else {
         throw Forbidden(name: name)
