@@ -107,7 +107,7 @@ struct RequestFormTests {
       #"{"model":"m","stream":true,"stream_options":{"include_usage":true},"seed":1}"#,
       [.unstreamed, .withoutSeed], stream: true, undoable: [.unstreamed, .withoutSeed])
     #expect(String(decoding: request.body, as: UTF8.self) == #"{"model":"m"}"#)
-    // The body is read as a single chunk.
+    // The reader treats the body as a stream of one chunk.
     #expect(request.reading.streams)
   }
 

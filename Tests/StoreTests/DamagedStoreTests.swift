@@ -56,7 +56,8 @@ struct DamagedStoreTests {
     #expect(throws: DatabaseError.self) { try edit(hosts, "UPDATE hosts SET url = x'00ff'") }
   }
 
-  /// Makes the tables of a file as lenient as in earlier versions, with a row of each kind.
+  /// Rebuilds the tables of a file without today's constraints on types, as an earlier version made
+  /// them.
   /// - Parameter columns: columns of the first table that later migrations added.
   private func olderVersion(
     _ path: String, tables: [String], without columns: [String] = [], migrations: [String]

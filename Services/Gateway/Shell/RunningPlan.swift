@@ -40,7 +40,7 @@ final class RunningPlan: Sendable {
   var remaining: Duration { now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
-    // Measured here: the lock may be taken, and a slow client reads the last event later.
+    // Read before the lock, which may take a while to acquire. A slow client reads the event later.
     let took = now.sinceStart
     state.withLock {
       $0.trace.record(event)

@@ -247,7 +247,8 @@ struct HostFields {
       name, "one of auto, " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
   }
 
-  /// Here `null` means no credential. For most members, `null` means no change.
+  /// `null` removes the credential, because a host has none that could be learned. For most members,
+  /// `null` means no change.
   private func credential() throws -> HostPatch.Change<String> {
     switch members["credential"] {
     case nil: return .unchanged

@@ -1,8 +1,8 @@
 /// Decides which host table is current and when to request one from the registry.
 ///
-/// It does not use the bus: tables arrive as events. Each table is complete, so the newest one is
-/// enough. A gap in the revisions shows that tables get lost. A still newer table may be lost too,
-/// and none may follow for hours, so the feed then requests one.
+/// It does not use the bus: tables arrive as events. Each table is complete, so older ones are not
+/// needed. A gap in the revisions still shows that tables get lost, and the newest may be among them.
+/// The next table may follow hours later, so after a gap the feed requests the current one.
 public struct HostTableFeed: Sendable {
   public private(set) var table: HostTable = .empty
   /// Whether a table has arrived.

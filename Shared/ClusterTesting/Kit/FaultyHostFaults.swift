@@ -62,9 +62,9 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   public var refuse: Bool?
   /// Name of the `HostileRow` to play for each request that the row targets.
   public var hostile: String?
-  /// Whether to play the second host of that row.
+  /// Whether to play the second host of the row that `hostile` names.
   public var hostileSecond: Bool?
-  /// Divisor of every repetition count in the row; unset means 1.
+  /// Divisor of every repetition count in the row that `hostile` names; unset means 1.
   public var hostileDivisor: Int?
   /// Probability that the faults apply to a request; unset means 1.
   public var probability: Double?

@@ -20,7 +20,7 @@ struct UpstreamConnections: Sendable {
     /// Keeps no connections. Used to repeat a request whose connection the host had closed.
     let fresh: HTTPClient
     let kept: KeptConnections
-    /// Reads of streams that send more than one turn of the event loop reads.
+    /// Reads of streams that have more data than one turn of the event loop may read.
     let turns: LoopTurns
   }
 

@@ -4,7 +4,7 @@ import Text
 /// Adds mistakes that were found without a model (`InputMistakes`) to a model's review.
 /// A small model accepts "17 + 25 = 43" even if its prompt calls it wrong.
 ///
-/// It handles reviews with `issues` and a `verdict` that may be `repair`, and no other output.
+/// It changes only outputs whose contract has `issues` and allows `repair` as `verdict`.
 public enum ReviewCorrection {
   /// - Parameters:
   ///   - output: the model's output.

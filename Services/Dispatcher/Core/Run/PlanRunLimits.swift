@@ -33,8 +33,9 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var expectedTokens = 512
   /// Prompt tokens besides the task's own.
   public var callTokens = TokenEstimate.callTokens
-  /// Tokens of fences: once per prompt that has foreign texts, and for each such text.
+  /// Tokens that explain fences, once per prompt with foreign texts.
   public var fenceTokens = Fence.explanationTokens
+  /// Tokens of the fence around each foreign text.
   public var fencedTextTokens = Fence.tokensAround
   /// Maximum bytes of partial output that is kept in case the agent is lost.
   /// Eight times the longest answer of any model we know.

@@ -89,7 +89,8 @@ struct TokenPlan {
   let share: Int?
 
   /// - Parameters:
-  ///   - units: shares that are written, plus shares that other tasks read again.
+  ///   - units: number of shares that the plan spends. An output counts once when it is written, and
+  ///     once for each task that reads it.
   ///   - shape: description for the message, for example "3 members".
   /// - Throws: `budgetTooSmall`, with the budget that would suffice.
   init(

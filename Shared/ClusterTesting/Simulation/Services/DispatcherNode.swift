@@ -93,8 +93,8 @@ final class DispatcherNode: SimulatedService {
     }
   }
 
-  /// Checks that the host of a task may serve by the host table. Its load may have changed since the
-  /// queue got it.
+  /// Checks that the host table allows a task's host. The host's load is not checked: it may have
+  /// changed since the queue received it.
   private func check(_ placement: TaskPlacement) {
     guard let id = placement.host else { return }
     let need = HostNeed(placement.model.map { .oneOf([$0]) } ?? .anyChat)

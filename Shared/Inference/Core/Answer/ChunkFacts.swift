@@ -8,11 +8,11 @@ public struct ChunkFacts: Hashable, Sendable {
   public var text: String
   /// The first choice's whole `delta`, byte for byte, if it holds more than text.
   public var deltaJSON: [UInt8]?
-  /// Some choice gains more than text: tool calls, reasoning, a refusal.
+  /// Whether the chunk adds more than text to a choice: tool calls, reasoning, a refusal.
   public var hasOther: Bool
   /// The first choice's `finish_reason`.
   public var finishReason: String?
-  /// Gains of each choice.
+  /// What the chunk adds to each choice.
   public private(set) var steps = ChoiceSteps()
   public var usage: Usage?
   /// The chunk has usage and no choice. Hosts send it last, if the request asks for usage.

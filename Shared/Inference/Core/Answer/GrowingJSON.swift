@@ -237,7 +237,7 @@ enum GrowingJSON: Sendable {
     "reasoning_content", "reasoning_text", "refusal", "summary", "text", "thinking", "thought",
     "transcript", "value",
   ]
-  /// Members whose text does not come in pieces, and the name of a call.
+  /// Members whose text a chunk replaces. The text of all others grows by chunks.
   private static let labels: Set<String> = ["id", "name", "role", "type", list]
 
   private func isText(_ text: ArraySlice<UInt8>) -> Bool {
