@@ -17,7 +17,8 @@ extension SimulatedCluster {
 
   /// Codes that an honest request may fail with.
   private static let properCodes: Set<Failure.Code> = [
-    .overloaded, .rateLimited, .upstreamFailed, .noEligibleHost, .deadlineExceeded, .peerLost,
+    .overloaded, .hostsBusy, .rateLimited, .upstreamFailed, .noEligibleHost, .deadlineExceeded,
+    .peerLost,
     .noPeer, .streamGap, .shuttingDown, .outboxFull, .modelNotFound,
   ]
 

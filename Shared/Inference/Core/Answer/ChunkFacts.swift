@@ -12,7 +12,7 @@ public struct ChunkFacts: Hashable, Sendable {
   public var hasOther: Bool
   /// The first choice's `finish_reason`.
   public var finishReason: String?
-  /// What the chunk adds to each choice.
+  /// Additions to each choice.
   public private(set) var steps = ChoiceSteps()
   public var usage: Usage?
   /// The chunk has usage and no choice. Hosts send it last, if the request asks for usage.

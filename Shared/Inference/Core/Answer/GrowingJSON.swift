@@ -237,7 +237,7 @@ enum GrowingJSON: Sendable {
     "reasoning_content", "reasoning_text", "refusal", "summary", "text", "thinking", "thought",
     "transcript", "value",
   ]
-  /// Members whose text a chunk replaces. The text of all others grows by chunks.
+  /// Members with short texts that identify or classify.
   private static let labels: Set<String> = ["id", "name", "role", "type", list]
 
   private func isText(_ text: ArraySlice<UInt8>) -> Bool {
