@@ -8,7 +8,8 @@ extension Limits {
   public static let processMemory = Limit(
     "memory.process", 256 << 20, .bytes,
     "All request bodies, answers, unread chunks and plans of one process. At the limit the largest "
-      + "unread stream ends first and new requests get 503.")
+      + "unread stream ends first and new requests get 503. An eighth is reserved for small requests."
+  )
   public static let streamUnread = Limit(
     "memory.stream_unread", 1 << 20, .bytes,
     "Unread part of a plan's answer: 250,000 words. Above the limit the stream is cut.")

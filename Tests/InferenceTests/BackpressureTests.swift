@@ -168,7 +168,7 @@ struct BackpressureTests {
       let inference = try await client.infer(request(), constraints: constraints)
       await untilHeld(memory)
       let work = memory.account()
-      #expect(work.add(1 << 20))
+      #expect(work.add(7 << 17))
       await #expect {
         for try await _ in inference {}
       } throws: { error in

@@ -281,6 +281,21 @@ struct MemoryLedgerTests {
     #expect(ledger.held == 400)
   }
 
+  @Test("large bodies leave an eighth of the budget to small requests")
+  func reserve() {
+    var ledger = MemoryLedger(Limits.processMemory.with(8 << 20))
+    let large = ledger.open(.work)
+    #expect(ledger.charge(7 << 20, to: large).isGranted)
+    #expect(!ledger.charge(1, to: large).isGranted)
+    let other = ledger.open(.work)
+    #expect(!ledger.charge(1 << 20, to: other).isGranted)
+    for _ in 0..<4 {
+      let small = ledger.open(.work)
+      #expect(ledger.charge(256 << 10, to: small).isGranted)
+    }
+    #expect(!ledger.charge(1, to: ledger.open(.work)).isGranted)
+  }
+
   @Test("work is refused where no stream is unread, and nothing ends")
   func work() {
     var ledger = MemoryLedger(limit, smallestVictim: 1)

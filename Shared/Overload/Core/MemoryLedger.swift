@@ -3,7 +3,8 @@ public import Limits
 /// Accounts for the bytes that a process holds for clients and hosts, against one budget.
 ///
 /// At the limit the largest unread stream is ended first, because its client does not read and
-/// blocks a host. Any other charge that does not fit is refused.
+/// blocks a host. Any other charge that does not fit is refused. An eighth of the budget is reserved
+/// for small accounts, so that large bodies do not keep out other requests.
 public struct MemoryLedger: Sendable {
   public struct AccountID: Hashable, Sendable {
     let number: UInt64
@@ -37,6 +38,10 @@ public struct MemoryLedger: Sendable {
   /// Minimum unread bytes of a stream that may be ended. A stream with fewer is being read, and
   /// ending it frees little.
   private let smallestVictim: Int
+  /// Maximum bytes of an account that may use the reserve: a body of `memory.heavy_bytes` with its
+  /// copies, and the floor of a request.
+  private static let smallAccount =
+    Limits.heavyBytes.value * Limits.requestCopies.value + Limits.requestFloor.value
   private var accounts: [AccountID: Account] = [:]
   private var last: UInt64 = 0
   public private(set) var held = 0
@@ -55,13 +60,15 @@ public struct MemoryLedger: Sendable {
 
   /// Charges bytes to an account. A charge to a closed account is refused.
   public mutating func charge(_ bytes: Int, to id: AccountID) -> Verdict {
-    guard accounts[id] != nil else { return Verdict(isGranted: false, ended: nil) }
+    guard let account = accounts[id] else { return Verdict(isGranted: false, ended: nil) }
+    let isSmall = account.bytes.addingCapped(bytes) <= Self.smallAccount
+    let limit = isSmall ? limit.value : limit.value - limit.value / 8
     var ended: AccountID?
-    if held.addingCapped(bytes) > limit.value {
+    if held.addingCapped(bytes) > limit {
       ended = largestUnread(growing: id, by: bytes)
       if let ended { close(ended) }
     }
-    guard accounts[id] != nil, held.addingCapped(bytes) <= limit.value else {
+    guard accounts[id] != nil, held.addingCapped(bytes) <= limit else {
       return Verdict(isGranted: false, ended: ended)
     }
     accounts[id]?.bytes += bytes
