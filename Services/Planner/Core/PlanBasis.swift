@@ -64,18 +64,19 @@ struct PlanBasis {
   /// any. Skippable members get none, because a draft by another model would duplicate another
   /// member.
   func withAlternatives(_ tasks: [PlanTask]) -> [PlanTask] {
-    tasks.map { task in
+    // A model that cannot hold the documents would read excerpts.
+    let readers = documentModel == nil ? [] : longContextModels
+    return tasks.map { task in
       guard let model = task.model, task.onFailure != .skip, task.contract != .vector else {
         return task
       }
       var task = task
       let turn = models.firstIndex(of: model) ?? 0
       task.alternatives = []
-      // A model that cannot hold the documents would read excerpts.
-      let readers = task.documents.isEmpty || documentModel == nil ? [] : longContextModels
+      let readsAny = task.documents.isEmpty || readers.isEmpty
       for other in models[turn...] + models[..<turn]
       where other != model && !task.alternatives.contains(other)
-        && (readers.isEmpty || readers.contains(other))
+        && (readsAny || readers.contains(other))
       {
         task.alternatives.append(other)
       }
