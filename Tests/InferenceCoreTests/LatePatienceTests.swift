@@ -110,6 +110,29 @@ struct LatePatienceTests {
     #expect(faults(over) == [.totalDeadline])
   }
 
+  @Test("a host that failed is asked again while the other one is late")
+  func recovered() throws {
+    let two = cluster([host("a"), host("b")])
+    let failures: [(AttemptFailure, again: Double)] = [
+      (AttemptFailure(.busy, "it answered 503", status: 503), 15),
+      (AttemptFailure(.busy, "it answered 503", status: 503, retryAfter: .seconds(17)), 30),
+      (AttemptFailure(.lost, "the connection broke"), 15),
+      (AttemptFailure(.connect, "the connection was refused"), 15),
+      (AttemptFailure(.rejected, "it answered 400", status: 400), .infinity),
+    ]
+    for (failure, again) in failures {
+      var run = makeRun()
+      let first = try #require(started(run.begin(two, now: at(0))).first)
+      let second = try #require(started(run.wait(until: at(10), two)).first)
+      let lost = run.failed(failure, second.id, cluster: two, now: at(10))
+      #expect(started(lost).isEmpty)
+      #expect(started(run.wait(until: at(min(again, 60) - 1), two)).isEmpty, "\(failure)")
+      let third = run.wait(until: at(min(again, 60)), two)
+      #expect(started(third).map(\.host) == (again < 60 ? [second.host] : []), "\(failure)")
+      #expect(started(run.wait(until: at(599), two)).allSatisfy { $0.host != first.host })
+    }
+  }
+
   @Test("what the client set is kept to the letter")
   func given() throws {
     let two = cluster([host("a"), host("b")])

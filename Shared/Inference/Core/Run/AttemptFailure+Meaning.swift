@@ -18,6 +18,9 @@ extension AttemptFailure {
     }
   }
 
+  /// Whether the same host may succeed if asked again after some seconds.
+  var mayPass: Bool { mayBeChance && kind != .badJoint || kind == .busy || kind == .connect }
+
   /// Whether the host answered 500 or 501, for which the request itself may be the reason. Also
   /// true if the host was then asked again without an addition.
   var isServerError: Bool {

@@ -56,6 +56,25 @@ struct AttemptLedger: Sendable {
   /// Hosts with a failed attempt, also if they only refused an addition.
   var hostsWithFailure: Set<HostID> { Set(records.filter { $0.failure != nil }.map(\.host)) }
 
+  /// Hosts that a late host is not replaced by: those whose last failure is not over.
+  ///
+  /// A host that was overloaded or unreachable, or whose failure may have been chance, can be asked
+  /// again after a while. Without this, a request waits for its late host until the deadline of the
+  /// whole answer although the other host works again.
+  /// - Parameters:
+  ///   - elapsed: time since the run began.
+  ///   - recovery: time after a failure until its host counts as recovered, unless the host asked
+  ///     for more.
+  func hostsNotRecovered(at elapsed: Duration, recovery: Duration) -> Set<HostID> {
+    hostsWithFailure.filter { host in
+      let own = records.filter { $0.host == host }
+      guard let last = own.last(where: { $0.failure != nil }), let failure = last.failure,
+        failure.mayPass, own.allSatisfy({ $0.failure?.isServerError != true })
+      else { return true }
+      return elapsed < last.ended + max(recovery, failure.retryAfter ?? .zero)
+    }
+  }
+
   func hasBadJoint(_ host: HostID) -> Bool {
     records.contains { $0.host == host && $0.failure?.kind == .badJoint }
   }

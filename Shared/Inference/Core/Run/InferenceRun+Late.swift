@@ -29,7 +29,7 @@ extension InferenceRun {
   ) -> [Directive] {
     guard !legs.isEmpty, isNew || legs.allSatisfy(\.isLate) else { return [] }
     let view = cluster.view()
-    guard let next = anotherHost(view, cluster) else { return [] }
+    guard let next = anotherHost(view, cluster, now) else { return [] }
     switch phase {
     case .new, .over: return []
     case .racing: return start(next, .speculative, view, now: now)
@@ -38,17 +38,23 @@ extension InferenceRun {
     }
   }
 
-  /// The next relief host: one that is not running and has not failed.
+  /// The next relief host: one that is not running and has not failed, otherwise one that may have
+  /// recovered since.
   private mutating func anotherHost(
-    _ view: ClusterView, _ cluster: some ClusterAccess
+    _ view: ClusterView, _ cluster: some ClusterAccess, _ now: Instant
   ) -> Candidate? {
     guard legs.count < limits.hostsAtOnce, ledger.failed.count < limits.failures else {
       return nil
     }
+    let eligible = eligibility(view)
+    let notRecovered = ledger.hostsNotRecovered(
+      at: begun.duration(to: now), recovery: limits.lookAgain)
     // A running host is late, so fallback hosts come first.
-    let next = choose(
-      eligibility(view), excluding: ledger.hostsWithFailure.union(legs.map(\.host)),
-      isPastDeadline: true)
+    let next =
+      choose(
+        eligible, excluding: ledger.hostsWithFailure.union(legs.map(\.host)), isPastDeadline: true)
+      ?? choose(
+        eligible, excluding: notRecovered.union(legs.map(\.host)), isPastDeadline: true)
     guard next != nil, answer.hasBegun || cluster.mayRetry(at: view) else { return nil }
     return next
   }
@@ -105,7 +111,7 @@ extension InferenceRun {
     // A relief host has time until it is late too.
     guard legs.dropFirst().allSatisfy(\.isLate) else { return [] }
     let view = cluster.view()
-    guard let next = anotherHost(view, cluster), answer.prepareRelief(cause) else { return [] }
+    guard let next = anotherHost(view, cluster, now), answer.prepareRelief(cause) else { return [] }
     return startResuming(at: next, answer.reliefPoint, view, now)
   }
 
