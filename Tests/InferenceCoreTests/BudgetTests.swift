@@ -26,16 +26,6 @@ struct BudgetTests {
     }
   }
 
-  @Test("a leg that found no host is given back")
-  func givenBack() {
-    var budget = SpeculationBudget()
-    for _ in 0..<1_000 {
-      budget.requestBegan(utilisation: 0.95)
-      if budget.take() { budget.giveBack() }
-    }
-    #expect(budget.legs == 0 && budget.refused == 0)
-  }
-
   /// Simulates an open cluster of 40 slots with exponential service times.
   ///
   /// Arrivals do not depend on the load. Each request wants a second leg, which holds a slot for

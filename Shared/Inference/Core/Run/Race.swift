@@ -31,9 +31,6 @@ public struct Race: Sendable {
     self.hedgeAfter = hedgeAfter
   }
 
-  /// No leg is running and none has won.
-  public var isIdle: Bool { running.isEmpty && winner == nil }
-
   /// The latest time at which `tick` must be called; `nil` means never.
   public var nextWake: Instant? { hedgeAt }
 

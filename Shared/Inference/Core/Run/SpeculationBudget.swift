@@ -59,12 +59,6 @@ public struct SpeculationBudget: Hashable, Sendable {
     legs += 1
     return true
   }
-
-  /// Returns the credit of a leg that could not start because no host had a free slot.
-  public mutating func giveBack() {
-    legs -= 1
-    credits = min(credits + 1, policy.saved)
-  }
 }
 
 /// Budget for attempts after failures. It keeps an outage from multiplying the load that caused it.
