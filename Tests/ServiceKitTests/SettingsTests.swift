@@ -401,6 +401,23 @@ struct SettingsTests {
     #expect(help.split(separator: "\n").allSatisfy { $0.count <= 100 })
   }
 
+  @Test("every port of a process accepts this machine's name and the listed names and pages")
+  func accessOfPorts() {
+    let all = settings(
+      ["--allowed-hosts", "chat.example"],
+      environment: ["TUTTI_ALLOWED_ORIGINS": "https://app.example"])
+    #expect(all.mistakes.isEmpty)
+    let access = all.common.access(at: HostAndPort(port: 8080))
+    for host in ["127.0.0.1:8080", "box:8080", "chat.example"] {
+      #expect(access.refusal(host: host, origin: nil) == nil, "\(host)")
+    }
+    #expect(access.refusal(host: "localhost", origin: "https://app.example") == nil)
+    #expect(access.refusal(host: "evil.example", origin: nil) != nil)
+    #expect(access.refusal(host: "localhost", origin: "https://evil.example") != nil)
+    #expect(
+      settings(["--allowed-hosts", "https://a", "--allowed-origins", "a"]).mistakes.count == 2)
+  }
+
   @Test("--version names the commit if it is known")
   func commit() {
     #expect(Version.text("1.2.3", commit: "abc1234") == "1.2.3 (abc1234)")

@@ -34,16 +34,13 @@ func buildGateway(
   addMetricsRoute(to: router, context.metrics)
   shell.addRoutes(to: router)
 
-  var options = HTTPServerOptions(address: configuration.address)
+  var options = context.serverOptions(at: configuration.address, setting: "--port")
   options.maxBodyBytes = RequestLimits.bodyBytes
   options.answersOnEventLoops = true
   options.headDeadline = configuration.headDeadline
   options.bodyDeadline = configuration.bodyDeadline
   options.connections = configuration.connections
-  options.setting = "--port"
   options.traceHeader = .gatewayTrace
-  options.tls = context.tls
-  options.access = context.common.access(at: configuration.address)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Services shut down in reverse order: first the server, then the connections to hosts.
   return [LoadReporter(bus: context.bus) { inference.loadReport() }, shell, server]

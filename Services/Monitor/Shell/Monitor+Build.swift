@@ -27,12 +27,9 @@ func buildMonitor(
   let router = makeRouter()
   context.health.addRoutes(to: router)
   MonitorAPI(shell: shell, store: store).addRoutes(to: router)
-  var options = HTTPServerOptions(address: configuration.address)
+  var options = context.serverOptions(at: configuration.address, setting: "--port")
   // All routes are GET, so no request needs a body.
   options.maxBodyBytes = 16 * 1024
-  options.setting = "--port"
-  options.tls = context.tls
-  options.access = context.common.access(at: configuration.address)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

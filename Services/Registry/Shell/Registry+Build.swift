@@ -31,12 +31,9 @@ func buildRegistry(
   context.health.addRoutes(to: router)
   addMetricsRoute(to: router, context.metrics)
   AdminAPI(shell: shell, token: token).addRoutes(to: router)
-  var options = HTTPServerOptions(address: configuration.admin)
+  var options = context.serverOptions(at: configuration.admin, setting: "--port")
   // A host's description has some hundred bytes.
   options.maxBodyBytes = 64 * 1024
-  options.setting = "--port"
-  options.tls = context.tls
-  options.access = context.common.access(at: configuration.admin)
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]
 }

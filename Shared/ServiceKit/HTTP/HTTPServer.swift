@@ -43,16 +43,17 @@ public struct HTTPServerOptions: Sendable {
   /// handler (unknown path, body too large). `nil` means that no header is added.
   public var traceHeader: HTTPField.Name?
   /// Accepted host names and web origins; `nil` means all.
-  public var access: HTTPAccess?
+  var access: HTTPAccess?
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
-  public var tls: TLSIdentity?
+  var tls: TLSIdentity?
   /// Runs handlers on the event loop of their connection, which saves changes of threads. A handler
   /// must then never block.
   public var answersOnEventLoops = false
   /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
-  public var setting = "the address"
+  var setting = "the address"
 
-  public init(address: HostAndPort) { self.address = address }
+  /// Accepts all names and pages. Services get their options from `ServiceContext.serverOptions`.
+  init(address: HostAndPort) { self.address = address }
 }
 
 /// Makes the server for a router made by `makeRouter`.

@@ -29,7 +29,7 @@ public struct CommonConfiguration: Sendable {
   }
 
   /// The host names and web origins that a port of this process accepts.
-  public func access(at address: HostAndPort) -> HTTPAccess {
+  func access(at address: HostAndPort) -> HTTPAccess {
     HTTPAccess(
       listen: address, machine: machine, hosts: allowedHosts, origins: allowedOrigins)
   }

@@ -35,6 +35,17 @@ public struct ServiceContext: Sendable {
     self.hosts = hosts
     self.tls = tls
   }
+
+  /// The options of an HTTP port of this process: its certificate, accepted names and pages.
+  ///
+  /// - Parameter setting: name of the option that sets the address, such as `--port`.
+  public func serverOptions(at address: HostAndPort, setting: String) -> HTTPServerOptions {
+    var options = HTTPServerOptions(address: address)
+    options.setting = setting
+    options.tls = tls
+    options.access = common.access(at: address)
+    return options
+  }
 }
 
 /// The lifecycle of a service process, the same for all services.

@@ -190,10 +190,7 @@ struct ServiceProcess: Sendable {
     let router = makeRouter()
     context.health.addRoutes(to: router)
     addMetricsRoute(to: router, context.metrics)
-    var options = HTTPServerOptions(address: address)
-    options.setting = "--http"
-    options.tls = context.tls
-    options.access = context.common.access(at: address)
+    var options = context.serverOptions(at: address, setting: "--http")
     // This port serves only a few small requests.
     options.maxBodyBytes = 64 * 1024
     options.connections = ConnectionLimits(total: 64, perClient: 32, perLocalClient: 64)
