@@ -44,6 +44,8 @@ struct HTTPAccessTests {
     #expect(!isAnswered("corp.example") && !isAnswered("evilcorp.example"))
     let all = HTTPAccess(listen: HostAndPort(port: 1), hosts: ["*"])
     #expect(all.refusal(host: "evil.example", origin: nil) == nil)
+    let dotted = HTTPAccess(listen: HostAndPort(port: 1), hosts: ["Chat.Example."])
+    #expect(dotted.refusal(host: "chat.example", origin: nil) == nil)
   }
 
   @Test(

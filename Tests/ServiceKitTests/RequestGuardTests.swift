@@ -270,10 +270,11 @@ struct RequestGuardTests {
   }
 
   @Test(
-    "a request with no Host, or two, or with a coding that HTTP/1.0 does not have, is 400",
+    "a request with no Host, or two, or two origins, or with a coding unknown to HTTP/1.0, is 400",
     arguments: [
       "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
       "GET / HTTP/1.0\r\nhost: a\r\nHost: b\r\n\r\n",
+      "GET / HTTP/1.1\r\nhost: a\r\norigin: http://a\r\nOrigin: http://b\r\n\r\n",
       "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ])
   func ambiguous(request: String) throws {

@@ -258,9 +258,14 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// The reason to refuse a request because of its head.
   private func refusal(of head: HTTPRequestHead) -> Failure? {
-    let hosts = head.headers["host"].count
+    let hosts = head.headers.count(of: "host")
     guard hosts <= 1 else {
       return Failure(.invalidRequest, "The request has \(hosts) Host headers; it may have one.")
+    }
+    let origins = head.headers.count(of: "origin")
+    guard origins <= 1 else {
+      return Failure(
+        .invalidRequest, "The request has \(origins) Origin headers; it may have one.")
     }
     if head.version == .http1_0 || head.version == .http0_9 {
       if head.headers.contains(name: "transfer-encoding") {
@@ -271,7 +276,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       return Failure(.invalidRequest, "The request has no Host header.")
     }
     if let failure = limits.access?.refusal(
-      host: head.headers["host"].first, origin: head.headers["origin"].first)
+      host: head.headers.first(name: "host"), origin: head.headers.first(name: "origin"))
     {
       return failure
     }
@@ -467,6 +472,17 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     let held = heldClosings
     heldClosings = []
     for promise in held { promise.succeed(()) }
+  }
+}
+
+extension HTTPHeaders {
+  /// The number of headers with this name. A subscript would make an array of their values.
+  ///
+  /// - Parameter name: letters in lower case.
+  fileprivate func count(of name: String) -> Int {
+    reduce(0) { count, field in
+      count + (field.name.utf8.elementsEqual(name.utf8) { $0 | 0x20 == $1 } ? 1 : 0)
+    }
   }
 }
 
