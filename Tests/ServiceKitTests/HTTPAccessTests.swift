@@ -62,6 +62,13 @@ struct HTTPAccessTests {
     #expect(Self.local.readableOrigin(origin) == nil)
   }
 
+  @Test("a server that accepts every Host still refuses pages of other sites")
+  func everyHost() {
+    let all = HTTPAccess(listen: HostAndPort(port: 8080), hosts: ["*"])
+    #expect(all.refusal(host: "127.0.0.1:8080", origin: "https://evil.example") != nil)
+    #expect(all.refusal(host: "chat.example", origin: "https://chat.example") == nil)
+  }
+
   @Test("a page of the server's own name is answered on a network")
   func samePage() {
     #expect(Self.open.refusal(host: "nas:8080", origin: "http://nas:3000") == nil)

@@ -59,7 +59,7 @@ struct HTTPAccess: Hashable, Sendable {
   }
 
   private func isOwn(_ name: AuthorityName) -> Bool {
-    if name.isLoopback || isListed(name) || isMachine(name) { return true }
+    if name.isLoopback || isListed(name) || isMachine(name) || hosts.contains("*") { return true }
     if name.matches(listen.host) { return true }
     guard !listen.isLoopback else { return false }
     // Names in a compose network, local network or cluster cannot be registered publicly.
@@ -70,8 +70,9 @@ struct HTTPAccess: Hashable, Sendable {
 
   private func isMachine(_ name: AuthorityName) -> Bool { name.matches(machine) }
 
+  /// Whether the operator named this host. `*` accepts every `Host`, but no page of another site.
   private func isListed(_ name: AuthorityName) -> Bool {
-    hosts.contains { $0 == "*" || name.matches($0) || $0.hasPrefix(".") && name.hasSuffix($0) }
+    hosts.contains { name.matches($0) || $0.hasPrefix(".") && name.hasSuffix($0) }
   }
 
   /// The text in lower case, without this suffix.
