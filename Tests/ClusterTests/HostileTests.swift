@@ -22,6 +22,45 @@ extension ProcessTests {
     private static let mostAmplification = 4
     private static let fixedBytes = 1 << 20
 
+    // MARK: - Web pages
+
+    /// - Returns: status and body of a request with one more header.
+    private static func ask(
+      _ url: String, _ name: String, _ value: String, body: String? = nil
+    ) async throws -> (status: Int, body: String) {
+      var request = HTTPClientRequest(url: url)
+      request.headers.add(name: name, value: value)
+      if let body {
+        request.method = .POST
+        request.headers.add(name: "content-type", value: "text/plain")
+        request.body = .bytes(ByteBuffer(string: body))
+      }
+      let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+      let text = String(buffer: try await response.body.collect(upTo: 1 << 20))
+      return (Int(response.status.code), text)
+    }
+
+    @Test("no port of the cluster answers a page of another site or a rebound name")
+    func foreignPages() async throws {
+      let cluster = try RunningCluster.current()
+      for port in [cluster.gateway, cluster.registry, cluster.monitor, cluster.planner] {
+        for (name, value) in [
+          ("host", "evil.example"), ("origin", "https://evil.example"), ("origin", "null"),
+        ] {
+          let refusal = try await Self.ask(port + "/metrics", name, value)
+          #expect(refusal.status == 403, "\(port) \(name): \(refusal)")
+          #expect(refusal.body.contains("permission_denied"), "\(refusal)")
+        }
+        #expect(try await cluster.get(port + "/metrics").status == 200, "\(port)")
+      }
+      let chat = cluster.gateway + "/v1/chat/completions"
+      let question =
+        #"{"model":"\#(FaultyHosts.model)","messages":[{"role":"user","content":"Hello"}]}"#
+      #expect(
+        try await Self.ask(chat, "origin", "https://evil.example", body: question).status == 403)
+      #expect(try await Self.ask(chat, "user-agent", "a program", body: question).status == 200)
+    }
+
     // MARK: - Hosts
 
     @Test(

@@ -315,6 +315,35 @@ struct HTTPServerTests {
     }
   }
 
+  @Test("a POST of a foreign page runs no handler, and a POST of a program does")
+  func pagePosts() async throws {
+    try await withServer { router in
+      router.post("/v1/chat/completions") { _, _ in "handler ran" }
+    } change: { options in
+      options.access = HTTPAccess(listen: options.address)
+    } _: { port in
+      func post(host: String, _ header: String = "") async throws -> String {
+        try await RawClient.connect(port).exchange(
+          "POST /v1/chat/completions HTTP/1.1\r\nhost: \(host)\r\nconnection: close\r\n\(header)"
+            + "content-type: text/plain\r\ncontent-length: 2\r\n\r\n{}")
+      }
+      let refused = [
+        try await post(host: "127.0.0.1:\(port)", "origin: https://evil.example\r\n"),
+        try await post(host: "127.0.0.1:\(port)", "Origin: null\r\n"),
+        try await post(host: "evil.example:\(port)"),
+        try await post(host: "evil.example:\(port)", "origin: http://evil.example:\(port)\r\n"),
+      ]
+      for answer in refused {
+        #expect(answer.hasPrefix("HTTP/1.1 403 ") && answer.contains("permission_denied"))
+        #expect(!answer.contains("handler ran"), "\(answer)")
+      }
+      for host in ["127.0.0.1:\(port)", "LOCALHOST", "[::1]:\(port)"] {
+        let answer = try await post(host: host)
+        #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.hasSuffix("handler ran"), "\(answer)")
+      }
+    }
+  }
+
   @Test("one connection serves many requests")
   func keepAlive() async throws {
     try await withServer(routes: { $0.get("/ok") { _, _ in "fine" } }) { port in
