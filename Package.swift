@@ -160,6 +160,8 @@ let package = Package(
     // The bus's codec.
     pure("Wire", path: "Shared/Wire", ["BusCore", "ClusterModel", "ClusterProto", "CProtobufC"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
+    pure("Money", path: "Shared/Money/Core", ["ClusterModel"]),
+    pure("Access", path: "Shared/Access", ["ClusterModel", crypto]),
     pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "HostModel", "Text"]),
     // Uses Foundation only for logarithms.
     shell(
@@ -369,6 +371,8 @@ let package = Package(
     tests(
       "DispatcherTests",
       ["ClusterModel", "DispatcherCore", "DispatcherService", "HostModel", "ServiceKit"]),
+    tests("MoneyTests", ["Money", "ClusterModel"]),
+    tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests("SimulationTests", ["ClusterSimulation"]),
     tests(

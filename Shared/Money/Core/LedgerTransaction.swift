@@ -1,0 +1,72 @@
+/// Name of a ledger account, for example `org/acme`, `holds/acme`, `host/gpu-1`, `margin`.
+public struct AccountID: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
+  public let name: String
+
+  public init(_ name: String) { self.name = name }
+
+  public init(from decoder: any Decoder) throws {
+    name = try decoder.singleValueContainer().decode(String.self)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(name)
+  }
+
+  public var description: String { name }
+
+  public static func < (left: AccountID, right: AccountID) -> Bool { left.name < right.name }
+}
+
+/// One line of a transaction: the change of one account's balance.
+public struct LedgerEntry: Hashable, Codable, Sendable {
+  public let account: AccountID
+  public let amount: MicroCredits
+
+  public init(account: AccountID, amount: MicroCredits) {
+    self.account = account
+    self.amount = amount
+  }
+}
+
+/// A change of the ledger that is recorded whole or not at all. Its entries sum to zero.
+public struct LedgerTransaction: Hashable, Codable, Sendable {
+  public enum Kind: String, Codable, CaseIterable, Sendable {
+    /// An admin adds credits to an organisation, or takes them back.
+    case credit
+    /// Moves credits from an organisation to its holds, for a gateway's lease.
+    case hold
+    /// Moves the unused part of a hold back.
+    case release
+    /// Bills a request from its hold, and pays hosts and margin.
+    case settle
+    /// Records that a host was paid outside Tutti.
+    case payout
+    /// Corrects an earlier transaction, which stays.
+    case correction
+  }
+
+  /// Chosen by the writer. A second transaction with the same id is the same transaction.
+  public let id: String
+  public let kind: Kind
+  /// Milliseconds since 1970.
+  public let time: Int64
+  public let entries: [LedgerEntry]
+  /// Why it was made, for people. For a settlement: key, model and tokens as one line of JSON.
+  public let note: String
+
+  /// - Throws: `MoneyError.unbalanced` if the entries do not sum to zero, `.overflow` if their sum
+  ///   does not fit into 64 bits.
+  public init(
+    id: String, kind: Kind, time: Int64, entries: [LedgerEntry], note: String = ""
+  ) throws(MoneyError) {
+    var sum = MicroCredits.zero
+    for entry in entries { sum = try sum.adding(entry.amount) }
+    guard sum == .zero else { throw .unbalanced }
+    self.id = id
+    self.kind = kind
+    self.time = time
+    self.entries = entries
+    self.note = note
+  }
+}
