@@ -1,4 +1,4 @@
-/// What a key may do.
+/// Part of the API that a key may use.
 public enum AccessScope: String, Codable, CaseIterable, Sendable {
   case chat, embeddings, plans, metrics, logs
   case adminRead = "admin:read"
