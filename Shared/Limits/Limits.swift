@@ -17,6 +17,7 @@ public enum Limits {
     Section("Answers of hosts", answers),
     Section("Host tables and probes", hosts),
     Section("Clients and connections", clients),
+    Section("Keys", access),
     Section("Memory", memory),
     Section("Plans and texts", plans),
     Section("Bus", bus),

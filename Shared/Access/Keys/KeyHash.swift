@@ -1,0 +1,55 @@
+internal import Crypto
+
+/// Secret of the cluster with which keys are hashed. Without it a table of hashes is useless.
+public struct KeyPepper: Hashable, Sendable {
+  let secret: Bytes32
+
+  public static let byteCount = Bytes32.count
+
+  /// - Parameter bytes: 32 bytes. Any other count gives `nil`.
+  public init?(_ bytes: some Collection<UInt8>) {
+    guard let secret = Bytes32(bytes) else { return nil }
+    self.secret = secret
+  }
+
+  /// The bytes, for the registry's store and for pages of the access table.
+  public var revealed: [UInt8] { secret.bytes }
+}
+
+extension KeyPepper: CustomStringConvertible, CustomReflectable {
+  public var description: String { "***" }
+  public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// HMAC-SHA256 of a whole key. `==` takes the same time whichever bytes differ.
+public struct KeyHash: Hashable, Sendable {
+  private let code: Bytes32
+
+  /// Stands for the hash of an unknown key, so that its check does the same work.
+  static let placeholder = KeyHash(code: .zero)
+
+  private init(code: Bytes32) { self.code = code }
+
+  public init(of key: APIKey, pepper: KeyPepper) {
+    let code = HMAC<SHA256>.authenticationCode(
+      for: key.text, using: SymmetricKey(data: pepper.secret.bytes))
+    self.code = Bytes32(first32: code)
+  }
+}
+
+extension KeyHash: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let code = Bytes32(hexadecimal: try container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "a key's hash has 64 lower-case hexadecimal digits")
+    }
+    self.code = code
+  }
+
+  /// Encoded as 64 hexadecimal digits.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(code.hexadecimal)
+  }
+}

@@ -1,0 +1,52 @@
+extension Limits {
+  static let access = [
+    accessKeyBytes, accessKeys, accessPages, accessPageBytes, accessRecordBytes,
+    accessListEntries, accessRateLimit, accessFailures, accessFailureWindow, accessBlock,
+    accessSources, accessKnownPairs,
+  ]
+
+  public static let accessKeyBytes = Limit(
+    "access.key_bytes", 128, .bytes,
+    "A key has 62 bytes. Longer values are refused before they are copied or hashed.")
+  public static let accessKeys = Limit(
+    "access.keys", 16_384, .count,
+    "Keys in one access table. With 300 bytes each they take 5 MiB in every gateway.")
+  public static let accessPages = Limit(
+    "access.pages", 256, .count,
+    "All keys with records of the largest size fill 129 pages.")
+  public static let accessPageBytes = Limit(
+    "access.page_bytes", 512 << 10, .bytes,
+    "Half of bus.frame_bytes, because a publication is one frame and its encoding adds to the text."
+  )
+  public static let accessRecordBytes = Limit(
+    "access.record_bytes", 4 << 10, .bytes,
+    "Text of one key's record: its name, its account and 64 names of models with 60 bytes each.")
+  public static let accessListEntries = Limit(
+    "access.list_entries", 256, .count,
+    "Models, patterns, data policies or host pools of one key. A short list is compared in a "
+      + "microsecond.")
+  public static let accessRateLimit = Limit(
+    "access.rate_limit", 1_000_000_000_000, .count,
+    "Largest limit on requests or tokens: more tokens than 10,000 hosts make in a day, and sums of "
+      + "a million such numbers fit into 64 bits.")
+  public static let accessFailures = Limit(
+    "access.failures", 20, .count,
+    "Wrong keys from one address within access.failure_window before it is blocked. A person with "
+      + "an old key in a few programs stays below it.")
+  public static let accessFailureWindow = Limit(
+    "access.failure_window", 60_000, .milliseconds,
+    "Wrong keys are counted for this time. A program that retries a wrong key once in a few seconds "
+      + "exceeds the limit within it.")
+  public static let accessBlock = Limit(
+    "access.block", 30_000, .milliseconds,
+    "A blocked address waits this long, however many keys it tries meanwhile. A person who corrects "
+      + "a key in that time tries again at once.")
+  public static let accessSources = Limit(
+    "access.sources", 4_096, .count,
+    "Addresses with wrong keys that are remembered. With 100 bytes each they take less than 1 MiB; "
+      + "a flood from more addresses replaces the oldest.")
+  public static let accessKnownPairs = Limit(
+    "access.known_pairs", 16_384, .count,
+    "Pairs of an address and its accepted key: one for each key of a full table. Only holders of a "
+      + "valid key add to them.")
+}
