@@ -1,0 +1,76 @@
+import Limits
+
+/// A process's copy of all keys, as the registry publishes them. It answers without a call.
+public struct AccessTable: Hashable, Sendable {
+  public let version: AccessTableVersion
+  /// No key was ever created: requests need none. Stays false after the last key is deleted.
+  public let isOpen: Bool
+  private let pepper: KeyPepper
+  private let records: [KeyID: KeyRecord]
+
+  /// Records beyond the limit and those with an id that occurred before are left out.
+  ///
+  /// - Parameter isOpen: ignored if there are records, because an open table accepts every request.
+  public init(
+    version: AccessTableVersion, isOpen: Bool, pepper: KeyPepper, records: some Sequence<KeyRecord>
+  ) {
+    self.version = version
+    self.pepper = pepper
+    self.records = Dictionary(
+      records.prefix(Limits.accessKeys.value).map { ($0.id, $0) },
+      uniquingKeysWith: { first, _ in first })
+    self.isOpen = isOpen && self.records.isEmpty
+  }
+
+  public var count: Int { records.count }
+
+  public subscript(_ id: KeyID) -> KeyRecord? { records[id] }
+
+  /// Decides whether a request with this key may do what it needs.
+  ///
+  /// A request with a well-formed key is hashed once, whether or not the id is known, so that the
+  /// time does not show which ids exist. Facts about a key are disclosed only to its holder.
+  public func check(
+    _ presented: PresentedKey, for need: AccessNeed, at now: WallMilliseconds
+  ) -> AccessDecision {
+    guard !isOpen else { return .open }
+    let key: APIKey
+    switch presented {
+    case .absent: return .refused(AccessRefusal(.missing))
+    case .unusable(let problem): return .refused(AccessRefusal(.unusable(problem)))
+    case .key(let value): key = value
+    }
+    let record = records[key.id]
+    let isEqual = KeyHash(of: key, pepper: pepper) == (record?.hash ?? .placeholder)
+    guard let record, isEqual else {
+      return .refused(AccessRefusal(.unknown, key: key.id))
+    }
+    if let reason = record.refusal(at: now) ?? record.refusal(of: need) {
+      return .refused(AccessRefusal(reason, key: key.id))
+    }
+    return .allowed(record)
+  }
+}
+
+extension KeyRecord {
+  /// The reason why the key is not valid; `nil` means that it is.
+  func refusal(at now: WallMilliseconds) -> AccessRefusal.Reason? {
+    switch state {
+    case .revoked: return .revoked
+    case .disabled: return .disabled
+    case .active: break
+    }
+    if let graceUntil, now >= graceUntil { return .replaced }
+    if let expiresAt, now >= expiresAt { return .expired }
+    return nil
+  }
+
+  /// The reason why the key does not permit the request; `nil` means that it does.
+  func refusal(of need: AccessNeed) -> AccessRefusal.Reason? {
+    if !scopes.contains(need.scope) { return .scope(need.scope) }
+    if let pattern = need.pattern, !permissions.allows(pattern) { return .pattern }
+    if !need.models.allSatisfy(permissions.allows) { return .model }
+    if let policy = need.dataPolicy, !permissions.allows(policy) { return .dataPolicy }
+    return nil
+  }
+}

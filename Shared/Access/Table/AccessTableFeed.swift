@@ -1,0 +1,69 @@
+import Limits
+
+/// Assembles access tables from pages that may be lost, repeated or reordered.
+///
+/// A table is replaced only by a whole newer one. At most one version is being assembled: the
+/// newest of which a page arrived.
+public struct AccessTableFeed: Sendable {
+  /// The newest whole table. `nil` means that none has arrived: the caller answers 503.
+  public private(set) var table: AccessTable?
+  private var partial: Partial?
+
+  public enum Outcome: Equatable, Sendable {
+    /// The page is old, repeated, or contradicts another one of its version.
+    case ignored
+    /// This many pages of the version are missing.
+    case incomplete(missing: Int)
+    /// `table` is this version now.
+    case replaced
+  }
+
+  public init() {}
+
+  public mutating func received(_ page: AccessTablePage) -> Outcome {
+    guard page.isPlausible, table.map({ $0.version < page.version }) ?? true else {
+      return .ignored
+    }
+    if partial.map({ $0.version < page.version }) ?? true { partial = Partial(page) }
+    guard partial?.add(page) == true, let partial else { return .ignored }
+    guard partial.missing == 0 else { return .incomplete(missing: partial.missing) }
+    table = partial.table
+    self.partial = nil
+    return .replaced
+  }
+
+  /// Pages of one version.
+  private struct Partial: Sendable {
+    let version: AccessTableVersion
+    private let isOpen: Bool
+    private let pepper: KeyPepper
+    private var parts: [[KeyRecord]?]
+    private var recordCount = 0
+    private(set) var missing: Int
+
+    init(_ page: AccessTablePage) {
+      version = page.version
+      isOpen = page.isOpen
+      pepper = page.pepper
+      parts = Array(repeating: nil, count: page.pages)
+      missing = page.pages
+    }
+
+    /// - Returns: whether the page was missing and fits to the others.
+    mutating func add(_ page: AccessTablePage) -> Bool {
+      guard page.version == version, page.pages == parts.count, page.isOpen == isOpen,
+        page.pepper == pepper, parts[page.page] == nil,
+        recordCount + page.records.count <= Limits.accessKeys.value
+      else { return false }
+      parts[page.page] = page.records
+      recordCount += page.records.count
+      missing -= 1
+      return true
+    }
+
+    var table: AccessTable {
+      AccessTable(
+        version: version, isOpen: isOpen, pepper: pepper, records: parts.flatMap { $0 ?? [] })
+    }
+  }
+}
