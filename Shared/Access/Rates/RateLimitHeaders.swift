@@ -1,0 +1,46 @@
+/// Values of the `x-ratelimit-*` headers, in OpenAI's form.
+public struct RateLimitHeaders: Hashable, Sendable {
+  public struct Row: Hashable, Sendable {
+    /// The key's limit in the whole cluster.
+    public let limit: Int
+    /// The part of this gateway's share that is left.
+    public let remaining: Int
+    /// Seconds until nothing is counted, if no request follows.
+    public let secondsToReset: Int
+
+    /// The row that is used up first; the minute's if both have the same left.
+    static func scarcer(_ minute: Row?, _ day: Row?) -> Row? {
+      guard let minute, let day else { return minute ?? day }
+      return day.remaining < minute.remaining ? day : minute
+    }
+  }
+
+  /// `nil` means that the key has no such limit.
+  public let requests: Row?
+  public let tokens: Row?
+
+  public struct Field: Hashable, Sendable {
+    public let name: String
+    public let value: String
+  }
+
+  /// The headers to send: three for each kind of limit that the key has.
+  public var fields: [Field] {
+    [("requests", requests), ("tokens", tokens)].flatMap { kind, row -> [Field] in
+      guard let row else { return [] }
+      return [
+        Field(name: "x-ratelimit-limit-\(kind)", value: String(row.limit)),
+        Field(name: "x-ratelimit-remaining-\(kind)", value: String(row.remaining)),
+        Field(name: "x-ratelimit-reset-\(kind)", value: Self.durationText(row.secondsToReset)),
+      ]
+    }
+  }
+
+  /// A duration such as `1s`, `6m0s` or `23h0m59s`.
+  static func durationText(_ seconds: Int) -> String {
+    let (minutes, second) = max(seconds, 0).quotientAndRemainder(dividingBy: 60)
+    let (hour, minute) = minutes.quotientAndRemainder(dividingBy: 60)
+    if hour > 0 { return "\(hour)h\(minute)m\(second)s" }
+    return minute > 0 ? "\(minute)m\(second)s" : "\(second)s"
+  }
+}

@@ -1,0 +1,106 @@
+import ClusterModel
+
+/// Requests and tokens of one key. Only limits that the key has are counted.
+struct RateUsage: Sendable {
+  private var requestsInMinute = SlidingCount(.minute)
+  private var requestsInDay = SlidingCount(.day)
+  private var tokensInMinute = SlidingCount(.minute)
+  private var tokensInDay = SlidingCount(.day)
+  private var inFlight: [UInt64: TokenSlots] = [:]
+
+  /// Slots in which a request's estimated tokens are counted. `nil` means not counted.
+  private struct TokenSlots: Sendable {
+    var minute: SlidingCount.Slot?
+    var day: SlidingCount.Slot?
+  }
+
+  /// Counts a request.
+  /// - Returns: the refusal with the longest wait; `nil` means that the request is admitted.
+  mutating func admit(
+    _ reservation: RateReservation, _ share: RateShare, at now: Instant
+  ) -> RateRefusal? {
+    advance(to: now)
+    let refusals = RateLimit.allCases.compactMap { refusal(reservation, $0, share, at: now) }
+    // A request that can never be admitted is refused with that reason, before any wait.
+    let longest = refusals.max { left, right in
+      (left.secondsToWait ?? .max) < (right.secondsToWait ?? .max)
+    }
+    if let longest { return longest }
+    if share[.requestsPerMinute] != nil { _ = requestsInMinute.add(1, at: now) }
+    if share[.requestsPerDay] != nil { _ = requestsInDay.add(1, at: now) }
+    var slots = TokenSlots()
+    if share[.tokensPerMinute] != nil {
+      slots.minute = tokensInMinute.add(reservation.tokens, at: now)
+    }
+    if share[.tokensPerDay] != nil { slots.day = tokensInDay.add(reservation.tokens, at: now) }
+    inFlight[reservation.number] = slots
+    return nil
+  }
+
+  mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
+    guard let slots = inFlight.removeValue(forKey: reservation.number) else { return }
+    advance(to: now)
+    Self.correct(&tokensInMinute, slots.minute, reservation.tokens, tokens, at: now)
+    Self.correct(&tokensInDay, slots.day, reservation.tokens, tokens, at: now)
+  }
+
+  /// Tokens that were not used are returned to their slot. Tokens beyond the estimate count now,
+  /// because they were made since.
+  private static func correct(
+    _ count: inout SlidingCount, _ slot: SlidingCount.Slot?, _ estimate: Int, _ tokens: Int,
+    at now: Instant
+  ) {
+    guard let slot else { return }
+    if tokens > estimate {
+      _ = count.add(tokens - estimate, at: now)
+    } else {
+      count.remove(estimate - tokens, from: slot)
+    }
+  }
+
+  private mutating func advance(to now: Instant) {
+    requestsInMinute.advance(to: now)
+    requestsInDay.advance(to: now)
+    tokensInMinute.advance(to: now)
+    tokensInDay.advance(to: now)
+  }
+
+  // MARK: - Refusals
+
+  private func refusal(
+    _ reservation: RateReservation, _ limit: RateLimit, _ share: RateShare, at now: Instant
+  ) -> RateRefusal? {
+    guard let value = share.limits[limit], let part = share[limit] else { return nil }
+    let wait: Int64?
+    switch limit {
+    case .concurrentRequests: wait = inFlight.count < part ? 0 : 1
+    case .requestsPerMinute: wait = requestsInMinute.secondsUntil(atMost: part - 1, at: now)
+    case .requestsPerDay: wait = requestsInDay.secondsUntil(atMost: part - 1, at: now)
+    case .tokensPerMinute, .tokensPerDay:
+      let count = limit == .tokensPerMinute ? tokensInMinute : tokensInDay
+      wait =
+        reservation.tokens > value
+        ? nil : count.secondsUntil(atMost: max(part - reservation.tokens, 0), at: now)
+    }
+    guard wait != 0 else { return nil }
+    return RateRefusal(
+      key: reservation.key, limit: limit, value: value, secondsToWait: wait.map { Int($0) })
+  }
+
+  // MARK: - Headers
+
+  mutating func headers(_ share: RateShare, at now: Instant) -> RateLimitHeaders {
+    advance(to: now)
+    func row(_ limit: RateLimit, _ count: SlidingCount) -> RateLimitHeaders.Row? {
+      guard let value = share.limits[limit], let part = share[limit] else { return nil }
+      return RateLimitHeaders.Row(
+        limit: value, remaining: max(part - count.sum, 0),
+        secondsToReset: Int(count.secondsUntil(atMost: 0, at: now)))
+    }
+    return RateLimitHeaders(
+      requests: RateLimitHeaders.Row.scarcer(
+        row(.requestsPerMinute, requestsInMinute), row(.requestsPerDay, requestsInDay)),
+      tokens: RateLimitHeaders.Row.scarcer(
+        row(.tokensPerMinute, tokensInMinute), row(.tokensPerDay, tokensInDay)))
+  }
+}

@@ -1,0 +1,82 @@
+public import ClusterModel
+import Limits
+
+/// Counts each key's requests and tokens, and refuses requests above the key's limits.
+///
+/// Each gateway counts alone and permits its share: the limit divided by the number of live
+/// gateways. The share is rounded up, so that a limit below the number of gateways still permits
+/// one request at each. The cluster then exceeds a limit by less than one per gateway.
+///
+/// A refused request counts nothing. Every operation takes constant time.
+public struct RateWindows: Sendable {
+  /// Number of live gateways, this one included. Values below 1 count as 1.
+  public var gateways: Int
+
+  private var usages: RecentTable<KeyID, RateUsage>
+  private var nextNumber: UInt64 = 0
+
+  /// - Parameter maximumKeys: keys counted at once. A further key replaces the one that made no
+  ///   request for longest. `nil` means as many as a full access table has.
+  public init(gateways: Int = 1, maximumKeys: Int? = nil) {
+    self.gateways = gateways
+    usages = RecentTable(capacity: maximumKeys ?? Limits.accessKeys.value)
+  }
+
+  /// Number of keys that are counted.
+  public var keyCount: Int { usages.count }
+
+  /// Counts a request and its estimated tokens, or refuses it.
+  ///
+  /// A request that is larger than the share but not larger than the limit is admitted if the share
+  /// is unused. Otherwise more gateways would make it impossible.
+  ///
+  /// - Parameter tokens: estimated tokens of prompt and answer.
+  public mutating func admit(
+    _ key: KeyID, limits: KeyLimits, tokens: Int, at now: Instant
+  ) -> RateDecision {
+    let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
+    let reservation = RateReservation(key: key, tokens: tokens, number: nextNumber)
+    guard limits != .unlimited else { return .admitted(reservation) }
+    let share = RateShare(limits, of: gateways)
+    let refusal = usages.use(key, initial: RateUsage()) { usage in
+      usage.admit(reservation, share, at: now)
+    }
+    if let refusal { return .refused(refusal) }
+    nextNumber &+= 1
+    return .admitted(reservation)
+  }
+
+  /// Ends a request and replaces its estimate by the tokens it took. Repeated calls do nothing.
+  public mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
+    let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
+    _ = usages.change(reservation.key) { $0.finish(reservation, tokens: tokens, at: now) }
+  }
+
+  /// The key's limits and the part of this gateway's share that is left.
+  public mutating func headers(
+    for key: KeyID, limits: KeyLimits, at now: Instant
+  ) -> RateLimitHeaders {
+    let share = RateShare(limits, of: gateways)
+    var unused = RateUsage()
+    return usages.change(key) { $0.headers(share, at: now) } ?? unused.headers(share, at: now)
+  }
+}
+
+/// One gateway's part of a key's limits.
+struct RateShare {
+  let limits: KeyLimits
+  private let gateways: Int
+
+  init(_ limits: KeyLimits, of gateways: Int) {
+    self.limits = limits
+    self.gateways = max(gateways, 1)
+  }
+
+  /// The limit divided by the gateways, rounded up. `nil` means no limit.
+  subscript(_ limit: RateLimit) -> Int? {
+    limits[limit].map { value in
+      let (quotient, remainder) = max(value, 0).quotientAndRemainder(dividingBy: gateways)
+      return remainder == 0 ? quotient : quotient + 1
+    }
+  }
+}

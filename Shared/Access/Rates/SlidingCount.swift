@@ -1,0 +1,97 @@
+import ClusterModel
+import Limits
+
+/// A sum over the last minute or day.
+///
+/// Time is divided into slots. An amount counts until its whole slot has left the window, so that
+/// the sum is never too low, and an amount counts for at most one slot too long.
+///
+/// If the clock jumps back, no time has passed: amounts stay and count from the new time. If it
+/// jumps ahead, amounts leave the window early.
+struct SlidingCount: Hashable, Sendable {
+  struct Window: Hashable, Sendable {
+    let slotSeconds: Int64
+    let slotCount: Int
+
+    static let minute = Window(slotSeconds: 5, slotCount: 12)
+    static let day = Window(slotSeconds: 3_600, slotCount: 24)
+  }
+
+  /// A slot, counted in turns, so that it is the same slot after a clock jump.
+  struct Slot: Hashable, Sendable {
+    fileprivate let turn: Int64
+  }
+
+  private(set) var sum = 0
+  private let window: Window
+  /// Amounts of the slots; the current slot is `amounts[head]`. Empty until something is counted.
+  private var amounts: [Int] = []
+  private var head = 0
+  /// Number of slots since the clock's zero, as last seen.
+  private var current: Int64 = 0
+  /// Slots passed so far.
+  private var turn: Int64 = 0
+
+  init(_ window: Window) { self.window = window }
+
+  /// Removes slots that have left the window.
+  mutating func advance(to now: Instant) {
+    let slot = slotNumber(now)
+    let steps = slot.subtractingCapped(current)
+    current = slot
+    guard steps > 0, !amounts.isEmpty else { return }
+    turn = turn.addingCapped(steps)
+    guard steps < amounts.count else {
+      amounts = Array(repeating: 0, count: amounts.count)
+      sum = 0
+      return
+    }
+    for _ in 0..<steps {
+      head = (head + 1) % amounts.count
+      sum -= amounts[head]
+      amounts[head] = 0
+    }
+  }
+
+  /// Adds an amount to the current slot.
+  mutating func add(_ amount: Int, at now: Instant) -> Slot {
+    // One slot more than the window has: the current one is not complete.
+    if amounts.isEmpty { amounts = Array(repeating: 0, count: window.slotCount + 1) }
+    advance(to: now)
+    let amount = min(max(amount, 0), Int.max - sum)
+    amounts[head] += amount
+    sum += amount
+    return Slot(turn: turn)
+  }
+
+  /// Takes an amount back from the slot it was added to, if that has not left the window.
+  mutating func remove(_ amount: Int, from slot: Slot) {
+    let age = turn.subtractingCapped(slot.turn)
+    guard amount > 0, age >= 0, age < amounts.count else { return }
+    let place = (head + amounts.count - Int(age)) % amounts.count
+    let taken = min(amount, amounts[place])
+    amounts[place] -= taken
+    sum -= taken
+  }
+
+  /// Seconds until the sum is at most `target`, if nothing is added.
+  func secondsUntil(atMost target: Int, at now: Instant) -> Int64 {
+    guard sum > target else { return 0 }
+    var rest = sum
+    for age in stride(from: amounts.count - 1, through: 0, by: -1) {
+      rest -= amounts[(head + amounts.count - age) % amounts.count]
+      if rest <= target { return secondsUntilSlotLeaves(age: age, at: now) }
+    }
+    return secondsUntilSlotLeaves(age: 0, at: now)
+  }
+
+  private func secondsUntilSlotLeaves(age: Int, at now: Instant) -> Int64 {
+    let slots = Int64(amounts.count - age)
+    let passed = now.sinceStart.components.seconds - slotNumber(now) * window.slotSeconds
+    return slots * window.slotSeconds - passed
+  }
+
+  private func slotNumber(_ now: Instant) -> Int64 {
+    now.sinceStart.components.seconds / window.slotSeconds
+  }
+}

@@ -1,0 +1,283 @@
+import Access
+import ClusterModel
+import Testing
+
+@Suite("Rate limits")
+struct RateWindowsTests {
+  private let key: KeyID
+
+  init() throws { key = try sampleKey(1).id }
+
+  /// Admits a request and ends it with the tokens it was estimated to take.
+  private func ask(
+    _ windows: inout RateWindows, _ limits: KeyLimits, tokens: Int = 1, at now: Instant
+  ) -> RateRefusal? {
+    switch windows.admit(key, limits: limits, tokens: tokens, at: now) {
+    case .admitted(let reservation):
+      windows.finish(reservation, tokens: tokens, at: now)
+      return nil
+    case .refused(let refusal): return refusal
+    }
+  }
+
+  @Test("a key without limits is always admitted and takes no memory")
+  func unlimited() {
+    var windows = RateWindows()
+    for _ in 0..<1_000 { #expect(ask(&windows, .unlimited, tokens: .max, at: .zero) == nil) }
+    #expect(windows.keyCount == 0)
+    #expect(windows.headers(for: key, limits: .unlimited, at: .zero).fields.isEmpty)
+  }
+
+  @Test("requests above the minute's limit are refused until earlier ones have left the minute")
+  func requestsPerMinute() throws {
+    var windows = RateWindows()
+    let limits = KeyLimits(requestsPerMinute: 2)
+    #expect(ask(&windows, limits, at: seconds(0)) == nil)
+    #expect(ask(&windows, limits, at: seconds(30)) == nil)
+    let refusal = try #require(ask(&windows, limits, at: seconds(31)))
+    #expect(refusal.limit == .requestsPerMinute)
+    let wait = try #require(refusal.secondsToWait)
+    #expect(ask(&windows, limits, at: seconds(31 + wait - 1)) != nil)
+    #expect(ask(&windows, limits, at: seconds(31 + wait)) == nil)
+  }
+
+  @Test("a refusal names the limit, its value and the wait")
+  func sentence() throws {
+    var windows = RateWindows()
+    let limits = KeyLimits(requestsPerMinute: 1)
+    #expect(ask(&windows, limits, at: .zero) == nil)
+    let failure = try #require(ask(&windows, limits, at: .zero)).failure
+    #expect(failure.code == .rateLimited)
+    #expect(failure.retryAfter == .seconds(65))
+    #expect(
+      failure.message
+        == "The key tutti-\(key) has reached its limit of 1 request per minute. Try again in "
+        + "65 seconds, or ask an admin for a higher limit.")
+  }
+
+  @Test("the limit with the longest wait is named")
+  func longestWait() throws {
+    var windows = RateWindows()
+    let limits = KeyLimits(requestsPerMinute: 1, requestsPerDay: 1)
+    #expect(ask(&windows, limits, at: .zero) == nil)
+    #expect(try #require(ask(&windows, limits, at: .zero)).limit == .requestsPerDay)
+  }
+
+  @Test("requests at the same time are limited until one of them ends, once")
+  func concurrent() throws {
+    var windows = RateWindows()
+    let limits = KeyLimits(concurrentRequests: 2)
+    guard case .admitted(let first) = windows.admit(key, limits: limits, tokens: 1, at: .zero),
+      case .admitted = windows.admit(key, limits: limits, tokens: 1, at: .zero),
+      case .refused(let refusal) = windows.admit(key, limits: limits, tokens: 1, at: .zero)
+    else {
+      Issue.record("two of three are admitted")
+      return
+    }
+    #expect(refusal.limit == .concurrentRequests)
+    windows.finish(first, tokens: 1, at: .zero)
+    windows.finish(first, tokens: 1, at: .zero)
+    guard case .admitted = windows.admit(key, limits: limits, tokens: 1, at: .zero),
+      case .refused = windows.admit(key, limits: limits, tokens: 1, at: .zero)
+    else {
+      Issue.record("one place was released")
+      return
+    }
+  }
+
+  @Test("tokens that an answer did not use are returned when it ends")
+  func unusedTokens() {
+    var windows = RateWindows()
+    let limits = KeyLimits(tokensPerMinute: 100)
+    guard case .admitted(let large) = windows.admit(key, limits: limits, tokens: 90, at: .zero)
+    else {
+      Issue.record("the first request is admitted")
+      return
+    }
+    #expect(ask(&windows, limits, tokens: 20, at: .zero)?.limit == .tokensPerMinute)
+    windows.finish(large, tokens: 10, at: seconds(20))
+    #expect(windows.headers(for: key, limits: limits, at: seconds(20)).tokens?.remaining == 90)
+    #expect(ask(&windows, limits, tokens: 90, at: seconds(20)) == nil)
+  }
+
+  @Test("tokens beyond the estimate count when the answer ends")
+  func extraTokens() {
+    var windows = RateWindows()
+    let limits = KeyLimits(tokensPerMinute: 100)
+    guard case .admitted(let small) = windows.admit(key, limits: limits, tokens: 10, at: .zero)
+    else {
+      Issue.record("the first request is admitted")
+      return
+    }
+    windows.finish(small, tokens: 150, at: seconds(50))
+    #expect(windows.headers(for: key, limits: limits, at: seconds(50)).tokens?.remaining == 0)
+    #expect(ask(&windows, limits, tokens: 50, at: seconds(64)) != nil)
+    #expect(ask(&windows, limits, tokens: 50, at: seconds(115)) == nil)
+  }
+
+  @Test("a request larger than the limit is refused without a wait")
+  func tooLarge() throws {
+    var windows = RateWindows()
+    let limits = KeyLimits(tokensPerMinute: 100)
+    let refusal = try #require(ask(&windows, limits, tokens: 101, at: .zero))
+    #expect(refusal.secondsToWait == nil)
+    #expect(refusal.failure.message.contains("max_tokens"))
+    #expect(ask(&windows, limits, tokens: 100, at: .zero) == nil)
+  }
+
+  @Test("each gateway permits its share, rounded up")
+  func share() {
+    for (limit, gateways, expected) in [
+      (10, 1, 10), (10, 3, 4), (1, 5, 1), (10, 0, 10), (7, -1, 7),
+    ] {
+      var windows = RateWindows(gateways: gateways)
+      let limits = KeyLimits(requestsPerMinute: limit)
+      let admitted = (0..<20).count { _ in ask(&windows, limits, at: .zero) == nil }
+      #expect(admitted == expected, "\(limit) for \(gateways) gateways")
+    }
+  }
+
+  @Test("a request larger than the share but not than the limit is admitted if nothing is counted")
+  func largerThanShare() {
+    var windows = RateWindows(gateways: 4)
+    let limits = KeyLimits(tokensPerMinute: 100)
+    #expect(ask(&windows, limits, tokens: 80, at: .zero) == nil)
+    #expect(ask(&windows, limits, tokens: 1, at: .zero) != nil)
+    #expect(ask(&windows, limits, tokens: 80, at: seconds(65)) == nil)
+  }
+
+  @Test("fewer gateways have a larger share at once")
+  func changedGateways() {
+    var windows = RateWindows(gateways: 2)
+    let limits = KeyLimits(requestsPerMinute: 2)
+    #expect(ask(&windows, limits, at: .zero) == nil)
+    #expect(ask(&windows, limits, at: .zero) != nil)
+    windows.gateways = 1
+    #expect(ask(&windows, limits, at: .zero) == nil)
+  }
+
+  @Test("headers have OpenAI's names and form, of the window that ends first")
+  func headers() {
+    var windows = RateWindows()
+    let limits = KeyLimits(requestsPerMinute: 10, requestsPerDay: 5, tokensPerMinute: 1_000)
+    #expect(ask(&windows, limits, tokens: 100, at: .zero) == nil)
+    let fields = windows.headers(for: key, limits: limits, at: seconds(1)).fields
+    #expect(
+      fields.map { "\($0.name): \($0.value)" } == [
+        "x-ratelimit-limit-requests: 5", "x-ratelimit-remaining-requests: 4",
+        "x-ratelimit-reset-requests: 24h59m59s", "x-ratelimit-limit-tokens: 1000",
+        "x-ratelimit-remaining-tokens: 900", "x-ratelimit-reset-tokens: 1m4s",
+      ])
+  }
+
+  @Test("headers of a key that made no request show the whole share")
+  func unusedHeaders() {
+    var windows = RateWindows()
+    let headers = windows.headers(
+      for: key, limits: KeyLimits(tokensPerDay: 7), at: seconds(9))
+    #expect(headers.requests == nil)
+    #expect(headers.fields.map(\.value) == ["7", "7", "0s"])
+  }
+
+  @Test("a clock that jumps ahead forgets, and one that jumps back keeps the count for one window")
+  func clockJumps() {
+    let limits = KeyLimits(requestsPerMinute: 1)
+    let year = 31_536_000
+    var windows = RateWindows()
+    #expect(ask(&windows, limits, at: seconds(year)) == nil)
+    #expect(ask(&windows, limits, at: seconds(10))?.secondsToWait == 65)
+    #expect(ask(&windows, limits, at: seconds(74)) != nil)
+    #expect(ask(&windows, limits, at: seconds(75)) == nil)
+    #expect(ask(&windows, limits, at: seconds(50 * year)) == nil)
+    #expect(ask(&windows, limits, at: seconds(-50 * year)) != nil)
+    #expect(ask(&windows, limits, at: seconds(-50 * year + 70)) == nil)
+  }
+
+  @Test("an answer that ends in another time than it began corrects the right count")
+  func finishAfterJump() {
+    var windows = RateWindows()
+    let limits = KeyLimits(tokensPerMinute: 100)
+    guard
+      case .admitted(let old) = windows.admit(key, limits: limits, tokens: 100, at: seconds(500))
+    else {
+      Issue.record("the first request is admitted")
+      return
+    }
+    windows.finish(old, tokens: 40, at: seconds(3))
+    #expect(windows.headers(for: key, limits: limits, at: seconds(3)).tokens?.remaining == 60)
+    guard case .admitted(let late) = windows.admit(key, limits: limits, tokens: 60, at: seconds(3))
+    else {
+      Issue.record("the returned tokens are free")
+      return
+    }
+    #expect(ask(&windows, limits, tokens: 100, at: seconds(9_000)) == nil)
+    windows.finish(late, tokens: 0, at: seconds(9_000))
+    #expect(windows.headers(for: key, limits: limits, at: seconds(9_000)).tokens?.remaining == 0)
+  }
+
+  @Test("numbers of any size never trap")
+  func extremes() {
+    var windows = RateWindows(gateways: .max)
+    let limits = KeyLimits(
+      requestsPerMinute: .max, requestsPerDay: .min, tokensPerMinute: .max, tokensPerDay: .max,
+      concurrentRequests: .max)
+    for tokens in [Int.min, -1, 0, .max] {
+      _ = ask(&windows, limits, tokens: tokens, at: .zero)
+      if case .admitted(let reservation) = windows.admit(
+        key, limits: KeyLimits(tokensPerDay: .max), tokens: tokens, at: .zero)
+      {
+        windows.finish(reservation, tokens: .max, at: .zero)
+        windows.finish(reservation, tokens: .min, at: .zero)
+      }
+    }
+  }
+
+  @Test("at most the given number of keys is counted")
+  func bounded() throws {
+    var windows = RateWindows(maximumKeys: 3)
+    for seed in 0..<100 as Range<UInt64> {
+      _ = windows.admit(
+        try sampleKey(seed).id, limits: KeyLimits(requestsPerDay: 1), tokens: 1, at: .zero)
+      #expect(windows.keyCount <= 3)
+    }
+  }
+
+  @Test("no minute and no day ever has more than the limit", arguments: 0..<10)
+  func property(seed: UInt64) {
+    var rng = SplitMix64(seed: seed)
+    var windows = RateWindows()
+    let limits = KeyLimits(
+      requestsPerMinute: Int.random(in: 1...20, using: &rng),
+      requestsPerDay: Int.random(in: 20...200, using: &rng),
+      tokensPerMinute: Int.random(in: 50...500, using: &rng),
+      tokensPerDay: Int.random(in: 500...5_000, using: &rng))
+    var admitted: [(time: Int, tokens: Int)] = []
+    var now = 0
+    for _ in 0..<1_500 {
+      now += Int.random(in: 0...(Bool.random(using: &rng) ? 2 : 120), using: &rng)
+      let tokens = Int.random(in: 0...60, using: &rng)
+      let refusal = ask(&windows, limits, tokens: tokens, at: seconds(now))
+      if refusal == nil { admitted.append((now, tokens)) }
+      for (window, slot, requests, sum) in [
+        (60, 5, limits.requestsPerMinute, limits.tokensPerMinute),
+        (86_400, 3_600, limits.requestsPerDay, limits.tokensPerDay),
+      ] {
+        let inWindow = admitted.suffix(400).filter { $0.time > now - window }
+        let used = inWindow.reduce(0) { $0 + $1.tokens }
+        #expect(inWindow.count <= requests ?? 0)
+        #expect(used <= sum ?? 0)
+        // A refusal has a cause: with the requests of one slot more, a limit would be exceeded.
+        guard let refusal, refusal.secondsToWait != nil else { continue }
+        let counted = admitted.filter { $0.time > now - window - slot }
+        let isOwn =
+          [.requestsPerMinute, .tokensPerMinute].contains(refusal.limit) == (window == 60)
+        guard isOwn else { continue }
+        switch refusal.limit {
+        case .requestsPerMinute, .requestsPerDay: #expect(counted.count >= requests ?? 0)
+        default: #expect(counted.reduce(tokens) { $0 + $1.tokens } > sum ?? 0)
+        }
+      }
+    }
+    #expect(admitted.count > 20)
+  }
+}
