@@ -156,9 +156,11 @@ let package = Package(
     pure("ClusterModel", path: "Shared/ClusterModel"),
     pure("Text", path: "Shared/Text"),
     pure("HostModel", path: "Shared/Hosts", ["ClusterModel"]),
-    pure("BusCore", path: "Shared/Bus/Core", ["ClusterModel"]),
+    pure("BusCore", path: "Shared/Bus/Core", ["Access", "ClusterModel"]),
     // The bus's codec.
-    pure("Wire", path: "Shared/Wire", ["BusCore", "ClusterModel", "ClusterProto", "CProtobufC"]),
+    pure(
+      "Wire", path: "Shared/Wire",
+      ["Access", "BusCore", "ClusterModel", "ClusterProto", "CProtobufC"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
     pure("Money", path: "Shared/Money/Core", ["ClusterModel"]),
     pure("Access", path: "Shared/Access", ["ClusterModel", crypto]),
@@ -197,7 +199,7 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "Clocks", "ClusterModel", "Files",
+        "Access", "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "Clocks", "ClusterModel", "Files",
         "HostModel", "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", crypto,
         hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
@@ -311,7 +313,8 @@ let package = Package(
       "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],
       exclude: ["prompts.json"]),
     tests(
-      "WireTests", ["Wire", "BusCore", "ClusterModel", "ClusterTesting", "RegistryCore"],
+      "WireTests",
+      ["Access", "Wire", "BusCore", "ClusterModel", "ClusterTesting", "RegistryCore"],
       exclude: ["golden.py"]),
     tests(
       "BusTests",
@@ -348,7 +351,7 @@ let package = Package(
     tests(
       "ServiceKitTests",
       [
-        "ServiceKit", "Telemetry", "Bus", "BusCore", "ClusterModel", "ClusterTesting",
+        "Access", "ServiceKit", "Telemetry", "Bus", "BusCore", "ClusterModel", "ClusterTesting",
         "HostModel", "InferenceCore", "Overload", "OverloadCore",
         hummingbird, httpTypes, lifecycle, logging, metrics, coreMetrics, nioCore, nioEmbedded,
         nioHTTP1, nioPosix, nioSSL,

@@ -13,13 +13,13 @@ extension Limits {
     "Keys in one access table. With 300 bytes each they take 5 MiB in every gateway.")
   public static let accessPages = Limit(
     "access.pages", 256, .count,
-    "All keys with records of the largest size fill 129 pages.")
+    "All keys with records of the largest size fill 193 pages.")
   public static let accessPageBytes = Limit(
     "access.page_bytes", 512 << 10, .bytes,
     "Half of bus.frame_bytes, because a publication is one frame and its encoding adds to the text."
   )
   public static let accessRecordBytes = Limit(
-    "access.record_bytes", 4 << 10, .bytes,
+    "access.record_bytes", 6 << 10, .bytes,
     "Text of one key's record: its name, its account and 64 names of models with 60 bytes each.")
   public static let accessListEntries = Limit(
     "access.list_entries", 256, .count,

@@ -36,6 +36,15 @@ extension Arena {
     case .loadTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LOAD_TABLE
       unsafe message.pointee.load_table = loadTable(value)
+    case .accessTableVersion(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_ACCESS_TABLE_VERSION
+      unsafe message.pointee.access_table_version = accessTableVersion(value)
+    case .accessPageRequest(let page):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_ACCESS_PAGE_REQUEST
+      unsafe message.pointee.access_page_request = accessPageRequest(page: page)
+    case .accessTablePage(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_ACCESS_TABLE_PAGE
+      unsafe message.pointee.access_table_page = accessTablePage(value)
     case .planRequest(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST
       unsafe message.pointee.plan_request = planRequest(value)
@@ -146,6 +155,22 @@ extension Body {
       self = .loadTable(
         try unsafe required(message.load_table, "Envelope.load_table") { value throws(WireError) in
           try unsafe LoadTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_ACCESS_TABLE_VERSION:
+      self = .accessTableVersion(
+        try unsafe required(message.access_table_version, "Envelope.access_table_version") {
+          value throws(WireError) in
+          unsafe AccessTableVersion(epoch: value.epoch, revision: value.revision)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_ACCESS_PAGE_REQUEST:
+      self = .accessPageRequest(
+        page: try unsafe required(message.access_page_request, "Envelope.access_page_request") {
+          value throws(WireError) in unsafe Int(value.page)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_ACCESS_TABLE_PAGE:
+      self = .accessTablePage(
+        try unsafe required(message.access_table_page, "Envelope.access_table_page") {
+          value throws(WireError) in try unsafe AccessTablePage(wire: value)
         })
     case TUTTI__V1__ENVELOPE__BODY_PLAN_REQUEST:
       self = .planRequest(

@@ -1,3 +1,4 @@
+import Access
 import BusCore
 import ClusterModel
 import Wire
@@ -129,6 +130,27 @@ enum Samples {
 
   private static let trace = TraceID(high: 1, low: 2)
 
+  private static let secret: [UInt8] = Array(0..<32)
+  private static let accessVersion = AccessTableVersion(epoch: 9, revision: 6)
+  private static let accessPage = AccessTablePage(
+    version: accessVersion, page: 1, pages: 2, isOpen: false, pepper: KeyPepper(secret)!,
+    records: [
+      KeyRecord(
+        id: KeyID("abcdefghijkl")!, name: "é", account: AccountPath("acme/research")!,
+        hash: KeyHash(secret)!, scopes: [.chat, .adminRead],
+        permissions: KeyPermissions(
+          models: ["m1", "org/m2"], patterns: [.debate], dataPolicies: [.local],
+          hostPools: ["gpu"]),
+        limits: KeyLimits(
+          requestsPerMinute: 60, requestsPerDay: 1_000, tokensPerMinute: 9_000,
+          tokensPerDay: 5_000_000_000, concurrentRequests: 4),
+        state: .disabled, expiresAt: 1_900_000_000_000, replaces: KeyID("mnopqrstuvwx")!,
+        graceUntil: 1_800_000_000_000),
+      KeyRecord(
+        id: KeyID("mnopqrstuvwx")!, name: "old", account: AccountPath("acme")!,
+        hash: KeyHash(secret)!, scopes: []),
+    ])
+
   private static let bodies: [(String, Body)] = [
     (
       "failure",
@@ -180,6 +202,16 @@ enum Samples {
             HostLoad(host: "h2"),
           ],
           merged: [.init(peer: PeerID(name: "gateway", incarnation: 12), sequence: 7)]))
+    ),
+    ("access_table_version", .accessTableVersion(accessVersion)),
+    ("access_page_request", .accessPageRequest(page: 3)),
+    ("access_table_page", .accessTablePage(accessPage)),
+    (
+      "access_table_open",
+      .accessTablePage(
+        AccessTablePage(
+          version: AccessTableVersion(epoch: 9, revision: 1), page: 0, pages: 1, isOpen: true,
+          pepper: KeyPepper(secret)!, records: []))
     ),
     ("plan_request", .planRequest(request)),
     ("plan", .plan(plan)),

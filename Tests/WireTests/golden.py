@@ -13,6 +13,8 @@ import tempfile
 TEXT = r'"a\000b é 漢 🎻\n"'
 TRACE = '"00000000000000010000000000000002"'
 
+SECRET = "".join(rf"\{byte:03o}" for byte in range(32))
+
 PEER = r'''
 name: "planner-1" incarnation: 12 service: "planner" mailbox: "ipc:///run/p"
 version: "0.1.0" ttl_ms: 5000 key: "\000\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037"
@@ -112,6 +114,19 @@ BODIES = {
         host: "h1" in_flight: 30 first_token_p50_ms: 100 first_token_p95_ms: 400
         samples_milli: 2500 error_rate_milli: 125 tokens_per_second_milli: 20500 open_breakers: 2
         heard_ms: 1 slowdown_milli: 251 } hosts { host: "h2" } merged { name: "gateway" incarnation: 12 sequence: 7 } }''',
+    "access_table_version": "access_table_version { epoch: 9 revision: 6 }",
+    "access_page_request": "access_page_request { page: 3 }",
+    "access_table_page": rf'''access_table_page {{ epoch: 9 revision: 6 page: 1 pages: 2
+        pepper: "{SECRET}" records {{ id: "abcdefghijkl" name: "é" account: "acme/research"
+        hash: "{SECRET}" scopes: "admin:read" scopes: "chat" models: "m1" models: "org/m2"
+        patterns: "tutti/debate" data_policies: "local" host_pools: "gpu"
+        limits {{ requests_per_minute: 60 requests_per_day: 1000 tokens_per_minute: 9000
+          tokens_per_day: 5000000000 concurrent_requests: 4 }} state: "disabled"
+        expires_at_ms: 1900000000000 replaces: "mnopqrstuvwx" grace_until_ms: 1800000000000 }}
+        records {{ id: "mnopqrstuvwx" name: "old" account: "acme" hash: "{SECRET}"
+        state: "active" }} }}''',
+    "access_table_open": rf'''access_table_page {{ epoch: 9 revision: 1 pages: 1 is_open: true
+        pepper: "{SECRET}" }}''',
     "plan_request": f"plan_request {{ {REQUEST} }}",
     "plan": f"plan {{ {PLAN} }}",
     "expand_request": f'''expand_request {{ plan {{ {PLAN} }} task: "p1" output: {TEXT} {INPUTS}

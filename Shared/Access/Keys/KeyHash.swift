@@ -30,6 +30,15 @@ public struct KeyHash: Hashable, Sendable {
 
   private init(code: Bytes32) { self.code = code }
 
+  /// - Parameter bytes: 32 bytes. Any other count gives `nil`.
+  public init?(_ bytes: some Collection<UInt8>) {
+    guard let code = Bytes32(bytes) else { return nil }
+    self.code = code
+  }
+
+  /// The 32 bytes, for the registry's store and for pages of the access table.
+  public var bytes: [UInt8] { code.bytes }
+
   public init(of key: APIKey, pepper: KeyPepper) {
     let code = HMAC<SHA256>.authenticationCode(
       for: key.text, using: SymmetricKey(data: pepper.secret.bytes))

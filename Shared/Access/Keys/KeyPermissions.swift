@@ -35,10 +35,11 @@ public struct KeyPermissions: Hashable, Sendable {
     hostPools.isEmpty || hostPools.contains(hostPool)
   }
 
-  /// Bytes of the names.
+  /// Bytes of the names, with 8 for each: its header, and so that a page of short names has at most
+  /// `bus.elements`.
   var textBytes: Int {
-    models.reduce(0) { $0.addingCapped($1.name.utf8.count) }
-      .addingCapped(hostPools.reduce(0) { $0.addingCapped($1.utf8.count) })
+    models.reduce(0) { $0.addingCapped($1.name.utf8.count + 8) }
+      .addingCapped(hostPools.reduce(0) { $0.addingCapped($1.utf8.count + 8) })
   }
 }
 

@@ -20,11 +20,15 @@ public struct AccessTableFeed: Sendable {
 
   public init() {}
 
-  public mutating func received(_ page: AccessTablePage) -> Outcome {
-    guard page.isPlausible, table.map({ $0.version < page.version }) ?? true else {
-      return .ignored
+  /// - Parameter isAnswer: the registry sent the page in answer to a request of this process, so it
+  ///   is alive. Its epoch may then be lower than that of the table, after its clock was set back.
+  public mutating func received(_ page: AccessTablePage, isAnswer: Bool = false) -> Outcome {
+    func isNews(after version: AccessTableVersion?) -> Bool {
+      guard let version else { return true }
+      return version < page.version || isAnswer && version.epoch != page.version.epoch
     }
-    if partial.map({ $0.version < page.version }) ?? true { partial = Partial(page) }
+    guard page.isPlausible, isNews(after: table?.version) else { return .ignored }
+    if isNews(after: partial?.version) { partial = Partial(page) }
     guard partial?.add(page) == true, let partial else { return .ignored }
     guard partial.missing == 0 else { return .incomplete(missing: partial.missing) }
     table = partial.table

@@ -1,3 +1,4 @@
+public import Access
 public import ClusterModel
 
 /// One bus message as services see it, without C or protobuf types. `Proto/tutti/v1/envelope.proto`
@@ -55,6 +56,10 @@ public enum Body: Equatable, Sendable {
   case hostTable(HostTable)
   case loadReport(LoadReport)
   case loadTable(LoadTable)
+  case accessTableVersion(AccessTableVersion)
+  /// Asks for this page of the current access table.
+  case accessPageRequest(page: Int)
+  case accessTablePage(AccessTablePage)
 
   case planRequest(PlanRequest)
   case plan(Plan)

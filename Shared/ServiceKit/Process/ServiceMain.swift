@@ -19,12 +19,15 @@ public struct ServiceContext: Sendable {
   public let health: Health
   /// Updated by the registry's publications. The registry itself updates its own with `apply`.
   public let hosts: HostDirectory
+  /// The keys, for processes that serve clients. The registry updates its own with `apply`.
+  public let access: AccessDirectory
   /// For all HTTP ports of this process; `nil` means plain HTTP.
   public let tls: TLSIdentity?
 
   public init(
     common: CommonConfiguration, bus: Bus, logger: Logger, recorder: TelemetryRecorder,
-    metrics: PrometheusRegistry, health: Health, hosts: HostDirectory, tls: TLSIdentity? = nil
+    metrics: PrometheusRegistry, health: Health, hosts: HostDirectory, access: AccessDirectory,
+    tls: TLSIdentity? = nil
   ) {
     self.common = common
     self.bus = bus
@@ -33,6 +36,7 @@ public struct ServiceContext: Sendable {
     self.metrics = metrics
     self.health = health
     self.hosts = hosts
+    self.access = access
     self.tls = tls
   }
 

@@ -63,10 +63,24 @@ struct ServiceProcess: Sendable {
         }
         return table
       }, logger: logger)
-    bus.onPublish { hosts.apply($0) }
+    let access = Self.makeAccess(bus, logger)
+    bus.onPublish { if !hosts.apply($0) { access.apply($0) } }
     context = ServiceContext(
       common: common, bus: bus, logger: logger, recorder: recorder, metrics: metrics,
-      health: Health(service: service), hosts: hosts, tls: try Self.tls(common, logger))
+      health: Health(service: service), hosts: hosts, access: access,
+      tls: try Self.tls(common, logger))
+  }
+
+  private static func makeAccess(_ bus: Bus, _ logger: Logger) -> AccessDirectory {
+    AccessDirectory(
+      ask: { number throws(Failure) in
+        let answer = try await bus.call(
+          .accessPageRequest(page: number), to: .service(.registry), deadline: askDeadline)
+        guard case .accessTablePage(let page) = answer else {
+          throw Failure(.unhandled, "The registry's answer is not a page of keys.")
+        }
+        return page
+      }, logger: logger)
   }
 
   private static func tls(
@@ -129,6 +143,7 @@ struct ServiceProcess: Sendable {
       context.bus, TelemetryFlush(recorder: context.recorder, bus: context.bus),
     ]
     if context.common.service != .registry { services.append(context.hosts) }
+    if context.common.service.checksKeys { services.append(context.access) }
     if let address = context.common.http { services.append(healthServer(at: address)) }
     services += own
     let group = serviceGroup(services)
@@ -216,4 +231,10 @@ struct ServiceProcess: Sendable {
     logger.logLevel = max(logger.logLevel, .warning)
     return logger
   }
+}
+
+extension ServiceName {
+  /// Whether processes of the service check clients' keys. The registry has the keys itself, and
+  /// gives them to no other service.
+  public var checksKeys: Bool { self == .gateway || self == .monitor }
 }

@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[30] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[33] =
 {
   {
     "version",
@@ -697,6 +697,42 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[30]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "access_table_version",
+    37,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, access_table_version),
+    &tutti__v1__access_table_version__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "access_page_request",
+    38,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, access_page_request),
+    &tutti__v1__access_page_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "access_table_page",
+    39,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, access_table_page),
+    &tutti__v1__access_table_page__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "plan_request",
     40,
     PROTOBUF_C_LABEL_NONE,
@@ -806,9 +842,12 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[30]
   },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
+  22,   /* field[22] = access_page_request */
+  23,   /* field[23] = access_table_page */
+  21,   /* field[21] = access_table_version */
   12,   /* field[12] = ack */
   2,   /* field[2] = correlation_id */
-  23,   /* field[23] = expand_request */
+  26,   /* field[26] = expand_request */
   11,   /* field[11] = failure */
   13,   /* field[13] = fragment */
   15,   /* field[15] = goodbye */
@@ -820,33 +859,32 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   20,   /* field[20] = load_table */
   1,   /* field[1] = message_id */
   16,   /* field[16] = peer_table */
-  22,   /* field[22] = plan */
-  26,   /* field[26] = plan_event */
-  21,   /* field[21] = plan_request */
+  25,   /* field[25] = plan */
+  29,   /* field[29] = plan_event */
+  24,   /* field[24] = plan_request */
   7,   /* field[7] = remaining_ms */
-  25,   /* field[25] = run_plan */
-  27,   /* field[27] = run_task */
+  28,   /* field[28] = run_plan */
+  30,   /* field[30] = run_task */
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
   3,   /* field[3] = shape */
-  24,   /* field[24] = sub_plan */
-  28,   /* field[28] = task_event */
-  29,   /* field[29] = telemetry */
+  27,   /* field[27] = sub_plan */
+  31,   /* field[31] = task_event */
+  32,   /* field[32] = telemetry */
   6,   /* field[6] = to_incarnation */
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[6 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
   { 30, 14 },
-  { 40, 21 },
-  { 50, 25 },
-  { 60, 27 },
-  { 70, 29 },
-  { 0, 30 }
+  { 50, 28 },
+  { 60, 30 },
+  { 70, 32 },
+  { 0, 33 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -856,10 +894,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  30,
+  33,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  7,  tutti__v1__envelope__number_ranges,
+  6,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -1886,13 +1886,15 @@ const ProtobufCEnumDescriptor tutti__v1__host_state__descriptor =
   tutti__v1__host_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor tutti__v1__registry__method_descriptors[3] =
+static const ProtobufCMethodDescriptor tutti__v1__registry__method_descriptors[4] =
 {
   { "Announce", &tutti__v1__hello__descriptor, &tutti__v1__peer_table__descriptor },
   { "Leave", &tutti__v1__goodbye__descriptor, &tutti__v1__peer_table__descriptor },
   { "Hosts", &tutti__v1__host_table_request__descriptor, &tutti__v1__host_table__descriptor },
+  { "Access", &tutti__v1__access_page_request__descriptor, &tutti__v1__access_table_page__descriptor },
 };
 const unsigned tutti__v1__registry__method_indices_by_name[] = {
+  3,        /* Access */
   0,        /* Announce */
   2,        /* Hosts */
   1         /* Leave */
@@ -1904,7 +1906,7 @@ const ProtobufCServiceDescriptor tutti__v1__registry__descriptor =
   "Registry",
   "Tutti__V1__Registry",
   "tutti.v1",
-  3,
+  4,
   tutti__v1__registry__method_descriptors,
   tutti__v1__registry__method_indices_by_name
 };
@@ -1931,6 +1933,14 @@ void tutti__v1__registry__hosts(ProtobufCService *service,
 {
   assert(service->descriptor == &tutti__v1__registry__descriptor);
   service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tutti__v1__registry__access(ProtobufCService *service,
+                                 const Tutti__V1__AccessPageRequest *input,
+                                 Tutti__V1__AccessTablePage_Closure closure,
+                                 void *closure_data)
+{
+  assert(service->descriptor == &tutti__v1__registry__descriptor);
+  service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void tutti__v1__registry__init (Tutti__V1__Registry_Service *service,
                                 Tutti__V1__Registry_ServiceDestroy destroy)

@@ -1,0 +1,93 @@
+public import Access
+public import BusCore
+public import ClusterModel
+import Limits
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// This process's copy of the keys. It is kept if the registry dies, so that known keys still work.
+public final class AccessDirectory: Service {
+  private let feed = Mutex(AccessTableFeed())
+  private let ask: @Sendable (_ page: Int) async throws(Failure) -> AccessTablePage
+  private let pause: @Sendable (Duration) async throws -> Void
+  private let logger: Logger
+  private let questions: AsyncStream<Void>
+  private let question: AsyncStream<Void>.Continuation
+
+  /// Pause after the first unanswered request; it doubles up to `longestPause`.
+  static let firstPause = Duration.milliseconds(100)
+  static let longestPause = Duration.seconds(5)
+
+  /// - Parameters:
+  ///   - ask: requests one page of the current table from the registry.
+  ///   - pause: waits, and throws if cancelled.
+  public init(
+    ask: @escaping @Sendable (_ page: Int) async throws(Failure) -> AccessTablePage,
+    pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+    logger: Logger
+  ) {
+    self.ask = ask
+    self.pause = pause
+    self.logger = logger
+    // One request serves all waiting triggers.
+    (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  /// The newest whole table. `nil` means that none has arrived: nobody can be admitted yet.
+  public var table: AccessTable? { feed.withLock { $0.table } }
+
+  /// Applies a published page, and asks for the table if a published version shows that a page was
+  /// missed.
+  /// - Returns: whether `body` was about keys.
+  @discardableResult
+  public func apply(_ body: Body) -> Bool {
+    switch body {
+    case .accessTablePage(let page):
+      feed.withLock { _ = $0.received(page) }
+      return true
+    case .accessTableVersion(let version):
+      if table?.version != version { question.yield() }
+      return true
+    default: return false
+    }
+  }
+
+  /// Requests the table at the start, and whenever a part of it was missed.
+  public func run() async throws {
+    question.yield()
+    try? await cancelWhenGracefulShutdown {
+      for await _ in self.questions { try await self.askUntilComplete() }
+    }
+  }
+
+  private func askUntilComplete() async throws {
+    var wait = Self.firstPause
+    while true {
+      do {
+        try await askForPages()
+        return
+      } catch {
+        logger.debug(
+          "the registry did not return its keys", metadata: [LogKey.error: "\(error)"])
+      }
+      try await pause(wait)
+      wait = min(wait * 2, Self.longestPause)
+    }
+  }
+
+  /// Requests all pages of one version. If the table changes meanwhile, the change is published, and
+  /// the next trigger asks again.
+  private func askForPages() async throws(Failure) {
+    let first = try await ask(0)
+    feed.withLock { _ = $0.received(first, isAnswer: true) }
+    for number in 1..<max(1, min(first.pages, Limits.accessPages.value)) {
+      let page = try await ask(number)
+      guard page.version == first.version else {
+        throw Failure(.unhandled, "The keys have changed while they were read.")
+      }
+      feed.withLock { _ = $0.received(page, isAnswer: true) }
+    }
+  }
+}
