@@ -235,13 +235,15 @@ let package = Package(
       ["ClusterTesting", argumentParser]),
 
     // Services. Each has a pure Core, a Shell that tests can link, and the executable in Main.
-    pure("GatewayCore", path: "Services/Gateway/Core", ["ClusterModel", "HostModel", "Text"]),
+    pure(
+      "GatewayCore", path: "Services/Gateway/Core",
+      ["Access", "ClusterModel", "HostModel", "Text"]),
     executable("GatewayMain", path: "Services/Gateway/Main", ["GatewayService"]),
     shell(
       "GatewayService", path: "Services/Gateway/Shell",
       [
-        "GatewayCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding", "HostModel",
-        "Inference",
+        "Access", "GatewayCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
+        "HostModel", "Inference",
         "InferenceCore", "Overload",
         "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
@@ -359,15 +361,15 @@ let package = Package(
     tests(
       "ServiceCoreTests",
       [
-        "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore", "MonitorCore",
-        "CommandLineCore", "ClusterModel", "ClusterTesting", "HostModel", "InferenceCore",
+        "Access", "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore",
+        "MonitorCore", "CommandLineCore", "ClusterModel", "ClusterTesting", "HostModel", "InferenceCore",
         "OverloadCore",
         "Text",
       ], exclude: ["triples.json"]),
     tests(
       "GatewayTests",
       [
-        "GatewayService", "GatewayCore", "RegistryCore", "Bus", "BusCore", "ClusterModel",
+        "Access", "GatewayService", "GatewayCore", "RegistryCore", "Bus", "BusCore", "ClusterModel",
         "ClusterTesting", "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
         hummingbird, httpTypes, logging, nioCore,
       ]),

@@ -125,13 +125,17 @@ final class PlanCluster: Sendable {
       ask: { () throws(Failure) -> HostTable in throw Failure(.noPeer, "no registry") },
       logger: logger)
     hosts.apply(.hostTable(table))
+    let access = AccessDirectory(
+      ask: { _ throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger)
+    access.apply(.accessTablePage(page))
     let memory = MemoryBudget()
     let heavyWork = HeavyWork()
     return GatewayResources(
       settings.own,
       ServiceContext(
         common: settings.common, bus: bus, logger: logger, recorder: recorder,
-        metrics: PrometheusRegistry(), health: Health(), hosts: hosts),
+        metrics: PrometheusRegistry(), health: Health(), hosts: hosts,
+        access: access),
       inference: InferenceClient(
         hosts: { table }, memory: memory, heavyWork: heavyWork, logger: logger),
       memory: memory, heavyWork: heavyWork)

@@ -16,6 +16,8 @@ struct Exchange: Sendable {
   /// The client's headers that are forwarded to the host.
   let headers: [(name: String, value: String)]
   let seed: UInt64
+  /// Rights of the client's key.
+  let rights: KeyRights
   /// The client's tag, by which dispatchers share capacity fairly.
   let client: String
   let ingress: OpenSpan

@@ -15,6 +15,7 @@ final class GatewayResources: Sendable {
   let heavyWork: HeavyWork
   let answers = InFlightAnswers()
   let estimates = EstimateLedger()
+  let keys: KeyGate
 
   init(
     _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient,
@@ -25,6 +26,9 @@ final class GatewayResources: Sendable {
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
+    keys = KeyGate(
+      table: { context.access.table },
+      gateways: { context.bus.peers.peers.count { $0.service == .gateway } })
   }
 
   /// Runs work on a large body in the queue for heavy work, so that it delays no other request;

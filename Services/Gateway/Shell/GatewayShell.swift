@@ -1,3 +1,4 @@
+import Access
 import Bus
 import ClusterModel
 import Foundation
@@ -52,44 +53,60 @@ final class GatewayShell: Service {
   func addRoutes(to router: Router<BasicRequestContext>) {
     for endpoint in InferenceEndpoint.allCases {
       router.post(RouterPath(endpoint.rawValue)) { request, _ in
-        try await self.handle(request, endpoint, self.answer)
+        try await self.handle(request, endpoint, for: endpoint.scope, self.answer)
       }
     }
     router.post(RouterPath(PlanPreview.path)) { request, _ in
-      try await self.handle(request, .chatCompletions, as: PlanPreview.path, self.preview)
+      try await self.handle(
+        request, .chatCompletions, as: PlanPreview.path, for: .plans, self.preview)
     }
-    router.get("/v1/models") { _, _ in
-      Response(json: ModelList.list(self.resources.context.hosts.table).encoded, .fresh())
+    router.get("/v1/models") { request, _ in
+      self.list(request) { rights, table throws(Failure) in ModelList.list(table, rights) }
     }
     // A model id may contain slashes: `tutti/fast`, `org/model`.
     router.get("/v1/models/**") { request, _ in
-      let trace = TraceContext.fresh()
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
       let name = String(path.dropFirst("/v1/models/".count))
-      do throws(Failure) {
-        return Response(
-          json: try ModelList.model(name, self.resources.context.hosts.table).encoded, trace)
-      } catch {
-        return self.refusal(error, trace)
+      return self.list(request) { rights, table throws(Failure) in
+        try ModelList.model(name, table, rights)
       }
+    }
+  }
+
+  /// Answers a request for the list of models, which needs any valid key.
+  private func list(
+    _ request: Request, _ answer: (KeyRights, HostTable) throws(Failure) -> JSON
+  ) -> Response {
+    let trace = TraceContext.fresh()
+    do throws(Failure) {
+      let client = ClientConnection.current?.client ?? .local
+      let rights = try resources.keys.identify(request, for: nil, from: client)
+      return Response(json: try answer(rights, resources.context.hosts.table).encoded, trace)
+    } catch {
+      return refusal(error, trace)
     }
   }
 
   /// Reads and checks a request, and turns every failure into a response.
   /// - Parameters:
   ///   - path: the route's path if it differs from the endpoint's.
+  ///   - scope: what the client's key must permit.
   ///   - respond: answers the checked request.
   private func handle(
     _ request: Request, _ endpoint: InferenceEndpoint, as path: String? = nil,
-    _ respond: (Exchange) async throws -> Response
+    for scope: AccessScope, _ respond: (Exchange, GatewayRoute) async throws -> Response
   ) async throws -> Response {
     let journal = RequestJournal(path ?? endpoint.rawValue, recorder: resources.context.recorder)
     do {
       let ingress = journal.phase(.ingress)
+      // The key is checked first: a client without one costs neither memory nor a slot.
+      let rights = try resources.keys.identify(
+        request, for: scope, from: ClientConnection.current?.client ?? .local)
       let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(
-        authorization: request.headers[.authorization], address: reservation.address)
+        key: rights.key?.id, authorization: request.headers[.authorization],
+        address: reservation.address)
       let upload = BodyUpload(request: request, reservation: reservation)
       let body = try await upload.decode(
         try await upload.receive(), for: client, on: resources.heavyWork)
@@ -101,13 +118,16 @@ final class GatewayShell: Service {
       }
       journal.record(parsed)
       ingress.set("bytes", String(parsed.body.count))
-      return try await respond(
-        Exchange(
-          request: parsed, journal: journal, reservation: reservation, hops: hops,
-          headers: forwarded(request.headers),
-          seed: parsed.options.seed ?? .random(in: .min ... .max),
-          client: client,
-          ingress: ingress))
+      let use = try resources.keys.admit(rights, tokens: parsed.expectedTokens)
+      journal.record(use)
+      let exchange = Exchange(
+        request: parsed, journal: journal, reservation: reservation, hops: hops,
+        headers: forwarded(request.headers),
+        seed: parsed.options.seed ?? .random(in: .min ... .max),
+        rights: rights, client: client, ingress: ingress)
+      var response = try await respond(exchange, try route(exchange))
+      response.headers.add(use?.fields ?? [])
+      return response
     } catch let failure as Failure {
       return refusal(resources.answers.explained(failure), journal)
     } catch {
@@ -117,9 +137,10 @@ final class GatewayShell: Service {
     }
   }
 
-  private func answer(_ exchange: Exchange) async throws -> Response {
-    switch try route(exchange) {
+  private func answer(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
+    switch route {
     case .direct(let model), .gated(let model, _):
+      let model = try model ?? allowedModel(exchange)
       return try await DirectAnswer(resources, exchange, model).response()
     case .plan(let pattern):
       return try await PlanAnswer(resources, exchange, pattern: pattern).response()
@@ -127,9 +148,9 @@ final class GatewayShell: Service {
   }
 
   /// `POST /v1/plans`: returns how a request would be answered.
-  private func preview(_ exchange: Exchange) async throws -> Response {
+  private func preview(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
     let preview: JSON
-    switch try route(exchange) {
+    switch route {
     case .direct:
       throw Failure(
         .invalidRequest,
@@ -150,6 +171,7 @@ final class GatewayShell: Service {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
     let route = try GatewayRouting.route(exchange.request, table: resources.context.hosts.table)
+    try exchange.rights.check(exchange.request, route)
     switch route {
     case .direct: return route
     case .gated(_, let reason):
@@ -163,6 +185,21 @@ final class GatewayShell: Service {
     exchange.ingress.end()
     gate?.end()
     return route
+  }
+
+  /// The model of a request that names none, if its key allows only some models. `nil` means any
+  /// chat model.
+  private func allowedModel(_ exchange: Exchange) throws(Failure) -> ModelID? {
+    guard exchange.rights.limitsModels else { return nil }
+    let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
+    let chat = hosts.chatModels(policy: exchange.request.options.dataPolicy)
+    guard let model = exchange.rights.allowed(chat).first else {
+      throw Failure(
+        .permissionDenied,
+        "No host serves a chat model that the key allows now; GET /v1/models lists its models.",
+        param: "model")
+    }
+    return model
   }
 
   private func forwarded(_ headers: HTTPFields) -> [(name: String, value: String)] {

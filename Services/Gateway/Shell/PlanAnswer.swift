@@ -62,7 +62,8 @@ struct PlanAnswer: Sendable {
     let options = exchange.request.options
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
-    let available = hosts.chatModels(policy: options.dataPolicy, named: options.models)
+    let available = exchange.rights.allowed(
+      hosts.chatModels(policy: options.dataPolicy, named: options.models))
     guard !available.isEmpty else {
       let constraints = InferenceConstraints(dataPolicy: options.dataPolicy, seed: exchange.seed)
       let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
@@ -71,7 +72,7 @@ struct PlanAnswer: Sendable {
     let budget = TokenBudget.of(exchange.request, table: view.table)
     let (facts, correction) = resources.estimates.facts(hosts.facts(policy: options.dataPolicy))
     let request = PlanRequest(
-      exchange.request, pattern: pattern, budget: budget, seed: exchange.seed,
+      exchange.request, exchange.rights, pattern: pattern, budget: budget, seed: exchange.seed,
       available: available, hosts: facts, correction: correction)
     let reply: Body
     do throws(Failure) {

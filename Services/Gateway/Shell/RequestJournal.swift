@@ -24,6 +24,7 @@ final class RequestJournal: Sendable {
     var firstToken: Duration?
     var reason: String?
     var attempts: [AttemptFacts] = []
+    var use: KeyUse?
     var isOver = false
   }
 
@@ -69,6 +70,12 @@ final class RequestJournal: Sendable {
       $0.model = request.model.name
       $0.stream = request.stream
     }
+  }
+
+  /// Records the request's key, which is charged at the end. `nil` means that no key is required.
+  func record(_ use: KeyUse?) {
+    if let use { span.set("key", "\(use.key.id)") }
+    state.withLock { $0.use = use }
   }
 
   /// Records that a plan with this pattern answers the request.
@@ -129,6 +136,7 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
+    state.use?.finish(tokens: state.usage.totalTokens)
     // A direct answer's cost is its host's usage, which is part of the request span.
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)

@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import HTTPTypes
 import Hummingbird
@@ -35,6 +36,14 @@ extension Response {
 }
 
 extension HTTPFields {
+  /// Adds the `x-ratelimit-*` headers of a key.
+  mutating func add(_ fields: [RateLimitHeaders.Field]) {
+    for field in fields {
+      guard let name = HTTPField.Name(field.name) else { continue }
+      self[name] = field.value
+    }
+  }
+
   /// Adds headers of a host's response.
   mutating func pass(_ headers: [PassedHeader]) {
     for header in headers {

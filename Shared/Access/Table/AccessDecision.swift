@@ -2,7 +2,8 @@ public import ClusterModel
 
 /// Rights that a request needs.
 public struct AccessNeed: Hashable, Sendable {
-  public var scope: AccessScope
+  /// `nil` means that any valid key is enough.
+  public var scope: AccessScope?
   /// Models that the request names. If it names none, the caller excludes models that the key does
   /// not allow.
   public var models: [ModelID]
@@ -10,7 +11,7 @@ public struct AccessNeed: Hashable, Sendable {
   public var dataPolicy: DataPolicy?
 
   public init(
-    _ scope: AccessScope, models: [ModelID] = [], pattern: PatternName? = nil,
+    _ scope: AccessScope? = nil, models: [ModelID] = [], pattern: PatternName? = nil,
     dataPolicy: DataPolicy? = nil
   ) {
     self.scope = scope

@@ -45,7 +45,7 @@ public struct AccessTable: Hashable, Sendable {
     guard let record, isEqual else {
       return .refused(AccessRefusal(.unknown, key: key.id))
     }
-    if let reason = record.refusal(at: now) ?? record.refusal(of: need) {
+    if let reason = record.refusal(at: now) ?? record.reason(against: need) {
       return .refused(AccessRefusal(reason, key: key.id))
     }
     return .allowed(record)
@@ -65,9 +65,13 @@ extension KeyRecord {
     return nil
   }
 
-  /// The reason why the key does not permit the request; `nil` means that it does.
-  func refusal(of need: AccessNeed) -> AccessRefusal.Reason? {
-    if !scopes.contains(need.scope) { return .scope(need.scope) }
+  /// Why the key does not permit the request; `nil` means that it does. Its validity is not checked.
+  public func refusal(of need: AccessNeed) -> AccessRefusal? {
+    reason(against: need).map { AccessRefusal($0, key: id) }
+  }
+
+  func reason(against need: AccessNeed) -> AccessRefusal.Reason? {
+    if let scope = need.scope, !scopes.contains(scope) { return .scope(scope) }
     if let pattern = need.pattern, !permissions.allows(pattern) { return .pattern }
     if !need.models.allSatisfy(permissions.allows) { return .model }
     if let policy = need.dataPolicy, !permissions.allows(policy) { return .dataPolicy }

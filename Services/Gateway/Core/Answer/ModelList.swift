@@ -3,22 +3,28 @@ public import Text
 
 /// Responses of `GET /v1/models`.
 public enum ModelList {
-  /// Lists each model of the ready hosts once, then Tutti's own names.
-  public static func list(_ table: HostTable) -> JSON {
+  /// Lists each model of the ready hosts once, then Tutti's own names, as far as the key allows them.
+  public static func list(_ table: HostTable, _ rights: KeyRights = KeyRights()) -> JSON {
     let offers = table.firstReadyOffers
-    let models = table.readyModels.map { model in
+    let models = rights.allowed(table.readyModels).map { model in
       offers[model].map { entry(model.name, host: $0.host, $0.offer) }
         ?? entry(model.name, owner: "tutti")
     }
-    let own = GatewayRouting.ownModels.map { entry($0, owner: "tutti") }
+    let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:)).map { entry($0, owner: "tutti") }
     return ["object": "list", "data": .array(models + own)]
   }
 
   /// Returns the entry for `GET /v1/models/{id}`.
-  public static func model(_ name: String, _ table: HostTable) throws(Failure) -> JSON {
-    if GatewayRouting.ownModels.contains(name) { return entry(name, owner: "tutti") }
-    guard let found = table.firstReadyOffers[ModelID(name)] else {
-      throw GatewayRouting.notFound(name, among: table.readyModels, param: "model")
+  public static func model(
+    _ name: String, _ table: HostTable, _ rights: KeyRights = KeyRights()
+  ) throws(Failure) -> JSON {
+    let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:))
+    if own.contains(name) { return entry(name, owner: "tutti") }
+    guard !rights.allowed([ModelID(name)]).isEmpty,
+      let found = table.firstReadyOffers[ModelID(name)]
+    else {
+      throw GatewayRouting.notFound(
+        name, among: rights.allowed(table.readyModels), param: "model")
     }
     return entry(name, host: found.host, found.offer)
   }

@@ -101,6 +101,17 @@ public struct ClientRequest: Sendable {
     conversationTokens = reader.tokens(messages: conversationRanges.messages.count)
   }
 
+  /// Estimated tokens of prompt and answers, for the limits of the client's key: four bytes a token,
+  /// JSON included. Replaced by the counted tokens when the request ends.
+  public var expectedTokens: Int {
+    let answer = endpoint == .embeddings ? 0 : maxTokens ?? Self.usualAnswerTokens
+    return (body.count / TokenEstimate.bytesPerToken)
+      .addingCapped(answer.multipliedCapped(by: answers))
+  }
+
+  /// Tokens of a long answer to a chat message.
+  private static let usualAnswerTokens = 512
+
   /// The conversation as tasks receive it; empty unless the endpoint is chat completions.
   public var conversation: Conversation {
     Conversation(

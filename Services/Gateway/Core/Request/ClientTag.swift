@@ -1,16 +1,25 @@
+public import Access
+
 /// Distinguishes clients without revealing their keys. Dispatchers are fair between tags.
 public enum ClientTag {
   /// Returns the tag of a client.
-  /// Programs on this machine share one address and are distinguished by their keys. A remote
-  /// client is identified by its address: otherwise it could send another key with each request.
+  ///
+  /// A checked key identifies its client. If the cluster requires no key, programs on this machine,
+  /// which share one address, are distinguished by what they send as a key. A remote client is
+  /// then identified by its address: it could send another text with each request.
   ///
   /// - Parameters:
+  ///   - key: id of the checked key.
   ///   - authorization: the header's value.
   ///   - address: the client's address; `nil` means this machine.
   /// - Returns: the same 16 digits for the same client, in every gateway; empty for a program on this
   ///   machine without a key.
-  public static func tag(authorization: String?, address: String?) -> String {
-    let words = address ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
+  public static func tag(
+    key: KeyID? = nil, authorization: String?, address: String?
+  ) -> String {
+    let words =
+      key.map { "tutti-\($0)" } ?? address
+      ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
     let key = Array(words.utf8)
     guard !key.isEmpty else { return "" }
     // FNV-1a: the hash must distinguish keys, not resist an attacker.

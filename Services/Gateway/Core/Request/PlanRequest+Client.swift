@@ -2,13 +2,22 @@ public import ClusterModel
 
 extension PlanRequest {
   /// Makes the planner's request from a client's request.
-  /// - Parameter budget: the token budget of the whole plan.
+  /// - Parameters:
+  ///   - rights: If the key allows only some models and the client named none, the plan names those
+  ///     that the key allows. Agents would otherwise choose among all models.
+  ///   - budget: the token budget of the whole plan.
   public init(
-    _ request: ClientRequest, pattern: String, budget: TokenBudget?, seed: UInt64,
-    available: [ModelID], hosts: [HostFacts], correction: EstimateCorrection = .none
+    _ request: ClientRequest, _ rights: KeyRights = KeyRights(), pattern: String,
+    budget: TokenBudget?, seed: UInt64, available: [ModelID], hosts: [HostFacts],
+    correction: EstimateCorrection = .none
   ) {
+    var models = request.options.models
+    if models.isEmpty, rights.limitsModels, !available.isEmpty {
+      let count = request.options.members ?? OptionRanges.defaultMembers
+      models = (0..<count).map { available[$0 % available.count] }
+    }
     self.init(
-      pattern: pattern, query: request.query, models: request.options.models,
+      pattern: pattern, query: request.query, models: models,
       members: request.options.members, rounds: request.options.rounds,
       quorum: request.options.quorum, seed: seed, maxTokens: request.maxTokens,
       available: available, budgetTokens: budget.map { max(1, $0.tokens) },

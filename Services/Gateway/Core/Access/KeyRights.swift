@@ -1,0 +1,61 @@
+public import Access
+public import ClusterModel
+
+/// Rights of a request's key. Without keys in the cluster, a request has all rights.
+public struct KeyRights: Hashable, Sendable {
+  /// `nil` means that the cluster requires no key.
+  public let key: KeyRecord?
+
+  public init(_ key: KeyRecord? = nil) { self.key = key }
+
+  /// Whether the key allows only some models.
+  public var limitsModels: Bool { key?.permissions.models.isEmpty == false }
+
+  /// The models of these that the key allows.
+  public func allowed(_ models: [ModelID]) -> [ModelID] {
+    guard let key, limitsModels else { return models }
+    return models.filter(key.permissions.allows)
+  }
+
+  /// Whether the key allows one of Tutti's own model names.
+  func allows(ownModel name: String) -> Bool {
+    guard let key else { return true }
+    guard let pattern = PatternName(rawValue: name) else {
+      return key.refusal(of: AccessNeed(.chat)) == nil
+    }
+    return key.refusal(of: AccessNeed(.plans, pattern: pattern)) == nil
+  }
+
+  /// Checks what the request's route needs.
+  /// - Throws: `permission_denied`.
+  public func check(_ request: ClientRequest, _ route: GatewayRoute) throws(Failure) {
+    guard let key else { return }
+    if let refusal = key.refusal(of: Self.need(request, route)) { throw refusal.failure }
+  }
+
+  static func need(_ request: ClientRequest, _ route: GatewayRoute) -> AccessNeed {
+    var need = AccessNeed(dataPolicy: request.options.dataPolicy)
+    need.models = request.options.models
+    switch route {
+    // Without a model, the gateway chooses one that the key allows.
+    case .direct(let model): need.models += [model].compactMap(\.self)
+    case .gated(let model, _):
+      need.models += [model].compactMap(\.self)
+      need.pattern = .auto
+    case .plan(let pattern):
+      need.scope = .plans
+      need.pattern = PatternName(rawValue: pattern)
+    }
+    return need
+  }
+}
+
+extension InferenceEndpoint {
+  /// The scope that a key needs for requests to this endpoint.
+  public var scope: AccessScope {
+    switch self {
+    case .chatCompletions, .completions: .chat
+    case .embeddings: .embeddings
+    }
+  }
+}
