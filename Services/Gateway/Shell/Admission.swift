@@ -96,7 +96,7 @@ final class RequestReservation: Sendable {
     var hasSlot = false
   }
 
-  let client: ClientID
+  private let client: ClientID
   private let admission: Admission
   private let memory: MemoryAccount
   private let state = Mutex(State())

@@ -31,7 +31,7 @@ func buildGateway(
   }
   let router = makeRouter()
   context.health.addRoutes(to: router)
-  addMetricsRoute(to: router, context.metrics)
+  addMetricsRoute(to: router, context)
   shell.addRoutes(to: router)
 
   var options = context.serverOptions(at: configuration.address, setting: "--port")

@@ -130,7 +130,8 @@ struct GatewayConfiguration: ServiceConfiguration {
 
   init(_ values: inout SettingValues) {
     address = values.address("gateway.port")
-    values.checkListening("gateway.port", address, asksForKeys: false)
+    values.checkListening(
+      "gateway.port", address, asksForKeys: values.toggle("cluster.require_keys"))
     maximumRequests = values.integer("gateway.max_requests")
     memoryBudget = values.bytes("gateway.memory_budget")
     connections = ConnectionLimits(

@@ -26,9 +26,7 @@ final class GatewayResources: Sendable {
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
-    keys = KeyGate(
-      table: { context.access.table },
-      gateways: { context.bus.peers.peers.count { $0.service == .gateway } })
+    keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
   }
 
   /// Runs work on a large body in the queue for heavy work, so that it delays no other request;

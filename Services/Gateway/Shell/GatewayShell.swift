@@ -79,8 +79,7 @@ final class GatewayShell: Service {
   ) -> Response {
     let trace = TraceContext.fresh()
     do throws(Failure) {
-      let client = ClientConnection.current?.client ?? .local
-      let rights = try resources.keys.identify(request, for: nil, from: client)
+      let rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed()))
       return Response(json: try answer(rights, resources.context.hosts.table).encoded, trace)
     } catch {
       return refusal(error, trace)
@@ -100,8 +99,7 @@ final class GatewayShell: Service {
     do {
       let ingress = journal.phase(.ingress)
       // The key is checked first: a client without one costs neither memory nor a slot.
-      let rights = try resources.keys.identify(
-        request, for: scope, from: ClientConnection.current?.client ?? .local)
+      let rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed(scope)))
       let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(

@@ -32,7 +32,8 @@ struct MonitorConfiguration: ServiceConfiguration {
 
   init(_ values: inout SettingValues) {
     address = values.address("monitor.port")
-    values.checkListening("monitor.port", address, asksForKeys: false)
+    values.checkListening(
+      "monitor.port", address, asksForKeys: values.toggle("cluster.require_keys"))
     storeBytes = values.bytes("monitor.store_bytes")
     mongoDB = values.optionalText("monitor.mongodb_uri")
     if let mongoDB, !mongoDB.hasPrefix("mongodb://"), !mongoDB.hasPrefix("mongodb+srv://") {

@@ -29,7 +29,7 @@ func buildRegistry(
 
   let router = makeRouter()
   context.health.addRoutes(to: router)
-  addMetricsRoute(to: router, context.metrics)
+  addMetricsRoute(to: router, context)
   AdminAPI(shell: shell, token: token).addRoutes(to: router)
   var options = context.serverOptions(at: configuration.admin, setting: "--port")
   // A host's description has some hundred bytes.

@@ -53,6 +53,9 @@ public struct AccessRefusal: Hashable, Sendable {
   /// `nil` means that the request contains no well-formed key.
   public let key: KeyID?
 
+  /// The request has no key, and no key exists yet.
+  public static let missing = AccessRefusal(.missing)
+
   init(_ reason: Reason, key: KeyID? = nil) {
     self.reason = reason
     self.key = key

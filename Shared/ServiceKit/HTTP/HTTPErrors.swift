@@ -141,6 +141,8 @@ public func errorHeaders(for failure: Failure) -> HTTPFields {
   if let seconds = asked ?? ErrorLine.of(failure.code).retryAfterSeconds {
     headers[.retryAfter] = String(max(1, seconds))
   }
+  // RFC 9110, 15.5.2: an answer with status 401 names the scheme.
+  if failure.code == .invalidAPIKey { headers[.wwwAuthenticate] = "Bearer" }
   // Official clients prefer this header and so need not wait for a whole second.
   if let wait = failure.retryAfter?.wholeMilliseconds, wait > 0, wait % 1_000 != 0 {
     headers[.retryAfterMilliseconds] = String(wait)

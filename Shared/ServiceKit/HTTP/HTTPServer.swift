@@ -42,8 +42,10 @@ public struct HTTPServerOptions: Sendable {
   /// Header for the trace id. It is added to each answer that has none, including errors without a
   /// handler (unknown path, body too large). `nil` means that no header is added.
   public var traceHeader: HTTPField.Name?
-  /// Accepted host names and web origins; `nil` means all.
+  /// Accepted host names and web origins while no key is required; `nil` means all.
   var access: HTTPAccess?
+  /// Whether requests need a key now.
+  var requiresKeys: @Sendable () -> Bool = { false }
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
   var tls: TLSIdentity?
   /// Runs handlers on the event loop of their connection, which saves changes of threads. A handler
@@ -173,7 +175,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
       maxBodyBytes: options.maxBodyBytes, reservedPaths: options.reservedPaths,
-      access: options.access)
+      access: options.access, requiresKeys: options.requiresKeys)
     registry = ConnectionRegistry(options.connections)
     answersOnEventLoops = options.answersOnEventLoops
     traceHeader = options.traceHeader?.canonicalName

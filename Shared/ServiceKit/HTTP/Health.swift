@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import HTTPTypes
 public import Hummingbird
@@ -93,12 +94,23 @@ public final class Health: Sendable {
   }
 }
 
-/// Adds `GET /metrics` for this process.
-public func addMetricsRoute(
-  to router: Router<BasicRequestContext>, _ metrics: PrometheusRegistry
+/// Adds `GET /metrics` for this process. Once keys exist, it needs one with the scope `metrics`, if
+/// this process checks keys and no setting opens it.
+public func addMetricsRoute(to router: Router<BasicRequestContext>, _ context: ServiceContext) {
+  addMetricsRoute(to: router, context.metrics) { request throws(Failure) in
+    guard context.common.service.checksKeys, !context.common.opensMetrics else { return }
+    _ = try context.keys.check(request, for: AccessNeed(.metrics))
+  }
+}
+
+/// - Parameter check: throws if the request may not read the metrics.
+func addMetricsRoute(
+  to router: Router<BasicRequestContext>, _ metrics: PrometheusRegistry,
+  _ check: @escaping @Sendable (Request) throws(Failure) -> Void = { _ throws(Failure) in }
 ) {
-  router.get("/metrics") { _, _ in
-    Response(
+  router.get("/metrics") { request, _ in
+    try check(request)
+    return Response(
       status: .ok, headers: [.contentType: PrometheusText.contentType],
       body: ResponseBody(
         byteBuffer: ByteBuffer(string: PrometheusText.render(metrics.snapshot()))))

@@ -18,8 +18,10 @@ struct RequestLimits: Sendable {
   var maxBodyBytes: Int
   /// Paths that are also answered on a reserved connection.
   var reservedPaths: Set<String> = []
-  /// Accepted host names and web origins; `nil` means all.
+  /// Accepted host names and web origins while no key is required; `nil` means all.
   var access: HTTPAccess?
+  /// Whether requests need a key now.
+  var requiresKeys: @Sendable () -> Bool = { false }
   /// How long to read and discard a client's bytes after a refusal. Closing at once would reset the
   /// connection, and the client would not see the error.
   var linger: TimeAmount = .seconds(2)
@@ -275,8 +277,9 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     } else if hosts == 0 {
       return Failure(.invalidRequest, "The request has no Host header.")
     }
-    if let failure = limits.access?.refusal(
-      host: head.headers.first(name: "host"), origin: head.headers.first(name: "origin"))
+    if !limits.requiresKeys(),
+      let failure = limits.access?.refusal(
+        host: head.headers.first(name: "host"), origin: head.headers.first(name: "origin"))
     {
       return failure
     }

@@ -15,6 +15,10 @@ public struct CommonConfiguration: Sendable {
   public var bus: BusChoice
   /// Host name of this machine.
   private var machine: String
+  /// `/metrics` needs no key, also once keys are required.
+  var opensMetrics: Bool
+  /// Requests need a key even if no key was ever created.
+  var requiresKeys: Bool
   private var allowedHosts: [String]
   private var allowedOrigins: [String]
   /// Maximum duration of a drain. Then the process ends, even if requests are in flight.
@@ -132,6 +136,15 @@ public struct CommonConfiguration: Sendable {
         help: "Allows ports that other machines can reach without TLS, or without keys. Any client "
           + "that reaches such a port can use it.", group: cluster),
       Setting(
+        "cluster.require_keys", .toggle,
+        help: "Refuses requests without a key even while no key exists. Otherwise everyone who "
+          + "reaches a port may use it until the first key is created.", group: cluster),
+      Setting(
+        "cluster.open_metrics", .toggle,
+        help:
+          "Serves /metrics without a key, also once keys exist. By default a key with the scope "
+          + "metrics is needed then.", group: cluster),
+      Setting(
         "cluster.allowed_hosts", .list(of: .text, atMost: 64),
         help: "Names under which clients reach HTTP ports, besides localhost and this machine's "
           + "address: chat.example, .example for all names below it, or *. Other names are refused "
@@ -165,6 +178,8 @@ public struct CommonConfiguration: Sendable {
       values.reject("cluster.credentials_dir", "is not an absolute path without a / at its end")
     }
     machine = hostName
+    opensMetrics = values.toggle("cluster.open_metrics")
+    requiresKeys = values.toggle("cluster.require_keys")
     allowedHosts = values.list("cluster.allowed_hosts")
     allowedOrigins = values.list("cluster.allowed_origins")
     for problem in allowedHosts.compactMap(HTTPAccess.problem(ofHost:)) {

@@ -21,6 +21,8 @@ public struct ServiceContext: Sendable {
   public let hosts: HostDirectory
   /// The keys, for processes that serve clients. The registry updates its own with `apply`.
   public let access: AccessDirectory
+  /// Checks requests against `access`.
+  public let keys: KeyChecker
   /// For all HTTP ports of this process; `nil` means plain HTTP.
   public let tls: TLSIdentity?
 
@@ -37,6 +39,7 @@ public struct ServiceContext: Sendable {
     self.health = health
     self.hosts = hosts
     self.access = access
+    keys = KeyChecker(access, isStrict: common.requiresKeys)
     self.tls = tls
   }
 
@@ -48,6 +51,8 @@ public struct ServiceContext: Sendable {
     options.setting = setting
     options.tls = tls
     options.access = common.access(at: address)
+    // A web page has no key, so names need no check once keys are required.
+    options.requiresKeys = { [keys] in keys.isOpen == false }
     return options
   }
 }

@@ -204,7 +204,7 @@ struct ServiceProcess: Sendable {
   private func healthServer(at address: HostAndPort) -> any Service {
     let router = makeRouter()
     context.health.addRoutes(to: router)
-    addMetricsRoute(to: router, context.metrics)
+    addMetricsRoute(to: router, context)
     var options = context.serverOptions(at: address, setting: "--http")
     // This port serves only a few small requests.
     options.maxBodyBytes = 64 * 1024

@@ -10,7 +10,9 @@ public enum ModelList {
       offers[model].map { entry(model.name, host: $0.host, $0.offer) }
         ?? entry(model.name, owner: "tutti")
     }
-    let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:)).map { entry($0, owner: "tutti") }
+    let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:)).map {
+      entry($0, owner: "tutti")
+    }
     return ["object": "list", "data": .array(models + own)]
   }
 

@@ -1,0 +1,80 @@
+public import Access
+import Clocks
+public import ClusterModel
+import HTTPTypes
+public import Hummingbird
+import Metrics
+import OverloadCore
+import Synchronization
+import Telemetry
+
+/// Checks the keys of HTTP requests against this process's copy.
+///
+/// No check needs the registry: known keys work while it is away, and wrong ones cost it nothing.
+public final class KeyChecker: Sendable {
+  private let access: AccessDirectory
+  private let attempts = Mutex(FailedAttempts())
+  private let clock = ProcessClock()
+  private let refused = Counter(label: "tutti_keys_refused_total")
+
+  /// Requests need a key even if no key was ever created.
+  private let isStrict: Bool
+
+  public init(_ access: AccessDirectory, isStrict: Bool = false) {
+    self.access = access
+    self.isStrict = isStrict
+  }
+
+  /// Whether requests may be answered without a key. `nil` means that no table has arrived yet.
+  public var isOpen: Bool? { isStrict ? false : access.table?.isOpen }
+
+  /// Checks the key of the request that is being answered.
+  ///
+  /// - Parameter need: what the key must permit.
+  /// - Returns: the key's record. `nil` means that the cluster requires no key.
+  /// - Throws: `invalid_api_key`, `permission_denied`, `rate_limited` after many wrong keys, or
+  ///   `overloaded` before the first table has arrived.
+  public func check(
+    _ request: Request, for need: AccessNeed
+  ) throws(Failure) -> KeyRecord? {
+    guard let table = access.table else {
+      throw Failure(
+        .overloaded, "This process has just started and does not know the keys yet; try again.",
+        retryAfter: .seconds(1))
+    }
+    guard !table.isOpen else {
+      if isStrict { throw AccessRefusal.missing.failure }
+      return nil
+    }
+    let presented = PresentedKey(request)
+    let source = "\(ClientConnection.current?.client ?? .local)"
+    let now = clock.now
+    if let failure = attempts.withLock({ $0.refusal(source, presented, at: now) }) {
+      refused.increment()
+      throw failure
+    }
+    let decision = table.check(presented, for: need, at: UnixTime.microseconds() / 1_000)
+    attempts.withLock { $0.record(decision, from: source, at: now) }
+    switch decision {
+    case .open: return nil
+    case .allowed(let record): return record
+    case .refused(let refusal):
+      refused.increment()
+      throw refusal.failure
+    }
+  }
+}
+
+extension PresentedKey {
+  init(_ request: Request) {
+    self.init(
+      authorization: request.headers[values: .authorization],
+      apiKeys: request.headers[values: .xAPIKey] + request.headers[values: .apiKey],
+      query: request.uri.query ?? "")
+  }
+}
+
+extension HTTPField.Name {
+  static let xAPIKey = HTTPField.Name("x-api-key")!
+  static let apiKey = HTTPField.Name("api-key")!
+}
