@@ -22,6 +22,7 @@ public enum Limits {
     Section("Plans and texts", plans),
     Section("Bus", bus),
     Section("Storage and files", storage),
+    Section("Money", money),
   ]
 
   static let work = [workPerByte, freeWork]

@@ -47,4 +47,18 @@ public enum MoneyError: Error, Hashable, Sendable {
   case overflow
   /// The entries of a transaction do not sum to zero.
   case unbalanced
+  /// A transaction has an empty or too long id, too many entries, or too long a note or name.
+  case oversized
+  /// An amount that must not be negative is negative.
+  case negative
+  /// A token count is negative, or exceeds the count that contains it.
+  case invalidTokens
+  /// A price or fee is outside 0 … 10^15 micro-credits per million tokens.
+  case invalidPrice
+  /// A payout rule's share of the winner's pay is outside 100 … 200 per mille.
+  case invalidShare
+  /// Warning thresholds of a budget are outside 1 … 1000 per mille, or too many.
+  case invalidWarnings
+  /// An answer has two winners, or a bill has too many answers or attempts.
+  case invalidOutcome
 }

@@ -1,0 +1,139 @@
+public import ClusterModel
+internal import Limits
+
+/// One price of a model, valid from a time until the next row for the same model and host.
+public struct PriceRow: Hashable, Codable, Sendable {
+  public let model: ModelID
+  /// The host that earns this price. `nil` means the price that clients pay on any host.
+  public let host: HostID?
+  /// Milliseconds since 1970.
+  public let effectiveFrom: Int64
+  public let price: TokenPrice
+
+  public init(model: ModelID, host: HostID? = nil, effectiveFrom: Int64, price: TokenPrice) {
+    self.model = model
+    self.host = host
+    self.effectiveFrom = effectiveFrom
+    self.price = price
+  }
+}
+
+/// How requests for a model without a price are treated.
+public enum UnknownPrice: String, Codable, CaseIterable, Sendable {
+  case refuse, free
+}
+
+/// Why a row cannot be added to a price book.
+public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The row would change prices that were already valid at `now`.
+  case inThePast(now: Int64)
+  /// Another price starts at the same time for the same model and host.
+  case conflict(PriceRow)
+  case full
+
+  public var description: String {
+    switch self {
+    case .inThePast(let now):
+      "a price starts at \(UTCDate(milliseconds: now)) or later: requests were admitted at the "
+        + "prices before it"
+    case .conflict(let row):
+      "model \(row.model) has another price from \(UTCDate(milliseconds: row.effectiveFrom)); "
+        + "choose a later time"
+    case .full: "the price book is full (\(Limits.priceRows.value) rows)"
+    }
+  }
+}
+
+/// All prices of clients and hosts, past and future. Rows are only added.
+///
+/// A row replaces the price from its time on, so a lookup at an earlier time keeps its result.
+public struct PriceBook: Equatable, Sendable {
+  private struct Subject: Hashable {
+    let model: ModelID
+    let host: HostID?
+  }
+
+  /// Sorted by `effectiveFrom`, without two rows of one time.
+  private var rows: [Subject: [PriceRow]] = [:]
+  /// Latest `now` of an added row. If the clock is set back, earlier times stay unchangeable.
+  private var latestChange = Int64.min
+  public private(set) var count = 0
+
+  public init() {}
+
+  /// Restores a book from stored rows, in any order.
+  public init(stored: some Sequence<PriceRow>) throws(PriceRowRefusal) {
+    for row in stored { try insert(row) }
+  }
+
+  /// All rows, sorted by model, host and time.
+  public var allRows: [PriceRow] {
+    rows.sorted { left, right in
+      (left.key.model, left.key.host?.name ?? "") < (right.key.model, right.key.host?.name ?? "")
+    }.flatMap(\.value)
+  }
+
+  /// Adds a row. A row that the book has already changes nothing.
+  public mutating func add(_ row: PriceRow, now: Int64) throws(PriceRowRefusal) {
+    if row == exactRow(like: row) { return }
+    let present = max(now, latestChange)
+    guard row.effectiveFrom >= present else { throw .inThePast(now: present) }
+    try insert(row)
+    latestChange = present
+  }
+
+  /// Price that clients pay for a model at a time. `nil` means that the request is refused.
+  public func clientPrice(
+    of model: ModelID, at time: Int64, unknown: UnknownPrice
+  ) -> TokenPrice? {
+    if let price = price(Subject(model: model, host: nil), at: time) { return price }
+    return switch unknown {
+    case .refuse: nil
+    case .free: .free
+    }
+  }
+
+  /// Price that a host earns for a model at a time: its row, its own default, or nothing.
+  ///
+  /// The price of clients is no substitute: an operator chooses what hosts earn.
+  public func hostPrice(
+    of model: ModelID, on host: HostID, at time: Int64, hostDefault: TokenPrice?
+  ) -> TokenPrice {
+    price(Subject(model: model, host: host), at: time) ?? hostDefault ?? .free
+  }
+
+  private func price(_ subject: Subject, at time: Int64) -> TokenPrice? {
+    guard let rows = rows[subject] else { return nil }
+    let next = Self.position(after: time, in: rows)
+    return next > 0 ? rows[next - 1].price : nil
+  }
+
+  private func exactRow(like row: PriceRow) -> PriceRow? {
+    let rows = rows[Subject(model: row.model, host: row.host)] ?? []
+    let next = Self.position(after: row.effectiveFrom, in: rows)
+    guard next > 0, rows[next - 1].effectiveFrom == row.effectiveFrom else { return nil }
+    return rows[next - 1]
+  }
+
+  private mutating func insert(_ row: PriceRow) throws(PriceRowRefusal) {
+    if let present = exactRow(like: row) {
+      guard present == row else { throw .conflict(present) }
+      return
+    }
+    guard count < Limits.priceRows.value else { throw .full }
+    let subject = Subject(model: row.model, host: row.host)
+    let position = Self.position(after: row.effectiveFrom, in: rows[subject] ?? [])
+    rows[subject, default: []].insert(row, at: position)
+    count += 1
+  }
+
+  /// Number of rows that are effective at `time`, by binary search.
+  private static func position(after time: Int64, in rows: [PriceRow]) -> Int {
+    var (low, high) = (0, rows.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if rows[middle].effectiveFrom <= time { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+}

@@ -1,0 +1,78 @@
+/// Price of tokens of each kind, in micro-credits per million tokens.
+///
+/// A price of 0.15 credits per million tokens is the number 150,000.
+public struct TokenPrice: Hashable, Codable, Sendable {
+  public let input: MicroCredits
+  /// For prompt tokens that the host had in its cache.
+  public let cachedInput: MicroCredits
+  public let output: MicroCredits
+
+  /// A thousand credits per token.
+  public static let highest = MicroCredits(1_000_000_000_000_000)
+  public static let free = TokenPrice()
+
+  private static let tokensPerPrice: Int128 = 1_000_000
+
+  private init() {
+    input = .zero
+    cachedInput = .zero
+    output = .zero
+  }
+
+  /// - Throws: `MoneyError.invalidPrice` if a price is outside 0 … `highest`.
+  public init(
+    input: MicroCredits, cachedInput: MicroCredits, output: MicroCredits
+  ) throws(MoneyError) {
+    for price in [input, cachedInput, output] {
+      guard Self.isValid(price) else { throw .invalidPrice }
+    }
+    self.input = input
+    self.cachedInput = cachedInput
+    self.output = output
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    try self.init(
+      input: members.decode(MicroCredits.self, forKey: .input),
+      cachedInput: members.decode(MicroCredits.self, forKey: .cachedInput),
+      output: members.decode(MicroCredits.self, forKey: .output))
+  }
+
+  /// Reads one price from credits per million tokens, such as `0.15`.
+  public static func parse(_ text: some StringProtocol) throws(AmountTextError) -> MicroCredits {
+    try MicroCredits(credits: text, atMost: highest)
+  }
+
+  static func isValid(_ price: MicroCredits) -> Bool {
+    (MicroCredits.zero...highest).contains(price)
+  }
+
+  /// Cost of the tokens, rounded down once after all kinds are summed.
+  public func cost(of usage: TokenUsage) throws(MoneyError) -> MicroCredits {
+    let total = (exactCost(of: usage) / Self.tokensPerPrice)
+    guard let count = Int64(exactly: total) else { throw .overflow }
+    return MicroCredits(count)
+  }
+
+  /// Most completion tokens that a prompt's answer may have for `funds`. `nil` means that `funds`
+  /// do not pay for the prompt.
+  ///
+  /// - Parameter prompt: tokens known before the answer; its completion tokens count, too.
+  public func affordableCompletion(after prompt: TokenUsage, for funds: MicroCredits) -> Int64? {
+    // The cost is rounded down, so it is within `funds` as long as the exact cost is below the
+    // next whole micro-credit.
+    let bound = (Int128(funds.count) + 1) * Self.tokensPerPrice - 1
+    let left = bound - exactCost(of: prompt)
+    guard left >= 0 else { return nil }
+    guard output > .zero else { return .max }
+    return Int64(clamping: left / Int128(output.count))
+  }
+
+  /// Cost times a million. Below 2^128: three products of at most 2^63 tokens and 10^15.
+  private func exactCost(of usage: TokenUsage) -> Int128 {
+    Int128(usage.prompt - usage.cached) * Int128(input.count)
+      + Int128(usage.cached) * Int128(cachedInput.count)
+      + Int128(usage.completion) * Int128(output.count)
+  }
+}
