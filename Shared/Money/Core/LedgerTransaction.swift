@@ -1,3 +1,5 @@
+internal import Limits
+
 /// Name of a ledger account, for example `org/acme`, `holds/acme`, `host/gpu-1`, `margin`.
 public struct AccountID: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   public let name: String
@@ -56,17 +58,37 @@ public struct LedgerTransaction: Hashable, Codable, Sendable {
   public let note: String
 
   /// - Throws: `MoneyError.unbalanced` if the entries do not sum to zero, `.overflow` if their sum
-  ///   does not fit into 64 bits.
+  ///   does not fit into 64 bits, `.oversized` if the id is empty or a part is too long.
   public init(
     id: String, kind: Kind, time: Int64, entries: [LedgerEntry], note: String = ""
   ) throws(MoneyError) {
+    guard (1...Limits.transactionIDBytes.value).contains(id.utf8.count),
+      entries.count <= Limits.transactionEntries.value,
+      note.utf8.count <= Limits.transactionNoteBytes.value
+    else { throw .oversized }
     var sum = MicroCredits.zero
-    for entry in entries { sum = try sum.adding(entry.amount) }
+    for entry in entries {
+      guard entry.account.name.utf8.count <= Limits.accountNameBytes.value else {
+        throw .oversized
+      }
+      sum = try sum.adding(entry.amount)
+    }
     guard sum == .zero else { throw .unbalanced }
     self.id = id
     self.kind = kind
     self.time = time
     self.entries = entries
     self.note = note
+  }
+
+  /// Reads a transaction with the checks of `init`: a stored sum that is not zero is an error.
+  public init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    try self.init(
+      id: members.decode(String.self, forKey: .id),
+      kind: members.decode(Kind.self, forKey: .kind),
+      time: members.decode(Int64.self, forKey: .time),
+      entries: members.decode([LedgerEntry].self, forKey: .entries),
+      note: members.decode(String.self, forKey: .note))
   }
 }

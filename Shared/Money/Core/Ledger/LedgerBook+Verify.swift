@@ -1,0 +1,60 @@
+/// A disagreement between a book and the entries that it should be the sum of.
+public enum LedgerDifference: Hashable, Sendable, CustomStringConvertible {
+  /// The entries sum to another balance. `nil` means that the sum does not fit into 64 bits.
+  case balance(AccountID, book: MicroCredits, entries: MicroCredits?)
+  /// A prepaid account is below zero.
+  case overdrawn(AccountID, balance: MicroCredits)
+  /// All balances together are not zero: credits were created or lost.
+  case total(book: MicroCredits?)
+
+  public var description: String {
+    switch self {
+    case .balance(let account, let book, let entries):
+      "account \(account): balance \(book.credits), entries "
+        + (entries.map { "sum to \($0.credits)" } ?? "do not fit into 64 bits")
+    case .overdrawn(let account, let balance):
+      "account \(account) is prepaid and has \(balance.credits)"
+    case .total(let book):
+      "all balances sum to \(book?.credits ?? "more than 64 bits") instead of 0"
+    }
+  }
+}
+
+extension LedgerBook {
+  /// Recomputes all balances from the log's entries and names each difference, sorted by account.
+  ///
+  /// Memory is bounded by the number of accounts, so the log may be read from a store row by row.
+  public func verify(
+    against log: some Sequence<LedgerTransaction>
+  ) -> [LedgerDifference] {
+    // 128 bits: the sum of a log cannot overflow, whatever a damaged store contains.
+    var sums: [AccountID: Int128] = [:]
+    for transaction in log {
+      for entry in transaction.entries {
+        sums[entry.account, default: 0] += Int128(entry.amount.count)
+      }
+    }
+    var differences: [LedgerDifference] = []
+    for account in Set(sums.keys).union(balances.keys).sorted() {
+      let recorded = balance(of: account)
+      let sum = sums[account] ?? 0
+      if sum != Int128(recorded.count) {
+        let entries = Int64(exactly: sum).map(MicroCredits.init)
+        differences.append(.balance(account, book: recorded, entries: entries))
+      }
+    }
+    return differences + overdrawnAccounts + totalDifference
+  }
+
+  private var overdrawnAccounts: [LedgerDifference] {
+    prepaidOrganisations.sorted()
+      .flatMap { [AccountID.holds(of: $0), AccountID.organisation($0)] }
+      .filter { balance(of: $0) < .zero }
+      .map { .overdrawn($0, balance: balance(of: $0)) }
+  }
+
+  private var totalDifference: [LedgerDifference] {
+    let total = balances.values.reduce(Int128(0)) { $0 + Int128($1.count) }
+    return total == 0 ? [] : [.total(book: Int64(exactly: total).map(MicroCredits.init))]
+  }
+}
