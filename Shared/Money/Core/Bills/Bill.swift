@@ -1,0 +1,102 @@
+public import ClusterModel
+internal import Limits
+
+/// A client's bill for one request, and its division among hosts and the operator.
+///
+/// The charge equals payouts plus margin. The margin is negative if hosts earn more than the client
+/// pays.
+public struct Bill: Hashable, Sendable {
+  /// Charge and pay of one answer.
+  public struct Line: Hashable, Sendable {
+    public let charge: MicroCredits
+    /// Pay of each attempt, in the order of `BilledAnswer.attempts`.
+    public let pay: [MicroCredits]
+  }
+
+  /// One per answer, in their order. A plan has one per task.
+  public let lines: [Line]
+  public let charge: MicroCredits
+  public let payouts: [HostID: MicroCredits]
+  public let margin: MicroCredits
+
+  /// - Throws: `MoneyError.invalidOutcome` for too many answers, `.overflow` if a sum does not fit.
+  public init(answers: [BilledAnswer], rule: PayoutRule) throws(MoneyError) {
+    guard answers.count <= Limits.billedAnswers.value else { throw .invalidOutcome }
+    var lines: [Line] = []
+    var charge = MicroCredits.zero
+    var paid = MicroCredits.zero
+    var payouts: [HostID: MicroCredits] = [:]
+    for answer in answers {
+      let line = Line(
+        charge: try answer.price.cost(of: answer.usage), pay: try rule.pay(for: answer.attempts))
+      for (attempt, amount) in zip(answer.attempts, line.pay) where amount != .zero {
+        payouts[attempt.host] = try (payouts[attempt.host] ?? .zero).adding(amount)
+        paid = try paid.adding(amount)
+      }
+      charge = try charge.adding(line.charge)
+      lines.append(line)
+    }
+    self.lines = lines
+    self.charge = charge
+    self.payouts = payouts
+    margin = try charge.subtracting(paid)
+  }
+}
+
+extension Bill {
+  /// Part of a request's hold that was not used, and the account that gets it back.
+  public struct Refund: Hashable, Sendable {
+    public let amount: MicroCredits
+    public let account: AccountID
+
+    public init(_ amount: MicroCredits, to account: AccountID) {
+      self.amount = amount
+      self.account = account
+    }
+  }
+
+  /// The transaction that moves the charge from `payer` to hosts and margin.
+  ///
+  /// - Parameters:
+  ///   - payer: the organisation's holds, or `margin` if the request's lease has ended.
+  ///   - refund: also moved from `payer`.
+  /// - Throws: `MoneyError.negative` for a negative refund.
+  public func settlement(
+    id: String, time: Int64, payer: AccountID, refund: Refund? = nil, note: String = ""
+  ) throws(MoneyError) -> LedgerTransaction {
+    var entries = EntryList()
+    try entries.add(charge.negated(), to: payer)
+    if let refund {
+      guard refund.amount >= .zero else { throw .negative }
+      try entries.add(refund.amount.negated(), to: payer)
+      try entries.add(refund.amount, to: refund.account)
+    }
+    for (host, amount) in payouts.sorted(by: { $0.key < $1.key }) {
+      try entries.add(amount, to: .host(host))
+    }
+    try entries.add(margin, to: .margin)
+    return try LedgerTransaction(
+      id: id, kind: .settle, time: time, entries: entries.entries, note: note)
+  }
+}
+
+/// Entries of a transaction under construction: one per account, without zeros.
+private struct EntryList {
+  private var amounts: [(account: AccountID, amount: MicroCredits)] = []
+  private var positions: [AccountID: Int] = [:]
+
+  /// In the order in which accounts were first added.
+  var entries: [LedgerEntry] {
+    amounts.filter { $0.amount != .zero }
+      .map { LedgerEntry(account: $0.account, amount: $0.amount) }
+  }
+
+  mutating func add(_ amount: MicroCredits, to account: AccountID) throws(MoneyError) {
+    if let position = positions[account] {
+      amounts[position].amount = try amounts[position].amount.adding(amount)
+    } else {
+      positions[account] = amounts.count
+      amounts.append((account, amount))
+    }
+  }
+}
