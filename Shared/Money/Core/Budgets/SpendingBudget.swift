@@ -1,0 +1,142 @@
+/// A budget with its spending: the amount per period, spent and reserved credits.
+///
+/// Time never runs backwards in a budget: an event with an earlier time counts at the latest time
+/// seen. Times are milliseconds since 1970.
+public struct SpendingBudget: Hashable, Sendable {
+  /// Spending that expires at the same time.
+  private struct Bucket: Hashable {
+    let expiry: Int64
+    var amount: MicroCredits
+  }
+
+  /// A threshold that was reported.
+  private struct Warning: Hashable {
+    let threshold: Int
+    /// It is not reported again before this time.
+    let quietUntil: Int64
+  }
+
+  public private(set) var terms: BudgetTerms
+  /// Credits of holds in flight. They have no period until they are spent.
+  public private(set) var reserved = MicroCredits.zero
+  /// By expiry. One for a calendar period, at most 61 for a rolling one.
+  private var buckets: [Bucket] = []
+  private var warned: [Warning] = []
+  /// Latest time seen, within `UTCDate.times`.
+  private var clock = UTCDate.times.lowerBound
+
+  public init(_ terms: BudgetTerms) { self.terms = terms }
+
+  // MARK: - Queries
+
+  /// Credits spent in the period at `time`.
+  public func spent(at time: Int64) -> MicroCredits {
+    let now = present(time)
+    // Cannot overflow: `spend(_:at:)` checks the sum of all buckets.
+    return MicroCredits(buckets.reduce(0) { $0 + ($1.expiry > now ? $1.amount.count : 0) })
+  }
+
+  /// Credits that can still be reserved or spent at `time`, at least 0.
+  public func remaining(at time: Int64) -> MicroCredits {
+    let used = Int128(spent(at: time).count) + Int128(reserved.count)
+    return MicroCredits(Int64(clamping: max(0, Int128(terms.amount.count) - used)))
+  }
+
+  /// The next time at which spending expires.
+  ///
+  /// For a calendar budget it is the end of the period. For a rolling budget it is the first time
+  /// at which `needed` fits if no more is spent. If it never fits, it is the time at which all
+  /// spending has expired. `nil` means that no spending will expire.
+  public func resets(at time: Int64, needed: MicroCredits = .zero) -> Int64? {
+    let now = present(time)
+    if terms.window.kind == .calendar { return terms.window.expiry(ofSpendingAt: now) }
+    let live = buckets.filter { $0.expiry > now }
+    var remaining = Int128(terms.amount.count) - Int128(reserved.count)
+    for bucket in live { remaining -= Int128(bucket.amount.count) }
+    for bucket in live {
+      remaining += Int128(bucket.amount.count)
+      if remaining >= Int128(needed.count) { return bucket.expiry }
+    }
+    return live.last?.expiry
+  }
+
+  // MARK: - Changes
+
+  /// Reserves credits for a hold. The caller has compared them with `remaining(at:)`.
+  public mutating func reserve(_ amount: MicroCredits) throws(MoneyError) {
+    guard amount >= .zero else { throw .negative }
+    reserved = try reserved.adding(amount)
+  }
+
+  /// Returns reserved credits, at most as many as are reserved.
+  public mutating func release(_ amount: MicroCredits) throws(MoneyError) {
+    guard amount >= .zero else { throw .negative }
+    reserved = MicroCredits(max(0, reserved.count - amount.count))
+  }
+
+  /// Records credits spent at a time, and returns the thresholds in thousandths that they crossed.
+  ///
+  /// Each threshold is returned once per period. Spending from a hold also needs `release(_:)`.
+  public mutating func spend(_ amount: MicroCredits, at time: Int64) throws(MoneyError) -> [Int] {
+    guard amount >= .zero else { throw .negative }
+    // Before any change: a sum that does not fit leaves the budget as it is.
+    let total = try spent(at: time).adding(amount)
+    advance(to: time)
+    guard amount > .zero else { return [] }
+    let expiry = terms.window.expiry(ofSpendingAt: clock)
+    if let last = buckets.last, last.expiry == expiry {
+      buckets[buckets.count - 1].amount = MicroCredits(last.amount.count + amount.count)
+    } else {
+      buckets.append(Bucket(expiry: expiry, amount: amount))
+    }
+    return warn(spent: total)
+  }
+
+  /// Replaces amount, period and warnings.
+  ///
+  /// If the window changes, the spending so far counts as spent now. Thresholds that are no longer
+  /// reached warn again.
+  public mutating func setTerms(_ new: BudgetTerms, at time: Int64) {
+    advance(to: time)
+    let spent = spent(at: clock)
+    if new.window != terms.window {
+      let expiry = new.window.expiry(ofSpendingAt: clock)
+      buckets = spent > .zero ? [Bucket(expiry: expiry, amount: spent)] : []
+    }
+    terms = new
+    warned.removeAll {
+      !new.warnings.contains($0.threshold) || !new.isReached($0.threshold, by: spent)
+    }
+  }
+
+  private func present(_ time: Int64) -> Int64 { max(UTCDate.clamped(time), clock) }
+
+  /// Takes the same steps for a minute and for a hundred years.
+  private mutating func advance(to time: Int64) {
+    let now = present(time)
+    let terms = terms
+    clock = now
+    buckets.removeAll { $0.expiry <= now }
+    let spent = spent(at: now)
+    warned.removeAll { $0.quietUntil <= now && !terms.isReached($0.threshold, by: spent) }
+  }
+
+  private mutating func warn(spent: MicroCredits) -> [Int] {
+    let crossed = terms.warnings.filter { threshold in
+      terms.isReached(threshold, by: spent) && !warned.contains { $0.threshold == threshold }
+    }
+    let quietUntil = terms.window.quietPeriodEnd(from: clock)
+    warned += crossed.map { Warning(threshold: $0, quietUntil: quietUntil) }
+    return crossed
+  }
+}
+
+extension BudgetWindow {
+  /// Time until which a warning at `time` is not repeated.
+  fileprivate func quietPeriodEnd(from time: Int64) -> Int64 {
+    switch kind {
+    case .calendar: period.end(ofPeriodAt: time)
+    case .rolling: UTCDate.clamped(time) + period.rollingLength
+    }
+  }
+}
