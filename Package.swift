@@ -172,6 +172,8 @@ let package = Package(
     // Shells.
     shell("Clocks", path: "Shared/Clocks", ["ClusterModel"]),
     shell("Files", path: "Shared/Files", []),
+    shell(
+      "BillingJournal", path: "Shared/Money/Journal", ["ClusterModel", "Files", "Money"]),
     shell("ContentCoding", path: "Shared/ContentCoding", ["CCompression"]),
     shell(
       "Bus", path: "Shared/Bus/Shell",
@@ -377,6 +379,7 @@ let package = Package(
       "DispatcherTests",
       ["ClusterModel", "DispatcherCore", "DispatcherService", "HostModel", "ServiceKit"]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
+    tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
     tests("SimulationTests", ["ClusterSimulation"]),

@@ -23,6 +23,7 @@ public enum Limits {
     Section("Bus", bus),
     Section("Storage and files", storage),
     Section("Money", money),
+    Section("Ledger and billing journal", ledger),
   ]
 
   static let work = [workPerByte, freeWork]

@@ -1,0 +1,38 @@
+/// Bounds on the money that processes keep on disk: a gateway's journal, the registry's ledger.
+extension Limits {
+  static let ledger = [
+    journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerEntries, ledgerIDBytes,
+    ledgerNoteBytes, ledgerPage, recordBytes,
+  ]
+
+  public static let journalSlots = Limit(
+    "journal.slots", 4_096, .count,
+    "As many requests as memory.process admits at memory.request_floor. Finished answers keep "
+      + "their slot until the registry has acknowledged their settlement. The file has 8 MiB.")
+  public static let journalHosts = Limit(
+    "journal.hosts", 8, .count,
+    "Hosts of one answer whose tokens survive a crash of the gateway: a race of three and five "
+      + "failovers. After a crash a ninth host is not paid.")
+  public static let journalReadBytes = Limit(
+    "journal.read_bytes", 32 << 20, .bytes,
+    "A journal of another version may have four times as many slots. A larger file is damaged.")
+  public static let journalCopies = Limit(
+    "journal.damaged_copies", 8, .count,
+    "Damaged journals that are kept for an investigation: a crash loop must not fill the disk.")
+  public static let ledgerEntries = Limit(
+    "ledger.transaction_entries", 1_024, .count,
+    "The settlement of a plan has one entry for each of table.hosts at most, and some others.")
+  public static let ledgerIDBytes = Limit(
+    "ledger.id_bytes", 512, .bytes,
+    "Ids of transactions, accounts and records: the names of a gateway, a key and a model with "
+      + "table.model_name_bytes.")
+  public static let ledgerNoteBytes = Limit(
+    "ledger.note_bytes", 16 << 10, .bytes,
+    "A settlement's note is one line of JSON: some 200 bytes for each of plan.tasks.")
+  public static let ledgerPage = Limit(
+    "ledger.page", 1_000, .count,
+    "Rows of one page. A page of settlements has some 500 KB, and takes a few milliseconds.")
+  public static let recordBytes = Limit(
+    "store.record_bytes", 256 << 10, .bytes,
+    "One key, account, price or setting: 1,000 model names of table.model_name_bytes.")
+}

@@ -1,0 +1,95 @@
+public import ClusterModel
+public import Money
+
+/// An admitted request with the facts that its settlement needs.
+public struct BilledRequest: Hashable, Sendable {
+  public let id: String
+  /// Public id of the key that pays.
+  public let keyID: String
+  /// Lease that the hold was taken from.
+  public let leaseID: String
+  public let model: ModelID
+  /// Milliseconds since 1970. Price rows that were valid at this time apply.
+  public let admittedAt: Int64
+  /// Per million tokens, as are the other prices.
+  public let inputPrice: MicroCredits
+  public let cachedInputPrice: MicroCredits
+  public let outputPrice: MicroCredits
+  /// Money reserved for the request.
+  public let hold: MicroCredits
+
+  public init(
+    id: String, keyID: String, leaseID: String, model: ModelID, admittedAt: Int64,
+    inputPrice: MicroCredits, cachedInputPrice: MicroCredits, outputPrice: MicroCredits,
+    hold: MicroCredits
+  ) {
+    self.id = id
+    self.keyID = keyID
+    self.leaseID = leaseID
+    self.model = model
+    self.admittedAt = admittedAt
+    self.inputPrice = inputPrice
+    self.cachedInputPrice = cachedInputPrice
+    self.outputPrice = outputPrice
+    self.hold = hold
+  }
+}
+
+/// Tokens of one host for one answer.
+public struct HostTokens: Hashable, Sendable {
+  public let host: HostID
+  /// Tokens that the host generated.
+  public let made: Int
+  /// The part of them that became part of the client's answer.
+  public let contributed: Int
+
+  public init(host: HostID, made: Int, contributed: Int) {
+    self.host = host
+    self.made = made
+    self.contributed = contributed
+  }
+}
+
+/// A request and its tokens, as recorded in the journal.
+public struct BillingEntry: Hashable, Sendable {
+  public enum State: Hashable, Sendable {
+    /// The answer had not ended. Its process died.
+    case running
+    /// The answer ended. The registry has not acknowledged the settlement.
+    case finished
+  }
+
+  public let request: BilledRequest
+  /// Incarnation of the process that admitted the request.
+  public let incarnation: UInt64
+  public let state: State
+  public let promptTokens: Int
+  /// The part of the prompt that a host had in its cache.
+  public let cachedTokens: Int
+  /// Completion tokens that were written to the client's socket.
+  public let completionTokens: Int
+  public let hosts: [HostTokens]
+
+  public init(
+    request: BilledRequest, incarnation: UInt64, state: State, promptTokens: Int = 0,
+    cachedTokens: Int = 0, completionTokens: Int = 0, hosts: [HostTokens] = []
+  ) {
+    self.request = request
+    self.incarnation = incarnation
+    self.state = state
+    self.promptTokens = promptTokens
+    self.cachedTokens = cachedTokens
+    self.completionTokens = completionTokens
+    self.hosts = hosts
+  }
+}
+
+/// Why the journal does not take a request.
+public enum BillingRefusal: Error, Hashable, Sendable {
+  /// Every slot holds an answer that is running or waits for the registry's acknowledgement.
+  case full
+  /// The journal already holds a request with this id.
+  case duplicate
+  /// The id, key, lease and model together do not fit into a slot.
+  case textTooLong
+}

@@ -1,0 +1,126 @@
+public import Files
+internal import Foundation
+public import Limits
+internal import Synchronization
+
+/// A gateway's record of answers that are running or not yet settled.
+///
+/// The record survives the end of its process at any moment, also by SIGKILL, and costs no system
+/// call per token: it is a mapped file. After a crash of the machine the file may be older than
+/// the answers were.
+public final class BillingJournal: Sendable {
+  /// A journal that this process uses from now on.
+  public struct Opened: Sendable {
+    public let journal: BillingJournal
+    /// Entries of earlier processes. Settle each one, then acknowledge it; until then it is
+    /// returned again after every restart.
+    public let entries: [BillingEntry]
+    /// Sentence for the log if the file was damaged. `nil` means that it was whole or absent.
+    public let notice: String?
+  }
+
+  private let lock: JournalLock
+  private let mapping: JournalMapping
+  private let incarnation: UInt64
+  private let table: Mutex<SlotTable>
+
+  private init(
+    lock: JournalLock, mapping: JournalMapping, incarnation: UInt64, table: SlotTable
+  ) {
+    self.lock = lock
+    self.mapping = mapping
+    self.incarnation = incarnation
+    self.table = Mutex(table)
+  }
+
+  /// Opens the journal, or creates it.
+  /// - Parameters:
+  ///   - path: in a directory that `PrivateDirectory` has prepared. A damaged file is kept next to
+  ///     it under another name.
+  ///   - incarnation: of this process.
+  /// - Throws: if the file is a link, belongs to another user, is used by another process, or
+  ///   cannot be written.
+  public static func open(
+    path: String, incarnation: UInt64, slots: Int = Limits.journalSlots.value
+  ) throws(FileRefused) -> Opened {
+    let lock = try JournalLock(path)
+    let file = try JournalFile.read(path)
+    // More slots than usual only if the predecessor had more.
+    let slots = max(slots, file.entries.count)
+    let image = JournalImage.make(
+      entries: file.entries, slots: slots, incarnation: incarnation)
+    // The predecessor's file is never written: it is replaced at once, by a file of allocated
+    // blocks. The entries are in the one or in the other at every moment.
+    try PrivateFile.replace(path, with: image.bytes)
+    let mapping = try JournalMapping(path, bytes: image.bytes.count)
+    let journal = BillingJournal(
+      lock: lock, mapping: mapping, incarnation: incarnation,
+      table: SlotTable(slots: slots, kept: image.kept))
+    return Opened(journal: journal, entries: file.entries, notice: file.notice)
+  }
+
+  /// Number of slots that are running or wait for an acknowledgement.
+  public var usedSlots: Int { table.withLock { $0.usedCount } }
+
+  /// Records an admitted request. It is in the journal on return.
+  public func begin(_ request: BilledRequest) throws(BillingRefusal) -> OpenBill {
+    guard let texts = SlotTexts.words(of: request, incarnation: incarnation) else {
+      throw .textTooLong
+    }
+    let free = try table.withLock { table throws(BillingRefusal) in
+      try table.take(for: request.id)
+    }
+    mapping.store(texts, at: JournalImage.firstWord(ofSlot: free.slot) + SlotLayout.request)
+    var progress = free.progress
+    progress.begin(request: texts[0])
+    publish(&progress, slot: free.slot)
+    return OpenBill(journal: self, request: request, slot: free.slot, progress: progress)
+  }
+
+  /// Forgets an entry, because the registry has its settlement.
+  /// - Returns: `false` if no entry with this id waits for an acknowledgement, for example because
+  ///   the acknowledgement arrives for the second time.
+  @discardableResult
+  public func acknowledge(_ request: String) -> Bool {
+    table.withLock { table in
+      guard let pending = table.removePending(request) else { return false }
+      table.release(freed(pending.slot, pending.progress))
+      return true
+    }
+  }
+
+  // MARK: - For OpenBill
+
+  func publish(_ progress: inout SlotProgress, slot: Int) {
+    progress.seal(slot: slot)
+    mapping.publish(progress, slot: slot)
+  }
+
+  func store(_ words: [UInt64], host index: Int, slot: Int) {
+    let first = JournalImage.firstWord(ofSlot: slot) + SlotLayout.hosts
+    mapping.store(words, at: first + index * SlotLayout.hostWords)
+  }
+
+  func finish(_ request: String, _ progress: SlotProgress, slot: Int) -> UInt64 {
+    var progress = progress
+    progress.end(.finished)
+    publish(&progress, slot: slot)
+    table.withLock { $0.finish(request, progress, slot: slot) }
+    return incarnation
+  }
+
+  func cancel(_ request: String, _ progress: SlotProgress, slot: Int) {
+    table.withLock { table in
+      table.removeOpen(request)
+      table.release(freed(slot, progress))
+    }
+  }
+
+  /// Marks the slot as free in the file.
+  private func freed(_ slot: Int, _ progress: SlotProgress) -> SlotTable.Free {
+    var progress = progress
+    progress.end(.free)
+    publish(&progress, slot: slot)
+    return SlotTable.Free(slot: slot, progress: progress)
+  }
+}

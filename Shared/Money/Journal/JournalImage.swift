@@ -1,0 +1,185 @@
+internal import Limits
+
+/// Contents of the journal's file, as a value: a header and slots of equal size.
+enum JournalImage {
+  /// Bytes of the file, and of each word of the header.
+  private static let headerBytes = 4_096
+  private static let wordBytes = 8
+  private static let slotBytes = SlotLayout.words * wordBytes
+  /// "tuttibil" in ASCII.
+  private static let magic: UInt64 = 0x6C69_6269_7474_7574
+  private static let version: UInt64 = 1
+  private static let headerWords = 8
+
+  /// Entries of a file, and the number of slots that could not be read.
+  struct Contents {
+    var entries: [BillingEntry] = []
+    var slots = 0
+    var damagedSlots = 0
+  }
+
+  static func bytes(slots: Int) -> Int { headerBytes + slots * slotBytes }
+
+  /// Index of a slot's first word in the file.
+  static func firstWord(ofSlot slot: Int) -> Int {
+    headerBytes / wordBytes + slot * SlotLayout.words
+  }
+
+  // MARK: - Writing
+
+  /// An entry that a new file holds in a slot.
+  struct Kept {
+    let request: String
+    let slot: Int
+    let progress: SlotProgress
+  }
+
+  /// Makes a file whose first slots hold the entries of an older file. The other slots are free.
+  /// - Parameter slots: at least as many as entries.
+  static func make(
+    entries: [BillingEntry], slots: Int, incarnation: UInt64
+  ) -> (bytes: [UInt8], kept: [Kept]) {
+    var bytes = [UInt8](repeating: 0, count: Self.bytes(slots: slots))
+    func write(_ words: some Sequence<UInt64>, at first: Int) {
+      var offset = first * wordBytes
+      for word in words {
+        for byte in 0..<wordBytes {
+          bytes[offset + byte] = UInt8(truncatingIfNeeded: word >> (8 * UInt64(byte)))
+        }
+        offset += wordBytes
+      }
+    }
+    func write(_ progress: SlotProgress, slot: Int) {
+      let words = progress.words
+      for copy in SlotLayout.progress {
+        write(words.indices.map { words[$0] }, at: firstWord(ofSlot: slot) + copy)
+      }
+    }
+    let header = [magic, version, UInt64(slots), UInt64(SlotLayout.words), incarnation]
+    write(header + [WordChecksum.of(header, seed: 0)], at: 0)
+    // Every entry fits, because it came from a slot of this size.
+    let contents = entries.compactMap(SlotWords.init)
+    for (slot, words) in contents.enumerated() {
+      let first = firstWord(ofSlot: slot)
+      write(words.request, at: first + SlotLayout.request)
+      for (index, host) in words.hosts.enumerated() {
+        write(host, at: first + SlotLayout.hosts + index * SlotLayout.hostWords)
+      }
+    }
+    let kept = contents.enumerated().map { slot, words in
+      Kept(request: words.entry.request.id, slot: slot, progress: words.progress(slot: slot))
+    }
+    for kept in kept { write(kept.progress, slot: kept.slot) }
+    for slot in kept.count..<slots { write(SlotProgress(slot: slot), slot: slot) }
+    return (bytes, kept)
+  }
+
+  /// Words of an entry that came from a file, for another file.
+  private struct SlotWords {
+    let entry: BillingEntry
+    let request: [UInt64]
+    let hosts: [[UInt64]]
+
+    init?(_ entry: BillingEntry) {
+      guard
+        let request = SlotTexts.words(of: entry.request, incarnation: entry.incarnation)
+      else { return nil }
+      self.entry = entry
+      self.request = request
+      hosts = entry.hosts.compactMap { SlotTexts.words(of: $0.host, request: request[0]) }
+      guard hosts.count == entry.hosts.count else { return nil }
+    }
+
+    func progress(slot: Int) -> SlotProgress {
+      var progress = SlotProgress(slot: slot)
+      progress.begin(request: request[0])
+      progress.setPrompt(tokens: entry.promptTokens, cached: entry.cachedTokens)
+      progress.setCompletion(tokens: entry.completionTokens)
+      for (index, host) in entry.hosts.enumerated() {
+        progress.addHost()
+        progress.setHost(index, made: host.made, contributed: host.contributed)
+      }
+      if entry.state == .finished { progress.end(.finished) }
+      progress.seal(slot: slot)
+      return progress
+    }
+  }
+
+  // MARK: - Reading
+
+  /// Reads a file that may hold any bytes. `nil` means that it is not a journal of this version.
+  static func contents(of bytes: [UInt8]) -> Contents? {
+    let header = words(0, headerWords, of: bytes)
+    guard header.count == headerWords, header[0] == magic, header[1] == version,
+      header[5] == WordChecksum.of(header.prefix(5), seed: 0),
+      header[3] == UInt64(SlotLayout.words), bytes.count >= headerBytes,
+      let slots = Int(exactly: header[2]),
+      slots == (bytes.count - headerBytes) / slotBytes, bytes.count == Self.bytes(slots: slots)
+    else { return nil }
+    var contents = Contents(slots: slots)
+    var ids: Set<String> = []
+    for slot in 0..<slots {
+      switch reading(slot, of: bytes) {
+      case .free: break
+      case .entry(let entry) where ids.insert(entry.request.id).inserted:
+        contents.entries.append(entry)
+      case .entry, .damaged: contents.damagedSlots += 1
+      }
+    }
+    return contents
+  }
+
+  private enum Reading {
+    case free, damaged
+    case entry(BillingEntry)
+  }
+
+  private static func reading(_ slot: Int, of bytes: [UInt8]) -> Reading {
+    let first = firstWord(ofSlot: slot)
+    let copies = SlotLayout.progress.compactMap { copy -> SlotProgress? in
+      let words = words(first + copy, SlotLayout.progressWords, of: bytes)
+      guard words.count == SlotLayout.progressWords else { return nil }
+      return SlotProgress(SIMD16(words), slot: slot)
+    }
+    guard let progress = copies.max(by: { $0.sequence < $1.sequence }) else { return .damaged }
+    let state: BillingEntry.State
+    switch progress.state {
+    case .free: return .free
+    case .running: state = .running
+    case .finished: state = .finished
+    }
+    let texts = words(first + SlotLayout.request, SlotLayout.requestWords, of: bytes)
+    guard texts.first == progress.request,
+      let (request, incarnation) = SlotTexts.request(from: texts)
+    else { return .damaged }
+    var hosts: [HostTokens] = []
+    for index in 0..<progress.hostCount {
+      let start = first + SlotLayout.hosts + index * SlotLayout.hostWords
+      let name = words(start, SlotLayout.hostWords, of: bytes)
+      guard let host = SlotTexts.host(from: name, request: progress.request) else {
+        return .damaged
+      }
+      let tokens = progress.tokens(ofHost: index)
+      hosts.append(HostTokens(host: host, made: tokens.made, contributed: tokens.contributed))
+    }
+    return .entry(
+      BillingEntry(
+        request: request, incarnation: incarnation, state: state,
+        promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
+        completionTokens: progress.completionTokens, hosts: hosts))
+  }
+
+  /// The words, fewer if the file ends before.
+  private static func words(_ first: Int, _ count: Int, of bytes: [UInt8]) -> ArraySlice<UInt64> {
+    var words: [UInt64] = []
+    words.reserveCapacity(count)
+    for index in first..<first + count {
+      let start = index * wordBytes
+      guard start + wordBytes <= bytes.count else { break }
+      var word: UInt64 = 0
+      for byte in (0..<wordBytes).reversed() { word = word << 8 | UInt64(bytes[start + byte]) }
+      words.append(word)
+    }
+    return words[...]
+  }
+}

@@ -1,0 +1,164 @@
+internal import ClusterModel
+internal import Limits
+internal import Money
+
+/// Layout of a slot, in words of 64 bits.
+///
+/// A slot has two copies of its progress, the request, and the names of its hosts. The request is
+/// written once, before the first progress that refers to it; so is a host's name.
+enum SlotLayout {
+  static let progress = [0, 16]
+  static let progressWords = 16
+  static let request = 32
+  static let requestWords = 96
+  static let hosts = 128
+  static let hostWords = 16
+  static let words = 256
+}
+
+/// The part of a slot that changes with every token.
+///
+/// A change is written over the older of the two copies, so that a process that dies during the
+/// write leaves the newer copy whole. A partial copy does not match its checksum.
+struct SlotProgress: Equatable, Sendable {
+  enum State: UInt64, Sendable {
+    case free, running, finished
+  }
+
+  /// Index of each word; the words from `firstHost` on hold one host each.
+  private enum Word {
+    static let checksum = 0
+    static let sequence = 1
+    static let state = 2
+    static let hostCount = 3
+    static let promptTokens = 4
+    static let cachedTokens = 5
+    static let completionTokens = 6
+    static let request = 7
+    static let firstHost = 8
+  }
+
+  private(set) var words: SIMD16<UInt64>
+
+  /// A free slot.
+  init(slot: Int) {
+    words = .zero
+    seal(slot: slot)
+  }
+
+  /// Fails if the words are damaged, or belong to another slot.
+  init?(_ words: SIMD16<UInt64>, slot: Int) {
+    self.words = words
+    guard words[Word.checksum] == Self.checksum(words, slot: slot),
+      State(rawValue: words[Word.state]) != nil,
+      words[Word.hostCount] <= UInt64(Limits.journalHosts.value)
+    else { return nil }
+  }
+
+  /// Grows with every change. The copy with the larger number is the newer one.
+  var sequence: UInt64 { words[Word.sequence] }
+  var state: State { State(rawValue: words[Word.state]) ?? .free }
+  var hostCount: Int { Int(clamping: words[Word.hostCount]) }
+  var promptTokens: Int { Int(clamping: words[Word.promptTokens]) }
+  var cachedTokens: Int { Int(clamping: words[Word.cachedTokens]) }
+  var completionTokens: Int { Int(clamping: words[Word.completionTokens]) }
+  /// Checksum of the request that the progress belongs to.
+  var request: UInt64 { words[Word.request] }
+
+  /// Tokens of a host that `hostCount` includes.
+  func tokens(ofHost index: Int) -> (made: Int, contributed: Int) {
+    let word = words[Word.firstHost + index]
+    return (Int(word >> 32), Int(word & 0xFFFF_FFFF))
+  }
+
+  mutating func begin(request checksum: UInt64) {
+    let sequence = sequence
+    words = .zero
+    words[Word.sequence] = sequence
+    words[Word.state] = State.running.rawValue
+    words[Word.request] = checksum
+  }
+
+  mutating func end(_ state: State) { words[Word.state] = state.rawValue }
+
+  mutating func setPrompt(tokens: Int, cached: Int) {
+    words[Word.promptTokens] = UInt64(clamping: tokens)
+    words[Word.cachedTokens] = UInt64(clamping: cached)
+  }
+
+  mutating func setCompletion(tokens: Int) {
+    words[Word.completionTokens] = UInt64(clamping: tokens)
+  }
+
+  mutating func addHost() { words[Word.hostCount] &+= 1 }
+
+  mutating func setHost(_ index: Int, made: Int, contributed: Int) {
+    words[Word.firstHost + index] =
+      UInt64(UInt32(clamping: made)) << 32 | UInt64(UInt32(clamping: contributed))
+  }
+
+  /// Counts the change and computes the checksum. To be called once per change.
+  mutating func seal(slot: Int) {
+    words[Word.sequence] &+= 1
+    words[Word.checksum] = Self.checksum(words, slot: slot)
+  }
+
+  private static func checksum(_ words: SIMD16<UInt64>, slot: Int) -> UInt64 {
+    var checksum = WordChecksum(seed: UInt64(slot))
+    for index in 1..<SlotLayout.progressWords { checksum.add(words[index]) }
+    return checksum.value
+  }
+}
+
+/// The parts of a slot that are written once per request.
+enum SlotTexts {
+  /// Words of a request; the first one is the checksum. `nil` means that its texts are too long.
+  static func words(of request: BilledRequest, incarnation: UInt64) -> [UInt64]? {
+    var writer = WordWriter(limit: SlotLayout.requestWords)
+    writer.append(incarnation)
+    writer.append(request.admittedAt)
+    writer.append(request.inputPrice.count)
+    writer.append(request.cachedInputPrice.count)
+    writer.append(request.outputPrice.count)
+    writer.append(request.hold.count)
+    // Checked first, because a longer text would be copied before it is refused.
+    for text in [request.id, request.keyID, request.leaseID, request.model.name] {
+      guard text.utf8.count <= SlotLayout.requestWords * 8 else { return nil }
+      writer.append(text)
+    }
+    return writer.sealed(seed: 0)
+  }
+
+  static func request(
+    from words: ArraySlice<UInt64>
+  ) -> (request: BilledRequest, incarnation: UInt64)? {
+    guard var reader = WordReader(words, seed: 0), let incarnation = reader.word(),
+      let admittedAt = reader.number(), let inputPrice = reader.number(),
+      let cachedInputPrice = reader.number(), let outputPrice = reader.number(),
+      let hold = reader.number(), let id = reader.text(), let keyID = reader.text(),
+      let leaseID = reader.text(), let model = reader.text()
+    else { return nil }
+    let request = BilledRequest(
+      id: id, keyID: keyID, leaseID: leaseID, model: ModelID(model), admittedAt: admittedAt,
+      inputPrice: MicroCredits(inputPrice), cachedInputPrice: MicroCredits(cachedInputPrice),
+      outputPrice: MicroCredits(outputPrice), hold: MicroCredits(hold))
+    return (request, incarnation)
+  }
+
+  /// Words of a host's name. `nil` means that it is too long.
+  /// - Parameter request: checksum of the request. A name that an earlier request left in the slot
+  ///   does not fit it.
+  static func words(of host: HostID, request: UInt64) -> [UInt64]? {
+    guard host.name.utf8.count <= SlotLayout.hostWords * 8 else { return nil }
+    var writer = WordWriter(limit: SlotLayout.hostWords)
+    writer.append(host.name)
+    return writer.sealed(seed: request)
+  }
+
+  static func host(from words: ArraySlice<UInt64>, request: UInt64) -> HostID? {
+    guard var reader = WordReader(words, seed: request), let name = reader.text() else {
+      return nil
+    }
+    return HostID(name)
+  }
+}

@@ -1,0 +1,88 @@
+public import ClusterModel
+internal import Limits
+
+/// A host of an `OpenBill`.
+public struct BilledHost: Hashable, Sendable {
+  let index: Int
+}
+
+/// The journal's slot of one running answer.
+///
+/// It has one owner, so that no lock is needed: a change is some atomic stores, without allocation.
+/// All token counts are totals so far. End it with `finish()` or `cancel()`; an answer that is
+/// dropped without either keeps its slot and is returned to the next process as running.
+public struct OpenBill: ~Copyable, Sendable {
+  public let request: BilledRequest
+  private let journal: BillingJournal
+  private let slot: Int
+  private var progress: SlotProgress
+  private var hosts: [HostID] = []
+
+  init(journal: BillingJournal, request: BilledRequest, slot: Int, progress: SlotProgress) {
+    self.journal = journal
+    self.request = request
+    self.slot = slot
+    self.progress = progress
+  }
+
+  /// Records a host before its first token.
+  /// - Returns: `nil` if the list of hosts is full or the name is too long. The tokens of such a
+  ///   host are lost if the process dies.
+  public mutating func addHost(_ host: HostID) -> BilledHost? {
+    if let index = hosts.firstIndex(of: host) { return BilledHost(index: index) }
+    guard hosts.count < Limits.journalHosts.value,
+      let words = SlotTexts.words(of: host, request: progress.request)
+    else { return nil }
+    let index = hosts.count
+    journal.store(words, host: index, slot: slot)
+    hosts.append(host)
+    progress.addHost()
+    journal.publish(&progress, slot: slot)
+    return BilledHost(index: index)
+  }
+
+  public mutating func record(promptTokens: Int, cachedTokens: Int) {
+    progress.setPrompt(tokens: promptTokens, cached: cachedTokens)
+    journal.publish(&progress, slot: slot)
+  }
+
+  /// Records tokens of a host that the client has not received, for example in a race.
+  public mutating func record(made: Int, contributed: Int, by host: BilledHost) {
+    setHost(host, made: made, contributed: contributed)
+    journal.publish(&progress, slot: slot)
+  }
+
+  /// Records tokens that were written to the client's socket, and the tokens of their host.
+  /// - Parameter host: `nil` means that the host is not in the list.
+  public mutating func record(
+    completionTokens: Int, made: Int, contributed: Int, by host: BilledHost?
+  ) {
+    progress.setCompletion(tokens: completionTokens)
+    if let host { setHost(host, made: made, contributed: contributed) }
+    journal.publish(&progress, slot: slot)
+  }
+
+  /// Ends the answer. The entry stays in the journal until it is acknowledged.
+  public consuming func finish() -> BillingEntry {
+    let incarnation = journal.finish(request.id, progress, slot: slot)
+    return BillingEntry(
+      request: request, incarnation: incarnation, state: .finished,
+      promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
+      completionTokens: progress.completionTokens,
+      hosts: hosts.enumerated().map { index, host in
+        let tokens = progress.tokens(ofHost: index)
+        return HostTokens(host: host, made: tokens.made, contributed: tokens.contributed)
+      })
+  }
+
+  /// Forgets the request, because it costs nothing: no host was asked.
+  public consuming func cancel() {
+    journal.cancel(request.id, progress, slot: slot)
+  }
+
+  private mutating func setHost(_ host: BilledHost, made: Int, contributed: Int) {
+    // A handle of another bill could have a larger index.
+    guard host.index < hosts.count else { return }
+    progress.setHost(host.index, made: made, contributed: contributed)
+  }
+}

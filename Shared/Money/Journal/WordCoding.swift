@@ -1,0 +1,81 @@
+/// Detects words that were damaged, or written only in part. It does not protect against forgery.
+struct WordChecksum {
+  private(set) var value: UInt64
+
+  init(seed: UInt64) { value = seed ^ 0x9E37_79B9_7F4A_7C15 }
+
+  /// Each step is a bijection, so that a change of a single word always changes the result.
+  mutating func add(_ word: UInt64) {
+    value = (value ^ word) &* 0x9FB2_1C65_1E98_DF25
+    value ^= value >> 32
+  }
+
+  static func of(_ words: some Sequence<UInt64>, seed: UInt64) -> UInt64 {
+    var checksum = WordChecksum(seed: seed)
+    for word in words { checksum.add(word) }
+    return checksum.value
+  }
+}
+
+/// Writes numbers and texts into a fixed number of words.
+struct WordWriter {
+  private(set) var words: [UInt64] = []
+  private let limit: Int
+
+  init(limit: Int) { self.limit = limit }
+
+  mutating func append(_ word: UInt64) { words.append(word) }
+
+  mutating func append(_ number: Int64) { words.append(UInt64(bitPattern: number)) }
+
+  /// Appends the length in bytes, then the bytes, padded to whole words.
+  mutating func append(_ text: String) {
+    let bytes = text.utf8
+    words.append(UInt64(bytes.count))
+    var word: UInt64 = 0
+    var shift: UInt64 = 0
+    for byte in bytes {
+      word |= UInt64(byte) << shift
+      shift += 8
+      if shift == 64 {
+        words.append(word)
+        (word, shift) = (0, 0)
+      }
+    }
+    if shift > 0 { words.append(word) }
+  }
+
+  /// The checksum and the words, padded with zeros. `nil` means that they exceed the limit.
+  func sealed(seed: UInt64) -> [UInt64]? {
+    guard words.count < limit else { return nil }
+    let padded = words + [UInt64](repeating: 0, count: limit - 1 - words.count)
+    return [WordChecksum.of(padded, seed: seed)] + padded
+  }
+}
+
+/// Reads the output of `WordWriter`. Every read is checked: the words come from a file.
+struct WordReader {
+  private var rest: ArraySlice<UInt64>
+
+  /// Fails if the checksum does not match.
+  init?(_ words: ArraySlice<UInt64>, seed: UInt64) {
+    guard let checksum = words.first,
+      checksum == WordChecksum.of(words.dropFirst(), seed: seed)
+    else { return nil }
+    rest = words.dropFirst()
+  }
+
+  mutating func word() -> UInt64? { rest.popFirst() }
+
+  mutating func number() -> Int64? { word().map { Int64(bitPattern: $0) } }
+
+  mutating func text() -> String? {
+    guard let length = word(), length <= UInt64(rest.count) * 8 else { return nil }
+    let words = (Int(length) + 7) / 8
+    let bytes = rest.prefix(words).flatMap { word in
+      (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) }
+    }
+    rest = rest.dropFirst(words)
+    return String(validating: bytes.prefix(Int(length)), as: UTF8.self)
+  }
+}
