@@ -184,7 +184,8 @@ let package = Package(
       ]),
     shell(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
-    shell("Store", path: "Shared/Store", ["ClusterModel", "CMongoC", "Files", grdb, logging]),
+    shell(
+      "Store", path: "Shared/Store", ["ClusterModel", "CMongoC", "Files", "Money", grdb, logging]),
     // Separate from Store: an agent searches documents and does not need MongoDB.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
@@ -343,8 +344,8 @@ let package = Package(
     tests(
       "StoreTests",
       [
-        "Files", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", "Text", grdb,
-        logging,
+        "Files", "Money", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", "Text",
+        grdb, logging,
       ]),
     tests(
       "AgentTests",

@@ -1,0 +1,149 @@
+/// Number of a change. It grows with every change of any record and is never used twice, so that it
+/// can serve as an ETag.
+public struct RecordRevision: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let number: Int64
+
+  public init(_ number: Int64) { self.number = number }
+
+  public var description: String { "\(number)" }
+
+  public static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+}
+
+/// A record that an admin can change, by its name.
+public enum RecordSubject: Hashable, Sendable {
+  case key(String)
+  case organisation(String)
+  case team(String, organisation: String)
+  case setting(String)
+}
+
+/// A record as stored. Its JSON is opaque to the store.
+public struct StoredRecord: Hashable, Sendable {
+  public let subject: RecordSubject
+  public let json: String
+  public let revision: RecordRevision
+
+  public init(subject: RecordSubject, json: String, revision: RecordRevision) {
+    self.subject = subject
+    self.json = json
+    self.revision = revision
+  }
+}
+
+public struct StoredKey: Hashable, Sendable {
+  public let id: String
+  /// Keyed hash of the secret. It is never part of the audit log.
+  public let mac: [UInt8]
+  public let json: String
+  public let revision: RecordRevision
+
+  public init(id: String, mac: [UInt8], json: String, revision: RecordRevision) {
+    self.id = id
+    self.mac = mac
+    self.json = json
+    self.revision = revision
+  }
+}
+
+/// A row of the price book. Rows are never changed: a later row replaces an earlier one.
+public struct StoredPrice: Hashable, Sendable {
+  /// Grows with every row.
+  public let position: Int64
+  public let json: String
+  public let revision: RecordRevision
+
+  public init(position: Int64, json: String, revision: RecordRevision) {
+    self.position = position
+    self.json = json
+    self.revision = revision
+  }
+}
+
+/// State in which a record must be for a change to be made.
+public enum ExpectedRevision: Hashable, Sendable {
+  case absent
+  case revision(RecordRevision)
+  /// Any state, also absent.
+  case any
+}
+
+/// A change of one record by an admin.
+public enum RecordChange: Hashable, Sendable {
+  case saveKey(String, mac: [UInt8], json: String, ExpectedRevision)
+  case saveOrganisation(String, json: String, ExpectedRevision)
+  case saveTeam(String, organisation: String, json: String, ExpectedRevision)
+  case saveSetting(String, json: String, ExpectedRevision)
+  case appendPrice(json: String)
+  case remove(RecordSubject, ExpectedRevision)
+}
+
+/// The admin who makes a change, and the time.
+public struct ChangeAuthor: Hashable, Sendable {
+  /// Id of the admin's key, or another name.
+  public let name: String
+  /// Milliseconds since 1970.
+  public let time: Int64
+
+  public init(name: String, time: Int64) {
+    self.name = name
+    self.time = time
+  }
+}
+
+/// Result of a list of changes, which are made together or not at all.
+public enum ChangeOutcome: Hashable, Sendable {
+  /// The new revision of each record, in the order of the changes.
+  case applied([RecordRevision])
+  /// A record is not in the expected state, and nothing was changed.
+  /// - Parameters:
+  ///   - change: index of the first such change.
+  ///   - current: revision of the record. `nil` means that it is absent.
+  case conflict(change: Int, current: RecordRevision?)
+}
+
+/// A change as the audit log keeps it.
+public struct AuditRecord: Hashable, Sendable {
+  /// Grows with every change.
+  public let position: Int64
+  public let author: ChangeAuthor
+  /// `key`, `organisation`, `team`, `setting` or `price`.
+  public let kind: String
+  /// Name of the record; `organisation/team` for a team, the position for a price.
+  public let id: String
+  /// JSON before the change. `nil` means that the record was absent.
+  public let before: String?
+  /// JSON after the change. `nil` means that the record was removed.
+  public let after: String?
+
+  public init(
+    position: Int64, author: ChangeAuthor, kind: String, id: String, before: String?,
+    after: String?
+  ) {
+    self.position = position
+    self.author = author
+    self.kind = kind
+    self.id = id
+    self.before = before
+    self.after = after
+  }
+}
+
+/// Selects audit records, the latest first.
+public struct AuditQuery: Hashable, Sendable {
+  /// `nil` means every kind.
+  public var kind: String?
+  /// `nil` means every record.
+  public var id: String?
+  /// Position of the last record of the previous page. `nil` means the first page.
+  public var before: Int64?
+  public var limit: Int
+
+  /// - Parameter limit: capped to `ledger.page`.
+  public init(kind: String? = nil, id: String? = nil, before: Int64? = nil, limit: Int = 100) {
+    self.kind = kind
+    self.id = id
+    self.before = before
+    self.limit = limit
+  }
+}
