@@ -24,6 +24,7 @@ public enum Limits {
     Section("Storage and files", storage),
     Section("Money", money),
     Section("Ledger and billing journal", ledger),
+    Section("Leases of money", leases),
   ]
 
   static let work = [workPerByte, freeWork]
