@@ -1,0 +1,25 @@
+public import ClusterModel
+
+/// Names one ceiling: a budget of an account in a period, or a prepaid balance.
+public struct CeilingID: Identifier {
+  public let name: String
+  public init(_ name: String) { self.name = name }
+}
+
+/// Money that may still be spent below one budget or balance.
+///
+/// Several keys share the ceilings of their team and organisation. The issuer subtracts the leases
+/// itself: `left = remaining - leased`.
+public struct Ceiling: Hashable, Sendable {
+  public let id: CeilingID
+  /// The limit minus all settlements so far. Negative if an admin lowered the limit.
+  public var remaining: MicroCredits
+  /// When the period ends, in milliseconds since 1970. `nil` means never, as for a balance.
+  public var resetsAt: Int64?
+
+  public init(id: CeilingID, remaining: MicroCredits, resetsAt: Int64? = nil) {
+    self.id = id
+    self.remaining = remaining
+    self.resetsAt = resetsAt
+  }
+}

@@ -1,0 +1,153 @@
+internal import ClusterModel
+internal import Limits
+
+extension LeaseIssuer {
+  private enum Verdict {
+    /// `isRest` means that less than the request's worst case can be had.
+    case grant(MicroCredits, isRest: Bool)
+    case wait(CeilingID)
+    case refuse(LeaseRefusal)
+  }
+
+  /// Answers a waiting ask, or moves it to the queue of the ceiling that it waits for.
+  mutating func judge(_ id: LeaseID, now: Instant) {
+    guard let waiter = waiters[id] else { return }
+    switch verdict(for: waiter) {
+    case .grant(let amount, let isRest):
+      dropWaiter(id)
+      guard let lease = leases[id] else { return }
+      if amount > .zero {
+        post(LeasePosting(lease: id, key: lease.key, .hold(amount, ask: waiter.ask.number)))
+      }
+      let grant = LeaseGrant(
+        lease: id, ask: waiter.ask.number, total: leases[id]?.granted ?? .zero, isRest: isRest)
+      leases[id]?.answered = grant.ask
+      leases[id]?.grant = grant
+      send(.granted(grant), to: id.gateway)
+    case .refuse(let refusal):
+      dropWaiter(id)
+      send(.refused(id, ask: waiter.ask.number, refusal), to: id.gateway)
+    case .wait(let ceiling):
+      if waiter.ceiling != ceiling {
+        leaveQueue(waiter)
+        waiters[id]?.ceiling = ceiling
+        enqueue(Place(order: waiter.order, lease: id), below: ceiling)
+      }
+      if waiter.ceiling != ceiling || !waiter.isNoticed {
+        waiters[id]?.isNoticed = true
+        send(.waiting(id, ask: waiter.ask.number, refusal(ceiling)), to: id.gateway)
+      }
+      recall(ceiling, now: now)
+    }
+  }
+
+  /// Compares an ask with what is left, and with what may be left after everything in flight.
+  private func verdict(for waiter: Waiter) -> Verdict {
+    let ask = waiter.ask
+    guard let lease = leases[ask.lease], let key = keys[lease.key], key.isActive else {
+      return .refuse(.key)
+    }
+    // The most that the request can get if everything in flight turns out to cost nothing.
+    var target = ask.worst
+    for id in key.path {
+      let level = levels[id] ?? Level()
+      var possible = level.left
+      if !ask.isLastCall {
+        let others = level.leased.subtractingCapped(lease.outstanding).orZero
+        possible = possible.addingCapped(others).addingCapped(ask.held)
+      }
+      guard possible.orZero >= ask.minimum else { return .refuse(refusal(id)) }
+      target = min(target, possible)
+    }
+    target = target.orZero
+    var share = ask.want
+    var hasQueue = false
+    for id in key.path {
+      let level = levels[id] ?? Level()
+      if level.left.orZero < target { return .wait(id) }
+      if let first = level.queue.first, first.lease != ask.lease, !ask.isLastCall {
+        if first.order < waiter.order { return .wait(id) }
+        hasQueue = true
+      }
+      share = min(share, slice(of: level, for: ask.lease.gateway))
+    }
+    // While others wait, nothing is given in reserve.
+    let amount = hasQueue || target < ask.worst ? target : max(target, share)
+    return .grant(amount, isRest: target < ask.worst)
+  }
+
+  /// Largest slice beyond a request's need.
+  ///
+  /// Half of what is left, divided among the gateways that have some of it: it shrinks with the
+  /// account, and the last gateway to ask still finds half of it.
+  private func slice(of level: Level, for gateway: PeerID) -> MicroCredits {
+    let users = level.holders.count + (level.holders[gateway] == nil ? 1 : 0)
+    return MicroCredits(level.left.count / Int64(max(2 * users, 2)))
+  }
+
+  private func refusal(_ id: CeilingID) -> LeaseRefusal {
+    .ceiling(levels[id]?.ceiling ?? Ceiling(id: id, remaining: .zero))
+  }
+
+  // MARK: - Queues
+
+  /// Looks at the queues of all ceilings that changed, each up to the first ask that must wait.
+  mutating func serveQueues(now: Instant) {
+    while let id = changed.min() {
+      changed.remove(id)
+      while let first = levels[id]?.queue.first {
+        judge(first.lease, now: now)
+        if levels[id]?.queue.first == first { break }
+      }
+    }
+  }
+
+  mutating func dropWaiter(_ id: LeaseID) {
+    guard let waiter = waiters.removeValue(forKey: id) else { return }
+    leaveQueue(waiter)
+  }
+
+  private mutating func leaveQueue(_ waiter: Waiter) {
+    guard let ceiling = waiter.ceiling else { return }
+    let place = Place(order: waiter.order, lease: waiter.ask.lease)
+    if let index = levels[ceiling]?.queue.firstIndex(of: place) {
+      levels[ceiling]?.queue.remove(at: index)
+      changed.insert(ceiling)
+    }
+  }
+
+  private mutating func enqueue(_ place: Place, below ceiling: CeilingID) {
+    let queue = levels[ceiling]?.queue ?? []
+    let index = queue.lastIndex { $0 < place }.map { $0 + 1 } ?? 0
+    levels[ceiling, default: Level()].queue.insert(place, at: index)
+    scarce.insert(ceiling)
+  }
+
+  // MARK: - Recalls
+
+  /// Asks for unused money below a ceiling, if the last recall is not recent.
+  ///
+  /// Everything unused is recalled, not only the missing part: money in one place can be given in
+  /// order of arrival, and pays a request that no single lease could.
+  mutating func recall(_ ceiling: CeilingID, now: Instant) {
+    guard let level = levels[ceiling] else { return }
+    if let last = level.recalledAt, now < last.advanced(by: terms.recall) { return }
+    // The first in the queue counts its own unused money.
+    let first = level.queue.first?.lease
+    var holders: [LeaseID] = []
+    for (gateway, numbers) in level.holders {
+      for number in numbers { holders.append(LeaseID(gateway: gateway, number: number)) }
+    }
+    holders.removeAll { $0 == first }
+    guard !holders.isEmpty else { return }
+    holders.sort()
+    let count = min(holders.count, Limits.recallsAtOnce.value)
+    let start = level.nextRecall % holders.count
+    for offset in 0..<count {
+      let id = holders[(start + offset) % holders.count]
+      send(.recalled(id), to: id.gateway)
+    }
+    levels[ceiling]?.recalledAt = now
+    levels[ceiling]?.nextRecall = (start + count) % holders.count
+  }
+}

@@ -1,0 +1,165 @@
+internal import ClusterModel
+
+extension LeaseIssuer {
+  /// A key and its leases.
+  struct Key: Sendable {
+    var path: [CeilingID] = []
+    var isActive = true
+    var leases: Set<LeaseID> = []
+  }
+
+  /// A ceiling with its leases and the asks that wait for it.
+  struct Level: Sendable {
+    /// `nil` until the ceiling is set: nothing is left below it.
+    var ceiling: Ceiling?
+    var leased: MicroCredits = .zero
+    /// Leases with money, by gateway.
+    var holders: [PeerID: Set<UInt64>] = [:]
+    /// Waiting asks by order of arrival.
+    var queue: [Place] = []
+    var recalledAt: Instant?
+    /// Where the next round of recalls begins.
+    var nextRecall = 0
+
+    var left: MicroCredits { (ceiling?.remaining ?? .zero).subtractingCapped(leased) }
+  }
+
+  struct Place: Hashable, Comparable, Sendable {
+    let order: UInt64
+    let lease: LeaseID
+
+    static func < (left: Place, right: Place) -> Bool { left.order < right.order }
+  }
+
+  /// Totals of one lease. Each only grows, so that repeated and reordered messages do no harm.
+  struct Lease: Sendable {
+    let key: AccountID
+    var granted: MicroCredits = .zero
+    var returned: MicroCredits = .zero
+    var settled: MicroCredits = .zero
+    /// Asks up to this number were granted or withdrawn. A refused ask that is repeated is judged
+    /// again, because money may have returned.
+    var answered: UInt64 = 0
+    /// The last grant, for a repeated ask.
+    var grant: LeaseGrant?
+
+    init(key: AccountID) { self.key = key }
+
+    /// Held by running requests, or unused.
+    var outstanding: MicroCredits {
+      granted.subtractingCapped(returned).subtractingCapped(settled)
+    }
+  }
+
+  /// A gateway process.
+  struct Gateway: Sendable {
+    var validUntil: Instant
+    var lastSeen: Instant
+    /// Highest lease number seen.
+    private(set) var highest: UInt64 = 0
+    /// Leases up to this number were ended by the registry.
+    private(set) var endedThrough: UInt64 = 0
+    var settled = NumberWindow()
+    /// Numbers of open leases.
+    var leases: Set<UInt64> = []
+
+    init(validUntil: Instant, lastSeen: Instant) {
+      self.validUntil = validUntil
+      self.lastSeen = lastSeen
+    }
+
+    mutating func see(_ number: UInt64) { highest = max(highest, number) }
+
+    mutating func endThrough(_ number: UInt64) { endedThrough = max(endedThrough, number) }
+  }
+
+  struct Waiter: Sendable {
+    var ask: LeaseAsk
+    let order: UInt64
+    var lastSeen: Instant
+    /// The ceiling in whose queue it is.
+    var ceiling: CeilingID?
+    /// Whether the gateway was informed that this ask waits.
+    var isNoticed = false
+  }
+
+  // MARK: - Postings
+
+  /// Applies a posting of an earlier registry process. Ceilings count its settlements already.
+  mutating func restore(_ posting: LeasePosting, now: Instant) {
+    let id = posting.lease
+    if gateways[id.gateway] == nil {
+      gateways[id.gateway] = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
+    }
+    switch posting.change {
+    case .hold(_, let ask):
+      if leases[id] == nil { addLease(id, key: posting.key) }
+      leases[id]?.answered = ask
+    case .release: break
+    case .settle(let settlement, _, _):
+      guard gateways[id.gateway]?.settled.insert(settlement.number) == true else { return }
+    case .end: gateways[id.gateway]?.see(id.number)
+    case .expire:
+      gateways[id.gateway]?.see(id.number)
+      gateways[id.gateway]?.endThrough(id.number)
+    }
+    apply(posting, spends: false)
+    if case .hold(_, let ask) = posting.change, let lease = leases[id] {
+      // The grant may not have reached the gateway, which then repeats the ask.
+      leases[id]?.grant = LeaseGrant(lease: id, ask: ask, total: lease.granted)
+    }
+  }
+
+  mutating func apply(_ posting: LeasePosting, spends: Bool) {
+    let id = posting.lease
+    guard var lease = leases[id] else { return }
+    let before = lease.outstanding
+    switch posting.change {
+    case .hold(let amount, _): lease.granted = lease.granted.addingCapped(amount)
+    case .release(_, let total): lease.returned = max(lease.returned, total)
+    case .settle(_, let charged, _):
+      lease.settled = lease.settled.addingCapped(charged)
+      if spends {
+        for ceiling in keys[lease.key]?.path ?? [] {
+          guard let remaining = levels[ceiling]?.ceiling?.remaining else { continue }
+          levels[ceiling]?.ceiling?.remaining = remaining.subtractingCapped(charged)
+        }
+      }
+    case .end(let amount), .expire(let amount):
+      lease.returned = lease.returned.addingCapped(amount)
+    }
+    leases[id] = lease
+    count(id, from: before, to: lease.outstanding)
+    switch posting.change {
+    case .end, .expire: remove(id)
+    case .hold, .release, .settle: break
+    }
+  }
+
+  /// Removes a lease without money.
+  mutating func remove(_ id: LeaseID) {
+    guard let lease = leases.removeValue(forKey: id) else { return }
+    gateways[id.gateway]?.leases.remove(id.number)
+    keys[lease.key]?.leases.remove(id)
+  }
+
+  /// Moves the ceilings of a lease's key from one outstanding amount to another.
+  mutating func count(
+    _ id: LeaseID, from: MicroCredits, to: MicroCredits
+  ) {
+    guard let key = leases[id]?.key else { return }
+    for ceiling in keys[key]?.path ?? [] {
+      var level = levels.removeValue(forKey: ceiling) ?? Level()
+      level.leased = level.leased.addingCapped(to.subtractingCapped(from))
+      if to > .zero {
+        level.holders[id.gateway, default: []].insert(id.number)
+      } else if level.holders[id.gateway]?.remove(id.number) != nil,
+        level.holders[id.gateway]?.isEmpty == true
+      {
+        level.holders[id.gateway] = nil
+      }
+      levels[ceiling] = level
+      changed.insert(ceiling)
+    }
+  }
+}

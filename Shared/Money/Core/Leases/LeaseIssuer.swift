@@ -1,0 +1,318 @@
+public import ClusterModel
+internal import Limits
+
+/// Divides the money of accounts among gateways, at the registry.
+///
+/// Money of a lease is subtracted from all ceilings of its key at once. If a ceiling has too little
+/// left, the issuer recalls unused money and lets the asking gateway wait. It refuses only if the
+/// request could not be paid even if requests in flight cost nothing, or after all of them have
+/// ended.
+///
+/// The caller performs directives in order: a posting is durable before the next message is sent.
+/// If a posting fails, the caller makes a new issuer from the ledger.
+public struct LeaseIssuer: Sendable {
+  public enum Directive: Hashable, Sendable {
+    case post(LeasePosting)
+    case send(LeaseAnswer, to: PeerID)
+  }
+
+  let terms: LeaseTerms
+  var keys: [AccountID: Key] = [:]
+  var levels: [CeilingID: Level] = [:]
+  var leases: [LeaseID: Lease] = [:]
+  var gateways: [PeerID: Gateway] = [:]
+  /// Asks that wait for money. Each is also in the queue of one ceiling.
+  var waiters: [LeaseID: Waiter] = [:]
+  var nextOrder: UInt64 = 0
+  /// Ceilings with a queue, or with more leased than left.
+  var scarce: Set<CeilingID> = []
+  /// Ceilings whose queues must be looked at before the current event ends.
+  var changed: Set<CeilingID> = []
+  var directives: [Directive] = []
+
+  /// - Parameter postings: earlier postings in order, at least those of leases that have not ended
+  ///   and the last `end` of each gateway. Ceilings and keys may be set before or after.
+  public init(
+    terms: LeaseTerms = LeaseTerms(), restoring postings: [LeasePosting] = [],
+    now: Instant
+  ) {
+    self.terms = terms
+    for posting in postings { restore(posting, now: now) }
+    changed = []
+  }
+
+  /// Money in all leases.
+  public var totalLeased: MicroCredits {
+    leases.values.reduce(.zero) { $0.addingCapped($1.outstanding) }
+  }
+
+  /// Money below a ceiling that is neither spent nor leased.
+  public func left(below ceiling: CeilingID) -> MicroCredits { levels[ceiling]?.left ?? .zero }
+
+  public var waitingCount: Int { waiters.count }
+
+  // MARK: - Accounts
+
+  /// Sets a ceiling, for a new period, credits or another limit.
+  public mutating func setCeiling(_ ceiling: Ceiling, now: Instant) -> [Directive] {
+    levels[ceiling.id, default: Level()].ceiling = ceiling
+    changed.insert(ceiling.id)
+    if levels[ceiling.id, default: Level()].left < .zero {
+      scarce.insert(ceiling.id)
+      recall(ceiling.id, now: now)
+    }
+    return finish(now: now)
+  }
+
+  /// Sets the ceilings of a key: its own and those of its team and organisation.
+  ///
+  /// No ceilings means no limit. Leases move to the new ceilings with the key.
+  public mutating func setKey(_ key: AccountID, path: [CeilingID], now: Instant) -> [Directive] {
+    let old = keys[key, default: Key()]
+    if old.path != path {
+      for id in old.leases {
+        guard let lease = leases[id] else { continue }
+        count(id, from: lease.outstanding, to: .zero)
+      }
+      keys[key] = Key(path: path, isActive: true, leases: old.leases)
+      for id in old.leases {
+        guard let lease = leases[id] else { continue }
+        count(id, from: .zero, to: lease.outstanding)
+      }
+      changed.formUnion(old.path)
+      changed.formUnion(path)
+      // Waiting asks were judged by the old ceilings.
+      for id in old.leases.sorted() where waiters[id] != nil { judge(id, now: now) }
+    } else {
+      keys[key, default: Key()].isActive = true
+    }
+    return finish(now: now)
+  }
+
+  /// Ends a key: it gets no more money, and gateways return what it has.
+  public mutating func revokeKey(_ key: AccountID, now: Instant) -> [Directive] {
+    keys[key, default: Key()].isActive = false
+    for id in keys[key, default: Key()].leases.sorted() {
+      send(.recalled(id), to: id.gateway)
+      if waiters[id] != nil { judge(id, now: now) }
+    }
+    return finish(now: now)
+  }
+
+  // MARK: - Gateways
+
+  public mutating func receive(_ request: LeaseRequest, now: Instant) -> [Directive] {
+    switch request {
+    case .ask(let ask): receive(ask, now: now)
+    case .giveBack(let giveBack): receive(giveBack, now: now)
+    case .settle(let settlement): receive(settlement, now: now)
+    case .renew(let renewal): receive(renewal, now: now)
+    }
+    return finish(now: now)
+  }
+
+  /// Records that a gateway process has ended.
+  ///
+  /// Its requests no longer wait. Its money still returns only after the validity of its leases:
+  /// the process may only be unreachable, or may have settlements on disk.
+  public mutating func gatewayLeft(_ gateway: PeerID, now: Instant) -> [Directive] {
+    guard let state = gateways[gateway] else { return [] }
+    for number in state.leases.sorted() {
+      dropWaiter(LeaseID(gateway: gateway, number: number))
+    }
+    return finish(now: now)
+  }
+
+  /// Ends leases whose validity is over, forgets asks that are no longer repeated, and repeats
+  /// recalls. To be called about once per second.
+  public mutating func tick(now: Instant) -> [Directive] {
+    let silent = gateways.filter { $0.value.validUntil <= now && !$0.value.leases.isEmpty }
+    for id in silent.keys.sorted() { endLeases(of: id) }
+    let abandoned = waiters.filter { $0.value.lastSeen.advanced(by: terms.waiting) < now }
+    for id in abandoned.keys.sorted() { dropWaiter(id) }
+    for id in scarce.sorted() {
+      let level = levels[id, default: Level()]
+      if level.queue.isEmpty && level.left >= .zero {
+        scarce.remove(id)
+      } else {
+        recall(id, now: now)
+      }
+    }
+    return finish(now: now)
+  }
+
+  // MARK: - Messages
+
+  private mutating func receive(_ ask: LeaseAsk, now: Instant) {
+    let id = ask.lease
+    guard ask.isValid else {
+      return send(.refused(id, ask: ask.number, .invalid), to: id.gateway)
+    }
+    guard knowGateway(id.gateway, now: now) else { return }
+    if leases[id] == nil {
+      // A number up to the highest was used before: its lease has ended.
+      guard id.number > gateways[id.gateway]?.highest ?? 0 else {
+        return send(.unknown(id), to: id.gateway)
+      }
+      guard leases.count < Limits.openLeases.value else {
+        return send(.waiting(id, ask: ask.number, .tooManyLeases), to: id.gateway)
+      }
+      open(id, key: ask.key, now: now)
+    }
+    guard let lease = leases[id], lease.key == ask.key else {
+      return send(.refused(id, ask: ask.number, .invalid), to: id.gateway)
+    }
+    takeBack(ask.returned, of: id)
+    guard ask.number >= lease.answered else { return }
+    if ask.number == lease.answered {
+      guard let grant = lease.grant else { return }
+      return send(.granted(grant), to: id.gateway)
+    }
+    guard ask.granted >= lease.granted else {
+      let grant = LeaseGrant(lease: id, ask: ask.number, total: lease.granted)
+      return send(.granted(grant), to: id.gateway)
+    }
+    if let waiter = waiters[id] {
+      guard ask.number >= waiter.ask.number else { return }
+      waiters[id]?.isNoticed = false
+      waiters[id]?.ask = ask
+      waiters[id]?.lastSeen = now
+    } else {
+      waiters[id] = Waiter(ask: ask, order: nextOrder, lastSeen: now)
+      nextOrder += 1
+    }
+    judge(id, now: now)
+  }
+
+  private mutating func receive(_ giveBack: LeaseReturn, now: Instant) {
+    let id = giveBack.lease
+    if leases[id] != nil {
+      takeBack(giveBack.returned, of: id)
+      if let waiter = waiters[id], waiter.ask.number <= giveBack.withdrawn { dropWaiter(id) }
+      if let lease = leases[id], lease.answered < giveBack.withdrawn {
+        leases[id]?.answered = giveBack.withdrawn
+        leases[id]?.grant = nil
+      }
+      if giveBack.closes { end(id, { .end($0) }) }
+    } else if giveBack.closes {
+      // Its first ask may still be under way, and must not open it.
+      gateways[id.gateway]?.see(id.number)
+    }
+    send(.returned(giveBack), to: id.gateway)
+  }
+
+  private mutating func receive(_ settlement: LeaseSettlement, now: Instant) {
+    let id = settlement.lease
+    guard knowGateway(id.gateway, now: now) else { return }
+    guard gateways[id.gateway]?.settled.insert(settlement.number) == true else {
+      if let through = gateways[id.gateway]?.settled.through, settlement.number <= through {
+        send(.settled(id.gateway, through: through), to: id.gateway)
+      }
+      return
+    }
+    let billed = settlement.billed.orZero
+    let lease = leases[id]
+    let available = min(settlement.hold.orZero, lease?.outstanding ?? .zero)
+    // A settlement after the end of its lease: the money has returned to the account.
+    let charged = lease?.key == settlement.key ? min(billed, available) : .zero
+    let toMargin = billed.subtractingCapped(charged)
+    post(
+      LeasePosting(
+        lease: id, key: settlement.key,
+        .settle(settlement, charged: charged, toMargin: toMargin)))
+  }
+
+  private mutating func receive(_ renewal: LeaseRenewal, now: Instant) {
+    let id = renewal.gateway
+    guard knowGateway(id, now: now), let gateway = gateways[id] else { return }
+    guard renewal.oldest > gateway.endedThrough else {
+      return send(.ended(id, through: gateway.endedThrough), to: id)
+    }
+    gateways[id]?.validUntil = terms.kept(from: now)
+    gateways[id]?.settled.skip(through: renewal.confirmed)
+    for number in gateway.leases.sorted() where number < renewal.oldest {
+      end(LeaseID(gateway: id, number: number), { .end($0) })
+    }
+    send(.renewed(renewal, settledThrough: gateways[id]?.settled.through ?? 0), to: id)
+  }
+
+  // MARK: - Steps
+
+  /// Makes sure that the gateway is in the table.
+  /// - Returns: `false` if the table is full of gateways with leases.
+  private mutating func knowGateway(_ id: PeerID, now: Instant) -> Bool {
+    if gateways[id] == nil {
+      if gateways.count >= Limits.leasingGateways.value {
+        let idle = gateways.filter { $0.value.leases.isEmpty }
+        guard
+          let oldest = idle.min(by: { ($0.value.lastSeen, $0.key) < ($1.value.lastSeen, $1.key) })
+        else { return false }
+        gateways[oldest.key] = nil
+      }
+      gateways[id] = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
+    }
+    gateways[id]?.lastSeen = now
+    return true
+  }
+
+  private mutating func open(_ id: LeaseID, key: AccountID, now: Instant) {
+    if gateways[id.gateway]?.leases.isEmpty == true {
+      gateways[id.gateway]?.validUntil = terms.kept(from: now)
+    }
+    addLease(id, key: key)
+  }
+
+  /// Records a lease without money.
+  mutating func addLease(_ id: LeaseID, key: AccountID) {
+    leases[id] = Lease(key: key)
+    keys[key, default: Key(isActive: false)].leases.insert(id)
+    gateways[id.gateway]?.leases.insert(id.number)
+    gateways[id.gateway]?.see(id.number)
+  }
+
+  private mutating func takeBack(_ total: MicroCredits, of id: LeaseID) {
+    guard let lease = leases[id], total > lease.returned else { return }
+    // A gateway cannot return more than it has.
+    let amount = min(total.subtractingCapped(lease.returned), lease.outstanding)
+    guard amount > .zero else { return }
+    post(
+      LeasePosting(
+        lease: id, key: lease.key,
+        .release(amount, total: lease.returned.addingCapped(amount))))
+  }
+
+  private mutating func endLeases(of gateway: PeerID) {
+    guard let state = gateways[gateway] else { return }
+    for number in state.leases.sorted() {
+      end(LeaseID(gateway: gateway, number: number), { .expire($0) })
+    }
+    gateways[gateway]?.endThrough(state.highest)
+  }
+
+  private mutating func end(
+    _ id: LeaseID, _ change: (MicroCredits) -> LeasePosting.Change
+  ) {
+    guard let lease = leases[id] else { return }
+    dropWaiter(id)
+    if lease.outstanding > .zero {
+      post(LeasePosting(lease: id, key: lease.key, change(lease.outstanding)))
+    } else {
+      remove(id)
+    }
+  }
+
+  mutating func send(_ answer: LeaseAnswer, to gateway: PeerID) {
+    directives.append(.send(answer, to: gateway))
+  }
+
+  mutating func post(_ posting: LeasePosting) {
+    directives.append(.post(posting))
+    apply(posting, spends: true)
+  }
+
+  private mutating func finish(now: Instant) -> [Directive] {
+    serveQueues(now: now)
+    defer { directives = [] }
+    return directives
+  }
+}

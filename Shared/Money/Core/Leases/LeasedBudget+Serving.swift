@@ -1,0 +1,306 @@
+public import ClusterModel
+internal import Limits
+
+extension LeasedBudget {
+  // MARK: - Answers of the registry
+
+  public mutating func receive(_ answer: LeaseAnswer, now: Instant) -> [Directive] {
+    switch answer {
+    case .granted(let grant): receive(grant, now: now)
+    case .refused(let lease, let number, let refusal):
+      refuse(lease, ask: number, refusal, now: now)
+    case .waiting(let lease, let number, let refusal):
+      guard let key = key(of: lease), lines[key]?.ask?.number == number else { break }
+      lines[key]?.notice = refusal
+    case .recalled(let lease):
+      guard let key = key(of: lease) else { break }
+      lines[key]?.frugalUntil = now.advanced(by: terms.frugality)
+      restless.insert(key)
+      serve(key, now: now)
+    case .returned(let giveBack): confirm(giveBack, now: now)
+    case .renewed(let renewal, let settledThrough):
+      receive(renewal, settledThrough: settledThrough, now: now)
+    case .settled(let peer, let through):
+      if peer == gateway { settlements.confirm(through: through) }
+    case .ended(let peer, let through):
+      if peer == gateway { restartLeases(through: through, now: now) }
+    case .unknown(let lease):
+      guard let key = key(of: lease) else { break }
+      restart(key, now: now)
+    }
+    return takeDirectives()
+  }
+
+  /// The key of a lease that is in use.
+  private func key(of lease: LeaseID) -> AccountID? { leaseKeys[lease] }
+
+  private mutating func receive(_ grant: LeaseGrant, now: Instant) {
+    guard let key = key(of: grant.lease), var line = lines.removeValue(forKey: key) else { return }
+    line.granted = max(line.granted, grant.total)
+    guard line.ask?.number == grant.ask else {
+      lines[key] = line
+      return serve(key, now: now)
+    }
+    line.ask = nil
+    line.notice = nil
+    let first = line.queue.first
+    lines[key] = line
+    if grant.isRest, let first, canSpend(now), line.room < first.cost.worst,
+      line.room >= first.cost.minimum
+    {
+      admitFirst(key, hold: line.room)
+    }
+    serve(key, now: now)
+  }
+
+  private mutating func refuse(
+    _ lease: LeaseID, ask number: UInt64, _ refusal: LeaseRefusal, now: Instant
+  ) {
+    guard let key = key(of: lease), let ask = lines[key]?.ask, ask.number == number else { return }
+    let reason: BudgetRefusal =
+      switch refusal {
+      case .ceiling(let ceiling):
+        ask.isLastCall ? .outOfPatience(ceiling) : .exhausted(ceiling)
+      case .key: .keyRevoked
+      case .invalid, .tooManyLeases: .registryAway
+      }
+    lines[key]?.ask = nil
+    lines[key]?.notice = nil
+    refuseFirst(key, reason)
+    serve(key, now: now)
+  }
+
+  private mutating func confirm(_ giveBack: LeaseReturn, now: Instant) {
+    guard let key = key(of: giveBack.lease), let line = lines[key], line.unconfirmed == giveBack
+    else { return }
+    lines[key]?.unconfirmed = nil
+    guard giveBack.closes else { return }
+    if line.queue.isEmpty {
+      leaseKeys[line.lease] = nil
+      lines[key] = nil
+      restless.remove(key)
+    } else {
+      restart(key, now: now)
+    }
+  }
+
+  private mutating func receive(
+    _ renewal: LeaseRenewal, settledThrough: UInt64, now: Instant
+  ) {
+    guard renewal.gateway == gateway else { return }
+    settlements.confirm(through: settledThrough)
+    guard let sent = renewals.confirm(renewal.number, validity: terms.validity) else { return }
+    // The registry had not received these when it answered.
+    for settlement in settlements.takeSent(
+      before: sent, limit: Limits.repeatedSettlements.value, now: now)
+    {
+      directives.append(.send(.settle(settlement)))
+    }
+    for key in restless.sorted() { serve(key, now: now) }
+  }
+
+  private mutating func restartLeases(through: UInt64, now: Instant) {
+    let ended = lines.filter { $0.value.lease.number <= through }.keys.sorted()
+    guard !ended.isEmpty else { return }
+    renewals.end()
+    for key in ended { restart(key, now: now) }
+    renewIfDue(now: now)
+  }
+
+  private mutating func restart(_ key: AccountID, now: Instant) {
+    guard var line = lines.removeValue(forKey: key) else { return }
+    leaseKeys[line.lease] = nil
+    guard !line.queue.isEmpty else {
+      restless.remove(key)
+      return
+    }
+    line.restart(as: newLease(), now: now)
+    leaseKeys[line.lease] = key
+    lines[key] = line
+    serve(key, now: now)
+  }
+
+  // MARK: - The queue of a key
+
+  /// Admits waiting requests that fit, asks for those that do not, and returns money if others need
+  /// it.
+  mutating func serve(_ key: AccountID, now: Instant) {
+    while let line = lines[key], !line.isClosing, let first = line.queue.first,
+      canSpend(now) || first.cost.worst == .zero, line.room >= first.cost.worst
+    {
+      admitFirst(key, hold: first.cost.worst)
+    }
+    guard let line = lines[key], !line.isClosing else { return }
+    if line.queue.isEmpty { withdrawAsk(key, now: now) }
+    if line.isFrugal(now), line.room > .zero, canSpendOrIsEmpty(line, now) {
+      lines[key]?.returned = line.returned.addingCapped(line.room)
+      // An ask carries the return.
+      if line.queue.isEmpty { sendReturn(key, now: now) }
+    }
+    ask(key, now: now)
+  }
+
+  /// A first request that only waits for a renewal keeps its money.
+  private func canSpendOrIsEmpty(_ line: KeyLease, _ now: Instant) -> Bool {
+    guard let first = line.queue.first else { return true }
+    return canSpend(now) || line.room < first.cost.worst
+  }
+
+  private mutating func admitFirst(_ key: AccountID, hold: MicroCredits) {
+    guard let line = lines[key], let first = line.queue.first else { return }
+    lines[key]?.queue.dropFirst()
+    lines[key]?.held = line.held.addingCapped(hold)
+    waitingKeys[first.number] = nil
+    running[first.number] = Hold(key: key, lease: line.lease, amount: hold)
+    directives.append(.admit(first.number, hold: hold))
+  }
+
+  private mutating func refuseFirst(_ key: AccountID, _ reason: BudgetRefusal) {
+    guard let first = lines[key]?.queue.first else { return }
+    lines[key]?.queue.dropFirst()
+    waitingKeys[first.number] = nil
+    directives.append(.refuse(first.number, reason))
+  }
+
+  /// Sends an ask for the first waiting request, unless the same ask is under way.
+  private mutating func ask(_ key: AccountID, now: Instant) {
+    guard var line = lines[key], let first = line.queue.first else { return }
+    let worst = first.cost.worst.subtractingCapped(line.room)
+    // Otherwise the request only waits for a renewal.
+    guard worst > .zero else { return }
+    // Without a renewal no grant can be used: one ask per retry is enough.
+    let isRecent = line.askedAt.map { now < $0.advanced(by: terms.retry) } ?? false
+    guard canSpend(now) || !isRecent else { return }
+    var ask = LeaseAsk(
+      lease: line.lease, key: key, number: line.lastAsk, granted: line.granted,
+      returned: line.returned, held: line.held,
+      minimum: first.cost.minimum.subtractingCapped(line.room).orZero, worst: worst, want: worst,
+      isLastCall: first.patienceEnds <= now)
+    if let last = line.ask, last.asksTheSame(as: ask) { return }
+    let isSoon = line.askedAt.map { now < $0.advanced(by: terms.renewal) } ?? false
+    line.reserve = line.nextReserve(worst: first.cost.worst, isSoon: isSoon)
+    let reserve = line.isFrugal(now) ? .zero : line.reserve
+    ask.want = max(worst, line.queue.worst.addingCapped(reserve).subtractingCapped(line.room))
+    line.lastAsk += 1
+    ask.number = line.lastAsk
+    line.ask = ask
+    line.askedAt = now
+    line.notice = nil
+    lines[key] = line
+    restless.insert(key)
+    directives.append(.send(.ask(ask)))
+  }
+
+  private mutating func withdrawAsk(_ key: AccountID, now: Instant) {
+    guard lines[key]?.ask != nil else { return }
+    lines[key]?.ask = nil
+    sendReturn(key, now: now)
+  }
+
+  private mutating func sendReturn(_ key: AccountID, closes: Bool = false, now: Instant) {
+    guard let line = lines[key] else { return }
+    let withdrawn = line.ask.map { $0.number - 1 } ?? line.lastAsk
+    let giveBack = LeaseReturn(
+      lease: line.lease, returned: line.returned, withdrawn: withdrawn, closes: closes)
+    lines[key]?.unconfirmed = giveBack
+    lines[key]?.returnedAt = now
+    restless.insert(key)
+    directives.append(.send(.giveBack(giveBack)))
+  }
+
+  // MARK: - Time
+
+  /// Decides about requests whose patience has ended.
+  ///
+  /// The first one makes a last call: it takes what is left now. If that has no answer, or if the
+  /// request is not the first, it ends one retry later.
+  mutating func endPatience(_ key: AccountID, now: Instant) {
+    guard let line = lines[key] else { return }
+    let ended = line.queue.all.filter { $0.patienceEnds.advanced(by: terms.retry) <= now }
+    for request in ended {
+      guard let line = lines[key] else { return }
+      let isFirst = line.queue.first?.number == request.number
+      if isFirst, canSpend(now), !line.isClosing, line.room >= request.cost.minimum {
+        admitFirst(key, hold: min(line.room, request.cost.worst))
+      } else {
+        lines[key]?.queue.remove(request.number)
+        waitingKeys[request.number] = nil
+        directives.append(.refuse(request.number, line.reasonToGiveUp(isFirst: isFirst)))
+      }
+      if isFirst { withdrawAsk(key, now: now) }
+    }
+  }
+
+  /// Sends messages without an answer again.
+  mutating func repeatMessages(_ key: AccountID, now: Instant) {
+    guard let line = lines[key] else { return }
+    if let ask = line.ask, let time = line.askedAt, time.advanced(by: terms.retry) <= now {
+      lines[key]?.askedAt = now
+      directives.append(.send(.ask(ask)))
+    }
+    if let giveBack = line.unconfirmed, let time = line.returnedAt,
+      time.advanced(by: terms.retry) <= now
+    {
+      lines[key]?.returnedAt = now
+      directives.append(.send(.giveBack(giveBack)))
+    }
+  }
+
+  /// Renews all leases, and ends unused ones.
+  mutating func renewIfDue(now: Instant) {
+    guard !lines.isEmpty || settlements.count > 0,
+      renewals.isDue(now, pause: renewals.isValid(now) ? terms.renewal : terms.retry)
+    else { return }
+    for key in lines.keys.sorted() { closeIfIdle(key, after: terms.idle, now: now) }
+    let inUse = lines.values.lazy.map(\.lease.number).min()
+    let oldest = inUse ?? lastLease + 1
+    directives.append(
+      .send(
+        .renew(
+          LeaseRenewal(
+            gateway: gateway, number: renewals.send(now: now), oldest: oldest,
+            confirmed: settlements.confirmed))))
+  }
+
+  mutating func closeIfIdle(_ key: AccountID, after pause: Duration, now: Instant) {
+    guard let line = lines[key], line.queue.isEmpty, line.held == .zero, !line.isClosing,
+      line.lastSettlement <= settlements.confirmed, line.lastUse.advanced(by: pause) <= now
+    else { return }
+    lines[key]?.returned = line.returned.addingCapped(line.room)
+    sendReturn(key, closes: true, now: now)
+  }
+}
+
+extension LeaseAsk {
+  /// Whether nothing that the registry decides on has changed.
+  fileprivate func asksTheSame(as other: LeaseAsk) -> Bool {
+    granted == other.granted && returned == other.returned && held == other.held
+      && minimum == other.minimum
+      && worst == other.worst && isLastCall == other.isLastCall
+  }
+}
+
+extension LeasedBudget.KeyLease {
+  /// Four requests at first; twice as much if the last reserve lasted for less than a renewal's
+  /// pause, and half as much otherwise. The number of asks thus grows with the logarithm of use.
+  fileprivate func nextReserve(worst: MicroCredits, isSoon: Bool) -> MicroCredits {
+    let least = MicroCredits(worst.count).times(4)
+    let next = isSoon ? reserve.times(2) : MicroCredits(reserve.count / 2)
+    return min(max(next, least), least.times(1_024))
+  }
+
+  /// Why a request gives up whose patience has ended.
+  fileprivate func reasonToGiveUp(isFirst: Bool) -> BudgetRefusal {
+    switch notice {
+    case .ceiling(let ceiling): .outOfPatience(ceiling)
+    case .key: .keyRevoked
+    case nil, .invalid, .tooManyLeases: isFirst ? .registryAway : .outOfPatience(nil)
+    }
+  }
+}
+
+extension MicroCredits {
+  fileprivate func times(_ factor: Int64) -> MicroCredits {
+    MicroCredits(count.multipliedCapped(by: factor))
+  }
+}

@@ -1,0 +1,194 @@
+public import ClusterModel
+internal import Limits
+
+/// Admits requests in one gateway from leases of their keys' money.
+///
+/// A request holds the most that it can cost. If its key's lease has room, it is admitted at once,
+/// without a message. Otherwise it waits in order of arrival while the registry is asked for more.
+///
+/// The shell calls `tick(now:)` about four times per second, and performs directives in order.
+public struct LeasedBudget: Sendable {
+  public enum Directive: Hashable, Sendable {
+    case send(LeaseRequest)
+    /// A waiting request may run and spend up to `hold`.
+    case admit(UInt64, hold: MicroCredits)
+    case refuse(UInt64, BudgetRefusal)
+  }
+
+  /// The answer to a new request.
+  public enum Admission: Hashable, Sendable {
+    case admitted(hold: MicroCredits)
+    /// A later directive admits or refuses the request.
+    case waiting
+    case refused(BudgetRefusal)
+  }
+
+  let gateway: PeerID
+  let terms: LeaseTerms
+  var lines: [AccountID: KeyLease] = [:]
+  var leaseKeys: [LeaseID: AccountID] = [:]
+  var running: [UInt64: Hold] = [:]
+  /// The key of each waiting request.
+  var waitingKeys: [UInt64: AccountID] = [:]
+  /// Keys with waiting requests, returns to confirm, or a recall.
+  var restless: Set<AccountID> = []
+  var lastLease: UInt64 = 0
+  var settlements = SettlementOutbox()
+  var renewals = RenewalClock()
+  var directives: [Directive] = []
+
+  /// - Parameter gateway: this process. A restarted gateway is another peer with its own leases.
+  public init(gateway: PeerID, terms: LeaseTerms = LeaseTerms()) {
+    self.gateway = gateway
+    self.terms = terms
+  }
+
+  public var runningCount: Int { running.count }
+  public var waitingCount: Int { waitingKeys.count }
+  /// Keys with a lease.
+  public var leaseCount: Int { lines.count }
+  /// Settlements that the registry has not confirmed, for the shell's journal.
+  public var unconfirmedSettlements: Int { settlements.count }
+
+  // MARK: - Requests
+
+  /// Decides whether a request may run.
+  ///
+  /// - Parameter request: a number that this process uses once.
+  public mutating func admit(
+    _ request: UInt64, of key: AccountID, cost: RequestCost, patience: Duration, now: Instant
+  ) -> (Admission, [Directive]) {
+    guard running[request] == nil, waitingKeys[request] == nil else {
+      return (.refused(.repeated), [])
+    }
+    if lines[key] == nil {
+      guard lines.count < Limits.leasedKeys.value else { return (.refused(.queueIsFull), []) }
+      let lease = newLease()
+      leaseKeys[lease] = key
+      lines[key] = KeyLease(lease: lease, now: now)
+    }
+    guard var line = lines.removeValue(forKey: key) else { return (.refused(.queueIsFull), []) }
+    line.lastUse = now
+    if line.queue.isEmpty, canSpend(now) || cost.worst == .zero, line.room >= cost.worst {
+      line.held = line.held.addingCapped(cost.worst)
+      running[request] = Hold(key: key, lease: line.lease, amount: cost.worst)
+      lines[key] = line
+      return (.admitted(hold: cost.worst), [])
+    }
+    guard line.queue.count < Limits.waitingForMoney.value else {
+      lines[key] = line
+      return (.refused(.queueIsFull), [])
+    }
+    line.queue.append(
+      WaitingRequest(number: request, cost: cost, patienceEnds: now.advanced(by: patience)))
+    lines[key] = line
+    waitingKeys[request] = key
+    restless.insert(key)
+    serve(key, now: now)
+    renewIfDue(now: now)
+    return (.waiting, takeDirectives())
+  }
+
+  /// Bills a request that has ended. The unused part of its hold stays in the lease.
+  ///
+  /// An amount above the hold is not charged to the account; the registry charges it to `margin`.
+  public mutating func settle(_ request: UInt64, billed: MicroCredits, now: Instant)
+    -> [Directive]
+  {
+    guard let hold = running.removeValue(forKey: request) else { return [] }
+    let settlement = settlements.append(
+      lease: hold.lease, key: hold.key, request: request, hold: hold.amount,
+      billed: billed.orZero, now: now)
+    directives.append(.send(.settle(settlement)))
+    if var line = lines.removeValue(forKey: hold.key) {
+      if line.lease == hold.lease {
+        line.held = line.held.subtractingCapped(hold.amount)
+        line.settled = line.settled.addingCapped(min(billed.orZero, hold.amount))
+        line.lastSettlement = settlement.number
+      }
+      line.lastUse = now
+      lines[hold.key] = line
+      serve(hold.key, now: now)
+    }
+    return takeDirectives()
+  }
+
+  /// Removes a waiting request whose client has left.
+  public mutating func leave(_ request: UInt64, now: Instant) -> [Directive] {
+    guard let key = waitingKeys.removeValue(forKey: request) else { return [] }
+    lines[key]?.queue.remove(request)
+    serve(key, now: now)
+    return takeDirectives()
+  }
+
+  // MARK: - Time
+
+  public mutating func tick(now: Instant) -> [Directive] {
+    for key in restless.sorted() {
+      endPatience(key, now: now)
+      serve(key, now: now)
+      repeatMessages(key, now: now)
+      if lines[key]?.isRestless(now: now) != true { restless.remove(key) }
+    }
+    renewIfDue(now: now)
+    return takeDirectives()
+  }
+
+  /// Returns all unused money, and everything that running requests leave over. For a gateway that
+  /// stops.
+  public mutating func drain(now: Instant) -> [Directive] {
+    for key in lines.keys.sorted() {
+      lines[key]?.frugalUntil = now.advanced(by: .seconds(86_400))
+      restless.insert(key)
+      serve(key, now: now)
+      closeIfIdle(key, after: .zero, now: now)
+    }
+    return takeDirectives()
+  }
+
+  mutating func newLease() -> LeaseID {
+    lastLease += 1
+    return LeaseID(gateway: gateway, number: lastLease)
+  }
+
+  /// Whether money of the leases may be spent: the registry has confirmed that it keeps it.
+  func canSpend(_ now: Instant) -> Bool {
+    renewals.isValid(now) && settlements.count < Limits.unconfirmedSettlements.value
+  }
+
+  mutating func takeDirectives() -> [Directive] {
+    defer { directives = [] }
+    return directives
+  }
+}
+
+/// Bounds of a request's cost.
+public struct RequestCost: Hashable, Sendable {
+  /// The prompt and one token.
+  public let minimum: MicroCredits
+  /// The prompt and the longest answer.
+  public let worst: MicroCredits
+
+  /// Negative amounts count as zero, and `worst` is at least `minimum`.
+  public init(minimum: MicroCredits, worst: MicroCredits) {
+    self.minimum = minimum.orZero
+    self.worst = max(minimum, worst).orZero
+  }
+}
+
+/// Why a request is not admitted.
+public enum BudgetRefusal: Hashable, Sendable {
+  /// The ceiling cannot pay the request, whatever requests in flight will cost.
+  case exhausted(Ceiling)
+  /// Patience ended while holds of other requests used up the ceiling. A later try may succeed.
+  /// `nil` means that the ceiling is unknown.
+  case outOfPatience(Ceiling?)
+  /// The registry did not answer, and the lease has too little left or has ended.
+  case registryAway
+  /// Too many requests of the key wait, or too many keys have a lease.
+  case queueIsFull
+  /// The registry does not know the key, or it was revoked.
+  case keyRevoked
+  /// The number is in use by another request.
+  case repeated
+}

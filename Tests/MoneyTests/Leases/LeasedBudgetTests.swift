@@ -1,0 +1,168 @@
+import ClusterModel
+import Money
+import Testing
+
+struct LeasedBudgetTests {
+  private static let gateway = PeerID(name: "gateway-1", incarnation: 1)
+  private static let key = AccountID("key/one")
+  private let lease = LeaseID(gateway: gateway, number: 1)
+  private let org = Ceiling(id: CeilingID("org/acme"), remaining: MicroCredits(7))
+
+  private func cost(_ minimum: Int64, _ worst: Int64) -> RequestCost {
+    RequestCost(minimum: MicroCredits(minimum), worst: MicroCredits(worst))
+  }
+
+  private func asks(_ directives: [LeasedBudget.Directive]) -> [LeaseAsk] {
+    directives.compactMap { if case .send(.ask(let ask)) = $0 { ask } else { nil } }
+  }
+
+  private func granted(
+    _ total: Int64, ask: UInt64 = 1, isRest: Bool = false
+  ) -> LeaseAnswer {
+    .granted(LeaseGrant(lease: lease, ask: ask, total: MicroCredits(total), isRest: isRest))
+  }
+
+  private func confirm(
+    _ budget: inout LeasedBudget, _ directives: [LeasedBudget.Directive], now: Instant
+  ) -> [LeasedBudget.Directive] {
+    var more: [LeasedBudget.Directive] = []
+    for case .send(.renew(let renewal)) in directives {
+      more += budget.receive(.renewed(renewal, settledThrough: 0), now: now)
+    }
+    return more
+  }
+
+  /// A budget with one running request that holds 100, and unused money.
+  private func budget(room: Int64) -> LeasedBudget {
+    var budget = LeasedBudget(gateway: Self.gateway)
+    let (_, first) = budget.admit(
+      1, of: Self.key, cost: cost(1, 100), patience: .seconds(10), now: .zero)
+    _ = confirm(&budget, first, now: .zero)
+    _ = budget.receive(granted(100 + room), now: .zero)
+    return budget
+  }
+
+  @Test("a request with room in the lease is admitted without a message")
+  func fastPath() {
+    var budget = budget(room: 50)
+    let (admission, directives) = budget.admit(
+      2, of: Self.key, cost: cost(1, 50), patience: .seconds(10), now: .zero)
+    #expect(admission == .admitted(hold: MicroCredits(50)))
+    #expect(directives.isEmpty)
+  }
+
+  @Test("money is not spent before the registry confirmed a renewal")
+  func unconfirmed() {
+    var budget = LeasedBudget(gateway: Self.gateway)
+    let (admission, directives) = budget.admit(
+      1, of: Self.key, cost: cost(1, 100), patience: .seconds(10), now: .zero)
+    #expect(admission == .waiting)
+    #expect(asks(directives).map(\.worst) == [MicroCredits(100)])
+    #expect(budget.receive(granted(100), now: .zero).isEmpty)
+    #expect(
+      confirm(&budget, directives, now: .zero) == [.admit(1, hold: MicroCredits(100))])
+  }
+
+  @Test("a lease is used while the registry is away, and no longer than it is valid")
+  func registryAway() {
+    var budget = budget(room: 100)
+    let (early, _) = budget.admit(
+      2, of: Self.key, cost: cost(1, 50), patience: .seconds(10), now: .zero + .seconds(59))
+    #expect(early == .admitted(hold: MicroCredits(50)))
+    let (late, _) = budget.admit(
+      3, of: Self.key, cost: cost(1, 50), patience: .seconds(10), now: .zero + .seconds(61))
+    #expect(late == .waiting)
+    let ended = budget.tick(now: .zero + .seconds(73))
+    #expect(ended.contains(.refuse(3, .registryAway)))
+  }
+
+  @Test("a recall returns unused money and nothing that running requests hold")
+  func recall() {
+    var budget = budget(room: 50)
+    let returned = budget.receive(.recalled(lease), now: .zero)
+    #expect(
+      returned == [
+        .send(
+          .giveBack(LeaseReturn(lease: lease, returned: MicroCredits(50), withdrawn: 1)))
+      ])
+    // While others wait, the unused part of a hold goes back too.
+    let settled = budget.settle(1, billed: MicroCredits(30), now: .zero)
+    #expect(
+      settled.last
+        == .send(
+          .giveBack(LeaseReturn(lease: lease, returned: MicroCredits(120), withdrawn: 1))))
+  }
+
+  @Test("the unused part of a hold admits the next request")
+  func unusedHold() {
+    var budget = budget(room: 0)
+    let (admission, _) = budget.admit(
+      2, of: Self.key, cost: cost(1, 60), patience: .seconds(10), now: .zero)
+    #expect(admission == .waiting)
+    let settled = budget.settle(1, billed: MicroCredits(40), now: .zero)
+    #expect(settled.contains(.admit(2, hold: MicroCredits(60))))
+  }
+
+  @Test("a request gets the rest if no more can be had")
+  func rest() {
+    var budget = budget(room: 10)
+    let (_, directives) = budget.admit(
+      2, of: Self.key, cost: cost(5, 60), patience: .seconds(10), now: .zero)
+    #expect(asks(directives).map(\.worst) == [MicroCredits(50)])
+    #expect(asks(directives).map(\.held) == [MicroCredits(100)])
+    let answer = budget.receive(granted(130, ask: 2, isRest: true), now: .zero)
+    #expect(answer == [.admit(2, hold: MicroCredits(30))])
+  }
+
+  @Test("a refusal names the ceiling")
+  func refusal() {
+    var budget = budget(room: 0)
+    _ = budget.admit(2, of: Self.key, cost: cost(5, 60), patience: .seconds(10), now: .zero)
+    let answer = budget.receive(.refused(lease, ask: 2, .ceiling(org)), now: .zero)
+    #expect(answer.first == .refuse(2, .exhausted(org)))
+  }
+
+  @Test("a request whose patience ends makes a last call and then gives up")
+  func patience() {
+    var budget = budget(room: 0)
+    _ = budget.admit(2, of: Self.key, cost: cost(5, 60), patience: .seconds(10), now: .zero)
+    _ = budget.receive(.waiting(lease, ask: 2, .ceiling(org)), now: .zero)
+    let call = budget.tick(now: .zero + .seconds(10))
+    #expect(asks(call).first?.isLastCall == true)
+    let refused = budget.receive(
+      .refused(lease, ask: 3, .ceiling(org)), now: .zero + .seconds(10))
+    #expect(refused.first == .refuse(2, .outOfPatience(org)))
+  }
+
+  @Test("unused leases end")
+  func idle() {
+    var budget = budget(room: 20)
+    _ = budget.settle(1, billed: MicroCredits(100), now: .zero)
+    let renewals = budget.tick(now: .zero + .seconds(6))
+    for case .send(.renew(let renewal)) in renewals {
+      _ = budget.receive(.renewed(renewal, settledThrough: 1), now: .zero + .seconds(6))
+    }
+    let closing = budget.tick(now: .zero + .seconds(40))
+    let close = LeaseReturn(
+      lease: lease, returned: MicroCredits(20), withdrawn: 1, closes: true)
+    #expect(closing.contains(.send(.giveBack(close))))
+    _ = budget.receive(.returned(close), now: .zero + .seconds(40))
+    #expect(budget.leaseCount == 0)
+  }
+
+  @Test("ended leases are replaced, and running requests settle with the old one")
+  func ended() {
+    var budget = budget(room: 20)
+    let (_, _) = budget.admit(
+      2, of: Self.key, cost: cost(1, 60), patience: .seconds(10), now: .zero)
+    let restarted = budget.receive(.ended(Self.gateway, through: 1), now: .zero)
+    #expect(asks(restarted).map(\.lease.number) == [2])
+    #expect(asks(restarted).map(\.worst) == [MicroCredits(60)])
+    let settled = budget.settle(1, billed: MicroCredits(40), now: .zero)
+    guard case .send(.settle(let settlement)) = settled.first else {
+      Issue.record("no settlement")
+      return
+    }
+    #expect(settlement.lease == lease)
+  }
+}
