@@ -1,3 +1,4 @@
+import Access
 import BusCore
 import CProtobufC
 import ClusterModel

@@ -1,3 +1,4 @@
+import Access
 import Bus
 import BusCore
 import ClusterModel
@@ -127,7 +128,11 @@ final class PlanCluster: Sendable {
     hosts.apply(.hostTable(table))
     let access = AccessDirectory(
       ask: { _ throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger)
-    access.apply(.accessTablePage(page))
+    access.apply(
+      .accessTablePage(
+        AccessTablePage(
+          version: AccessTableVersion(epoch: 1, revision: 1), page: 0, pages: 1, isOpen: true,
+          pepper: try #require(KeyPepper(0..<32)), records: [])))
     let memory = MemoryBudget()
     let heavyWork = HeavyWork()
     return GatewayResources(
@@ -199,7 +204,7 @@ final class PlanCluster: Sendable {
       Exchange(
         request: try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions),
         journal: journal, reservation: try admission.admit(), hops: [], headers: [], seed: 1,
-        client: "", ingress: journal.phase(.ingress)),
+        rights: KeyRights(), client: "", ingress: journal.phase(.ingress)),
       pattern: "tutti/ensemble")
   }
 

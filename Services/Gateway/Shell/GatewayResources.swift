@@ -1,3 +1,4 @@
+import Bus
 import ClusterModel
 import GatewayCore
 import Inference

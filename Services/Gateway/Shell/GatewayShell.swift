@@ -4,8 +4,10 @@ import ClusterModel
 import Foundation
 import GatewayCore
 import HTTPTypes
+import HostModel
 import Hummingbird
 import Inference
+import InferenceCore
 import Logging
 import OverloadCore
 import ServiceKit

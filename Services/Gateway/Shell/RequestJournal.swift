@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import GatewayCore
 import Metrics

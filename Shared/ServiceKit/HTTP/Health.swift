@@ -4,7 +4,7 @@ import HTTPTypes
 public import Hummingbird
 import NIOCore
 import Synchronization
-public import Telemetry
+import Telemetry
 
 /// Liveness and readiness of this process.
 public final class Health: Sendable {

@@ -53,7 +53,7 @@ public final class KeyChecker: Sendable {
       refused.increment()
       throw failure
     }
-    let decision = table.check(presented, for: need, at: UnixTime.microseconds() / 1_000)
+    let decision = table.check(presented, for: need, at: Int64(clamping: UnixTime.microseconds() / 1_000))
     attempts.withLock { $0.record(decision, from: source, at: now) }
     switch decision {
     case .open: return nil

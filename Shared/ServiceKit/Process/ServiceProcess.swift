@@ -1,6 +1,6 @@
 import Bus
 import BusCore
-import ClusterModel
+public import ClusterModel
 import Logging
 import Metrics
 import OverloadCore

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 import Text
 
 /// Upper bounds on a request.
