@@ -1,8 +1,7 @@
 /// Bounds on the money that processes keep on disk: a gateway's journal, the registry's ledger.
 extension Limits {
   static let ledger = [
-    journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerEntries, ledgerIDBytes,
-    ledgerNoteBytes, ledgerPage, recordBytes,
+    journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerPage, recordBytes,
   ]
 
   public static let journalSlots = Limit(
@@ -19,16 +18,6 @@ extension Limits {
   public static let journalCopies = Limit(
     "journal.damaged_copies", 8, .count,
     "Damaged journals that are kept for an investigation: a crash loop must not fill the disk.")
-  public static let ledgerEntries = Limit(
-    "ledger.transaction_entries", 1_024, .count,
-    "The settlement of a plan has one entry for each of table.hosts at most, and some others.")
-  public static let ledgerIDBytes = Limit(
-    "ledger.id_bytes", 512, .bytes,
-    "Ids of transactions, accounts and records: the names of a gateway, a key and a model with "
-      + "table.model_name_bytes.")
-  public static let ledgerNoteBytes = Limit(
-    "ledger.note_bytes", 16 << 10, .bytes,
-    "A settlement's note is one line of JSON: some 200 bytes for each of plan.tasks.")
   public static let ledgerPage = Limit(
     "ledger.page", 1_000, .count,
     "Rows of one page. A page of settlements has some 500 KB, and takes a few milliseconds.")

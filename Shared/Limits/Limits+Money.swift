@@ -18,10 +18,12 @@ extension Limits {
     "Two legs of a race and a chain of failovers: far more than a retry budget allows.")
   public static let transactionIDBytes = Limit(
     "money.transaction_id_bytes", 512, .bytes,
-    "The names of a gateway, a key and a model, and a number.")
+    "The names of a gateway, a key and a model with table.model_name_bytes, and a number. Names "
+      + "of accounts and records have the same limit.")
   public static let transactionEntries = Limit(
     "money.transaction_entries", 1_024, .count,
-    "A plan of 64 tasks that pays 15 different hosts for each.")
+    "A plan of 64 tasks that pays 15 different hosts for each. It has at most one entry for each "
+      + "of table.hosts.")
   public static let transactionNoteBytes = Limit(
     "money.transaction_note_bytes", 16 << 10, .bytes,
     "Key, model and tokens of 64 tasks, or a page written by an admin.")

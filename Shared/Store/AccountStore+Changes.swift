@@ -76,7 +76,7 @@ extension AccountStore {
       throw Failure(
         .invalidRequest,
         "The name \(name.cut(toBytes: 100)) is empty, has a control character, or has more than "
-          + "\(Limits.ledgerIDBytes.value) bytes.")
+          + "\(Limits.transactionIDBytes.value) bytes.")
     }
     guard let json = change.json else { return }
     guard json.utf8.count <= Limits.recordBytes.value else {

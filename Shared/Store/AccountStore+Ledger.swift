@@ -170,11 +170,11 @@ extension AccountStore {
     let names = [transaction.id] + transaction.entries.map(\.account.name)
     if let name = names.first(where: { !isName($0) }) {
       return "The name \(name.cut(toBytes: 100)) of a transaction or an account is empty, has a "
-        + "control character, or has more than \(Limits.ledgerIDBytes.value) bytes."
+        + "control character, or has more than \(Limits.transactionIDBytes.value) bytes."
     }
     let counts = [
-      (transaction.entries.count, Limits.ledgerEntries),
-      (transaction.note.utf8.count, Limits.ledgerNoteBytes),
+      (transaction.entries.count, Limits.transactionEntries),
+      (transaction.note.utf8.count, Limits.transactionNoteBytes),
     ]
     for (count, limit) in counts where count > limit.value {
       return "Transaction \(transaction.id) has \(Overdrawn(limit))."
@@ -183,7 +183,7 @@ extension AccountStore {
   }
 
   static func isName(_ name: String) -> Bool {
-    (1...Limits.ledgerIDBytes.value).contains(name.utf8.count)
+    (1...Limits.transactionIDBytes.value).contains(name.utf8.count)
       && name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
   }
 

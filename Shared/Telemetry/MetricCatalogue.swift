@@ -90,6 +90,10 @@ public struct MetricCatalogue: Sendable {
       "tutti_http_evicted_total", .counter,
       "Idle or incomplete connections that were closed to make room for new ones."),
 
+    MetricDescription(
+      "tutti_keys_refused_total", .counter,
+      "HTTP requests refused because of their key: wrong, ended, or without the permission."),
+
     // Memory and large bodies.
     MetricDescription(
       "tutti_memory_held_bytes", .gauge,

@@ -72,7 +72,7 @@ struct KeyRecordTests {
       minimal(#","permissions":{"models":[""]}"#),
       minimal(#","permissions":{"models":["a\u0000b"]}"#),
       minimal(name: ""), minimal(name: #"a\nb"#), minimal(name: #"\u007f"#),
-      minimal(name: String(repeating: "a", count: 5_000)),
+      minimal(name: String(repeating: "a", count: 7_000)),
       minimal().replacing("\"chat\"", with: "\"root\""),
       minimal().replacing("active", with: "paused"),
       minimal().replacing("acme", with: "acme/a/b"),
@@ -98,7 +98,7 @@ struct KeyRecordTests {
   @Test("the problem of a record names the limit")
   func problems() throws {
     var wide = try record(Self.minimal())
-    wide.name = String(repeating: "a", count: 5_000)
+    wide.name = String(repeating: "a", count: 7_000)
     #expect(try #require(wide.problem).contains("access.record_bytes"))
     wide.name = "ci"
     wide.permissions.hostPools = Set((0..<300).map(String.init))

@@ -53,7 +53,8 @@ public final class KeyChecker: Sendable {
       refused.increment()
       throw failure
     }
-    let decision = table.check(presented, for: need, at: Int64(clamping: UnixTime.microseconds() / 1_000))
+    let decision = table.check(
+      presented, for: need, at: Int64(clamping: UnixTime.microseconds() / 1_000))
     attempts.withLock { $0.record(decision, from: source, at: now) }
     switch decision {
     case .open: return nil
@@ -69,12 +70,9 @@ extension PresentedKey {
   init(_ request: Request) {
     self.init(
       authorization: request.headers[values: .authorization],
-      apiKeys: request.headers[values: .xAPIKey] + request.headers[values: .apiKey],
+      apiKeys: ["x-api-key", "api-key"].flatMap { name in
+        HTTPField.Name(name).map { request.headers[values: $0] } ?? []
+      },
       query: request.uri.query ?? "")
   }
-}
-
-extension HTTPField.Name {
-  static let xAPIKey = HTTPField.Name("x-api-key")!
-  static let apiKey = HTTPField.Name("api-key")!
 }

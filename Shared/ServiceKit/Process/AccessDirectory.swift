@@ -35,7 +35,7 @@ public final class AccessDirectory: Service {
     (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
-  /// The newest whole table. `nil` means that none has arrived: nobody can be admitted yet.
+  /// The newest whole table. `nil` means that none has arrived, so that no request can be admitted.
   public var table: AccessTable? { feed.withLock { $0.table } }
 
   /// Applies a published page, and asks for the table if a published version shows that a page was
