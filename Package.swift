@@ -251,7 +251,7 @@ let package = Package(
         "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
       ]),
-    pure("RegistryCore", path: "Services/Registry/Core", ["ClusterModel", "Text"]),
+    pure("RegistryCore", path: "Services/Registry/Core", ["Access", "ClusterModel", "Text"]),
     executable("RegistryMain", path: "Services/Registry/Main", ["RegistryService"]),
     shell(
       "RegistryService", path: "Services/Registry/Shell",

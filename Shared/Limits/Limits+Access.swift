@@ -1,6 +1,7 @@
 extension Limits {
   static let access = [
-    accessKeyBytes, accessKeys, accessPages, accessPageBytes, accessRecordBytes,
+    accessKeyBytes, accessKeys, accessNameBytes, accessGrace, accessPages, accessPageBytes,
+    accessRecordBytes,
     accessListEntries, accessRateLimit, accessFailures, accessFailureWindow, accessBlock,
     accessSources, accessKnownPairs,
   ]
@@ -11,6 +12,13 @@ extension Limits {
   public static let accessKeys = Limit(
     "access.keys", 16_384, .count,
     "Keys in one access table. With 300 bytes each they take 5 MiB in every gateway.")
+  public static let accessNameBytes = Limit(
+    "access.name_bytes", 256, .bytes,
+    "Name of one key: a sentence. Tables for people show the first part of it.")
+  public static let accessGrace = Limit(
+    "access.grace", 31_622_400_000, .milliseconds,
+    "Longest time for which a replaced key stays valid: a leap year. A key that must stay valid for "
+      + "longer needs no rotation.")
   public static let accessPages = Limit(
     "access.pages", 256, .count,
     "All keys with records of the largest size fill 193 pages.")
