@@ -21,7 +21,8 @@ public enum PrivateFile {
     fileprivate var refusedBits: UInt32 { self == .nothing ? 0o077 : 0o022 }
   }
 
-  /// Creates the file with mode 0600.
+  /// Creates the file with mode 0600. Its contents are on the disk on return, because they may be a
+  /// secret that other files depend on.
   /// - Returns: `false` if the name is taken; the existing file stays unchanged.
   public static func create(
     _ path: String, _ contents: [UInt8] = []
@@ -35,7 +36,7 @@ public enum PrivateFile {
       throw FileRefused("Cannot create \(path) (\(text(code))); check its directory.")
     }
     defer { close(file) }
-    guard write(contents, to: file) else {
+    guard write(contents, to: file), contents.isEmpty || fsync(file) == 0 else {
       let code = errno
       unsafe unlink(path)
       throw FileRefused("Cannot write \(path) (\(text(code))).")
