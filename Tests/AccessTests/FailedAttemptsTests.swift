@@ -41,6 +41,23 @@ struct FailedAttemptsTests {
     #expect(attempt(&attempts, .key(try sampleKey(2)), from: "192.0.2.2", at: .zero) != nil)
   }
 
+  @Test("wrong admin tokens count as well, and block all but an address that used the right one")
+  func tokens() throws {
+    var attempts = FailedAttempts()
+    for source in ["192.0.2.1", "192.0.2.2"] {
+      for _ in 0..<20 {
+        #expect(attempts.refusalOfToken(source, at: .zero) == nil)
+        attempts.recordToken(isRight: false, from: source, at: .zero)
+      }
+      #expect(attempts.refusalOfToken(source, at: .zero)?.code == .rateLimited)
+    }
+    #expect(attempt(&attempts, .key(try sampleKey(2)), at: .zero) == nil)
+    attempts.recordToken(isRight: true, from: "192.0.2.1", at: .zero)
+    #expect(attempts.refusalOfToken("192.0.2.1", at: .zero) == nil)
+    #expect(attempts.refusalOfToken("192.0.2.2", at: .zero) != nil)
+    #expect(attempts.failureCount == 40)
+  }
+
   @Test("a refusal says how long to wait")
   func sentence() throws {
     var attempts = FailedAttempts()

@@ -18,7 +18,8 @@ public struct FailedAttempts: Sendable {
 
   private struct Pair: Hashable, Sendable {
     let source: String
-    let key: KeyID
+    /// `nil` means the admin token.
+    let key: KeyID?
   }
 
   private static let failureLimit = Limits.accessFailures.value
@@ -71,14 +72,24 @@ public struct FailedAttempts: Sendable {
   public mutating func refusal(
     _ source: String, _ presented: PresentedKey, at now: Instant
   ) -> Failure? {
-    let wait = sources.change(source) { $0.wait(at: now) } ?? nil
-    guard let wait else { return nil }
     switch presented {
     // A request without a key is no attempt. Its answer explains how to send one.
-    case .absent: return nil
-    case .key(let key) where knownPairs[Pair(source: source, key: key.id)] != nil: return nil
-    case .key, .unusable: break
+    case .absent: nil
+    case .key(let key): refusal(source, known: Pair(source: source, key: key.id), at: now)
+    case .unusable: refusal(source, known: nil, at: now)
     }
+  }
+
+  /// Decides whether the admin token of a request may be checked, as `refusal` does for keys.
+  public mutating func refusalOfToken(_ source: String, at now: Instant) -> Failure? {
+    refusal(source, known: Pair(source: source, key: nil), at: now)
+  }
+
+  /// - Parameter known: the pair that is exempt if it was used with success. `nil` means none.
+  private mutating func refusal(_ source: String, known: Pair?, at now: Instant) -> Failure? {
+    let wait = sources.change(source) { $0.wait(at: now) } ?? nil
+    guard let wait else { return nil }
+    if let known, knownPairs[known] != nil { return nil }
     refusedCount = refusedCount.addingCapped(1)
     let seconds = max(1, Int(clamping: wait.inSeconds.rounded(.up)))
     return Failure(
@@ -94,10 +105,22 @@ public struct FailedAttempts: Sendable {
     case .open: break
     case .allowed(let record):
       knownPairs.use(Pair(source: source, key: record.id), initial: ()) { _ in }
-    case .refused(let refusal) where refusal.isFailedAttempt:
-      failureCount = failureCount.addingCapped(1)
-      sources.use(source, initial: Source(since: now)) { $0.recordFailure(at: now) }
+    case .refused(let refusal) where refusal.isFailedAttempt: recordFailure(source, at: now)
     case .refused: break
     }
+  }
+
+  /// Records the outcome of a check of the admin token.
+  public mutating func recordToken(isRight: Bool, from source: String, at now: Instant) {
+    guard isRight else {
+      recordFailure(source, at: now)
+      return
+    }
+    knownPairs.use(Pair(source: source, key: nil), initial: ()) { _ in }
+  }
+
+  private mutating func recordFailure(_ source: String, at now: Instant) {
+    failureCount = failureCount.addingCapped(1)
+    sources.use(source, initial: Source(since: now)) { $0.recordFailure(at: now) }
   }
 }

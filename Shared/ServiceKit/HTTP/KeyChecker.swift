@@ -66,8 +66,27 @@ public final class KeyChecker: Sendable {
   }
 }
 
+extension KeyChecker {
+  /// Checks the admin token of the request that is being answered.
+  ///
+  /// - Parameter matches: compares the token.
+  /// - Throws: `rate_limited` after many wrong keys or tokens.
+  public func checkToken(_ matches: () -> Bool) throws(Failure) -> Bool {
+    let source = "\(ClientConnection.current?.client ?? .local)"
+    let now = clock.now
+    if let failure = attempts.withLock({ $0.refusalOfToken(source, at: now) }) {
+      refused.increment()
+      throw failure
+    }
+    let isRight = matches()
+    attempts.withLock { $0.recordToken(isRight: isRight, from: source, at: now) }
+    if !isRight { refused.increment() }
+    return isRight
+  }
+}
+
 extension PresentedKey {
-  init(_ request: Request) {
+  public init(_ request: Request) {
     self.init(
       authorization: request.headers[values: .authorization],
       apiKeys: ["x-api-key", "api-key"].flatMap { name in
