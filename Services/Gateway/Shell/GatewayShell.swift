@@ -98,10 +98,11 @@ final class GatewayShell: Service {
     for scope: AccessScope, _ respond: (Exchange, GatewayRoute) async throws -> Response
   ) async throws -> Response {
     let journal = RequestJournal(path ?? endpoint.rawValue, recorder: resources.context.recorder)
+    var rights = KeyRights()
     do {
       let ingress = journal.phase(.ingress)
       // The key is checked first: a client without one costs neither memory nor a slot.
-      let rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed(scope)))
+      rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed(scope)))
       let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(
@@ -126,10 +127,12 @@ final class GatewayShell: Service {
         seed: parsed.options.seed ?? .random(in: .min ... .max),
         rights: rights, client: client, ingress: ingress)
       var response = try await respond(exchange, try route(exchange))
-      response.headers.add(use?.fields ?? [])
+      response.headers.add(resources.keys.fields(for: rights))
       return response
     } catch let failure as Failure {
-      return refusal(resources.answers.explained(failure), journal)
+      var response = refusal(resources.answers.explained(failure), journal)
+      response.headers.add(resources.keys.fields(for: rights))
+      return response
     } catch {
       // The connection broke during the upload, or this is a bug. The server makes the response.
       journal.end(status: 500, Failure(.internalError, ""))

@@ -30,9 +30,9 @@ final class KeyGate: Sendable {
     }
   }
 
-  /// The `x-ratelimit-*` headers of a key.
-  fileprivate func fields(for key: KeyRecord) -> [RateLimitHeaders.Field] {
-    guard key.limits != .unlimited else { return [] }
+  /// The `x-ratelimit-*` headers of a request's key, for answers and refusals.
+  func fields(for rights: KeyRights) -> [RateLimitHeaders.Field] {
+    guard let key = rights.key, key.limits != .unlimited else { return [] }
     let now = clock.now
     return rates.withLock { $0.headers(for: key.id, limits: key.limits, at: now).fields }
   }
@@ -60,6 +60,4 @@ final class KeyUse: Sendable {
 
   /// Replaces the estimate by the tokens that the request took. Later calls do nothing.
   func finish(tokens: Int) { gate.finish(reservation, tokens: tokens) }
-
-  var fields: [RateLimitHeaders.Field] { gate.fields(for: key) }
 }
