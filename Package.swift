@@ -256,10 +256,11 @@ let package = Package(
     shell(
       "RegistryService", path: "Services/Registry/Shell",
       [
-        "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding", "Files",
+        "Access", "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
+        "Files",
         "Inference",
         "ServiceKit",
-        "Store", "Telemetry", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
+        "Store", "Telemetry", "Text", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
         metrics,
         nioCore, nioHTTP1,
         nioPosix,

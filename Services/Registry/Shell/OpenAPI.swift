@@ -1,7 +1,7 @@
 import ClusterModel
 
 /// The raw values of an enumeration as elements of a JSON array.
-private func values<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
+func values<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
   Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
 }
 
@@ -12,7 +12,7 @@ let adminOpenAPI = #"""
     "info": {
       "title": "Tutti registry admin API",
       "version": "1",
-      "description": "Which hosts answer requests, and which processes make up the cluster."
+      "description": "Hosts that answer requests, keys of clients, and processes of the cluster. GET needs the admin token or a key with the scope admin:read or admin:write, other methods the token or admin:write."
     },
     "security": [{"bearer": []}],
     "paths": {
@@ -33,7 +33,9 @@ let adminOpenAPI = #"""
                 "data": {"type": "array", "items": {"$ref": "#/components/schemas/Host"}},
                 "has_more": {"type": "boolean"}}}}}},
             "400": {"$ref": "#/components/responses/Error"},
-            "401": {"$ref": "#/components/responses/Error"}
+            "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"}
           }
         },
         "post": {
@@ -61,6 +63,8 @@ let adminOpenAPI = #"""
             "201": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "409": {"$ref": "#/components/responses/Error"},
             "413": {"$ref": "#/components/responses/Error"},
             "503": {"$ref": "#/components/responses/Error"}
@@ -74,6 +78,8 @@ let adminOpenAPI = #"""
           "responses": {
             "200": {"$ref": "#/components/responses/Host"},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         },
@@ -97,6 +103,8 @@ let adminOpenAPI = #"""
             "200": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         },
@@ -108,6 +116,8 @@ let adminOpenAPI = #"""
               "properties": {"object": {"const": "host"}, "id": {"type": "string"},
                 "deleted": {"const": true}}}}}},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         }
@@ -119,6 +129,8 @@ let adminOpenAPI = #"""
           "responses": {
             "200": {"$ref": "#/components/responses/Host"},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         }
@@ -132,6 +144,8 @@ let adminOpenAPI = #"""
             "200": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         }
@@ -145,10 +159,13 @@ let adminOpenAPI = #"""
             "200": {"$ref": "#/components/responses/Host"},
             "400": {"$ref": "#/components/responses/Error"},
             "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         }
       },
+  \#(keyPaths)
       "/admin/v1/services": {
         "get": {
           "summary": "The processes on the bus, by name",
@@ -159,7 +176,9 @@ let adminOpenAPI = #"""
                 "object": {"const": "list"},
                 "data": {"type": "array", "items": {"$ref": "#/components/schemas/Peer"}},
                 "has_more": {"const": false}}}}}},
-            "401": {"$ref": "#/components/responses/Error"}
+            "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"}
           }
         }
       },
@@ -186,16 +205,19 @@ let adminOpenAPI = #"""
           "responses": {
             "200": {"description": "OpenAPI 3.1",
               "content": {"application/json": {"schema": {"type": "object"}}}},
-            "401": {"$ref": "#/components/responses/Error"}
+            "401": {"$ref": "#/components/responses/Error"},
+            "403": {"$ref": "#/components/responses/Error"},
+            "429": {"$ref": "#/components/responses/Error"}
           }
         }
       }
     },
     "components": {
       "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer",
-        "description": "TUTTI_ADMIN_TOKEN, or the contents of DATA_DIR/admin-token"}},
+        "description": "TUTTI_ADMIN_TOKEN, the contents of DATA_DIR/admin-token, or a key"}},
       "parameters": {
         "HostID": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+  \#(keyParameters)
         "WaitMs": {"name": "wait_ms", "in": "query",
           "description": "How long to wait for the host's next probe before answering",
           "schema": {"type": "integer", "minimum": 0, "maximum": 30000, "default": 0}}
@@ -203,6 +225,7 @@ let adminOpenAPI = #"""
       "responses": {
         "Host": {"description": "The current state of the host", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Host"}}}},
+  \#(keyResponses)
         "Error": {"description": "What is wrong and what to do", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Error"}}}}
       },
@@ -262,6 +285,7 @@ let adminOpenAPI = #"""
                 "open_breakers": {"type": "integer",
                   "description": "Processes whose circuit breaker for the host is open"}}}}
         },
+  \#(keySchemas)
         "Peer": {
           "type": "object",
           "required": ["name", "incarnation", "service", "version", "mailbox", "ttl_ms"],

@@ -1,3 +1,4 @@
+import Access
 import Bus
 import BusCore
 import Clocks
@@ -45,6 +46,8 @@ final class RegistryShell: Service {
   private let context: ServiceContext
   private let store: HostStore
   private let prober: HostProber
+  private let keys: KeyIssuer
+  private let keyPublisher: KeyPublisher
   private let clock = ProcessClock()
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
@@ -53,10 +56,15 @@ final class RegistryShell: Service {
   private let orders = AsyncStream.makeStream(of: Order.self)
   private let instruments = RegistryInstruments()
 
-  init(context: ServiceContext, store: HostStore, restored: [HostRecord], prober: HostProber) {
+  init(
+    context: ServiceContext, store: HostStore, restored: [HostRecord], prober: HostProber,
+    keys: KeyIssuer, keyPublisher: KeyPublisher
+  ) {
     self.context = context
     self.store = store
     self.prober = prober
+    self.keys = keys
+    self.keyPublisher = keyPublisher
     let own = context.bus.peer
     let epoch = own.id.incarnation
     state = Mutex(
@@ -82,8 +90,11 @@ final class RegistryShell: Service {
         return .peerTable(goodbye(peer))
       case .hostTableRequest:
         return .hostTable(hostTable)
+      case .accessPageRequest(let number):
+        return .accessTablePage(try keyPage(number, for: request.sender))
       default:
-        throw Failure(.unhandled, "The registry answers hello, goodbye and host table requests.")
+        throw Failure(
+          .unhandled, "The registry answers hello, goodbye, and requests for hosts and keys.")
       }
     }
     context.bus.onCast { [self] body, peer in
@@ -110,8 +121,23 @@ final class RegistryShell: Service {
     let (directives, table) = try outcome.get()
     perform(directives)
     // A new process has missed the tables that were sent before.
-    if !directives.isEmpty { context.bus.publish(.hostTable(hostTable), to: peer.id) }
+    if !directives.isEmpty {
+      context.bus.publish(.hostTable(hostTable), to: peer.id)
+      keyPublisher.send(keys.pages, to: peer)
+    }
     return table
+  }
+
+  private func keyPage(_ number: Int, for sender: PeerID) throws(Failure) -> AccessTablePage {
+    guard peerTable.peers.contains(where: { $0.id == sender && $0.service.checksKeys }) else {
+      throw Failure(
+        .permissionDenied, "Keys are sent only to processes that check them, after their hello.")
+    }
+    let pages = keys.pages
+    guard pages.indices.contains(number) else {
+      throw Failure(.invalidRequest, "The table of keys has \(counted(pages.count, "page")).")
+    }
+    return pages[number]
   }
 
   private func goodbye(_ peer: PeerID) -> PeerTable {
@@ -299,6 +325,7 @@ final class RegistryShell: Service {
         refreshed = now
         publish(peerTable)
         publish(hostTable)
+        keyPublisher.publish(keys.version)
       }
     }
   }

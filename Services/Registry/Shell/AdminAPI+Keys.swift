@@ -1,0 +1,139 @@
+import Access
+import ClusterModel
+import Foundation
+import HTTPTypes
+import Hummingbird
+import RegistryCore
+import Store
+import Text
+
+/// `/admin/v1/keys` and `/admin/v1/audit`.
+extension AdminAPI {
+  func addKeyRoutes(to router: Router<BasicRequestContext>) {
+    route(router, .get, "/admin/v1/keys") { request in
+      let limit = try request.number("limit", in: Self.pages, or: 100)
+      let page = keys.page(after: request.text("after"), limit: limit)
+      return json(Page(data: page.entries.map { KeyJSON($0.record) }, hasMore: page.hasMore))
+    }
+    route(router, .post, "/admin/v1/keys") { request in
+      let settings = try await KeyFields(request.http).settings()
+      let issued = try await keys.change(by: request.author) { keys, pepper, now throws(Failure) in
+        try keys.create(
+          settings, random: KeyPepper.random(APIKey.randomByteCount), pepper: pepper, at: now)
+      }
+      return response(issued, .created)
+    }
+    route(router, .get, "/admin/v1/keys/:id") { request in
+      guard let entry = keys.entry(try request.key) else { throw request.noKey }
+      return response(KeyIssuer.Issued(entry: entry, key: nil))
+    }
+    route(router, .patch, "/admin/v1/keys/:id") { request in
+      let (id, expected) = (try request.key, request.expectedRevisions)
+      let settings = try await KeyFields(request.http).settings()
+      return response(
+        try await keys.change(by: request.author) { keys, _, now throws(Failure) in
+          try keys.patch(id, settings, expected: expected, at: now)
+        })
+    }
+    route(router, .post, "/admin/v1/keys/:id/rotate") { request in
+      let (id, expected) = (try request.key, request.expectedRevisions)
+      let grace = try await KeyFields(request.http).grace()
+      let issued = try await keys.change(by: request.author) { keys, pepper, now throws(Failure) in
+        try keys.rotate(
+          id, grace: grace, expected: expected, random: KeyPepper.random(APIKey.randomByteCount),
+          pepper: pepper, at: now)
+      }
+      return response(issued, .created)
+    }
+    for (action, state) in [("disable", KeyState.disabled), ("enable", .active)] {
+      route(router, .post, RouterPath("/admin/v1/keys/:id/\(action)")) { request in
+        try await set(state, request)
+      }
+    }
+    route(router, .delete, "/admin/v1/keys/:id") { request in try await set(.revoked, request) }
+    route(router, .get, "/admin/v1/audit") { request in try await audit(request) }
+  }
+
+  private func set(_ state: KeyState, _ request: AdminRequest) async throws -> Response {
+    let (id, expected) = (try request.key, request.expectedRevisions)
+    return response(
+      try await keys.change(by: request.author) { keys, _, _ throws(Failure) in
+        try keys.set(state, of: id, expected: expected)
+      })
+  }
+
+  private func response(
+    _ issued: KeyIssuer.Issued, _ status: HTTPResponse.Status = .ok
+  ) -> Response {
+    var response = json(KeyJSON(issued.entry.record, key: issued.key), status)
+    response.headers[.eTag] = "\"\(issued.entry.revision)\""
+    // The answer may contain a secret.
+    response.headers[.cacheControl] = "no-store"
+    return response
+  }
+
+  private func audit(_ request: AdminRequest) async throws -> Response {
+    let limit = try request.number("limit", in: Self.pages, or: 100)
+    let before = try request.number("before", in: 1...Int64.max, or: .max)
+    let query = AuditQuery(
+      kind: request.text("kind"), id: request.text("id"), before: before, limit: limit)
+    let records = try await keys.audit(query)
+    // Positions begin at 1, and the last page may be full.
+    var hasMore = false
+    if records.count == limit, let last = records.last?.position {
+      var rest = query
+      rest.before = last
+      rest.limit = 1
+      hasMore = try await !keys.audit(rest).isEmpty
+    }
+    let page: JSON = [
+      "object": "list", "data": .array(records.map(\.json)), "has_more": .boolean(hasMore),
+    ]
+    return body(page.encoded, .ok)
+  }
+}
+
+extension AdminRequest {
+  fileprivate var key: KeyID {
+    get throws {
+      // People also copy the part of the key that lists show.
+      let text = id.hasPrefix("tutti-") ? String(id.dropFirst("tutti-".count)) : id
+      guard let key = KeyID(text) else { throw noKey }
+      return key
+    }
+  }
+
+  fileprivate var noKey: Failure {
+    // A whole key in place of its id is not repeated: answers end in logs.
+    let shown = id.utf8.count <= 24 ? " \(id)" : " with this id"
+    return Failure(
+      .keyNotFound,
+      "There is no key\(shown); `tutti keys list` or GET /admin/v1/keys lists all keys.")
+  }
+
+  /// Revisions in `If-Match`. `nil` means any.
+  fileprivate var expectedRevisions: Set<Int64>? {
+    let values = http.headers[values: .ifMatch]
+    guard !values.isEmpty else { return nil }
+    let tags = values.flatMap { $0.split(separator: ",") }
+      .map { $0.trimmingCharacters(in: .whitespaces) }
+    if tags.contains("*") { return nil }
+    // A tag that no answer has contained matches nothing.
+    return Set(
+      tags.compactMap { tag in
+        tag.count > 2 && tag.hasPrefix("\"") && tag.hasSuffix("\"")
+          ? Int64(tag.dropFirst().dropLast()) : nil
+      })
+  }
+}
+
+extension AuditRecord {
+  fileprivate var json: JSON {
+    func stored(_ text: String?) -> JSON { text.map { .raw(Array($0.utf8)) } ?? .null }
+    return [
+      "object": "audit", "position": .integer(Int(position)), "time_ms": .integer(Int(author.time)),
+      "author": .string(author.name), "kind": .string(kind), "id": .string(id),
+      "before": stored(before), "after": stored(after),
+    ]
+  }
+}

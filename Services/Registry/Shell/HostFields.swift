@@ -1,0 +1,91 @@
+import ClusterModel
+import Hummingbird
+import RegistryCore
+
+/// The body of a POST or PATCH of a host.
+struct HostFields {
+  private let fields: JSONFields
+
+  init(_ request: Request) async throws { fields = try await JSONFields(request) }
+
+  func draft() throws -> HostDraft {
+    try fields.allow([
+      "url", "id", "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
+      "price_per_million", "models",
+    ])
+    guard let url = try fields.text("url") else {
+      throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
+    }
+    return HostDraft(
+      url: url, id: try fields.text("id").map { HostID($0) },
+      dialect: try chosen("dialect").newValue,
+      resume: try chosen("resume").newValue, credential: try credential().newValue,
+      allowsPlainHTTP: try fields.flag("allow_plain_http"),
+      tier: try fields.choice("tier") ?? .community,
+      trust: try fields.choice("trust") ?? .any,
+      slots: try fields.integer("slots", in: 1...65_536),
+      pricePerMillion: try fields.integer("price_per_million", in: Host.prices) ?? 0,
+      models: try models().newValue ?? [])
+  }
+
+  func patch() throws -> HostPatch {
+    try fields.allow([
+      "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
+      "price_per_million", "models",
+    ])
+    return HostPatch(
+      dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
+      allowsPlainHTTP: try fields.flag("allow_plain_http"), tier: try fields.choice("tier"),
+      trust: try fields.choice("trust"),
+      slots: try fields.integer("slots", in: 1...65_536),
+      pricePerMillion: try fields.integer("price_per_million", in: Host.prices),
+      models: try models())
+  }
+
+  /// `null` and an empty list mean the host's own list.
+  private func models() throws -> HostPatch.Change<[ModelID]> {
+    switch fields["models"] {
+    case nil: return .unchanged
+    case .null: return .learned
+    case .texts(let names): return names.isEmpty ? .learned : .value(names.map { ModelID($0) })
+    default: throw fields.wrong("models", "an array of strings, or null")
+    }
+  }
+
+  /// One of the choices, or `auto`, which means learned from the host's answers.
+  private func chosen<Choice: RawRepresentable & CaseIterable & Equatable & Sendable>(
+    _ name: String
+  ) throws -> HostPatch.Change<Choice> where Choice.RawValue == String {
+    switch fields[name] {
+    case nil, .null: return .unchanged
+    case .text("auto"): return .learned
+    case .text(let text):
+      if let choice = Choice(rawValue: text) { return .value(choice) }
+    default: break
+    }
+    throw fields.wrong(
+      name, "one of auto, " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
+  }
+
+  /// `null` removes the credential, because a host has none that could be learned. For most members,
+  /// `null` means no change.
+  private func credential() throws -> HostPatch.Change<String> {
+    switch fields["credential"] {
+    case nil: return .unchanged
+    case .null: return .learned
+    case .text(let text):
+      do throws(Failure) {
+        return .value(try CredentialReference(text).description)
+      } catch {
+        throw AdminFailure(error, param: "credential")
+      }
+    default: throw fields.wrong("credential", "a string like env:NAME or file:/path, or null")
+    }
+  }
+}
+
+extension HostPatch.Change {
+  fileprivate var newValue: Value? {
+    if case .value(let value) = self { value } else { nil }
+  }
+}

@@ -1,0 +1,200 @@
+import Access
+import ClusterModel
+import Foundation
+import Limits
+import Logging
+import RegistryCore
+import ServiceLifecycle
+import Store
+import Synchronization
+import Telemetry
+
+/// Makes, changes and revokes keys, one change at a time.
+///
+/// A change is stored with its author before it comes into force, and published at once afterwards.
+final class KeyIssuer: Service {
+  typealias Plan =
+    @Sendable (KeyRegistry, KeyPepper, WallMilliseconds) throws(Failure) -> KeyChange
+
+  /// The outcome of a change.
+  struct Issued: Sendable {
+    let entry: KeyRegistry.Entry
+    /// `nil` means that the change made no key.
+    let key: APIKey?
+  }
+
+  private struct Order: Sendable {
+    let author: String
+    let plan: Plan
+    let outcome: AsyncStream<Result<Issued, Failure>>.Continuation
+  }
+
+  private struct State {
+    var keys: KeyRegistry
+    var pages: [AccessTablePage]
+    var revision: UInt64 = 1
+  }
+
+  private let store: AccountStore
+  private let pepper: KeyPepper
+  /// The registry's incarnation.
+  private let epoch: UInt64
+  private let publish: @Sendable ([AccessTablePage]) -> Void
+  private let logger: Logger
+  private let state: Mutex<State>
+  /// Bounded by the number of admin connections: each connection waits until its order is done.
+  private let orders = AsyncStream.makeStream(of: Order.self)
+
+  /// Reads the stored keys, and makes the pepper at the first start.
+  ///
+  /// - Parameters:
+  ///   - epoch: the registry's incarnation.
+  ///   - publish: sends all keys to the processes that check them.
+  init(
+    store: AccountStore, dataDirectory: String, epoch: UInt64, logger: Logger,
+    publish: @escaping @Sendable ([AccessTablePage]) -> Void
+  ) async throws {
+    let entries = try await Self.restored(from: store)
+    let keys = KeyRegistry(restored: entries)
+    let pepper = try KeyPepper(dataDirectory: dataDirectory, hasKeys: !entries.isEmpty)
+    self.store = store
+    self.pepper = pepper
+    self.epoch = epoch
+    self.publish = publish
+    self.logger = logger
+    state = Mutex(
+      State(keys: keys, pages: Self.pages(of: keys, pepper, epoch: epoch, revision: 1)))
+    publish(pages)
+  }
+
+  /// Pages of the current table.
+  var pages: [AccessTablePage] { state.withLock(\.pages) }
+
+  var version: AccessTableVersion {
+    AccessTableVersion(epoch: epoch, revision: state.withLock(\.revision))
+  }
+
+  func entry(_ id: KeyID) -> KeyRegistry.Entry? { state.withLock { $0.keys[id] } }
+
+  func page(after id: String?, limit: Int) -> (entries: [KeyRegistry.Entry], hasMore: Bool) {
+    // Sorted outside the lock.
+    state.withLock(\.keys).page(after: id, limit: limit)
+  }
+
+  func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {
+    try await store.audit(query)
+  }
+
+  /// Makes a change, and returns when it is stored, in force and published.
+  ///
+  /// - Parameter author: the admin, as the audit log names it.
+  func change(
+    by author: String, _ plan: @escaping Plan
+  ) async throws(Failure) -> Issued {
+    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Issued, Failure>.self)
+    let order = Order(author: author, plan: plan, outcome: outcome)
+    guard case .enqueued = orders.continuation.yield(order) else {
+      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
+    }
+    for await result in outcomes { return try result.get() }
+    throw Failure(.cancelled, "The client left before the change was stored.")
+  }
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { [self] in
+      for await order in orders.stream {
+        do throws(Failure) {
+          order.outcome.yield(.success(try await carryOut(order)))
+        } catch {
+          order.outcome.yield(.failure(error))
+        }
+        order.outcome.finish()
+      }
+    }
+    await store.close()
+  }
+
+  // MARK: - Changes
+
+  private func carryOut(_ order: Order) async throws(Failure) -> Issued {
+    let now = WallMilliseconds(clamping: UnixTime.microseconds() / 1_000)
+    let keys = state.withLock(\.keys)
+    let change = try order.plan(keys, pepper, now)
+    if !change.saved.isEmpty {
+      let revisions = try await save(change, of: keys, ChangeAuthor(name: order.author, time: now))
+      let pages = state.withLock { state in
+        state.keys.apply(change, revisions: revisions)
+        state.revision += 1
+        state.pages = Self.pages(of: state.keys, pepper, epoch: epoch, revision: state.revision)
+        return state.pages
+      }
+      publish(pages)
+      logger.notice(
+        "key changed",
+        metadata: ["key": "tutti-\(change.subject)", "author": "\(order.author)"])
+    }
+    guard let entry = entry(change.subject) else {
+      preconditionFailure("the subject of a change is not a key")
+    }
+    return Issued(entry: entry, key: change.key)
+  }
+
+  /// - Returns: the new revision of each saved record.
+  private func save(
+    _ change: KeyChange, of keys: KeyRegistry, _ author: ChangeAuthor
+  ) async throws(Failure) -> [Int64] {
+    func expected(_ id: KeyID) -> ExpectedRevision {
+      keys[id].map { .revision(RecordRevision($0.revision)) } ?? .absent
+    }
+    let saves = change.saved.map { record in
+      RecordChange.saveKey(
+        record.id.description, mac: record.hash.bytes, json: StoredKeyJSON.text(of: record),
+        expected(record.id))
+    }
+    // The removal comes last, so that the revisions of the saved records come first.
+    let removal = change.removed.map { RecordChange.remove(.key($0.description), expected($0)) }
+    let outcome: ChangeOutcome
+    do throws(Failure) {
+      outcome = try await store.apply(saves + [removal].compactMap(\.self), by: author)
+    } catch {
+      logger.error("key not saved", metadata: [LogKey.reason: "\(error.message)"])
+      throw Failure(
+        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+    }
+    switch outcome {
+    case .applied(let revisions): return revisions.prefix(saves.count).map(\.number)
+    case .conflict:
+      throw Failure(
+        .storeFailed,
+        "Another process has changed accounts.sqlite, so nothing was changed. Restart the registry."
+      )
+    }
+  }
+
+  private static func pages(
+    of keys: KeyRegistry, _ pepper: KeyPepper, epoch: UInt64, revision: UInt64
+  ) -> [AccessTablePage] {
+    AccessTablePage.pages(
+      version: AccessTableVersion(epoch: epoch, revision: revision), isOpen: keys.isOpen,
+      pepper: pepper, records: keys.records)
+  }
+
+  // MARK: - Restoring
+
+  private static func restored(
+    from store: AccountStore
+  ) async throws(Failure) -> [KeyRegistry.Entry] {
+    var entries: [KeyRegistry.Entry] = []
+    while true {
+      let rows = try await store.keys(after: entries.last?.record.id.description)
+      for row in rows { entries.append(try StoredKeyJSON.entry(of: row)) }
+      guard entries.count <= Limits.accessKeys.value else {
+        throw Failure(
+          .storeDamaged,
+          "accounts.sqlite holds more than \(Limits.accessKeys.value) keys, which a registry never "
+            + "stores. Restore it from a backup.")
+      }
+      if rows.count < Limits.ledgerPage.value { return entries }
+    }
+  }
+}
