@@ -380,6 +380,12 @@ let package = Package(
     tests(
       "DispatcherTests",
       ["ClusterModel", "DispatcherCore", "DispatcherService", "HostModel", "ServiceKit"]),
+    tests(
+      "RegistryTests",
+      [
+        "Access", "ClusterModel", "RegistryCore", "RegistryService", "Store", hummingbird, httpTypes,
+        logging, nioCore,
+      ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
