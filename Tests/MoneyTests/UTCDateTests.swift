@@ -77,3 +77,32 @@ struct UTCDateTests {
     }
   }
 }
+
+@Suite("Dates as text")
+struct UTCDateTextTests {
+  @Test("the text of a date is read as the same date")
+  func roundTrip() {
+    var rng = SplitMixSource(seed: 5)
+    for _ in 0..<1_000 {
+      let time = rng.number(0...UTCDate.times.upperBound)
+      let date = UTCDate(milliseconds: time / 1_000 * 1_000)
+      #expect(UTCDate(date.description) == date)
+      #expect(UTCDate(milliseconds: time).milliseconds == time)
+    }
+  }
+
+  @Test("a date without a time means its first millisecond")
+  func day() {
+    #expect(UTCDate("2027-01-31")?.milliseconds == 1_801_353_600_000)
+    #expect(UTCDate("2028-02-29T00:00Z") == UTCDate("2028-02-29"))
+  }
+
+  @Test(
+    "other text is no date",
+    arguments: [
+      "", "2027", "2027-02-29", "2027-00-01", "2027-13-01", "2027-01-00", "2027-01-32",
+      "2027/01/31", "1969-12-31", "2027-01-31T24:00Z", "2027-01-31T00:60Z", "2027-01-31T00:00:60Z",
+      "2027-01-31t00:00Z", "2027-01-31T00:00:00", "+027-01-31", "２027-01-31",
+    ])
+  func noDate(text: String) { #expect(UTCDate(text) == nil) }
+}
