@@ -299,7 +299,9 @@ let package = Package(
         "Telemetry",
         hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
       ]),
-    pure("CommandLineCore", path: "Services/CommandLine/Core", ["ClusterModel"]),
+    pure(
+      "CommandLineCore", path: "Services/CommandLine/Core",
+      ["Access", "ClusterModel", "Money", "Text"]),
     shell(
       "EmbeddedModel", path: "Services/CommandLine/EmbeddedModel", [],
       exclude: ["requirements.txt"], resources: [.embedInCode("embedded_host.py")]),
