@@ -201,4 +201,27 @@ struct ClusterOptions: ParsableArguments {
     try ClusterClient.find(
       url: url, dataDirectory: dataDir, environment: ProcessInfo.processInfo.environment)
   }
+
+  /// The data directory, whether or not the cluster is found through it.
+  var directory: String {
+    ClusterClient.directory(
+      flag: dataDir, environment: ProcessInfo.processInfo.environment)
+  }
+}
+
+/// How a command finds its cluster and the key for the gateway and the monitor.
+struct ClientOptions: ParsableArguments {
+  @OptionGroup var cluster: ClusterOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "File with the API key, which only its owner may read. Used if TUTTI_API_KEY is not set.",
+      discussion: "Default: client-key in the data directory, if it exists.", valueName: "file"))
+  var keyFile: String?
+
+  func client() async throws -> ClusterClient {
+    try await ClusterClient.findWithKey(
+      url: cluster.url, dataDirectory: cluster.dataDir, keyFile: keyFile,
+      environment: ProcessInfo.processInfo.environment)
+  }
 }

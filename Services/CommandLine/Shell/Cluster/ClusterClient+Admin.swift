@@ -32,16 +32,9 @@ extension ClusterClient {
 
   /// Returns the token after the registry has proved that it knows the token.
   /// Otherwise another process that has taken the registry's port would get it.
-  private func provenToken() async throws -> String {
-    struct Proof: Decodable { let proof: String }
+  func provenToken() async throws -> String {
     let token = try requiredToken()
-    let nonce = AdminProof.nonce()
-    let answer = try await request(
-      .GET, address.registry + "/admin/v1/proof?nonce=" + nonce, timeout: .seconds(5))
-    let proof = try? JSONDecoder().decode(Proof.self, from: answer.body).proof
-    guard answer.status == 200,
-      AdminProof.isValid(proof ?? "", token: Array(token.utf8), nonce: nonce)
-    else {
+    guard try await isProven(token) else {
       throw ProcessFailure(
         .failed,
         "\(address.registry) does not prove that it knows the admin token, so the token was not "
@@ -49,6 +42,17 @@ extension ClusterClient {
           + "--data-dir), or another program listens at this address")
     }
     return token
+  }
+
+  /// Whether the registry proves that it knows the token.
+  func isProven(_ token: String) async throws -> Bool {
+    struct Proof: Decodable { let proof: String }
+    let nonce = AdminProof.nonce()
+    let answer = try await request(
+      .GET, address.registry + "/admin/v1/proof?nonce=" + nonce, timeout: .seconds(5))
+    let proof = try? JSONDecoder().decode(Proof.self, from: answer.body).proof
+    return answer.status == 200
+      && AdminProof.isValid(proof ?? "", token: Array(token.utf8), nonce: nonce)
   }
 
   func services() async throws -> [ServiceRow] {
@@ -145,10 +149,13 @@ extension ClusterClient {
     _ = try await success(.DELETE, hostURL(id), token: provenToken())
   }
 
-  private func hostURL(_ id: HostID) -> String {
-    var allowed = CharacterSet.alphanumerics
-    allowed.insert(charactersIn: "-._~")
-    // A user types the id: an unescaped slash in it would name another path.
-    return hostsURL + "/" + (id.name.addingPercentEncoding(withAllowedCharacters: allowed) ?? "")
+  private func hostURL(_ id: HostID) -> String { hostsURL + "/" + Self.escaped(id.name) }
+
+  /// The text as one part of a path or of a query. A user types it: an unescaped slash would name
+  /// another path.
+  static func escaped(_ text: String) -> String {
+    let letters = CharacterSet(charactersIn: "A"..."Z").union(CharacterSet(charactersIn: "a"..."z"))
+    let allowed = letters.union(CharacterSet(charactersIn: "0123456789-._~"))
+    return text.addingPercentEncoding(withAllowedCharacters: allowed) ?? ""
   }
 }

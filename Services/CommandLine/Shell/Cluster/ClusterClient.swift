@@ -11,8 +11,8 @@ import ServiceKit
 /// HTTP client of a cluster's services. Each error becomes one sentence.
 struct ClusterClient: Sendable {
   let address: ClusterAddress
-  /// Key of the gateway. `nil` means that none is sent.
-  var apiKey: String?
+  /// Key for the gateway and the monitor. `nil` means that none is sent.
+  var clientKey: ClientKey?
   /// Token of the registry's admin API.
   var adminToken: String?
 
@@ -151,7 +151,6 @@ extension ClusterClient {
     let address = try findAddress(
       url: url, dataDirectory: dataDirectory, environment: environment)
     var client = ClusterClient(address: address)
-    client.apiKey = environment["TUTTI_API_KEY"].flatMap { $0.isEmpty ? nil : $0 }
     if let token = environment["TUTTI_ADMIN_TOKEN"], !token.isEmpty {
       client.adminToken = token
     } else {
@@ -162,7 +161,8 @@ extension ClusterClient {
     return client
   }
 
-  private static func directory(flag: String?, environment: [String: String]) -> String {
+  /// The data directory that the options, the environment or the default name.
+  static func directory(flag: String?, environment: [String: String]) -> String {
     if let flag { return flag }
     if let named = environment["TUTTI_DATA_DIR"], !named.isEmpty { return named }
     return CommonConfiguration.defaultDataDirectory(environment)

@@ -29,7 +29,7 @@ struct AskCommand: AsyncParsableCommand {
         tutti ask --json "Say hello." | tail -n 1
       """)
 
-  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var cluster: ClientOptions
 
   @Option(
     name: [.customShort("m"), .long],
@@ -65,11 +65,11 @@ struct AskCommand: AsyncParsableCommand {
 
   func run() async throws {
     let body = try question()
-    let client = try cluster.client()
+    let client = try await cluster.client()
     let url = client.address.gateway + "/v1/chat/completions"
     let deadline = ContinuousClock.now.advanced(by: .seconds(timeout))
     let response = try await client.open(
-      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(body),
+      .POST, url, token: client.clientKey?.revealed, json: try JSONEncoder().encode(body),
       timeout: .seconds(Int64(timeout)))
     guard response.status == .ok else {
       var body = Data()
@@ -79,7 +79,7 @@ struct AskCommand: AsyncParsableCommand {
       } catch {
         body = Data()
       }
-      throw ClusterClient.failure(status: Int(response.status.code), body: body, url: url)
+      throw client.clientFailure(status: Int(response.status.code), body: body, url: url)
     }
     var transcript = AskTranscript(printsJSON: json)
     do {

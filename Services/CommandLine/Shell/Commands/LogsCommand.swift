@@ -15,7 +15,7 @@ struct LogsCommand: AsyncParsableCommand {
         tutti logs --follow
       """)
 
-  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var cluster: ClientOptions
   @Flag(help: "Continue to print new lines until interrupted.")
   var follow = false
   @Option(help: "Only lines of the request with this trace id.") var trace: String?
@@ -42,7 +42,7 @@ struct LogsCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = try cluster.client()
+    let client = try await cluster.client()
     /// Printed lines. Lines of the same microsecond are distinguished by their content.
     var seen: Set<LogRecord> = []
     var since: UInt64 = 0
@@ -80,7 +80,7 @@ struct LogsCommand: AsyncParsableCommand {
     if let level { query.append("level=\(level)") }
     if since > 0 { query.append("since=\(since)") }
     let url = client.address.monitor + "/logs?" + query.joined(separator: "&")
-    let page = try await client.success(.GET, url)
+    let page = try await client.clientSuccess(.GET, url)
       .decoded(as: ClusterClient.Page<LogRecord>.self, from: url)
     return page.data.sorted { $0.timeUnixMicroseconds < $1.timeUnixMicroseconds }
   }

@@ -25,7 +25,7 @@ struct PlanCommand: AsyncParsableCommand {
     case text, mermaid, graphviz, json
   }
 
-  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var cluster: ClientOptions
 
   @Option(name: [.customShort("m"), .long], help: "One of the names above, except tutti/fast.")
   var model = "tutti/auto"
@@ -49,10 +49,10 @@ struct PlanCommand: AsyncParsableCommand {
     let body = AskBody(
       model: model, messages: [.init(role: "user", content: try Question.text(prompt))],
       maxTokens: pattern.maxTokens, tutti: try pattern.tutti())
-    let client = try cluster.client()
+    let client = try await cluster.client()
     let url = client.address.gateway + "/v1/plans"
-    let answer = try await client.success(
-      .POST, url, token: client.apiKey, json: try JSONEncoder().encode(body))
+    let answer = try await client.clientSuccess(
+      .POST, url, json: try JSONEncoder().encode(body))
     let preview = try answer.decoded(as: Preview.self, from: url)
     let shown: String
     switch format {

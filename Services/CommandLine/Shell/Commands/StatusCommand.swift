@@ -16,7 +16,7 @@ struct StatusCommand: AsyncParsableCommand {
       Exit status 69 if it cannot answer now.
       """)
 
-  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var cluster: ClientOptions
 
   @Flag(help: "Print one JSON object.")
   var json = false
@@ -41,7 +41,8 @@ struct StatusCommand: AsyncParsableCommand {
     let registry: String
     let monitor: String
     let ready: Bool
-    let models: [String]
+    /// `nil` means not known: the gateway requires a key that this command does not have.
+    let models: [String]?
     let services: [Service]
     let hosts: [Host]
     /// `nil` means not known: the cluster was not found through its data directory.
@@ -49,7 +50,7 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = try cluster.client()
+    let client = try await cluster.client()
     let report = try await report(client)
     if json {
       let encoder = JSONEncoder()
@@ -62,18 +63,32 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   private func report(_ client: ClusterClient) async throws -> Report {
-    struct Model: Decodable { let id: String }
     let ready = try await client.request(.GET, client.address.gateway + "/ready").status == 200
-    let modelsURL = client.address.gateway + "/v1/models"
-    let models = try await client.success(.GET, modelsURL, token: client.apiKey)
-      .decoded(as: ClusterClient.Page<Model>.self, from: modelsURL).data
+    let models = try await models(client)
     let services = try await client.services()
     let hosts = try await client.hosts()
     return Report(
       gateway: client.address.gateway, registry: client.address.registry,
-      monitor: client.address.monitor, ready: ready, models: models.map(\.id),
+      monitor: client.address.monitor, ready: ready, models: models,
       services: services.map { .init(name: $0.name, service: $0.service) },
       hosts: hosts.map(Report.Host.init), crashes: crashes(client))
+  }
+
+  private func models(_ client: ClusterClient) async throws -> [String]? {
+    struct Model: Decodable { let id: String }
+    let url = client.address.gateway + "/v1/models"
+    let answer = try await client.request(.GET, url, token: client.clientKey?.revealed)
+    switch answer.status {
+    case 200:
+      return try answer.decoded(as: ClusterClient.Page<Model>.self, from: url).data.map(\.id)
+    case 401, 403:
+      // Services and hosts need only the admin token, so they are shown without a key.
+      let failure = client.clientFailure(status: answer.status, body: answer.body, url: url)
+      for line in failure.message.split(separator: "\n") { Terminal.progress(String(line)) }
+      return nil
+    default:
+      throw client.clientFailure(status: answer.status, body: answer.body, url: url)
+    }
   }
 
   private func crashes(_ client: ClusterClient) -> [ChildCrashes]? {
@@ -107,7 +122,9 @@ struct StatusCommand: AsyncParsableCommand {
     for line in HostsCommand.table(report.hosts).lines { Terminal.line(line) }
     Terminal.line("")
     Terminal.line("models")
-    for model in report.models { Terminal.line("  " + model) }
+    for model in report.models ?? ["not known: the gateway requires a key"] {
+      Terminal.line("  " + model)
+    }
     show(report.crashes ?? [])
   }
 }

@@ -22,7 +22,7 @@ struct TraceCommand: AsyncParsableCommand {
       written, and the times.
       """)
 
-  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var cluster: ClientOptions
   @Flag(help: "Print the monitor's answer as it is.") var json = false
   @Option(help: "Columns of the chart.") var width = 48
   @Argument(help: "Trace id: 32 hexadecimal digits.") var id: String
@@ -41,9 +41,9 @@ struct TraceCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = try cluster.client()
+    let client = try await cluster.client()
     let url = client.address.monitor + "/traces/" + id
-    let answer = try await client.success(.GET, url)
+    let answer = try await client.clientSuccess(.GET, url)
     if json {
       Terminal.json(answer.body)
       return
