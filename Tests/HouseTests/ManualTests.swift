@@ -15,7 +15,7 @@ struct ManualTests {
 
     let commands = try String(
       contentsOf: folder.appending(path: "man1/tutti.1"), encoding: .utf8)
-    for name in ["tutti up", "tutti hosts add", "tutti simulate race"] {
+    for name in ["tutti up", "tutti hosts add", "tutti keys create", "tutti audit"] {
       #expect(commands.contains(".SS \"\(name) "), "\(name)")
     }
     let pages = try FileManager.default.contentsOfDirectory(

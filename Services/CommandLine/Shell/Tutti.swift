@@ -19,6 +19,9 @@ struct Tutti: AsyncParsableCommand {
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
         tutti plan -m tutti/debate "Is a hot dog a sandwich?"
 
+      Once it is used by others, require keys:
+        tutti keys create laptop --save
+
       Or with any OpenAI client:
         curl http://127.0.0.1:8080/v1/chat/completions -d \\
           '{"model":"tutti/fast","messages":[{"role":"user","content":"Hello"}]}'
@@ -28,8 +31,8 @@ struct Tutti: AsyncParsableCommand {
     version: Version.withCommit,
     subcommands: [
       UpCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self, HostsCommand.self,
-      LogsCommand.self,
-      TraceCommand.self, SimulateCommand.self,
+      KeysCommand.self, AuditCommand.self, LogsCommand.self, TraceCommand.self,
+      SimulateCommand.self,
     ])
 
   static func main() async {
@@ -44,7 +47,12 @@ struct Tutti: AsyncParsableCommand {
       for line in failure.message.split(separator: "\n") { Terminal.progress(String(line)) }
       Foundation.exit(failure.status.rawValue)
     } catch {
-      exit(withError: error)
+      // The message of a mistake repeats the argument, which may be a key.
+      let text = fullMessage(for: error)
+      let shown = HiddenSecrets.hide(in: text)
+      if shown == text { exit(withError: error) }
+      Terminal.write(shown + "\n", to: 2)
+      Foundation.exit(exitCode(for: error).rawValue)
     }
   }
 }

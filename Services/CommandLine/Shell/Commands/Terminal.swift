@@ -1,3 +1,4 @@
+import ClusterModel
 import CommandLineCore
 import Files
 import Foundation
@@ -5,7 +6,7 @@ import Foundation
 /// Writes answers to standard output and everything else to standard error.
 enum Terminal {
   static func progress(_ text: String) {
-    write("tutti: \(TextTable.printable(text))\n", to: 2)
+    write("tutti: \(TextTable.printable(HiddenSecrets.hide(in: text)))\n", to: 2)
   }
 
   /// Writes a line of the answer and makes control characters visible.
@@ -25,6 +26,35 @@ enum Terminal {
   /// Writes JSON on a line of its own.
   static func json(_ bytes: some Collection<UInt8>) {
     write(TerminalText.json(bytes) + [0x0A], to: 1)
+  }
+
+  /// Writes each element of a list object's `data` as JSON on a line of its own.
+  static func jsonLines(ofList body: Data) throws {
+    guard let list = try? JSONSerialization.jsonObject(with: body) as? [String: Any],
+      let elements = list["data"] as? [Any]
+    else {
+      throw ProcessFailure(.failed, "the registry's answer is not a list; is the address right?")
+    }
+    for element in elements {
+      json(
+        try JSONSerialization.data(
+          withJSONObject: element,
+          options: [.sortedKeys, .withoutEscapingSlashes, .fragmentsAllowed]))
+    }
+  }
+
+  /// Asks a person for consent.
+  ///
+  /// - Throws: if the answer is not yes, or if no person can answer.
+  static func confirm(_ question: String) throws(ProcessFailure) {
+    guard isatty(0) == 1, isatty(2) == 1 else {
+      throw ProcessFailure(
+        .usage, "this needs a confirmation, and there is no terminal; confirm with --yes")
+    }
+    write("\(TextTable.printable(question)) Type yes to confirm: ", to: 2)
+    guard Confirmation.isGiven(by: readLine()) else {
+      throw ProcessFailure(.failed, "not confirmed; nothing was changed")
+    }
   }
 
   /// Whether standard error is a terminal on which lines can be erased.
@@ -69,4 +99,10 @@ enum Terminal {
       rest = rest.dropFirst(count)
     }
   }
+}
+
+/// The clock of this machine.
+enum WallClock {
+  /// Milliseconds since 1970.
+  static var milliseconds: Int64 { Int64(Date().timeIntervalSince1970 * 1_000) }
 }
