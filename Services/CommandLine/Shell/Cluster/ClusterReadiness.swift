@@ -122,6 +122,9 @@ struct ClusterReadiness: Sendable {
     return true
   }
 
+  /// Whether requests need no key because none was ever created. `nil` means not known.
+  func isOpen() async -> Bool? { (try? await client.isOpen()) ?? nil }
+
   /// Whether the gateway can answer a request now.
   func canAnswer() async -> Bool { await answers(layout.gatewayURL + "/ready") }
 }

@@ -13,7 +13,8 @@ final class ClusterShell: Sendable {
     case lifelineEnded
     case childEnded
     case ready(String, pid: pid_t)
-    case answering(Bool)
+    /// - Parameter isOpen: whether requests need no key. `nil` means not known.
+    case answering(Bool, isOpen: Bool?)
     /// A host can answer after the cluster was announced without one.
     case answersAtLast
     case startIsOverdue
@@ -119,7 +120,7 @@ final class ClusterShell: Sendable {
         case .report(.allReady):
           group.addTask { [self] in
             let answers = await answersSoon()
-            inbox.yield(.answering(answers))
+            inbox.yield(.answering(answers, isOpen: await readiness.isOpen()))
             if !answers, await answersAtLast() { inbox.yield(.answersAtLast) }
           }
         case .report(let report): printReport(report)
@@ -154,7 +155,7 @@ final class ClusterShell: Sendable {
         }
       case .ready(let name, let pid):
         directives += supervisor.becameReady(name, pid: pid)
-      case .answering(let answers): announce(answering: answers)
+      case .answering(let answers, let isOpen): announce(answering: answers, isOpen: isOpen)
       case .answersAtLast: Terminal.progress("a host answers now: the cluster is ready")
       case .startIsOverdue:
         let missing = supervisor.notReadyYet
@@ -270,7 +271,7 @@ final class ClusterShell: Sendable {
 
   // MARK: - Messages to the operator
 
-  private func announce(answering: Bool) {
+  private func announce(answering: Bool, isOpen: Bool?) {
     let address = ClusterAddress(
       gateway: layout.gatewayURL, registry: layout.registryURL, monitor: layout.monitorURL,
       pid: getpid(), adminTokenFile: layout.dataDirectory + "/admin-token", crashFile: crashFile)
@@ -292,7 +293,7 @@ final class ClusterShell: Sendable {
     for host in layout.modelHosts { table.append(["host \(host.id)", host.url]) }
     for url in hostURLs { table.append(["host", url]) }
     table.append(["data", layout.dataDirectory])
-    table.append(["access", "open to this machine, no API key is asked for"])
+    table.append(["access", AccessLine.text(isOpen: isOpen)])
     for line in table.lines { Terminal.line(line) }
   }
 
