@@ -79,6 +79,14 @@ internal import CMongoC
     return self
   }
 
+  /// Sets an array of values of several types.
+  /// - Parameter values: members "0", "1" and so on.
+  @discardableResult
+  func set(_ key: String, array values: BSONDocument) -> Self {
+    unsafe bson_append_array(handle, key, -1, values.handle)
+    return self
+  }
+
   /// - Parameter milliseconds: milliseconds since 1970, UTC.
   @discardableResult
   func set(_ key: String, date milliseconds: Int64) -> Self {

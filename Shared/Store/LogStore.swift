@@ -19,6 +19,9 @@ public protocol LogStore: Sendable {
   /// Returns matching requests, newest first.
   func requests(_ query: RequestQuery) async throws(Failure) -> [RequestRecord]
 
+  /// Sums a key's requests by day and model: newest day first, most tokens first.
+  func usage(_ query: UsageQuery) async throws(Failure) -> KeyUsage
+
   /// Returns the trace's spans by start time, at most `Retention.spansPerTrace`.
   func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord]
 
@@ -34,20 +37,32 @@ public protocol LogStore: Sendable {
   func close() async
 }
 
+/// The three tables or collections.
+enum Kind: String, CaseIterable, Sendable {
+  case logs, spans, requests
+
+  /// The column or field that orders the records: microseconds since 1970.
+  var time: String { self == .spans ? "start" : "time" }
+}
+
 /// Limits on the stored records.
 public struct Retention: Equatable, Sendable {
   /// Maximum records of each kind: logs, spans, requests.
   public var maximumRecords: Int
+  /// Maximum age of logs and spans.
   public var maximumAge: Duration
+  public var maximumRequestAge: Duration
   /// Maximum size of the whole store in bytes, if the store knows its size.
   public var maximumBytes: Int
 
   public static let standardBytes = Limits.logBytes.value
 
   /// 200,000 records of about 300 bytes are about 60 MB for each kind, which a laptop can spare.
-  /// Seven days reach back over a weekend to the change that caused a fault.
+  /// Seven days reach back over a weekend to the change that caused a fault. Requests are kept for
+  /// 31 days, so that a key's usage can be reported for a month.
   public static let standard = Retention(
-    maximumRecords: 200_000, maximumAge: .seconds(7 * 24 * 3_600))
+    maximumRecords: 200_000, maximumAge: .seconds(7 * 24 * 3_600),
+    maximumRequestAge: .seconds(31 * 24 * 3_600))
 
   /// A plan of 64 tasks with ten spans each has 640 spans; 10,000 spans are a response of 3 MB.
   public static let spansPerTrace = 10_000
@@ -56,17 +71,23 @@ public struct Retention: Equatable, Sendable {
   /// time is set to now, because otherwise the record would never expire.
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
+  /// - Parameter maximumRequestAge: `nil` means the same age as that of logs and spans.
   public init(
-    maximumRecords: Int, maximumAge: Duration, maximumBytes: Int = Self.standardBytes
+    maximumRecords: Int, maximumAge: Duration, maximumRequestAge: Duration? = nil,
+    maximumBytes: Int = Self.standardBytes
   ) {
     self.maximumRecords = maximumRecords
     self.maximumAge = maximumAge
+    self.maximumRequestAge = maximumRequestAge ?? maximumAge
     self.maximumBytes = maximumBytes
   }
 
+  /// Maximum age of the records of a table or collection.
+  func maximumAge(of kind: Kind) -> Duration { kind == .requests ? maximumRequestAge : maximumAge }
+
   /// Records older than this time are deleted.
-  func cutoff(nowUnixMicroseconds now: UInt64) -> UInt64 {
-    let age = UInt64(clamping: maximumAge.components.seconds).multipliedReportingOverflow(
+  func cutoff(_ kind: Kind, nowUnixMicroseconds now: UInt64) -> UInt64 {
+    let age = UInt64(clamping: maximumAge(of: kind).components.seconds).multipliedReportingOverflow(
       by: 1_000_000)
     guard !age.overflow, now > age.partialValue else { return 0 }
     return now - age.partialValue
@@ -112,13 +133,19 @@ public struct LogQuery: Equatable, Sendable {
 
 public struct RequestQuery: Equatable, Sendable {
   public var trace: TraceID?
+  /// Id of the key that made the requests. `nil` means all requests, with and without keys.
+  public var key: String?
   /// Earliest time.
   public var sinceUnixMicroseconds: UInt64?
   public var limit: Int
 
   /// - Parameter limit: clamped to `LogQuery.limits`.
-  public init(trace: TraceID? = nil, sinceUnixMicroseconds: UInt64? = nil, limit: Int = 100) {
+  public init(
+    trace: TraceID? = nil, key: String? = nil, sinceUnixMicroseconds: UInt64? = nil,
+    limit: Int = 100
+  ) {
     self.trace = trace
+    self.key = key
     self.sinceUnixMicroseconds = sinceUnixMicroseconds
     self.limit = min(max(limit, LogQuery.limits.lowerBound), LogQuery.limits.upperBound)
   }

@@ -55,6 +55,7 @@ func document(_ request: RequestRecord) -> BSONDocument {
     .set("trace", request.trace.description)
     .set("time", Int64(clamping: request.timeUnixMicroseconds))
     .set("at", date: Int64(clamping: request.timeUnixMicroseconds / 1_000))
+    .set("key", request.key.storable)
     .set("endpoint", request.endpoint.storable)
     .set("model", request.model.storable)
     .set("pattern", request.pattern.storable)
@@ -75,7 +76,8 @@ func requestRecord(_ view: BSONView) -> RequestRecord? {
   func count(_ key: String) -> Int { Int(clamping: view.number(key) ?? 0) }
   return RequestRecord(
     trace: trace, timeUnixMicroseconds: UInt64(clamping: time),
-    endpoint: view.text("endpoint") ?? "", model: view.text("model") ?? "",
+    key: view.text("key") ?? "", endpoint: view.text("endpoint") ?? "",
+    model: view.text("model") ?? "",
     pattern: view.text("pattern") ?? "", stream: view.number("stream") == 1,
     status: count("status"), errorCode: view.text("error_code") ?? "",
     host: view.text("host") ?? "",

@@ -177,8 +177,25 @@ private let initialised: Void = {
   func find<Value>(
     _ filter: BSONDocument, options: BSONDocument, _ read: (BSONView) -> Value?
   ) throws(Failure) -> [Value] {
-    let cursor = unsafe mongoc_collection_find_with_opts(
-      handle, filter.handle, options.handle, nil)
+    try unsafe values(
+      of: mongoc_collection_find_with_opts(handle, filter.handle, options.handle, nil),
+      "find in \(name)", read)
+  }
+
+  /// - Parameter read: converts each document, which is valid only during the call; `nil` drops it.
+  func aggregate<Value>(
+    _ stages: [BSONDocument], _ read: (BSONView) -> Value?
+  ) throws(Failure) -> [Value] {
+    let pipeline = BSONDocument().set("pipeline", stages)
+    return try unsafe values(
+      of: mongoc_collection_aggregate(handle, MONGOC_QUERY_NONE, pipeline.handle, nil, nil),
+      "aggregate \(name)", read)
+  }
+
+  /// - Parameter cursor: destroyed at the end.
+  private func values<Value>(
+    of cursor: OpaquePointer?, _ what: String, _ read: (BSONView) -> Value?
+  ) throws(Failure) -> [Value] {
     defer { unsafe mongoc_cursor_destroy(cursor) }
     var values: [Value] = []
     var document: OpaquePointer?
@@ -189,7 +206,7 @@ private let initialised: Void = {
     }
     var error = bson_error_t()
     if unsafe mongoc_cursor_error(cursor, &error) {
-      throw mongoFailure(&error, doing: "find in \(name)", to: address)
+      throw mongoFailure(&error, doing: what, to: address)
     }
     return values
   }

@@ -28,10 +28,16 @@ public final class MongoLogStore: LogStore {
   }
 
   public func prepare() async throws(Failure) {
-    let seconds = retention.maximumAge.components.seconds
+    let retention = retention
     try await perform { client throws(Failure) in
       try client.ping()
       for kind in Kind.allCases {
+        let seconds = retention.maximumAge(of: kind).components.seconds
+        // An index with another age, of an earlier version, is changed. The server refuses if there
+        // is none yet.
+        let index = BSONDocument().set("name", "retention").set("expireAfterSeconds", seconds)
+        try? client.collection(kind.rawValue).run(
+          BSONDocument().set("collMod", kind.rawValue).set("index", index), "change an index of")
         let indexes = [
           // The server itself deletes expired documents, even if no monitor runs.
           BSONDocument().set("key", BSONDocument().set("at", 1)).set("name", "retention")
@@ -44,6 +50,11 @@ public final class MongoLogStore: LogStore {
           BSONDocument().set("createIndexes", kind.rawValue).set("indexes", indexes),
           "create indexes of")
       }
+      let byKey = BSONDocument().set("key", BSONDocument().set("key", 1).set("time", 1))
+        .set("name", "key")
+      try client.collection(Kind.requests.rawValue).run(
+        BSONDocument().set("createIndexes", Kind.requests.rawValue).set("indexes", [byKey]),
+        "create indexes of")
     }
   }
 
@@ -86,10 +97,21 @@ public final class MongoLogStore: LogStore {
     try await perform { client throws(Failure) in
       let filter = BSONDocument()
       if let trace = query.trace { filter.set("trace", trace.description) }
+      if let key = query.key { filter.set("key", key.storable) }
       if let since = query.sinceUnixMicroseconds { filter.set("time", atLeast(since)) }
       return try client.collection(Kind.requests.rawValue)
         .find(
           filter, options: newest(of: .requests, limit: query.limit), self.undamaged(requestRecord))
+    }
+  }
+
+  public func usage(_ query: UsageQuery) async throws(Failure) -> KeyUsage {
+    try await perform { client throws(Failure) in
+      let requests = client.collection(Kind.requests.rawValue)
+      let rows = try requests.aggregate(usagePipeline(query), usageRow)
+      let first = BSONDocument().set("sort", BSONDocument().set("time", 1)).set("limit", 1)
+      let oldest = try requests.find(BSONDocument(), options: first) { $0.number("time") }
+      return KeyUsage(rows, limit: query.limit, oldest: oldest.first)
     }
   }
 
@@ -107,12 +129,12 @@ public final class MongoLogStore: LogStore {
   public var damagedRecords: Int { damaged.withLock { $0 } }
 
   public func applyRetention(nowUnixMicroseconds now: UInt64?) async throws(Failure) {
-    let cutoff = now.map { retention.cutoff(nowUnixMicroseconds: $0) } ?? 0
     let future = now?.addingCapped(Retention.futureMicroseconds)
-    let keep = retention.maximumRecords
+    let retention = retention
     try await perform { client throws(Failure) in
       for kind in Kind.allCases {
         let collection = client.collection(kind.rawValue)
+        let cutoff = now.map { retention.cutoff(kind, nowUnixMicroseconds: $0) } ?? 0
         if cutoff > 0 {
           let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
           try collection.delete(BSONDocument().set(kind.time, before))
@@ -125,7 +147,7 @@ public final class MongoLogStore: LogStore {
             setting: BSONDocument().set(kind.time, Int64(clamping: now)))
         }
         // Delete all records up to the first surplus one, including those with the same time.
-        let options = newest(of: kind, limit: 1).set("skip", keep)
+        let options = newest(of: kind, limit: 1).set("skip", retention.maximumRecords)
         let surplus = try collection.find(BSONDocument(), options: options) {
           $0.number(kind.time)
         }
@@ -181,14 +203,6 @@ public final class MongoLogStore: LogStore {
     }
     return try outcome.get()
   }
-}
-
-/// The three collections.
-enum Kind: String, CaseIterable, Sendable {
-  case logs, spans, requests
-
-  /// The field that orders the documents: microseconds since 1970.
-  var time: String { self == .spans ? "start" : "time" }
 }
 
 private func atLeast(_ microseconds: UInt64) -> BSONDocument {

@@ -35,6 +35,13 @@ extension SQLiteLogStore {
     migrator.registerMigration("2: strict") { database in
       for table in strictTables { try table.replaceOld(in: database) }
     }
+    migrator.registerMigration("3: keys of requests") { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE requests ADD COLUMN key TEXT NOT NULL DEFAULT '';
+          CREATE INDEX requests_by_key ON requests (key, time);
+          """)
+    }
     return migrator
   }
 
@@ -165,13 +172,13 @@ extension SQLiteLogStore {
     try database.cachedStatement(
       sql: "INSERT INTO requests (trace, time, endpoint, model, pattern, stream, status, "
         + "error_code, host, prompt_tokens, completion_tokens, tokens_estimated, "
-        + "first_token_ms, total_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        + "first_token_ms, total_ms, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ).execute(arguments: [
       request.trace.description, Int64(clamping: request.timeUnixMicroseconds),
       request.endpoint.storable, request.model.storable, request.pattern.storable, request.stream,
       request.status, request.errorCode.storable, request.host.storable,
       request.usage.promptTokens, request.usage.completionTokens, request.usage.estimated,
-      request.firstTokenMilliseconds, request.totalMilliseconds,
+      request.firstTokenMilliseconds, request.totalMilliseconds, request.key.storable,
     ])
   }
 
@@ -179,7 +186,7 @@ extension SQLiteLogStore {
     guard let trace = TraceID(try text(row, "trace")) else { throw DamagedRow() }
     return RequestRecord(
       trace: trace, timeUnixMicroseconds: try microseconds(row, "time"),
-      endpoint: try text(row, "endpoint"), model: try text(row, "model"),
+      key: try text(row, "key"), endpoint: try text(row, "endpoint"), model: try text(row, "model"),
       pattern: try text(row, "pattern"), stream: try row.decode(Bool.self, forColumn: "stream"),
       status: try number(row, "status"), errorCode: try text(row, "error_code"),
       host: try text(row, "host"),
@@ -189,6 +196,16 @@ extension SQLiteLogStore {
         estimated: try row.decode(Bool.self, forColumn: "tokens_estimated")),
       firstTokenMilliseconds: try number(row, "first_token_ms"),
       totalMilliseconds: try number(row, "total_ms"))
+  }
+
+  static func usageRow(_ row: Row) throws -> KeyUsage.Row {
+    KeyUsage.Row(
+      day: try number(row, "day"), model: try text(row, "model"),
+      requests: try number(row, "requests"), failed: try number(row, "failed"),
+      usage: Usage(
+        promptTokens: try number(row, "prompt_tokens"),
+        completionTokens: try number(row, "completion_tokens"),
+        estimated: try row.decode(Bool.self, forColumn: "tokens_estimated")))
   }
 
   private static func text(_ row: Row, _ column: String) throws -> String {

@@ -67,6 +67,7 @@ public final class SQLiteLogStore: LogStore {
   public func requests(_ query: RequestQuery) async throws(Failure) -> [RequestRecord] {
     var filter = Filter()
     filter.require("trace = ?", query.trace?.description)
+    filter.require("key = ?", query.key?.storable)
     filter.require("time >= ?", query.sinceUnixMicroseconds.map { Int64(clamping: $0) })
     let answer = try await read { [filter] database in
       try Decoded(
@@ -79,6 +80,26 @@ public final class SQLiteLogStore: LogStore {
         ))
     }
     return counted(answer)
+  }
+
+  public func usage(_ query: UsageQuery) async throws(Failure) -> KeyUsage {
+    try await read { database in
+      let rows = try Row.fetchAll(
+        database,
+        sql: """
+          SELECT time / \(KeyUsage.dayMicroseconds) AS day, model, COUNT(*) AS requests,
+            SUM(status >= 400) AS failed, SUM(prompt_tokens) AS prompt_tokens,
+            SUM(completion_tokens) AS completion_tokens,
+            MAX(tokens_estimated) AS tokens_estimated
+          FROM requests WHERE key = ? AND time >= ? GROUP BY 1, 2
+          ORDER BY 1 DESC, SUM(prompt_tokens + completion_tokens) DESC, 2
+          LIMIT \(query.limit + 1)
+          """,
+        arguments: [query.key.storable, Int64(clamping: query.sinceUnixMicroseconds)])
+      return KeyUsage(
+        try rows.map(Self.usageRow), limit: query.limit,
+        oldest: try Int64.fetchOne(database, sql: "SELECT MIN(time) FROM requests"))
+    }
   }
 
   public func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord] {
@@ -100,9 +121,10 @@ public final class SQLiteLogStore: LogStore {
   public func applyRetention(nowUnixMicroseconds now: UInt64?) async throws(Failure) {
     let retention = retention
     try await write { database in
-      for (table, time) in Self.tables {
+      for kind in Kind.allCases {
+        let (table, time) = (kind.rawValue, kind.time)
         if let now {
-          let cutoff = Int64(clamping: retention.cutoff(nowUnixMicroseconds: now))
+          let cutoff = Int64(clamping: retention.cutoff(kind, nowUnixMicroseconds: now))
           try database.execute(
             sql: "DELETE FROM \(table) WHERE \(time) < ?", arguments: [cutoff])
           let future = now.addingCapped(Retention.futureMicroseconds)
@@ -120,15 +142,13 @@ public final class SQLiteLogStore: LogStore {
     }
   }
 
-  private static let tables = [("logs", "time"), ("spans", "start"), ("requests", "time")]
-
   /// Deletes the oldest inserted records until the rest takes at most `limit` bytes. The file keeps
   /// its pages and reuses them.
   private static func trim(_ database: Database, to limit: Int) throws {
     // Each pass deletes an eighth; 200 passes empty a file of any size.
     for _ in 0..<200 {
       guard try usedBytes(database) > limit else { return }
-      for (table, _) in tables {
+      for table in Kind.allCases.map(\.rawValue) {
         try database.execute(
           sql: "DELETE FROM \(table) WHERE id <= (SELECT id FROM \(table) ORDER BY id "
             + "LIMIT 1 OFFSET (SELECT COUNT(*) / 8 FROM \(table)))")

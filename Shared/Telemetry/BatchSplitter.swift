@@ -16,7 +16,7 @@ struct BatchSplitter {
 
   mutating func add(_ request: RequestRecord) {
     makeRoom(
-      for: 160 + request.endpoint.utf8.count + request.model.utf8.count
+      for: 160 + request.key.utf8.count + request.endpoint.utf8.count + request.model.utf8.count
         + request.pattern.utf8.count + request.errorCode.utf8.count + request.host.utf8.count)
     current.requests.append(request)
   }

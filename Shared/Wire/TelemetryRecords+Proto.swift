@@ -57,6 +57,7 @@ extension Arena {
     unsafe message.pointee.tokens_estimated = request.usage.estimated ? 1 : 0
     unsafe message.pointee.first_token_ms = UInt32(clamping: request.firstTokenMilliseconds)
     unsafe message.pointee.total_ms = UInt32(clamping: request.totalMilliseconds)
+    unsafe message.pointee.key_id = text(request.key)
     return unsafe message
   }
 
@@ -154,6 +155,7 @@ extension RequestRecord {
     self.init(
       trace: try unsafe TraceID(wire: message.trace_id, "RequestRecord.trace_id"),
       timeUnixMicroseconds: unsafe message.time_unix_us,
+      key: try unsafe String(wire: message.key_id, "RequestRecord.key_id"),
       endpoint: try unsafe String(wire: message.endpoint, "RequestRecord.endpoint"),
       model: try unsafe String(wire: message.model, "RequestRecord.model"),
       pattern: try unsafe String(wire: message.pattern, "RequestRecord.pattern"),

@@ -44,14 +44,15 @@ struct RecordJSONTests {
   @Test("a request has names in snake case, and is read as it was written")
   func request() throws {
     let request = RequestRecord(
-      trace: Self.trace, timeUnixMicroseconds: 5, endpoint: "/v1/embeddings", model: "m",
-      pattern: "direct", stream: false, status: 502, errorCode: "upstream_failed", host: "h",
+      trace: Self.trace, timeUnixMicroseconds: 5, key: "k", endpoint: "/v1/embeddings",
+      model: "m", pattern: "direct", stream: false, status: 502, errorCode: "upstream_failed",
+      host: "h",
       usage: Usage(promptTokens: 3, completionTokens: 0), firstTokenMilliseconds: 8,
       totalMilliseconds: 9)
     let text = try json(request)
     #expect(
       text == #"{"endpoint":"/v1/embeddings","error_code":"upstream_failed","#
-        + #""first_token_ms":8,"host":"h","model":"m","pattern":"direct","status":502,"#
+        + #""first_token_ms":8,"host":"h","key":"k","model":"m","pattern":"direct","status":502,"#
         + #""stream":false,"time_unix_us":5,"total_ms":9,"#
         + #""trace":"000000000000000000000000000000a1","#
         + #""usage":{"completion_tokens":0,"estimated":false,"prompt_tokens":3}}"#)

@@ -95,11 +95,18 @@ struct DamagedStoreTests {
     let path = scratch.path("monitor.sqlite")
     var store = try SQLiteLogStore(path: path)
     try await store.append([batch([log("one", at: 1), log("two", at: 2), log("three", at: 3)])])
+    let request = RequestRecord(
+      trace: TraceID(high: 1, low: 2), timeUnixMicroseconds: 4, endpoint: "/v1/embeddings",
+      model: "m", pattern: "direct", stream: false, status: 200, totalMilliseconds: 1)
+    try await store.append([TelemetryBatch(service: "s", instance: "s-1", requests: [request])])
     await store.close()
-    try olderVersion(path, tables: ["logs", "spans", "requests"], migrations: ["2: strict"])
+    try olderVersion(
+      path, tables: ["requests", "logs", "spans"], without: ["key"],
+      migrations: ["2: strict", "3: keys of requests"])
     try edit(path, "UPDATE logs SET time = 'noon' WHERE message = 'two'")
     store = try SQLiteLogStore(path: path)
     #expect(try await store.logs(LogQuery()).map(\.message) == ["three", "one"])
+    #expect(try await store.requests(RequestQuery(key: "")) == [request])
     try await store.append([batch([log("four", at: 4)])])
     #expect(try await store.logs(LogQuery(limit: 1)).map(\.message) == ["four"])
     await store.close()

@@ -51,7 +51,7 @@ struct LogStoreTests {
       name: "plan", startUnixMicroseconds: Self.base + 1, durationMicroseconds: 7,
       failed: true, attributes: [Attribute("host", "h:1")])
     let request = RequestRecord(
-      trace: Self.trace, timeUnixMicroseconds: Self.base + 3,
+      trace: Self.trace, timeUnixMicroseconds: Self.base + 3, key: "abcdefghij23",
       endpoint: "/v1/chat/completions", model: "tutti/ensemble", pattern: "tutti/ensemble",
       stream: true, status: 502, errorCode: "upstream_failed", host: "127.0.0.1:1",
       usage: Usage(promptTokens: 5_000_000_000, completionTokens: 2, estimated: true),
@@ -125,6 +125,75 @@ struct LogStoreTests {
       pattern: "direct", stream: false, status: 200, totalMilliseconds: 1)
   }
 
+  private static func request(
+    of key: String, at time: UInt64, model: String, status: Int = 200, prompt: Int = 0,
+    completion: Int = 0, estimated: Bool = false
+  ) -> RequestRecord {
+    RequestRecord(
+      trace: trace, timeUnixMicroseconds: time, key: key, endpoint: "/v1/completions",
+      model: model, pattern: "direct", stream: false, status: status,
+      usage: Usage(promptTokens: prompt, completionTokens: completion, estimated: estimated),
+      totalMilliseconds: 1)
+  }
+
+  @Test("lists the requests of one key", arguments: Backend.allCases)
+  func requestsOfKey(_ backend: Backend) async throws {
+    try await withStore(backend) { store in
+      let own = Self.request(of: "k", at: Self.base + 10, model: "m")
+      let other = Self.request(of: "k2", at: Self.base + 20, model: "m")
+      let keyless = Self.request(Self.trace, at: Self.base + 30)
+      try await store.append([
+        TelemetryBatch(service: "g", instance: "g", requests: [own, other, keyless])
+      ])
+      #expect(try await store.requests(RequestQuery(key: "k")) == [own])
+      #expect(try await store.requests(RequestQuery(key: "")) == [keyless])
+      #expect(try await store.requests(RequestQuery(key: "k3")) == [])
+      #expect(try await store.requests(RequestQuery()) == [keyless, other, own])
+    }
+  }
+
+  @Test("sums a key's requests by day and model", arguments: Backend.allCases)
+  func usage(_ backend: Backend) async throws {
+    let day: UInt64 = 86_400_000_000
+    let first = Self.base / day
+    let requests = [
+      Self.request(of: "k", at: first * day - 1, model: "before", prompt: 1),
+      Self.request(of: "k", at: first * day, model: "a", prompt: 1, completion: 2),
+      Self.request(of: "k", at: first * day + day - 1, model: "a", prompt: 3, estimated: true),
+      Self.request(of: "k", at: first * day + day, model: "a", prompt: 5),
+      Self.request(of: "k", at: first * day + day, model: "b", status: 503),
+      Self.request(of: "k", at: first * day + day, model: "c", prompt: 2, completion: 9),
+      Self.request(of: "k2", at: first * day + day, model: "a", prompt: 1_000),
+      Self.request(of: "", at: first * day + day, model: "a", prompt: 1_000),
+    ]
+    func row(
+      _ day: UInt64, _ model: String, _ requests: Int, failed: Int = 0, _ prompt: Int,
+      _ completion: Int, estimated: Bool = false
+    ) -> KeyUsage.Row {
+      KeyUsage.Row(
+        day: Int(day), model: model, requests: requests, failed: failed,
+        usage: Usage(promptTokens: prompt, completionTokens: completion, estimated: estimated))
+    }
+    try await withStore(backend) { store in
+      #expect(
+        try await store.usage(UsageQuery(key: "k", sinceUnixMicroseconds: 0))
+          == KeyUsage(rows: []))
+      try await store.append([TelemetryBatch(service: "g", instance: "g", requests: requests)])
+      let query = UsageQuery(key: "k", sinceUnixMicroseconds: first * day)
+      let rows = [
+        row(first + 1, "c", 1, 2, 9), row(first + 1, "a", 1, 5, 0),
+        row(first + 1, "b", 1, failed: 1, 0, 0), row(first, "a", 2, 4, 2, estimated: true),
+      ]
+      let usage = KeyUsage(rows: rows, oldestUnixMicroseconds: first * day - 1)
+      #expect(try await store.usage(query) == usage)
+      let short = UsageQuery(key: "k", sinceUnixMicroseconds: first * day, limit: 2)
+      #expect(try await store.usage(short).rows == Array(rows.prefix(2)))
+      #expect(try await store.usage(short).isCut)
+      let exact = UsageQuery(key: "k", sinceUnixMicroseconds: first * day, limit: 4)
+      #expect(try await store.usage(exact) == usage)
+    }
+  }
+
   private static func span(_ id: UInt64, at start: UInt64) -> SpanRecord {
     SpanRecord(
       trace: trace, span: SpanID(id), parent: .none, service: "s", name: "n",
@@ -178,6 +247,25 @@ struct LogStoreTests {
       #expect(try await store.logs(LogQuery()).map(\.timeUnixMicroseconds) == [fresh])
       #expect(try await store.spans(of: Self.trace).map(\.span.value) == [2])
       #expect(try await store.requests(RequestQuery()).map(\.timeUnixMicroseconds) == [fresh])
+    }
+  }
+
+  @Test("keeps requests longer than logs and spans", arguments: Backend.allCases)
+  func requestAge(_ backend: Backend) async throws {
+    let retention = Retention(
+      maximumRecords: 1_000, maximumAge: .seconds(10), maximumRequestAge: .seconds(20))
+    let times = [20_000_001, 20_000_000, 10_000_001].map { Self.base - $0 }
+    try await withStore(backend, retention: retention) { store in
+      try await store.append([
+        TelemetryBatch(
+          service: "g", instance: "g", spans: times.map { Self.span($0, at: $0) },
+          requests: times.map { Self.request(Self.trace, at: $0) })
+      ])
+      try await store.applyRetention(nowUnixMicroseconds: Self.base)
+      #expect(
+        try await store.requests(RequestQuery()).map(\.timeUnixMicroseconds)
+          == times.dropFirst().reversed())
+      #expect(try await store.spans(of: Self.trace).isEmpty)
     }
   }
 
@@ -282,5 +370,7 @@ struct LogStoreTests {
   func limits(_ limit: Int) {
     #expect(LogQuery.limits.contains(LogQuery(limit: limit).limit))
     #expect(RequestQuery(limit: limit).limit == LogQuery(limit: limit).limit)
+    let usage = UsageQuery(key: "k", sinceUnixMicroseconds: 0, limit: limit)
+    #expect(usage.limit == LogQuery(limit: limit).limit)
   }
 }

@@ -306,8 +306,9 @@ enum Samples {
           ],
           requests: [
             RequestRecord(
-              trace: trace, timeUnixMicroseconds: 7, endpoint: "/v1/chat/completions",
-              model: "tutti/fast", pattern: "direct", stream: true, status: 499,
+              trace: trace, timeUnixMicroseconds: 7, key: "abcdefghij23",
+              endpoint: "/v1/chat/completions", model: "tutti/fast", pattern: "direct",
+              stream: true, status: 499,
               errorCode: "cancelled", host: "h1",
               usage: Usage(promptTokens: 8, completionTokens: 9, estimated: true),
               firstTokenMilliseconds: 10, totalMilliseconds: 11)

@@ -22,6 +22,7 @@ public enum TelemetryIntake {
       batch.spans[index].attributes = bounded(batch.spans[index].attributes)
     }
     for index in batch.requests.indices {
+      batch.requests[index].key = label(batch.requests[index].key)
       batch.requests[index].endpoint = label(batch.requests[index].endpoint)
       batch.requests[index].model = label(batch.requests[index].model)
       batch.requests[index].pattern = label(batch.requests[index].pattern)

@@ -79,6 +79,8 @@ public struct SpanRecord: Hashable, Codable, Sendable {
 public struct RequestRecord: Hashable, Codable, Sendable {
   public var trace: TraceID
   public var timeUnixMicroseconds: UInt64
+  /// Id of the client's key. Empty if the cluster required none, or the key was refused.
+  public var key: String
   /// Path of the endpoint, for example `/v1/chat/completions`.
   public var endpoint: String
   /// Model name in the client's request.
@@ -98,7 +100,7 @@ public struct RequestRecord: Hashable, Codable, Sendable {
   public var totalMilliseconds: Int
 
   private enum CodingKeys: String, CodingKey {
-    case trace, endpoint, model, pattern, stream, status, host, usage
+    case trace, key, endpoint, model, pattern, stream, status, host, usage
     case timeUnixMicroseconds = "time_unix_us"
     case errorCode = "error_code"
     case firstTokenMilliseconds = "first_token_ms"
@@ -106,12 +108,14 @@ public struct RequestRecord: Hashable, Codable, Sendable {
   }
 
   public init(
-    trace: TraceID, timeUnixMicroseconds: UInt64, endpoint: String, model: String,
-    pattern: String, stream: Bool, status: Int, errorCode: String = "", host: String = "",
-    usage: Usage = .zero, firstTokenMilliseconds: Int = 0, totalMilliseconds: Int
+    trace: TraceID, timeUnixMicroseconds: UInt64, key: String = "", endpoint: String,
+    model: String, pattern: String, stream: Bool, status: Int, errorCode: String = "",
+    host: String = "", usage: Usage = .zero, firstTokenMilliseconds: Int = 0,
+    totalMilliseconds: Int
   ) {
     self.trace = trace
     self.timeUnixMicroseconds = timeUnixMicroseconds
+    self.key = key
     self.endpoint = endpoint
     self.model = model
     self.pattern = pattern

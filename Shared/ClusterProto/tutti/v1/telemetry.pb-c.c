@@ -701,7 +701,7 @@ const ProtobufCMessageDescriptor tutti__v1__span_record__descriptor =
   (ProtobufCMessageInit) tutti__v1__span_record__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descriptors[14] =
+static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descriptors[15] =
 {
   {
     "trace_id",
@@ -871,6 +871,18 @@ static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "key_id",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, key_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
   10,   /* field[10] = completion_tokens */
@@ -878,6 +890,7 @@ static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
   7,   /* field[7] = error_code */
   12,   /* field[12] = first_token_ms */
   8,   /* field[8] = host */
+  14,   /* field[14] = key_id */
   3,   /* field[3] = model */
   4,   /* field[4] = pattern */
   9,   /* field[9] = prompt_tokens */
@@ -891,7 +904,7 @@ static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__request_record__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor =
 {
@@ -901,7 +914,7 @@ const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor =
   "Tutti__V1__RequestRecord",
   "tutti.v1",
   sizeof(Tutti__V1__RequestRecord),
-  14,
+  15,
   tutti__v1__request_record__field_descriptors,
   tutti__v1__request_record__field_indices_by_name,
   1,  tutti__v1__request_record__number_ranges,

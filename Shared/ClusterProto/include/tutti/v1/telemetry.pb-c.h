@@ -119,10 +119,14 @@ struct  Tutti__V1__RequestRecord
    */
   uint32_t first_token_ms;
   uint32_t total_ms;
+  /*
+   * empty: none
+   */
+  ProtobufCBinaryData key_id;
 };
 #define TUTTI__V1__REQUEST_RECORD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__request_record__descriptor) \
-    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0 }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL} }
 
 
 struct  Tutti__V1__MetricSample
