@@ -4,6 +4,7 @@ extension Limits {
     accessRecordBytes,
     accessListEntries, accessRateLimit, accessFailures, accessFailureWindow, accessBlock,
     accessSources, accessKnownPairs,
+    accessKeySeries,
   ]
 
   public static let accessKeyBytes = Limit(
@@ -53,6 +54,10 @@ extension Limits {
     "access.sources", 4_096, .count,
     "Addresses with wrong keys that are remembered. With 100 bytes each they take less than 1 MiB; "
       + "a flood from more addresses replaces the oldest.")
+  public static let accessKeySeries = Limit(
+    "access.key_series", 20, .count,
+    "Keys with metrics of their own in one gateway: 60 series. The page of a dashboard shows no "
+      + "more, and the other keys are counted together.")
   public static let accessKnownPairs = Limit(
     "access.known_pairs", 16_384, .count,
     "Pairs of an address and its accepted key: one for each key of a full table. Only holders of a "

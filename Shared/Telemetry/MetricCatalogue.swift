@@ -137,6 +137,14 @@ public struct MetricCatalogue: Sendable {
     MetricDescription(
       "tutti_gateway_estimate_correction_ratio", .gauge,
       "Factor that corrects time estimates, learned from finished plans, by way of answering."),
+    MetricDescription(
+      "tutti_gateway_key_requests_total", .counter,
+      "Admitted client requests that ended, by the key's id. Keys with few recent tokens share "
+        + "key=\"other\"."),
+    MetricDescription(
+      "tutti_gateway_key_tokens_total", .counter,
+      "Tokens of client requests, by the key's id and kind (prompt, completion). Keys with few "
+        + "recent tokens share key=\"other\"."),
 
     // Inference.
     MetricDescription(

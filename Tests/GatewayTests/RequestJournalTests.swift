@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import GatewayCore
 import Telemetry
@@ -41,6 +42,18 @@ struct RequestJournalTests {
     #expect(record.errorCode.isEmpty)
     #expect(record.host == "a")
     #expect(record.usage == usage)
+    #expect(record.key.isEmpty)
+  }
+
+  @Test("the record and the span have the key's id, also if the request is refused")
+  func key() throws {
+    let key = try #require(KeyID("abcdefghij23"))
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    journal.record(key: key)
+    journal.end(status: 429, Failure(.rateLimited, "too many requests"))
+    let (requests, spans) = drain()
+    #expect(requests.map(\.key) == ["abcdefghij23"])
+    #expect(spans.first?.attributes.contains(Attribute("key", "abcdefghij23")) == true)
   }
 
   @Test("only the first end of a request counts")

@@ -6,6 +6,7 @@ import InferenceCore
 import Limits
 import Overload
 import ServiceKit
+import Telemetry
 
 /// Parts of the gateway that all requests share.
 final class GatewayResources: Sendable {
@@ -27,7 +28,9 @@ final class GatewayResources: Sendable {
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
-    keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
+    let keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
+    self.keys = keys
+    context.metrics.addCollector { keys.families }
   }
 
   /// Runs work on a large body in the queue for heavy work, so that it delays no other request;

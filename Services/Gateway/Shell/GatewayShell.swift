@@ -103,6 +103,7 @@ final class GatewayShell: Service {
       let ingress = journal.phase(.ingress)
       // The key is checked first: a client without one costs neither memory nor a slot.
       rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed(scope)))
+      journal.record(key: rights.key?.id)
       let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(

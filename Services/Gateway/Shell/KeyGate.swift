@@ -3,11 +3,13 @@ import Clocks
 import ClusterModel
 import GatewayCore
 import Synchronization
+import Telemetry
 
 /// Counts the requests of keys in this gateway.
 final class KeyGate: Sendable {
   private let gateways: @Sendable () -> Int
   private let rates = Mutex(RateWindows())
+  private let traffic = Mutex(KeyTraffic())
   private let clock = ProcessClock()
 
   /// - Parameter gateways: number of live gateways, which share each key's limits.
@@ -37,6 +39,14 @@ final class KeyGate: Sendable {
     return rates.withLock { $0.headers(for: key.id, limits: key.limits, at: now).fields }
   }
 
+  /// The metrics of keys.
+  var families: [MetricFamily] { traffic.withLock { $0 }.families }
+
+  fileprivate func count(_ key: KeyID, _ usage: Usage) {
+    let now = clock.now
+    traffic.withLock { $0.record(key, usage, at: now) }
+  }
+
   fileprivate func finish(_ reservation: RateReservation, tokens: Int) {
     let now = clock.now
     rates.withLock { $0.finish(reservation, tokens: tokens, at: now) }
@@ -58,6 +68,34 @@ final class KeyUse: Sendable {
   /// A request without an answer took no tokens.
   deinit { gate.finish(reservation, tokens: 0) }
 
-  /// Replaces the estimate by the tokens that the request took. Later calls do nothing.
-  func finish(tokens: Int) { gate.finish(reservation, tokens: tokens) }
+  /// Counts the tokens that the request took, in place of the estimate. Called once at most.
+  func finish(_ usage: Usage) {
+    gate.finish(reservation, tokens: usage.totalTokens)
+    gate.count(key.id, usage)
+  }
+}
+
+extension KeyTraffic {
+  /// Empty before the first request with a key.
+  fileprivate var families: [MetricFamily] {
+    let series = series
+    guard !series.isEmpty else { return [] }
+    let tokens = series.flatMap { label, counts in
+      [("prompt", counts.promptTokens), ("completion", counts.completionTokens)].map {
+        kind, count in
+        MetricFamily.Sample(
+          labels: [Attribute("key", label), Attribute("kind", kind)], value: Double(count))
+      }
+    }
+    let requests = series.map { label, counts in
+      MetricFamily.Sample(labels: [Attribute("key", label)], value: Double(counts.requests))
+    }
+    return [
+      ("tutti_gateway_key_tokens_total", tokens), ("tutti_gateway_key_requests_total", requests),
+    ].compactMap { name, samples in
+      MetricCatalogue.tutti[name].map {
+        MetricFamily(name: name, help: $0.help, kind: $0.kind, samples: samples)
+      }
+    }
+  }
 }

@@ -25,6 +25,7 @@ final class RequestJournal: Sendable {
     var firstToken: Duration?
     var reason: String?
     var attempts: [AttemptFacts] = []
+    var key: KeyID?
     var use: KeyUse?
     var isOver = false
   }
@@ -73,11 +74,15 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// Records the request's key, which is charged at the end. `nil` means that no key is required.
-  func record(_ use: KeyUse?) {
-    if let use { span.set("key", "\(use.key.id)") }
-    state.withLock { $0.use = use }
+  /// Records the id of the request's valid key, also if the request is refused later. `nil` means
+  /// that no key is required.
+  func record(key: KeyID?) {
+    if let key { span.set("key", "\(key)") }
+    state.withLock { $0.key = key }
   }
+
+  /// Records the use of the request's key, which ends with the request.
+  func record(_ use: KeyUse?) { state.withLock { $0.use = use } }
 
   /// Records that a plan with this pattern answers the request.
   func recordPattern(_ pattern: String) {
@@ -137,7 +142,7 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
-    state.use?.finish(tokens: state.usage.totalTokens)
+    state.use?.finish(state.usage)
     // A direct answer's cost is its host's usage, which is part of the request span.
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)
@@ -156,8 +161,9 @@ final class RequestJournal: Sendable {
   private func emitRecord(_ state: State, _ ending: Ending) {
     recorder.record(
       RequestRecord(
-        trace: trace.trace, timeUnixMicroseconds: startedUnix, endpoint: endpoint,
-        model: state.model, pattern: state.pattern, stream: state.stream, status: ending.status,
+        trace: trace.trace, timeUnixMicroseconds: startedUnix,
+        key: state.key.map(\.description) ?? "", endpoint: endpoint, model: state.model,
+        pattern: state.pattern, stream: state.stream, status: ending.status,
         errorCode: ending.failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
         firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
         totalMilliseconds: Int(ending.elapsed.wholeMilliseconds)))
