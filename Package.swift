@@ -290,12 +290,12 @@ let package = Package(
         "AgentCore", "Bus", "BusCore", "ClusterModel", "HostModel", "Inference", "InferenceCore",
         "Search", "ServiceKit", "Telemetry", "Text", lifecycle, logging, metrics,
       ]),
-    pure("MonitorCore", path: "Services/Monitor/Core", ["ClusterModel"]),
+    pure("MonitorCore", path: "Services/Monitor/Core", ["Access", "ClusterModel"]),
     executable("MonitorMain", path: "Services/Monitor/Main", ["MonitorService"]),
     shell(
       "MonitorService", path: "Services/Monitor/Shell",
       [
-        "MonitorCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ServiceKit", "Store",
+        "Access", "MonitorCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ServiceKit", "Store",
         "Telemetry",
         hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
       ]),
@@ -378,6 +378,12 @@ let package = Package(
         "Access", "GatewayService", "GatewayCore", "RegistryCore", "Bus", "BusCore", "ClusterModel",
         "ClusterTesting", "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
         hummingbird, httpTypes, logging, nioCore,
+      ]),
+    tests(
+      "MonitorTests",
+      [
+        "Access", "MonitorService", "Bus", "BusCore", "ClusterModel", "ServiceKit", "Store",
+        "Telemetry", hummingbird, httpTypes, logging, nioCore, nioEmbedded,
       ]),
     tests(
       "DispatcherTests",

@@ -427,7 +427,7 @@ struct HTTPServerTests {
     let registry = PrometheusRegistry()
     try await withServer { router in
       health.addRoutes(to: router)
-      addMetricsRoute(to: router, registry)
+      addMetricsRoute(to: router, { registry.snapshot() })
     } _: { port in
       func answer(_ path: String) async throws -> String {
         try await RawClient.connect(port).exchange(get(path))

@@ -17,6 +17,14 @@ public struct OverviewPage: Sendable {
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     + "frame-ancestors 'none'"
 
+  /// The styles of the monitor's pages.
+  public static let style = """
+    body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem }
+    table { border-collapse: collapse; width: 100% }
+    th, td { border-bottom: 1px solid #ccc; padding: .2rem .6rem .2rem 0; text-align: left }
+    .wrong { color: #b00020 }
+    """
+
   /// Maximum requests shown. A longer list would not be read.
   public static let requestLimit = 20
   /// Maximum hosts shown: a screenful. `tutti hosts list` shows all.
@@ -45,10 +53,7 @@ public struct OverviewPage: Sendable {
       <meta name="viewport" content="width=device-width">
       <title>Tutti</title>
       <style>
-      body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem }
-      table { border-collapse: collapse; width: 100% }
-      th, td { border-bottom: 1px solid #ccc; padding: .2rem .6rem .2rem 0; text-align: left }
-      .wrong { color: #b00020 }
+      \(Self.style)
       </style>
       </head>
       <body>

@@ -26,7 +26,7 @@ func buildMonitor(
 
   let router = makeRouter()
   context.health.addRoutes(to: router)
-  MonitorAPI(shell: shell, store: store).addRoutes(to: router)
+  MonitorAPI.addRoutes(to: router, context, shell: shell, store: store)
   var options = context.serverOptions(at: configuration.address, setting: "--port")
   // All routes are GET, so no request needs a body.
   options.maxBodyBytes = 16 * 1024

@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import Foundation
 import HTTPTypes
@@ -8,19 +9,27 @@ import ServiceKit
 import Store
 import Telemetry
 
-/// The HTTP API for operators: metrics, logs, requests, traces.
+/// The HTTP API for operators, and for clients about their own requests.
+///
+/// Once keys exist, logs and the overview need one with the scope `logs`. A client's key reads the
+/// records of its own requests.
 struct MonitorAPI: Sendable {
   let shell: MonitorShell
   let store: any LogStore
+  let keys: KeyChecker
 
-  func addRoutes(to router: Router<BasicRequestContext>) {
-    router.get("/metrics") { _, _ in
-      Response(
-        status: .ok, headers: [.contentType: PrometheusText.contentType],
-        body: ResponseBody(
-          byteBuffer: ByteBuffer(string: PrometheusText.render(shell.families()))))
-    }
+  /// Adds the routes of the monitor, except those of its health.
+  static func addRoutes(
+    to router: Router<BasicRequestContext>, _ context: ServiceContext, shell: MonitorShell,
+    store: any LogStore
+  ) {
+    addMetricsRoute(to: router, context) { shell.families() }
+    MonitorAPI(shell: shell, store: store, keys: context.keys).addRoutes(to: router)
+  }
+
+  private func addRoutes(to router: Router<BasicRequestContext>) {
     route(router, "/logs") { request, _ in
+      _ = try keys.check(request, for: AccessNeed(.logs))
       try Parameters.allow(["trace", "service", "level", "since", "limit"], in: request)
       let query = LogQuery(
         trace: try Parameters.trace(request), service: Parameters.text(request, "service"),
@@ -29,19 +38,59 @@ struct MonitorAPI: Sendable {
       return json(List(data: try await store.logs(query)))
     }
     route(router, "/requests") { request, _ in
-      try Parameters.allow(["trace", "since", "limit"], in: request)
+      let access = try access(of: request)
+      try Parameters.allow(["trace", "key", "since", "limit"], in: request)
+      let key = try access.key(named: try Parameters.key(request))
       let query = RequestQuery(
-        trace: try Parameters.trace(request), sinceUnixMicroseconds: try Parameters.since(request),
+        trace: try Parameters.trace(request), key: key?.description,
+        sinceUnixMicroseconds: try Parameters.since(request),
         limit: try Parameters.limit(request))
       return json(List(data: try await store.requests(query)))
     }
-    route(router, "/traces/:id") { _, id in try await trace(id) }
+    route(router, "/usage") { request, _ in
+      let access = try access(of: request)
+      try Parameters.allow(["key", "days"], in: request)
+      guard let key = try access.key(named: try Parameters.key(request)) else {
+        throw Failure(.invalidRequest, "Name a key: /usage?key=ID.", param: "key")
+      }
+      return try await usage(of: key, days: try Parameters.days(request))
+    }
+    route(router, "/traces/:id") { request, id in
+      try await trace(id, try access(of: request))
+    }
     route(router, "/") { request, _ in
       guard request.headers[values: .accept].contains(where: { $0.contains("text/html") }) else {
         return json(Overview())
       }
+      guard keys.isOpen == true else {
+        return html(SignInPage.html, SignInPage.contentSecurityPolicy)
+      }
       return await page()
     }
+    route(router, RouterPath(SignInPage.overviewPath)) { request, _ in
+      _ = try keys.check(request, for: AccessNeed(.logs))
+      return await page()
+    }
+    router.get(RouterPath(SignInPage.scriptPath)) { _, _ in
+      Response(
+        status: .ok,
+        headers: [
+          .contentType: "text/javascript; charset=utf-8", .cacheControl: "no-cache",
+          .xContentTypeOptions: "nosniff",
+        ], body: ResponseBody(byteBuffer: ByteBuffer(string: SignInPage.script)))
+    }
+  }
+
+  private func access(of request: Request) throws(Failure) -> RecordAccess {
+    try RecordAccess(try keys.check(request, for: AccessNeed()))
+  }
+
+  private func usage(of key: KeyID, days: Int) async throws -> Response {
+    let period = UsagePeriod(days: days, nowUnixMicroseconds: UnixTime.microseconds())
+    let usage = try await store.usage(
+      UsageQuery(
+        key: key.description, sinceUnixMicroseconds: period.sinceUnixMicroseconds))
+    return json(UsageJSON(key: key, period: period, usage: usage))
   }
 
   /// The overview page, for browsers.
@@ -50,25 +99,30 @@ struct MonitorAPI: Sendable {
       version: Version.current, peers: shell.peers, hosts: shell.hosts,
       requests: (try? await store.requests(RequestQuery(limit: OverviewPage.requestLimit))) ?? [],
       problem: shell.storeProblem,
-      nowUnixMicroseconds: UInt64(max(0, Date().timeIntervalSince1970) * 1e6))
-    return Response(
+      nowUnixMicroseconds: UnixTime.microseconds())
+    return html(page.html, OverviewPage.contentSecurityPolicy)
+  }
+
+  private func html(_ text: String, _ policy: String) -> Response {
+    Response(
       status: .ok,
       headers: [
         .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
-        .contentSecurityPolicy: OverviewPage.contentSecurityPolicy,
-        .xContentTypeOptions: "nosniff",
+        .contentSecurityPolicy: policy, .xContentTypeOptions: "nosniff",
       ],
-      body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
+      body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
   }
 
-  private func trace(_ text: String) async throws -> Response {
+  private func trace(_ text: String, _ access: RecordAccess) async throws -> Response {
     guard let id = TraceID(text) else {
       throw Failure(
         .invalidRequest, "A trace id must have 32 hexadecimal digits.", param: "id")
     }
-    let spans = try await store.spans(of: id)
     let requests = try await store.requests(RequestQuery(trace: id))
-    guard !spans.isEmpty || !requests.isEmpty else {
+    // A trace of another key is answered like an unknown one, so that ids cannot be tested.
+    let mayRead = access.permits(traceOf: requests)
+    let spans = mayRead ? try await store.spans(of: id) : []
+    guard mayRead, !spans.isEmpty || !requests.isEmpty else {
       let error = ErrorBody(
         message: "No record of trace \(id) is stored: the id is wrong, its records have not "
           + "arrived yet, or they were deleted as the oldest.",
@@ -132,6 +186,25 @@ private enum Parameters {
     return since
   }
 
+  static func key(_ request: Request) throws -> KeyID? {
+    guard let text = text(request, "key") else { return nil }
+    guard let key = KeyID(text) else {
+      throw wrong("key", "must be a key's id: 12 characters of a–z and 2–7")
+    }
+    return key
+  }
+
+  static func days(_ request: Request) throws -> Int {
+    guard let text = text(request, "days") else { return UsagePeriod.standardDays }
+    guard let days = Int(text), UsagePeriod.allowedDays.contains(days) else {
+      throw wrong(
+        "days",
+        "must be a whole number from \(UsagePeriod.allowedDays.lowerBound) to "
+          + "\(UsagePeriod.allowedDays.upperBound)")
+    }
+    return days
+  }
+
   static func limit(_ request: Request) throws -> Int {
     guard let text = text(request, "limit") else { return 100 }
     guard let limit = Int(text), LogQuery.limits.contains(limit) else {
@@ -189,7 +262,8 @@ private struct Overview: Encodable {
   var endpoints = [
     "/metrics": "Metrics of every process, as Prometheus text",
     "/logs": "Log lines, newest first: trace, service, level (this and worse), since, limit",
-    "/requests": "Client requests, newest first: trace, since, limit",
+    "/requests": "Client requests, newest first: trace, key, since, limit",
+    "/usage": "Requests and tokens of a key by day and model: key, days",
     "/traces/ID": "The spans of one request, each after its parent",
     "/health": "Whether this process lives",
     "/ready": "Whether the log store works",

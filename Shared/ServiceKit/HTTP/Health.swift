@@ -1,5 +1,5 @@
 import Access
-import ClusterModel
+public import ClusterModel
 import HTTPTypes
 public import Hummingbird
 import NIOCore
@@ -96,8 +96,14 @@ public final class Health: Sendable {
 
 /// Adds `GET /metrics` for this process. Once keys exist, it needs one with the scope `metrics`, if
 /// this process checks keys and no setting opens it.
-public func addMetricsRoute(to router: Router<BasicRequestContext>, _ context: ServiceContext) {
-  addMetricsRoute(to: router, context.metrics) { request throws(Failure) in
+///
+/// - Parameter families: the metrics. `nil` means those of this process.
+public func addMetricsRoute(
+  to router: Router<BasicRequestContext>, _ context: ServiceContext,
+  families: (@Sendable () -> [MetricFamily])? = nil
+) {
+  let metrics = context.metrics
+  addMetricsRoute(to: router, families ?? { metrics.snapshot() }) { request throws(Failure) in
     guard context.common.service.checksKeys, !context.common.opensMetrics else { return }
     _ = try context.keys.check(request, for: AccessNeed(.metrics))
   }
@@ -105,7 +111,7 @@ public func addMetricsRoute(to router: Router<BasicRequestContext>, _ context: S
 
 /// - Parameter check: throws if the request may not read the metrics.
 func addMetricsRoute(
-  to router: Router<BasicRequestContext>, _ metrics: PrometheusRegistry,
+  to router: Router<BasicRequestContext>, _ families: @escaping @Sendable () -> [MetricFamily],
   _ check: @escaping @Sendable (Request) throws(Failure) -> Void = { _ throws(Failure) in }
 ) {
   router.get("/metrics") { request, _ in
@@ -113,6 +119,6 @@ func addMetricsRoute(
     return Response(
       status: .ok, headers: [.contentType: PrometheusText.contentType],
       body: ResponseBody(
-        byteBuffer: ByteBuffer(string: PrometheusText.render(metrics.snapshot()))))
+        byteBuffer: ByteBuffer(string: PrometheusText.render(families()))))
   }
 }

@@ -1,0 +1,51 @@
+public import Access
+public import ClusterModel
+
+/// Which request records a request to the monitor may read.
+public enum RecordAccess: Hashable, Sendable {
+  /// The key has the scope `logs`, or the cluster requires no key.
+  case all
+  /// Only records of requests with this key. Other keys of its account do not count.
+  case own(KeyID)
+
+  /// Scopes of keys that make requests, whose records they may read.
+  private static let clientScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
+
+  /// - Parameter key: a valid key. `nil` means that the cluster requires none.
+  /// - Throws: `permission_denied` if the key has neither the scope `logs` nor one of a client.
+  public init(_ key: KeyRecord?) throws(Failure) {
+    guard let key, let refusal = key.refusal(of: AccessNeed(.logs)) else {
+      self = .all
+      return
+    }
+    guard !key.scopes.isDisjoint(with: Self.clientScopes) else { throw refusal.failure }
+    self = .own(key.id)
+  }
+
+  /// The key whose requests are listed. `nil` means the requests of all keys.
+  ///
+  /// - Parameter named: the key that the client asks for; `nil` means none.
+  /// - Throws: `permission_denied` if a client's key asks for another one.
+  public func key(named: KeyID?) throws(Failure) -> KeyID? {
+    switch self {
+    case .all: return named
+    case .own(let own):
+      guard named == nil || named == own else {
+        throw Failure(
+          .permissionDenied,
+          "This key may read only records of its own requests. Leave out the parameter key, or use "
+            + "a key with the scope logs.", param: "key")
+      }
+      return own
+    }
+  }
+
+  /// Whether a trace with these request records may be read. A client may not read a trace before
+  /// its request has ended, because the trace has no request record yet.
+  public func permits(traceOf requests: [RequestRecord]) -> Bool {
+    switch self {
+    case .all: true
+    case .own(let own): !requests.isEmpty && requests.allSatisfy { $0.key == own.description }
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Access
+import ClusterModel
+import Foundation
+import MonitorCore
+import Store
+
+/// Answer of `GET /usage`: a key's requests and tokens by day and model.
+struct UsageJSON: Encodable {
+  private struct Row: Encodable {
+    var day: String
+    var model: String
+    var requests: Int
+    var failed: Int
+    var promptTokens: Int
+    var completionTokens: Int
+    var estimated: Bool
+
+    private enum CodingKeys: String, CodingKey {
+      case day, model, requests, failed, estimated
+      case promptTokens = "prompt_tokens"
+      case completionTokens = "completion_tokens"
+    }
+
+    init(_ row: KeyUsage.Row) {
+      day = Date(timeIntervalSince1970: Double(row.day) * 86_400)
+        .formatted(.iso8601.year().month().day())
+      model = row.model
+      requests = row.requests
+      failed = row.failed
+      promptTokens = row.usage.promptTokens
+      completionTokens = row.usage.completionTokens
+      estimated = row.usage.estimated
+    }
+  }
+
+  private var object = "usage"
+  private var key: KeyID
+  private var sinceUnixMicroseconds: UInt64
+  private var oldestUnixMicroseconds: UInt64?
+  private var data: [Row]
+  private var hasMore: Bool
+
+  private enum CodingKeys: String, CodingKey {
+    case object, key, data
+    case sinceUnixMicroseconds = "since_unix_us"
+    case oldestUnixMicroseconds = "oldest_record_unix_us"
+    case hasMore = "has_more"
+  }
+
+  init(key: KeyID, period: UsagePeriod, usage: KeyUsage) {
+    self.key = key
+    sinceUnixMicroseconds = period.sinceUnixMicroseconds
+    oldestUnixMicroseconds = usage.oldestUnixMicroseconds
+    data = usage.rows.map { Row($0) }
+    hasMore = usage.isCut
+  }
+}
