@@ -13,7 +13,10 @@ extension AdminAPI {
     route(router, .get, "/admin/v1/keys") { request in
       let limit = try request.number("limit", in: Self.pages, or: 100)
       let page = keys.page(after: request.text("after"), limit: limit)
-      return json(Page(data: page.entries.map { KeyJSON($0.record) }, hasMore: page.hasMore))
+      return json(
+        KeyPage(
+          page: Page(data: page.entries.map { KeyJSON($0.record) }, hasMore: page.hasMore),
+          isOpen: gate.isOpen))
     }
     route(router, .post, "/admin/v1/keys") { request in
       let settings = try await KeyFields(request.http).settings()
@@ -135,5 +138,21 @@ extension AuditRecord {
       "author": .string(author.name), "kind": .string(kind), "id": .string(id),
       "before": stored(before), "after": stored(after),
     ]
+  }
+}
+
+/// A page of keys, and whether clients may be answered without one.
+private struct KeyPage: Encodable {
+  let page: Page<KeyJSON>
+  let isOpen: Bool
+
+  private enum CodingKeys: String, CodingKey {
+    case isOpen = "is_open"
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try page.encode(to: encoder)
+    var members = encoder.container(keyedBy: CodingKeys.self)
+    try members.encode(isOpen, forKey: .isOpen)
   }
 }

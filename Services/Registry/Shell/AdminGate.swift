@@ -6,6 +6,9 @@ import ServiceKit
 
 /// Decides who may use the admin API: holders of the admin token, and of keys with an admin scope.
 struct AdminGate: Sendable {
+  /// Whether clients may be answered without a key.
+  var isOpen: Bool { keys.isOpen == true }
+
   let token: AdminToken
   let keys: KeyChecker
 

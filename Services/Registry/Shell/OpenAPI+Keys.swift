@@ -27,11 +27,12 @@ let keyPaths = #"""
             ],
             "responses": {
               "200": {"description": "A page", "content": {"application/json": {"schema": {
-                "type": "object", "required": ["object", "data", "has_more"],
+                "type": "object", "required": ["object", "data", "has_more", "is_open"],
                 "properties": {
                   "object": {"const": "list"},
                   "data": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}},
-                  "has_more": {"type": "boolean"}}}}}},
+                  "has_more": {"type": "boolean"},
+                  "is_open": {"type": "boolean", "description": "Requests need no key"}}}}}},
               "400": {"$ref": "#/components/responses/Error"},
               "401": {"$ref": "#/components/responses/Error"},
               "403": {"$ref": "#/components/responses/Error"},
