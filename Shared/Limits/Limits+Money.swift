@@ -1,7 +1,8 @@
 extension Limits {
   static let money: [Limit] = [
-    amountBytes, priceRows, billedAnswers, billedAttempts, transactionIDBytes, transactionEntries,
-    transactionNoteBytes, accountNameBytes, rememberedTransactions, budgetWarnings,
+    amountBytes, priceRows, publishedPrices, billedAnswers, billedAttempts, transactionIDBytes,
+    transactionEntries, transactionNoteBytes, accountNameBytes, rememberedTransactions,
+    budgetWarnings,
   ]
 
   public static let amountBytes = Limit(
@@ -10,6 +11,10 @@ extension Limits {
   public static let priceRows = Limit(
     "money.price_rows", 10_000, .count,
     "A thousand models on some hosts each, repriced a few times. The book is 1 MiB.")
+  public static let publishedPrices = Limit(
+    "money.published_prices", 3_000, .count,
+    "Prices that gateways know, now and later. With model names of 256 bytes each, the table fits "
+      + "into one frame of the bus.")
   public static let billedAnswers = Limit(
     "money.billed_answers", 256, .count,
     "A plan has 64 tasks, and each is dispatched a few times.")

@@ -31,10 +31,14 @@ public struct Settlement: Hashable, Sendable {
 public struct SettledAnswer: Hashable, Sendable {
   public var usage: TokenUsage
   public var attempts: [SettledAttempt]
+  /// The client's price, if the answer's model has another one than the settlement. `nil` means
+  /// the settlement's price.
+  public var price: TokenPrice?
 
-  public init(usage: TokenUsage, attempts: [SettledAttempt]) {
+  public init(usage: TokenUsage, attempts: [SettledAttempt], price: TokenPrice? = nil) {
     self.usage = usage
     self.attempts = attempts
+    self.price = price
   }
 }
 

@@ -1,0 +1,61 @@
+public import ClusterModel
+internal import Limits
+
+/// Prices that clients pay, as the registry publishes them to gateways.
+///
+/// Each process has all rows that are in force now or later, so that a price changes everywhere at
+/// its time, without a message.
+public struct PriceTable: Equatable, Sendable {
+  /// The registry's incarnation.
+  public let epoch: UInt64
+  /// Grows with every change within an epoch.
+  public let revision: UInt64
+  public let unknown: UnknownPrice
+  private let book: PriceBook
+
+  /// - Parameter rows: rows for clients; those of hosts are ignored.
+  /// - Throws: `full` for more than `Limits.publishedPrices` rows, or `conflict`.
+  public init(
+    epoch: UInt64, revision: UInt64, unknown: UnknownPrice, rows: [PriceRow] = []
+  ) throws(PriceRowRefusal) {
+    let rows = rows.filter { $0.host == nil }
+    guard rows.count <= Limits.publishedPrices.value else { throw .full }
+    self.epoch = epoch
+    self.revision = revision
+    self.unknown = unknown
+    book = try PriceBook(stored: rows)
+  }
+
+  /// Selects the rows to publish: those in force at `time`, and future ones as far as there is room,
+  /// the nearest first.
+  public init(
+    epoch: UInt64, revision: UInt64, unknown: UnknownPrice, book: PriceBook, at time: Int64
+  ) throws(PriceRowRefusal) {
+    let rows = book.allRows.filter { $0.host == nil }
+    let future = rows.filter { $0.effectiveFrom > time }
+      .sorted { ($0.effectiveFrom, $0.model) < ($1.effectiveFrom, $1.model) }
+    // Rows of one model are sorted by time: the last one that has begun is in force.
+    var inForce: [PriceRow] = []
+    for row in rows where row.effectiveFrom <= time {
+      if inForce.last?.model == row.model { inForce.removeLast() }
+      inForce.append(row)
+    }
+    try self.init(
+      epoch: epoch, revision: revision, unknown: unknown,
+      rows: Array((inForce + future).prefix(max(inForce.count, Limits.publishedPrices.value))))
+  }
+
+  /// Sorted by model and time.
+  public var rows: [PriceRow] { book.allRows }
+
+  /// Price of a model for a request that is admitted at a time. `nil` means that the model has no
+  /// price and the request is refused.
+  public func price(of model: ModelID, at time: Int64) -> TokenPrice? {
+    book.clientPrice(of: model, at: time, unknown: unknown)
+  }
+
+  /// Whether this table replaces another one. A restarted registry has another epoch.
+  public func replaces(_ other: PriceTable) -> Bool {
+    epoch != other.epoch || revision > other.revision
+  }
+}
