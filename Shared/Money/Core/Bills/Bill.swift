@@ -59,13 +59,18 @@ extension Bill {
   ///
   /// - Parameters:
   ///   - payer: the organisation's holds, or `margin` if the request's lease has ended.
+  ///   - charged: part of the charge that `payer` pays; `margin` gets less by the rest. `nil` means
+  ///     all of it.
   ///   - refund: also moved from `payer`.
-  /// - Throws: `MoneyError.negative` for a negative refund.
+  /// - Throws: `MoneyError.negative` for a negative refund or part.
   public func settlement(
-    id: String, time: Int64, payer: AccountID, refund: Refund? = nil, note: String = ""
+    id: String, time: Int64, payer: AccountID, charged: MicroCredits? = nil,
+    refund: Refund? = nil, note: String = ""
   ) throws(MoneyError) -> LedgerTransaction {
     var entries = EntryList()
-    try entries.add(charge.negated(), to: payer)
+    let charged = charged ?? charge
+    guard charged >= .zero else { throw .negative }
+    try entries.add(charged.negated(), to: payer)
     if let refund {
       guard refund.amount >= .zero else { throw .negative }
       try entries.add(refund.amount.negated(), to: payer)
@@ -75,6 +80,7 @@ extension Bill {
       try entries.add(amount, to: .host(host))
     }
     try entries.add(margin, to: .margin)
+    try entries.add(charged.subtracting(charge), to: .margin)
     return try LedgerTransaction(
       id: id, kind: .settle, time: time, entries: entries.entries, note: note)
   }

@@ -1,4 +1,4 @@
-internal import ClusterModel
+public import ClusterModel
 
 extension LeaseIssuer {
   /// A key and its leases.
@@ -86,7 +86,9 @@ extension LeaseIssuer {
   // MARK: - Postings
 
   /// Applies a posting of an earlier registry process. Ceilings count its settlements already.
-  mutating func restore(_ posting: LeasePosting, now: Instant) {
+  ///
+  /// Postings are restored in their order, then `finishRestoring()` is called.
+  public mutating func restore(_ posting: LeasePosting, now: Instant) {
     let id = posting.lease
     if gateways[id.gateway] == nil {
       gateways[id.gateway] = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
@@ -108,6 +110,13 @@ extension LeaseIssuer {
       // The grant may not have reached the gateway, which then repeats the ask.
       leases[id]?.grant = LeaseGrant(lease: id, ask: ask, total: lease.granted)
     }
+  }
+
+  /// Removes leases without money: the end of such a lease has no posting. A gateway that still uses
+  /// one of them receives `unknown` and opens another.
+  public mutating func finishRestoring() {
+    for (id, lease) in leases where lease.outstanding == .zero { remove(id) }
+    changed = []
   }
 
   mutating func apply(_ posting: LeasePosting, spends: Bool) {

@@ -51,6 +51,11 @@ public struct LeaseIssuer: Sendable {
 
   public var waitingCount: Int { waiters.count }
 
+  /// All settlements of the gateway up to this number were received.
+  public func settledThrough(by gateway: PeerID) -> UInt64 {
+    gateways[gateway]?.settled.through ?? 0
+  }
+
   // MARK: - Accounts
 
   /// Sets a ceiling, for a new period, credits or another limit.
