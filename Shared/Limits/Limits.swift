@@ -25,6 +25,7 @@ public enum Limits {
     Section("Money", money),
     Section("Ledger and billing journal", ledger),
     Section("Leases of money", leases),
+    Section("Accounts", accountLimits),
   ]
 
   static let work = [workPerByte, freeWork]
