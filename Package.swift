@@ -251,7 +251,9 @@ let package = Package(
         "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
       ]),
-    pure("RegistryCore", path: "Services/Registry/Core", ["Access", "ClusterModel", "Text"]),
+    pure(
+      "RegistryCore", path: "Services/Registry/Core",
+      ["Access", "ClusterModel", "Money", "Text"]),
     executable("RegistryMain", path: "Services/Registry/Main", ["RegistryService"]),
     shell(
       "RegistryService", path: "Services/Registry/Shell",

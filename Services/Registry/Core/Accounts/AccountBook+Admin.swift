@@ -1,0 +1,160 @@
+internal import Access
+internal import ClusterModel
+internal import Limits
+internal import Money
+
+extension AccountBook {
+  /// Checks a change, and makes the record to store. The caller stores it and then sends it as
+  /// `Event.record`, before any other event.
+  public func record(
+    for change: AccountChange, at time: Int64
+  ) throws(AccountRefusal) -> AccountRecord {
+    guard !isStale else { throw .stale }
+    switch change {
+    case .setOrganisation(let id, let name, let isPrepaid, let terms):
+      guard AccountPath(organisation: id) != nil else { throw .invalidName(id) }
+      try checkName(name)
+      let old = register.organisations[id]
+      try register.checkRoom(for: old == nil)
+      return .organisation(
+        OrganisationRecord(
+          id: id, name: name, isPrepaid: isPrepaid,
+          budgets: try register.budgets(
+            terms, replacing: old?.budgets ?? [], position: position)))
+    case .setTeam(let account, let name, let terms):
+      guard account.team != nil else { throw .invalidName("\(account)") }
+      guard register.organisations[account.organisation] != nil else {
+        throw .unknownOrganisation(account.organisation)
+      }
+      try checkName(name)
+      let old = register.teams[account]
+      try register.checkRoom(for: old == nil)
+      return .team(
+        TeamRecord(
+          account: account, name: name,
+          budgets: try register.budgets(
+            terms, replacing: old?.budgets ?? [], position: position)))
+    case .setKeyBudgets(let key, let terms):
+      try checkName(key)
+      return .keyBudgets(
+        KeyBudgetsRecord(
+          key: key,
+          budgets: try register.budgets(
+            terms, replacing: register.keyBudgets[key]?.budgets ?? [], position: position)))
+    case .addPrice(let row):
+      for name in [row.model.name, row.host?.name].compactMap(\.self) { try checkName(name) }
+      var tariff = tariff
+      do throws(PriceRowRefusal) {
+        try tariff.add(row, now: time)
+        // A table that cannot be published would leave gateways with old prices.
+        _ = try PriceTable(
+          epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: time)
+      } catch {
+        throw .price(error)
+      }
+      return .price(row)
+    case .setPayoutRule(let rule): return .payoutRule(rule)
+    case .setUnknownPrice(let policy): return .unknownPrice(policy)
+    }
+  }
+
+  /// Moves credits as an admin orders it.
+  /// - Returns: no directives if the same transfer was made before.
+  public mutating func transfer(
+    _ transfer: AdminTransfer, at time: AccountTime
+  ) throws(AccountRefusal) -> [Directive] {
+    guard !isStale else { throw .stale }
+    try checkName(transfer.id)
+    let time = steady(time)
+    let transaction = try transaction(transfer, time: time.wall)
+    do throws(LedgerRefusal) {
+      let posting = try ledger.check(transaction, isAbsentFromStore: true)
+      guard posting == .posted else { return [] }
+    } catch {
+      switch error {
+      case .conflict, .forgotten: throw .repeatedID(transfer.id)
+      case .overdrawn(let account, let balance, _):
+        throw .insufficient(account, balance: balance)
+      case .overflow: throw .invalidAmount
+      }
+    }
+    if case .payout(let amount, let host) = transfer.kind {
+      let earned = ledger.balance(of: .host(host))
+      guard amount <= earned else { throw .insufficient(.host(host), balance: earned) }
+    }
+    return perform(transaction, at: time)
+  }
+
+  /// The directives of a checked transaction. An impossible one leaves a stale book.
+  private mutating func perform(
+    _ transaction: LedgerTransaction, at time: AccountTime
+  ) -> [Directive] {
+    do throws(BookFault) {
+      try post(transaction)
+      for case .organisation(let id) in transaction.entries.map(\.account.kind) {
+        try refreshBalance(of: id, at: time)
+      }
+    } catch {
+      return handle(.writeFailed("\(error)"), at: time)
+    }
+    return takeDirectives()
+  }
+
+  private func transaction(
+    _ transfer: AdminTransfer, time: Int64
+  ) throws(AccountRefusal) -> LedgerTransaction {
+    try check(transfer.kind)
+    do throws(MoneyError) {
+      let (kind, entries) = try transfer.kind.lines()
+      return try LedgerTransaction(
+        id: "admin/\(transfer.id)", kind: kind, time: time, entries: entries,
+        note: transfer.note)
+    } catch {
+      throw .invalidAmount
+    }
+  }
+
+  private func check(_ kind: AdminTransfer.Kind) throws(AccountRefusal) {
+    switch kind {
+    case .credit(let amount, let organisation), .debit(let amount, let organisation):
+      guard amount > .zero else { throw .invalidAmount }
+      guard register.organisations[organisation] != nil else {
+        throw .unknownOrganisation(organisation)
+      }
+    case .payout(let amount, let host):
+      guard amount > .zero else { throw .invalidAmount }
+      try check(.host(host))
+    case .correction(let entries):
+      guard !entries.isEmpty else { throw .invalidAmount }
+      for entry in entries { try check(entry.account) }
+    }
+  }
+
+  /// Checks an account of a correction.
+  private func check(_ account: AccountID) throws(AccountRefusal) {
+    switch account.kind {
+    case .organisation(let id) where register.organisations[id] != nil: break
+    case .host(let id) where id.name.isLedgerName: break
+    case .issued, .margin, .paid: break
+    case .organisation, .host, .holds, nil: throw .invalidAccount(account)
+    }
+  }
+
+  private func checkName(_ name: String) throws(AccountRefusal) {
+    guard name.isLedgerName else { throw .invalidName(name) }
+  }
+}
+
+extension AdminTransfer.Kind {
+  fileprivate func lines() throws(MoneyError) -> (LedgerTransaction.Kind, [LedgerEntry]) {
+    switch self {
+    case .credit(let amount, let organisation):
+      (.credit, try LedgerEntry.pair(amount, from: .issued, to: .organisation(organisation)))
+    case .debit(let amount, let organisation):
+      (.credit, try LedgerEntry.pair(amount, from: .organisation(organisation), to: .issued))
+    case .payout(let amount, let host):
+      (.payout, try LedgerEntry.pair(amount, from: .host(host), to: .paid))
+    case .correction(let entries): (.correction, entries)
+    }
+  }
+}

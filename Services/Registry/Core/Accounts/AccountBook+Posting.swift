@@ -1,0 +1,109 @@
+internal import Access
+internal import Money
+
+extension AccountBook {
+  /// Records a posting of the issuer as one ledger transaction.
+  ///
+  /// - Parameters:
+  ///   - bill: of a settlement.
+  ///   - details: of a settlement, for its note.
+  mutating func post(
+    _ posting: LeasePosting, _ bill: Bill? = nil, _ details: PostingNote.Details? = nil,
+    at time: AccountTime
+  ) throws(BookFault) {
+    // The key's account has the organisation that pays its leases: see `LeaseFunds`.
+    let account = register.keys[posting.key]?.account ?? funds.account(of: posting.lease)
+    if case .hold = posting.change, account == nil { throw .unknownKey(posting.key) }
+    let note = PostingNote(posting, account: account)
+    let transaction: LedgerTransaction
+    do throws(MoneyError) {
+      transaction = try Self.transaction(
+        posting, payer: account?.organisation, bill, note: note.text(details), time: time.wall)
+    } catch {
+      throw .money(error)
+    }
+    try post(transaction)
+    try count(note, at: time)
+  }
+
+  /// Adds a transaction to the balances, and to the directives.
+  mutating func post(_ transaction: LedgerTransaction) throws(BookFault) {
+    let posting: LedgerPosting
+    do throws(LedgerRefusal) {
+      // The store's unique ids find a repetition that the book no longer remembers.
+      posting = try ledger.post(transaction, isAbsentFromStore: true)
+    } catch {
+      throw .ledger(error)
+    }
+    guard posting == .posted else { throw .repeated(id: transaction.id) }
+    position += 1
+    append(.append([transaction]))
+  }
+
+  /// Counts a new posting for its lease and its budgets, and completes the move of its key.
+  private mutating func count(_ note: PostingNote, at time: AccountTime) throws(BookFault) {
+    let (emptied, crossed) = try record(note, at: time.wall)
+    for threshold in crossed { append(.warn(threshold)) }
+    if let emptied, register.move(emptied) { try applyKey(emptied, at: time) }
+  }
+
+  /// Counts a posting, new or replayed, for its lease and its budgets.
+  /// - Returns: the key whose leases have no money after it, and thresholds of budgets.
+  mutating func record(
+    _ note: PostingNote, at time: Int64
+  ) throws(BookFault) -> (emptied: AccountID?, [CrossedThreshold]) {
+    do throws(MoneyError) {
+      switch note.change {
+      case .hold(let amount, _):
+        if let account = note.account {
+          try funds.add(amount, to: note.lease, key: note.key, account: account)
+        }
+        return (nil, [])
+      case .release(let amount, _), .end(let amount), .expire(let amount):
+        return (try funds.remove(amount, from: note.lease), [])
+      case .settle(let settled):
+        let owners = note.account.map { register.owners(key: note.key, account: $0) } ?? []
+        let crossed = budgets.spend(
+          settled.charged, of: owners, position: position, at: time)
+        return (try funds.remove(settled.charged, from: note.lease), crossed)
+      }
+    } catch {
+      throw .money(error)
+    }
+  }
+
+  private static func transaction(
+    _ posting: LeasePosting, payer: String?, _ bill: Bill?, note: String, time: Int64
+  ) throws(MoneyError) -> LedgerTransaction {
+    let organisation = AccountID.organisation(payer ?? "")
+    let holds = AccountID.holds(of: payer ?? "")
+    switch posting.change {
+    case .hold(let amount, _):
+      return try LedgerTransaction(
+        id: "\(posting)", kind: .hold, time: time,
+        entries: LedgerEntry.pair(amount, from: organisation, to: holds), note: note)
+    case .release(let amount, _), .end(let amount), .expire(let amount):
+      return try LedgerTransaction(
+        id: "\(posting)", kind: .release, time: time,
+        entries: LedgerEntry.pair(amount, from: holds, to: organisation), note: note)
+    case .settle(_, let charged, _):
+      guard let bill else { throw .invalidOutcome }
+      // Without a charge there is no payer: margin pays the hosts.
+      return try bill.settlement(
+        id: "\(posting)", time: time, payer: charged > .zero ? holds : .margin, charged: charged,
+        note: note)
+    }
+  }
+}
+
+extension LedgerEntry {
+  /// Moves an amount from one account to another.
+  static func pair(
+    _ amount: MicroCredits, from payer: AccountID, to receiver: AccountID
+  ) throws(MoneyError) -> [LedgerEntry] {
+    [
+      LedgerEntry(account: payer, amount: try amount.negated()),
+      LedgerEntry(account: receiver, amount: amount),
+    ]
+  }
+}

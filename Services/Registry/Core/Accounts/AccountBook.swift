@@ -1,0 +1,342 @@
+public import Access
+public import ClusterModel
+public import Money
+
+/// Time of an event: the wall clock for records, and the monotonic clock for leases.
+public struct AccountTime: Hashable, Sendable {
+  /// Milliseconds since 1970. It may jump in both directions.
+  public let wall: Int64
+  public let instant: Instant
+
+  public init(wall: Int64, instant: Instant) {
+    self.wall = wall
+    self.instant = instant
+  }
+}
+
+/// The registry's side of money: prices, budgets, leases and the ledger's balances as one value.
+///
+/// The caller performs directives in order. Transactions of an `append` are durable before any later
+/// directive is performed; several events may share one write. If a write fails, nothing after it
+/// was sent: the caller reports `writeFailed`, drops this book, and makes another one from the store
+/// with `AccountReplay`.
+///
+/// Every change of money is one ledger transaction. Ids and notes of transactions have all facts
+/// that a restarted registry needs, so nothing else is stored: see `PostingNote`.
+public struct AccountBook: Sendable {
+  public enum Event: Hashable, Sendable {
+    /// A key was made, changed or revoked. It is stored elsewhere.
+    case key(String, account: AccountPath, isActive: Bool)
+    /// A record that `record(for:at:)` returned, and that is stored.
+    case record(AccountRecord)
+    /// The hosts' own prices for models without a row in the price book.
+    case hostPrices([HostID: TokenPrice])
+    /// `settle` is ignored: gateways send a `Settlement`.
+    case lease(LeaseRequest, from: PeerID)
+    /// The sender may be a later process that repeats the settlements of a killed one.
+    case settlement(Settlement, from: PeerID)
+    case gatewayLeft(PeerID)
+    /// To be sent about once per second.
+    case tick
+    /// Transactions of an `append` could not be written, or the store had other ones.
+    case writeFailed(String)
+  }
+
+  public enum Directive: Hashable, Sendable {
+    case append([LedgerTransaction])
+    case send(LeaseAnswer, to: PeerID)
+    /// Prices of clients have changed: `priceTable(epoch:revision:at:)`.
+    case publishPrices
+    case warn(CrossedThreshold)
+    /// This book no longer agrees with the store, and ignores all further events.
+    case reload(String)
+  }
+
+  var ledger = LedgerBook()
+  var issuer: LeaseIssuer
+  var tariff: Tariff
+  var register = AccountRegister()
+  var budgets = BudgetTable()
+  var funds = LeaseFunds()
+  /// Transactions in the ledger, including those of directives not yet performed.
+  var position: Int64 = 0
+  private(set) var isStale = false
+  /// Latest wall time of an event. If the clock is set back, no period of a budget begins again.
+  private var clock = Int64.min
+  private var directives: [Directive] = []
+
+  /// A book without transactions.
+  init(terms: LeaseTerms, now: Instant) throws(MoneyError) {
+    issuer = LeaseIssuer(terms: terms, now: now)
+    tariff = try Tariff()
+  }
+
+  // MARK: - Queries
+
+  public var organisations: [OrganisationRecord] {
+    register.organisations.values.sorted { $0.id < $1.id }
+  }
+
+  public func organisation(_ id: String) -> OrganisationRecord? { register.organisations[id] }
+
+  /// Teams of one organisation, or all.
+  public func teams(of organisation: String? = nil) -> [TeamRecord] {
+    register.teams.values
+      .filter { organisation == nil || $0.account.organisation == organisation }
+      .sorted { "\($0.account)" < "\($1.account)" }
+  }
+
+  public func team(_ account: AccountPath) -> TeamRecord? { register.teams[account] }
+
+  public func keyBudgets(_ key: String) -> KeyBudgetsRecord? { register.keyBudgets[key] }
+
+  public var prices: [PriceRow] { tariff.book.allRows }
+  public var payoutRule: PayoutRule { tariff.rule }
+  public var unknownPrice: UnknownPrice { tariff.unknownPrice }
+
+  /// Balance with all transactions so far, also those not yet written.
+  public func balance(of account: AccountID) -> MicroCredits { ledger.balance(of: account) }
+
+  /// Credits that an account has spent in the present period of one of its budgets.
+  public func spent(_ window: BudgetWindow, of owner: BudgetOwner, at time: Int64) -> MicroCredits?
+  {
+    budgets.spent(.budget(of: owner, window), at: time)
+  }
+
+  /// Money in all leases.
+  public var totalLeased: MicroCredits { issuer.totalLeased }
+
+  public var transactionCount: Int64 { position }
+
+  /// - Throws: `full` if more prices are in force than a table may have.
+  public func priceTable(
+    epoch: UInt64, revision: UInt64, at time: Int64
+  ) throws(PriceRowRefusal) -> PriceTable {
+    try PriceTable(
+      epoch: epoch, revision: revision, unknown: tariff.unknownPrice, book: tariff.book, at: time)
+  }
+
+  /// Differences between balances and the transactions that they should be the sum of.
+  public func verify(against log: some Sequence<LedgerTransaction>) -> [LedgerDifference] {
+    ledger.verify(against: log)
+  }
+
+  // MARK: - Events
+
+  public mutating func handle(_ event: Event, at time: AccountTime) -> [Directive] {
+    guard !isStale else { return [] }
+    do throws(BookFault) {
+      try take(event, at: steady(time))
+    } catch {
+      discard("\(error)")
+    }
+    return takeDirectives()
+  }
+
+  private mutating func take(_ event: Event, at time: AccountTime) throws(BookFault) {
+    switch event {
+    case .key(let id, let account, let isActive):
+      let key = AccountID.key(id)
+      register.setKey(
+        key, account: account, isActive: isActive, paying: funds.account(ofKey: key))
+      try applyKey(key, at: time)
+    case .record(let record): try install(record, at: time)
+    case .hostPrices(let prices): tariff.hostDefaults = prices
+    case .lease(let request, let sender): try receive(request, from: sender, at: time)
+    case .settlement(let settlement, let sender): try settle(settlement, from: sender, at: time)
+    case .gatewayLeft(let gateway):
+      try perform(issuer.gatewayLeft(gateway, now: time.instant), at: time)
+    case .tick:
+      for id in budgets.takeExpired(at: time.wall) { try refresh(id, at: time) }
+      try perform(issuer.tick(now: time.instant), at: time)
+    case .writeFailed(let reason): discard(reason)
+    }
+  }
+
+  /// The time, not before that of an earlier event.
+  mutating func steady(_ time: AccountTime) -> AccountTime {
+    clock = max(clock, time.wall)
+    return AccountTime(wall: clock, instant: time.instant)
+  }
+
+  private mutating func discard(_ reason: String) {
+    isStale = true
+    // Messages of this event may rest on money that did not move.
+    directives = [.reload(reason)]
+  }
+
+  // MARK: - Leases
+
+  private mutating func receive(
+    _ request: LeaseRequest, from sender: PeerID, at time: AccountTime
+  ) throws(BookFault) {
+    let gateway: PeerID
+    switch request {
+    case .ask(let ask): gateway = ask.lease.gateway
+    case .giveBack(let giveBack): gateway = giveBack.lease.gateway
+    case .renew(let renewal): gateway = renewal.gateway
+    case .settle: return
+    }
+    guard gateway == sender, gateway.name.isLedgerName else { return }
+    try perform(issuer.receive(request, now: time.instant), at: time)
+  }
+
+  private mutating func settle(
+    _ settlement: Settlement, from sender: PeerID, at time: AccountTime
+  ) throws(BookFault) {
+    let gateway = settlement.lease.lease.gateway
+    guard gateway.name.isLedgerName, settlement.lease.key.name.isLedgerName else { return }
+    let billing: Tariff.Billing
+    do throws(MoneyError) {
+      billing = try tariff.billing(of: settlement)
+    } catch {
+      throw .money(error)
+    }
+    var lease = settlement.lease
+    lease.hold = max(.zero, lease.hold)
+    // A gateway that bills more than its tokens cost gets only their cost.
+    lease.billed = min(max(.zero, lease.billed), billing.bill.charge)
+    let details = PostingNote.Details(
+      trace: settlement.trace, model: settlement.model, admittedAt: settlement.admittedAt,
+      usage: billing.usage, problem: billing.problem)
+    for directive in issuer.receive(.settle(lease), now: time.instant) {
+      switch directive {
+      case .post(let posting):
+        if case .settle = posting.change {
+          try post(posting, billing.bill, details, at: time)
+        } else {
+          try post(posting, at: time)
+        }
+      // The confirmation below goes to the sender.
+      case .send(.settled, to: _): break
+      case .send(let answer, to: let peer): append(.send(answer, to: peer))
+      }
+    }
+    let through = issuer.settledThrough(by: gateway)
+    guard lease.number <= through else { return }
+    append(.send(.settled(gateway, through: through), to: sender))
+  }
+
+  /// Performs directives of the issuer.
+  mutating func perform(
+    _ issued: [LeaseIssuer.Directive], at time: AccountTime
+  ) throws(BookFault) {
+    for directive in issued {
+      switch directive {
+      case .post(let posting): try post(posting, at: time)
+      case .send(let answer, to: let peer): append(.send(answer, to: peer))
+      }
+    }
+  }
+
+  // MARK: - Accounts
+
+  /// Gives the issuer the state and the ceilings of a key.
+  mutating func applyKey(_ key: AccountID, at time: AccountTime) throws(BookFault) {
+    guard let entry = register.keys[key] else { return }
+    let path = register.path(of: key, budgets)
+    guard !entry.isActive || entry.next != nil else {
+      return try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
+    }
+    // Its waiting requests are refused before the path changes, and its leases count below it.
+    try perform(issuer.revokeKey(key, now: time.instant), at: time)
+    try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
+    try perform(issuer.revokeKey(key, now: time.instant), at: time)
+  }
+
+  private mutating func install(
+    _ record: AccountRecord, at time: AccountTime
+  ) throws(BookFault) {
+    switch record {
+    case .organisation(let organisation):
+      register.set(organisation)
+      ledger.setPrepaid(organisation.isPrepaid, organisation: organisation.id)
+      try set(organisation.budgets, of: .organisation(organisation.id), at: time)
+      try refreshBalance(of: organisation.id, at: time)
+    case .team(let team):
+      register.set(team)
+      try set(team.budgets, of: .team(team.account), at: time)
+    case .keyBudgets(let record):
+      register.set(record)
+      try set(record.budgets, of: .key(record.key), at: time)
+    case .price(let row):
+      do throws(PriceRowRefusal) {
+        // It was checked at the time of the order. The write took a while.
+        try tariff.add(row, now: min(time.wall, row.effectiveFrom))
+      } catch {
+        throw .price(error)
+      }
+      append(.publishPrices)
+    case .payoutRule(let rule): tariff.setRule(rule)
+    case .unknownPrice(let policy):
+      tariff.unknownPrice = policy
+      append(.publishPrices)
+    }
+  }
+
+  private mutating func set(
+    _ records: [BudgetRecord], of owner: BudgetOwner, at time: AccountTime
+  ) throws(BookFault) {
+    budgets.set(records, of: owner)
+    for key in register.keys(of: owner) { try applyKey(key, at: time) }
+    // After the keys: leases that exceed a new amount are recalled.
+    for id in budgets.ceilings(of: owner) { try refresh(id, at: time) }
+  }
+
+  mutating func refresh(_ id: CeilingID, at time: AccountTime) throws(BookFault) {
+    guard let ceiling = budgets.ceiling(id, at: time.wall) else { return }
+    try perform(issuer.setCeiling(ceiling, now: time.instant), at: time)
+  }
+
+  /// The issuer subtracts leases itself, so holds are added back.
+  mutating func refreshBalance(
+    of organisation: String, at time: AccountTime
+  ) throws(BookFault) {
+    guard register.organisations[organisation]?.isPrepaid == true else { return }
+    let total: MicroCredits
+    do throws(MoneyError) {
+      total = try ledger.balance(of: .organisation(organisation))
+        .adding(ledger.balance(of: .holds(of: organisation)))
+    } catch {
+      throw .money(error)
+    }
+    let ceiling = Ceiling(id: .balance(of: organisation), remaining: total)
+    try perform(issuer.setCeiling(ceiling, now: time.instant), at: time)
+  }
+
+  // MARK: - Directives
+
+  mutating func append(_ directive: Directive) {
+    if case .append(let new) = directive, case .append(let last) = directives.last {
+      directives[directives.count - 1] = .append(last + new)
+    } else {
+      directives.append(directive)
+    }
+  }
+
+  mutating func takeDirectives() -> [Directive] {
+    defer { directives = [] }
+    return directives
+  }
+}
+
+/// Why a book cannot continue. Its cause is damage or a fault of our own, never a message.
+enum BookFault: Error, Hashable, Sendable, CustomStringConvertible {
+  case ledger(LedgerRefusal)
+  case money(MoneyError)
+  case price(PriceRowRefusal)
+  /// The book has a transaction with this id already.
+  case repeated(id: String)
+  /// A hold of a key without an account.
+  case unknownKey(AccountID)
+
+  var description: String {
+    switch self {
+    case .ledger(let refusal): "\(refusal)"
+    case .money(let error): "an amount is impossible: \(error)"
+    case .price(let refusal): "\(refusal)"
+    case .repeated(let id): "the transaction \(id) was made twice"
+    case .unknownKey(let key): "money was held for \(key), which has no account"
+    }
+  }
+}

@@ -1,0 +1,84 @@
+public import Access
+public import ClusterModel
+public import Money
+
+/// A change of records by an admin. `AccountBook.record(for:)` checks it and makes the record.
+public enum AccountChange: Hashable, Sendable {
+  case setOrganisation(id: String, name: String, isPrepaid: Bool, budgets: [BudgetTerms])
+  case setTeam(AccountPath, name: String, budgets: [BudgetTerms])
+  case setKeyBudgets(key: String, budgets: [BudgetTerms])
+  case addPrice(PriceRow)
+  case setPayoutRule(PayoutRule)
+  case setUnknownPrice(UnknownPrice)
+}
+
+/// A movement of credits by an admin, which is only a ledger transaction.
+public struct AdminTransfer: Hashable, Sendable {
+  public enum Kind: Hashable, Sendable {
+    /// Adds credits to an organisation.
+    case credit(MicroCredits, organisation: String)
+    /// Takes credits back from an organisation.
+    case debit(MicroCredits, organisation: String)
+    /// Records that a host received its earnings outside Tutti.
+    case payout(MicroCredits, host: HostID)
+    /// Corrects earlier transactions. Holds belong to leases and cannot be corrected.
+    case correction([LedgerEntry])
+  }
+
+  /// Chosen by the admin's client: a repeated transfer has the same id and moves nothing.
+  public let id: String
+  public let kind: Kind
+  public let note: String
+
+  public init(id: String, kind: Kind, note: String = "") {
+    self.id = id
+    self.kind = kind
+    self.note = note
+  }
+}
+
+/// Why a change or a transfer is refused. Nothing was changed.
+public enum AccountRefusal: Error, Hashable, Sendable {
+  /// A name is empty, too long, or has control characters.
+  case invalidName(String)
+  case unknownOrganisation(String)
+  case tooManyAccounts
+  case tooManyBudgets
+  /// Two budgets of one account have the same period.
+  case repeatedWindow(BudgetWindow)
+  case price(PriceRowRefusal)
+  /// An amount is zero or negative, or the entries do not sum to zero.
+  case invalidAmount
+  /// The account has too little.
+  case insufficient(AccountID, balance: MicroCredits)
+  /// Entries of a correction name an account that is unknown or belongs to leases.
+  case invalidAccount(AccountID)
+  /// Another transfer has this id.
+  case repeatedID(String)
+  /// The book no longer agrees with the store and must be made again.
+  case stale
+}
+
+extension AccountRefusal: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .invalidName(let name):
+      "The name \(name.cut(toBytes: 64)) is empty, too long, or has other characters than a–z, "
+        + "0–9, -, _ and ."
+    case .unknownOrganisation(let id): "There is no organisation \(id); create it first."
+    case .tooManyAccounts: "There are as many accounts as the registry keeps."
+    case .tooManyBudgets: "An account has too many budgets."
+    case .repeatedWindow(let window):
+      "An account has one budget per \(window.period.rawValue) and window (\(window.kind.rawValue))."
+    case .price(let refusal): "\(refusal)."
+    case .invalidAmount: "The amount must be above zero, and entries must sum to zero."
+    case .insufficient(let account, let balance):
+      "Account \(account) has only \(balance.credits) credits."
+    case .invalidAccount(let account):
+      "Account \(account.name.cut(toBytes: 64)) is unknown, or belongs to leases of gateways."
+    case .repeatedID(let id):
+      "Another transfer has the id \(id.cut(toBytes: 64)); choose a new one."
+    case .stale: "The ledger is read again after a failed write; try again."
+    }
+  }
+}

@@ -1,0 +1,119 @@
+public import Access
+public import Money
+
+/// Account that a budget belongs to.
+public enum BudgetOwner: Hashable, Sendable {
+  case organisation(String)
+  case team(AccountPath)
+  case key(String)
+}
+
+/// Names a budget ceiling or a prepaid balance, for example `org/acme/month-calendar`.
+extension CeilingID {
+  static func balance(of organisation: String) -> CeilingID {
+    CeilingID("balance/\(organisation)")
+  }
+
+  static func budget(of owner: BudgetOwner, _ window: BudgetWindow) -> CeilingID {
+    let prefix =
+      switch owner {
+      case .organisation(let id): "org/\(id)"
+      case .team(let account): "team/\(account)"
+      case .key(let id): "key/\(id)"
+      }
+    return CeilingID("\(prefix)/\(window.period.rawValue)-\(window.kind.rawValue)")
+  }
+}
+
+/// A warning threshold of a budget that spending has crossed.
+public struct CrossedThreshold: Hashable, Sendable {
+  public let ceiling: CeilingID
+  /// Thousandths of the budget's amount.
+  public let threshold: Int
+  public let amount: MicroCredits
+  public let spent: MicroCredits
+}
+
+/// All budgets with their spending.
+///
+/// Reservations are not counted here: `LeaseIssuer` subtracts what gateways hold in leases.
+struct BudgetTable: Sendable {
+  private struct Entry {
+    var budget: SpendingBudget
+    let afterPosition: Int64
+  }
+
+  private var entries: [CeilingID: Entry] = [:]
+  private var ceilings: [BudgetOwner: [CeilingID]] = [:]
+  /// When spending of a budget expires next.
+  private var expiries: [CeilingID: Int64] = [:]
+
+  var allCeilings: [CeilingID] { entries.keys.sorted() }
+
+  func ceilings(of owner: BudgetOwner) -> [CeilingID] { ceilings[owner] ?? [] }
+
+  /// What can still be spent. Negative if an admin lowered the amount.
+  func ceiling(_ id: CeilingID, at time: Int64) -> Ceiling? {
+    guard let budget = entries[id]?.budget else { return nil }
+    let spent = budget.spent(at: time)
+    // Neither is negative, so the difference fits.
+    let remaining = MicroCredits(budget.terms.amount.count - spent.count)
+    return Ceiling(id: id, remaining: remaining, resetsAt: budget.resets(at: time))
+  }
+
+  func spent(_ id: CeilingID, at time: Int64) -> MicroCredits? {
+    entries[id]?.budget.spent(at: time)
+  }
+
+  /// Replaces the budgets of an account. A budget with the same window and place keeps its spending.
+  mutating func set(_ records: [BudgetRecord], of owner: BudgetOwner) {
+    let before = ceilings[owner] ?? []
+    var ids: [CeilingID] = []
+    for record in records {
+      let id = CeilingID.budget(of: owner, record.terms.window)
+      ids.append(id)
+      if entries[id]?.afterPosition == record.afterPosition {
+        // The earliest time: only spending moves a budget's clock, so a replay ends with the same
+        // state.
+        entries[id]?.budget.setTerms(record.terms, at: UTCDate.times.lowerBound)
+      } else {
+        entries[id] = Entry(
+          budget: SpendingBudget(record.terms), afterPosition: record.afterPosition)
+        expiries[id] = nil
+      }
+    }
+    for id in before where !ids.contains(id) {
+      entries[id] = nil
+      expiries[id] = nil
+    }
+    ceilings[owner] = ids.isEmpty ? nil : ids
+  }
+
+  /// Counts a charge of one transaction against all budgets of its key.
+  mutating func spend(
+    _ charged: MicroCredits, of owners: [BudgetOwner], position: Int64, at time: Int64
+  ) -> [CrossedThreshold] {
+    guard charged > .zero else { return [] }
+    var crossed: [CrossedThreshold] = []
+    for id in owners.flatMap({ ceilings[$0] ?? [] }) {
+      guard var entry = entries[id], position > entry.afterPosition else { continue }
+      // A sum above 64 bits is more than any amount: the budget stays exhausted.
+      let thresholds = (try? entry.budget.spend(charged, at: time)) ?? []
+      crossed += thresholds.map {
+        CrossedThreshold(
+          ceiling: id, threshold: $0, amount: entry.budget.terms.amount,
+          spent: entry.budget.spent(at: time))
+      }
+      expiries[id] = entry.budget.resets(at: time)
+      entries[id] = entry
+    }
+    return crossed
+  }
+
+  /// Budgets of which spending has expired. Each is returned once.
+  mutating func takeExpired(at time: Int64) -> [CeilingID] {
+    let due = expiries.filter { $0.value <= time }.keys.sorted()
+    for id in due { expiries[id] = entries[id]?.budget.resets(at: time) }
+    return due
+  }
+}

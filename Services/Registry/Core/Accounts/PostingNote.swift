@@ -1,0 +1,174 @@
+internal import Access
+internal import ClusterModel
+internal import Money
+internal import Text
+
+/// Note of a ledger transaction for a lease or a settlement, as one line of JSON.
+///
+/// It has all facts from which a restarted registry rebuilds the posting and the spending of
+/// budgets. The amounts that moved are in the entries. Numbers of 64 bits are strings, because many
+/// readers of JSON round them.
+struct PostingNote: Hashable, Sendable {
+  enum Change: Hashable {
+    case hold(MicroCredits, ask: UInt64)
+    case release(MicroCredits, total: MicroCredits)
+    case end(MicroCredits)
+    case expire(MicroCredits)
+    case settle(Settled)
+  }
+
+  struct Settled: Hashable {
+    var settlement: LeaseSettlement
+    var charged: MicroCredits
+    var toMargin: MicroCredits
+  }
+
+  /// Facts about a settlement for people. They are not read back.
+  struct Details: Hashable {
+    var trace: String
+    var model: ModelID
+    var admittedAt: Int64
+    var usage: TokenUsage
+    /// Why the gateway's report could not be billed.
+    var problem: String?
+  }
+
+  var lease: LeaseID
+  var key: AccountID
+  /// Account of the key at the time. `nil` means that the registry did not know the key.
+  var account: AccountPath?
+  var change: Change
+
+  init(_ posting: LeasePosting, account: AccountPath?) {
+    lease = posting.lease
+    key = posting.key
+    self.account = account
+    change =
+      switch posting.change {
+      case .hold(let amount, let ask): .hold(amount, ask: ask)
+      case .release(let amount, let total): .release(amount, total: total)
+      case .end(let amount): .end(amount)
+      case .expire(let amount): .expire(amount)
+      case .settle(let settlement, let charged, let toMargin):
+        .settle(Settled(settlement: settlement, charged: charged, toMargin: toMargin))
+      }
+  }
+
+  var posting: LeasePosting {
+    let change: LeasePosting.Change =
+      switch change {
+      case .hold(let amount, let ask): .hold(amount, ask: ask)
+      case .release(let amount, let total): .release(amount, total: total)
+      case .end(let amount): .end(amount)
+      case .expire(let amount): .expire(amount)
+      case .settle(let settled):
+        .settle(settled.settlement, charged: settled.charged, toMargin: settled.toMargin)
+      }
+    return LeasePosting(lease: lease, key: key, change)
+  }
+
+  // MARK: - JSON
+
+  func text(_ details: Details? = nil) -> String {
+    var members: [(String, JSON)] = [
+      ("gateway", .string(lease.gateway.name)),
+      ("incarnation", .string(String(lease.gateway.incarnation, radix: 16))),
+      ("lease", .string("\(lease.number)")), ("key", .string(key.name)),
+    ]
+    if let account { members.append(("account", .string("\(account)"))) }
+    func append(_ name: String, _ amount: MicroCredits) {
+      members.append((name, .string(amount.credits)))
+    }
+    switch change {
+    case .hold(let amount, let ask):
+      append("hold", amount)
+      members.append(("ask", .string("\(ask)")))
+    case .release(let amount, let total):
+      append("release", amount)
+      append("total", total)
+    case .end(let amount): append("end", amount)
+    case .expire(let amount): append("expire", amount)
+    case .settle(let settled):
+      members.append(("number", .string("\(settled.settlement.number)")))
+      members.append(("request", .string("\(settled.settlement.request)")))
+      append("held", settled.settlement.hold)
+      append("billed", settled.settlement.billed)
+      append("charged", settled.charged)
+      append("to_margin", settled.toMargin)
+    }
+    if let details { members += details.members }
+    return String(decoding: JSON.object(members).encoded, as: UTF8.self)
+  }
+
+  /// `nil` means that the transaction is no posting of a lease, or that its note is damaged.
+  init?(_ text: String) {
+    guard let reader = NoteReader(text), let gateway = reader.text("gateway"),
+      let incarnation = reader.text("incarnation").flatMap({ UInt64($0, radix: 16) }),
+      let number = reader.number("lease"), let key = reader.text("key")
+    else { return nil }
+    lease = LeaseID(gateway: PeerID(name: gateway, incarnation: incarnation), number: number)
+    self.key = AccountID(key)
+    account = reader.text("account").flatMap { AccountPath($0) }
+    if let amount = reader.amount("hold"), let ask = reader.number("ask"),
+      account != nil
+    {
+      change = .hold(amount, ask: ask)
+    } else if let amount = reader.amount("release"), let total = reader.amount("total") {
+      change = .release(amount, total: total)
+    } else if let amount = reader.amount("end") {
+      change = .end(amount)
+    } else if let amount = reader.amount("expire") {
+      change = .expire(amount)
+    } else if let number = reader.number("number"), let request = reader.number("request"),
+      let hold = reader.amount("held"), let billed = reader.amount("billed"),
+      let charged = reader.amount("charged"), let toMargin = reader.amount("to_margin")
+    {
+      change = .settle(
+        Settled(
+          settlement: LeaseSettlement(
+            lease: lease, key: self.key, number: number, request: request, hold: hold,
+            billed: billed),
+          charged: charged, toMargin: toMargin))
+    } else {
+      return nil
+    }
+  }
+}
+
+extension PostingNote.Details {
+  fileprivate var members: [(String, JSON)] {
+    var members: [(String, JSON)] = [
+      ("trace", .string(trace.cut(toBytes: 64))),
+      ("model", .string(model.name.cut(toBytes: 256))),
+      ("admitted_at_ms", .integer(Int(clamping: admittedAt))),
+      ("prompt_tokens", .integer(Int(clamping: usage.prompt))),
+      ("cached_tokens", .integer(Int(clamping: usage.cached))),
+      ("completion_tokens", .integer(Int(clamping: usage.completion))),
+    ]
+    if let problem { members.append(("problem", .string(problem))) }
+    return members
+  }
+}
+
+/// Reads members of a note.
+private struct NoteReader {
+  private let document: JSONDocument
+
+  init?(_ text: String) {
+    // Notes of admins need not be JSON.
+    guard text.utf8.first == UInt8(ascii: "{"),
+      let document = try? JSONDocument(validating: Array(text.utf8), maximumDepth: 4)
+    else { return nil }
+    self.document = document
+  }
+
+  func text(_ name: String) -> String? {
+    document.value(name, in: document.root).flatMap { document.string($0) }
+  }
+
+  func number(_ name: String) -> UInt64? { text(name).flatMap { UInt64($0) } }
+
+  func amount(_ name: String) -> MicroCredits? {
+    text(name).flatMap { try? MicroCredits(credits: $0) }
+  }
+}
