@@ -397,6 +397,7 @@ let package = Package(
         logging, nioCore,
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
+    tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
