@@ -110,7 +110,7 @@ extension AccountBook {
         id: "admin/\(transfer.id)", kind: kind, time: time, entries: entries,
         note: transfer.note)
     } catch {
-      throw .invalidAmount
+      throw error == .oversized ? .tooLong : .invalidAmount
     }
   }
 

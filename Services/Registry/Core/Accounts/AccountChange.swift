@@ -1,5 +1,6 @@
 public import Access
 public import ClusterModel
+internal import Limits
 public import Money
 
 /// A change of records by an admin. `AccountBook.record(for:)` checks it and makes the record.
@@ -49,6 +50,8 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   case price(PriceRowRefusal)
   /// An amount is zero or negative, or the entries do not sum to zero.
   case invalidAmount
+  /// The note is too long, or a correction has too many entries.
+  case tooLong
   /// The account has too little.
   case insufficient(AccountID, balance: MicroCredits)
   /// Entries of a correction name an account that is unknown or belongs to leases.
@@ -66,12 +69,17 @@ extension AccountRefusal: CustomStringConvertible {
       "The name \(name.cut(toBytes: 64)) is empty, too long, or has other characters than a–z, "
         + "0–9, -, _ and ."
     case .unknownOrganisation(let id): "There is no organisation \(id); create it first."
-    case .tooManyAccounts: "There are as many accounts as the registry keeps."
-    case .tooManyBudgets: "An account has too many budgets."
+    case .tooManyAccounts:
+      "There are \(Limits.accounts.value) organisations and teams, and no more are possible."
+    case .tooManyBudgets:
+      "An account has at most \(Limits.accountBudgets.value) budgets."
     case .repeatedWindow(let window):
       "An account has one budget per \(window.period.rawValue) and window (\(window.kind.rawValue))."
     case .price(let refusal): "\(refusal)."
     case .invalidAmount: "The amount must be above zero, and entries must sum to zero."
+    case .tooLong:
+      "A note has at most \(Limits.transactionNoteBytes.value) bytes, and a correction at most "
+        + "\(Limits.transactionEntries.value) entries."
     case .insufficient(let account, let balance):
       "Account \(account) has only \(balance.credits) credits."
     case .invalidAccount(let account):

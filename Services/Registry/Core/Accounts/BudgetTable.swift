@@ -52,7 +52,7 @@ struct BudgetTable: Sendable {
 
   func ceilings(of owner: BudgetOwner) -> [CeilingID] { ceilings[owner] ?? [] }
 
-  /// What can still be spent. Negative if an admin lowered the amount.
+  /// Credits that can still be spent. Negative if an admin lowered the amount.
   func ceiling(_ id: CeilingID, at time: Int64) -> Ceiling? {
     guard let budget = entries[id]?.budget else { return nil }
     let spent = budget.spent(at: time)
@@ -104,7 +104,9 @@ struct BudgetTable: Sendable {
           ceiling: id, threshold: $0, amount: entry.budget.terms.amount,
           spent: entry.budget.spent(at: time))
       }
-      expiries[id] = entry.budget.resets(at: time)
+      // An expiry that is due stays due until the next tick.
+      let next = entry.budget.resets(at: time) ?? .max
+      expiries[id] = min(expiries[id] ?? .max, next)
       entries[id] = entry
     }
     return crossed
