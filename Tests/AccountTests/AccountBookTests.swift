@@ -72,11 +72,14 @@ struct AccountBookTests {
     return world
   }
 
-  private func ask(_ number: UInt64 = 1, _ amount: Int64) -> AccountBook.Event {
+  private func ask(
+    _ number: UInt64, _ amount: Int64, granted: Int64 = 0
+  ) -> AccountBook.Event {
     .lease(
       .ask(
         LeaseAsk(
-          lease: lease, key: key, number: number, minimum: MicroCredits(1),
+          lease: lease, key: key, number: number, granted: MicroCredits(granted),
+          minimum: MicroCredits(1),
           worst: MicroCredits(amount), want: MicroCredits(amount))), from: Self.gateway)
   }
 
@@ -265,21 +268,30 @@ struct AccountBookTests {
     #expect(!second.contains { if case .warn = $0 { true } else { false } })
   }
 
-  @Test("spending of a month ends with it, and waiting requests are served")
+  @Test("spending of a month ends with it, also if the next month begins with a settlement")
   func reset() throws {
     var world = try world(budget: 100)
     world.handle(ask(1, 100))
     world.handle(
       .settlement(
-        try settlement(hold: 100, billed: 100, tokens: 100, at: world.wall), from: Self.gateway))
-    #expect(!refusals(world.handle(ask(2, 10))).isEmpty)
+        try settlement(1, hold: 60, billed: 60, tokens: 60, at: world.wall), from: Self.gateway))
+    func ask(_ number: UInt64) -> AccountBook.Event {
+      .lease(
+        .ask(
+          LeaseAsk(
+            lease: lease, key: key, number: number, granted: MicroCredits(100),
+            minimum: MicroCredits(60), worst: MicroCredits(60), want: MicroCredits(60))),
+        from: Self.gateway)
+    }
+    #expect(!refusals(world.handle(ask(2))).isEmpty)
     world.wall += 31 * 86_400_000
+    world.handle(
+      .settlement(
+        try settlement(2, hold: 40, billed: 40, tokens: 40, at: world.wall), from: Self.gateway))
     world.handle(.tick)
-    let again = LeaseAsk(
-      lease: lease, key: key, number: 3, granted: MicroCredits(100), minimum: MicroCredits(1),
-      worst: MicroCredits(10), want: MicroCredits(10))
-    let served = world.handle(.lease(.ask(again), from: Self.gateway))
+    let served = world.handle(ask(3))
     #expect(served.contains { if case .append = $0 { true } else { false } })
+    #expect(world.book.totalLeased == MicroCredits(60))
   }
 
   @Test("a budget counts spending from its creation, and keeps it when its amount changes")
@@ -314,7 +326,7 @@ struct AccountBookTests {
     let moved = world.handle(.key("k1", account: try account("globex"), isActive: true))
     #expect(moved.contains(.send(.recalled(lease), to: Self.gateway)))
     try world.restart()
-    #expect(refusals(world.handle(ask(2, 10))) == [.key])
+    #expect(refusals(world.handle(ask(2, 10, granted: 100))) == [.key])
     world.handle(
       .lease(
         .giveBack(LeaseReturn(lease: lease, returned: MicroCredits(100))), from: Self.gateway))

@@ -106,6 +106,15 @@ struct BillTests {
         LedgerEntry(account: .margin, amount: MicroCredits(-40)),
         LedgerEntry(account: .host("a"), amount: MicroCredits(40)),
       ])
+    // The hold pays a part, and margin the rest.
+    let part = try bill.settlement(
+      id: "r5", time: 5, payer: .holds(of: "acme"), charged: MicroCredits(25))
+    #expect(
+      part.entries == [
+        LedgerEntry(account: .holds(of: "acme"), amount: MicroCredits(-25)),
+        LedgerEntry(account: .host("a"), amount: MicroCredits(40)),
+        LedgerEntry(account: .margin, amount: MicroCredits(-15)),
+      ])
     #expect(throws: MoneyError.negative) {
       try bill.settlement(
         id: "r3", time: 5, payer: .margin,
