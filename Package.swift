@@ -259,8 +259,7 @@ let package = Package(
       "RegistryService", path: "Services/Registry/Shell",
       [
         "Access", "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
-        "Files",
-        "Inference",
+        "Files", "Inference", "Money",
         "ServiceKit",
         "Store", "Telemetry", "Text", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
         metrics,

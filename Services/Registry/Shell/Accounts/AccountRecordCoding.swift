@@ -1,0 +1,100 @@
+import Access
+import ClusterModel
+import Foundation
+import Money
+import RegistryCore
+import Store
+
+// Records of accounts as JSON in the store.
+
+extension AccountRecord {
+  private enum SettingName {
+    static let payoutRule = "money.payout_rule"
+    static let unknownPrice = "money.unknown_price"
+    static let keyBudgets = "money.key_budgets/"
+  }
+
+  /// The stored record's name. `nil` means a row of the price book, which has none.
+  var subject: RecordSubject? {
+    switch self {
+    case .organisation(let organisation): .organisation(organisation.id)
+    case .team(let team):
+      .team(team.account.team ?? "", organisation: team.account.organisation)
+    case .keyBudgets(let budgets): .setting(SettingName.keyBudgets + budgets.key)
+    case .price: nil
+    case .payoutRule: .setting(SettingName.payoutRule)
+    case .unknownPrice: .setting(SettingName.unknownPrice)
+    }
+  }
+
+  func change(_ expected: ExpectedRevision) throws(Failure) -> RecordChange {
+    let json = try json
+    return switch self {
+    case .organisation(let organisation):
+      .saveOrganisation(organisation.id, json: json, expected)
+    case .team(let team):
+      .saveTeam(
+        team.account.team ?? "", organisation: team.account.organisation, json: json, expected)
+    case .keyBudgets(let budgets):
+      .saveSetting(SettingName.keyBudgets + budgets.key, json: json, expected)
+    case .price: .appendPrice(json: json)
+    case .payoutRule: .saveSetting(SettingName.payoutRule, json: json, expected)
+    case .unknownPrice: .saveSetting(SettingName.unknownPrice, json: json, expected)
+    }
+  }
+
+  /// - Returns: `nil` for a setting that is not about money.
+  init?(_ stored: StoredRecord) throws(Failure) {
+    let json = stored.json
+    switch stored.subject {
+    case .organisation: self = .organisation(try Self.decode(json))
+    case .team: self = .team(try Self.decode(json))
+    case .setting(SettingName.payoutRule):
+      self = .payoutRule(try Self.decode(json, PayoutRule.Text.self).rule)
+    case .setting(SettingName.unknownPrice): self = .unknownPrice(try Self.decode(json))
+    case .setting(let name) where name.hasPrefix(SettingName.keyBudgets):
+      self = .keyBudgets(try Self.decode(json))
+    case .setting, .key: return nil
+    }
+  }
+
+  init(_ stored: StoredPrice) throws(Failure) {
+    self = .price(try Self.decode(stored.json, PriceRow.Text.self).row)
+  }
+
+  private var json: String {
+    get throws(Failure) {
+      switch self {
+      case .organisation(let organisation): try Self.encode(organisation)
+      case .team(let team): try Self.encode(team)
+      case .keyBudgets(let budgets): try Self.encode(budgets)
+      case .price(let row): try Self.encode(PriceRow.Text(row))
+      case .payoutRule(let rule): try Self.encode(PayoutRule.Text(rule))
+      case .unknownPrice(let policy): try Self.encode(policy)
+      }
+    }
+  }
+
+  private static func encode(_ value: some Encodable) throws(Failure) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    do {
+      return String(decoding: try encoder.encode(value), as: UTF8.self)
+    } catch {
+      throw Failure(.internalError, "A record could not be written as JSON: \(error)")
+    }
+  }
+
+  private static func decode<Value: Decodable>(
+    _ json: String, _: Value.Type = Value.self
+  ) throws(Failure) -> Value {
+    do {
+      return try JSONDecoder().decode(Value.self, from: Data(json.utf8))
+    } catch {
+      throw Failure(
+        .storeDamaged,
+        "A record of an account cannot be read: \(json.cut(toBytes: 200)); restore the file from "
+          + "a copy.")
+    }
+  }
+}

@@ -1,0 +1,409 @@
+import Access
+import ClusterModel
+import Limits
+import Logging
+import Money
+import RegistryCore
+import ServiceLifecycle
+import Store
+import Synchronization
+import Telemetry
+
+/// Runs the book of accounts: one event after another, and one durable write for all that arrived
+/// during the last one.
+///
+/// Nothing is sent before the transactions that it rests on are written. After a failed write the
+/// book is read again from the store, and messages of the failed write are dropped: gateways repeat
+/// theirs, and admins get an error.
+final class AccountShell: Service {
+  /// Receivers of the book's messages.
+  struct Outlet: Sendable {
+    var send: @Sendable (LeaseAnswer, PeerID) -> Void
+    var publish: @Sendable (PriceTable) -> Void
+  }
+
+  /// Result of an admin's order.
+  enum Done: Sendable {
+    case stored(AccountRecord, RecordRevision)
+    /// `isRepeated` means that the same transfer was made before.
+    case transferred(isRepeated: Bool)
+  }
+
+  enum OrderError: Error {
+    case refused(AccountRefusal)
+    /// The record has another revision. `nil` means that it is absent.
+    case conflict(RecordRevision?)
+    case failed(Failure)
+  }
+
+  private struct Order: Sendable {
+    enum Work: Sendable {
+      case change(AccountChange, ExpectedRevision, ChangeAuthor)
+      case transfer(AdminTransfer)
+    }
+
+    let work: Work
+    let outcome: AsyncStream<Result<Done, OrderError>>.Continuation
+
+    func answer(_ result: Result<Done, OrderError>) {
+      outcome.yield(result)
+      outcome.finish()
+    }
+  }
+
+  private enum Item: Sendable {
+    case event(AccountBook.Event)
+    case order(Order)
+  }
+
+  private struct KeyState: Equatable {
+    let account: AccountPath
+    let isActive: Bool
+  }
+
+  private struct State {
+    var book: AccountBook
+    var revisions: [RecordSubject: RecordRevision]
+    var inbox: [Item] = []
+    /// The keys of `receiveKeys`.
+    var keys: [String: KeyState] = [:]
+    /// The hosts' own prices, which the store does not have.
+    var hostPrices: [HostID: TokenPrice] = [:]
+    var priceTable: PriceTable?
+    var priceRevision: UInt64 = 0
+    /// Messages that found the inbox full.
+    var dropped = 0
+  }
+
+  /// Messages that share one write.
+  private struct Round {
+    var directives: [AccountBook.Directive] = []
+    var orders: [(Order, Done)] = []
+  }
+
+  /// Interval of checks for leases and budgets that have ended.
+  private static let tick: Duration = .seconds(1)
+  /// Pause before a store that failed is read again.
+  private static let retry: Duration = .seconds(1)
+  private static let shuttingDown = Failure(
+    .shuttingDown, "The registry is shutting down; nothing was changed.")
+
+  let store: AccountStore
+  private let epoch: UInt64
+  private let outlet: Outlet
+  private let logger: Logger
+  private let now: @Sendable () -> AccountTime
+  private let state: Mutex<State>
+  private let wakeups = AsyncStream.makeStream(
+    of: Void.self, bufferingPolicy: .bufferingNewest(1))
+
+  /// - Parameters:
+  ///   - epoch: the registry's incarnation.
+  ///   - now: the time of an event.
+  init(
+    store: AccountStore, epoch: UInt64, outlet: Outlet, logger: Logger,
+    now: @escaping @Sendable () -> AccountTime
+  ) async throws(Failure) {
+    self.store = store
+    self.epoch = epoch
+    self.outlet = outlet
+    self.logger = logger
+    self.now = now
+    let stored = try await StoredAccounts(store, at: now())
+    state = Mutex(State(book: stored.book, revisions: stored.revisions))
+    try await write(stored.directives)
+  }
+
+  // MARK: - Callers
+
+  /// Takes a message, and returns at once. Answers go to the outlet.
+  func receive(_ event: AccountBook.Event) {
+    let isTaken = state.withLock { state in
+      guard state.inbox.count < Limits.accountInbox.value else {
+        state.dropped += 1
+        return false
+      }
+      state.inbox.append(.event(event))
+      return true
+    }
+    if isTaken { wakeups.continuation.yield() }
+  }
+
+  /// Takes all keys after a change of some. Keys with the same account and state are ignored.
+  func receiveKeys(_ records: [KeyRecord]) {
+    state.withLock { state in
+      for record in records {
+        let key = KeyState(account: record.account, isActive: record.state == .active)
+        guard state.keys.updateValue(key, forKey: record.id.description) != key else { continue }
+        // Never dropped: there are at most `access.keys`.
+        state.inbox.append(
+          .event(
+            .key(record.id.description, account: key.account, isActive: key.isActive)))
+      }
+    }
+    wakeups.continuation.yield()
+  }
+
+  /// Takes the own prices of all hosts.
+  func receiveHostPrices(_ prices: [HostID: TokenPrice]) {
+    state.withLock { state in
+      guard state.hostPrices != prices else { return }
+      state.hostPrices = prices
+      state.inbox.append(.event(.hostPrices(prices)))
+    }
+    wakeups.continuation.yield()
+  }
+
+  /// Changes a record, and returns when the change is stored and in force.
+  func change(
+    _ change: AccountChange, expecting expected: ExpectedRevision, by author: ChangeAuthor
+  ) async throws(OrderError) -> (record: AccountRecord, revision: RecordRevision) {
+    guard
+      case .stored(let record, let revision) = try await order(.change(change, expected, author))
+    else { preconditionFailure("a change of a record ended as a transfer") }
+    return (record, revision)
+  }
+
+  /// Moves credits, and returns when the transaction is durable.
+  /// - Returns: whether the same transfer was made before.
+  func transfer(_ transfer: AdminTransfer) async throws(OrderError) -> Bool {
+    guard case .transferred(let isRepeated) = try await order(.transfer(transfer)) else {
+      preconditionFailure("a transfer ended as a change of a record")
+    }
+    return isRepeated
+  }
+
+  /// Reads the book. Its last transactions may not be written yet.
+  func read<Value: Sendable>(_ query: (AccountBook) -> Value) -> Value {
+    state.withLock { query($0.book) }
+  }
+
+  func revision(of subject: RecordSubject) -> RecordRevision? {
+    state.withLock { $0.revisions[subject] }
+  }
+
+  /// The table that was published last.
+  var priceTable: PriceTable? { state.withLock { $0.priceTable } }
+
+  private func order(_ work: Order.Work) async throws(OrderError) -> Done {
+    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Done, OrderError>.self)
+    // Admins wait for their orders, so their number is bounded by their connections.
+    state.withLock { $0.inbox.append(.order(Order(work: work, outcome: outcome))) }
+    guard case .terminated = wakeups.continuation.yield() else {
+      for await result in outcomes { return try result.get() }
+      throw .failed(Failure(.cancelled, "The client left before the change was stored."))
+    }
+    throw .failed(Self.shuttingDown)
+  }
+
+  // MARK: - The loop
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { [self] in await processMessages() }
+    wakeups.continuation.finish()
+    let abandoned = state.withLock { state in
+      defer { state.inbox = [] }
+      return state.inbox
+    }
+    for case .order(let order) in abandoned { order.answer(.failure(.failed(Self.shuttingDown))) }
+  }
+
+  private func processMessages() async {
+    await withDiscardingTaskGroup { group in
+      group.addTask {
+        while !Task.isCancelled {
+          try? await Task.sleep(for: Self.tick)
+          self.receive(.tick)
+        }
+      }
+      for await _ in wakeups.stream {
+        while await processInbox() {}
+      }
+      group.cancelAll()
+    }
+  }
+
+  /// Processes all messages that have arrived, as one write.
+  /// - Returns: `false` if there were none.
+  func processInbox() async -> Bool {
+    let (items, dropped) = state.withLock { state in
+      let items = Array(state.inbox.prefix(Limits.accountBatch.value))
+      state.inbox.removeFirst(items.count)
+      defer { state.dropped = 0 }
+      return (items, state.dropped)
+    }
+    if dropped > 0 {
+      logger.warning("messages about money dropped", metadata: ["count": "\(dropped)"])
+    }
+    var round = Round()
+    for item in items {
+      switch item {
+      case .event(let event):
+        round.directives += state.withLock { $0.book.handle(event, at: now()) }
+      case .order(let order):
+        switch order.work {
+        case .transfer(let transfer): make(transfer, order, &round)
+        case .change(let change, let expected, let author):
+          // Records and transactions are written in the order of their arrival.
+          await finish(round)
+          round = await store(change, expected, author, order)
+        }
+      }
+    }
+    await finish(round)
+    return !items.isEmpty
+  }
+
+  private func make(_ transfer: AdminTransfer, _ order: Order, _ round: inout Round) {
+    let result = state.withLock { state in
+      Result { () throws(AccountRefusal) in try state.book.transfer(transfer, at: now()) }
+    }
+    switch result {
+    case .success(let directives):
+      round.directives += directives
+      // Also a repeated transfer waits: the first one may be part of this write.
+      round.orders.append((order, .transferred(isRepeated: directives.isEmpty)))
+    case .failure(let refusal): order.answer(.failure(.refused(refusal)))
+    }
+  }
+
+  /// Stores a change, and puts it into force.
+  private func store(
+    _ change: AccountChange, _ expected: ExpectedRevision, _ author: ChangeAuthor, _ order: Order
+  ) async -> Round {
+    let record: AccountRecord
+    do throws(AccountRefusal) {
+      record = try state.withLock { state throws(AccountRefusal) in
+        try state.book.record(for: change, at: now().wall)
+      }
+    } catch {
+      order.answer(.failure(.refused(error)))
+      return Round()
+    }
+    do throws(Failure) {
+      switch try await store.apply([try record.change(expected)], by: author) {
+      case .conflict(_, let current):
+        order.answer(.failure(.conflict(current)))
+        return Round()
+      case .applied(let revisions):
+        let revision = revisions.last ?? RecordRevision(0)
+        let directives = state.withLock { state in
+          if let subject = record.subject { state.revisions[subject] = revision }
+          return state.book.handle(.record(record), at: now())
+        }
+        return Round(directives: directives, orders: [(order, .stored(record, revision))])
+      }
+    } catch {
+      order.answer(.failure(.failed(error)))
+      // The change may have reached the disk.
+      await reload(error.message)
+      return Round()
+    }
+  }
+
+  private func finish(_ round: Round) async {
+    do throws(Failure) {
+      try await write(round.directives)
+    } catch {
+      for (order, _) in round.orders { order.answer(.failure(.failed(error))) }
+      return await reload(error.message)
+    }
+    for (order, done) in round.orders { order.answer(.success(done)) }
+  }
+
+  /// Writes all transactions at once, then performs everything that rests on them.
+  private func write(_ directives: [AccountBook.Directive]) async throws(Failure) {
+    var transactions: [LedgerTransaction] = []
+    for directive in directives {
+      switch directive {
+      case .append(let new): transactions += new
+      case .reload(let reason): throw Failure(.internalError, reason)
+      case .send, .publishPrices, .warn: break
+      }
+    }
+    if !transactions.isEmpty { try await append(transactions) }
+    perform(directives)
+  }
+
+  private func append(_ transactions: [LedgerTransaction]) async throws(Failure) {
+    let results = try await store.append(transactions)
+    for (transaction, result) in zip(transactions, results) {
+      switch result {
+      case .appended: break
+      case .alreadyPresent, .conflict:
+        throw Failure(
+          .storeFailed, "The ledger has a transaction \(transaction.id) that was not expected.")
+      case .refused(let reason): throw Failure(.storeFailed, reason)
+      }
+    }
+  }
+
+  /// Makes the book again from the store, and tries until it succeeds or the process ends.
+  private func reload(_ reason: String) async {
+    logger.error("accounts are read again", metadata: [LogKey.reason: "\(reason)"])
+    state.withLock { _ = $0.book.handle(.writeFailed(reason), at: now()) }
+    while !Task.isCancelled {
+      do throws(Failure) {
+        let stored = try await StoredAccounts(store, at: now())
+        state.withLock { state in
+          state.book = stored.book
+          state.revisions = stored.revisions
+          _ = state.book.handle(.hostPrices(state.hostPrices), at: now())
+        }
+        return try await write(stored.directives)
+      } catch {
+        logger.error("accounts cannot be restored", metadata: [LogKey.reason: "\(error.message)"])
+        try? await Task.sleep(for: Self.retry)
+      }
+    }
+  }
+
+  // MARK: - Directives
+
+  private func perform(_ directives: [AccountBook.Directive]) {
+    // A later confirmation includes the earlier ones.
+    var confirmed: Set<Confirmation> = []
+    var messages: [(LeaseAnswer, PeerID)] = []
+    for directive in directives.reversed() {
+      guard case .send(let answer, let peer) = directive else { continue }
+      if case .settled(let gateway, through: _) = answer,
+        !confirmed.insert(Confirmation(gateway: gateway, receiver: peer)).inserted
+      {
+        continue
+      }
+      messages.append((answer, peer))
+    }
+    for (answer, peer) in messages.reversed() { outlet.send(answer, peer) }
+    if directives.contains(.publishPrices) { publishPrices() }
+    for case .warn(let crossed) in directives {
+      logger.warning(
+        "budget threshold crossed",
+        metadata: [
+          "ceiling": "\(crossed.ceiling)", "threshold_per_mille": "\(crossed.threshold)",
+          "spent": "\(crossed.spent.credits)", "amount": "\(crossed.amount.credits)",
+        ])
+    }
+  }
+
+  private struct Confirmation: Hashable {
+    let gateway: PeerID
+    let receiver: PeerID
+  }
+
+  private func publishPrices() {
+    let table = state.withLock { state -> Result<PriceTable, PriceRowRefusal> in
+      state.priceRevision += 1
+      return Result { () throws(PriceRowRefusal) in
+        try state.book.priceTable(
+          epoch: epoch, revision: state.priceRevision, at: now().wall)
+      }
+    }
+    switch table {
+    case .success(let table):
+      state.withLock { $0.priceTable = table }
+      outlet.publish(table)
+    case .failure(let refusal):
+      logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
+    }
+  }
+}
