@@ -182,6 +182,7 @@ let adminOpenAPI = #"""
           }
         }
       },
+  \#(accountPaths)
       "/admin/v1/proof": {
         "get": {
           "summary": "Proof that this registry knows the admin token, before it is sent here",
@@ -286,6 +287,7 @@ let adminOpenAPI = #"""
                   "description": "Processes whose circuit breaker for the host is open"}}}}
         },
   \#(keySchemas)
+  \#(accountSchemas)
         "Peer": {
           "type": "object",
           "required": ["name", "incarnation", "service", "version", "mailbox", "ttl_ms"],

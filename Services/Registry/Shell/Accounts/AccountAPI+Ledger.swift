@@ -1,0 +1,282 @@
+import ClusterModel
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Limits
+import Money
+import NIOCore
+import RegistryCore
+import ServiceKit
+import Store
+
+/// Transfers, and the ledger's transactions, balances, export and proof.
+extension AccountAPI {
+  /// Permitted times in query parameters: those that have a date.
+  private static let times = Int(UTCDate.times.lowerBound)...Int(UTCDate.times.upperBound)
+  /// The audit compares balances of this long ago, so that writes during it do not count.
+  private static let auditDelay: Int64 = 10_000
+
+  func addLedger(to router: Router<BasicRequestContext>) {
+    change(router, .post, "/admin/v1/transfers") { request, _, _ in
+      let fields: TransferFields = try await decode(request)
+      var rng = SystemRandomNumberGenerator()
+      let id = fields.id ?? "\(TraceID.random(using: &rng))"
+      do throws(AccountShell.OrderError) {
+        let isRepeated = try await accounts.transfer(
+          AdminTransfer(id: id, kind: fields.kind, note: fields.note))
+        return json(TransferJSON(id: id, isRepeated: isRepeated), isRepeated ? .ok : .created)
+      } catch {
+        throw AccountFailure(error, isNew: false)
+      }
+    }
+    read(router, "/admin/v1/ledger") { request, _ in
+      let page = try await accounts.store.transactions(try query(request))
+      return json(
+        LedgerListJSON(
+          data: page.rows.map { TransactionJSON($0) }, next: page.next.map(Self.text)))
+    }
+    read(router, "/admin/v1/ledger/balances") { request, _ in
+      let limit = try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100)
+      let time = try request.optionalNumber("at_ms", in: Self.times)
+      let found = try await accounts.store.balances(
+        at: time.map { Int64($0) }, after: request.text("after").map { AccountID($0) },
+        limit: limit)
+      return json(Page(data: found.map { BalanceJSON($0) }, hasMore: found.count == limit))
+    }
+    read(router, "/admin/v1/ledger/balance") { request, _ in
+      guard let account = request.text("account") else { throw AccountFailure(missing: "account") }
+      let time = try request.optionalNumber("at_ms", in: Self.times)
+      let balance = try await accounts.store.balance(
+        of: AccountID(account), at: time.map { Int64($0) })
+      return json(BalanceJSON(AccountBalance(account: AccountID(account), balance: balance)))
+    }
+    read(router, "/admin/v1/ledger/export") { request, _ in try export(request) }
+    read(router, "/admin/v1/ledger/verify") { _, _ in
+      let audit = try await accounts.store.audit(until: wall() - Self.auditDelay)
+      return json(
+        VerificationJSON(
+          transactions: audit.transactionCount, differences: audit.differences.map(\.description)))
+    }
+  }
+
+  // MARK: - Queries
+
+  private func query(_ request: Request) throws -> LedgerQuery {
+    let from = try request.number("from_ms", in: Self.times, or: Self.times.lowerBound)
+    let until = try request.optionalNumber("to_ms", in: Self.times)
+    guard from <= until ?? .max else {
+      throw AccountFailure(invalid: "from_ms is after to_ms.", param: "from_ms")
+    }
+    let order: LedgerQuery.Order
+    switch request.text("order") {
+    case nil, "desc": order = .latestFirst
+    case "asc": order = .oldestFirst
+    default: throw AccountFailure(invalid: "order must be asc or desc.", param: "order")
+    }
+    return LedgerQuery(
+      account: request.text("account").map { AccountID($0) },
+      // Without times, also transactions of a clock before 1970 are listed.
+      times: (from == 0 ? Int64.min : Int64(from))..<(until.map { Int64($0) } ?? .max),
+      order: order, after: try cursor(request),
+      limit: try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100))
+  }
+
+  /// A cursor is `TIME:POSITION`.
+  private func cursor(_ request: Request) throws -> LedgerCursor? {
+    guard let text = request.text("after") else { return nil }
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2, let time = Int64(parts[0]), let position = Int64(parts[1]) else {
+      throw AccountFailure(
+        invalid: "after must be the member next of the previous page.", param: "after")
+    }
+    return LedgerCursor(time: time, position: position)
+  }
+
+  private static func text(_ cursor: LedgerCursor) -> String {
+    "\(cursor.time):\(cursor.position)"
+  }
+
+  // MARK: - Export
+
+  /// Streams all transactions of a query, page by page, the oldest first.
+  private func export(_ request: Request) throws -> Response {
+    let format = request.text("format") ?? "jsonl"
+    guard let writer = LedgerExport(rawValue: format) else {
+      throw AccountFailure(invalid: "format must be csv or jsonl.", param: "format")
+    }
+    var query = try query(request)
+    query.order = .oldestFirst
+    query.limit = Limits.ledgerPage.value
+    let store = accounts.store
+    return Response(
+      status: .ok, headers: [.contentType: writer.contentType],
+      body: ResponseBody { [query] body in
+        var query = query
+        if let header = writer.header { try await body.write(ByteBuffer(string: header)) }
+        while true {
+          // An error ends the connection without the last chunk, so a client sees the cut.
+          let page = try await store.transactions(query)
+          let text = page.rows.map { writer.lines($0) }.joined()
+          if !text.isEmpty { try await body.write(ByteBuffer(string: text)) }
+          guard let next = page.next else { break }
+          query.after = next
+        }
+        try await body.finish(nil)
+      })
+  }
+}
+
+/// Form of exported transactions.
+enum LedgerExport: String {
+  case csv, jsonl
+
+  var contentType: String {
+    switch self {
+    case .csv: "text/csv; charset=utf-8; header=present"
+    case .jsonl: "application/jsonl"
+    }
+  }
+
+  /// First line of a file.
+  var header: String? {
+    switch self {
+    case .csv: "position,id,kind,time_ms,account,amount,note\r\n"
+    case .jsonl: nil
+    }
+  }
+
+  /// One line per entry in CSV, one per transaction in JSON lines.
+  func lines(_ row: LedgerRow) -> String {
+    switch self {
+    case .csv:
+      row.transaction.entries.map { entry in
+        [
+          "\(row.position)", Self.field(row.transaction.id), row.transaction.kind.rawValue,
+          "\(row.transaction.time)", Self.field(entry.account.name), entry.amount.credits,
+          Self.field(row.transaction.note),
+        ].joined(separator: ",") + "\r\n"
+      }.joined()
+    case .jsonl:
+      String(decoding: TransactionJSON(row).encoded, as: UTF8.self) + "\n"
+    }
+  }
+
+  /// Quotes a field, and keeps spreadsheets from reading it as a formula.
+  static func field(_ text: String) -> String {
+    let isFormula = ["=", "+", "-", "@", "\t", "\r"].contains { text.hasPrefix($0) }
+    return "\"" + (isFormula ? "'" : "") + text.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+  }
+}
+
+// MARK: - Answers
+
+struct TransferJSON: Encodable {
+  let object = "transfer"
+  let id: String
+  /// Whether the same transfer was made before.
+  let isRepeated: Bool
+
+  init(id: String, isRepeated: Bool) {
+    self.id = id
+    self.isRepeated = isRepeated
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case object, id
+    case isRepeated = "repeated"
+  }
+}
+
+struct TransactionJSON: Encodable {
+  struct Entry: Encodable {
+    let account: String
+    let amount: CreditsText
+  }
+
+  let object = "transaction"
+  let position: Int64
+  let id: String
+  let kind: LedgerTransaction.Kind
+  let time: Int64
+  let entries: [Entry]
+  let note: String
+
+  init(_ row: LedgerRow) {
+    position = row.position
+    id = row.transaction.id
+    kind = row.transaction.kind
+    time = row.transaction.time
+    entries = row.transaction.entries.map {
+      Entry(account: $0.account.name, amount: CreditsText($0.amount))
+    }
+    note = row.transaction.note
+  }
+
+  /// On one line.
+  var encoded: [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Strings and integers can always be written.
+    return (try? encoder.encode(self)).map { Array($0) } ?? []
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case object, position, id, kind, entries, note
+    case time = "time_ms"
+  }
+}
+
+struct LedgerListJSON: Encodable {
+  let object = "list"
+  let data: [TransactionJSON]
+  let hasMore: Bool
+  /// For the parameter `after` of the next page.
+  let next: String?
+
+  init(data: [TransactionJSON], next: String?) {
+    self.data = data
+    self.next = next
+    hasMore = next != nil
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case object, data, next
+    case hasMore = "has_more"
+  }
+}
+
+struct BalanceJSON: Encodable {
+  let object = "balance"
+  let account: String
+  let balance: CreditsText
+
+  init(_ balance: AccountBalance) {
+    account = balance.account.name
+    self.balance = CreditsText(balance.balance)
+  }
+}
+
+struct VerificationJSON: Encodable {
+  let object = "verification"
+  let transactions: Int
+  /// One sentence each. Empty if the ledger is correct.
+  let differences: [String]
+  let isCorrect: Bool
+
+  init(transactions: Int, differences: [String]) {
+    self.transactions = transactions
+    self.differences = differences
+    isCorrect = differences.isEmpty
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case object, transactions, differences
+    case isCorrect = "correct"
+  }
+}
+
+extension Request {
+  fileprivate func optionalNumber(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+    text(name) == nil ? nil : try number(name, in: range, or: range.lowerBound)
+  }
+}
