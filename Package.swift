@@ -397,6 +397,11 @@ let package = Package(
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),
+    tests(
+      "RegistryTests",
+      [
+        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb, logging,
+      ]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),

@@ -1,0 +1,96 @@
+import ClusterModel
+import Foundation
+import Money
+import RegistryCore
+import Testing
+
+@testable import RegistryService
+
+@Suite("JSON of accounts in the admin API")
+struct AccountJSONTests {
+  private func failure<Fields: RequestFields>(_: Fields.Type, _ json: String) -> AccountFailure? {
+    do {
+      _ = try JSONDecoder().decode(Fields.self, from: Data(json.utf8))
+      return nil
+    } catch let error as DecodingError {
+      return AccountFailure(error)
+    } catch {
+      Issue.record("\(error)")
+      return nil
+    }
+  }
+
+  @Test(
+    "an amount that is negative, too large, too fine or no string is refused by its name",
+    arguments: [
+      #""-1""#, #""0.0000001""#, #""9223372036854.775808""#, #""1e3""#, #"" 1""#, #""""#, "1",
+      "null",
+      #""NaN""#,
+    ])
+  func amounts(amount: String) {
+    let refused = failure(
+      TransferFields.self, #"{"kind":"credit","organisation":"acme","amount":\#(amount)}"#)
+    #expect(refused?.status == .badRequest)
+    #expect(refused?.param == "amount" || refused?.message.contains("amount") == true)
+  }
+
+  @Test("an amount is exact")
+  func exact() throws {
+    let fields = try JSONDecoder().decode(
+      TransferFields.self,
+      from: Data(#"{"kind":"credit","organisation":"acme","amount":"12.50"}"#.utf8))
+    #expect(fields.kind == .credit(MicroCredits(12_500_000), organisation: "acme"))
+    let correction = try JSONDecoder().decode(
+      TransferFields.self,
+      from: Data(
+        #"{"kind":"correction","entries":[{"account":"margin","amount":"-0.000001"}]}"#.utf8))
+    #expect(
+      correction.kind
+        == .correction([LedgerEntry(account: .margin, amount: MicroCredits(-1))]))
+  }
+
+  @Test("an unknown member is refused by its path, also within a budget")
+  func unknownMembers() {
+    #expect(failure(TariffFields.self, #"{"price":"free"}"#)?.param == "price")
+    #expect(
+      failure(
+        OrganisationFields.self,
+        #"{"id":"acme","budgets":[{"amount":"1","period":"day","kind":"x"}]}"#)?.param
+        == "budgets.0.kind")
+  }
+
+  @Test("values out of range are refused with a sentence")
+  func ranges() {
+    let budget = failure(
+      OrganisationFields.self, #"{"budgets":[{"amount":"1","period":"day","warnings":[1001]}]}"#)
+    #expect(budget?.message.contains("thousandths") == true)
+    let rule = failure(
+      TariffFields.self,
+      #"{"payout_rule":{"reservation_fee":"0","progress_fee_per_million":"0","per_mille_of_winner":300}}"#
+    )
+    #expect(rule?.message.contains("100 to 200") == true)
+    #expect(
+      failure(PriceFields.self, #"{"model":"m","input":"1000000001","output":"1"}"#)?.message
+        .contains("at most") == true)
+  }
+
+  @Test("the description of the admin API is JSON, and has every route of accounts")
+  func description() throws {
+    let document = try #require(
+      JSONSerialization.jsonObject(with: Data(adminOpenAPI.utf8)) as? [String: Any])
+    let paths = try #require(document["paths"] as? [String: Any])
+    for path in [
+      "/admin/v1/organisations", "/admin/v1/teams", "/admin/v1/prices", "/admin/v1/tariff",
+      "/admin/v1/transfers", "/admin/v1/ledger", "/admin/v1/ledger/export",
+      "/admin/v1/ledger/verify",
+    ] {
+      #expect(paths[path] != nil, "\(path)")
+    }
+    let components = try #require(document["components"] as? [String: Any])
+    let schemas = try #require(components["schemas"] as? [String: Any])
+    let text = adminOpenAPI
+    for match in text.matches(of: /components\/schemas\/([A-Za-z]+)"/) {
+      #expect(schemas[String(match.1)] != nil, "\(match.1)")
+    }
+  }
+}

@@ -1,0 +1,254 @@
+import Access
+import ClusterModel
+import Foundation
+import GRDB
+import Logging
+import Money
+import RegistryCore
+import Store
+import Synchronization
+import Testing
+
+@testable import RegistryService
+
+@Suite("Accounts in the registry")
+struct AccountShellTests {
+  private static let gateway = PeerID(name: "gateway-1", incarnation: 1)
+  private static let author = ChangeAuthor(name: "ann", time: 1)
+  private let lease = LeaseID(gateway: gateway, number: 1)
+  private let wall: Int64 = 1_790_000_000_000
+
+  /// A file in a folder of its own, which is removed at the end.
+  private final class Scratch {
+    let folder = NSTemporaryDirectory() + "tutti-accounts-\(UUID().uuidString)"
+    var path: String { folder + "/accounts.sqlite" }
+
+    init() throws {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    func edit(_ sql: String) throws {
+      try DatabaseQueue(path: path).write { try $0.execute(sql: sql) }
+    }
+  }
+
+  /// Messages of a shell.
+  private final class Outbox: Sendable {
+    private let state = Mutex<(answers: [LeaseAnswer], tables: [PriceTable])>(([], []))
+
+    var outlet: AccountShell.Outlet {
+      AccountShell.Outlet(
+        send: { [self] answer, _ in state.withLock { $0.answers.append(answer) } },
+        publish: { [self] table in state.withLock { $0.tables.append(table) } })
+    }
+
+    /// Answers since the last call.
+    func takeAnswers() -> [LeaseAnswer] {
+      state.withLock { state in
+        defer { state.answers = [] }
+        return state.answers
+      }
+    }
+
+    var tables: [PriceTable] { state.withLock { $0.tables } }
+  }
+
+  private func shell(_ store: AccountStore, _ outbox: Outbox) async throws -> AccountShell {
+    try await AccountShell(
+      store: store, epoch: 7, outlet: outbox.outlet, logger: Logger(label: "test"),
+      now: { [wall] in AccountTime(wall: wall, instant: .zero) })
+  }
+
+  /// Processes one order while its caller waits.
+  private func process<Value: Sendable>(
+    _ shell: AccountShell, _ order: @escaping @Sendable () async throws -> Value
+  ) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value?.self) { group in
+      group.addTask { try await order() }
+      group.addTask {
+        while !Task.isCancelled {
+          _ = await shell.processInbox()
+          await Task.yield()
+        }
+        return nil
+      }
+      defer { group.cancelAll() }
+      while let value = try await group.next() {
+        if let value { return value }
+      }
+      throw CancellationError()
+    }
+  }
+
+  private func setUp(_ shell: AccountShell) async throws {
+    let terms = try BudgetTerms(
+      amount: MicroCredits(1_000), window: BudgetWindow(.calendar, .day))
+    _ = try await process(shell) {
+      try await shell.change(
+        .setOrganisation(id: "acme", name: "Acme", isPrepaid: false, budgets: [terms]),
+        expecting: .absent, by: Self.author)
+    }
+    let account = try #require(AccountPath("acme"))
+    shell.receive(.key("k1", account: account, isActive: true))
+    _ = await shell.processInbox()
+  }
+
+  private func ask(_ number: UInt64, _ amount: Int64) -> AccountBook.Event {
+    .lease(
+      .ask(
+        LeaseAsk(
+          lease: lease, key: .key("k1"), number: number, minimum: MicroCredits(1),
+          worst: MicroCredits(amount), want: MicroCredits(amount))), from: Self.gateway)
+  }
+
+  private func settlement(_ number: UInt64, billed: Int64) throws -> AccountBook.Event {
+    let usage = try TokenUsage(prompt: 0, completion: billed)
+    return .settlement(
+      Settlement(
+        lease: LeaseSettlement(
+          lease: lease, key: .key("k1"), number: number, request: number,
+          hold: MicroCredits(billed), billed: MicroCredits(billed)),
+        trace: "t", model: ModelID("m"), admittedAt: wall,
+        price: try TokenPrice(
+          input: .zero, cachedInput: .zero, output: MicroCredits(1_000_000)),
+        answers: [SettledAnswer(usage: usage, attempts: [])]), from: Self.gateway)
+  }
+
+  @Test("messages that arrived together are confirmed once, after one write")
+  func batch() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    try await setUp(shell)
+    shell.receive(ask(1, 100))
+    for number in UInt64(1)...3 { shell.receive(try settlement(number, billed: 10)) }
+    #expect(await shell.processInbox())
+    let answers = outbox.takeAnswers()
+    #expect(answers.last == .settled(Self.gateway, through: 3))
+    #expect(
+      answers.count { if case .settled = $0 { true } else { false } } == 1, "\(answers)")
+    #expect(try await store.balance(of: .margin) == MicroCredits(30))
+    #expect(try await store.audit(until: .max).differences.isEmpty)
+    #expect(await shell.processInbox() == false)
+    await store.close()
+  }
+
+  @Test("after a failed write nothing is sent, and a repeated message is served")
+  func failedWrite() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    try await setUp(shell)
+    try scratch.edit(
+      "CREATE TRIGGER full BEFORE INSERT ON ledger_transactions "
+        + "BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    shell.receive(ask(1, 100))
+    _ = await shell.processInbox()
+    #expect(outbox.takeAnswers().isEmpty)
+    #expect(shell.read { $0.totalLeased } == .zero)
+    let transfer = AdminTransfer(
+      id: "1", kind: .credit(MicroCredits(5), organisation: "acme"))
+    await #expect(throws: AccountShell.OrderError.self) {
+      _ = try await process(shell) { try await shell.transfer(transfer) }
+    }
+    try scratch.edit("DROP TRIGGER full")
+    // A key is not stored by the accounts.
+    let account = try #require(AccountPath("acme"))
+    shell.receive(.key("k1", account: account, isActive: true))
+    shell.receive(ask(1, 100))
+    _ = await shell.processInbox()
+    #expect(
+      outbox.takeAnswers().contains(
+        .granted(LeaseGrant(lease: lease, ask: 1, total: MicroCredits(100)))))
+    #expect(try await process(shell) { try await shell.transfer(transfer) } == false)
+    #expect(try await process(shell) { try await shell.transfer(transfer) })
+    #expect(try await store.balance(of: .organisation("acme")) == MicroCredits(-95))
+    await store.close()
+  }
+
+  @Test("records, balances and leases survive a restart")
+  func restart() async throws {
+    let scratch = try Scratch()
+    var store = try AccountStore(path: scratch.path)
+    var shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let row = PriceRow(model: ModelID("m"), effectiveFrom: wall + 5, price: .free)
+    let changes: [AccountChange] = [
+      .setTeam(
+        try #require(AccountPath("acme/research")), name: "R",
+        budgets: [
+          try BudgetTerms(
+            amount: MicroCredits(1), window: BudgetWindow(.rolling, .hour), warnings: [500])
+        ]),
+      .setKeyBudgets(
+        key: "k1",
+        budgets: [
+          try BudgetTerms(amount: MicroCredits(2_500_000), window: BudgetWindow(.calendar, .year))
+        ]),
+      .addPrice(row), .setUnknownPrice(.free),
+      .setPayoutRule(
+        try PayoutRule(
+          reservationFee: MicroCredits(1), progressFee: MicroCredits(2), perMilleOfWinner: 200)),
+    ]
+    for change in changes {
+      _ = try await process(shell) { [shell] in
+        try await shell.change(change, expecting: .any, by: Self.author)
+      }
+    }
+    shell.receive(ask(1, 100))
+    _ = await shell.processInbox()
+    let before = shell.read { $0 }
+    await store.close()
+
+    store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    shell = try await self.shell(store, outbox)
+    let after = shell.read { $0 }
+    #expect(after.organisations == before.organisations)
+    #expect(after.teams() == before.teams())
+    #expect(after.keyBudgets("k1") == before.keyBudgets("k1"))
+    #expect(after.keyBudgets("k1") != nil)
+    #expect(after.prices == [row])
+    #expect(after.unknownPrice == .free)
+    #expect(after.payoutRule == before.payoutRule)
+    #expect(after.totalLeased == MicroCredits(100))
+    #expect(outbox.tables.map(\.epoch) == [7])
+    #expect(outbox.tables.first?.rows == [row])
+    await store.close()
+  }
+
+  @Test("a change that another admin has overtaken is refused with the present revision")
+  func conflict() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let revision = try #require(shell.revision(of: .organisation("acme")))
+    let change = AccountChange.setOrganisation(
+      id: "acme", name: "New", isPrepaid: true, budgets: [])
+    _ = try await process(shell) {
+      try await shell.change(change, expecting: .revision(revision), by: Self.author)
+    }
+    let error = await #expect(throws: AccountShell.OrderError.self) {
+      _ = try await process(shell) {
+        try await shell.change(change, expecting: .revision(revision), by: Self.author)
+      }
+    }
+    guard case .conflict(let current) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(current == shell.revision(of: .organisation("acme")))
+    await store.close()
+  }
+
+  @Test("CSV fields are quoted, and no field begins as a formula")
+  func csv() {
+    #expect(LedgerExport.field("a\"b,c") == "\"a\"\"b,c\"")
+    #expect(LedgerExport.field("=1+2") == "\"'=1+2\"")
+  }
+}
