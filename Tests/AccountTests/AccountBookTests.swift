@@ -275,7 +275,7 @@ struct AccountBookTests {
     world.handle(
       .settlement(
         try settlement(1, hold: 60, billed: 60, tokens: 60, at: world.wall), from: Self.gateway))
-    func ask(_ number: UInt64) -> AccountBook.Event {
+    func askForRest(_ number: UInt64) -> AccountBook.Event {
       .lease(
         .ask(
           LeaseAsk(
@@ -283,13 +283,13 @@ struct AccountBookTests {
             minimum: MicroCredits(60), worst: MicroCredits(60), want: MicroCredits(60))),
         from: Self.gateway)
     }
-    #expect(!refusals(world.handle(ask(2))).isEmpty)
+    #expect(!refusals(world.handle(askForRest(2))).isEmpty)
     world.wall += 31 * 86_400_000
     world.handle(
       .settlement(
         try settlement(2, hold: 40, billed: 40, tokens: 40, at: world.wall), from: Self.gateway))
     world.handle(.tick)
-    let served = world.handle(ask(3))
+    let served = world.handle(askForRest(3))
     #expect(served.contains { if case .append = $0 { true } else { false } })
     #expect(world.book.totalLeased == MicroCredits(60))
   }
