@@ -400,7 +400,8 @@ let package = Package(
     tests(
       "RegistryTests",
       [
-        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb, logging,
+        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb,
+        httpTypes, logging,
       ]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
