@@ -156,11 +156,11 @@ let package = Package(
     pure("ClusterModel", path: "Shared/ClusterModel"),
     pure("Text", path: "Shared/Text"),
     pure("HostModel", path: "Shared/Hosts", ["ClusterModel"]),
-    pure("BusCore", path: "Shared/Bus/Core", ["Access", "ClusterModel"]),
+    pure("BusCore", path: "Shared/Bus/Core", ["Access", "ClusterModel", "Money"]),
     // The bus's codec.
     pure(
       "Wire", path: "Shared/Wire",
-      ["Access", "BusCore", "ClusterModel", "ClusterProto", "CProtobufC"]),
+      ["Access", "BusCore", "ClusterModel", "ClusterProto", "CProtobufC", "Money"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
     pure("Money", path: "Shared/Money/Core", ["ClusterModel"]),
     pure("Access", path: "Shared/Access", ["ClusterModel", crypto]),
@@ -323,7 +323,7 @@ let package = Package(
       exclude: ["prompts.json"]),
     tests(
       "WireTests",
-      ["Access", "Wire", "BusCore", "ClusterModel", "ClusterTesting", "RegistryCore"],
+      ["Access", "Wire", "BusCore", "ClusterModel", "ClusterTesting", "Money", "RegistryCore"],
       exclude: ["golden.py"]),
     tests(
       "BusTests",

@@ -3,6 +3,7 @@ import BusCore
 import CProtobufC
 import ClusterModel
 import ClusterProto
+import Money
 
 extension Arena {
   func fill(_ message: UnsafeMutablePointer<Tutti__V1__Envelope>, _ body: Body) {
@@ -73,6 +74,21 @@ extension Arena {
     case .telemetry(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_TELEMETRY
       unsafe message.pointee.telemetry = telemetry(value)
+    case .leaseRequest(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LEASE_REQUEST
+      unsafe message.pointee.lease_request = leaseRequest(value)
+    case .leaseAnswer(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER
+      unsafe message.pointee.lease_answer = leaseAnswer(value)
+    case .settlement(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTLEMENT
+      unsafe message.pointee.settlement = settlement(value)
+    case .priceTableRequest:
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST
+      unsafe message.pointee.price_table_request = make(tutti__v1__price_table_request__init)
+    case .priceTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE
+      unsafe message.pointee.price_table = priceTable(value)
     }
   }
 
@@ -217,6 +233,27 @@ extension Body {
       self = .telemetry(
         try unsafe required(message.telemetry, "Envelope.telemetry") { value throws(WireError) in
           try unsafe TelemetryBatch(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_LEASE_REQUEST:
+      self = .leaseRequest(
+        try unsafe required(message.lease_request, "Envelope.lease_request") {
+          value throws(WireError) in try unsafe LeaseRequest(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER:
+      self = .leaseAnswer(
+        try unsafe required(message.lease_answer, "Envelope.lease_answer") {
+          value throws(WireError) in try unsafe LeaseAnswer(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SETTLEMENT:
+      self = .settlement(
+        try unsafe required(message.settlement, "Envelope.settlement") { value throws(WireError) in
+          try unsafe Settlement(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST: self = .priceTableRequest
+    case TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE:
+      self = .priceTable(
+        try unsafe required(message.price_table, "Envelope.price_table") {
+          value throws(WireError) in try unsafe PriceTable(wire: value)
         })
     default: throw .unknownValue(field: "Envelope.body")
     }

@@ -2,6 +2,7 @@ import BusCore
 import ClusterModel
 import ClusterTesting
 import Limits
+import Money
 import RegistryCore
 import Testing
 import Wire
@@ -77,6 +78,20 @@ struct FullestTableTests {
     }
     #expect(leases.count == PeerLeases.capacity)
     let size = try bytes(.peerTable(leases.table))
+    #expect(size <= Self.room, "\(size)")
+  }
+
+  @Test("prices of models with the longest names")
+  func prices() throws {
+    let price = try TokenPrice(
+      input: TokenPrice.highest, cachedInput: TokenPrice.highest, output: TokenPrice.highest)
+    let rows = (0..<Limits.publishedPrices.value).map { number in
+      PriceRow(
+        model: ModelID(String(repeating: "m", count: 252) + "\(1_000 + number)"),
+        effectiveFrom: .min, price: price)
+    }
+    let table = try PriceTable(epoch: .max, revision: .max, unknown: .refuse, rows: rows)
+    let size = try bytes(.priceTable(table))
     #expect(size <= Self.room, "\(size)")
   }
 

@@ -40,7 +40,7 @@ struct GoldenTests {
       let committed = Self.root.appending(path: "Shared/ClusterProto")
       let files = try Self.files(in: folder)
       #expect(try Self.files(in: committed) == files, "run: make proto")
-      #expect(files.count == 14)
+      #expect(files.count == 16)
       for file in files {
         #expect(
           try Data(contentsOf: folder.appending(path: file))

@@ -1,6 +1,7 @@
 import Access
 import BusCore
 import ClusterModel
+import Money
 import Wire
 
 /// One envelope for each kind of message on the bus.
@@ -149,6 +150,39 @@ enum Samples {
       KeyRecord(
         id: KeyID("mnopqrstuvwx")!, name: "old", account: AccountPath("acme")!,
         hash: KeyHash(secret)!, scopes: []),
+    ])
+
+  private static let lease = LeaseID(gateway: PeerID(name: "gateway-1", incarnation: 12), number: 3)
+  private static let leaseSettlement = LeaseSettlement(
+    lease: lease, key: AccountID("abcdefghijkl"), number: 4, request: 5,
+    hold: MicroCredits(.max), billed: MicroCredits(7))
+  private static let renewal = LeaseRenewal(
+    gateway: PeerID(name: "gateway-1", incarnation: 12), number: 6, oldest: 2, confirmed: 3)
+  private static let leaseReturn = LeaseReturn(
+    lease: lease, returned: MicroCredits(5), withdrawn: 2, closes: true)
+  private static let tokenPrice = try! TokenPrice(
+    input: MicroCredits(150_000), cachedInput: MicroCredits(15_000), output: TokenPrice.highest)
+  private static let settlement = Settlement(
+    lease: leaseSettlement, trace: "00000000000000010000000000000002", model: "m1",
+    admittedAt: 1_900_000_000_000, price: tokenPrice,
+    answers: [
+      SettledAnswer(
+        usage: try! TokenUsage(prompt: 8, cached: 3, completion: 9),
+        attempts: [
+          SettledAttempt(
+            host: "h1", model: "m1", usage: try! TokenUsage(prompt: 8, cached: 3, completion: 12),
+            contributed: 9, role: .winner),
+          SettledAttempt(
+            host: "h2", model: "m1", usage: try! TokenUsage(prompt: 8, completion: 1),
+            contributed: 0, role: .loser),
+        ]),
+      SettledAnswer(usage: .zero, attempts: [], price: .free),
+    ])
+  private static let priceTable = try! PriceTable(
+    epoch: 9, revision: 8, unknown: .free,
+    rows: [
+      PriceRow(model: "m1", effectiveFrom: -1, price: tokenPrice),
+      PriceRow(model: "é", effectiveFrom: 1_900_000_000_000, price: .free),
     ])
 
   private static let bodies: [(String, Body)] = [
@@ -322,6 +356,54 @@ enum Samples {
                 MetricFamily.Sample(value: -0.25),
               ])
           ]))
+    ),
+    (
+      "lease_ask",
+      .leaseRequest(
+        .ask(
+          LeaseAsk(
+            lease: lease, key: AccountID("abcdefghijkl"), number: 9, granted: MicroCredits(10),
+            returned: MicroCredits(1), held: MicroCredits(2), minimum: MicroCredits(3),
+            worst: MicroCredits(4), want: MicroCredits(5), isLastCall: true)))
+    ),
+    ("lease_give_back", .leaseRequest(.giveBack(leaseReturn))),
+    ("lease_settle", .leaseRequest(.settle(leaseSettlement))),
+    ("lease_renew", .leaseRequest(.renew(renewal))),
+    (
+      "lease_granted",
+      .leaseAnswer(
+        .granted(LeaseGrant(lease: lease, ask: 9, total: MicroCredits(20), isRest: true)))
+    ),
+    (
+      "lease_refused",
+      .leaseAnswer(
+        .refused(
+          lease, ask: 9,
+          .ceiling(
+            Ceiling(
+              id: CeilingID("key/é"), remaining: MicroCredits(-4), resetsAt: 1_900_000_000_000))))
+    ),
+    (
+      "lease_waiting",
+      .leaseAnswer(
+        .waiting(
+          lease, ask: 9, .ceiling(Ceiling(id: CeilingID("org/a"), remaining: MicroCredits(1)))))
+    ),
+    ("lease_refused_key", .leaseAnswer(.refused(lease, ask: 9, .key))),
+    ("lease_refused_invalid", .leaseAnswer(.refused(lease, ask: 9, .invalid))),
+    ("lease_waiting_leases", .leaseAnswer(.waiting(lease, ask: 9, .tooManyLeases))),
+    ("lease_recalled", .leaseAnswer(.recalled(lease))),
+    ("lease_returned", .leaseAnswer(.returned(leaseReturn))),
+    ("lease_renewed", .leaseAnswer(.renewed(renewal, settledThrough: 4))),
+    ("lease_settled", .leaseAnswer(.settled(lease.gateway, through: 4))),
+    ("lease_ended", .leaseAnswer(.ended(lease.gateway, through: 3))),
+    ("lease_unknown", .leaseAnswer(.unknown(lease))),
+    ("settlement", .settlement(settlement)),
+    ("price_table_request", .priceTableRequest),
+    ("price_table", .priceTable(priceTable)),
+    (
+      "price_table_empty",
+      .priceTable(try! PriceTable(epoch: 9, revision: 1, unknown: .refuse))
     ),
   ]
 }

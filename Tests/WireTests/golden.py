@@ -91,6 +91,15 @@ excerpts { document: "d1" size_bytes: 5000000000 read_bytes: 24000 }
 excerpts { document: "é" size_bytes: 7 }
 '''
 
+LEASE_NAME = 'gateway: "gateway-1" incarnation: 12 number: 3'
+LEASE = f"lease {{ {LEASE_NAME} }}"
+LEASE_RETURN = f"{LEASE} returned: 5 withdrawn: 2 closes: true"
+LEASE_SETTLEMENT = f'''
+{LEASE} key: "abcdefghijkl" number: 4 request: 5 hold: 9223372036854775807 billed: 7
+'''
+RENEWAL = 'gateway: "gateway-1" incarnation: 12 number: 6 oldest: 2 confirmed: 3'
+TOKEN_PRICE = "input: 150000 cached_input: 15000 output: 1000000000000000"
+
 BODIES = {
     "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 param: "tutti.rounds" }}',
     "ack": "ack {}",
@@ -165,6 +174,38 @@ BODIES = {
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",
     "task_event_broken_contract": '''task_event { finished { host: "h1" model: "m1" usage {}
         first_token_ms: 1 total_ms: 2 finish_reason: "length" output: "{" } }''',
+    "lease_ask": f'''lease_request {{ ask {{ {LEASE} key: "abcdefghijkl" number: 9 granted: 10
+        returned: 1 held: 2 minimum: 3 worst: 4 want: 5 is_last_call: true }} }}''',
+    "lease_give_back": f"lease_request {{ give_back {{ {LEASE_RETURN} }} }}",
+    "lease_settle": f"lease_request {{ settle {{ {LEASE_SETTLEMENT} }} }}",
+    "lease_renew": f"lease_request {{ renew {{ {RENEWAL} }} }}",
+    "lease_granted": f"lease_answer {{ granted {{ {LEASE} ask: 9 total: 20 is_rest: true }} }}",
+    "lease_refused": f'''lease_answer {{ refused {{ {LEASE} ask: 9 reason: "ceiling" ceiling {{
+        id: "key/é" remaining: -4 has_reset: true resets_at_ms: 1900000000000 }} }} }}''',
+    "lease_waiting": f'''lease_answer {{ waiting {{ {LEASE} ask: 9 reason: "ceiling" ceiling {{
+        id: "org/a" remaining: 1 }} }} }}''',
+    "lease_refused_key": f'lease_answer {{ refused {{ {LEASE} ask: 9 reason: "key" }} }}',
+    "lease_refused_invalid": f'lease_answer {{ refused {{ {LEASE} ask: 9 reason: "invalid" }} }}',
+    "lease_waiting_leases": f'''lease_answer {{ waiting {{ {LEASE} ask: 9
+        reason: "too_many_leases" }} }}''',
+    "lease_recalled": f"lease_answer {{ recalled {{ {LEASE_NAME} }} }}",
+    "lease_returned": f"lease_answer {{ returned {{ {LEASE_RETURN} }} }}",
+    "lease_renewed": f"lease_answer {{ renewed {{ renewal {{ {RENEWAL} }} settled_through: 4 }} }}",
+    "lease_settled": 'lease_answer { settled { gateway: "gateway-1" incarnation: 12 through: 4 } }',
+    "lease_ended": 'lease_answer { ended { gateway: "gateway-1" incarnation: 12 through: 3 } }',
+    "lease_unknown": f"lease_answer {{ unknown {{ {LEASE_NAME} }} }}",
+    "settlement": f'''settlement {{ lease {{ {LEASE_SETTLEMENT} }}
+        trace: "00000000000000010000000000000002" model: "m1" admitted_at_ms: 1900000000000
+        price {{ {TOKEN_PRICE} }} answers {{ usage {{ prompt: 8 cached: 3 completion: 9 }}
+          attempts {{ host: "h1" model: "m1" usage {{ prompt: 8 cached: 3 completion: 12 }}
+            contributed: 9 role: "winner" }}
+          attempts {{ host: "h2" model: "m1" usage {{ prompt: 8 completion: 1 }} role: "loser" }} }}
+        answers {{ usage {{}} price {{}} }} }}''',
+    "price_table_request": "price_table_request {}",
+    "price_table": f'''price_table {{ epoch: 9 revision: 8 unknown: "free"
+        rows {{ model: "m1" effective_from_ms: -1 price {{ {TOKEN_PRICE} }} }}
+        rows {{ model: "é" effective_from_ms: 1900000000000 price {{}} }} }}''',
+    "price_table_empty": 'price_table { epoch: 9 revision: 1 unknown: "refuse" }',
     "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
         logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}
           trace_id: {TRACE} attributes {{ key: "k" value: "v" }} }}

@@ -1,5 +1,6 @@
 public import Access
 public import ClusterModel
+public import Money
 
 /// One bus message as services see it, without C or protobuf types. `Proto/tutti/v1/envelope.proto`
 /// documents each field.
@@ -73,6 +74,13 @@ public enum Body: Equatable, Sendable {
   case taskEvent(TaskEvent)
 
   case telemetry(TelemetryBatch)
+
+  case leaseRequest(LeaseRequest)
+  case leaseAnswer(LeaseAnswer)
+  case settlement(Settlement)
+  /// Asks the registry for its price table.
+  case priceTableRequest
+  case priceTable(PriceTable)
 
   /// A piece of a packed envelope that is larger than one frame.
   public struct Fragment: Equatable, Sendable {

@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[33] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[38] =
 {
   {
     "version",
@@ -840,6 +840,66 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[33]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lease_request",
+    80,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, lease_request),
+    &tutti__v1__lease_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lease_answer",
+    81,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, lease_answer),
+    &tutti__v1__lease_answer__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "settlement",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, settlement),
+    &tutti__v1__settlement__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "price_table_request",
+    83,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, price_table_request),
+    &tutti__v1__price_table_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "price_table",
+    84,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, price_table),
+    &tutti__v1__price_table__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   22,   /* field[22] = access_page_request */
@@ -855,6 +915,8 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   18,   /* field[18] = host_table */
   17,   /* field[17] = host_table_request */
   10,   /* field[10] = idempotency_key */
+  34,   /* field[34] = lease_answer */
+  33,   /* field[33] = lease_request */
   19,   /* field[19] = load_report */
   20,   /* field[20] = load_table */
   1,   /* field[1] = message_id */
@@ -862,12 +924,15 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   25,   /* field[25] = plan */
   29,   /* field[29] = plan_event */
   24,   /* field[24] = plan_request */
+  37,   /* field[37] = price_table */
+  36,   /* field[36] = price_table_request */
   7,   /* field[7] = remaining_ms */
   28,   /* field[28] = run_plan */
   30,   /* field[30] = run_task */
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
+  35,   /* field[35] = settlement */
   3,   /* field[3] = shape */
   27,   /* field[27] = sub_plan */
   31,   /* field[31] = task_event */
@@ -876,7 +941,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[6 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
@@ -884,7 +949,8 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[6 + 1] =
   { 50, 28 },
   { 60, 30 },
   { 70, 32 },
-  { 0, 33 }
+  { 80, 33 },
+  { 0, 38 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -894,10 +960,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  33,
+  38,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  6,  tutti__v1__envelope__number_ranges,
+  7,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

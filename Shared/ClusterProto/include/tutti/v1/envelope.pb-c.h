@@ -15,6 +15,7 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 #include "tutti/v1/access.pb-c.h"
+#include "tutti/v1/accounts.pb-c.h"
 #include "tutti/v1/agent.pb-c.h"
 #include "tutti/v1/dispatch.pb-c.h"
 #include "tutti/v1/plan.pb-c.h"
@@ -166,7 +167,12 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_PLAN_EVENT = 51,
   TUTTI__V1__ENVELOPE__BODY_RUN_TASK = 60,
   TUTTI__V1__ENVELOPE__BODY_TASK_EVENT = 61,
-  TUTTI__V1__ENVELOPE__BODY_TELEMETRY = 70
+  TUTTI__V1__ENVELOPE__BODY_TELEMETRY = 70,
+  TUTTI__V1__ENVELOPE__BODY_LEASE_REQUEST = 80,
+  TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER = 81,
+  TUTTI__V1__ENVELOPE__BODY_SETTLEMENT = 82,
+  TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST = 83,
+  TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE = 84
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
 } Tutti__V1__Envelope__BodyCase;
 
@@ -229,6 +235,11 @@ struct  Tutti__V1__Envelope
     Tutti__V1__RunTask *run_task;
     Tutti__V1__TaskEvent *task_event;
     Tutti__V1__TelemetryBatch *telemetry;
+    Tutti__V1__LeaseRequest *lease_request;
+    Tutti__V1__LeaseAnswer *lease_answer;
+    Tutti__V1__Settlement *settlement;
+    Tutti__V1__PriceTableRequest *price_table_request;
+    Tutti__V1__PriceTable *price_table;
   };
 };
 #define TUTTI__V1__ENVELOPE__INIT \
