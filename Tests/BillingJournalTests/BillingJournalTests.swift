@@ -23,15 +23,15 @@ struct BillingJournalTests {
     }
     var ended = try journal.begin(.example("ended"))
     ended.record(completionTokens: 5, made: 0, contributed: 0, by: nil)
-    let finished = ended.finish()
-    let settled = try journal.begin(.example("settled")).finish()
+    let finished = ended.finish(settlement: 1)
+    let settled = try journal.begin(.example("settled")).finish(settlement: 2)
     #expect(journal.acknowledge(settled.request.id))
     try journal.begin(.example("cancelled")).cancel()
 
     let next = try scratch.reopen(scratch.contents(of: scratch.path))
     let expected = BillingEntry(
-      request: .example("running"), incarnation: 1, state: .running, promptTokens: 100,
-      cachedTokens: 40, completionTokens: 57,
+      request: .example("running"), incarnation: 1, state: .running, settlement: 3,
+      promptTokens: 100, cachedTokens: 40, completionTokens: 57,
       hosts: [
         HostTokens(host: "gpu-1", made: 59, contributed: 57),
         HostTokens(host: "gpu-2", made: 3, contributed: 0),
@@ -57,13 +57,46 @@ struct BillingJournalTests {
     #expect(try scratch.reopen(scratch.contents(of: scratch.path)).entries.isEmpty)
   }
 
+  @Test("running answers get the numbers after the last settlement, and keep them")
+  func numbers() throws {
+    let scratch = try JournalScratch()
+    let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4).journal
+    let kept = try journal.begin(.example("kept"))
+    for number in 1...7 as ClosedRange<UInt64> {
+      let settled = try journal.begin(.example("\(number)")).finish(settlement: number)
+      #expect(journal.acknowledge(settled.request.id))
+    }
+    let running = try journal.begin(.example("running"))
+    _ = kept.finish(settlement: 8)
+    _ = running
+
+    var path = scratch.path
+    for incarnation in 2...4 as ClosedRange<UInt64> {
+      let bytes = try scratch.contents(of: path)
+      path = scratch.path("copy-\(incarnation)")
+      try scratch.write(bytes, to: path)
+      let next = try BillingJournal.open(path: path, incarnation: incarnation, slots: 4)
+      let numbers = next.entries.map { [$0.request.id: $0.settlement] }
+      #expect(Set(numbers) == [["kept": 8], ["running": 9]])
+    }
+    // A number of an earlier process does not count for the next one.
+    let bytes = try scratch.contents(of: path)
+    path = scratch.path("last")
+    try scratch.write(bytes, to: path)
+    let last = try BillingJournal.open(path: path, incarnation: 5, slots: 4).journal
+    #expect(last.acknowledge("kept"))
+    let own = try last.begin(.example("own"))
+    let entries = try scratch.reopen(scratch.contents(of: path)).entries
+    #expect(entries.first { $0.request.id == own.request.id }?.settlement == 1)
+  }
+
   @Test("a full journal refuses a request until a settlement is acknowledged")
   func full() throws {
     let scratch = try JournalScratch()
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 2).journal
     for round in 0..<10 {
-      _ = try journal.begin(.example("a \(round)")).finish()
-      _ = try journal.begin(.example("b \(round)")).finish()
+      _ = try journal.begin(.example("a \(round)")).finish(settlement: 1)
+      _ = try journal.begin(.example("b \(round)")).finish(settlement: 1)
       #expect(throws: BillingRefusal.full) { _ = try journal.begin(.example("c")) }
       #expect(journal.acknowledge("b \(round)"))
       let reused = try journal.begin(.example("c \(round)"))
@@ -81,10 +114,10 @@ struct BillingJournalTests {
     let bill = try journal.begin(.example("a"))
     #expect(!journal.acknowledge("a"))
     #expect(throws: BillingRefusal.duplicate) { _ = try journal.begin(.example("a")) }
-    _ = bill.finish()
+    _ = bill.finish(settlement: 1)
     #expect(throws: BillingRefusal.duplicate) { _ = try journal.begin(.example("a")) }
     #expect(journal.acknowledge("a"))
-    _ = try journal.begin(.example("a")).finish()
+    _ = try journal.begin(.example("a")).finish(settlement: 1)
   }
 
   @Test("the longest model name fits, and a longer text is refused and takes no slot")
@@ -98,7 +131,7 @@ struct BillingJournalTests {
     var bill = try journal.begin(request)
     #expect(bill.addHost(HostID(huge)) == nil)
     #expect(bill.addHost(HostID(String(repeating: "h", count: 112))) != nil)
-    _ = bill.finish()
+    _ = bill.finish(settlement: 1)
     let entries = try scratch.reopen(scratch.contents(of: scratch.path)).entries
     #expect(entries.map(\.request) == [request])
     #expect(entries.first?.hosts.map(\.host.name.utf8.count) == [112])
@@ -113,7 +146,7 @@ struct BillingJournalTests {
     #expect(hosts.map { $0 == nil } == [Bool](repeating: false, count: 8) + [true])
     #expect(bill.addHost("host-3") == hosts[3])
     bill.record(completionTokens: 9, made: 9, contributed: 9, by: hosts[8])
-    let entry = bill.finish()
+    let entry = bill.finish(settlement: 1)
     #expect(entry.completionTokens == 9 && entry.hosts.count == 8)
   }
 
@@ -125,7 +158,7 @@ struct BillingJournalTests {
     let host = bill.addHost("h")
     bill.record(promptTokens: .max, cachedTokens: .min)
     bill.record(completionTokens: -1, made: .max, contributed: -5, by: host)
-    let entry = bill.finish()
+    let entry = bill.finish(settlement: 1)
     #expect(entry.promptTokens == .max && entry.cachedTokens == 0 && entry.completionTokens == 0)
     #expect(entry.hosts == [HostTokens(host: "h", made: Int(UInt32.max), contributed: 0)])
     let seen = try scratch.reopen(scratch.contents(of: scratch.path)).entries
@@ -145,7 +178,7 @@ struct BillingJournalTests {
             for tokens in 1...round {
               bill.record(completionTokens: tokens, made: tokens, contributed: tokens, by: host)
             }
-            let entry = bill.finish()
+            let entry = bill.finish(settlement: 1)
             if round < 20 { journal.acknowledge(entry.request.id) }
           }
         }
@@ -241,7 +274,7 @@ struct BillingJournalFileTests {
       let kept = "\(scratch.path).damaged-\(number + 1)"
       #expect(notice.contains(scratch.path) && notice.contains(kept))
       #expect(try scratch.contents(of: kept) == file)
-      _ = try opened.journal.begin(.example("a")).finish()
+      _ = try opened.journal.begin(.example("a")).finish(settlement: 1)
     }
     // The last name is used again, so that a crash loop does not fill the disk.
     for _ in 0..<3 {
@@ -256,7 +289,7 @@ struct BillingJournalFileTests {
   func damagedSlot() throws {
     let scratch = try JournalScratch()
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 3).journal
-    for name in ["a", "b", "c"] { _ = try journal.begin(.example(name)).finish() }
+    for name in ["a", "b", "c"] { _ = try journal.begin(.example(name)).finish(settlement: 1) }
     var bytes = try scratch.contents(of: scratch.path)
     // The text of the second slot's request.
     bytes[4_096 + 2_048 + 32 * 8 + 100] ^= 1
@@ -272,11 +305,11 @@ struct BillingJournalFileTests {
   func fewerSlots() throws {
     let scratch = try JournalScratch()
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 6).journal
-    for index in 0..<6 { _ = try journal.begin(.example("\(index)")).finish() }
+    for index in 0..<6 { _ = try journal.begin(.example("\(index)")).finish(settlement: 1) }
     let next = try scratch.reopen(scratch.contents(of: scratch.path), slots: 2)
     #expect(next.entries.count == 6)
     #expect(throws: BillingRefusal.full) { _ = try next.journal.begin(.example("more")) }
     next.journal.acknowledge("3")
-    _ = try next.journal.begin(.example("more")).finish()
+    _ = try next.journal.begin(.example("more")).finish(settlement: 1)
   }
 }

@@ -102,7 +102,7 @@ struct KilledProcessTests {
           #expect(entries.isEmpty || entries.map(\.request) == [.example(name)])
         }
       }
-      journal.acknowledge(bill.finish().request.id)
+      journal.acknowledge(bill.finish(settlement: 1).request.id)
     }
   }
 
@@ -113,7 +113,7 @@ struct KilledProcessTests {
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 1).journal
     var old = try journal.begin(.example("old"))
     #expect(old.addHost("old-host") != nil)
-    journal.acknowledge(old.finish().request.id)
+    journal.acknowledge(old.finish(settlement: 1).request.id)
     var bill = try journal.begin(.example("new"))
     let before = try scratch.contents(of: scratch.path)
     #expect(bill.addHost("new-host") != nil)
@@ -137,7 +137,7 @@ struct KilledProcessTests {
     var bill = try journal.begin(.example("a"))
     bill.record(completionTokens: 3, made: 0, contributed: 0, by: nil)
     let running = try scratch.contents(of: scratch.path)
-    _ = bill.finish()
+    _ = bill.finish(settlement: 1)
     let finished = try scratch.contents(of: scratch.path)
     for entries in try entries(scratch, running, finished, using: &random) {
       #expect(entries.map(\.completionTokens) == [3])
@@ -158,7 +158,7 @@ struct KilledProcessTests {
       var bill = try journal.begin(.example(name))
       for host in ["h1", "h2"] { #expect(bill.addHost(HostID(host)) != nil) }
       bill.record(promptTokens: 7, cachedTokens: 0)
-      genuine.insert(bill.finish())
+      genuine.insert(bill.finish(settlement: 1))
     }
     let bytes = try scratch.contents(of: scratch.path)
     for seed in 0..<200 as Range<UInt64> {
@@ -175,7 +175,7 @@ struct KilledProcessTests {
       for entry in opened.entries where entry.state == .finished {
         #expect(genuine.contains { $0.request == entry.request }, "seed \(seed)")
       }
-      _ = try opened.journal.begin(.example("next")).finish()
+      _ = try opened.journal.begin(.example("next")).finish(settlement: 1)
     }
   }
 }

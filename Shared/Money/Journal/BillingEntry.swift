@@ -53,7 +53,7 @@ public struct HostTokens: Hashable, Sendable {
 /// A request and its tokens, as recorded in the journal.
 public struct BillingEntry: Hashable, Sendable {
   public enum State: Hashable, Sendable {
-    /// The answer had not ended. Its process died.
+    /// The answer had not ended. Its process died, and the next one returns it as finished.
     case running
     /// The answer ended. The registry has not acknowledged the settlement.
     case finished
@@ -63,6 +63,8 @@ public struct BillingEntry: Hashable, Sendable {
   /// Incarnation of the process that admitted the request.
   public let incarnation: UInt64
   public let state: State
+  /// Number of the settlement, the same in every repetition. 0 means that it has none yet.
+  public internal(set) var settlement: UInt64
   public let promptTokens: Int
   /// The part of the prompt that a host had in its cache.
   public let cachedTokens: Int
@@ -71,12 +73,14 @@ public struct BillingEntry: Hashable, Sendable {
   public let hosts: [HostTokens]
 
   public init(
-    request: BilledRequest, incarnation: UInt64, state: State, promptTokens: Int = 0,
-    cachedTokens: Int = 0, completionTokens: Int = 0, hosts: [HostTokens] = []
+    request: BilledRequest, incarnation: UInt64, state: State, settlement: UInt64 = 0,
+    promptTokens: Int = 0, cachedTokens: Int = 0, completionTokens: Int = 0,
+    hosts: [HostTokens] = []
   ) {
     self.request = request
     self.incarnation = incarnation
     self.state = state
+    self.settlement = settlement
     self.promptTokens = promptTokens
     self.cachedTokens = cachedTokens
     self.completionTokens = completionTokens

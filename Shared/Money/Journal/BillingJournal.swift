@@ -13,7 +13,8 @@ public final class BillingJournal: Sendable {
   public struct Opened: Sendable {
     public let journal: BillingJournal
     /// Entries of earlier processes. Settle each one, then acknowledge it; until then it is
-    /// returned again after every restart.
+    /// returned again after every restart. Each has a settlement's number: answers that were running
+    /// have the next ones of their process.
     public let entries: [BillingEntry]
     /// Sentence for the log if the file was damaged. `nil` means that it was whole or absent.
     public let notice: String?
@@ -101,9 +102,11 @@ public final class BillingJournal: Sendable {
     mapping.store(words, at: first + index * SlotLayout.hostWords)
   }
 
-  func finish(_ request: String, _ progress: SlotProgress, slot: Int) -> UInt64 {
+  func finish(
+    _ request: String, _ progress: SlotProgress, settlement: UInt64, slot: Int
+  ) -> UInt64 {
     var progress = progress
-    progress.end(.finished)
+    progress.finish(settlement: settlement)
     publish(&progress, slot: slot)
     table.withLock { $0.finish(request, progress, slot: slot) }
     return incarnation
@@ -119,7 +122,7 @@ public final class BillingJournal: Sendable {
   /// Marks the slot as free in the file.
   private func freed(_ slot: Int, _ progress: SlotProgress) -> SlotTable.Free {
     var progress = progress
-    progress.end(.free)
+    progress.free()
     publish(&progress, slot: slot)
     return SlotTable.Free(slot: slot, progress: progress)
   }

@@ -16,6 +16,17 @@ enum JournalImage {
     var entries: [BillingEntry] = []
     var slots = 0
     var damagedSlots = 0
+
+    /// Gives each entry without a settlement's number the next one of its process.
+    /// - Parameter last: the last number of each process.
+    mutating func number(after last: [UInt64: UInt64]) {
+      var last = last
+      for index in entries.indices where entries[index].settlement == 0 {
+        let next = (last[entries[index].incarnation] ?? 0) + 1
+        last[entries[index].incarnation] = next
+        entries[index].settlement = next
+      }
+    }
   }
 
   static func bytes(slots: Int) -> Int { headerBytes + slots * slotBytes }
@@ -99,7 +110,8 @@ enum JournalImage {
         progress.addHost()
         progress.setHost(index, made: host.made, contributed: host.contributed)
       }
-      if entry.state == .finished { progress.end(.finished) }
+      // An answer that was running has ended with its process.
+      progress.finish(settlement: entry.settlement)
       progress.seal(slot: slot)
       return progress
     }
@@ -118,20 +130,26 @@ enum JournalImage {
     else { return nil }
     var contents = Contents(slots: slots)
     var ids: Set<String> = []
+    var numbers: [UInt64: UInt64] = [:]
     for slot in 0..<slots {
       switch reading(slot, of: bytes) {
-      case .free: break
-      case .entry(let entry) where ids.insert(entry.request.id).inserted:
+      case .free(let settlement):
+        numbers[header[4]] = max(numbers[header[4]] ?? 0, settlement)
+      case .entry(let entry, let settlement) where ids.insert(entry.request.id).inserted:
         contents.entries.append(entry)
+        numbers[entry.incarnation] = max(numbers[entry.incarnation] ?? 0, settlement)
       case .entry, .damaged: contents.damagedSlots += 1
       }
     }
+    contents.number(after: numbers)
     return contents
   }
 
   private enum Reading {
-    case free, damaged
-    case entry(BillingEntry)
+    case damaged
+    case free(settlement: UInt64)
+    /// The number may be of an earlier request in the slot.
+    case entry(BillingEntry, settlement: UInt64)
   }
 
   private static func reading(_ slot: Int, of bytes: [UInt8]) -> Reading {
@@ -144,7 +162,7 @@ enum JournalImage {
     guard let progress = copies.max(by: { $0.sequence < $1.sequence }) else { return .damaged }
     let state: BillingEntry.State
     switch progress.state {
-    case .free: return .free
+    case .free: return .free(settlement: progress.settlement)
     case .running: state = .running
     case .finished: state = .finished
     }
@@ -165,8 +183,10 @@ enum JournalImage {
     return .entry(
       BillingEntry(
         request: request, incarnation: incarnation, state: state,
+        settlement: state == .finished ? progress.settlement : 0,
         promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
-        completionTokens: progress.completionTokens, hosts: hosts))
+        completionTokens: progress.completionTokens, hosts: hosts),
+      settlement: progress.settlement)
   }
 
   /// The words, fewer if the file ends before.

@@ -25,6 +25,9 @@ struct SlotProgress: Equatable, Sendable {
     case free, running, finished
   }
 
+  /// The state's word has the state in its last 8 bits, and above them the settlement's number.
+  private static let stateBits: UInt64 = 8
+
   /// Index of each word; the words from `firstHost` on hold one host each.
   private enum Word {
     static let checksum = 0
@@ -50,14 +53,17 @@ struct SlotProgress: Equatable, Sendable {
   init?(_ words: SIMD16<UInt64>, slot: Int) {
     self.words = words
     guard words[Word.checksum] == Self.checksum(words, slot: slot),
-      State(rawValue: words[Word.state]) != nil,
+      Self.state(words[Word.state]) != nil,
       words[Word.hostCount] <= UInt64(Limits.journalHosts.value)
     else { return nil }
   }
 
   /// Grows with every change. The copy with the larger number is the newer one.
   var sequence: UInt64 { words[Word.sequence] }
-  var state: State { State(rawValue: words[Word.state]) ?? .free }
+  var state: State { Self.state(words[Word.state]) ?? .free }
+  /// Number of the last settlement that used the slot; 0 means none. It stays when the slot is used
+  /// again, so that the highest number of all slots is the last one of the process.
+  var settlement: UInt64 { words[Word.state] >> Self.stateBits }
   var hostCount: Int { Int(clamping: words[Word.hostCount]) }
   var promptTokens: Int { Int(clamping: words[Word.promptTokens]) }
   var cachedTokens: Int { Int(clamping: words[Word.cachedTokens]) }
@@ -72,14 +78,26 @@ struct SlotProgress: Equatable, Sendable {
   }
 
   mutating func begin(request checksum: UInt64) {
-    let sequence = sequence
+    let (sequence, settlement) = (sequence, settlement)
     words = .zero
     words[Word.sequence] = sequence
-    words[Word.state] = State.running.rawValue
+    set(.running, settlement: settlement)
     words[Word.request] = checksum
   }
 
-  mutating func end(_ state: State) { words[Word.state] = state.rawValue }
+  mutating func finish(settlement: UInt64) { set(.finished, settlement: settlement) }
+
+  mutating func free() { set(.free, settlement: settlement) }
+
+  mutating func setSettlement(_ number: UInt64) { set(state, settlement: number) }
+
+  private mutating func set(_ state: State, settlement: UInt64) {
+    words[Word.state] = settlement << Self.stateBits | state.rawValue
+  }
+
+  private static func state(_ word: UInt64) -> State? {
+    State(rawValue: word & (1 << stateBits - 1))
+  }
 
   mutating func setPrompt(tokens: Int, cached: Int) {
     words[Word.promptTokens] = UInt64(clamping: tokens)

@@ -63,10 +63,11 @@ public struct OpenBill: ~Copyable, Sendable {
   }
 
   /// Ends the answer. The entry stays in the journal until it is acknowledged.
-  public consuming func finish() -> BillingEntry {
-    let incarnation = journal.finish(request.id, progress, slot: slot)
+  /// - Parameter settlement: number of the settlement, which grows with every answer of the process.
+  public consuming func finish(settlement: UInt64) -> BillingEntry {
+    let incarnation = journal.finish(request.id, progress, settlement: settlement, slot: slot)
     return BillingEntry(
-      request: request, incarnation: incarnation, state: .finished,
+      request: request, incarnation: incarnation, state: .finished, settlement: settlement,
       promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
       completionTokens: progress.completionTokens,
       hosts: hosts.enumerated().map { index, host in

@@ -18,7 +18,12 @@ struct SlotTable {
   /// - Parameter kept: entries of predecessors, in the first slots.
   init(slots: Int, kept: [JournalImage.Kept]) {
     uses = Dictionary(minimumCapacity: slots)
-    for kept in kept { uses[kept.request] = .pending(slot: kept.slot, kept.progress) }
+    for kept in kept {
+      // The slot's number belongs to a predecessor, and must not count as this process's.
+      var progress = kept.progress
+      progress.setSettlement(0)
+      uses[kept.request] = .pending(slot: kept.slot, progress)
+    }
     // The lowest slot is at the end and is used first, so that few pages of the file are written.
     free = (kept.count..<slots).reversed().map {
       Free(slot: $0, progress: SlotProgress(slot: $0))

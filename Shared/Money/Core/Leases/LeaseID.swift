@@ -19,3 +19,18 @@ public struct LeaseID: Hashable, Comparable, Sendable, CustomStringConvertible {
     (left.gateway, left.number) < (right.gateway, right.number)
   }
 }
+
+extension LeaseID {
+  /// Reads a lease's description. `nil` means that the text is not one.
+  public init?(_ description: some StringProtocol) {
+    guard let slash = description.lastIndex(of: "/"),
+      let number = UInt64(description[description.index(after: slash)...])
+    else { return nil }
+    let peer = description[..<slash]
+    guard let mark = peer.lastIndex(of: "#"),
+      let incarnation = UInt64(peer[peer.index(after: mark)...], radix: 16)
+    else { return nil }
+    self.init(
+      gateway: PeerID(name: String(peer[..<mark]), incarnation: incarnation), number: number)
+  }
+}
