@@ -202,7 +202,8 @@ let package = Package(
     shell(
       "ServiceKit", path: "Shared/ServiceKit",
       [
-        "Access", "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "Clocks", "ClusterModel", "Files",
+        "Access", "Bus", "BusCore", "CAllocator", "CBuildInfo", "CCrash", "Clocks", "ClusterModel",
+        "Files",
         "HostModel", "InferenceCore", "Overload", "OverloadCore", "Telemetry", "Text", crypto,
         hummingbird, hummingbirdCore, httpTypes,
         lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, unixSignals, yams,
@@ -240,14 +241,14 @@ let package = Package(
     // Services. Each has a pure Core, a Shell that tests can link, and the executable in Main.
     pure(
       "GatewayCore", path: "Services/Gateway/Core",
-      ["Access", "ClusterModel", "HostModel", "Text"]),
+      ["Access", "ClusterModel", "HostModel", "InferenceCore", "Money", "Text"]),
     executable("GatewayMain", path: "Services/Gateway/Main", ["GatewayService"]),
     shell(
       "GatewayService", path: "Services/Gateway/Shell",
       [
-        "Access", "GatewayCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
-        "HostModel", "Inference",
-        "InferenceCore", "Overload",
+        "Access", "BillingJournal", "GatewayCore", "Bus", "BusCore", "Clocks", "ClusterModel",
+        "ContentCoding", "Files", "HostModel", "Inference",
+        "InferenceCore", "Money", "Overload",
         "OverloadCore", "ServiceKit", "Telemetry", "Text", hummingbird, httpTypes,
         lifecycle, logging, metrics, nioCore,
       ]),
@@ -369,15 +370,17 @@ let package = Package(
       "ServiceCoreTests",
       [
         "Access", "GatewayCore", "RegistryCore", "PlannerCore", "DispatcherCore", "AgentCore",
-        "MonitorCore", "CommandLineCore", "ClusterModel", "ClusterTesting", "HostModel", "InferenceCore",
+        "MonitorCore", "CommandLineCore", "ClusterModel", "ClusterTesting", "HostModel",
+        "InferenceCore", "Money",
         "OverloadCore",
         "Text",
       ], exclude: ["triples.json"]),
     tests(
       "GatewayTests",
       [
-        "Access", "GatewayService", "GatewayCore", "RegistryCore", "Bus", "BusCore", "ClusterModel",
-        "ClusterTesting", "Inference", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
+        "Access", "BillingJournal", "GatewayService", "GatewayCore", "RegistryCore", "Bus",
+        "BusCore", "ClusterModel", "ClusterTesting", "Inference", "InferenceCore", "Money",
+        "Overload", "OverloadCore", "ServiceKit", "Telemetry",
         hummingbird, httpTypes, logging, nioCore,
       ]),
     tests(
@@ -392,17 +395,13 @@ let package = Package(
     tests(
       "RegistryTests",
       [
-        "Access", "ClusterModel", "RegistryCore", "RegistryService", "Store", hummingbird, httpTypes,
-        logging, nioCore,
+        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb,
+        hummingbird, httpTypes, logging, nioCore,
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),
     tests(
-      "RegistryTests",
-      [
-        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb,
-        httpTypes, logging,
-      ]),
+      "SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Money"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),

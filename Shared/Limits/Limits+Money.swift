@@ -1,7 +1,8 @@
 extension Limits {
   static let money: [Limit] = [
-    amountBytes, priceRows, publishedPrices, billedAnswers, billedAttempts, transactionIDBytes,
-    transactionEntries, transactionNoteBytes, accountNameBytes, rememberedTransactions,
+    amountBytes, priceRows, publishedPrices, unstatedAnswerTokens, unstatedPlanTokens,
+    planReadings, billedAnswers, billedAttempts, transactionIDBytes, transactionEntries,
+    transactionNoteBytes, accountNameBytes, rememberedTransactions,
     budgetWarnings,
   ]
 
@@ -15,6 +16,17 @@ extension Limits {
     "money.published_prices", 3_000, .count,
     "Prices that gateways know, now and later. With model names of 256 bytes each, the table fits "
       + "into one frame of the bus.")
+  public static let unstatedAnswerTokens = Limit(
+    "money.unstated_answer_tokens", 16_384, .count,
+    "Longest answer to a paid request that states no `max_tokens`, if its model has room for it. The "
+      + "request holds this much of its key's money; longer answers are rare.")
+  public static let unstatedPlanTokens = Limit(
+    "money.unstated_plan_tokens", 262_144, .count,
+    "Tokens of a paid plan whose request states no budget, besides its input: 64 tasks of 4,096.")
+  public static let planReadings = Limit(
+    "money.plan_readings", 16, .count,
+    "How often the tasks of a paid plan may read conversation and documents, together, if its "
+      + "request states no budget.")
   public static let billedAnswers = Limit(
     "money.billed_answers", 256, .count,
     "A plan has 64 tasks, and each is dispatched a few times.")

@@ -37,6 +37,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The client's token budget for this request is used up without an answer. A retry would use
     /// it up again.
     public static let budgetExhausted = Code(rawValue: "budget_exhausted")
+    /// The organisation's prepaid balance does not pay for the request.
+    public static let insufficientBalance = Code(rawValue: "insufficient_balance")
     public static let permissionDenied = Code(rawValue: "permission_denied")
     public static let modelNotFound = Code(rawValue: "model_not_found")
     public static let requestTooLarge = Code(rawValue: "request_too_large")

@@ -69,7 +69,7 @@ struct ErrorLine {
     Failure.Code(rawValue: "context_length_exceeded"):
       ErrorLine(400, "invalid_request_error", "context_length_exceeded"),
     .invalidAPIKey: ErrorLine(401, "authentication_error", "invalid_api_key"),
-    Failure.Code(rawValue: "insufficient_balance"):
+    .insufficientBalance:
       ErrorLine(402, "insufficient_balance", "insufficient_balance"),
     // The official client does not retry status 402; a retry would cost as much again.
     .budgetExhausted: ErrorLine(402, "budget_exhausted", "budget_exhausted"),

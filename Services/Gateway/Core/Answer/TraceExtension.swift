@@ -1,5 +1,6 @@
 public import ClusterModel
 import Limits
+public import Money
 public import Text
 
 /// The member `tutti` of an answer to a request with `"trace": true`.
@@ -20,9 +21,10 @@ public enum TraceExtension {
   /// - Parameters:
   ///   - estimate: the outcome of the planner's estimate; `nil` means that it made none.
   ///   - hasOutputs: include the tasks' outputs, within `Limits.tracedOutputBytes`.
+  ///   - cost: what the client pays, in credits. `nil` means that requests are not billed.
   public static func json(
     _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil,
-    hasOutputs: Bool = false
+    hasOutputs: Bool = false, cost: MicroCredits? = nil
   ) -> JSON {
     var members = head(trace, pattern: plan.plan.pattern, seed: plan.plan.seed)
     if !plan.plan.reason.isEmpty { members.append(("reason", .string(plan.plan.reason))) }
@@ -44,6 +46,7 @@ public enum TraceExtension {
       ("first_token_ms", milliseconds(times.firstToken)),
     ]
     if let estimate { members.append(("estimate", json(estimate))) }
+    if let cost { members.append(("cost", .string(cost.credits))) }
     return .object(members)
   }
 
@@ -76,10 +79,13 @@ public enum TraceExtension {
   }
 
   /// The trace of a direct answer.
-  /// - Parameter reason: why there is no plan; `nil` means that the client asked for none.
+  /// - Parameters:
+  ///   - reason: why there is no plan; `nil` means that the client asked for none.
+  ///   - cost: what the client pays. `nil` means that requests are not billed.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
-    usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts]
+    usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts],
+    cost: MicroCredits? = nil
   ) -> JSON {
     var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
     line.host = host
@@ -94,7 +100,9 @@ public enum TraceExtension {
     if let reason { members.append(("reason", .string(reason))) }
     // No agent took part, so the task has no role.
     members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)
-    return .object(members + [("attempts", .array(attempts.map(json)))])
+    members.append(("attempts", .array(attempts.map(json))))
+    if let cost { members.append(("cost", .string(cost.credits))) }
+    return .object(members)
   }
 
   // MARK: - Parts

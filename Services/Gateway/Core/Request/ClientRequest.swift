@@ -110,6 +110,14 @@ public struct ClientRequest: Sendable {
       .addingCapped(answer.multipliedCapped(by: answers))
   }
 
+  /// Estimated tokens of all prompts, at the high end: four bytes a token, JSON included. Only
+  /// pictures and sounds count by their number.
+  var promptBound: Int {
+    let other = body.count - conversationRanges.messages.count
+    return conversationTokens.addingCapped(TokenEstimate.tokens(bytes: other))
+      .addingCapped(endpoint == .chatCompletions ? TokenEstimate.templateTokens : 0)
+  }
+
   /// Tokens of a long answer to a chat message.
   private static let usualAnswerTokens = 512
 

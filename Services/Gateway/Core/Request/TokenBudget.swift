@@ -11,6 +11,8 @@ public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
   /// How credits were converted. `nil` means that the client set the budget in tokens.
   public var bought: Purchase?
+  /// The rest of the key's own budget sets the limit.
+  var isAffordable = false
 
   /// A conversion of credits to tokens.
   public struct Purchase: Hashable, Sendable {
@@ -22,6 +24,16 @@ public struct TokenBudget: Hashable, Sendable {
 
   static let tokensOption = "tutti.budget.tokens"
   static let creditsOption = "tutti.budget.credits"
+
+  /// - Parameter affordable: tokens that the request's hold of money pays. `nil` means no limit.
+  /// - Returns: the budget. `nil` means no limit.
+  public static func of(
+    _ request: ClientRequest, table: HostTable, affordable: Int?
+  ) -> TokenBudget? {
+    let own = of(request, table: table)
+    guard let affordable, affordable < own?.tokens ?? .max else { return own }
+    return TokenBudget(tokens: affordable, isAffordable: true)
+  }
 
   /// - Returns: the budget. `nil` means no limit.
   public static func of(_ request: ClientRequest, table: HostTable) -> TokenBudget? {
@@ -63,8 +75,14 @@ public struct TokenBudget: Hashable, Sendable {
 
   /// Rewrites a budget failure for a client that set credits: planner and dispatcher report tokens.
   public func explained(_ failure: Failure) -> Failure {
-    guard let bought, failure.param == Self.tokensOption else { return failure }
+    guard failure.param == Self.tokensOption else { return failure }
     var failure = failure
+    if isAffordable {
+      failure.code = .budgetExhausted
+      failure.param = nil
+      failure.message = "The key's budget pays \(counted(tokens, "token")): \(failure.message)"
+    }
+    guard let bought else { return failure }
     failure.param = Self.creditsOption
     failure.message = "\(bought.sentence(tokens)): \(failure.message)"
     return failure
@@ -90,10 +108,14 @@ extension TokenBudget.Purchase {
 extension ClientRequest {
   /// The body for a direct answer, with the answer's token limit lowered to the budget. If no
   /// budget applies or the limit already fits, the bytes are unchanged.
+  /// - Parameter affordable: maximum tokens of one answer that the request's hold pays. `nil` means
+  ///   no limit.
   /// - Throws: a failure if the budget does not cover the prompt and one token of each
   ///   answer.
-  public func body(within budget: TokenBudget?) throws(Failure) -> [UInt8] {
-    guard let budget else { return body }
+  public func body(
+    within budget: TokenBudget?, affordable: Int? = nil
+  ) throws(Failure) -> [UInt8] {
+    guard let budget else { return affordable.map(limited) ?? body }
     try budget.check()
     let left = budget.tokens - promptTokens
     let each = endpoint == .embeddings ? 0 : left / answers
@@ -104,7 +126,7 @@ extension ClientRequest {
           + "\(promptTokens)"
           + (endpoint == .embeddings ? "" : ", and an answer needs tokens, too"))
     }
-    return endpoint == .embeddings ? body : limited(to: each)
+    return endpoint == .embeddings ? body : limited(to: min(each, affordable ?? each))
   }
 
   /// - Parameter most: maximum tokens of one answer.

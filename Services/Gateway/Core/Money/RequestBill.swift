@@ -1,0 +1,147 @@
+public import ClusterModel
+public import InferenceCore
+import Limits
+public import Money
+
+/// Tokens of a request that has ended, and the client's bill for them.
+public struct RequestBill: Hashable, Sendable {
+  /// The model of the only answer, otherwise the model of the request.
+  public let model: ModelID
+  public let answers: [SettledAnswer]
+  /// Sum over the answers, at most the hold.
+  public let billed: MicroCredits
+
+  init(
+    model: ModelID, answers: [SettledAnswer], price: RequestPrice, hold: MicroCredits
+  ) {
+    self.model = model
+    self.answers = answers
+    let standard = price.price(of: model)
+    let total = answers.reduce(Int128(0)) { sum, answer in
+      let cost = try? (answer.price ?? standard).cost(of: answer.usage)
+      return sum + Int128(cost?.count ?? .max)
+    }
+    billed = min(MicroCredits(Int64(clamping: total)), hold)
+  }
+
+  /// The bill of an answer that the client received as a whole.
+  public init(_ summary: InferenceSummary, price: RequestPrice, hold: MicroCredits) {
+    let usage = TokenUsage(summary.usage)
+    self.init(
+      model: summary.model,
+      answers: [
+        SettledAnswer(usage: usage, attempts: Self.attempts(summary.attempts, usage))
+      ], price: price, hold: hold)
+  }
+
+  /// The bill of an answer that the client did not receive to its end.
+  ///
+  /// - Parameters:
+  ///   - completion: tokens that were written to the client's socket.
+  ///   - host: the host that began the answer. `nil` means that none did.
+  public init(
+    of model: ModelID, prompt: Int, completion: Int, by host: HostID?, price: RequestPrice,
+    hold: MicroCredits
+  ) {
+    guard completion > 0 else {
+      self.init(model: model, answers: [], price: price, hold: hold)
+      return
+    }
+    let usage = TokenUsage(Usage(promptTokens: prompt, completionTokens: completion))
+    let attempts = host.map {
+      [
+        SettledAttempt(
+          host: $0, model: model, usage: usage, contributed: usage.completion, role: .winner)
+      ]
+    }
+    self.init(
+      model: model, answers: [SettledAnswer(usage: usage, attempts: attempts ?? [])],
+      price: price, hold: hold)
+  }
+
+  /// The bill of a plan: the sum over its tasks.
+  ///
+  /// - Parameters:
+  ///   - written: tokens of the answer that the client received. They are billed if the task that
+  ///     writes the answer has not ended.
+  public init(
+    plan trace: PlanTrace, model: ModelID, written: Int, price: RequestPrice, hold: MicroCredits
+  ) {
+    var answers: [SettledAnswer] = []
+    for task in trace.tasks.prefix(Limits.billedAnswers.value) {
+      var usage = TokenUsage(task.usage)
+      if usage == .zero, task.id == trace.plan.sink {
+        usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
+      }
+      guard usage != .zero else { continue }
+      let model = task.model ?? model
+      let attempts = task.host.map {
+        [
+          SettledAttempt(
+            host: $0, model: model, usage: usage, contributed: usage.completion, role: .winner)
+        ]
+      }
+      answers.append(
+        SettledAnswer(usage: usage, attempts: attempts ?? [], price: price.price(of: model)))
+    }
+    self.init(model: model, answers: answers, price: price, hold: hold)
+  }
+
+  /// Roles of attempts, and the part of the answer that each contributed.
+  ///
+  /// - Parameters:
+  ///   - records: in the order in which they ended. An attempt that resumes an answer ends after
+  ///     the one that broke off.
+  static func attempts(_ records: [AttemptRecord], _ usage: TokenUsage) -> [SettledAttempt] {
+    let records = records.prefix(Limits.billedAttempts.value)
+    let last = records.lastIndex(where: \.isInAnswer)
+    var rest = usage.completion
+    var hasBegun = false
+    return records.enumerated().map { index, record in
+      var contributed: Int64 = 0
+      if record.isInAnswer {
+        // Counts of several hosts are estimates; the last one gets the difference.
+        contributed = index == last ? rest : min(Int64(Usage.bounded(record.tokens)), rest)
+        rest -= contributed
+      }
+      let role = record.billedRole(begins: !hasBegun)
+      if record.isInAnswer { hasBegun = true }
+      let made = max(Int64(Usage.bounded(record.tokens)), contributed)
+      return SettledAttempt(
+        host: record.host, model: record.model,
+        usage: TokenUsage(prompt: usage.prompt, completion: made), contributed: contributed,
+        role: role)
+    }
+  }
+}
+
+extension AttemptRecord {
+  /// - Parameter begins: whether no attempt before it is in the answer.
+  fileprivate func billedRole(begins: Bool) -> BilledAttempt.Role {
+    switch outcome {
+    case .beaten: .loser
+    // The client left: that is no fault of the host.
+    case .failed(let failure) where failure.kind == .consumerLeft && tokens > 0: delivered(begins)
+    case .failed: .failed
+    case .answered: delivered(begins)
+    }
+  }
+
+  private func delivered(_ begins: Bool) -> BilledAttempt.Role {
+    if begins { return .winner }
+    return tier == .fallback ? .fallback : .continued
+  }
+}
+
+extension TokenUsage {
+  init(_ usage: Usage) {
+    self.init(
+      prompt: Int64(Usage.bounded(usage.promptTokens)),
+      completion: Int64(Usage.bounded(usage.completionTokens)))
+  }
+
+  /// Neither count is negative.
+  fileprivate init(prompt: Int64, completion: Int64) {
+    self = (try? TokenUsage(prompt: prompt, cached: 0, completion: completion)) ?? .zero
+  }
+}

@@ -1,0 +1,102 @@
+public import ClusterModel
+import HostModel
+import Limits
+public import Money
+import Text
+
+/// The most tokens that a request is expected to take. Its hold of money is made from them.
+public struct RequestBounds: Hashable, Sendable {
+  /// Estimated tokens of all prompts.
+  public let prompt: Int
+  /// Number of answers; 0 for embeddings.
+  public let answers: Int
+  /// Maximum tokens of one answer.
+  public let answer: Int
+  /// Minimum tokens that make sense, beyond the prompt.
+  private let least: Int
+
+  /// Bounds of a direct answer.
+  ///
+  /// - Parameters:
+  ///   - models: models that may answer.
+  ///   - table: hosts, for the length of their contexts.
+  public init(_ request: ClientRequest, models: [ModelID], table: HostTable) {
+    prompt = Usage.bounded(request.promptBound)
+    guard request.endpoint != .embeddings else {
+      (answers, answer, least) = (0, 0, 0)
+      return
+    }
+    answers = request.answers
+    least = answers
+    let models = Set(models)
+    let offers = table.hosts.lazy.flatMap(\.models).filter { models.contains($0.id) }
+    let context = offers.compactMap(\.contextTokens).max() ?? .max
+    answer =
+      request.maxTokens.map(Usage.bounded)
+      ?? max(1, min(context.subtractingCapped(prompt), Limits.unstatedAnswerTokens.value))
+  }
+
+  /// Bounds of a plan, whose tasks read the conversation and documents several times.
+  public init(plan request: ClientRequest) {
+    let documents = request.options.documents.reduce(0) {
+      $0.addingCapped(TokenEstimate.tokens(bytes: $1.text.utf8.count))
+    }
+    let input = request.promptBound.addingCapped(documents)
+    let usual = input.multipliedCapped(by: Limits.planReadings.value)
+      .addingCapped(Limits.unstatedPlanTokens.value)
+    prompt = Usage.bounded(request.promptBound)
+    answers = 1
+    answer = max(1, Usage.bounded(request.options.budgetTokens ?? usual) - prompt)
+    least = TokenEstimate.leastTokens
+  }
+
+  /// The least and the most that the request can cost.
+  public func cost(at price: TokenPrice) -> RequestCost {
+    RequestCost(
+      minimum: cost(completion: least, at: price),
+      worst: cost(completion: answer.multipliedCapped(by: answers), at: price))
+  }
+
+  /// Cost of all tokens at the price of the dearest kind: a plan's prompts and answers cannot be
+  /// told apart before it is made.
+  public func planCost(at price: TokenPrice) -> RequestCost {
+    func cost(_ tokens: Int) -> MicroCredits {
+      MicroCredits.cost(of: tokens, perMillion: price.highestOfKinds)
+    }
+    return RequestCost(
+      minimum: cost(prompt.addingCapped(least)), worst: cost(prompt.addingCapped(answer)))
+  }
+
+  private func cost(completion: Int, at price: TokenPrice) -> MicroCredits {
+    // Tokens that the host has in its cache may cost more than others.
+    let input = max(price.input, price.cachedInput)
+    return MicroCredits.cost(of: prompt, perMillion: input)
+      .sum(MicroCredits.cost(of: completion, perMillion: price.output))
+  }
+
+  /// Maximum tokens of one answer that a hold pays, at least 1. `nil` means that there is no limit.
+  public func answerTokens(for hold: MicroCredits, at price: TokenPrice) -> Int? {
+    guard answers > 0, price.output > .zero else { return nil }
+    let input = MicroCredits.cost(of: prompt, perMillion: max(price.input, price.cachedInput))
+    let most = hold.affordableTokens(promptCost: input, pricePerMillion: price.output) ?? .max
+    return max(1, min(most / answers, answer))
+  }
+
+  /// Maximum tokens of a plan that a hold pays, at least 1. `nil` means that there is no limit.
+  public func planTokens(for hold: MicroCredits, at price: TokenPrice) -> Int? {
+    hold.affordableTokens(promptCost: .zero, pricePerMillion: price.highestOfKinds)
+      .map { max(1, min($0, prompt.addingCapped(answer))) }
+  }
+}
+
+extension MicroCredits {
+  /// Cost of tokens, rounded up: a hold must not be too low.
+  fileprivate static func cost(of tokens: Int, perMillion price: MicroCredits) -> MicroCredits {
+    let exact = Int128(tokens) * Int128(price.count)
+    return MicroCredits(Int64(clamping: (exact + 999_999) / 1_000_000))
+  }
+
+  fileprivate func sum(_ other: MicroCredits) -> MicroCredits {
+    MicroCredits(Int64(clamping: Int128(count) + Int128(other.count)))
+  }
+}

@@ -1,0 +1,65 @@
+public import Access
+public import ClusterModel
+public import Money
+
+/// What clients pay for the models that may answer one request, fixed at its admission.
+public struct RequestPrice: Hashable, Sendable {
+  /// Milliseconds since 1970.
+  public let admittedAt: Int64
+  /// At least the price of every model, for each kind of token. Holds are made from it.
+  public let highest: TokenPrice
+  private let prices: [ModelID: TokenPrice]
+
+  /// - Parameter models: models that may answer. Those without a price are left out if the table
+  ///   refuses them.
+  /// - Throws: `permission_denied` if no model is left.
+  public init(
+    of models: [ModelID], in table: PriceTable, at time: Int64
+  ) throws(Failure) {
+    var prices: [ModelID: TokenPrice] = [:]
+    for model in models { prices[model] = table.price(of: model, at: time) }
+    guard let first = prices.values.first else { throw .unpriced(models) }
+    self.prices = prices
+    admittedAt = time
+    highest = prices.values.reduce(first) { $0.dearest(of: $1) }
+  }
+
+  /// The request costs nothing, whatever it takes.
+  public var isFree: Bool { highest == .free }
+
+  public func has(_ model: ModelID) -> Bool { prices[model] != nil }
+
+  /// Price of an answer. A model that the hold did not expect costs the highest price.
+  public func price(of model: ModelID) -> TokenPrice { prices[model] ?? highest }
+}
+
+extension AccountID {
+  /// Account of a key in messages about leases.
+  public static func key(_ id: KeyID) -> AccountID { AccountID("key/\(id)") }
+}
+
+extension TokenPrice {
+  /// The higher price of each kind of token.
+  fileprivate func dearest(of other: TokenPrice) -> TokenPrice {
+    let price = try? TokenPrice(
+      input: max(input, other.input), cachedInput: max(cachedInput, other.cachedInput),
+      output: max(output, other.output))
+    // Cannot fail: all prices are in range.
+    return price ?? self
+  }
+
+  /// Price of a million tokens of the dearest kind.
+  var highestOfKinds: MicroCredits { max(input, cachedInput, output) }
+}
+
+extension Failure {
+  fileprivate static func unpriced(_ models: [ModelID]) -> Failure {
+    let subject =
+      models.count == 1
+      ? "The model `\(models[0].name.cut(toBytes: 256))` has no price"
+      : "No model that may answer has a price"
+    return .inRequest(
+      .permissionDenied,
+      "\(subject), and models without one are refused; an admin sets prices.", param: "model")
+  }
+}

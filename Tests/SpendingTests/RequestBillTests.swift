@@ -1,0 +1,156 @@
+import ClusterModel
+import InferenceCore
+import Money
+import Testing
+
+@testable import GatewayCore
+
+@Suite("The bill of a request")
+struct RequestBillTests {
+  private static let hold = MicroCredits(1_000_000)
+
+  private static func attempt(
+    _ host: HostID, _ outcome: AttemptOutcome, tokens: Int, role: AttemptRole = .first,
+    tier: HostTier = .community
+  ) -> AttemptRecord {
+    AttemptRecord(
+      host: host, model: "m", role: role, tier: tier, started: .zero, ended: .seconds(1),
+      tokens: tokens, outcome: outcome)
+  }
+
+  private static func failed(_ kind: AttemptFailure.Kind) -> AttemptOutcome {
+    .failed(AttemptFailure(kind, "it failed"))
+  }
+
+  private static func bill(
+    _ attempts: [AttemptRecord], completion: Int, hold: MicroCredits = hold
+  ) throws -> RequestBill {
+    RequestBill(
+      InferenceSummary(
+        host: attempts.last?.host ?? "h", model: "m",
+        usage: Usage(promptTokens: 10, completionTokens: completion), finishReason: "stop",
+        firstToken: .zero, total: .seconds(1), attempts: attempts),
+      price: try Sample.requestPrice(["m": Sample.price(1_000_000, 2_000_000)]), hold: hold)
+  }
+
+  private static func roles(_ bill: RequestBill) -> [BilledAttempt.Role] {
+    bill.answers.flatMap(\.attempts).map(\.role)
+  }
+
+  @Test("the client pays for the prompt once and for the answer, whatever raced")
+  func race() throws {
+    let bill = try Self.bill(
+      [
+        Self.attempt("loser", .beaten, tokens: 7, role: .speculative),
+        Self.attempt("winner", .answered, tokens: 20),
+      ], completion: 20)
+    #expect(bill.billed == MicroCredits(50))
+    #expect(Self.roles(bill) == [.loser, .winner])
+    #expect(bill.answers[0].attempts.map(\.contributed) == [0, 20])
+    #expect(bill.answers[0].attempts.map(\.usage.completion) == [7, 20])
+  }
+
+  @Test("a host that broke off contributed its tokens, and the others resumed")
+  func resumption() throws {
+    let bill = try Self.bill(
+      [
+        Self.attempt("a", Self.failed(.stall), tokens: 5),
+        Self.attempt("b", Self.failed(.lost), tokens: 6, role: .resumption),
+        Self.attempt("c", .answered, tokens: 30, role: .resumption, tier: .fallback),
+      ], completion: 20)
+    #expect(Self.roles(bill) == [.failed, .failed, .fallback])
+    // The last host repeated text, which does not count.
+    #expect(bill.answers[0].attempts.map(\.contributed) == [5, 6, 9])
+  }
+
+  @Test("a fallback host that begins the answer is its winner")
+  func fallback() throws {
+    let bill = try Self.bill(
+      [
+        Self.attempt("a", Self.failed(.connect), tokens: 0),
+        Self.attempt("b", .answered, tokens: 4, role: .retry, tier: .fallback),
+      ], completion: 4)
+    #expect(Self.roles(bill) == [.failed, .winner])
+  }
+
+  @Test("every outcome makes a settlement that the registry accepts", arguments: 0..<200)
+  func valid(seed: Int) throws {
+    var state = UInt64(seed &+ 1) &* 0x9E37_79B9_7F4A_7C15
+    func next(_ bound: UInt64) -> UInt64 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return (state >> 33) % bound
+    }
+    let attempts = (0..<Int(next(6))).map { index in
+      let outcomes: [AttemptOutcome] = [
+        .answered, .beaten, Self.failed(.stall), Self.failed(.consumerLeft),
+      ]
+      return Self.attempt(
+        HostID("h\(index)"), outcomes[Int(next(4))], tokens: Int(next(50)),
+        tier: next(2) == 0 ? .community : .fallback)
+    }
+    let bill = try Self.bill(attempts, completion: Int(next(100)), hold: MicroCredits(100))
+    #expect(bill.billed <= MicroCredits(100) && bill.billed >= .zero)
+    for answer in bill.answers {
+      let billed = try answer.attempts.map {
+        try BilledAttempt(
+          host: $0.host, price: .free, usage: $0.usage, contributed: $0.contributed, role: $0.role)
+      }
+      _ = try BilledAnswer(usage: answer.usage, price: .free, attempts: billed)
+    }
+  }
+
+  @Test("a client that left pays for what was written, and nothing if that is nothing")
+  func left() throws {
+    let price = try Sample.requestPrice(["m": Sample.price(1_000_000, 2_000_000)])
+    let some = RequestBill(
+      of: "m", prompt: 10, completion: 3, by: "h", price: price, hold: Self.hold)
+    #expect(some.billed == MicroCredits(16) && Self.roles(some) == [.winner])
+    let none = RequestBill(
+      of: "m", prompt: 10, completion: 0, by: "h", price: price, hold: Self.hold)
+    #expect(none.billed == .zero && none.answers.isEmpty)
+  }
+
+  @Test("no bill is above its hold")
+  func hold() throws {
+    let bill = try Self.bill(
+      [Self.attempt("a", .answered, tokens: 20)], completion: 20, hold: MicroCredits(49))
+    #expect(bill.billed == MicroCredits(49))
+  }
+
+  @Test("a plan costs the sum of its tasks, each at the price of its model")
+  func plan() throws {
+    let price = try Sample.requestPrice([
+      "m": Sample.price(1_000_000, 1_000_000), "n": Sample.price(2_000_000, 2_000_000),
+    ])
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble",
+        tasks: [PlanTask(id: "a", role: .research), PlanTask(id: "b", role: .reasoning)], sink: "b",
+        seed: 1, deadline: .seconds(9)))
+    for (task, model) in [("a", ModelID("m")), ("b", "n")] as [(TaskID, ModelID)] {
+      trace.record(
+        .ended(
+          TaskEnded(
+            task: task, role: .research, agent: "x", status: .done,
+            report: TaskReport(
+              host: "h", model: model, usage: Usage(promptTokens: 3, completionTokens: 4),
+              firstTokenMilliseconds: 1, totalMilliseconds: 2, finishReason: "stop", output: "o"))))
+    }
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 4, price: price, hold: Self.hold)
+    #expect(bill.billed == MicroCredits(7 + 14))
+    #expect(bill.answers.count == 2)
+  }
+
+  @Test("a plan that was left pays for the written part of its answer")
+  func unfinishedPlan() throws {
+    let price = try Sample.requestPrice(["m": Sample.price(1_000_000, 1_000_000)])
+    let trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble", tasks: [PlanTask(id: "a", role: .research)],
+        sink: "a", seed: 1, deadline: .seconds(9)))
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 5, price: price, hold: Self.hold)
+    #expect(bill.billed == MicroCredits(5))
+  }
+}
