@@ -4,6 +4,7 @@ import Hummingbird
 import Inference
 import InferenceCore
 import Limits
+import Money
 import ServiceKit
 import Text
 
@@ -34,7 +35,9 @@ struct DirectAnswer: Sendable {
     // Until the response begins, a failure can still set the HTTP status. After one keep-alive
     // interval the response begins, because the stream must send something.
     let first = try await pending.inference(within: resources.configuration.keepAlive)
-    return Response(events: exchange.trace, passing: first?.headers ?? []) { writer in
+    return Response(
+      events: exchange.trace, passing: first?.headers ?? [], paidBy: exchange.payment
+    ) { writer in
       defer { registration.unregister() }
       var client = ClientStream(writer, self.exchange.journal, self.resources.answers)
       do throws(Failure) {
@@ -48,7 +51,7 @@ struct DirectAnswer: Sendable {
   private func startInference() throws(Failure) -> PendingInference {
     let request = exchange.request
     let budget = TokenBudget.of(request, table: resources.context.hosts.table)
-    let body = try request.body(within: budget)
+    let body = try request.body(within: budget, affordable: exchange.payment?.tokens)
     return resources.inference.start(
       InferenceRequest(
         endpoint: request.endpoint, model: model, body: body,
@@ -74,6 +77,7 @@ struct DirectAnswer: Sendable {
     }
     var body: [UInt8] = []
     var headers = inference.headers
+    var bill: RequestBill?
     for try await event in inference {
       switch event {
       case .chunk: break
@@ -81,17 +85,18 @@ struct DirectAnswer: Sendable {
       case .finished(let summary):
         exchange.journal.recordFirstToken()
         record(summary)
+        bill = exchange.payment?.bill(summary)
         // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
-          let trace = trace(of: summary).encoded
+          let trace = trace(of: summary, bill).encoded
           // The body was validated on arrival. If it is not an object, it is returned unchanged.
           body =
             (try? JSONObjectScanner(body).edited(replacing: [(name: "tutti", json: trace)])) ?? body
         }
       }
     }
-    var response = try exchange.response(body)
+    var response = try exchange.response(body, bill: bill)
     response.headers.pass(headers)
     exchange.journal.end(status: 200)
     return response
@@ -110,6 +115,8 @@ struct DirectAnswer: Sendable {
       inference = try await pending.inference(within: resources.configuration.keepAlive)
     }
     guard let inference else { return }
+    exchange.payment?.began(by: inference.host, inference.model)
+    var tally = TokenTally()
     var firstChunk: [UInt8]?
     var events = inference.makeAsyncIterator()
     while true {
@@ -121,9 +128,13 @@ struct DirectAnswer: Sendable {
         switch event {
         case .body: break
         case .chunk(let chunk):
+          if !chunk.facts.text.isEmpty || chunk.facts.hasOther {
+            tally.take(bytes: chunk.facts.text.utf8.count)
+          }
           if chunk.data.count > Limits.heavyBytes.value {
             try await send(frames: &frames, to: &client)
             try await client.send(event: chunk.data)
+            exchange.payment?.wrote(tally.total)
             exchange.journal.recordFirstToken()
           } else {
             SSE.append(data: chunk.data, to: &frames)
@@ -131,20 +142,25 @@ struct DirectAnswer: Sendable {
           if firstChunk == nil { firstChunk = chunk.data }
         case .finished(let summary):
           try await send(frames: &frames, to: &client)
+          exchange.payment?.wrote(tally.total)
           record(summary)
+          let bill = exchange.payment?.bill(summary)
+          if let bill { exchange.payment?.settle(bill) }
           if exchange.request.options.trace {
             let composer =
               firstChunk.flatMap(ChatComposer.init(following:))
               ?? ChatComposer(id: "\(exchange.trace.trace)", model: summary.model.name, created: 0)
-            frames = SSE.data(composer.extra([("tutti", trace(of: summary))]))
+            frames = SSE.data(composer.extra([("tutti", trace(of: summary, bill))]))
           }
           frames += SSE.done
         }
         if frames.count > Limits.heavyBytes.value {
           try await send(frames: &frames, to: &client)
+          exchange.payment?.wrote(tally.total)
         }
       }
       try await send(frames: &frames, to: &client)
+      exchange.payment?.wrote(tally.total)
     }
     try await client.finish()
   }
@@ -167,11 +183,11 @@ struct DirectAnswer: Sendable {
     exchange.journal.recordAttempts(summary.attempts.map(\.facts))
   }
 
-  private func trace(of summary: InferenceSummary) -> JSON {
+  private func trace(of summary: InferenceSummary, _ bill: RequestBill?) -> JSON {
     TraceExtension.direct(
       trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
       host: summary.host, model: summary.model,
       usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
-      attempts: summary.attempts.map(\.facts))
+      attempts: summary.attempts.map(\.facts), cost: bill?.billed)
   }
 }

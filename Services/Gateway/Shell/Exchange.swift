@@ -1,7 +1,9 @@
 import ClusterModel
 import GatewayCore
+import HTTPTypes
 import Hummingbird
 import Limits
+import Money
 import NIOCore
 import Telemetry
 
@@ -21,14 +23,23 @@ struct Exchange: Sendable {
   /// The client's tag, by which dispatchers share capacity fairly.
   let client: String
   let ingress: OpenSpan
+  /// The request's hold of money. `nil` means that it costs nothing.
+  var payment: Payment?
 
   var trace: TraceContext { journal.trace }
 
   /// A JSON response that stays charged to its request until the client has read it.
-  func response(_ body: [UInt8]) throws(Failure) -> Response {
-    guard body.count > Limits.heavyBytes.value else { return Response(json: body, trace) }
-    try reservation.charge(body.count)
+  /// - Parameter bill: settled after the client has received the body.
+  func response(_ body: [UInt8], bill: RequestBill? = nil) throws(Failure) -> Response {
+    guard body.count > Limits.heavyBytes.value || payment != nil else {
+      return Response(json: body, trace)
+    }
+    if body.count > Limits.heavyBytes.value { try reservation.charge(body.count) }
     var response = Response(json: [], trace)
+    if let bill { response.headers[.cost] = bill.billed.credits }
+    if payment?.isCut == true {
+      response.headers[.affordableTokens] = payment?.tokens.map { String($0) }
+    }
     response.body = ResponseBody(contentLength: body.count) { writer in
       var start = 0
       while start < body.count {
@@ -36,6 +47,7 @@ struct Exchange: Sendable {
         try await writer.write(ByteBuffer(bytes: body[start..<end]))
         start = end
       }
+      if let bill { payment?.settle(bill) }
       try await writer.finish(nil)
       withExtendedLifetime(self) {}
     }

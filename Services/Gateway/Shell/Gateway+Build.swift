@@ -1,5 +1,7 @@
+import BillingJournal
 import Bus
 import ClusterModel
+import Files
 import GatewayCore
 import HostModel
 import Inference
@@ -21,9 +23,25 @@ func buildGateway(
     inferenceLimits: configuration.inference.limits,
     credentials: Credentials(rules: context.common.credentials), memory: memory,
     heavyWork: heavyWork, logger: context.logger)
-  let shell = GatewayShell(
-    GatewayResources(
-      configuration, context, inference: inference, memory: memory, heavyWork: heavyWork))
+  let journal: BillingJournal.Opened
+  do throws(FileRefused) {
+    journal = try BillingJournal.open(
+      path: context.common.dataDirectory + "/\(context.common.name).bills",
+      incarnation: context.bus.peer.id.incarnation)
+  } catch {
+    throw ProcessFailure(.unavailable, error.message)
+  }
+  let resources = GatewayResources(
+    configuration, context, inference: inference, memory: memory, heavyWork: heavyWork,
+    journal: journal)
+  let spending = resources.spending
+  context.bus.onCast { body, _ in
+    if case .leaseAnswer(let answer) = body { spending.receive(answer) }
+  }
+  context.bus.onPublish { body in
+    if !hosts.apply(body), !context.access.apply(body) { spending.apply(body) }
+  }
+  let shell = GatewayShell(resources)
 
   context.health.addCheck("hosts") {
     HostView(hosts.table, rules: configuration.inference.rules).chatModels(policy: .any).isEmpty
@@ -43,5 +61,7 @@ func buildGateway(
   options.traceHeader = .gatewayTrace
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Services shut down in reverse order: first the server, then the connections to hosts.
-  return [LoadReporter(bus: context.bus) { inference.loadReport() }, shell, server]
+  return [
+    LoadReporter(bus: context.bus) { inference.loadReport() }, spending, shell, server,
+  ]
 }

@@ -1,3 +1,4 @@
+import BillingJournal
 import Bus
 import ClusterModel
 import GatewayCore
@@ -18,16 +19,19 @@ final class GatewayResources: Sendable {
   let answers = InFlightAnswers()
   let estimates = EstimateLedger()
   let keys: KeyGate
+  let spending: Spending
 
+  /// - Parameter journal: `nil` means that open bills are lost if the process is killed.
   init(
     _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient,
-    memory: MemoryBudget, heavyWork: HeavyWork
+    memory: MemoryBudget, heavyWork: HeavyWork, journal: BillingJournal.Opened? = nil
   ) {
     self.configuration = configuration
     self.context = context
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
+    spending = Spending(context.bus, journal: journal, logger: context.logger)
     let keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
     self.keys = keys
     context.metrics.addCollector { keys.families }

@@ -9,6 +9,7 @@ import Hummingbird
 import Inference
 import InferenceCore
 import Logging
+import Money
 import OverloadCore
 import ServiceKit
 import ServiceLifecycle
@@ -142,11 +143,15 @@ final class GatewayShell: Service {
   }
 
   private func answer(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
+    var exchange = exchange
     switch route {
     case .direct(let model), .gated(let model, _):
-      let model = try model ?? allowedModel(exchange)
+      var model = try model ?? allowedModel(exchange)
+      try await pay(for: &exchange, &model)
       return try await DirectAnswer(resources, exchange, model).response()
     case .plan(let pattern):
+      var model: ModelID?
+      try await pay(for: &exchange, &model, isPlan: true)
       return try await PlanAnswer(resources, exchange, pattern: pattern).response()
     }
   }
@@ -189,6 +194,41 @@ final class GatewayShell: Service {
     exchange.ingress.end()
     gate?.end()
     return route
+  }
+
+  /// Waits for the money that the request may cost. Does nothing if no key is required, or if all
+  /// models that may answer are free.
+  ///
+  /// - Parameter model: `nil` means any chat model. Set to one that has a price, if not all have.
+  private func pay(
+    for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
+  ) async throws(Failure) {
+    guard let key = exchange.rights.key else { return }
+    let table = resources.context.hosts.table
+    let models: [ModelID]
+    if let model {
+      models = [model]
+    } else {
+      let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
+      let options = exchange.request.options
+      models = exchange.rights.allowed(
+        hosts.chatModels(policy: options.dataPolicy, named: options.models))
+      // No host can answer: the answer says why.
+      guard !models.isEmpty else { return }
+    }
+    let price = try RequestPrice(
+      of: models, in: resources.spending.priceTable(), at: UnixTime.milliseconds())
+    if !isPlan, model == nil, !models.allSatisfy(price.has) {
+      model = models.first(where: price.has)
+    }
+    guard !price.isFree else { return }
+    exchange.payment = try await Payment(
+      resources.spending, key: key, model: model ?? exchange.request.model,
+      trace: exchange.trace.trace, price: price,
+      bounds: isPlan
+        ? RequestBounds(plan: exchange.request)
+        : RequestBounds(exchange.request, models: models, table: table),
+      isPlan: isPlan)
   }
 
   /// The model of a request that names none, if its key allows only some models. `nil` means any

@@ -8,6 +8,7 @@ import Inference
 import InferenceCore
 import Limits
 import Logging
+import Money
 import ServiceKit
 import Telemetry
 import Text
@@ -43,7 +44,7 @@ struct PlanAnswer: Sendable {
         try await self.wholeResponse(plan, composer)
       }
     }
-    return Response(events: exchange.trace) { writer in
+    return Response(events: exchange.trace, paidBy: exchange.payment) { writer in
       let client = ClientStream(writer, self.exchange.journal, self.resources.answers)
       var stream = PlanStream(self, plan, composer, to: client)
       try await stream.run()
@@ -62,14 +63,16 @@ struct PlanAnswer: Sendable {
     let options = exchange.request.options
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
-    let available = exchange.rights.allowed(
+    let allowed = exchange.rights.allowed(
       hosts.chatModels(policy: options.dataPolicy, named: options.models))
+    let available = exchange.payment.map { payment in allowed.filter(payment.price.has) } ?? allowed
     guard !available.isEmpty else {
       let constraints = InferenceConstraints(dataPolicy: options.dataPolicy, seed: exchange.seed)
       let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
       throw Failure(.noEligibleHost, eligibility.explanation(model: nil))
     }
-    let budget = TokenBudget.of(exchange.request, table: view.table)
+    let budget = TokenBudget.of(
+      exchange.request, table: view.table, affordable: exchange.payment?.tokens)
     let (facts, correction) = resources.estimates.facts(hosts.facts(policy: options.dataPolicy))
     let request = PlanRequest(
       exchange.request, exchange.rights, pattern: pattern, budget: budget, seed: exchange.seed,
@@ -197,14 +200,16 @@ struct PlanAnswer: Sendable {
   }
 
   /// The members that the client's options add to the answer.
-  func additions(_ trace: PlanTrace, _ outcome: EstimateOutcome?) -> [(String, JSON)] {
+  func additions(
+    _ trace: PlanTrace, _ outcome: EstimateOutcome?, _ bill: RequestBill?
+  ) -> [(String, JSON)] {
     guard exchange.request.options.trace else { return [] }
     return [
       (
         "tutti",
         TraceExtension.json(
           exchange.trace.trace, trace, exchange.journal.times, estimate: outcome,
-          hasOutputs: exchange.request.options.tracesOutputs)
+          hasOutputs: exchange.request.options.tracesOutputs, cost: bill?.billed)
       )
     ]
   }
@@ -237,10 +242,11 @@ struct PlanAnswer: Sendable {
     }
     let trace = plan.read { $0 }
     recordUsage(trace)
+    let bill = exchange.payment?.bill(trace)
     let body = composer.body(
       message: message.message, finish: trace.ending?.finishReason ?? "stop", usage: trace.usage,
-      adding: additions(trace, plan.estimateOutcome))
-    let response = try exchange.response(body)
+      adding: additions(trace, plan.estimateOutcome, bill))
+    let response = try exchange.response(body, bill: bill)
     exchange.journal.end(status: 200)
     return response
   }

@@ -1,5 +1,6 @@
 import ClusterModel
 import GatewayCore
+import InferenceCore
 import Limits
 import Synchronization
 import Telemetry
@@ -39,6 +40,8 @@ struct PlanStream {
   private var delivery: OpenSpan?
   private var pieces = 0
   private var bytes = 0
+  /// Tokens that were sent to the client.
+  private var tally = TokenTally()
 
   init(
     _ answer: PlanAnswer, _ plan: RunningPlan, _ composer: ChatComposer, to client: ClientStream
@@ -59,7 +62,9 @@ struct PlanStream {
     do throws(Failure) {
       try await deliver()
     } catch {
-      answer.recordUsage(plan.read { $0 })
+      let trace = plan.read { $0 }
+      answer.recordUsage(trace)
+      answer.exchange.payment?.settle(streamed: trace)
       try await client.fail(error)
     }
   }
@@ -167,6 +172,8 @@ struct PlanStream {
     try await open()
     try await client.send(SSE.data(composer.delta(delta)))
     answer.exchange.journal.recordFirstToken()
+    tally.take(bytes: delta.text.utf8.count)
+    answer.exchange.payment?.wrote(tally.total)
     pieces += 1
     bytes += delta.text.utf8.count
   }
@@ -186,7 +193,9 @@ struct PlanStream {
     if let line = pacer.rest(from: trace) { try await client.progress(line) }
     answer.recordUsage(trace)
     let finish = trace.ending?.finishReason ?? "stop"
-    let extra = answer.additions(trace, plan.estimateOutcome)
+    let bill = answer.exchange.payment?.bill(trace)
+    if let bill { answer.exchange.payment?.settle(bill) }
+    let extra = answer.additions(trace, plan.estimateOutcome, bill)
     if answer.exchange.request.includeUsage {
       try await client.send(SSE.data(composer.closing(finish: finish)))
       let usage = [("usage", ChatComposer.usage(trace.usage))]

@@ -7,6 +7,10 @@ import NIOCore
 extension HTTPField.Name {
   /// The header of every response that names its trace.
   static let gatewayTrace = HTTPField.Name("x-tutti-trace")!
+  /// What a whole answer costs, in credits.
+  static let cost = HTTPField.Name("x-tutti-cost")!
+  /// Maximum tokens of the answer, if the rest of a budget pays only a part of the longest one.
+  static let affordableTokens = HTTPField.Name("x-tutti-affordable-tokens")!
 }
 
 extension Response {
@@ -20,9 +24,10 @@ extension Response {
   /// A stream of server-sent events.
   /// - Parameters:
   ///   - passed: headers of the host's response.
+  ///   - payment: the request's hold. `nil` means that it costs nothing.
   ///   - write: sends the body.
   init(
-    events trace: TraceContext, passing passed: [PassedHeader] = [],
+    events trace: TraceContext, passing passed: [PassedHeader] = [], paidBy payment: Payment? = nil,
     _ write: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void
   ) {
     var headers: HTTPFields = [
@@ -31,6 +36,9 @@ extension Response {
       HTTPField.Name("x-accel-buffering")!: "no", .gatewayTrace: "\(trace.trace)",
     ]
     headers.pass(passed)
+    if let payment, payment.isCut {
+      headers[.affordableTokens] = payment.tokens.map { String($0) }
+    }
     self.init(status: .ok, headers: headers, body: ResponseBody(write))
   }
 }

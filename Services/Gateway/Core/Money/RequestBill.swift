@@ -105,7 +105,7 @@ public struct RequestBill: Hashable, Sendable {
         rest -= contributed
       }
       let role = record.billedRole(begins: !hasBegun)
-      if record.isInAnswer { hasBegun = true }
+      if record.isInAnswer || role == .winner { hasBegun = true }
       let made = max(Int64(Usage.bounded(record.tokens)), contributed)
       return SettledAttempt(
         host: record.host, model: record.model,

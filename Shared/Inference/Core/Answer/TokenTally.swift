@@ -7,7 +7,7 @@ import Text
 /// last report, each chunk with text counts as one token, which is how nearly all hosts send them.
 /// If chunks are longer than tokens can be, four bytes count as one token. The count is too low if
 /// a host sends two or three short tokens per chunk and reports none.
-struct TokenTally: Sendable {
+public struct TokenTally: Sendable {
   /// Bytes per token that no vocabulary exceeds on average: prose has 4 to 5, code and JSON fewer,
   /// a Chinese character 3. A single word may be longer.
   static let longestAverage = 8
@@ -19,8 +19,10 @@ struct TokenTally: Sendable {
   private var reportedChunks = 0
   private var reportedBytes = 0
 
+  public init() {}
+
   /// Counts a chunk that adds this many bytes of text.
-  mutating func take(bytes more: Int) {
+  public mutating func take(bytes more: Int) {
     chunks += 1
     bytes += more
   }
@@ -35,7 +37,7 @@ struct TokenTally: Sendable {
   /// No text came after the host's own count.
   var isReported: Bool { reportedChunks == chunks }
 
-  var total: Int {
+  public var total: Int {
     let (chunks, bytes) = (chunks - reportedChunks, bytes - reportedBytes)
     return reported
       + (bytes <= Self.longestAverage * chunks ? chunks : TokenEstimate.tokens(bytes: bytes))

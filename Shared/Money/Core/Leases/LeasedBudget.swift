@@ -50,6 +50,9 @@ public struct LeasedBudget: Sendable {
   /// Settlements that the registry has not confirmed, for the shell's journal.
   public var unconfirmedSettlements: Int { settlements.count }
 
+  /// The lease that a running request holds money of. `nil` means that the request does not run.
+  public func lease(of request: UInt64) -> LeaseID? { running[request]?.lease }
+
   // MARK: - Requests
 
   /// Decides whether a request may run.

@@ -1,0 +1,140 @@
+import Access
+import BillingJournal
+import ClusterModel
+import GatewayCore
+import InferenceCore
+import Money
+import Synchronization
+import Telemetry
+
+/// One admitted request with its hold of money, until it is settled.
+///
+/// The client pays for tokens that were written to its socket. If nothing settles the request, the
+/// end of the object does: for the tokens written so far.
+final class Payment: Sendable {
+  let hold: MicroCredits
+  let price: RequestPrice
+  /// Maximum tokens of one answer, or of a plan. `nil` means no limit.
+  let tokens: Int?
+  /// Whether the hold pays less than the longest possible answer.
+  let isCut: Bool
+  private let spending: Spending
+  private let request: UInt64
+  /// Model of the request, until a host answers.
+  private let model: ModelID
+  private let trace: TraceID
+  private let prompt: Int
+  private let state: Mutex<State>
+
+  private struct State: ~Copyable {
+    /// `nil` means that the gateway has no journal, or that the request is settled.
+    var entry: OpenBill?
+    var host: HostID?
+    var model: ModelID?
+    var journalHost: BilledHost?
+    var written = 0
+    var isSettled = false
+  }
+
+  /// Waits for money, and records the request in the journal.
+  ///
+  /// - Parameter isPlan: whether a plan answers the request.
+  init(
+    _ spending: Spending, key: KeyRecord, model: ModelID, trace: TraceID, price: RequestPrice,
+    bounds: RequestBounds, isPlan: Bool
+  ) async throws(Failure) {
+    let cost = isPlan ? bounds.planCost(at: price.highest) : bounds.cost(at: price.highest)
+    let hold = try await spending.hold(cost, for: .key(key.id))
+    self.spending = spending
+    self.hold = hold.amount
+    self.price = price
+    self.model = model
+    self.trace = trace
+    request = hold.request
+    prompt = bounds.prompt
+    tokens =
+      isPlan
+      ? bounds.planTokens(for: hold.amount, at: price.highest)
+      : bounds.answerTokens(for: hold.amount, at: price.highest)
+    isCut = hold.amount < cost.worst
+    var entry: OpenBill?
+    var problem: Failure?
+    do throws(BillingRefusal) {
+      entry = try spending.journal?.begin(
+        BilledRequest(
+          id: "\(RecoveredBill.EntryID(request: hold.request, trace: trace))",
+          keyID: "\(key.id)", leaseID: "\(hold.lease)", model: model,
+          admittedAt: price.admittedAt, inputPrice: price.highest.input,
+          cachedInputPrice: price.highest.cachedInput, outputPrice: price.highest.output,
+          hold: hold.amount))
+      entry?.record(promptTokens: bounds.prompt, cachedTokens: 0)
+    } catch {
+      problem = Failure(
+        .overloaded,
+        "The gateway's billing journal takes no more requests (\(error)); ask again later.",
+        retryAfter: .seconds(1))
+    }
+    state = Mutex(State(entry: entry))
+    // The hold returns when this object ends.
+    if let problem { throw problem }
+  }
+
+  deinit {
+    let (host, model, written) = state.withLock { ($0.host, $0.model, $0.written) }
+    settle(
+      RequestBill(
+        of: model ?? self.model, prompt: prompt, completion: written, by: host, price: price,
+        hold: hold))
+  }
+
+  /// Records the host that began the answer.
+  func began(by host: HostID, _ model: ModelID) {
+    state.withLock { state in
+      state.host = host
+      state.model = model
+      state.journalHost = state.entry?.addHost(host)
+    }
+  }
+
+  /// Records all tokens that were written to the client's socket so far.
+  func wrote(_ tokens: Int) {
+    state.withLock { state in
+      state.written = tokens
+      let host = state.journalHost
+      state.entry?.record(
+        completionTokens: tokens, made: tokens, contributed: tokens, by: host)
+    }
+  }
+
+  /// The bill of an answer that the client receives as a whole.
+  func bill(_ summary: InferenceSummary) -> RequestBill {
+    RequestBill(summary, price: price, hold: hold)
+  }
+
+  /// The bill of a plan that the client receives as a whole.
+  func bill(_ trace: PlanTrace) -> RequestBill {
+    RequestBill(plan: trace, model: model, written: 0, price: price, hold: hold)
+  }
+
+  /// Settles a plan whose answer was streamed. A client that received no text pays nothing.
+  func settle(streamed trace: PlanTrace) {
+    let written = state.withLock { $0.written }
+    guard written > 0 else { return }
+    settle(RequestBill(plan: trace, model: model, written: written, price: price, hold: hold))
+  }
+
+  /// Settles the request. Later calls do nothing.
+  func settle(_ bill: RequestBill) {
+    state.withLock { state in
+      guard !state.isSettled else { return }
+      state.isSettled = true
+      let entry = state.entry.take()
+      let (price, trace) = (price, trace)
+      spending.settle(request, billed: bill.billed, entry) { lease in
+        Settlement(
+          lease: lease, trace: "\(trace)", model: bill.model, admittedAt: price.admittedAt,
+          price: price.price(of: bill.model), answers: bill.answers)
+      }
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import Access
+import BillingJournal
+import ClusterModel
+import GatewayCore
+import Limits
+import Money
+
+/// The settlement of an answer that an earlier process left in the journal.
+enum RecoveredBill {
+  /// - Returns: `nil` if the entry names no lease, as no entry of a gateway does.
+  static func settlement(of entry: BillingEntry) -> Settlement? {
+    guard let lease = LeaseID(entry.request.leaseID), let key = KeyID(entry.request.keyID),
+      let price = try? TokenPrice(
+        input: entry.request.inputPrice, cachedInput: entry.request.cachedInputPrice,
+        output: entry.request.outputPrice)
+    else { return nil }
+    let id = EntryID(entry.request.id)
+    let completion = Usage.bounded(entry.completionTokens)
+    var answers: [SettledAnswer] = []
+    // Nothing reached the client: nothing is billed.
+    if completion > 0,
+      let usage = try? TokenUsage(
+        prompt: Int64(Usage.bounded(entry.promptTokens)), completion: Int64(completion))
+    {
+      answers = [SettledAnswer(usage: usage, attempts: attempts(entry, usage, completion))]
+    }
+    let cost = answers.first.flatMap { try? price.cost(of: $0.usage) } ?? .zero
+    return Settlement(
+      lease: LeaseSettlement(
+        lease: lease, key: .key(key), number: entry.settlement, request: id?.request ?? 0,
+        hold: entry.request.hold, billed: min(cost, entry.request.hold)),
+      trace: id?.trace ?? "", model: entry.request.model, admittedAt: entry.request.admittedAt,
+      price: price, answers: answers)
+  }
+
+  /// The first host began the answer; others continued it.
+  private static func attempts(
+    _ entry: BillingEntry, _ usage: TokenUsage, _ completion: Int
+  ) -> [SettledAttempt] {
+    var rest = completion
+    return entry.hosts.enumerated().compactMap { index, host in
+      let contributed = min(Usage.bounded(host.contributed), rest)
+      rest -= contributed
+      let made = max(Usage.bounded(host.made), contributed)
+      guard let made = try? TokenUsage(prompt: usage.prompt, completion: Int64(made)) else {
+        return nil
+      }
+      return SettledAttempt(
+        host: host.host, model: entry.request.model, usage: made, contributed: Int64(contributed),
+        role: index == 0 ? .winner : .continued)
+    }
+  }
+
+  /// Id of an entry: the gateway's number of the request, and its trace.
+  struct EntryID: CustomStringConvertible {
+    let request: UInt64
+    let trace: String
+
+    init(request: UInt64, trace: TraceID) {
+      self.request = request
+      self.trace = "\(trace)"
+    }
+
+    /// Reads a description. `nil` means that the text is not one.
+    init?(_ text: String) {
+      let parts = text.split(separator: "/", maxSplits: 1)
+      guard parts.count == 2, let request = UInt64(parts[0]) else { return nil }
+      self.request = request
+      trace = String(parts[1])
+    }
+
+    var description: String { "\(request)/\(trace)" }
+  }
+}
