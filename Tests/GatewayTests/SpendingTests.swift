@@ -1,0 +1,183 @@
+import Access
+import BillingJournal
+import ClusterModel
+import Foundation
+import GatewayCore
+import Money
+import Testing
+
+@testable import GatewayService
+
+@Suite("Money of requests", .timeLimit(.minutes(2)))
+struct SpendingTests {
+  private static func cost(_ worst: Int64, minimum: Int64? = nil) -> RequestCost {
+    RequestCost(minimum: MicroCredits(minimum ?? worst), worst: MicroCredits(worst))
+  }
+
+  private static func settle(
+    _ hold: Spending.Hold, _ billed: Int64, in spending: Spending
+  ) {
+    spending.settle(hold.request, billed: MicroCredits(billed), nil) { lease in
+      Settlement(
+        lease: lease, trace: "", model: "m", admittedAt: 0, price: .free, answers: [])
+    }
+  }
+
+  private static func payment(
+    _ spending: Spending, output: Int64 = 1_000_000
+  ) async throws -> Payment {
+    let price = try TokenPrice(
+      input: .zero, cachedInput: .zero, output: MicroCredits(output))
+    let table = try PriceTable(
+      epoch: 1, revision: 1, unknown: .refuse,
+      rows: [PriceRow(model: "m", effectiveFrom: 0, price: price)])
+    let request = try ClientRequest(
+      parsing: Array(
+        #"{"model":"m","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#.utf8),
+      endpoint: .chatCompletions)
+    let id = try #require(KeyID("abcdefghijkl"))
+    let hash = try #require(KeyHash([UInt8](repeating: 1, count: 32)))
+    let account = try #require(AccountPath("acme"))
+    return try await Payment(
+      spending, key: KeyRecord(id: id, name: "k", account: account, hash: hash, scopes: [.chat]),
+      model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: table, at: 1),
+      bounds: RequestBounds(
+        request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false)
+  }
+
+  @Test("of 200 requests at once exactly those are paid that the budget affords")
+  func crowd() async throws {
+    try await MoneyCluster(budget: 200).run { cluster in
+      let paid = await withTaskGroup(of: Bool.self) { group in
+        for _ in 0..<200 {
+          group.addTask {
+            do throws(Failure) {
+              let hold = try await cluster.spending.hold(Self.cost(10), for: MoneyCluster.key)
+              await Task.yield()
+              Self.settle(hold, 10, in: cluster.spending)
+              return true
+            } catch {
+              #expect(error.code == .budgetExhausted && error.message.contains("day-calendar"))
+              return false
+            }
+          }
+        }
+        return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+      }
+      #expect(paid == 20)
+      try await cluster.wait { cluster.settlements.count == 20 }
+      #expect(cluster.charged == 200)
+    }
+  }
+
+  @Test("requests that cost less than their holds make room for others")
+  func cheap() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<20 {
+          group.addTask {
+            let hold = try? await cluster.spending.hold(
+              Self.cost(50, minimum: 1), for: MoneyCluster.key)
+            #expect(hold != nil)
+            if let hold { Self.settle(hold, 5, in: cluster.spending) }
+          }
+        }
+      }
+      try await cluster.wait { cluster.settlements.count == 20 }
+      #expect(cluster.charged == 100)
+    }
+  }
+
+  @Test("an answer is cut at the last affordable token")
+  func cut() async throws {
+    try await MoneyCluster(budget: 7).run { cluster in
+      let payment = try await Self.payment(cluster.spending)
+      #expect(payment.isCut && payment.tokens == 7 && payment.hold == MicroCredits(7))
+    }
+  }
+
+  @Test("a client that leaves pays for the tokens that were written to its socket")
+  func left() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      do {
+        let payment = try await Self.payment(cluster.spending)
+        payment.began(by: "h", "m")
+        payment.wrote(3)
+        payment.wrote(9)
+      }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      let settlement = try #require(cluster.settlements.first)
+      #expect(settlement.lease.billed == MicroCredits(9))
+      #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
+    }
+  }
+
+  @Test("a request that was not answered costs nothing")
+  func unanswered() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      do { _ = try await Self.payment(cluster.spending) }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      #expect(cluster.charged == 0)
+    }
+  }
+
+  @Test("a registry that is away is no empty budget, and the client may ask again")
+  func away() async throws {
+    try await MoneyCluster(budget: 100, patience: .milliseconds(1)).run { cluster in
+      cluster.leave()
+      let failure = await #expect(throws: Failure.self) {
+        try await cluster.spending.hold(Self.cost(10), for: MoneyCluster.key)
+      }
+      #expect(failure?.code == .overloaded && failure?.retryAfter == .seconds(1))
+    }
+  }
+
+  @Test("a client that leaves while it waits for money takes none")
+  func waiting() async throws {
+    try await MoneyCluster(budget: 10).run { cluster in
+      let first = try await cluster.spending.hold(Self.cost(10), for: MoneyCluster.key)
+      let second = Task {
+        try await cluster.spending.hold(Self.cost(10), for: MoneyCluster.key)
+      }
+      second.cancel()
+      let failure = await #expect(throws: Failure.self) { try await second.value }
+      #expect(failure?.code == .cancelled)
+      Self.settle(first, 0, in: cluster.spending)
+      _ = try await cluster.spending.hold(Self.cost(10), for: MoneyCluster.key)
+    }
+  }
+
+  @Test("the journal of a killed gateway is settled once")
+  func killed() async throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "tutti-bills-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(
+      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let path = directory.appending(path: "gateway-1.bills").path
+    do {
+      let journal = try BillingJournal.open(path: path, incarnation: 1, slots: 4).journal
+      for (id, tokens) in [("1/a", 4), ("2/b", 0)] {
+        var bill = try journal.begin(
+          BilledRequest(
+            id: id, keyID: "abcdefghijkl", leaseID: "gateway-1#1/1", model: "m", admittedAt: 1,
+            inputPrice: .zero, cachedInputPrice: .zero, outputPrice: MicroCredits(1_000_000),
+            hold: MicroCredits(50)))
+        let host = bill.addHost("h")
+        bill.record(
+          completionTokens: tokens, made: tokens, contributed: tokens, by: host)
+        // Dropped without an end, as by a killed process.
+        _ = consume bill
+      }
+    }
+    let opened = try BillingJournal.open(path: path, incarnation: 2, slots: 4)
+    #expect(opened.journal.usedSlots == 2)
+    try await MoneyCluster(budget: 100, journal: opened).run { cluster in
+      try await cluster.wait { opened.journal.usedSlots == 0 }
+      #expect(cluster.settlements.map(\.lease.billed) == [MicroCredits(4), .zero])
+      #expect(cluster.settlements.map(\.trace) == ["a", "b"])
+      let old = PeerID(name: "gateway-1", incarnation: 1)
+      #expect(cluster.settlements.allSatisfy { $0.lease.lease.gateway == old })
+    }
+  }
+}
