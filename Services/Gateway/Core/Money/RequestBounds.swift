@@ -57,8 +57,8 @@ public struct RequestBounds: Hashable, Sendable {
       worst: cost(completion: answer.multipliedCapped(by: answers), at: price))
   }
 
-  /// Cost of all tokens at the price of the dearest kind: a plan's prompts and answers cannot be
-  /// told apart before it is made.
+  /// Cost of all tokens at the price of the dearest kind: before a plan is made, its prompts and
+  /// answers are not yet distinct.
   public func planCost(at price: TokenPrice) -> RequestCost {
     func cost(_ tokens: Int) -> MicroCredits {
       MicroCredits.cost(of: tokens, perMillion: price.highestOfKinds)
