@@ -167,4 +167,9 @@ public enum UnixTime {
   @Sendable public static func microseconds() -> UInt64 {
     UInt64(max(0, Date().timeIntervalSince1970 * 1_000_000))
   }
+
+  /// Milliseconds since 1970, as the ledger and keys count time.
+  @Sendable public static func milliseconds() -> Int64 {
+    Int64(clamping: microseconds() / 1_000)
+  }
 }

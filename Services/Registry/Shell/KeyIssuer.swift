@@ -117,7 +117,7 @@ final class KeyIssuer: Service {
   // MARK: - Changes
 
   private func carryOut(_ order: Order) async throws(Failure) -> Issued {
-    let now = WallMilliseconds(clamping: UnixTime.microseconds() / 1_000)
+    let now = UnixTime.milliseconds()
     let keys = state.withLock(\.keys)
     let change = try order.plan(keys, pepper, now)
     if !change.saved.isEmpty {

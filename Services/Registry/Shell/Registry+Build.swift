@@ -1,11 +1,15 @@
+import Access
 import AsyncHTTPClient
 import Bus
+import BusCore
+import Clocks
 import ClusterModel
 import Inference
 import RegistryCore
 import ServiceKit
 import ServiceLifecycle
 import Store
+import Telemetry
 
 func buildRegistry(
   _ configuration: RegistryConfiguration, _ context: ServiceContext
@@ -23,36 +27,69 @@ func buildRegistry(
     throw ProcessFailure(.unavailable, error.message)
   }
   let keyPublisher = KeyPublisher(bus: context.bus, access: context.access)
-  let keys = try await makeKeyIssuer(accounts, keyPublisher, context)
+  let accountShell = try await makeAccountShell(accounts, context)
+  let keys = try await makeKeyIssuer(accounts, context) { pages in
+    keyPublisher.publish(pages)
+    accountShell.receiveKeys(pages.flatMap(\.records))
+  }
   let shell = RegistryShell(
     context: context, store: store, restored: restored,
     prober: HostProber(
       client: HTTPClient(configuration: HostProber.clientConfiguration),
       credentials: Credentials(rules: context.common.credentials)),
-    keys: keys, keyPublisher: keyPublisher)
+    keys: keys, keyPublisher: keyPublisher, accounts: accountShell)
   try await shell.addConfigured(configuration.hosts)
   shell.answerBus()
 
   let router = makeRouter()
   context.health.addRoutes(to: router)
   addMetricsRoute(to: router, context)
-  AdminAPI(shell: shell, keys: keys, gate: AdminGate(token: token, keys: context.keys))
-    .addRoutes(to: router)
+  let gate = AdminGate(token: token, keys: context.keys)
+  AdminAPI(shell: shell, keys: keys, gate: gate).addRoutes(to: router)
+  AccountAPI(
+    accounts: accountShell,
+    authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
+    wall: { UnixTime.milliseconds() }
+  ).addRoutes(to: router)
   var options = context.serverOptions(at: configuration.admin, setting: "--port")
   // A host's description has some hundred bytes, and a key's permissions up to 6 KiB.
   options.maxBodyBytes = 64 * 1024
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
-  return [keys, shell, server]
+  // Services shut down in reverse order. `keys` closes the store that it shares with the accounts.
+  return [keys, accountShell, shell, server]
+}
+
+private func makeAccountShell(
+  _ store: AccountStore, _ context: ServiceContext
+) async throws -> AccountShell {
+  let clock = ProcessClock()
+  let bus = context.bus
+  do throws(Failure) {
+    return try await AccountShell(
+      store: store, epoch: bus.peer.id.incarnation,
+      outlet: AccountShell.Outlet(
+        send: { answer, gateway in bus.cast(.leaseAnswer(answer), to: .peer(gateway)) },
+        publish: { table in
+          for peer in bus.peers.peers where peer.service == .gateway {
+            bus.publish(.priceTable(table), to: peer.id)
+          }
+        }),
+      logger: context.logger,
+      now: { AccountTime(wall: UnixTime.milliseconds(), instant: clock.now) })
+  } catch {
+    throw ProcessFailure(.unavailable, error.message)
+  }
 }
 
 private func makeKeyIssuer(
-  _ store: AccountStore, _ publisher: KeyPublisher, _ context: ServiceContext
+  _ store: AccountStore, _ context: ServiceContext,
+  publish: @escaping @Sendable ([AccessTablePage]) -> Void
 ) async throws -> KeyIssuer {
   do {
     return try await KeyIssuer(
       store: store, dataDirectory: context.common.dataDirectory,
       epoch: context.bus.peer.id.incarnation, logger: context.logger,
-      publish: { publisher.publish($0) })
+      publish: publish)
   } catch let failure as Failure {
     throw ProcessFailure(.unavailable, failure.message)
   }

@@ -6,6 +6,7 @@ import ClusterModel
 import Limits
 import Logging
 import Metrics
+import Money
 import RegistryCore
 import ServiceKit
 import ServiceLifecycle
@@ -48,6 +49,7 @@ final class RegistryShell: Service {
   private let prober: HostProber
   private let keys: KeyIssuer
   private let keyPublisher: KeyPublisher
+  private let accounts: AccountShell
   private let clock = ProcessClock()
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
@@ -58,13 +60,14 @@ final class RegistryShell: Service {
 
   init(
     context: ServiceContext, store: HostStore, restored: [HostRecord], prober: HostProber,
-    keys: KeyIssuer, keyPublisher: KeyPublisher
+    keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell
   ) {
     self.context = context
     self.store = store
     self.prober = prober
     self.keys = keys
     self.keyPublisher = keyPublisher
+    self.accounts = accounts
     let own = context.bus.peer
     let epoch = own.id.incarnation
     state = Mutex(
@@ -92,24 +95,44 @@ final class RegistryShell: Service {
         return .hostTable(hostTable)
       case .accessPageRequest(let number):
         return .accessTablePage(try keyPage(number, for: request.sender))
+      case .priceTableRequest:
+        guard let table = accounts.priceTable else {
+          throw Failure(.overloaded, "The registry is still reading its prices; ask again.")
+        }
+        return .priceTable(table)
       default:
         throw Failure(
-          .unhandled, "The registry answers hello, goodbye, and requests for hosts and keys.")
+          .unhandled,
+          "The registry answers hello, goodbye, and requests for hosts, keys and prices.")
       }
     }
     context.bus.onCast { [self] body, peer in
-      guard case .loadReport(let report) = body,
-        report.hosts.count <= Limits.reportedHosts.value
-      else { return }
-      let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
-      let directives = state.withLock { state in
-        state.loads.report(report, from: peer, now: now)
-        return failing.isEmpty ? [] : state.hosts.probeEarly(failing, now: now)
+      switch body {
+      case .loadReport(let report): receive(report, from: peer)
+      // Only gateways spend money.
+      case .leaseRequest(let request) where isGateway(peer):
+        accounts.receive(.lease(request, from: peer))
+      case .settlement(let settlement) where isGateway(peer):
+        accounts.receive(.settlement(settlement, from: peer))
+      default: break
       }
-      perform(directives)
     }
     // A peer that the bus finds dead leaves the table at once and not when its lease ends.
     context.bus.onPeerLost { [self] peer in _ = goodbye(peer) }
+  }
+
+  private func isGateway(_ peer: PeerID) -> Bool {
+    peerTable.peers.contains { $0.id == peer && $0.service == .gateway }
+  }
+
+  private func receive(_ report: LoadReport, from peer: PeerID) {
+    guard report.hosts.count <= Limits.reportedHosts.value else { return }
+    let failing = report.hosts.filter { $0.failed > 0 }.map(\.host)
+    let directives = state.withLock { state in
+      state.loads.report(report, from: peer, now: now)
+      return failing.isEmpty ? [] : state.hosts.probeEarly(failing, now: now)
+    }
+    perform(directives)
   }
 
   private func hello(_ peer: Peer) throws(Failure) -> PeerTable {
@@ -141,6 +164,7 @@ final class RegistryShell: Service {
   }
 
   private func goodbye(_ peer: PeerID) -> PeerTable {
+    if isGateway(peer) { accounts.receive(.gatewayLeft(peer)) }
     let (directives, table) = state.withLock { state in
       (state.leases.goodbye(peer, now: now), state.leases.table)
     }
@@ -162,6 +186,7 @@ final class RegistryShell: Service {
   private func publish(_ table: HostTable) {
     context.hosts.apply(.hostTable(table))
     context.bus.publish(.hostTable(table))
+    accounts.receiveHostPrices(table.prices)
     instruments.record(state.withLock { $0.hosts.countByState })
   }
 
@@ -398,5 +423,18 @@ final class RegistryShell: Service {
     let changed = try outcome.get()
     perform(changed.directives)
     return changed
+  }
+}
+
+extension HostTable {
+  /// The hosts' own prices, which apply to models without a row in the price book.
+  fileprivate var prices: [HostID: TokenPrice] {
+    var prices: [HostID: TokenPrice] = [:]
+    for host in hosts where host.pricePerMillion > 0 {
+      let price = MicroCredits(
+        Int64(clamping: host.pricePerMillion.multipliedCapped(by: Int(MicroCredits.perCredit))))
+      prices[host.id] = try? TokenPrice(input: price, cachedInput: price, output: price)
+    }
+    return prices
   }
 }

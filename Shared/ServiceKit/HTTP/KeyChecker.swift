@@ -54,7 +54,7 @@ public final class KeyChecker: Sendable {
       throw failure
     }
     let decision = table.check(
-      presented, for: need, at: Int64(clamping: UnixTime.microseconds() / 1_000))
+      presented, for: need, at: UnixTime.milliseconds())
     attempts.withLock { $0.record(decision, from: source, at: now) }
     switch decision {
     case .open: return nil
