@@ -139,14 +139,15 @@ struct AccountSimulation {
 
   private mutating func step() throws {
     switch number(0...99) {
-    case 0..<35: try deliver()
-    case 35..<58: try startRequest()
-    case 58..<78: try endRequest()
-    case 78..<88:
-      pass(seconds: number(1...3))
+    case 0..<56: try deliver()
+    case 56..<68: try startRequest()
+    case 68..<82: try endRequest()
+    case 82..<88:
+      pass(seconds: 1)
       try tick()
     case 88..<92: try admin()
-    case 92..<93: pass(seconds: number(30...1_800))
+    // Rarely, so that most settlements come while their leases last.
+    case 92..<93: if number(1...5) == 1 { pass(seconds: number(30...1_800)) }
     case 93..<94 where options.wallJumps: wall += Int64(number(-7_200_000...600_000))
     case 94..<95 where options.faults: try restart()
     case 95..<96 where options.faults:

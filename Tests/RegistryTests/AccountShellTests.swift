@@ -65,21 +65,17 @@ struct AccountShellTests {
   private func process<Value: Sendable>(
     _ shell: AccountShell, _ order: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value?.self) { group in
-      group.addTask { try await order() }
-      group.addTask {
-        while !Task.isCancelled {
-          _ = await shell.processInbox()
-          await Task.yield()
-        }
-        return nil
-      }
-      defer { group.cancelAll() }
-      while let value = try await group.next() {
-        if let value { return value }
-      }
-      throw CancellationError()
+    // The shell is never cancelled within a message: it would not read the store again.
+    let isDone = Mutex(false)
+    let outcome = Task {
+      defer { isDone.withLock { $0 = true } }
+      return try await order()
     }
+    while !isDone.withLock(\.self) {
+      _ = await shell.processInbox()
+      await Task.yield()
+    }
+    return try await outcome.value
   }
 
   private func setUp(_ shell: AccountShell) async throws {

@@ -7,7 +7,7 @@ import NIOCore
 extension HTTPField.Name {
   /// The header of every response that names its trace.
   static let gatewayTrace = HTTPField.Name("x-tutti-trace")!
-  /// What a whole answer costs, in credits.
+  /// Cost of a whole answer, in credits.
   static let cost = HTTPField.Name("x-tutti-cost")!
   /// Maximum tokens of the answer, if the rest of a budget pays only a part of the longest one.
   static let affordableTokens = HTTPField.Name("x-tutti-affordable-tokens")!

@@ -2,7 +2,7 @@ public import Access
 public import ClusterModel
 public import Money
 
-/// What clients pay for the models that may answer one request, fixed at its admission.
+/// Client prices of the models that may answer one request, fixed at its admission.
 public struct RequestPrice: Hashable, Sendable {
   /// Milliseconds since 1970.
   public let admittedAt: Int64
@@ -10,7 +10,7 @@ public struct RequestPrice: Hashable, Sendable {
   public let highest: TokenPrice
   private let prices: [ModelID: TokenPrice]
 
-  /// - Parameter models: models that may answer. Those without a price are left out if the table
+  /// - Parameter models: models that may answer. Models without a price are left out if the table
   ///   refuses them.
   /// - Throws: `permission_denied` if no model is left.
   public init(

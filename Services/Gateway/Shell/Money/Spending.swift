@@ -48,7 +48,7 @@ final class Spending: Service {
     var nextReport: UInt64 = 1
   }
 
-  /// What follows a change, to be performed without the lock.
+  /// Effects of a change, to be performed without the lock.
   fileprivate struct Effects {
     var messages: [Body] = []
     var outcomes: [(waiter: CheckedContinuation<Outcome, Never>, outcome: Outcome)] = []
@@ -249,7 +249,7 @@ final class Spending: Service {
         }
       }
     }
-    // All answers have ended. What the leases still have returns at once.
+    // All answers have ended. The rest of the leases returns at once.
     let now = clock.now
     change { state in
       var effects = Effects()
@@ -319,9 +319,4 @@ extension Spending.State {
     guard let waiter = waiting.removeValue(forKey: request) else { return }
     effects.outcomes.append((waiter, outcome))
   }
-}
-
-extension UnixTime {
-  /// Milliseconds since 1970.
-  static func milliseconds() -> Int64 { Int64(clamping: microseconds() / 1_000) }
 }

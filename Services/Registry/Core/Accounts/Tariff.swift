@@ -68,7 +68,7 @@ struct Tariff: Sendable {
       }
       let bill = try Bill(answers: answers, rule: rule)
       // The other entries of the transaction are the payer and the margin.
-      guard bill.payouts.count <= Limits.ledgerEntries.value - 2 else { throw .oversized }
+      guard bill.payouts.count <= Limits.transactionEntries.value - 2 else { throw .oversized }
       return Billing(bill, usage: usage)
     } catch {
       return try Billing(problem: "\(error)", rule: rule)

@@ -112,6 +112,8 @@ final class AccountShell: Service {
     let stored = try await StoredAccounts(store, at: now())
     state = Mutex(State(book: stored.book, revisions: stored.revisions))
     try await write(stored.directives)
+    // Gateways admit no request with a key before they know the prices, even if there are none.
+    if priceTable == nil { publishPrices() }
   }
 
   // MARK: - Callers
