@@ -29,7 +29,8 @@ struct Tariff: Sendable {
 
   private(set) var book = PriceBook()
   private(set) var rule: PayoutRule
-  var unknownPrice = UnknownPrice.refuse
+  /// Free, so that keys work before an admin sets the first price.
+  var unknownPrice = UnknownPrice.free
   /// Each host's own price for models without a row.
   var hostDefaults: [HostID: TokenPrice] = [:]
 
