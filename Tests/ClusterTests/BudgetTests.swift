@@ -1,0 +1,93 @@
+import ClusterTesting
+import Foundation
+import Testing
+
+private enum BudgetHosts {
+  /// Answers every request with ten words, one token each.
+  @Sendable static func one() async throws -> [FaultyHost] {
+    [
+      try await .started(
+        FaultyHostConfiguration(
+          models: [FaultyHosts.model],
+          answer: .text("one two three four five six seven eight nine ten"), dialect: .openai))
+    ]
+  }
+}
+
+extension ProcessTests {
+  @Suite(
+    "Budgets of a cluster", .serialized,
+    .cluster { try await RunningCluster.start(.faulty(BudgetHosts.one())) })
+  struct BudgetTests {
+    private struct List<Item: Decodable>: Decodable { let data: [Item] }
+
+    private struct Named: Decodable { let id: String }
+
+    private struct Verification: Decodable { let correct: Bool }
+
+    private struct Balance: Decodable {
+      let account: String
+      let balance: String
+    }
+
+    private struct Organisation: Decodable {
+      struct Budget: Decodable { let spent: String }
+
+      let budgets: [Budget]
+      let held: String
+    }
+
+    private let cluster: RunningCluster
+
+    init() throws { cluster = try RunningCluster.current() }
+
+    /// Sets the model's price at 2 credits per million completion tokens, of which the host earns 1.
+    private func setPrices() async throws {
+      let hosts = try await cluster.admin(.GET, "/hosts").json(List<Named>.self).data
+      let host = try #require(hosts.first).id
+      // The host's price first, so that it is in force with the client's.
+      for (price, owner) in [("1", #","host":"\#(host)""#), ("2", "")] {
+        let reply = try await cluster.admin(
+          .POST, "/prices",
+          #"{"model":"\#(FaultyHosts.model)","input":"0","cached_input":"0","#
+            + #""output":"\#(price)"\#(owner)}"#)
+        #expect(reply.status == 201, "\(reply.text)")
+      }
+    }
+
+    @Test("of 200 requests at once, exactly those that the budget pays are answered")
+    func exact() async throws {
+      let (_, secret) = try await cluster.createKey(#"{"name":"ci","account":"acme"}"#)
+      // Twenty answers of ten tokens at 2 micro-credits each.
+      let made = try await cluster.admin(
+        .POST, "/organisations",
+        #"{"id":"acme","name":"Acme","prepaid":false,"budgets":[{"amount":"0.0004","period":"day"}]}"#
+      )
+      #expect(made.status == 201, "\(made.text)")
+      try await setPrices()
+      _ = try await eventually("the price is in force") { () -> Bool? in
+        let reply = try await cluster.chat(secret, more: #","max_tokens":10"#)
+        return reply.headers.first(name: "x-tutti-cost") == "0.00002" ? true : nil
+      }
+      let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+        for number in 0..<200 {
+          let more = #","max_tokens":10,"stream":\#(number.isMultiple(of: 2))"#
+          group.addTask { try await cluster.chat(secret, more: more).status }
+        }
+        return try await group.reduce(into: [Int]()) { $0.append($1) }
+      }
+      #expect(Set(statuses) == [200, 402])
+      // One more was paid while the price came into force.
+      #expect(statuses.count { $0 == 200 } == 19)
+      let acme = try await eventually("all answers are settled") { () -> Organisation? in
+        let acme = try await cluster.admin(.GET, "/organisations/acme").json(Organisation.self)
+        return acme.held == "0" ? acme : nil
+      }
+      #expect(acme.budgets.map(\.spent) == ["0.0004"])
+      #expect(try await cluster.admin(.GET, "/ledger/verify").json(Verification.self).correct)
+      let balances = try await cluster.admin(.GET, "/ledger/balances").json(List<Balance>.self)
+        .data.filter { $0.account.hasPrefix("host/") || $0.account == "margin" }
+      #expect(balances.map(\.balance) == ["0.0002", "0.0002"], "\(balances)")
+    }
+  }
+}
