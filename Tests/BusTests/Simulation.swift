@@ -14,7 +14,7 @@ struct Simulation {
     var maximumDelay = 5
     /// Steps per 1,000 in which some process crashes; it restarts within two seconds.
     var crashPerMille = 0
-    /// Deaths per 1,000 that the survivors' connections do not detect.
+    /// Connections per 1,000 to a crashed process whose surviving end does not detect the crash.
     var silentDeathPerMille = 0
   }
 

@@ -9,8 +9,8 @@ public struct BilledHost: Hashable, Sendable {
 /// The journal's slot of one running answer.
 ///
 /// It has one owner, so that no lock is needed: a change is some atomic stores, without allocation.
-/// All token counts are totals so far. End it with `finish()` or `cancel()`; an answer that is
-/// dropped without either keeps its slot and is returned to the next process as running.
+/// All token counts are totals so far. End it with `finish()` or `cancel()`. Without either call
+/// the slot stays in use, and the next process finds the answer in the journal as running.
 public struct OpenBill: ~Copyable, Sendable {
   public let request: BilledRequest
   private let journal: BillingJournal

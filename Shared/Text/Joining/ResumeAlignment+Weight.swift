@@ -61,7 +61,7 @@ extension ResumeAlignment {
       return continuation == .differs && length >= 3 && beginsToken(overlap) ? .repeats : .unclear
     }
     if overlap.standing < continuation {
-      // One or two letters agree by chance.
+      // One or two letters may agree by chance.
       let isSure = expectedBytes.count >= 3 || length < 16
       return isSure || mode == .completion && isExact ? .continues : .unclear
     }
@@ -89,7 +89,8 @@ extension ResumeAlignment {
   ) -> Weight {
     let length = overlap.length
     let words = nonSpace.bytes[..<length]
-    // A letter or brackets agree by chance.
+    // One or two bytes may equal the end of the text by chance: inside a word of a string, or
+    // brackets and punctuation outside strings.
     if length < 3, format.isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
       return .continues
     }

@@ -150,8 +150,8 @@ struct OutlineCut: Sendable {
 enum TextCut {
   private enum Strength: Int { case word, clause, sentence }
 
-  /// The beginning of the text, at most `room` bytes, that ends at the strongest boundary; of equal
-  /// ones the longest.
+  /// Returns at most the first `room` bytes of the text, cut at the strongest boundary. Among
+  /// equally strong boundaries it uses the last one.
   static func beginning(of text: [UInt8], within room: Int) -> [UInt8] {
     guard text.count > room else { return text }
     guard room > 0 else { return [] }
@@ -167,8 +167,8 @@ enum TextCut {
     return Array(text[..<end])
   }
 
-  /// The end of the text, at most `room` bytes, that begins at the strongest boundary; of equal
-  /// ones the longest.
+  /// Returns at most the last `room` bytes of the text, cut at the strongest boundary. Among equally
+  /// strong boundaries it uses the first one.
   static func end(of text: [UInt8], within room: Int) -> [UInt8] {
     guard text.count > room else { return text }
     guard room > 0 else { return [] }

@@ -14,7 +14,7 @@ public struct InstructionEcho: Sendable {
     case echo
   }
 
-  /// Bytes of the instruction to compare. An answer does not begin with so many of them by chance.
+  /// Number of the instruction's first bytes to compare. A match of this length is no accident.
   private static let instructionBytes = 32
   /// Maximum bytes of a question that is compared.
   private static let questionBytes = 2_048

@@ -52,7 +52,7 @@ public enum ReviewCorrection {
       ]))
   }
 
-  /// A review of the found mistakes only, for an output that is no review.
+  /// A new review that lists only the found mistakes. It replaces an output that cannot be amended.
   private static func bare(_ issues: [JSON]) -> JSON? {
     [
       "verdict": "repair", "quality": 3, "accuracy": 2, "coherence": 3, "issues": .array(issues),

@@ -104,7 +104,7 @@ struct TaskBoard: Sendable {
   /// Settles a task without an output.
   mutating func skip(_ index: Int, _ failure: Failure) { states[index].phase = .skipped(failure) }
 
-  /// Returns a task that was stopped to the state before its start.
+  /// Resets a stopped task to `waiting`, as before its start.
   mutating func reset(_ index: Int) { states[index].phase = .waiting }
 
   /// Gives up the expansion of a task, so that its own output stands.

@@ -22,7 +22,7 @@ struct AnswerChannel: Sendable {
   private(set) var unseen: [UInt8] = []
   /// Number of the last chunk that added to this text.
   var lastChunk = 0
-  /// Steps over the text that are not charged yet.
+  /// Work on the text since the last `takeSteps()`, in bytes and comparisons.
   private var steps = 0
   /// End of the bytes of a long token that are old enough to be released. It never splits a
   /// character or an escape.

@@ -221,8 +221,10 @@ enum FormRemedy {
     return !others.contains { refusal.words.contains($0) }
   }
 
-  /// The next guess. Additions that are refused most often come first, those that a task needs most
-  /// come last.
+  /// The additions to leave out next if the host did not name the one that it refuses.
+  ///
+  /// The additions that hosts refuse most often are left out first. The additions that a task needs
+  /// most are left out last.
   private static func blind(_ left: RequestForm) -> RequestForm {
     // Only `delivery` changes apply to a client's own request, which keeps its original bytes.
     guard !left.subtracting(.delivery).isEmpty else { return left }

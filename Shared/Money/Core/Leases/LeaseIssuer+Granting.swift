@@ -41,7 +41,10 @@ extension LeaseIssuer {
     }
   }
 
-  /// Compares an ask with what is left, and with what may be left after everything in flight.
+  /// Decides whether an ask is granted, waits or is refused.
+  ///
+  /// It is refused if a ceiling could not pay its minimum even if all requests in flight cost
+  /// nothing. It waits if the money left now is too little, or if an older ask waits.
   private func verdict(for waiter: Waiter) -> Verdict {
     let ask = waiter.ask
     guard let lease = leases[ask.lease], let key = keys[lease.key], key.isActive else {
