@@ -8,14 +8,17 @@ Needs wrk and nginx (Debian packages wrk and nginx-light).
 
     python3 Benchmarks/fast_path.py BIN_DIR [SECONDS]
     python3 Benchmarks/fast_path.py BIN_DIR SECONDS OTHER_BIN_DIR [ROUNDS]
+    python3 Benchmarks/fast_path.py BIN_DIR SECONDS keys [ROUNDS]
 
 The second form runs two builds at the same time, measures them in turn and prints the ratio of
-their medians, so that other load on the machine affects both equally.
+their medians, so that other load on the machine affects both equally. The third form compares one
+build with keys, budget, price and ledger to the same build without keys.
 """
 import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
 BIN, SECONDS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
 OTHER = sys.argv[3] if len(sys.argv) > 3 else None
+KEYS = OTHER == "keys"
 ROUNDS = int(sys.argv[4]) if len(sys.argv) > 4 else 10
 COMPLETION = json.dumps({
     "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "instant",
@@ -83,13 +86,16 @@ http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {di
     clusters = []
     try:
         bare = f"http://127.0.0.1:{backend}/v1/chat/completions"
-        for number, binaries in enumerate([BIN] + ([OTHER] if OTHER else [])):
-            clusters.append(Cluster(binaries, f"{directory}/{number}", backend))
+        for number, binaries in enumerate([BIN, BIN] if KEYS else [BIN] + ([OTHER] if OTHER else [])):
+            clusters.append(Cluster(binaries, f"{directory}/{number}", backend, script))
         for cluster in clusters:
             cluster.wait_until_ready()
-            wrk(cluster.url, 8, script)  # warm
+        if KEYS:
+            clusters[0].require_keys()
+        for cluster in clusters:
+            cluster.ask(8)  # warm
         if OTHER:
-            compare(clusters, script)
+            compare(clusters)
         else:
             measure(clusters[0], bare, script)
     finally:
@@ -99,10 +105,12 @@ http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {di
 
 
 class Cluster:
-    def __init__(self, binaries, directory, backend):
+    def __init__(self, binaries, directory, backend, script):
         os.mkdir(directory)
+        self.script = script
         self.binaries, self.directory, port = binaries, directory, free_port(3)
         self.url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        self.admin_url = f"http://127.0.0.1:{port + 1}/admin/v1"
         self.process = subprocess.Popen(
             [f"{binaries}/tutti", "up", "--port", str(port), "--data-dir", f"{directory}/data",
              "--host", f"http://127.0.0.1:{backend}"],
@@ -115,10 +123,29 @@ class Cluster:
             time.sleep(0.5)
         self.gateway = next(int(p) for p in os.listdir("/proc") if p.isdigit() and is_gateway(p, self.process.pid))
 
-    def ask(self, connections, script):
+    def require_keys(self):
+        """Makes a key with limits, a budget and a price, and sends it from now on."""
+        key = self.admin("/keys", {"name": "bench", "account": "bench", "limits": {
+            "requests_per_minute": 10**9, "tokens_per_day": 10**12}})["key"]
+        self.admin("/organisations", {"id": "bench", "name": "Bench", "prepaid": False,
+                                      "budgets": [{"amount": "1000000", "period": "year"}]})
+        self.admin("/prices", {"model": "instant", "input": "1", "cached_input": "1", "output": "2"})
+        with open(self.script) as file: text = file.read()
+        self.script = f"{self.directory}/keyed.lua"
+        with open(self.script, "w") as file:
+            file.write(text + f"wrk.headers['Authorization'] = 'Bearer {key}'\n")
+        time.sleep(2)  # the price comes into force a second after it was made
+
+    def admin(self, path, body):
+        with open(f"{self.directory}/data/admin-token") as file: token = file.read().strip()
+        request = urllib.request.Request(self.admin_url + path, json.dumps(body).encode(), {
+            "content-type": "application/json", "authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request) as answer: return json.load(answer)
+
+    def ask(self, connections):
         """Returns wrk's results and the gateway's processor time per request in microseconds."""
         before = cpu_seconds(self.gateway)
-        result = wrk(self.url, connections, script)
+        result = wrk(self.url, connections, self.script)
         return result, (cpu_seconds(self.gateway) - before) / max(1, result["count"]) * 1e6
 
     def stop(self):
@@ -131,20 +158,20 @@ def measure(cluster, bare, script):
     ratios = []
     for connections in (1, 32):
         direct = wrk(bare, connections, script)
-        via, cpu = cluster.ask(connections, script)
+        via, cpu = cluster.ask(connections)
         row("bare", connections, direct, None)
         row("tutti", connections, via, cpu)
         ratios.append(f"{connections} conns: p50 x{via['p50'] / direct['p50']:.1f}, req/s /{direct['rate'] / via['rate']:.1f}")
     print("ratio to the bare backend: " + "; ".join(ratios))
 
 
-def compare(clusters, script):
+def compare(clusters):
     print(f"\nFast path, instant backend, non-streaming, {ROUNDS} rounds of {SECONDS} s in turn")
     for connections in (1, 32):
         costs = [[], []]
         for _ in range(ROUNDS):
             for cluster, cost in zip(clusters, costs):
-                result, cpu = cluster.ask(connections, script)
+                result, cpu = cluster.ask(connections)
                 if result["errors"]: sys.exit(f"{cluster.binaries}: {result['errors']} requests failed")
                 cost.append(cpu)
         first, second = map(statistics.median, costs)

@@ -1,5 +1,6 @@
 import ClusterTesting
 import Foundation
+import NIOHTTP1
 import Testing
 
 private enum BudgetHosts {

@@ -47,6 +47,10 @@ func buildGateway(
     HostView(hosts.table, rules: configuration.inference.rules).chatModels(policy: .any).isEmpty
       ? "No host with a chat model is ready; `tutti hosts list` says why." : nil
   }
+  context.health.addCheck("accounts") {
+    if context.access.table == nil { return "The keys have not arrived from the registry." }
+    return spending.hasPrices ? nil : "The prices have not arrived from the registry."
+  }
   let router = makeRouter()
   context.health.addRoutes(to: router)
   addMetricsRoute(to: router, context)

@@ -147,6 +147,9 @@ final class RegistryShell: Service {
     if !directives.isEmpty {
       context.bus.publish(.hostTable(hostTable), to: peer.id)
       keyPublisher.send(keys.pages, to: peer)
+      if peer.service == .gateway, let prices = accounts.priceTable {
+        context.bus.publish(.priceTable(prices), to: peer.id)
+      }
     }
     return table
   }

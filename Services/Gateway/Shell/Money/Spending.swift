@@ -16,7 +16,7 @@ import Telemetry
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
   private static let pricesDeadline = Duration.seconds(2)
-  private static let pricesPause = Duration.seconds(1)
+  private static let pricesPause = Duration.milliseconds(100)
 
   fileprivate enum Outcome: Sendable {
     case admitted(Hold)
@@ -98,6 +98,8 @@ final class Spending: Service {
       if prices.map(table.replaces) ?? true { prices = table }
     }
   }
+
+  var hasPrices: Bool { prices.withLock { $0 != nil } }
 
   /// - Throws: `overloaded` if the registry has not sent its prices yet.
   func priceTable() throws(Failure) -> PriceTable {
