@@ -47,7 +47,8 @@ struct SpendingTests {
 
   @Test("of 200 requests at once exactly those are paid that the budget affords")
   func crowd() async throws {
-    try await MoneyCluster(budget: 200).run { cluster in
+    // Patience is no part of this test, which may run on a busy machine.
+    try await MoneyCluster(budget: 200, patience: .seconds(600)).run { cluster in
       let paid = await withTaskGroup(of: Bool.self) { group in
         for _ in 0..<200 {
           group.addTask {

@@ -75,6 +75,10 @@ struct ClientKeyTests {
     ] {
       #expect(try destination(url) == .refused, "\(url)")
     }
+    // The address is a user name here; such a URL may be refused earlier.
+    for url in ["http://127.0.0.1:80@llm.example", "http://[::1]@llm.example"] {
+      #expect((try? destination(url)) != .allowed, "\(url)")
+    }
   }
 }
 

@@ -108,7 +108,9 @@ public enum KeyDestination: Hashable, Sendable {
   private static func isPrivate(_ url: String) -> Bool {
     if url.hasPrefix("https://") { return true }
     guard url.hasPrefix("http://") else { return false }
-    let authority = url.dropFirst(7)
+    let authority = url.dropFirst("http://".count)
+    // In `127.0.0.1:80@host` the address is a user name, and the request goes to `host`.
+    guard !authority.utf8.contains(UInt8(ascii: "@")) else { return false }
     if authority.hasPrefix("[") { return authority.hasPrefix("[::1]") }
     let host = authority.prefix { $0 != ":" }
     return host == "localhost" || isLoopbackAddress(host)

@@ -1,4 +1,3 @@
-public import Access
 public import ClusterModel
 public import Money
 
@@ -31,11 +30,6 @@ public struct RequestPrice: Hashable, Sendable {
 
   /// Price of an answer. A model that the hold did not expect costs the highest price.
   public func price(of model: ModelID) -> TokenPrice { prices[model] ?? highest }
-}
-
-extension AccountID {
-  /// Account of a key in messages about leases.
-  public static func key(_ id: KeyID) -> AccountID { AccountID("key/\(id)") }
 }
 
 extension TokenPrice {

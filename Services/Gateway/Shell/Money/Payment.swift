@@ -44,7 +44,7 @@ final class Payment: Sendable {
     bounds: RequestBounds, isPlan: Bool
   ) async throws(Failure) {
     let cost = isPlan ? bounds.planCost(at: price.highest) : bounds.cost(at: price.highest)
-    let hold = try await spending.hold(cost, for: .key(key.id))
+    let hold = try await spending.hold(cost, for: .key("\(key.id)"))
     self.spending = spending
     self.hold = hold.amount
     self.price = price

@@ -27,7 +27,7 @@ enum RecoveredBill {
     let cost = answers.first.flatMap { try? price.cost(of: $0.usage) } ?? .zero
     return Settlement(
       lease: LeaseSettlement(
-        lease: lease, key: .key(key), number: entry.settlement, request: id?.request ?? 0,
+        lease: lease, key: .key("\(key)"), number: entry.settlement, request: id?.request ?? 0,
         hold: entry.request.hold, billed: min(cost, entry.request.hold)),
       trace: id?.trace ?? "", model: entry.request.model, admittedAt: entry.request.admittedAt,
       price: price, answers: answers)

@@ -1,6 +1,6 @@
 internal import Access
 internal import Limits
-public import Money
+import Money
 
 /// Organisations, teams and keys.
 struct AccountRegister: Sendable {
@@ -103,17 +103,5 @@ struct AccountRegister: Sendable {
     guard !isNew || organisations.count + teams.count < Limits.accounts.value else {
       throw .tooManyAccounts
     }
-  }
-}
-
-extension AccountID {
-  private static let keyPrefix = "key/"
-
-  /// Account of a key in messages about leases.
-  public static func key(_ id: String) -> AccountID { AccountID(keyPrefix + id) }
-
-  /// Id of the key, if this is the account of one.
-  var keyID: String? {
-    name.hasPrefix(Self.keyPrefix) ? String(name.dropFirst(Self.keyPrefix.utf8.count)) : nil
   }
 }

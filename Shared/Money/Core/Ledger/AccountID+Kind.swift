@@ -1,6 +1,16 @@
 public import ClusterModel
 
 extension AccountID {
+  private static let keyPrefix = "key/"
+
+  /// Account of a key in messages about leases.
+  public static func key(_ id: String) -> AccountID { AccountID(keyPrefix + id) }
+
+  /// Id of the key, if this is the account of one.
+  public var keyID: String? {
+    name.hasPrefix(Self.keyPrefix) ? String(name.dropFirst(Self.keyPrefix.utf8.count)) : nil
+  }
+
   /// Purpose of an account, from the beginning of its name.
   public enum Kind: Hashable, Sendable {
     /// Counterpart of all credits that admins added.
