@@ -236,7 +236,7 @@ let package = Package(
       ["ClusterSimulation", argumentParser]),
     executable(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
-      ["ClusterTesting", argumentParser]),
+      ["ClusterModel", "ClusterTesting", argumentParser]),
 
     // Services. Each has a pure Core, a Shell that tests can link, and the executable in Main.
     pure(
@@ -401,7 +401,7 @@ let package = Package(
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),
     tests(
-      "SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Money"]),
+      "SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Limits", "Money"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
