@@ -74,6 +74,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// Answer forms of the pending requests, oldest first; `arriving` is for the current request.
   private var asked: CircularBuffer<AnswerForm> = []
   private var arriving = AnswerForm()
+  /// Bytes of an answer of known length that wait for its end. `nil` means that nothing waits.
+  private var unflushed: Int?
+  /// A whole answer up to this size is sent with one system call.
+  private static let wholeBytes = 64 << 10
 
   /// - Parameters:
   ///   - place: the connection's entry in the registry; `nil` means that it has none.
@@ -338,14 +342,21 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(var head):
       guard head.status.code >= 200 else { break }
       answerBegan = true
+      if head.headers.contains(name: "content-length") { unflushed = 0 }
       if let form = asked.first, form.changesAnswers {
         form.apply(to: &head)
         context.write(wrapOutboundOut(.head(head)), promise: promise)
         return
       }
-    case .body: break
+    case .body(let bytes):
+      if let count = unflushed, count < Self.wholeBytes {
+        unflushed = count + bytes.readableBytes
+      } else {
+        unflushed = nil
+      }
     case .end:
       answerBegan = false
+      unflushed = nil
       _ = asked.popFirst()
       pending = max(0, pending - 1)
       guard !closesAfterAnswer() else {
@@ -356,6 +367,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
     }
     context.write(data, promise: promise)
+  }
+
+  func flush(context: ChannelHandlerContext) {
+    if unflushed == nil { context.flush() }
   }
 
   func close(
