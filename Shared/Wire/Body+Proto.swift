@@ -80,9 +80,9 @@ extension Arena {
     case .leaseAnswer(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER
       unsafe message.pointee.lease_answer = leaseAnswer(value)
-    case .settlement(let value):
-      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTLEMENT
-      unsafe message.pointee.settlement = settlement(value)
+    case .settlements(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS
+      unsafe message.pointee.settlements = settlements(value)
     case .priceTableRequest:
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST
       unsafe message.pointee.price_table_request = make(tutti__v1__price_table_request__init)
@@ -244,10 +244,10 @@ extension Body {
         try unsafe required(message.lease_answer, "Envelope.lease_answer") {
           value throws(WireError) in try unsafe LeaseAnswer(wire: value)
         })
-    case TUTTI__V1__ENVELOPE__BODY_SETTLEMENT:
-      self = .settlement(
-        try unsafe required(message.settlement, "Envelope.settlement") { value throws(WireError) in
-          try unsafe Settlement(wire: value)
+    case TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS:
+      self = .settlements(
+        try unsafe required(message.settlements, "Envelope.settlements") {
+          value throws(WireError) in try unsafe settlementList(value)
         })
     case TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST: self = .priceTableRequest
     case TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE:

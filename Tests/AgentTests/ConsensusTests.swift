@@ -104,7 +104,7 @@ private func perform(
 }
 
 private func embedder(
-  _ faults: FaultyHostFaults = .none, dialect: FaultyHostDialect? = nil,
+  _ faults: FaultyHostFaults = .none, dialect: HostDialect? = nil,
   vector: @escaping @Sendable (String) -> [Double] = meaning
 ) -> FaultyHostConfiguration {
   FaultyHostConfiguration(

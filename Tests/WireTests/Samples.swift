@@ -398,7 +398,7 @@ enum Samples {
     ("lease_settled", .leaseAnswer(.settled(lease.gateway, through: 4))),
     ("lease_ended", .leaseAnswer(.ended(lease.gateway, through: 3))),
     ("lease_unknown", .leaseAnswer(.unknown(lease))),
-    ("settlement", .settlement(settlement)),
+    ("settlements", .settlements([settlement, settlement])),
     ("price_table_request", .priceTableRequest),
     ("price_table", .priceTable(priceTable)),
     (

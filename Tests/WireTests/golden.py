@@ -99,6 +99,15 @@ LEASE_SETTLEMENT = f'''
 '''
 RENEWAL = 'gateway: "gateway-1" incarnation: 12 number: 6 oldest: 2 confirmed: 3'
 TOKEN_PRICE = "input: 150000 cached_input: 15000 output: 1000000000000000"
+SETTLEMENT = f'''
+lease {{ {LEASE_SETTLEMENT} }}
+    trace: "00000000000000010000000000000002" model: "m1" admitted_at_ms: 1900000000000
+    price {{ {TOKEN_PRICE} }} answers {{ usage {{ prompt: 8 cached: 3 completion: 9 }}
+      attempts {{ host: "h1" model: "m1" usage {{ prompt: 8 cached: 3 completion: 12 }}
+        contributed: 9 role: "winner" }}
+      attempts {{ host: "h2" model: "m1" usage {{ prompt: 8 completion: 1 }} role: "loser" }} }}
+    answers {{ usage {{}} price {{}} }}
+'''
 
 BODIES = {
     "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 param: "tutti.rounds" }}',
@@ -194,13 +203,7 @@ BODIES = {
     "lease_settled": 'lease_answer { settled { gateway: "gateway-1" incarnation: 12 through: 4 } }',
     "lease_ended": 'lease_answer { ended { gateway: "gateway-1" incarnation: 12 through: 3 } }',
     "lease_unknown": f"lease_answer {{ unknown {{ {LEASE_NAME} }} }}",
-    "settlement": f'''settlement {{ lease {{ {LEASE_SETTLEMENT} }}
-        trace: "00000000000000010000000000000002" model: "m1" admitted_at_ms: 1900000000000
-        price {{ {TOKEN_PRICE} }} answers {{ usage {{ prompt: 8 cached: 3 completion: 9 }}
-          attempts {{ host: "h1" model: "m1" usage {{ prompt: 8 cached: 3 completion: 12 }}
-            contributed: 9 role: "winner" }}
-          attempts {{ host: "h2" model: "m1" usage {{ prompt: 8 completion: 1 }} role: "loser" }} }}
-        answers {{ usage {{}} price {{}} }} }}''',
+    "settlements": f"settlements {{ settlements {{ {SETTLEMENT} }} settlements {{ {SETTLEMENT} }} }}",
     "price_table_request": "price_table_request {}",
     "price_table": f'''price_table {{ epoch: 9 revision: 8 unknown: "free"
         rows {{ model: "m1" effective_from_ms: -1 price {{ {TOKEN_PRICE} }} }}

@@ -112,8 +112,8 @@ final class RegistryShell: Service {
       // Only gateways spend money.
       case .leaseRequest(let request) where isGateway(peer):
         accounts.receive(.lease(request, from: peer))
-      case .settlement(let settlement) where isGateway(peer):
-        accounts.receive(.settlement(settlement, from: peer))
+      case .settlements(let settlements) where isGateway(peer):
+        for settlement in settlements { accounts.receive(.settlement(settlement, from: peer)) }
       default: break
       }
     }

@@ -77,7 +77,7 @@ public enum Body: Equatable, Sendable {
 
   case leaseRequest(LeaseRequest)
   case leaseAnswer(LeaseAnswer)
-  case settlement(Settlement)
+  case settlements([Settlement])
   /// Asks the registry for its price table.
   case priceTableRequest
   case priceTable(PriceTable)

@@ -865,13 +865,13 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[38]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "settlement",
+    "settlements",
     82,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Tutti__V1__Envelope, body_case),
-    offsetof(Tutti__V1__Envelope, settlement),
-    &tutti__v1__settlement__descriptor,
+    offsetof(Tutti__V1__Envelope, settlements),
+    &tutti__v1__settlements__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -932,7 +932,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
-  35,   /* field[35] = settlement */
+  35,   /* field[35] = settlements */
   3,   /* field[3] = shape */
   27,   /* field[27] = sub_plan */
   31,   /* field[31] = task_event */

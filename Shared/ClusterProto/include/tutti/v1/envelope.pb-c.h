@@ -170,7 +170,7 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_TELEMETRY = 70,
   TUTTI__V1__ENVELOPE__BODY_LEASE_REQUEST = 80,
   TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER = 81,
-  TUTTI__V1__ENVELOPE__BODY_SETTLEMENT = 82,
+  TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS = 82,
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST = 83,
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE = 84
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
@@ -237,7 +237,7 @@ struct  Tutti__V1__Envelope
     Tutti__V1__TelemetryBatch *telemetry;
     Tutti__V1__LeaseRequest *lease_request;
     Tutti__V1__LeaseAnswer *lease_answer;
-    Tutti__V1__Settlement *settlement;
+    Tutti__V1__Settlements *settlements;
     Tutti__V1__PriceTableRequest *price_table_request;
     Tutti__V1__PriceTable *price_table;
   };
