@@ -32,6 +32,7 @@ private final class Connection {
   let channel = EmbeddedChannel()
   private(set) var rejections: [Failure.Code] = []
   private(set) var clientGone = 0
+  private(set) var answers = 0
   var hasHungUp = false
   var closesAfterAnswer = false
   private let socket = HalfClosing()
@@ -52,7 +53,7 @@ private final class Connection {
       limits: limits, traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
       clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp },
-      closesAfterAnswer: { [self] in closesAfterAnswer })
+      answered: { [self] in answers += 1 }, closesAfterAnswer: { [self] in closesAfterAnswer })
     let pipeline = channel.pipeline.syncOperations
     try pipeline.addHandler(socket)
     try pipeline.addHandler(FirstByteTap(requestGuard))
@@ -161,6 +162,20 @@ struct RequestGuardTests {
         HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
     }
     #expect(connection.flushes == flushes + 2)
+  }
+
+  @Test("an answer counts as given when it is whole, and a refusal of the guard does not count")
+  func answers() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"])
+    connection.channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
+    #expect(connection.answers == 0)
+    connection.channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+    #expect(connection.answers == 1)
+    connection.receive("no request\r\n\r\n")
+    #expect(connection.answer.contains("HTTP/1.1 400 "))
+    #expect(connection.answers == 1)
   }
 
   @Test("an idle connection is closed after its time, counted from the last answer")

@@ -5,6 +5,7 @@ import Hummingbird
 import Limits
 import Money
 import NIOCore
+import ServiceKit
 import Telemetry
 
 /// One request while it is answered.
@@ -34,12 +35,17 @@ struct Exchange: Sendable {
     guard body.count > Limits.heavyBytes.value || payment != nil else {
       return Response(json: body, trace)
     }
-    if body.count > Limits.heavyBytes.value { try reservation.charge(body.count) }
     var response = Response(json: [], trace)
     if let bill { response.headers[.cost] = bill.billed.credits }
     if payment?.isCut == true {
       response.headers[.affordableTokens] = payment?.tokens.map { String($0) }
     }
+    if body.count <= Limits.heavyBytes.value, let connection = ClientConnection.current {
+      response.body = ResponseBody(byteBuffer: ByteBuffer(bytes: body))
+      if let bill, let payment { connection.afterAnswer { payment.settle(bill) } }
+      return response
+    }
+    try reservation.charge(body.count)
     response.body = ResponseBody(contentLength: body.count) { writer in
       var start = 0
       while start < body.count {

@@ -56,6 +56,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
   private let hasHungUp: () -> Bool
+  private let answered: () -> Void
   private let closesAfterAnswer: () -> Bool
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests passed to the application whose answer is not complete.
@@ -85,14 +86,16 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ///   - rejected: called with code and trace of each refused request.
   ///   - clientGone: called when the client no longer waits for answers.
   ///   - hasHungUp: whether the client has closed its side, even if the close is not read yet.
+  ///   - answered: called when an answer has been written.
   ///   - closesAfterAnswer: whether the connection is to be closed after the current answer.
   init(
     limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
     clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false },
-    closesAfterAnswer: @escaping () -> Bool = { false }
+    answered: @escaping () -> Void = {}, closesAfterAnswer: @escaping () -> Bool = { false }
   ) {
     self.hasHungUp = hasHungUp
+    self.answered = answered
     self.closesAfterAnswer = closesAfterAnswer
     self.limits = limits
     self.place = place
@@ -357,6 +360,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .end:
       answerBegan = false
       unflushed = nil
+      answered()
       _ = asked.popFirst()
       pending = max(0, pending - 1)
       guard !closesAfterAnswer() else {
