@@ -76,8 +76,8 @@ public struct HostNeed: Hashable, Sendable {
   private func isOffered(by host: Host) -> Bool {
     switch models {
     case .any: true
-    case .anyChat: host.models.contains { $0.id.looksLikeChat }
-    case .anyEmbedding: host.models.contains { $0.id.looksLikeEmbedding }
+    case .anyChat: host.models.contains(where: \.isChat)
+    case .anyEmbedding: host.models.contains(where: \.isEmbedding)
     case .oneOf(let models): models.contains { host.offers($0) }
     }
   }

@@ -35,7 +35,7 @@ public struct SchedulableHost: Equatable, Sendable {
       guard entry.host.tier == .community else { return nil }
       return SchedulableHost(
         id: entry.host.id,
-        models: Set(entry.host.models.map(\.id).filter(\.looksLikeChat)), trust: entry.host.trust,
+        models: Set(entry.host.models.filter(\.isChat).map(\.id)), trust: entry.host.trust,
         slots: entry.host.slots, speed: entry.activity.speed, inFlight: entry.activity.inFlight)
     }
   }

@@ -42,7 +42,8 @@ struct SpendingTests {
       spending, key: KeyRecord(id: id, name: "k", account: account, hash: hash, scopes: [.chat]),
       model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: table, at: 1),
       bounds: RequestBounds(
-        request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false)
+        request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false,
+      table: .empty)
   }
 
   @Test("of 200 requests at once exactly those are paid that the budget affords")
@@ -102,7 +103,7 @@ struct SpendingTests {
     try await MoneyCluster(budget: 100).run { cluster in
       do {
         let payment = try await Self.payment(cluster.spending)
-        payment.began(by: "h", "m")
+        payment.began(by: "h", "m", as: "real")
         payment.wrote(3)
         payment.wrote(9)
       }
@@ -110,6 +111,8 @@ struct SpendingTests {
       let settlement = try #require(cluster.settlements.first)
       #expect(settlement.lease.billed == MicroCredits(9))
       #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
+      // A host earns the price of its own model.
+      #expect(settlement.model == "m" && settlement.answers.first?.attempts.first?.model == "real")
     }
   }
 

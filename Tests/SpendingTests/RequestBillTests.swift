@@ -50,6 +50,14 @@ struct RequestBillTests {
     #expect(bill.answers[0].attempts.map(\.usage.completion) == [7, 20])
   }
 
+  @Test("a host is paid for its own model, whatever name the client uses")
+  func alias() throws {
+    var attempt = Self.attempt("h", .answered, tokens: 20)
+    attempt.hostModel = "real"
+    let bill = try Self.bill([attempt], completion: 20)
+    #expect(bill.model == "m" && bill.answers[0].attempts.map(\.model) == ["real"])
+  }
+
   @Test("a host that broke off contributed its tokens, and the others resumed")
   func resumption() throws {
     let bill = try Self.bill(

@@ -24,7 +24,7 @@ func buildAgent<Room: AgentRoom>(
     try await shell.perform(request, writer)
   }
   context.health.addCheck("hosts") {
-    directory.table.readyModels.contains(where: \.looksLikeChat)
+    directory.table.hosts.contains { $0.state == .ready && $0.models.contains(where: \.isChat) }
       ? nil : "no ready host offers a chat model"
   }
   return [LoadReporter(bus: context.bus) { inference.loadReport() }]

@@ -236,8 +236,8 @@ struct TaskWork {
 
   /// Asks the embeddings endpoint instead of a chat.
   private mutating func embed() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
-    let ready = hosts.readyModels(dataPolicy)
-    let model = try EmbeddingTask.model(for: order.task, among: ready)
+    let embedders = hosts.embeddingModels(dataPolicy)
+    let model = try EmbeddingTask.model(for: order.task, among: embedders)
     span.set("model_choice", order.task.model == nil ? "it embeds" : "the plan names it")
     let answer = try await inference.infer(
       InferenceRequest(

@@ -115,7 +115,8 @@ struct DirectAnswer: Sendable {
       inference = try await pending.inference(within: resources.configuration.keepAlive)
     }
     guard let inference else { return }
-    exchange.payment?.began(by: inference.host, inference.model)
+    exchange.payment?.began(
+      by: inference.host, inference.model, as: inference.hostModel)
     var tally = TokenTally()
     var firstChunk: [UInt8]?
     var events = inference.makeAsyncIterator()

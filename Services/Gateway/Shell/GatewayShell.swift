@@ -212,7 +212,8 @@ final class GatewayShell: Service {
       let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
       let options = exchange.request.options
       models = exchange.rights.allowed(
-        hosts.chatModels(policy: options.dataPolicy, named: options.models))
+        hosts.chatModels(
+          policy: options.dataPolicy, named: options.models + exchange.rights.namedModels))
       // No host can answer: the answer says why.
       guard !models.isEmpty else { return }
     }
@@ -228,7 +229,7 @@ final class GatewayShell: Service {
       bounds: isPlan
         ? RequestBounds(plan: exchange.request)
         : RequestBounds(exchange.request, models: models, table: table),
-      isPlan: isPlan)
+      isPlan: isPlan, table: table)
   }
 
   /// The model of a request that names none, if its key allows only some models. `nil` means any
@@ -236,7 +237,9 @@ final class GatewayShell: Service {
   private func allowedModel(_ exchange: Exchange) throws(Failure) -> ModelID? {
     guard exchange.rights.limitsModels else { return nil }
     let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
-    let chat = hosts.chatModels(policy: exchange.request.options.dataPolicy)
+    // A key may allow only an alias.
+    let chat = hosts.chatModels(
+      policy: exchange.request.options.dataPolicy, named: exchange.rights.namedModels)
     guard let model = exchange.rights.allowed(chat).first else {
       throw Failure(
         .permissionDenied,

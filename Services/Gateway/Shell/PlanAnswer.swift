@@ -63,8 +63,10 @@ struct PlanAnswer: Sendable {
     let options = exchange.request.options
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
+    // A key may allow only an alias.
+    let named = options.models + exchange.rights.namedModels
     let allowed = exchange.rights.allowed(
-      hosts.chatModels(policy: options.dataPolicy, named: options.models))
+      hosts.chatModels(policy: options.dataPolicy, named: named))
     let available = exchange.payment.map { payment in allowed.filter(payment.price.has) } ?? allowed
     guard !available.isEmpty else {
       let constraints = InferenceConstraints(dataPolicy: options.dataPolicy, seed: exchange.seed)
@@ -73,7 +75,8 @@ struct PlanAnswer: Sendable {
     }
     let budget = TokenBudget.of(
       exchange.request, table: view.table, affordable: exchange.payment?.tokens)
-    let (facts, correction) = resources.estimates.facts(hosts.facts(policy: options.dataPolicy))
+    let (facts, correction) = resources.estimates.facts(
+      hosts.facts(policy: options.dataPolicy, named: named))
     let request = PlanRequest(
       exchange.request, exchange.rights, pattern: pattern, budget: budget, seed: exchange.seed,
       available: available, hosts: facts, correction: correction)

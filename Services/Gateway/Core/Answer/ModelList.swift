@@ -4,9 +4,10 @@ public import Text
 /// Responses of `GET /v1/models`.
 public enum ModelList {
   /// Lists each model of the ready hosts once, then Tutti's own names, as far as the key allows them.
+  /// Models that an admin has hidden are left out.
   public static func list(_ table: HostTable, _ rights: KeyRights = KeyRights()) -> JSON {
     let offers = table.firstReadyOffers
-    let models = rights.allowed(table.readyModels).map { model in
+    let models = rights.allowed(table.listedModels).map { model in
       offers[model].map { entry(model.name, host: $0.host, $0.offer) }
         ?? entry(model.name, owner: "tutti")
     }
@@ -26,7 +27,7 @@ public enum ModelList {
       let found = table.firstReadyOffers[ModelID(name)]
     else {
       throw GatewayRouting.notFound(
-        name, among: rights.allowed(table.readyModels), param: "model")
+        name, among: rights.allowed(table.listedModels), param: "model")
     }
     return entry(name, host: found.host, found.offer)
   }

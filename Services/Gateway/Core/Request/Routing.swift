@@ -43,7 +43,7 @@ public enum GatewayRouting {
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
         throw notFound(
-          member.name, among: table.hosts.flatMap(\.models).map(\.id),
+          member.name, among: table.suggestedModels,
           param: "tutti.members[\(index)]")
       }
       let budget = TokenBudget.of(request, table: table)
@@ -62,14 +62,15 @@ public enum GatewayRouting {
       return .direct(nil)
     }
     guard table.hosts.contains(where: { $0.offers(request.model) }) else {
-      throw notFound(name, among: table.hosts.flatMap(\.models).map(\.id), param: "model")
+      throw notFound(name, among: table.suggestedModels, param: "model")
     }
     return .direct(request.model)
   }
 
   /// The model of an embeddings request that names none.
   private static func onlyEmbedder(_ table: HostTable) throws(Failure) -> ModelID {
-    let models = Set(table.hosts.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding))
+    let offers = table.hosts.flatMap(\.models).filter { $0.isEmbedding && $0.upstream == nil }
+    let models = Set(offers.map(\.id))
     guard models.count == 1, let only = models.first else {
       let names = models.sorted().prefix(3).map {
         "`\($0.name.cut(toBytes: Limits.errorNameBytes.value))`"

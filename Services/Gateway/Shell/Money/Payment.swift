@@ -24,6 +24,8 @@ final class Payment: Sendable {
   private let model: ModelID
   private let trace: TraceID
   private let prompt: Int
+  /// Hosts at the admission.
+  private let table: HostTable
   private let state: Mutex<State>
 
   private struct State: ~Copyable {
@@ -31,6 +33,8 @@ final class Payment: Sendable {
     var entry: OpenBill?
     var host: HostID?
     var model: ModelID?
+    /// The host's own name of the model.
+    var hostModel: ModelID?
     var journalHost: BilledHost?
     var written = 0
     var isSettled = false
@@ -41,7 +45,7 @@ final class Payment: Sendable {
   /// - Parameter isPlan: whether a plan answers the request.
   init(
     _ spending: Spending, key: KeyRecord, model: ModelID, trace: TraceID, price: RequestPrice,
-    bounds: RequestBounds, isPlan: Bool
+    bounds: RequestBounds, isPlan: Bool, table: HostTable
   ) async throws(Failure) {
     let cost = isPlan ? bounds.planCost(at: price.highest) : bounds.cost(at: price.highest)
     let hold = try await spending.hold(cost, for: .key("\(key.id)"))
@@ -52,6 +56,7 @@ final class Payment: Sendable {
     self.trace = trace
     request = hold.request
     prompt = bounds.prompt
+    self.table = table
     tokens =
       isPlan
       ? bounds.planTokens(for: hold.amount, at: price.highest)
@@ -80,18 +85,21 @@ final class Payment: Sendable {
   }
 
   deinit {
-    let (host, model, written) = state.withLock { ($0.host, $0.model, $0.written) }
+    let (host, model, hostModel, written) = state.withLock {
+      ($0.host, $0.model, $0.hostModel, $0.written)
+    }
     settle(
       RequestBill(
-        of: model ?? self.model, prompt: prompt, completion: written, by: host, price: price,
-        hold: hold))
+        of: model ?? self.model, prompt: prompt, completion: written, by: host, as: hostModel,
+        price: price, hold: hold))
   }
 
   /// Records the host that began the answer.
-  func began(by host: HostID, _ model: ModelID) {
+  func began(by host: HostID, _ model: ModelID, as hostModel: ModelID) {
     state.withLock { state in
       state.host = host
       state.model = model
+      state.hostModel = hostModel
       state.journalHost = state.entry?.addHost(host)
     }
   }
@@ -113,14 +121,17 @@ final class Payment: Sendable {
 
   /// The bill of a plan that the client receives as a whole.
   func bill(_ trace: PlanTrace) -> RequestBill {
-    RequestBill(plan: trace, model: model, written: 0, price: price, hold: hold)
+    RequestBill(
+      plan: trace, model: model, written: 0, price: price, hold: hold, table: table)
   }
 
   /// Settles a plan whose answer was streamed. A client that received no text pays nothing.
   func settle(streamed trace: PlanTrace) {
     let written = state.withLock { $0.written }
     guard written > 0 else { return }
-    settle(RequestBill(plan: trace, model: model, written: written, price: price, hold: hold))
+    settle(
+      RequestBill(
+        plan: trace, model: model, written: written, price: price, hold: hold, table: table))
   }
 
   /// Settles the request. Later calls do nothing.

@@ -907,7 +907,7 @@ const ProtobufCMessageDescriptor tutti__v1__peer_table__descriptor =
   (ProtobufCMessageInit) tutti__v1__peer_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[3] =
+static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[6] =
 {
   {
     "id",
@@ -945,16 +945,56 @@ static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "upstream",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, upstream),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hidden",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, hidden),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__model_offer__field_indices_by_name[] = {
   1,   /* field[1] = context_tokens */
   2,   /* field[2] = facts */
+  5,   /* field[5] = hidden */
   0,   /* field[0] = id */
+  4,   /* field[4] = kind */
+  3,   /* field[3] = upstream */
 };
-static const ProtobufCIntRange tutti__v1__model_offer__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__model_offer__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 13, 3 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
 {
@@ -964,10 +1004,10 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   "Tutti__V1__ModelOffer",
   "tutti.v1",
   sizeof(Tutti__V1__ModelOffer),
-  3,
+  6,
   tutti__v1__model_offer__field_descriptors,
   tutti__v1__model_offer__field_indices_by_name,
-  1,  tutti__v1__model_offer__number_ranges,
+  2,  tutti__v1__model_offer__number_ranges,
   (ProtobufCMessageInit) tutti__v1__model_offer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -132,7 +132,7 @@ final class TaskNode {
     let view = agent.inference.view().hosts(for: client)
     var models: [ModelID: Int] = [:]
     for entry in view.firstAsked(for: HostNeed(dataPolicy: dataPolicy)) {
-      for offer in entry.host.models where offer.id.looksLikeChat {
+      for offer in entry.host.models where offer.isChat && offer.upstream == nil {
         models[offer.id, default: 0] += entry.freeSlots > 0 ? 1 : 0
       }
     }

@@ -146,8 +146,9 @@ public struct Eligibility: Sendable {
 
   func candidate(_ row: Int) -> Candidate {
     // A row is only included if its host offers the model, or a chat model.
-    Candidate(
-      host: view.table.hosts[row], model: model ?? view.index.chatModel(row) ?? ModelID(""))
+    let model = model ?? view.index.chatModel(row) ?? ModelID("")
+    return Candidate(
+      host: view.table.hosts[row], model: model, upstream: view.index.upstream(of: model, row))
   }
 
   public var refusals: [Refusal] {

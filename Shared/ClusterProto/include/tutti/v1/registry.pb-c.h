@@ -137,10 +137,22 @@ struct  Tutti__V1__ModelOffer
    * other members of its entry in the host's list, without braces
    */
   ProtobufCBinaryData facts;
+  /*
+   * the host's name of the model if id is an alias; empty: id
+   */
+  ProtobufCBinaryData upstream;
+  /*
+   * "chat" | "embeddings" | "other", by an admin; empty: by its name
+   */
+  ProtobufCBinaryData kind;
+  /*
+   * left out of lists for clients
+   */
+  protobuf_c_boolean hidden;
 };
 #define TUTTI__V1__MODEL_OFFER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__model_offer__descriptor) \
-    , {0,NULL}, 0, {0,NULL} }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0 }
 
 
 struct  Tutti__V1__Host
