@@ -69,6 +69,8 @@ final class AccountShell: Service {
     var keys: [String: KeyState] = [:]
     /// The hosts' own prices, which the store does not have.
     var hostPrices: [HostID: TokenPrice] = [:]
+    /// The models that each alias stands for; stored by `ModelShell`.
+    var aliases: [ModelID: [ModelID]] = [:]
     var priceTable: PriceTable?
     var priceRevision: UInt64 = 0
     /// Messages that found the inbox full.
@@ -152,6 +154,16 @@ final class AccountShell: Service {
       guard state.hostPrices != prices else { return }
       state.hostPrices = prices
       state.inbox.append(.event(.hostPrices(prices)))
+    }
+    wakeups.continuation.yield()
+  }
+
+  /// Takes all aliases of models after a change of some.
+  func receiveAliases(_ aliases: [ModelID: [ModelID]]) {
+    state.withLock { state in
+      guard state.aliases != aliases else { return }
+      state.aliases = aliases
+      state.inbox.append(.event(.aliases(aliases)))
     }
     wakeups.continuation.yield()
   }
@@ -351,6 +363,7 @@ final class AccountShell: Service {
           state.book = stored.book
           state.revisions = stored.revisions
           _ = state.book.handle(.hostPrices(state.hostPrices), at: now())
+          _ = state.book.handle(.aliases(state.aliases), at: now())
         }
         return try await write(stored.directives)
       } catch {
