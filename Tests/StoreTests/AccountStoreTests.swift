@@ -395,6 +395,30 @@ struct RecordStoreTests {
     await store.close()
   }
 
+  @Test("a model's record is stored by its name, with its changes in the audit log")
+  func models() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("accounts.sqlite")
+    var store = try AccountStore(path: path)
+    let made = try revisions(
+      await store.apply(
+        [.saveModel("org/m", json: "{\"m\":1}", .absent), .saveModel("n", json: "{}", .any)],
+        by: Self.admin))
+    await store.close()
+    store = try AccountStore(path: path)
+    #expect(
+      try await store.models() == [
+        StoredRecord(subject: .model("n"), json: "{}", revision: made[1]),
+        StoredRecord(subject: .model("org/m"), json: "{\"m\":1}", revision: made[0]),
+      ])
+    _ = try await store.apply([.remove(.model("org/m"), .revision(made[0]))], by: Self.admin)
+    #expect(try await store.models().map(\.subject) == [.model("n")])
+    let audit = try await store.audit(AuditQuery(kind: "model", id: "org/m"))
+    #expect(audit.map(\.before) == ["{\"m\":1}", nil])
+    #expect(audit.map(\.after) == [nil, "{\"m\":1}"])
+    await store.close()
+  }
+
   @Test("a revision is never used twice, also not by a record that was removed and made again")
   func revisionsAreUnique() async throws {
     let scratch = try Scratch()

@@ -395,6 +395,7 @@ extension RecordSubject {
     case .organisation(let id): "organisation \(id)"
     case .team(let team, let organisation): "team \(organisation)/\(team)"
     case .setting(let name): "setting \(name)"
+    case .model(let name): "model \(name)"
     }
   }
 }
