@@ -254,7 +254,7 @@ let package = Package(
       ]),
     pure(
       "RegistryCore", path: "Services/Registry/Core",
-      ["Access", "ClusterModel", "Money", "Text"]),
+      ["Access", "ClusterModel", "HostModel", "Money", "Text"]),
     executable("RegistryMain", path: "Services/Registry/Main", ["RegistryService"]),
     shell(
       "RegistryService", path: "Services/Registry/Shell",
@@ -396,7 +396,7 @@ let package = Package(
       "RegistryTests",
       [
         "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb,
-        hummingbird, httpTypes, logging, nioCore,
+        hummingbird, httpTypes, logging, nioCore, nioEmbedded,
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),

@@ -51,7 +51,18 @@ struct FullestTableTests {
         orders.append(next)
       }
     }
+    // Aliases take no more than the room of the models that they push out.
+    let records = (0..<100).map { index in
+      var record = ModelRecord(
+        ModelID("alias-\(index)-" + String(repeating: "a", count: 200)))
+      record.standsFor = registry.table.hosts[index].models.prefix(16).map(\.id)
+      record.isHidden = true
+      record.kind = .embeddings
+      return record
+    }
+    _ = registry.setModelRules(ModelRules(records))
     let table = registry.table
+    #expect(table.hosts.contains { $0.models.contains { $0.upstream != nil } })
     #expect(table.hosts.count == 1_000 && table.hosts.allSatisfy { $0.state == .ready })
     // No host loses its models because other hosts list many.
     #expect(table.hosts.allSatisfy { !$0.models.isEmpty })

@@ -53,6 +53,9 @@ public struct HostRegistry: Sendable {
     /// Time of the last successful probe.
     var lastAnswered: Instant?
     var backOff: Duration = HostRegistry.firstBackOff
+    /// Models that the host lists, before the records of models are applied.
+    var listed: [ModelOffer] = []
+    var listedBytes = 0
     var offerBytes = 0
     var added: Int
 
@@ -86,6 +89,9 @@ public struct HostRegistry: Sendable {
   var probesUnderWay = 0
   /// Table bytes assigned to hosts: for each, the larger of its list and the guaranteed room.
   var committedOfferBytes = 0
+  var modelRules = ModelRules()
+  /// Bytes of all hosts' lists.
+  var listedBytes = 0
   private var rowBytes = 0
   private var lastProbe: UInt64 = 0
   private var nextPosition = 0
@@ -278,6 +284,7 @@ public struct HostRegistry: Sendable {
     endProbe(&entry)
     committedOfferBytes -= max(entry.offerBytes, limits.guaranteedOfferBytes)
     rowBytes -= entry.rowBytes
+    listedBytes -= entry.listedBytes
     entries[id] = nil
     revision += 1
     return [.forget(id), .publish(table), .settled(id)]
