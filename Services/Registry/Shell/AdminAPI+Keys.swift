@@ -115,7 +115,7 @@ extension AdminRequest {
   }
 
   /// Revisions in `If-Match`. `nil` means any.
-  fileprivate var expectedRevisions: Set<Int64>? {
+  var expectedRevisions: Set<Int64>? {
     let values = http.headers[values: .ifMatch]
     guard !values.isEmpty else { return nil }
     let tags = values.flatMap { $0.split(separator: ",") }

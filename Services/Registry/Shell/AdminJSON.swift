@@ -129,9 +129,12 @@ struct Page<Item: Encodable>: Encodable {
 }
 
 struct Removed: Encodable {
-  var object = "host"
+  var object: String
   var id: String
   var deleted = true
 
-  init(id: String) { self.id = id }
+  init(object: String = "host", id: String) {
+    self.object = object
+    self.id = id
+  }
 }

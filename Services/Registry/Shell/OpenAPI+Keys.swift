@@ -208,7 +208,7 @@ let keyPaths = #"""
             "summary": "Changes by admins, the latest first",
             "parameters": [
               {"name": "kind", "in": "query",
-               "description": "key, organisation, team, setting or price",
+               "description": "key, organisation, team, setting, model or price",
                "schema": {"type": "string"}},
               {"name": "id", "in": "query", "description": "Id of the changed record",
                "schema": {"type": "string"}},

@@ -166,6 +166,7 @@ let adminOpenAPI = #"""
         }
       },
   \#(keyPaths)
+  \#(modelPaths)
       "/admin/v1/services": {
         "get": {
           "summary": "The processes on the bus, by name",
@@ -219,6 +220,7 @@ let adminOpenAPI = #"""
       "parameters": {
         "HostID": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
   \#(keyParameters)
+  \#(modelParameters)
         "WaitMs": {"name": "wait_ms", "in": "query",
           "description": "How long to wait for the host's next probe before answering",
           "schema": {"type": "integer", "minimum": 0, "maximum": 30000, "default": 0}}
@@ -227,6 +229,7 @@ let adminOpenAPI = #"""
         "Host": {"description": "The current state of the host", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Host"}}}},
   \#(keyResponses)
+  \#(modelResponses)
         "Error": {"description": "What is wrong and what to do", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Error"}}}}
       },
@@ -287,6 +290,7 @@ let adminOpenAPI = #"""
                   "description": "Processes whose circuit breaker for the host is open"}}}}
         },
   \#(keySchemas)
+  \#(modelSchemas)
   \#(accountSchemas)
         "Peer": {
           "type": "object",

@@ -197,6 +197,7 @@ final class RegistryShell: Service {
 
   var peerTable: PeerTable { state.withLock { $0.leases.table } }
   var hostTable: HostTable { state.withLock { $0.hosts.table } }
+  var hosts: HostRegistry { state.withLock(\.hosts) }
   /// The load as last merged. `nil` means that none has been merged yet.
   func load(of id: HostID) -> HostLoad? {
     context.hosts.load?.table.hosts.first { $0.host == id }
@@ -251,6 +252,11 @@ final class RegistryShell: Service {
     }
     for await result in outcomes { return try result.get() }
     throw Failure(.cancelled, "The client left before the change was stored.")
+  }
+
+  /// Applies the records of models to the offers of all hosts.
+  func setModelRules(_ rules: ModelRules) {
+    perform(state.withLock { $0.hosts.setModelRules(rules) })
   }
 
   /// Adds the hosts of the configuration that are not registered yet, at the start.
