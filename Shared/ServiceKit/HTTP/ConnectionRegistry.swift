@@ -23,7 +23,7 @@ public struct ClientConnection: Sendable {
   @TaskLocal public static var current: ClientConnection?
 }
 
-/// What is to be done after a connection's current answer.
+/// Actions after the current answer of a connection.
 final class AnswerEnd: Sendable {
   let closesConnection = Atomic(false)
   let work = Mutex<(@Sendable () -> Void)?>(nil)
