@@ -122,6 +122,53 @@ struct LeasedBudgetTests {
     #expect(answer.first == .refuse(2, .exhausted(org)))
   }
 
+  @Test("one refusal ends all requests that waited for its ask and cost at least as much")
+  func sharedRefusal() {
+    var budget = budget(room: 0)
+    let costs: [(UInt64, Int64)] = [(2, 50), (3, 50), (4, 70), (5, 20)]
+    for (number, least) in costs {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(least, 90), patience: .seconds(10), now: .zero)
+    }
+    // The ask was sent for the first request, before the others arrived.
+    let first = budget.receive(.refused(lease, ask: 2, .ceiling(org)), now: .zero)
+    #expect(first.contains(.refuse(2, .exhausted(org))))
+    #expect(asks(first).map(\.minimum) == [MicroCredits(50)])
+    let second = budget.receive(.refused(lease, ask: 3, .ceiling(org)), now: .zero)
+    #expect(
+      second.prefix(2) == [.refuse(3, .exhausted(org)), .refuse(4, .exhausted(org))])
+    // A cheaper request may still be paid.
+    #expect(asks(second).map(\.minimum) == [MicroCredits(20)])
+    #expect(budget.waitingCount == 1)
+  }
+
+  @Test("a refused last call ends only requests whose patience has ended")
+  func sharedLastCall() {
+    var budget = budget(room: 0)
+    for (number, patience) in [(UInt64(2), 10), (3, 10), (4, 60)] {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(5, 60), patience: .seconds(patience), now: .zero)
+    }
+    let end = Instant.zero + .seconds(10)
+    #expect(asks(budget.tick(now: end)).first?.isLastCall == true)
+    let refused = budget.receive(.refused(lease, ask: 3, .ceiling(org)), now: end)
+    #expect(
+      refused.prefix(2) == [.refuse(2, .outOfPatience(org)), .refuse(3, .outOfPatience(org))])
+    #expect(asks(refused).map(\.isLastCall) == [false])
+  }
+
+  @Test("a refused request that has left takes no cheaper one with it")
+  func refusedAfterItLeft() {
+    var budget = LeasedBudget(gateway: Self.gateway)
+    _ = budget.admit(1, of: Self.key, cost: cost(50, 90), patience: .seconds(10), now: .zero)
+    _ = budget.admit(2, of: Self.key, cost: cost(5, 9), patience: .seconds(10), now: .zero)
+    // Without a renewal, the next ask waits.
+    _ = budget.leave(1, now: .zero)
+    let answer = budget.receive(.refused(lease, ask: 1, .ceiling(org)), now: .zero)
+    #expect(!answer.contains(.refuse(2, .exhausted(org))))
+    #expect(budget.waitingCount == 1)
+  }
+
   @Test("a request whose patience ends makes a last call and then gives up")
   func patience() {
     var budget = budget(room: 0)

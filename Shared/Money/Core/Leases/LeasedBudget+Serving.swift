@@ -53,10 +53,13 @@ extension LeasedBudget {
     serve(key, now: now)
   }
 
+  /// Refuses the first request, and all others for which the registry would give the same answer:
+  /// with one ask for each, the last of many would wait for as many round trips.
   private mutating func refuse(
     _ lease: LeaseID, ask number: UInt64, _ refusal: LeaseRefusal, now: Instant
   ) {
-    guard let key = key(of: lease), let ask = lines[key]?.ask, ask.number == number else { return }
+    guard let key = key(of: lease), let line = lines[key], let ask = line.ask, ask.number == number
+    else { return }
     let reason: BudgetRefusal =
       switch refusal {
       case .ceiling(let ceiling):
@@ -66,7 +69,19 @@ extension LeasedBudget {
       }
     lines[key]?.ask = nil
     lines[key]?.notice = nil
-    refuseFirst(key, reason)
+    let refused = lines[key]?.queue.removeAll { request in
+      switch refusal {
+      case .ceiling:
+        line.asked?.shareRefusal(with: request) == true
+          && (!ask.isLastCall || request.patienceEnds <= now)
+      case .key: true
+      case .invalid, .tooManyLeases: request.number == line.queue.first?.number
+      }
+    }
+    for request in refused ?? [] {
+      waitingKeys[request.number] = nil
+      directives.append(.refuse(request.number, reason))
+    }
     serve(key, now: now)
   }
 
@@ -155,13 +170,6 @@ extension LeasedBudget {
     directives.append(.admit(first.number, hold: hold))
   }
 
-  private mutating func refuseFirst(_ key: AccountID, _ reason: BudgetRefusal) {
-    guard let first = lines[key]?.queue.first else { return }
-    lines[key]?.queue.dropFirst()
-    waitingKeys[first.number] = nil
-    directives.append(.refuse(first.number, reason))
-  }
-
   /// Sends an ask for the first waiting request, unless the same ask is under way.
   private mutating func ask(_ key: AccountID, now: Instant) {
     guard var line = lines[key], let first = line.queue.first else { return }
@@ -184,6 +192,8 @@ extension LeasedBudget {
     line.lastAsk += 1
     ask.number = line.lastAsk
     line.ask = ask
+    line.asked = AskedRequests(
+      lastArrival: line.queue.lastArrival, minimum: first.cost.minimum)
     line.askedAt = now
     line.notice = nil
     lines[key] = line
