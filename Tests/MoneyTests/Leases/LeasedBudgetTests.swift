@@ -181,6 +181,19 @@ struct LeasedBudgetTests {
     #expect(refused.first == .refuse(2, .outOfPatience(org)))
   }
 
+  @Test("time in which the process did not run does not use up patience")
+  func stall() {
+    var budget = budget(room: 0)
+    _ = budget.admit(2, of: Self.key, cost: cost(5, 60), patience: .seconds(10), now: .zero)
+    _ = budget.tick(now: .zero + .seconds(1))
+    let late = budget.tick(now: .zero + .seconds(31))
+    #expect(late.allSatisfy { if case .refuse = $0 { false } else { true } })
+    #expect(asks(late).map(\.isLastCall) == [false])
+    // The answer that arrived during the stall still counts.
+    let answer = budget.receive(granted(160, ask: 2), now: .zero + .seconds(31))
+    #expect(answer == [.admit(2, hold: MicroCredits(60))])
+  }
+
   @Test("unused leases end")
   func idle() {
     var budget = budget(room: 20)

@@ -11,7 +11,7 @@ extension LeasedBudget {
   struct WaitingRequest: Sendable {
     let number: UInt64
     let cost: RequestCost
-    let patienceEnds: Instant
+    var patienceEnds: Instant
     /// Place in the order of arrival; grows with every request of the key.
     var arrival: UInt64 = 0
   }
@@ -132,6 +132,12 @@ extension LeasedBudget {
       start = 0
       for request in removed { worst = worst.subtractingCapped(request.cost.worst) }
       return removed
+    }
+
+    mutating func extendPatience(by duration: Duration) {
+      for index in start..<requests.count {
+        requests[index].patienceEnds = requests[index].patienceEnds.advanced(by: duration)
+      }
     }
   }
 }
