@@ -237,4 +237,6 @@ extension ServiceName {
   /// Whether processes of the service check clients' keys. The registry has the keys itself, and
   /// gives them to no other service.
   public var checksKeys: Bool { self == .gateway || self == .monitor }
+
+  var knowsKeys: Bool { checksKeys || self == .registry }
 }
