@@ -31,7 +31,8 @@ extension Limits {
       + "more admits no paid request until the registry confirms some.")
   public static let repeatedSettlements = Limit(
     "lease.repeated_settlements", 256, .count,
-    "Settlements that are sent again after one renewal, so a returning registry is not flooded.")
+    "Settlements that are sent again at once. The next ones follow the confirmation, so a returning "
+      + "registry is not flooded.")
   public static let settlementBatch = Limit(
     "lease.settlement_batch", 32, .count,
     "Settlements in one message: a gateway with 3,000 requests per second fills one in 10 ms. More "

@@ -194,6 +194,32 @@ struct LeasedBudgetTests {
     #expect(answer == [.admit(2, hold: MicroCredits(60))])
   }
 
+  @Test("after the registry's absence, each confirmation brings the next settlements")
+  func catchUp() {
+    var budget = budget(room: 0)
+    _ = budget.receive(granted(1_000_000, ask: 2), now: .zero)
+    for number in UInt64(2)...700 {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(1, 10), patience: .seconds(10), now: .zero)
+      // The registry is away, and receives none of them.
+      _ = budget.settle(number, billed: MicroCredits(10), now: .zero)
+    }
+    func settled(_ directives: [LeasedBudget.Directive]) -> [UInt64] {
+      directives.compactMap {
+        if case .send(.settle(let settlement)) = $0 { settlement.number } else { nil }
+      }
+    }
+    let now = Instant.zero + .seconds(10)
+    let first = settled(confirm(&budget, budget.tick(now: now), now: now))
+    #expect(first == Array(1...256))
+    let second = settled(budget.receive(.settled(Self.gateway, through: 256), now: now))
+    #expect(second == Array(257...512))
+    // A confirmation of a part is no reason to send the rest twice.
+    #expect(settled(budget.receive(.settled(Self.gateway, through: 300), now: now)).isEmpty)
+    let third = settled(budget.receive(.settled(Self.gateway, through: 512), now: now))
+    #expect(third == Array(513...699))
+  }
+
   @Test("unused leases end")
   func idle() {
     var budget = budget(room: 20)

@@ -21,7 +21,11 @@ extension LeasedBudget {
     case .renewed(let renewal, let settledThrough):
       receive(renewal, settledThrough: settledThrough, now: now)
     case .settled(let peer, let through):
-      if peer == gateway { settlements.confirm(through: through) }
+      guard peer == gateway else { break }
+      settlements.confirm(through: through)
+      // After a loss, each confirmation is followed by the next ones: one batch per renewal would be
+      // slower than new settlements, and the registry takes only so many after a gap.
+      repeatSettlements(sentBefore: now.advanced(by: .zero - terms.retry), now: now)
     case .ended(let peer, let through):
       if peer == gateway { restartLeases(through: through, now: now) }
     case .unknown(let lease):
@@ -106,12 +110,16 @@ extension LeasedBudget {
     settlements.confirm(through: settledThrough)
     guard let sent = renewals.confirm(renewal.number, validity: terms.validity) else { return }
     // The registry had not received these when it answered.
+    repeatSettlements(sentBefore: sent, now: now)
+    for key in restless.sorted() { serve(key, now: now) }
+  }
+
+  private mutating func repeatSettlements(sentBefore time: Instant, now: Instant) {
     for settlement in settlements.takeSent(
-      before: sent, limit: Limits.repeatedSettlements.value, now: now)
+      before: time, limit: Limits.repeatedSettlements.value, now: now)
     {
       directives.append(.send(.settle(settlement)))
     }
-    for key in restless.sorted() { serve(key, now: now) }
   }
 
   private mutating func restartLeases(through: UInt64, now: Instant) {

@@ -212,8 +212,10 @@ struct SettlementOutbox: Sendable {
     }
   }
 
-  /// The oldest settlements that were sent before a time, to be sent again.
+  /// The oldest settlements that were sent before a time, to be sent again. None if the first one
+  /// was sent since.
   mutating func takeSent(before time: Instant, limit: Int, now: Instant) -> [LeaseSettlement] {
+    guard start < entries.count, entries[start].sent <= time else { return [] }
     var found: [LeaseSettlement] = []
     for index in entries[start...].indices.prefix(limit) where entries[index].sent <= time {
       entries[index].sent = now
