@@ -1,5 +1,6 @@
 import Access
 import ClusterModel
+import Limits
 import Money
 import RegistryCore
 import Testing
@@ -458,6 +459,21 @@ struct AccountBookTests {
     ]
     for (change, refusal) in refused {
       #expect(throws: refusal) { try world.book.record(for: change, at: world.wall) }
+    }
+  }
+
+  @Test("a price is refused if a table could not hold it when it comes into force")
+  func tooManyPrices() throws {
+    var world = try world()
+    for number in 0..<Limits.publishedPrices.value {
+      let row = PriceRow(
+        model: ModelID("m\(number)"), effectiveFrom: world.wall, price: .free)
+      world.store.save(.price(row))
+    }
+    try world.restart()
+    let later = PriceRow(model: Self.model, effectiveFrom: world.wall + 1, price: .free)
+    #expect(throws: AccountRefusal.price(.full)) {
+      try world.book.record(for: .addPrice(later), at: world.wall)
     }
   }
 }

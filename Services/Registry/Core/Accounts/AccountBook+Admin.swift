@@ -46,9 +46,10 @@ extension AccountBook {
       var tariff = tariff
       do throws(PriceRowRefusal) {
         try tariff.add(row, now: time)
-        // A table that cannot be published would leave gateways with old prices.
+        // A table that cannot be published would leave gateways with old prices. Each model may have
+        // a price in force later.
         _ = try PriceTable(
-          epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: time)
+          epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: .max)
       } catch {
         throw .price(error)
       }
