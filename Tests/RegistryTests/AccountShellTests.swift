@@ -132,6 +132,34 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("a transfer that only the store remembers is not made again")
+  func oldTransfer() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    try await setUp(shell)
+    // The book does not know it, as after many later transactions.
+    _ = try await store.append([
+      try LedgerTransaction(
+        id: "admin/1", kind: .credit, time: wall,
+        entries: [
+          LedgerEntry(account: .issued, amount: MicroCredits(-5)),
+          LedgerEntry(account: .organisation("acme"), amount: MicroCredits(5)),
+        ])
+    ])
+    let same = AdminTransfer(id: "1", kind: .credit(MicroCredits(5), organisation: "acme"))
+    #expect(try await process(shell) { try await shell.transfer(same) })
+    let other = AdminTransfer(id: "1", kind: .credit(MicroCredits(6), organisation: "acme"))
+    await #expect {
+      try await process(shell) { try await shell.transfer(other) }
+    } throws: { error in
+      if case AccountShell.OrderError.refused(.repeatedID("1")) = error { true } else { false }
+    }
+    #expect(try await store.balance(of: .organisation("acme")) == MicroCredits(5))
+    await store.close()
+  }
+
   @Test("after a failed write nothing is sent, and a repeated message is served")
   func failedWrite() async throws {
     let scratch = try Scratch()

@@ -31,6 +31,9 @@ public struct AdminTransfer: Hashable, Sendable {
   public let kind: Kind
   public let note: String
 
+  /// Id of the transfer's transaction in the ledger.
+  public var transactionID: String { "admin/\(id)" }
+
   public init(id: String, kind: Kind, note: String = "") {
     self.id = id
     self.kind = kind

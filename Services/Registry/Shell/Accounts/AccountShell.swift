@@ -256,7 +256,7 @@ final class AccountShell: Service {
         round.directives += state.withLock { $0.book.handle(event, at: now()) }
       case .order(let order):
         switch order.work {
-        case .transfer(let transfer): make(transfer, order, &round)
+        case .transfer(let transfer): await make(transfer, order, &round)
         case .change(let change, let expected, let author):
           // Records and transactions are written in the order of their arrival.
           await finish(round)
@@ -268,9 +268,17 @@ final class AccountShell: Service {
     return !items.isEmpty
   }
 
-  private func make(_ transfer: AdminTransfer, _ order: Order, _ round: inout Round) {
+  private func make(_ transfer: AdminTransfer, _ order: Order, _ round: inout Round) async {
+    let stored: LedgerTransaction?
+    do throws(Failure) {
+      stored = try await store.transaction(transfer.transactionID)
+    } catch {
+      return order.answer(.failure(.failed(error)))
+    }
     let result = state.withLock { state in
-      Result { () throws(AccountRefusal) in try state.book.transfer(transfer, at: now()) }
+      Result { () throws(AccountRefusal) in
+        try state.book.transfer(transfer, stored: stored, at: now())
+      }
     }
     switch result {
     case .success(let directives):
