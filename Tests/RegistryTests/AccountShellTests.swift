@@ -132,6 +132,19 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("prices are published again for gateways that missed them")
+  func missedPrices() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    let first = try #require(outbox.tables.last)
+    let count = outbox.tables.count
+    shell.republishPrices()
+    #expect(outbox.tables.dropFirst(count) == [first])
+    await store.close()
+  }
+
   @Test("a transfer that only the store remembers is not made again")
   func oldTransfer() async throws {
     let scratch = try Scratch()

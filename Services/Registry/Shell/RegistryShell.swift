@@ -360,6 +360,7 @@ final class RegistryShell: Service {
         publish(peerTable)
         publish(hostTable)
         keyPublisher.publish(keys.version)
+        accounts.republishPrices()
       }
     }
   }

@@ -429,4 +429,14 @@ final class AccountShell: Service {
       logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
     }
   }
+  /// Publishes the prices again, for gateways that missed the publication.
+  func republishPrices() {
+    // A full table had no room for all prices that come into force later.
+    if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
+      outlet.publish(table)
+    } else {
+      publishPrices()
+    }
+  }
+
 }
