@@ -29,8 +29,9 @@ func buildRegistry(
   let keyPublisher = KeyPublisher(bus: context.bus, access: context.access)
   let accountShell = try await makeAccountShell(accounts, context)
   let keys = try await makeKeyIssuer(accounts, context) { pages in
-    keyPublisher.publish(pages)
+    // First, so that the first request with a key finds its account.
     accountShell.receiveKeys(pages.flatMap(\.records))
+    keyPublisher.publish(pages)
   }
   let shell = RegistryShell(
     context: context, store: store, restored: restored,
