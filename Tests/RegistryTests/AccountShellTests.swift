@@ -145,6 +145,23 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("a key that replaces another one has its budgets")
+  func copiedBudgets() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let (old, new) = (try #require(KeyID("aaaaaaaaaaaa")), try #require(KeyID("bbbbbbbbbbbb")))
+    let terms = try BudgetTerms(amount: MicroCredits(9), window: BudgetWindow(.rolling, .hour))
+    _ = try await process(shell) {
+      try await shell.change(
+        .setKeyBudgets(key: "\(old)", budgets: [terms]), expecting: .any, by: Self.author)
+    }
+    try await process(shell) { try await shell.copyBudgets(of: old, to: new, by: "ann") }
+    #expect(shell.read { $0.keyBudgets("\(new)") }?.budgets.map(\.terms) == [terms])
+    await store.close()
+  }
+
   @Test("a transfer that only the store remembers is not made again")
   func oldTransfer() async throws {
     let scratch = try Scratch()

@@ -9,6 +9,7 @@ import ServiceKit
 struct AdminAPI: Sendable {
   let shell: RegistryShell
   let keys: KeyIssuer
+  let accounts: AccountShell
   let gate: AdminGate
 
   /// Permitted page lengths. 1,000 hosts in one answer are 300 KB without their models.

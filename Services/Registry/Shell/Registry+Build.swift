@@ -47,7 +47,7 @@ func buildRegistry(
   context.health.addRoutes(to: router)
   addMetricsRoute(to: router, context)
   let gate = AdminGate(token: token, keys: context.keys)
-  AdminAPI(shell: shell, keys: keys, gate: gate).addRoutes(to: router)
+  AdminAPI(shell: shell, keys: keys, accounts: accountShell, gate: gate).addRoutes(to: router)
   ModelAPI(
     models: models, hosts: { shell.hosts },
     authorise: { request, isChange throws(Failure) in

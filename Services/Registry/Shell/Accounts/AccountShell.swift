@@ -178,6 +178,22 @@ final class AccountShell: Service {
     return (record, revision)
   }
 
+  /// Gives a new key the budgets of the key that it replaces, with nothing spent.
+  func copyBudgets(of old: KeyID, to new: KeyID, by author: String) async throws(Failure) {
+    guard let budgets = read({ $0.keyBudgets("\(old)") })?.budgets else { return }
+    let author = ChangeAuthor(name: author, time: now().wall)
+    do throws(OrderError) {
+      _ = try await change(
+        .setKeyBudgets(key: "\(new)", budgets: budgets.map(\.terms)), expecting: .any, by: author)
+    } catch {
+      switch error {
+      case .failed(let failure): throw failure
+      case .refused(let refusal): throw Failure(.overloaded, "\(refusal)")
+      case .conflict: throw Failure(.internalError, "The new key has budgets already.")
+      }
+    }
+  }
+
   /// Moves credits, and returns when the transaction is durable.
   /// - Returns: whether the same transfer was made before.
   func transfer(_ transfer: AdminTransfer) async throws(OrderError) -> Bool {
@@ -413,6 +429,16 @@ final class AccountShell: Service {
     let receiver: PeerID
   }
 
+  /// Publishes the prices again, for gateways that missed the publication.
+  func republishPrices() {
+    // A full table had no room for all prices that come into force later.
+    if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
+      outlet.publish(table)
+    } else {
+      publishPrices()
+    }
+  }
+
   private func publishPrices() {
     let table = state.withLock { state -> Result<PriceTable, PriceRowRefusal> in
       state.priceRevision += 1
@@ -429,14 +455,4 @@ final class AccountShell: Service {
       logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
     }
   }
-  /// Publishes the prices again, for gateways that missed the publication.
-  func republishPrices() {
-    // A full table had no room for all prices that come into force later.
-    if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
-      outlet.publish(table)
-    } else {
-      publishPrices()
-    }
-  }
-
 }
