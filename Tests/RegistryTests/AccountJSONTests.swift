@@ -35,6 +35,15 @@ struct AccountJSONTests {
     #expect(refused?.param == "amount" || refused?.message.contains("amount") == true)
   }
 
+  @Test("budgets belong to an id that a key can have, with or without its prefix")
+  func keyIDs() {
+    #expect(AccountAPI.keyID("abcdefgh2345") == "abcdefgh2345")
+    #expect(AccountAPI.keyID("tutti-abcdefgh2345") == "abcdefgh2345")
+    for text in ["laptop", "", "tutti-", "abcdefgh2345-secret", "ABCDEFGH2345"] {
+      #expect(AccountAPI.keyID(text) == nil, "\(text)")
+    }
+  }
+
   @Test("an amount is exact")
   func exact() throws {
     let fields = try JSONDecoder().decode(

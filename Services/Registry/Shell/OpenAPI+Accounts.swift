@@ -108,7 +108,7 @@ let accountPaths = #"""
         "/admin/v1/key-budgets/{id}": {
           "parameters": [\#(id)],
           "get": {"summary": "Budgets of one key with their spending",
-            "responses": {\#(answer("KeyBudgets", tagged: true)), \#(errors)}},
+            "responses": {\#(answer("KeyBudgets", tagged: true)), \#(notFound), \#(errors)}},
           "put": {"summary": "Replace the budgets of a key",
             "parameters": [\#(ifMatch)], \#(body("KeyBudgetsChange")),
             "responses": {\#(answer("KeyBudgets", tagged: true)), \#(notFound), \#(changed),
