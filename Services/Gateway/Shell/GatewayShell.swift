@@ -179,7 +179,8 @@ final class GatewayShell: Service {
   private func route(_ exchange: Exchange) throws(Failure) -> GatewayRoute {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
-    let route = try GatewayRouting.route(exchange.request, table: resources.context.hosts.table)
+    let route = try GatewayRouting.route(
+      exchange.request, table: resources.context.hosts.table, rights: exchange.rights)
     try exchange.rights.check(exchange.request, route)
     switch route {
     case .direct: return route

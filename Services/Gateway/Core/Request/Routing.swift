@@ -23,9 +23,11 @@ public enum GatewayRouting {
   /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
   ///   latter suggests similar names.
   public static func route(
-    _ request: ClientRequest, table: HostTable
+    _ request: ClientRequest, table: HostTable, rights: KeyRights = KeyRights()
   ) throws(Failure) -> GatewayRoute {
     let name = request.model.name
+    /// Models that the error for an unknown name may suggest.
+    func known() -> [ModelID] { rights.allowed(table.suggestedModels) }
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
         throw .invalid(
@@ -42,9 +44,7 @@ public enum GatewayRouting {
       }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
-        throw notFound(
-          member.name, among: table.suggestedModels,
-          param: "tutti.members[\(index)]")
+        throw notFound(member.name, among: known(), param: "tutti.members[\(index)]")
       }
       let budget = TokenBudget.of(request, table: table)
       try budget?.check()
@@ -53,7 +53,7 @@ public enum GatewayRouting {
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
     }
-    if name.isEmpty { return .direct(try onlyEmbedder(table)) }
+    if name.isEmpty { return .direct(try onlyEmbedder(table, rights)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(
@@ -62,15 +62,17 @@ public enum GatewayRouting {
       return .direct(nil)
     }
     guard table.hosts.contains(where: { $0.offers(request.model) }) else {
-      throw notFound(name, among: table.suggestedModels, param: "model")
+      throw notFound(name, among: known(), param: "model")
     }
     return .direct(request.model)
   }
 
   /// The model of an embeddings request that names none.
-  private static func onlyEmbedder(_ table: HostTable) throws(Failure) -> ModelID {
+  private static func onlyEmbedder(
+    _ table: HostTable, _ rights: KeyRights
+  ) throws(Failure) -> ModelID {
     let offers = table.hosts.flatMap(\.models).filter { $0.isEmbedding && $0.upstream == nil }
-    let models = Set(offers.map(\.id))
+    let models = Set(rights.allowed(offers.map(\.id)))
     guard models.count == 1, let only = models.first else {
       let names = models.sorted().prefix(3).map {
         "`\($0.name.cut(toBytes: Limits.errorNameBytes.value))`"
