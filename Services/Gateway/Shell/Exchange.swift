@@ -2,6 +2,7 @@ import ClusterModel
 import GatewayCore
 import HTTPTypes
 import Hummingbird
+import InferenceCore
 import Limits
 import Money
 import NIOCore
@@ -28,6 +29,13 @@ struct Exchange: Sendable {
   var payment: Payment?
 
   var trace: TraceContext { journal.trace }
+
+  /// Why no host can answer a request that names no model.
+  func noHost(in view: ClusterView) -> Failure {
+    let constraints = InferenceConstraints(dataPolicy: request.options.dataPolicy, seed: seed)
+    let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
+    return Failure(.noEligibleHost, eligibility.explanation(model: nil))
+  }
 
   /// A JSON response that stays charged to its request until the client has read it.
   /// - Parameter bill: settled after the client has received the body.

@@ -210,13 +210,13 @@ final class GatewayShell: Service {
     if let model {
       models = [model]
     } else {
-      let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
+      let view = resources.inference.view()
+      let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
       let options = exchange.request.options
       models = exchange.rights.allowed(
-        hosts.chatModels(
           policy: options.dataPolicy, named: options.models + exchange.rights.namedModels))
-      // No host can answer: the answer says why.
-      guard !models.isEmpty else { return }
+      // Without a price the request must not go on: a host may be ready a moment later.
+      guard !models.isEmpty else { throw exchange.noHost(in: view) }
     }
     let price = try RequestPrice(
       of: models, in: resources.spending.priceTable(), at: UnixTime.milliseconds())

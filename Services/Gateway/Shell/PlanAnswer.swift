@@ -68,11 +68,7 @@ struct PlanAnswer: Sendable {
     let allowed = exchange.rights.allowed(
       hosts.chatModels(policy: options.dataPolicy, named: named))
     let available = exchange.payment.map { payment in allowed.filter(payment.price.has) } ?? allowed
-    guard !available.isEmpty else {
-      let constraints = InferenceConstraints(dataPolicy: options.dataPolicy, seed: exchange.seed)
-      let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
-      throw Failure(.noEligibleHost, eligibility.explanation(model: nil))
-    }
+    guard !available.isEmpty else { throw exchange.noHost(in: view) }
     let budget = TokenBudget.of(
       exchange.request, table: view.table, affordable: exchange.payment?.tokens)
     let (facts, correction) = resources.estimates.facts(
