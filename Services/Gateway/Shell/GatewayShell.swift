@@ -214,6 +214,7 @@ final class GatewayShell: Service {
       let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
       let options = exchange.request.options
       models = exchange.rights.allowed(
+        hosts.chatModels(
           policy: options.dataPolicy, named: options.models + exchange.rights.namedModels))
       // Without a price the request must not go on: a host may be ready a moment later.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }

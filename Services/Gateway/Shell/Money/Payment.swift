@@ -26,6 +26,7 @@ final class Payment: Sendable {
   private let prompt: Int
   /// Hosts at the admission.
   private let table: HostTable
+  private let bounds: RequestBounds
   private let state: Mutex<State>
 
   private struct State: ~Copyable {
@@ -57,6 +58,7 @@ final class Payment: Sendable {
     request = hold.request
     prompt = bounds.prompt
     self.table = table
+    self.bounds = bounds
     tokens =
       isPlan
       ? bounds.planTokens(for: hold.amount, at: price.highest)
@@ -116,7 +118,7 @@ final class Payment: Sendable {
 
   /// The bill of an answer that the client receives as a whole.
   func bill(_ summary: InferenceSummary) -> RequestBill {
-    RequestBill(summary, price: price, hold: hold)
+    RequestBill(bounds.credible(summary, tokens: tokens), price: price, hold: hold)
   }
 
   /// The bill of a plan that the client receives as a whole.
