@@ -20,7 +20,7 @@ struct AliasTests {
   ) throws -> UpstreamRequest {
     let view = ClusterView(table: HostTable(epoch: 1, revision: 1, hosts: [host(dialect)]))
     let candidates = Eligibility(
-      model: model, constraints: InferenceConstraints(seed: 1), view: view
+      model: model, constraints: InferenceConstraints(seed: 0), view: view
     ).candidates
     let content =
       endpoint == .embeddings ? #""input":"x""# : #""messages":[{"role":"user","content":"x"}]"#
@@ -80,7 +80,7 @@ struct AliasTests {
   func choice() {
     let table = HostTable(epoch: 1, revision: 1, hosts: [Self.host()])
     let view = ClusterView(table: table)
-    let any = Eligibility(model: nil, constraints: InferenceConstraints(seed: 1), view: view)
+    let any = Eligibility(model: nil, constraints: InferenceConstraints(seed: 0), view: view)
     #expect(any.candidates.map(\.model) == ["real"])
     #expect(HostView(table).chatModels(policy: .any) == ["real"])
     #expect(HostView(table).chatModels(policy: .any, named: ["alias"]) == ["alias", "real"])
@@ -102,7 +102,7 @@ struct AliasTests {
           ])
       ])
     #expect(HostView(table).chatModels(policy: .any) == ["nomic-embed-text"])
-    let any = Eligibility(model: nil, constraints: InferenceConstraints(seed: 1), table: table)
+    let any = Eligibility(model: nil, constraints: InferenceConstraints(seed: 0), table: table)
     #expect(any.candidates.map(\.model) == ["nomic-embed-text"])
     #expect(HostNeed(.anyEmbedding).refusal(of: table.hosts[0]) == nil)
   }

@@ -80,12 +80,14 @@ extension HostRegistry {
 
   /// The hosts of each model, by id. A host of an alias lists one of the models that it stands for.
   public func standings(of models: [ModelID]) -> [ModelID: [OfferStanding]] {
+    let wanted = Set(models)
+    let aliases = wanted.filter { !modelRules.standsFor($0).isEmpty }
     var standings: [ModelID: [OfferStanding]] = [:]
     for entry in entries.values.sorted(by: { $0.host.id < $1.host.id }) {
       let listed = Set(entry.listed.map(\.id))
       let offered = Set(entry.host.models.map(\.id))
-      for model in models
-      where listed.contains(model) || modelRules.standsFor(model).contains(where: listed.contains) {
+      let aliased = aliases.filter { modelRules.standsFor($0).contains(where: listed.contains) }
+      for model in wanted.intersection(listed).union(aliased) {
         standings[model, default: []].append(
           OfferStanding(
             host: entry.host.id, isApproved: offered.contains(model), state: entry.host.state))
