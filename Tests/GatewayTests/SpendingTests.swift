@@ -151,6 +151,34 @@ struct SpendingTests {
     }
   }
 
+  @Test("a bill that the registry did not confirm is settled by the next process, as it was")
+  func unconfirmed() async throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "tutti-bills-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(
+      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let path = directory.appending(path: "gateway-1.bills").path
+    let copy = directory.appending(path: "copy.bills").path
+    let opened = try BillingJournal.open(path: path, incarnation: 1, slots: 4)
+    try await MoneyCluster(budget: 100, journal: opened).run { cluster in
+      let payment = try await Self.payment(cluster.spending)
+      cluster.leave()
+      // As after a whole body: nothing was recorded while it was written.
+      payment.settle(
+        RequestBill(
+          of: "m", prompt: 30, completion: 9, by: "h", price: payment.price, hold: payment.hold))
+      // The file as a killed process leaves it.
+      try FileManager.default.copyItem(atPath: path, toPath: copy)
+    }
+    let next = try BillingJournal.open(path: copy, incarnation: 2, slots: 4)
+    let entry = try #require(next.entries.first)
+    let settlement = try #require(RecoveredBill.settlement(of: entry))
+    #expect(settlement.lease.billed == MicroCredits(9) && settlement.lease.number == 1)
+    #expect(settlement.answers.first?.usage == (try TokenUsage(prompt: 30, completion: 9)))
+    #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
+  }
+
   @Test("the journal of a killed gateway is settled once")
   func killed() async throws {
     let directory = FileManager.default.temporaryDirectory

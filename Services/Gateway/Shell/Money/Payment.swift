@@ -143,7 +143,7 @@ final class Payment: Sendable {
       state.isSettled = true
       let entry = state.entry.take()
       let (price, trace) = (price, trace)
-      spending.settle(request, billed: bill.billed, entry) { lease in
+      spending.settle(request, billed: bill.billed, entry, bill.unconfirmed) { lease in
         Settlement(
           lease: lease, trace: "\(trace)", model: bill.model, admittedAt: price.admittedAt,
           price: price.price(of: bill.model), answers: bill.answers)

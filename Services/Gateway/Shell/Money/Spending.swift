@@ -200,9 +200,10 @@ final class Spending: Service {
   /// - Parameters:
   ///   - report: the settlement for its amounts and numbers.
   ///   - bill: the request's entry in the journal, which is finished with the settlement's number.
+  ///   - unconfirmed: what the next process settles if the registry does not confirm this.
   func settle(
     _ request: UInt64, billed: MicroCredits, _ bill: consuming OpenBill?,
-    report: (LeaseSettlement) -> Settlement
+    _ unconfirmed: UnconfirmedBill? = nil, report: (LeaseSettlement) -> Settlement
   ) {
     let now = clock.now
     var bill = bill
@@ -211,7 +212,7 @@ final class Spending: Service {
       let directives = state.budget.settle(request, billed: billed, now: now)
       for case .send(.settle(let lease)) in directives where lease.request == request {
         // Under the lock, so that the journal has the numbers in their order.
-        let entry = bill.take()?.finish(settlement: lease.number)
+        let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
         state.reports[lease.number] = Report(
           entry: entry?.request.id, settlement: report(lease))
       }
