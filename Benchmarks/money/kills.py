@@ -82,7 +82,7 @@ class Client(threading.Thread):
                 pass
             self.run_state.add(record)
             if record.outcome != "whole":
-                time.sleep(0.05)
+                time.sleep(0.2)  # the gateway may be restarting
 
     def ask(self, record):
         text = " ".join(f"x{self.rng.randint(0, 9)}" for _ in range(self.rng.randint(1, 40)))
@@ -264,6 +264,13 @@ class Run:
         return held, self.cluster.retried("/ledger/verify")
 
 
+def brief(note):
+    """The members of a settlement's note that tell how it was billed."""
+    names = ("gateway", "incarnation", "lease", "number", "held", "billed", "prompt_tokens",
+             "completion_tokens", "problem")
+    return note and " ".join(f"{n}={note[n]}" for n in names if n in note)
+
+
 def compare(records, settlements):
     """Returns a row of counts per traffic, and sentences about differences."""
     rows = {traffic: collections.Counter() for traffic in PRICES}
@@ -295,10 +302,10 @@ def compare(records, settlements):
             problems.append(
                 f"{record.traffic} {record.trace}: {record.outcome}, socket has {record.prompt} + "
                 f"{record.tokens} tokens = {record.cost()}, billed {charged} + {margin} (margin), "
-                f"note: {note}")
+                f"settlement: {brief(note)}")
     for trace, note in by_trace.items():
         if trace not in seen and micro(note["charged"]) + micro(note["to_margin"]) != 0:
-            problems.append(f"{trace} got no answer and is billed: {note}")
+            problems.append(f"{trace} got no answer and is billed: {brief(note)}")
     return rows, problems
 
 
