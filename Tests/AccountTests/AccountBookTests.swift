@@ -430,7 +430,7 @@ struct AccountBookTests {
     #expect(throws: AccountRefusal.insufficient(.host(Self.host), balance: .zero)) {
       try transfer(.payout(MicroCredits(1), host: Self.host), id: "3")
     }
-    #expect(throws: AccountRefusal.invalidAmount) {
+    #expect(throws: AccountRefusal.balanceTooLarge) {
       try transfer(.credit(MicroCredits(.max), organisation: "acme"), id: "4")
     }
   }

@@ -298,7 +298,9 @@ let keySchemas = #"""
               "author": {"type": "string", "description": "admin-token, or key tutti-ID"},
               "kind": {"type": "string"},
               "id": {"type": "string"},
-              "before": {"type": ["object", "null"], "description": "null: it was absent"},
-              "after": {"type": ["object", "null"], "description": "null: it was removed"}}
+              "before": {"type": ["object", "string", "null"],
+                "description": "The record, a string for some settings. null: it was absent"},
+              "after": {"type": ["object", "string", "null"],
+                "description": "The record, a string for some settings. null: it was removed"}}
           },
   """#

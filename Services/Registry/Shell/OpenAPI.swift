@@ -105,6 +105,7 @@ let adminOpenAPI = #"""
             "401": {"$ref": "#/components/responses/Error"},
             "403": {"$ref": "#/components/responses/Error"},
             "429": {"$ref": "#/components/responses/Error"},
+            "413": {"$ref": "#/components/responses/Error"},
             "404": {"$ref": "#/components/responses/Error"}
           }
         },

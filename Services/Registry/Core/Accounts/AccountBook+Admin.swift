@@ -85,7 +85,7 @@ extension AccountBook {
       case .conflict, .forgotten: throw .repeatedID(transfer.id)
       case .overdrawn(let account, let balance, _):
         throw .insufficient(account, balance: balance)
-      case .overflow: throw .invalidAmount
+      case .overflow: throw .balanceTooLarge
       }
     }
     if case .payout(let amount, let host) = transfer.kind {
