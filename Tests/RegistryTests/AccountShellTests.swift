@@ -224,6 +224,17 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("the first failed write is followed at once, and further ones after a pause")
+  func pacedReloads() {
+    func pause(_ last: Instant?, _ now: Duration) -> Duration {
+      AccountShell.reloadPause(after: last, now: .zero + now)
+    }
+    #expect(pause(nil, .seconds(5)) == .zero)
+    #expect(pause(.zero, .zero) == .seconds(1))
+    #expect(pause(.zero, .milliseconds(400)) == .milliseconds(600))
+    #expect(pause(.zero, .seconds(9)) == .zero)
+  }
+
   @Test("records, balances and leases survive a restart")
   func restart() async throws {
     let scratch = try Scratch()

@@ -75,6 +75,8 @@ final class AccountShell: Service {
     var priceRevision: UInt64 = 0
     /// Messages that found the inbox full.
     var dropped = 0
+    /// When the book was last read again.
+    var reloaded: Instant?
   }
 
   /// Messages that share one write.
@@ -85,7 +87,7 @@ final class AccountShell: Service {
 
   /// Interval of checks for leases and budgets that have ended.
   private static let tick: Duration = .seconds(1)
-  /// Pause before a store that failed is read again.
+  /// Pause before a store that failed is read again: on a full disk each message would cause it.
   private static let retry: Duration = .seconds(1)
   private static let shuttingDown = Failure(
     .shuttingDown, "The registry is shutting down; nothing was changed.")
@@ -380,6 +382,7 @@ final class AccountShell: Service {
   private func reload(_ reason: String) async {
     logger.error("accounts are read again", metadata: [LogKey.reason: "\(reason)"])
     state.withLock { _ = $0.book.handle(.writeFailed(reason), at: now()) }
+    await pauseReloads()
     while !Task.isCancelled {
       do throws(Failure) {
         let stored = try await StoredAccounts(store, at: now())
@@ -395,6 +398,21 @@ final class AccountShell: Service {
         try? await Task.sleep(for: Self.retry)
       }
     }
+  }
+
+  static func reloadPause(after last: Instant?, now: Instant) -> Duration {
+    guard let last else { return .zero }
+    return max(.zero, retry - last.duration(to: now))
+  }
+
+  /// Waits if the book was read again a short time ago.
+  private func pauseReloads() async {
+    let now = now().instant
+    let pause = state.withLock { state -> Duration in
+      defer { state.reloaded = now }
+      return Self.reloadPause(after: state.reloaded, now: now)
+    }
+    if pause > .zero { try? await Task.sleep(for: pause) }
   }
 
   // MARK: - Directives
