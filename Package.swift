@@ -103,6 +103,8 @@ let package = Package(
     .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
     .library(name: "TuttiFuzzSettings", targets: ["SettingsFuzzEntry"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "ClusterModel"]),
+    .library(
+      name: "TuttiAccounts", targets: ["Access", "ClusterModel", "Money", "RegistryCore", "Store"]),
     .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel", "HostModel"]),
     .library(
       name: "TuttiInference",
