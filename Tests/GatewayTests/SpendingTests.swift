@@ -3,7 +3,11 @@ import BillingJournal
 import ClusterModel
 import Foundation
 import GatewayCore
+import HTTPTypes
+import Hummingbird
+import Limits
 import Money
+import NIOCore
 import Testing
 
 @testable import GatewayService
@@ -113,6 +117,38 @@ struct SpendingTests {
       #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
       // A host earns the price of its own model.
       #expect(settlement.model == "m" && settlement.answers.first?.attempts.first?.model == "real")
+    }
+  }
+
+  /// A client that receives some pieces of a body, then leaves.
+  private struct LeavingClient: ResponseBodyWriter {
+    var pieces: Int
+
+    mutating func write(_ buffer: ByteBuffer) async throws {
+      guard pieces > 0 else { throw CancellationError() }
+      pieces -= 1
+    }
+
+    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+  }
+
+  @Test("a client that leaves amid a large body pays for the part that it received")
+  func partOfBody() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      try await PlanCluster(scripts: []).run { plans in
+        var exchange = try plans.answer(streaming: false).exchange
+        let payment = try await Self.payment(cluster.spending)
+        exchange.payment = payment
+        let bill = RequestBill(
+          of: "m", prompt: 0, completion: 40, by: "h", price: payment.price, hold: payment.hold)
+        let body = [UInt8](repeating: UInt8(ascii: " "), count: 4 * Limits.heavyBytes.value)
+        let response = try exchange.response(body, bill: bill)
+        await #expect(throws: CancellationError.self) {
+          try await response.body.write(LeavingClient(pieces: 2))
+        }
+      }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      #expect(cluster.settlements.first?.lease.billed == MicroCredits(20))
     }
   }
 

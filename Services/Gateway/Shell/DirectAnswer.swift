@@ -86,6 +86,7 @@ struct DirectAnswer: Sendable {
         exchange.journal.recordFirstToken()
         record(summary)
         bill = exchange.payment?.bill(summary)
+        exchange.payment?.began(by: inference.host, inference.model, as: inference.hostModel)
         // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {

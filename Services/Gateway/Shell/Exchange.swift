@@ -59,6 +59,10 @@ struct Exchange: Sendable {
       while start < body.count {
         let end = min(start + Limits.heavyBytes.value, body.count)
         try await writer.write(ByteBuffer(bytes: body[start..<end]))
+        // A client that leaves amid the body pays for the part that it received.
+        if end < body.count, let bill {
+          payment?.wrote(bill.completion(inFirst: end, of: body.count))
+        }
         start = end
       }
       if let bill { payment?.settle(bill) }

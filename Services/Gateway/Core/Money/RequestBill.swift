@@ -92,6 +92,12 @@ public struct RequestBill: Hashable, Sendable {
     self.init(model: model, answers: answers, price: price, hold: hold)
   }
 
+  /// Completion tokens in the first bytes of a body, in proportion.
+  public func completion(inFirst bytes: Int, of count: Int) -> Int {
+    let total = answers.reduce(Int128(0)) { $0 + Int128($1.usage.completion) }
+    return Usage.bounded(Int(clamping: total * Int128(bytes) / Int128(max(1, count))))
+  }
+
   /// Roles of attempts, and the part of the answer that each contributed.
   ///
   /// - Parameters:

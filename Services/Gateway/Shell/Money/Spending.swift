@@ -200,7 +200,8 @@ final class Spending: Service {
   /// - Parameters:
   ///   - report: the settlement for its amounts and numbers.
   ///   - bill: the request's entry in the journal, which is finished with the settlement's number.
-  ///   - unconfirmed: what the next process settles if the registry does not confirm this.
+  ///   - unconfirmed: the bill for the journal, which the next process settles if the registry does
+  ///     not confirm this one.
   func settle(
     _ request: UInt64, billed: MicroCredits, _ bill: consuming OpenBill?,
     _ unconfirmed: UnconfirmedBill? = nil, report: (LeaseSettlement) -> Settlement
