@@ -79,8 +79,10 @@ public struct HostView: Sendable {
   ///
   /// - Parameter named: models that the client names. They are included if only a passing reason
   ///   excludes their hosts, because `infer()` waits or asks such a host.
-  public func chatModels(policy: DataPolicy, named: [ModelID] = []) -> [ModelID] {
-    let need = HostNeed(.anyChat, dataPolicy: policy)
+  public func chatModels(
+    policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = []
+  ) -> [ModelID] {
+    let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
     func models(_ entries: [Entry]) -> Set<ModelID> {
       Set(
         entries.lazy.flatMap(\.host.models)
@@ -101,9 +103,10 @@ public struct HostView: Sendable {
   ///   - limit: maximum number of hosts. Hosts with free slots come first, then the fastest.
   /// - Returns: the facts, sorted by host ID.
   public func facts(
-    policy: DataPolicy, named: [ModelID] = [], limit: Int = PlanValidation.maximumHosts
+    policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = [],
+    limit: Int = PlanValidation.maximumHosts
   ) -> [HostFacts] {
-    let need = HostNeed(.anyChat, dataPolicy: policy)
+    let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
     let all = preferringCommunity(serving(need)).map { HostFacts($0, named: named) }
     guard all.count > limit else { return all.sorted { $0.id < $1.id } }
     func rank(_ host: HostFacts) -> (Int, Int, HostID) {

@@ -38,6 +38,9 @@ extension Arena {
     unsafe message.pointee.version = text(host.version ?? "")
     unsafe message.pointee.probe_ms = UInt32(wire: host.probeMilliseconds)
     unsafe message.pointee.price_per_million = UInt64(clamping: host.pricePerMillion)
+    unsafe message.pointee.n_tags = host.tags.count
+    unsafe message.pointee.tags = array(host.tags) { unsafe text($0) }
+    unsafe message.pointee.region = text(host.region ?? "")
     return unsafe message
   }
 
@@ -81,6 +84,7 @@ extension Host {
   init(wire message: Tutti__V1__Host) throws(WireError) {
     let version = try unsafe String(wire: message.version, "Host.version")
     let credential = try unsafe String(wire: message.credential, "Host.credential")
+    let region = try unsafe String(wire: message.region, "Host.region")
     self.init(
       id: HostID(try unsafe String(wire: message.id, "Host.id")),
       url: try unsafe String(wire: message.url, "Host.url"), omitsV1: unsafe message.omits_v1 != 0,
@@ -96,7 +100,9 @@ extension Host {
       },
       slots: Int?(wire: unsafe message.slots), version: version.isEmpty ? nil : version,
       probeMilliseconds: Int?(wire: unsafe message.probe_ms),
-      pricePerMillion: Int(clamping: unsafe message.price_per_million))
+      pricePerMillion: Int(clamping: unsafe message.price_per_million),
+      tags: try unsafe texts(message.n_tags, message.tags, "Host.tags"),
+      region: region.isEmpty ? nil : region)
   }
 }
 

@@ -35,7 +35,8 @@ enum Samples {
     id: "h1", url: "http://127.0.0.1:11434", dialect: .ollama, resume: .trailingAssistant,
     credential: "env:KEY", tier: .fallback, trust: .local, state: .ready,
     reason: "", models: [ModelOffer(id: "m1", contextTokens: 8_192), ModelOffer(id: "m2")],
-    slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40)
+    slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40,
+    tags: ["eu", "gpu"], region: "fra-1")
 
   static let sealed = SealedFrame(
     header: SealedFrame.Header(
@@ -264,7 +265,8 @@ enum Samples {
           skipped: [
             "p2": .init(
               reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
-          ], dataPolicy: .local, request: request, documents: documents, client: "key é",
+          ], dataPolicy: .local, pools: HostPools(["gpu", "eu"]), request: request,
+          documents: documents, client: "key é",
           sinkPrefix: text))
     ),
     (
@@ -308,7 +310,7 @@ enum Samples {
         TaskOrder(
           plan: "plan-1", task: plan.tasks[1], conversation: conversation,
           inputs: inputs, isSink: true,
-          dataPolicy: .any, avoidHosts: ["h2", "h3"],
+          dataPolicy: .any, pools: HostPools(["gpu"]), avoidHosts: ["h2", "h3"],
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
             minimumRate: 1.5), documents: documents, prefix: text,

@@ -123,7 +123,8 @@ BODIES = {
         id: "h1" url: "http://127.0.0.1:11434" dialect: "ollama" tier: "fallback" trust: "local"
         resume: "trailing_assistant" credential: "env:KEY"
         state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
-        slots: 2 version: "b1" probe_ms: 3 price_per_million: 40 } }''',
+        slots: 2 version: "b1" probe_ms: 3 price_per_million: 40
+        tags: "eu" tags: "gpu" region: "fra-1" } }''',
     "load_report": '''load_report { sequence: 7 hosts {
         host: "h1" in_flight: 3 first_tokens { bucket: 40 count: 2 } first_tokens { bucket: 0 count: 1 }
         answered: 4 failed: 1 tokens: 900 flow_ms: 1500 trips: 1 is_open: true
@@ -155,7 +156,8 @@ BODIES = {
         finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local"
         terms {{ minimum_rate_milli: -1 }} request {{ {REQUEST} }} {DOCUMENTS} client: "key é"
         sink_prefix: {TEXT} skipped {{ task: "p2" reason: {TEXT}
-        usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }} }}''',
+        usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }}
+        host_pools: "eu" host_pools: "gpu" }}''',
     "run_plan_small": f'''run_plan {{ plan {{ id: "plan-2" pattern: "tutti/auto"
         tasks {{ id: "t" role: "reasoning" merge: "none" {PLAIN} }} sink: "t" deadline_ms: 1000 }}
         conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }} }}''',
@@ -177,7 +179,7 @@ BODIES = {
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
         terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
           minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true is_part: true
-        client: "0123456789abcdef" }}''',
+        client: "0123456789abcdef" host_pools: "gpu" }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",

@@ -50,7 +50,8 @@ struct DirectAnswer: Sendable {
 
   private func startInference() throws(Failure) -> PendingInference {
     let request = exchange.request
-    let budget = TokenBudget.of(request, table: resources.context.hosts.table)
+    let budget = TokenBudget.of(
+      request, table: resources.context.hosts.table, pools: exchange.rights.pools)
     let body = try request.body(within: budget, affordable: exchange.payment?.tokens)
     return resources.inference.start(
       InferenceRequest(
@@ -64,7 +65,8 @@ struct DirectAnswer: Sendable {
         race: request.options.race,
         deadlines: request.options.deadlines(
           over: resources.configuration.deadlines.of(request.endpoint.directRoute)),
-        dataPolicy: request.options.dataPolicy, affinity: request.affinity,
+        dataPolicy: request.options.dataPolicy, pools: exchange.rights.pools,
+        affinity: request.affinity,
         client: ClientFingerprint(tag: exchange.client),
         seed: exchange.seed))
   }

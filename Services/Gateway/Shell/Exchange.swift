@@ -32,7 +32,8 @@ struct Exchange: Sendable {
 
   /// Why no host can answer a request that names no model.
   func noHost(in view: ClusterView) -> Failure {
-    let constraints = InferenceConstraints(dataPolicy: request.options.dataPolicy, seed: seed)
+    let constraints = InferenceConstraints(
+      dataPolicy: request.options.dataPolicy, pools: rights.pools, seed: seed)
     let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
     return Failure(.noEligibleHost, eligibility.explanation(model: nil))
   }

@@ -205,7 +205,7 @@ final class GatewayShell: Service {
     for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
   ) async throws(Failure) {
     guard let key = exchange.rights.key else { return }
-    let table = resources.context.hosts.table
+    let table = resources.context.hosts.table.limited(to: exchange.rights.pools)
     let models: [ModelID]
     if let model {
       models = [model]
@@ -215,7 +215,8 @@ final class GatewayShell: Service {
       let options = exchange.request.options
       models = exchange.rights.allowed(
         hosts.chatModels(
-          policy: options.dataPolicy, named: options.models + exchange.rights.namedModels))
+          policy: options.dataPolicy, pools: exchange.rights.pools,
+          named: options.models + exchange.rights.namedModels))
       // Without a price the request must not go on: a host may be ready a moment later.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }
     }
@@ -241,11 +242,13 @@ final class GatewayShell: Service {
     let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
     // A key may allow only an alias.
     let chat = hosts.chatModels(
-      policy: exchange.request.options.dataPolicy, named: exchange.rights.namedModels)
+      policy: exchange.request.options.dataPolicy, pools: exchange.rights.pools,
+      named: exchange.rights.namedModels)
     guard let model = exchange.rights.allowed(chat).first else {
       throw Failure(
         .permissionDenied,
-        "No host serves a chat model that the key allows now; GET /v1/models lists its models.",
+        "No host \(exchange.rights.pools.condition)serves a chat model that the key allows now; "
+          + "GET /v1/models lists its models.",
         param: "model")
     }
     return model

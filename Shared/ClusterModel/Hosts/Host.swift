@@ -127,8 +127,10 @@ public struct Host: Hashable, Codable, Sendable {
   public var probeMilliseconds: Int?
   /// Credits per million tokens. 0 means free.
   public var pricePerMillion: Int
-  /// Names by which an admin groups hosts into pools.
-  public var tags: [String] = []
+  /// Names of the host pools that the host belongs to, sorted.
+  public var tags: [String]
+  /// Where the host is, for an operator. `nil` means that no admin named it.
+  public var region: String?
 
   /// Accepted values of `pricePerMillion`. A whole context of a million tokens at the highest price
   /// still fits into the integers that count credits.
@@ -140,7 +142,8 @@ public struct Host: Hashable, Codable, Sendable {
     trust: DataPolicy = .any,
     state: HostState = .unknown,
     reason: String = "", models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
-    probeMilliseconds: Int? = nil, pricePerMillion: Int = 0
+    probeMilliseconds: Int? = nil, pricePerMillion: Int = 0, tags: [String] = [],
+    region: String? = nil
   ) {
     self.id = id
     self.url = url
@@ -157,6 +160,8 @@ public struct Host: Hashable, Codable, Sendable {
     self.version = version
     self.probeMilliseconds = probeMilliseconds
     self.pricePerMillion = pricePerMillion
+    self.tags = tags
+    self.region = region
   }
 
   public func offers(_ model: ModelID) -> Bool { models.contains { $0.id == model } }
@@ -178,16 +183,19 @@ public struct HostRecord: Hashable, Sendable {
   /// Models that an admin named, for a host that does not list them. Empty means the host's own
   /// list.
   public var models: [ModelID]
+  /// Whether the host is suspended because an admin drained it.
+  public var isDrained: Bool
 
   public init(
     _ host: Host, dialect: HostDialect? = nil, resume: ResumeWay? = nil, omitsV1: Bool? = nil,
-    models: [ModelID] = []
+    models: [ModelID] = [], isDrained: Bool = false
   ) {
     self.host = host
     self.dialect = dialect
     self.resume = resume
     self.omitsV1 = omitsV1
     self.models = models
+    self.isDrained = isDrained
   }
 }
 

@@ -4,8 +4,9 @@ public import Text
 /// Responses of `GET /v1/models`.
 public enum ModelList {
   /// Lists each model of the ready hosts once, then Tutti's own names, as far as the key allows them.
-  /// Models that an admin has hidden are left out.
+  /// Hosts outside the key's pools, and models that an admin has hidden, are left out.
   public static func list(_ table: HostTable, _ rights: KeyRights = KeyRights()) -> JSON {
+    let table = table.limited(to: rights.pools)
     let offers = table.firstReadyOffers
     let models = rights.allowed(table.listedModels).map { model in
       offers[model].map { entry(model.name, host: $0.host, $0.offer) }
@@ -21,6 +22,7 @@ public enum ModelList {
   public static func model(
     _ name: String, _ table: HostTable, _ rights: KeyRights = KeyRights()
   ) throws(Failure) -> JSON {
+    let table = table.limited(to: rights.pools)
     let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:))
     if own.contains(name) { return entry(name, owner: "tutti") }
     guard !rights.allowed([ModelID(name)]).isEmpty,

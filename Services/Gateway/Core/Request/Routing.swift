@@ -20,6 +20,7 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
+  /// - Parameter pools: host pools of the client's key.
   /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
   ///   latter suggests similar names.
   public static func route(
@@ -46,14 +47,14 @@ public enum GatewayRouting {
       where !table.hosts.contains(where: { $0.offers(member) }) {
         throw notFound(member.name, among: known(), param: "tutti.members[\(index)]")
       }
-      let budget = TokenBudget.of(request, table: table)
+      let budget = TokenBudget.of(request, table: table, pools: rights.pools)
       try budget?.check()
       return name == auto ? gate(request, budget) : .plan(name)
     }
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
     }
-    if name.isEmpty { return .direct(try onlyEmbedder(table, rights)) }
+    if name.isEmpty { return .direct(try onlyEmbedder(table.limited(to: rights.pools), rights)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(

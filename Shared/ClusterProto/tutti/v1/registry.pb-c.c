@@ -1011,7 +1011,7 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   (ProtobufCMessageInit) tutti__v1__model_offer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[15] =
+static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[17] =
 {
   {
     "id",
@@ -1193,6 +1193,30 @@ static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[15] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tags",
+    36,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__Host, n_tags),
+    offsetof(Tutti__V1__Host, tags),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "region",
+    37,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Host, region),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host__field_indices_by_name[] = {
   13,   /* field[13] = credential */
@@ -1203,18 +1227,21 @@ static const unsigned tutti__v1__host__field_indices_by_name[] = {
   11,   /* field[11] = price_per_million */
   10,   /* field[10] = probe_ms */
   6,   /* field[6] = reason */
+  16,   /* field[16] = region */
   12,   /* field[12] = resume */
   8,   /* field[8] = slots */
   5,   /* field[5] = state */
+  15,   /* field[15] = tags */
   3,   /* field[3] = tier */
   4,   /* field[4] = trust */
   1,   /* field[1] = url */
   9,   /* field[9] = version */
 };
-static const ProtobufCIntRange tutti__v1__host__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__host__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 36, 15 },
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
 {
@@ -1224,10 +1251,10 @@ const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
   "Tutti__V1__Host",
   "tutti.v1",
   sizeof(Tutti__V1__Host),
-  15,
+  17,
   tutti__v1__host__field_descriptors,
   tutti__v1__host__field_indices_by_name,
-  1,  tutti__v1__host__number_ranges,
+  2,  tutti__v1__host__number_ranges,
   (ProtobufCMessageInit) tutti__v1__host__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -20,6 +20,10 @@ public final class HostIndex: Sendable {
   /// The hosts' own names of models that are aliases, by row. Most tables have none.
   private let upstreams: [ModelID: [Int: ModelID]]
   let trust: [DataPolicy]
+  /// Number of each tag of the table.
+  let tagNumbers: [String: Int]
+  /// Numbers of the tags of each host.
+  let tags: [[Int]]
   let isFallback: [Bool]
   let isPriced: [Bool]
   /// Rows of the community's ready hosts.
@@ -59,6 +63,15 @@ public final class HostIndex: Sendable {
     self.chatModels = chatModels
     self.upstreams = upstreams
     trust = table.hosts.map(\.trust)
+    var tagNumbers: [String: Int] = [:]
+    tags = table.hosts.map { host in
+      host.tags.map { tag in
+        let number = tagNumbers[tag] ?? tagNumbers.count
+        tagNumbers[tag] = number
+        return number
+      }
+    }
+    self.tagNumbers = tagNumbers
     isFallback = table.hosts.map { $0.tier == .fallback }
     isPriced = table.hosts.map { $0.pricePerMillion > 0 }
     readyRows = table.hosts.indices.filter {

@@ -210,10 +210,19 @@ struct  Tutti__V1__Host
    * its paths follow the base URL without /v1
    */
   protobuf_c_boolean omits_v1;
+  /*
+   * host pools that it belongs to
+   */
+  size_t n_tags;
+  ProtobufCBinaryData *tags;
+  /*
+   * empty: none named
+   */
+  ProtobufCBinaryData region;
 };
 #define TUTTI__V1__HOST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, {0,NULL} }
 
 
 struct  Tutti__V1__HostTableRequest
