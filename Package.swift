@@ -264,8 +264,8 @@ let package = Package(
         "Access", "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
         "Files", "Inference", "Money",
         "ServiceKit",
-        "Store", "Telemetry", "Text", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
-        metrics,
+        "Store", "Telemetry", "Text", asyncHTTPClient, crypto, hummingbird, httpTypes, lifecycle,
+        logging, metrics,
         nioCore, nioHTTP1,
         nioPosix,
       ]),
@@ -397,8 +397,9 @@ let package = Package(
     tests(
       "RegistryTests",
       [
-        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb,
-        hummingbird, httpTypes, logging, nioCore, nioEmbedded,
+        "Access", "Bus", "BusCore", "ClusterModel", "Inference", "Money", "RegistryCore",
+        "RegistryService", "ServiceKit", "Store", "Telemetry",
+        asyncHTTPClient, grdb, hummingbird, httpTypes, logging, nioCore, nioEmbedded,
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),

@@ -60,7 +60,7 @@ extension AccountStore {
     return RecordRevision(number)
   }
 
-  private static func record(
+  static func record(
     kind: String, id: String, before: String?, after: String?, by author: ChangeAuthor,
     in database: Database
   ) throws {

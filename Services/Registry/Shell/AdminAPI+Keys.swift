@@ -121,17 +121,8 @@ extension AdminRequest {
 
   /// Revisions in `If-Match`. `nil` means any.
   var expectedRevisions: Set<Int64>? {
-    let values = http.headers[values: .ifMatch]
-    guard !values.isEmpty else { return nil }
-    let tags = values.flatMap { $0.split(separator: ",") }
-      .map { $0.trimmingCharacters(in: .whitespaces) }
-    if tags.contains("*") { return nil }
     // A tag that no answer has contained matches nothing.
-    return Set(
-      tags.compactMap { tag in
-        tag.count > 2 && tag.hasPrefix("\"") && tag.hasSuffix("\"")
-          ? Int64(tag.dropFirst().dropLast()) : nil
-      })
+    expectedTags.map { tags in Set(tags.compactMap { Int64($0.dropFirst().dropLast()) }) }
   }
 }
 

@@ -77,6 +77,16 @@ struct AdminRequest: Sendable {
     http.uri.queryParameters[name[...]].map(String.init)
   }
 
+  /// Tags in `If-Match`, with their quotes. `nil` means any.
+  var expectedTags: Set<String>? {
+    let values = http.headers[values: .ifMatch]
+    guard !values.isEmpty else { return nil }
+    let tags = values.flatMap { $0.split(separator: ",") }
+      .map { $0.trimmingCharacters(in: .whitespaces) }
+    if tags.contains("*") { return nil }
+    return Set(tags.filter { $0.count > 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") })
+  }
+
   func number<Number: FixedWidthInteger & Sendable>(
     _ name: String, in range: ClosedRange<Number>, or fallback: Number
   ) throws -> Number {

@@ -34,7 +34,8 @@ func buildRegistry(
     keyPublisher.publish(pages)
   }
   let shell = RegistryShell(
-    context: context, store: store, restored: restored,
+    context: context,
+    store: AuditedHosts(store: store, log: accounts, logger: context.logger), restored: restored,
     prober: HostProber(
       client: HTTPClient(configuration: HostProber.clientConfiguration),
       credentials: Credentials(rules: context.common.credentials)),
