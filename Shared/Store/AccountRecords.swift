@@ -110,7 +110,7 @@ public struct AuditRecord: Hashable, Sendable {
   /// Grows with every change.
   public let position: Int64
   public let author: ChangeAuthor
-  /// `key`, `organisation`, `team`, `setting`, `model` or `price`.
+  /// `key`, `host`, `model`, `organisation`, `team`, `setting` or `price`.
   public let kind: String
   /// Name of the record; `organisation/team` for a team, the position for a price.
   public let id: String

@@ -71,6 +71,23 @@ struct FullestTableTests {
     #expect(size <= Self.room, "\(size)")
   }
 
+  @Test("hosts with as many and as long tags as an admin may give them")
+  func taggedHosts() throws {
+    var registry = HostRegistry(epoch: .max, now: .zero)
+    let name = String(repeating: "t", count: Limits.tagBytes.value - 3)
+    let tags = (0..<Limits.hostTags.value).map { name + "\(100 + $0)" }
+    var number = 0
+    while number < 1_000 {
+      let draft = HostDraft(
+        url: "https://host-\(number).example.org:12345", tags: tags, region: tags[0])
+      guard (try? registry.add(draft, now: .zero)) != nil else { break }
+      number += 1
+    }
+    #expect((200..<1_000).contains(number), "\(number)")
+    let size = try bytes(.hostTable(registry.table))
+    #expect((300_000...Self.room).contains(size), "\(size)")
+  }
+
   @Test("processes with the longest names and addresses")
   func peers() throws {
     let own = Peer(
