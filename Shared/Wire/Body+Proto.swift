@@ -89,6 +89,13 @@ extension Arena {
     case .priceTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE
       unsafe message.pointee.price_table = priceTable(value)
+    case .settingsTableRequest:
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST
+      unsafe message.pointee.settings_table_request = make(
+        tutti__v1__settings_table_request__init)
+    case .settingsTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE
+      unsafe message.pointee.settings_table = settingsTable(value)
     }
   }
 
@@ -254,6 +261,12 @@ extension Body {
       self = .priceTable(
         try unsafe required(message.price_table, "Envelope.price_table") {
           value throws(WireError) in try unsafe PriceTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST: self = .settingsTableRequest
+    case TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE:
+      self = .settingsTable(
+        try unsafe required(message.settings_table, "Envelope.settings_table") {
+          value throws(WireError) in try unsafe RuntimeSettingsTable(wire: value)
         })
     default: throw .unknownValue(field: "Envelope.body")
     }

@@ -407,5 +407,19 @@ enum Samples {
       "price_table_empty",
       .priceTable(try! PriceTable(epoch: 9, revision: 1, unknown: .refuse))
     ),
+    ("settings_table_request", .settingsTableRequest),
+    (
+      "settings_table",
+      .settingsTable(
+        RuntimeSettingsTable(
+          epoch: 9, revision: 7,
+          overrides: RuntimeOverrides(texts: [
+            (id: "gateway.max_requests", value: "1024"), (id: "inference.race", value: "hedged"),
+          ])))
+    ),
+    (
+      "settings_table_empty",
+      .settingsTable(RuntimeSettingsTable(epoch: 9, revision: 0, overrides: .none))
+    ),
   ]
 }

@@ -211,6 +211,11 @@ BODIES = {
         rows {{ model: "m1" effective_from_ms: -1 price {{ {TOKEN_PRICE} }} }}
         rows {{ model: "é" effective_from_ms: 1900000000000 price {{}} }} }}''',
     "price_table_empty": 'price_table { epoch: 9 revision: 1 unknown: "refuse" }',
+    "settings_table_request": "settings_table_request {}",
+    "settings_table": '''settings_table { epoch: 9 revision: 7
+  overrides { id: "gateway.max_requests" value: "1024" }
+  overrides { id: "inference.race" value: "hedged" } }''',
+    "settings_table_empty": "settings_table { epoch: 9 }",
     "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
         logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}
           trace_id: {TRACE} attributes {{ key: "k" value: "v" }} }}

@@ -82,6 +82,10 @@ public enum Body: Equatable, Sendable {
   case priceTableRequest
   case priceTable(PriceTable)
 
+  /// Asks the registry for the settings that admins have changed.
+  case settingsTableRequest
+  case settingsTable(RuntimeSettingsTable)
+
   /// A piece of a packed envelope that is larger than one frame.
   public struct Fragment: Equatable, Sendable {
     public var index: UInt32

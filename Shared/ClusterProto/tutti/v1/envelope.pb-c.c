@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[38] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40] =
 {
   {
     "version",
@@ -900,6 +900,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[38]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "settings_table_request",
+    90,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, settings_table_request),
+    &tutti__v1__settings_table_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "settings_table",
+    91,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, settings_table),
+    &tutti__v1__settings_table__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   22,   /* field[22] = access_page_request */
@@ -932,6 +956,8 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
+  39,   /* field[39] = settings_table */
+  38,   /* field[38] = settings_table_request */
   35,   /* field[35] = settlements */
   3,   /* field[3] = shape */
   27,   /* field[27] = sub_plan */
@@ -941,7 +967,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[8 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
@@ -950,7 +976,8 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
   { 60, 30 },
   { 70, 32 },
   { 80, 33 },
-  { 0, 38 }
+  { 90, 38 },
+  { 0, 40 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -960,10 +987,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  38,
+  40,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  7,  tutti__v1__envelope__number_ranges,
+  8,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -172,7 +172,9 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER = 81,
   TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS = 82,
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST = 83,
-  TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE = 84
+  TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE = 84,
+  TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST = 90,
+  TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE = 91
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
 } Tutti__V1__Envelope__BodyCase;
 
@@ -240,6 +242,8 @@ struct  Tutti__V1__Envelope
     Tutti__V1__Settlements *settlements;
     Tutti__V1__PriceTableRequest *price_table_request;
     Tutti__V1__PriceTable *price_table;
+    Tutti__V1__SettingsTableRequest *settings_table_request;
+    Tutti__V1__SettingsTable *settings_table;
   };
 };
 #define TUTTI__V1__ENVELOPE__INIT \
