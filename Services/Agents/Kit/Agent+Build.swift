@@ -20,6 +20,10 @@ func buildAgent<Room: AgentRoom>(
   let shell = AgentShell(
     role: configuration.role, maxTasks: configuration.maxTasks, inference: inference,
     context: context)
+  context.settings.onChange { overrides in
+    inference.apply(overrides)
+    shell.apply(overrides)
+  }
   context.bus.onStream { request, writer throws(Failure) in
     try await shell.perform(request, writer)
   }

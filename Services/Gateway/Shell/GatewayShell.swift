@@ -30,6 +30,7 @@ final class GatewayShell: Service {
         total: configuration.maximumRequests, remote: configuration.remoteShare,
         local: configuration.localShare),
       memory: resources.memory, logger: resources.context.logger)
+    resources.context.settings.onChange { [admission] in admission.apply($0) }
   }
 
   /// Waits for shutdown. Just before the drain ends it fails the answers still open; then it closes

@@ -29,6 +29,11 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
 
   public var range: Range { facts.range }
 
+  /// The largest value. `nil` means that the value is no number.
+  public var maximum: Int? {
+    if case .integer(let range) = range { range.upperBound } else { nil }
+  }
+
   /// The value of a process whose configuration has no other.
   public var standard: RuntimeValue { facts.standard }
 

@@ -42,7 +42,7 @@ public struct InferenceRequest: Hashable, Sendable {
 
 /// Constraints on how a request may be answered.
 public struct InferenceConstraints: Hashable, Sendable {
-  /// `nil` means that price decides: `dual` if a race of two costs nothing, otherwise `hedged`.
+  /// `nil` means the default of the process: `InferenceLimits.race`.
   public var race: RaceMode?
   public var deadlines: Deadlines
   public var dataPolicy: DataPolicy
