@@ -85,7 +85,7 @@ struct InFlightAnswersTests {
     let answers = InFlightAnswers()
     answers.endAll()
     let calls = Calls()
-    let registration = answers.register { calls.add() }
+    let registration = answers.register { _ in calls.add() }
     #expect(calls.count == 1)
     answers.endAll()
     #expect(calls.count == 1)
@@ -96,10 +96,10 @@ struct InFlightAnswersTests {
   func unregistered() {
     let answers = InFlightAnswers()
     let (open, over, dropped) = (Calls(), Calls(), Calls())
-    let registration = answers.register { open.add() }
-    let ended = answers.register { over.add() }
+    let registration = answers.register { _ in open.add() }
+    let ended = answers.register { _ in over.add() }
     ended.unregister()
-    _ = answers.register { dropped.add() }
+    _ = answers.register { _ in dropped.add() }
     answers.endAll()
     answers.endAll()
     #expect(open.count == 1)

@@ -64,7 +64,7 @@ final class PlanCluster: Sendable {
     planners = try ["planner-1", "planner-2"].map { try bus(.planner, $0) }
     dispatchers = try ["dispatcher-1", "dispatcher-2"].map { try bus(.dispatcher, $0) }
     leases = Mutex(PeerLeases(epoch: registry.peer.id.incarnation, own: registry.peer))
-    resources = try Self.resources(gateway, recorder)
+    resources = try Self.resources(gateway, recorder, hosts: [Self.host])
     admission = Admission(
       ClientShares(total: 10), memory: resources.memory, logger: Logger(label: "test"))
     answerHellos()
@@ -107,21 +107,20 @@ final class PlanCluster: Sendable {
     .planEvent(.delta(TaskDelta(text: text, deltaJSON: json.map { Array($0.utf8) })))
   }
 
-  private static func resources(
-    _ bus: Bus, _ recorder: TelemetryRecorder
+  private static let host = Host(
+    id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: ModelID("llama-3.1-8b"))],
+    tags: ["gpu"])
+
+  /// The parts of a gateway without peers.
+  static func resources(
+    _ bus: Bus, _ recorder: TelemetryRecorder, hosts rows: [Host]
   ) throws -> GatewayResources {
     let settings = ServiceSettings<GatewayConfiguration>(
       arguments: [], environment: ["HOME": "/nowhere"], hostName: "box",
       readFile: { (_) throws(ProcessFailure) -> String in "" })
     try #require(settings.mistakes.isEmpty, "\(settings.mistakes)")
     let logger = Logger(label: "test")
-    let table = HostTable(
-      epoch: 1, revision: 1,
-      hosts: [
-        Host(
-          id: "a", url: "http://a", state: .ready,
-          models: [ModelOffer(id: ModelID("llama-3.1-8b"))], tags: ["gpu"])
-      ])
+    let table = HostTable(epoch: 1, revision: 1, hosts: rows)
     let hosts = HostDirectory(
       ask: { () throws(Failure) -> HostTable in throw Failure(.noPeer, "no registry") },
       logger: logger)
@@ -210,9 +209,9 @@ final class PlanCluster: Sendable {
 
   /// Sends one request and returns all that its client received.
   func ask(
-    streaming: Bool = true, rights: KeyRights = KeyRights()
+    streaming: Bool = true, rights: KeyRights = KeyRights(),
+    receiving received: FakeClient.Received = FakeClient.Received()
   ) async throws -> FakeClient.Received {
-    let received = FakeClient.Received()
     let response = try await answer(streaming: streaming, rights: rights).response()
     try await response.body.write(FakeClient(received: received))
     return received

@@ -26,7 +26,19 @@ struct DirectAnswer: Sendable {
       () throws(Failure) in
       try self.startInference()
     }
-    let registration = resources.answers.register { pending.cancel() }
+    let registration = resources.answers.register(key: exchange.key) { _ in
+      pending.cancel()
+    }
+    do {
+      return try await response(pending, registration)
+    } catch let failure as Failure {
+      throw registration.explained(failure)
+    }
+  }
+
+  private func response(
+    _ pending: PendingInference, _ registration: InFlightAnswers.Registration
+  ) async throws -> Response {
     guard exchange.request.stream else {
       defer { registration.unregister() }
       return try await wholeResponse(pending)
@@ -43,7 +55,7 @@ struct DirectAnswer: Sendable {
       do throws(Failure) {
         try await self.relay(pending, first, to: &client)
       } catch {
-        try await client.fail(error)
+        try await client.fail(registration.explained(error))
       }
     }
   }

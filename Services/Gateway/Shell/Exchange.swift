@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import GatewayCore
 import HTTPTypes
@@ -27,6 +28,9 @@ struct Exchange: Sendable {
   let ingress: OpenSpan
   /// The request's hold of money. `nil` means that it costs nothing.
   var payment: Payment?
+
+  /// Id of the client's key. `nil` means that the request needs none.
+  var key: KeyID? { rights.key?.id }
 
   var trace: TraceContext { journal.trace }
 

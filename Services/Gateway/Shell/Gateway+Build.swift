@@ -67,6 +67,7 @@ func buildGateway(
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Services shut down in reverse order: first the server, then the connections to hosts.
   return [
-    LoadReporter(bus: context.bus) { inference.loadReport() }, spending, shell, server,
+    LoadReporter(bus: context.bus) { inference.loadReport() }, spending, resources.keyWatch, shell,
+    server,
   ]
 }

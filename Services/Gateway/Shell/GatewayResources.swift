@@ -16,7 +16,8 @@ final class GatewayResources: Sendable {
   let inference: InferenceClient
   let memory: MemoryBudget
   let heavyWork: HeavyWork
-  let answers = InFlightAnswers()
+  let answers: InFlightAnswers
+  let keyWatch: KeyWatch
   let estimates = EstimateLedger()
   let keys: KeyGate
   let spending: Spending
@@ -31,6 +32,11 @@ final class GatewayResources: Sendable {
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
+    let answers = InFlightAnswers()
+    self.answers = answers
+    keyWatch = KeyWatch(
+      context.access, context.settings, answers: answers, configured: configuration.revokedStreams,
+      logger: context.logger)
     spending = Spending(context.bus, journal: journal, logger: context.logger)
     let keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
     self.keys = keys

@@ -1,8 +1,11 @@
+import Access
 import ClusterModel
 import Synchronization
 
-/// The registry of answers in progress. At shutdown it ends each with an error message, before the
-/// process cancels it.
+/// The registry of answers in progress.
+///
+/// At shutdown it ends each with an error message, before the process cancels it. It also ends the
+/// answers of one key.
 final class InFlightAnswers: Sendable {
   /// Time before the process exits at which answers are ended: enough to send each client one line.
   static func margin(of drain: Duration) -> Duration { min(.milliseconds(500), drain / 4) }
@@ -11,47 +14,114 @@ final class InFlightAnswers: Sendable {
     .shuttingDown, "the gateway is shutting down and the answer was not done in time; ask again",
     retryAfter: .seconds(1))
 
+  /// Ends an answer, whose client gets the failure.
+  typealias End = @Sendable (Failure) -> Void
+
   /// The entry of one answer. It unregisters itself on deinit.
   final class Registration: Sendable {
     private let number: Int
     private let answers: InFlightAnswers
+    private let ending: Ending
 
-    fileprivate init(_ number: Int, _ answers: InFlightAnswers) {
+    fileprivate init(_ number: Int, _ answers: InFlightAnswers, _ ending: Ending) {
       self.number = number
       self.answers = answers
+      self.ending = ending
     }
 
     deinit { unregister() }
 
-    func unregister() { _ = answers.state.withLock { $0.cancels.removeValue(forKey: number) } }
+    func unregister() { answers.state.withLock { $0.remove(number) } }
+
+    /// Replaces a cancellation that the gateway caused with its reason.
+    func explained(_ failure: Failure) -> Failure {
+      failure.code == .cancelled ? ending.reason ?? failure : failure
+    }
+  }
+
+  /// Why the gateway ended one answer.
+  fileprivate final class Ending: Sendable {
+    private let failure = Mutex<Failure?>(nil)
+
+    /// `nil` means that the gateway has not ended the answer.
+    var reason: Failure? {
+      get { failure.withLock(\.self) }
+      set { failure.withLock { $0 = newValue } }
+    }
+  }
+
+  private struct Answer {
+    let key: KeyID?
+    let ending: Ending
+    let end: End
+
+    func end(with failure: Failure) {
+      ending.reason = failure
+      end(failure)
+    }
   }
 
   private struct State {
     var isOver = false
     var last = 0
-    var cancels: [Int: @Sendable () -> Void] = [:]
+    private(set) var answers: [Int: Answer] = [:]
+    /// Numbers of the answers by key.
+    private(set) var keys: [KeyID: Set<Int>] = [:]
+
+    mutating func add(_ answer: Answer) {
+      answers[last] = answer
+      if let key = answer.key { keys[key, default: []].insert(last) }
+    }
+
+    mutating func remove(_ number: Int) {
+      guard let key = answers.removeValue(forKey: number)?.key else { return }
+      keys[key]?.remove(number)
+      if keys[key]?.isEmpty == true { keys[key] = nil }
+    }
+
+    mutating func take(_ key: KeyID) -> [Answer] {
+      (keys.removeValue(forKey: key) ?? []).compactMap { answers.removeValue(forKey: $0) }
+    }
+
+    mutating func takeAll() -> [Answer] {
+      defer { (answers, keys) = ([:], [:]) }
+      return Array(answers.values)
+    }
   }
 
   private let state = Mutex(State())
 
-  /// - Parameter cancel: ends the answer; called at once if all answers were already ended.
-  func register(cancel: @escaping @Sendable () -> Void) -> Registration {
+  /// - Parameters:
+  ///   - key: the key of the request. `nil` means that the request needed none.
+  ///   - end: ends the answer; called at once if all answers were already ended.
+  func register(key: KeyID? = nil, end: @escaping End) -> Registration {
+    let answer = Answer(key: key, ending: Ending(), end: end)
     let (number, isOver) = state.withLock { state in
       state.last += 1
-      if !state.isOver { state.cancels[state.last] = cancel }
+      if !state.isOver { state.add(answer) }
       return (state.last, state.isOver)
     }
-    if isOver { cancel() }
-    return Registration(number, self)
+    if isOver { answer.end(with: Self.ended) }
+    return Registration(number, self, answer.ending)
+  }
+
+  /// Keys that have answers in progress.
+  var keys: [KeyID] { state.withLock { Array($0.keys.keys) } }
+
+  /// Ends the answers of a key.
+  /// - Returns: how many there were.
+  func end(answersOf key: KeyID, with failure: Failure) -> Int {
+    let answers = state.withLock { $0.take(key) }
+    for answer in answers { answer.end(with: failure) }
+    return answers.count
   }
 
   func endAll() {
-    let cancels = state.withLock { state in
+    let answers = state.withLock { state in
       state.isOver = true
-      defer { state.cancels = [:] }
-      return Array(state.cancels.values)
+      return state.takeAll()
     }
-    for cancel in cancels { cancel() }
+    for answer in answers { answer.end(with: Self.ended) }
   }
 
   /// Replaces a cancellation that the gateway caused with the shutdown failure.
@@ -59,19 +129,22 @@ final class InFlightAnswers: Sendable {
     failure.code == .cancelled && state.withLock(\.isOver) ? Self.ended : failure
   }
 
-  /// Returns the result of `work`, unless all answers are ended first.
+  /// Returns the result of `work`, unless the gateway ends the answer first.
   func whileOpen<Value: Sendable>(
-    _ work: @escaping @Sendable () async throws(Failure) -> Value
+    key: KeyID? = nil, _ work: @escaping @Sendable () async throws(Failure) -> Value
   ) async throws(Failure) -> Value {
-    let (over, end) = AsyncStream.makeStream(of: Never.self)
-    let registration = register { end.finish() }
+    let (reasons, reason) = AsyncStream.makeStream(of: Failure.self)
+    let registration = register(key: key) { failure in
+      reason.yield(failure)
+      reason.finish()
+    }
     defer { registration.unregister() }
     let result = await withTaskGroup(of: Result<Value, Failure>?.self) { group in
       group.addTask {
         do throws(Failure) { return .success(try await work()) } catch { return .failure(error) }
       }
       group.addTask {
-        for await _ in over {}
+        for await failure in reasons { return .failure(failure) }
         return nil
       }
       let first = await group.next()

@@ -40,7 +40,7 @@ struct PlanAnswer: Sendable {
       id: "chatcmpl-\(exchange.trace.trace)", model: exchange.request.model.name,
       created: Int(UnixTime.microseconds() / 1_000_000))
     guard exchange.request.stream else {
-      return try await resources.answers.whileOpen { () throws(Failure) in
+      return try await resources.answers.whileOpen(key: exchange.key) { () throws(Failure) in
         try await self.wholeResponse(plan, composer)
       }
     }
@@ -55,7 +55,9 @@ struct PlanAnswer: Sendable {
 
   /// Returns a plan that no dispatcher has received yet.
   func make() async throws(Failure) -> RunningPlan {
-    try await resources.answers.whileOpen { () throws(Failure) in try await self.makePlan() }
+    try await resources.answers.whileOpen(key: exchange.key) { () throws(Failure) in
+      try await self.makePlan()
+    }
   }
 
   private func makePlan() async throws(Failure) -> RunningPlan {

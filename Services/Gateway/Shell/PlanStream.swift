@@ -78,8 +78,8 @@ struct PlanStream {
     // The backlog bounds this by bytes.
     let (signals, source) = AsyncStream<Signal>.makeStream(bufferingPolicy: .unbounded)
     let outcome = Outcome()
-    let registration = answer.resources.answers.register {
-      outcome.set(.failure(InFlightAnswers.ended))
+    let registration = answer.resources.answers.register(key: answer.exchange.key) { failure in
+      outcome.set(.failure(failure))
       source.finish()
     }
     defer { registration.unregister() }

@@ -26,6 +26,14 @@ public struct AccessTable: Hashable, Sendable {
 
   public subscript(_ id: KeyID) -> KeyRecord? { records[id] }
 
+  /// Why a key that was valid when its request was admitted is not valid now; `nil` means that it
+  /// still is. Scopes and permissions are not checked.
+  public func refusal(of id: KeyID, at now: WallMilliseconds) -> AccessRefusal? {
+    guard !isOpen else { return nil }
+    guard let record = records[id] else { return AccessRefusal(.unknown, key: id) }
+    return record.refusal(at: now).map { AccessRefusal($0, key: id) }
+  }
+
   /// Decides whether a request with this key may do what it needs.
   ///
   /// A request with a well-formed key is hashed once, whether or not the id is known, so that the

@@ -10,6 +10,7 @@ import Telemetry
 /// This process's copy of the keys. It is kept if the registry dies, so that known keys still work.
 public final class AccessDirectory: Service {
   private let feed = Mutex(AccessTableFeed())
+  private let changed = Mutex<[@Sendable () -> Void]>([])
   private let ask: @Sendable (_ page: Int) async throws(Failure) -> AccessTablePage
   private let pause: @Sendable (Duration) async throws -> Void
   private let logger: Logger
@@ -38,6 +39,18 @@ public final class AccessDirectory: Service {
   /// The newest whole table. `nil` means that none has arrived, so that no request can be admitted.
   public var table: AccessTable? { feed.withLock { $0.table } }
 
+  /// Adds a listener for new tables. It must be quick, because it blocks the delivery of bus
+  /// messages.
+  public func onChange(_ listener: @escaping @Sendable () -> Void) {
+    changed.withLock { $0.append(listener) }
+  }
+
+  private func receive(_ page: AccessTablePage, isAnswer: Bool = false) {
+    let outcome = feed.withLock { $0.received(page, isAnswer: isAnswer) }
+    guard outcome == .replaced else { return }
+    for listener in changed.withLock(\.self) { listener() }
+  }
+
   /// Applies a published page, and asks for the table if a published version shows that a page was
   /// missed.
   /// - Returns: whether `body` was about keys.
@@ -45,7 +58,7 @@ public final class AccessDirectory: Service {
   public func apply(_ body: Body) -> Bool {
     switch body {
     case .accessTablePage(let page):
-      feed.withLock { _ = $0.received(page) }
+      receive(page)
       return true
     case .accessTableVersion(let version):
       if table?.version != version { question.yield() }
@@ -81,13 +94,13 @@ public final class AccessDirectory: Service {
   /// the next trigger asks again.
   private func askForPages() async throws(Failure) {
     let first = try await ask(0)
-    feed.withLock { _ = $0.received(first, isAnswer: true) }
+    receive(first, isAnswer: true)
     for number in 1..<max(1, min(first.pages, Limits.accessPages.value)) {
       let page = try await ask(number)
       guard page.version == first.version else {
         throw Failure(.unhandled, "The keys have changed while they were read.")
       }
-      feed.withLock { _ = $0.received(page, isAnswer: true) }
+      receive(page, isAnswer: true)
     }
   }
 }
