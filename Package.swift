@@ -319,7 +319,7 @@ let package = Package(
       ]),
 
     // Tests.
-    tests("HouseTests", [yams]),
+    tests("HouseTests", ["ClusterModel", yams]),
     tests("ModelTests", ["ClusterModel", "ClusterTesting", "Text"]),
     tests(
       "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],

@@ -42,9 +42,26 @@ struct AdminAPI: Sendable {
     _ router: Router<BasicRequestContext>, _ method: HTTPRequest.Method, _ path: RouterPath,
     _ handler: @escaping @Sendable (AdminRequest) async throws -> Response
   ) {
+    gate.route(router, method, path, handler)
+  }
+
+  private struct Proof: Encodable {
+    var object = "proof"
+    var proof: String
+
+    init(proof: String) { self.proof = proof }
+  }
+}
+
+extension AdminGate {
+  /// Adds a route for admins. Every method but GET counts as a change.
+  func route(
+    _ router: Router<BasicRequestContext>, _ method: HTTPRequest.Method, _ path: RouterPath,
+    _ handler: @escaping @Sendable (AdminRequest) async throws -> Response
+  ) {
     router.on(path, method: method) { request, context in
       do {
-        let author = try gate.author(of: request, isChange: method != .get)
+        let author = try author(of: request, isChange: method != .get)
         let id = context.parameters.get("id") ?? ""
         return try await handler(
           AdminRequest(http: request, id: id.removingPercentEncoding ?? id, author: author))
@@ -54,13 +71,6 @@ struct AdminAPI: Sendable {
         return AdminFailure(failure).response
       }
     }
-  }
-
-  private struct Proof: Encodable {
-    var object = "proof"
-    var proof: String
-
-    init(proof: String) { self.proof = proof }
   }
 }
 

@@ -201,6 +201,7 @@ let adminOpenAPI = #"""
         }
       },
   \#(accountPaths)
+  \#(settingPaths)
       "/admin/v1/proof": {
         "get": {
           "summary": "Proof that this registry knows the admin token, before it is sent here",
@@ -314,6 +315,7 @@ let adminOpenAPI = #"""
   \#(keySchemas)
   \#(modelSchemas)
   \#(accountSchemas)
+  \#(settingSchemas)
         "Peer": {
           "type": "object",
           "required": ["name", "incarnation", "service", "version", "mailbox", "ttl_ms"],

@@ -33,13 +33,14 @@ func buildRegistry(
     accountShell.receiveKeys(pages.flatMap(\.records))
     keyPublisher.publish(pages)
   }
+  let settings = try await makeSettings(accounts, context)
   let shell = RegistryShell(
     context: context,
     store: AuditedHosts(store: store, log: accounts, logger: context.logger), restored: restored,
     prober: HostProber(
       client: HTTPClient(configuration: HostProber.clientConfiguration),
       credentials: Credentials(rules: context.common.credentials)),
-    keys: keys, keyPublisher: keyPublisher, accounts: accountShell)
+    keys: keys, keyPublisher: keyPublisher, accounts: accountShell, settings: settings)
   let models = try await makeModelShell(accounts, shell, accountShell, context)
   try await shell.addConfigured(configuration.hosts)
   shell.answerBus()
@@ -55,6 +56,7 @@ func buildRegistry(
       try gate.author(of: request, isChange: isChange)
     }
   ).addRoutes(to: router)
+  SettingsAPI(settings: settings, gate: gate).addRoutes(to: router)
   AccountAPI(
     accounts: accountShell,
     authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
@@ -64,8 +66,9 @@ func buildRegistry(
   // A host's description has some hundred bytes, and a key's permissions up to 6 KiB.
   options.maxBodyBytes = 64 * 1024
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
-  // Services shut down in reverse order. `keys` closes the store that it shares with the accounts.
-  return [keys, models, accountShell, shell, server]
+  // Services shut down in reverse order. `keys` closes the store that it shares with the accounts,
+  // the models and the settings.
+  return [keys, models, accountShell, settings, shell, server]
 }
 
 private func makeModelShell(
@@ -77,6 +80,22 @@ private func makeModelShell(
       shell.setModelRules(ModelRules(models.records))
       accounts.receiveAliases(models.aliases)
     }
+  } catch {
+    throw ProcessFailure(.unavailable, error.message)
+  }
+}
+
+private func makeSettings(
+  _ store: AccountStore, _ context: ServiceContext
+) async throws -> SettingsKeeper {
+  let bus = context.bus
+  do throws(Failure) {
+    return try await SettingsKeeper(
+      store: store, epoch: bus.peer.id.incarnation, logger: context.logger,
+      publish: { table in
+        context.settings.apply(.settingsTable(table))
+        bus.publish(.settingsTable(table))
+      })
   } catch {
     throw ProcessFailure(.unavailable, error.message)
   }

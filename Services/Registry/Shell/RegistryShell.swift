@@ -52,6 +52,7 @@ final class RegistryShell: Service {
   private let keys: KeyIssuer
   private let keyPublisher: KeyPublisher
   private let accounts: AccountShell
+  private let settings: SettingsKeeper
   private let clock = ProcessClock()
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
@@ -62,7 +63,7 @@ final class RegistryShell: Service {
 
   init(
     context: ServiceContext, store: AuditedHosts, restored: [HostRecord], prober: HostProber,
-    keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell
+    keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell, settings: SettingsKeeper
   ) {
     self.context = context
     self.store = store
@@ -70,6 +71,7 @@ final class RegistryShell: Service {
     self.keys = keys
     self.keyPublisher = keyPublisher
     self.accounts = accounts
+    self.settings = settings
     let own = context.bus.peer
     let epoch = own.id.incarnation
     state = Mutex(
@@ -102,10 +104,12 @@ final class RegistryShell: Service {
           throw Failure(.overloaded, "The registry is still reading its prices; ask again.")
         }
         return .priceTable(table)
+      case .settingsTableRequest:
+        return .settingsTable(settings.table)
       default:
         throw Failure(
           .unhandled,
-          "The registry answers hello, goodbye, and requests for hosts, keys and prices.")
+          "The registry answers hello, goodbye, and requests for hosts, keys, prices and settings.")
       }
     }
     context.bus.onCast { [self] body, peer in
@@ -148,6 +152,7 @@ final class RegistryShell: Service {
     // A new process has missed the tables that were sent before.
     if !directives.isEmpty {
       context.bus.publish(.hostTable(hostTable), to: peer.id)
+      context.bus.publish(.settingsTable(settings.table), to: peer.id)
       keyPublisher.send(keys.pages, to: peer)
       if peer.service == .gateway, let prices = accounts.priceTable {
         context.bus.publish(.priceTable(prices), to: peer.id)
@@ -389,6 +394,7 @@ final class RegistryShell: Service {
         publish(hostTable)
         keyPublisher.publish(keys.version)
         accounts.republishPrices()
+        context.bus.publish(.settingsTable(settings.table))
       }
     }
   }
