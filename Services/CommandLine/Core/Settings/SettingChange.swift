@@ -1,0 +1,42 @@
+public import ClusterModel
+import Text
+
+/// A change of one setting, from the arguments of `tutti settings`.
+public struct SettingChange: Hashable, Sendable {
+  public let setting: RuntimeSetting
+  /// `nil` removes the value.
+  public let value: RuntimeValue?
+
+  /// - Parameter text: `nil` removes the value.
+  /// - Throws: a sentence that names what is wrong.
+  public init(name: String, text: String?) throws(ProcessFailure) {
+    guard let setting = RuntimeSetting(rawValue: name) else {
+      let known = RuntimeSetting.allCases.map(\.id)
+      let near = NearNames.near(name, among: known).first
+      throw ProcessFailure(
+        .usage,
+        "\(name): no setting that can change at run time has this name; "
+          + (near.map { "did you mean \($0)?" } ?? "`tutti settings list` shows all"))
+    }
+    self.setting = setting
+    guard let text else {
+      value = nil
+      return
+    }
+    guard let value = setting.value(text) else {
+      throw ProcessFailure(.usage, "\(name): \"\(text)\" is not \(setting.range)")
+    }
+    self.value = value
+  }
+
+  /// The body of the request.
+  public var body: [UInt8] {
+    let value: JSON =
+      switch value {
+      case .integer(let number): .integer(number)
+      case .choice(let choice): .string(choice)
+      case nil: .null
+      }
+    return JSON.object([(setting.id, value)]).encoded
+  }
+}

@@ -1,0 +1,59 @@
+/// A setting as the registry's admin API shows it.
+public struct SettingRow: Decodable, Sendable {
+  public let id: String
+  /// `nil` means that no admin has set the setting.
+  public let value: String?
+  public let standard: String
+  public let range: String
+  public let description: String
+
+  private enum CodingKeys: String, CodingKey {
+    case id, value, range, description
+    case standard = "default"
+  }
+
+  private struct Range: Decodable {
+    let minimum: Int?
+    let maximum: Int?
+    let values: [String]?
+
+    var text: String {
+      if let values { return values.joined(separator: ", ") }
+      guard let minimum, let maximum else { return "" }
+      return "\(minimum)–\(maximum)"
+    }
+  }
+
+  /// A text or a number.
+  private struct Value: Decodable {
+    let text: String
+
+    init(from decoder: any Decoder) throws {
+      let value = try decoder.singleValueContainer()
+      if let number = try? value.decode(Int.self) {
+        text = "\(number)"
+      } else {
+        text = try value.decode(String.self)
+      }
+    }
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    id = try members.decode(String.self, forKey: .id)
+    value = try members.decodeIfPresent(Value.self, forKey: .value)?.text
+    standard = try members.decode(Value.self, forKey: .standard).text
+    range = try members.decode(Range.self, forKey: .range).text
+    description = try members.decode(String.self, forKey: .description)
+  }
+
+  public static func table(_ rows: [SettingRow]) -> TextTable {
+    var table = TextTable([
+      ("setting", .left), ("value", .left), ("default", .left), ("range", .left),
+    ])
+    for row in rows {
+      table.append([row.id, row.value ?? "-", row.standard, row.range])
+    }
+    return table
+  }
+}
