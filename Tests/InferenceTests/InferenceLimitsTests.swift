@@ -7,18 +7,21 @@ import Testing
 
 @Suite("The limits that a client is given", .timeLimit(.minutes(5)))
 struct InferenceLimitsTests {
-  @Test("no more attempts fail than the client allows", arguments: 1...3)
-  func failures(allowed: Int) async throws {
+  @Test("no more attempts fail than the client allows", arguments: 1...3, [false, true])
+  func failures(allowed: Int, isSetAtRunTime: Bool) async throws {
     let broken = FaultyHostConfiguration(faults: FaultyHostFaults(status: 500))
     let hosts = [
       try await FaultyHost.started(broken), try await .started(broken), try await .started(broken),
     ]
     let lines = hosts.enumerated().map { $1.host(HostID("h\($0)")) }
     var limits = InferenceLimits()
-    limits.failures = allowed
+    limits.failures = isSetAtRunTime ? 6 : allowed
     let client = InferenceClient(
       hosts: { HostTable(epoch: 1, revision: 1, hosts: lines) }, inferenceLimits: limits,
       logger: Logger(label: "test"))
+    var overrides = RuntimeOverrides()
+    if isSetAtRunTime { overrides.set(.inferenceFailures, to: .integer(allowed)) }
+    client.apply(overrides)
     let request = InferenceRequest(
       endpoint: .chatCompletions, model: "faulty-model",
       body: Array(#"{"model":"x","stream":true,"messages":[]}"#.utf8), stream: true,

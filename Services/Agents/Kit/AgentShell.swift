@@ -12,29 +12,21 @@ import Telemetry
 
 /// Runs a limited number of tasks at the same time, each as a `TaskWork`.
 final class AgentShell: Sendable {
-  private struct Load {
-    var running = 0
-    var maximum: Int
-  }
-
   private let role: Role
-  /// The limit of the configuration.
-  private let maxTasks: Int
   private let inference: InferenceClient
   private let context: ServiceContext
-  private let load: Mutex<Load>
+  private let tasks: Mutex<TaskCount>
 
   init(role: Role, maxTasks: Int, inference: InferenceClient, context: ServiceContext) {
     self.role = role
-    self.maxTasks = maxTasks
-    load = Mutex(Load(maximum: maxTasks))
+    tasks = Mutex(TaskCount(configured: maxTasks))
     self.inference = inference
     self.context = context
   }
 
   /// Applies values that admins set at run time.
   func apply(_ overrides: RuntimeOverrides) {
-    load.withLock { $0.maximum = overrides.integer(.agentTasks) ?? maxTasks }
+    tasks.withLock { $0.apply(overrides) }
   }
 
   /// Maximum wait for the host table. A restarted agent may receive tasks before the table.
@@ -44,19 +36,15 @@ final class AgentShell: Sendable {
     guard case .runTask(let order) = request.body else {
       throw Failure(.unhandled, "an agent only does tasks")
     }
-    let refusedAt = load.withLock { load -> Int? in
-      guard load.running < load.maximum else { return load.running }
-      load.running += 1
-      return nil
-    }
-    if let refusedAt {
+    let (isAdmitted, running) = tasks.withLock { ($0.begin(), $0.running) }
+    guard isAdmitted else {
       throw Failure(
-        .overloaded, "\(context.common.name) does \(counted(refusedAt, "task")) already",
+        .overloaded, "\(context.common.name) does \(counted(running, "task")) already",
         retryAfter: .seconds(1))
     }
     gauge()
     defer {
-      load.withLock { $0.running -= 1 }
+      tasks.withLock { $0.end() }
       gauge()
     }
     let patience = min(request.remaining ?? Self.tableWait, Self.tableWait)
@@ -92,7 +80,7 @@ final class AgentShell: Sendable {
   }
 
   private func gauge() {
-    Gauge(label: "tutti_agent_running_tasks").record(load.withLock { $0.running })
+    Gauge(label: "tutti_agent_running_tasks").record(tasks.withLock(\.running))
   }
 
   private func count(_ outcome: String, since started: ContinuousClock.Instant) {
