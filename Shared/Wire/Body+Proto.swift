@@ -89,6 +89,12 @@ extension Arena {
     case .priceTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE
       unsafe message.pointee.price_table = priceTable(value)
+    case .spendingQuery(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY
+      unsafe message.pointee.spending_query = spendingQuery(value)
+    case .spendingReport(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT
+      unsafe message.pointee.spending_report = spendingReport(value)
     }
   }
 
@@ -254,6 +260,16 @@ extension Body {
       self = .priceTable(
         try unsafe required(message.price_table, "Envelope.price_table") {
           value throws(WireError) in try unsafe PriceTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY:
+      self = .spendingQuery(
+        try unsafe required(message.spending_query, "Envelope.spending_query") {
+          value throws(WireError) in try unsafe SpendingQuery(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT:
+      self = .spendingReport(
+        try unsafe required(message.spending_report, "Envelope.spending_report") {
+          value throws(WireError) in try unsafe SpendingReport(wire: value)
         })
     default: throw .unknownValue(field: "Envelope.body")
     }

@@ -81,6 +81,8 @@ public enum Body: Equatable, Sendable {
   /// Asks the registry for its price table.
   case priceTableRequest
   case priceTable(PriceTable)
+  case spendingQuery(SpendingQuery)
+  case spendingReport(SpendingReport)
 
   /// A piece of a packed envelope that is larger than one frame.
   public struct Fragment: Equatable, Sendable {

@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[38] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40] =
 {
   {
     "version",
@@ -900,6 +900,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[38]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "spending_query",
+    95,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, spending_query),
+    &tutti__v1__spending_query__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spending_report",
+    96,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, spending_report),
+    &tutti__v1__spending_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   22,   /* field[22] = access_page_request */
@@ -934,6 +958,8 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   8,   /* field[8] = sequence */
   35,   /* field[35] = settlement */
   3,   /* field[3] = shape */
+  38,   /* field[38] = spending_query */
+  39,   /* field[39] = spending_report */
   27,   /* field[27] = sub_plan */
   31,   /* field[31] = task_event */
   32,   /* field[32] = telemetry */
@@ -941,7 +967,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[8 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
@@ -950,7 +976,8 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[7 + 1] =
   { 60, 30 },
   { 70, 32 },
   { 80, 33 },
-  { 0, 38 }
+  { 95, 38 },
+  { 0, 40 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -960,10 +987,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  38,
+  40,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  7,  tutti__v1__envelope__number_ranges,
+  8,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
