@@ -100,10 +100,16 @@ final class RegistryShell: Service {
           throw Failure(.overloaded, "The registry is still reading its prices; ask again.")
         }
         return .priceTable(table)
+      case .spendingQuery(let query):
+        guard isGateway(request.sender) else {
+          throw Failure(
+            .permissionDenied, "Spending is sent only to gateways, after their hello.")
+        }
+        return .spendingReport(accounts.spending(query))
       default:
         throw Failure(
           .unhandled,
-          "The registry answers hello, goodbye, and requests for hosts, keys and prices.")
+          "The registry answers hello, goodbye, and requests for hosts, keys, prices and spending.")
       }
     }
     context.bus.onCast { [self] body, peer in
