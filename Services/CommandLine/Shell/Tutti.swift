@@ -32,7 +32,7 @@ struct Tutti: AsyncParsableCommand {
     subcommands: [
       UpCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self, HostsCommand.self,
       KeysCommand.self, AuditCommand.self, LogsCommand.self, TraceCommand.self,
-      SimulateCommand.self,
+      UsageCommand.self, SimulateCommand.self,
     ])
 
   static func main() async {
